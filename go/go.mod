@@ -1,0 +1,3 @@
+module gobun
+
+go 1.21

@@ -1,0 +1,75 @@
+// Package main is the fixture "setup-full": a Cobhan-style SetupJson over the same weight as
+// "crypto", which is what a module such as Asherah does when an application sets it up.
+package main
+
+// // All C is compiled with hidden visibility; what is exported below is not.
+// #pragma GCC visibility push(default)
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"gobun/weight"
+)
+
+// Cobhan's results: 0, or one of its error numbers.
+const (
+	cobhanOK           = 0
+	cobhanNullPointer  = -1
+	cobhanTooLarge     = -2
+	cobhanJSONInvalid  = -5
+	setupFailed        = -100
+	cobhanHeader       = 8 // int32 length, int32 reserved, then the data
+	cobhanLargestInput = 1 << 20
+)
+
+type config struct {
+	ServiceName string `json:"ServiceName"`
+	ProductID   string `json:"ProductID"`
+	Metastore   string `json:"Metastore"`
+	KMS         string `json:"KMS"`
+}
+
+// SetupJson takes a Cobhan buffer that holds a JSON configuration.
+//
+//export SetupJson
+func SetupJson(buffer unsafe.Pointer) int32 {
+	if buffer == nil {
+		return cobhanNullPointer
+	}
+	length := *(*int32)(buffer)
+	if length < 0 || length > cobhanLargestInput {
+		return cobhanTooLarge
+	}
+	data := unsafe.Slice((*byte)(unsafe.Add(buffer, cobhanHeader)), length)
+	return setup(data)
+}
+
+// Run sets up with a configuration of its own, so that this fixture starts as the others do.
+//
+//export Run
+func Run() int32 {
+	return setup([]byte(`{"ServiceName":"service","ProductID":"product","Metastore":"memory","KMS":"static"}`))
+}
+
+func setup(data []byte) int32 {
+	var given config
+	if err := json.Unmarshal(data, &given); err != nil {
+		fmt.Fprintln(os.Stderr, "setup-full: configuration:", err)
+		return cobhanJSONInvalid
+	}
+	if given.ServiceName == "" || given.ProductID == "" {
+		fmt.Fprintln(os.Stderr, "setup-full: configuration: ServiceName and ProductID are required")
+		return setupFailed
+	}
+	if _, err := weight.Lift(); err != nil {
+		fmt.Fprintln(os.Stderr, "setup-full:", err)
+		return setupFailed
+	}
+	return cobhanOK
+}
+
+func main() {}

@@ -1,0 +1,22 @@
+/* The warm-up library: load it and call one function before any larger Go module. */
+#ifndef GO_WARMUP_H
+#define GO_WARMUP_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts the Go runtime if it is not running yet. Returns 1. Call it from any thread, any number
+ * of times. */
+int Warmup(void);
+
+/* The same under the name of the first releases. Returns 1. */
+int32_t WarmupGoRuntime(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,92 @@
+"""Finds what a library still says about the machine it was built on.
+
+A path is one only when it leads somewhere below a folder that people or build services own:
+``/tmp`` alone, ``/proc/self``, ``/etc/hosts`` or ``/usr/share/zoneinfo`` are what programs
+use at run time, and Go's own standard library is full of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from gobun import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PART = rb"[A-Za-z0-9._~@+\-\x80-\xff]+"
+_REST = rb"(?:/" + _PART + rb")*"
+
+# What goes before tells a path from the middle of a longer one, or of a web address; compiler
+# switches and file addresses are glued to theirs. Bytes above ASCII say nothing: machine code
+# ends with them where strings begin. It is asked after the path's first slash, because a search
+# for a fixed byte is many times faster.
+_ALONE = rb"(?:(?<=-[BFIL]/)|(?<=file:///)|(?<![A-Za-z0-9._~@+%/\-]/))"
+
+_TMP = rb"tmp(?!/[.][A-Za-z0-9]+-unix)"  # sockets that every X client knows
+
+_BELOW = (
+    # Folders whose every entry is somebody's, and how deep below them a path is a build's.
+    (1, (b"root", b"work", b"workspace", b"builds", b"__w", b"github/workspace")),
+    (1, (b"usr/local/go/src", b"opt/hostedtoolcache", b"home/runner", b"Users/runner")),
+    (2, (b"home", b"Users", _TMP, b"var/tmp", b"private/tmp", b"build")),
+    (3, (b"var/folders", b"private/var/folders")),
+)
+_ANYWHERE = (b"site-packages", b"go-build[0-9]+", b"node_modules/[.]cache")
+_SHARED = ("/", "/tmp", "/var/tmp", "/usr", "/usr/local", "/var", "/opt", "/home", "/Users")  # noqa: S108
+_SYSTEM = ("/usr/lib", "/usr/share", "/etc", "/var/lib", "/proc", "/System", "/Library")
+
+
+def _generic() -> re.Pattern[bytes]:
+    ways = [
+        b"(?:" + b"|".join(names) + b")" + (rb"/" + _PART) * depth + _REST
+        for depth, names in _BELOW
+    ]
+    parts = b"|".join(_ANYWHERE)
+    ways.append(rb"(?:" + _PART + rb"/)*?(?:" + parts + rb")/" + _PART + _REST)
+    return re.compile(rb"/" + _ALONE + rb"(?:" + b"|".join(ways) + rb")")
+
+
+_GENERIC = _generic()
+
+
+def own_folders() -> tuple[str, ...]:
+    """Return this machine's folders that a library built here could name."""
+    found = [paths.ROOT, paths.cache_root(), Path(tempfile.gettempdir())]
+    with contextlib.suppress(OSError, RuntimeError):  # no home, or a folder that is gone
+        found += [Path.home(), Path.cwd()]
+    return tuple(dict.fromkeys(str(folder) for folder in found))
+
+
+def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
+    """Return the build paths in ``data``, sorted: generic ones, and any below ``folders``.
+
+    A folder that every machine has, like ``/tmp``, is left to the generic patterns.
+    """
+    found = {match.group() for match in _GENERIC.finditer(data)}
+    for folder in folders:
+        if _is_own(folder):
+            found |= {match.group() for match in _below(folder.rstrip("/")).finditer(data)}
+    return tuple(sorted(path.decode("utf-8", errors="replace") for path in found))
+
+
+def _is_own(folder: str) -> bool:
+    path = PurePosixPath(folder)
+    return (
+        path.is_absolute()
+        and str(path) not in _SHARED
+        and not any(path.is_relative_to(system) for system in _SYSTEM)
+    )
+
+
+def _below(folder: str) -> re.Pattern[bytes]:
+    name = re.escape(folder.encode())
+    if folder.count("/") == 1:
+        # One word, like /src: common enough that only a path below it, on its own, counts.
+        return re.compile(rb"/" + _ALONE + name[1:] + rb"/" + _PART + _REST)
+    # Go packs its strings without a mark between them, so anything may go before.
+    return re.compile(name + rb"(?![A-Za-z0-9_\-])" + _REST)

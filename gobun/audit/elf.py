@@ -1,0 +1,174 @@
+"""Reads an ELF shared object: what it exports, needs, and asks of its loader."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import lief
+from packaging.version import InvalidVersion, Version
+
+from gobun.audit import buildinfo, kinds
+from gobun.audit.buildpaths import find_build_paths, own_folders
+from gobun.audit.container import Section
+from gobun.audit.record import LibraryReport
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from gobun.audit.container import Slice
+    from gobun.audit.record import Libc, Relro
+
+_Tag = lief.ELF.DynamicEntry.TAG
+_Flag = lief.ELF.DynamicEntryFlags.FLAG
+_Symbol = lief.ELF.Symbol
+
+_GLIBC_ALIASES = {"GLIBC_ABI_DT_RELR": "2.36"}  # a feature's name instead of a version
+_LINKERS_OWN = {"_edata", "_end", "__bss_start", "_init", "_fini"}
+_EXPORTED_BINDINGS = {_Symbol.BINDING.GLOBAL, _Symbol.BINDING.WEAK, _Symbol.BINDING.GNU_UNIQUE}
+_HIDDEN = {_Symbol.VISIBILITY.HIDDEN, _Symbol.VISIBILITY.INTERNAL}
+_UNDEFINED, _ABSOLUTE = 0, 0xFFF1
+
+
+def read(path: Path, piece: Slice) -> LibraryReport:
+    """Return what is in an ELF library.
+
+    Raises:
+        UsageError: it is an executable, or is damaged.
+    """
+    binary = lief.ELF.parse(io.BytesIO(piece.data), _config())
+    if binary is None:
+        raise kinds.damaged(path, "its ELF headers contradict each other")
+    entries = list(binary.dynamic_entries)
+    if not entries:
+        raise kinds.damaged(path, "it has no dynamic section (a file of debug symbols?)")
+    flags = _flags(entries)
+    # Linkers write DT_DEBUG into programs only; a library with an interpreter, like glibc
+    # itself, has none.
+    if _Flag.PIE in flags or any(entry.tag == _Tag.DEBUG_TAG for entry in entries):
+        raise UsageError(f"{path} is an executable, not a library", hint=kinds.GIVE_LIBRARY)
+    segments = list(binary.segments)
+    glibc_max = _glibc_max(binary)
+    needed = tuple(
+        str(entry.name) for entry in entries if isinstance(entry, lief.ELF.DynamicEntryLibrary)
+    )
+    sections = [
+        Section(str(section.name), section.file_offset, section.size) for section in binary.sections
+    ]
+    return LibraryReport(
+        path=path,
+        size=len(piece.data),
+        format="elf",
+        os="linux",
+        arch=piece.arch,
+        exports=_exports(binary),
+        needed=needed,
+        install_name=_soname(entries),
+        runpath=_runpath(entries),
+        tls=any(segment.type == lief.ELF.Segment.TYPE.TLS for segment in segments),
+        executable_stack=_executable_stack(segments),
+        go=buildinfo.find(piece.data, sections),
+        build_paths=find_build_paths(piece.data, own_folders()),
+        libc="glibc" if glibc_max else _libc(needed),
+        glibc_max=glibc_max,
+        static_tls=_Flag.STATIC_TLS in flags,
+        relro=_relro(segments, entries, flags),
+        nodelete=_Flag.NODELETE in flags,
+        text_relocations=(
+            _Flag.TEXTREL in flags or any(entry.tag == _Tag.TEXTREL for entry in entries)
+        ),
+    )
+
+
+def _config() -> lief.ELF.ParserConfig:
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = False
+    config.parse_symtab_symbols = False
+    config.parse_notes = False
+    config.parse_overlay = False
+    return config
+
+
+def _flags(entries: Iterable[lief.ELF.DynamicEntry]) -> set[lief.ELF.DynamicEntryFlags.FLAG]:
+    found: set[lief.ELF.DynamicEntryFlags.FLAG] = set()
+    for entry in entries:
+        if isinstance(entry, lief.ELF.DynamicEntryFlags):
+            found.update(entry.flags)
+    return found
+
+
+def _exports(binary: lief.ELF.Binary) -> tuple[str, ...]:
+    names = {
+        str(symbol.name)
+        for symbol in binary.dynamic_symbols
+        if symbol.shndx != _UNDEFINED
+        and symbol.binding in _EXPORTED_BINDINGS
+        and symbol.visibility not in _HIDDEN
+        # An absolute object is the name of a symbol version, not a symbol.
+        and not (symbol.shndx == _ABSOLUTE and symbol.type == _Symbol.TYPE.OBJECT)
+    }
+    return tuple(sorted(names - _LINKERS_OWN - {""}))
+
+
+def _soname(entries: Iterable[lief.ELF.DynamicEntry]) -> str | None:
+    for entry in entries:
+        if isinstance(entry, lief.ELF.DynamicSharedObject):
+            return str(entry.name)
+    return None
+
+
+def _runpath(entries: Iterable[lief.ELF.DynamicEntry]) -> tuple[str, ...]:
+    found: list[str] = []
+    for entry in entries:
+        if isinstance(entry, lief.ELF.DynamicEntryRunPath):
+            found += str(entry.runpath).split(":")
+        elif isinstance(entry, lief.ELF.DynamicEntryRpath):
+            found += str(entry.rpath).split(":")
+    return tuple(folder for folder in found if folder)
+
+
+def _executable_stack(segments: Iterable[lief.ELF.Segment]) -> bool:
+    for segment in segments:
+        if segment.type == lief.ELF.Segment.TYPE.GNU_STACK:
+            return bool(segment.has(lief.ELF.Segment.FLAGS.X))
+    return True  # a library that does not say gets what the oldest ones expected
+
+
+def _relro(
+    segments: Iterable[lief.ELF.Segment],
+    entries: Iterable[lief.ELF.DynamicEntry],
+    flags: set[lief.ELF.DynamicEntryFlags.FLAG],
+) -> Relro:
+    if not any(segment.type == lief.ELF.Segment.TYPE.GNU_RELRO for segment in segments):
+        return "none"
+    at_once = {_Flag.BIND_NOW, _Flag.NOW} & flags
+    if at_once or any(entry.tag == _Tag.BIND_NOW for entry in entries):
+        return "full"
+    return "partial"
+
+
+def _libc(needed: Iterable[str]) -> Libc:
+    for name in needed:
+        if name == "libc.so.6" or name.startswith("ld-linux"):
+            return "glibc"
+        if name == "libc.so" or name.startswith(("libc.musl-", "ld-musl-")):
+            return "musl"
+    return "none"
+
+
+def _glibc_max(binary: lief.ELF.Binary) -> str | None:
+    newest: Version | None = None
+    for requirement in binary.symbols_version_requirement:
+        for wanted in requirement.get_auxiliary_symbols():
+            name = str(wanted.name)
+            text = _GLIBC_ALIASES.get(name, name.removeprefix("GLIBC_"))
+            if not name.startswith("GLIBC_"):
+                continue
+            try:
+                version = Version(text)
+            except InvalidVersion:
+                continue  # GLIBC_PRIVATE, and features that came without a release's name
+            newest = max(version, newest or version)
+    return str(newest) if newest else None

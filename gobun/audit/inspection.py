@@ -1,0 +1,97 @@
+"""Opens a file, says what is wrong with it if it is no library, and has the rest read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.audit import container, kinds
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from gobun.audit.record import LibraryReport
+
+# Warning filters belong to the whole process, and libraries are audited as they are built,
+# on several threads.
+_PARSER = threading.Lock()
+
+# What the parser's binding raises when bytes do not mean what they should; RuntimeWarning
+# is in it for those who turn warnings into errors.
+_PARSER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    RuntimeWarning,
+    TypeError,
+    ValueError,
+)
+
+
+def inspect(path: Path) -> LibraryReport:
+    """Return what is inside a library; of a universal one with a single slice, that slice.
+
+    Raises:
+        UsageError: it is not a whole library, or has several slices.
+    """
+    reports = inspect_slices(path)
+    if len(reports) > 1:
+        raise UsageError(
+            f"{path} is a universal file of {', '.join(reports[0].slices)}",
+            hint="inspect its slices, or thin it: lipo -thin ARCH -output OUT FILE",
+        )
+    return reports[0]
+
+
+def inspect_slices(path: Path) -> tuple[LibraryReport, ...]:
+    """Return what is inside a library, one report a slice; a plain file is one slice.
+
+    Raises:
+        UsageError: it is not a whole library.
+    """
+    data = kinds.read_bytes(path)
+    pieces = container.split(path, data)
+    universal = len(pieces) > 1 or pieces[0].data is not data
+    slices = tuple(piece.arch for piece in pieces) if universal else ()
+    reports = [_read(path, piece) for piece in pieces]
+    return tuple(msgspec.structs.replace(report, slices=slices) for report in reports)
+
+
+def audit_files(paths: Sequence[Path]) -> tuple[LibraryReport, ...]:
+    """Return the reports of several files, in order; a universal one gives one a slice.
+
+    Raises:
+        UsageError: one of them is not a whole library.
+    """
+    return tuple(report for path in paths for report in inspect_slices(path))
+
+
+def _read(path: Path, piece: container.Slice) -> LibraryReport:
+    # Here, because the parser takes a quarter of a second to import.
+    import lief  # noqa: PLC0415
+
+    from gobun.audit import elf, macho  # noqa: PLC0415
+
+    lief.logging.disable()
+    reader = elf.read if piece.format == "elf" else macho.read
+    with _PARSER, _parsing(path):
+        return reader(path, piece)
+
+
+@contextlib.contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            # Every number that is new to the parser is a warning, and no concern of ours.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+    except _PARSER_ERRORS as error:
+        raise kinds.damaged(path, f"its tables do not hold together ({error})") from error

@@ -1,0 +1,141 @@
+"""A report in words, and what the maintainer of an addon should know about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from gobun.targets import LIBRARY_MACOS, TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gobun.audit.record import LibraryReport
+
+NODE_GLIBC = "2.28"
+"""The glibc that Node's own Linux builds need; addons are expected to load where Node runs."""
+
+_FORMATS = {"elf": "ELF", "mach-o": "Mach-O"}
+_SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
+_SHOWN = 8
+
+
+def render(report: LibraryReport) -> str:
+    """Return a report as a block of lines, the warnings last."""
+    lines = [
+        ("is", _kind(report)),
+        ("exports", _few(report.exports)),
+        ("needs", _few(report.needed)),
+        ("name", report.install_name or "none set"),
+    ]
+    lines += _elf(report) if report.format == "elf" else _macho(report)
+    lines += [
+        ("search path", _few(report.runpath)),
+        ("Go", report.go.summary if report.go else "no"),
+        ("build paths", _few(report.build_paths)),
+    ]
+    lines += [("warning", words) for words in concerns(report)]
+    return "\n".join([str(report.path), *(f"  {name}: {words}" for name, words in lines)])
+
+
+def concerns(report: LibraryReport) -> list[str]:
+    """Return what will trouble somebody who loads this library, one sentence each."""
+    return [*_loading(report), *_signing(report), *_going_abroad(report)]
+
+
+def _kind(report: LibraryReport) -> str:
+    kind = f"{_FORMATS[report.format]} library for {report.target}, {report.size:,} bytes"
+    if report.slices:
+        return f"{kind} (a slice of a universal file: {', '.join(report.slices)})"
+    return kind
+
+
+def _elf(report: LibraryReport) -> list[tuple[str, str]]:
+    libc = {
+        "glibc": f"needs {report.glibc_max} or newer" if report.glibc_max else "any version",
+        "musl": "no: linked to musl",
+        "none": "no: linked to no C library",
+    }[report.libc]
+    if report.static_tls:
+        tls = "static (initial-exec): cannot be loaded on musl"
+    else:
+        tls = "dynamic" if report.tls else "none"
+    stack = "executable stack" if report.executable_stack else "no executable stack"
+    text = "text relocations" if report.text_relocations else "no text relocations"
+    return [
+        ("glibc", libc),
+        ("TLS", tls),
+        ("hardening", f"RELRO {report.relro}, {stack}, {text}"),
+        ("unload", "never (nodelete)" if report.nodelete else "by dlclose"),
+    ]
+
+
+def _macho(report: LibraryReport) -> list[tuple[str, str]]:
+    macos = f"needs {report.macos_min} or newer" if report.macos_min else "does not say"
+    signature = "none"
+    if report.signature and report.signature.kind != "none":
+        found = report.signature
+        told = found.problem or f"{found.pages} page hashes are right"
+        signature = f"{found.kind} ({told})"
+    return [
+        ("macOS", macos),
+        ("TLS", "dynamic" if report.tls else "none"),
+        ("signature", signature),
+    ]
+
+
+def _loading(report: LibraryReport) -> Iterator[str]:
+    if report.target not in TARGETS:
+        yield f"there is no Bun for {report.target}."
+    if report.glibc_max and Version(report.glibc_max) > Version(NODE_GLIBC):
+        yield (
+            f"it needs glibc {report.glibc_max}, newer than the {NODE_GLIBC} of Node's own "
+            "builds; build it against an older one (zig cc -target …-linux-gnu.2.17)."
+        )
+    if report.macos_min and Version(report.macos_min) > Version(LIBRARY_MACOS):
+        yield f"it needs macOS {report.macos_min}, and Bun itself runs from {LIBRARY_MACOS}."
+    if report.libc == "musl" and report.static_tls:
+        yield "it is linked to musl and has static TLS, which musl's dlopen refuses."
+    if report.executable_stack:
+        yield (
+            "it asks for an executable stack, which glibc from 2.41 refuses in dlopen; "
+            "link it with -Wl,-z,noexecstack."
+        )
+    if report.text_relocations:
+        yield "it has text relocations, which SELinux and musl refuse; compile it with -fPIC."
+    if report.go and report.format == "elf" and not report.nodelete:
+        yield (
+            "a Go runtime cannot be unloaded, and dlclose would unmap this one while it runs; "
+            "link it with -Wl,-z,nodelete."
+        )
+
+
+def _signing(report: LibraryReport) -> Iterator[str]:
+    kind = report.signature.kind if report.signature else None
+    if kind == "invalid":
+        yield "its signature does not hold, and macOS kills a process that loads it; sign it again."
+    elif kind == "none" and report.arch.startswith("arm64"):
+        yield "it is not signed, and macOS on arm64 does not load it; run codesign -s - on it."
+
+
+def _going_abroad(report: LibraryReport) -> Iterator[str]:
+    system = _SYSTEM_FOLDERS if report.os == "darwin" else ()
+    for name in report.needed:
+        if name.startswith("/") and not name.startswith(system):
+            yield f"it needs {name} at that very place, which is this machine's."
+    for folder in report.runpath:
+        if folder.startswith("/") and not folder.startswith(system):
+            yield f"it looks for its libraries in {folder}, which others may not have."
+    if report.build_paths:
+        advice = "build with -trimpath" if report.go else "compile with -ffile-prefix-map=…"
+        yield (
+            "paths that look like the machine's it was built on are inside "
+            f"({len(report.build_paths)}); {advice}, and strip it."
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:120] for name in names[:_SHOWN]) or "none"
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

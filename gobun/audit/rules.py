@@ -1,0 +1,170 @@
+"""What a library must keep to, and where one does not."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING
+
+import msgspec
+from packaging.version import Version
+
+from gobun import targets
+from gobun.audit.record import Format, Libc, SignatureKind, System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.audit.record import LibraryReport
+
+WARMUP_MAX_BYTES = 1_300_000
+"""Most that a warm-up library of the pinned Go may weigh: an application installs four."""
+
+WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
+
+CGO_EXPORTS = (
+    "_cgo_*",
+    "x_cgo_*",
+    "crosscall*",
+    "x_crosscall*",
+    "darwin_arm_*",
+    "fatalf",
+    "threadentry",
+)
+"""Names of Go's own C half, which Zig's Mach-O linker cannot hide."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a library must keep to; what is left out is not checked."""
+
+    format: Format | None = None
+    os: System | None = None
+    arch: str | None = None
+    exports: tuple[str, ...] | None = None
+    """Names it must define, and no others but those in ``tolerated_exports``."""
+    tolerated_exports: tuple[str, ...] = ()
+    """Patterns of names it may define besides; ``*`` makes ``exports`` a required subset."""
+    libc: Libc | None = None
+    max_glibc: str | None = None
+    macos_min: str | None = None
+    """Exactly this one: a newer one locks users out, an older one was not built for."""
+    install_name: str | None = None
+    signatures: tuple[SignatureKind, ...] | None = None
+    """The kinds of code signature it may have."""
+    max_bytes: int | None = None
+    no_build_paths: bool = False
+    no_executable_stack: bool = False
+    no_text_relocations: bool = False
+    full_relro: bool = False
+
+
+def warmup_rules(
+    target: targets.Target, *, file_name: str, max_bytes: int | None = WARMUP_MAX_BYTES
+) -> Rules:
+    """Return what a warm-up library for ``target`` must keep to.
+
+    ``max_bytes`` is for Go releases other than the pinned one; None is no limit.
+    """
+    arch = target.name.partition("-")[2]
+    common = Rules(
+        os=target.os,
+        arch=arch,
+        exports=WARMUP_EXPORTS,
+        max_bytes=max_bytes,
+        no_build_paths=True,
+        no_executable_stack=True,
+        no_text_relocations=True,
+    )
+    if target.os == "linux":
+        return msgspec.structs.replace(
+            common,
+            format="elf",
+            libc="glibc",
+            max_glibc=targets.LIBRARY_GLIBC,
+            install_name=file_name,
+            full_relro=True,
+        )
+    return msgspec.structs.replace(
+        common,
+        format="mach-o",
+        tolerated_exports=CGO_EXPORTS,
+        macos_min=targets.LIBRARY_MACOS,
+        install_name=f"@rpath/{file_name}",
+        # macOS loads an unsigned library on x64 only.
+        signatures=("ad-hoc",) if arch == "arm64" else ("none", "ad-hoc"),
+    )
+
+
+def check(report: LibraryReport, rules: Rules) -> list[str]:
+    """Return where a library does not keep to the rules: what, found, wanted, one sentence each."""
+    return [
+        *_identity(report, rules),
+        *_exports(report, rules),
+        *_system(report, rules),
+        *_hygiene(report, rules),
+    ]
+
+
+def _differs(what: str, found: object, wanted: object) -> Iterator[str]:
+    if wanted is not None and found != wanted:
+        yield f"{what}: it is {found or 'not set'}, and must be {wanted}."
+
+
+def _identity(report: LibraryReport, rules: Rules) -> Iterator[str]:
+    yield from _differs("format", report.format, rules.format)
+    yield from _differs("system", report.os, rules.os)
+    yield from _differs("architecture", report.arch, rules.arch)
+    yield from _differs("install name", report.install_name, rules.install_name)
+    if rules.max_bytes is not None and report.size > rules.max_bytes:
+        yield f"size: it is {report.size:,} bytes, and may be at most {rules.max_bytes:,}."
+
+
+def _exports(report: LibraryReport, rules: Rules) -> Iterator[str]:
+    if rules.exports is None:
+        return
+    missing = [name for name in rules.exports if name not in report.exports]
+    extra = [
+        name
+        for name in report.exports
+        if name not in rules.exports
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in rules.tolerated_exports)
+    ]
+    wanted = ", ".join(rules.exports) or "nothing"
+    if missing:
+        yield f"exports: {_few(missing)} missing, and it must export {wanted}."
+    if extra:
+        yield f"exports: {_few(extra)} exported, and it must export only {wanted}."
+
+
+def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
+    yield from _differs("C library", report.libc, rules.libc)
+    found, limit = report.glibc_max, rules.max_glibc
+    if limit is not None and found is not None and Version(found) > Version(limit):
+        yield f"glibc: it needs {found}, and may need at most {limit}."
+    yield from _differs("oldest macOS", report.macos_min, rules.macos_min)
+    if rules.signatures is not None:
+        kind = report.signature.kind if report.signature else "none"
+        if kind not in rules.signatures:
+            problem = report.signature.problem if report.signature else ""
+            found_words = f"{kind} ({problem})" if problem else kind
+            yield f"signature: it is {found_words}, and must be {' or '.join(rules.signatures)}."
+
+
+def _hygiene(report: LibraryReport, rules: Rules) -> Iterator[str]:
+    if rules.no_build_paths and report.build_paths:
+        yield (
+            f"build paths: {_few(report.build_paths)} inside, and it must name no folder of "
+            "the machine it was built on."
+        )
+    if rules.no_executable_stack and report.executable_stack:
+        yield "stack: it asks for an executable one, and must not."
+    if rules.no_text_relocations and report.text_relocations:
+        yield "text relocations: it has some, and must have none."
+    if rules.full_relro:
+        yield from _differs("RELRO", report.relro, "full")
+
+
+def _few(names: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(name[:120] for name in names[:5])
+    more = len(names) - 5
+    head = f"{shown} and {more} more" if more > 0 else shown
+    return f"{head} {'is' if len(names) == 1 else 'are'}"

@@ -1,0 +1,257 @@
+"""The command lines of Go and Zig: from sources to libraries, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from packaging.version import Version
+
+from gobun import cache, paths, toolchain
+from gobun.errors import BuildError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.targets import Target
+    from gobun.toolchain import Tool
+
+
+class GoFlags(msgspec.Struct, frozen=True):
+    """What is passed to Go; compact code is slower code, but no check is given up."""
+
+    compiler: tuple[str, ...] = ()
+    linker: tuple[str, ...] = ("-s", "-w", "-buildid=")
+    experiment: str = ""
+
+    @classmethod
+    def compact(cls, go_version: str) -> GoFlags:
+        """Return the flags for the smallest library that this Go release can make.
+
+        Functions are not inlined and not padded, and (where the release has them) the copies
+        of the allocator that Go specialises for each size are left out.
+        """
+        version = Version(go_version)
+        plain = cls()
+        return cls(
+            compiler=("-l",),
+            linker=(*plain.linker, *(["-funcalign=1"] if version >= Version("1.25") else [])),
+            experiment="nosizespecializedmalloc" if version >= Version("1.26") else "",
+        )
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """These flags as they would be given to ``go build``, for a manifest."""
+        compiler = f"-gcflags=all={' '.join(self.compiler)}"
+        return (compiler, f"-ldflags={' '.join(self.linker)}", f"GOEXPERIMENT={self.experiment}")
+
+
+def quoted(word: str) -> str:
+    """Quote a word for the lists that Go splits itself (CC, -ldflags): it knows no escapes.
+
+    Raises:
+        BuildError: the word holds both kinds of quotes.
+    """
+    if not any(c in word for c in " \t'\""):
+        return word
+    for mark in "'\"":
+        if mark not in word:
+            return f"{mark}{word}{mark}"
+    raise BuildError(
+        f"the path {word!r} holds both kinds of quotes, which Go cannot be told",
+        hint="move the checkout or GOBUN_CACHE to a plainer path",
+    )
+
+
+def zig_environment() -> dict[str, str]:
+    """Return where Zig keeps what it compiles for itself."""
+    folder = _tool_cache("zig")
+    return {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+
+
+def _tool_cache(name: str) -> str:
+    folder = paths.cache_root() / name
+    cache.hold(folder)
+    return str(folder)
+
+
+def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[str, str]:
+    """Return Go's environment: nothing of the user's own Go settings takes part."""
+    compiler = [quoted(str(zig.program)), "cc", "-target", target.zig_triple]
+    return {
+        **zig_environment(),
+        "CC": " ".join(compiler),
+        "CGO_CFLAGS": "-O2 -g0 -fno-asynchronous-unwind-tables -fvisibility=hidden",
+        "CGO_ENABLED": "1",
+        "GOARCH": target.goarch,
+        "GOCACHE": _tool_cache("go-build"),
+        "GOENV": "off",
+        "GOEXPERIMENT": flags.experiment,
+        "GOFLAGS": "",
+        "GOOS": target.os,
+        "GOPATH": _tool_cache("gopath"),
+        "GOROOT": str(go.program.parent.parent),
+        "GOTELEMETRY": "off",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def shared_link_flags(
+    target: Target, *, name: str, exports: Sequence[str], scratch: Path
+) -> list[str]:
+    """Return the linker's flags for a library file ``name`` that exports ``exports`` alone.
+
+    Writes the list of exports into ``scratch`` in the form this target's linker reads.
+    """
+    if target.os == "darwin":  # Zig's Mach-O linker takes a list of exports and ignores it.
+        return [f"-Wl,-install_name,@rpath/{name}"]
+    script = scratch / "exports.map"
+    names = "".join(f" {export};" for export in exports)
+    script.write_text(f"{{ global:{names} local: *; }};\n")
+    return [
+        "-s",
+        f"-Wl,--version-script={script}",
+        f"-Wl,-soname,{name}",
+        "-Wl,--hash-style=gnu",
+        "-Wl,--build-id=none",
+        "-Wl,-z,relro,-z,now",
+        "-Wl,-z,nodelete",  # A Go runtime cannot be unloaded.
+    ]
+
+
+def go_shared(
+    package: str,
+    *,
+    target: Target,
+    go: Tool,
+    output: Path,
+    exports: Sequence[str],
+    flags: GoFlags | None = None,
+) -> None:
+    """Compile a package of ``go/`` for ``target`` into a library (``-buildmode=c-shared``).
+
+    Raises:
+        BuildError: Go, the C compiler or the linker said no.
+    """
+    flags = flags or GoFlags()
+    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
+        words = shared_link_flags(target, name=output.name, exports=exports, scratch=Path(scratch))
+        external = " ".join(quoted(word) for word in words)
+        linker = [*flags.linker, f'"-extldflags={external}"']
+        _go_build(
+            "c-shared",
+            package=package,
+            target=target,
+            go=go,
+            output=output,
+            flags=flags,
+            linker=linker,
+        )
+
+
+def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:
+    """Compile a package of ``go/`` for ``target`` into an archive (``-buildmode=c-archive``).
+
+    Raises:
+        BuildError: Go or the C compiler said no.
+    """
+    flags = GoFlags()
+    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
+        linker = [*flags.linker, quoted(f"-extar={_archiver(Path(scratch))}")]
+        _go_build(
+            "c-archive",
+            package=package,
+            target=target,
+            go=go,
+            output=output,
+            flags=flags,
+            linker=linker,
+        )
+
+
+def _go_build(
+    mode: str,
+    *,
+    package: str,
+    target: Target,
+    go: Tool,
+    output: Path,
+    flags: GoFlags,
+    linker: Sequence[str],
+) -> None:
+    command: list[str | Path] = [
+        go.program,
+        "build",
+        f"-buildmode={mode}",
+        "-trimpath",
+        "-buildvcs=false",
+    ]
+    if flags.compiler:
+        command.append(f"-gcflags=all={' '.join(flags.compiler)}")
+    command += ["-ldflags", " ".join(linker), "-o", output, f"./{package}"]
+    environment = go_environment(target, go, toolchain.zig(), flags)
+    done = run_tool(command, cwd=paths.GO_SOURCES, env=environment)
+    if done.code != 0:
+        raise BuildError(
+            f"Go {go.version} could not build go/{package} for {target.name}:\n{done.tail}",
+            hint="the first lines above name the cause; `invoke doctor` checks the tools",
+        )
+    # Go writes a header of its own beside the library, of which nobody needs the preamble.
+    output.with_suffix(".h").unlink(missing_ok=True)
+
+
+def _archiver(folder: Path) -> Path:
+    """Make ``zig ar`` callable as one program, because Go's linker takes no arguments for it."""
+    script = folder / "ar"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(toolchain.zig().program))} ar "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+def c_shared(
+    inputs: Sequence[Path],
+    *,
+    target: Target,
+    output: Path,
+    exports: Sequence[str],
+    includes: Sequence[Path] = (),
+) -> None:
+    """Compile and link C sources and archives into a library or an addon.
+
+    What the runtime provides (``napi_*``) may stay undefined.
+
+    Raises:
+        BuildError: the compiler or the linker said no.
+    """
+    arguments: list[str | Path] = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+    arguments += [f"-I{folder}" for folder in includes]
+    if target.os == "darwin":
+        arguments += ["-undefined", "dynamic_lookup"]
+    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
+        arguments += shared_link_flags(
+            target, name=output.name, exports=exports, scratch=Path(scratch)
+        )
+        _zig_cc(target, [*arguments, *inputs, "-o", output])
+
+
+def c_program(source: Path, *, target: Target, output: Path) -> None:
+    """Compile one C source into a program.
+
+    Raises:
+        BuildError: the compiler or the linker said no.
+    """
+    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", source, "-o", output])
+
+
+def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
+    zig = toolchain.zig().program
+    command = [zig, "cc", "-target", target.zig_triple, "-O2", "-g0", *arguments]
+    done = run_tool(command, env=zig_environment())
+    if done.code != 0:
+        output = Path(arguments[-1]).name
+        raise BuildError(f"zig cc could not build {output} for {target.name}:\n{done.tail}")

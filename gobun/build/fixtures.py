@@ -1,0 +1,135 @@
+"""The modules under test that come with the suite, each as a library and as an addon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import fetch, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build import store
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gobun.targets import Target
+
+GO_FIXTURES = {"simple": "simple", "crypto": "crypto", "setup-full": "setup_full"}
+"""Fixture to package of ``go/``."""
+
+CONTROL = "control"
+FIXTURES = (CONTROL, *GO_FIXTURES)
+
+_EXPORTS = {"setup-full": ("Run", "SetupJson")}
+_ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
+
+
+class Fixture(msgspec.Struct, frozen=True):
+    """A module under test in both of its forms."""
+
+    name: str
+    library: Path
+    """Loaded by a foreign function interface; exports ``int32_t Run(void)``."""
+    addon: Path
+    """Loaded by ``require``; exports ``runSync`` and ``runAsync``."""
+
+
+def node_api_headers() -> Path:
+    """Return the folder of ``node_api.h``, fetched if need be.
+
+    Raises:
+        FetchError: the headers could not be fetched.
+    """
+    package = fetch.Package("node-api-headers", toolchain.npm_pins()["node-api-headers"])
+    return fetch.fetch_packages([package])[package] / "include"
+
+
+def build_fixture(name: str, target: Target) -> Fixture:
+    """Build a fixture for ``target``, or take it from the cache.
+
+    Raises:
+        UsageError: there is no such fixture.
+        PrerequisiteError: Go or Zig is missing.
+        BuildError: the build failed.
+        FetchError: Node's headers could not be fetched.
+    """
+    if name not in FIXTURES:
+        raise UsageError.unknown("module", name, FIXTURES)
+    stem = name.replace("-", "_")
+    library = f"{stem}{target.library_suffix}"
+    addon = f"go_{stem}.node" if name in GO_FIXTURES else f"{stem}.node"
+    glue = paths.NATIVE_SOURCES / "addon"
+    control = paths.NATIVE_SOURCES / "control" / "control.c"
+    exports = _EXPORTS.get(name, ("Run",))
+
+    def make(folder: Path) -> None:
+        if name in GO_FIXTURES:
+            package, go = GO_FIXTURES[name], toolchain.go()
+            compiling.go_shared(
+                package, target=target, go=go, output=folder / library, exports=exports
+            )
+            module = folder / "module.a"
+            compiling.go_archive(package, target=target, go=go, output=module)
+        else:
+            compiling.c_shared([control], target=target, output=folder / library, exports=exports)
+            module = control
+        compiling.c_shared(
+            [glue / "addon.c", module],
+            target=target,
+            output=folder / addon,
+            exports=_ADDON_EXPORTS,
+            includes=[node_api_headers()],
+        )
+        (folder / "module.a").unlink(missing_ok=True)
+
+    own = [paths.GO_SOURCES / GO_FIXTURES[name]] if name in GO_FIXTURES else [control]
+    folder = _built(
+        f"{name}-{target.name}", [glue, *own, paths.GO_SOURCES / "weight"], target, make
+    )
+    return Fixture(name, folder / library, folder / addon)
+
+
+def build_dlcall(target: Target) -> Path:
+    """Return the addon that gives Node a foreign function call.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build failed.
+        FetchError: Node's headers could not be fetched.
+    """
+    source = paths.NATIVE_SOURCES / "dlcall" / "dlcall.c"
+
+    def make(folder: Path) -> None:
+        compiling.c_shared(
+            [source],
+            target=target,
+            output=folder / "dlcall.node",
+            exports=_ADDON_EXPORTS,
+            includes=[node_api_headers()],
+        )
+
+    return _built(f"dlcall-{target.name}", [source], target, make) / "dlcall.node"
+
+
+def build_supervise(target: Target) -> Path:
+    """Return the program that runs a cell and of which nothing survives.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build failed.
+    """
+    source = paths.NATIVE_SOURCES / "supervise" / "supervise.c"
+
+    def make(folder: Path) -> None:
+        compiling.c_program(source, target=target, output=folder / "supervise")
+
+    return _built(f"supervise-{target.name}", [source], target, make) / "supervise"
+
+
+def _built(name: str, sources: list[Path], target: Target, make: Callable[[Path], None]) -> Path:
+    pins = {**toolchain.pins(), **toolchain.npm_pins()}
+    settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
+    return store.built(store.recipe(name, sources=sources, settings=settings), make)

@@ -1,0 +1,113 @@
+"""Puts built warm-up libraries into a folder with checksums and a manifest."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.build.warmup import Warmup
+
+_SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
+"""Per system, because released downloaders read one of the two."""
+
+_MANIFEST = "manifest.json"
+_SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a manifest says of one library."""
+
+    file: str
+    header: str
+    target: str
+    size: int
+    """Bytes."""
+    sha256: str
+    go: str
+    zig: str
+    zig_target: str
+    flags: tuple[str, ...]
+
+
+def publish_warmup(built: Sequence[Warmup], out: Path) -> list[Entry]:
+    """Copy libraries and headers to ``out``, and bring sums and manifest up to date.
+
+    What ``out`` already says of other libraries that are still there stays.
+
+    Raises:
+        PrerequisiteError: ``out`` cannot be written.
+    """
+    entries = [_place(warmup, out) for warmup in built]
+    for system, name in _SUMS.items():
+        sums = {
+            entry.file: entry.sha256
+            for entry, warmup in zip(entries, built, strict=True)
+            if warmup.target.os == system
+        }
+        kept = {
+            file: digest
+            for file, digest in _read_sums(out / name).items()
+            if (out / file).is_file()
+        }
+        merged = kept | sums
+        if merged:
+            lines = (f"{digest}  {file}\n" for file, digest in sorted(merged.items()))
+            _write_changed(out / name, "".join(lines))
+    merged_entries = {
+        entry.file: entry for entry in _read_manifest(out) if (out / entry.file).is_file()
+    }
+    merged_entries |= {entry.file: entry for entry in entries}
+    listed = [merged_entries[file] for file in sorted(merged_entries)]
+    document = msgspec.json.format(msgspec.json.encode({"libraries": listed}), indent=2)
+    _write_changed(out / _MANIFEST, document.decode() + "\n")
+    return entries
+
+
+def _place(warmup: Warmup, out: Path) -> Entry:
+    digest = files.sha256_of(warmup.library)
+    for source in (warmup.library, warmup.header):
+        placed = out / source.name
+        if not (placed.is_file() and files.sha256_of(placed) == files.sha256_of(source)):
+            files.copy_whole(source, placed)
+    return Entry(
+        file=warmup.library.name,
+        header=warmup.header.name,
+        target=warmup.target.name,
+        size=warmup.library.stat().st_size,
+        sha256=digest,
+        go=warmup.go_version,
+        zig=warmup.zig_version,
+        zig_target=warmup.target.zig_triple,
+        flags=warmup.flags,
+    )
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    found = (_SUM_LINE.fullmatch(line) for line in path.read_text().splitlines())
+    return {match["name"]: match["digest"] for match in found if match}
+
+
+class _Manifest(msgspec.Struct):
+    libraries: list[Entry]
+
+
+def _read_manifest(out: Path) -> list[Entry]:
+    try:
+        return msgspec.json.decode((out / _MANIFEST).read_bytes(), type=_Manifest).libraries
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []  # Made anew; it says nothing that the libraries themselves do not.
+
+
+def _write_changed(path: Path, text: str) -> None:
+    if not (path.is_file() and path.read_text() == text):
+        files.write_whole(path, text)

@@ -1,0 +1,94 @@
+"""The warm-up libraries: one Go source, four platforms, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import audit, files, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build import store
+from gobun.errors import BuildError, UsageError
+from gobun.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.toolchain import Tool
+
+DEFAULT_NAME = "go-warmup"
+NAMES = (DEFAULT_NAME, "go-runtime-warmup", "bun_warmup_minimal")
+"""The current name and those of earlier releases."""
+
+EXPORTS = ("Warmup", "WarmupGoRuntime")
+_PACKAGE = "warmup"
+
+
+class Warmup(msgspec.Struct, frozen=True):
+    """A built and audited warm-up library."""
+
+    target: Target
+    library: Path
+    header: Path
+    go_version: str
+    zig_version: str
+    flags: tuple[str, ...]
+
+
+def file_stem(name: str, target: Target) -> str:
+    """Return the file name of a library for ``target``, without its suffix."""
+    return f"{name}-{target.name}"
+
+
+def build_warmup(
+    targets: Sequence[Target], *, name: str = DEFAULT_NAME, go_version: str | None = None
+) -> list[Warmup]:
+    """Build the library for each target, or take it from the cache, in the order given.
+
+    ``name`` begins the file names; ``go_version`` is another release than the pinned one,
+    whose size is then not limited.
+
+    Raises:
+        UsageError: no such name, or no such Go release.
+        PrerequisiteError: Go or Zig is missing.
+        BuildError: the build failed, or the library does not pass its audit.
+    """
+    if name not in NAMES:
+        raise UsageError.unknown("library name", name, NAMES)
+    go, zig = toolchain.go(go_version), toolchain.zig()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(lambda target: _build(target, name, go, zig), targets))
+
+
+def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
+    stem = file_stem(name, target)
+    file_name = stem + target.library_suffix
+    flags = compiling.GoFlags.compact(go.version)
+    pinned = go.version == toolchain.pins()["go"]
+    rules = audit.warmup_rules(
+        target, file_name=file_name, max_bytes=audit.WARMUP_MAX_BYTES if pinned else None
+    )
+    recipe = store.recipe(
+        stem,
+        sources=[paths.GO_SOURCES / _PACKAGE, paths.GO_SOURCES / "go.mod"],
+        settings=(target.zig_triple, go.version, zig.version, repr(rules)),
+    )
+
+    def make(folder: Path) -> None:
+        library = folder / file_name
+        compiling.go_shared(
+            _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
+        )
+        findings = audit.check(audit.inspect(library), rules)
+        if findings:
+            listed = "\n".join(f"  - {finding}" for finding in findings)
+            raise BuildError(f"{file_name} does not pass its audit:\n{listed}")
+        files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / f"{stem}.h")
+
+    folder = store.built(recipe, make)
+    return Warmup(
+        target, folder / file_name, folder / f"{stem}.h", go.version, zig.version, flags.described
+    )

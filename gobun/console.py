@@ -1,0 +1,98 @@
+"""Progress for people: rich on a terminal, plain timestamped lines elsewhere.
+
+``CI=true`` and ``NO_COLOR`` are honoured. Everything here goes to standard error, so that
+standard output carries only what was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import rich.console
+import rich.progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def is_interactive() -> bool:
+    """Return whether a person watches standard error."""
+    return sys.stderr.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
+
+
+def say(message: str) -> None:
+    """Print one line of progress."""
+    if is_interactive():
+        rich.console.Console(stderr=True, highlight=False).print(message, markup=False)
+    else:
+        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A named amount of work that advances; safe to advance from several threads."""
+
+    _PLAIN_EVERY_S = 5.0
+
+    def __init__(
+        self, title: str, total: int, bar: rich.progress.Progress | None, unit: str
+    ) -> None:
+        self._title = title
+        self._total = total
+        self._done = 0
+        self._unit = unit
+        self._said = time.monotonic()
+        self._bar = bar
+        self._lock = threading.Lock()
+        self._task = bar.add_task(title, total=total) if bar else None
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count ``amount`` more as done; ``note`` is shown beside the bar or on its line."""
+        with self._lock:
+            self._done += amount
+            if self._bar is not None and self._task is not None:
+                title = f"{self._title} {note}".rstrip()
+                self._bar.update(self._task, advance=amount, description=title)
+                return
+            now = time.monotonic()
+            finished = self._done >= self._total
+            if finished or now - self._said >= self._PLAIN_EVERY_S:
+                self._said = now
+                say(f"{self._title}: {self._count()} {note}".rstrip())
+
+    def grow(self, amount: int) -> None:
+        """Count ``amount`` more as work to do, once its size is known."""
+        with self._lock:
+            self._total += amount
+            if self._bar is not None and self._task is not None:
+                self._bar.update(self._task, total=self._total)
+
+    def _count(self) -> str:
+        if self._unit == "bytes":
+            return f"{self._done / 1e6:.0f}/{self._total / 1e6:.0f} MB"
+        return f"{self._done}/{self._total}"
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int, *, unit: str = "items") -> Iterator[Progress]:
+    """Show the advance of ``total`` units of work; ``unit`` is ``items`` or ``bytes``."""
+    if not is_interactive():
+        yield Progress(title, total, None, unit)
+        return
+    amount: rich.progress.ProgressColumn = (
+        rich.progress.DownloadColumn() if unit == "bytes" else rich.progress.MofNCompleteColumn()
+    )
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        amount,
+        rich.progress.TimeElapsedColumn(),
+    )
+    with rich.progress.Progress(
+        *columns, console=rich.console.Console(stderr=True), transient=True
+    ) as bar:
+        yield Progress(title, total, bar, unit)

@@ -1,0 +1,102 @@
+"""``invoke doctor``: what is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import fetch, matrix, paths, targets, toolchain
+from gobun.errors import GobunError, PrerequisiteError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ROOM_BYTES = 3_000_000_000
+"""What the default matrix and the builds take in the cache, generously."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    state: Literal["ok", "missing", "optional"]
+    """``optional``: not there, and only what ``text`` names does without it."""
+    name: str
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything the suite uses; nothing is installed, fetched or changed."""
+    required: dict[str, Callable[[], str]] = {
+        "platform": lambda: targets.host_target().name,
+        "go": lambda: _runs(toolchain.go(), "version"),
+        "zig": lambda: _runs(toolchain.zig(), "version"),
+        "node": lambda: _runs(toolchain.node(), "--version"),
+        "npm": _npm_version,
+        "cache": _cache_room,
+        "lock file": _locked,
+        "scenarios": lambda: f"{len(matrix.read_scenario().stress)} stresses",
+        "expectations": lambda: f"{len(matrix.read_expectations().rows)} rows",
+    }
+    return [_required(name, look) for name, look in required.items()] + _optional()
+
+
+def render(findings: list[Finding]) -> str:
+    """Return the findings as aligned lines."""
+    width = max(len(finding.name) for finding in findings)
+    return "\n".join(f"{f.state:8}  {f.name:{width}}  {f.text}" for f in findings)
+
+
+def _required(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding("ok", name, look())
+    except GobunError as error:
+        return Finding("missing", name, str(error))
+
+
+def _optional() -> list[Finding]:
+    program = "qemu-aarch64-static"
+    found = shutil.which(program)
+    if found:
+        return [Finding("ok", program, found)]
+    without = "the linux-arm64 library is not run"
+    remedy = "Debian: apt install qemu-user-static libc6-arm64-cross"
+    return [Finding("optional", program, f"not found: {without} ({remedy})")]
+
+
+def _runs(tool: toolchain.Tool, argument: str) -> str:
+    done = run_tool([tool.program, argument], timeout_s=60)
+    said = (done.out or done.err).strip().splitlines()
+    if done.code != 0:
+        raise PrerequisiteError(f"{tool.program} does not run: {said[-1] if said else done.code}")
+    return f"{tool.version} ({tool.program})"
+
+
+def _npm_version() -> str:
+    return run_tool([*toolchain.npm_command(), "--version"], timeout_s=60).out.strip()
+
+
+def _cache_room() -> str:
+    root = paths.cache_root()
+    there = root
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        raise PrerequisiteError(
+            f"{root} cannot be written", hint="set GOBUN_CACHE to another folder"
+        )
+    free = shutil.disk_usage(there).free
+    if free < _ROOM_BYTES:
+        raise PrerequisiteError(
+            f"{root}: {free / 1e9:.1f} GB free, {_ROOM_BYTES / 1e9:.0f} GB wanted",
+            hint="make room, `invoke cache --evict`, or set GOBUN_CACHE",
+        )
+    return f"{root}, {free / 1e9:.0f} GB free"
+
+
+def _locked() -> str:
+    package = fetch.bun_package(targets.host_target().name)
+    return f"{len(fetch.read_lock().versions(package))} releases of {package}"

@@ -1,0 +1,72 @@
+"""One error class per exit code; every message says what, where, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class GobunError(Exception):
+    """Base of every error a person can act on.
+
+    ``what`` says what was wrong and where; ``hint`` says what to do next.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  next: {self.hint}" if self.hint else self.what
+
+
+class UnexpectedOutcomeError(GobunError):
+    """A run finished, and at least one cell was not as expected."""
+
+    exit_code = 1
+
+
+class UsageError(GobunError):
+    """The arguments or a configuration file are not of the right form."""
+
+    exit_code = 2
+
+    @classmethod
+    def unknown(cls, kind: str, given: str, known: Iterable[str]) -> UsageError:
+        """Return the error for a name that is not in a closed set, with the near matches."""
+        names = list(known)
+        near = difflib.get_close_matches(given, names, n=4, cutoff=0.5)
+        shown = near or names[:20]
+        rest = "" if near or len(names) <= 20 else f" … ({len(names)} in all)"
+        lead = "did you mean" if near else "known"
+        return cls(f"unknown {kind} {given!r}", hint=f"{lead}: {', '.join(shown)}{rest}")
+
+
+class PrerequisiteError(GobunError):
+    """Something the machine must provide is missing: a tool, a writable disk, room on it."""
+
+    exit_code = 3
+
+
+class FetchError(GobunError):
+    """A download failed, or what arrived is not what the lock file names."""
+
+    exit_code = 4
+
+
+class PatchError(GobunError):
+    """A patch does not apply."""
+
+    exit_code = 5
+
+
+class BuildError(GobunError):
+    """A compiler, linker or the audit of their result said no."""
+
+    exit_code = 6

@@ -1,0 +1,63 @@
+"""A few threads that work side by side, and stop together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_T = TypeVar("_T")
+_GRACE_S = 2.0
+
+
+def run_all(
+    jobs: Sequence[_T], work: Callable[[_T, threading.Event], None], *, threads: int
+) -> None:
+    """Do ``work`` on every job; the first failure or an interruption stops the others.
+
+    The threads are daemons and not a pool's, because an interruption must not wait for a host
+    that says nothing or for another process's lock.
+
+    Raises:
+        BaseException: what the first failing job raised.
+    """
+    todo: queue.SimpleQueue[_T] = queue.SimpleQueue()
+    for job in jobs:
+        todo.put(job)
+    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def labour() -> None:
+        while not stop.is_set():
+            try:
+                ended.put(_outcome(work, todo.get_nowait(), stop))
+            except queue.Empty:
+                return
+
+    crew = [threading.Thread(target=labour, daemon=True) for _ in range(min(threads, len(jobs)))]
+    for thread in crew:
+        thread.start()
+    try:
+        for _ in jobs:
+            failure = ended.get()
+            if failure is not None:
+                raise failure
+    finally:
+        stop.set()
+        last = time.monotonic() + _GRACE_S
+        for thread in crew:
+            thread.join(max(0.0, last - time.monotonic()))
+
+
+def _outcome(
+    work: Callable[[_T, threading.Event], None], job: _T, stop: threading.Event
+) -> BaseException | None:
+    try:
+        work(job, stop)
+    except BaseException as error:  # noqa: BLE001  it is raised again in the caller
+        return error
+    return None

@@ -1,0 +1,253 @@
+"""Brings the bytes of one file, going on where an earlier try or an earlier run stopped."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+import requests
+import urllib3.exceptions
+
+from gobun import files
+from gobun.errors import FetchError, PrerequisiteError
+from gobun.fetch import integrity
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from gobun.console import Progress
+    from gobun.fetch.integrity import Integrity
+    from gobun.fetch.transport import Transport
+
+LARGEST_BYTES = 1 << 30
+_TRIES = 4
+_BACKOFF_S = 0.5
+_LONGEST_WAIT_S = 10.0
+_CHUNK_BYTES = 1 << 16
+_OVERLOADED = 429
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_AGAIN = "run the same command again: it goes on where this one stopped"
+_REFUSALS = {
+    401: "the registry wants a login for the archive (401)",
+    403: "the registry forbids the archive (403)",
+    404: "the registry names an archive that is not there (404)",
+    407: "the proxy wants a login (407)",
+    410: "the registry names an archive that is gone (410)",
+}
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file to bring: what it is called in messages, where it is, what it must be."""
+
+    label: str
+    url: str
+    integrity: Integrity
+
+
+class StoppedError(Exception):
+    """Another download failed, or a person interrupted: the part stays for the next run."""
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """What is remembered beside a partial file."""
+
+    integrity: str
+    validator: str | None
+    """The host's ETag or date: it goes on only if the file there is still the same."""
+
+
+class _TransientError(Exception):
+    """Worth another try; ``after_s`` is what the host asked us to wait."""
+
+    def __init__(self, what: str, after_s: float = 0.0) -> None:
+        super().__init__(what)
+        self.after_s = after_s
+
+
+def download(
+    source: Source,
+    part: Path,
+    transport: Transport,
+    *,
+    shown: Progress,
+    stop: threading.Event,
+) -> None:
+    """Fill ``part`` with the bytes of ``source``; the caller checks their digest.
+
+    Raises:
+        FetchError: the host refused, or kept failing.
+        PrerequisiteError: the disk refused; the part is removed, which gives its room back.
+        StoppedError: ``stop`` was set.
+    """
+    if part.is_file() and integrity.of_file(part) == source.integrity:
+        return
+    for attempt in range(1, _TRIES + 1):
+        try:
+            _attempt(source, part, transport, shown=shown, stop=stop)
+        except _TransientError as error:
+            if attempt == _TRIES:
+                raise FetchError(
+                    f"downloading {source.label} failed {_TRIES} times, at last: {error}",
+                    hint=_AGAIN,
+                ) from error
+            if stop.wait(max(_BACKOFF_S * 2 ** (attempt - 1), error.after_s)):
+                raise StoppedError from error
+        except PrerequisiteError:
+            discard(part)
+            raise
+        else:
+            return
+
+
+def discard(part: Path) -> None:
+    """Remove a partial file and what is remembered of it."""
+    part.unlink(missing_ok=True)
+    _memo(part).unlink(missing_ok=True)
+
+
+def _attempt(
+    source: Source, part: Path, transport: Transport, *, shown: Progress, stop: threading.Event
+) -> None:
+    headers, offset = _resume(source, part)
+    try:
+        with transport.get(source.url, headers) as response:
+            offset = _accept(response, source, part, offset)
+            _copy(response, source, part, offset=offset, shown=shown, stop=stop)
+    except requests.exceptions.SSLError as error:
+        raise FetchError(
+            f"downloading {source.label} failed: the host's certificate is not trusted: {error}",
+            hint="if your network re-signs traffic, name its authority: npm config set cafile …",
+        ) from error
+    except requests.TooManyRedirects as error:
+        raise FetchError(
+            f"downloading {source.label} failed: the registry redirects without end",
+            hint="look at `npm config get registry`",
+        ) from error
+    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+        raise _TransientError(_reason(error)) from error
+    except requests.RequestException as error:
+        raise FetchError(
+            f"downloading {source.label} failed: {error}",
+            hint="look at `npm config get registry` and the proxy settings",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = f"{type(error).__name__} {error}"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy cannot be used"
+    if "timed out" in text.lower():
+        return "the host stalled"
+    if "IncompleteRead" in text:
+        return "the connection was closed before the end"
+    if "reset" in text or "RemoteDisconnected" in text:
+        return "the connection was reset"
+    if "NameResolution" in text:
+        return "the host's name cannot be resolved"
+    return "the connection failed"
+
+
+def _memo(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _resume(source: Source, part: Path) -> tuple[dict[str, str], int]:
+    """Return the headers that ask for the rest of ``part``, and where the rest begins."""
+    try:
+        size = part.stat().st_size
+        memo = msgspec.json.decode(_memo(part).read_bytes(), type=_Part)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        discard(part)
+        return {}, 0
+    if size == 0 or memo.integrity != str(source.integrity):
+        discard(part)
+        return {}, 0
+    headers = {"Range": f"bytes={size}-"}
+    if memo.validator:
+        headers["If-Range"] = memo.validator
+    return headers, size
+
+
+def _accept(response: requests.Response, source: Source, part: Path, offset: int) -> int:
+    """Judge the head of an answer; return where its body begins in the file."""
+    status = response.status_code
+    if status == _OVERLOADED or status >= 500:
+        raise _TransientError(f"the host says {status}", _asked_wait(response))
+    if status in {206, 416}:
+        begins = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+        if status == 206 and begins and int(begins[1]) == offset > 0:
+            return offset
+        discard(part)
+        raise _TransientError("the host does not go on where the partial file ends")
+    if status != 200:
+        raise FetchError(
+            f"downloading {source.label} failed: "
+            + _REFUSALS.get(status, f"the registry answers {status}"),
+            hint="look at `npm config get registry`; archives are fetched without a login",
+        )
+    kind = response.headers.get("Content-Type", "")
+    if kind.lower().startswith("text/html"):
+        raise FetchError(
+            f"downloading {source.label} failed: a web page came instead of an archive",
+            hint="a login page or a proxy is in the way; open the registry in a browser to see",
+        )
+    discard(part)
+    memo = _Part(str(source.integrity), _validator(response))
+    files.write_whole(_memo(part), msgspec.json.encode(memo))
+    return 0
+
+
+def _asked_wait(response: requests.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else 0.0
+
+
+def _validator(response: requests.Response) -> str | None:
+    tag = response.headers.get("ETag", "")
+    # A weak tag does not promise the same bytes, and If-Range must not carry one.
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _copy(
+    response: requests.Response,
+    source: Source,
+    part: Path,
+    *,
+    offset: int,
+    shown: Progress,
+    stop: threading.Event,
+) -> None:
+    declared = response.headers.get("Content-Length", "")
+    expected = int(declared) if declared.isdecimal() else None
+    _check_size(source, part, offset + (expected or 0))
+    shown.grow(expected or 0)
+    received = 0
+    try:
+        with files.disk_errors(part):
+            stream = part.open("ab")
+        with stream:
+            # read1 hands over what came, so that a cut loses nothing that arrived before it.
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+                with files.disk_errors(part):
+                    stream.write(chunk)
+                    stream.flush()
+                received += len(chunk)
+                shown.advance(len(chunk))
+                _check_size(source, part, offset + received)
+                if stop.is_set():
+                    raise StoppedError
+    finally:
+        shown.grow(received - (expected or 0))  # what did not come is no work done
+    if expected is not None and received != expected:
+        raise _TransientError(f"the connection was closed at {received} of {expected} bytes")
+
+
+def _check_size(source: Source, part: Path, size: int) -> None:
+    if size > LARGEST_BYTES:
+        discard(part)
+        raise FetchError(
+            f"downloading {source.label} failed: more than {LARGEST_BYTES >> 20} MiB",
+            hint="no such package is that large; look at `npm config get registry`",
+        )

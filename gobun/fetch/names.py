@@ -1,0 +1,81 @@
+"""What is fetched: npm packages by exact name and version."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import semver
+
+from gobun.errors import UsageError
+from gobun.targets import TARGETS
+
+HEADERS_PACKAGE = "node-api-headers"
+_BUN_SCOPE = "@oven"
+_PART = "[a-z0-9][a-z0-9._-]*"
+_NAME = re.compile(rf"(@{_PART}/)?{_PART}")
+
+
+class Package(msgspec.Struct, frozen=True, order=True):
+    """One release of an npm package."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        """Return it as npm writes it."""
+        return f"{self.name}@{self.version}"
+
+
+def check_package(package: Package) -> None:
+    """Refuse what must become neither a path nor a word of a command line.
+
+    Raises:
+        UsageError: the name or the version is not of npm's form.
+    """
+    check_name(package.name)
+    if not semver.Version.is_valid(package.version):
+        raise UsageError(
+            f"{package.version!r} is not one exact version of {package.name}",
+            hint="write it in full, like 1.2.19 or 1.4.2-canary.20260928.1",
+        )
+
+
+def check_name(name: str) -> None:
+    """Refuse what is not an npm package name.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} is not an npm package name", hint="write it like @scope/name or name"
+        )
+
+
+def is_name(name: str) -> bool:
+    """Return whether ``name`` has the form of an npm package name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def bun_package(target: str, variant: str = "") -> str:
+    """Return the npm package of Bun for a target; ``variant`` is ``baseline`` or ``musl``."""
+    name = f"{_BUN_SCOPE}/{TARGETS[target].bun_package}"
+    return f"{name}-{variant}" if variant else name
+
+
+def bun_packages() -> tuple[str, ...]:
+    """Return every npm package of Bun that the lock file covers."""
+    names = []
+    for target in TARGETS.values():
+        names.append(bun_package(target.name))
+        if target.name == "linux-x64":
+            names.append(bun_package(target.name, "baseline"))
+        if target.os == "linux":
+            names.append(bun_package(target.name, "musl"))
+    return tuple(names)
+
+
+def by_precedence(version: str) -> semver.Version:
+    """Sort key: ascending as semver orders, a canary below its release."""
+    return semver.Version.parse(version)

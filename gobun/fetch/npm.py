@@ -1,0 +1,224 @@
+"""What a registry says of a package, asked through the npm client alone.
+
+npm reads the user's own configuration, so mirrors, proxies and logins are its business.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from gobun import toolchain
+from gobun.errors import FetchError
+from gobun.fetch import integrity
+from gobun.fetch.names import Package
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.fetch.integrity import Integrity
+
+_T = TypeVar("_T")
+
+_TIMEOUT_S = 150.0
+
+# npm's own patience (five minutes a request, a minute between tries) leaves a person without
+# a network looking at a still screen. What the environment says of it comes first.
+_PATIENCE = {
+    "npm_config_fetch_retry_mintimeout": "1000",
+    "npm_config_fetch_retry_maxtimeout": "4000",
+    "npm_config_fetch_timeout": "30000",
+    "npm_config_update_notifier": "false",
+}
+
+_NETWORK = {
+    "EAI_AGAIN": "the registry's name cannot be resolved",
+    "ENOTFOUND": "the registry's name cannot be resolved",
+    "ECONNREFUSED": "the registry refuses connections",
+    "ECONNRESET": "the registry closed the connection",
+    "ERR_SOCKET_TIMEOUT": "the registry does not answer",
+    "ETIMEDOUT": "the registry does not answer",
+    "EHOSTUNREACH": "the registry cannot be reached",
+    "ENETUNREACH": "there is no network",
+    "ENOTCACHED": "npm is set to work offline",
+}
+_REFUSALS = {
+    "E401": "the registry wants a login",
+    "ENEEDAUTH": "the registry wants a login",
+    "E403": "the registry forbids it",
+    "E404": "the registry does not have it",
+}
+
+
+class UnreachableError(FetchError):
+    """The registry could not be asked at all: what is known here already may do instead."""
+
+
+class Release(msgspec.Struct, frozen=True):
+    """What the registry says of one release."""
+
+    package: Package
+    tarball: str
+    integrity: Integrity
+
+
+class About(msgspec.Struct, frozen=True, rename={"dist_tags": "dist-tags"}):
+    """What the registry says of a package."""
+
+    versions: list[str] | str = msgspec.field(default_factory=list)
+    """npm writes a single version without the list around it."""
+    dist_tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Settings(msgspec.Struct, frozen=True, rename=lambda field: field.replace("_", "-")):
+    """The part of npm's configuration that tells how to reach a host."""
+
+    registry: str
+    cafile: str | None = None
+    ca: str | list[str] | None = None
+    https_proxy: str | None = None
+    proxy: str | bool | None = None
+    noproxy: str | list[str] | None = None
+    strict_ssl: bool = True
+    replace_registry_host: str = "npmjs"
+
+
+class _Row(
+    msgspec.Struct, frozen=True, rename={"integrity": "dist.integrity", "tarball": "dist.tarball"}
+):
+    version: str
+    integrity: str = ""
+    tarball: str = ""
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    code: str | None = None
+    summary: str | None = None
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    error: _Problem
+
+
+def about(name: str) -> About:
+    """Return the versions and tags of a package.
+
+    Raises:
+        UnreachableError: the registry cannot be reached.
+        FetchError: it said no, or nonsense.
+    """
+    said = _npm(["view", name, "versions", "dist-tags", "--json"], f"asking npm about {name}")
+    return _decoded(said, About, name)
+
+
+def releases(name: str, versions: Sequence[str]) -> dict[Package, Release]:
+    """Return what the registry says of exact versions, in one call.
+
+    A version that the registry does not have is not in the result.
+
+    Raises:
+        UnreachableError: the registry cannot be reached.
+        FetchError: it said no, or nonsense.
+    """
+    return matching(name, " || ".join(versions))
+
+
+def matching(name: str, wanted: str) -> dict[Package, Release]:
+    """Return what the registry says of the versions in a range, prereleases by name only.
+
+    Raises:
+        UnreachableError: the registry cannot be reached.
+        FetchError: it said no, or nonsense.
+    """
+    fields = ["version", "dist.integrity", "dist.tarball"]
+    said = _npm(
+        ["view", f"{name}@{wanted}", *fields, "--json"], f"asking npm where {name} is", absent=True
+    )
+    if not said.strip():
+        return {}
+    if not said.lstrip().startswith("["):
+        said = f"[{said}]"  # npm writes one match without the list around it
+    found = [_release(name, row) for row in _decoded(said, list[_Row], name)]
+    return {release.package: release for release in found}
+
+
+def _release(name: str, row: _Row) -> Release:
+    package = Package(name, row.version)
+    try:
+        return Release(package, row.tarball, integrity.parse(row.integrity))
+    except ValueError as error:
+        raise FetchError(
+            f"the registry's integrity of {package} {error}",
+            hint="look at `npm config get registry`; a registry without SHA-512 cannot be used",
+        ) from error
+
+
+def settings() -> Settings:
+    """Return how npm is configured to reach a host.
+
+    Raises:
+        FetchError: npm cannot read its own configuration.
+    """
+    said = _npm(["config", "list", "--json"], "reading npm's configuration")
+    return _decoded(said, Settings, "npm's configuration")
+
+
+def own_registry() -> str:
+    """Return the registry that npm uses when nobody configures one.
+
+    Raises:
+        FetchError: npm cannot say.
+    """
+    # Two names of nothing: npm refuses to load one file twice.
+    bare = ["--userconfig", os.devnull, "--globalconfig", f"{os.devnull}/none"]
+    # npm passes over an empty variable, so this hides the configured one.
+    return _npm(
+        ["config", "get", "registry", *bare],
+        "reading npm's default registry",
+        env={"npm_config_registry": "", "NPM_CONFIG_REGISTRY": ""},
+    ).strip()
+
+
+def _npm(
+    arguments: Sequence[str], step: str, *, absent: bool = False, env: dict[str, str] | None = None
+) -> str:
+    patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    command = [*toolchain.npm_command(), *arguments]
+    try:
+        done = run_tool(command, env=patience | (env or {}), timeout_s=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise UnreachableError(f"{step} failed: no answer in {_TIMEOUT_S:.0f} s") from error
+    if done.code == 0:
+        return done.out
+    problem = _problem(done.out)
+    code = problem.code or "?"
+    if code in _NETWORK:
+        raise UnreachableError(f"{step} failed: {_NETWORK[code]} ({code})")
+    if absent and code == "E404" and "No match" in (problem.summary or ""):
+        return ""
+    said = _REFUSALS.get(code) or problem.summary or done.tail
+    raise FetchError(
+        f"{step} failed: {said} ({code})",
+        hint="check `npm config get registry` and, if it wants one, `npm login`",
+    )
+
+
+def _problem(said: str) -> _Problem:
+    try:
+        return msgspec.json.decode(said, type=_Failure).error
+    except msgspec.MsgspecError:
+        return _Problem()
+
+
+def _decoded(said: str, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(said, type=kind)
+    except msgspec.MsgspecError as error:
+        raise FetchError(
+            f"npm's answer about {what} is not understood: {error}",
+            hint="see what `npm view` says of it, and whether the registry is a real one",
+        ) from error

@@ -1,0 +1,75 @@
+"""Which releases of a package there are: asked of the registry, else what is known here."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING
+
+import msgspec
+import semver
+
+from gobun import console
+from gobun.errors import FetchError
+from gobun.fetch import npm
+from gobun.fetch.lock import read_lock
+from gobun.fetch.names import by_precedence, check_name
+from gobun.fetch.store import cached_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Known(msgspec.Struct, frozen=True):
+    versions: tuple[str, ...]
+    tags: dict[str, str]
+
+
+def published_versions(name: str) -> tuple[str, ...]:
+    """Return the versions of a package, ascending, prereleases included.
+
+    Without a network these are the versions that are locked or cached, and one line says so.
+
+    Raises:
+        FetchError: the registry refuses, or nothing is known without it.
+        UsageError: the name is not of npm's form.
+    """
+    return _known(name).versions
+
+
+def dist_tags(name: str) -> Mapping[str, str]:
+    """Return the tags of a package; without a network only ``latest``, as far as is known.
+
+    Raises:
+        FetchError: the registry refuses, or nothing is known without it.
+        UsageError: the name is not of npm's form.
+    """
+    return types.MappingProxyType(_known(name).tags)
+
+
+@functools.cache
+def _known(name: str) -> _Known:
+    check_name(name)
+    try:
+        said = npm.about(name)
+    except npm.UnreachableError as error:
+        return _known_here(name, error)
+    listed = [said.versions] if isinstance(said.versions, str) else said.versions
+    valid = (version for version in listed if semver.Version.is_valid(version))
+    return _Known(tuple(sorted(valid, key=by_precedence)), said.dist_tags)
+
+
+def _known_here(name: str, error: npm.UnreachableError) -> _Known:
+    cached = cached_versions(name)
+    known = sorted({*read_lock().versions(name), *cached}, key=by_precedence)
+    if not known:
+        raise FetchError(
+            f"{error.what}; nothing is known of {name} without it",
+            hint="connect once, then it works offline",
+        ) from error
+    console.say(
+        f"{error.what}; going on with the {len(known)} versions of {name} that are known here"
+        f" (cached: {', '.join(cached) or 'none'})"
+    )
+    stable = [version for version in known if by_precedence(version).prerelease is None]
+    return _Known(tuple(known), {"latest": stable[-1]} if stable else {})

@@ -1,0 +1,129 @@
+"""Files appear whole or not at all: written beside, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from gobun.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DISK_ERRNOS = {
+    errno.ENOSPC: "no space is left on its disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "its file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENOTDIR: "part of the path is a file, not a folder",
+    errno.EEXIST: "a file is in the way",
+}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses into an error that says where and what to do.
+
+    Raises:
+        PrerequisiteError: ``path`` cannot be written (full, read-only, not allowed).
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = _DISK_ERRNOS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise PrerequisiteError(
+            f"cannot write {path}: {reason}",
+            hint="make room or choose another folder (--out, or GOBUN_CACHE for the cache)",
+        ) from error
+
+
+@contextlib.contextmanager
+def temporary_sibling(path: Path) -> Iterator[Path]:
+    """Yield a fresh folder beside ``path``, on the same file system, gone afterwards.
+
+    Raises:
+        PrerequisiteError: the folder cannot be made.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one.
+
+    Raises:
+        PrerequisiteError: ``path`` cannot be written.
+    """
+    payload = data.encode() if isinstance(data, str) else data
+    with temporary_sibling(path) as folder, disk_errors(path):
+        staged = folder / path.name
+        with staged.open("wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        staged.chmod(mode)
+        staged.replace(path)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Copy ``source`` to ``path``, its mode included, whole or not at all.
+
+    Raises:
+        PrerequisiteError: ``path`` cannot be written.
+    """
+    write_whole(path, source.read_bytes(), mode=source.stat().st_mode & 0o777)
+
+
+def publish_folder(staged: Path, path: Path) -> None:
+    """Move a finished folder to ``path``; the first of several writers wins.
+
+    Raises:
+        PrerequisiteError: ``path`` cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staged.rename(path)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock that guards ``path`` among all processes of this user.
+
+    Raises:
+        PrerequisiteError: the lock file cannot be made.
+        filelock.Timeout: another holds it, and ``wait`` is false.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path.with_name(path.name + ".lock"))
+        lock.acquire(blocking=wait)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

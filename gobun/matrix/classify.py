@@ -1,0 +1,80 @@
+"""From what a finished cell said and how its process ended to an outcome: pure, and in order.
+
+The order is that of what is surest: text of a crash, then the signal, then what the cell said of
+itself, then the exit code. How a cell that did not finish is judged is in ``watch``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.matrix.records import Ending
+from gobun.matrix.watch import signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CRASH_TEXT = re.compile(
+    r"^(?:"
+    r"panic(?:\([^)\n]*\))?: .+"  # Bun and Zig, with the thread; Go, without
+    r"|oh no: Bun has crashed.*"
+    r"|fatal error: .+"  # Go
+    r"|unexpected fault address .+"  # Go
+    r"|SIG[A-Z]+: .+"  # Go
+    r"|\[signal SIG.+"  # Go
+    r"|ASSERTION FAILED: .+"  # WebKit
+    r"|#? ?Fatal error in .+"  # V8
+    r"|FATAL ERROR: .+"  # Node-API
+    r")",
+    re.MULTILINE,
+)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A line that a cell said of itself."""
+
+    at: str
+    why: str = ""
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a process ended; one of the two numbers is set."""
+
+    exit_code: int | None
+    signal: int | None
+    cpu_ms: int
+    max_rss_kb: int
+    strays: int
+    """Processes that it left behind, and that were killed."""
+
+
+def last_step(events: Sequence[Event]) -> str:
+    """Return how far a cell got: the last thing it said that is not a heartbeat."""
+    return next((event.at for event in reversed(events) if event.at != "beat"), "nothing")
+
+
+def classify(end: End, events: Sequence[Event], output: str) -> Ending:
+    """Return the outcome of a cell whose process ended by itself.
+
+    ``output`` is what it printed besides its events.
+    """
+    step = last_step(events)
+    text = _CRASH_TEXT.search(output)
+    if end.signal is not None:
+        said = f": {text[0].strip()}" if text else ""
+        return Ending("crash", f"{signal_name(end.signal)} after {step!r}{said}")
+    if text and end.exit_code != 0:
+        return Ending("crash", f"{text[0].strip()} (exit code {end.exit_code}, after {step!r})")
+    told = next((event for event in events if event.at in {"skip", "fail"}), None)
+    if told is not None and told.at == "skip":
+        return Ending("skip", told.why)
+    if told is not None:
+        return Ending("fail", told.why.splitlines()[0] if told.why else "no reason given")
+    if end.exit_code != 0:
+        return Ending("fail", f"exit code {end.exit_code} after {step!r}")
+    if step != "done":
+        return Ending("fail", f"ended by itself after {step!r}, before it was done")
+    return Ending("pass", "")

@@ -1,0 +1,99 @@
+"""The records of a matrix: cells, results, and the file they are kept in."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+Outcome = Literal["pass", "fail", "crash", "hang", "timeout", "skip", "error"]
+"""How a cell ended. ``hang``: no progress. ``timeout``: still progressing at the limit.
+``error``: the harness's own, never the runtime's."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+Load = Literal["ffi", "napi-sync", "napi-async"]
+LOADS: tuple[Load, ...] = get_args(Load)
+
+Treatment = Literal["stock", "warmup"]
+TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
+
+
+class Cell(msgspec.Struct, frozen=True, order=True):
+    """One child process: a runtime, how it is helped, and what is loaded, how, and then done."""
+
+    runtime: str
+    """``bun`` or ``node``."""
+    version: str
+    treatment: Treatment
+    module: str
+    load: Load
+    stress: str
+
+    @property
+    def name(self) -> str:
+        """The cell on one line, for people and as part of file names' stems."""
+        parts = (self.treatment, self.module, self.load, self.stress)
+        return "/".join((f"{self.runtime}@{self.version}", *parts))
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """An outcome and what led to it, in one sentence."""
+
+    outcome: Outcome
+    detail: str
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=False):
+    """A line of ``results.jsonl``: a cell and how it ended."""
+
+    runtime: str
+    version: str
+    treatment: Treatment
+    module: str
+    load: Load
+    stress: str
+    outcome: Outcome
+    detail: str
+    expected: tuple[Outcome, ...]
+    unexpected: bool
+    wall_ms: int
+    cpu_ms: int
+    max_rss_kb: int
+    exit_code: int | None
+    signal: str | None
+    attempts: int
+    evidence: tuple[str, ...]
+    """Paths relative to the folder of the results."""
+    repro: str
+    """One command line that runs this cell alone."""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell this is the result of."""
+        return Cell(self.runtime, self.version, self.treatment, self.module, self.load, self.stress)
+
+
+class Host(msgspec.Struct, frozen=True):
+    """The machine a matrix ran on."""
+
+    os: str
+    kernel: str
+    cpu: str
+    cores: int
+    libc: str
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of ``results.jsonl``."""
+
+    suite: str
+    """Version of this suite."""
+    started: str
+    """When, in UTC, ISO 8601."""
+    host: Host
+    tools: dict[str, str]
+    plan: str
+    """Hash of the planned cells; equal plans have equal hashes."""
+    cells: int
+    """How many cells were planned."""

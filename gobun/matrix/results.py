@@ -1,0 +1,131 @@
+"""``results.jsonl``: a header, then one line a cell as it finishes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+import gobun
+from gobun import files, toolchain
+from gobun.errors import UsageError
+from gobun.matrix.plan import plan_hash
+from gobun.matrix.records import Cell, Header, Host, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+FILE_NAME = "results.jsonl"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What a results file holds."""
+
+    header: Header
+    results: tuple[Result, ...]
+    cut: bool = False
+    """Whether the last line was cut off, as a kill in mid-write leaves it."""
+
+
+def new_header(cells: Sequence[Cell]) -> Header:
+    """Return the header of a run that starts now, on this machine."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in _lines(Path("/proc/cpuinfo"))
+            if line.startswith("model name")
+        ),
+        platform.processor() or platform.machine(),
+    )
+    return Header(
+        suite=gobun.__version__,
+        started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        host=Host(
+            os=platform.system().lower(),
+            kernel=platform.release(),
+            cpu=cpu,
+            cores=os.cpu_count() or 1,
+            libc=" ".join(platform.libc_ver()).strip() or "unknown",
+        ),
+        tools=toolchain.pins(),
+        plan=plan_hash(cells),
+        cells=len(cells),
+    )
+
+
+class Writer:
+    """Appends results; every line is on its way to the disk before the next cell is recorded."""
+
+    def __init__(self, path: Path, header: Header, kept: Sequence[Result] = ()) -> None:
+        """Begin the file anew, with ``kept`` as its first results.
+
+        Raises:
+            PrerequisiteError: it cannot be written.
+        """
+        lines = [msgspec.json.encode(line) for line in (header, *kept)]
+        files.write_whole(path, b"".join(line + b"\n" for line in lines))
+        self._path = path
+        self._stream = path.open("ab", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def add(self, result: Result) -> None:
+        """Append one result.
+
+        Raises:
+            PrerequisiteError: the disk takes no more.
+        """
+        whole = self._stream.tell()
+        with files.disk_errors(self._path):
+            try:
+                self._stream.write(msgspec.json.encode(result) + b"\n")
+            except OSError:
+                self._stream.truncate(whole)  # no half line, so that what is there stays valid
+                raise
+
+
+def read_results(path: Path) -> Run:
+    """Read a results file, up to a last line that was cut.
+
+    Raises:
+        UsageError: it is missing, or a line other than the last is damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint="name the folder given as --out"
+        ) from error
+    try:
+        header = msgspec.json.decode(lines[0], type=Header)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} does not begin with the header of a run: {error}") from error
+    results: list[Result] = []
+    # A whole file ends in a newline, so what follows the last newline was cut.
+    for number, line in enumerate(lines[1:-1], start=2):
+        try:
+            results.append(msgspec.json.decode(line, type=Result))
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{path}, line {number}, is damaged: {error}") from error
+    return Run(header, tuple(results), cut=bool(lines[-1]))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,125 @@
+"""The TOML files that name a matrix, read into records; anything unknown in them is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from gobun import build, paths
+from gobun.errors import UsageError
+from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_Record = TypeVar("_Record")
+
+
+class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The values of each dimension, and the limit of a cell."""
+
+    versions: tuple[str, ...]
+    treatments: tuple[Treatment, ...]
+    modules: tuple[str, ...]
+    loads: tuple[Load, ...]
+    stresses: tuple[str, ...]
+    limit_s: float
+    """Seconds after which a cell that still progresses is stopped."""
+
+
+class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens after loading."""
+
+    asks: str
+
+
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named matrix."""
+
+    matrix: Axes
+    stress: dict[str, Stress]
+
+
+def read_toml(path: Path, kind: type[_Record]) -> _Record:
+    """Read a TOML file into a record.
+
+    Raises:
+        UsageError: it is missing, is not TOML, or has an unknown or a wrong key.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text()), kind)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}", hint="`$.a.b` is key b of table [a]") from error
+
+
+def read_scenario(path: Path | None = None) -> Scenario:
+    """Read a matrix, by default that of ``scenarios/default.toml``.
+
+    Raises:
+        UsageError: the file is not of the right form, or names what does not exist.
+    """
+    path = path or paths.SCENARIOS / "default.toml"
+    scenario = read_toml(path, Scenario)
+    known = tuple(scenario.stress)
+    check_names("stress", scenario.matrix.stresses, known)
+    check_names("module", scenario.matrix.modules, build.FIXTURES)
+    for name in known:
+        if not stress_script(name).is_file():
+            raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
+    return scenario
+
+
+def stress_script(name: str) -> Path:
+    """Return the script of a stress."""
+    return paths.SCENARIOS / "stress" / f"{name}.cjs"
+
+
+def narrowed(
+    scenario: Scenario,
+    *,
+    treatments: Sequence[str] = (),
+    modules: Sequence[str] = (),
+    loads: Sequence[str] = (),
+    stresses: Sequence[str] = (),
+    limit_s: float | None = None,
+) -> Axes:
+    """Return the axes with each given list in place of the scenario's own.
+
+    Raises:
+        UsageError: a name is unknown, with the near matches; or the limit is not positive.
+    """
+    axes = scenario.matrix
+    check_names("treatment", treatments, TREATMENTS)
+    check_names("module", modules, build.FIXTURES)
+    check_names("load", loads, LOADS)
+    check_names("stress", stresses, tuple(scenario.stress))
+    if limit_s is not None and not 0 < limit_s < float("inf"):
+        raise UsageError(f"the limit is {limit_s:g} seconds", hint="give a positive number")
+    given = {
+        "treatments": tuple(treatments) or axes.treatments,
+        "modules": tuple(modules) or axes.modules,
+        "loads": tuple(loads) or axes.loads,
+        "stresses": tuple(stresses) or axes.stresses,
+        "limit_s": limit_s or axes.limit_s,
+    }
+    return msgspec.convert(msgspec.to_builtins(axes) | given, Axes)
+
+
+def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a name that is not in a closed set, and one that is given twice.
+
+    Raises:
+        UsageError: with the near matches of an unknown name.
+    """
+    for i, name in enumerate(given):
+        if name not in known:
+            raise UsageError.unknown(kind, name, known)
+        if name in given[:i]:
+            raise UsageError(f"the {kind} {name!r} is given twice", hint="name each once")

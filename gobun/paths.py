@@ -1,0 +1,26 @@
+"""Where things are: the repository's own folders and the shared cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository; the suite is used from a checkout."""
+
+GO_SOURCES = ROOT / "go"
+NATIVE_SOURCES = ROOT / "native"
+SCENARIOS = ROOT / "scenarios"
+EXPECTATIONS = ROOT / "expectations"
+LOCK_FILE = ROOT / "gobun" / "fetch" / "npm.lock.toml"
+
+
+def cache_root() -> Path:
+    """Return the folder of everything that can be made or fetched again.
+
+    ``GOBUN_CACHE`` overrides the platform's own cache folder.
+    """
+    override = os.environ.get("GOBUN_CACHE")
+    return Path(override).absolute() if override else platformdirs.user_cache_path("gobun")

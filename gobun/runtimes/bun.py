@@ -1,0 +1,68 @@
+"""Stock Bun: released binaries and canaries, from their npm packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import semver
+
+from gobun import fetch
+from gobun.runtimes.versions import select_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.build import Fixture
+    from gobun.targets import Target
+
+
+class Bun(msgspec.Struct, frozen=True):
+    """A Bun executable."""
+
+    version: str
+    program: Path
+
+    @property
+    def name(self) -> str:
+        """``bun``."""
+        return "bun"
+
+    def command(self, script: Path, argument: str) -> list[str]:
+        """Return the command that runs ``script``."""
+        return [str(self.program), str(script), argument]
+
+    def settings(self, module: Fixture) -> dict[str, str]:
+        """Return where the library and the addon are."""
+        return {"library": str(module.library), "addon": str(module.addon)}
+
+
+def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
+    """Return the Bun versions a person means by ``spec``, such as ``1.2.19,1.3.x,latest``.
+
+    Only what the lock file and the cache cannot answer is asked of the registry.
+
+    Raises:
+        UsageError: a part is not understood, or matches no version.
+        FetchError: the registry had to be asked, and could not be.
+    """
+    package = fetch.bun_package(target.name)
+    here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
+    if all(part.strip() in here for part in spec.split(",")):
+        return select_versions(spec, known=sorted(here, key=semver.Version.parse), tags={})
+    return select_versions(
+        spec, known=fetch.published_versions(package), tags=fetch.dist_tags(package)
+    )
+
+
+def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
+    """Return Bun in each version, fetched if need be.
+
+    Raises:
+        FetchError: a download failed, or is not what the lock file names.
+    """
+    name = fetch.bun_package(target.name)
+    packages = [fetch.Package(name, version) for version in versions]
+    folders = fetch.fetch_packages(packages)
+    return [Bun(package.version, folders[package] / "bin" / "bun") for package in packages]

@@ -1,0 +1,52 @@
+"""Node: the control runtime, the pinned one that comes from pip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, toolchain
+
+if TYPE_CHECKING:
+    from gobun.build import Fixture
+    from gobun.targets import Target
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A Node executable."""
+
+    version: str
+    program: Path
+    dlcall: Path
+    """The addon that makes foreign function calls for it, which it cannot make itself."""
+
+    @property
+    def name(self) -> str:
+        """``node``."""
+        return "node"
+
+    def command(self, script: Path, argument: str) -> list[str]:
+        """Return the command that runs ``script``, with ``gc()`` exposed to it."""
+        return [str(self.program), "--expose-gc", str(script), argument]
+
+    def settings(self, module: Fixture) -> dict[str, str]:
+        """Return where the library, the addon and the foreign function call are."""
+        return {
+            "library": str(module.library),
+            "addon": str(module.addon),
+            "dlcall": str(self.dlcall),
+        }
+
+
+def provide_node(target: Target) -> Node:
+    """Return the pinned Node.
+
+    Raises:
+        PrerequisiteError: Node or Zig is missing.
+        BuildError: the foreign function call could not be built.
+        FetchError: Node's headers could not be fetched.
+    """
+    tool = toolchain.node()
+    return Node(tool.version, tool.program, build.build_dlcall(target))

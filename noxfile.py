@@ -1,0 +1,55 @@
+"""Environments and sessions only; what they run is the Invoke tasks that a person runs."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    session.install(
+        *PROJECT["project"]["dependencies"],
+        *nox.project.dependency_groups(PROJECT, *groups),
+        silent=True,
+    )
+
+
+@nox.session(default=False)
+def bun_stock(session: nox.Session) -> None:
+    """Run the matrix on stock Bun; arguments after -- go to `invoke matrix`."""
+    install(session, "toolchain")
+    session.run("invoke", "matrix", "--runtime", "bun", *session.posargs)
+
+
+@nox.session(default=False)
+def node(session: nox.Session) -> None:
+    """Run the same cells on Node, the control; arguments after -- go to `invoke matrix`."""
+    install(session, "toolchain")
+    session.run("invoke", "matrix", "--runtime", "node", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after -- go to pytest."""
+    install(session, "toolchain", "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    install(session, "types")
+    session.run("mypy")

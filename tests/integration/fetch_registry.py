@@ -1,0 +1,219 @@
+"""An npm registry on this machine that can misbehave, for the real npm client to talk to."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import io
+import json
+import os
+import random
+import ssl
+import tarfile
+import threading
+import time
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from gobun.fetch import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from email.message import Message
+    from pathlib import Path
+
+    Answer = Callable[["Handler", bytes], None]
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    """Return bytes that do not compress."""
+    return random.Random(seed).randbytes(size)
+
+
+def npm_archive(content: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            member.mode = 0o755 if "/bin/" in name else 0o600
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def sri(data: bytes) -> str:
+    return "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
+
+
+class Request:
+    def __init__(self, path: str, headers: Message) -> None:
+        self.path = path
+        self.range = headers.get("Range")
+        self.if_range = headers.get("If-Range")
+        self.sent = 0
+
+
+class Registry:
+    """What the server holds, how it answers, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.archives: dict[Package, bytes] = {}
+        self.integrity: dict[Package, str] = {}
+        self.answers: dict[str, list[Answer]] = {}
+        """Scripted answers by path; the last one stays."""
+        self.requests: list[Request] = []
+        self.port = 0
+        self.scheme = "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def publish(self, name: str, version: str, archive: bytes | None = None) -> Package:
+        package = Package(name, version)
+        default = {"package/package.json": b"{}", "package/bin/tool": noise(300_000)}
+        self.archives[package] = npm_archive(default) if archive is None else archive
+        return package
+
+    def answer(self, package: Package, *answers: Answer) -> None:
+        self.answers[archive_path(package)] = list(answers)
+
+    def asked(self, package: Package) -> list[Request]:
+        return [request for request in self.requests if request.path == archive_path(package)]
+
+    def packument(self, name: str) -> bytes | None:
+        versions = {
+            package.version: {
+                "name": name,
+                "version": package.version,
+                "dist": {
+                    "tarball": self.url + archive_path(package),
+                    "integrity": self.integrity.get(package, sri(data)),
+                },
+            }
+            for package, data in self.archives.items()
+            if package.name == name
+        }
+        if not versions:
+            return None
+        stable = [version for version in versions if "-" not in version]
+        tags = {"latest": (stable or list(versions))[-1]}
+        return json.dumps({"name": name, "dist-tags": tags, "versions": versions}).encode()
+
+
+def archive_path(package: Package) -> str:
+    return f"/archives/{package.name}/{package.version}.tgz"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    registry: Registry
+
+    def do_GET(self) -> None:
+        registry = self.registry
+        self.request_seen = Request(self.path, self.headers)
+        registry.requests.append(self.request_seen)
+        scripted = registry.answers.get(self.path, [])
+        data = next(
+            (data for it, data in registry.archives.items() if archive_path(it) == self.path), None
+        )
+        if scripted:
+            (scripted.pop(0) if len(scripted) > 1 else scripted[0])(self, data or b"")
+            return
+        if data is None:
+            data = registry.packument(urllib.parse.unquote(self.path[1:]))
+        if data is None:
+            self.reply(404, b"{}")
+            return
+        whole(self, data)
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in ({"Content_Length": str(len(body))} | headers).items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.send(body)
+
+    def send(self, body: bytes) -> None:
+        self.wfile.write(body)
+        self.wfile.flush()
+        self.request_seen.sent += len(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def whole(handler: Handler, data: bytes) -> None:
+    """Answer as a good host does, ranges included."""
+    tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+    asked = handler.headers.get("Range")
+    if asked and handler.headers.get("If-Range", tag) == tag:
+        begin = int(asked.removeprefix("bytes=").rstrip("-"))
+        span = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        handler.reply(206, data[begin:], Content_Range=span, ETag=tag)
+    else:
+        handler.reply(200, data, ETag=tag)
+
+
+def cut_after(size: int) -> Answer:
+    """Promise everything, send ``size`` bytes of it, close."""
+
+    def answer(handler: Handler, data: bytes) -> None:
+        head = {"Content_Length": str(len(data)), "ETag": '"one"'}
+        tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+        handler.reply(200, data[:size], **(head | {"ETag": tag}))
+        handler.close_connection = True
+
+    return answer
+
+
+def stall_after(size: int, *, seconds: float = 3.0) -> Answer:
+    """Promise everything, send ``size`` bytes of it, and then nothing for a while."""
+
+    def answer(handler: Handler, data: bytes) -> None:
+        cut_after(size)(handler, data)
+        time.sleep(seconds)
+
+    return answer
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda handler, _data: handler.reply(code, b"", **headers)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *args: object) -> None:
+        """Clients that go away are part of the tests."""
+
+
+@contextlib.contextmanager
+def serving(certificate: Path | None = None, key: Path | None = None) -> Iterator[Registry]:
+    registry = Registry()
+    handler = type("BoundHandler", (Handler,), {"registry": registry})
+    server = _Server(("127.0.0.1", 0), handler)
+    server.block_on_close = False
+    registry.port = server.server_address[1]
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        registry.scheme = "https"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield registry
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def release_marks(held: dict[Path, int]) -> None:
+    """Let go of what this process keeps from eviction."""
+    for number in held.values():
+        os.close(number)
+    held.clear()

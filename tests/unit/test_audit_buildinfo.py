@@ -1,0 +1,90 @@
+"""Go's build record, on records made here."""
+
+from __future__ import annotations
+
+import pytest
+
+from gobun.audit import buildinfo
+from gobun.audit.container import Section
+from gobun.audit.record import GoBuild
+
+MARK = b"0123456789abcdef"
+TEXT = (
+    "path\texample.org/it/cmd\nmod\texample.org/it\tv1.2.3\th1:x\ndep\tother\tv1\n"
+    'build\t-buildmode=c-shared\nbuild\tCGO_ENABLED=1\nbuild\t"-ld flags"="-s -w"\n'
+    "build\t-tags=`a b`\n"
+)
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while number >= 0x80:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def record(version: str = "go1.27.3", text: str = TEXT, flags: int = 2) -> bytes:
+    module = MARK + text.encode() + MARK if text else b""
+    head = (buildinfo.MAGIC + bytes([8, flags])).ljust(32, b"\0")
+    parts = (version.encode(), module)
+    return head + b"".join(varint(len(part)) + part for part in parts)
+
+
+def test_a_whole_record() -> None:
+    build = buildinfo.parse(record() + b"\0" * 50)
+    assert build is not None
+    assert build.version == "go1.27.3"
+    assert (build.package, build.module) == ("example.org/it/cmd", "example.org/it")
+    assert build.module_version == "v1.2.3"
+    assert build.settings == {
+        "-buildmode": "c-shared",
+        "CGO_ENABLED": "1",
+        "-ld flags": "-s -w",
+        "-tags": "a b",
+    }
+    assert build.summary == "go1.27.3 c-shared, module example.org/it"
+
+
+def test_a_record_without_module() -> None:
+    assert buildinfo.parse(record(text="")) == GoBuild("go1.27.3")
+    assert GoBuild("go1.27.3").summary == "go1.27.3"
+
+
+def test_go_before_118_left_pointers() -> None:
+    assert buildinfo.parse(record(flags=0)) == GoBuild(buildinfo.BEFORE_118)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x7fELF" * 20, buildinfo.MAGIC, record("perl5")])
+def test_what_is_no_record(blob: bytes) -> None:
+    assert buildinfo.parse(blob) is None
+
+
+def test_any_cut_and_any_changed_byte_is_survived() -> None:
+    whole = record()
+    for at in range(len(whole)):
+        buildinfo.parse(whole[:at])
+        for value in (0, 0x7F, 0x80, 0xFF):
+            buildinfo.parse(whole[:at] + bytes([value]) + whole[at + 1 :])
+
+
+def test_it_is_found_by_section() -> None:
+    data = b"x" * 40 + record()
+    for name in buildinfo.SECTIONS:
+        found = buildinfo.find(data, [Section(name, 40, len(data))])
+        assert found is not None
+        assert found.version == "go1.27.3"
+
+
+def test_it_is_found_without_sections_when_aligned() -> None:
+    assert buildinfo.find(b"x" * 48 + record(), []) is not None
+    assert buildinfo.find(b"x" * 41 + record(), []) is None
+
+
+def test_text_that_only_looks_for_records_is_not_one() -> None:
+    assert buildinfo.find(buildinfo.MAGIC + b"not a buildinfo file; go on, please", []) is None
+
+
+def test_go_whose_record_was_taken_out_is_still_go() -> None:
+    for name in (".gopclntab", ".data.rel.ro.gopclntab", "__gopclntab"):
+        assert buildinfo.find(b"", [Section(name, 0, 0)]) == GoBuild(buildinfo.UNKNOWN)

@@ -1,0 +1,112 @@
+"""What counts as a path of the machine a library was built on, and what does not."""
+
+# ruff: noqa: S108 - the paths here are looked for, never opened
+
+from __future__ import annotations
+
+import pytest
+
+from gobun.audit.buildpaths import find_build_paths, own_folders
+
+
+def find(text: str, *folders: str) -> tuple[str, ...]:
+    return find_build_paths(b"\0" + text.encode() + b"\0", folders)
+
+
+def below(folder: str, rest: str) -> str:
+    return f"/{folder}/{rest}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/someone/project/x.c",
+        "/home/josé/x.c",
+        "/Users/someone/go/src/x.go",
+        "/tmp/go-build123/b001/_cgo_main.c",
+        "/var/folders/zz/abc/T/go-build1/x",
+        "/private/tmp/a/b.o",
+        "/builds/group/project/x.c",
+        "/github/workspace/x.c",
+        "/__w/repo/repo/x.c",
+        "/opt/hostedtoolcache/go/1.22/x64/src/x.go",
+        "/usr/local/go/src/runtime/proc.go",
+        "/opt/venv/lib/python3.11/site-packages/ziglang/lib/x.c",
+        below("root", "go/pkg/mod/x.go"),
+        below("work", "x.c"),
+        below("workspace", "addon/x.c"),
+        below("tmp/.tmpX1", "x.c"),
+    ],
+)
+def test_build_paths_are_found(path: str) -> None:
+    assert find(path) == (path,)
+    assert find(f'open "{path}" failed') == (path,)
+    assert find(f"PATH={path}") == (path,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/proc/self/maps",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/tmp",
+        "/tmp/",
+        "/tmp/perf-%d.map",
+        "/tmp/.X11-unix/X0",
+        "/usr/share/zoneinfo/Europe/Paris",
+        "/usr/lib/locale/TZ/",
+        "/usr/lib/libSystem.B.dylib",
+        "/dev/urandom",
+        "/home",
+        "/home/%s/.config",
+        "/opt",
+        "https://example.org/home/someone/x",
+        "src/home/someone/x.c",
+        "math/builds/x",
+        "/var/run/x/y",
+    ],
+)
+def test_what_programs_use_at_run_time_is_not_found(text: str) -> None:
+    assert find(text) == ()
+
+
+@pytest.mark.parametrize("switch", ["-I", "-L", "-B", "-F", "file://"])
+def test_paths_glued_to_what_goes_before(switch: str) -> None:
+    assert find(f"{switch}/home/someone/include") == ("/home/someone/include",)
+
+
+def test_machine_code_may_go_right_before() -> None:
+    code = b"\xc0\x03\x5f\xd6"
+    assert find_build_paths(code + b"/home/someone/x.c\0", ()) == ("/home/someone/x.c",)
+
+
+def test_own_folders_count_wherever_they_are() -> None:
+    assert find("/data/ci/job/x.c", "/data/ci") == ("/data/ci/job/x.c",)
+    assert find("/data/ci", "/data/ci") == ("/data/ci",)
+    # Go packs its strings without a mark between them.
+    assert find("unexpected/data/ci/x.go", "/data/ci/") == ("/data/ci/x.go",)
+
+
+def test_own_folders_are_whole_words() -> None:
+    assert find("/data/cinema/x", "/data/ci") == ()
+
+
+def test_a_folder_of_one_word_needs_a_path_below_it() -> None:
+    assert find("/src", "/src") == ()
+    assert find("lib/src/x.c", "/src") == ()
+    assert find("/src/x.c", "/src") == ("/src/x.c",)
+
+
+@pytest.mark.parametrize("folder", ["/", "/tmp", "/usr", "/usr/lib/x86_64-linux-gnu", "relative"])
+def test_folders_every_machine_has_are_left_alone(folder: str) -> None:
+    assert find("/tmp/x /usr/x /usr/lib/x86_64-linux-gnu/libc.so.6 relative/x /x", folder) == ()
+
+
+def test_each_path_is_told_once_and_in_order() -> None:
+    text = "/tmp/b/y.c\0/tmp/a/x.c\0/tmp/b/y.c"
+    assert find(text) == ("/tmp/a/x.c", "/tmp/b/y.c")
+
+
+def test_this_machines_folders_are_absolute() -> None:
+    assert own_folders()
+    assert all(folder.startswith("/") for folder in own_folders())

@@ -1,0 +1,165 @@
+"""What the cache holds, and emptying it while others use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import cache, files, paths
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OLD = time.time() - 40 * 86_400
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
+    yield paths.cache_root()
+    for number in cache._held.values():
+        os.close(number)
+    cache._held.clear()
+
+
+def filled(path: Path, size: int, *, when: float | None = None) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "content").write_bytes(bytes(size))
+    if when is not None:
+        os.utime(path / "content", (when, when))
+        os.utime(path, (when, when))
+    return path
+
+
+def everything(root: Path) -> None:
+    filled(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19", 3000)
+    filled(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.1", 2000, when=OLD)
+    filled(root / "npm" / "node-api-headers" / "1.9.0", 10)
+    filled(root / "go" / "1.26.0", 500)
+    filled(root / "build" / "warmup-abc", 50, when=OLD)
+    filled(root / "go-build" / "00", 70)
+
+
+def names(entries: tuple[cache.CacheEntry, ...] | list[cache.CacheEntry]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def test_empty(root: Path) -> None:
+    assert cache.usage() == []
+    assert "is empty" in cache.render([])
+    assert cache.evict().removed == ()
+
+
+def test_usage_by_kind_and_size(root: Path) -> None:
+    everything(root)
+    found = [(entry.kind, entry.name, entry.size) for entry in cache.usage()]
+    assert found == [
+        ("build", "warmup-abc", 50),
+        ("go", "1.26.0", 500),
+        ("go-build", "go-build", 70),
+        ("npm", "@oven/bun-linux-x64@1.2.19", 3000),
+        ("npm", "@oven/bun-linux-x64@1.2.1", 2000),
+        ("npm", "node-api-headers@1.9.0", 10),
+    ]
+    table = cache.render(cache.usage())
+    assert "@oven/bun-linux-x64@1.2.19" in table
+    assert str(root) in table
+
+
+def test_what_an_interrupted_run_left_is_seen_and_goes(root: Path) -> None:
+    folder = root / "npm" / "@oven" / "bun"
+    folder.mkdir(parents=True)
+    (folder / "1.2.3.tgz.part").write_bytes(bytes(100))
+    (folder / "1.2.3.tgz.part.json").write_bytes(bytes(20))
+    filled(folder / ".1.2.3.abc123", 30)
+    (entry,) = cache.usage()
+    assert (entry.name, entry.size) == ("@oven/bun@1.2.3 (unfinished)", 150)
+    assert cache.evict().freed == 150
+    assert cache.usage() == []
+
+
+def test_evict_by_kind(root: Path) -> None:
+    everything(root)
+    assert names(cache.evict(kinds=["go", "build"]).removed) == ["warmup-abc", "1.26.0"]
+    assert {entry.kind for entry in cache.usage()} == {"npm", "go-build"}
+    with pytest.raises(UsageError, match="did you mean: npm"):
+        cache.evict(kinds=["nmp"])
+
+
+def test_evict_by_age(root: Path) -> None:
+    everything(root)
+    done = cache.evict(older_than_days=30)
+    assert names(done.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
+    assert done.freed == 2050
+
+
+def test_use_makes_it_young(root: Path) -> None:
+    everything(root)
+    cache.hold(root / "build" / "warmup-abc")
+    assert names(cache.evict(older_than_days=30).removed) == ["@oven/bun-linux-x64@1.2.1"]
+
+
+def test_what_is_used_or_made_stays(root: Path) -> None:
+    everything(root)
+    used = root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19"
+    cache.hold(used)
+    cache.hold(used)
+    with files.locked(root / "go" / "1.26.0"):
+        done = cache.evict()
+    assert sorted(names(done.busy)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
+    assert used.is_dir()
+
+
+def test_what_is_in_the_making_stays(root: Path) -> None:
+    filled(root / "build" / ".thing.abc123", 10)
+    with files.locked(root / "build" / "thing"):
+        assert names(cache.evict().busy) == ["thing (unfinished)"]
+    assert names(cache.evict().removed) == ["thing (unfinished)"]
+
+
+def test_hold_ends_with_its_process_and_not_with_its_children(root: Path) -> None:
+    used = filled(root / "build" / "thing", 10)
+    code = (
+        "import subprocess, sys; from pathlib import Path; from gobun import cache;"
+        "cache.hold(Path(sys.argv[1]));"
+        "child = subprocess.Popen(['sleep', '30'], close_fds=False); print(child.pid, flush=True);"
+        "sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(used)],
+        cwd=paths.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        assert names(cache.evict().busy) == ["thing"]
+        holder.kill()
+        holder.wait()
+        assert names(cache.evict().removed) == ["thing"]
+    finally:
+        os.kill(child, 9)
+        holder.communicate()
+
+
+def test_read_only_tree_goes(root: Path) -> None:
+    folder = filled(root / "gopath" / "mod" / "x", 10)
+    (folder / "link").symlink_to("/etc")
+    folder.chmod(0o555)
+    (root / "gopath" / "mod").chmod(0o555)
+    assert names(cache.evict().removed) == ["gopath"]
+    assert not (root / "gopath").exists()
+
+
+def test_hold_in_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache.hold(tmp_path / "file" / "below")

@@ -1,0 +1,123 @@
+"""Archives that a package must not be."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.errors import FetchError
+from gobun.fetch import archive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, **more: object) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    made.size = 3 if kind in {tarfile.REGTYPE, tarfile.CONTTYPE} else 0
+    for key, value in more.items():
+        setattr(made, key, value)
+    return made
+
+
+def written(path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
+    with tarfile.open(path, "w:gz") as opened:
+        for it in members:
+            opened.addfile(it, io.BytesIO(b"abc") if it.size else None)
+    return path
+
+
+def unpacked(tmp_path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    archive.unpack(written(tmp_path / "it.tgz", members), folder, "it@1.0.0")
+    return folder
+
+
+def test_files_and_modes(tmp_path: Path) -> None:
+    folder = unpacked(
+        tmp_path,
+        [
+            member("package", tarfile.DIRTYPE, mode=0),
+            member("package/bin/", tarfile.DIRTYPE, mode=0o7777),
+            member("package/bin/tool", mode=0o6777),
+            member("./package/deep/er/x", mode=0),
+        ],
+    )
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*")} == {
+        "bin",
+        "bin/tool",
+        "deep",
+        "deep/er",
+        "deep/er/x",
+    }
+    assert (folder / "bin/tool").stat().st_mode & 0o7777 == 0o755
+    assert (folder / "deep/er/x").stat().st_mode & 0o7777 == 0o644
+    assert (folder / "bin/tool").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (member("../evil"), "leads outside"),
+        (member("package/../../evil"), "leads outside"),
+        (member("package/.."), "leads outside"),
+        (member("package\\..\\evil"), "leads outside"),
+        (member("/package/evil"), "absolute"),
+        (member("//evil"), "absolute"),
+        (member("other/evil"), "outside of package/"),
+        (member("evil"), "outside of package/"),
+        (member("."), "outside of package/"),
+        (member("package/link", tarfile.SYMTYPE, linkname="/etc/passwd"), "symbolic link"),
+        (member("package/link", tarfile.SYMTYPE, linkname="ok"), "symbolic link"),
+        (member("package/link", tarfile.LNKTYPE, linkname="package/ok"), "hard link"),
+        (member("package/dev", tarfile.CHRTYPE), "device"),
+        (member("package/dev", tarfile.BLKTYPE), "device"),
+        (member("package/pipe", tarfile.FIFOTYPE), "named pipe"),
+        (member("package/odd", tarfile.CONTTYPE), "neither"),
+        (member("package/ok"), "place of another"),
+        (member("package/ok/inside"), "place of another"),
+        (member("package/ok", tarfile.DIRTYPE), "place of another"),
+        (member("package/folder"), "place of another"),
+        (member("package"), "place of another"),
+    ],
+)
+def test_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, said: str) -> None:
+    with pytest.raises(FetchError, match=said) as caught:
+        unpacked(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
+    assert "it@1.0.0" in str(caught.value)
+    assert not list(tmp_path.rglob("evil"))
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
+
+
+def test_bomb_of_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LARGEST_BYTES", 5)
+    with pytest.raises(FetchError, match="beyond"):
+        unpacked(tmp_path, [member("package/a"), member("package/b")])
+
+
+def test_bomb_of_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 10)
+    with pytest.raises(FetchError, match="too many"):
+        unpacked(tmp_path, [member(f"package/{number}") for number in range(11)])
+
+
+@pytest.mark.parametrize("data", [b"", b"not an archive", gzip.compress(b"not a tar" * 200)])
+def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "it.tgz"
+    path.write_bytes(data)
+    with pytest.raises(FetchError, match="damaged"):
+        archive.unpack(path, tmp_path, "it@1.0.0")
+
+
+def test_cut_archive(tmp_path: Path) -> None:
+    path = written(tmp_path / "it.tgz", [member(f"package/{number}") for number in range(50)])
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(FetchError, match="damaged"):
+        archive.unpack(path, tmp_path, "it@1.0.0")
