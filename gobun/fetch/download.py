@@ -12,13 +12,13 @@ import urllib3.exceptions
 from gobun import files
 from gobun.errors import FetchError, PrerequisiteError
 from gobun.fetch import integrity
+from gobun.fetch.integrity import Integrity
 
 if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
     from gobun.console import Progress
-    from gobun.fetch.integrity import Integrity
     from gobun.fetch.transport import Transport
 
 LARGEST_BYTES = 1 << 30

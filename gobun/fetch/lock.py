@@ -11,13 +11,13 @@ import semver
 from gobun import files, paths
 from gobun.errors import FetchError
 from gobun.fetch import integrity
+from gobun.fetch.integrity import Integrity
 from gobun.fetch.names import Package, by_precedence, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from gobun.fetch.integrity import Integrity
 
 _HEADER = """\
 # Package, release, and the SHA-512 its archive must have. An entry is never changed: what is

@@ -14,13 +14,13 @@ import msgspec
 from gobun import toolchain
 from gobun.errors import FetchError
 from gobun.fetch import integrity
+from gobun.fetch.integrity import Integrity
 from gobun.fetch.names import Package
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gobun.fetch.integrity import Integrity
 
 _T = TypeVar("_T")
 

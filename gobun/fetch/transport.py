@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,11 +16,11 @@ import requests.utils
 
 from gobun import __version__
 from gobun.errors import FetchError
+from gobun.fetch.npm import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from gobun.fetch.npm import Settings
 
 _CONNECT_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 30.0
@@ -62,18 +63,26 @@ class Transport(msgspec.Struct, frozen=True):
         session = requests.Session()
         session.max_redirects = _MAX_REDIRECTS
         session.mount("https://", _Adapter(self._context()))
-        response = session.get(
-            url,
-            headers={
-                "Accept-Encoding": "identity",  # the digest is that of the bytes as sent
-                "User-Agent": f"gobun/{__version__}",
-                **headers,
-            },
-            stream=True,
-            timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
-            proxies=self._proxies(url),
-            verify=self._verify(),
-        )
+        try:
+            response = session.get(
+                url,
+                headers={
+                    "Accept-Encoding": "identity",  # the digest is that of the bytes as sent
+                    "User-Agent": f"gobun/{__version__}",
+                    **headers,
+                },
+                stream=True,
+                timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
+                proxies=self._proxies(url),
+                verify=self._verify(),
+            )
+        except requests.RequestException:
+            raise
+        except OSError as error:  # how requests says that it cannot read a bundle
+            raise FetchError(
+                f"the certificates to trust cannot be read: {error}",
+                hint="look at `npm config get cafile` and REQUESTS_CA_BUNDLE",
+            ) from error
         if url.startswith("https:") and not response.url.startswith("https:"):
             response.close()
             raise FetchError(

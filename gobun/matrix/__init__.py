@@ -2,7 +2,15 @@
 
 from gobun.matrix.expect import Expectations, read_expectations
 from gobun.matrix.plan import plan_cells, plan_hash
-from gobun.matrix.records import LOADS, OUTCOMES, TREATMENTS, Cell, Outcome, Result
+from gobun.matrix.records import (
+    LOADS,
+    OUTCOMES,
+    TREATMENTS,
+    Cell,
+    Outcome,
+    Result,
+    Treatment,
+)
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import Bench, cell_command, cell_environment, run_cell, run_cells
 from gobun.matrix.scenario import Axes, narrowed, read_scenario
@@ -19,6 +27,7 @@ __all__ = [
     "Outcome",
     "Result",
     "Run",
+    "Treatment",
     "Writer",
     "cell_command",
     "cell_environment",

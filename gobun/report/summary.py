@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import semver
 
-from gobun.matrix import OUTCOMES, Outcome, Result
+from gobun import build
+from gobun.matrix import OUTCOMES, TREATMENTS, Outcome, Result, Treatment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,7 +59,7 @@ class Group(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """A results file, boiled down."""
 
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[Treatment, str], ...]
     """Treatment and module."""
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
@@ -74,10 +75,9 @@ assert set(_WORST_FIRST) == set(OUTCOMES)  # noqa: S101 - a new outcome must be 
 def summarise(results: Iterable[Result]) -> Summary:
     """Boil results down, in the order of versions and of first appearance."""
     ordered = sorted(results, key=lambda result: _version_key(result.runtime, result.version))
-    columns = tuple(
-        dict.fromkeys((result.treatment, result.module) for result in _planned(ordered))
-    )
-    table: dict[str, dict[tuple[str, str], list[Outcome]]] = {}
+    present = {(result.treatment, result.module) for result in ordered}
+    columns = tuple(sorted(present, key=_column_order))
+    table: dict[str, dict[tuple[Treatment, str], list[Outcome]]] = {}
     for result in ordered:
         columns_of = table.setdefault(_label(result), {})
         columns_of.setdefault((result.treatment, result.module), []).append(result.outcome)
@@ -100,14 +100,11 @@ def tally(outcomes: Sequence[Outcome]) -> Tally:
     return Tally(tuple((o, counted[o]) for o in _WORST_FIRST if counted[o]))
 
 
-def _planned(results: Sequence[Result]) -> list[Result]:
-    # Cells finish in any order; their names give the columns an order that does not vary.
-    order = {"stock": 0, "warmup": 1}
-    modules = {"control": 0, "simple": 1, "crypto": 2, "setup-full": 3}
-    return sorted(
-        results,
-        key=lambda r: (order.get(r.treatment, 9), modules.get(r.module, 9), r.treatment, r.module),
-    )
+def _column_order(column: tuple[Treatment, str]) -> tuple[int, int, str]:
+    # Cells finish in any order; the columns stand in the order in which the suite names things.
+    treatment, module = column
+    known = build.FIXTURES.index(module) if module in build.FIXTURES else len(build.FIXTURES)
+    return TREATMENTS.index(treatment), known, module
 
 
 def _groups(results: Sequence[Result]) -> tuple[Group, ...]:

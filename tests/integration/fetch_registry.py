@@ -10,6 +10,7 @@ import io
 import json
 import os
 import random
+import socket
 import ssl
 import tarfile
 import threading
@@ -17,19 +18,27 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from gobun.fetch import Package
+from gobun import cache, fetch, paths
+from gobun.fetch import Package, download, integrity, lock, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from email.message import Message
     from pathlib import Path
 
+    import pytest
+
     Answer = Callable[["Handler", bytes], None]
+
+
+NAME = "@oven/bun-linux-x64"
+HALF = 150_000
+"""About half of a published archive."""
 
 
 def noise(size: int, seed: int = 1) -> bytes:
     """Return bytes that do not compress."""
-    return random.Random(seed).randbytes(size)
+    return random.Random(seed).randbytes(size)  # noqa: S311  not a secret
 
 
 def npm_archive(content: Mapping[str, bytes]) -> bytes:
@@ -217,3 +226,53 @@ def release_marks(held: dict[Path, int]) -> None:
     for number in held.values():
         os.close(number)
     held.clear()
+
+
+@contextlib.contextmanager
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """Serve a registry that npm is pointed to, with a home, a cache and a lock file of its own."""
+    for name in list(os.environ):
+        if name.lower().startswith("npm_config_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(paths, "LOCK_FILE", tmp_path / "lock.toml")
+    monkeypatch.setattr(download, "_BACKOFF_S", 0.01)
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    versions._known.cache_clear()
+    with serving() as served:
+        monkeypatch.setenv("npm_config_registry", served.url)
+        write_lock(served)
+        yield served
+    release_marks(cache._held)
+    versions._known.cache_clear()
+
+
+def write_lock(registry: Registry) -> None:
+    entries = {package: integrity.parse(sri(data)) for package, data in registry.archives.items()}
+    lock.write_lock(entries)
+
+
+def locked_package(
+    registry: Registry, version: str = "1.2.19", data: bytes | None = None
+) -> fetch.Package:
+    package = registry.publish(NAME, version, data)
+    write_lock(registry)
+    return package
+
+
+def nothing_kept(package: fetch.Package, *, part: bool = False) -> bool:
+    folder = fetch.package_folder(package)
+    left = [child.name for child in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    left = [name for name in left if not name.endswith((".lock", ".used"))]
+    expected = [f"{package.version}.tgz.part", f"{package.version}.tgz.part.json"] if part else []
+    return sorted(left) == expected
+
+
+def go_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{port}")

@@ -1,36 +1,36 @@
-"""Packages, fetched by the real npm client and by us from a registry that can misbehave."""
+"""Packages that come: whole, continued, and from behind proxies, mirrors and authorities."""
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from fetch_registry import (
+    HALF,
+    NAME,
     Handler,
     Registry,
     archive_path,
     cut_after,
+    go_offline,
+    locked_package,
     noise,
-    npm_archive,
+    nothing_kept,
+    prepared,
     release_marks,
     serving,
     sri,
-    stall_after,
     status,
     whole,
+    write_lock,
 )
 
 from gobun import cache, fetch, paths
-from gobun.errors import FetchError, PrerequisiteError, UsageError
-from gobun.fetch import download, integrity, lock, npm, transport, versions
+from gobun.errors import FetchError
+from gobun.fetch import download, integrity, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,60 +38,11 @@ if TYPE_CHECKING:
 
     from fetch_registry import Answer
 
-NAME = "@oven/bun-linux-x64"
-HALF = 150_000
-
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    for name in list(os.environ):
-        if name.lower().startswith("npm_config_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(paths, "LOCK_FILE", tmp_path / "lock.toml")
-    monkeypatch.setattr(download, "_BACKOFF_S", 0.01)
-    monkeypatch.setenv("npm_config_fetch_retries", "0")
-    versions._known.cache_clear()
-    with serving() as served:
-        monkeypatch.setenv("npm_config_registry", served.url)
-        write_lock(served)
+    with prepared(tmp_path, monkeypatch) as served:
         yield served
-    release_marks(cache._held)
-    versions._known.cache_clear()
-
-
-def write_lock(registry: Registry) -> None:
-    entries = {package: integrity.parse(sri(data)) for package, data in registry.archives.items()}
-    lock.write_lock(entries)
-
-
-def locked_package(
-    registry: Registry, version: str = "1.2.19", data: bytes | None = None
-) -> fetch.Package:
-    package = registry.publish(NAME, version, data)
-    write_lock(registry)
-    return package
-
-
-def nothing_kept(package: fetch.Package, *, part: bool = False) -> bool:
-    folder = fetch.package_folder(package)
-    left = [child.name for child in folder.parent.iterdir()] if folder.parent.is_dir() else []
-    left = [name for name in left if not name.endswith((".lock", ".used"))]
-    expected = [f"{package.version}.tgz.part", f"{package.version}.tgz.part.json"] if part else []
-    return sorted(left) == expected
-
-
-def go_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{port}")
-
-
-# --- what works
 
 
 def test_packages_come_verified_and_unpacked(registry: Registry) -> None:
@@ -122,16 +73,16 @@ def test_warm_cache_needs_neither_network_nor_npm(
 
 
 def test_downloads_run_side_by_side(registry: Registry) -> None:
-    def slow(handler: Handler, data: bytes) -> None:
-        time.sleep(0.6)
+    together = threading.Barrier(4, timeout=30)
+
+    def with_the_others(handler: Handler, data: bytes) -> None:
+        together.wait()  # broken, and so no answer, unless all four are asked for at once
         whole(handler, data)
 
     wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(4)]
     for package in wanted:
-        registry.answer(package, slow)
-    began = time.monotonic()
-    fetch.fetch_packages(wanted)
-    assert time.monotonic() - began < 4 * 0.6 + 0.4
+        registry.answer(package, with_the_others)
+    assert len(fetch.fetch_packages(wanted)) == 4
 
 
 def test_canary_is_checked_against_the_registry_and_said(
@@ -232,350 +183,7 @@ def test_overload_is_waited_out(registry: Registry) -> None:
     assert len(registry.asked(package)) == 4
 
 
-# --- what is refused
-
-
-def _lying_short(handler: Handler, data: bytes) -> None:
-    handler.reply(200, data[:1000])
-
-
-def _lying_long(handler: Handler, data: bytes) -> None:
-    handler.reply(200, data, Content_Length=str(len(data) + 5))
-    handler.close_connection = True
-
-
-def _page(handler: Handler, _data: bytes) -> None:
-    handler.reply(200, b"<html>log in</html>", Content_Type="text/html; charset=utf-8")
-
-
-def _corrupt(handler: Handler, data: bytes) -> None:
-    handler.reply(200, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
-
-
-@pytest.mark.parametrize(
-    ("answer", "said", "part"),
-    [
-        (status(404), "not there", False),
-        (status(401), "login", False),
-        (status(403), "forbids", False),
-        (status(418), "answers 418", False),
-        (status(500), "4 times, at last: the host says 500", False),
-        (_page, "web page", False),
-        (_corrupt, "damaged or forged", False),
-        (_lying_short, "damaged or forged", False),
-        (_lying_long, "at last", True),
-        (
-            lambda handler, _data: handler.reply(200, b"", Content_Length=str(1 << 31)),
-            "more than 1024 MiB",
-            False,
-        ),
-    ],
-)
-def test_bad_answer_is_refused(registry: Registry, answer: Answer, said: str, part: bool) -> None:
-    package = locked_package(registry)
-    registry.answer(package, answer)
-    with pytest.raises(FetchError, match=said) as caught:
-        fetch.fetch_packages([package])
-    assert str(package) in str(caught.value)
-    assert caught.value.hint
-    assert caught.value.exit_code == 4
-    assert nothing_kept(package, part=part)
-
-
-def test_truncation_for_ever_gives_up_and_keeps_the_part(registry: Registry) -> None:
-    package = locked_package(registry)
-
-    def shorter(handler: Handler, data: bytes) -> None:
-        begin = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        span = f"bytes {begin}-{len(data) - 1}/{len(data)}"
-        head = {"Content_Range": span, "Content_Length": str(len(data) - begin)}
-        handler.reply(206 if begin else 200, data[begin : begin + 1000], **head)
-        handler.close_connection = True
-
-    registry.answer(package, shorter)
-    with pytest.raises(FetchError, match="failed 4 times"):
-        fetch.fetch_packages([package])
-    assert [request.range for request in registry.asked(package)] == [
-        None,
-        "bytes=1000-",
-        "bytes=2000-",
-        "bytes=3000-",
-    ]
-    assert nothing_kept(package, part=True)
-
-
-def test_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_READ_TIMEOUT_S", 0.2)
-    package = locked_package(registry)
-    registry.answer(package, stall_after(HALF, seconds=1))
-    with pytest.raises(FetchError, match="stalled"):
-        fetch.fetch_packages([package])
-    assert nothing_kept(package, part=True)
-
-
-def test_damage_names_both_digests(registry: Registry) -> None:
-    package = locked_package(registry)
-    registry.answer(package, _corrupt)
-    with pytest.raises(FetchError) as caught:
-        fetch.fetch_packages([package])
-    assert sri(registry.archives[package]) in str(caught.value)
-    assert str(caught.value).count("sha512-") == 2
-
-
-def test_tampered_lock_is_refused_before_any_byte(registry: Registry) -> None:
-    package = locked_package(registry)
-    lock.write_lock({package: integrity.parse(sri(b"something else"))})
-    with pytest.raises(FetchError, match="not what the lock file names") as caught:
-        fetch.fetch_packages([package])
-    assert sri(b"something else") in str(caught.value)
-    assert registry.asked(package) == []
-
-
-def test_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> None:
-    package = locked_package(registry)
-    registry.archives[package] = npm_archive({"package/bin/tool": b"evil"})
-    with pytest.raises(FetchError, match="not what the lock file names"):
-        fetch.fetch_packages([package])
-    registry.integrity[package] = str(lock.read_lock().entries[package])
-    with pytest.raises(FetchError, match="damaged or forged"):
-        fetch.fetch_packages([package])
-    assert nothing_kept(package)
-
-
-def test_bad_archive_is_refused_and_removed(registry: Registry, tmp_path: Path) -> None:
-    package = locked_package(
-        registry, data=npm_archive({"package/ok": b"1", "package/../../../../evil": b"2"})
-    )
-    with pytest.raises(FetchError, match="leads outside"):
-        fetch.fetch_packages([package])
-    assert nothing_kept(package)
-    assert not list(tmp_path.rglob("evil"))
-
-
-def test_one_failure_stops_the_rest_soon(registry: Registry) -> None:
-    bad = locked_package(registry, "1.0.0")
-    slow = [locked_package(registry, f"1.2.{patch}") for patch in range(8)]
-    registry.answer(bad, status(404))
-    for package in slow:
-        registry.answer(package, stall_after(HALF, seconds=20))
-    began = time.monotonic()
-    with pytest.raises(FetchError, match=r"1\.0\.0"):
-        fetch.fetch_packages([bad, *slow])
-    assert time.monotonic() - began < 8
-
-
-# --- npm's own errors
-
-
-def test_no_network_names_the_step_and_what_is_cached(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached = locked_package(registry, "1.2.1")
-    missing = locked_package(registry, "1.2.19")
-    fetch.fetch_packages([cached])
-    go_offline(monkeypatch)
-    with pytest.raises(npm.UnreachableError) as caught:
-        fetch.fetch_packages([cached, missing])
-    assert "asking npm where" in caught.value.what
-    assert "ECONNREFUSED" in caught.value.what
-    assert "--versions 1.2.1" in (caught.value.hint or "")
-    assert caught.value.exit_code == 4
-
-
-def test_no_network_and_nothing_cached(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = locked_package(registry)
-    go_offline(monkeypatch)
-    with pytest.raises(npm.UnreachableError, match="connect once"):
-        fetch.fetch_packages([package])
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (status(401), "login"),
-        (status(403), "forbids"),
-        (status(404), "does not have it"),
-        (status(500), "E500"),
-        (_page, "npm"),
-        (lambda handler, _data: handler.reply(200, b"[1,2"), "npm"),
-    ],
-)
-def test_bad_metadata_is_refused(registry: Registry, answer: Answer, said: str) -> None:
-    package = locked_package(registry)
-    registry.answers["/" + NAME.replace("/", "%2f")] = [answer]
-    with pytest.raises(FetchError, match=said) as caught:
-        fetch.fetch_packages([package])
-    assert caught.value.hint
-
-
-def test_release_that_is_not_there(registry: Registry) -> None:
-    locked_package(registry, "1.2.1")
-    for wanted in (["1.9.9"], ["1.2.1", "1.9.9"]):
-        with pytest.raises(FetchError, match=r"does not have .*1\.9\.9"):
-            fetch.fetch_packages([fetch.Package(NAME, version) for version in wanted])
-
-
-@pytest.mark.parametrize("shown", ["sha1-AAAA", "", "sha512-AAAA"])
-def test_registry_without_a_usable_integrity(registry: Registry, shown: str) -> None:
-    package = locked_package(registry)
-    registry.integrity[package] = shown
-    with pytest.raises(FetchError, match="integrity of"):
-        fetch.fetch_packages([package])
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [
-        ("../evil", "1.0.0"),
-        ("--json", "1.0.0"),
-        (NAME, "latest"),
-        (NAME, "../1.0.0"),
-        ("", "1.0.0"),
-    ],
-)
-def test_name_that_must_not_become_a_path(registry: Registry, name: str, version: str) -> None:
-    with pytest.raises(UsageError):
-        fetch.fetch_packages([fetch.Package(name, version)])
-    assert registry.requests == []
-
-
-# --- the disk
-
-
-@pytest.mark.parametrize(
-    "data",
-    [None, npm_archive({"package/bin/tool": bytes(4_000_000)})],
-    ids=["while downloading", "while unpacking"],
-)
-def test_full_disk(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None
-) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
-    if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small disk takes root")
-    try:
-        monkeypatch.setenv("GOBUN_CACHE", str(disk))
-        package = locked_package(registry, data=data)
-        with pytest.raises(PrerequisiteError, match="no space is left") as caught:
-            fetch.fetch_packages([package])
-        assert caught.value.exit_code == 3
-        assert nothing_kept(package)
-    finally:
-        release_marks(cache._held)
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_disk_that_fails_while_unpacking(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_number: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    package = locked_package(registry)
-    monkeypatch.setattr("gobun.fetch.archive.os.fsync", full)
-    with pytest.raises(PrerequisiteError, match="no space is left"):
-        fetch.fetch_packages([package])
-    assert not fetch.package_folder(package).exists()
-
-
-def test_cache_that_cannot_be_written(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = locked_package(registry)
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(PrerequisiteError, match="GOBUN_CACHE") as caught:
-        fetch.fetch_packages([package])
-    assert caught.value.exit_code == 3
-
-
-# --- several processes, and their ends
-
-CHILD = """
-import sys
-from pathlib import Path
-from gobun import fetch, paths
-paths.LOCK_FILE = Path(sys.argv[1])
-fetch.fetch_packages([fetch.Package(sys.argv[2], sys.argv[3])])
-print("have it", flush=True)
-sys.stdin.read()
-"""
-
-
-def child_fetching(package: fetch.Package) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(paths.LOCK_FILE), package.name, package.version],
-        cwd=paths.ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_two_processes_share_one_download(registry: Registry) -> None:
-    def slow(handler: Handler, data: bytes) -> None:
-        time.sleep(1.5)
-        whole(handler, data)
-
-    package = locked_package(registry)
-    registry.answer(package, slow)
-    children = [child_fetching(package) for _ in range(2)]
-    for child in children:
-        _, err = child.communicate("", timeout=60)
-        assert child.returncode == 0, err
-    assert len(registry.asked(package)) == 1
-    assert (fetch.package_folder(package) / "bin" / "tool").is_file()
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_killed_run_is_continued_by_the_next(registry: Registry, how: signal.Signals) -> None:
-    package = locked_package(registry)
-    registry.answer(package, stall_after(HALF, seconds=60))
-    child = child_fetching(package)
-    part = fetch.package_folder(package).with_name(f"{package.version}.tgz.part")
-    last = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size == HALF):
-        assert time.monotonic() < last
-        time.sleep(0.02)
-    child.send_signal(how)
-    began = time.monotonic()
-    _, err = child.communicate(timeout=30)
-    assert time.monotonic() - began < 8, "an interruption does not wait for the host"
-    assert child.returncode != 0, err
-    assert nothing_kept(package, part=True)
-    registry.answers.clear()
-    fetch.fetch_packages([package])
-    assert registry.asked(package)[-1].range == f"bytes={HALF}-"
-    assert (fetch.package_folder(package) / "bin" / "tool").is_file()
-
-
-def test_half_unpacked_folder_of_a_killed_run_is_cleared(registry: Registry) -> None:
-    package = locked_package(registry)
-    left = fetch.package_folder(package).parent / f".{package.version}.abc123"
-    (left / "package").mkdir(parents=True)
-    assert fetch.cached_versions(NAME) == ()
-    fetch.fetch_packages([package])
-    assert not left.exists()
-    assert fetch.cached_versions(NAME) == (package.version,)
-
-
-def test_eviction_leaves_what_another_process_uses(registry: Registry) -> None:
-    package = locked_package(registry)
-    child = child_fetching(package)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "have it\n"
-    done = cache.evict()
-    assert [entry.name for entry in done.busy] == [str(package)]
-    assert fetch.package_folder(package).is_dir()
-    child.communicate("", timeout=30)
-    assert cache.evict().freed > 300_000
-    assert cache.usage() == []
-
-
-# --- versions, the lock, and how a host is reached
+# --- how a host is reached, and the lock
 
 
 def test_versions_and_tags(registry: Registry) -> None:
@@ -688,4 +296,15 @@ def test_authority_of_npm_is_trusted(
         with pytest.raises(FetchError):
             fetch.fetch_packages([package])
         monkeypatch.setenv(setting, str(certificate))
+        fetch.fetch_packages([package])
+
+
+def test_missing_authority_file_is_said(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = locked_package(registry)
+    redirect = status(302, Location="https://127.0.0.1:9/")
+    registry.answer(package, redirect)
+    monkeypatch.setenv("npm_config_cafile", str(tmp_path / "gone.pem"))
+    with pytest.raises(FetchError, match="cannot be read"):
         fetch.fetch_packages([package])

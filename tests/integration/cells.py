@@ -1,0 +1,69 @@
+"""A bench whose runtime is a program that behaves in one known way."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, matrix
+from gobun.build import Fixture
+from gobun.build import compile as compiling
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from gobun.runtimes import Runtime
+
+SOURCE = Path(__file__).parent / "native" / "child.c"
+
+
+class KnownChild(msgspec.Struct, frozen=True):
+    """A runtime that runs ``child MODE NOTE`` whatever it is asked."""
+
+    program: Path
+    mode: str
+    note: Path
+    name: str = "bun"
+    version: str = "0.0.1"
+
+    def command(self, script: Path, argument: str) -> list[str]:
+        return [str(self.program), self.mode, str(self.note)]
+
+    def settings(self, module: Fixture) -> dict[str, str]:
+        return {}
+
+
+CELL = matrix.Cell("bun", "0.0.1", "stock", "simple", "ffi", "idle")
+
+
+def build_child(folder: Path) -> Path:
+    """Compile the program."""
+    program = folder / "child"
+    compiling.c_program(SOURCE, target=host_target(), output=program)
+    return program
+
+
+def bench(runtime: Runtime, out: Path, limit_s: float = 20.0) -> matrix.Bench:
+    """Return a bench with one runtime and a module that is never looked at."""
+    nothing = Path("unused")
+    return matrix.Bench(
+        supervise=build.build_supervise(host_target()),
+        warmup=nothing,
+        runtimes={(runtime.name, runtime.version): runtime},
+        modules={CELL.module: Fixture(CELL.module, nothing, nothing)},
+        expectations=matrix.Expectations(),
+        out=out,
+        limit_s=limit_s,
+    )
+
+
+def run_known(
+    program: Path, mode: str, folder: Path, limit_s: float = 20.0
+) -> tuple[matrix.Result, Path]:
+    """Run ``child MODE``; return its result and the note that it may have written."""
+    note = folder / "note"
+    runtime = KnownChild(program, mode, note)
+    ready = bench(runtime, folder / "out", limit_s)
+    return matrix.run_cell(ready, CELL, threading.Event()), note

@@ -1,0 +1,149 @@
+/* child MODE: a process that ends, or does not end, in one known way. */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void say(const char *event) {
+  printf("@gobun {\"at\":\"%s\"}\n", event);
+  fflush(stdout);
+}
+
+static void wait_ms(long ms) {
+  struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+  while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+  }
+}
+
+static void on_signal(int number) { (void)number; }
+
+static void *send_for_ever(void *target) {
+  for (;;) pthread_kill(*(pthread_t *)target, SIGUSR1);
+  return NULL;
+}
+
+static void *work_for_ever(void *unused) {
+  for (volatile unsigned long n = 0;; n++) {
+  }
+  return unused;
+}
+
+/* Two threads wake each other as fast as they can, which is no signal storm. */
+static sem_t ping, pong;
+static void *answer(void *unused) {
+  for (;;) {
+    sem_wait(&ping);
+    sem_post(&pong);
+  }
+  return unused;
+}
+
+/* Leaves a process that has left the group and the session, and writes its number down. */
+static void leave_daemon(const char *note) {
+  if (fork() == 0) {
+    setsid();
+    if (fork() == 0) {
+      FILE *file = fopen(note, "w");
+      fprintf(file, "%d\n", (int)getpid());
+      fclose(file);
+      for (;;) pause();
+    }
+    _exit(0);
+  }
+  wait(NULL);
+  while (access(note, R_OK) != 0) wait_ms(5);
+}
+
+int main(int argc, char **argv) {
+  const char *mode = argc > 1 ? argv[1] : "";
+  pthread_t self = pthread_self(), other;
+  say("start");
+  if (!strcmp(mode, "pass")) {
+    say("done");
+  } else if (!strcmp(mode, "exit-7")) {
+    return 7;
+  } else if (!strcmp(mode, "quiet-end")) {
+    say("called");
+  } else if (!strcmp(mode, "fail")) {
+    puts("@gobun {\"at\":\"fail\",\"why\":\"Error: it is broken\\n    at line 1\"}");
+    return 1;
+  } else if (!strcmp(mode, "skip")) {
+    puts("@gobun {\"at\":\"skip\",\"why\":\"there is none\"}");
+  } else if (!strcmp(mode, "segv")) {
+    *(volatile int *)16 = 1;
+  } else if (!strcmp(mode, "bus")) {
+    FILE *empty = tmpfile();
+    volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fileno(empty), 0);
+    return page[0];
+  } else if (!strcmp(mode, "abort")) {
+    abort();
+  } else if (!strcmp(mode, "panic")) {
+    fputs("panic(main thread): Segmentation fault at address 0x0\noh no: Bun has crashed.\n", stderr);
+    return 134;
+  } else if (!strcmp(mode, "storm")) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGUSR1, &action, NULL);
+    sem_init(&ping, 0, 0);
+    pthread_create(&other, NULL, send_for_ever, &self);
+    while (sem_wait(&ping) < 0) {
+    }
+  } else if (!strcmp(mode, "deadlock")) {
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    pthread_mutex_lock(&mutex);
+  } else if (!strcmp(mode, "spin")) {
+    work_for_ever(NULL);
+  } else if (!strcmp(mode, "waits-for-worker")) {
+    pthread_create(&other, NULL, work_for_ever, NULL);
+    pthread_join(other, NULL);
+  } else if (!strcmp(mode, "ping-pong")) {
+    sem_init(&ping, 0, 0);
+    sem_init(&pong, 0, 0);
+    pthread_create(&other, NULL, answer, NULL);
+    for (;;) {
+      sem_post(&ping);
+      sem_wait(&pong);
+    }
+  } else if (!strcmp(mode, "beats-for-ever")) {
+    for (;;) {
+      say("beat");
+      wait_ms(25);
+    }
+  } else if (!strcmp(mode, "slow")) {
+    wait_ms(1500);
+    say("done");
+  } else if (!strcmp(mode, "flood")) {
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    line[999] = '\n';
+    for (int i = 0; i < 40000; i++) fwrite(line, 1, sizeof line, i % 2 ? stdout : stderr);
+    say("done");
+  } else if (!strcmp(mode, "no-newline")) {
+    char chunk[4096];
+    memset(chunk, 'y', sizeof chunk);
+    for (int i = 0; i < 2000; i++) fwrite(chunk, 1, sizeof chunk, stdout);
+    puts("");
+    say("done");
+  } else if (!strcmp(mode, "daemon")) {
+    leave_daemon(argv[2]);
+    say("done");
+  } else if (!strcmp(mode, "daemon-and-hang")) {
+    leave_daemon(argv[2]);
+    for (;;) pause();
+  } else if (!strcmp(mode, "zombies")) {
+    for (int i = 0; i < 50; i++) {
+      if (fork() == 0) _exit(0);
+    }
+    say("done");
+  } else {
+    return 2;
+  }
+  return 0;
+}

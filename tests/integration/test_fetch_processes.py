@@ -1,0 +1,172 @@
+"""Disks that refuse, and several processes and their ends."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from fetch_registry import (
+    HALF,
+    NAME,
+    Handler,
+    Registry,
+    locked_package,
+    nothing_kept,
+    npm_archive,
+    prepared,
+    release_marks,
+    stall_after,
+    whole,
+)
+
+from gobun import cache, fetch, paths
+from gobun.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    with prepared(tmp_path, monkeypatch) as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, npm_archive({"package/bin/tool": bytes(4_000_000)})],
+    ids=["while downloading", "while unpacking"],
+)
+def test_full_disk(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small disk takes root")
+    try:
+        monkeypatch.setenv("GOBUN_CACHE", str(disk))
+        package = locked_package(registry, data=data)
+        with pytest.raises(PrerequisiteError, match="no space is left") as caught:
+            fetch.fetch_packages([package])
+        assert caught.value.exit_code == 3
+        assert nothing_kept(package)
+    finally:
+        release_marks(cache._held)
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_disk_that_fails_while_unpacking(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    package = locked_package(registry)
+    monkeypatch.setattr("gobun.fetch.archive.os.fsync", full)
+    with pytest.raises(PrerequisiteError, match="no space is left"):
+        fetch.fetch_packages([package])
+    assert not fetch.package_folder(package).exists()
+
+
+def test_cache_that_cannot_be_written(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = locked_package(registry)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(PrerequisiteError, match="GOBUN_CACHE") as caught:
+        fetch.fetch_packages([package])
+    assert caught.value.exit_code == 3
+
+
+# --- several processes, and their ends
+
+CHILD = """
+import sys
+from pathlib import Path
+from gobun import fetch, paths
+paths.LOCK_FILE = Path(sys.argv[1])
+fetch.fetch_packages([fetch.Package(sys.argv[2], sys.argv[3])])
+print("have it", flush=True)
+sys.stdin.read()
+"""
+
+
+def child_fetching(package: fetch.Package) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(paths.LOCK_FILE), package.name, package.version],
+        cwd=paths.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_share_one_download(registry: Registry) -> None:
+    def slow(handler: Handler, data: bytes) -> None:
+        time.sleep(1.5)
+        whole(handler, data)
+
+    package = locked_package(registry)
+    registry.answer(package, slow)
+    children = [child_fetching(package) for _ in range(2)]
+    for child in children:
+        _, err = child.communicate("", timeout=60)
+        assert child.returncode == 0, err
+    assert len(registry.asked(package)) == 1
+    assert (fetch.package_folder(package) / "bin" / "tool").is_file()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_killed_run_is_continued_by_the_next(registry: Registry, how: signal.Signals) -> None:
+    package = locked_package(registry)
+    registry.answer(package, stall_after(HALF, seconds=60))
+    child = child_fetching(package)
+    part = fetch.package_folder(package).with_name(f"{package.version}.tgz.part")
+    last = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size == HALF):
+        assert time.monotonic() < last
+        time.sleep(0.02)
+    child.send_signal(how)
+    began = time.monotonic()
+    _, err = child.communicate(timeout=30)
+    assert time.monotonic() - began < 20, "an interruption does not wait for the host"
+    assert child.returncode != 0, err
+    assert nothing_kept(package, part=True)
+    registry.answers.clear()
+    fetch.fetch_packages([package])
+    assert registry.asked(package)[-1].range == f"bytes={HALF}-"
+    assert (fetch.package_folder(package) / "bin" / "tool").is_file()
+
+
+def test_half_unpacked_folder_of_a_killed_run_is_cleared(registry: Registry) -> None:
+    package = locked_package(registry)
+    left = fetch.package_folder(package).parent / f".{package.version}.abc123"
+    (left / "package").mkdir(parents=True)
+    assert fetch.cached_versions(NAME) == ()
+    fetch.fetch_packages([package])
+    assert not left.exists()
+    assert fetch.cached_versions(NAME) == (package.version,)
+
+
+def test_eviction_leaves_what_another_process_uses(registry: Registry) -> None:
+    package = locked_package(registry)
+    child = child_fetching(package)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "have it\n"
+    done = cache.evict()
+    assert [entry.name for entry in done.busy] == [str(package)]
+    assert fetch.package_folder(package).is_dir()
+    child.communicate("", timeout=30)
+    assert cache.evict().freed > 300_000
+    assert cache.usage() == []

@@ -1,0 +1,188 @@
+"""The classifier on real processes that really end, hang, crash, spin and flood."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cells import build_child, run_known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_child(tmp_path_factory.mktemp("child"))
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Keep every core busy, and one more."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in range((os.cpu_count() or 1) + 1)]
+    yield
+    for other in others:
+        other.kill()
+        other.wait()
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "detail"),
+    [
+        ("pass", "pass", ""),
+        ("exit-7", "fail", "exit code 7 after 'start'"),
+        ("quiet-end", "fail", "ended by itself after 'called', before it was done"),
+        ("fail", "fail", "Error: it is broken"),
+        ("skip", "skip", "there is none"),
+        ("segv", "crash", "SIGSEGV after 'start'"),
+        ("bus", "crash", "SIGBUS after 'start'"),
+        ("abort", "crash", "SIGABRT after 'start'"),
+        (
+            "panic",
+            "crash",
+            "panic(main thread): Segmentation fault at address 0x0 (exit code 134, after 'start')",
+        ),
+        ("slow", "pass", ""),
+        ("zombies", "pass", ""),
+        ("flood", "pass", ""),
+        ("no-newline", "pass", ""),
+    ],
+)
+def test_a_process_that_ends(
+    child: Path, tmp_path: Path, mode: str, outcome: str, detail: str
+) -> None:
+    result, _ = run_known(child, mode, tmp_path)
+    assert (result.outcome, result.detail) == (outcome, detail)
+
+
+def test_exit_code_signal_and_use_are_recorded(child: Path, tmp_path: Path) -> None:
+    ended, _ = run_known(child, "exit-7", tmp_path)
+    crashed, _ = run_known(child, "bus", tmp_path)
+    assert (ended.exit_code, ended.signal) == (7, None)
+    assert (crashed.exit_code, crashed.signal) == (None, "SIGBUS")
+    assert 500 < ended.max_rss_kb < 100_000
+    assert ended.wall_ms < 2_000
+
+
+def test_a_signal_storm_is_a_hang_decided_early_and_named(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "storm", tmp_path)
+    assert result.outcome == "hang"
+    assert "livelock: SIGUSR1 was pending or being handled" in result.detail
+    assert result.wall_ms < 10_000
+
+
+def test_a_storm_is_told_on_a_busy_machine_too(
+    child: Path, tmp_path: Path, busy_machine: None
+) -> None:
+    result, _ = run_known(child, "storm", tmp_path)
+    assert result.outcome == "hang"
+    assert "livelock: SIGUSR1" in result.detail
+
+
+def test_a_deadlock_is_a_hang_decided_before_the_limit(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "deadlock", tmp_path)
+    assert result.outcome == "hang"
+    assert result.detail.startswith("deadlock: the main thread slept")
+    assert result.wall_ms < 12_000
+
+
+@pytest.mark.parametrize("mode", ["spin", "waits-for-worker", "ping-pong"])
+def test_work_without_a_turn_of_the_loop_is_decided_by_the_limit_alone(
+    child: Path, tmp_path: Path, mode: str
+) -> None:
+    result, _ = run_known(child, mode, tmp_path, limit_s=6.0)
+    assert result.outcome == "hang"
+    assert result.detail.startswith("busy: ")
+    assert result.wall_ms >= 6_000
+
+
+def test_what_still_progresses_at_the_limit_is_no_hang(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "beats-for-ever", tmp_path, limit_s=1.0)
+    assert result.outcome == "timeout"
+    assert result.detail == "still progressing at the limit of 1 s"
+
+
+def test_a_slow_cell_passes_on_a_busy_machine(
+    child: Path, tmp_path: Path, busy_machine: None
+) -> None:
+    assert run_known(child, "slow", tmp_path)[0].outcome == "pass"
+
+
+def test_evidence_of_a_hang_names_its_threads(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "deadlock", tmp_path)
+    assert sorted(Path(path).name for path in result.evidence) == ["output.txt", "threads.txt"]
+    table = next(path for path in result.evidence if path.endswith("threads.txt"))
+    assert "child" in (tmp_path / "out" / table).read_text()
+
+
+def test_a_flood_is_kept_in_part(child: Path, tmp_path: Path) -> None:
+    from gobun import build
+    from gobun.matrix.child import Child
+    from gobun.targets import host_target
+
+    supervise = build.build_supervise(host_target())
+    with Child(supervise, [str(child), "flood"], cwd=tmp_path, env={}) as running:
+        while not running.closed:
+            running.listen(1.0)
+    assert [event.at for event in running.events] == ["start", "done"]
+    assert len(running.output.text) < 100_000
+    assert "bytes left out" in running.output.text
+
+
+def test_a_program_that_cannot_start_is_our_error(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(tmp_path / "absent", "pass", tmp_path)
+    assert result.outcome == "error"
+    assert "could not be started: No such file or directory" in result.detail
+
+
+def test_nothing_survives_a_cell_that_ends(child: Path, tmp_path: Path) -> None:
+    result, note = run_known(child, "daemon", tmp_path)
+    assert result.outcome == "pass"
+    assert not alive(int(note.read_text()))
+
+
+def test_nothing_survives_a_cell_that_is_killed(child: Path, tmp_path: Path) -> None:
+    result, note = run_known(child, "daemon-and-hang", tmp_path)
+    assert result.outcome == "hang"
+    assert not alive(int(note.read_text()))
+
+
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_nothing_survives_the_harness(child: Path, tmp_path: Path, signal_name: str) -> None:
+    import signal
+
+    code = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
+        "import cells\n"
+        "cells.run_known(Path(sys.argv[1]), 'daemon-and-hang', Path(sys.argv[2]), 60.0)\n"
+    )
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
+    harness = subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL)
+    note = tmp_path / "note"
+    until(lambda: note.exists() and bool(note.read_text().strip()))
+    daemon = int(note.read_text())
+    assert alive(daemon)
+    harness.send_signal(signal.Signals[signal_name])
+    harness.wait(timeout=20)
+    until(lambda: not alive(daemon))
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def until(true: object, limit_s: float = 20.0) -> None:
+    assert callable(true)
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

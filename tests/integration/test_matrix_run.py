@@ -1,0 +1,149 @@
+"""The main job on real runtimes: known releases, interruption, resumption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gobun import flow, matrix, paths
+from gobun.errors import UnexpectedOutcomeError, UsageError
+from gobun.flow import Request
+
+INVOKE = [sys.executable, "-m", "invoke", "matrix"]
+
+
+def outcomes(out: Path) -> dict[str, set[str]]:
+    """Return the outcomes seen, by ``version treatment module``."""
+    found: dict[str, set[str]] = {}
+    for result in matrix.read_results(out / matrix.FILE_NAME).results:
+        key = f"{result.version} {result.treatment} {result.module}"
+        found.setdefault(key, set()).add(result.outcome)
+    return found
+
+
+def test_the_hang_begins_and_ends_where_it_is_known_to(tmp_path: Path) -> None:
+    flow.run_matrix(
+        Request(
+            versions="1.2.1,1.2.19,latest",
+            modules=("control", "simple"),
+            stresses=("idle",),
+            out=tmp_path,
+        )
+    )
+    found = outcomes(tmp_path)
+    newest = matrix.read_results(tmp_path / matrix.FILE_NAME).results[-1].version
+    assert found == {
+        **{f"1.2.1 {t} {m}": {"pass"} for t in matrix.TREATMENTS for m in ("control", "simple")},
+        **{f"{newest} {t} {m}": {"pass"} for t in matrix.TREATMENTS for m in ("control", "simple")},
+        "1.2.19 stock control": {"pass"},
+        "1.2.19 stock simple": {"hang"},
+        "1.2.19 warmup control": {"hang"},
+        "1.2.19 warmup simple": {"hang"},
+    }
+    for result in matrix.read_results(tmp_path / matrix.FILE_NAME).results:
+        if result.outcome == "hang":
+            assert "SIGPWR" in result.detail
+            assert all((tmp_path / path).is_file() for path in result.evidence)
+
+
+def test_node_takes_every_module_by_every_load(tmp_path: Path) -> None:
+    flow.run_matrix(Request(runtime="node", stresses=("gc",), out=tmp_path))
+    assert set().union(*outcomes(tmp_path).values()) == {"pass"}
+    assert len(matrix.read_results(tmp_path / matrix.FILE_NAME).results) == 24
+
+
+def test_an_outcome_that_is_not_expected_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "expectations"
+    empty.mkdir()
+    monkeypatch.setattr(paths, "EXPECTATIONS", empty)
+    request = Request(
+        versions="1.2.19",
+        treatments=("stock",),
+        modules=("simple",),
+        loads=("ffi",),
+        stresses=("idle",),
+        out=tmp_path,
+    )
+    with pytest.raises(UnexpectedOutcomeError, match="unexpected outcomes: 1 of 1 cells"):
+        flow.run_matrix(request)
+    assert "unexpected: bun@1.2.19/stock/simple/ffi/idle: hang, expected pass" in (
+        capsys.readouterr().out
+    )
+
+
+def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
+    request = Request(
+        runtime="node",
+        treatments=("stock",),
+        modules=("control",),
+        loads=("ffi",),
+        stresses=("idle",),
+        out=tmp_path,
+    )
+    flow.run_matrix(request)
+    other = Request(
+        runtime="node",
+        treatments=("stock",),
+        modules=("control",),
+        loads=("ffi",),
+        stresses=("gc",),
+        out=tmp_path,
+        resume=True,
+    )
+    with pytest.raises(UsageError, match="is of another plan"):
+        flow.run_matrix(other)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_no_process_and_is_resumed(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    arguments = ["--versions", "1.2.19", "--module", "control,simple", "--load", "ffi,napi-sync"]
+    command = [*INVOKE, *arguments, "--treatment", "stock", "--out", str(out)]
+    running = subprocess.Popen(
+        command, cwd=paths.ROOT, env=os.environ | {"TMPDIR": str(scratch)}, start_new_session=True
+    )
+    path = out / matrix.FILE_NAME
+    until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
+    os.kill(running.pid, number)
+    code = running.wait(timeout=30)
+    assert code == (130 if number == signal.SIGINT else -number)
+    until(lambda: not inside(scratch))
+
+    first = matrix.read_results(path).results
+    assert 2 <= len(first) < 12
+    subprocess.run([*command, "--resume"], cwd=paths.ROOT, check=True, timeout=120)
+    resumed = matrix.read_results(path)
+    assert resumed.results[: len(first)] == first
+    assert len(resumed.results) == resumed.header.cells == 12
+    assert len({result.cell for result in resumed.results}) == 12
+
+
+def inside(folder: Path) -> list[str]:
+    """Return the processes whose temporary folder lies in ``folder``."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"TMPDIR={folder}".encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def until(true: object, limit_s: float = 60.0) -> None:
+    assert callable(true)
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,69 @@
+"""From events, an exit and output to an outcome: the order of what is surest."""
+
+from __future__ import annotations
+
+import pytest
+
+from gobun.matrix.classify import End, Event, classify, last_step
+
+
+def end(exit_code: int | None = None, signal: int | None = None) -> End:
+    return End(exit_code, signal, cpu_ms=1, max_rss_kb=1, strays=0)
+
+
+DONE = (Event("start"), Event("called"), Event("beat"), Event("done"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "panic(main thread): Segmentation fault at address 0x10",
+        "panic: runtime error: invalid memory address or nil pointer dereference",
+        "oh no: Bun has crashed. This indicates a bug in Bun, not your code.",
+        "fatal error: all goroutines are asleep - deadlock!",
+        "unexpected fault address 0x0",
+        "SIGSEGV: segmentation violation",
+        "ASSERTION FAILED: m_stack",
+        "# Fatal error in , line 0",
+        "FATAL ERROR: Error::New napi_create_error",
+    ],
+)
+def test_the_text_of_a_crash_outranks_the_exit_code(text: str) -> None:
+    ending = classify(end(2), DONE[:2], f"before\n{text}\nafter\n")
+    assert ending.outcome == "crash"
+    assert text in ending.detail
+
+
+def test_a_signal_is_a_crash_and_quotes_the_text() -> None:
+    ending = classify(end(signal=4), DONE[:3], "panic(main thread): reached unreachable code\n")
+    assert ending.outcome == "crash"
+    assert ending.detail == "SIGILL after 'called': panic(main thread): reached unreachable code"
+
+
+def test_panic_in_the_middle_of_a_line_is_no_crash() -> None:
+    assert classify(end(0), DONE, "do not panic: it works\n").outcome == "pass"
+
+
+def test_a_handled_panic_that_was_printed_is_no_crash_when_all_went_well() -> None:
+    assert classify(end(0), DONE, "panic: recovered\n").outcome == "pass"
+
+
+def test_what_a_cell_says_outranks_its_exit_code() -> None:
+    assert classify(end(1), (*DONE[:1], Event("fail", "TypeError: x\n at y")), "").detail == (
+        "TypeError: x"
+    )
+    assert classify(end(0), (*DONE[:1], Event("skip", "no wasm")), "").outcome == "skip"
+
+
+def test_an_exit_code_after_done_is_a_failure() -> None:
+    assert classify(end(3), DONE, "").outcome == "fail"
+
+
+def test_an_end_before_done_is_a_failure() -> None:
+    assert classify(end(0), DONE[:2], "").outcome == "fail"
+    assert classify(end(0), (), "").detail.startswith("ended by itself after 'nothing'")
+
+
+def test_the_last_step_is_no_heartbeat() -> None:
+    assert last_step(DONE[:3]) == "called"
+    assert last_step(()) == "nothing"

@@ -1,0 +1,82 @@
+"""Axes, cells, and the identity of a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gobun import matrix, paths
+from gobun.errors import UsageError
+from gobun.matrix.run import repro
+
+SCENARIO = matrix.read_scenario()
+
+
+def test_a_plan_is_every_combination_once_versions_outermost() -> None:
+    axes = matrix.narrowed(SCENARIO, modules=["simple", "crypto"], stresses=["idle"])
+    cells = matrix.plan_cells([("bun", "1.2.1"), ("bun", "1.4.5")], axes)
+    assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 3
+    assert [cell.version for cell in cells] == ["1.2.1"] * 12 + ["1.4.5"] * 12
+
+
+def test_a_plan_is_known_by_its_cells_not_by_their_order() -> None:
+    cells = matrix.plan_cells([("bun", "1.2.1")], SCENARIO.matrix)
+    assert matrix.plan_hash(cells) == matrix.plan_hash(cells[::-1])
+    assert matrix.plan_hash(cells) != matrix.plan_hash(cells[1:])
+
+
+def test_each_axis_can_be_narrowed_alone() -> None:
+    axes = matrix.narrowed(SCENARIO, loads=["ffi"], limit_s=3)
+    assert axes.loads == ("ffi",)
+    assert axes.limit_s == 3
+    assert axes.modules == SCENARIO.matrix.modules
+
+
+@pytest.mark.parametrize(
+    ("axis", "given", "near"),
+    [
+        ("treatments", "warm-up", "warmup"),
+        ("modules", "cripto", "crypto"),
+        ("loads", "napi", "napi-sync"),
+        ("stresses", "idel", "idle"),
+    ],
+)
+def test_an_unknown_name_gives_the_near_ones(axis: str, given: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        matrix.narrowed(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
+    assert repr(given) in caught.value.what
+    assert near in str(caught.value.hint)
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="'ffi' is given twice"):
+        matrix.narrowed(SCENARIO, loads=["ffi", "ffi"])
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_limit_must_be_a_positive_number(limit: float) -> None:
+    with pytest.raises(UsageError, match="the limit is"):
+        matrix.narrowed(SCENARIO, limit_s=limit)
+
+
+def test_the_command_of_a_cell_names_all_of_it() -> None:
+    cell = matrix.Cell("bun", "1.2.19", "warmup", "setup-full", "napi-async", "gc")
+    assert repro(cell) == (
+        "invoke matrix --runtime bun --versions 1.2.19 --treatment warmup --module setup-full"
+        " --load napi-async --stress gc"
+    )
+    assert "--versions" not in repro(matrix.Cell("node", "24.19.0", "stock", "simple", "ffi", "gc"))
+
+
+def test_a_scenario_that_names_a_stress_without_a_script_is_refused(tmp_path: Path) -> None:
+    text = (paths.SCENARIOS / "default.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text + '\n[stress.boil]\nasks = "hot?"\n')
+    with pytest.raises(UsageError, match=r"\[stress\.boil\] has no script"):
+        matrix.read_scenario(path)
+    path.write_text(text.replace("limit_s", "limit"))
+    with pytest.raises(UsageError, match=r"mine\.toml: .*`\$\.matrix`"):
+        matrix.read_scenario(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        matrix.read_scenario(tmp_path / "absent.toml")

@@ -1,0 +1,118 @@
+"""The results file: written line by line, read up to a cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gobun import matrix
+from gobun.errors import PrerequisiteError, UsageError
+
+CELLS = [
+    matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", stress) for stress in ("idle", "gc")
+]
+
+
+def result(cell: matrix.Cell) -> matrix.Result:
+    return matrix.Result(
+        **{field: getattr(cell, field) for field in cell.__struct_fields__},
+        outcome="pass",
+        detail="größe",
+        expected=("pass",),
+        unexpected=False,
+        wall_ms=1,
+        cpu_ms=1,
+        max_rss_kb=1,
+        exit_code=0,
+        signal=None,
+        attempts=1,
+        evidence=(),
+        repro="invoke matrix",
+    )
+
+
+def written(path: Path) -> Path:
+    with matrix.Writer(path, matrix.new_header(CELLS), [result(CELLS[0])]) as writer:
+        writer.add(result(CELLS[1]))
+    return path
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    run = matrix.read_results(written(tmp_path / "results.jsonl"))
+    assert [found.cell for found in run.results] == CELLS
+    assert run.results[0].detail == "größe"
+    assert run.header.cells == 2
+    assert run.header.plan == matrix.plan_hash(CELLS)
+    assert not run.cut
+
+
+def test_every_line_is_there_before_the_next_cell(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with matrix.Writer(path, matrix.new_header(CELLS)) as writer:
+        writer.add(result(CELLS[0]))
+        assert len(matrix.read_results(path).results) == 1
+
+
+def test_a_line_holds_the_contract(tmp_path: Path) -> None:
+    line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
+    assert (
+        list(msgspec.json.decode(line))
+        == (
+            "runtime version treatment module load stress outcome detail expected unexpected wall_ms"
+            " cpu_ms max_rss_kb exit_code signal attempts evidence repro"
+        ).split()
+    )
+
+
+def test_a_cut_last_line_is_left_out_at_every_length(tmp_path: Path) -> None:
+    path = written(tmp_path / "results.jsonl")
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for length in range(last + 1, len(whole), 7):
+        path.write_bytes(whole[:length])
+        run = matrix.read_results(path)
+        assert run.cut
+        assert len(run.results) == 1
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "results.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + '{"runtime": 1}\n' + lines[2])
+    with pytest.raises(UsageError, match="line 2, is damaged"):
+        matrix.read_results(path)
+    path.write_text("".join(lines[1:]))
+    with pytest.raises(UsageError, match="does not begin with the header"):
+        matrix.read_results(path)
+    path.write_text("")
+    with pytest.raises(UsageError, match="does not begin with the header"):
+        matrix.read_results(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        matrix.read_results(tmp_path / "absent.jsonl")
+
+
+def test_a_full_disk_leaves_the_results_so_far(tmp_path: Path) -> None:
+    import errno
+
+    class Full:
+        def __init__(self, stream: object) -> None:
+            self._stream = stream
+
+        def write(self, data: bytes) -> int:
+            self._stream.write(data[:20])  # type: ignore[attr-defined]
+            raise OSError(errno.ENOSPC, "full")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._stream, name)
+
+    path = tmp_path / "results.jsonl"
+    with matrix.Writer(path, matrix.new_header(CELLS)) as writer:
+        writer.add(result(CELLS[0]))
+        writer._stream = Full(writer._stream)  # type: ignore[assignment]
+        with pytest.raises(PrerequisiteError, match="no space is left"):
+            writer.add(result(CELLS[1]))
+    run = matrix.read_results(path)
+    assert len(run.results) == 1
+    assert not run.cut

@@ -1,0 +1,108 @@
+"""The rules that tell a hang, on samples made by hand."""
+
+from __future__ import annotations
+
+import signal
+
+import msgspec
+
+from gobun.matrix.procfs import Thread, signal_numbers
+from gobun.matrix.watch import Sample, at_limit, judge, signal_name
+
+MAIN = Thread(
+    tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
+)
+OTHER = msgspec.structs.replace(MAIN, tid=8, name="worker")
+
+
+def samples(
+    seconds: float,
+    *,
+    storming: dict[int, int] | None = None,
+    main: Thread = MAIN,
+    other: Thread = OTHER,
+    other_ticks: int = 0,
+) -> list[Sample]:
+    """Ten samples a second, of a main thread that does not move unless said otherwise."""
+    return [
+        Sample(
+            at=100 + i / 10,
+            threads=(main, msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks)),
+            looks=60,
+            storming=storming or {},
+        )
+        for i in range(int(seconds * 10) + 1)
+    ]
+
+
+def test_nothing_is_proven_by_one_look() -> None:
+    assert judge(samples(0), 0.0) is None
+    assert judge([], 0.0) is None
+
+
+def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
+    assert judge(samples(0.5, storming={30: 12}), 100) is None
+    ending = judge(samples(1.2, storming={30: 12}), 100)
+    assert ending is not None
+    assert ending.outcome == "hang"
+    assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
+
+
+def test_a_signal_now_and_then_is_no_storm() -> None:
+    assert judge(samples(3, storming={30: 2}), 100) is None
+    rare = samples(3)
+    rare[3] = msgspec.structs.replace(rare[3], storming={30: 60})
+    rare[9] = msgspec.structs.replace(rare[9], storming={30: 60})
+    assert judge(rare, 100) is None
+
+
+def test_a_profilers_timer_is_no_storm() -> None:
+    assert judge(samples(3, storming={int(signal.SIGPROF): 40}), 100) is None
+    assert judge(samples(3, storming={int(signal.SIGPROF): 40, 30: 20}), 100) is not None
+
+
+def test_a_process_where_nothing_moves_is_a_deadlock_after_its_window() -> None:
+    assert judge(samples(3.5), 100) is None
+    ending = judge(samples(4.2), 100)
+    assert ending is not None
+    assert ending.detail.startswith("deadlock: the main thread slept in futex")
+
+
+def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
+    moving = [
+        msgspec.structs.replace(
+            sample, threads=(msgspec.structs.replace(MAIN, switches=40 + i), OTHER)
+        )
+        for i, sample in enumerate(samples(6))
+    ]
+    assert judge(moving, 100) is None
+
+
+def test_a_runnable_or_waiting_thread_is_no_deadlock() -> None:
+    for state in "RD":
+        busy = msgspec.structs.replace(OTHER, state=state)
+        assert judge(samples(6, other=busy), 100) is None
+        assert judge(samples(6, main=msgspec.structs.replace(MAIN, state=state)), 100) is None
+
+
+def test_a_thread_that_uses_time_between_the_looks_is_no_deadlock() -> None:
+    assert judge(samples(6, other_ticks=1), 100) is None
+
+
+def test_a_process_that_is_gone_is_no_hang() -> None:
+    gone = [Sample(at=100 + i, threads=(), looks=60, storming={}) for i in range(9)]
+    assert judge(gone, 100) is None
+
+
+def test_the_limit_tells_progress_from_none() -> None:
+    assert at_limit([], 0.1, 20).outcome == "timeout"
+    assert at_limit(samples(0.5), 0.6, 20).outcome == "timeout"
+    ending = at_limit(samples(9, other_ticks=10), 9.1, 20)
+    assert ending.outcome == "hang"
+    assert "9.1 s, 9.0 s of CPU time" in ending.detail
+
+
+def test_signals_have_names() -> None:
+    assert signal_name(30) == "SIGPWR"
+    assert signal_name(36) == "SIGRTMIN+2"
+    assert signal_numbers(1 << 29 | 1) == [1, 30]
