@@ -122,7 +122,8 @@ def _run(bench: matrix.Bench, cells: Sequence[Cell], request: Request) -> None:
     unexpected = report.summarise(matrix.read_results(path).results).unexpected
     if unexpected:
         raise UnexpectedOutcomeError(
-            f"unexpected outcomes: {unexpected} of {len(cells)} cells", hint=f"see {request.out / REPORT_NAME}"
+            f"unexpected outcomes: {unexpected} of {len(cells)} cells",
+            hint=f"see {request.out / REPORT_NAME}",
         )
 
 

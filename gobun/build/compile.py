@@ -141,6 +141,8 @@ def go_shared(
     flags = flags or GoFlags()
     with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
         words = shared_link_flags(target, name=output.name, exports=exports, scratch=Path(scratch))
+        if target.os == "darwin":
+            words.append(f"-F{_stub_frameworks(Path(scratch))}")
         external = " ".join(quoted(word) for word in words)
         linker = [*flags.linker, f'"-extldflags={external}"']
         _go_build(
@@ -203,6 +205,20 @@ def _go_build(
         )
     # Go writes a header of its own beside the library, of which nobody needs the preamble.
     output.with_suffix(".h").unlink(missing_ok=True)
+
+
+def _stub_frameworks(folder: Path) -> Path:
+    """Stand in for Apple's CoreFoundation, which Go before 1.27 links on arm64 and does not call."""
+    framework = folder / "CoreFoundation.framework"
+    framework.mkdir()
+    (framework / "CoreFoundation.tbd").write_text(
+        "--- !tapi-tbd\n"
+        "tbd-version: 4\n"
+        "targets: [ x86_64-macos, arm64-macos ]\n"
+        "install-name: /System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\n"
+        "...\n"
+    )
+    return folder
 
 
 def _archiver(folder: Path) -> Path:
