@@ -33,6 +33,13 @@ def node(session: nox.Session) -> None:
     session.run("invoke", "matrix", "--runtime", "node", *session.posargs)
 
 
+@nox.session(default=False)
+def shell(session: nox.Session) -> None:
+    """Run any Invoke task: `nox -s shell -- doctor`; without one, list them."""
+    install(session, "toolchain")
+    session.run("invoke", *(session.posargs or ["--list"]))
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""

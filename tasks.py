@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,15 +47,26 @@ def listed(text: str) -> tuple[str, ...]:
 def matching(pattern: str) -> list[Path]:
     """Return the files a pattern names, or what it says itself where it names none."""
     path = Path(pattern)
-    return sorted(path.parent.glob(path.name)) or [path]
+    return (sorted(path.parent.glob(path.name)) if path.name else []) or [path]
 
 
 def number(text: str, flag: str) -> float | None:
     """Read a number that may be left out."""
     try:
-        return float(text) if text else None
+        found = float(text) if text else None
     except ValueError:
-        raise UsageError(f"{flag} {text!r} is not a number") from None
+        found = math.nan
+    if found is not None and not math.isfinite(found):
+        raise UsageError(f"{flag} {text!r} is not a number")
+    return found
+
+
+def whole_number(text: str, flag: str) -> int | None:
+    """Read a whole number that may be left out."""
+    found = number(text, flag)
+    if found is not None and not found.is_integer():
+        raise UsageError(f"{flag} {text!r} is not a whole number")
+    return None if found is None else int(found)
 
 
 @command
@@ -80,7 +92,7 @@ def build_warmup(
 @command
 def audit(_: Context, files: str) -> None:
     """Say what is inside libraries: one file, a comma list, or a pattern in quotes."""
-    named = [path for part in listed(files) for path in matching(part)]
+    named = [path for part in listed(files) or ("",) for path in matching(part)]
     print("\n\n".join(auditing.render(report) for report in auditing.audit_files(named)))
 
 
@@ -99,7 +111,6 @@ def matrix(
     resume: bool = False,
 ) -> None:
     """Run the matrix; each of the first six takes a comma list, --limit is seconds a cell."""
-    workers = number(jobs, "--jobs")
     flow.run_matrix(
         flow.Request(
             runtime=runtime,
@@ -109,7 +120,7 @@ def matrix(
             loads=listed(load),
             stresses=listed(stress),
             out=Path(out),
-            jobs=None if workers is None else int(workers),
+            jobs=whole_number(jobs, "--jobs"),
             limit_s=number(limit, "--limit"),
             resume=resume,
         )
@@ -135,7 +146,10 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
     if not evict:
         print(caching.render(caching.usage()))
         return
-    done = caching.evict(kinds=listed(kind), older_than_days=number(older_than, "--older-than"))
+    days = number(older_than, "--older-than")
+    if days is not None and days < 0:
+        raise UsageError(f"--older-than {older_than} is in the future")
+    done = caching.evict(kinds=listed(kind), older_than_days=days)
     print(f"removed {len(done.removed)} entries, {done.freed / 1e6:,.1f} MB")
     for entry in done.busy:
         print(f"in use, left alone: {entry.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _ROOM_BYTES = 3_000_000_000
 """What the default matrix and the builds take in the cache, generously."""
+
+
+ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
+"""Where Debian puts the C library that a program for linux-arm64 needs under qemu."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -58,13 +63,20 @@ def _required(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _optional() -> list[Finding]:
+    remedy = "the linux-arm64 library is not run (Debian: apt install"
     program = "qemu-aarch64-static"
     found = shutil.which(program)
-    if found:
-        return [Finding("ok", program, found)]
-    without = "the linux-arm64 library is not run"
-    remedy = "Debian: apt install qemu-user-static libc6-arm64-cross"
-    return [Finding("optional", program, f"not found: {without} ({remedy})")]
+    emulator = (
+        Finding("ok", program, found)
+        if found
+        else Finding("optional", program, f"not found: {remedy} qemu-user-static)")
+    )
+    libraries = (
+        Finding("ok", "arm64 libraries", str(ARM64_LIBRARIES))
+        if ARM64_LIBRARIES.is_dir()
+        else Finding("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
+    )
+    return [emulator, libraries]
 
 
 def _runs(tool: toolchain.Tool, argument: str) -> str:
@@ -76,7 +88,10 @@ def _runs(tool: toolchain.Tool, argument: str) -> str:
 
 
 def _npm_version() -> str:
-    return run_tool([*toolchain.npm_command(), "--version"], timeout_s=60).out.strip()
+    done = run_tool([*toolchain.npm_command(), "--version"], timeout_s=60)
+    if done.code != 0:
+        raise PrerequisiteError(f"npm does not run:\n{done.tail}")
+    return done.out.strip()
 
 
 def _cache_room() -> str:
@@ -84,7 +99,7 @@ def _cache_room() -> str:
     there = root
     while not there.exists():
         there = there.parent
-    if not os.access(there, os.W_OK):
+    if not (there.is_dir() and os.access(there, os.W_OK)):
         raise PrerequisiteError(
             f"{root} cannot be written", hint="set GOBUN_CACHE to another folder"
         )

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 _DISK_ERRNOS = {
     errno.ENOSPC: "no space is left on its disk",
+    errno.EFBIG: "files may not grow that large here",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "its file system is read-only",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EEXIST: "a file is in the way",
+    errno.EISDIR: "a folder is in the way",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.EIO: "its disk reports an error",
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -31,6 +33,8 @@ _KEPT = {
 }
 _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
+
+_running: set[subprocess.Popen[str]] = set()
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -71,8 +75,7 @@ def run_tool(
     survives an interruption.
 
     Raises:
-        PrerequisiteError: the program is not there.
-        subprocess.TimeoutExpired: it ran longer than ``timeout_s``.
+        PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
     """
     words = [str(word) for word in command]
     try:
@@ -87,15 +90,38 @@ def run_tool(
             errors="replace",
             start_new_session=True,
         )
-    except FileNotFoundError as error:
+    except OSError as error:
+        reason = "not found" if error.errno == errno.ENOENT else error.strerror
         raise PrerequisiteError(
-            f"cannot run {words[0]}: not found", hint="`invoke doctor` says what is missing"
+            f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
         ) from error
+    _running.add(child)
     try:
         out, err = child.communicate(timeout=timeout_s)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
+    except BaseException as error:
+        _kill(child)
+        # Not communicate: what left the group may hold the pipes open for as long as it likes.
+        child.wait()
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise PrerequisiteError(
+                f"{shlex.join(words)} did not end within {timeout_s:g} seconds",
+                hint="`invoke doctor` says whether the tools run",
+            ) from error
         raise
+    finally:
+        _running.discard(child)
     return Finished(child.returncode, out, err)
+
+
+def kill_running() -> None:
+    """Kill what ``run_tool`` runs in any thread, because an interruption reaches only one."""
+    for child in tuple(_running):
+        _kill(child)
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

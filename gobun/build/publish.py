@@ -58,9 +58,12 @@ def publish_warmup(built: Sequence[Warmup], out: Path) -> list[Entry]:
             if (out / file).is_file()
         }
         merged = kept | sums
+        lines = (f"{digest}  {file}\n" for file, digest in sorted(merged.items()))
         if merged:
-            lines = (f"{digest}  {file}\n" for file, digest in sorted(merged.items()))
             _write_changed(out / name, "".join(lines))
+        else:  # `sha256sum -c` takes neither an empty list nor one of what is not there
+            with files.disk_errors(out / name):
+                (out / name).unlink(missing_ok=True)
     merged_entries = {
         entry.file: entry for entry in _read_manifest(out) if (out / entry.file).is_file()
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import audit, files, paths, toolchain
+from gobun import audit, files, paths, process, toolchain
 from gobun.build import compile as compiling
 from gobun.build import store
 from gobun.errors import BuildError, UsageError
@@ -60,7 +60,12 @@ def build_warmup(
         raise UsageError.unknown("library name", name, NAMES)
     go, zig = toolchain.go(go_version), toolchain.zig()
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(lambda target: _build(target, name, go, zig), targets))
+        try:
+            return list(pool.map(lambda target: _build(target, name, go, zig), targets))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            process.kill_running()
+            raise
 
 
 def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
