@@ -96,7 +96,7 @@ def _place(warmup: Warmup, out: Path) -> Entry:
 def _read_sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    found = (_SUM_LINE.fullmatch(line) for line in path.read_text().splitlines())
+    found = (_SUM_LINE.fullmatch(line) for line in path.read_text(errors="replace").splitlines())
     return {match["name"]: match["digest"] for match in found if match}
 
 
@@ -107,10 +107,10 @@ class _Manifest(msgspec.Struct):
 def _read_manifest(out: Path) -> list[Entry]:
     try:
         return msgspec.json.decode((out / _MANIFEST).read_bytes(), type=_Manifest).libraries
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return []  # Made anew; it says nothing that the libraries themselves do not.
 
 
 def _write_changed(path: Path, text: str) -> None:
-    if not (path.is_file() and path.read_text() == text):
+    if not (path.is_file() and path.read_bytes() == text.encode()):
         files.write_whole(path, text)

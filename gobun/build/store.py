@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import cache, files, paths
+from gobun import cache, console, files, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,6 +60,7 @@ def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
         with files.locked(folder):
             if not folder.is_dir():
                 with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
+                    console.say(f"building {wanted.name}")
                     result = staged / "it"
                     result.mkdir()
                     make(result)

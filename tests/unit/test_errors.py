@@ -1,0 +1,47 @@
+"""One class an exit code, and messages that say what to do next."""
+
+from __future__ import annotations
+
+import pytest
+
+from gobun import errors
+from gobun.errors import GobunError, UsageError
+
+
+def test_one_class_an_exit_code() -> None:
+    codes = {kind.__name__: kind.exit_code for kind in GobunError.__subclasses__()}
+    assert codes == {
+        "UnexpectedOutcomeError": 1,
+        "UsageError": 2,
+        "PrerequisiteError": 3,
+        "FetchError": 4,
+        "PatchError": 5,
+        "BuildError": 6,
+    }
+
+
+def test_the_message_says_what_to_do_next() -> None:
+    assert str(errors.FetchError("it broke", hint="mend it")) == "it broke\n  next: mend it"
+    assert str(errors.FetchError("it broke")) == "it broke"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("crypot", "did you mean: crypto"),
+        ("setup_full", "did you mean: setup-full"),
+        ("zzz", "known: control, simple, crypto, setup-full"),
+        ("", "known: control, simple, crypto, setup-full"),
+    ],
+)
+def test_near_matches_else_all(given: str, hint: str) -> None:
+    known = ("control", "simple", "crypto", "setup-full")
+    error = UsageError.unknown("module", given, iter(known))
+    assert error.what == f"unknown module {given!r}"
+    assert error.hint == hint
+
+
+def test_a_long_list_is_cut() -> None:
+    error = UsageError.unknown("version", "zzz", [f"1.0.{patch}" for patch in range(40)])
+    assert error.hint is not None
+    assert error.hint.endswith("1.0.18, 1.0.19 … (40 in all)")

@@ -1,0 +1,192 @@
+"""Files that appear whole or not at all, whatever the disk does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import filelock
+import pytest
+
+from gobun import files, paths
+from gobun.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from gobun import files
+from gobun.errors import PrerequisiteError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    files.write_whole(Path(sys.argv[1]), bytes(100_000))
+except PrerequisiteError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_with_its_folders_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "text"
+    files.write_whole(path, "größe\n", mode=0o755)
+    assert path.read_bytes() == "größe\n".encode()
+    assert path.stat().st_mode & 0o777 == 0o755
+    files.write_whole(path, b"\0\1")
+    assert path.read_bytes() == b"\0\1"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert left(path.parent) == ["text"]
+
+
+def test_a_copy_keeps_the_mode(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"#!\n")
+    source.chmod(0o700)
+    files.copy_whole(source, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"#!\n"
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = (b"a" * 300_000, b"b" * 200_000)
+    files.write_whole(path, contents[0])
+    done = threading.Event()
+    seen: set[bytes] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(60):
+            files.write_whole(path, contents[number % 2])
+    finally:
+        done.set()
+        reader.join()
+    assert seen
+    assert seen <= set(contents)
+
+
+def test_a_disk_that_fills_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PrerequisiteError, match="no space is left on its disk") as raised:
+        files.write_whole(path, "new")
+    assert raised.value.exit_code == 3
+    assert str(path) in str(raised.value)
+    assert "--out" in str(raised.value)
+    assert path.read_text() == "old"
+    assert left(tmp_path) == ["file"]
+
+
+def test_a_real_refusal_in_mid_write_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "file")],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "files may not grow that large here" in done.stdout
+    assert left(tmp_path) == []
+
+
+def test_what_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    with pytest.raises(PrerequisiteError, match="a file is in the way"):
+        files.write_whole(tmp_path / "file" / "x", "")
+    with pytest.raises(PrerequisiteError, match="part of the path is a file"):
+        files.write_whole(tmp_path / "file" / "y" / "x", "")
+    with pytest.raises(PrerequisiteError, match="a folder is in the way"):
+        files.write_whole(tmp_path / "folder", "")
+    with pytest.raises(PrerequisiteError, match="its name is too long"):
+        files.write_whole(tmp_path / ("n" * 300), "")
+    assert left(tmp_path) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_no_disk_says_goes_through(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), files.disk_errors(tmp_path):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOSPC])
+def test_each_refusal_of_a_disk_is_a_prerequisite(tmp_path: Path, number: int) -> None:
+    with pytest.raises(PrerequisiteError, match="cannot write"), files.disk_errors(tmp_path):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_temporary_folder_goes_with_its_block(tmp_path: Path) -> None:
+    def use() -> None:
+        with files.temporary_sibling(tmp_path / "x") as folder:
+            (folder / "part").write_text("")
+            assert folder.parent == tmp_path
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    assert left(tmp_path) == []
+
+
+def test_the_first_of_several_publishers_wins(tmp_path: Path) -> None:
+    path = tmp_path / "published"
+    barrier = threading.Barrier(8)
+
+    def publish(number: int) -> None:
+        with files.temporary_sibling(path) as staged:
+            (staged / "it").mkdir()
+            for name in ("a", "b"):
+                (staged / "it" / name).write_text(str(number))
+            barrier.wait()
+            files.publish_folder(staged / "it", path)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(publish, range(8)))
+    assert left(tmp_path) == ["published"]
+    assert len({file.read_text() for file in path.iterdir()}) == 1
+    assert left(path) == ["a", "b"]
+
+
+def test_a_file_where_a_folder_is_published(tmp_path: Path) -> None:
+    (tmp_path / "published").write_text("mine")
+    (tmp_path / "staged").mkdir()
+    with pytest.raises(PrerequisiteError, match="part of the path is a file"):
+        files.publish_folder(tmp_path / "staged", tmp_path / "published")
+    assert (tmp_path / "published").read_text() == "mine"
+
+
+def test_a_lock_keeps_others_out_until_it_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "thing"
+    with files.locked(path), pytest.raises(filelock.Timeout), files.locked(path, wait=False):
+        pytest.fail("two hold it")
+    with files.locked(path, wait=False):
+        pass
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(PrerequisiteError, match="cannot write"),
+        files.locked(tmp_path / "file" / "x"),
+    ):
+        pytest.fail("held a lock below a file")

@@ -1,0 +1,136 @@
+"""Tools run with a scrubbed environment, and nothing of them survives an interruption."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import process
+from gobun.errors import PrerequisiteError
+from gobun.process import run_tool, tool_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYTHON = sys.executable
+# A child and a grandchild that both hold the write end of a pipe: its end says that nobody is left.
+FAMILY = """
+import os, subprocess, sys
+number = os.open(sys.argv[1], os.O_WRONLY)
+child = subprocess.Popen(["sleep", "60"], pass_fds=[number])
+os.write(number, b"up")
+child.wait()
+"""
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
+
+
+def wait_for(number: int, wanted: bytes) -> None:
+    """Read ``wanted`` (empty: the end, which comes when the last writer is gone)."""
+    ready, _, _ = select.select([number], [], [], 20)
+    assert ready, "nothing came: a process is still there" if not wanted else "nothing came"
+    assert os.read(number, 10) == wanted
+
+
+def test_what_a_tool_says_and_how_it_ends() -> None:
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
+    done = run_tool([PYTHON, "-c", code])
+    assert (done.code, done.out, done.err) == (3, "out\n", "err\n")
+    assert done.tail == "err"
+    killed = run_tool([PYTHON, "-c", "import os; os.kill(os.getpid(), 9)"])
+    assert killed.code == -9
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    done = run_tool([PYTHON, "-c", r"import sys; sys.stdout.buffer.write(b'\xff\n')"])
+    assert done.out == "\ufffd\n"
+
+
+def test_a_long_story_is_cut_at_its_head() -> None:
+    done = run_tool([PYTHON, "-c", "for i in range(100): print(i)"])
+    assert done.tail.splitlines() == [str(i) for i in range(75, 100)]
+
+
+def test_the_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CC", "GOFLAGS", "CGO_CFLAGS", "GOPROXY", "LD_PRELOAD", "PYTHONPATH", "ZIG_X"):
+        monkeypatch.setenv(name, "bad")
+    for name in ("npm_config_cache", "NPM_CONFIG_X", "PIP_X", "https_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "good")
+    found = tool_environment({"MORE": "1", "PATH": "/else"})
+    assert "bad" not in found.values()
+    assert sum(value == "good" for value in found.values()) == 5
+    assert (found["MORE"], found["PATH"]) == ("1", "/else")
+    said = run_tool([PYTHON, "-c", "import os; print(*os.environ)"], env={"MORE": "1"}).out.split()
+    assert "MORE" in said
+    assert "GOFLAGS" not in said
+
+
+def test_a_tool_gets_no_input_and_a_group_of_its_own() -> None:
+    code = "import os, sys; print(len(sys.stdin.read()), os.getpgid(0) == os.getpid())"
+    assert run_tool([PYTHON, "-c", code]).out == "0 True\n"
+
+
+def test_a_tool_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(PrerequisiteError, match="cannot run no-such-tool: not found") as raised:
+        run_tool(["no-such-tool", "x"])
+    assert "invoke doctor" in (raised.value.hint or "")
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    with pytest.raises(PrerequisiteError, match="Permission denied"):
+        run_tool([plain])
+    plain.chmod(0o755)
+    with pytest.raises(PrerequisiteError, match="Exec format error"):
+        run_tool([plain])
+
+
+def test_a_timeout() -> None:
+    with pytest.raises(PrerequisiteError, match=r"sleep 60 did not end within 0\.1 seconds"):
+        run_tool(["sleep", "60"], timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (subprocess.TimeoutExpired("it", 1), PrerequisiteError),
+    ],
+)
+def test_an_end_before_its_time_takes_the_grandchildren_along(
+    fifo: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException, raised: type[BaseException]
+) -> None:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def interrupted(*_: object, **__: object) -> None:
+        wait_for(reader, b"up")
+        raise cause
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(raised):
+        run_tool([PYTHON, "-c", FAMILY, fifo], timeout_s=60)
+    wait_for(reader, b"")
+    os.close(reader)
+
+
+def test_an_interruption_reaches_the_tools_of_other_threads(fifo: Path) -> None:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    codes: list[int] = []
+    command = [PYTHON, "-c", FAMILY, fifo]
+    thread = threading.Thread(target=lambda: codes.append(run_tool(command).code))
+    thread.start()
+    wait_for(reader, b"up")
+    process.kill_running()
+    thread.join(20)
+    assert codes == [-9]
+    wait_for(reader, b"")
+    os.close(reader)

