@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoke.context import Context
 from invoke.tasks import task
 
 from gobun import audit as auditing
@@ -20,6 +19,8 @@ from gobun.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from invoke.context import Context
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped

@@ -11,14 +11,17 @@ import msgspec
 from packaging.version import Version
 
 from gobun import cache, paths, toolchain
-from gobun.errors import BuildError
-from gobun.process import run_tool
+from gobun.errors import BuildError, GobunError, PrerequisiteError
+from gobun.process import Finished, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.targets import Target
     from gobun.toolchain import Tool
+
+
+_DISK_FULL = "no space left on device"
 
 
 class GoFlags(msgspec.Struct, frozen=True):
@@ -62,7 +65,7 @@ def quoted(word: str) -> str:
         if mark not in word:
             return f"{mark}{word}{mark}"
     raise BuildError(
-        f"the path {word!r} holds both kinds of quotes, which Go cannot be told",
+        f"{word!r} holds both kinds of quotes, which Go cannot be told",
         hint="move the checkout, GOBUN_CACHE or TMPDIR to a plainer path",
     )
 
@@ -115,7 +118,8 @@ def shared_link_flags(
     script.write_text(f"{{ global:{names} local: *; }};\n")
     return [
         "-s",
-        f"-Wl,--version-script={script}",
+        "-Xlinker",  # and not -Wl, because the path may hold a comma
+        f"--version-script={script}",
         f"-Wl,-soname,{name}",
         "-Wl,--hash-style=gnu",
         "-Wl,--build-id=none",
@@ -136,6 +140,7 @@ def go_shared(
     """Compile a package of ``go/`` for ``target`` into a library (``-buildmode=c-shared``).
 
     Raises:
+        PrerequisiteError: a tool is missing, or the disk is full.
         BuildError: Go, the C compiler or the linker said no.
     """
     flags = flags or GoFlags()
@@ -160,6 +165,7 @@ def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:
     """Compile a package of ``go/`` for ``target`` into an archive (``-buildmode=c-archive``).
 
     Raises:
+        PrerequisiteError: a tool is missing, or the disk is full.
         BuildError: Go or the C compiler said no.
     """
     flags = GoFlags()
@@ -199,23 +205,21 @@ def _go_build(
     environment = go_environment(target, go, toolchain.zig(), flags)
     done = run_tool(command, cwd=paths.GO_SOURCES, env=environment)
     if done.code != 0:
-        raise BuildError(
-            f"Go {go.version} could not build go/{package} for {target.name}:\n{done.tail}",
-            hint="the first lines above name the cause; `invoke doctor` checks the tools",
-        )
+        raise _refused(f"Go {go.version} could not build go/{package} for {target.name}", done)
     # Go writes a header of its own beside the library, of which nobody needs the preamble.
     output.with_suffix(".h").unlink(missing_ok=True)
 
 
 def _stub_frameworks(folder: Path) -> Path:
-    """Stand in for Apple's CoreFoundation, which Go before 1.27 links on arm64 and does not call."""
+    """Stand in for CoreFoundation, which Go before 1.27 links on darwin-arm64 without a call."""
     framework = folder / "CoreFoundation.framework"
     framework.mkdir()
     (framework / "CoreFoundation.tbd").write_text(
         "--- !tapi-tbd\n"
         "tbd-version: 4\n"
         "targets: [ x86_64-macos, arm64-macos ]\n"
-        "install-name: /System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\n"
+        "install-name: /System/Library/Frameworks/CoreFoundation.framework/"
+        "Versions/A/CoreFoundation\n"
         "...\n"
     )
     return folder
@@ -242,6 +246,7 @@ def c_shared(
     What the runtime provides (``napi_*``) may stay undefined.
 
     Raises:
+        PrerequisiteError: Zig is missing, or the disk is full.
         BuildError: the compiler or the linker said no.
     """
     arguments: list[str | Path] = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
@@ -259,6 +264,7 @@ def c_program(source: Path, *, target: Target, output: Path) -> None:
     """Compile one C source into a program.
 
     Raises:
+        PrerequisiteError: Zig is missing, or the disk is full.
         BuildError: the compiler or the linker said no.
     """
     _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", source, "-o", output])
@@ -270,4 +276,16 @@ def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
     done = run_tool(command, env=zig_environment())
     if done.code != 0:
         output = Path(arguments[-1]).name
-        raise BuildError(f"zig cc could not build {output} for {target.name}:\n{done.tail}")
+        raise _refused(f"zig cc could not build {output} for {target.name}", done)
+
+
+def _refused(what: str, done: Finished) -> GobunError:
+    if _DISK_FULL in done.tail.casefold():
+        return PrerequisiteError(
+            f"{what}: {_DISK_FULL}",
+            hint="make room for the cache (GOBUN_CACHE) and for temporary files (TMPDIR)",
+        )
+    return BuildError(
+        f"{what}:\n{done.tail}",
+        hint="the first lines above name the cause; `invoke doctor` checks the tools",
+    )

@@ -137,8 +137,8 @@ def _storm(samples: Sequence[Sample]) -> tuple[int, float] | None:
     for sample in samples:
         seen.update(sample.storming)
         present.update(sample.storming.keys())
-    for number in _TIMERS:  # A profiler's timer interrupts healthy work all the time.
-        del seen[number]
+    for timer in _TIMERS:  # A profiler's timer interrupts healthy work all the time.
+        del seen[timer]
     for number, count in seen.most_common(1):
         if count / looks >= STORM_SHARE and present[number] >= STORM_SEEN_IN:
             return number, count / looks

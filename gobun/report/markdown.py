@@ -69,7 +69,7 @@ def _explain(group: Group) -> list[str]:
         f"### {group.runtime}, {group.treatment}, {group.module}: {group.outcome}{mark}",
         "",
         f"- {len(group.cells)} cells: {', '.join(where)}",
-        f"- for one: {one.detail or 'passed, where something else was expected'}",
+        f"- for one: {' '.join(one.detail.split()) or 'passed, where something else was expected'}",
         f"- expected: {', '.join(one.expected)}",
         f"- again: `{one.repro}`",
         *([f"- evidence: {', '.join(one.evidence)}"] if one.evidence else []),

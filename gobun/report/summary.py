@@ -73,8 +73,15 @@ assert set(_WORST_FIRST) == set(OUTCOMES)  # noqa: S101 - a new outcome must be 
 
 
 def summarise(results: Iterable[Result]) -> Summary:
-    """Boil results down, in the order of versions and of first appearance."""
-    ordered = sorted(results, key=lambda result: _version_key(result.runtime, result.version))
+    """Boil results down, in the order of versions and of columns, whichever cell ended first."""
+    ordered = sorted(
+        results,
+        key=lambda result: (
+            _version_key(result.runtime, result.version),
+            _column_order((result.treatment, result.module)),
+            result.cell,
+        ),
+    )
     present = {(result.treatment, result.module) for result in ordered}
     columns = tuple(sorted(present, key=_column_order))
     table: dict[str, dict[tuple[Treatment, str], list[Outcome]]] = {}

@@ -10,7 +10,7 @@ import pytest
 from gobun import paths, toolchain
 from gobun.build import compile as compiling
 from gobun.build.compile import GoFlags, quoted
-from gobun.errors import BuildError
+from gobun.errors import BuildError, PrerequisiteError
 from gobun.process import Finished
 from gobun.targets import TARGETS
 from gobun.toolchain import Tool
@@ -105,7 +105,7 @@ def test_the_export_list(tmp_path: Path) -> None:
     )
     text = (tmp_path / "exports.map").read_text()
     assert text == "{ global: Run; SetupJson; local: *; };\n"
-    assert f"-Wl,--version-script={tmp_path / 'exports.map'}" in words
+    assert words[words.index("-Xlinker") + 1] == f"--version-script={tmp_path / 'exports.map'}"
     assert {"-s", "-Wl,-soname,it.so", "-Wl,-z,relro,-z,now", "-Wl,-z,nodelete"} <= set(words)
 
 
@@ -141,15 +141,15 @@ def test_a_go_library(asked: Asked, tmp_path: Path) -> None:
     assert asked.cwd == paths.GO_SOURCES
     assert asked.exports == "{ global: Warmup; local: *; };\n"
     linker = asked.command[asked.command.index("-ldflags") + 1]
-    assert re.match("-s -w -buildid= (['\"])-extldflags=-s -Wl,.*\\1$", linker)
+    assert re.match("-s -w -buildid= (['\"])-extldflags=-s -Xlinker .*\\1$", linker)
     assert not (tmp_path / "it.h").exists()
 
 
 @pytest.mark.parametrize(
     ("folder", "extra"),
     [
-        ("my temp", "\"-extldflags=-s '-Wl,--version-script={}' -Wl,"),
-        ("plain", "'-extldflags=-s -Wl,--version-script={} -Wl,"),
+        ("my temp", "\"-extldflags=-s -Xlinker '--version-script={}' -Wl,"),
+        ("pla,in", "'-extldflags=-s -Xlinker --version-script={} -Wl,"),
     ],
 )
 def test_a_temporary_folder_of_any_name(
@@ -187,6 +187,16 @@ def test_what_go_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
     assert raised.value.exit_code == 6
     assert "for darwin-arm64" in str(raised.value)
     assert "main.go:3:1: syntax error" in str(raised.value)
+
+
+@pytest.mark.parametrize("said", ["No space left on device", "mkdir: no space left on device"])
+def test_a_full_disk_is_no_fault_of_the_source(asked: Asked, tmp_path: Path, said: str) -> None:
+    asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {said}\n")
+    with pytest.raises(PrerequisiteError, match="no space left on device") as raised:
+        compiling.go_shared(
+            "simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",)
+        )
+    assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 
 def test_a_c_library(asked: Asked, tmp_path: Path) -> None:

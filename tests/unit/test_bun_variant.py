@@ -21,6 +21,6 @@ from gobun.targets import TARGETS
 def test_the_build_that_fits(
     monkeypatch: pytest.MonkeyPatch, target: str, libc: str, flags: set[str], variant: str
 ) -> None:
-    monkeypatch.setattr(bun.platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr("platform.libc_ver", lambda: (libc, ""))
     monkeypatch.setattr(bun, "_cpu_flags", lambda: flags)
     assert bun.bun_variant(TARGETS[target]) == variant

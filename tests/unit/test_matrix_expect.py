@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gobun.errors import UsageError
 from gobun.matrix import Cell, Expectations, read_expectations
 from gobun.matrix.expect import Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 

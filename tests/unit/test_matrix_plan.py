@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gobun import matrix, paths
 from gobun.errors import UsageError
 from gobun.matrix.run import repro
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCENARIO = matrix.read_scenario()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from gobun import matrix
 from gobun.errors import PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CELLS = [
     matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", stress) for stress in ("idle", "gc")
@@ -57,13 +60,11 @@ def test_every_line_is_there_before_the_next_cell(tmp_path: Path) -> None:
 
 def test_a_line_holds_the_contract(tmp_path: Path) -> None:
     line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
-    assert (
-        list(msgspec.json.decode(line))
-        == (
-            "runtime version treatment module load stress outcome detail expected unexpected wall_ms"
-            " cpu_ms max_rss_kb exit_code signal attempts evidence repro"
-        ).split()
+    fields = (
+        "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
+        "cpu_ms max_rss_kb exit_code signal attempts evidence repro"
     )
+    assert " ".join(msgspec.json.decode(line)) == fields
 
 
 def test_a_cut_last_line_is_left_out_at_every_length(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_an_end_before_its_time_takes_the_grandchildren_along(
 def test_an_interruption_reaches_the_tools_of_other_threads(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     codes: list[int] = []
-    command = [PYTHON, "-c", FAMILY, fifo]
+    command = [PYTHON, "-c", FAMILY, str(fifo)]
     thread = threading.Thread(target=lambda: codes.append(run_tool(command).code))
     thread.start()
     wait_for(reader, b"up")

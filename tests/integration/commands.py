@@ -1,0 +1,90 @@
+"""Runs the suite's own commands, from here or from a copy, and scripts on real runtimes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import semver
+
+from gobun import fetch, paths, runtimes
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+LIMIT_S = 240
+
+
+def invoke(
+    *words: str | Path, root: Path = paths.ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``invoke`` as a person does, in a checkout."""
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *map(str, words)],
+        cwd=root,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a command said, which has to have succeeded."""
+    assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def copy_checkout(to: Path) -> Path:
+    """Copy what the builds need of this repository."""
+    leave = shutil.ignore_patterns("__pycache__")
+    for name in ("gobun", "go", "native", "scenarios", "expectations"):
+        shutil.copytree(paths.ROOT / name, to / name, ignore=leave)
+    for name in ("tasks.py", "pyproject.toml"):
+        shutil.copy(paths.ROOT / name, to / name)
+    return to
+
+
+def cache_with_warm_compilers(folder: Path) -> Path:
+    """Make a cache that holds nothing but what the compilers keep for themselves."""
+    folder.mkdir()
+    for name in ("go-build", "zig"):
+        kept = paths.cache_root() / name
+        kept.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(kept)
+    return folder
+
+
+def newest_locked(package: str) -> str:
+    """Return the newest release of a package that the lock file names."""
+    found = [semver.Version.parse(version) for version in fetch.read_lock().versions(package)]
+    return str(max(version for version in found if version.prerelease is None))
+
+
+def bun(version: str = "") -> runtimes.Bun:
+    """Return stock Bun, the newest that is locked unless told otherwise."""
+    target = host_target()
+    chosen = version or newest_locked(fetch.bun_package(target.name))
+    return runtimes.provide_bun([chosen], target)[0]
+
+
+def run_script(command: Sequence[str | Path], script: str, folder: Path, *words: str) -> str:
+    """Run a script with a runtime, and return what it says; it must end well."""
+    path = folder / "script.cjs"
+    path.write_text(script)
+    done = subprocess.run(
+        [*map(str, command), str(path), *words],
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": os.defpath, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return succeed(done)

@@ -1,0 +1,147 @@
+"""Every module under test, loaded and called by real runtimes in both of its forms."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun, run_script
+
+from gobun import audit, build, runtimes
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+NODE = "node"
+NEWEST = "newest"
+RUNTIMES = (NODE, "1.2.1", NEWEST)
+
+ADDON = """
+const addon = require(process.argv[2]);
+(async () => {
+  const names = ["runSync", "runAsync", "setupSync", "setupAsync"];
+  const said = [];
+  for (const name of names) said.push(await addon[name]());
+  const several = await Promise.all(names.map((name) => addon[name]()));
+  const promises = ["runAsync", "setupAsync"].map((name) => addon[name]() instanceof Promise);
+  console.log(Object.keys(addon).sort().join(), ...said, ...several, ...promises);
+  process.exit(0);
+})();
+"""
+BUN_CALL = """
+const { dlopen } = require("bun:ffi");
+const { symbols } = dlopen(process.argv[2], { Run: { args: [], returns: "i32" } });
+console.log(symbols.Run(), symbols.Run());
+process.exit(0);
+"""
+NODE_CALL = """
+const [addon, library] = process.argv.slice(2);
+const { call } = require(addon);
+console.log(call(library, "Run"), call(library, "Run"));
+"""
+COBHAN = """
+const { dlopen, ptr } = require("bun:ffi");
+const { symbols } = dlopen(process.argv[2], { SetupJson: { args: ["ptr"], returns: "i32" } });
+const HEADER = 8;
+function cobhan(text, length) {
+  const data = new TextEncoder().encode(text);
+  const buffer = new Uint8Array(HEADER + data.length + 8).fill(0x7d);
+  new DataView(buffer.buffer).setInt32(0, length ?? data.length, true);
+  buffer.set(data, HEADER);
+  return buffer;
+}
+function setup(text, length) {
+  return symbols.SetupJson(ptr(cobhan(text, length)));
+}
+const good = '{"ServiceName":"größe","ProductID":"p","Metastore":"memory","KMS":"static"}';
+console.log(
+  setup(good),
+  symbols.SetupJson(null),
+  setup(good, -1),
+  setup(good, -(2 ** 31)),
+  setup(good, 2 ** 20 + 1),
+  setup("", 0),
+  setup("{"),
+  setup(good + good),
+  setup(good, 10),
+  setup("[1]"),
+  setup("{}"),
+  setup(good),
+);
+process.exit(0);
+"""
+
+
+@pytest.fixture(scope="module", params=build.FIXTURES)
+def fixture(request: pytest.FixtureRequest) -> build.Fixture:
+    return build.build_fixture(request.param, host_target())
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, runtimes.Bun | runtimes.Node]:
+    return {NODE: runtimes.provide_node(host_target()), "1.2.1": bun("1.2.1"), NEWEST: bun()}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_addon(
+    fixture: build.Fixture,
+    known: dict[str, runtimes.Bun | runtimes.Node],
+    runtime: str,
+    tmp_path: Path,
+) -> None:
+    said = run_script([known[runtime].program], ADDON, tmp_path, str(fixture.addon)).split()
+    assert said == ["runAsync,runSync,setupAsync,setupSync", *["0"] * 8, "true", "true"]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_library(
+    fixture: build.Fixture,
+    known: dict[str, runtimes.Bun | runtimes.Node],
+    runtime: str,
+    tmp_path: Path,
+) -> None:
+    found = known[runtime]
+    if isinstance(found, runtimes.Node):
+        words = [str(found.dlcall), str(fixture.library)]
+        said = run_script([found.program], NODE_CALL, tmp_path, *words)
+    else:
+        said = run_script([found.program], BUN_CALL, tmp_path, str(fixture.library))
+    assert said == "0 0\n"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+def test_cobhan(
+    known: dict[str, runtimes.Bun | runtimes.Node], runtime: str, tmp_path: Path
+) -> None:
+    library = build.build_fixture("setup-full", host_target()).library
+    said = run_script([known[runtime].program], COBHAN, tmp_path, str(library)).split()
+    assert " ".join(said) == "0 -1 -2 -2 -2 -5 -5 -5 -5 -5 -100 0"
+
+
+def test_what_is_inside(fixture: build.Fixture) -> None:
+    library, addon = audit.inspect(fixture.library), audit.inspect(fixture.addon)
+    more = {"SetupJson"} if fixture.name == "setup-full" else set()
+    assert set(library.exports) == {"Run"} | more
+    assert set(addon.exports) == {
+        "napi_register_module_v1",
+        "node_api_module_get_api_version_v1",
+    }
+    for found in (library, addon):
+        assert found.nodelete
+        assert (found.libc, found.relro) == ("glibc", "full")
+        assert (found.go is not None) is (fixture.name != build.CONTROL)
+        rules = audit.Rules(max_glibc="2.17", no_build_paths=True, no_executable_stack=True)
+        assert audit.check(found, rules) == []
+    wanted = "control.node" if fixture.name == build.CONTROL else "go_"
+    assert fixture.addon.name.startswith(wanted)
+    assert fixture.addon.name.endswith(".node")
+
+
+def test_the_name_that_people_know() -> None:
+    assert build.build_fixture("setup-full", host_target()).addon.name == "go_setup_full.node"

@@ -1,0 +1,287 @@
+"""The warm-up libraries for real: built, reproduced, refused, loaded and called."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from commands import (
+    bun,
+    cache_with_warm_compilers,
+    copy_checkout,
+    invoke,
+    newest_locked,
+    run_script,
+    succeed,
+)
+
+from gobun import audit, build, doctor, fetch, paths, runtimes, toolchain
+from gobun.build.compile import zig_environment
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(600)
+CALLS = """
+const { dlopen } = require("bun:ffi");
+const { symbols } = dlopen(process.argv[2], {
+  Warmup: { args: [], returns: "i32" },
+  WarmupGoRuntime: { args: [], returns: "i32" },
+});
+console.log(process.arch, symbols.Warmup(), symbols.WarmupGoRuntime(), symbols.Warmup());
+process.exit(0);
+"""
+DLCALLS = """
+const { call } = require(process.argv[2]);
+const [library, missing] = process.argv.slice(3);
+const said = ["Warmup", "WarmupGoRuntime", "Warmup"].map((name) => call(library, name));
+for (const [path, name] of [[missing, "Warmup"], [library, "Nothing"], [library]]) {
+  try {
+    call(path, name);
+  } catch (error) {
+    said.push(error.name);
+  }
+}
+console.log(process.arch, ...said);
+"""
+# Compiles with a tool that only waits, and whose child does too.
+INTERRUPTED = """
+import sys
+from gobun import build, process
+from gobun.build import compile as compiling
+from gobun.targets import TARGETS
+
+WAIT = '''
+import os, subprocess, sys
+number = os.open(sys.argv[1], os.O_WRONLY)
+child = subprocess.Popen(["sleep", "60"], pass_fds=[number])
+os.write(number, b"up")
+child.wait()
+'''
+compiling.go_shared = lambda *_, **__: process.run_tool([sys.executable, "-c", WAIT, sys.argv[1]])
+build.build_warmup([TARGETS["linux-x64"], TARGETS["darwin-x64"]])
+"""
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "dist"
+    said = succeed(invoke("build-warmup", "--out", out))
+    assert len(said.splitlines()) == 4
+    return out
+
+
+def sums(dist: Path) -> dict[str, str]:
+    lines = [
+        line.split("  ")
+        for name in ("SHA256SUMS", "SHA256SUMS-darwin")
+        if (dist / name).is_file()
+        for line in (dist / name).read_text().splitlines()
+    ]
+    return {file: digest for digest, file in lines}
+
+
+def test_all_four_with_sums_and_manifest(dist: Path) -> None:
+    checked = [
+        subprocess.run(
+            ["sha256sum", "-c", "--strict", name],
+            cwd=dist,
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name in ("SHA256SUMS", "SHA256SUMS-darwin")
+    ]
+    assert [succeed(done).count(": OK\n") for done in checked] == [2, 2]
+    libraries = msgspec.json.decode((dist / "manifest.json").read_bytes())["libraries"]
+    assert {library["target"] for library in libraries} == set(TARGETS)
+    for library in libraries:
+        assert library["size"] == (dist / library["file"]).stat().st_size <= 1_300_000
+        assert library["sha256"] == sums(dist)[library["file"]]
+        assert (library["go"], library["zig"]) == (
+            toolchain.pins()["go"],
+            toolchain.pins()["zig"],
+        )
+        assert "int Warmup(void);" in (dist / library["header"]).read_text()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_passes_its_audit(dist: Path, name: str) -> None:
+    target = TARGETS[name]
+    library = dist / f"go-warmup-{name}{target.library_suffix}"
+    found = audit.inspect(library)
+    assert audit.check(found, audit.warmup_rules(target, file_name=library.name)) == []
+    if target.os == "linux":
+        assert set(found.exports) == {"Warmup", "WarmupGoRuntime"}
+        assert (found.relro, found.nodelete) == ("full", True)
+    else:
+        assert {"Warmup", "WarmupGoRuntime"} <= set(found.exports)
+
+
+def test_the_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(
+        '#include "it.h"\nint main(void) { return Warmup() + WarmupGoRuntime() - 2; }\n'
+    )
+    shutil.copy(dist / "go-warmup-linux-x64.h", tmp_path / "it.h")
+    command = [str(toolchain.zig().program), "cc", "-Wall", "-Werror", "-std=c99", "-pedantic"]
+    library = dist / "go-warmup-linux-x64.so"
+    done = subprocess.run(
+        [*command, "-target", TARGETS["linux-x64"].zig_triple, "main.c", str(library), "-o", "it"],
+        cwd=tmp_path,
+        env={**os.environ, **zig_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    succeed(done)
+    if host_target().name == "linux-x64":
+        ran = subprocess.run(
+            ["./it"], cwd=tmp_path, env={"LD_LIBRARY_PATH": str(dist)}, timeout=60, check=False
+        )
+        assert ran.returncode == 0
+
+
+def test_the_same_bytes_from_another_folder_cache_home_and_user(dist: Path, tmp_path: Path) -> None:
+    root = copy_checkout(tmp_path / "another's check out")
+    (tmp_path / "tem, porary").mkdir()
+    environment = {
+        "CC": "/no/such/compiler",
+        "CGO_CFLAGS": "-g3",
+        "GOAMD64": "v3",
+        "GOBUN_CACHE": str(tmp_path / "ca che"),
+        "GOFLAGS": "-race",
+        "HOME": str(tmp_path / "home"),
+        "LANG": "de_DE.UTF-8",
+        "TMPDIR": str(tmp_path / "tem, porary"),
+        "USER": "somebody",
+    }
+    targets = "linux-x64,darwin-arm64"
+    words = ("build-warmup", "--target", targets, "--out", tmp_path / "out")
+    succeed(invoke(*words, root=root, env=environment))
+    found = sums(tmp_path / "out")
+    assert len(found) == 2
+    assert found == {file: sums(dist)[file] for file in found}
+    assert list((tmp_path / "tem, porary").iterdir()) == []
+    assert not (root / "dist").exists()
+
+
+def test_unchanged_libraries_are_not_compiled_again(
+    dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("something was run")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    built = build.build_warmup(list(TARGETS.values()))
+    build.publish_warmup(built, tmp_path / "again")
+    assert sums(tmp_path / "again") == sums(dist)
+
+
+def test_older_names(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    for name in ("bun_warmup_minimal", "go-runtime-warmup"):
+        words = ("build-warmup", "--target", "linux-x64", "--name", name, "--out", out)
+        succeed(invoke(*words))
+    files = ["bun_warmup_minimal-linux-x64.so", "go-runtime-warmup-linux-x64.so"]
+    assert sorted(sums(out)) == files
+
+
+class TestRefused:
+    """Builds that must fail, in a copy, with a cache of its own."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        return copy_checkout(tmp_path / "copy")
+
+    @pytest.fixture
+    def cache(self, tmp_path: Path) -> Path:
+        return cache_with_warm_compilers(tmp_path / "cache")
+
+    def fail(self, root: Path, cache: Path, target: str, old: str, new: str) -> str:
+        source = root / "go" / "warmup" / "main.go"
+        assert old in source.read_text()
+        source.write_text(source.read_text().replace(old, new))
+        words = ("build-warmup", "--target", target, "--out", root / "out")
+        done = invoke(*words, root=root, env={"GOBUN_CACHE": str(cache)})
+        assert done.returncode == 6, done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        assert not (root / "out").exists()
+        assert [path for path in (cache / "build").iterdir() if path.is_dir()] == []
+        return done.stderr
+
+    def test_a_source_that_does_not_compile(self, root: Path, cache: Path) -> None:
+        said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
+        assert "could not build go/warmup for linux-x64" in said
+        assert "undefined: one" in said
+
+    def test_a_library_that_fails_its_audit(self, root: Path, cache: Path) -> None:
+        more = "//export Extra\nfunc Extra() {}\n\nfunc main"
+        said = self.fail(root, cache, "darwin-x64", "func main", more)
+        assert "go-warmup-darwin-x64.dylib does not pass its audit" in said
+        assert "exports: Extra is exported" in said
+
+
+def test_an_interruption_ends_the_compilers(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    harness = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(fifo)],
+        cwd=paths.ROOT,
+        env={**os.environ, "GOBUN_CACHE": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = b""
+        while said != b"upup":
+            assert select.select([reader], [], [], 60)[0]
+            said += os.read(reader, 10)
+        harness.send_signal(signal.SIGINT)
+        assert select.select([reader], [], [], 30)[0]
+        assert os.read(reader, 10) == b""  # nobody is left who could write
+        assert "KeyboardInterrupt" in harness.communicate(timeout=30)[1]
+    finally:
+        harness.kill()
+        harness.communicate()
+        os.close(reader)
+    assert [path for path in (tmp_path / "cache" / "build").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run")
+class TestCalled:
+    """The libraries in real runtimes."""
+
+    def test_in_bun(self, dist: Path, tmp_path: Path) -> None:
+        name = host_target().name
+        library = str(dist / f"go-warmup-{name}.so")
+        said = run_script([bun().program], CALLS, tmp_path, library)
+        assert said == f"{name.partition('-')[2]} 1 1 1\n"
+
+    def test_in_node(self, dist: Path, tmp_path: Path) -> None:
+        node = runtimes.provide_node(host_target())
+        name = host_target().name
+        words = [str(node.dlcall), str(dist / f"go-warmup-{name}.so"), "/no/such/library.so"]
+        said = run_script([node.program], DLCALLS, tmp_path, *words)
+        assert said == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
+
+    def test_arm64_under_qemu(self, dist: Path, tmp_path: Path) -> None:
+        emulator = shutil.which("qemu-aarch64-static")
+        if emulator is None or not doctor.ARM64_LIBRARIES.is_dir():
+            pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
+        name = fetch.bun_package("linux-arm64")
+        package = fetch.Package(name, newest_locked(name))
+        program = fetch.fetch_packages([package])[package] / "bin" / "bun"
+        command = [emulator, "-L", str(doctor.ARM64_LIBRARIES), str(program)]
+        said = run_script(command, CALLS, tmp_path, str(dist / "go-warmup-linux-arm64.so"))
+        assert said == "arm64 1 1 1\n"

@@ -1,0 +1,169 @@
+"""The commands from end to end, on real runtimes, and what they say when something is missing."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import cache_with_warm_compilers, invoke, succeed
+
+from gobun import matrix, paths
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+SMALL = (
+    *("matrix", "--versions", "1.2.1", "--treatment", "stock", "--module", "control,simple"),
+    *("--load", "ffi,napi-async", "--stress", "idle"),
+)
+HIDE_ZIG = """
+import importlib.util
+
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "ziglang" else found(name, *rest)
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small matrix that really ran."""
+    out = tmp_path_factory.mktemp("matrix") / "report"
+    said = succeed(invoke(*SMALL, "--out", out))
+    assert "4 cells: 4 pass; 0 unexpected." in said
+    return out
+
+
+def test_a_small_matrix(ran: Path) -> None:
+    run = matrix.read_results(ran / "results.jsonl")
+    assert run.header.cells == len(run.results) == 4
+    assert {result.cell.name for result in run.results} == {
+        f"bun@1.2.1/stock/{module}/{load}/idle"
+        for module in ("control", "simple")
+        for load in ("ffi", "napi-async")
+    }
+    page = (ran / "report.md").read_text()
+    assert "| bun@1.2.1 | pass | pass |" in page
+
+
+def test_the_report_is_a_function_of_the_results(ran: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_bytes((ran / "results.jsonl").read_bytes())
+    said = succeed(invoke("report", "--out", tmp_path))
+    assert "4 cells: 4 pass" in said
+    assert (tmp_path / "report.md").read_bytes() == (ran / "report.md").read_bytes()
+    lines = (ran / "results.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "results.jsonl").write_text("".join([lines[0], *reversed(lines[1:])]))
+    succeed(invoke("report", "--out", tmp_path))
+    assert (tmp_path / "report.md").read_bytes() == (ran / "report.md").read_bytes()
+
+
+def test_the_bare_command_really_runs(ran: Path, tmp_path: Path) -> None:
+    assert succeed(invoke("repro", "--out", ran)) == ""
+    said = succeed(invoke("repro", "--out", ran, "--only", "simple/ffi"))
+    comment, line = said.splitlines()
+    assert comment == "# bun@1.2.1/stock/simple/ffi/idle: pass"
+    done = subprocess.run(
+        shlex.split(line), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    steps = [text for text in succeed(done).splitlines() if '"beat"' not in text]
+    assert steps[0] == '@gobun {"at":"start"}'
+    assert steps[-1] == '@gobun {"at":"done"}'
+
+
+def test_repro_of_no_cell(ran: Path) -> None:
+    done = invoke("repro", "--out", ran, "--only", "bun@1.2.1/stock/simpel/ffi/idle")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean: bun@1.2.1/stock/simple/ffi/idle" in done.stderr
+
+
+def test_a_cell_s_own_command_line_runs_it_again(ran: Path, tmp_path: Path) -> None:
+    result = matrix.read_results(ran / "results.jsonl").results[0]
+    program, *words = shlex.split(result.repro)
+    assert program == "invoke"
+    succeed(invoke(*words, "--out", tmp_path / "again"))
+    (again,) = matrix.read_results(tmp_path / "again" / "results.jsonl").results
+    assert again.cell == result.cell
+
+
+def test_the_cache_shows_what_the_matrix_used(ran: Path) -> None:
+    said = succeed(invoke("cache"))
+    assert said.startswith(f"{paths.cache_root()}: ")
+    assert "@1.2.1 " in said
+    assert f"simple-{host_target().name}-" in said
+
+
+def test_doctor_where_everything_is_there() -> None:
+    said = succeed(invoke("doctor"))
+    names = {line.split()[1] for line in said.splitlines() if line.startswith("ok ")}
+    assert {"platform", "go", "zig", "node", "npm", "cache", "scenarios"} <= names
+    assert "missing" not in said
+
+
+def test_doctor_and_the_build_without_zig(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDE_ZIG)
+    without = {"PYTHONPATH": str(tmp_path)}
+    done = invoke("doctor", env=without)
+    assert done.returncode == 3
+    states = {
+        line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line[0] != " "
+    }
+    assert (states["zig"], states["go"]) == ("missing", "ok")
+    assert "ziglang is not installed" in done.stdout
+    assert "next: run through nox" in done.stdout
+    done = invoke("build-warmup", "--out", tmp_path / "dist", env=without)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "ziglang is not installed" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_doctor_with_a_file_where_the_cache_goes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = invoke("doctor", env={"GOBUN_CACHE": str(tmp_path / "file" / "cache")})
+    assert done.returncode == 3
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("missing")]
+    assert "cannot be written" in line
+
+
+def test_no_network_and_nothing_cached(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        environment = {
+            "GOBUN_CACHE": str(cache_with_warm_compilers(tmp_path / "cache")),
+            "npm_config_fetch_retries": "0",
+            "npm_config_registry": f"http://127.0.0.1:{port}/",
+        }
+        done = invoke(*SMALL, "--out", tmp_path / "report", env=environment)
+    assert done.returncode == 4, done.stderr
+    assert "error: " in done.stderr
+    assert "next: " in done.stderr
+    assert "cached" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_unknown_version_is_refused_with_the_near_ones() -> None:
+    done = invoke("matrix", "--versions", "1.2.199")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown Bun version '1.2.199'" in done.stderr
+    assert "1.2.19" in done.stderr
+
+
+def test_a_file_where_the_results_go(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = invoke(*SMALL, "--out", tmp_path / "file" / "report")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = invoke("build-warmup", "--target", host_target().name, "--out", tmp_path / "file")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"

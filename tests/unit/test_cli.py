@@ -1,0 +1,83 @@
+"""The real ``invoke``: what is wrong in its arguments is said at once, without a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gobun import paths
+
+
+def invoke(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("build-warmup --target linux-x46", "did you mean: linux-x64"),
+        ("build-warmup --target linux-x64,,", "known: linux-x64, linux-arm64, darwin-x64"),
+        ("build-warmup --name go-warmpu", "did you mean: go-warmup"),
+        ("build-warmup --go latest", "'latest' is not a Go release"),
+        ("build-warmup --go ../1.26.0", "is not a Go release"),
+        ("matrix --module crypot", "did you mean: crypto"),
+        ("matrix --module simple,simple", "'simple' is given twice"),
+        ("matrix --stress wsm", "did you mean: wasm"),
+        ("matrix --load fii", "did you mean: ffi"),
+        ("matrix --treatment warmpu", "did you mean: warmup"),
+        ("matrix --runtime bnu", "did you mean: bun"),
+        ("matrix --runtime node --versions 24", "Node is the pinned one"),
+        ("matrix --jobs 0", "--jobs 0 runs nothing"),
+        ("matrix --jobs x", "--jobs 'x' is not a number"),
+        ("matrix --jobs nan", "--jobs 'nan' is not a number"),
+        ("matrix --jobs 1.5", "--jobs '1.5' is not a whole number"),
+        ("matrix --limit=-1", "the limit is -1 seconds"),
+        ("matrix --limit 0", "the limit is 0 seconds"),
+        ("matrix --limit x", "--limit 'x' is not a number"),
+        ("matrix --limit inf", "--limit 'inf' is not a number"),
+        ("audit no/such/file.so", "no/such/file.so does not exist"),
+        ("audit pyproject.toml", "pyproject.toml is a text file"),
+        ("audit .", "is a folder"),
+        ("audit ,", "is a folder"),
+        ("report --out no/such/folder", "cannot read no/such/folder/results.jsonl"),
+        ("repro --out no/such/folder", "cannot read no/such/folder/results.jsonl"),
+        ("cache --evict --kind nonesuch", "unknown kind of cache entry 'nonesuch'"),
+        ("cache --evict --older-than nan", "--older-than 'nan' is not a number"),
+        ("cache --evict --older-than=-1", "--older-than -1 is in the future"),
+    ],
+)
+def test_bad_arguments(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("GOBUN_CACHE", str(cache))
+    done = invoke(*words.split())
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(cache.iterdir()) == []
+
+
+def test_the_list_names_every_task() -> None:
+    done = invoke("--list")
+    assert done.returncode == 0
+    names = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    tasks = {"audit", "build-warmup", "cache", "doctor", "lock", "matrix", "report", "repro"}
+    assert tasks <= names
+
+
+def test_every_task_says_what_it_takes() -> None:
+    done = invoke("--help", "matrix")
+    assert done.returncode == 0
+    for flag in ("--versions", "--treatment", "--module", "--load", "--stress", "--jobs", "--out"):
+        assert flag in done.stdout

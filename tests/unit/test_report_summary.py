@@ -1,0 +1,150 @@
+"""Results boiled down: tallies, order, and what needs explaining."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import matrix
+from gobun.report import summarise
+from gobun.report.summary import tally
+
+if TYPE_CHECKING:
+    from gobun.matrix.records import Load
+
+
+def result(
+    version: str,
+    outcome: matrix.Outcome = "pass",
+    *,
+    runtime: str = "bun",
+    treatment: matrix.Treatment = "stock",
+    module: str = "simple",
+    load: Load = "ffi",
+    stress: str = "idle",
+    unexpected: bool = False,
+) -> matrix.Result:
+    return matrix.Result(
+        runtime=runtime,
+        version=version,
+        treatment=treatment,
+        module=module,
+        load=load,
+        stress=stress,
+        outcome=outcome,
+        detail=f"it was a {outcome}",
+        expected=("pass",),
+        unexpected=unexpected,
+        wall_ms=10,
+        cpu_ms=5,
+        max_rss_kb=1000,
+        exit_code=0,
+        signal=None,
+        attempts=1,
+        evidence=(),
+        repro="invoke matrix --versions 1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "text", "worst"),
+    [
+        (["pass", "pass"], "pass", "pass"),
+        (["skip"], "skip 1/1", "skip"),
+        (["hang"] * 9, "hang 9/9", "hang"),
+        (["pass"] * 6 + ["hang"] * 3, "hang 3, pass 6", "hang"),
+        (["pass", "skip"], "skip 1, pass 1", "skip"),
+        (
+            ["pass", "skip", "fail", "timeout", "hang", "crash", "error"],
+            "error 1, crash 1, hang 1, timeout 1, fail 1, skip 1, pass 1",
+            "error",
+        ),
+    ],
+)
+def test_tallies(outcomes: list[matrix.Outcome], text: str, worst: str) -> None:
+    assert tally(outcomes).text == text
+    assert tally(outcomes).worst == worst
+    assert tally(list(reversed(outcomes))) == tally(outcomes)
+
+
+def test_nothing_gives_nothing() -> None:
+    summary = summarise([])
+    assert (summary.columns, summary.rows, summary.groups, summary.counts) == ((), (), (), ())
+    assert summary.unexpected == 0
+
+
+def test_rows_are_in_the_order_of_versions() -> None:
+    versions = ["1.2.2", "1.10.0", "1.2.19", "1.3.0-canary.20250101.1", "1.3.0", "1.2.0"]
+    results = [result(version) for version in versions] + [result("24.0.0", runtime="node")]
+    assert [row.runtime for row in summarise(reversed(results)).rows] == [
+        "bun@1.2.0",
+        "bun@1.2.2",
+        "bun@1.2.19",
+        "bun@1.3.0-canary.20250101.1",
+        "bun@1.3.0",
+        "bun@1.10.0",
+        "node@24.0.0",
+    ]
+
+
+def test_columns_do_not_depend_on_which_cell_was_first() -> None:
+    treatments: tuple[matrix.Treatment, ...] = ("stock", "warmup")
+    modules = ("control", "simple", "crypto", "setup-full")
+    results = [
+        result("1.2.1", treatment=treatment, module=module)
+        for treatment, module in itertools.product(treatments, modules)
+    ]
+    random.Random(3).shuffle(results)  # noqa: S311  not a secret
+    assert summarise(results).columns == tuple(itertools.product(treatments, modules))
+
+
+def test_a_hole_in_the_table_is_none() -> None:
+    results = [result("1.2.1", module="control"), result("1.2.2", "hang", module="simple")]
+    summary = summarise(results)
+    assert summary.columns == (("stock", "control"), ("stock", "simple"))
+    texts = [[t and t.text for t in row.tallies] for row in summary.rows]
+    assert texts == [["pass", None], [None, "hang 1/1"]]
+
+
+def test_outcomes_that_differ_within_a_column_are_all_counted() -> None:
+    results = [
+        result("1.2.2", "hang", stress="idle"),
+        result("1.2.2", "pass", stress="gc"),
+        result("1.2.2", "crash", stress="wasm"),
+    ]
+    summary = summarise(results)
+    assert summarise(reversed(results)) == summary
+    (row,) = summary.rows
+    assert [t and t.text for t in row.tallies] == ["crash 1, hang 1, pass 1"]
+    assert summary.counts == (("crash", 1), ("hang", 1), ("pass", 1))
+    assert sorted(group.outcome for group in summary.groups) == ["crash", "hang"]
+
+
+def test_groups_hold_what_did_not_pass_and_what_passed_unexpectedly() -> None:
+    results = [
+        result("1.2.1"),
+        result("1.2.1", "skip", load="napi-sync"),
+        result("1.2.2", "hang", stress="wasm"),
+        result("1.2.2", "hang", stress="gc"),
+        result("1.2.19", "pass", unexpected=True),
+        result("1.2.20", "crash", unexpected=True),
+    ]
+    summary = summarise(results)
+    found = [
+        (group.runtime, group.outcome, group.unexpected, [c.stress for c in group.cells])
+        for group in summary.groups
+    ]
+    assert found == [
+        ("bun@1.2.19", "pass", True, ["idle"]),
+        ("bun@1.2.20", "crash", True, ["idle"]),
+        ("bun@1.2.2", "hang", False, ["gc", "wasm"]),
+    ]
+    assert summary.unexpected == 2
+
+
+def test_an_expected_and_an_unexpected_end_are_two_groups() -> None:
+    results = [result("1.2.2", "hang"), result("1.2.2", "hang", stress="gc", unexpected=True)]
+    assert [group.unexpected for group in summarise(results).groups] == [True, False]
