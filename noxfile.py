@@ -34,6 +34,13 @@ def node(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def deno(session: nox.Session) -> None:
+    """Run the same cells on Deno; arguments after -- go to `invoke matrix`."""
+    install(session, "toolchain")
+    session.run("invoke", "matrix", "--runtime", "deno", *session.posargs)
+
+
+@nox.session(default=False)
 def shell(session: nox.Session) -> None:
     """Run any Invoke task: `nox -s shell -- doctor`; without one, list them."""
     install(session, "toolchain")

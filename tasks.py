@@ -109,12 +109,13 @@ def matrix(
     out: str = "report",
     jobs: str = "",
     limit: str = "",
+    repeat: str = "1",
     resume: bool = False,
 ) -> None:
     """Run the matrix; each of the first six takes a comma list, --limit is seconds a cell."""
     flow.run_matrix(
         flow.Request(
-            runtime=runtime,
+            runtimes=listed(runtime),
             versions=versions,
             treatments=listed(treatment),
             modules=listed(module),
@@ -123,6 +124,7 @@ def matrix(
             out=Path(out),
             jobs=whole_number(jobs, "--jobs"),
             limit_s=number(limit, "--limit"),
+            repeat=whole_number(repeat, "--repeat") or 0,
             resume=resume,
         )
     )

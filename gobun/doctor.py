@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
         "go": lambda: _runs(toolchain.go(), "version"),
         "zig": lambda: _runs(toolchain.zig(), "version"),
         "node": lambda: _runs(toolchain.node(), "--version"),
+        "deno": lambda: _runs(toolchain.deno(), "--version"),
         "npm": _npm_version,
         "cache": _cache_room,
         "lock file": _locked,

@@ -15,7 +15,7 @@ from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gobun.matrix import Cell, Expectations
     from gobun.runtimes import Runtime
@@ -27,7 +27,7 @@ REPORT_NAME = "report.md"
 class Request(msgspec.Struct, frozen=True):
     """What a person asked for; an empty list means the default matrix's own."""
 
-    runtime: str = "bun"
+    runtimes: tuple[str, ...] = ("bun",)
     versions: str = ""
     treatments: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
@@ -36,6 +36,7 @@ class Request(msgspec.Struct, frozen=True):
     out: Path = Path("report")
     jobs: int | None = None
     limit_s: float | None = None
+    repeat: int = 1
     resume: bool = False
 
 
@@ -54,7 +55,7 @@ def run_matrix(request: Request) -> None:
     versions = _versions(request, axes, target)
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        fetching = pool.submit(_provide, request.runtime, versions, target)
+        fetching = pool.submit(_provide, versions, target)
         warmup = build.build_warmup([target])[0].library
         modules = {name: build.build_fixture(name, target) for name in axes.modules}
         provided = fetching.result()
@@ -68,15 +69,17 @@ def run_matrix(request: Request) -> None:
         expectations=expectations,
         out=request.out,
         limit_s=axes.limit_s,
+        repeat=request.repeat,
     )
     _run(bench, cells, request)
 
 
 def _asked(request: Request) -> tuple[matrix.Axes, Expectations]:
-    if request.runtime not in runtimes.RUNTIMES:
-        raise UsageError.unknown("runtime", request.runtime, runtimes.RUNTIMES)
+    matrix.check_names("runtime", request.runtimes, runtimes.RUNTIMES)
     if request.jobs is not None and request.jobs < 1:
         raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
+    if request.repeat < 1:
+        raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
     axes = matrix.narrowed(
         matrix.read_scenario(),
         treatments=request.treatments,
@@ -88,21 +91,22 @@ def _asked(request: Request) -> tuple[matrix.Axes, Expectations]:
     return axes, matrix.read_expectations()
 
 
-def _versions(request: Request, axes: matrix.Axes, target: Target) -> tuple[str, ...]:
-    if request.runtime == "node":
-        if request.versions:
-            raise UsageError(
-                "--versions chooses releases of Bun; Node is the pinned one",
-                hint="leave --versions out",
-            )
-        return ()
-    return runtimes.choose_bun(request.versions or ",".join(axes.versions), target)
+def _versions(request: Request, axes: matrix.Axes, target: Target) -> dict[str, tuple[str, ...]]:
+    if request.versions and "bun" not in request.runtimes:
+        raise UsageError(
+            "--versions chooses releases of Bun, and no Bun is asked for",
+            hint="leave --versions out: the other runtimes are the pinned ones",
+        )
+    spec = request.versions or ",".join(axes.versions)
+    return {name: runtimes.choose_versions(name, spec, target) for name in request.runtimes}
 
 
-def _provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
-    if name == "node":
-        return [runtimes.provide_node(target)]
-    return list(runtimes.provide_bun(versions, target))
+def _provide(chosen: Mapping[str, Sequence[str]], target: Target) -> list[Runtime]:
+    return [
+        runtime
+        for name, versions in chosen.items()
+        for runtime in runtimes.provide_runtimes(name, versions, target)
+    ]
 
 
 def _run(bench: matrix.Bench, cells: Sequence[Cell], request: Request) -> None:
@@ -136,6 +140,8 @@ def write_report(out: Path) -> None:
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
     files.write_whole(out / REPORT_NAME, report.render_markdown(run))
+    files.write_whole(out / "report.html", report.render_html(run))
+    files.write_whole(out / "junit.xml", report.render_junit(run))
     report.print_report(run)
     sys.stdout.flush()
 

@@ -40,13 +40,10 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
 
 def _command(cell: Cell) -> list[str]:
     target = host_target()
-    if cell.runtime == "node":
-        provided: list[runtimes.Runtime] = [runtimes.provide_node(target)]
-    else:
-        provided = list(runtimes.provide_bun([cell.version], target))
+    (runtime,) = runtimes.provide_runtimes(cell.runtime, [cell.version], target)
     return matrix.cell_command(
         cell,
-        provided[0],
+        runtime,
         build.build_fixture(cell.module, target),
         build.build_warmup([target])[0].library,
     )

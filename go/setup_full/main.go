@@ -12,6 +12,8 @@ import (
 	"os"
 	"unsafe"
 
+	_ "gobun/trials" // its exports are this library's too
+	_ "gobun/trials/overflow"
 	"gobun/weight"
 )
 

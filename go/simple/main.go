@@ -1,13 +1,20 @@
-// Package main is the fixture "simple": one Go function and no more.
+// Package main is the fixture "simple": one Go function, and the trials that every fixture has.
 package main
 
 // // All C is compiled with hidden visibility; what is exported below is not.
 // #pragma GCC visibility push(default)
 import "C"
 
+import _ "gobun/trials" // its exports are this library's too
+
 // Run returns 0.
 //
 //export Run
 func Run() int32 { return 0 }
+
+// Overflow returns -1: not here. What it needs would bring half of the standard library along.
+//
+//export Overflow
+func Overflow() int32 { return -1 }
 
 func main() {}

@@ -6,6 +6,7 @@ helpers of the harness.
 
 from gobun.build.fixtures import (
     CONTROL,
+    EXPORTS,
     FIXTURES,
     Fixture,
     build_dlcall,
@@ -19,6 +20,7 @@ from gobun.build.warmup import DEFAULT_NAME, NAMES, Warmup, build_warmup
 __all__ = [
     "CONTROL",
     "DEFAULT_NAME",
+    "EXPORTS",
     "FIXTURES",
     "NAMES",
     "Fixture",

@@ -23,7 +23,21 @@ GO_FIXTURES = {"simple": "simple", "crypto": "crypto", "setup-full": "setup_full
 CONTROL = "control"
 FIXTURES = (CONTROL, *GO_FIXTURES)
 
-_EXPORTS = {"setup-full": ("Run", "SetupJson")}
+EXPORTS = (
+    "Run",
+    "Recover",
+    "Overflow",
+    "BlockThreads",
+    "Busy",
+    "CallBack",
+    "DeepStack",
+)
+"""What the library of every fixture exports; ``go/trials`` says what each does."""
+
+_MORE_EXPORTS = {
+    CONTROL: ("Disposition", "WriteToClosedSocket", "Crash"),
+    "setup-full": ("SetupJson",),
+}
 _ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
 
 
@@ -32,9 +46,9 @@ class Fixture(msgspec.Struct, frozen=True):
 
     name: str
     library: Path
-    """Loaded by a foreign function interface; exports ``int32_t Run(void)``."""
+    """Loaded by a foreign function interface; exports ``EXPORTS``."""
     addon: Path
-    """Loaded by ``require``; exports ``runSync`` and ``runAsync``."""
+    """Loaded by ``require``; exports ``runSync``, ``callAsync`` and others (``native/addon``)."""
 
 
 def node_api_headers() -> Path:
@@ -62,8 +76,11 @@ def build_fixture(name: str, target: Target) -> Fixture:
     library = f"{stem}{target.library_suffix}"
     addon = f"go_{stem}.node" if name in GO_FIXTURES else f"{stem}.node"
     glue = paths.NATIVE_SOURCES / "addon"
-    control = paths.NATIVE_SOURCES / "control" / "control.c"
-    exports = _EXPORTS.get(name, ("Run",))
+    control = [
+        paths.NATIVE_SOURCES / "control" / "control.c",
+        paths.GO_SOURCES / "trials" / "trials.c",
+    ]
+    exports = (*EXPORTS, *_MORE_EXPORTS.get(name, ()))
 
     def make(folder: Path) -> None:
         if name in GO_FIXTURES:
@@ -71,13 +88,13 @@ def build_fixture(name: str, target: Target) -> Fixture:
             compiling.go_shared(
                 package, target=target, go=go, output=folder / library, exports=exports
             )
-            module = folder / "module.a"
-            compiling.go_archive(package, target=target, go=go, output=module)
+            module = [folder / "module.a"]
+            compiling.go_archive(package, target=target, go=go, output=module[0])
         else:
-            compiling.c_shared([control], target=target, output=folder / library, exports=exports)
+            compiling.c_shared(control, target=target, output=folder / library, exports=exports)
             module = control
         compiling.c_shared(
-            [glue / "addon.c", module],
+            [*sorted(glue.glob("*.c")), *module],
             target=target,
             output=folder / addon,
             exports=_ADDON_EXPORTS,
@@ -85,9 +102,9 @@ def build_fixture(name: str, target: Target) -> Fixture:
         )
         (folder / "module.a").unlink(missing_ok=True)
 
-    own = [control]
+    own = control
     if name in GO_FIXTURES:
-        parts = (GO_FIXTURES[name], "weight", "go.mod")
+        parts = (GO_FIXTURES[name], "trials", "weight", "go.mod")
         own = [paths.GO_SOURCES / part for part in parts]
     folder = _built(f"{name}-{target.name}", [glue, *own], target, make)
     return Fixture(name, folder / library, folder / addon)

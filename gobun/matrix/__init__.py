@@ -1,5 +1,6 @@
 """The matrix: which cells there are, running them, and how each ended."""
 
+from gobun.matrix.attempt import Bench, cell_command, cell_environment
 from gobun.matrix.expect import Expectations, read_expectations
 from gobun.matrix.plan import plan_cells, plan_hash
 from gobun.matrix.records import (
@@ -13,8 +14,8 @@ from gobun.matrix.records import (
     Treatment,
 )
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
-from gobun.matrix.run import Bench, cell_command, cell_environment, run_cell, run_cells
-from gobun.matrix.scenario import Axes, narrowed, read_scenario
+from gobun.matrix.run import run_cell, run_cells
+from gobun.matrix.scenario import Axes, check_names, narrowed, read_scenario
 
 __all__ = [
     "FILE_NAME",
@@ -33,6 +34,7 @@ __all__ = [
     "Writer",
     "cell_command",
     "cell_environment",
+    "check_names",
     "narrowed",
     "new_header",
     "plan_cells",

@@ -65,7 +65,7 @@ class Child:
         self.pid: int | None = None
         self.end: End | None = None
         self.start_error: int | None = None
-        self.progressed_at = time.monotonic()
+        self._turned_at = {"": time.monotonic()}
         self._line = bytearray()
         self._selector = selectors.DefaultSelector()
         control_read, self._control = os.pipe()
@@ -136,6 +136,20 @@ class Child:
                     self.output.add(data)
 
     @property
+    def progressed_at(self) -> float:
+        """When the event loop that is silent for longest last turned, in monotonic seconds.
+
+        A loop counts from ``turns`` to ``ends``; the main thread's always does.
+        """
+        return min(self._turned_at.values())
+
+    def _note_turn(self, event: Event) -> None:
+        if event.at == "ends" and event.source:
+            self._turned_at.pop(event.source, None)
+        elif event.at == "turns" or event.source in self._turned_at:
+            self._turned_at[event.source] = time.monotonic()
+
+    @property
     def closed(self) -> bool:
         """Whether nothing more can come."""
         return not self._selector.get_map()
@@ -146,7 +160,7 @@ class Child:
         for line in lines:
             if (event := _event(line)) is not None:
                 self.events.append(event)
-                self.progressed_at = time.monotonic()
+                self._note_turn(event)
             else:
                 self.output.add(bytes(line) + b"\n")
         if len(rest) > _LONGEST_LINE:

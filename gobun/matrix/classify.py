@@ -33,11 +33,13 @@ _CRASH_TEXT = re.compile(
 )
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, rename={"source": "in"}):
     """A line that a cell said of itself."""
 
     at: str
     why: str = ""
+    source: str = ""
+    """The thread it speaks of; the main thread has no name."""
 
 
 class End(msgspec.Struct, frozen=True):
@@ -51,9 +53,13 @@ class End(msgspec.Struct, frozen=True):
     """Processes that it left behind, and that were killed."""
 
 
+_TURNING = {"beat", "turns", "ends"}
+"""What is said of event loops, not of how far the cell got."""
+
+
 def last_step(events: Sequence[Event]) -> str:
     """Return how far a cell got: the last thing it said that is not a heartbeat."""
-    return next((event.at for event in reversed(events) if event.at != "beat"), "nothing")
+    return next((event.at for event in reversed(events) if event.at not in _TURNING), "nothing")
 
 
 def classify(end: End, events: Sequence[Event], output: str) -> Ending:

@@ -12,18 +12,41 @@ Outcome = Literal["pass", "fail", "crash", "hang", "timeout", "skip", "error"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-Load = Literal["ffi", "napi-sync", "napi-async"]
+Load = Literal["ffi", "napi-sync", "napi-async", "worker"]
 LOADS: tuple[Load, ...] = get_args(Load)
 
-Treatment = Literal["stock", "warmup"]
+Treatment = Literal[
+    "stock",
+    "warmup",
+    "gc-signal:12",
+    "gc-signal:18",
+    "gc-signal:20",
+    "gc-signal:21",
+    "gc-signal:22",
+]
+"""``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
+(SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)
+it does not, which makes that one the counter-check."""
+
 TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
+
+WORST_FIRST: tuple[Outcome, ...] = (
+    "error",
+    "crash",
+    "hang",
+    "timeout",
+    "fail",
+    "skip",
+    "pass",
+)
+"""Every outcome, in the order in which it matters."""
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
     """One child process: a runtime, how it is helped, and what is loaded, how, and then done."""
 
     runtime: str
-    """``bun`` or ``node``."""
+    """``bun``, ``node`` or ``deno``."""
     version: str
     treatment: Treatment
     module: str
@@ -63,10 +86,18 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     exit_code: int | None
     signal: str | None
     attempts: int
+    """How often the cell was run."""
     evidence: tuple[str, ...]
     """Paths relative to the folder of the results."""
     repro: str
     """One command line that runs this cell alone."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What each attempt came to, in order; ``outcome`` is the worst of them."""
+
+    @property
+    def intermittent(self) -> bool:
+        """Whether the attempts came to different ends."""
+        return len(set(self.outcomes)) > 1
 
     @property
     def cell(self) -> Cell:

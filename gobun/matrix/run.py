@@ -1,70 +1,23 @@
-"""Runs a plan: each cell in a process of its own, each result written as it comes."""
+"""Runs a plan: each cell in processes of its own, each result written as it comes."""
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
-import os
 import shlex
-import tempfile
 import threading
-import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from gobun import console, paths
-from gobun.build import Fixture
-from gobun.errors import GobunError
+from gobun import console
 from gobun.matrix import evidence, watch
-from gobun.matrix.child import Child
-from gobun.matrix.classify import End, classify
-from gobun.matrix.expect import Expectations
-from gobun.matrix.records import Cell, Ending, Result
-from gobun.runtimes import Runtime
+from gobun.matrix.attempt import attempt_cell
+from gobun.matrix.records import WORST_FIRST, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-
-class Bench(msgspec.Struct, frozen=True):
-    """Everything that cells run with."""
-
-    supervise: Path
-    warmup: Path
-    runtimes: Mapping[tuple[str, str], Runtime]
-    modules: Mapping[str, Fixture]
-    expectations: Expectations
-    out: Path
-    """Folder of the results; evidence goes below it."""
-    limit_s: float
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
-    """The run is being stopped, and this cell has no result."""
-
-
-def cell_command(cell: Cell, runtime: Runtime, module: Fixture, warmup: Path) -> list[str]:
-    """Return the command that runs ``cell``, harness and all else left out."""
-    argument = {"load": cell.load, "stress": cell.stress, **runtime.settings(module)}
-    if cell.treatment == "warmup":
-        argument["warmup"] = str(warmup)
-    return runtime.command(paths.SCENARIOS / "cell.cjs", msgspec.json.encode(argument).decode())
-
-
-def cell_environment(home: Path) -> dict[str, str]:
-    """Return the whole environment of a cell whose files go to ``home``."""
-    return {
-        "BUN_ENABLE_CRASH_REPORTING": "0",
-        "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
-        "DO_NOT_TRACK": "1",
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "NO_COLOR": "1",
-        "PATH": os.defpath,
-        "TMPDIR": str(home),
-    }
+    from gobun.matrix.attempt import Attempt, Bench
+    from gobun.matrix.records import Cell
 
 
 def repro(cell: Cell) -> str:
@@ -102,79 +55,42 @@ def run_cells(
 
 
 def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
-    """Run one cell to its end, to a verdict, or to its limit.
+    """Run one cell as often as the bench says; the worst attempt is what it came to.
 
     Raises:
-        Stopped: ``stop`` was set meanwhile.
+        StoppedError: ``stop`` was set meanwhile.
     """
-    started = time.monotonic()
-    seen = evidence.Seen()
-    try:
-        with tempfile.TemporaryDirectory(prefix="gobun-cell-", ignore_cleanup_errors=True) as home:
-            ending, end = _observe(bench, cell, Path(home), stop, seen)
-    except (GobunError, OSError) as error:
-        ending, end = Ending("error", f"{type(error).__name__}: {error}"), None
-    wall_ms = round((time.monotonic() - started) * 1000)
-    kept = evidence.keep(seen, cell, ending, bench.out)
+    attempts = [attempt_cell(bench, cell, stop)]
+    while len(attempts) < bench.repeat and attempts[0].ending.outcome != "skip":
+        attempts.append(attempt_cell(bench, cell, stop))
+    worst = min(attempts, key=lambda attempt: WORST_FIRST.index(attempt.ending.outcome))
+    outcomes = tuple(attempt.ending.outcome for attempt in attempts)
     expected = bench.expectations.of(cell)
-    by_itself = end is not None and ending.outcome not in {"hang", "timeout"}
+    end, outcome = worst.end, worst.ending.outcome
+    by_itself = end is not None and outcome not in {"hang", "timeout"}
     return Result(
         **{field: getattr(cell, field) for field in cell.__struct_fields__},
-        outcome=ending.outcome,
-        detail=ending.detail,
+        outcome=outcome,
+        detail=_detail(worst, attempts),
         expected=expected,
-        unexpected=ending.outcome not in expected and ending.outcome != "skip",
-        wall_ms=wall_ms,
+        unexpected=outcome != "skip" and not set(outcomes) <= set(expected),
+        wall_ms=worst.wall_ms,
         cpu_ms=end.cpu_ms if end else 0,
         max_rss_kb=end.max_rss_kb if end else 0,
         exit_code=end.exit_code if end and by_itself else None,
         signal=watch.signal_name(end.signal) if end and end.signal and by_itself else None,
-        attempts=1,
-        evidence=kept,
+        attempts=len(attempts),
+        evidence=evidence.keep(worst.seen, cell, worst.ending, bench.out),
         repro=repro(cell),
+        outcomes=outcomes,
     )
 
 
-def _observe(
-    bench: Bench, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Seen
-) -> tuple[Ending, End | None]:
-    runtime = bench.runtimes[cell.runtime, cell.version]
-    command = cell_command(cell, runtime, bench.modules[cell.module], bench.warmup)
-    with Child(bench.supervise, command, cwd=home, env=cell_environment(home)) as child:
-        verdict = _watch(child, bench.limit_s, stop)
-        if verdict is not None and child.pid is not None:
-            seen.look_at(child.pid)
-            child.kill()
-        while not child.closed:
-            child.listen(1.0)
-    seen.output, seen.events = child.output.text, tuple(child.events)
-    if child.start_error is not None:
-        reason = os.strerror(child.start_error)
-        return Ending("error", f"{command[0]} could not be started: {reason}"), None
-    if child.end is None:
-        return Ending("error", "the supervisor ended without a report"), None
-    return verdict or classify(child.end, child.events, child.output.text), child.end
-
-
-def _watch(child: Child, limit_s: float, stop: threading.Event) -> Ending | None:
-    """Listen to a cell until it ends; return the verdict on one that does not."""
-    deadline = time.monotonic() + limit_s
-    samples: list[watch.Sample] = []
-    sampled_at = 0.0
-    while not child.closed and child.end is None:
-        child.listen(watch.SAMPLE_EVERY_S)
-        if stop.is_set():
-            raise Stopped
-        now = time.monotonic()
-        stale_s = now - child.progressed_at
-        if samples and samples[0].at < child.progressed_at:
-            samples.clear()
-        due = now - sampled_at >= watch.SAMPLE_EVERY_S and stale_s >= watch.STALE_AFTER_S
-        if due and child.pid is not None and child.end is None:
-            sampled_at = now
-            samples.append(watch.take_sample(child.pid, now))
-            if (hang := watch.judge(samples, child.progressed_at)) is not None:
-                return hang
-        if now >= deadline:
-            return watch.at_limit(samples, stale_s, limit_s)
-    return None
+def _detail(worst: Attempt, attempts: Sequence[Attempt]) -> str:
+    counted = collections.Counter(attempt.ending.outcome for attempt in attempts)
+    if len(counted) == 1:
+        return worst.ending.detail
+    mixed = ", ".join(
+        f"{outcome} {counted[outcome]}" for outcome in WORST_FIRST if counted[outcome]
+    )
+    return f"intermittent ({mixed}): {worst.ending.detail}"

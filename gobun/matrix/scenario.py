@@ -96,6 +96,7 @@ def narrowed(
         UsageError: a name is unknown, with the near matches; or the limit is not positive.
     """
     axes = scenario.matrix
+    treatments = _expanded(treatments)
     check_names("treatment", treatments, TREATMENTS)
     check_names("module", modules, build.FIXTURES)
     check_names("load", loads, LOADS)
@@ -110,6 +111,15 @@ def narrowed(
         "limit_s": limit_s or axes.limit_s,
     }
     return msgspec.convert(msgspec.to_builtins(axes) | given, Axes)
+
+
+def _expanded(treatments: Sequence[str]) -> list[str]:
+    """Put every candidate signal in the place of a plain ``gc-signal``."""
+    found: list[str] = []
+    for name in treatments:
+        candidates = [known for known in TREATMENTS if known.startswith(f"{name}:")]
+        found += candidates or [name]
+    return found
 
 
 def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

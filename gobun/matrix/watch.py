@@ -3,7 +3,7 @@
 All rules count what the process itself did, not how much time went by, so that a loaded machine
 delays a verdict and does not change it:
 
-- a signal storm is seen by a signal that is forever pending or being handled in the main thread;
+- a signal storm is seen by a signal that is forever pending or being handled in one thread;
 - an idle deadlock is a main thread that was not scheduled once, with no other thread at work.
 
 A spinning main thread looks like a long computation, so only the limit decides that one.
@@ -12,6 +12,8 @@ A spinning main thread looks like a long computation, so only the limit decides 
 from __future__ import annotations
 
 import collections
+import functools
+import operator
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -36,6 +38,8 @@ STORM_SHARE = 0.05
 STORM_SEEN_IN = 4
 IDLE_AFTER_S = 4.0
 _LOOKS = 60
+_LOOKED_AT = 4
+"""Threads a sample looks at: the main one, and those with the most context switches."""
 _TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -47,9 +51,9 @@ class Sample(msgspec.Struct, frozen=True):
     """Seconds, of the monotonic clock."""
     threads: tuple[Thread, ...]
     looks: int
-    """How often the main thread's signals were looked at, in quick succession."""
-    storming: dict[int, int]
-    """Signal number to the number of looks in which it was pending or newly blocked."""
+    """How often the signals of each thread were looked at, in quick succession."""
+    storming: dict[tuple[int, int], int]
+    """Thread and signal to the number of looks in which it was pending or newly blocked."""
 
     @property
     def main(self) -> Thread | None:
@@ -63,17 +67,19 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def take_sample(pid: int, at: float) -> Sample:
-    """Look at a process, about two milliseconds long."""
+    """Look at a process, a few milliseconds long."""
     threads = procfs.threads(pid)
-    looks = [procfs.main_signals(pid) for _ in range(_LOOKS)]
-    # A signal that is blocked all the time is a setting, not a handler that comes and goes.
-    settled = looks[0][1]
-    for _, blocked in looks:
-        settled &= blocked
-    seen: collections.Counter[int] = collections.Counter()
-    for pending, blocked in looks:
-        seen.update(procfs.signal_numbers(pending | (blocked & ~settled)))
-    return Sample(at, threads, len(looks), dict(seen))
+    busiest = sorted(threads[1:], key=lambda thread: -thread.switches)[: _LOOKED_AT - 1]
+    storming: dict[tuple[int, int], int] = {}
+    for thread in (*threads[:1], *busiest):
+        looks = [procfs.signals_of(pid, thread.tid) for _ in range(_LOOKS)]
+        # A signal that is blocked all the time is a setting, not a handler that comes and goes.
+        settled = functools.reduce(operator.and_, (blocked for _, blocked in looks))
+        seen: collections.Counter[int] = collections.Counter()
+        for pending, blocked in looks:
+            seen.update(procfs.signal_numbers(pending | (blocked & ~settled)))
+        storming |= {(thread.tid, number): count for number, count in seen.items()}
+    return Sample(at, threads, _LOOKS, storming)
 
 
 def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
@@ -90,13 +96,12 @@ def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
     if stale_s >= STORM_AFTER_S and len(samples) >= STORM_SAMPLES:
         storm = _storm(samples)
         if storm is not None:
-            number, share = storm
-            switches = last.main.switches - first.main.switches
+            tid, number, share = storm
             return Ending(
                 "hang",
-                f"livelock: {signal_name(number)} was pending or being handled in the main "
-                f"thread in {share:.0%} of looks, {switches} context switches and no turn of "
-                f"the event loop in {stale_s:.1f} s",
+                f"livelock: {signal_name(number)} was pending or being handled in "
+                f"{_thread_name(last, tid)} in {share:.0%} of looks, {_switches(samples, tid)} "
+                f"context switches and no turn of the event loop in {stale_s:.1f} s",
             )
     if last.at - first.at >= IDLE_AFTER_S and _deadlocked(samples):
         where = f" in {last.main.waits_in}" if last.main.waits_in else ""
@@ -130,19 +135,31 @@ def signal_name(number: int) -> str:
         return f"SIGRTMIN+{number - 34}" if number >= 34 else f"signal {number}"
 
 
-def _storm(samples: Sequence[Sample]) -> tuple[int, float] | None:
+def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
+    """Return the thread and the signal of a storm, and in how many of the looks it was seen."""
     looks = sum(sample.looks for sample in samples)
-    seen: collections.Counter[int] = collections.Counter()
-    present: collections.Counter[int] = collections.Counter()
+    seen: collections.Counter[tuple[int, int]] = collections.Counter()
+    present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
-        seen.update(sample.storming)
-        present.update(sample.storming.keys())
-    for timer in _TIMERS:  # A profiler's timer interrupts healthy work all the time.
-        del seen[timer]
-    for number, count in seen.most_common(1):
-        if count / looks >= STORM_SHARE and present[number] >= STORM_SEEN_IN:
-            return number, count / looks
+        # A profiler's timer interrupts healthy work all the time.
+        storming = {key: n for key, n in sample.storming.items() if key[1] not in _TIMERS}
+        seen.update(storming)
+        present.update(storming.keys())
+    for key, count in seen.most_common(1):
+        if count / looks >= STORM_SHARE and present[key] >= STORM_SEEN_IN:
+            return *key, count / looks
     return None
+
+
+def _thread_name(sample: Sample, tid: int) -> str:
+    if sample.main is not None and tid == sample.main.tid:
+        return "the main thread"
+    return next((f"thread {t.name!r}" for t in sample.threads if t.tid == tid), f"thread {tid}")
+
+
+def _switches(samples: Sequence[Sample], tid: int) -> int:
+    counts = [t.switches for sample in samples for t in sample.threads if t.tid == tid]
+    return counts[-1] - counts[0]
 
 
 def _deadlocked(samples: Sequence[Sample]) -> bool:

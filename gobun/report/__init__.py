@@ -1,7 +1,16 @@
 """Reports: pure functions of a results file."""
 
-from gobun.report.markdown import render_markdown
+from gobun.report.html import render_html
+from gobun.report.junit import render_junit
+from gobun.report.markdown import render_markdown, render_summary
 from gobun.report.summary import summarise
 from gobun.report.terminal import print_report
 
-__all__ = ["print_report", "render_markdown", "summarise"]
+__all__ = [
+    "print_report",
+    "render_html",
+    "render_junit",
+    "render_markdown",
+    "render_summary",
+    "summarise",
+]

@@ -1,19 +1,70 @@
-"""The report as Markdown, to be read in a repository or pasted into an issue."""
+"""The report as Markdown, to be read in a repository; its first part is for pasting in an issue."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from gobun.report.summary import summarise
+import msgspec
+
+from gobun.matrix import Outcome, Result
+from gobun.matrix.records import WORST_FIRST
+from gobun.report.order import in_order, module_key
+from gobun.report.summary import attempts_text, range_text, summarise, tables
+from gobun.report.timeline import loads_of, timelines, who
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from gobun.matrix import Run
-    from gobun.report.summary import Group, Summary
+    from gobun.report.summary import Group, Summary, Table
+    from gobun.report.timeline import Timeline, Track
+
+LONGEST_SUMMARY = 20_000
+"""Characters; GitHub refuses issues of more than 65,536."""
+_ROOM_FOR_NOTE = 80
+_MOST_BUNCHES = 12
+_MOST_INTERMITTENT = 12
+_MOST_TRACKS = 2
+_LONGEST_TEXT = 240
+_SPECIAL = re.compile(r"([\\`*_<>\[\]|#&])")
+
+
+class Bunch(msgspec.Struct, frozen=True):
+    """Cells of one runtime and treatment that ended alike, over versions and modules."""
+
+    outcome: Outcome
+    unexpected: bool
+    runtime: str
+    treatment: str
+    cells: tuple[Result, ...]
+    """In the order of versions."""
 
 
 def render_markdown(run: Run) -> str:
     """Return the whole page."""
     summary = summarise(run.results)
+    top, whole = _summary(run, summary)
+    parts = [top]
+    if summary.groups:
+        parts += ["---", "", "Above this is a summary that fits into an issue.", ""]
+        if not whole:
+            parts += ["## Every version", ""]
+            for table in tables(summary):
+                parts += [*table_lines(table), ""]
+        parts += ["## Each group", ""]
+        for group in summary.groups:
+            parts += _explain(group)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def render_summary(run: Run) -> str:
+    """Return what people paste into an issue: the table first, then what did not pass, briefly."""
+    return _summary(run, summarise(run.results))[0]
+
+
+def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
+    """Return the summary, and whether its tables are whole."""
     header = run.header
     host = header.host
     tools = ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
@@ -25,15 +76,53 @@ def render_markdown(run: Run) -> str:
         "",
         count_line(summary, header.cells),
         "",
-        *table(summary),
     ]
     if run.cut:
-        parts += ["", "The last line of the results was cut off and is left out."]
+        parts += ["The last line of the results was cut off and is left out.", ""]
+    rest = "\n".join(_after_tables(run, summary))
+    room = LONGEST_SUMMARY - len("\n".join(parts)) - len(rest)
+    shown, whole = _tables_within(summary, room)
+    text = "\n".join([*parts, *shown, rest]).rstrip() + "\n"
+    return text, whole
+
+
+def _after_tables(run: Run, summary: Summary) -> list[str]:
+    parts: list[str] = []
+    if summary.intermittent:
+        parts += [
+            "`~hang`: intermittent, so it did not hang in every attempt; and so for the others.",
+            "",
+        ]
     if summary.groups:
+        parts += ["## First bad, first good", ""]
+        parts += [_course(timeline) for timeline in timelines(run.results)]
         parts += ["", "## What did not pass", ""]
-        for group in summary.groups:
-            parts += _explain(group)
-    return "\n".join(parts).rstrip() + "\n"
+        parts += _capped([_brief(bunch) for bunch in bunches(run.results)], _MOST_BUNCHES)
+        parts += [""]
+    if summary.intermittent:
+        parts += ["## Intermittent", ""]
+        said = [f"- `{cell.cell.name}`: {attempts_text(cell)}" for cell in summary.intermittent]
+        parts += [*_capped(said, _MOST_INTERMITTENT), ""]
+    return parts
+
+
+def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
+    """Return as many rows of the tables as there is room for, and whether these are all."""
+    lines: list[str] = []
+    for table in tables(summary):
+        head, rule, *rows = table_lines(table)
+        left = room - len("\n".join([*lines, head, rule, ""])) - _ROOM_FOR_NOTE
+        if left < 0:
+            return [*lines, "More tables are in report.md.", ""], False
+        fitting = 0
+        for row in rows:
+            left -= len(row) + 1
+            fitting += left >= 0
+        lines += [head, rule, *rows[:fitting], ""]
+        if fitting < len(rows):
+            more = f"{len(rows) - fitting} more rows and every other table are in report.md."
+            return [*lines, more, ""], False
+    return lines, True
 
 
 def count_line(summary: Summary, planned: int) -> str:
@@ -41,37 +130,117 @@ def count_line(summary: Summary, planned: int) -> str:
     total = sum(count for _, count in summary.counts)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in reversed(summary.counts))
     missing = f", {planned - total} not run" if planned > total else ""
-    return f"{total} cells: {counts or 'none'}{missing}; {summary.unexpected} unexpected."
+    at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
+    return f"{total} cells: {counts or 'none'}{missing}; {summary.unexpected} unexpected{at_times}."
 
 
-def table(summary: Summary) -> list[str]:
-    """Return the table of versions and modules as Markdown lines."""
-    heads = [f"{module}<br>{treatment}" for treatment, module in summary.columns]
+def table_lines(table: Table) -> list[str]:
+    """Return a table of versions and modules as Markdown lines."""
+    heads = [f"{_escaped(module)}<br>{treatment}" for treatment, module in table.columns]
     lines = [
         "| " + " | ".join(["runtime", *heads]) + " |",
         "|" + " --- |" * (len(heads) + 1),
     ]
-    for row in summary.rows:
+    for row in table.rows:
         texts = ["" if t is None else _emphasised(t.text, t.worst) for t in row.tallies]
         lines.append("| " + " | ".join([row.runtime, *texts]) + " |")
     return lines
+
+
+def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
+    """Bunch what did not pass: the unexpected first, then by how much it matters."""
+    found: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
+    for result in in_order(results):
+        if result.unexpected or result.outcome not in {"pass", "skip"}:
+            key = (result.outcome, result.unexpected, result.runtime, result.treatment)
+            found.setdefault(key, []).append(result)
+    ordered = sorted(
+        found.items(), key=lambda item: (not item[0][1], WORST_FIRST.index(item[0][0]))
+    )
+    return tuple(Bunch(*key, tuple(cells)) for key, cells in ordered)
 
 
 def _emphasised(text: str, worst: str) -> str:
     return text if worst in {"pass", "skip"} else f"**{text}**"
 
 
+def _course(timeline: Timeline) -> str:
+    bad = [track for track in timeline.tracks if track.bad]
+    if not bad:
+        return f"- `{timeline.stress}`: no bad version"
+    loads = loads_of(timeline)
+
+    def said(track: Track) -> str:
+        return f"{track.text}: {track.runtime}, {_cut(who(track.members, loads))}"
+
+    more = f"; and {len(bad) - _MOST_TRACKS} other courses" if len(bad) > _MOST_TRACKS else ""
+    courses = "; ".join(said(track) for track in bad[:_MOST_TRACKS])
+    return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
+
+
+def _brief(bunch: Bunch) -> str:
+    one = bunch.cells[0]
+    versions = list(dict.fromkeys(cell.version for cell in bunch.cells))
+    modules = ", ".join(sorted({cell.module for cell in bunch.cells}, key=module_key))
+    how = ", ".join(sorted({f"{cell.load}/{cell.stress}" for cell in bunch.cells}))
+    where = f"{bunch.runtime} {range_text(versions[0], versions[-1])}"
+    several = f" ({len(versions)} versions)" if len(versions) > 1 else ""
+    detail = " ".join(one.detail.split())
+    lines = [
+        f"- **{bunch.outcome}{', unexpected' if bunch.unexpected else ''}**: "
+        f"{_escaped(f'{where}{several}, {bunch.treatment}, {modules}')}: "
+        f"{_cells(bunch.cells)}: {_escaped(_cut(how))}",
+        *([f"  - for one: {_escaped(_cut(detail))}"] if detail else []),
+        *([f"  - expected: {', '.join(one.expected)}"] if bunch.unexpected else []),
+        f"  - again: {_code(one.repro)}",
+    ]
+    return "\n".join(lines)
+
+
 def _explain(group: Group) -> list[str]:
     one = group.cells[0]
     mark = " (unexpected)" if group.unexpected else ""
     where = sorted({f"{cell.load}/{cell.stress}" for cell in group.cells})
+    detail = " ".join(one.detail.split())
+    flaky = [cell for cell in group.cells if cell.intermittent]
+    shown = [f"{cell.load}/{cell.stress} {attempts_text(cell)}" for cell in flaky]
     return [
-        f"### {group.runtime}, {group.treatment}, {group.module}: {group.outcome}{mark}",
+        f"### {_escaped(group.runtime)}, {group.treatment}, {_escaped(group.module)}: "
+        f"{group.outcome}{mark}",
         "",
-        f"- {len(group.cells)} cells: {', '.join(where)}",
-        f"- for one: {' '.join(one.detail.split()) or 'passed, where something else was expected'}",
+        f"- {_cells(group.cells)}: {', '.join(where)}",
+        *([f"- intermittent: {'; '.join(shown)}"] if shown else []),
+        f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
         f"- expected: {', '.join(one.expected)}",
-        f"- again: `{one.repro}`",
+        f"- again: {_code(one.repro)}",
         *([f"- evidence: {', '.join(one.evidence)}"] if one.evidence else []),
         "",
     ]
+
+
+def _cells(cells: Sequence[Result]) -> str:
+    return f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+
+
+def _capped(lines: Sequence[str], most: int) -> list[str]:
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[:most], f"- and {len(lines) - most} more"]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    """Return a code span, fenced with more backticks than the text has in a row."""
+    line = " ".join(text.split())
+    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if line[:1] == "`" or line[-1:] == "`" else ""
+    return f"{fence}{pad}{line}{pad}{fence}"

@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from typing import TYPE_CHECKING
 
 import msgspec
-import semver
 
-from gobun import build
-from gobun.matrix import OUTCOMES, TREATMENTS, Outcome, Result, Treatment
+from gobun.matrix import Outcome, Result, Treatment
+from gobun.matrix.records import WORST_FIRST
+from gobun.report.order import column_key, in_order, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+Counts = tuple[tuple[Outcome, int], ...]
+"""Worst first, none zero."""
+
+MOST_COLUMNS = 8
+"""With more columns than these a table is unreadable, and each treatment gets its own."""
+_MOST_ROWS = 16
+"""With more rows than these, neighbours that are equal become one."""
 
 
 class Tally(msgspec.Struct, frozen=True):
     """The outcomes of several cells."""
 
-    counts: tuple[tuple[Outcome, int], ...]
-    """Worst first, none zero."""
+    counts: Counts
+    intermittent: Counts = ()
+    """How many of them did not end alike in every attempt."""
 
     @property
     def text(self) -> str:
-        """``pass``, or ``hang 9/9``, or ``hang 3, pass 6``."""
+        """``pass``, or ``hang 9/9``, or ``hang 3, ~hang 1, pass 5`` (one of them at times)."""
         total = sum(count for _, count in self.counts)
-        if [outcome for outcome, _ in self.counts] == ["pass"]:
+        at_times = dict(self.intermittent)
+        parts = [
+            (mark + outcome, count)
+            for outcome, both in self.counts
+            for mark, count in (
+                ("", both - at_times.get(outcome, 0)),
+                ("~", at_times.get(outcome, 0)),
+            )
+            if count
+        ]
+        if [name for name, _ in parts] == ["pass"]:
             return "pass"
-        if len(self.counts) == 1:
-            outcome, count = self.counts[0]
-            return f"{outcome} {count}/{total}"
-        return ", ".join(f"{outcome} {count}" for outcome, count in self.counts)
+        if len(parts) == 1:
+            name, count = parts[0]
+            return f"{name} {count}/{total}"
+        return ", ".join(f"{name} {count}" for name, count in parts)
 
     @property
     def worst(self) -> Outcome:
@@ -43,6 +63,14 @@ class Row(msgspec.Struct, frozen=True):
 
     runtime: str
     tallies: tuple[Tally | None, ...]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Versions and columns that are shown together."""
+
+    columns: tuple[tuple[Treatment, str], ...]
+    """Treatment and module."""
+    rows: tuple[Row, ...]
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -64,32 +92,23 @@ class Summary(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     """Everything that neither passed as expected nor was skipped."""
-    counts: tuple[tuple[Outcome, int], ...]
+    counts: Counts
     unexpected: int
-
-
-_WORST_FIRST: tuple[Outcome, ...] = ("error", "crash", "hang", "timeout", "fail", "skip", "pass")
-assert set(_WORST_FIRST) == set(OUTCOMES)  # noqa: S101 - a new outcome must be placed here
+    intermittent: tuple[Result, ...]
+    """The cells whose attempts came to different ends."""
 
 
 def summarise(results: Iterable[Result]) -> Summary:
     """Boil results down, in the order of versions and of columns, whichever cell ended first."""
-    ordered = sorted(
-        results,
-        key=lambda result: (
-            _version_key(result.runtime, result.version),
-            _column_order((result.treatment, result.module)),
-            result.cell,
-        ),
-    )
+    ordered = in_order(results)
     present = {(result.treatment, result.module) for result in ordered}
-    columns = tuple(sorted(present, key=_column_order))
-    table: dict[str, dict[tuple[Treatment, str], list[Outcome]]] = {}
+    columns = tuple(sorted(present, key=column_key))
+    table: dict[str, dict[tuple[Treatment, str], list[Result]]] = {}
     for result in ordered:
-        columns_of = table.setdefault(_label(result), {})
-        columns_of.setdefault((result.treatment, result.module), []).append(result.outcome)
+        columns_of = table.setdefault(label(result), {})
+        columns_of.setdefault((result.treatment, result.module), []).append(result)
     rows = tuple(
-        Row(runtime, tuple(tally(found[c]) if c in found else None for c in columns))
+        Row(runtime, tuple(tally_of(found[c]) if c in found else None for c in columns))
         for runtime, found in table.items()
     )
     return Summary(
@@ -98,20 +117,73 @@ def summarise(results: Iterable[Result]) -> Summary:
         groups=_groups(ordered),
         counts=tally([result.outcome for result in ordered]).counts if ordered else (),
         unexpected=sum(result.unexpected for result in ordered),
+        intermittent=tuple(result for result in ordered if result.intermittent),
     )
 
 
-def tally(outcomes: Sequence[Outcome]) -> Tally:
-    """Count outcomes, worst first."""
+def tally(outcomes: Iterable[Outcome], intermittent: Iterable[Outcome] = ()) -> Tally:
+    """Count outcomes, worst first; those of intermittent cells are given in both."""
     counted = collections.Counter(outcomes)
-    return Tally(tuple((o, counted[o]) for o in _WORST_FIRST if counted[o]))
+    at_times = collections.Counter(intermittent)
+    return Tally(
+        tuple((o, counted[o]) for o in WORST_FIRST if counted[o]),
+        tuple((o, at_times[o]) for o in WORST_FIRST if at_times[o]),
+    )
 
 
-def _column_order(column: tuple[Treatment, str]) -> tuple[int, int, str]:
-    # Cells finish in any order; the columns stand in the order in which the suite names things.
-    treatment, module = column
-    known = build.FIXTURES.index(module) if module in build.FIXTURES else len(build.FIXTURES)
-    return TREATMENTS.index(treatment), known, module
+def tally_of(results: Sequence[Result]) -> Tally:
+    """Count the outcomes of results."""
+    return tally(
+        (result.outcome for result in results),
+        (result.outcome for result in results if result.intermittent),
+    )
+
+
+def attempts_text(result: Result) -> str:
+    """Return how the attempts of a cell ended, worst first: ``hang 2/5, pass 3/5``."""
+    outcomes = result.outcomes or (result.outcome,)
+    return ", ".join(f"{o} {count}/{len(outcomes)}" for o, count in tally(outcomes).counts)
+
+
+def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[Table, ...]:
+    """Lay the summary out: in one table, or in one a treatment where there are many columns.
+
+    Rows in which nothing ran are left out, and where there are many, neighbours that are equal
+    become one: ``bun@1.2.2 … 1.2.19 (18)``.
+    """
+    columns = list(enumerate(summary.columns))
+    if len(columns) <= most:
+        parts = [columns]
+    else:
+        grouped = itertools.groupby(columns, key=lambda column: column[1][0])
+        parts = [list(group) for _, group in grouped]
+    found = []
+    for part in parts:
+        rows = [
+            Row(row.runtime, tuple(row.tallies[i] for i, _ in part))
+            for row in summary.rows
+            if any(row.tallies[i] is not None for i, _ in part)
+        ]
+        merged = _merged(rows) if len(rows) > _MOST_ROWS else rows
+        found.append(Table(tuple(column for _, column in part), tuple(merged)))
+    return tuple(found)
+
+
+def range_text(first: str, last: str) -> str:
+    """Return a range of versions as it is written everywhere: ``1.2.2 … 1.2.19``."""
+    return first if first == last else f"{first} … {last}"
+
+
+def _merged(rows: Sequence[Row]) -> list[Row]:
+    merged = []
+    for (runtime, tallies), equal in itertools.groupby(
+        rows, key=lambda row: (row.runtime.partition("@")[0], row.tallies)
+    ):
+        versions = [row.runtime.partition("@")[2] for row in equal]
+        count = f" ({len(versions)})" if len(versions) > 1 else ""
+        name = f"{runtime}@{range_text(versions[0], versions[-1])}{count}"
+        merged.append(Row(name, tallies))
+    return merged
 
 
 def _groups(results: Sequence[Result]) -> tuple[Group, ...]:
@@ -119,7 +191,7 @@ def _groups(results: Sequence[Result]) -> tuple[Group, ...]:
     for result in results:
         if result.unexpected or result.outcome not in {"pass", "skip"}:
             key = (
-                _label(result),
+                label(result),
                 result.treatment,
                 result.module,
                 result.outcome,
@@ -128,11 +200,3 @@ def _groups(results: Sequence[Result]) -> tuple[Group, ...]:
             groups.setdefault(key, []).append(result)
     ordered = sorted(groups.items(), key=lambda item: not item[0][-1])
     return tuple(Group(*key, tuple(sorted(cells, key=lambda r: r.cell))) for key, cells in ordered)
-
-
-def _label(result: Result) -> str:
-    return f"{result.runtime}@{result.version}"
-
-
-def _version_key(runtime: str, version: str) -> tuple[str, semver.Version]:
-    return runtime, semver.Version.parse(version)

@@ -10,10 +10,11 @@ import rich.table
 import rich.text
 
 from gobun.report.markdown import count_line
-from gobun.report.summary import summarise
+from gobun.report.summary import attempts_text, summarise, tables
 
 if TYPE_CHECKING:
     from gobun.matrix import Run
+    from gobun.report.summary import Summary, Table
 
 _STYLES = {
     "pass": "green",
@@ -25,31 +26,72 @@ _STYLES = {
     "error": "bold magenta",
 }
 _WIDTH_ELSEWHERE = 130
+_MOST_SAID = 20
 
 
 def print_report(run: Run) -> None:
-    """Print the table and what was unexpected to standard output."""
+    """Print the table, what is intermittent, and what was unexpected, to standard output."""
     summary = summarise(run.results)
     terminal = rich.console.Console(
         highlight=False, width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
     )
-    table = rich.table.Table(show_lines=False)
-    table.add_column("runtime", no_wrap=True)
-    for treatment, module in summary.columns:
-        table.add_column(f"{module}\n{treatment}")
-    for row in summary.rows:
+    for table in _laid_out(summary, terminal.width):
+        terminal.print(_drawn(table))
+    terminal.print(count_line(summary, run.header.cells), markup=False)
+    lines = [
+        f"intermittent: {cell.cell.name}: {attempts_text(cell)}" for cell in summary.intermittent
+    ]
+    _print_capped(terminal, lines)
+    _print_capped(terminal, _surprises(summary))
+
+
+def _laid_out(summary: Summary, width: int) -> tuple[Table, ...]:
+    """Return one table if it fits, else one a treatment."""
+    whole = tables(summary)
+    if len(whole) == 1 and _width(whole[0]) > width:
+        return tables(summary, most=0)
+    return whole
+
+
+def _width(table: Table) -> int:
+    rows = [[t.text if t else "" for t in row.tallies] for row in table.rows]
+    names = max((len(row.runtime) for row in table.rows), default=0)
+    # A text of several tallies may be wrapped at its commas, one a line.
+    widths = [
+        max(len(part) for text in (*head, *(row[i] for row in rows)) for part in text.split(", "))
+        for i, head in enumerate(table.columns)
+    ]
+    return names + 4 + sum(width + 3 for width in widths)
+
+
+def _drawn(table: Table) -> rich.table.Table:
+    drawn = rich.table.Table(show_lines=False)
+    drawn.add_column("runtime", no_wrap=True)
+    for treatment, module in table.columns:
+        drawn.add_column(f"{module}\n{treatment}")
+    for row in table.rows:
         texts = (
             rich.text.Text("") if t is None else rich.text.Text(t.text, _STYLES[t.worst])
             for t in row.tallies
         )
-        table.add_row(row.runtime, *texts)
-    terminal.print(table)
-    terminal.print(count_line(summary, run.header.cells), markup=False)
+        drawn.add_row(row.runtime, *texts)
+    return drawn
+
+
+def _surprises(summary: Summary) -> list[str]:
+    lines = []
     for group in summary.groups:
         if group.unexpected:
             one = group.cells[0]
-            terminal.print(
+            lines.append(
                 f"unexpected: {one.cell.name}: {one.outcome}, expected {'/'.join(one.expected)}"
-                f" ({len(group.cells)} alike): {one.detail}\n  again: {one.repro}",
-                markup=False,
+                f" ({len(group.cells)} alike): {one.detail}\n  again: {one.repro}"
             )
+    return lines
+
+
+def _print_capped(terminal: rich.console.Console, lines: list[str]) -> None:
+    for line in lines[:_MOST_SAID]:
+        terminal.print(line, markup=False)
+    if len(lines) > _MOST_SAID:
+        terminal.print(f"and {len(lines) - _MOST_SAID} more; the report has all", markup=False)

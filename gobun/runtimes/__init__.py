@@ -1,18 +1,23 @@
 """The executables under test, each behind the one Protocol."""
 
-from gobun.runtimes.base import Runtime, label
+from gobun.runtimes.base import LacksError, Runtime, label
 from gobun.runtimes.bun import Bun, choose_bun, provide_bun
+from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.node import Node, provide_node
-
-RUNTIMES = ("bun", "node")
+from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
 
 __all__ = [
     "RUNTIMES",
     "Bun",
+    "Deno",
+    "LacksError",
     "Node",
     "Runtime",
     "choose_bun",
+    "choose_versions",
     "label",
     "provide_bun",
+    "provide_deno",
     "provide_node",
+    "provide_runtimes",
 ]

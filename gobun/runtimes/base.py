@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from gobun.build import Fixture
 
 
+class LacksError(Exception):
+    """A runtime was asked, and does not have what a cell needs."""
+
+
 class Runtime(Protocol):
     """An executable under test."""
 
     @property
     def name(self) -> str:
-        """``bun`` or ``node``."""
+        """``bun``, ``node`` or ``deno``."""
 
     @property
     def version(self) -> str:
@@ -26,6 +30,24 @@ class Runtime(Protocol):
 
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return what the scenario has to know to load ``module`` here."""
+
+    def environment(self, treatment: str) -> dict[str, str]:
+        """Return what ``treatment`` adds to the environment of a cell.
+
+        Raises:
+            LacksError: this runtime cannot be treated so.
+        """
+
+
+def v8_environment(treatment: str) -> dict[str, str]:
+    """Return what ``treatment`` adds where JavaScript runs on V8.
+
+    Raises:
+        LacksError: the treatment is one for JavaScriptCore.
+    """
+    if treatment.startswith("gc-signal:"):
+        raise LacksError("JSC_SIGNAL_FOR_GC is a setting of JavaScriptCore, and this is V8")
+    return {}
 
 
 def label(runtime: Runtime) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import mmap
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import msgspec
 import semver
 
 from gobun import fetch
+from gobun.runtimes.base import LacksError
 from gobun.runtimes.versions import select_versions
 
 if TYPE_CHECKING:
@@ -37,6 +40,25 @@ class Bun(msgspec.Struct, frozen=True):
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return where the library and the addon are."""
         return {"library": str(module.library), "addon": str(module.addon)}
+
+    def environment(self, treatment: str) -> dict[str, str]:
+        """Return what ``treatment`` adds to the environment.
+
+        Raises:
+            LacksError: this release does not know the setting.
+        """
+        kind, _, number = treatment.partition(":")
+        if kind != "gc-signal":
+            return {}
+        if not _holds(self.program, b"JSC_SIGNAL_FOR_GC"):
+            raise LacksError("this release of Bun does not know JSC_SIGNAL_FOR_GC")
+        return {"JSC_SIGNAL_FOR_GC": number}
+
+
+@functools.cache
+def _holds(program: Path, text: bytes) -> bool:
+    with program.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return data.find(text) >= 0
 
 
 def bun_variant(target: Target) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import build, toolchain
+from gobun.runtimes.base import v8_environment
 
 if TYPE_CHECKING:
     from gobun.build import Fixture
@@ -38,6 +39,14 @@ class Node(msgspec.Struct, frozen=True):
             "addon": str(module.addon),
             "dlcall": str(self.dlcall),
         }
+
+    def environment(self, treatment: str) -> dict[str, str]:
+        """Return what ``treatment`` adds to the environment.
+
+        Raises:
+            LacksError: it is not one for V8.
+        """
+        return v8_environment(treatment)
 
 
 def provide_node(target: Target) -> Node:

@@ -1,9 +1,27 @@
-/* The fixture "control": C and no Go. What fails here is not Go's doing. */
+/* The fixture "control": C and no Go. What fails here is not Go's doing.
+ *
+ * Beside what every fixture exports, it has what the stresses ask about a process, loaded or not:
+ * Disposition(), WriteToClosedSocket() and Crash(). */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
-__attribute__((visibility("default"))) int32_t Run(void) {
+#define EXPORT __attribute__((visibility("default")))
+
+extern void gobun_sleep(int32_t ms);
+extern void gobun_call(void *function, void *data);
+
+enum { MOST_THREADS = 256, CALLERS = 8 };
+enum { IGNORED = 1, HANDLED = 2, ON_STACK = 4, WITH_INFO = 8, RESTARTS = 16 };
+
+EXPORT int32_t Run(void) {
   enum { size = 1 << 20 };
   volatile unsigned char *memory = malloc(size);
   if (memory == NULL) return 1;
@@ -11,4 +29,91 @@ __attribute__((visibility("default"))) int32_t Run(void) {
   int32_t failed = memory[size - 1] == 0x5a ? 0 : 2;
   free((void *)memory);
   return failed;
+}
+
+EXPORT int32_t Recover(void) { return 0; }
+
+/* -1: there is no Go stack to overflow. */
+EXPORT int32_t Overflow(void) { return -1; }
+
+/* Runs `work` in n threads at once, and returns how many there were. */
+static int32_t together(int32_t n, void *(*work)(void *), void *data) {
+  pthread_t threads[MOST_THREADS];
+  int32_t started = 0;
+  while (started < n && started < MOST_THREADS &&
+         pthread_create(&threads[started], NULL, work, data) == 0) {
+    started++;
+  }
+  for (int32_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  return started;
+}
+
+static void *sleep_once(void *data) {
+  gobun_sleep(*(int32_t *)data);
+  return NULL;
+}
+
+EXPORT int32_t BlockThreads(int32_t n, int32_t ms) { return together(n, sleep_once, &ms); }
+
+EXPORT int32_t Busy(int32_t ms) {
+  struct timespec from, now;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  do {
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
+  return 0;
+}
+
+typedef struct {
+  void *function, *data;
+  atomic_int left, done;
+} Calls;
+
+static void *call_while_any(void *data) {
+  Calls *calls = data;
+  while (atomic_fetch_sub(&calls->left, 1) > 0) {
+    gobun_call(calls->function, calls->data);
+    atomic_fetch_add(&calls->done, 1);
+  }
+  return NULL;
+}
+
+EXPORT int32_t CallBack(void *function, void *data, int32_t n) {
+  Calls calls = {.function = function, .data = data};
+  atomic_init(&calls.left, n);
+  atomic_init(&calls.done, 0);
+  together(CALLERS, call_while_any, &calls);
+  return atomic_load(&calls.done);
+}
+
+/* What this process does about a signal: 0 the default, or a sum of the numbers above; -1 where
+ * there is no such signal. */
+EXPORT int32_t Disposition(int32_t number) {
+  struct sigaction action;
+  if (sigaction(number, NULL, &action) != 0) return -1;
+  int32_t found = HANDLED;
+  if (action.sa_handler == SIG_DFL) found = 0;
+  if (action.sa_handler == SIG_IGN) found = IGNORED;
+  if (action.sa_flags & SA_ONSTACK) found |= ON_STACK;
+  if (action.sa_flags & SA_SIGINFO) found |= WITH_INFO;
+  if (action.sa_flags & SA_RESTART) found |= RESTARTS;
+  return found;
+}
+
+/* Returns the error of a write to a socket whose other end is closed: EPIPE, if SIGPIPE does not
+ * kill. */
+EXPORT int32_t WriteToClosedSocket(void) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return -1;
+  close(ends[1]);
+  ssize_t written = write(ends[0], "for nobody", 10);
+  int error = errno;
+  close(ends[0]);
+  return written < 0 ? error : 0;
+}
+
+/* Faults, as a bug in a native module does. */
+EXPORT int32_t Crash(void) {
+  volatile int32_t *volatile nowhere = NULL;
+  return *nowhere;
 }

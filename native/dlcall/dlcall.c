@@ -1,10 +1,11 @@
-/* call(library, symbol): a foreign function call for runtimes that have none of their own (Node).
- * Loads the library, calls its `int32_t symbol(void)` on this thread, and returns the result. */
+/* call(library, symbol, …integers): a foreign function call for runtimes that have none of their
+ * own (Node). Loads the library, calls its `int32_t symbol(…)` with up to two 32-bit integers on
+ * this thread, and returns the result. */
 #include <dlfcn.h>
 #include <node_api.h>
 #include <stdint.h>
 
-enum { LONGEST = 4096 };
+enum { LONGEST = 4096, MOST_ARGUMENTS = 4 };
 
 static bool read_string(napi_env env, napi_value value, char *out) {
   size_t length;
@@ -13,23 +14,32 @@ static bool read_string(napi_env env, napi_value value, char *out) {
 }
 
 static napi_value call(napi_env env, napi_callback_info info) {
-  napi_value arguments[2], result;
-  size_t count = 2;
+  napi_value arguments[MOST_ARGUMENTS], result;
+  size_t count = MOST_ARGUMENTS;
   char path[LONGEST], symbol[LONGEST];
-  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 2 ||
-      !read_string(env, arguments[0], path) || !read_string(env, arguments[1], symbol)) {
-    napi_throw_type_error(env, NULL, "call(library, symbol) takes two strings");
+  int32_t numbers[2] = {0, 0};
+  bool good = napi_get_cb_info(env, info, &count, arguments, NULL, NULL) == napi_ok && count >= 2 &&
+              count <= MOST_ARGUMENTS && read_string(env, arguments[0], path) &&
+              read_string(env, arguments[1], symbol);
+  for (size_t i = 2; good && i < count; i++) {
+    good = napi_get_value_int32(env, arguments[i], &numbers[i - 2]) == napi_ok;
+  }
+  if (!good) {
+    napi_throw_type_error(env, NULL,
+                          "call(library, symbol, …) takes two strings and up to two integers");
     return NULL;
   }
   /* Never closed: a Go runtime cannot be unloaded. */
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  int32_t (*function)(void) = NULL;
+  /* Integer arguments go in registers on every platform there is, so too many do no harm. */
+  int32_t (*function)(int32_t, int32_t) = NULL;
   if (library != NULL) *(void **)&function = dlsym(library, symbol);
   if (function == NULL) {
     napi_throw_error(env, NULL, dlerror());
     return NULL;
   }
-  return napi_create_int32(env, function(), &result) == napi_ok ? result : NULL;
+  int32_t returned = function(numbers[0], numbers[1]);
+  return napi_create_int32(env, returned, &result) == napi_ok ? result : NULL;
 }
 
 NAPI_MODULE_INIT() {

@@ -34,6 +34,9 @@ class KnownChild(msgspec.Struct, frozen=True):
     def settings(self, module: Fixture) -> dict[str, str]:
         return {}
 
+    def environment(self, treatment: str) -> dict[str, str]:
+        return {}
+
 
 CELL = matrix.Cell("bun", "0.0.1", "stock", "simple", "ffi", "idle")
 

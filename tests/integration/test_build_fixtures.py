@@ -96,7 +96,8 @@ def test_the_addon(
     tmp_path: Path,
 ) -> None:
     said = run_script([known[runtime].program], ADDON, tmp_path, str(fixture.addon)).split()
-    assert said == ["runAsync,runSync,setupAsync,setupSync", *["0"] * 8, "true", "true"]
+    names = "Handle,callAsync,callBack,callSync,manyLater,runAsync,runSync,setupAsync,setupSync"
+    assert said == [names, *["0"] * 8, "true", "true"]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -126,8 +127,11 @@ def test_cobhan(
 
 def test_what_is_inside(fixture: build.Fixture) -> None:
     library, addon = audit.inspect(fixture.library), audit.inspect(fixture.addon)
-    more = {"SetupJson"} if fixture.name == "setup-full" else set()
-    assert set(library.exports) == {"Run"} | more
+    more = {
+        build.CONTROL: {"Crash", "Disposition", "WriteToClosedSocket"},
+        "setup-full": {"SetupJson"},
+    }
+    assert set(library.exports) == set(build.EXPORTS) | more.get(fixture.name, set())
     assert set(addon.exports) == {
         "napi_register_module_v1",
         "node_api_module_get_api_version_v1",

@@ -1,80 +1,206 @@
-"""Which outcome is expected of which cell."""
+"""Which outcome is expected of which cell, and why."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gobun.errors import UsageError
-from gobun.matrix import Cell, Expectations, read_expectations
-from gobun.matrix.expect import Row
+from gobun.matrix import Cell, Expectations, Result, read_expectations
+from gobun.matrix.claims import read_claims
+from gobun.matrix.expect import Place, Row, is_unexpected, lint, remark, review
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gobun.matrix import Outcome
+
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+LINUX = Place("linux", "x64")
 
 
-def written(folder: Path, text: str) -> Path:
-    (folder / "some.toml").write_text(text)
+def written(folder: Path, text: str, name: str = "some.toml") -> Path:
+    (folder / name).write_text(text)
     return folder
+
+
+def result(*outcomes: Outcome, cell: Cell = CELL) -> Result:
+    return Result(
+        **msgspec.structs.asdict(cell),
+        outcome=outcomes[0],
+        detail="",
+        expected=("pass",),
+        unexpected=False,
+        wall_ms=1,
+        cpu_ms=1,
+        max_rss_kb=1,
+        exit_code=0,
+        signal=None,
+        attempts=len(outcomes),
+        evidence=(),
+        repro="",
+        outcomes=outcomes,
+    )
 
 
 def test_what_no_row_selects_passes() -> None:
     assert Expectations().of(CELL) == ("pass",)
+    assert Expectations().why(CELL) == ""
 
 
-@pytest.mark.parametrize(
-    ("version", "outcome"),
-    [
-        ("1.2.1", "pass"),
-        ("1.2.2", "hang"),
-        ("1.2.19", "hang"),
-        ("1.2.19-canary.20250726.1", "hang"),
-        ("1.2.20", "pass"),
-        ("1.10.0", "pass"),
-    ],
-)
-def test_ranges_are_those_of_semver(version: str, outcome: str) -> None:
-    rows = Expectations((Row(("hang",), "why", versions=">=1.2.2 <1.2.20"),))
-    cell = Cell("bun", version, "stock", "simple", "ffi", "idle")
-    assert rows.of(cell) == (outcome,)
-
-
-def test_the_row_that_selects_most_wins() -> None:
-    general = Row(("hang",), "why", modules=("simple",))
-    special = Row(("crash", "hang"), "why", modules=("simple",), stresses=("idle",))
-    assert Expectations((special, general)).of(CELL) == ("crash", "hang")
+def test_the_row_that_selects_most_wins_and_says_why() -> None:
+    general = Row(("hang",), "one", modules=("simple",))
+    special = Row(("crash", "hang"), "two", modules=("simple",), stresses=("idle",))
+    rows = Expectations((special, general))
+    assert rows.of(CELL) == ("crash", "hang")
+    assert rows.why(CELL) == "two"
 
 
 def test_rows_that_tie_and_agree_are_one() -> None:
-    rows = (Row(("hang",), "a", modules=("simple",)), Row(("hang",), "b", loads=("ffi",)))
-    assert Expectations(rows).of(CELL) == ("hang",)
+    rows = (
+        Row(("hang", "pass"), "a", modules=("simple",)),
+        Row(("pass", "hang"), "b", loads=("ffi",)),
+    )
+    assert Expectations(rows).of(CELL) == ("hang", "pass")
 
 
-def test_rows_that_tie_and_disagree_are_an_error() -> None:
-    rows = (Row(("hang",), "one", modules=("simple",)), Row(("fail",), "two", loads=("ffi",)))
-    with pytest.raises(UsageError, match=r"contradict each other on .*hang: one; fail: two"):
-        Expectations(rows).of(CELL)
+def test_rows_that_tie_and_disagree_are_both_named(tmp_path: Path) -> None:
+    written(
+        tmp_path, '[[expect]]\noutcomes = ["hang"]\nwhy = "one"\nmodules = ["simple"]', "a.toml"
+    )
+    written(tmp_path, '[[expect]]\noutcomes = ["fail"]\nwhy = "two"\nloads = ["ffi"]', "b.toml")
+    rows = read_expectations(tmp_path)
+    wanted = (
+        r"contradict each other on bun@1\.2\.19/stock/simple/ffi/idle: "
+        r".*a\.toml: row 1 of \[\[expect\]\] \(hang: one\)"
+        r" and .*b\.toml: row 1 of \[\[expect\]\] \(fail: two\)"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        rows.of(CELL)
+    with pytest.raises(UsageError, match="contradict"):
+        rows.unmatched([CELL])
+    assert rows.of(msgspec.structs.replace(CELL, load="napi-sync")) == ("hang",)
 
 
-def test_the_shipped_rows_can_be_read() -> None:
-    shipped = read_expectations()
+def test_rows_that_can_only_contradict_are_refused_at_once(tmp_path: Path) -> None:
+    one = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
+    other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
+    with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):
+        read_expectations(written(tmp_path, one + other))
+
+
+def test_a_row_speaks_of_its_own_system_and_processor() -> None:
+    rows = (Row(("hang",), "", os="linux"), Row(("crash",), "", os="linux", arch="arm64"))
+    assert Expectations(rows, LINUX).of(CELL) == ("hang",)
+    assert Expectations(rows, Place("linux", "arm64")).of(CELL) == ("crash",)
+    assert Expectations(rows, Place("darwin", "arm64")).of(CELL) == ("pass",)
+
+
+def test_rows_that_match_no_cell_are_found() -> None:
+    absent = Row(("hang",), "", stresses=("wasm",))
+    elsewhere = Row(("hang",), "", os="darwin")
+    matched = Row(("hang",), "", versions="<1.3.0")
+    rows = Expectations((absent, matched, elsewhere), LINUX)
+    assert rows.unmatched([CELL]) == (absent, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "unexpected"),
+    [
+        (("hang",), False),
+        (("hang", "pass", "hang"), False),
+        (("pass", "pass"), False),
+        (("hang", "crash"), True),
+        (("skip",), False),
+        (("error",), True),
+    ],
+)
+def test_every_attempt_must_be_expected(attempts: tuple[Outcome, ...], unexpected: bool) -> None:
+    assert is_unexpected(("hang", "pass"), attempts) is unexpected
+
+
+def test_an_unexpected_pass_says_that_the_expectation_can_go() -> None:
+    row = Row(("hang",), "C8: storm", modules=("simple",), where="x.toml: row 3 of [[expect]]")
+    rows = Expectations((row,))
+    said = "this expectation can go: x.toml: row 3 of [[expect]] (hang: C8: storm)"
+    assert remark(rows, result("pass", "pass")) == said
+    assert remark(rows, result("hang")) == ""
+    assert remark(rows, result("hang", "pass")) == (
+        "x.toml: row 3 of [[expect]] expects hang, not pass"
+    )
+    assert "no expectation speaks of this cell" in remark(Expectations(), result("hang"))
+
+
+def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
+    other = msgspec.structs.replace(CELL, load="worker")
+    stale = Row(("hang",), "C1", loads=("ffi",), where="stale")
+    half = Row(("hang",), "TODO: reason", loads=("worker",), where="half")
+    absent = Row(("hang",), "C1", stresses=("gc",), modules=("simple",), where="absent")
+    node = msgspec.structs.replace(other, version="1.2.20")
+    rows = Expectations((stale, half, absent))
+    results = [result("pass"), result("pass", cell=other), result("hang", cell=node)]
+    assert review(rows, results) == [
+        "absent matches no cell of this run",
+        "stale can go: 1 of its 1 cells pass",
+        "half can be narrowed: 1 of its 2 cells pass",
+        "half has no reason yet",
+    ]
+
+
+def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
+    rows = Expectations(
+        (
+            Row(("hang",), "because", where="a"),
+            Row(("hang",), "see https://example.org/1", where="b"),
+            Row(("hang",), "C99: no such", where="c", stresses=("boil",)),
+            Row(("hang",), "TODO: reason", where="d"),
+        )
+    )
+    assert lint(rows, claims=["C1"], stresses=["idle"]) == [
+        "a: why has neither a link nor the id of a claim",
+        "c: why names 'C99', which is unknown",
+        "c: stresses names 'boil', which is unknown",
+        "d: why = 'TODO: reason' is not a reason",
+    ]
+
+
+def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
+    shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
     assert shipped.of(CELL) == ("hang",)
     assert shipped.of(Cell("bun", "1.2.19", "stock", "control", "ffi", "idle")) == ("pass",)
     assert shipped.of(Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")) == ("pass",)
+    assert lint(shipped, claims=read_claims()) == []
+    for version, outcome in (
+        ("1.2.2-canary.20250209.1", "hang"),
+        ("1.2.19-canary.20250726.1", "hang"),
+        ("1.2.20-canary.20250813.1", "pass"),
+    ):  # as they were seen to end
+        assert shipped.of(msgspec.structs.replace(CELL, version=version)) == (outcome,)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ('[[expect]]\noutcomes = ["hangs"]\nwhy = ""', r"some\.toml: Invalid enum value 'hangs'"),
-        ('[[expect]]\noutcomes = ["hang"]', r"missing required field `why`"),
+        ('[[expect]]\noutcomes = ["hang"]', r"missing required field `why`.*expect\[0\]"),
         ('[[expect]]\noutcomes = []\nwhy = ""\nstres = ["idle"]', r"unknown field `stres`"),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nwhere = "x"', r"unknown field `where`"),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nos = "windows"', r"Invalid enum value"),
         ("[[expect]", r"some\.toml is not TOML"),
+        ('[[expect]]\noutcomes = []\nwhy = ""', r"some\.toml: row 1 .*outcomes = \[\]"),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nloads = []', r"row 1 .*loads = \[\]"),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nloads = ["ffi", "ffi"]',
+            r"row 1 .*loads lists 'ffi' twice",
+        ),
         ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = "1.2"', r"row 1 .*not a range"),
         ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = ""', r"row 1 .*not a range"),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = ">1.3.0 <1.2.0"',
+            r"row 1 .*not a range: no version is >1\.3\.0 <1\.2\.0",
+        ),
     ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -18,7 +18,7 @@ OTHER = msgspec.structs.replace(MAIN, tid=8, name="worker")
 def samples(
     seconds: float,
     *,
-    storming: dict[int, int] | None = None,
+    storming: dict[tuple[int, int], int] | None = None,
     main: Thread = MAIN,
     other: Thread = OTHER,
     other_ticks: int = 0,
@@ -41,24 +41,32 @@ def test_nothing_is_proven_by_one_look() -> None:
 
 
 def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
-    assert judge(samples(0.5, storming={30: 12}), 100) is None
-    ending = judge(samples(1.2, storming={30: 12}), 100)
+    assert judge(samples(0.5, storming={(7, 30): 12}), 100) is None
+    ending = judge(samples(1.2, storming={(7, 30): 12}), 100)
     assert ending is not None
     assert ending.outcome == "hang"
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
 
 
+def test_a_storm_in_another_thread_names_it() -> None:
+    ending = judge(samples(1.2, storming={(8, 10): 30}), 100)
+    assert ending is not None
+    assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
+        ending.detail
+    )
+
+
 def test_a_signal_now_and_then_is_no_storm() -> None:
-    assert judge(samples(3, storming={30: 2}), 100) is None
+    assert judge(samples(3, storming={(7, 30): 2}), 100) is None
     rare = samples(3)
-    rare[3] = msgspec.structs.replace(rare[3], storming={30: 60})
-    rare[9] = msgspec.structs.replace(rare[9], storming={30: 60})
+    rare[3] = msgspec.structs.replace(rare[3], storming={(7, 30): 60})
+    rare[9] = msgspec.structs.replace(rare[9], storming={(7, 30): 60})
     assert judge(rare, 100) is None
 
 
 def test_a_profilers_timer_is_no_storm() -> None:
-    assert judge(samples(3, storming={int(signal.SIGPROF): 40}), 100) is None
-    assert judge(samples(3, storming={int(signal.SIGPROF): 40, 30: 20}), 100) is not None
+    assert judge(samples(3, storming={(7, signal.SIGPROF): 40}), 100) is None
+    assert judge(samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}), 100) is not None
 
 
 def test_a_process_where_nothing_moves_is_a_deadlock_after_its_window() -> None:

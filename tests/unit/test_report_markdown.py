@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
+from report_cells import many, run_of
 
 from gobun import matrix, report
 from gobun.matrix.records import Header, Host
+from gobun.report.markdown import LONGEST_SUMMARY
 
 if TYPE_CHECKING:
     import pytest
@@ -68,11 +71,29 @@ gobun 0.1.0.
 | bun@1.2.1 | pass |  |
 | bun@1.2.19 | pass | **hang 2/2** |
 
+## First bad, first good
+
+- `gc`: no bad version
+- `idle`: hang on every version: bun, stock: simple
+
 ## What did not pass
+
+- **pass, unexpected**: bun 1.2.19, stock, control: 1 cell: ffi/gc
+  - expected: hang
+  - again: `invoke matrix --versions 1.2.1`
+- **hang**: bun 1.2.19, stock, simple: 2 cells: ffi/idle, napi-sync/idle
+  - for one: livelock: SIGPWR
+  - again: `invoke matrix --versions 1.2.19`
+
+---
+
+Above this is a summary that fits into an issue.
+
+## Each group
 
 ### bun@1.2.19, stock, control: pass (unexpected)
 
-- 1 cells: ffi/gc
+- 1 cell: ffi/gc
 - for one: passed, where something else was expected
 - expected: hang
 - again: `invoke matrix --versions 1.2.1`
@@ -120,7 +141,85 @@ def test_a_skip_is_no_failure() -> None:
 
 def test_a_detail_of_several_lines_stays_in_its_item() -> None:
     broken = msgspec.structs.replace(PASSED, outcome="error", detail="a\n  next: b\n# c")
-    assert "- for one: a next: b # c\n" in page(broken)
+    assert "- for one: a next: b \\# c\n" in page(broken)
+
+
+def test_an_intermittent_cell_is_shown_as_such() -> None:
+    outcomes: tuple[matrix.Outcome, ...] = ("pass", "hang", "pass", "hang", "pass")
+    flaky = msgspec.structs.replace(HUNG, outcomes=outcomes, attempts=5)
+    text = page(flaky, msgspec.structs.replace(HUNG, load="napi-sync"), PASSED)
+    assert "; 0 unexpected, 1 intermittent." in text
+    assert "| **hang 1, ~hang 1** |" in text
+    assert "- `bun@1.2.19/stock/simple/ffi/idle`: hang 2/5, pass 3/5\n" in text
+    assert "- intermittent: ffi/idle hang 2/5, pass 3/5\n" in text
+
+
+def test_the_summary_is_short_whatever_ran() -> None:
+    chance = random.Random(3)  # noqa: S311 - not a secret
+    noisy = [
+        msgspec.structs.replace(result, outcome=outcome, unexpected=outcome != "pass")
+        for result in many()
+        for outcome in [chance.choice(matrix.OUTCOMES)]
+    ]
+    run = run_of(noisy)
+    summary = report.render_summary(run)
+    assert len(summary) <= LONGEST_SUMMARY
+    assert "more rows and every other table are in report.md." in summary
+    assert "## What did not pass" in summary
+    assert "\n- `idle`: " in summary
+    assert summary.endswith("more\n")
+    whole = report.render_markdown(run)
+    assert whole.startswith(summary)
+    assert "## Every version" in whole
+
+
+def test_a_summary_with_room_has_whole_tables() -> None:
+    results = many(2000)
+    small = [result for result in results if result.treatment == "stock"]
+    text = report.render_summary(run_of(small))
+    assert "report.md" not in text
+    assert "Every version" not in report.render_markdown(run_of(small))
+
+
+def test_what_a_cell_says_does_not_format_the_page() -> None:
+    wild = msgspec.structs.replace(
+        HUNG, detail="<img src=x> **a** `b` | [c](d) #1", repro="echo `a` ``b``", module="a|b"
+    )
+    text = page(wild)
+    assert r"\<img src=x\> \*\*a\*\* \`b\` \| \[c\](d) \#1" in text
+    assert "``` echo `a` ``b`` ```" in text
+    assert r"| runtime | a\|b<br>stock |" in text
+
+
+def test_many_columns_become_a_table_a_treatment(capsys: pytest.CaptureFixture[str]) -> None:
+    treatments = matrix.TREATMENTS
+    modules = ("control", "simple", "crypto")
+    results = [
+        msgspec.structs.replace(PASSED, treatment=treatment, module=module)
+        for treatment in treatments
+        for module in modules
+    ]
+    run = run_of(results)
+    assert report.render_markdown(run).count("| runtime | control<br>") == len(treatments)
+    report.print_report(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 60
+    assert sum("control" in line for line in lines) == len(treatments)
+
+
+def test_many_equal_versions_are_one_row() -> None:
+    versions = [f"1.0.{patch}" for patch in range(20)]
+    results = [msgspec.structs.replace(PASSED, version=version) for version in versions]
+    text = page(*results, HUNG)
+    assert "| bun@1.0.0 … 1.0.19 (20) | pass |  |\n| bun@1.2.19 |" in text
+
+
+def test_the_terminal_names_what_is_intermittent(capsys: pytest.CaptureFixture[str]) -> None:
+    report.print_report(run_of(many()))
+    said = capsys.readouterr().out
+    assert "intermittent: bun@1.2.2/stock/" in said
+    assert ": hang 2/3, pass 1/3" in said
+    assert "more; the report has all" in said
 
 
 def test_the_terminal_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,12 @@ import itertools
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gobun import matrix
 from gobun.report import summarise
-from gobun.report.summary import tally
+from gobun.report.summary import attempts_text, tally
 
 if TYPE_CHECKING:
     from gobun.matrix.records import Load
@@ -68,6 +69,19 @@ def test_tallies(outcomes: list[matrix.Outcome], text: str, worst: str) -> None:
     assert tally(outcomes).text == text
     assert tally(outcomes).worst == worst
     assert tally(list(reversed(outcomes))) == tally(outcomes)
+
+
+def test_an_intermittent_cell_is_counted_apart() -> None:
+    assert tally(["hang", "hang", "pass"], ["hang"]).text == "hang 1, ~hang 1, pass 1"
+    assert tally(["hang", "hang"], ["hang", "hang"]).text == "~hang 2/2"
+    assert tally(["hang", "pass"], ["hang"]).text == "~hang 1, pass 1"
+
+
+def test_attempts_are_told_worst_first() -> None:
+    flaky = msgspec.structs.replace(result("1.2.2", "hang"), outcomes=("pass", "hang", "pass"))
+    assert attempts_text(flaky) == "hang 1/3, pass 2/3"
+    assert attempts_text(result("1.2.2", "hang")) == "hang 1/1"
+    assert summarise([flaky, result("1.2.1")]).intermittent == (flaky,)
 
 
 def test_nothing_gives_nothing() -> None:

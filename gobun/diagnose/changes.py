@@ -1,0 +1,115 @@
+"""What loading a Go library does to a runtime's signals: asked before, and after."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import observe
+from gobun.errors import PrerequisiteError
+from gobun.process import tool_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gobun.build import Fixture
+    from gobun.observe import Handler, Snapshot
+    from gobun.runtimes import Runtime
+
+_SCRIPT = Path(__file__).with_name("load.cjs")
+_LIBC_OWN = {32, 33}
+_SETTLES_S = 0.3
+DEFAULT = "default"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A signal that is met otherwise after the load than before."""
+
+    signal: int
+    before: str
+    after: str
+
+    @property
+    def text(self) -> str:
+        """As ``bun → bun+SA_ONSTACK``."""
+        return f"{self.before} → {self.after}"
+
+
+def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[Change, ...]:
+    """Start a runtime, have it load and call a module's library, and return what changed.
+
+    Raises:
+        PrerequisiteError: the runtime could not be started, or not be inspected.
+    """
+    with tempfile.TemporaryDirectory(prefix="gobun-signals-") as folder:
+        go = Path(folder) / "go"
+        argument = {**runtime.settings(module), "go": str(go)}
+        command = runtime.command(_SCRIPT, msgspec.json.encode(argument).decode())
+        child = subprocess.Popen(
+            command, env=tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        try:
+            _wait_for(child, b"ready\n", command[0])
+            before = _asked(child.pid, inspector)
+            go.touch()
+            _wait_for(child, b"called 0\n", command[0])
+            time.sleep(_SETTLES_S)
+            after = _asked(child.pid, inspector)
+        finally:
+            child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+    return tuple(compare(before, after))
+
+
+def compare(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    """Yield the signals that two looks at one process tell otherwise."""
+    for number in range(1, 65):
+        if number in _LIBC_OWN:
+            continue
+        old, new = _text(before.handler(number)), _text(after.handler(number))
+        if old != new:
+            yield Change(number, old, new)
+
+
+def render_changes(found: Mapping[str, Sequence[Change]]) -> str:
+    """Return a Markdown table: a row a signal, a column a runtime."""
+    numbers = sorted({change.signal for changes in found.values() for change in changes})
+    head = ["signal", *found]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for number in numbers:
+        texts = [
+            next((change.text for change in changes if change.signal == number), "as it was")
+            for changes in found.values()
+        ]
+        lines.append(f"| {' | '.join([observe.signal_name(number), *texts])} |")
+    return "\n".join(lines)
+
+
+def _text(handler: Handler | None) -> str:
+    if handler is None:
+        return DEFAULT
+    if handler.ignored:
+        return "ignored"
+    where = PurePath(handler.owner).name or "memory"
+    return f"{where}+SA_ONSTACK" if handler.on_stack else where
+
+
+def _asked(pid: int, inspector: Path) -> Snapshot:
+    snapshot = observe.take_snapshot(pid, inspector)
+    if snapshot.problem:
+        raise PrerequisiteError(f"the signals cannot be asked for: {snapshot.problem}")
+    return snapshot
+
+
+def _wait_for(child: subprocess.Popen[bytes], line: bytes, program: str) -> None:
+    said = child.stdout.readline() if child.stdout is not None else b""
+    if said != line:
+        wanted, found = line.decode().strip(), said.decode(errors="replace").strip() or "nothing"
+        raise PrerequisiteError(f"{program} said {found!r} where {wanted!r} was due")

@@ -1,0 +1,182 @@
+"""How a process moves: watched for a few seconds, with the rules that the matrix watches by.
+
+A cell of the matrix says when its event loop turns; somebody's own process does not. So a storm
+also has to keep its thread from everything else, and a process that waits for events is well.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.diagnose.records import Motion, Storm
+from gobun.matrix import watch
+from gobun.observe import EVENT_WAITS, syscall_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.matrix.watch import Sample
+
+WORKS_AFTER_S = 1.6
+"""A process that does something else than wait for one of its own threads is well by then."""
+
+GIVE_UP_AFTER_S = 6.0
+STORM_SWITCHES = 200
+"""Context switches a second below which a thread is interrupted, but not kept from its work."""
+
+_RUNNABLE_SHARE = 0.9
+_WAITS_A_SECOND = 5
+"""Voluntary context switches a second up to which a runnable thread does nothing but compute."""
+
+_BLOCKS_ALL = 16
+"""So many signals blocked for a moment are libc's doing, not a handler's."""
+
+_LOCKS = ("futex", "futex_wait", "futex_waitv")
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_TIMERS = {14, 26, 27}
+_TAKES_TURNS = 0.5
+
+
+def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> Motion:
+    """Watch a process until it is clear how it moves, for some seconds at most."""
+    started = clock()
+    samples: list[Sample] = []
+    calls: list[str] = []
+    senders: collections.Counter[int] = collections.Counter()
+    while clock() - started < GIVE_UP_AFTER_S:
+        sample = watch.take_sample(pid, clock())
+        if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
+            return Motion("ended", "the process ended", clock() - started)
+        senders.update(_sending(sample))
+        samples.append(_without(sample, _sending(sample)))
+        calls.append(syscall_of(pid, pid))
+        found = judge_motion(samples, calls, [tid for tid, _ in senders.most_common()])
+        if found is not None:
+            return found
+        time.sleep(watch.SAMPLE_EVERY_S)
+    return Motion("works", "it was seen to work", clock() - started)
+
+
+def judge_motion(
+    samples: Sequence[Sample], calls: Sequence[str], senders: Sequence[int] = ()
+) -> Motion | None:
+    """Return how a process moves by these samples, or None while they do not tell.
+
+    ``calls`` are the system calls its main thread was in, ``senders`` the threads that were seen
+    to send signals, most of all first.
+    """
+    first, last = samples[0], samples[-1]
+    if first.main is None or last.main is None:
+        return None
+    seconds = last.at - first.at
+    ending = watch.judge(samples, first.at)
+    if ending is not None and ending.detail.startswith("livelock"):
+        storm = _storm(samples, senders)
+        if storm is not None:
+            return Motion("storm", ending.detail, seconds, storm)
+    if seconds < WORKS_AFTER_S:
+        return None
+    if _computes(samples):
+        if seconds < 2 * WORKS_AFTER_S:
+            return None
+        detail = f"the main thread computed for {seconds:.1f} s and never waited for anything"
+        return Motion("busy", detail, seconds)
+    if not _waits_for_a_thread(samples, calls):
+        return Motion("works", _works(samples, calls), seconds)
+    if ending is not None and ending.detail.startswith("deadlock"):
+        return Motion("deadlock", ending.detail, seconds)
+    return None
+
+
+def _waits_for_a_thread(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
+    """Whether the main thread was found in a lock all the time, and never got on."""
+    mains = [sample.main for sample in samples]
+    still = len({main.switches for main in mains if main is not None}) == 1
+    locked = all(
+        call in _LOCKS or (not call and main is not None and "futex" in main.waits_in)
+        for call, main in zip(calls, mains, strict=True)
+    )
+    return still and locked
+
+
+def _works(samples: Sequence[Sample], calls: Sequence[str]) -> str:
+    seconds = samples[-1].at - samples[0].at
+    used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
+    call = collections.Counter(calls).most_common(1)[0][0]
+    waits = "it waits for events" if call in EVENT_WAITS else f"its main thread was in {call}"
+    where = waits if call not in {"", "running"} else "its main thread works"
+    return f"{where}; {used:.1f} s of CPU time in {seconds:.1f} s"
+
+
+def _storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
+    looks = sum(sample.looks for sample in samples)
+    seen: collections.Counter[tuple[int, int]] = collections.Counter()
+    for sample in samples:
+        seen.update({key: n for key, n in sample.storming.items() if key[1] not in _TIMERS})
+    (tid, number), count = seen.most_common(1)[0]
+    rates = _switch_rates(samples)
+    rate = rates.get(tid, 0.0)
+    if rate < STORM_SWITCHES:
+        return None
+    main = samples[-1].main
+    return Storm(
+        signal=number,
+        tid=tid,
+        thread=next((t.name for t in samples[-1].threads if t.tid == tid), "?"),
+        is_main=main is not None and main.tid == tid,
+        share=count / looks,
+        switches_a_second=round(rate),
+        sender=_sender(samples, tid, rates, senders),
+    )
+
+
+def _sender(
+    samples: Sequence[Sample], tid: int, rates: dict[int, float], senders: Sequence[int]
+) -> str:
+    """Return the thread that sends, else the one scheduled as often as the one it interrupts."""
+    others = {thread.tid: thread for thread in samples[-1].threads if thread.tid != tid}
+    for sender in senders:
+        if sender in others:
+            return f"{others[sender].name} ({sender})"
+    busiest = max(others, key=lambda other: rates.get(other, 0.0), default=0)
+    if rates.get(busiest, 0.0) < _TAKES_TURNS * rates[tid]:
+        return ""
+    return f"{others[busiest].name} ({busiest})"
+
+
+def _sending(sample: Sample) -> set[int]:
+    """Return the threads that block nearly everything for moments.
+
+    glibc's ``pthread_kill`` does, around its system call; a handler of a storm does not.
+    """
+    count = collections.Counter(tid for tid, _ in sample.storming)
+    return {tid for tid, signals in count.items() if signals >= _BLOCKS_ALL}
+
+
+def _without(sample: Sample, tids: set[int]) -> Sample:
+    kept = {key: n for key, n in sample.storming.items() if key[0] not in tids}
+    return msgspec.structs.replace(sample, storming=kept)
+
+
+def _computes(samples: Sequence[Sample]) -> bool:
+    """Whether the main thread could run all the time, also where others kept it from it."""
+    mains = [sample.main for sample in samples if sample.main is not None]
+    runnable = sum(main.state == "R" for main in mains) / len(mains)
+    waited = mains[-1].voluntary - mains[0].voluntary
+    seconds = samples[-1].at - samples[0].at
+    return runnable >= _RUNNABLE_SHARE and waited <= _WAITS_A_SECOND * seconds
+
+
+def _switch_rates(samples: Sequence[Sample]) -> dict[int, float]:
+    before = {thread.tid: thread.switches for thread in samples[0].threads}
+    seconds = max(samples[-1].at - samples[0].at, 0.001)
+    return {
+        thread.tid: (thread.switches - before[thread.tid]) / seconds
+        for thread in samples[-1].threads
+        if thread.tid in before
+    }

@@ -1,0 +1,104 @@
+"""A diagnosis as text: the verdict first, then why, then what helps, then what was seen."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from gobun.observe import flag_names, signal_name, stack_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.diagnose.records import Diagnosis, Kind
+    from gobun.observe import Handler, Snapshot, ThreadView
+
+_WIDTH = 96
+_LIBC_OWN = {32, 33}
+_TITLES: dict[Kind, str] = {
+    "storm": "it hangs: a signal storm, by Go's SA_ONSTACK",
+    "other-storm": "it hangs: a signal storm, and Go has no part in it",
+    "deadlock": "it hangs: a deadlock",
+    "busy": "it computes without a pause",
+    "healthy": "it works, with Go in it",
+    "no-go": "it works, and there is no Go in it",
+    "ended": "it ended",
+}
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """Return the page that is printed."""
+    lines = [
+        f"process {diagnosis.pid}: {_TITLES[diagnosis.kind]}",
+        "",
+        *textwrap.wrap(diagnosis.cause, _WIDTH),
+    ]
+    if diagnosis.help:
+        lines += ["", "what helps:"]
+        for entry in diagnosis.help:
+            lines += _item(entry.do)
+            if entry.costs:
+                lines += _item(entry.costs, "    ")
+    lines += ["", "what was seen:", *_seen(diagnosis)]
+    for note in diagnosis.notes:
+        lines += _item(f"note: {note}")
+    if diagnosis.backtrace:
+        lines += ["", diagnosis.backtrace.rstrip()]
+    return "\n".join(lines)
+
+
+def _item(text: str, indent: str = "  - ") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent="    ")
+
+
+def _seen(diagnosis: Diagnosis) -> Iterator[str]:
+    runtime = diagnosis.runtime
+    yield f"  runtime: {runtime.label} ({runtime.program})"
+    for library in diagnosis.libraries:
+        yield f"  Go library: {library.path}, {library.summary}"
+    if not diagnosis.libraries:
+        yield "  Go library: none"
+    yield from _item(f"{diagnosis.motion.detail}", "  watched: ")
+    storm = diagnosis.motion.storm
+    if storm is not None:
+        sender = f", by {storm.sender}" if storm.sender else ""
+        yield f"  storm: {signal_name(storm.signal)} to {storm.thread} ({storm.tid}){sender}"
+    if diagnosis.snapshot is not None:
+        yield from _answers(diagnosis, diagnosis.snapshot)
+
+
+def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
+    for handler in snapshot.handlers:
+        if handler.number in _LIBC_OWN:
+            continue
+        if handler.on_stack or handler.number == diagnosis.suspend_signal:
+            yield _handler(handler, suspends=handler.number == diagnosis.suspend_signal)
+    alike: dict[str, list[ThreadView]] = {}
+    for thread in snapshot.threads:
+        if thread.alternate is not None:
+            yield from _thread(thread, diagnosis.pid, alike)
+    for text, threads in alike.items():
+        yield f"  alternate stack: {text}, in {len(threads)} other threads"
+
+
+def _handler(handler: Handler, *, suspends: bool) -> str:
+    where = PurePath(handler.owner).name or "memory of no file"
+    flag = (
+        "SA_ONSTACK"
+        if handler.on_stack
+        else f"no SA_ONSTACK ({' '.join(flag_names(handler.flags))})"
+    )
+    note = "; JavaScriptCore suspends by it" if suspends else ""
+    return f"  {signal_name(handler.number)}: {flag}, handler in {where}{note}"
+
+
+def _thread(thread: ThreadView, pid: int, alike: dict[str, list[ThreadView]]) -> Iterator[str]:
+    if thread.alternate is None:
+        return
+    if thread.seen.tid != pid and not thread.on_alternate:
+        alike.setdefault(f"{thread.alternate.size // 1024} KiB", []).append(thread)
+        return
+    whose = "the main thread" if thread.seen.tid == pid else f"{thread.seen.name}"
+    now = ", running on it now" if thread.on_alternate else ""
+    yield f"  alternate stack: {stack_text(thread.alternate)}, in {whose}{now}"

@@ -1,0 +1,143 @@
+"""One attempt at a cell: its process from start to an end, to a verdict, or to the limit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import paths
+from gobun.build import Fixture
+from gobun.errors import GobunError
+from gobun.matrix import evidence, watch
+from gobun.matrix.child import Child
+from gobun.matrix.classify import End, classify
+from gobun.matrix.expect import Expectations
+from gobun.matrix.records import Ending
+from gobun.runtimes import LacksError, Runtime
+
+if TYPE_CHECKING:
+    import threading
+
+    from gobun.matrix.records import Cell
+
+
+class Bench(msgspec.Struct, frozen=True):
+    """Everything that cells run with."""
+
+    supervise: Path
+    warmup: Path
+    runtimes: Mapping[tuple[str, str], Runtime]
+    modules: Mapping[str, Fixture]
+    expectations: Expectations
+    out: Path
+    """Folder of the results; evidence goes below it."""
+    limit_s: float
+    repeat: int = 1
+    """How often each cell is run."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """How one attempt ended."""
+
+    ending: Ending
+    end: End | None
+    """What the supervisor reported, if the process was there at all."""
+    wall_ms: int
+    seen: evidence.Seen
+
+
+class StoppedError(Exception):
+    """The run is being stopped, and this cell has no result."""
+
+
+def cell_command(cell: Cell, runtime: Runtime, module: Fixture, warmup: Path) -> list[str]:
+    """Return the command that runs ``cell``, harness and all else left out."""
+    argument = {"load": cell.load, "stress": cell.stress, **runtime.settings(module)}
+    if cell.treatment == "warmup":
+        argument["warmup"] = str(warmup)
+    return runtime.command(paths.SCENARIOS / "cell.cjs", msgspec.json.encode(argument).decode())
+
+
+def cell_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a stock cell whose files go to ``home``."""
+    return {
+        "BUN_ENABLE_CRASH_REPORTING": "0",
+        "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
+        "DENO_NO_UPDATE_CHECK": "1",
+        "DO_NOT_TRACK": "1",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+        "PATH": os.defpath,
+        "TMPDIR": str(home),
+    }
+
+
+def attempt_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Attempt:
+    """Run a cell once.
+
+    Raises:
+        StoppedError: ``stop`` was set meanwhile.
+    """
+    started = time.monotonic()
+    seen = evidence.Seen()
+    try:
+        with tempfile.TemporaryDirectory(prefix="gobun-cell-", ignore_cleanup_errors=True) as home:
+            ending, end = _observe(bench, cell, Path(home), stop, seen)
+    except LacksError as lack:
+        ending, end = Ending("skip", str(lack)), None
+    except (GobunError, OSError) as error:
+        ending, end = Ending("error", f"{type(error).__name__}: {error}"), None
+    return Attempt(ending, end, round((time.monotonic() - started) * 1000), seen)
+
+
+def _observe(
+    bench: Bench, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Seen
+) -> tuple[Ending, End | None]:
+    runtime = bench.runtimes[cell.runtime, cell.version]
+    command = cell_command(cell, runtime, bench.modules[cell.module], bench.warmup)
+    environment = cell_environment(home) | runtime.environment(cell.treatment)
+    with Child(bench.supervise, command, cwd=home, env=environment) as child:
+        verdict = _watch(child, bench.limit_s, stop)
+        if verdict is not None and child.pid is not None:
+            seen.look_at(child.pid)
+            child.kill()
+        while not child.closed:
+            child.listen(1.0)
+    seen.output, seen.events = child.output.text, tuple(child.events)
+    if child.start_error is not None:
+        reason = os.strerror(child.start_error)
+        return Ending("error", f"{command[0]} could not be started: {reason}"), None
+    if child.end is None:
+        return Ending("error", "the supervisor ended without a report"), None
+    return verdict or classify(child.end, child.events, child.output.text), child.end
+
+
+def _watch(child: Child, limit_s: float, stop: threading.Event) -> Ending | None:
+    """Listen to a cell until it ends; return the verdict on one that does not."""
+    deadline = time.monotonic() + limit_s
+    samples: list[watch.Sample] = []
+    sampled_at = 0.0
+    while not child.closed and child.end is None:
+        child.listen(watch.SAMPLE_EVERY_S)
+        if stop.is_set():
+            raise StoppedError
+        now = time.monotonic()
+        stale_s = now - child.progressed_at
+        if samples and samples[0].at < child.progressed_at:
+            samples.clear()
+        due = now - sampled_at >= watch.SAMPLE_EVERY_S and stale_s >= watch.STALE_AFTER_S
+        if due and child.pid is not None and child.end is None:
+            sampled_at = now
+            samples.append(watch.take_sample(child.pid, now))
+            if (hang := watch.judge(samples, child.progressed_at)) is not None:
+                return hang
+        if now >= deadline:
+            return watch.at_limit(samples, stale_s, limit_s)
+    return None

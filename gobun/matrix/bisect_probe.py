@@ -1,0 +1,131 @@
+"""Bisection with real cells: each version is fetched when its turn comes, and run."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, runtimes
+from gobun.errors import UsageError
+from gobun.matrix.attempt import Bench
+from gobun.matrix.bisect import Answer, Step, bisect
+from gobun.matrix.expect import Expectations
+from gobun.matrix.records import Cell, Load, Outcome, Treatment
+from gobun.matrix.run import run_cell
+from gobun.matrix.scenario import narrowed, read_scenario
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.runtimes import Runtime
+    from gobun.targets import Target
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A cell without its version, and how it is asked."""
+
+    stress: str
+    load: str = "napi-sync"
+    module: str = "simple"
+    treatment: str = "stock"
+    runtime: str = "bun"
+    attempts: int = 3
+    """One bad attempt of these makes a version bad: some hangs come one time in three."""
+    limit_s: float | None = None
+    """Seconds an attempt may take; None: what the default matrix allows."""
+    out: Path = Path("report/bisect")
+    """Folder of the evidence."""
+
+
+def bisect_releases(
+    question: Question,
+    *,
+    good: str | None = None,
+    bad: str | None = None,
+    versions: Sequence[str] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Answer:
+    """Return at which releases of Bun a cell turns, and at which canaries between them.
+
+    ``versions`` are the releases to look among, by default all stable ones since 1.0.0; given, no
+    canary is looked at.
+
+    Raises:
+        UsageError: a name or version is unknown, or the ends do not differ.
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        FetchError: a release could not be fetched.
+        BuildError: a library could not be built.
+    """
+    target = host_target()
+    bench = _bench(question, target)
+    among = versions if versions is not None else runtimes.choose_bun("all", target)
+    return bisect(
+        among,
+        probe_with(bench, question, lambda version: runtimes.provide_bun([version], target)[0]),
+        good=good,
+        bad=bad,
+        attempts=question.attempts,
+        canaries=(lambda low, _: _canaries(low, target)) if versions is None else None,
+        on_step=on_step,
+    )
+
+
+def probe_with(
+    bench: Bench, question: Question, provide: Callable[[str], Runtime]
+) -> Callable[[str], Outcome]:
+    """Return the probe that runs the cell of ``question`` once, in the version it is given."""
+    treatment = msgspec.convert(question.treatment, Treatment)
+    load = msgspec.convert(question.load, Load)
+    stop = threading.Event()
+
+    def probe(version: str) -> Outcome:
+        runtime = provide(version)
+        ready = msgspec.structs.replace(
+            bench, runtimes={(runtime.name, version): runtime}, repeat=1
+        )
+        cell = Cell(runtime.name, version, treatment, question.module, load, question.stress)
+        return run_cell(ready, cell, stop).outcome
+
+    return probe
+
+
+def _bench(question: Question, target: Target) -> Bench:
+    if question.runtime != "bun":
+        raise UsageError(
+            f"only Bun comes in several versions, so {question.runtime} cannot be bisected",
+            hint="leave --runtime out",
+        )
+    axes = narrowed(
+        read_scenario(),
+        treatments=[question.treatment],
+        modules=[question.module],
+        loads=[question.load],
+        stresses=[question.stress],
+        limit_s=question.limit_s,
+    )
+    if axes.treatments != (question.treatment,):
+        raise UsageError(
+            f"{question.treatment!r} is several treatments",
+            hint=f"name one: {', '.join(axes.treatments)}",
+        )
+    return Bench(
+        supervise=build.build_supervise(target),
+        warmup=build.build_warmup([target])[0].library,
+        runtimes={},
+        modules={question.module: build.build_fixture(question.module, target)},
+        expectations=Expectations(),
+        out=question.out,
+        limit_s=axes.limit_s,
+    )
+
+
+def _canaries(low: str, target: Target) -> tuple[str, ...]:
+    """Return the canaries that followed a release; they carry its number."""
+    try:
+        return runtimes.choose_bun(f">={low}-0 <{low}", target)
+    except UsageError:  # none is published
+        return ()

@@ -1,0 +1,30 @@
+"""What is known of cells, how results compare with it, and how it is brought up to date."""
+
+from gobun.matrix.expect.review import attempts_of, is_unexpected, lint, remark, review, unexplained
+from gobun.matrix.expect.rows import (
+    TODO,
+    Expectations,
+    Place,
+    Row,
+    read_expectations,
+    this_place,
+)
+from gobun.matrix.expect.update import Update, known_releases, update_expectations
+
+__all__ = [
+    "TODO",
+    "Expectations",
+    "Place",
+    "Row",
+    "Update",
+    "attempts_of",
+    "is_unexpected",
+    "known_releases",
+    "lint",
+    "read_expectations",
+    "remark",
+    "review",
+    "this_place",
+    "unexplained",
+    "update_expectations",
+]

@@ -1,0 +1,75 @@
+"""Covers a set of cells with few boxes: lists of treatments, modules, loads, stresses, versions.
+
+Sets of versions are bit masks over the known versions, ascending.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Config = tuple[str, ...]
+"""A treatment, module, load and stress."""
+
+
+class Box(msgspec.Struct, frozen=True):
+    """Every combination of the values of each axis, in the versions of a mask."""
+
+    values: tuple[tuple[str, ...], ...]
+    versions: int
+
+
+def cover(
+    must: Mapping[Config, int], may: Mapping[Config, int], axes: Sequence[Sequence[str]]
+) -> list[Box]:
+    """Return boxes that hold all of ``must`` and nothing but it and some of ``may``.
+
+    Every box is grown from a cell along one axis after another as far as it goes, so the result
+    is small though not always the smallest, and does not depend on the order of the mappings.
+    """
+    left = {config: mask for config, mask in must.items() if mask}
+    boxes = []
+    for config in sorted(left, key=lambda config: _place(config, axes)):
+        while config in left:  # a box takes all of its first cell, so this is once
+            box = _grown(config, left, must, may, axes)
+            boxes.append(box)
+            for inside in itertools.product(*box.values):
+                remaining = left.pop(inside, 0) & ~box.versions
+                if remaining:
+                    left[inside] = remaining
+    return boxes
+
+
+def _place(config: Config, axes: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    return tuple(axis.index(value) for axis, value in zip(axes, config, strict=True))
+
+
+def _grown(
+    seed: Config,
+    left: Mapping[Config, int],
+    must: Mapping[Config, int],
+    may: Mapping[Config, int],
+    axes: Sequence[Sequence[str]],
+) -> Box:
+    versions = left[seed]
+
+    def fits(config: Config) -> bool:
+        # The same versions, so that cells with other versions get a box that is right for them.
+        allowed = must.get(config, 0) | may.get(config, 0)
+        return not versions & ~allowed and not left.get(config, 0) & ~versions
+
+    values: list[tuple[str, ...]] = [(value,) for value in seed]
+    for at in reversed(range(len(axes))):  # stresses first: they are the most alike
+        grown = [
+            value
+            for value in axes[at]
+            if value == seed[at]
+            or all(map(fits, itertools.product(*values[:at], (value,), *values[at + 1 :])))
+        ]
+        values[at] = tuple(grown)
+    return Box(tuple(values), versions)

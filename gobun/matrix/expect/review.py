@@ -1,0 +1,105 @@
+"""What results and people have to say of expectations: which can go, which lack a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gobun.matrix.expect.rows import TODO
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from gobun.matrix.expect.rows import Expectations, Row
+    from gobun.matrix.records import Outcome, Result
+
+_CLAIM = re.compile(r"\bC\d+\b")
+_LINK = re.compile(r"https?://\S+")
+_NEVER_UNEXPECTED = "skip"
+
+
+def attempts_of(result: Result) -> tuple[Outcome, ...]:
+    """Return what each attempt of a result came to."""
+    return result.outcomes or (result.outcome,)
+
+
+def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:
+    """Return whether an attempt ended as none that is expected; a skip never does."""
+    return any(found not in expected for found in attempts if found != _NEVER_UNEXPECTED)
+
+
+def remark(expectations: Expectations, result: Result) -> str:
+    """Return what an unexpected result means for the row behind it; empty if it was expected.
+
+    Raises:
+        UsageError: two rows contradict each other on its cell.
+    """
+    row = expectations.row(result.cell)
+    expected = row.outcomes if row else ("pass",)
+    attempts = attempts_of(result)
+    if not is_unexpected(expected, attempts):
+        return ""
+    if row is None:
+        return "no expectation speaks of this cell, so it should pass"
+    if set(attempts) == {"pass"}:
+        return f"this expectation can go: {row.where} ({'/'.join(row.outcomes)}: {row.why})"
+    strangers = sorted(set(attempts) - {*row.outcomes, _NEVER_UNEXPECTED})
+    return f"{row.where} expects {'/'.join(row.outcomes)}, not {'/'.join(strangers)}"
+
+
+def review(expectations: Expectations, results: Sequence[Result]) -> list[str]:
+    """Return a line for every row that these results say something about.
+
+    A row is named that selects no cell of the run, that all its cells contradict by passing, or
+    that has no reason yet.
+
+    Raises:
+        UsageError: two rows contradict each other on a cell.
+    """
+    cells = [result.cell for result in results]
+    said = [f"{row.where} matches no cell of this run" for row in expectations.unmatched(cells)]
+    decided: dict[Row, list[Result]] = {}
+    for result in results:
+        row = expectations.row(result.cell)
+        if row is not None and set(attempts_of(result)) - {_NEVER_UNEXPECTED, "error"}:
+            decided.setdefault(row, []).append(result)
+    for row, of_row in decided.items():
+        passed = sum(set(attempts_of(result)) == {"pass"} for result in of_row)
+        if "pass" in row.outcomes or not passed:
+            continue
+        end = "can go" if passed == len(of_row) else "can be narrowed"
+        said.append(f"{row.where} {end}: {passed} of its {len(of_row)} cells pass")
+    return [*said, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
+
+
+def unexplained(expectations: Expectations) -> list[Row]:
+    """Return the rows that wait for a person to say why."""
+    return [row for row in expectations.rows if row.why.strip().startswith(TODO.partition(":")[0])]
+
+
+def lint(
+    expectations: Expectations,
+    *,
+    claims: Collection[str] | None = None,
+    stresses: Collection[str] | None = None,
+    modules: Collection[str] | None = None,
+) -> list[str]:
+    """Return what is wrong with rows that can be read all the same.
+
+    What is given as known is checked: ids of ``claims``, names of ``stresses`` and ``modules``.
+    """
+    said = []
+    for row in expectations.rows:
+        ids = _CLAIM.findall(row.why)
+        if row in unexplained(expectations):
+            said.append(f"{row.where}: why = {row.why!r} is not a reason")
+        elif not ids and not _LINK.search(row.why):
+            said.append(f"{row.where}: why has neither a link nor the id of a claim")
+        for key, given, known in (
+            ("why", ids, claims),
+            ("stresses", row.stresses, stresses),
+            ("modules", row.modules, modules),
+        ):
+            unknown = [name for name in given or () if known is not None and name not in known]
+            said += [f"{row.where}: {key} names {name!r}, which is unknown" for name in unknown]
+    return said

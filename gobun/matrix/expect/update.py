@@ -1,0 +1,231 @@
+"""Brings ``expectations/*.toml`` up to date with results: ranges first, and no invented reasons."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import semver
+
+from gobun import build, fetch, files, paths
+from gobun.errors import UsageError
+from gobun.matrix.expect import blocks
+from gobun.matrix.expect.ledger import World, compare
+from gobun.matrix.expect.ranges import range_text, rank
+from gobun.matrix.expect.review import attempts_of
+from gobun.matrix.expect.rows import (
+    AXES,
+    LISTS,
+    TODO,
+    Place,
+    Row,
+    read_expectations,
+    read_rows,
+    this_place,
+)
+from gobun.matrix.records import LOADS, TREATMENTS
+from gobun.matrix.scenario import read_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gobun.matrix.expect.boxes import Box
+    from gobun.matrix.expect.ledger import Observed
+    from gobun.matrix.records import Outcome, Result
+
+_NO_EVIDENCE = {"skip", "error"}
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What an update did."""
+
+    diff: str
+    """Unified, of all files; empty when nothing changed."""
+    unexplained: tuple[str, ...]
+    """Where each row stands that has no reason yet."""
+
+
+def known_releases() -> tuple[str, ...]:
+    """Return the stable releases of Bun that the lock file names for any platform, ascending.
+
+    Raises:
+        FetchError: the lock file is missing or malformed.
+    """
+    lock = fetch.read_lock()
+    found = {version for package in fetch.bun_packages() for version in lock.versions(package)}
+    parsed = sorted(semver.Version.parse(version) for version in found)
+    return tuple(str(version) for version in parsed if version.prerelease is None)
+
+
+def update_expectations(
+    results: Sequence[Result],
+    folder: Path | None = None,
+    *,
+    known: Sequence[str] | None = None,
+    place: Place | None = None,
+    write: bool = True,
+) -> Update:
+    """Rewrite the rows of ``folder`` so that ``results`` are what is expected.
+
+    ``known`` are the releases of Bun, ``place`` is where the results were made. Skipped cells and
+    errors of the harness say nothing. A row keeps its text where it still holds.
+
+    Raises:
+        UsageError: a file is not of the right form, or rows contradict each other.
+        PrerequisiteError: a file cannot be written.
+    """
+    folder = folder or paths.EXPECTATIONS
+    place = place or this_place()
+    known = known or known_releases()
+    before = read_expectations(folder).rows
+    for strict in (False, True):
+        after = _replacements(before, results, known, place, strict=strict)
+        if _holds(after, results, known, place):
+            break
+    else:
+        raise UsageError(
+            f"the rows of {folder} overlap so that no update of them fits these results",
+            hint="give each row a runtime, and narrow those that select the same cells",
+        )
+    old = {path: path.read_text() for path in sorted(folder.glob("*.toml"))}
+    new, unexplained = _texts(folder, old, after)
+    if write:
+        for path, text in new.items():
+            if old.get(path) != text:
+                files.write_whole(path, text)
+    return Update("".join(_diff(path, old.get(path, ""), new[path]) for path in new), unexplained)
+
+
+class _After(msgspec.Struct, frozen=True):
+    replaced: Mapping[str, tuple[Row, ...]]
+    """Where a row stands to what stands there now; a row that is not in here stays."""
+    added: tuple[Row, ...]
+    kept: tuple[Row, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (*self.kept, *(row for rows in self.replaced.values() for row in rows), *self.added)
+
+
+def _replacements(
+    rows: Sequence[Row],
+    results: Sequence[Result],
+    known: Sequence[str],
+    place: Place,
+    *,
+    strict: bool,
+) -> _After:
+    replaced: dict[str, tuple[Row, ...]] = {}
+    added: list[Row] = []
+    for runtime in sorted({result.runtime for result in results}):
+        mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
+        world = _world([result for result in results if result.runtime == runtime], mine, known)
+        changes = compare(mine, world, strict=strict)
+        for index, boxes in changes.rewritten.items():
+            row = mine[index]
+            replaced[row.where] = tuple(
+                msgspec.structs.replace(row, **_selectors(box, world, row)) for box in boxes
+            )
+        for outcomes, box in changes.added:
+            blank = {"outcomes": outcomes, "why": TODO, "runtime": runtime, "os": place.os}
+            added.append(msgspec.convert(blank | _selectors(box, world), Row))
+    return _After(replaced, tuple(added), tuple(r for r in rows if r.where not in replaced))
+
+
+def _world(results: Sequence[Result], rows: Sequence[Row], known: Sequence[str]) -> World:
+    tested = {result.version for result in results}
+    releases = known if results[0].runtime == "bun" else ()
+    versions = tuple(sorted({*tested, *releases}, key=rank))
+    suite = (TREATMENTS, build.FIXTURES, LOADS, tuple(read_scenario().stress))
+    axes = tuple(
+        tuple(
+            dict.fromkeys(
+                [
+                    *of_suite,
+                    *sorted({getattr(result, axis) for result in results}),
+                    *(value for row in rows for value in getattr(row, names) or ()),
+                ]
+            )
+        )
+        for of_suite, axis, names in zip(suite, AXES, LISTS, strict=True)
+    )
+    place = {version: at for at, version in enumerate(versions)}
+    observed: Observed = defaultdict(dict)
+    for result in results:
+        config = (result.treatment, result.module, result.load, result.stress)
+        seen = _evidence(result) | observed[config].get(place[result.version], frozenset())
+        if seen:
+            observed[config][place[result.version]] = seen
+    return World(versions, axes, dict(observed))
+
+
+def _evidence(result: Result) -> frozenset[Outcome]:
+    return frozenset(found for found in attempts_of(result) if found not in _NO_EVIDENCE)
+
+
+def _selectors(box: Box, world: World, row: Row | None = None) -> dict[str, Any]:
+    inside = [bool(box.versions >> at & 1) for at in range(len(world.versions))]
+    lists = {
+        names: None if len(values) == len(axis) else values
+        for names, values, axis in zip(LISTS, box.values, world.axes, strict=True)
+    }
+    if row and inside == [row.selects_version(version) for version in world.versions]:
+        return {"versions": row.versions, **lists}
+    return {"versions": range_text(inside, world.versions), **lists}
+
+
+def _holds(after: _After, results: Iterable[Result], known: Sequence[str], place: Place) -> bool:
+    """Return whether nothing is left to change, and no two rows contradict each other."""
+    numbered = [
+        msgspec.structs.replace(row, where=f"{number}: {row.where}")
+        for number, row in enumerate(after.rows)
+    ]
+    try:
+        left = _replacements(numbered, list(results), known, place, strict=False)
+    except UsageError:  # two rows that are equally specific disagree now
+        return False
+    return not left.replaced and not left.added
+
+
+def _texts(
+    folder: Path, old: Mapping[Path, str], after: _After
+) -> tuple[dict[Path, str], tuple[str, ...]]:
+    new: dict[Path, str] = {}
+    unexplained: list[str] = []
+    homes = {folder / f"{row.runtime}.toml" for row in after.added}
+    for path in sorted({*old, *homes}):
+        rows = read_rows(path) if path in old else []
+        added = [row for row in after.added if path == folder / f"{row.runtime}.toml"]
+        sections = blocks.split(old.get(path, ""), rows, str(path))
+        if added or any(row.where in after.replaced for row in rows):
+            for section in sections:
+                section.blocks = [
+                    block for one in section.blocks for block in _edited(one, after.replaced)
+                ]
+            sections[-1].blocks += map(blocks.new, added)
+            for section in sections:
+                blocks.sort(section)
+            new[path] = blocks.join(sections)
+        left = [block.row for section in sections for block in section.blocks]
+        unexplained += [
+            f"{path}: row {number} of [[expect]]"
+            for number, row in enumerate(left, start=1)
+            if row.why == TODO
+        ]
+    return new, tuple(unexplained)
+
+
+def _edited(block: blocks.Block, replaced: Mapping[str, tuple[Row, ...]]) -> list[blocks.Block]:
+    if block.row.where not in replaced:
+        return [block]
+    rows = replaced[block.row.where]
+    return [blocks.changed(block, row) for row in rows[:1]] + [blocks.new(row) for row in rows[1:]]
+
+
+def _diff(path: Path, old: str, new: str) -> str:
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, f"a/{path.name}", f"b/{path.name}"))

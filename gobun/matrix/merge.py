@@ -1,0 +1,186 @@
+"""Joins the results of shards, and refuses what does not make one whole plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import files
+from gobun.errors import UsageError
+from gobun.matrix.expect import attempts_of
+from gobun.matrix.expect.ranges import Rank, rank
+from gobun.matrix.plan import plan_hash
+from gobun.matrix.records import Result
+from gobun.matrix.results import FILE_NAME, Run, Writer, read_results
+from gobun.matrix.shard import SharedHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gobun.matrix.records import Cell, Header
+
+_MOST_NAMED = 5
+
+
+class _Part(msgspec.Struct, frozen=True):
+    path: Path
+    header: SharedHeader
+    results: tuple[Result, ...]
+    cut: bool
+
+    @property
+    def text(self) -> str:
+        which = f" (shard {self.header.shard.name})" if self.header.shard else ""
+        cut = ", and its last line is cut off" if self.cut else ""
+        return f"{self.path}{which} has {len(self.results)} cells{cut}"
+
+
+def merge(paths: Sequence[Path]) -> Run:
+    """Return the run that results files or their folders make together, in order of versions.
+
+    What several files hold alike is taken once. Evidence stays named as in its file.
+
+    Raises:
+        UsageError: a file is damaged; they are of different plans, splits, suites or tools; two
+            disagree on a cell; or cells are missing.
+    """
+    if not paths:
+        raise UsageError("nothing to merge", hint="name the results files of all shards")
+    parts = [_read(path) for path in paths]
+    _check_alike(parts)
+    found: dict[Cell, tuple[_Part, Result]] = {}
+    disagreeing: list[str] = []
+    for part in parts:
+        for result in part.results:
+            other, before = found.setdefault(result.cell, (part, result))
+            if set(attempts_of(before)) != set(attempts_of(result)):
+                disagreeing.append(
+                    f"{result.cell.name} is {_ends(before)} in {other.path}"
+                    f" and {_ends(result)} in {part.path}"
+                )
+    if disagreeing:
+        raise UsageError(
+            f"{_some(disagreeing, '; ')}: the files disagree on {len(disagreeing)} cells",
+            hint="leave one of the files out, or run these cells again with --repeat",
+        )
+    _check_whole(parts, found)
+    results = tuple(result for _, result in found.values())
+    header = _header([part.header for part in parts])
+    return Run(header, _in_order(results), cut=any(part.cut for part in parts))
+
+
+def merge_into(paths: Sequence[Path], out: Path) -> Run:
+    """Write the merged results to ``out``, the evidence they name included.
+
+    Raises:
+        UsageError: as ``merge``.
+        PrerequisiteError: ``out`` cannot be written.
+    """
+    run = merge(paths)
+    for path in reversed(paths):  # the first file's is the one that stays
+        folder = _file(path).parent
+        for result in read_results(_file(path)).results:
+            for name in result.evidence:
+                source = folder / name
+                if source.is_file() and source.resolve() != (out / name).resolve():
+                    files.copy_whole(source, out / name)
+    with Writer(out / FILE_NAME, run.header, run.results):
+        return run
+
+
+def _file(path: Path) -> Path:
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def _read(path: Path) -> _Part:
+    path = _file(path)
+    run = read_results(path)
+    try:
+        with path.open("rb") as stream:
+            header = msgspec.json.decode(stream.readline(), type=SharedHeader)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: the shard in its header is damaged: {error}") from error
+    return _Part(path, header, run.results, run.cut)
+
+
+def _check_alike(parts: Sequence[_Part]) -> None:
+    first = parts[0]
+    for part in parts[1:]:
+        for what, one, other in (
+            ("plan", first.header.plan, part.header.plan),
+            ("suite version", first.header.suite, part.header.suite),
+            ("tools", _tools(first.header), _tools(part.header)),
+            ("system", first.header.host.os, part.header.host.os),
+            ("split", _split(first.header), _split(part.header)),
+        ):
+            if one != other:
+                raise UsageError(
+                    f"{first.path} and {part.path} are not of one run: {what} {one} and {other}",
+                    hint="merge shards of one plan, made by one release of the suite and its tools"
+                    " and split by the same durations",
+                )
+
+
+def _tools(header: Header) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
+
+
+def _split(header: SharedHeader) -> str:
+    return f"{header.shard.split} of {header.shard.of}" if header.shard else "none"
+
+
+def _check_whole(parts: Sequence[_Part], found: Iterable[Cell]) -> None:
+    header = parts[0].header
+    cells = list(found)
+    missing = header.cells - len(cells)
+    if missing > 0:
+        shards = {part.header.shard.number for part in parts if part.header.shard}
+        of = header.shard.of if header.shard else 0
+        absent = [f"{number}/{of}" for number in range(1, of + 1) if number not in shards]
+        lead = f"; shards {', '.join(absent)} are missing" if absent else ""
+        raise UsageError(
+            f"{missing} of the {header.cells} cells of the plan are in none of the files{lead}: "
+            + "; ".join(part.text for part in parts if _lacks(part)),
+            hint="name every shard, and finish those that were interrupted with --resume",
+        )
+    if missing < 0 or plan_hash(cells) != header.plan:
+        raise UsageError(
+            f"{', '.join(str(part.path) for part in parts)} hold {len(cells)} cells that are not"
+            f" the {header.cells} of the plan {header.plan}",
+            hint="a file was changed by hand, or is of another run; leave it out",
+        )
+
+
+def _lacks(part: _Part) -> bool:
+    shard = part.header.shard
+    return part.cut or shard is None or len(part.results) < shard.cells
+
+
+def _header(headers: Sequence[SharedHeader]) -> SharedHeader:
+    hosts = [host for header in headers for host in (header.hosts or (header.host,))]
+    distinct = tuple(dict.fromkeys(hosts))
+    return msgspec.structs.replace(
+        headers[0],
+        started=min(header.started for header in headers),
+        host=distinct[0],
+        hosts=distinct if len(distinct) > 1 else (),
+        shard=None,
+    )
+
+
+def _in_order(results: Iterable[Result]) -> tuple[Result, ...]:
+    def key(result: Result) -> tuple[str, Rank, Cell]:
+        return result.runtime, rank(result.version), result.cell
+
+    return tuple(sorted(results, key=key))
+
+
+def _ends(result: Result) -> str:
+    return "/".join(sorted(set(attempts_of(result))))
+
+
+def _some(texts: Sequence[str], between: str) -> str:
+    more = f"{between}… {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
+    return between.join(texts[:_MOST_NAMED]) + more

@@ -1,0 +1,190 @@
+"""Splits a plan among machines: deterministic, disjoint, complete, balanced by past durations."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import re
+import statistics
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.errors import UsageError
+from gobun.matrix.expect.ranges import rank
+from gobun.matrix.records import Header, Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gobun.matrix.records import Cell, Result
+
+_FORM = re.compile(r"(\d+)/(\d+)")
+_UNKNOWN_MS = 1000.0
+_FINENESS = 8
+"""No piece that is dealt out is longer than this part of a shard."""
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """Which part of a plan a results file is of."""
+
+    number: int
+    """From 1."""
+    of: int
+    cells: int
+    """How many cells of the plan it has."""
+    split: str
+    """Identity of the whole split: it differs where other durations made another one."""
+
+    @property
+    def name(self) -> str:
+        """``2/4``."""
+        return f"{self.number}/{self.of}"
+
+
+class SharedHeader(Header, frozen=True):
+    """The header of a results file that is a part of a run, or was merged from parts."""
+
+    shard: Shard | None = None
+    hosts: tuple[Host, ...] = ()
+    """The machines of the parts, where there were several."""
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``2/4``.
+
+    Raises:
+        UsageError: it is not of that form, or there is no such part.
+    """
+    found = _FORM.fullmatch(text.strip())
+    number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= of:
+        raise UsageError(f"{text!r} is not a shard", hint="write 2/4 for the second of four")
+    return number, of
+
+
+def durations_of(results: Iterable[Result]) -> dict[Cell, float]:
+    """Return how long each cell took, all attempts together, in milliseconds."""
+    return {result.cell: float(result.wall_ms * max(1, result.attempts)) for result in results}
+
+
+def shard(
+    cells: Sequence[Cell], number: int, of: int, durations: Mapping[Cell, float] | None = None
+) -> list[Cell]:
+    """Return the cells of shard ``number`` of ``of``, in the order of the plan.
+
+    Raises:
+        UsageError: there are fewer cells than shards, or no such shard.
+    """
+    parse_shard(f"{number}/{of}")
+    mine = set(split_plan(cells, of, durations)[number - 1])
+    return [cell for cell in cells if cell in mine]
+
+
+def shard_header(
+    header: Header,
+    cells: Sequence[Cell],
+    number: int,
+    of: int,
+    durations: Mapping[Cell, float] | None = None,
+) -> SharedHeader:
+    """Return the header of a shard's results; ``header`` is that of the whole plan.
+
+    Raises:
+        UsageError: there are fewer cells than shards, or no such shard.
+    """
+    parse_shard(f"{number}/{of}")
+    parts = split_plan(cells, of, durations)
+    split = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+    which = Shard(number, of, len(parts[number - 1]), split)
+    return SharedHeader(**msgspec.structs.asdict(header), shard=which)
+
+
+def split_plan(
+    cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None
+) -> list[list[Cell]]:
+    """Deal a plan out, longest piece first, each to the shard that has least to do so far.
+
+    A piece is a version's cells, so that few machines fetch the same version; a version that would
+    take too much of a shard is cut. The order of ``cells`` does not matter.
+
+    Raises:
+        UsageError: there are fewer cells than shards.
+    """
+    if not 1 <= of <= len(set(cells)):
+        raise UsageError(
+            f"{len(set(cells))} cells cannot be split into {of} shards",
+            hint="ask for fewer shards, or at least 1",
+        )
+    estimate = _estimator(durations or {})
+    ordered = sorted(set(cells))
+    longest = sum(map(estimate, ordered)) / of / _FINENESS
+    pieces = [
+        (sum(map(estimate, piece)), piece)
+        for version in _by_version(ordered)
+        for piece in _cut(version, longest, estimate)
+    ]
+    pieces.sort(key=lambda piece: (-piece[0], piece[1]))
+    shards: list[list[Cell]] = [[] for _ in range(of)]
+    least = [(0.0, number) for number in range(of)]
+    for weight, piece in pieces:
+        load, number = heapq.heappop(least)
+        shards[number] += piece
+        heapq.heappush(least, (load + weight, number))
+    return [sorted(part) for part in shards]
+
+
+def plan_json(cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None) -> str:
+    """Return a split as a CI system's own matrix, for ``strategy.matrix`` of GitHub Actions.
+
+    Raises:
+        UsageError: there are fewer cells than shards.
+    """
+    estimate = _estimator(durations or {})
+    include = [
+        {
+            "shard": f"{number}/{of}",
+            "runtimes": ",".join(sorted({cell.runtime for cell in part})),
+            "versions": ",".join(_ascending({c.version for c in part if c.runtime == "bun"})),
+            "cells": len(part),
+            "seconds": round(sum(map(estimate, part)) / 1000),
+        }
+        for number, part in enumerate(split_plan(cells, of, durations), start=1)
+    ]
+    return msgspec.json.encode({"include": include}).decode()
+
+
+def _ascending(versions: Iterable[str]) -> list[str]:
+    return sorted(versions, key=rank)
+
+
+def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
+    found: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        found[cell.runtime, cell.version].append(cell)
+    return list(found.values())
+
+
+def _cut(
+    cells: Sequence[Cell], longest: float, estimate: Callable[[Cell], float]
+) -> list[list[Cell]]:
+    pieces: list[list[Cell]] = [[]]
+    weight = 0.0
+    for cell in cells:
+        if pieces[-1] and weight + estimate(cell) > longest:
+            pieces.append([])
+            weight = 0.0
+        pieces[-1].append(cell)
+        weight += estimate(cell)
+    return pieces
+
+
+def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:
+    """Return how long a cell may take: as before, else as others of its stress, else as any."""
+    of_stress: dict[str, list[float]] = defaultdict(list)
+    for cell, took in durations.items():
+        of_stress[cell.stress].append(took)
+    usual = statistics.median(durations.values()) if durations else _UNKNOWN_MS
+    by_stress = {stress: statistics.median(took) for stress, took in of_stress.items()}
+    return lambda cell: max(1.0, durations.get(cell, by_stress.get(cell.stress, usual)))

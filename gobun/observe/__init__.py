@@ -1,0 +1,44 @@
+"""Looks at a running process from outside: ``/proc``, an inspector by ptrace, and gdb.
+
+The door of this room. What it sees are records; what they mean is decided elsewhere.
+"""
+
+from gobun.observe.backtrace import backtrace
+from gobun.observe.memory import Mapping, at_address, mappings, owner
+from gobun.observe.procfs import Thread, signals_of, syscall_of, threads
+from gobun.observe.rendering import handler_text, render_snapshot, stack_text
+from gobun.observe.signals import (
+    SA_ONSTACK,
+    flag_names,
+    mask_text,
+    signal_name,
+    signal_numbers,
+)
+from gobun.observe.snapshot import Handler, Snapshot, Stack, ThreadView, take_snapshot
+from gobun.observe.syscalls import EVENT_WAITS
+
+__all__ = [
+    "EVENT_WAITS",
+    "SA_ONSTACK",
+    "Handler",
+    "Mapping",
+    "Snapshot",
+    "Stack",
+    "Thread",
+    "ThreadView",
+    "at_address",
+    "backtrace",
+    "flag_names",
+    "handler_text",
+    "mappings",
+    "mask_text",
+    "owner",
+    "render_snapshot",
+    "signal_name",
+    "signal_numbers",
+    "signals_of",
+    "stack_text",
+    "syscall_of",
+    "take_snapshot",
+    "threads",
+]

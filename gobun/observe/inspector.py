@@ -1,0 +1,152 @@
+"""Asks a running process for what ``/proc`` does not tell, by the program ``native/probe``."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.errors import PrerequisiteError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT_S = 20.0
+_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
+
+
+class Signal(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
+    """How a process meets a signal that is not at its default."""
+
+    number: int
+    handler: int
+    """An address; 1 where it is ignored."""
+    flags: int
+    mask: int
+    """What is blocked while it is handled."""
+
+
+class Asked(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
+    """What a thread answered."""
+
+    tid: int
+    pc: int = 0
+    sp: int = 0
+    tls: int = 0
+    """The thread pointer, which glibc and musl put at the upper end of the thread's stack."""
+    alt_base: int = 0
+    alt_size: int = 0
+    """0 where it has no alternate stack."""
+    alt_flags: int = 0
+    stopped_us: int = 0
+    """How long it stood for it, in microseconds."""
+    problem: str = ""
+    """Why it did not answer."""
+
+
+class _Refused(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
+    errno: int
+    why: str
+
+
+class _End(msgspec.Struct, frozen=True, tag_field="at", tag="end"):
+    """The last line."""
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What a process answered."""
+
+    signals: tuple[Signal, ...] = ()
+    threads: tuple[Asked, ...] = ()
+    problem: str = ""
+    """Why it could not be asked; the rest is empty then."""
+
+
+_Line = Signal | Asked | _Refused | _End
+
+
+def inspect_process(pid: int, program: Path) -> Inspection:
+    """Ask a process; each of its threads stands still for a fraction of a millisecond.
+
+    It goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as under
+    ``strace``. Never raises for what the process is like: ``problem`` says why it did not answer.
+    """
+    try:
+        done = run_tool([program, str(pid)], timeout_s=LIMIT_S)
+    except PrerequisiteError as error:
+        return Inspection(problem=error.what)
+    return read_lines(done.out, pid)
+
+
+def read_lines(text: str, pid: int) -> Inspection:
+    """Return what the program said of ``pid``."""
+    try:
+        lines = list(_decoded(text))
+    except msgspec.DecodeError as error:
+        return Inspection(problem=f"the inspector's words are not understood: {error}")
+    for line in lines:
+        if isinstance(line, _Refused):
+            return Inspection(problem=_refusal(line, pid))
+    threads = tuple(line for line in lines if isinstance(line, Asked))
+    problem = ""
+    if not any(isinstance(line, _End) for line in lines):
+        problem = "the inspector ended before it was done"
+    elif threads and all(thread.problem for thread in threads):
+        problem = _all_refused(threads[0].problem, pid)
+    return Inspection(
+        tuple(line for line in lines if isinstance(line, Signal)), threads, problem=problem
+    )
+
+
+def _decoded(text: str) -> Iterator[_Line]:
+    for line in text.splitlines():
+        yield msgspec.json.decode(line, type=_Line)
+
+
+def _all_refused(problem: str, pid: int) -> str:
+    if problem == os.strerror(errno.EPERM):
+        return f"process {pid} may not be traced: {_why_not(pid)}"
+    return f"no thread of process {pid} could be asked: {problem}"
+
+
+def _refusal(line: _Refused, pid: int) -> str:
+    if line.errno in {errno.EPERM, errno.EACCES}:
+        return f"process {pid} may not be traced: {_why_not(pid)}"
+    if line.errno in {errno.ENOENT, errno.ESRCH}:
+        return f"process {pid} is gone"
+    return f"process {pid} cannot be inspected: {line.why} ({os.strerror(line.errno)})"
+
+
+def _why_not(pid: int) -> str:
+    try:
+        owner = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return "it is gone"
+    if owner != os.geteuid() and os.geteuid() != 0:
+        return f"it belongs to user {owner}"
+    if (tracer := _tracer(pid)) not in {"", "0"}:
+        return f"process {tracer} (a debugger, strace) traces it already"
+    try:
+        scope = _SCOPE.read_text().strip()
+    except OSError:
+        scope = "0"
+    if scope == "3":
+        return "kernel.yama.ptrace_scope is 3, which forbids tracing until the next boot"
+    if scope in {"1", "2"} and os.geteuid() != 0:
+        return (
+            f"kernel.yama.ptrace_scope is {scope}; run as root, or "
+            "`sudo sysctl kernel.yama.ptrace_scope=0`"
+        )
+    return "a container's or a security module's rule (docker: --cap-add SYS_PTRACE)"
+
+
+def _tracer(pid: int) -> str:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.split()[1] for line in lines if line.startswith("TracerPid:")), "")

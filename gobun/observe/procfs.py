@@ -1,0 +1,115 @@
+"""What ``/proc`` says of a process's threads; empty where there is no such thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from gobun.observe.signals import signal_numbers
+from gobun.observe.syscalls import syscall_name
+
+__all__ = ["Thread", "signal_numbers", "signals_of", "syscall_of", "threads"]
+
+_PROC = Path("/proc")
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """A thread at one moment."""
+
+    tid: int
+    name: str
+    state: str
+    """``R`` running, ``S`` sleeping, ``D`` waiting for a device, ``T`` stopped, ``Z`` gone."""
+    cpu_ticks: int
+    """User and system time in clock ticks (``sysconf(_SC_CLK_TCK)``, 100 a second)."""
+    switches: int
+    """Context switches, voluntary or not."""
+    waits_in: str
+    """The kernel function it waits in, where the kernel tells."""
+    pending: int
+    """Signals sent to this thread and not handled yet, as a bit mask (bit 0 is signal 1)."""
+    blocked: int
+    """Signals it does not accept now, as a bit mask."""
+    caught: int = 0
+    """Signals that have a handler, as a bit mask; the same for all threads of a process."""
+    ignored: int = 0
+    shared: int = 0
+    """Signals sent to the process as a whole and not handled yet."""
+    voluntary: int = 0
+    """Context switches that it asked for, by waiting for something."""
+
+
+def threads(pid: int) -> tuple[Thread, ...]:
+    """Return the threads of ``pid``; empty when it is gone."""
+    try:
+        folders = sorted((_PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
+    except OSError:
+        return ()
+    return tuple(found for folder in folders if (found := _thread(folder)) is not None)
+
+
+def signals_of(pid: int, tid: int) -> tuple[int, int]:
+    """Return the pending and the blocked signals of a thread, as bit masks.
+
+    A thread blocks a signal while it handles it.
+    """
+    fields = status(pid, tid)
+    return _mask(fields, "SigPnd"), _mask(fields, "SigBlk")
+
+
+def syscall_of(pid: int, tid: int) -> str:
+    """Return the system call a thread is in, ``running``, or ``""`` where that may not be known."""
+    try:
+        words = (_PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
+    except OSError:
+        return ""
+    if not words or words[0] == "running":
+        return "running"
+    return syscall_name(int(words[0])) if words[0] != "-1" else "in the kernel, no call"
+
+
+def status(pid: int, tid: int) -> dict[str, str]:
+    """Return the fields of a thread's ``status``; empty when it is gone."""
+    return _status(_PROC / str(pid) / "task" / str(tid))
+
+
+def _thread(folder: Path) -> Thread | None:
+    fields = _status(folder)
+    try:
+        stat = (folder / "stat").read_text()
+        wchan = (folder / "wchan").read_text()
+    except OSError:
+        return None
+    if not fields:
+        return None
+    # The name stands in parentheses and may itself hold any character.
+    after_name = stat.rpartition(")")[2].split()
+    return Thread(
+        tid=int(folder.name),
+        name=fields.get("Name", "?"),
+        state=after_name[0],
+        cpu_ticks=int(after_name[11]) + int(after_name[12]),
+        switches=int(fields.get("voluntary_ctxt_switches", 0))
+        + int(fields.get("nonvoluntary_ctxt_switches", 0)),
+        waits_in="" if wchan == "0" else wchan,
+        pending=_mask(fields, "SigPnd"),
+        blocked=_mask(fields, "SigBlk"),
+        caught=_mask(fields, "SigCgt"),
+        ignored=_mask(fields, "SigIgn"),
+        shared=_mask(fields, "ShdPnd"),
+        voluntary=int(fields.get("voluntary_ctxt_switches", 0)),
+    )
+
+
+def _status(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / "status").read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def _mask(fields: dict[str, str], key: str) -> int:
+    return int(fields.get(key, "0"), 16)

@@ -1,0 +1,59 @@
+"""Signals by name, and the flags of their handlers."""
+
+from __future__ import annotations
+
+import signal
+
+SA_ONSTACK = 0x08000000
+"""The handler runs on the thread's alternate stack, where it has one."""
+
+DEFAULT, IGNORED = 0, 1
+"""What the kernel keeps in place of a handler's address."""
+
+_FLAGS = {
+    0x00000001: "SA_NOCLDSTOP",
+    0x00000002: "SA_NOCLDWAIT",
+    0x00000004: "SA_SIGINFO",
+    SA_ONSTACK: "SA_ONSTACK",
+    0x10000000: "SA_RESTART",
+    0x40000000: "SA_NODEFER",
+    0x80000000: "SA_RESETHAND",
+}
+_REAL_TIME = 34
+_LIBC = {32: "SIGCANCEL (libc's)", 33: "SIGSETXID (libc's)"}
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, as ``SIGPWR``."""
+    if number in _LIBC:
+        return _LIBC[number]
+    if number == _REAL_TIME:
+        return "SIGRTMIN"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        low = number > _REAL_TIME
+        return f"SIGRTMIN+{number - _REAL_TIME}" if low else f"signal {number}"
+
+
+def signal_numbers(mask: int) -> list[int]:
+    """Return the numbers of the signals in a mask, ascending."""
+    return [bit + 1 for bit in range(64) if mask >> bit & 1]
+
+
+def mask_text(mask: int) -> str:
+    """Return the signals in a mask by name; those left out where they are fewer."""
+    held = signal_numbers(mask)
+    if len(held) <= 12:
+        return " ".join(signal_name(number) for number in held) or "none"
+    # Real-time signals beyond the first few, SIGKILL and SIGSTOP say nothing.
+    free = [n for n in range(1, 32) if n not in held and n not in {signal.SIGKILL, signal.SIGSTOP}]
+    if len(free) > 12:
+        return " ".join(signal_name(number) for number in held)
+    rest = " ".join(signal_name(number) for number in free)
+    return f"all but {rest}" if rest else "all"
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """Return the flags of a handler by name; what only libc sets is left out."""
+    return tuple(name for bit, name in _FLAGS.items() if flags & bit)

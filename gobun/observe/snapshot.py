@@ -1,0 +1,175 @@
+"""A process at one moment, from all that can be seen of it: records for evidence and diagnosis."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.observe import memory, procfs
+from gobun.observe.inspector import Inspection, inspect_process
+from gobun.observe.signals import IGNORED, SA_ONSTACK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.observe.inspector import Asked, Signal
+    from gobun.observe.memory import Mapping
+
+_PAGE = 4096
+_THREAD_RECORD = 0x900
+"""About what glibc keeps of a thread above its thread pointer, at the upper end of its stack."""
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """How a process meets a signal that is not at its default."""
+
+    number: int
+    ignored: bool
+    on_stack: bool
+    """Its handler runs on the alternate stack of a thread that has one (``SA_ONSTACK``)."""
+    flags: int
+    address: int
+    owner: str
+    """The file that the handler is in; ``""`` where it is in none (made at run time)."""
+    blocks: int
+    """Signals blocked while it runs, as a bit mask."""
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """A range of memory."""
+
+    start: int
+    size: int
+
+    def holds(self, address: int) -> bool:
+        """Whether an address lies in it; a stack pointer at its upper end does."""
+        return self.start < address <= self.start + self.size
+
+
+class ThreadView(msgspec.Struct, frozen=True):
+    """A thread: what ``/proc`` says, then what it answered itself."""
+
+    seen: procfs.Thread
+    syscall: str
+    asked: bool
+    """Whether it answered; what follows is empty where it did not."""
+    pc: int = 0
+    pc_in: str = ""
+    """The file that it runs the code of."""
+    sp: int = 0
+    stack: Stack | None = None
+    """Within some KiB, because a neighbouring mapping may have grown together with it."""
+    alternate: Stack | None = None
+    on_alternate: bool = False
+    """It runs on its alternate stack now: inside a handler that has ``SA_ONSTACK``."""
+    problem: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A process at one moment."""
+
+    pid: int
+    threads: tuple[ThreadView, ...]
+    handlers: tuple[Handler, ...]
+    problem: str = ""
+    """Why it could not be asked for its handlers and alternate stacks."""
+
+    def handler(self, number: int) -> Handler | None:
+        """Return how a signal is met; None where that is the default, or is not known."""
+        return next((found for found in self.handlers if found.number == number), None)
+
+
+def take_snapshot(pid: int, inspector: Path | None) -> Snapshot:
+    """Look at a process; without the program ``inspector``, only at what ``/proc`` tells."""
+    seen = procfs.threads(pid)
+    calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in seen}
+    maps = memory.mappings(pid)
+    if inspector is None:
+        asked = Inspection(problem="there is no inspector for this platform")
+    else:
+        asked = inspect_process(pid, inspector)
+    answers = {answer.tid: answer for answer in asked.threads}
+    limit = stack_limit(pid)
+    return Snapshot(
+        pid,
+        tuple(
+            _thread(
+                ThreadView(thread, calls[thread.tid], asked=False),
+                answers.get(thread.tid),
+                maps,
+                main_limit=limit if thread.tid == pid else None,
+            )
+            for thread in seen
+        ),
+        tuple(_handler(answer, maps) for answer in asked.signals),
+        asked.problem,
+    )
+
+
+def stack_limit(pid: int) -> int:
+    """Return to how many bytes the main thread's stack may grow; 0 for no limit or not known."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
+            if line.startswith("Max stack size"):
+                return int(line.split()[3])
+    return 0
+
+
+def _handler(answer: Signal, maps: Sequence[Mapping]) -> Handler:
+    ignored = answer.handler == IGNORED
+    return Handler(
+        number=answer.number,
+        ignored=ignored,
+        on_stack=bool(answer.flags & SA_ONSTACK) and not ignored,
+        flags=answer.flags,
+        address=answer.handler,
+        owner="" if ignored else memory.owner(maps, answer.handler),
+        blocks=answer.mask,
+    )
+
+
+def _thread(
+    view: ThreadView,
+    answer: Asked | None,
+    maps: Sequence[Mapping],
+    *,
+    main_limit: int | None,
+) -> ThreadView:
+    if answer is None:
+        return view
+    if answer.problem:
+        return msgspec.structs.replace(view, problem=answer.problem)
+    alternate = Stack(answer.alt_base, answer.alt_size) if answer.alt_size else None
+    on_alternate = alternate is not None and alternate.holds(answer.sp)
+    return msgspec.structs.replace(
+        view,
+        asked=True,
+        pc=answer.pc,
+        pc_in=memory.owner(maps, answer.pc),
+        sp=answer.sp,
+        stack=_main_stack(maps, main_limit) if main_limit is not None else _own_stack(answer, maps),
+        alternate=alternate,
+        on_alternate=on_alternate,
+    )
+
+
+def _main_stack(maps: Sequence[Mapping], limit: int) -> Stack | None:
+    for mapping in maps:
+        if mapping.path == "[stack]":
+            size = max(limit, mapping.size)
+            return Stack(mapping.end - size, size)
+    return None
+
+
+def _own_stack(answer: Asked, maps: Sequence[Mapping]) -> Stack | None:
+    # libc puts its record of a thread at the upper end of the stack it made for it, and a guard
+    # page below, which also is where a thread is found that runs on another stack just now.
+    mapping = memory.at_address(maps, answer.tls)
+    if mapping is None or "w" not in mapping.rights or mapping.path.startswith("/"):
+        return None
+    top = -(-(answer.tls + _THREAD_RECORD) // _PAGE) * _PAGE
+    end = min(mapping.end, top)
+    return Stack(mapping.start, end - mapping.start)

@@ -1,0 +1,147 @@
+"""The report as one page that needs nothing else: no network, no script or font from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+import urllib.parse
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from gobun.matrix.records import WORST_FIRST
+from gobun.report.markdown import count_line, render_summary
+from gobun.report.packing import GLYPHS, HOLE, pack
+from gobun.report.summary import range_text, summarise
+from gobun.report.timeline import Timeline, Track, loads_of, timelines, who
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gobun.matrix import Run
+    from gobun.matrix.records import Load
+    from gobun.report.summary import Summary
+
+_SCRIPTS = ("data.js", "map.js", "page.js")
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def render_html(run: Run) -> str:
+    """Return the whole page."""
+    summary = summarise(run.results)
+    style, script = _part("page.css"), "".join(_part(name) for name in _SCRIPTS)
+    header = run.header
+    host = header.host
+    facts = {
+        "Run": header.started.replace("T", " ").replace("+00:00", " UTC"),
+        "Host": f"{host.os} {host.kernel}, {host.libc}",
+        "Processor": f"{host.cpu}, {host.cores} cores",
+        "Tools": ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items())),
+        "Suite": f"gobun {header.suite}, plan {header.plan}",
+    }
+    parts = {
+        "policy": _policy(style, script),
+        "style": style,
+        "script": script,
+        "counts": html.escape(count_line(summary, header.cells)),
+        "facts": "".join(_fact(name, value) for name, value in facts.items()),
+        "cut": "<p>The last line of the results was cut off and is left out.</p>"
+        if run.cut
+        else "",
+        "legend": _legend(summary),
+        "timeline": "".join(_timeline(timeline) for timeline in timelines(run.results)),
+        "summary": html.escape(render_summary(run)),
+        "data": embedded_json(pack(run.results)),
+        "hole": HOLE,
+    }
+    # One pass: what is filled in is never looked at for places again.
+    return _PLACE.sub(lambda found: parts[found[1]], _part("page.html"))
+
+
+def embedded_json(data: bytes) -> str:
+    """Return JSON that can stand in a script element, whatever its strings hold."""
+    text = data.decode()
+    for character, escape in _JSON_ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
+def _part(name: str) -> str:
+    return (resources.files("gobun.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Allow this script and this style, and nothing else; markup cannot be made from strings."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_digest(style)}'",
+            f"script-src '{_digest(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _fact(name: str, value: str) -> str:
+    return f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+
+
+def _legend(summary: Summary) -> str:
+    counts = dict(summary.counts)
+    return "".join(
+        f'<li><span class="mark {outcome}" aria-hidden="true">{GLYPHS[outcome]}</span>'
+        f" {outcome} <b>{counts.get(outcome, 0)}</b></li>"
+        for outcome in reversed(WORST_FIRST)
+    )
+
+
+def _timeline(timeline: Timeline) -> str:
+    loads = loads_of(timeline)
+    stress = html.escape(timeline.stress)
+    bad = [track for track in timeline.tracks if track.bad]
+    head = html.escape(bad[0].text if bad else "no bad version")
+    more = f" <span>and {len(bad) - 1} other courses</span>" if len(bad) > 1 else ""
+    tracks = "".join(_track(timeline.stress, track, loads) for track in timeline.tracks)
+    return (
+        f'<details class="stress{" bad" if bad else ""}"><summary><b>{stress}</b>'
+        f" {head}{more}</summary><ul>{tracks}</ul></details>"
+    )
+
+
+def _track(stress: str, track: Track, loads: Sequence[Load]) -> str:
+    if track.settled:
+        segments = "".join(
+            f'<li class="{span.outcome}{" flaky" if span.intermittent else ""}">'
+            f'<span aria-hidden="true">{GLYPHS[span.outcome]}</span> '
+            f"{html.escape(span.text)} {html.escape(range_text(span.first, span.last))}</li>"
+            for span in track.spans
+        )
+        course = f'<ol class="course">{segments}</ol>'
+    else:
+        course = f"<p>{html.escape(track.text)}</p>"
+    link = _link(
+        stress=[stress],
+        runtime=[track.runtime],
+        treatment=(member.treatment for member in track.members),
+        module=(member.module for member in track.members),
+        load=(member.load for member in track.members),
+    )
+    meant = html.escape(f"{track.runtime}, {who(track.members, loads)}")
+    return f'<li>{course}<p>{meant} <a href="{link}">show these cells</a></p></li>'
+
+
+def _link(**chosen: Iterable[str]) -> str:
+    """Return the fragment that sets the filters, as the script writes it itself."""
+    pairs = {
+        name: ",".join(urllib.parse.quote(v, safe="") for v in dict.fromkeys(values))
+        for name, values in chosen.items()
+    }
+    return html.escape("#" + "&".join(f"{name}={values}" for name, values in pairs.items()))

@@ -1,0 +1,132 @@
+"""The report as JUnit XML, for the test pages of CI systems: a suite a version, a case a cell."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+from gobun.report.order import in_order, label
+from gobun.report.summary import attempts_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gobun.matrix import Result, Run
+
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 has no way to say, not even as a reference."""
+_LONGEST_MESSAGE = 500
+
+
+def render_junit(run: Run) -> str:
+    """Return the whole document.
+
+    What was unexpected is a failure, or an error where the harness itself failed; a cell that
+    hangs, crashes or fails as expected passes, and its output says how it ended.
+    """
+    ordered = in_order(run.results)
+    root = ET.Element("testsuites", {"name": "gobun", **_counts(ordered)})
+    del root.attrib["skipped"]  # The schema has it on suites only.
+    for runtime, results in itertools.groupby(ordered, key=label):
+        root.append(_suite(runtime, list(results), run))
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def xml_text(text: str) -> str:
+    """Return text with the characters that XML cannot hold written out as people know them."""
+    return _ILLEGAL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
+    host = run.header.host
+    suite = ET.Element(
+        "testsuite",
+        {
+            "name": xml_text(runtime),
+            **_counts(results),
+            "timestamp": xml_text(run.header.started.partition("+")[0]),
+            "hostname": "localhost",
+        },
+    )
+    properties = ET.SubElement(suite, "properties")
+    known = {
+        "host": f"{host.os} {host.kernel}, {host.cpu} ({host.cores} cores), {host.libc}",
+        "gobun": run.header.suite,
+        **dict(sorted(run.header.tools.items())),
+    }
+    for name, value in known.items():
+        ET.SubElement(properties, "property", {"name": xml_text(name), "value": xml_text(value)})
+    suite.extend(_case(result) for result in results)
+    return suite
+
+
+def _case(result: Result) -> ET.Element:
+    # CI systems read dots as packages, and take class and name together for a test's identity.
+    group = label(result).replace(".", "_")
+    case = ET.Element(
+        "testcase",
+        {
+            "classname": xml_text(f"{group}.{result.treatment}.{result.module}"),
+            "name": xml_text(f"{result.load}/{result.stress}"),
+            "time": _seconds([result]),
+        },
+    )
+    kind = _kind(result)
+    detail = " ".join(result.detail.split())
+    if kind == "skipped":
+        ET.SubElement(case, "skipped", {"message": _message(detail)})
+    elif kind:
+        expected = "/".join(result.expected)
+        said = f"{result.outcome}, expected {expected}" + (f": {detail}" if detail else "")
+        problem = ET.SubElement(case, kind, {"type": result.outcome, "message": _message(said)})
+        problem.text = xml_text(_explained(result))
+    elif result.outcome != "pass":
+        ET.SubElement(case, "system-out").text = xml_text(
+            f"as expected, this did not pass\n{_explained(result)}"
+        )
+    elif result.intermittent:
+        ET.SubElement(case, "system-out").text = xml_text(_explained(result))
+    return case
+
+
+def _explained(result: Result) -> str:
+    lines = [
+        f"outcome: {result.outcome}",
+        *([f"detail: {result.detail}"] if result.detail else []),
+        f"expected: {', '.join(result.expected)}",
+        *([f"intermittent: {attempts_text(result)}"] if result.intermittent else []),
+        f"again: {result.repro}",
+        *(f"evidence: {path}" for path in result.evidence),
+    ]
+    return "\n".join(lines)
+
+
+def _kind(result: Result) -> str:
+    """Return the element that a cell's end is told by; none where it passed for a test."""
+    if result.unexpected:
+        return "error" if result.outcome == "error" else "failure"
+    return "skipped" if result.outcome == "skip" else ""
+
+
+def _counts(results: Iterable[Result]) -> dict[str, str]:
+    cells = list(results)
+    kinds = [_kind(result) for result in cells]
+    return {
+        "tests": str(len(cells)),
+        "failures": str(kinds.count("failure")),
+        "errors": str(kinds.count("error")),
+        "skipped": str(kinds.count("skipped")),
+        "time": _seconds(cells),
+    }
+
+
+def _seconds(results: Sequence[Result]) -> str:
+    return f"{sum(result.wall_ms for result in results) / 1000:.3f}"
+
+
+def _message(text: str) -> str:
+    cut = text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+    return xml_text(cut)

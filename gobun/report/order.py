@@ -1,0 +1,63 @@
+"""The order in which reports name things, whichever cell ended first."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import semver
+
+from gobun import build
+from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gobun.matrix import Cell, Result
+
+
+def label(result: Result | Cell) -> str:
+    """Return the runtime as people write it: ``bun@1.2.19``."""
+    return f"{result.runtime}@{result.version}"
+
+
+@functools.cache
+def version_key(version: str) -> tuple[semver.Version, str]:
+    """Order versions as semver does, and builds of the same version by name."""
+    return semver.Version.parse(version), version
+
+
+def module_key(module: str) -> tuple[int, str]:
+    """Order modules as the suite names them, and those it does not know after them."""
+    known = build.FIXTURES.index(module) if module in build.FIXTURES else len(build.FIXTURES)
+    return known, module
+
+
+def treatment_key(treatment: Treatment) -> int:
+    """Order treatments as the suite names them."""
+    return TREATMENTS.index(treatment)
+
+
+def load_key(load: Load) -> int:
+    """Order loads as the suite names them."""
+    return LOADS.index(load)
+
+
+def column_key(column: tuple[Treatment, str]) -> tuple[int, tuple[int, str]]:
+    """Order the columns of a table: a treatment and a module each."""
+    treatment, module = column
+    return treatment_key(treatment), module_key(module)
+
+
+def in_order(results: Iterable[Result]) -> list[Result]:
+    """Sort results by runtime and version, then by treatment, module, load and stress."""
+    return sorted(
+        results,
+        key=lambda result: (
+            result.runtime,
+            version_key(result.version),
+            column_key((result.treatment, result.module)),
+            load_key(result.load),
+            result.stress,
+        ),
+    )

@@ -1,0 +1,153 @@
+"""Results as compact JSON for the page: a list a column, and every text once.
+
+A text is a template and the numbers in it, because details, paths and commands of neighbouring
+cells differ in little else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gobun.matrix.records import WORST_FIRST, Outcome
+from gobun.report.order import in_order, load_key, module_key, treatment_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.matrix import Result
+
+HOLE = "\ue000"
+"""Stands in a template where a number was; a private-use character, so no text loses by it."""
+
+GLYPHS: dict[Outcome, str] = {
+    "pass": "✓",
+    "hang": "H",
+    "crash": "C",
+    "timeout": "T",
+    "fail": "F",
+    "error": "E",
+    "skip": "-",
+}
+"""What tells outcomes apart where colour does not."""
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)*")
+_BYTES_A_CELL = 150
+"""How much the page may hold of a cell on average: 2 MB for 10,000 with everything else."""
+_LEAST_BYTES = 400_000
+_DETAIL_LIMITS = (4000, 1000, 300, 120, 60)
+
+
+class _Table:
+    """Values, each once, in the order in which they came."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        self._index = {value: i for i, value in enumerate(values)}
+
+    def add(self, value: str) -> int:
+        return self._index.setdefault(value, len(self._index))
+
+    @property
+    def values(self) -> list[str]:
+        return list(self._index)
+
+
+class _Texts:
+    """Texts as pairs of a template and what fills its holes."""
+
+    def __init__(self) -> None:
+        self.templates = _Table([""])
+        self.fillings = _Table([""])
+
+    def add(self, text: str) -> tuple[int, int]:
+        plain = text.replace(HOLE, "\ufffd")
+        filling = " ".join(_NUMBER.findall(plain))
+        return self.templates.add(_NUMBER.sub(HOLE, plain)), self.fillings.add(filling)
+
+
+def pack(results: Sequence[Result]) -> bytes:
+    """Return results as JSON; details are cut short where the page would grow too large."""
+    ordered = in_order(results)
+    most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
+    packed = b""
+    for limit in _DETAIL_LIMITS:
+        packed = msgspec.json.encode(_packed(ordered, limit))
+        if len(packed) <= most:
+            break
+    return packed
+
+
+def why(result: Result) -> str:
+    """Return why the expectation is what it is, where the results say so."""
+    return str(getattr(result, "why", ""))
+
+
+def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
+    tables = {
+        "runtime": _Table(sorted({result.runtime for result in ordered})),
+        "version": _Table(),
+        "treatment": _Table([*sorted({r.treatment for r in ordered}, key=treatment_key)]),
+        "module": _Table(sorted({r.module for r in ordered}, key=module_key)),
+        "load": _Table([*sorted({r.load for r in ordered}, key=load_key)]),
+        "stress": _Table(sorted({r.stress for r in ordered})),
+        "outcome": _Table(WORST_FIRST),
+        "expected": _Table(),
+        "why": _Table([""]),
+        "ended": _Table([""]),
+        "outcomes": _Table([""]),
+    }
+    columns: dict[str, list[int]] = {name: [] for name in tables}
+    numbers: dict[str, list[int]] = {name: [] for name in ("wall", "cpu", "rss", "attempts")}
+    texts = _Texts()
+    long: dict[str, list[int]] = {"detail": [], "evidence": [], "repro": []}
+    for result in ordered:
+        said = {
+            "runtime": result.runtime,
+            "version": result.version,
+            "treatment": result.treatment,
+            "module": result.module,
+            "load": result.load,
+            "stress": result.stress,
+            "outcome": result.outcome,
+            "expected": " or ".join(result.expected),
+            "why": why(result),
+            "ended": _ended(result),
+            "outcomes": " ".join(result.outcomes) if len(result.outcomes) > 1 else "",
+        }
+        for name, value in said.items():
+            columns[name].append(tables[name].add(value))
+        for name, number in zip(
+            numbers,
+            (result.wall_ms, result.cpu_ms, result.max_rss_kb, result.attempts),
+            strict=True,
+        ):
+            numbers[name].append(number)
+        for name, text in (
+            ("detail", _cut(result.detail, limit)),
+            ("evidence", "\n".join(result.evidence)),
+            ("repro", result.repro),
+        ):
+            long[name].extend(texts.add(text))
+    return {
+        "tables": {name: table.values for name, table in tables.items()},
+        "columns": columns,
+        "numbers": numbers,
+        "texts": long,
+        "templates": texts.templates.values,
+        "fillings": texts.fillings.values,
+        "unexpected": [i for i, result in enumerate(ordered) if result.unexpected],
+        "intermittent": [i for i, result in enumerate(ordered) if result.intermittent],
+        "glyphs": [GLYPHS[outcome] for outcome in WORST_FIRST],
+    }
+
+
+def _ended(result: Result) -> str:
+    if result.signal:
+        return result.signal
+    return "" if result.exit_code is None else f"exit code {result.exit_code}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… (cut; the evidence has it whole)"

@@ -1,0 +1,226 @@
+"""From which version on, and up to which: "first bad" and "first good" of every stress.
+
+A sequence is one treatment, module and load of a stress, over the versions of a runtime in semver
+order. Sequences that change alike are one track, so that a page of them can be read.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.matrix.records import WORST_FIRST, Load, Outcome, Treatment
+from gobun.report.order import column_key, load_key, version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gobun.matrix import Result
+
+MOST_CHANGES = 4
+"""What changes more often than this comes and goes: its versions are no boundary."""
+
+_BAD: frozenset[Outcome] = frozenset({"crash", "hang", "timeout", "fail"})
+_UNSAID: frozenset[Outcome] = frozenset({"skip", "error"})
+"""Outcomes that say nothing of a runtime."""
+_UNSETTLED = "unsettled"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Neighbouring versions that ended alike."""
+
+    outcome: Outcome
+    first: str
+    last: str
+    versions: int
+    """How many of them were tested."""
+    intermittent: bool = False
+    """Whether any of their cells ended differently from one attempt to the next."""
+
+    @property
+    def bad(self) -> bool:
+        """Whether the runtime did not do what it should."""
+        return self.outcome in _BAD
+
+    @property
+    def text(self) -> str:
+        """The outcome, marked if it is intermittent."""
+        return ("~" if self.intermittent else "") + self.outcome
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A sequence, but for the runtime and the stress."""
+
+    treatment: Treatment
+    module: str
+    load: Load
+
+
+class Track(msgspec.Struct, frozen=True):
+    """Sequences of one runtime that change at the same versions."""
+
+    runtime: str
+    spans: tuple[Span, ...]
+    members: tuple[Member, ...]
+    settled: bool = True
+    """Whether its changes are few enough to be boundaries; else each version shows its worst."""
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is bad on any version."""
+        return any(span.bad for span in self.spans)
+
+    @property
+    def text(self) -> str:
+        """``first bad 1.2.2 (hang), first good 1.2.20``."""
+        if not self.bad:
+            return "no bad version"
+        if not self.settled:
+            bad = [span for span in self.spans if span.bad]
+            return f"comes and goes: first bad {bad[0].first}, last bad {bad[-1].last}"
+        if len(self.spans) == 1:
+            return f"{self.spans[0].text} on every version"
+        oldest = self.spans[0]
+        steps = [f"{oldest.text} on the oldest, {oldest.first}"] if oldest.bad else []
+        names = {True: "bad again" if oldest.bad else "first bad", False: "first good"}
+        for before, span in itertools.pairwise(self.spans):
+            if before.bad and span.bad:
+                steps.append(f"{span.text} from {span.first}")
+                continue
+            note = f" ({span.text})" if span.bad else ""
+            steps.append(f"{names[span.bad]} {span.first}{note}")
+            names[span.bad] = "bad again" if span.bad else "good again"
+        return ", ".join(steps)
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """The tracks of one stress: of each runtime the bad ones first, the commonest before others."""
+
+    stress: str
+    tracks: tuple[Track, ...]
+
+
+def timelines(results: Iterable[Result]) -> tuple[Timeline, ...]:
+    """Compute the tracks of each stress; skips and the harness's own errors are left out."""
+    sequences: dict[str, dict[tuple[str, Member], list[Result]]] = {}
+    for result in results:
+        if result.outcome not in _UNSAID:
+            member = Member(result.treatment, result.module, result.load)
+            of_stress = sequences.setdefault(result.stress, {})
+            of_stress.setdefault((result.runtime, member), []).append(result)
+    return tuple(Timeline(stress, _tracks(sequences[stress])) for stress in sorted(sequences))
+
+
+def spans_of(results: Iterable[Result]) -> tuple[Span, ...]:
+    """Return the spans of one sequence."""
+    ordered = sorted(results, key=lambda result: version_key(result.version))
+    spans = []
+    for outcome, group in itertools.groupby(ordered, key=lambda result: result.outcome):
+        cells = list(group)
+        spans.append(
+            Span(
+                outcome,
+                cells[0].version,
+                cells[-1].version,
+                len(cells),
+                any(cell.intermittent for cell in cells),
+            )
+        )
+    return tuple(spans)
+
+
+def who(members: Sequence[Member], loads: Sequence[Load] = ()) -> str:
+    """Say which sequences are meant: ``stock, warmup: simple, crypto (ffi)``.
+
+    Loads are named where they are not all of ``loads``.
+    """
+    by_pair: dict[tuple[Treatment, str], list[Load]] = {}
+    for member in members:
+        by_pair.setdefault((member.treatment, member.module), []).append(member.load)
+    kinds: dict[tuple[Treatment, tuple[Load, ...]], list[str]] = {}
+    for (treatment, module), used in sorted(by_pair.items(), key=lambda item: column_key(item[0])):
+        kinds.setdefault((treatment, tuple(sorted(used, key=load_key))), []).append(module)
+    alike: dict[tuple[tuple[str, ...], tuple[Load, ...]], list[str]] = {}
+    for (treatment, used_loads), modules in kinds.items():
+        alike.setdefault((tuple(modules), used_loads), []).append(treatment)
+    return "; ".join(
+        f"{', '.join(treatments)}: {', '.join(modules)}"
+        + ("" if set(used_loads) == set(loads) else f" ({', '.join(used_loads)})")
+        for (modules, used_loads), treatments in alike.items()
+    )
+
+
+def loads_of(timeline: Timeline) -> tuple[Load, ...]:
+    """Return every load that a stress was tried with."""
+    used = {member.load for track in timeline.tracks for member in track.members}
+    return tuple(sorted(used, key=load_key))
+
+
+def _tracks(sequences: dict[tuple[str, Member], list[Result]]) -> tuple[Track, ...]:
+    alike: dict[tuple[str, object], list[tuple[Member, list[Result]]]] = {}
+    for (runtime, member), cells in sequences.items():
+        alike.setdefault((runtime, _shape(spans_of(cells))), []).append((member, cells))
+    tracks = []
+    for (runtime, shape), found in alike.items():
+        found.sort(key=lambda one: _member_key(one[0]))
+        settled = shape != _UNSETTLED
+        if settled:
+            each = (spans_of(cells) for _, cells in found)
+            spans = functools.reduce(_widest, each)
+        else:
+            spans = spans_of(_worst(cell for _, cells in found for cell in cells))
+        tracks.append(Track(runtime, spans, tuple(member for member, _ in found), settled))
+    return tuple(sorted(tracks, key=_track_key))
+
+
+def _shape(spans: Sequence[Span]) -> object:
+    # Where the tested versions begin and end is no change, so it does not tell tracks apart.
+    if len(spans) > MOST_CHANGES + 1:
+        return _UNSETTLED
+    last = len(spans) - 1
+    return tuple(
+        (span.outcome, span.first if i else "", span.last if i < last else "")
+        for i, span in enumerate(spans)
+    )
+
+
+def _widest(one: tuple[Span, ...], other: tuple[Span, ...]) -> tuple[Span, ...]:
+    return tuple(
+        Span(
+            a.outcome,
+            min(a.first, b.first, key=version_key),
+            max(a.last, b.last, key=version_key),
+            max(a.versions, b.versions),
+            a.intermittent or b.intermittent,
+        )
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _worst(results: Iterable[Result]) -> list[Result]:
+    """Return the result that matters most of each version."""
+    worst: dict[str, Result] = {}
+    for result in results:
+        known = worst.get(result.version)
+        if known is None or _severity(result) < _severity(known):
+            worst[result.version] = result
+    return list(worst.values())
+
+
+def _severity(result: Result) -> tuple[int, bool]:
+    return WORST_FIRST.index(result.outcome), not result.intermittent
+
+
+def _member_key(member: Member) -> tuple[object, ...]:
+    return column_key((member.treatment, member.module)), load_key(member.load)
+
+
+def _track_key(track: Track) -> tuple[object, ...]:
+    bad = next((span for span in track.spans if span.bad), None)
+    if bad is None:
+        return (track.runtime, 1)
+    of_first = _member_key(track.members[0])
+    return (track.runtime, 0, -len(track.members), version_key(bad.first), of_first)

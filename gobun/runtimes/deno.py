@@ -1,0 +1,53 @@
+"""Deno: another runtime on V8, with a foreign function interface of its own; from pip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import toolchain
+from gobun.runtimes.base import v8_environment
+
+if TYPE_CHECKING:
+    from gobun.build import Fixture
+
+
+class Deno(msgspec.Struct, frozen=True):
+    """A Deno executable."""
+
+    version: str
+    program: Path
+
+    @property
+    def name(self) -> str:
+        """``deno``."""
+        return "deno"
+
+    def command(self, script: Path, argument: str) -> list[str]:
+        """Return the command that runs ``script``, everything allowed and ``gc()`` exposed."""
+        flags = ["--quiet", "--no-lock", "--allow-all", "--v8-flags=--expose-gc"]
+        return [str(self.program), "run", *flags, str(script), argument]
+
+    def settings(self, module: Fixture) -> dict[str, str]:
+        """Return where the library and the addon are."""
+        return {"library": str(module.library), "addon": str(module.addon)}
+
+    def environment(self, treatment: str) -> dict[str, str]:
+        """Return what ``treatment`` adds to the environment.
+
+        Raises:
+            LacksError: it is not one for V8.
+        """
+        return v8_environment(treatment)
+
+
+def provide_deno() -> Deno:
+    """Return the pinned Deno.
+
+    Raises:
+        PrerequisiteError: it is missing, or is not the pinned one.
+    """
+    tool = toolchain.deno()
+    return Deno(tool.version, tool.program)

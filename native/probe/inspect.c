@@ -1,0 +1,320 @@
+/* inspect PID: what a running process knows of its signals and /proc does not tell.
+ * inspect -- COMMAND…: becomes a command that any process of this user may inspect, also where
+ * Yama (ptrace_scope 1) leaves that to ancestors.
+ *
+ * Prints JSON lines: `signal`, one a signal that is not at its default (handler, flags, mask);
+ * `thread`, one a thread (pc, sp, thread pointer, alternate stack, and for how long it stood); and
+ * `end`, or `refused` with an errno.
+ *
+ * The process does not cooperate: one thread after the other is stopped by ptrace, made to call
+ * mmap, rt_sigaction(N, NULL, page), sigaltstack(NULL, page) and munmap, and let go as it was. A
+ * thread that was waiting in a system call is first led back to before it, so that the kernel
+ * itself decides how that call goes on.
+ *
+ * A thread that is let go in the middle of such a call would go on with this program's registers.
+ * So the work is done by a child in a session of its own that no signal but SIGKILL ends, and that
+ * finishes also when the program that people and harnesses see is killed. */
+#define _GNU_SOURCE
+#include "target.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef PTRACE_GETSIGMASK
+#define PTRACE_GETSIGMASK 0x420a
+#define PTRACE_SETSIGMASK 0x420b
+#endif
+enum { GET_RSEQ = 0x420f, EVENT_STOP = 128, SIGNALS = 64, PAGE = 4096 };
+static const char IN_SEQUENCE[] = "it is in a restartable sequence";
+enum { STOP_WITHIN_MS = 2000, TRIES = 8 };
+
+typedef struct {
+  uint64_t handler, flags, restorer, mask; /* as the kernel lays them out */
+} Action;
+
+typedef struct {
+  uint64_t base;
+  int32_t flags, unused;
+  uint64_t size;
+} AlternateStack;
+
+typedef struct {
+  pid_t tid;
+  Registers home; /* what it gets back */
+  uint64_t mask, held;
+  bool masked; /* from here on it has to be put back as it was */
+  Vectors vectors;
+} Guest;
+
+typedef enum { SYSCALL_STOP, OTHER_STOP, FAULT, GONE } Stop;
+
+static uint64_t now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void rest_us(long us) { nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL); }
+
+static bool get_registers(pid_t tid, Registers *r) {
+  struct iovec whole = {r, sizeof *r};
+  return ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &whole) == 0 && whole.iov_len == sizeof *r;
+}
+
+static bool set_registers(pid_t tid, Registers *r) {
+  struct iovec whole = {r, sizeof *r};
+  return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &whole) == 0;
+}
+
+/* Runs a stopped thread to its next system call, in or out. Everything is masked, so that what
+ * arrives is a stop signal or our own mistake. */
+static Stop to_call(Guest *guest) {
+  for (;;) {
+    int status;
+    if (ptrace(PTRACE_SYSCALL, guest->tid, 0, 0) < 0) return GONE;
+    pid_t seen;
+    do seen = waitpid(guest->tid, &status, __WALL);
+    while (seen < 0 && errno == EINTR);
+    if (seen < 0 || !WIFSTOPPED(status)) return GONE;
+    int number = WSTOPSIG(status);
+    if (number == (SIGTRAP | 0x80)) return SYSCALL_STOP;
+    if (status >> 16 == EVENT_STOP) continue;
+    if (number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGSYS ||
+        number == SIGTRAP) {
+      return FAULT;
+    }
+    guest->held |= UINT64_C(1) << (number - 1);
+  }
+}
+
+/* Makes a thread make a system call. */
+static const char *call(const Process *process, Guest *guest, long number,
+                        const uint64_t *arguments, long *result) {
+  Registers r = guest->home;
+  place_call(&r, process->gadget, number, arguments);
+  if (!set_registers(guest->tid, &r)) return "its registers cannot be set";
+  for (int side = 0; side < 2; side++) {
+    Stop stop = to_call(guest);
+    if (stop != SYSCALL_STOP) return stop == GONE ? "it ended" : "it may not make system calls";
+  }
+  if (!get_registers(guest->tid, &r)) return "it ended";
+  *result = result_of(&r);
+  return NULL;
+}
+
+/* Stops a thread, whatever it is at. */
+static const char *stop(pid_t tid) {
+  if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) < 0) {
+    return errno == ESRCH ? "it ended" : strerror(errno);
+  }
+  ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+  uint64_t deadline = now_us() + STOP_WITHIN_MS * UINT64_C(1000);
+  while (now_us() < deadline) {
+    int status;
+    pid_t seen = waitpid(tid, &status, __WALL | WNOHANG);
+    if (seen == 0) {
+      rest_us(20);
+    } else if (seen < 0 || !WIFSTOPPED(status)) {
+      return "it ended";
+    } else if (status >> 16 == EVENT_STOP) {
+      return NULL;
+    } else {
+      /* A signal that was on its way goes on its way. */
+      int number = WSTOPSIG(status);
+      ptrace(PTRACE_CONT, tid, 0, number == (SIGTRAP | 0x80) ? 0 : number);
+    }
+  }
+  return "it waits in the kernel and cannot be stopped";
+}
+
+/* Code between two marks that the kernel restarts from its beginning if a thread is moved. Taken
+ * out of it and put back, the thread would go on where it must not. */
+static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t pc) {
+  struct {
+    uint64_t area;
+    uint32_t size, signature, flags, unused;
+  } setting;
+  struct {
+    uint32_t version, flags;
+    uint64_t start, length, abort;
+  } sequence;
+  uint64_t at = 0;
+  return ptrace((__typeof__(PTRACE_SEIZE))GET_RSEQ, tid, sizeof setting, &setting) > 0 &&
+         setting.area != 0 && read_memory(process, setting.area + 8, &at, sizeof at) && at != 0 &&
+         read_memory(process, at, &sequence, sizeof sequence) &&
+         pc - sequence.start < sequence.length;
+}
+
+/* Brings a stopped thread to where calls can be made of it, and notes what it gets back. */
+static const char *settle(const Process *process, Guest *guest) {
+  unsigned char here[sizeof CALL] = {0};
+  if (!get_registers(guest->tid, &guest->home)) return "it ended";
+  uint64_t pc = pc_of(&guest->home);
+  if (!is_native(&guest->home)) return "it runs 32-bit code";
+  if (in_restartable_sequence(process, guest->tid, pc)) return IN_SEQUENCE;
+  if (!save_vectors(guest->tid, &guest->vectors)) return "it uses the streaming mode of SME";
+  uint64_t all = UINT64_MAX;
+  if (ptrace(PTRACE_GETSIGMASK, guest->tid, sizeof guest->mask, &guest->mask) < 0 ||
+      ptrace(PTRACE_SETSIGMASK, guest->tid, sizeof all, &all) < 0) {
+    return "its signal mask cannot be set";
+  }
+  guest->masked = true;
+  read_memory(process, pc, here, sizeof here);
+  if (!restarts(&guest->home, here)) return NULL;
+  Stop entered = to_call(guest);
+  if (entered != SYSCALL_STOP || !get_registers(guest->tid, &guest->home)) return "it ended";
+  Registers entry = guest->home;
+  rewind_call(&guest->home);
+  if (!skip_call(guest->tid, &entry)) return "its system call cannot be put off";
+  return to_call(guest) == SYSCALL_STOP ? NULL : "it ended";
+}
+
+static void leave(const Process *process, Guest *guest) {
+  restore_vectors(guest->tid, &guest->vectors);
+  set_registers(guest->tid, &guest->home);
+  ptrace(PTRACE_SETSIGMASK, guest->tid, sizeof guest->mask, &guest->mask);
+  ptrace(PTRACE_DETACH, guest->tid, 0, 0);
+  for (int number = 1; number <= SIGNALS; number++) {
+    if (guest->held >> (number - 1) & 1) syscall(SYS_tgkill, process->pid, guest->tid, number);
+  }
+}
+
+static const char *ask_signals(Process *process, Guest *guest, uint64_t page, FILE *out) {
+  for (int number = 1; number <= SIGNALS; number++) {
+    if (!(process->asked >> (number - 1) & 1)) continue;
+    long failed;
+    Action action;
+    const uint64_t arguments[6] = {(uint64_t)number, 0, page, sizeof action.mask};
+    const char *problem = call(process, guest, SYS_rt_sigaction, arguments, &failed);
+    if (problem != NULL) return problem;
+    if (failed || !read_memory(process, page, &action, sizeof action)) continue;
+    fprintf(out,
+            "{\"at\":\"signal\",\"number\":%d,\"handler\":%" PRIu64 ",\"flags\":%" PRIu64
+            ",\"mask\":%" PRIu64 "}\n",
+            number, action.handler, action.flags, action.mask);
+  }
+  process->answered = true;
+  return NULL;
+}
+
+static const char *ask(Process *process, Guest *guest, AlternateStack *stack, FILE *out) {
+  long page, result;
+  const uint64_t map[6] = {0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
+  const char *problem = call(process, guest, SYS_mmap, map, &page);
+  if (problem != NULL) return problem;
+  if (page < 0 && page > -PAGE) return "it has no room for a page";
+  const uint64_t alternate[6] = {0, (uint64_t)page}, unmap[6] = {(uint64_t)page, PAGE};
+  problem = call(process, guest, SYS_sigaltstack, alternate, &result);
+  if (problem == NULL && (result != 0 || !read_memory(process, (uint64_t)page, stack, sizeof *stack))) {
+    problem = "its alternate stack cannot be read";
+  }
+  if (problem == NULL && !process->answered) problem = ask_signals(process, guest, (uint64_t)page, out);
+  const char *unmapped = call(process, guest, SYS_munmap, unmap, &result);
+  return problem != NULL ? problem : unmapped;
+}
+
+static const char *try_thread(Process *process, pid_t tid, FILE *out) {
+  static Guest guest;
+  AlternateStack stack = {0};
+  uint64_t tls = 0;
+  memset(&guest, 0, sizeof guest);
+  guest.tid = tid;
+  uint64_t started = now_us();
+  const char *problem = stop(tid);
+  if (problem != NULL) return problem;
+  problem = settle(process, &guest);
+  if (!guest.masked) {
+    ptrace(PTRACE_DETACH, tid, 0, 0);
+    return problem;
+  }
+  if (problem == NULL) problem = ask(process, &guest, &stack, out);
+  get_tls(tid, &guest.home, &tls);
+  leave(process, &guest);
+  if (problem != NULL) return problem;
+  fprintf(out,
+          "{\"at\":\"thread\",\"tid\":%d,\"pc\":%" PRIu64 ",\"sp\":%" PRIu64 ",\"tls\":%" PRIu64
+          ",\"alt_base\":%" PRIu64 ",\"alt_size\":%" PRIu64 ",\"alt_flags\":%d,\"stopped_us\":%" PRIu64 "}\n",
+          (int)tid, pc_of(&guest.home), sp_of(&guest.home), tls, stack.base, stack.size, (int)stack.flags,
+          now_us() - started);
+  return NULL;
+}
+
+static int refuse(int number, const char *what) {
+  printf("{\"at\":\"refused\",\"errno\":%d,\"why\":\"%s\"}\n", number, what);
+  return 1;
+}
+
+static int inspect(pid_t pid) {
+  Process process = {.pid = pid};
+  const char *what = "";
+  int number = open_process(&process, &what);
+  if (number != 0) return refuse(number, what);
+  size_t count;
+  pid_t *tids = list_threads(process.pid, &count);
+  if (tids == NULL) return refuse(ESRCH, "there is no such process");
+  for (size_t i = 0; i < count; i++) {
+    const char *problem = NULL;
+    for (int tries = 0; tries < TRIES; tries++) {
+      problem = try_thread(&process, tids[i], stdout);
+      if (problem == NULL || strcmp(problem, IN_SEQUENCE) != 0) break;
+      rest_us(200);
+    }
+    if (problem != NULL) {
+      printf("{\"at\":\"thread\",\"tid\":%d,\"problem\":\"%s\"}\n", (int)tids[i], problem);
+    }
+  }
+  free(tids);
+  puts("{\"at\":\"end\"}");
+  return 0;
+}
+
+/* Does the work in a child that writes to the pipe. */
+static pid_t start_worker(pid_t pid, const int *pipe_ends) {
+  pid_t worker = fork();
+  if (worker != 0) return worker;
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, NULL);
+  setsid();
+  dup2(pipe_ends[1], STDOUT_FILENO);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+  /* Nothing is written while a thread stands: what reads may be slow, or gone. */
+  static char room[1 << 22];
+  setvbuf(stdout, room, _IOFBF, sizeof room);
+  exit(inspect(pid));
+}
+
+int main(int argc, char **argv) {
+  if (argc > 2 && strcmp(argv[1], "--") == 0) {
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    execvp(argv[2], argv + 2);
+    fprintf(stderr, "inspect: cannot run %s: %s\n", argv[2], strerror(errno));
+    return 127;
+  }
+  pid_t pid = argc == 2 ? atoi(argv[1]) : 0;
+  int ends[2];
+  if (pid <= 0 || pipe(ends) < 0) {
+    fprintf(stderr, "usage: inspect PID | inspect -- COMMAND…\n");
+    return 2;
+  }
+  pid_t worker = start_worker(pid, ends);
+  if (worker < 0) return refuse(errno, "no process can be started");
+  close(ends[1]);
+  char text[1 << 16];
+  for (ssize_t size; (size = read(ends[0], text, sizeof text)) > 0;) {
+    if (fwrite(text, 1, (size_t)size, stdout) != (size_t)size) return 1;
+  }
+  int status = 0;
+  while (waitpid(worker, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

@@ -1,0 +1,27 @@
+// The module calls into JavaScript from threads of its own, through a thread-safe function.
+"use strict";
+const { collect, garbage } = require("../collecting.cjs");
+const { expectResult } = require("../loading.cjs");
+const { turn } = require("../turning.cjs");
+
+const CALLS = 2000;
+const LATE_MS = 3000;
+
+module.exports = async function callback(cell, module) {
+  const callBack = module.napi("callBack");
+  for (let round = 0; round < 2; round++) {
+    let called = 0;
+    const made = await callBack(() => {
+      called++;
+      if (called % 500 === 0) {
+        garbage(1000);
+        collect();
+      }
+    }, CALLS);
+    expectResult("callBack()", made, CALLS);
+    const until = performance.now() + LATE_MS;
+    while (called < CALLS && performance.now() < until) await turn(5);
+    if (called !== CALLS) throw new Error(`of ${CALLS} calls into JavaScript, ${called} arrived`);
+    await turn(50);
+  }
+};

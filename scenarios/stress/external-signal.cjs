@@ -1,0 +1,28 @@
+// Another process sends the signal by which JavaScriptCore suspends threads. Which one that is, is
+// seen by which one the runtime catches before anything is loaded.
+"use strict";
+const { spawnSync } = require("node:child_process");
+const os = require("node:os");
+const { dispositions, isHandled } = require("../dispositions.cjs");
+const { Skip } = require("../saying.cjs");
+const { turn } = require("../turning.cjs");
+
+const TIMES = 5;
+
+module.exports = async function externalSignal(cell, module, number) {
+  for (let i = 0; i < TIMES; i++) {
+    const sent = spawnSync("/bin/sh", ["-c", `kill -${number} ${process.pid}`]);
+    if (sent.status !== 0) throw new Error(`kill: ${sent.stderr}`);
+    await turn(50);
+  }
+};
+module.exports.inMain = true;
+module.exports.before = async function before(cell) {
+  if (!process.versions.bun) throw new Skip("this runtime suspends no threads by a signal");
+  const { SIGPWR, SIGUSR1 } = os.constants.signals;
+  const found = dispositions(cell);
+  const candidates = [Number(process.env.JSC_SIGNAL_FOR_GC), SIGPWR, SIGUSR1];
+  const number = candidates.find((candidate) => isHandled(found, candidate));
+  if (number === undefined) throw new Skip("this runtime catches no signal to suspend threads by");
+  return number;
+};

@@ -1,0 +1,58 @@
+// Faults: a nil dereference that Go recovers; a stack overflow that Go reports; and a crash in C,
+// which ends the process as it does without the module: by the runtime's own crash handler.
+"use strict";
+const { described, runChild, told } = require("../children.cjs");
+const { expectResult, probe } = require("../loading.cjs");
+const { say } = require("../saying.cjs");
+const { turn } = require("../turning.cjs");
+
+const NOT_HERE = -1; // what Overflow() returns where there is none
+
+// The first line in which a crash handler says what happened; addresses differ.
+function report(ended) {
+  const line = /^.*(?:panic|Segmentation fault|SIGSEGV).*$/im.exec(ended.output);
+  return line ? line[0].replace(/0x[0-9a-f]+/gi, "0x…").trim() : "no report";
+}
+
+async function expectOverflowReported(cell) {
+  const ended = await runChild({ ...cell, part: "overflow" });
+  const returned = told(ended, "returned");
+  if (returned && returned.why === String(NOT_HERE)) return;
+  // Go in a library ends its process by SIGABRT, not by exit code 2.
+  if (ended.code === 0 || !/^fatal error: stack overflow/m.test(ended.output)) {
+    throw new Error(`a stack overflow in Go was not reported by Go: ${described(ended)}`);
+  }
+}
+
+async function expectCrashReported(cell) {
+  const [without, loaded] = await Promise.all([
+    runChild({ ...cell, part: "crash-first" }),
+    runChild({ ...cell, part: "crash" }),
+  ]);
+  const facts = ({ code, signal }) => `code ${code}, signal ${signal}`;
+  const [wanted, found] = [without, loaded].map((ended) => `${facts(ended)}, ${report(ended)}`);
+  if (found !== wanted) {
+    throw new Error(`a crash after loading ends the process with ${found}; before, with ${wanted}`);
+  }
+  if (without.code === 0) throw new Error("a crash did not end the process");
+}
+
+module.exports = async function recover(cell, module) {
+  if (cell.part === "overflow") {
+    say({ at: "returned", why: String(module.call("Overflow")) });
+    return;
+  }
+  if (cell.part) {
+    probe(cell, "Crash");
+    return;
+  }
+  for (let i = 0; i < 100; i++) expectResult("Recover()", module.call("Recover"), 0);
+  await turn(50);
+  await expectOverflowReported(cell);
+  await expectCrashReported(cell);
+  expectResult("Recover()", module.call("Recover"), 0);
+  await turn(50);
+};
+module.exports.before = async function before(cell) {
+  if (cell.part === "crash-first") probe(cell, "Crash");
+};

@@ -1,0 +1,73 @@
+// Signals that an application listens for still arrive, whether it listened before the module was
+// loaded or after; a write to what nobody reads fails and does not kill.
+"use strict";
+const { spawnSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { changes, dispositions } = require("../dispositions.cjs");
+const { expectResult, probe } = require("../loading.cjs");
+const { say } = require("../saying.cjs");
+const { turn } = require("../turning.cjs");
+
+const { EPIPE } = os.constants.errno;
+const LATE_MS = 3000;
+const BEFORE = ["SIGINT", "SIGTERM"];
+const AFTER = ["SIGUSR2", "SIGPIPE"];
+
+function listen(names) {
+  const counts = {};
+  for (const name of names) {
+    counts[name] = 0;
+    process.on(name, () => counts[name]++);
+  }
+  return counts;
+}
+
+async function expectDelivered(counts, name) {
+  const wanted = counts[name] + 1;
+  process.kill(process.pid, name);
+  const until = performance.now() + LATE_MS;
+  while (counts[name] < wanted) {
+    if (performance.now() > until) throw new Error(`${name} was not delivered to process.on()`);
+    await turn(5);
+  }
+}
+
+function expectBrokenPipe() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "pipe-"));
+  const pipe = path.join(folder, "pipe");
+  try {
+    spawnSync("mkfifo", [pipe]);
+    const reader = fs.openSync(pipe, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    const writer = fs.openSync(pipe, "w");
+    fs.closeSync(reader);
+    let code = "no error";
+    try {
+      fs.writeSync(writer, "for nobody");
+    } catch (error) {
+      code = error.code;
+    }
+    fs.closeSync(writer);
+    if (code !== "EPIPE") {
+      throw new Error(`a write to a pipe that nobody reads gave ${code}, not EPIPE`);
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+module.exports = async function signals(cell, module, { counts, found }) {
+  say({ at: "dispositions", why: changes(found, dispositions(cell)) || "unchanged" });
+  expectBrokenPipe();
+  expectResult("a write to a closed socket", probe(cell, "WriteToClosedSocket"), EPIPE);
+  for (const name of BEFORE) await expectDelivered(counts, name);
+  const later = listen(AFTER);
+  for (const name of AFTER) await expectDelivered(later, name);
+  await turn(50);
+};
+module.exports.inMain = true;
+module.exports.before = async function before(cell) {
+  const counts = listen(BEFORE);
+  return { counts, found: dispositions(cell) };
+};

@@ -1,0 +1,59 @@
+// A worker that has loaded the module is terminated: while it spins in JavaScript, and while it is
+// inside a call of the module.
+"use strict";
+const { loadModule } = require("../loading.cjs");
+const { say } = require("../saying.cjs");
+const { startThread } = require("../threads.cjs");
+const { turn, within } = require("../turning.cjs");
+
+const FINISHED = 1;
+const LASTS_MS = 300; // what a worker does, if nothing stops it
+const MARGIN_MS = 150;
+const GONE_MS = 5000;
+
+const tasks = {
+  async spin({ cell, state }, ready) {
+    await loadModule(cell);
+    ready();
+    await turn(10); // In Bun the word is sent by the event loop.
+    const until = performance.now() + LASTS_MS;
+    for (let i = 0; performance.now() < until; i++) JSON.stringify({ i });
+    Atomics.store(state, 0, FINISHED);
+  },
+  async stayInside({ cell, state }, ready) {
+    const module = await loadModule(cell);
+    ready();
+    await turn(10);
+    module.call("Busy", LASTS_MS);
+    await turn(10);
+    Atomics.store(state, 0, FINISHED);
+  },
+};
+
+// Whether terminate() stopped a worker before its task was finished. Older releases of Bun cannot
+// stop one that spins, without any module; Deno says that a worker has ended while it still runs.
+async function isStopped(task, cell) {
+  const state = new Int32Array(new SharedArrayBuffer(4));
+  const thread = startThread(__filename, task, { cell, state });
+  await thread.ready;
+  await turn(30);
+  const ended = Promise.race([thread.worker.terminate(), thread.gone]);
+  const late = `the worker (${task}) was still there ${GONE_MS} ms after terminate()`;
+  await within(GONE_MS, ended, late);
+  await turn(LASTS_MS + MARGIN_MS);
+  return Atomics.load(state, 0) !== FINISHED;
+}
+
+module.exports = async function terminate(cell, module) {
+  module.call("Busy", 1); // Skips here where the module has no such function.
+  const stopped = Object.keys(tasks).map((task) => isStopped(task, cell));
+  const [spins, stays] = await Promise.all(stopped);
+  if (!stays) throw new Error("a worker went on after terminate() during a call of the module");
+  if (!spins) {
+    say({ at: "unfit", why: "terminate() does not stop a worker that spins before it is done" });
+  }
+  await turn(50);
+  if (module.call("Run") !== 0) throw new Error("Run() failed after a worker had ended");
+  await turn(100);
+};
+module.exports.tasks = tasks;

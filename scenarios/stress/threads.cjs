@@ -1,0 +1,26 @@
+// Many threads of the module's own, blocked in C, next to collections and much work in the pool.
+"use strict";
+const { collect, garbage } = require("../collecting.cjs");
+const { expectResult } = require("../loading.cjs");
+const { turn } = require("../turning.cjs");
+
+const BLOCKED = 64;
+
+module.exports = async function threads(cell, module) {
+  expectResult("BlockThreads()", module.call("BlockThreads", BLOCKED, 150), BLOCKED);
+  await turn(50);
+  if (module.addon) {
+    const blocked = module.later("BlockThreads", BLOCKED, 200);
+    const works = Array.from({ length: 200 }, () => module.later("Run"));
+    const few = Array.from({ length: 8 }, () => module.later("BlockThreads", 4, 20));
+    garbage();
+    collect();
+    const inPool = "BlockThreads() in the pool";
+    for (const result of await Promise.all(works)) expectResult("Run() in the pool", result, 0);
+    for (const result of await Promise.all(few)) expectResult(inPool, result, 4);
+    expectResult(inPool, await blocked, BLOCKED);
+  }
+  garbage();
+  collect();
+  await turn(50);
+};

@@ -1,0 +1,22 @@
+// Two different Go runtimes in one process: the second after the module, and before it, in a child.
+"use strict";
+const { described, runChild } = require("../children.cjs");
+const { collect, garbage } = require("../collecting.cjs");
+const { expectResult, warmUp } = require("../loading.cjs");
+const { Skip, say } = require("../saying.cjs");
+const { turn } = require("../turning.cjs");
+
+module.exports = async function twoGo(cell, module) {
+  if (!cell.second) throw new Skip("no second library with Go was given");
+  warmUp(cell, cell.second);
+  say({ at: "second" });
+  for (let round = 0; round < 4; round++) {
+    expectResult("Run() beside another Go", module.call("Run"), 0);
+    warmUp(cell, cell.second);
+    garbage();
+    collect();
+    await turn(50);
+  }
+  const ended = await runChild({ ...cell, warmup: cell.second, stress: "idle" });
+  if (ended.code !== 0) throw new Error(`the other Go first: ${described(ended)}`);
+};

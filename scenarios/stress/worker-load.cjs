@@ -1,0 +1,42 @@
+// The module is loaded inside a worker first and in the main thread then; both go on allocating.
+"use strict";
+const { collect, garbage } = require("../collecting.cjs");
+const { expectResult, loadModule } = require("../loading.cjs");
+const { turning } = require("../saying.cjs");
+const { isRaised, raise, sharedFlag, startThread } = require("../threads.cjs");
+const { turn } = require("../turning.cjs");
+
+async function loadFirst({ cell, done }, ready) {
+  const stop = turning("thread");
+  try {
+    const module = await loadModule(cell);
+    ready();
+    while (!isRaised(done)) {
+      garbage();
+      collect();
+      expectResult("Run() in the worker", module.call("Run"), 0);
+      await turn(25);
+    }
+  } finally {
+    stop();
+  }
+}
+
+module.exports = async function workerLoad(cell, module, { thread, done }) {
+  for (let round = 0; round < 8; round++) {
+    garbage();
+    collect();
+    expectResult("Run() in the main thread", module.call("Run"), 0);
+    await turn(25);
+  }
+  raise(done);
+  await thread.result;
+  await turn(50);
+};
+module.exports.before = async function before(cell) {
+  const done = sharedFlag();
+  const thread = startThread(__filename, "loadFirst", { cell, done });
+  await thread.ready;
+  return { thread, done };
+};
+module.exports.tasks = { loadFirst };

@@ -1,0 +1,82 @@
+"""Runs single cells without the harness around them: what they say, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, paths
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.runtimes import Runtime
+
+LIMIT_S = 60
+_MARK = "@gobun "
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a cell said, heartbeats left out, and how its process ended."""
+
+    events: tuple[dict[str, str], ...]
+    code: int
+    output: str
+
+    @property
+    def outcome(self) -> str:
+        """``pass``, or why not, on one line."""
+        for event in self.events:
+            if event["at"] in {"skip", "hang", "fail"}:
+                return f"{event['at']}: {event['why'].splitlines()[0]}"
+        if self.code == 0 and self.events and self.events[-1]["at"] == "done":
+            return "pass"
+        return f"exit code {self.code} after {self.events[-1:]}: {self.output[-500:]}"
+
+
+def run_stress(
+    runtime: Runtime, stress: str, folder: Path, *, load: str = "napi-sync", **more: str | float
+) -> Told:
+    """Run a stress on the module without Go, or on what ``more`` puts in place of its parts."""
+    control = build.build_fixture(build.CONTROL, host_target())
+    cell = {
+        "load": load,
+        "stress": stress,
+        "probe": str(control.library),
+        **runtime.settings(control),
+        **more,
+    }
+    done = subprocess.run(
+        runtime.command(paths.SCENARIOS / "cell.cjs", json.dumps(cell)),
+        cwd=folder,
+        env={
+            "BUN_ENABLE_CRASH_REPORTING": "0",
+            "DENO_NO_UPDATE_CHECK": "1",
+            "HOME": str(folder),
+            "NO_COLOR": "1",
+            "PATH": os.defpath,
+            "TMPDIR": str(folder),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    lines = done.stdout.splitlines()
+    events = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
+    kept = tuple(event for event in events if event["at"] not in {"beat", "turns", "ends"})
+    return Told(kept, done.returncode, done.stderr)
+
+
+def stresses() -> tuple[str, ...]:
+    """Return every stress but the soak."""
+    text = (paths.SCENARIOS / "default.toml").read_text()
+    names = re.findall(r"^\[stress\.(\S+)\]", text, re.MULTILINE)
+    return tuple(name for name in names if name != "long")

@@ -1,0 +1,167 @@
+"""The inspector on a process that notices whatever is done to it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gobun import observe
+from gobun.build import compile as compiling
+from gobun.build.probe import build_probe
+from gobun.errors import PrerequisiteError
+from gobun.observe.inspector import inspect_process
+from gobun.targets import TARGETS, host_target
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs ptrace")
+
+SOURCE = Path(__file__).parent / "native" / "careful.c"
+
+
+@pytest.fixture(scope="module")
+def inspector() -> Path:
+    return build_probe(host_target())
+
+
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("careful") / "careful"
+    compiling.c_program(SOURCE, target=host_target(), output=program)
+    return program
+
+
+def start(program: Path, milliseconds: int, *until: Path) -> subprocess.Popen[str]:
+    command = [str(program), str(milliseconds), *map(str, until)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def unharmed(child: subprocess.Popen[str]) -> str:
+    said, _ = child.communicate(timeout=60)
+    assert (child.returncode, "errors=0" in said) == (0, True), said
+    return said
+
+
+def test_two_hundred_inspections_change_nothing(
+    inspector: Path, careful: Path, tmp_path: Path
+) -> None:
+    child = start(careful, 200_000, tmp_path / "stop")
+    for _ in range(200):
+        found = inspect_process(child.pid, inspector)
+        assert found.problem == ""
+        assert not [thread for thread in found.threads if thread.problem]
+    (tmp_path / "stop").touch()
+    unharmed(child)
+
+
+def test_what_it_tells_is_so(inspector: Path, careful: Path) -> None:
+    child = start(careful, 1500)
+    snapshot = observe.take_snapshot(child.pid, inspector)
+    trap, user = snapshot.handler(signal.SIGTRAP), snapshot.handler(signal.SIGUSR1)
+    assert trap is not None
+    assert user is not None
+    assert trap.owner == user.owner == str(careful)
+    assert (user.on_stack, observe.flag_names(user.flags)) == (False, ("SA_RESTART",))
+    assert snapshot.handler(signal.SIGTERM) is None
+    alternates = [t.alternate.size for t in snapshot.threads if t.alternate is not None]
+    assert alternates == [1 << 16]
+    assert all(thread.stack is not None for thread in snapshot.threads)
+    assert "blocked: all" in observe.render_snapshot(snapshot)
+    unharmed(child)
+
+
+def test_an_inspector_that_is_killed_leaves_nothing_behind(inspector: Path, careful: Path) -> None:
+    child = start(careful, 4000)
+    chance = random.Random(4711)  # noqa: S311
+    for _ in range(150):
+        looking = subprocess.Popen([inspector, str(child.pid)], stdout=subprocess.DEVNULL)
+        time.sleep(chance.random() * 0.005)
+        looking.kill()
+        looking.wait()
+    unharmed(child)
+
+
+def test_several_inspectors_at_once_do_no_harm(inspector: Path, careful: Path) -> None:
+    child = start(careful, 3000)
+    many = [
+        threading.Thread(target=lambda: [inspect_process(child.pid, inspector) for _ in range(20)])
+        for _ in range(3)
+    ]
+    for thread in many:
+        thread.start()
+    for thread in many:
+        thread.join()
+    unharmed(child)
+
+
+def test_a_stopped_process_is_asked_and_stays_stopped(inspector: Path) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        assert inspect_process(child.pid, inspector).problem == ""
+        time.sleep(0.1)
+        assert observe.threads(child.pid)[0].state == "T"
+        child.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+        assert observe.threads(child.pid)[0].state == "S"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_sleep_ends_when_it_would_have(inspector: Path) -> None:
+    started = time.monotonic()
+    child = subprocess.Popen(["sleep", "2"])
+    while child.poll() is None and time.monotonic() - started < 1.8:
+        inspect_process(child.pid, inspector)
+        time.sleep(0.05)
+    assert child.wait(timeout=10) == 0
+    assert 1.9 < time.monotonic() - started < 3.0
+
+
+def test_no_process_and_a_traced_one_say_why(inspector: Path) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    child.kill()
+    child.wait()
+    assert inspect_process(child.pid, inspector).problem == f"process {child.pid} is gone"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
+def test_another_users_process_is_refused_in_words(inspector: Path, tmp_path: Path) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        done = subprocess.run(
+            [inspector, str(child.pid)], capture_output=True, text=True, user=65534, check=False
+        )
+        assert done.returncode == 1
+        assert '"refused","errno":13' in done.stdout
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_the_inspector_can_become_a_command(inspector: Path) -> None:
+    done = subprocess.run(
+        [inspector, "--", "echo", "hi"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "hi\n"
+    assert (
+        subprocess.run([inspector, "--", "/absent"], capture_output=True, check=False).returncode
+        == 127
+    )
+
+
+def test_it_is_built_for_linux_alone() -> None:
+    assert build_probe(TARGETS["linux-arm64"]).is_file()
+    with pytest.raises(PrerequisiteError, match="needs Linux"):
+        build_probe(TARGETS["darwin-arm64"])

@@ -1,0 +1,167 @@
+"""Diagnoses of real processes: Bun that hangs, Bun and Node that work, and known children."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cells
+import msgspec
+import pytest
+
+from gobun import build, diagnose, runtimes
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+SCRIPT = Path(diagnose.__file__).parent / "load.cjs"
+
+
+@pytest.fixture(scope="module")
+def inspector() -> Path:
+    found = diagnose.find_inspector()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cells.build_child(tmp_path_factory.mktemp("child"))
+
+
+@contextlib.contextmanager
+def running(command: list[str], said: bytes = b"") -> Iterator[int]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        while said and (line := process.stdout.readline()) != said:
+            assert line, "it ended"
+        time.sleep(0.5)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def loading(runtime: runtimes.Runtime, module: str, folder: Path) -> list[str]:
+    go = folder / "go"
+    go.touch()
+    fixture = build.build_fixture(module, host_target())
+    argument = {**runtime.settings(fixture), "go": str(go)}
+    return runtime.command(SCRIPT, msgspec.json.encode(argument).decode())
+
+
+def bun(version: str) -> runtimes.Runtime:
+    [found] = runtimes.provide_bun([version], host_target())
+    return found
+
+
+def test_bun_that_hangs(inspector: Path, tmp_path: Path) -> None:
+    with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
+        found = diagnose.diagnose(pid, inspector=inspector)
+    assert (found.kind, found.armed, found.suspend_signal) == ("storm", True, 30)
+    assert (found.runtime.name, found.runtime.version) == ("bun", "1.2.19")
+    assert [Path(library.path).name for library in found.libraries] == ["simple.so"]
+    assert found.libraries[0].version.startswith("go1.")
+    assert found.motion.storm is not None
+    assert found.motion.storm.is_main
+    assert "ollector Thread" in found.motion.storm.sender
+    page = diagnose.render(found)
+    assert "SIGPWR: SA_ONSTACK, handler in bun; JavaScriptCore suspends by it" in page
+    assert "alternate stack: 512 KiB" in page
+
+
+def test_bun_that_copes(inspector: Path, tmp_path: Path) -> None:
+    with running(loading(bun("1.4.5"), "simple", tmp_path), b"called 0\n") as pid:
+        found = diagnose.diagnose(pid, inspector=inspector)
+    assert (found.kind, found.armed, found.runtime.version) == ("healthy", True, "1.4.5")
+    assert "copes" in found.cause
+
+
+def test_bun_without_go(inspector: Path, tmp_path: Path) -> None:
+    with running(loading(bun("1.2.19"), "control", tmp_path), b"called 0\n") as pid:
+        found = diagnose.diagnose(pid, inspector=inspector)
+    assert (found.kind, found.armed, found.libraries) == ("no-go", False, ())
+    assert "SIGPWR: no SA_ONSTACK" in diagnose.render(found)
+
+
+def test_node_with_go(inspector: Path, tmp_path: Path) -> None:
+    node = runtimes.provide_node(host_target())
+    with running(loading(node, "crypto", tmp_path), b"called 0\n") as pid:
+        found = diagnose.diagnose(pid, inspector=inspector)
+    assert (found.kind, found.runtime.label) == ("healthy", f"node@{node.version}")
+    assert [Path(library.path).name for library in found.libraries] == ["crypto.so"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("deadlock", "deadlock"), ("spin", "busy"), ("storm", "other-storm"), ("ping-pong", "no-go")],
+)
+def test_known_children(child: Path, inspector: Path, mode: str, kind: str) -> None:
+    with running([str(child), mode]) as pid:
+        found = diagnose.diagnose(pid, inspector=inspector)
+    assert found.kind == kind, diagnose.render(found)
+    if mode == "storm":
+        assert found.motion.storm is not None
+        assert found.motion.storm.sender.startswith("child (")
+
+
+def test_without_an_inspector_the_rest_is_still_told(tmp_path: Path) -> None:
+    with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
+        found = diagnose.diagnose(pid)
+    assert found.kind == "storm"
+    assert "handlers and alternate stacks are not known" in found.notes[0]
+
+
+def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> None:
+    started = time.monotonic()
+    found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector)
+    assert found.kind == "other-storm"
+    assert time.monotonic() - started < 30
+    assert not Path(f"/proc/{found.pid}").exists()
+
+
+def test_a_command_that_ends_is_told(child: Path, inspector: Path) -> None:
+    found = diagnose.diagnose_command([str(child), "exit-7"], inspector=inspector)
+    assert (found.kind, found.stuck) == ("ended", False)
+    assert "ended with exit code 7" in found.motion.detail
+
+
+def test_what_is_no_process_and_what_may_not_be_seen(child: Path, inspector: Path) -> None:
+    with pytest.raises(UsageError, match="there is no process"):
+        diagnose.diagnose(2**22 + 1)
+    with pytest.raises(UsageError, match="there is no command"):
+        diagnose.diagnose_command([])
+    with pytest.raises(PrerequisiteError, match="cannot run /absent"):
+        diagnose.diagnose_command(["/absent"], inspector=inspector)
+
+
+def test_what_go_changes_is_a_table(inspector: Path) -> None:
+    module = build.build_fixture("simple", host_target())
+    found = {v: diagnose.signal_changes(bun(v), module, inspector) for v in ("1.2.1", "1.2.19")}
+    old, new = ({c.signal: c.text for c in changes} for changes in found.values())
+    assert old[10] == new[30] == "bun → bun+SA_ONSTACK"
+    assert old[13] == new[13] == "ignored → simple.so+SA_ONSTACK"
+    assert old[23] == "default → simple.so+SA_ONSTACK"
+    assert 30 not in old
+    assert "| SIGPWR | as it was | bun → bun+SA_ONSTACK |" in diagnose.render_changes(found)
+
+
+def test_a_process_that_ends_meanwhile_is_told(inspector: Path) -> None:
+    process = subprocess.Popen(["sleep", "1"])
+    reaper = threading.Thread(target=process.wait)
+    reaper.start()
+    found = diagnose.diagnose(process.pid, inspector=inspector)
+    reaper.join()
+    assert found.kind == "ended"

@@ -1,0 +1,86 @@
+"""A repro folder shows the outcome by itself, wherever it is copied to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gobun import build, matrix, paths, runtimes
+from gobun.matrix import bundle
+from gobun.matrix.records import Ending, Header, Host
+from gobun.targets import host_target
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang")
+
+HEADER = Header("0.1.0", "", Host("Linux", "6.1", "cpu", 2, "glibc 2.36"), {"go": "1.27.3"}, "", 1)
+HANG = Ending("hang", "livelock: SIGPWR | and more")
+
+
+def write(folder: Path, version: str, module: str, load: matrix.Load) -> None:
+    target = host_target()
+    [bun] = runtimes.provide_bun([version], target)
+    fixture = build.build_fixture(module, target)
+    cell = matrix.Cell("bun", version, "stock", module, load, "idle")
+    bundle.write_repro(
+        folder,
+        [bundle.Trial(cell, HANG)],
+        runtime=bun,
+        argument={"load": load, "stress": "idle", **bun.settings(fixture)},
+        package=f"@oven/{target.bun_package}",
+        header=HEADER,
+    )
+
+
+def run(folder: Path, version: str, limit: str) -> subprocess.CompletedProcess[str]:
+    [bun] = runtimes.provide_bun([version], host_target())
+    environment = {"PATH": os.defpath, "BUN": str(bun.program), "LIMIT": limit, "HOME": str(folder)}
+    return subprocess.run(
+        [folder / "run.sh"], env=environment, cwd="/", capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("load", ["ffi", "napi-sync"])
+def test_a_copied_folder_reproduces(tmp_path: Path, load: matrix.Load) -> None:
+    write(tmp_path / "made", "1.2.19", "simple", load)
+    copied = tmp_path / "else where" / "repro"
+    shutil.copytree(tmp_path / "made", copied)
+    shutil.rmtree(tmp_path / "made")
+    hung = run(copied, "1.2.19", "5")
+    assert hung.returncode == 124, hung.stdout + hung.stderr
+    assert '"called"' in hung.stdout
+    assert "HANG" in hung.stderr
+    passed = run(copied, "1.4.5", "20")
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert '"done"' in passed.stdout
+
+
+def test_nothing_in_it_names_this_machine(tmp_path: Path) -> None:
+    write(tmp_path / "made", "1.2.19", "control", "ffi")
+    text = "".join(
+        path.read_text()
+        for path in (tmp_path / "made").rglob("*")
+        if path.suffix in {".cjs", ".sh", ".md"}
+    )
+    for name in (
+        str(tmp_path),
+        str(Path.home()),
+        str(paths.cache_root()),
+        platform.node(),
+    ):
+        assert f"{name}/" not in text
+    readme = (tmp_path / "made" / "README.md").read_text()
+    assert "npm install --no-save @oven/" in readme
+    assert "livelock: SIGPWR \\| and more" in readme
+    assert not (tmp_path / "made" / "libraries" / "control.node").exists()
+
+
+def test_it_is_written_anew(tmp_path: Path) -> None:
+    for module in ("control", "simple"):
+        write(tmp_path / "made", "1.2.19", module, "ffi")
+    assert [path.name for path in (tmp_path / "made" / "libraries").iterdir()] == ["simple.so"]

@@ -1,0 +1,67 @@
+"""Every stress passes on the module without Go: what it then shows of others is theirs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun
+from stresses import run_stress, stresses
+
+from gobun import build, runtimes
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.runtimes import Runtime
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+
+LACKING = {
+    ("ffi", "callback"): "skip: a library loaded by ffi has nothing of Node-API",
+    ("ffi", "handles"): "skip: a library loaded by ffi has nothing of Node-API",
+    ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
+    ("deno", "external-signal"): "skip: this runtime suspends no threads by a signal",
+}
+"""What a load or a runtime has not got, and says so."""
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Runtime]:
+    return {
+        "bun": bun(),
+        "node": runtimes.provide_node(host_target()),
+        "deno": runtimes.provide_deno(),
+    }
+
+
+@pytest.fixture(scope="module")
+def warmup() -> str:
+    return str(build.build_warmup([host_target()])[0].library)
+
+
+@pytest.mark.parametrize("stress", stresses())
+@pytest.mark.parametrize("load", ["ffi", "napi-async", "worker"])
+@pytest.mark.parametrize("name", ["bun", "node", "deno"])
+def test_the_control_passes(
+    known: dict[str, Runtime], warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
+) -> None:
+    told = run_stress(known[name], stress, tmp_path, load=load, second=warmup)
+    wanted = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
+    assert told.outcome == wanted
+
+
+@pytest.mark.parametrize("load", ["ffi", "napi-sync"])
+@pytest.mark.parametrize("version", ["1.0.36", "1.1.45"])
+def test_old_releases_load_what_is_built_today(version: str, load: str, tmp_path: Path) -> None:
+    for stress in ("idle", "deep-stack", "threads"):
+        assert run_stress(bun(version), stress, tmp_path, load=load).outcome == "pass"
+
+
+def test_a_soak_of_a_second(known: dict[str, Runtime], tmp_path: Path) -> None:
+    assert run_stress(known["bun"], "long", tmp_path, seconds=1).outcome == "pass"

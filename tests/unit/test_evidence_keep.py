@@ -1,0 +1,48 @@
+"""Which files are kept of a cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gobun.matrix import evidence
+from gobun.matrix.records import Cell, Ending
+from gobun.observe import Handler, Snapshot, Thread, ThreadView
+
+CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+THREAD = Thread(
+    tid=1, name="bun", state="S", cpu_ticks=0, switches=0, waits_in="", pending=0, blocked=0
+)
+HANDLER = Handler(30, ignored=False, on_stack=True, flags=0, address=1, owner="/bun", blocks=0)
+
+
+def test_nothing_is_kept_of_a_pass(tmp_path: Path) -> None:
+    assert evidence.keep(evidence.Seen("x"), CELL, Ending("pass", ""), tmp_path) == ()
+
+
+def test_a_snapshot_is_kept_for_people_and_for_programs(tmp_path: Path) -> None:
+    snapshot = Snapshot(1, (ThreadView(THREAD, "futex", asked=True),), (HANDLER,))
+    seen = evidence.Seen("said", snapshot=snapshot, backtrace="#0 main\n")
+    kept = evidence.keep(seen, CELL, Ending("hang", "livelock"), tmp_path)
+    names = sorted(Path(path).name for path in kept)
+    assert names == ["backtrace.txt", "output.txt", "process.json", "threads.txt"]
+    table = next(path for path in kept if path.endswith("process.json"))
+    assert evidence.read_snapshot(tmp_path / table) == snapshot
+
+
+def test_without_an_inspector_there_is_no_record_for_programs(tmp_path: Path) -> None:
+    seen = evidence.Seen(
+        "said", snapshot=Snapshot(1, (ThreadView(THREAD, "futex", asked=False),), ())
+    )
+    kept = evidence.keep(seen, CELL, Ending("hang", ""), tmp_path)
+    assert sorted(Path(path).name for path in kept) == ["output.txt", "threads.txt"]
+
+
+@pytest.mark.parametrize("gdb", [True, False])
+def test_one_backtrace_a_version_treatment_and_stress(gdb: bool) -> None:
+    means = evidence.Means(gdb=gdb)
+    other = msgspec.structs.replace(CELL, module="crypto")
+    later = msgspec.structs.replace(CELL, version="1.2.18")
+    assert [means.wants_backtrace(cell) for cell in (CELL, other, later)] == [gdb, False, gdb]

@@ -1,0 +1,195 @@
+"""Results of shards, joined, or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gobun import matrix
+from gobun.errors import UsageError
+from gobun.matrix.merge import merge, merge_into
+from gobun.matrix.shard import SharedHeader, shard, shard_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.matrix import Outcome
+    from gobun.matrix.records import Header
+
+CELLS = [
+    matrix.Cell("bun", version, "stock", "simple", "ffi", stress)
+    for version in ("1.2.2", "1.2.10", "1.3.0")
+    for stress in ("idle", "gc")
+]
+
+
+def result(cell: matrix.Cell, *outcomes: Outcome, evidence: tuple[str, ...] = ()) -> matrix.Result:
+    return matrix.Result(
+        **msgspec.structs.asdict(cell),
+        outcome=outcomes[0],
+        detail="",
+        expected=("pass",),
+        unexpected=False,
+        wall_ms=1,
+        cpu_ms=1,
+        max_rss_kb=1,
+        exit_code=0,
+        signal=None,
+        attempts=len(outcomes),
+        evidence=evidence,
+        repro="",
+        outcomes=outcomes,
+    )
+
+
+def written(folder: Path, header: Header, results: list[matrix.Result]) -> Path:
+    path = folder / matrix.FILE_NAME
+    with matrix.Writer(path, header, results):
+        return path
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    whole = matrix.new_header(CELLS)
+    return [
+        written(
+            tmp_path / str(number),
+            shard_header(whole, CELLS, number, 3),
+            [result(cell, "pass") for cell in shard(CELLS, number, 3)],
+        )
+        for number in (1, 2, 3)
+    ]
+
+
+def header_of(path: Path) -> SharedHeader:
+    return msgspec.json.decode(path.read_bytes().splitlines()[0], type=SharedHeader)
+
+
+def change(path: Path, **fields: object) -> None:
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    changed = msgspec.json.decode(header) | fields
+    path.write_bytes(msgspec.json.encode(changed) + b"\n" + b"".join(lines))
+
+
+def test_shards_make_the_run_whatever_their_order(shards: list[Path]) -> None:
+    run = merge(shards)
+    versions = [found.version for found in run.results]
+    assert versions == ["1.2.2", "1.2.2", "1.2.10", "1.2.10", "1.3.0", "1.3.0"]
+    assert {found.cell for found in run.results} == set(CELLS)
+    assert run.header.plan == matrix.plan_hash(CELLS)
+    assert run.header.cells == len(CELLS)
+    assert not run.cut
+    assert merge(shards[::-1]).results == run.results
+    assert merge([path.parent for path in shards]).results == run.results
+
+
+def test_one_file_that_is_whole_is_a_run(tmp_path: Path) -> None:
+    path = written(tmp_path, matrix.new_header(CELLS), [result(cell, "pass") for cell in CELLS])
+    assert len(merge([path]).results) == len(CELLS)
+
+
+def test_hosts_may_differ_and_are_all_kept(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[2], host=host | {"cpu": "Other"}, started="2001-01-01T00:00:00+00:00")
+    header = merge(shards).header
+    assert isinstance(header, SharedHeader)
+    assert [found.cpu == "Other" for found in header.hosts] == [False, True]
+    assert header.started == "2001-01-01T00:00:00+00:00"
+    assert header.shard is None
+    assert merge(shards[:2] + shards[:1] + shards[2:]).header == header
+
+
+def test_a_missing_shard_is_named(shards: list[Path]) -> None:
+    with pytest.raises(UsageError, match=r"2 of the 6 cells .*; shards 2/3 are missing"):
+        merge([shards[0], shards[2]])
+
+
+def test_a_cut_shard_is_named(shards: list[Path]) -> None:
+    shards[1].write_bytes(shards[1].read_bytes()[:-9])
+    said = rf"1 of the 6 cells .*{shards[1]} \(shard 2/3\) has 1 cells, and its last line is cut"
+    with pytest.raises(UsageError, match=said):
+        merge(shards)
+
+
+def test_a_cut_that_another_file_makes_up_for_is_mentioned(
+    shards: list[Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(shards[1].read_bytes())
+    shards[1].write_bytes(shards[1].read_bytes()[:-9])
+    run = merge([*shards, again])
+    assert run.cut
+    assert len(run.results) == len(CELLS)
+
+
+def test_cells_on_which_two_files_disagree_are_named(shards: list[Path], tmp_path: Path) -> None:
+    first = matrix.read_results(shards[0])
+    other = tmp_path / "other"
+    written(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
+    change(other / matrix.FILE_NAME, shard=header_of(shards[0]).shard)
+    name = first.results[0].cell.name
+    with pytest.raises(UsageError, match="the files disagree on 2 cells") as caught:
+        merge([*shards, other])
+    assert f"{name} is pass in {shards[0]} and hang/pass in {other}" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"plan": "0" * 16}, "plan"),
+        ({"suite": "9.9"}, "suite version"),
+        ({"tools": {"go": "1.1"}}, r"tools .* and go 1\.1"),
+        ({"shard": {"number": 2, "of": 3, "cells": 2, "split": "x"}}, "split"),
+        ({"shard": None}, "split"),
+    ],
+)
+def test_files_of_different_runs_are_refused(
+    shards: list[Path], fields: dict[str, object], said: str
+) -> None:
+    change(shards[1], **fields)
+    with pytest.raises(UsageError, match=f"are not of one run: {said}"):
+        merge(shards)
+
+
+def test_results_of_another_system_are_refused(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[1], host=host | {"os": "darwin"})
+    with pytest.raises(UsageError, match="system linux and darwin"):
+        merge(shards)
+
+
+def test_cells_that_are_not_of_the_plan_are_refused(shards: list[Path]) -> None:
+    stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
+    with shards[0].open("ab") as stream:
+        stream.write(msgspec.json.encode(result(stranger, "pass")) + b"\n")
+    with pytest.raises(UsageError, match="hold 7 cells that are not the 6 of the plan"):
+        merge(shards)
+
+
+def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to merge"):
+        merge([])
+    with pytest.raises(UsageError, match=r"cannot read .*absent"):
+        merge([*shards, tmp_path / "absent.jsonl"])
+    change(shards[1], shard={"number": "two"})
+    with pytest.raises(UsageError, match=rf"{shards[1]}: the shard in its header"):
+        merge(shards)
+    shards[1].write_text("x\n")
+    with pytest.raises(UsageError, match="does not begin with the header"):
+        merge(shards)
+
+
+def test_what_is_merged_into_a_folder_has_its_evidence(shards: list[Path], tmp_path: Path) -> None:
+    name = "evidence/one/output.txt"
+    header = header_of(shards[0])
+    first, *rest = matrix.read_results(shards[0]).results
+    written(shards[0].parent, header, [result(first.cell, "pass", evidence=(name,)), *rest])
+    (shards[0].parent / name).parent.mkdir(parents=True)
+    (shards[0].parent / name).write_text("seen")
+    out = tmp_path / "all"
+    run = merge_into(shards, out)
+    assert matrix.read_results(out / matrix.FILE_NAME).results == run.results
+    assert (out / name).read_text() == "seen"
+    assert len(merge([out]).results) == len(CELLS)

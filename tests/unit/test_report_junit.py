@@ -1,0 +1,98 @@
+"""JUnit XML, read back by a real parser."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from report_cells import HOSTILE, cell, many, run_of
+
+from gobun import matrix, report
+from gobun.report.junit import xml_text
+
+
+def parsed(*results: matrix.Result) -> ET.Element:
+    return ET.fromstring(report.render_junit(run_of(results)))  # noqa: S314 - our own
+
+
+def test_a_suite_a_version_and_a_case_a_cell() -> None:
+    root = parsed(cell("1.10.0"), cell("1.2.1"), cell("1.2.1", load="napi-sync", stress="gc"))
+    assert root.attrib == {
+        "name": "gobun",
+        "tests": "3",
+        "failures": "0",
+        "errors": "0",
+        "time": "4.500",
+    }
+    old, new = root
+    assert (old.get("name"), new.get("name")) == ("bun@1.2.1", "bun@1.10.0")
+    assert (old.get("tests"), old.get("time"), old.get("skipped")) == ("2", "3.000", "0")
+    assert old.get("timestamp") == "2026-01-02T03:04:05"
+    assert {p.get("name"): p.get("value") for p in old.iter("property")}["go"] == "1.27.3"
+    assert [(c.get("classname"), c.get("name"), c.get("time")) for c in old.iter("testcase")] == [
+        ("bun@1_2_1.stock.simple", "ffi/idle", "1.500"),
+        ("bun@1_2_1.stock.simple", "napi-sync/gc", "1.500"),
+    ]
+    assert not list(old.iter("system-out"))
+
+
+def test_what_each_end_becomes() -> None:
+    root = parsed(
+        cell(outcome="hang", expected=("hang",), detail="livelock", stress="a"),
+        cell(outcome="hang", unexpected=True, detail="livelock\nand more", stress="b"),
+        cell(outcome="pass", unexpected=True, expected=("hang",), stress="c"),
+        cell(outcome="skip", detail="no ffi", stress="d"),
+        cell(outcome="error", unexpected=True, detail="cannot start", stress="e"),
+        cell(outcome="skip", unexpected=True, detail="no ffi", stress="f"),
+    )
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("6", "3", "1")
+    found = {case.get("name"): next(iter(case), None) for case in root.iter("testcase")}
+    kinds = {name: None if child is None else child.tag for name, child in found.items()}
+    assert kinds == {
+        "ffi/a": "system-out",
+        "ffi/b": "failure",
+        "ffi/c": "failure",
+        "ffi/d": "skipped",
+        "ffi/e": "error",
+        "ffi/f": "failure",
+    }
+    known = {name: child for name, child in found.items() if child is not None}
+    assert "as expected, this did not pass\noutcome: hang" in (known["ffi/a"].text or "")
+    assert known["ffi/b"].get("message") == "hang, expected pass: livelock and more"
+    assert "again: invoke matrix" in (known["ffi/b"].text or "")
+    assert known["ffi/c"].get("message") == "pass, expected hang"
+    assert known["ffi/d"].get("message") == "no ffi"
+
+
+def test_an_intermittent_cell_says_so() -> None:
+    root = parsed(cell(outcome="hang", expected=("hang",), outcomes=("pass", "hang", "pass")))
+    (said,) = root.iter("system-out")
+    assert "intermittent: hang 1/3, pass 2/3" in (said.text or "")
+
+
+def test_what_xml_cannot_hold_is_written_out() -> None:
+    root = parsed(
+        cell(outcome="crash", unexpected=True, detail=HOSTILE, module=HOSTILE, repro=HOSTILE)
+    )
+    (failure,) = root.iter("failure")
+    (case,) = root.iter("testcase")
+    assert "\\x00\\x1b[31m&amp;'\"" in (failure.text or "")
+    assert "</script><img src=x onerror=alert(1)>" in case.get("classname", "")
+    assert xml_text("a\tb\ufffe\x0b") == "a\tb\\xfffe\\x0b"
+    assert xml_text("\ud800") == "\\xd800"
+
+
+def test_a_long_detail_is_whole_in_the_text_only() -> None:
+    root = parsed(cell(outcome="crash", unexpected=True, detail="x" * 5000))
+    (failure,) = root.iter("failure")
+    assert len(failure.get("message", "")) == 500
+    assert "x" * 5000 in (failure.text or "")
+
+
+def test_no_case_is_there_twice() -> None:
+    root = parsed(*many(2000))
+    cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+    assert len(cases) == len(set(cases)) == 2000
+
+
+def test_nothing_ran() -> None:
+    assert len(parsed()) == 0
