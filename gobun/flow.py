@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import build, console, files, matrix, report, runtimes
+from gobun import build, console, files, matrix, process, report, runtimes
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gobun.build import Fixture
     from gobun.matrix import Cell, Expectations
     from gobun.runtimes import Runtime
     from gobun.targets import Target
@@ -54,10 +55,13 @@ def run_matrix(request: Request) -> None:
     versions = _versions(request, axes, target)
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        fetching = pool.submit(_provide, request.runtime, versions, target)
-        warmup = build.build_warmup([target])[0].library
-        modules = {name: build.build_fixture(name, target) for name in axes.modules}
-        provided = fetching.result()
+        building = pool.submit(_build, axes.modules, target)
+        try:
+            provided = _provide(request.runtime, versions, target)
+            warmup, modules = building.result()
+        except KeyboardInterrupt:
+            process.interrupt_tools()
+            raise
     ready = {(runtime.name, runtime.version): runtime for runtime in provided}
     cells = matrix.plan_cells(ready, axes)
     bench = matrix.Bench(
@@ -97,6 +101,11 @@ def _versions(request: Request, axes: matrix.Axes, target: Target) -> tuple[str,
             )
         return ()
     return runtimes.choose_bun(request.versions or ",".join(axes.versions), target)
+
+
+def _build(modules: Sequence[str], target: Target) -> tuple[Path, dict[str, Fixture]]:
+    warmup = build.build_warmup([target])[0].library
+    return warmup, {name: build.build_fixture(name, target) for name in modules}
 
 
 def _provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
