@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import build, console, files, matrix, report, runtimes
+from gobun import build, console, files, matrix, own, process, report, runtimes
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gobun.matrix import Cell, Expectations
+    from gobun.build import Fixture
+    from gobun.matrix import Cell
     from gobun.runtimes import Runtime
     from gobun.targets import Target
 
 REPORT_NAME = "report.md"
+_REPRO_FOLDER = "repro"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -38,6 +40,56 @@ class Request(msgspec.Struct, frozen=True):
     limit_s: float | None = None
     repeat: int = 1
     resume: bool = False
+    shard: str = ""
+    """``2/4`` for the second of four parts of the plan; empty for all of it."""
+    durations: Path | None = None
+    """Results whose durations balance the shards."""
+    addon: own.OwnAddon | None = None
+    """A person's own module, in the place of the suite's."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a request comes to."""
+
+    axes: matrix.Axes
+    cells: tuple[Cell, ...]
+    """The whole plan, of which a shard runs a part."""
+
+
+def plan_matrix(request: Request) -> Plan:
+    """Return the cells of a request; nothing is built or fetched but the list of releases.
+
+    Raises:
+        UsageError: an argument names what does not exist.
+        FetchError: the registry had to be asked for releases, and could not be.
+    """
+    matrix.check_names("runtime", request.runtimes, runtimes.RUNTIMES)
+    if request.jobs is not None and request.jobs < 1:
+        raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
+    if request.repeat < 1:
+        raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
+    if request.versions and "bun" not in request.runtimes:
+        raise UsageError(
+            "--versions chooses releases of Bun, and no Bun is asked for",
+            hint="leave --versions out: the other runtimes are the pinned ones",
+        )
+    axes = matrix.narrowed(
+        matrix.read_scenario(),
+        treatments=request.treatments,
+        modules=request.modules,
+        loads=request.loads,
+        stresses=request.stresses,
+        limit_s=request.limit_s,
+    )
+    if request.addon is not None:
+        axes = own.with_addon(axes, request.addon, loads_given=bool(request.loads))
+    spec = request.versions or ",".join(axes.versions)
+    named = [
+        (name, version)
+        for name in request.runtimes
+        for version in runtimes.choose_versions(name, spec, host_target())
+    ]
+    return Plan(axes, tuple(matrix.plan_cells(named, axes)))
 
 
 def run_matrix(request: Request) -> None:
@@ -50,69 +102,77 @@ def run_matrix(request: Request) -> None:
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    axes, expectations = _asked(request)
+    plan = plan_matrix(request)
+    expectations = matrix.read_expectations()
+    expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
+    header, cells = _part(plan.cells, request)
     target = host_target()
-    versions = _versions(request, axes, target)
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        fetching = pool.submit(_provide, versions, target)
-        warmup = build.build_warmup([target])[0].library
-        modules = {name: build.build_fixture(name, target) for name in axes.modules}
-        provided = fetching.result()
-    ready = {(runtime.name, runtime.version): runtime for runtime in provided}
-    cells = matrix.plan_cells(ready, axes)
+        building = pool.submit(_build, plan.axes.modules, request.addon, target)
+        try:
+            provided = _provide(cells, target)
+            warmup, modules, supervise, means = building.result()
+        except KeyboardInterrupt:
+            process.interrupt_tools()
+            raise
     bench = matrix.Bench(
-        supervise=build.build_supervise(target),
+        supervise=supervise,
         warmup=warmup,
-        runtimes=ready,
+        runtimes=provided,
         modules=modules,
         expectations=expectations,
         out=request.out,
-        limit_s=axes.limit_s,
+        limit_s=plan.axes.limit_s,
         repeat=request.repeat,
+        means=means,
+        smoke=request.addon.smoke if request.addon else None,
     )
-    _run(bench, cells, request)
+    _run(bench, header, cells, request)
 
 
-def _asked(request: Request) -> tuple[matrix.Axes, Expectations]:
-    matrix.check_names("runtime", request.runtimes, runtimes.RUNTIMES)
-    if request.jobs is not None and request.jobs < 1:
-        raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
-    if request.repeat < 1:
-        raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
-    axes = matrix.narrowed(
-        matrix.read_scenario(),
-        treatments=request.treatments,
-        modules=request.modules,
-        loads=request.loads,
-        stresses=request.stresses,
-        limit_s=request.limit_s,
-    )
-    return axes, matrix.read_expectations()
+def _part(
+    cells: Sequence[Cell], request: Request
+) -> tuple[matrix.Header, Sequence[Cell]]:
+    header = matrix.new_header(cells)
+    if not request.shard:
+        return header, cells
+    number, of = matrix.parse_shard(request.shard)
+    past = matrix.read_results(request.durations).results if request.durations else ()
+    durations = matrix.durations_of(past)
+    part = matrix.shard(cells, number, of, durations)
+    return matrix.shard_header(header, cells, number, of, durations), part
 
 
-def _versions(request: Request, axes: matrix.Axes, target: Target) -> dict[str, tuple[str, ...]]:
-    if request.versions and "bun" not in request.runtimes:
-        raise UsageError(
-            "--versions chooses releases of Bun, and no Bun is asked for",
-            hint="leave --versions out: the other runtimes are the pinned ones",
-        )
-    spec = request.versions or ",".join(axes.versions)
-    return {name: runtimes.choose_versions(name, spec, target) for name in request.runtimes}
+def _build(
+    modules: Sequence[str], addon: own.OwnAddon | None, target: Target
+) -> tuple[Path, dict[str, Fixture], Path, matrix.Means]:
+    warmup = build.build_warmup([target])[0].library
+    if addon is not None:
+        fixtures = {addon.name: addon.fixture}
+    else:
+        fixtures = {name: build.build_fixture(name, target) for name in modules}
+    inspector = build.build_probe(target) if target.os == "linux" else None
+    return warmup, fixtures, build.build_supervise(target), matrix.Means(inspector, gdb=True)
 
 
-def _provide(chosen: Mapping[str, Sequence[str]], target: Target) -> list[Runtime]:
-    return [
+def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:
+    wanted: dict[str, list[str]] = {}
+    for name, version in dict.fromkeys((cell.runtime, cell.version) for cell in cells):
+        wanted.setdefault(name, []).append(version)
+    provided = [
         runtime
-        for name, versions in chosen.items()
+        for name, versions in wanted.items()
         for runtime in runtimes.provide_runtimes(name, versions, target)
     ]
+    return {(runtime.name, runtime.version): runtime for runtime in provided}
 
 
-def _run(bench: matrix.Bench, cells: Sequence[Cell], request: Request) -> None:
+def _run(
+    bench: matrix.Bench, header: matrix.Header, cells: Sequence[Cell], request: Request
+) -> None:
     path = request.out / matrix.FILE_NAME
-    kept = _kept(path, cells) if request.resume else ()
-    header = matrix.new_header(cells)
+    kept = _kept(path, header) if request.resume else ()
     done = {result.cell for result in kept}
     todo = [cell for cell in cells if cell not in done]
     jobs = request.jobs or os.cpu_count() or 1
@@ -122,8 +182,12 @@ def _run(bench: matrix.Bench, cells: Sequence[Cell], request: Request) -> None:
             matrix.run_cells(bench, todo, jobs=jobs, record=writer.add)
     finally:
         if path.is_file():
+            matrix.write_repros(bench, matrix.read_results(path), request.out / _REPRO_FOLDER)
             write_report(request.out)
-    unexpected = report.summarise(matrix.read_results(path).results).unexpected
+    results = matrix.read_results(path).results
+    for line in matrix.review(bench.expectations, results):
+        console.say(line)
+    unexpected = sum(result.unexpected for result in results)
     if unexpected:
         raise UnexpectedOutcomeError(
             f"unexpected outcomes: {unexpected} of {len(cells)} cells",
@@ -146,11 +210,11 @@ def write_report(out: Path) -> None:
     sys.stdout.flush()
 
 
-def _kept(path: Path, cells: Sequence[Cell]) -> tuple[matrix.Result, ...]:
+def _kept(path: Path, header: matrix.Header) -> tuple[matrix.Result, ...]:
     if not path.is_file():
         return ()
     run = matrix.read_results(path)
-    if run.header.plan != matrix.plan_hash(cells):
+    if (run.header.plan, run.header.shard) != (header.plan, header.shard):
         raise UsageError(
             f"{path} is of another plan, so it cannot be resumed",
             hint="give the same versions and lists as before, another --out, or leave --resume out",

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +36,8 @@ _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
 
 _running: set[subprocess.Popen[str]] = set()
+_starting = threading.Lock()
+_interrupted = threading.Event()
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -76,26 +79,30 @@ def run_tool(
 
     Raises:
         PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
+        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
     words = [str(word) for word in command]
     try:
-        child = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=tool_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with _starting:
+            if _interrupted.is_set():
+                raise KeyboardInterrupt
+            child = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=tool_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            _running.add(child)
     except OSError as error:
         reason = "not found" if error.errno == errno.ENOENT else error.strerror
         raise PrerequisiteError(
             f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
         ) from error
-    _running.add(child)
     try:
         out, err = child.communicate(timeout=timeout_s)
     except BaseException as error:
@@ -116,10 +123,12 @@ def run_tool(
     return Finished(child.returncode, out, err)
 
 
-def kill_running() -> None:
-    """Kill what ``run_tool`` runs in any thread, because an interruption reaches only one."""
-    for child in tuple(_running):
-        _kill(child)
+def interrupt_tools() -> None:
+    """Kill what runs in any thread, and start nothing more: an interruption reaches only one."""
+    with _starting:
+        _interrupted.set()
+        for child in tuple(_running):
+            _kill(child)
 
 
 def _kill(child: subprocess.Popen[str]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from packaging.version import Version
 
 from gobun import cache, paths, toolchain
+from gobun.build import macho
 from gobun.errors import BuildError, GobunError, PrerequisiteError
 from gobun.process import Finished, run_tool
 
@@ -159,6 +160,8 @@ def go_shared(
             flags=flags,
             linker=linker,
         )
+    if target.os == "darwin":
+        macho.settle(output)
 
 
 def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:

@@ -64,7 +64,7 @@ def build_warmup(
             return list(pool.map(lambda target: _build(target, name, go, zig), targets))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            process.kill_running()
+            process.interrupt_tools()
             raise
 
 
@@ -78,7 +78,12 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
     )
     recipe = store.recipe(
         stem,
-        sources=[paths.GO_SOURCES / _PACKAGE, paths.GO_SOURCES / "go.mod"],
+        sources=[
+            paths.GO_SOURCES / _PACKAGE,
+            paths.GO_SOURCES / "go.mod",
+            # What the audit lets pass is part of what the result is.
+            Path(audit.__file__).parent,
+        ],
         settings=(target.zig_triple, go.version, zig.version, repr(rules)),
     )
 

@@ -33,8 +33,6 @@ _RUNNABLE_SHARE = 0.9
 _WAITS_A_SECOND = 5
 """Voluntary context switches a second up to which a runnable thread does nothing but compute."""
 
-_BLOCKS_ALL = 16
-"""So many signals blocked for a moment are libc's doing, not a handler's."""
 
 _LOCKS = ("futex", "futex_wait", "futex_waitv")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -52,8 +50,8 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> M
         sample = watch.take_sample(pid, clock())
         if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
             return Motion("ended", "the process ended", clock() - started)
-        senders.update(_sending(sample))
-        samples.append(_without(sample, _sending(sample)))
+        senders.update(watch.senders_in(sample))
+        samples.append(_without(sample, watch.senders_in(sample)))
         calls.append(syscall_of(pid, pid))
         found = judge_motion(samples, calls, [tid for tid, _ in senders.most_common()])
         if found is not None:
@@ -147,15 +145,6 @@ def _sender(
     if rates.get(busiest, 0.0) < _TAKES_TURNS * rates[tid]:
         return ""
     return f"{others[busiest].name} ({busiest})"
-
-
-def _sending(sample: Sample) -> set[int]:
-    """Return the threads that block nearly everything for moments.
-
-    glibc's ``pthread_kill`` does, around its system call; a handler of a storm does not.
-    """
-    count = collections.Counter(tid for tid, _ in sample.storming)
-    return {tid for tid, signals in count.items() if signals >= _BLOCKS_ALL}
 
 
 def _without(sample: Sample, tids: set[int]) -> Sample:

@@ -40,6 +40,10 @@ class Bench(msgspec.Struct, frozen=True):
     limit_s: float
     repeat: int = 1
     """How often each cell is run."""
+    means: evidence.Means = msgspec.field(default_factory=evidence.Means)
+    """What a process that hangs is looked at with."""
+    smoke: Path | None = None
+    """The script that loads and checks a person's own addon."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -56,12 +60,23 @@ class StoppedError(Exception):
     """The run is being stopped, and this cell has no result."""
 
 
-def cell_command(cell: Cell, runtime: Runtime, module: Fixture, warmup: Path) -> list[str]:
-    """Return the command that runs ``cell``, harness and all else left out."""
-    argument = {"load": cell.load, "stress": cell.stress, **runtime.settings(module)}
+def cell_argument(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
+    runtime = bench.runtimes[cell.runtime, cell.version]
+    settings = runtime.settings(bench.modules[cell.module])
+    argument = {"load": cell.load, "stress": cell.stress, **settings}
+    if bench.smoke is not None:
+        argument["smoke"] = str(bench.smoke)
     if cell.treatment == "warmup":
-        argument["warmup"] = str(warmup)
-    return runtime.command(paths.SCENARIOS / "cell.cjs", msgspec.json.encode(argument).decode())
+        argument["warmup"] = str(bench.warmup)
+    return argument
+
+
+def cell_command(bench: Bench, cell: Cell) -> list[str]:
+    """Return the command that runs ``cell``, harness and all else left out."""
+    argument = msgspec.json.encode(cell_argument(bench, cell)).decode()
+    runtime = bench.runtimes[cell.runtime, cell.version]
+    return runtime.command(paths.SCENARIOS / "cell.cjs", argument)
 
 
 def cell_environment(home: Path) -> dict[str, str]:
@@ -101,12 +116,12 @@ def _observe(
     bench: Bench, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Seen
 ) -> tuple[Ending, End | None]:
     runtime = bench.runtimes[cell.runtime, cell.version]
-    command = cell_command(cell, runtime, bench.modules[cell.module], bench.warmup)
+    command = cell_command(bench, cell)
     environment = cell_environment(home) | runtime.environment(cell.treatment)
     with Child(bench.supervise, command, cwd=home, env=environment) as child:
         verdict = _watch(child, bench.limit_s, stop)
         if verdict is not None and child.pid is not None:
-            seen.look_at(child.pid)
+            seen.look_at(child.pid, cell, bench.means)
             child.kill()
         while not child.closed:
             child.listen(1.0)

@@ -12,21 +12,20 @@ from gobun.errors import UsageError
 from gobun.matrix.expect import attempts_of
 from gobun.matrix.expect.ranges import Rank, rank
 from gobun.matrix.plan import plan_hash
-from gobun.matrix.records import Result
+from gobun.matrix.records import Header, Result
 from gobun.matrix.results import FILE_NAME, Run, Writer, read_results
-from gobun.matrix.shard import SharedHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.matrix.records import Cell, Header
+    from gobun.matrix.records import Cell
 
 _MOST_NAMED = 5
 
 
 class _Part(msgspec.Struct, frozen=True):
     path: Path
-    header: SharedHeader
+    header: Header
     results: tuple[Result, ...]
     cut: bool
 
@@ -97,12 +96,7 @@ def _file(path: Path) -> Path:
 def _read(path: Path) -> _Part:
     path = _file(path)
     run = read_results(path)
-    try:
-        with path.open("rb") as stream:
-            header = msgspec.json.decode(stream.readline(), type=SharedHeader)
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path}: the shard in its header is damaged: {error}") from error
-    return _Part(path, header, run.results, run.cut)
+    return _Part(path, run.header, run.results, run.cut)
 
 
 def _check_alike(parts: Sequence[_Part]) -> None:
@@ -127,7 +121,7 @@ def _tools(header: Header) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
 
 
-def _split(header: SharedHeader) -> str:
+def _split(header: Header) -> str:
     return f"{header.shard.split} of {header.shard.of}" if header.shard else "none"
 
 
@@ -158,7 +152,7 @@ def _lacks(part: _Part) -> bool:
     return part.cut or shard is None or len(part.results) < shard.cells
 
 
-def _header(headers: Sequence[SharedHeader]) -> SharedHeader:
+def _header(headers: Sequence[Header]) -> Header:
     hosts = [host for header in headers for host in (header.hosts or (header.host,))]
     distinct = tuple(dict.fromkeys(hosts))
     return msgspec.structs.replace(

@@ -93,6 +93,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     """One command line that runs this cell alone."""
     outcomes: tuple[Outcome, ...] = ()
     """What each attempt came to, in order; ``outcome`` is the worst of them."""
+    why: str = ""
+    """Why ``expected`` is expected, where it is not ``pass``."""
 
     @property
     def intermittent(self) -> bool:
@@ -115,6 +117,23 @@ class Host(msgspec.Struct, frozen=True):
     libc: str
 
 
+class Shard(msgspec.Struct, frozen=True):
+    """Which part of a plan a results file is of."""
+
+    number: int
+    """From 1."""
+    of: int
+    cells: int
+    """How many cells of the plan it has."""
+    split: str
+    """Identity of the whole split: it differs where other durations made another one."""
+
+    @property
+    def name(self) -> str:
+        """``2/4``."""
+        return f"{self.number}/{self.of}"
+
+
 class Header(msgspec.Struct, frozen=True):
     """The first line of ``results.jsonl``."""
 
@@ -128,3 +147,7 @@ class Header(msgspec.Struct, frozen=True):
     """Hash of the planned cells; equal plans have equal hashes."""
     cells: int
     """How many cells were planned."""
+    shard: Shard | None = None
+    """The part that this file is of; None for the whole."""
+    hosts: tuple[Host, ...] = ()
+    """The machines of the parts, where there were several."""

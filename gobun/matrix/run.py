@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gobun import console
 from gobun.matrix import evidence, watch
 from gobun.matrix.attempt import attempt_cell
+from gobun.matrix.expect import is_unexpected
 from gobun.matrix.records import WORST_FIRST, Result
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
         outcome=outcome,
         detail=_detail(worst, attempts),
         expected=expected,
-        unexpected=outcome != "skip" and not set(outcomes) <= set(expected),
+        unexpected=is_unexpected(expected, outcomes),
         wall_ms=worst.wall_ms,
         cpu_ms=end.cpu_ms if end else 0,
         max_rss_kb=end.max_rss_kb if end else 0,
@@ -83,6 +84,7 @@ def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
         evidence=evidence.keep(worst.seen, cell, worst.ending, bench.out),
         repro=repro(cell),
         outcomes=outcomes,
+        why=bench.expectations.why(cell),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gobun.errors import UsageError
 from gobun.matrix.expect.ranges import rank
-from gobun.matrix.records import Header, Host
+from gobun.matrix.records import Header, Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,31 +24,6 @@ _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
 _FINENESS = 8
 """No piece that is dealt out is longer than this part of a shard."""
-
-
-class Shard(msgspec.Struct, frozen=True):
-    """Which part of a plan a results file is of."""
-
-    number: int
-    """From 1."""
-    of: int
-    cells: int
-    """How many cells of the plan it has."""
-    split: str
-    """Identity of the whole split: it differs where other durations made another one."""
-
-    @property
-    def name(self) -> str:
-        """``2/4``."""
-        return f"{self.number}/{self.of}"
-
-
-class SharedHeader(Header, frozen=True):
-    """The header of a results file that is a part of a run, or was merged from parts."""
-
-    shard: Shard | None = None
-    hosts: tuple[Host, ...] = ()
-    """The machines of the parts, where there were several."""
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -88,7 +63,7 @@ def shard_header(
     number: int,
     of: int,
     durations: Mapping[Cell, float] | None = None,
-) -> SharedHeader:
+) -> Header:
     """Return the header of a shard's results; ``header`` is that of the whole plan.
 
     Raises:
@@ -98,7 +73,7 @@ def shard_header(
     parts = split_plan(cells, of, durations)
     split = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
     which = Shard(number, of, len(parts[number - 1]), split)
-    return SharedHeader(**msgspec.structs.asdict(header), shard=which)
+    return msgspec.structs.replace(header, shard=which)
 
 
 def split_plan(

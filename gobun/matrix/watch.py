@@ -23,6 +23,7 @@ import msgspec
 from gobun.matrix import procfs
 from gobun.matrix.procfs import Thread
 from gobun.matrix.records import Ending
+from gobun.observe import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ STORM_SHARE = 0.05
 STORM_SEEN_IN = 4
 IDLE_AFTER_S = 4.0
 _LOOKS = 60
+_BLOCKS_ALL = 16
 _LOOKED_AT = 4
 """Threads a sample looks at: the main one, and those with the most context switches."""
 _TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
@@ -127,14 +129,6 @@ def at_limit(samples: Sequence[Sample], stale_s: float, limit_s: float) -> Endin
     )
 
 
-def signal_name(number: int) -> str:
-    """Return a signal's name, as ``SIGPWR``."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - 34}" if number >= 34 else f"signal {number}"
-
-
 def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
     """Return the thread and the signal of a storm, and in how many of the looks it was seen."""
     looks = sum(sample.looks for sample in samples)
@@ -142,13 +136,27 @@ def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
     present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
         # A profiler's timer interrupts healthy work all the time.
-        storming = {key: n for key, n in sample.storming.items() if key[1] not in _TIMERS}
+        senders = senders_in(sample)
+        storming = {
+            (tid, number): count
+            for (tid, number), count in sample.storming.items()
+            if number not in _TIMERS and tid not in senders
+        }
         seen.update(storming)
         present.update(storming.keys())
     for key, count in seen.most_common(1):
         if count / looks >= STORM_SHARE and present[key] >= STORM_SEEN_IN:
             return *key, count / looks
     return None
+
+
+def senders_in(sample: Sample) -> set[int]:
+    """Return the threads that block nearly everything for moments.
+
+    glibc's ``pthread_kill`` does, around its system call; a handler of a storm does not.
+    """
+    blocked = collections.Counter(tid for tid, _ in sample.storming)
+    return {tid for tid, count in blocked.items() if count >= _BLOCKS_ALL}
 
 
 def _thread_name(sample: Sample, tid: int) -> str:

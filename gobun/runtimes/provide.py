@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gobun import toolchain
 from gobun.runtimes.bun import choose_bun, provide_bun
 from gobun.runtimes.deno import provide_deno
 from gobun.runtimes.node import provide_node
@@ -19,13 +20,13 @@ RUNTIMES = ("bun", "node", "deno")
 
 
 def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
-    """Return the versions of a runtime that ``spec`` means; none where it is the pinned one.
+    """Return the versions of a runtime that ``spec`` means, or the pinned one.
 
     Raises:
         UsageError: a part of ``spec`` is not understood, or matches no version.
         FetchError: the registry had to be asked, and could not be.
     """
-    return choose_bun(spec, target) if name == "bun" else ()
+    return choose_bun(spec, target) if name == "bun" else (toolchain.pins()[name],)
 
 
 def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:

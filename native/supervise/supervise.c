@@ -47,6 +47,8 @@ static int inherited(const char *text) {
 static void run(char **command, pid_t parent, int report) {
 #ifdef __linux__
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  /* Lets the harness's inspector look at a cell that hangs, where Yama restricts tracing. */
+  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
   if (getppid() != parent) _exit(127);
 #else
   (void)parent;

@@ -103,13 +103,18 @@ def finding(report: LibraryReport, rules: Rules) -> str:
 def test_a_good_library_of_each_target(make: Maker, name: str) -> None:
     target = TARGETS[name]
     darwin = target.os == "darwin"
-    path = dylib(make, target.zig_triple) if darwin else make(GOOD, target.zig_triple)
+    if darwin:
+        path = dylib(make, target.zig_triple)
+    else:
+        path = make(GOOD, target.zig_triple, "-Wl,-soname,w.so")
     report = audit.inspect(path)
     assert report.target == name
     assert report.exports == ("Warmup", "WarmupGoRuntime")
     assert report.size == path.stat().st_size
     assert report.go is None
-    assert audit.check(report, audit.warmup_rules(target, file_name="w.dylib")) == []
+    assert (
+        audit.check(report, audit.warmup_rules(target, file_name=f"w{target.library_suffix}")) == []
+    )
     assert audit.concerns(report) == []
 
 

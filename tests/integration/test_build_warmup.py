@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from commands import (
 )
 
 from gobun import audit, build, doctor, fetch, paths, runtimes, toolchain
+from gobun.build import macho
 from gobun.build.compile import zig_environment
 from gobun.targets import TARGETS, host_target
 
@@ -56,6 +58,7 @@ console.log(process.arch, ...said);
 INTERRUPTED = """
 import sys
 from gobun import build, process
+from gobun.build import macho
 from gobun.build import compile as compiling
 from gobun.targets import TARGETS
 
@@ -172,6 +175,21 @@ def test_the_same_bytes_from_another_folder_cache_home_and_user(dist: Path, tmp_
     assert found == {file: sums(dist)[file] for file in found}
     assert list((tmp_path / "tem, porary").iterdir()) == []
     assert not (root / "dist").exists()
+
+
+def test_what_the_linker_left_to_chance_is_settled(dist: Path, tmp_path: Path) -> None:
+    built = (dist / "go-warmup-darwin-arm64.dylib").read_bytes()
+    commands = dict(macho._commands(bytearray(built)))
+    table, count = struct.unpack_from("<II", built, commands[macho._DYSYMTAB] + 56)
+    uuid = commands[macho._UUID] + 8
+    for noise in (b"\0\0\0\0", b"\xff\xff\xff\x7f", b"RApH"):
+        scribbled = bytearray(built)
+        scribbled[table : table + 4 * count] = noise * count
+        scribbled[uuid : uuid + 16] = noise * 4
+        path = tmp_path / "go-warmup-darwin-arm64.dylib"
+        path.write_bytes(scribbled)
+        macho.settle(path)
+        assert path.read_bytes() == built
 
 
 def test_unchanged_libraries_are_not_compiled_again(

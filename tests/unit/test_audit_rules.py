@@ -20,7 +20,7 @@ LINUX = LibraryReport(
     arch="x64",
     exports=("Warmup", "WarmupGoRuntime"),
     needed=("libc.so.6",),
-    install_name=None,
+    install_name="x.so",
     tls=True,
     go=GoBuild("go1.27.3", settings={"-buildmode": "c-shared"}),
     libc="glibc",
@@ -45,7 +45,8 @@ NO_FOLDERS = "and it must name no folder of the machine it was built on."
 
 
 def findings(report: LibraryReport, target: str, **changed: object) -> list[str]:
-    rules = audit.warmup_rules(TARGETS[target], file_name="x.dylib")
+    suffix = TARGETS[target].library_suffix
+    rules = audit.warmup_rules(TARGETS[target], file_name=f"x{suffix}")
     return audit.check(msgspec.structs.replace(report, **changed), rules)
 
 
@@ -73,6 +74,7 @@ def test_no_rules_find_nothing() -> None:
         ({"glibc_max": "2.100"}, "glibc: it needs 2.100, and may need at most 2.17."),
         ({"executable_stack": True}, "stack: it asks for an executable one, and must not."),
         ({"text_relocations": True}, "text relocations: it has some, and must have none."),
+        ({"install_name": None}, "install name: it is not set, and must be x.so."),
         ({"relro": "partial"}, "RELRO: it is partial, and must be full."),
         ({"relro": "none"}, "RELRO: it is none, and must be full."),
         (

@@ -10,7 +10,8 @@ import pytest
 from gobun import matrix
 from gobun.errors import UsageError
 from gobun.matrix.merge import merge, merge_into
-from gobun.matrix.shard import SharedHeader, shard, shard_header
+from gobun.matrix.records import Header
+from gobun.matrix.shard import shard, shard_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,8 +64,8 @@ def shards(tmp_path: Path) -> list[Path]:
     ]
 
 
-def header_of(path: Path) -> SharedHeader:
-    return msgspec.json.decode(path.read_bytes().splitlines()[0], type=SharedHeader)
+def header_of(path: Path) -> Header:
+    return msgspec.json.decode(path.read_bytes().splitlines()[0], type=Header)
 
 
 def change(path: Path, **fields: object) -> None:
@@ -94,7 +95,7 @@ def test_hosts_may_differ_and_are_all_kept(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[2], host=host | {"cpu": "Other"}, started="2001-01-01T00:00:00+00:00")
     header = merge(shards).header
-    assert isinstance(header, SharedHeader)
+    assert isinstance(header, Header)
     assert [found.cpu == "Other" for found in header.hosts] == [False, True]
     assert header.started == "2001-01-01T00:00:00+00:00"
     assert header.shard is None

@@ -122,15 +122,21 @@ def test_an_end_before_its_time_takes_the_grandchildren_along(
     os.close(reader)
 
 
-def test_an_interruption_reaches_the_tools_of_other_threads(fifo: Path) -> None:
+def test_an_interruption_reaches_the_tools_of_other_threads(
+    fifo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_interrupted", threading.Event())
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     codes: list[int] = []
     command = [PYTHON, "-c", FAMILY, str(fifo)]
     thread = threading.Thread(target=lambda: codes.append(run_tool(command).code))
     thread.start()
     wait_for(reader, b"up")
-    process.kill_running()
+    process.interrupt_tools()
     thread.join(20)
     assert codes == [-9]
+    with pytest.raises(KeyboardInterrupt):
+        run_tool([PYTHON, "-c", "open('started', 'w')"], cwd=fifo.parent)
+    assert not (fifo.parent / "started").exists()
     wait_for(reader, b"")
     os.close(reader)

@@ -1,0 +1,157 @@
+"""Mends what Zig's Mach-O linker leaves undetermined, so that equal inputs give equal bytes.
+
+Zig 0.17 does not write the indirect symbols of pointers to symbols of the library itself, and
+leaves the end of that table as it was in memory. Nothing at run time reads it (the loader goes by
+the binding opcodes), but the file differs from run to run, and with it its UUID and signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from gobun import files
+from gobun.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# <mach-o/loader.h>
+_SEGMENT_64, _SYMTAB, _DYSYMTAB, _UUID, _CODE_SIGNATURE = 0x19, 0x2, 0xB, 0x1B, 0x1D
+_HEADER_SIZE, _SEGMENT_SIZE, _SECTION_SIZE, _NLIST_SIZE = 32, 72, 80, 16
+_NON_LAZY_POINTERS, _LAZY_POINTERS, _STUBS = 6, 7, 8
+_POINTER_SIZE = 8
+_LOCAL = 0x80000000
+# <Kernel/kern/cs_blobs.h>, big-endian
+_CODE_DIRECTORY = 0xFADE0C02
+
+
+class _Section(NamedTuple):
+    address: int
+    size: int
+    kind: int
+    first: int
+    """Index of its first entry in the table of indirect symbols."""
+    stub_size: int
+
+
+def settle(path: Path) -> None:
+    """Give a thin 64-bit dylib the one table, UUID and ad-hoc signature that follow from it.
+
+    Raises:
+        BuildError: the file is not of the form that Zig's linker writes.
+        PrerequisiteError: it cannot be written.
+    """
+    data = bytearray(path.read_bytes())
+    try:
+        commands = dict(_commands(data))
+        _write_indirect_symbols(data, commands, _bound_symbols(path))
+        end = len(data)
+        if _CODE_SIGNATURE in commands:
+            (end,) = struct.unpack_from("<I", data, commands[_CODE_SIGNATURE] + 8)
+        _write_uuid(data, commands[_UUID] + 8, end)
+        if _CODE_SIGNATURE in commands:
+            _sign(data, end)
+    except (KeyError, struct.error, ValueError) as error:
+        raise BuildError(f"{path.name} is not a dylib as Zig links it: {error!r}") from error
+    files.write_whole(path, bytes(data), mode=path.stat().st_mode & 0o777)
+
+
+def _commands(data: bytearray) -> Iterator[tuple[int, int]]:
+    (count,) = struct.unpack_from("<I", data, 16)
+    at = _HEADER_SIZE
+    for _ in range(count):
+        command, size = struct.unpack_from("<II", data, at)
+        yield command, at
+        at += size
+
+
+def _sections(data: bytearray) -> Iterator[_Section]:
+    for command, at in _commands(data):
+        if command == _SEGMENT_64:
+            (count,) = struct.unpack_from("<I", data, at + 64)
+            for number in range(count):
+                section = at + _SEGMENT_SIZE + number * _SECTION_SIZE
+                address, size = struct.unpack_from("<QQ", data, section + 32)
+                flags, first, stub_size = struct.unpack_from("<III", data, section + 64)
+                yield _Section(address, size, flags & 0xFF, first, stub_size)
+
+
+def _bound_symbols(path: Path) -> dict[int, str]:
+    """Return the symbol that the loader writes to each address."""
+    # Here, because the parser takes a quarter of a second to import.
+    import lief  # noqa: PLC0415
+
+    lief.logging.disable()  # It complains of the very entries that are mended here.
+    universal = lief.MachO.parse(str(path))
+    binary = universal.at(0) if universal is not None else None
+    if binary is None:
+        raise ValueError("it cannot be parsed")
+    bound = (binding for binding in binary.bindings if binding.has_symbol)
+    return {
+        binding.address: str(binding.symbol.name) for binding in bound if binding.symbol is not None
+    }
+
+
+def _symbol_numbers(data: bytearray, symtab: int) -> dict[str, int]:
+    at, count, strings, _ = struct.unpack_from("<4I", data, symtab + 8)
+    numbers: dict[str, int] = {}
+    for number in range(count):
+        (name_at,) = struct.unpack_from("<I", data, at + number * _NLIST_SIZE)
+        start = strings + name_at
+        numbers[data[start : data.index(0, start)].decode()] = number
+    return numbers
+
+
+def _write_indirect_symbols(
+    data: bytearray, commands: dict[int, int], bound: dict[int, str]
+) -> None:
+    numbers = _symbol_numbers(data, commands[_SYMTAB])
+    table, count = struct.unpack_from("<II", data, commands[_DYSYMTAB] + 56)
+    entries = [_LOCAL] * count
+    sections = list(_sections(data))
+    lazy: list[int] = []
+    for section in sections:
+        if section.kind in {_NON_LAZY_POINTERS, _LAZY_POINTERS}:
+            for slot in range(section.size // _POINTER_SIZE):
+                name = bound.get(section.address + slot * _POINTER_SIZE)
+                entries[section.first + slot] = _LOCAL if name is None else numbers[name]
+            if section.kind == _LAZY_POINTERS:
+                lazy = entries[section.first : section.first + section.size // _POINTER_SIZE]
+    for section in sections:
+        if section.kind == _STUBS:  # One stub for each lazy pointer, in the same order.
+            stubs = section.size // section.stub_size
+            if stubs != len(lazy):
+                raise ValueError(f"{stubs} stubs for {len(lazy)} lazy pointers")
+            entries[section.first : section.first + stubs] = lazy
+    if len(entries) != count:
+        raise ValueError(f"{len(entries)} indirect symbols where {count} are announced")
+    struct.pack_into(f"<{count}I", data, table, *entries)
+
+
+def _write_uuid(data: bytearray, at: int, end: int) -> None:
+    data[at : at + 16] = bytes(16)
+    digest = bytearray(hashlib.sha256(data[:end]).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50  # RFC 4122: version 5, named by a hash
+    digest[8] = digest[8] & 0x3F | 0x80
+    data[at : at + 16] = digest
+
+
+def _sign(data: bytearray, blob: int) -> None:
+    """Hash every page of the file again, into the signature that is there."""
+    (count,) = struct.unpack_from(">I", data, blob + 8)
+    for number in range(count):
+        (offset,) = struct.unpack_from(">I", data, blob + 12 + number * 8 + 4)
+        at = blob + offset
+        (magic,) = struct.unpack_from(">I", data, at)
+        if magic == _CODE_DIRECTORY:
+            (hashes,) = struct.unpack_from(">I", data, at + 16)
+            pages, limit = struct.unpack_from(">II", data, at + 28)
+            size, page_bits = data[at + 36], data[at + 39]
+            for page in range(pages):
+                start = page << page_bits
+                stop = min(start + (1 << page_bits), limit)
+                slot = at + hashes + page * size
+                data[slot : slot + size] = hashlib.sha256(data[start:stop]).digest()[:size]

@@ -1,0 +1,22 @@
+"""Mending a Mach-O file that is none is an error, not a traceback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.build import macho
+from gobun.errors import BuildError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("data", [b"", b"\xcf\xfa\xed\xfe" + bytes(20), b"\x7fELF" + bytes(200)])
+def test_what_is_no_dylib_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.dylib"
+    path.write_bytes(data)
+    with pytest.raises(BuildError, match=r"x\.dylib is not a dylib as Zig links it"):
+        macho.settle(path)
+    assert path.read_bytes() == data
