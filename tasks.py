@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import itertools
 import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from invoke.tasks import task
 
 from gobun import audit as auditing
-from gobun import build, console, fetch, flow, reproduce
+from gobun import build, console, fetch, flow, own, reproduce
 from gobun import cache as caching
+from gobun import diagnose as forensics
 from gobun import doctor as doctoring
+from gobun import matrix as measuring
 from gobun.errors import GobunError, UsageError
 from gobun.targets import TARGETS, target_named
 
@@ -38,6 +43,24 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
             raise SystemExit(130) from None
 
     return task(run)
+
+
+def several(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a task take ``paths``, as many as follow its name: Invoke fixes the number of words."""
+    name = function.__name__
+    words = sys.argv[sys.argv.index(name) + 1 :] if name in sys.argv else []
+    count = max(1, len(list(itertools.takewhile(lambda word: not word.startswith("-"), words))))
+    context, _, *flags = inspect.signature(function).parameters.values()
+    names = ["path", *(f"path{number}" for number in range(2, count + 1))]
+    given = [context.replace(name=each) for each in names]
+
+    @functools.wraps(function)
+    def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+        named = [path for each in names for path in matching(kwargs.pop(each))]
+        function(context, named, **kwargs)
+
+    run.__signature__ = inspect.Signature([context, *given, *flags])  # type: ignore[attr-defined]
+    return run
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -91,10 +114,32 @@ def build_warmup(
 
 
 @command
-def audit(_: Context, files: str) -> None:
-    """Say what is inside libraries: one file, a comma list, or a pattern in quotes."""
-    named = [path for part in listed(files) or ("",) for path in matching(part)]
-    print("\n\n".join(auditing.render(report) for report in auditing.audit_files(named)))
+@several
+def audit(_: Context, paths: list[Path]) -> None:
+    """Say what is inside libraries: FILE…."""
+    print("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))
+
+
+def request(
+    *,
+    runtime: str,
+    versions: str,
+    treatment: str,
+    module: str,
+    load: str,
+    stress: str,
+    **others: Any,  # noqa: ANN401 - the fields of flow.Request, whose types it checks
+) -> flow.Request:
+    """Return a request from the lists that several tasks take."""
+    return flow.Request(
+        runtimes=listed(runtime),
+        versions=versions,
+        treatments=listed(treatment),
+        modules=listed(module),
+        loads=listed(load),
+        stresses=listed(stress),
+        **others,
+    )
 
 
 @command
@@ -111,23 +156,159 @@ def matrix(
     limit: str = "",
     repeat: str = "1",
     resume: bool = False,
+    shard: str = "",
+    durations: str = "",
+    addon: str = "",
+    smoke: str = "",
 ) -> None:
-    """Run the matrix; each of the first six takes a comma list, --limit is seconds a cell."""
+    """Run the matrix; the first six take comma lists. --addon FILE --smoke SCRIPT: your module."""
     flow.run_matrix(
-        flow.Request(
-            runtimes=listed(runtime),
+        request(
+            runtime=runtime,
             versions=versions,
-            treatments=listed(treatment),
-            modules=listed(module),
-            loads=listed(load),
-            stresses=listed(stress),
+            treatment=treatment,
+            module=module,
+            load=load,
+            stress=stress,
             out=Path(out),
             jobs=whole_number(jobs, "--jobs"),
             limit_s=number(limit, "--limit"),
             repeat=whole_number(repeat, "--repeat") or 0,
             resume=resume,
+            shard=shard,
+            durations=Path(durations) if durations else None,
+            addon=own.own_addon(addon, smoke),
         )
     )
+
+
+@command
+def plan(
+    _: Context,
+    runtime: str = "bun",
+    versions: str = "",
+    treatment: str = "",
+    module: str = "",
+    load: str = "",
+    stress: str = "",
+    shards: str = "1",
+    durations: str = "",
+) -> None:
+    """Print a plan split into --shards N as JSON, for the matrix of a CI system."""
+    asked = request(
+        runtime=runtime,
+        versions=versions,
+        treatment=treatment,
+        module=module,
+        load=load,
+        stress=stress,
+    )
+    past = measuring.read_results(Path(durations)).results if durations else ()
+    parts = whole_number(shards, "--shards") or 0
+    cells = flow.plan_matrix(asked).cells
+    print(measuring.plan_json(cells, parts, measuring.durations_of(past)))
+
+
+@command
+@several
+def merge(_: Context, paths: list[Path], out: str = "report") -> None:
+    """Join the results of shards, FILE… or folders, into --out, and report."""
+    run = measuring.merge_into(paths, Path(out))
+    if run.cut:
+        console.say("a last line was cut off and is left out")
+    flow.write_report(Path(out))
+
+
+@command
+def expect(_: Context, update: str = "") -> None:
+    """Check the expectations; --update RESULTS rewrites their ranges, and shows the change."""
+    if update:
+        done = measuring.update_expectations(measuring.read_results(Path(update)).results)
+        print(done.diff or "nothing to change")
+        for row in done.unexplained:
+            console.say(f"{row} needs a reason")
+        return
+    scenario = measuring.read_scenario()
+    wrong = measuring.lint(
+        measuring.read_expectations(),
+        claims=measuring.read_claims(),
+        stresses=scenario.stress,
+        modules=build.FIXTURES,
+    )
+    print("\n".join(wrong) or "every expectation has its form and a reason")
+    if wrong:
+        raise SystemExit(2)
+
+
+@command
+def bisect(
+    _: Context,
+    stress: str,
+    load: str = "napi-sync",
+    module: str = "simple",
+    treatment: str = "stock",
+    good: str = "",
+    bad: str = "",
+    attempts: str = "3",
+    out: str = "report/bisect",
+) -> None:
+    """Find the releases of Bun at which a cell turns; --good and --bad are ends to look between."""
+    answer = measuring.bisect_releases(
+        measuring.Question(
+            stress=stress,
+            load=load,
+            module=module,
+            treatment=treatment,
+            attempts=whole_number(attempts, "--attempts") or 0,
+            out=Path(out),
+        ),
+        good=good or None,
+        bad=bad or None,
+        on_step=lambda step: console.say(step.text),
+    )
+    print(answer.text)
+
+
+@command
+def claims(_: Context, out: str = "report", manifest: str = "dist/manifest.json") -> None:
+    """Say which of the claims this project started from the results in --out bear out."""
+    run = measuring.read_results(Path(out) / measuring.FILE_NAME)
+    sizes = Path(manifest)
+    facts = measuring.library_sizes(sizes) if sizes.is_file() else {}
+    measuring.print_claims(measuring.verdicts(run, facts=facts))
+
+
+def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
+    """Print a diagnosis for a person or for a program."""
+    print(msgspec.json.encode(found).decode() if as_json else forensics.render(found))
+
+
+if "--" in sys.argv:
+
+    @command
+    def diagnose(_: Context, json: bool = False, backtrace: bool = False) -> None:
+        """Start what stands after --, and say why it hangs if it does, and what helps."""
+        show(
+            forensics.diagnose_command(
+                sys.argv[sys.argv.index("--") + 1 :],
+                inspector=forensics.find_inspector(),
+                backtrace=backtrace,
+            ),
+            as_json=json,
+        )
+
+else:
+
+    @command
+    def diagnose(_: Context, pid: str, json: bool = False, backtrace: bool = False) -> None:
+        """Say why process PID hangs and what helps; or start one: diagnose -- COMMAND…."""
+        number_of = whole_number(pid, "the process")
+        show(
+            forensics.diagnose(
+                number_of or 0, inspector=forensics.find_inspector(), backtrace=backtrace
+            ),
+            as_json=json,
+        )
 
 
 @command
@@ -137,8 +318,12 @@ def report(_: Context, out: str = "report") -> None:
 
 
 @command
-def repro(_: Context, out: str = "report", only: str = "") -> None:
-    """Print the bare command of each cell that did not pass; --only PART of a cell's name."""
+def repro(_: Context, out: str = "report", only: str = "", folders: bool = False) -> None:
+    """Print the bare command of what did not pass, or make --folders; --only PART of a name."""
+    if folders:
+        for folder in reproduce.folders(Path(out), only):
+            print(folder)
+        return
     for line in reproduce.commands(Path(out), only):
         print(line)
 

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import build, console, files, matrix, own, process, report, runtimes
+from gobun import console, files, matrix, own, process, report, runtimes
 from gobun.errors import UnexpectedOutcomeError, UsageError
+from gobun.matrix import Cell
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gobun.build import Fixture
-    from gobun.matrix import Cell
     from gobun.runtimes import Runtime
     from gobun.targets import Target
 
 REPORT_NAME = "report.md"
-_REPRO_FOLDER = "repro"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -109,31 +107,20 @@ def run_matrix(request: Request) -> None:
     target = host_target()
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        building = pool.submit(_build, plan.axes.modules, request.addon, target)
+        building = pool.submit(_build, plan.axes, request, target)
         try:
             provided = _provide(cells, target)
-            warmup, modules, supervise, means = building.result()
+            built = building.result()
         except KeyboardInterrupt:
             process.interrupt_tools()
             raise
-    bench = matrix.Bench(
-        supervise=supervise,
-        warmup=warmup,
-        runtimes=provided,
-        modules=modules,
-        expectations=expectations,
-        out=request.out,
-        limit_s=plan.axes.limit_s,
-        repeat=request.repeat,
-        means=means,
-        smoke=request.addon.smoke if request.addon else None,
+    bench = msgspec.structs.replace(
+        built, runtimes=provided, expectations=expectations, repeat=request.repeat
     )
     _run(bench, header, cells, request)
 
 
-def _part(
-    cells: Sequence[Cell], request: Request
-) -> tuple[matrix.Header, Sequence[Cell]]:
+def _part(cells: Sequence[Cell], request: Request) -> tuple[matrix.Header, Sequence[Cell]]:
     header = matrix.new_header(cells)
     if not request.shard:
         return header, cells
@@ -144,16 +131,15 @@ def _part(
     return matrix.shard_header(header, cells, number, of, durations), part
 
 
-def _build(
-    modules: Sequence[str], addon: own.OwnAddon | None, target: Target
-) -> tuple[Path, dict[str, Fixture], Path, matrix.Means]:
-    warmup = build.build_warmup([target])[0].library
-    if addon is not None:
-        fixtures = {addon.name: addon.fixture}
-    else:
-        fixtures = {name: build.build_fixture(name, target) for name in modules}
-    inspector = build.build_probe(target) if target.os == "linux" else None
-    return warmup, fixtures, build.build_supervise(target), matrix.Means(inspector, gdb=True)
+def _build(axes: matrix.Axes, request: Request, target: Target) -> matrix.Bench:
+    own_addon = request.addon
+    modules = axes.modules if own_addon is None else ()
+    bench = matrix.build_bench(modules, target, out=request.out, limit_s=axes.limit_s, gdb=True)
+    if own_addon is None:
+        return bench
+    return msgspec.structs.replace(
+        bench, modules={own_addon.name: own_addon.fixture}, smoke=own_addon.smoke
+    )
 
 
 def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:
@@ -182,7 +168,6 @@ def _run(
             matrix.run_cells(bench, todo, jobs=jobs, record=writer.add)
     finally:
         if path.is_file():
-            matrix.write_repros(bench, matrix.read_results(path), request.out / _REPRO_FOLDER)
             write_report(request.out)
     results = matrix.read_results(path).results
     for line in matrix.review(bench.expectations, results):

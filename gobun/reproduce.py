@@ -1,19 +1,21 @@
-"""The bare command behind a cell, for a terminal, a debugger or an issue upstream."""
+"""What shows a cell without this suite around it: a bare command, or a folder to hand on."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
-from gobun import build, matrix, runtimes
+import msgspec
+
+from gobun import fetch, matrix, runtimes
 from gobun.errors import UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from gobun.matrix import Cell
+    from gobun.matrix import Bench, Cell, Result, Run
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
@@ -25,25 +27,62 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
     Raises:
         UsageError: there are no results, or no cell fits.
     """
-    results = matrix.read_results(out / matrix.FILE_NAME).results
+    for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
+        yield f"# {result.cell.name}: {result.outcome}"
+        yield shlex.join(matrix.cell_command(_bench([result.cell], out), result.cell))
+
+
+def folders(out: Path, only: str = "") -> Iterator[Path]:
+    """Make a folder for each group of cells of ``out`` that did not pass; yield each path.
+
+    A group is the cells that differ in their version alone. The folder holds scripts, libraries,
+    a command and a README, and can be attached to an issue.
+
+    Raises:
+        UsageError: there are no results, or no cell fits.
+        PrerequisiteError: a folder cannot be written.
+    """
+    run = matrix.read_results(out / matrix.FILE_NAME)
+    groups: dict[str, list[Result]] = {}
+    for result in _chosen(run.results, only):
+        groups.setdefault(matrix.group_name(result.cell), []).append(result)
+    for name, results in groups.items():
+        yield _write(out / "repro" / name, results, run)
+
+
+def _chosen(results: Iterable[Result], only: str) -> list[Result]:
+    found = list(results)
     wanted = [
         result
-        for result in results
+        for result in found
         if (only in result.cell.name if only else result.outcome not in {"pass", "skip"})
     ]
     if only and not wanted:
-        raise UsageError.unknown("cell", only, [result.cell.name for result in results])
-    for result in sorted(wanted, key=lambda result: result.cell):
-        yield f"# {result.cell.name}: {result.outcome}"
-        yield shlex.join(_command(result.cell))
+        raise UsageError.unknown("cell", only, [result.cell.name for result in found])
+    return sorted(wanted, key=lambda result: result.cell)
 
 
-def _command(cell: Cell) -> list[str]:
-    target = host_target()
-    (runtime,) = runtimes.provide_runtimes(cell.runtime, [cell.version], target)
-    return matrix.cell_command(
-        cell,
-        runtime,
-        build.build_fixture(cell.module, target),
-        build.build_warmup([target])[0].library,
+def _write(folder: Path, results: list[Result], run: Run) -> Path:
+    last = results[-1].cell
+    bench = _bench([last], folder.parent)
+    package = fetch.bun_package(host_target().name) if last.runtime == "bun" else ""
+    matrix.write_repro(
+        folder,
+        [matrix.Trial(r.cell, matrix.Ending(r.outcome, r.detail)) for r in results],
+        runtime=bench.runtimes[last.runtime, last.version],
+        argument=matrix.cell_argument(bench, last),
+        package=package,
+        header=run.header,
     )
+    return folder
+
+
+def _bench(cells: list[Cell], out: Path) -> Bench:
+    target = host_target()
+    bench = matrix.build_bench([cell.module for cell in cells], target, out=out, limit_s=0)
+    provided = {
+        (cell.runtime, cell.version): runtime
+        for cell in cells
+        for runtime in runtimes.provide_runtimes(cell.runtime, [cell.version], target)
+    }
+    return msgspec.structs.replace(bench, runtimes=provided)

@@ -13,6 +13,7 @@ from gobun.build.fixtures import (
     build_fixture,
     build_supervise,
 )
+from gobun.build.probe import build_probe
 from gobun.build.publish import publish_warmup
 from gobun.build.store import builds_root
 from gobun.build.warmup import DEFAULT_NAME, NAMES, Warmup, build_warmup
@@ -27,6 +28,7 @@ __all__ = [
     "Warmup",
     "build_dlcall",
     "build_fixture",
+    "build_probe",
     "build_supervise",
     "build_warmup",
     "builds_root",

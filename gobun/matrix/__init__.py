@@ -1,13 +1,28 @@
-"""The matrix: which cells there are, running them, and how each ended."""
+"""The matrix: which cells there are, running them, how each ended, and what is asked of that."""
 
-from gobun.matrix.attempt import Bench, cell_command, cell_environment
-from gobun.matrix.expect import Expectations, read_expectations
+from gobun.matrix.attempt import cell_argument, cell_command, cell_environment
+from gobun.matrix.bench import Bench, build_bench
+from gobun.matrix.bisect_probe import Question, bisect_releases
+from gobun.matrix.bundle import Trial, group_name, write_repro
+from gobun.matrix.claims import read_claims
+from gobun.matrix.claims_render import claims_markdown, print_claims
+from gobun.matrix.claims_verdict import library_sizes, verdicts
+from gobun.matrix.expect import (
+    Expectations,
+    lint,
+    read_expectations,
+    review,
+    update_expectations,
+)
+from gobun.matrix.merge import merge, merge_into
 from gobun.matrix.plan import plan_cells, plan_hash
 from gobun.matrix.records import (
     LOADS,
     OUTCOMES,
     TREATMENTS,
     Cell,
+    Ending,
+    Header,
     Load,
     Outcome,
     Result,
@@ -16,6 +31,7 @@ from gobun.matrix.records import (
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
 from gobun.matrix.scenario import Axes, check_names, narrowed, read_scenario
+from gobun.matrix.shard import durations_of, parse_shard, plan_json, shard, shard_header
 
 __all__ = [
     "FILE_NAME",
@@ -25,23 +41,47 @@ __all__ = [
     "Axes",
     "Bench",
     "Cell",
+    "Ending",
     "Expectations",
+    "Header",
     "Load",
     "Outcome",
+    "Question",
     "Result",
     "Run",
     "Treatment",
+    "Trial",
     "Writer",
+    "bisect_releases",
+    "build_bench",
+    "cell_argument",
     "cell_command",
     "cell_environment",
     "check_names",
+    "claims_markdown",
+    "durations_of",
+    "group_name",
+    "library_sizes",
+    "lint",
+    "merge",
+    "merge_into",
     "narrowed",
     "new_header",
+    "parse_shard",
     "plan_cells",
     "plan_hash",
+    "plan_json",
+    "print_claims",
+    "read_claims",
     "read_expectations",
     "read_results",
     "read_scenario",
+    "review",
     "run_cell",
     "run_cells",
+    "shard",
+    "shard_header",
+    "update_expectations",
+    "verdicts",
+    "write_repro",
 ]

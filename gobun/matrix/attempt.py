@@ -5,45 +5,24 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import paths
-from gobun.build import Fixture
 from gobun.errors import GobunError
 from gobun.matrix import evidence, watch
 from gobun.matrix.child import Child
 from gobun.matrix.classify import End, classify
-from gobun.matrix.expect import Expectations
 from gobun.matrix.records import Ending
-from gobun.runtimes import LacksError, Runtime
+from gobun.runtimes import LacksError
 
 if TYPE_CHECKING:
     import threading
 
+    from gobun.matrix.bench import Bench
     from gobun.matrix.records import Cell
-
-
-class Bench(msgspec.Struct, frozen=True):
-    """Everything that cells run with."""
-
-    supervise: Path
-    warmup: Path
-    runtimes: Mapping[tuple[str, str], Runtime]
-    modules: Mapping[str, Fixture]
-    expectations: Expectations
-    out: Path
-    """Folder of the results; evidence goes below it."""
-    limit_s: float
-    repeat: int = 1
-    """How often each cell is run."""
-    means: evidence.Means = msgspec.field(default_factory=evidence.Means)
-    """What a process that hangs is looked at with."""
-    smoke: Path | None = None
-    """The script that loads and checks a person's own addon."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -64,7 +43,13 @@ def cell_argument(bench: Bench, cell: Cell) -> dict[str, str]:
     """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
     runtime = bench.runtimes[cell.runtime, cell.version]
     settings = runtime.settings(bench.modules[cell.module])
-    argument = {"load": cell.load, "stress": cell.stress, **settings}
+    argument = {
+        "load": cell.load,
+        "stress": cell.stress,
+        "probe": str(bench.probe),
+        "second": str(bench.warmup),
+        **settings,
+    }
     if bench.smoke is not None:
         argument["smoke"] = str(bench.smoke)
     if cell.treatment == "warmup":

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import build, runtimes
+from gobun import runtimes
 from gobun.errors import UsageError
-from gobun.matrix.attempt import Bench
+from gobun.matrix.bench import Bench, build_bench
 from gobun.matrix.bisect import Answer, Step, bisect
-from gobun.matrix.expect import Expectations
 from gobun.matrix.records import Cell, Load, Outcome, Treatment
 from gobun.matrix.run import run_cell
 from gobun.matrix.scenario import narrowed, read_scenario
@@ -112,15 +111,7 @@ def _bench(question: Question, target: Target) -> Bench:
             f"{question.treatment!r} is several treatments",
             hint=f"name one: {', '.join(axes.treatments)}",
         )
-    return Bench(
-        supervise=build.build_supervise(target),
-        warmup=build.build_warmup([target])[0].library,
-        runtimes={},
-        modules={question.module: build.build_fixture(question.module, target)},
-        expectations=Expectations(),
-        out=question.out,
-        limit_s=axes.limit_s,
-    )
+    return build_bench([question.module], target, out=question.out, limit_s=axes.limit_s)
 
 
 def _canaries(low: str, target: Target) -> tuple[str, ...]:

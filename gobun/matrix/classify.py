@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.matrix.records import Ending
-from gobun.matrix.watch import signal_name
+from gobun.observe import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +74,11 @@ def classify(end: End, events: Sequence[Event], output: str) -> Ending:
         return Ending("crash", f"{signal_name(end.signal)} after {step!r}{said}")
     if text and end.exit_code != 0:
         return Ending("crash", f"{text[0].strip()} (exit code {end.exit_code}, after {step!r})")
-    told = next((event for event in events if event.at in {"skip", "fail"}), None)
+    told = next((event for event in events if event.at in {"skip", "fail", "hang"}), None)
     if told is not None and told.at == "skip":
         return Ending("skip", told.why)
+    if told is not None and told.at == "hang":
+        return Ending("hang", told.why)
     if told is not None:
         return Ending("fail", told.why.splitlines()[0] if told.why else "no reason given")
     if end.exit_code != 0:

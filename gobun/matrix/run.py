@@ -9,15 +9,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from gobun import console
-from gobun.matrix import evidence, watch
+from gobun.matrix import evidence
 from gobun.matrix.attempt import attempt_cell
 from gobun.matrix.expect import is_unexpected
 from gobun.matrix.records import WORST_FIRST, Result
+from gobun.observe import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gobun.matrix.attempt import Attempt, Bench
+    from gobun.matrix.attempt import Attempt
+    from gobun.matrix.bench import Bench
     from gobun.matrix.records import Cell
 
 
@@ -79,7 +81,7 @@ def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
         cpu_ms=end.cpu_ms if end else 0,
         max_rss_kb=end.max_rss_kb if end else 0,
         exit_code=end.exit_code if end and by_itself else None,
-        signal=watch.signal_name(end.signal) if end and end.signal and by_itself else None,
+        signal=signal_name(end.signal) if end and end.signal and by_itself else None,
         attempts=len(attempts),
         evidence=evidence.keep(worst.seen, cell, worst.ending, bench.out),
         repro=repro(cell),

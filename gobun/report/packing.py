@@ -81,7 +81,7 @@ def pack(results: Sequence[Result]) -> bytes:
 
 def why(result: Result) -> str:
     """Return why the expectation is what it is, where the results say so."""
-    return str(getattr(result, "why", ""))
+    return result.why
 
 
 def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def bench(runtime: Runtime, out: Path, limit_s: float = 20.0) -> matrix.Bench:
     return matrix.Bench(
         supervise=build.build_supervise(host_target()),
         warmup=nothing,
+        probe=nothing,
         runtimes={(runtime.name, runtime.version): runtime},
         modules={CELL.module: Fixture(CELL.module, nothing, nothing)},
         expectations=matrix.Expectations(),

@@ -12,6 +12,7 @@ from gobun.diagnose import helping, motion
 from gobun.diagnose.judging import Facts, judge
 from gobun.diagnose.records import GoLibrary, Motion, Movement, RuntimeSeen, Storm
 from gobun.errors import UsageError
+from gobun.matrix import watch
 from gobun.matrix.watch import Sample
 from gobun.observe import Handler, Snapshot, Stack, Thread, ThreadView
 
@@ -170,7 +171,7 @@ def test_a_storm_needs_a_thread_that_is_scheduled_all_the_time() -> None:
 
 def test_a_thread_that_blocks_everything_for_moments_sends_and_is_not_stormed() -> None:
     [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
-    assert motion._sending(sample) == {701}
+    assert watch.senders_in(sample) == {701}
     assert motion._without(sample, {701}).storming == {(PID, 30): 20}
 
 

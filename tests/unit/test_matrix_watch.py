@@ -7,7 +7,8 @@ import signal
 import msgspec
 
 from gobun.matrix.procfs import Thread, signal_numbers
-from gobun.matrix.watch import Sample, at_limit, judge, signal_name
+from gobun.matrix.watch import Sample, at_limit, judge
+from gobun.observe import signal_name
 
 MAIN = Thread(
     tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gobun.matrix import Outcome
-    from gobun.matrix.records import Header
 
 CELLS = [
     matrix.Cell("bun", version, "stock", "simple", "ffi", stress)
