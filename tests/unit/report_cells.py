@@ -6,6 +6,8 @@ import itertools
 import random
 from typing import TYPE_CHECKING
 
+from made_results import result_of
+
 from gobun import matrix
 from gobun.matrix.records import Header, Host
 
@@ -50,22 +52,15 @@ def cell(
     repro: str = "invoke matrix",
 ) -> matrix.Result:
     """Return a result in which only what matters is said."""
-    return matrix.Result(
-        runtime=runtime,
-        version=version,
-        treatment=treatment,
-        module=module,
-        load=load,
-        stress=stress,
-        outcome=outcome,
+    return result_of(
+        matrix.Cell(runtime, version, treatment, module, load, stress),
+        outcome,
         detail=detail,
         expected=expected,
         unexpected=unexpected,
         wall_ms=1500,
         cpu_ms=5,
         max_rss_kb=1000,
-        exit_code=0,
-        signal=None,
         attempts=len(outcomes) or 1,
         evidence=evidence,
         repro=repro,

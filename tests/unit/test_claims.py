@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun import matrix
 from gobun.errors import UsageError
@@ -30,22 +31,7 @@ def result(
     runtime: str = "bun",
 ) -> matrix.Result:
     cell = matrix.Cell(runtime, version, treatment, module, load, stress)
-    return matrix.Result(
-        **msgspec.structs.asdict(cell),
-        outcome=outcomes[0],
-        detail="",
-        expected=("pass",),
-        unexpected=False,
-        wall_ms=1,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=len(outcomes),
-        evidence=(),
-        repro="",
-        outcomes=outcomes,
-    )
+    return result_of(cell, *outcomes)
 
 
 def run(results: Iterable[matrix.Result], os: str = "linux") -> matrix.Run:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun.errors import UsageError
 from gobun.matrix import Cell, Expectations, Result, read_expectations
@@ -40,22 +41,7 @@ def result(
     module: str = "simple",
     runtime: str = "bun",
 ) -> Result:
-    return Result(
-        **msgspec.structs.asdict(Cell(runtime, version, "stock", module, load, stress)),
-        outcome=outcomes[0],
-        detail="",
-        expected=(),
-        unexpected=False,
-        wall_ms=1,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=len(outcomes),
-        evidence=(),
-        repro="",
-        outcomes=outcomes,
-    )
+    return result_of(Cell(runtime, version, "stock", module, load, stress), *outcomes, expected=())
 
 
 def update(folder: Path, results: Sequence[Result]) -> Update:

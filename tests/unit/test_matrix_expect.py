@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun.errors import UsageError
 from gobun.matrix import Cell, Expectations, Result, read_expectations
@@ -27,22 +28,7 @@ def written(folder: Path, text: str, name: str = "some.toml") -> Path:
 
 
 def result(*outcomes: Outcome, cell: Cell = CELL) -> Result:
-    return Result(
-        **msgspec.structs.asdict(cell),
-        outcome=outcomes[0],
-        detail="",
-        expected=("pass",),
-        unexpected=False,
-        wall_ms=1,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=len(outcomes),
-        evidence=(),
-        repro="",
-        outcomes=outcomes,
-    )
+    return result_of(cell, *outcomes)
 
 
 def test_what_no_row_selects_passes() -> None:

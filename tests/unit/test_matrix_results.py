@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun import matrix
 from gobun.errors import PrerequisiteError, UsageError
@@ -19,21 +20,7 @@ CELLS = [
 
 
 def result(cell: matrix.Cell) -> matrix.Result:
-    return matrix.Result(
-        **{field: getattr(cell, field) for field in cell.__struct_fields__},
-        outcome="pass",
-        detail="größe",
-        expected=("pass",),
-        unexpected=False,
-        wall_ms=1,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=1,
-        evidence=(),
-        repro="invoke matrix",
-    )
+    return result_of(cell, "pass", detail="größe")
 
 
 def written(path: Path) -> Path:
@@ -62,7 +49,7 @@ def test_a_line_holds_the_contract(tmp_path: Path) -> None:
     line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
     fields = (
         "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
-        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes"
+        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why"
     )
     assert " ".join(msgspec.json.decode(line)) == fields
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun import matrix
 from gobun.errors import UsageError
@@ -26,22 +27,7 @@ CELLS = [
 
 
 def result(cell: matrix.Cell, *outcomes: Outcome, evidence: tuple[str, ...] = ()) -> matrix.Result:
-    return matrix.Result(
-        **msgspec.structs.asdict(cell),
-        outcome=outcomes[0],
-        detail="",
-        expected=("pass",),
-        unexpected=False,
-        wall_ms=1,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=len(outcomes),
-        evidence=evidence,
-        repro="",
-        outcomes=outcomes,
-    )
+    return result_of(cell, *outcomes, evidence=evidence)
 
 
 def written(folder: Path, header: Header, results: list[matrix.Result]) -> Path:
@@ -174,7 +160,7 @@ def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) 
     with pytest.raises(UsageError, match=r"cannot read .*absent"):
         merge([*shards, tmp_path / "absent.jsonl"])
     change(shards[1], shard={"number": "two"})
-    with pytest.raises(UsageError, match=rf"{shards[1]}: the shard in its header"):
+    with pytest.raises(UsageError, match=rf"{shards[1]} does not begin with the header of a run"):
         merge(shards)
     shards[1].write_text("x\n")
     with pytest.raises(UsageError, match="does not begin with the header"):

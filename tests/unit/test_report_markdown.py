@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
+from made_results import result_of
 from report_cells import many, run_of
 
 from gobun import matrix, report
@@ -23,24 +24,9 @@ HEADER = Header(
     plan="0123456789abcdef",
     cells=5,
 )
-PASSED = matrix.Result(
-    runtime="bun",
-    version="1.2.1",
-    treatment="stock",
-    module="control",
-    load="ffi",
-    stress="idle",
-    outcome="pass",
-    detail="",
-    expected=("pass",),
-    unexpected=False,
-    wall_ms=10,
-    cpu_ms=5,
-    max_rss_kb=1000,
-    exit_code=0,
-    signal=None,
-    attempts=1,
-    evidence=(),
+PASSED = result_of(
+    matrix.Cell("bun", "1.2.1", "stock", "control", "ffi", "idle"),
+    "pass",
     repro="invoke matrix --versions 1.2.1",
 )
 HUNG = msgspec.structs.replace(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun import matrix
 from gobun.report import summarise
@@ -28,24 +29,11 @@ def result(
     stress: str = "idle",
     unexpected: bool = False,
 ) -> matrix.Result:
-    return matrix.Result(
-        runtime=runtime,
-        version=version,
-        treatment=treatment,
-        module=module,
-        load=load,
-        stress=stress,
-        outcome=outcome,
+    return result_of(
+        matrix.Cell(runtime, version, treatment, module, load, stress),
+        outcome,
         detail=f"it was a {outcome}",
-        expected=("pass",),
         unexpected=unexpected,
-        wall_ms=10,
-        cpu_ms=5,
-        max_rss_kb=1000,
-        exit_code=0,
-        signal=None,
-        attempts=1,
-        evidence=(),
         repro="invoke matrix --versions 1",
     )
 

