@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import math
+import runpy
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -350,6 +351,15 @@ def lock(_: Context) -> None:
     for package in summary.added:
         print(f"added {package}")
     console.say(f"{len(summary.added)} added, {summary.kept} kept")
+
+
+@command
+def benchmark(_: Context, name: str) -> None:
+    """Run a benchmark of benchmarks/: harness, or warmup."""
+    known = sorted(path.stem for path in Path("benchmarks").glob("*.py"))
+    if name not in known:
+        raise UsageError.unknown("benchmark", name, known)
+    runpy.run_path(f"benchmarks/{name}.py", run_name="__main__")
 
 
 @task

@@ -71,10 +71,14 @@ def plan_matrix(request: Request) -> Plan:
             "--versions chooses releases of Bun, and no Bun is asked for",
             hint="leave --versions out: the other runtimes are the pinned ones",
         )
+    modules = request.modules
+    if request.addon is not None:
+        own.check_modules(modules, request.addon)
+        modules = ()
     axes = matrix.narrowed(
         matrix.read_scenario(),
         treatments=request.treatments,
-        modules=request.modules,
+        modules=modules,
         loads=request.loads,
         stresses=request.stresses,
         limit_s=request.limit_s,
@@ -137,9 +141,7 @@ def _build(axes: matrix.Axes, request: Request, target: Target) -> matrix.Bench:
     bench = matrix.build_bench(modules, target, out=request.out, limit_s=axes.limit_s, gdb=True)
     if own_addon is None:
         return bench
-    return msgspec.structs.replace(
-        bench, modules={own_addon.name: own_addon.fixture}, smoke=own_addon.smoke
-    )
+    return own.placed(bench, own_addon)
 
 
 def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:
@@ -163,15 +165,22 @@ def _run(
     todo = [cell for cell in cells if cell not in done]
     jobs = request.jobs or os.cpu_count() or 1
     console.say(f"running {len(todo)} cells, {jobs} at a time")
+    addon = request.addon
     try:
         with matrix.Writer(path, header, kept) as writer:
-            matrix.run_cells(bench, todo, jobs=jobs, record=writer.add)
+            matrix.run_cells(
+                bench,
+                todo,
+                jobs=jobs,
+                record=lambda each: writer.add(own.noted(each, addon) if addon else each),
+            )
     finally:
         if path.is_file():
             write_report(request.out)
     results = matrix.read_results(path).results
-    for line in matrix.review(bench.expectations, results):
-        console.say(line)
+    if addon is None:  # The expectations are of the suite's own modules.
+        for line in matrix.review(bench.expectations, results):
+            console.say(line)
     unexpected = sum(result.unexpected for result in results)
     if unexpected:
         raise UnexpectedOutcomeError(

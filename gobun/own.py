@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +12,9 @@ from gobun import audit, matrix
 from gobun.build import Fixture
 from gobun.errors import UsageError
 from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOADS: tuple[matrix.Load, ...] = ("napi-sync", "worker")
 """Where a smoke script can run: on the main thread, or in a worker."""
@@ -33,6 +38,24 @@ class OwnAddon(msgspec.Struct, frozen=True):
         return Fixture(self.name, self.addon, self.addon)
 
 
+def noted(result: matrix.Result, addon: OwnAddon) -> matrix.Result:
+    """Return a result whose command line names the addon too."""
+    words = ("--addon", str(addon.addon), "--smoke", str(addon.smoke))
+    return msgspec.structs.replace(result, repro=f"{result.repro} {shlex.join(words)}")
+
+
+def addon_of(result: matrix.Result) -> OwnAddon | None:
+    """Return the addon that a result's command line names, or None where it names none.
+
+    Raises:
+        UsageError: it is no longer there.
+    """
+    words = shlex.split(result.repro)
+    if "--addon" not in words:
+        return None
+    return own_addon(*(words[words.index(flag) + 1] for flag in ("--addon", "--smoke")))
+
+
 def own_addon(addon: str, smoke: str) -> OwnAddon | None:
     """Return the addon a person named, or None where none is.
 
@@ -53,6 +76,25 @@ def own_addon(addon: str, smoke: str) -> OwnAddon | None:
     path = Path(addon).absolute()
     _check_fits(path)
     return OwnAddon(path, script)
+
+
+def check_modules(modules: Sequence[str], addon: OwnAddon) -> None:
+    """Refuse a module of the suite beside an addon; the addon's own name may be given.
+
+    Raises:
+        UsageError: another module was asked for.
+    """
+    for module in modules:
+        if module != addon.name:
+            raise UsageError(
+                f"--module {module} and --addon are given, and the addon is the one module",
+                hint="leave --module out, or run the suite's modules without --addon",
+            )
+
+
+def placed(bench: matrix.Bench, addon: OwnAddon) -> matrix.Bench:
+    """Return the bench with the addon as its one module."""
+    return msgspec.structs.replace(bench, modules={addon.name: addon.fixture}, smoke=addon.smoke)
 
 
 def with_addon(axes: matrix.Axes, addon: OwnAddon, *, loads_given: bool) -> matrix.Axes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import fetch, matrix, runtimes
+from gobun import fetch, matrix, own, runtimes
 from gobun.errors import UsageError
 from gobun.targets import host_target
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from gobun.matrix import Bench, Cell, Result, Run
+    from gobun.matrix import Bench, Result, Run
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
@@ -28,8 +28,9 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
+        command = matrix.cell_command(_bench(result, out), result.cell)
         yield f"# {result.cell.name}: {result.outcome}"
-        yield shlex.join(matrix.cell_command(_bench([result.cell], out), result.cell))
+        yield shlex.join(command)
 
 
 def folders(out: Path, only: str = "") -> Iterator[Path]:
@@ -64,7 +65,7 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
-    bench = _bench([last], folder.parent)
+    bench = _bench(results[-1], folder.parent)
     package = fetch.bun_package(host_target().name) if last.runtime == "bun" else ""
     matrix.write_repro(
         folder,
@@ -77,12 +78,9 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
     return folder
 
 
-def _bench(cells: list[Cell], out: Path) -> Bench:
-    target = host_target()
-    bench = matrix.build_bench([cell.module for cell in cells], target, out=out, limit_s=0)
-    provided = {
-        (cell.runtime, cell.version): runtime
-        for cell in cells
-        for runtime in runtimes.provide_runtimes(cell.runtime, [cell.version], target)
-    }
-    return msgspec.structs.replace(bench, runtimes=provided)
+def _bench(result: Result, out: Path) -> Bench:
+    target, cell, addon = host_target(), result.cell, own.addon_of(result)
+    bench = matrix.build_bench([] if addon else [cell.module], target, out=out, limit_s=0)
+    [runtime] = runtimes.provide_runtimes(cell.runtime, [cell.version], target)
+    bench = msgspec.structs.replace(bench, runtimes={(cell.runtime, cell.version): runtime})
+    return own.placed(bench, addon) if addon else bench

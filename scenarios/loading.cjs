@@ -67,7 +67,7 @@ class Loaded {
   }
 
   napi(name) {
-    if (!this.addon) throw new Skip("a library loaded by ffi has nothing of Node-API");
+    if (!this.addon) throw new Skip("this module offers nothing of Node-API to the stress");
     if (typeof this.addon[name] !== "function") throw new Skip(`this addon has no ${name}()`);
     return this.addon[name];
   }

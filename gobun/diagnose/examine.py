@@ -79,7 +79,7 @@ def diagnose_command(
         PrerequisiteError: this is not Linux, or the command cannot be started.
     """
     if not command:
-        raise UsageError("there is no command", hint="invoke diagnose --command 'bun app.js'")
+        raise UsageError("there is no command", hint="invoke diagnose -- bun app.js")
     _check_system()
     # The inspector makes it traceable first, where only ancestors may trace.
     words = [str(inspector), "--", *command] if inspector is not None else list(command)

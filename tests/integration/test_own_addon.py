@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import bun, invoke
+from commands import bun, invoke, succeed
 
-from gobun import build, flow, matrix, own, paths, toolchain
+from gobun import build, flow, matrix, own, toolchain
 from gobun.build import compile as compiling
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.flow import Request
@@ -29,9 +31,7 @@ IN_WORKER = "Error: in a worker: Error:"
 
 @pytest.fixture(scope="module")
 def addon() -> Path:
-    found = build.build_fixture("simple", host_target()).addon
-    assert found is not None
-    return found
+    return build.build_fixture("simple", host_target()).addon
 
 
 def smoke(folder: Path, *members: str) -> Path:
@@ -201,21 +201,21 @@ def test_an_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_addon_for_musl_is_refused(tmp_path: Path) -> None:
-    source, addon = tmp_path / "mine.c", tmp_path / "mine.node"
-    source.write_text(
-        "int getpid(void);\nint napi_register_module_v1(void) { return getpid(); }\n"
-    )
-    zig = toolchain.zig()
-    triple = host_target().zig.split("-gnu")[0] + "-musl"
-    done = run_tool(
-        [*zig.command, "cc", "-target", triple, "-shared", "-fPIC", "-o", str(addon), str(source)],
-        env=compiling.zig_environment(),
-    )
-    assert addon.is_file(), done
+    """musl's library is called libc.so, and an empty one of that name is enough here."""
+    nothing, libc, addon = (tmp_path / name for name in ("nothing.c", "libc.so", "mine.node"))
+    nothing.write_text("int napi_register_module_v1(void) { return 0; }\n")
+    for output, words in (
+        (libc, ["-Wl,-soname,libc.so"]),
+        (addon, ["-Wl,--no-as-needed", str(libc)]),
+    ):
+        zig = [str(toolchain.zig().program), "cc", "-target", host_target().zig_triple]
+        done = run_tool(
+            [*zig, "-nostdlib", "-shared", "-fPIC", str(nothing), *words, "-o", str(output)],
+            env=compiling.zig_environment(),
+        )
+        assert done.code == 0, done
     said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
-    assert said == (
-        f"error: {addon} is linked against musl, and the runtimes here against glibc"
-    )
+    assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
 
 def test_half_of_what_is_needed_is_refused(tmp_path: Path, addon: Path) -> None:
@@ -249,35 +249,35 @@ def test_a_module_beside_an_addon_is_refused(tmp_path: Path, addon: Path) -> Non
         flow.plan_matrix(Request(versions=BUN, modules=("simple",), addon=chosen))
 
 
-def test_results_of_an_addon_say_that_it_cannot_be_reproduced_from_them(
-    tmp_path: Path, addon: Path
-) -> None:
-    outcomes(tmp_path, addon, LOAD, "check() { throw new Error('not so'); }", limit_s=20.0)
-    for words in ((), ("--folders",)):
-        done = invoke("repro", "--out", tmp_path / "out", *words)
-        assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert f"{addon.stem} is an addon of your own" in done.stderr
+def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
+    outcomes(tmp_path, addon, LOAD, "check() { process.exit(3); }", limit_s=20.0)
+    out = tmp_path / "out"
+    [result, *_] = matrix.read_results(out / matrix.FILE_NAME).results
+    _, *words = shlex.split(result.repro)
+    done = invoke(*words, "--out", tmp_path / "again")
+    assert "1 cells: 1 fail; 1 unexpected." in done.stdout, done.stderr
+    [again] = matrix.read_results(tmp_path / "again" / matrix.FILE_NAME).results
+    assert (again.cell, again.detail) == (result.cell, result.detail)
 
+    comment, line, *_ = succeed(invoke("repro", "--out", out, "--only", "bun@")).splitlines()
+    assert comment == f"# bun@{BUN}/stock/{addon.stem}/napi-sync/idle: fail"
+    bare = subprocess.run(shlex.split(line), capture_output=True, check=False, timeout=60)
+    assert bare.returncode == 3, bare
 
-def test_what_the_script_is_told(tmp_path: Path, addon: Path) -> None:
-    """The scenario's own argument: the addon's path reaches load() as it was given."""
-    told = tmp_path / "told.json"
-    script = smoke(
-        tmp_path,
-        f"load(it) {{ require('fs').writeFileSync({json.dumps(str(told))}, it); return it; }}",
-        "check(it) { if (it !== require('path').resolve(it)) throw new Error(it); }",
+    [made] = succeed(
+        invoke("repro", "--folders", "--out", out, "--only", f"bun@{BUN}/stock/{addon.stem}/napi")
+    ).splitlines()
+    (tmp_path / "smoke.js").unlink()
+    shown = subprocess.run(
+        [Path(made) / "run.sh"],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "BUN": str(bun(BUN).program)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    bench = matrix.Bench(
-        supervise=Path("unused"),
-        warmup=Path("unused"),
-        probe=Path("unused"),
-        modules={addon.stem: own.OwnAddon(addon, script).fixture},
-        runtimes={("bun", BUN): bun(BUN)},
-        out=tmp_path,
-        limit_s=0,
-        smoke=script,
-    )
-    cell = matrix.Cell("bun", BUN, "stock", addon.stem, "napi-sync", "idle")
-    done = run_tool(matrix.cell_command(bench, cell), env={"PATH": "/usr/bin", "HOME": "/tmp"})
-    assert told.read_text() == str(addon), done
-    assert paths.SCENARIOS.is_dir()
+    assert shown.returncode == 3, shown
+    assert '"loaded"' in shown.stdout
+    done = invoke("repro", "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no smoke script" in done.stderr

@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 LACKING = {
-    ("ffi", "callback"): "skip: a library loaded by ffi has nothing of Node-API",
-    ("ffi", "handles"): "skip: a library loaded by ffi has nothing of Node-API",
+    ("ffi", "callback"): "skip: this module offers nothing of Node-API to the stress",
+    ("ffi", "handles"): "skip: this module offers nothing of Node-API to the stress",
     ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
     ("deno", "external-signal"): "skip: this runtime suspends no threads by a signal",
 }

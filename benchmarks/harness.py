@@ -1,0 +1,63 @@
+"""What the harness costs: each cell under it, beside the same command by itself, in one run.
+
+    .venv/bin/nox -s shell -- benchmark harness
+
+Prints the medians in milliseconds and their difference; the pairs alternate, so that a machine
+that gets slower does so for both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from gobun import matrix, runtimes
+from gobun.targets import host_target
+
+ROUNDS = 15
+VERSION = "1.4.5"
+
+
+def main() -> None:
+    """Measure, and print one line a stress."""
+    target = host_target()
+    with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
+        built = matrix.build_bench(["control"], target, out=Path(folder), limit_s=20)
+        (bun,) = runtimes.provide_runtimes("bun", [VERSION], target)
+        bench = msgspec.structs.replace(built, runtimes={("bun", VERSION): bun})
+        for stress in ("idle", "wasm"):
+            cell = matrix.Cell("bun", VERSION, "stock", "control", "ffi", stress)
+            measure(bench, cell, Path(folder))
+
+
+def measure(bench: matrix.Bench, cell: matrix.Cell, home: Path) -> None:
+    """Run a cell both ways, again and again, and print the medians."""
+    command = matrix.cell_command(bench, cell)
+    environment = matrix.cell_environment(home)
+    bare: list[float] = []
+    harnessed: list[float] = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        subprocess.run(command, env=environment, cwd=home, check=True, capture_output=True)
+        between = time.perf_counter()
+        result = matrix.run_cell(bench, cell, threading.Event())
+        ended = time.perf_counter()
+        if result.outcome != "pass":
+            raise SystemExit(f"{cell.name} came to {result.outcome}: {result.detail}")
+        bare.append((between - started) * 1000)
+        harnessed.append((ended - between) * 1000)
+    one, other = statistics.median(bare), statistics.median(harnessed)
+    print(
+        f"{cell.name}: {other:.1f} ms under the harness, {one:.1f} ms bare: "
+        f"{other - one:+.1f} ms, ratio {other / one:.2f} ({ROUNDS} pairs)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What the warm-up library costs an application: loading and calling it, beside a library of C.
+
+    .venv/bin/nox -s shell -- benchmark warmup
+
+Each number is the median over fresh processes of one timed `dlopen` and call; the two libraries
+alternate. Claim C4 says about 1 ms, once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+from gobun import build, runtimes
+from gobun.targets import host_target
+
+ROUNDS = 15
+VERSIONS = ("1.2.1", "1.4.5")
+SCRIPT = """
+const { dlopen } = require("bun:ffi");
+const [library, symbol] = process.argv.slice(-2);
+const started = performance.now();
+const call = dlopen(library, { [symbol]: { args: [], returns: "i32" } }).symbols[symbol];
+call();
+const first = performance.now();
+call();
+console.log(first - started, performance.now() - first);
+"""
+
+
+def main() -> None:
+    """Measure, and print one line a version of Bun."""
+    target = host_target()
+    warmup = (str(build.build_warmup([target])[0].library), "Warmup")
+    control = (str(build.build_fixture(build.CONTROL, target).library), "Run")
+    with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
+        script = Path(folder) / "timed.cjs"
+        script.write_text(SCRIPT)
+        for bun in runtimes.provide_bun(VERSIONS, target):
+            compare(bun, script, warmup, control)
+
+
+def compare(
+    bun: runtimes.Bun, script: Path, warmup: tuple[str, str], control: tuple[str, str]
+) -> None:
+    """Time both libraries in fresh processes, and print the medians."""
+    taken: dict[tuple[str, str], list[float]] = {warmup: [], control: []}
+    for _ in range(ROUNDS):
+        for asked, times in taken.items():
+            command = [str(bun.program), str(script), *asked]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            times.append(float(done.stdout.split()[0]))
+    one, other = statistics.median(taken[control]), statistics.median(taken[warmup])
+    print(
+        f"bun@{bun.version}: {other:.2f} ms for the warm-up library, {one:.2f} ms for C: "
+        f"ratio {other / one:.1f} ({ROUNDS} pairs)"
+    )
+
+
+if __name__ == "__main__":
+    main()
