@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import audit, matrix
+from gobun import audit, build, matrix
 from gobun.build import Fixture
 from gobun.errors import UsageError
 from gobun.targets import host_target
@@ -29,8 +29,9 @@ class OwnAddon(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What the module is called in results."""
-        return self.addon.stem
+        """What the module is called in results; never as one of the suite's own."""
+        stem = self.addon.stem
+        return f"own-{stem}" if stem in build.FIXTURES else stem
 
     @property
     def fixture(self) -> Fixture:
