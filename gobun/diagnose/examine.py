@@ -145,7 +145,7 @@ def _check(pid: int) -> None:
             "run this inside it, or take the number that the host's ps shows",
         )
     try:
-        command = (folder / "cmdline").read_bytes()
+        command = _command_line(folder)
         (folder / "maps").read_bytes()
     except OSError as error:
         owner = folder.stat().st_uid
@@ -159,6 +159,15 @@ def _check(pid: int) -> None:
             f"process {pid} has no program in it: a kernel thread, or one that has ended already",
             hint="pgrep -a 'bun|node' lists candidates",
         )
+
+
+def _command_line(folder: Path) -> bytes:
+    """Read a command line; it is empty for a moment while a process changes its program."""
+    for _ in range(20):
+        if command := (folder / "cmdline").read_bytes():
+            return command
+        time.sleep(0.005)
+    return b""
 
 
 def _check_system() -> None:
