@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WORKS_AFTER_S = 1.6
 """A process that does something else than wait for one of its own threads is well by then."""
 
-GIVE_UP_AFTER_S = 6.0
+GIVE_UP_AFTER_S = 12.0
 STORM_SWITCHES = 200
 """Context switches a second below which a thread is interrupted, but not kept from its work."""
 
@@ -77,18 +77,21 @@ def judge_motion(
         storm = _storm(samples, senders)
         if storm is not None:
             return Motion("storm", ending.detail, seconds, storm)
-    # On a busy machine a storm is seen in few looks at first: signs of one are given time.
-    if seconds < (GIVE_UP_AFTER_S if _may_storm(samples) else WORKS_AFTER_S):
-        return None
-    if _computes(samples):
+    locked = _waits_for_a_thread(samples, calls)
+    if locked and ending is not None and ending.detail.startswith("deadlock"):
+        return Motion("deadlock", ending.detail, seconds)
+    if _computes(samples) and not _may_storm(samples):
         if seconds < 2 * WORKS_AFTER_S:
             return None
         detail = f"the main thread computed for {seconds:.1f} s and never waited for anything"
         return Motion("busy", detail, seconds)
-    if not _waits_for_a_thread(samples, calls):
+    # On a busy machine a storm is seen in few looks at first. A main thread that was seen to wait
+    # for events is well; any other is given the time to show what it does.
+    waited = any(call in EVENT_WAITS for call in calls)
+    if seconds < (WORKS_AFTER_S if waited and not _may_storm(samples) else GIVE_UP_AFTER_S - 1):
+        return None
+    if not locked:
         return Motion("works", _works(samples, calls), seconds)
-    if ending is not None and ending.detail.startswith("deadlock"):
-        return Motion("deadlock", ending.detail, seconds)
     return None
 
 

@@ -34,7 +34,7 @@
 #endif
 enum { GET_RSEQ = 0x420f, EVENT_STOP = 128, SIGNALS = 64, PAGE = 4096 };
 static const char IN_SEQUENCE[] = "it is in a restartable sequence";
-enum { STOP_WITHIN_MS = 2000, TRIES = 8 };
+enum { STOP_WITHIN_MS = 6000, TRIES = 8 };
 
 typedef struct {
   uint64_t handler, flags, restorer, mask; /* as the kernel lays them out */

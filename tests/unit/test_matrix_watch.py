@@ -58,7 +58,7 @@ def test_a_storm_in_another_thread_names_it() -> None:
 
 
 def test_a_signal_now_and_then_is_no_storm() -> None:
-    assert judge(samples(3, storming={(7, 30): 2}), 100) is None
+    assert judge(samples(3, storming={(7, 30): 1}), 100) is None
     rare = samples(3)
     rare[3] = msgspec.structs.replace(rare[3], storming={(7, 30): 60})
     rare[9] = msgspec.structs.replace(rare[9], storming={(7, 30): 60})
