@@ -36,7 +36,6 @@ _WAITS_A_SECOND = 5
 
 _LOCKS = ("futex", "futex_wait", "futex_waitv")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-_TIMERS = {14, 26, 27}
 _TAKES_TURNS = 0.5
 
 
@@ -96,7 +95,7 @@ def judge_motion(
 
 
 def _may_storm(samples: Sequence[Sample]) -> bool:
-    stormy = [s for s in samples if any(number not in _TIMERS for _, number in s.storming)]
+    stormy = [s for s in samples if any(number not in watch.TIMERS for _, number in s.storming)]
     return len(stormy) >= 2
 
 
@@ -124,7 +123,7 @@ def _storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     looks = sum(sample.looks for sample in samples)
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
-        seen.update({key: n for key, n in sample.storming.items() if key[1] not in _TIMERS})
+        seen.update({key: n for key, n in sample.storming.items() if key[1] not in watch.TIMERS})
     (tid, number), count = seen.most_common(1)[0]
     rates = _switch_rates(samples)
     rate = rates.get(tid, 0.0)

@@ -42,7 +42,7 @@ _LOOKS = 60
 _BLOCKS_ALL = 16
 _LOOKED_AT = 4
 """Threads a sample looks at: the main one, and those with the most context switches."""
-_TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -140,7 +140,7 @@ def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
         storming = {
             (tid, number): count
             for (tid, number), count in sample.storming.items()
-            if number not in _TIMERS and tid not in senders
+            if number not in TIMERS and tid not in senders
         }
         seen.update(storming)
         present.update(storming.keys())
