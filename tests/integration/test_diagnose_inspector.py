@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -137,12 +139,16 @@ def test_no_process_and_a_traced_one_say_why(inspector: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
-def test_another_users_process_is_refused_in_words(inspector: Path, tmp_path: Path) -> None:
+def test_another_users_process_is_refused_in_words(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
-        done = subprocess.run(
-            [inspector, str(child.pid)], capture_output=True, text=True, user=65534, check=False
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            # The cache and pytest's folders may be closed to the other user.
+            Path(folder).chmod(0o755)
+            copied = shutil.copy(inspector, folder)
+            done = subprocess.run(
+                [copied, str(child.pid)], capture_output=True, text=True, user=65534, check=False
+            )
         assert done.returncode == 1
         assert '"refused","errno":13' in done.stdout
     finally:
