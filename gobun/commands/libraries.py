@@ -1,0 +1,32 @@
+"""Tasks that build libraries and look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import audit as auditing
+from gobun import build
+from gobun.commands.words import command, listed, several
+from gobun.targets import TARGETS, target_named
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@command
+def build_warmup(
+    _: Context, target: str = "", out: str = "dist", go: str = "", name: str = build.DEFAULT_NAME
+) -> None:
+    """Build the warm-up libraries: --target linux-x64,… --out DIR --go VERSION --name NAME."""
+    targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
+    built = build.build_warmup(targets, name=name, go_version=go or None)
+    for entry in build.publish_warmup(built, Path(out)):
+        print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes, Go {entry.go}")
+
+
+@command
+@several
+def audit(_: Context, paths: list[Path]) -> None:
+    """Say what is inside libraries: FILE…."""
+    print("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))

@@ -1,0 +1,99 @@
+"""Tasks that ask something of results, or of releases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import build, console, flow, reproduce
+from gobun import matrix as measuring
+from gobun.commands.words import command, several, whole_number
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@command
+@several
+def merge(_: Context, paths: list[Path], out: str = "report") -> None:
+    """Join the results of shards, FILE… or folders, into --out, and report."""
+    run = measuring.merge_into(paths, Path(out))
+    if run.cut:
+        console.say("a last line was cut off and is left out")
+    flow.write_report(Path(out))
+
+
+@command
+def expect(_: Context, update: str = "") -> None:
+    """Check the expectations; --update RESULTS rewrites their ranges, and shows the change."""
+    if update:
+        done = measuring.update_expectations(measuring.read_results(Path(update)).results)
+        print(done.diff or "nothing to change")
+        for row in done.unexplained:
+            console.say(f"{row} needs a reason")
+        return
+    scenario = measuring.read_scenario()
+    wrong = measuring.lint(
+        measuring.read_expectations(),
+        claims=measuring.read_claims(),
+        stresses=scenario.stress,
+        modules=build.FIXTURES,
+    )
+    print("\n".join(wrong) or "every expectation has its form and a reason")
+    if wrong:
+        raise SystemExit(2)
+
+
+@command
+def bisect(
+    _: Context,
+    stress: str,
+    load: str = "napi-sync",
+    module: str = "simple",
+    treatment: str = "stock",
+    good: str = "",
+    bad: str = "",
+    attempts: str = "3",
+    out: str = "report/bisect",
+) -> None:
+    """Find the releases of Bun at which a cell turns; --good and --bad are ends to look between."""
+    answer = measuring.bisect_releases(
+        measuring.Question(
+            stress=stress,
+            load=load,
+            module=module,
+            treatment=treatment,
+            attempts=whole_number(attempts, "--attempts") or 0,
+            out=Path(out),
+        ),
+        good=good or None,
+        bad=bad or None,
+        on_step=lambda step: console.say(step.text),
+    )
+    print(answer.text)
+
+
+@command
+def claims(_: Context, out: str = "report", manifest: str = "dist/manifest.json") -> None:
+    """Say which of the claims this project started from the results in --out bear out."""
+    run = measuring.read_results(Path(out) / measuring.FILE_NAME)
+    sizes = Path(manifest)
+    facts = measuring.library_sizes(sizes) if sizes.is_file() else {}
+    measuring.print_claims(measuring.verdicts(run, facts=facts))
+
+
+@command
+def report(_: Context, out: str = "report") -> None:
+    """Make the reports of a results folder anew, and print the table."""
+    flow.write_report(Path(out))
+
+
+@command
+def repro(_: Context, out: str = "report", only: str = "", folders: bool = False) -> None:
+    """Print the bare command of what did not pass, or make --folders; --only PART of a name."""
+    if folders:
+        for folder in reproduce.folders(Path(out), only):
+            print(folder)
+        return
+    for line in reproduce.commands(Path(out), only):
+        print(line)

@@ -1,0 +1,67 @@
+"""Tasks that look after the project itself: its tools, its cache, its lock file."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.tasks import task
+
+from gobun import cache as caching
+from gobun import console, fetch
+from gobun import doctor as doctoring
+from gobun.commands.words import command, listed, number
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@command
+def doctor(_: Context) -> None:
+    """Say which tools are there, what is missing, and what to do."""
+    findings = doctoring.examine()
+    print(doctoring.render(findings))
+    if any(finding.state == "missing" for finding in findings):
+        raise SystemExit(3)
+
+
+@command
+def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "") -> None:
+    """Show the cache; --evict empties it, or a --kind a,b of it, or what is --older-than DAYS."""
+    if not evict:
+        print(caching.render(caching.usage()))
+        return
+    days = number(older_than, "--older-than")
+    if days is not None and days < 0:
+        raise UsageError(f"--older-than {older_than} is in the future")
+    done = caching.evict(kinds=listed(kind), older_than_days=days)
+    print(f"removed {len(done.removed)} entries, {done.freed / 1e6:,.1f} MB")
+    for entry in done.busy:
+        print(f"in use, left alone: {entry.name}")
+
+
+@command
+def lock(_: Context) -> None:
+    """Add new releases of Bun to the lock file; no entry is ever changed."""
+    summary = fetch.update_lock()
+    for package in summary.added:
+        print(f"added {package}")
+    console.say(f"{len(summary.added)} added, {summary.kept} kept")
+
+
+@command
+def benchmark(_: Context, name: str) -> None:
+    """Run a benchmark of benchmarks/: harness, or warmup."""
+    known = sorted(path.stem for path in Path("benchmarks").glob("*.py"))
+    if name not in known:
+        raise UsageError.unknown("benchmark", name, known)
+    runpy.run_path(f"benchmarks/{name}.py", run_name="__main__")
+
+
+@task
+def test(context: Context, only: str = "") -> None:
+    """Run the tests; --only takes what pytest takes, between spaces."""
+    context.run(f"{sys.executable} -m pytest {only or 'tests'}", pty=False)

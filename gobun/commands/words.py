@@ -1,0 +1,119 @@
+"""What the tasks share: flags read into types, errors told in words."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from invoke.tasks import task
+
+from gobun.errors import GobunError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoke.context import Context
+
+
+def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
+    """Make a task whose errors are one readable message and the exit code of their class."""
+
+    @functools.wraps(function)
+    def run(*args: object, **kwargs: object) -> None:
+        try:
+            function(*args, **kwargs)
+        except GobunError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+
+    return task(run)
+
+
+def several(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a task take ``paths``, as many as follow its name: Invoke fixes the number of words."""
+    name = function.__name__
+    words = sys.argv[sys.argv.index(name) + 1 :] if name in sys.argv else []
+    count = max(1, len(list(itertools.takewhile(lambda word: not word.startswith("-"), words))))
+    context, _, *flags = inspect.signature(function).parameters.values()
+    names = ["path", *(f"path{number}" for number in range(2, count + 1))]
+    given = [context.replace(name=each) for each in names]
+
+    @functools.wraps(function)
+    def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+        named = [path for each in names for path in matching(kwargs.pop(each))]
+        function(context, named, **kwargs)
+
+    run.__signature__ = inspect.Signature([context, *given, *flags])  # type: ignore[attr-defined]
+    return run
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Split a comma list; empty means none given."""
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def matching(pattern: str) -> list[Path]:
+    """Return the files a pattern names, or what it says itself where it names none."""
+    path = Path(pattern)
+    return (sorted(path.parent.glob(path.name)) if path.name else []) or [path]
+
+
+def number(text: str, flag: str) -> float | None:
+    """Read a number that may be left out."""
+    try:
+        found = float(text) if text else None
+    except ValueError:
+        found = math.nan
+    if found is not None and not math.isfinite(found):
+        raise UsageError(f"{flag} {text!r} is not a number")
+    return found
+
+
+def whole_number(text: str, flag: str) -> int | None:
+    """Read a whole number that may be left out."""
+    found = number(text, flag)
+    if found is not None and not found.is_integer():
+        raise UsageError(f"{flag} {text!r} is not a whole number")
+    return None if found is None else int(found)
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which cells are meant: the six flags that several tasks take, split at their commas."""
+
+    runtime: tuple[str, ...]
+    versions: str
+    treatment: tuple[str, ...]
+    module: tuple[str, ...]
+    load: tuple[str, ...]
+    stress: tuple[str, ...]
+
+
+def selecting(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a task the flags of a selection, which it takes as its parameter ``cells``."""
+    context, _, *flags = inspect.signature(function).parameters.values()
+    fields = [each.name for each in msgspec.structs.fields(Selection)]
+    chosen = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="") for name in fields
+    ]
+
+    @functools.wraps(function)
+    def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+        texts = {name: kwargs.pop(name, "") for name in fields}
+        versions = texts.pop("versions")
+        texts["runtime"] = texts["runtime"] or "bun"
+        parts = {name: listed(text) for name, text in texts.items()}
+        function(context, Selection(versions=versions, **parts), **kwargs)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    named = [*chosen, *(flag.replace(kind=keyword) for flag in flags)]
+    run.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+    return run
