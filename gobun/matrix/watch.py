@@ -16,7 +16,7 @@ import functools
 import operator
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -33,10 +33,6 @@ SAMPLE_EVERY_S = 0.1
 STALE_AFTER_S = 0.25
 """No sample is taken while events are younger than this: a healthy cell costs nothing."""
 
-STORM_AFTER_S = 1.0
-STORM_SAMPLES = 8
-STORM_SHARE = 0.02
-STORM_SEEN_IN = 4
 IDLE_AFTER_S = 4.0
 _LOOKS = 60
 _BLOCKS_ALL = 16
@@ -44,6 +40,27 @@ _LOOKED_AT = 4
 """Threads a sample looks at: the main one, and those with the most context switches."""
 TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class StormRule(msgspec.Struct, frozen=True):
+    """What has to be seen before a signal storm is certain."""
+
+    after_s: float
+    """Seconds without progress."""
+    samples: int
+    seen_in: int
+    """Samples in which the signal was seen at all."""
+    share: float
+    """Looks in which it was pending or being handled, of all."""
+    ran_ticks: int
+    """What the thread used meanwhile: one that is not scheduled has signals pending too."""
+
+
+STORM_RULES = (
+    StormRule(after_s=0.6, samples=5, seen_in=5, share=0.08, ran_ticks=10),
+    StormRule(after_s=1.0, samples=8, seen_in=4, share=0.02, ran_ticks=0),
+)
+"""A storm that has a core to itself is plain soon; one on a loaded machine is given time."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -95,16 +112,16 @@ def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
     if first.main is None or last.main is None:
         return None
     stale_s = last.at - stale_since
-    if stale_s >= STORM_AFTER_S and len(samples) >= STORM_SAMPLES:
-        storm = _storm(samples)
-        if storm is not None:
-            tid, number, share = storm
-            return Ending(
-                "hang",
-                f"livelock: {signal_name(number)} was pending or being handled in "
-                f"{_thread_name(last, tid)} in {share:.0%} of looks, {_switches(samples, tid)} "
-                f"context switches and no turn of the event loop in {stale_s:.1f} s",
-            )
+    storm = _storm(samples, stale_s)
+    if storm is not None:
+        tid, number, share = storm
+        switches = _grown(samples, tid, "switches")
+        return Ending(
+            "hang",
+            f"livelock: {signal_name(number)} was pending or being handled in "
+            f"{_thread_name(last, tid)} in {share:.0%} of looks, {switches} context switches and "
+            f"no turn of the event loop in {stale_s:.1f} s",
+        )
     if last.at - first.at >= IDLE_AFTER_S and _deadlocked(samples):
         where = f" in {last.main.waits_in}" if last.main.waits_in else ""
         return Ending(
@@ -129,8 +146,11 @@ def at_limit(samples: Sequence[Sample], stale_s: float, limit_s: float) -> Endin
     )
 
 
-def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
+def _storm(samples: Sequence[Sample], stale_s: float) -> tuple[int, int, float] | None:
     """Return the thread and the signal of a storm, and in how many of the looks it was seen."""
+    due = [r for r in STORM_RULES if stale_s >= r.after_s and len(samples) >= r.samples]
+    if not due:
+        return None
     looks = sum(sample.looks for sample in samples)
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
@@ -145,8 +165,11 @@ def _storm(samples: Sequence[Sample]) -> tuple[int, int, float] | None:
         seen.update(storming)
         present.update(storming.keys())
     for key, count in seen.most_common(1):
-        if count / looks >= STORM_SHARE and present[key] >= STORM_SEEN_IN:
-            return *key, count / looks
+        ran = _grown(samples, key[0], "cpu_ticks")
+        for rule in due:
+            often = count / looks >= rule.share and present[key] >= rule.seen_in
+            if often and ran >= rule.ran_ticks:
+                return *key, count / looks
     return None
 
 
@@ -165,9 +188,12 @@ def _thread_name(sample: Sample, tid: int) -> str:
     return next((f"thread {t.name!r}" for t in sample.threads if t.tid == tid), f"thread {tid}")
 
 
-def _switches(samples: Sequence[Sample], tid: int) -> int:
-    counts = [t.switches for sample in samples for t in sample.threads if t.tid == tid]
-    return counts[-1] - counts[0]
+def _grown(samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]) -> int:
+    """Return by how much a counter of a thread grew."""
+    counts: list[int] = [
+        getattr(t, what) for sample in samples for t in sample.threads if t.tid == tid
+    ]
+    return counts[-1] - counts[0] if counts else 0
 
 
 def _deadlocked(samples: Sequence[Sample]) -> bool:

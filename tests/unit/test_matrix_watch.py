@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun.matrix.procfs import Thread, signal_numbers
 from gobun.matrix.watch import Sample, at_limit, judge
 from gobun.observe import signal_name
+
+if TYPE_CHECKING:
+    from gobun.matrix.records import Ending
 
 MAIN = Thread(
     tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
@@ -47,6 +51,17 @@ def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
     assert ending is not None
     assert ending.outcome == "hang"
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
+
+
+def test_a_storm_in_a_thread_that_runs_is_certain_sooner() -> None:
+    def running(seconds: float, looks: int) -> Ending | None:
+        seen = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
+        return judge(seen, 100)
+
+    assert running(0.5, 12) is None
+    assert running(0.7, 12) is not None
+    assert running(0.7, 2) is None
+    assert judge(samples(0.7, storming={(8, 30): 12}, other_ticks=1), 100) is None
 
 
 def test_a_storm_in_another_thread_names_it() -> None:
