@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
+import functools
 from pathlib import Path
 
 import msgspec
 
 from gobun.diagnose.records import Help, Kind
-from gobun.diagnose.runtime import parts_of
 from gobun.errors import UsageError
+from gobun.matrix.scenario import read_toml
+from gobun.ranges import in_range, spans
 
 _TABLE = Path(__file__).with_name("help.toml")
 
@@ -53,31 +54,16 @@ def copes(version: str, table: Path = _TABLE) -> bool:
     return in_range(version, _read(table).copes)
 
 
+@functools.cache
 def _read(table: Path) -> _Table:
-    try:
-        return msgspec.convert(tomllib.loads(table.read_text()), _Table)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"{table}: {error}") from error
-
-
-def in_range(version: str, span: str) -> bool:
-    """Whether a version lies in a range as ``<=1.2.1 || >=1.2.3 <1.2.20``; not, if unknown."""
-    parts = parts_of(version)
-    return bool(parts) and any(
-        all(_fits(parts, clause) for clause in either.split()) for either in span.split("||")
-    )
-
-
-def _fits(parts: tuple[int, ...], clause: str) -> bool:
-    sign = clause.rstrip("0123456789.")
-    bound = parts_of(clause[len(sign) :])
-    fits = {
-        ">=": parts >= bound,
-        "<=": parts <= bound,
-        ">": parts > bound,
-        "<": parts < bound,
-        "=": parts == bound,
-    }
-    if sign not in fits or not bound:
-        raise UsageError(f"{clause!r} is not a clause of a range", hint="write >=1.2.3 or <2.0.0")
-    return fits[sign]
+    found = read_toml(table, _Table)
+    named = {"copes": found.copes}
+    for number, row in enumerate(found.help, start=1):
+        if row.versions:
+            named[f"row {number} of [[help]]: versions"] = row.versions
+    for where, text in named.items():
+        try:
+            spans(text)
+        except ValueError as error:
+            raise UsageError(f"{table}: {where} = {text!r} is not a range: {error}") from error
+    return found

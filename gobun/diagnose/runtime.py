@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from gobun.diagnose.records import RuntimeSeen
+from gobun.ranges import in_range
 
 _COMPILED_MARK = b"\n---- Bun! ----\n"
 _TAIL = 1 << 16
@@ -23,11 +24,11 @@ _MARKS = {
     "deno": b"DENO_DIR",
     "node": b"NODE_OPTIONS",
 }
-_WAS_UNTIL = (1, 2, 1)
-"""The last Bun that suspends by SIGUSR1."""
+_BY_SIGUSR1 = "<=1.2.1"
+"""The releases of Bun that suspend by SIGUSR1."""
 _BEFORE, _SINCE = 10, 30
 _VARIABLE = "JSC_SIGNAL_FOR_GC"
-_IGNORES_IT = (1, 2, 2)
+_IGNORES_IT = "1.2.2"
 """The only release that takes the variable for an option it does not know; measured."""
 
 
@@ -50,10 +51,9 @@ def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
     if runtime.name != "bun":
         return None
     wanted = environment(pid).get(_VARIABLE, "")
-    version = parts_of(runtime.version)
-    if wanted.isdecimal() and version != _IGNORES_IT:
+    if wanted.isdecimal() and not in_range(runtime.version, _IGNORES_IT):
         return int(wanted)
-    return _BEFORE if version and version <= _WAS_UNTIL else _SINCE
+    return _BEFORE if in_range(runtime.version, _BY_SIGUSR1) else _SINCE
 
 
 def environment(pid: int) -> dict[str, str]:
@@ -65,7 +65,7 @@ def environment(pid: int) -> dict[str, str]:
     return {}
 
 
-def parts_of(version: str) -> tuple[int, ...]:
+def _parts_of(version: str) -> tuple[int, ...]:
     """Return a version's three numbers, to be compared; empty where there are none."""
     numbers = version.partition("-")[0].split(".")
     return tuple(map(int, numbers)) if all(number.isdecimal() for number in numbers) else ()
@@ -77,7 +77,7 @@ def _recognise(data: mmap.mmap, shown: str) -> RuntimeSeen:
             continue
         # Deno's also names older ones; the executable itself is the newest of them.
         found = [b"".join(match.groups(b"")).decode() for match in _VERSIONS[name].finditer(data)]
-        version = max(found, key=parts_of, default="")
+        version = max(found, key=_parts_of, default="")
         compiled = name == "bun" and data.rfind(_COMPILED_MARK, max(0, len(data) - _TAIL)) >= 0
         return RuntimeSeen(name, version, shown, compiled)
     return RuntimeSeen("", "", shown)

@@ -12,7 +12,8 @@ from gobun import files, paths
 from gobun.errors import FetchError
 from gobun.fetch import integrity
 from gobun.fetch.integrity import Integrity
-from gobun.fetch.names import Package, by_precedence, is_name
+from gobun.fetch.names import Package, is_name
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ class Lock(msgspec.Struct, frozen=True):
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the locked versions of a package, ascending."""
         found = (package.version for package in self.entries if package.name == name)
-        return tuple(sorted(found, key=by_precedence))
+        return tuple(sorted(found, key=rank))
 
 
 def read_lock(path: Path | None = None) -> Lock:
@@ -91,7 +92,7 @@ def format_lock(entries: Mapping[Package, Integrity]) -> str:
     for name in sorted({package.name for package in entries}):
         lines.append(f'["{name}"]\n')
         known = [package for package in entries if package.name == name]
-        known.sort(key=lambda package: by_precedence(package.version))
+        known.sort(key=lambda package: rank(package.version))
         lines += [f'"{package.version}" = "{entries[package]}"\n' for package in known]
         lines.append("\n")
     return "".join(lines).rstrip("\n") + "\n"

@@ -74,8 +74,3 @@ def bun_packages() -> tuple[str, ...]:
         if target.os == "linux":
             names.append(bun_package(target.name, "musl"))
     return tuple(names)
-
-
-def by_precedence(version: str) -> semver.Version:
-    """Sort key: ascending as semver orders, a canary below its release."""
-    return semver.Version.parse(version)

@@ -14,8 +14,9 @@ from gobun.fetch import crew, integrity, npm
 from gobun.fetch.archive import unpack
 from gobun.fetch.download import Source, StoppedError, discard, download
 from gobun.fetch.lock import Lock, read_lock
-from gobun.fetch.names import Package, by_precedence, check_package
+from gobun.fetch.names import Package, check_package
 from gobun.fetch.transport import Transport
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     import threading
@@ -43,7 +44,7 @@ def cached_versions(name: str) -> tuple[str, ...]:
         for child in folder.iterdir()
         if child.is_dir() and not child.name.startswith(".")
     ]
-    return tuple(sorted(found, key=by_precedence))
+    return tuple(sorted(found, key=rank))
 
 
 def fetch_packages(wanted: Sequence[Package]) -> dict[Package, Path]:

@@ -10,7 +10,8 @@ from gobun import paths
 from gobun.errors import FetchError
 from gobun.fetch import npm
 from gobun.fetch.lock import Lock, read_lock, write_lock
-from gobun.fetch.names import HEADERS_PACKAGE, Package, bun_packages, by_precedence, check_name
+from gobun.fetch.names import HEADERS_PACKAGE, Package, bun_packages, check_name
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
         entries |= _checked(lock, _published(name))
     added = sorted(
         entries.keys() - lock.entries.keys(),
-        key=lambda package: (package.name, by_precedence(package.version)),
+        key=lambda package: (package.name, rank(package.version)),
     )
     if added:
         write_lock(entries, path)

@@ -13,8 +13,9 @@ from gobun import console
 from gobun.errors import FetchError
 from gobun.fetch import npm
 from gobun.fetch.lock import read_lock
-from gobun.fetch.names import by_precedence, check_name
+from gobun.fetch.names import check_name
 from gobun.fetch.store import cached_versions
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,12 +57,12 @@ def _known(name: str) -> _Known:
         return _known_here(name, error)
     listed = [said.versions] if isinstance(said.versions, str) else said.versions
     valid = (version for version in listed if semver.Version.is_valid(version))
-    return _Known(tuple(sorted(valid, key=by_precedence)), said.dist_tags)
+    return _Known(tuple(sorted(valid, key=rank)), said.dist_tags)
 
 
 def _known_here(name: str, error: npm.UnreachableError) -> _Known:
     cached = cached_versions(name)
-    known = sorted({*read_lock().versions(name), *cached}, key=by_precedence)
+    known = sorted({*read_lock().versions(name), *cached}, key=rank)
     if not known:
         raise FetchError(
             f"{error.what}; nothing is known of {name} without it",
@@ -71,5 +72,5 @@ def _known_here(name: str, error: npm.UnreachableError) -> _Known:
         f"{error.what}; going on with the {len(known)} versions of {name} that are known here"
         f" (cached: {', '.join(cached) or 'none'})"
     )
-    stable = [version for version in known if by_precedence(version).prerelease is None]
+    stable = [version for version in known if semver.Version.parse(version).prerelease is None]
     return _Known(tuple(known), {"latest": stable[-1]} if stable else {})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun.errors import UsageError
-from gobun.matrix.expect.ranges import rank
 from gobun.matrix.records import Outcome
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,9 +10,9 @@ import msgspec
 
 from gobun import build, paths
 from gobun.errors import UsageError
-from gobun.matrix.expect.ranges import in_range, spans
 from gobun.matrix.records import LOADS, TREATMENTS, Load, Outcome
 from gobun.matrix.scenario import read_scenario, read_toml
+from gobun.ranges import in_range, spans
 from gobun.runtimes import RUNTIMES
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import msgspec
 from gobun.errors import UsageError
 from gobun.matrix.claims import Check, Claim, read_claims
 from gobun.matrix.expect import attempts_of
-from gobun.matrix.expect.ranges import Rank, rank
 from gobun.matrix.records import WORST_FIRST, Cell, Outcome
+from gobun.ranges import Rank, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

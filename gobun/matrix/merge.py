@@ -10,10 +10,10 @@ import msgspec
 from gobun import files
 from gobun.errors import UsageError
 from gobun.matrix.expect import attempts_of
-from gobun.matrix.expect.ranges import Rank, rank
 from gobun.matrix.plan import plan_hash
 from gobun.matrix.records import Header, Result
 from gobun.matrix.results import FILE_NAME, Run, Writer, read_results
+from gobun.ranges import Rank, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.errors import UsageError
-from gobun.matrix.expect.ranges import rank
 from gobun.matrix.records import Header, Shard
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

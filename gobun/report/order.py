@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
-
-import semver
 
 from gobun import build
 from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gobun.matrix import Cell, Result
+    from gobun.ranges import Rank
 
 
 def label(result: Result | Cell) -> str:
@@ -21,10 +20,9 @@ def label(result: Result | Cell) -> str:
     return f"{result.runtime}@{result.version}"
 
 
-@functools.cache
-def version_key(version: str) -> tuple[semver.Version, str]:
-    """Order versions as semver does, and builds of the same version by name."""
-    return semver.Version.parse(version), version
+def version_key(version: str) -> tuple[Rank, str]:
+    """Order versions as they were made, and builds of the same version by name."""
+    return rank(version), version
 
 
 def module_key(module: str) -> tuple[int, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import semver
 
 from gobun import fetch
+from gobun.ranges import rank
 from gobun.runtimes.base import LacksError
 from gobun.runtimes.versions import select_versions
 
@@ -89,7 +89,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     package = fetch.bun_package(target.name, bun_variant(target))
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part.strip() in here for part in spec.split(",")):
-        return select_versions(spec, known=sorted(here, key=semver.Version.parse), tags={})
+        return select_versions(spec, known=sorted(here, key=rank), tags={})
     return select_versions(
         spec, known=fetch.published_versions(package), tags=fetch.dist_tags(package)
     )

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import semver
 
 from gobun.errors import UsageError
+from gobun.ranges import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gobun.ranges import Rank
 
 _FORMS = "1.2.19, 1.3.x, latest, canary, all, '>=1.2.2 <1.2.20', or several of these between commas"
 _OLDEST_OF_ALL = semver.Version(1, 0, 0)
@@ -20,20 +23,28 @@ _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
 
 
 def select_versions(spec: str, *, known: Sequence[str], tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the versions that ``spec`` means, each once, ascending as semver orders.
+    """Return the versions that ``spec`` means, each once, in the order of ``gobun.ranges``.
 
     Ranges mean stable releases, unless a comparator names a prerelease of the same release.
 
     Raises:
         UsageError: a part is empty, is not understood, or matches nothing that is known.
     """
-    published = sorted(
+    published = _in_order(
         {semver.Version.parse(version) for version in known if semver.Version.is_valid(version)}
     )
     chosen: set[semver.Version] = set()
     for part in spec.split(","):
         chosen.update(_select(part.strip(), spec, published, tags))
-    return tuple(str(version) for version in sorted(chosen))
+    return tuple(str(version) for version in _in_order(chosen))
+
+
+def _in_order(versions: Iterable[semver.Version]) -> list[semver.Version]:
+    return sorted(versions, key=_rank)
+
+
+def _rank(version: semver.Version) -> Rank:
+    return rank(str(version))
 
 
 def _select(
@@ -82,19 +93,19 @@ def _prereleases(word: str) -> list[semver.Version]:
 def _test(word: str, part: str) -> Callable[[semver.Version], bool]:
     comparator = _COMPARATOR.fullmatch(word)
     sign, bare = comparator.groups() if comparator else ("=", word)
-    low, above = _bounds(bare, part)
+    low, above = map(_rank, _bounds(bare, part))
     tests: dict[str, Callable[[semver.Version], bool]] = {
-        ">=": lambda version: version >= low,
-        ">": lambda version: version >= above,
-        "<": lambda version: version < low,
-        "<=": lambda version: version < above,
-        "=": lambda version: low <= version < above,
+        ">=": lambda version: _rank(version) >= low,
+        ">": lambda version: _rank(version) >= above,
+        "<": lambda version: _rank(version) < low,
+        "<=": lambda version: _rank(version) < above,
+        "=": lambda version: low <= _rank(version) < above,
     }
     if semver.Version.is_valid(bare):  # one version, not a line of them
         tests |= {
-            ">": lambda version: version > low,
-            "<=": lambda version: version <= low,
-            "=": lambda version: version == low,
+            ">": lambda version: _rank(version) > low,
+            "<=": lambda version: _rank(version) <= low,
+            "=": lambda version: _rank(version) == low,
         }
     return tests[sign]
 

@@ -125,17 +125,31 @@ def test_the_page_and_the_record_hold_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "span", "fits"),
+    ("version", "works", "copes"),
     [
-        ("1.2.19", ">=1.2.2 <1.2.20", True),
-        ("1.2.20", ">=1.2.2 <1.2.20", False),
-        ("1.2.0", "<=1.2.1 || >=1.2.3", True),
-        ("1.2.2", "<=1.2.1 || >=1.2.3", False),
-        ("", ">=1.0.0", False),
+        ("1.2.19", True, False),
+        ("1.2.20-canary.62", True, False),  # as executables name themselves: before 1.2.20
+        ("1.2.21-canary.16", False, False),
+        ("1.4.4", False, True),
+        ("1.4.4-canary.7", False, False),
+        ("", False, False),
     ],
 )
-def test_ranges(version: str, span: str, fits: bool) -> None:
-    assert helping.in_range(version, span) is fits
+def test_help_goes_by_the_version_that_an_executable_says(
+    version: str, works: bool, copes: bool
+) -> None:
+    said = [each.do for each in helping.help_for("storm", "bun", version, armed=True)]
+    assert any(do.startswith("Upgrade Bun: 1.2.20") for do in said) is works
+    assert helping.copes(version) is copes
+    assert any("keep the Go library out" in do for do in said)
+
+
+def test_a_table_with_a_wrong_range_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "help.toml"
+    row = '[[help]]\nkinds = ["storm"]\ndo = "x"\nversions = "1.2.x"\n'
+    table.write_text(f'copes = ">=1.4.5"\n{row}')
+    with pytest.raises(UsageError, match=r"row 1 of \[\[help\]\]: versions = '1.2.x'"):
+        helping.copes("1.4.5", table=table)
 
 
 def test_a_wrong_table_is_refused(tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_rows_are_in_the_order_of_versions() -> None:
         "bun@1.2.0",
         "bun@1.2.2",
         "bun@1.2.19",
-        "bun@1.3.0-canary.20250101.1",
         "bun@1.3.0",
+        "bun@1.3.0-canary.20250101.1",
         "bun@1.10.0",
         "node@24.0.0",
     ]

@@ -10,8 +10,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from gobun.errors import UsageError
-from gobun.matrix.expect.ranges import lowest
 from gobun.matrix.expect.rows import LISTS, SELECTORS, Row
+from gobun.ranges import lowest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,9 @@ import msgspec
 
 from gobun import paths
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.matrix.expect.ranges import in_range, spans
 from gobun.matrix.records import Cell, Load, Outcome, Treatment
 from gobun.matrix.scenario import read_toml
+from gobun.ranges import in_range, spans
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
     versions: str | None = None
-    """A range, as ``gobun.matrix.expect.ranges`` reads it."""
+    """A range, as ``gobun.ranges`` reads it."""
     treatments: tuple[Treatment, ...] | None = None
     modules: tuple[str, ...] | None = None
     loads: tuple[Load, ...] | None = None

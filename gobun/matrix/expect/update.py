@@ -14,7 +14,6 @@ from gobun import build, fetch, files, paths
 from gobun.errors import UsageError
 from gobun.matrix.expect import blocks
 from gobun.matrix.expect.ledger import World, compare
-from gobun.matrix.expect.ranges import range_text, rank
 from gobun.matrix.expect.review import attempts_of
 from gobun.matrix.expect.rows import (
     AXES,
@@ -28,6 +27,7 @@ from gobun.matrix.expect.rows import (
 )
 from gobun.matrix.records import LOADS, TREATMENTS
 from gobun.matrix.scenario import read_scenario
+from gobun.ranges import range_text, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,11 +7,12 @@ import random
 
 import pytest
 
-from gobun.matrix.expect.ranges import in_range, lowest, range_text, spans
+from gobun.ranges import in_range, lowest, range_text, spans
 
 OLDEST = "1.2.2-canary.20250209.1"  # calls itself 1.2.3-canary.50, and hangs
 OLDER = "1.2.19-canary.20250726.1"  # calls itself 1.2.20-canary.62, and hangs
 CANARY = "1.2.20-canary.20250813.1"  # calls itself 1.2.21-canary.16, and does not
+OWN_WORDS = "1.2.21-canary.16+37a207e2a"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,10 @@ CANARY = "1.2.20-canary.20250813.1"  # calls itself 1.2.21-canary.16, and does n
         ("<= 1.1.45 || >= 1.3.0", "1.0.0 1.1.45 1.3.0", "1.2.0 1.1.46"),
         (">=1.2.2 >=1.2.5 <1.3.0 <=1.2.9", "1.2.5 1.2.9", "1.2.4 1.2.10"),
         (">=1.2.2 <1.2.20", "1.2.19+patched", "1.2.20+patched"),
+        # In an executable's own words a canary is named after the release it leads to.
+        (">=1.2.2 <1.2.20", "1.2.20-canary.62", f"1.2.21-canary.62 {OWN_WORDS}"),
+        (">1.2.20 <1.2.21", f"{CANARY} {OWN_WORDS} 1.2.21-canary.16", "1.2.20 1.2.21"),
+        ("<=1.2.1 || >=1.2.3", "1.2.0 1.2.3", "1.2.2 bun canary 1.2 v1.2.3"),
     ],
 )
 def test_a_canary_comes_after_its_release_and_all_else_as_semver_says(
@@ -36,6 +41,12 @@ def test_a_canary_comes_after_its_release_and_all_else_as_semver_says(
 ) -> None:
     assert [version for version in inside.split() if not in_range(version, text)] == []
     assert [version for version in outside.split() if in_range(version, text)] == []
+
+
+def test_a_version_that_nobody_knows_is_in_no_range() -> None:
+    assert not in_range("", "<=1.2.1 || >1.2.1")
+    with pytest.raises(ValueError, match="not a whole version"):
+        in_range("", "newest")
 
 
 @pytest.mark.parametrize(

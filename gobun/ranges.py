@@ -1,10 +1,12 @@
-"""Ranges of versions: ``>=1.2.2 <1.2.20``, ``1.0.7 || >=1.3.0``, in the order of semver.
+"""The order of versions, and ranges of them: ``>=1.2.2 <1.2.20``, ``1.0.7 || >=1.3.0``.
 
-One thing differs: a canary comes *after* the release whose number it carries. npm's
-``1.2.20-canary.20250813.1`` was built three days after 1.2.20 and calls itself 1.2.21-canary;
-semver, which puts it before 1.2.20, would have it hang with 1.2.19, and it does not. So ``<1.2.20``
-ends with the canaries of 1.2.19, ``<=1.2.19`` before them, and ``>=1.2.2`` takes those of 1.2.2 in.
-A range without an upper end goes on to releases that do not exist yet.
+The order is that of semver but for npm's canaries, each of which comes *after* the release whose
+number it carries. ``1.2.20-canary.20250813.1`` was built three days after 1.2.20; semver, which
+puts it before, would have it hang with 1.2.19, and it does not. So ``<1.2.20`` ends with the
+canaries of 1.2.19, ``<=1.2.19`` before them, and ``>=1.2.2`` takes those of 1.2.2 in. The same
+build calls itself ``1.2.21-canary.16``, after the release it leads to, and that form, which has no
+date in it, is where semver puts it. A range without an upper end goes on to releases that do not
+exist yet, and a version that nobody knows is in no range.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=)?(.+)")
 _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
+_NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
 
 Rank = tuple[semver.Version, bool, semver.Version]
 """What versions are ordered by."""
@@ -31,9 +34,13 @@ Bound = tuple[Rank, bool]
 
 @functools.lru_cache(maxsize=4096)
 def rank(version: str) -> Rank:
-    """Return what puts versions in the order in which they were made."""
+    """Return what puts versions in the order in which they were made.
+
+    Raises:
+        ValueError: it is not a version.
+    """
     found = semver.Version.parse(version)
-    canary = (found.prerelease or "").startswith("canary")
+    canary = _NPM_CANARY.fullmatch(found.prerelease or "") is not None
     return found.finalize_version() if canary else found, canary, found
 
 
@@ -89,8 +96,15 @@ def spans(text: str) -> tuple[Span, ...]:
 
 @functools.lru_cache(maxsize=65536)
 def in_range(version: str, text: str) -> bool:
-    """Return whether ``version`` is in the range ``text``."""
-    return any(span.holds(rank(version)) for span in spans(text))
+    """Return whether ``version`` is in the range ``text``; what is not a version never is.
+
+    Raises:
+        ValueError: ``text`` is not a range.
+    """
+    alternatives = spans(text)
+    if not semver.Version.is_valid(version):
+        return False
+    return any(span.holds(rank(version)) for span in alternatives)
 
 
 def lowest(text: str | None) -> tuple[bool, Rank]:
