@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun.matrix import procfs
-from gobun.matrix.procfs import Thread
+from gobun import observe
 from gobun.matrix.records import Ending
-from gobun.observe import signal_name
+from gobun.observe import Thread, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,16 +86,16 @@ class Sample(msgspec.Struct, frozen=True):
 
 def take_sample(pid: int, at: float) -> Sample:
     """Look at a process, a few milliseconds long."""
-    threads = procfs.threads(pid)
+    threads = observe.threads(pid)
     busiest = sorted(threads[1:], key=lambda thread: -thread.switches)[: _LOOKED_AT - 1]
     storming: dict[tuple[int, int], int] = {}
     for thread in (*threads[:1], *busiest):
-        looks = [procfs.signals_of(pid, thread.tid) for _ in range(_LOOKS)]
+        looks = [observe.signals_of(pid, thread.tid) for _ in range(_LOOKS)]
         # A signal that is blocked all the time is a setting, not a handler that comes and goes.
         settled = functools.reduce(operator.and_, (blocked for _, blocked in looks))
         seen: collections.Counter[int] = collections.Counter()
         for pending, blocked in looks:
-            seen.update(procfs.signal_numbers(pending | (blocked & ~settled)))
+            seen.update(observe.signal_numbers(pending | (blocked & ~settled)))
         storming |= {(thread.tid, number): count for number, count in seen.items()}
     return Sample(at, threads, _LOOKS, storming)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.matrix.procfs import Thread, signal_numbers
 from gobun.matrix.watch import Sample, at_limit, judge
-from gobun.observe import signal_name
+from gobun.observe import Thread, signal_name, signal_numbers
 
 if TYPE_CHECKING:
     from gobun.matrix.records import Ending
