@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import fetch, matrix, own, runtimes
+from gobun import matrix, own, runtimes
 from gobun.errors import UsageError
 from gobun.targets import host_target
 
@@ -66,7 +66,7 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
     bench = _bench(results[-1], folder.parent)
-    package = fetch.bun_package(host_target().name) if last.runtime == "bun" else ""
+    package = runtimes.fitting_package(host_target()) if last.runtime == "bun" else ""
     matrix.write_repro(
         folder,
         [matrix.Trial(r.cell, matrix.Ending(r.outcome, r.detail)) for r in results],

@@ -1,7 +1,7 @@
 """The executables under test, each behind the one Protocol."""
 
 from gobun.runtimes.base import LacksError, Runtime, label
-from gobun.runtimes.bun import Bun, choose_bun, provide_bun
+from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
 from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
@@ -15,6 +15,7 @@ __all__ = [
     "Runtime",
     "choose_bun",
     "choose_versions",
+    "fitting_package",
     "label",
     "provide_bun",
     "provide_deno",

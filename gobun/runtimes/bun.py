@@ -72,6 +72,11 @@ def bun_variant(target: Target) -> str:
     return ""
 
 
+def fitting_package(target: Target) -> str:
+    """Return the npm package of the build that this machine can run."""
+    return fetch.bun_package(target.name, bun_variant(target))
+
+
 def _cpu_flags() -> set[str]:
     lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     return {flag for line in lines if line.startswith("flags") for flag in line.split()}
@@ -86,7 +91,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
         UsageError: a part is not understood, or matches no version.
         FetchError: the registry had to be asked, and could not be.
     """
-    package = fetch.bun_package(target.name, bun_variant(target))
+    package = fitting_package(target)
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part.strip() in here for part in spec.split(",")):
         return select_versions(spec, known=sorted(here, key=rank), tags={})
@@ -101,7 +106,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     Raises:
         FetchError: a download failed, or is not what the lock file names.
     """
-    name = fetch.bun_package(target.name, bun_variant(target))
+    name = fitting_package(target)
     packages = [fetch.Package(name, version) for version in versions]
     folders = fetch.fetch_packages(packages)
     return [Bun(package.version, folders[package] / "bin" / "bun") for package in packages]

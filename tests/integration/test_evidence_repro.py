@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_results import result_of
 
-from gobun import build, matrix, paths, runtimes
+from gobun import build, fetch, matrix, paths, reproduce, runtimes
 from gobun.matrix import bundle
 from gobun.matrix.records import Ending, Header, Host
+from gobun.runtimes import bun
 from gobun.targets import host_target
 
+on_x64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 has one build")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang")
 
 HEADER = Header("0.1.0", "", Host("Linux", "6.1", "cpu", 2, "glibc 2.36"), {"go": "1.27.3"}, "", 1)
@@ -24,22 +27,27 @@ HANG = Ending("hang", "livelock: SIGPWR | and more")
 
 def write(folder: Path, version: str, module: str, load: matrix.Load) -> None:
     target = host_target()
-    [bun] = runtimes.provide_bun([version], target)
+    [runtime] = runtimes.provide_bun([version], target)
     fixture = build.build_fixture(module, target)
     cell = matrix.Cell("bun", version, "stock", module, load, "idle")
     bundle.write_repro(
         folder,
         [bundle.Trial(cell, HANG)],
-        runtime=bun,
-        argument={"load": load, "stress": "idle", **bun.settings(fixture)},
+        runtime=runtime,
+        argument={"load": load, "stress": "idle", **runtime.settings(fixture)},
         package=f"@oven/{target.bun_package}",
         header=HEADER,
     )
 
 
 def run(folder: Path, version: str, limit: str) -> subprocess.CompletedProcess[str]:
-    [bun] = runtimes.provide_bun([version], host_target())
-    environment = {"PATH": os.defpath, "BUN": str(bun.program), "LIMIT": limit, "HOME": str(folder)}
+    [runtime] = runtimes.provide_bun([version], host_target())
+    environment = {
+        "PATH": os.defpath,
+        "BUN": str(runtime.program),
+        "LIMIT": limit,
+        "HOME": str(folder),
+    }
     return subprocess.run(
         [folder / "run.sh"], env=environment, cwd="/", capture_output=True, text=True, check=False
     )
@@ -84,3 +92,23 @@ def test_it_is_written_anew(tmp_path: Path) -> None:
     for module in ("control", "simple"):
         write(tmp_path / "made", "1.2.19", module, "ffi")
     assert [path.name for path in (tmp_path / "made" / "libraries").iterdir()] == ["simple.so"]
+
+
+@on_x64
+@pytest.mark.parametrize(("flags", "ending"), [(set(), "-baseline"), ({"avx2"}, "")])
+def test_it_names_the_build_of_bun_that_was_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: set[str], ending: str
+) -> None:
+    """A processor without AVX2 gets the baseline build; the usual one stands in for its file."""
+    [usual] = runtimes.provide_bun(["1.2.19"], host_target())
+    folder = usual.program.parent.parent
+    monkeypatch.setattr(fetch, "fetch_packages", lambda packages: dict.fromkeys(packages, folder))
+    monkeypatch.setattr(bun, "_cpu_flags", lambda: flags)
+    cell = matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+    with matrix.Writer(tmp_path / matrix.FILE_NAME, matrix.new_header([cell])) as writer:
+        writer.add(result_of(cell, "hang"))
+    [made] = reproduce.folders(tmp_path)
+    package = f"@oven/{host_target().bun_package}{ending}"
+    readme = (made / "README.md").read_text()
+    assert f"npm install --no-save {package}@1.2.19\n" in readme
+    assert f"BUN=$PWD/node_modules/{package}/bin/bun ./run.sh" in readme
