@@ -27,7 +27,9 @@ def merge(_: Context, paths: list[Path], out: str = "report") -> None:
 def expect(_: Context, update: str = "") -> None:
     """Check the expectations; --update RESULTS rewrites their ranges, and shows the change."""
     if update:
-        done = measuring.update_expectations(measuring.read_results(Path(update)).results)
+        run = measuring.read_results(Path(update))
+        place = measuring.place_of(run.header.host)
+        done = measuring.update_expectations(run.results, place=place)
         print(done.diff or "nothing to change")
         for row in done.unexplained:
             console.say(f"{row} needs a reason")

@@ -10,6 +10,7 @@ from gobun.matrix.claims_verdict import library_sizes, verdicts
 from gobun.matrix.expect import (
     Expectations,
     lint,
+    place_of,
     read_expectations,
     review,
     update_expectations,
@@ -68,6 +69,7 @@ __all__ = [
     "narrowed",
     "new_header",
     "parse_shard",
+    "place_of",
     "plan_cells",
     "plan_hash",
     "plan_json",

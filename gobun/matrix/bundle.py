@@ -166,7 +166,7 @@ def _readme(trials: Sequence[Trial], package: str, header: Header) -> str:
         f"{_said(cell)} `run.sh` ends with 124 when it hangs.\n\n"
         f"```\n{get}```\n\n"
         f"| runtime | outcome | seen |\n| --- | --- | --- |\n{rows}\n\n"
-        f"Seen on {host.os} (kernel {host.kernel}, {host.libc}, {host.cpu}, {host.cores} cores). "
+        f"Seen on {host.system} ({host.libc}, {host.cpu}, {host.cores} cores). "
         f"Built with {tools}.\n\n"
         "The libraries are built from the sources of gobun: `go/` and `native/`. Each line on\n"
         "standard output says how far the program got; `done` is the end.\n"

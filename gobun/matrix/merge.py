@@ -101,12 +101,15 @@ def _read(path: Path) -> _Part:
 
 def _check_alike(parts: Sequence[_Part]) -> None:
     first = parts[0]
+    # Files of older releases do not say, and are taken for what the others are.
+    arch = next((part.header.host.arch for part in parts if part.header.host.arch), "")
     for part in parts[1:]:
         for what, one, other in (
             ("plan", first.header.plan, part.header.plan),
             ("suite version", first.header.suite, part.header.suite),
             ("tools", _tools(first.header), _tools(part.header)),
             ("system", first.header.host.os, part.header.host.os),
+            ("processor", arch, part.header.host.arch or arch),
             ("split", _split(first.header), _split(part.header)),
         ):
             if one != other:

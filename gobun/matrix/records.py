@@ -115,6 +115,13 @@ class Host(msgspec.Struct, frozen=True):
     cpu: str
     cores: int
     libc: str
+    arch: str = ""
+    """As Node names processors; empty in results of releases that did not say."""
+
+    @property
+    def system(self) -> str:
+        """``linux 6.1, x64``."""
+        return f"{self.os} {self.kernel}" + (f", {self.arch}" if self.arch else "")
 
 
 class Shard(msgspec.Struct, frozen=True):

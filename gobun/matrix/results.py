@@ -13,6 +13,7 @@ import msgspec
 import gobun
 from gobun import files, toolchain
 from gobun.errors import UsageError
+from gobun.matrix.expect import this_place
 from gobun.matrix.plan import plan_hash
 from gobun.matrix.records import Cell, Header, Host, Result
 
@@ -51,6 +52,7 @@ def new_header(cells: Sequence[Cell]) -> Header:
             cpu=cpu,
             cores=os.cpu_count() or 1,
             libc=" ".join(platform.libc_ver()).strip() or "unknown",
+            arch=this_place().arch,
         ),
         tools=toolchain.pins(),
         plan=plan_hash(cells),

@@ -36,7 +36,7 @@ def render_html(run: Run) -> str:
     host = header.host
     facts = {
         "Run": header.started.replace("T", " ").replace("+00:00", " UTC"),
-        "Host": f"{host.os} {host.kernel}, {host.libc}",
+        "Host": f"{host.system}, {host.libc}",
         "Processor": f"{host.cpu}, {host.cores} cores",
         "Tools": ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items())),
         "Suite": f"gobun {header.suite}, plan {header.plan}",

@@ -53,7 +53,7 @@ def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
     )
     properties = ET.SubElement(suite, "properties")
     known = {
-        "host": f"{host.os} {host.kernel}, {host.cpu} ({host.cores} cores), {host.libc}",
+        "host": f"{host.system}, {host.cpu} ({host.cores} cores), {host.libc}",
         "gobun": run.header.suite,
         **dict(sorted(run.header.tools.items())),
     }

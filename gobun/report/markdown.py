@@ -71,7 +71,7 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     parts = [
         "# Go native modules: how each runtime takes them",
         "",
-        f"{header.started}, {host.os} {host.kernel}, {host.cpu} ({host.cores} cores), "
+        f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
         f"{host.libc}; {tools}; gobun {header.suite}.",
         "",
         count_line(summary, header.cells),

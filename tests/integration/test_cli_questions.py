@@ -180,6 +180,26 @@ def test_expectations_follow_the_results(ran: Path, tmp_path: Path) -> None:
     assert matrix.update_expectations(read(ran).results, folder=folder).diff == ""
 
 
+@pytest.mark.parametrize("arch", ["x64", "arm64"])
+def test_an_update_is_of_the_processor_that_the_results_name(
+    ran: Path, tmp_path: Path, arch: str
+) -> None:
+    copy = copy_checkout(tmp_path / "copy")
+    table = copy / "expectations" / "bun.toml"
+    row = (
+        '[[expect]]\nruntime = "bun"\narch = "x64"\nversions = ">=1.2.2 <1.2.19"\n'
+        'modules = ["simple"]\noutcomes = ["hang"]\nwhy = "C7"\n'
+    )
+    table.write_text(row)
+    header, *lines = (ran / matrix.FILE_NAME).read_bytes().splitlines(keepends=True)
+    said = msgspec.json.decode(header)
+    said["host"]["arch"] = arch
+    results = tmp_path / matrix.FILE_NAME
+    results.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    succeed(invoke("expect", "--update", results, root=copy))
+    assert ('versions = ">=1.2.2 <1.2.19"' in table.read_text()) is (arch == "arm64")
+
+
 def test_claims_come_from_the_results(ran: Path, tmp_path: Path) -> None:
     said = succeed(invoke("claims", "--out", ran, "--manifest", tmp_path / "absent.json"))
     for claim in matrix.read_claims():

@@ -10,6 +10,7 @@ from made_results import result_of
 
 from gobun import matrix
 from gobun.errors import PrerequisiteError, UsageError
+from gobun.matrix.expect import this_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,22 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert run.header.cells == 2
     assert run.header.plan == matrix.plan_hash(CELLS)
     assert not run.cut
+
+
+def test_a_header_says_the_machine_and_an_older_one_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "results.jsonl")
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    said = msgspec.json.decode(header)
+    assert matrix.place_of(matrix.read_results(path).header.host) == this_place()
+    assert list(said["host"]) == ["os", "kernel", "cpu", "cores", "libc", "arch"]
+    said["host"]["arch"] = "arm64"
+    path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    assert matrix.place_of(matrix.read_results(path).header.host).arch == "arm64"
+    del said["host"]["arch"]
+    path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    run = matrix.read_results(path)
+    assert (run.header.host.arch, len(run.results)) == ("", 2)
+    assert matrix.place_of(run.header.host) == this_place()
 
 
 def test_every_line_is_there_before_the_next_cell(tmp_path: Path) -> None:

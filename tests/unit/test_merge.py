@@ -146,6 +146,17 @@ def test_results_of_another_system_are_refused(shards: list[Path]) -> None:
         merge(shards)
 
 
+def test_results_of_another_processor_are_refused(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[0], host={name: host[name] for name in host if name != "arch"})
+    change(shards[1], host=host | {"arch": "x64"})
+    change(shards[2], host=host | {"arch": "x64"})
+    assert [found.arch for found in merge(shards).header.hosts] == ["", "x64"]
+    change(shards[2], host=host | {"arch": "arm64"})
+    with pytest.raises(UsageError, match="processor x64 and arm64"):
+        merge(shards)
+
+
 def test_cells_that_are_not_of_the_plan_are_refused(shards: list[Path]) -> None:
     stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
     with shards[0].open("ab") as stream:

@@ -6,6 +6,7 @@ from gobun.matrix.expect.rows import (
     Expectations,
     Place,
     Row,
+    place_of,
     read_expectations,
     this_place,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "is_unexpected",
     "known_releases",
     "lint",
+    "place_of",
     "read_expectations",
     "remark",
     "review",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from gobun.matrix.records import Host
+
 TODO = "TODO: reason"
 """What a row says that was written from results and waits for a person to explain it."""
 
@@ -37,6 +39,11 @@ def this_place() -> Place:
     except PrerequisiteError:  # not a platform built for, but results can still be looked at
         return Place(sys.platform, platform.machine().lower())
     return Place(system, arch)
+
+
+def place_of(host: Host) -> Place:
+    """Return the place that results were made in; what they do not say is as it is here."""
+    return Place(host.os, host.arch or this_place().arch)
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
