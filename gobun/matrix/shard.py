@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
+import itertools
 import re
 import statistics
 from collections import defaultdict
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
-_FINENESS = 8
-"""No piece that is dealt out is longer than this part of a shard."""
+_CLOSE = 1 / 16
+"""The part of a shard by which it may be longer, at either end, for a version to stay whole."""
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -79,35 +79,32 @@ def shard_header(
 def split_plan(
     cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None
 ) -> list[list[Cell]]:
-    """Deal a plan out, longest piece first, each to the shard that has least to do so far.
+    """Cut a plan into parts that take equally long and share few versions.
 
-    A piece is a version's cells, so that few machines fetch the same version; a version that would
-    take too much of a shard is cut. The order of ``cells`` does not matter.
+    A version's cells stand together, and a cut that falls close to the end of a version is made
+    there, so all machines together fetch at most ``of - 1`` versions more than there are. Versions
+    that are made one after the other, which mostly behave alike, go to different shards: that
+    keeps the balance where nothing is known of durations. The order of ``cells`` does not matter.
 
     Raises:
         UsageError: there are fewer cells than shards.
     """
-    if not 1 <= of <= len(set(cells)):
+    found = set(cells)
+    if not 1 <= of <= len(found):
         raise UsageError(
-            f"{len(set(cells))} cells cannot be split into {of} shards",
+            f"{len(found)} cells cannot be split into {of} shards",
             hint="ask for fewer shards, or at least 1",
         )
     estimate = _estimator(durations or {})
-    ordered = sorted(set(cells))
-    longest = sum(map(estimate, ordered)) / of / _FINENESS
-    pieces = [
-        (sum(map(estimate, piece)), piece)
-        for version in _by_version(ordered)
-        for piece in _cut(version, longest, estimate)
-    ]
-    pieces.sort(key=lambda piece: (-piece[0], piece[1]))
-    shards: list[list[Cell]] = [[] for _ in range(of)]
-    least = [(0.0, number) for number in range(of)]
-    for weight, piece in pieces:
-        load, number = heapq.heappop(least)
-        shards[number] += piece
-        heapq.heappush(least, (load + weight, number))
-    return [sorted(part) for part in shards]
+    versions = _by_version(found)
+    ordered = [cell for first in range(of) for version in versions[first::of] for cell in version]
+    begins = [0.0, *itertools.accumulate(map(estimate, ordered))]
+    cuts = [0]
+    for number in range(1, of):
+        # At least one cell for each shard, this one and those that follow.
+        possible = range(cuts[-1] + 1, len(ordered) - (of - number) + 1)
+        cuts.append(_cut(ordered, begins, begins[-1] / of, number, possible))
+    return [sorted(ordered[low:high]) for low, high in itertools.pairwise([*cuts, len(ordered)])]
 
 
 def plan_json(cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None) -> str:
@@ -136,23 +133,26 @@ def _ascending(versions: Iterable[str]) -> list[str]:
 
 def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
     found: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for cell in cells:
+    for cell in sorted(cells):
         found[cell.runtime, cell.version].append(cell)
-    return list(found.values())
+    return [found[key] for key in sorted(found, key=lambda key: (key[0], rank(key[1]), key[1]))]
 
 
 def _cut(
-    cells: Sequence[Cell], longest: float, estimate: Callable[[Cell], float]
-) -> list[list[Cell]]:
-    pieces: list[list[Cell]] = [[]]
-    weight = 0.0
-    for cell in cells:
-        if pieces[-1] and weight + estimate(cell) > longest:
-            pieces.append([])
-            weight = 0.0
-        pieces[-1].append(cell)
-        weight += estimate(cell)
-    return pieces
+    cells: Sequence[Cell], begins: Sequence[float], share: float, number: int, possible: range
+) -> int:
+    """Return the index of the cell with which the shard after ``number`` begins."""
+
+    def distance(at: int) -> float:
+        return abs(begins[at] - number * share)
+
+    between = [
+        at
+        for at in possible
+        if (cells[at - 1].runtime, cells[at - 1].version) != (cells[at].runtime, cells[at].version)
+        and distance(at) <= share * _CLOSE
+    ]
+    return min(between or possible, key=distance)
 
 
 def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:

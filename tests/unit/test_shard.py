@@ -58,14 +58,57 @@ def test_shards_are_balanced_by_past_durations_and_stable_under_order(seed: int)
     assert max(loads) <= mean * 1.125 + max(known.values())
 
 
-def test_a_version_stays_together_where_it_can() -> None:
-    many = [
-        matrix.Cell("bun", f"1.0.{patch}", "stock", module, "ffi", "idle")
-        for patch in range(64)
-        for module in ("control", "simple")
+def fetched(parts: list[list[matrix.Cell]]) -> list[int]:
+    """Return how many versions each machine fetches."""
+    return [len({(cell.runtime, cell.version) for cell in part}) for part in parts]
+
+
+def plan_of(versions: int) -> list[matrix.Cell]:
+    return [
+        matrix.Cell("bun", f"1.0.{patch}", "stock", module, "ffi", stress)
+        for patch in range(versions)
+        for module in ("control", "simple", "crypto")
+        for stress in ("idle", "gc", "wasm")
     ]
-    parts = split_plan(many, 4)
-    assert [len({cell.version for cell in part}) for part in parts] == [16] * 4
+
+
+@pytest.mark.parametrize(
+    ("versions", "of", "each"),
+    [
+        (64, 4, [16, 16, 16, 16]),
+        (2, 2, [1, 1]),
+        (4, 2, [2, 2]),
+        (3, 2, [2, 2]),
+        (9, 2, [5, 5]),
+        (33, 2, [16, 17]),  # An uneven half version is less than what a shard may be longer.
+        (1, 3, [1, 1, 1]),
+    ],
+)
+def test_a_version_stays_together_where_it_can(versions: int, of: int, each: list[int]) -> None:
+    assert fetched(split_plan(plan_of(versions), of)) == each
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("of", [2, 3, 5])
+def test_few_versions_are_fetched_twice_whatever_the_durations(seed: int, of: int) -> None:
+    parts = split_plan(CELLS, of, durations(seed))
+    assert sum(fetched(parts)) <= len(VERSIONS) + of - 1
+
+
+def test_neighbours_go_to_different_shards() -> None:
+    """Where nothing is known of durations: what hangs for many versions hangs in each shard."""
+    parts = split_plan(plan_of(30), 3)
+    hanging = {f"1.0.{patch}" for patch in range(10, 19)}
+    assert [len({cell.version for cell in part} & hanging) for part in parts] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("of", [2, 5, 8])
+def test_a_cell_that_outlasts_a_shard_leaves_something_for_the_others(of: int) -> None:
+    cells = plan_of(2)[:10]
+    for slow in cells:
+        parts = split_plan(cells, of, {**dict.fromkeys(cells, 1.0), slow: 1e6})
+        assert all(parts)
+        assert sorted(cell for part in parts for cell in part) == sorted(cells)
 
 
 def test_one_slow_stress_counts_in_versions_that_were_never_run() -> None:
@@ -102,7 +145,7 @@ def test_a_header_says_which_shard_of_which_split() -> None:
     assert (one.shard.name, two.shard.name) == ("1/2", "2/2")
     assert one.shard.split == two.shard.split
     assert one.shard.cells + two.shard.cells == len(CELLS) == one.cells
-    other = shard_header(header, CELLS, 1, 2, durations(2)).shard
+    other = shard_header(header, CELLS, 1, 2, {CELLS[0]: 90_000.0}).shard
     assert other is not None
     assert other.split != one.shard.split
     read = msgspec.json.decode(msgspec.json.encode(one), type=type(header))
