@@ -179,7 +179,7 @@ def _run(
             write_report(request.out)
     results = matrix.read_results(path).results
     if addon is None:  # The expectations are of the suite's own modules.
-        for line in matrix.review(bench.expectations, results):
+        for line in matrix.review(bench.expectations, results, known=matrix.known_names()):
             console.say(line)
     unexpected = sum(result.unexpected for result in results)
     if unexpected:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, console, flow, reproduce
+from gobun import console, flow, reproduce
 from gobun import matrix as measuring
 from gobun.commands.words import command, several, whole_number
+from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -24,8 +25,15 @@ def merge(_: Context, paths: list[Path], out: str = "report") -> None:
 
 
 @command
-def expect(_: Context, update: str = "") -> None:
-    """Check the expectations; --update RESULTS rewrites their ranges, and shows the change."""
+def expect(_: Context, update: str = "", review: str = "") -> None:
+    """Check the expectations, --review them by RESULTS, or --update their ranges by RESULTS."""
+    if update and review:
+        raise UsageError("--update and --review are two commands", hint="give one of them")
+    if review:
+        run = measuring.read_results(Path(review))
+        rows = measuring.read_expectations(place=measuring.place_of(run.header.host))
+        print("\n".join(measuring.review(rows, run.results)) or "every row has a cell and holds")
+        return
     if update:
         run = measuring.read_results(Path(update))
         place = measuring.place_of(run.header.host)
@@ -34,12 +42,10 @@ def expect(_: Context, update: str = "") -> None:
         for row in done.unexplained:
             console.say(f"{row} needs a reason")
         return
-    scenario = measuring.read_scenario()
     wrong = measuring.lint(
         measuring.read_expectations(),
         claims=measuring.read_claims(),
-        stresses=scenario.stress,
-        modules=build.FIXTURES,
+        known=measuring.known_names(),
     )
     print("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:

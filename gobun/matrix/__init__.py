@@ -9,6 +9,7 @@ from gobun.matrix.claims_render import claims_markdown, print_claims
 from gobun.matrix.claims_verdict import library_sizes, verdicts
 from gobun.matrix.expect import (
     Expectations,
+    known_names,
     lint,
     place_of,
     read_expectations,
@@ -62,6 +63,7 @@ __all__ = [
     "claims_markdown",
     "durations_of",
     "group_name",
+    "known_names",
     "library_sizes",
     "lint",
     "merge",

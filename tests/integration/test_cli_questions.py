@@ -147,6 +147,28 @@ def test_the_expectations_have_their_form(tmp_path: Path) -> None:
     assert "C999" in done.stdout
 
 
+def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
+    """A narrowed run is silent on what it left out; a review of it is not."""
+    copy = copy_checkout(tmp_path / "copy")
+    shutil.copytree(paths.ROOT / "claims", copy / "claims")
+    table = copy / "expectations" / "bun.toml"
+    count = len(matrix.read_expectations(table.parent).rows)
+    dead = '\n[[expect]]\nruntime = "bun"\nversions = ">=9.0.0"\noutcomes = ["hang"]\nwhy = "C7"\n'
+    table.write_text(table.read_text() + dead)
+    words = ("--versions", "1.4.5", "--module", "control", "--load", "ffi", "--stress", "idle")
+    done = invoke("matrix", *words, "--treatment", "stock", "--out", tmp_path / "out", root=copy)
+    said = [line for line in done.stderr.splitlines() if "matches no cell" in line]
+    assert len(said) == 1, done.stderr
+    reason = "versions = '>=9.0.0' holds no release that is known"
+    assert said[0].endswith(f"row {count + 1} of [[expect]] matches no cell of this run: {reason}")
+    reviewed = succeed(invoke("expect", "--review", ran / matrix.FILE_NAME, root=copy))
+    assert "row 1 of [[expect]] matches no cell" not in reviewed
+    assert reviewed.count("matches no cell of this run\n") > 1
+    done = invoke("expect", root=copy)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1)
+    assert done.stdout.endswith(f"row {count + 1} of [[expect]]: {reason}\n")
+
+
 def test_the_shipped_expectations_fit_the_results(ran: Path, tmp_path: Path) -> None:
     copy = copy_checkout(tmp_path / "copy")
     results = ran / matrix.FILE_NAME

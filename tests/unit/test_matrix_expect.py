@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from made_results import result_of
 from gobun.errors import UsageError
 from gobun.matrix import Cell, Expectations, Result, read_expectations
 from gobun.matrix.claims import read_claims
-from gobun.matrix.expect import Place, Row, is_unexpected, lint, remark, review
+from gobun.matrix.expect import Known, Place, Row, is_unexpected, known_names, lint, remark, review
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 LINUX = Place("linux", "x64")
+KNOWN = Known({"bun": ("1.2.19", "1.4.5"), "node": ("24.19.0",)}, ("simple",), ("idle", "gc"))
 
 
 def written(folder: Path, text: str, name: str = "some.toml") -> Path:
@@ -135,6 +136,32 @@ def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("selectors", "said"),
+    [
+        ({"runtime": "bun", "versions": ">=1.2.2 <1.2.20", "stresses": ("gc",)}, []),
+        ({"versions": ">=24.0.0"}, []),
+        ({"versions": "1.2.19-canary.20250726.1"}, []),
+        ({"os": "darwin"}, []),
+        ({"versions": ">=1.4.6", "runtime": "bun"}, ["versions = '>=1.4.6' holds no release"]),
+        ({"runtime": "bunn"}, ["runtime names 'bunn', which is unknown"]),
+        ({"stresses": ("idel",), "modules": ("mine",)}, ["stresses names", "modules names 'mine'"]),
+    ],
+)
+def test_a_row_that_nothing_could_match_is_named_whatever_was_run(
+    selectors: dict[str, Any], said: list[str]
+) -> None:
+    """And one that was left out of a narrowed run is not, unless one asks for all."""
+    rows = Expectations((Row(("hang",), "C1", where="x", **selectors),), LINUX)
+    narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
+    told = review(rows, narrow, known=KNOWN)
+    for line, each in zip(told, said, strict=True):
+        assert line.startswith(f"x matches no cell of this run: {each}")
+    assert review(rows, narrow) == ["x matches no cell of this run"]
+    linted = lint(rows, known=KNOWN)
+    assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
+
+
 def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
     rows = Expectations(
         (
@@ -144,7 +171,7 @@ def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
             Row(("hang",), "TODO: reason", where="d"),
         )
     )
-    assert lint(rows, claims=["C1"], stresses=["idle"]) == [
+    assert lint(rows, claims=["C1"], known=KNOWN) == [
         "a: why has neither a link nor the id of a claim",
         "c: why names 'C99', which is unknown",
         "c: stresses names 'boil', which is unknown",
@@ -157,7 +184,7 @@ def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
     assert shipped.of(CELL) == ("hang",)
     assert shipped.of(Cell("bun", "1.2.19", "stock", "control", "ffi", "idle")) == ("pass",)
     assert shipped.of(Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")) == ("pass",)
-    assert lint(shipped, claims=read_claims()) == []
+    assert lint(shipped, claims=read_claims(), known=known_names()) == []
     for version, outcome in (
         ("1.2.2-canary.20250209.1", "hang"),
         ("1.2.19-canary.20250726.1", "hang"),

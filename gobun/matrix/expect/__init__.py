@@ -1,5 +1,6 @@
 """What is known of cells, how results compare with it, and how it is brought up to date."""
 
+from gobun.matrix.expect.known import Known, known_names, known_releases
 from gobun.matrix.expect.review import attempts_of, is_unexpected, lint, remark, review, unexplained
 from gobun.matrix.expect.rows import (
     TODO,
@@ -10,16 +11,18 @@ from gobun.matrix.expect.rows import (
     read_expectations,
     this_place,
 )
-from gobun.matrix.expect.update import Update, known_releases, update_expectations
+from gobun.matrix.expect.update import Update, update_expectations
 
 __all__ = [
     "TODO",
     "Expectations",
+    "Known",
     "Place",
     "Row",
     "Update",
     "attempts_of",
     "is_unexpected",
+    "known_names",
     "known_releases",
     "lint",
     "place_of",

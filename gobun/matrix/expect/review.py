@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gobun.matrix.expect.known import unknown_in
 from gobun.matrix.expect.rows import TODO
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from gobun.matrix.expect.known import Known
     from gobun.matrix.expect.rows import Expectations, Row
     from gobun.matrix.records import Outcome, Result
 
@@ -47,17 +49,23 @@ def remark(expectations: Expectations, result: Result) -> str:
     return f"{row.where} expects {'/'.join(row.outcomes)}, not {'/'.join(strangers)}"
 
 
-def review(expectations: Expectations, results: Sequence[Result]) -> list[str]:
+def review(
+    expectations: Expectations, results: Sequence[Result], *, known: Known | None = None
+) -> list[str]:
     """Return a line for every row that these results say something about.
 
     A row is named that selects no cell of the run, that all its cells contradict by passing, or
-    that has no reason yet.
+    that has no reason yet. Most runs are of a part of what rows select: with ``known``, a row
+    without a cell is named only if nothing there is could be one.
 
     Raises:
         UsageError: two rows contradict each other on a cell.
     """
     cells = [result.cell for result in results]
-    said = [f"{row.where} matches no cell of this run" for row in expectations.unmatched(cells)]
+    said = []
+    for absent in expectations.unmatched(cells):
+        reasons = [""] if known is None else [f": {why}" for why in unknown_in(absent, known)]
+        said += [f"{absent.where} matches no cell of this run{why}" for why in reasons]
     decided: dict[Row, list[Result]] = {}
     for result in results:
         row = expectations.row(result.cell)
@@ -81,12 +89,11 @@ def lint(
     expectations: Expectations,
     *,
     claims: Collection[str] | None = None,
-    stresses: Collection[str] | None = None,
-    modules: Collection[str] | None = None,
+    known: Known | None = None,
 ) -> list[str]:
     """Return what is wrong with rows that can be read all the same.
 
-    What is given as known is checked: ids of ``claims``, names of ``stresses`` and ``modules``.
+    What is given is checked: ids of ``claims``, and what rows select by among what is ``known``.
     """
     said = []
     for row in expectations.rows:
@@ -95,11 +102,8 @@ def lint(
             said.append(f"{row.where}: why = {row.why!r} is not a reason")
         elif not ids and not _LINK.search(row.why):
             said.append(f"{row.where}: why has neither a link nor the id of a claim")
-        for key, given, known in (
-            ("why", ids, claims),
-            ("stresses", row.stresses, stresses),
-            ("modules", row.modules, modules),
-        ):
-            unknown = [name for name in given or () if known is not None and name not in known]
-            said += [f"{row.where}: {key} names {name!r}, which is unknown" for name in unknown]
+        unknown = [name for name in ids if claims is not None and name not in claims]
+        said += [f"{row.where}: why names {name!r}, which is unknown" for name in unknown]
+        if known is not None:
+            said += [f"{row.where}: {why}" for why in unknown_in(row, known)]
     return said

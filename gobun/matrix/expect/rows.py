@@ -174,8 +174,8 @@ def contradiction(one: Row, other: Row, on: str) -> UsageError:
     )
 
 
-def read_expectations(folder: Path | None = None) -> Expectations:
-    """Read every ``*.toml`` of a folder, by default ``expectations/``.
+def read_expectations(folder: Path | None = None, *, place: Place | None = None) -> Expectations:
+    """Read every ``*.toml`` of a folder, by default ``expectations/``, for a place or for this.
 
     Raises:
         UsageError: a file is not of the right form, or two rows can only contradict each other.
@@ -188,7 +188,7 @@ def read_expectations(folder: Path | None = None) -> Expectations:
         other = seen.setdefault(_selection(row), row)
         if not row.agrees_with(other):
             raise contradiction(other, row, "every cell they select")
-    return Expectations(tuple(rows))
+    return Expectations(tuple(rows), place or this_place())
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

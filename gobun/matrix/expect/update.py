@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import semver
 
-from gobun import build, fetch, files, paths
+from gobun import build, files, paths
 from gobun.errors import UsageError
 from gobun.matrix.expect import blocks
+from gobun.matrix.expect.known import known_releases
 from gobun.matrix.expect.ledger import World, compare
 from gobun.matrix.expect.review import attempts_of
 from gobun.matrix.expect.rows import (
@@ -47,18 +47,6 @@ class Update(msgspec.Struct, frozen=True):
     """Unified, of all files; empty when nothing changed."""
     unexplained: tuple[str, ...]
     """Where each row stands that has no reason yet."""
-
-
-def known_releases() -> tuple[str, ...]:
-    """Return the stable releases of Bun that the lock file names for any platform, ascending.
-
-    Raises:
-        FetchError: the lock file is missing or malformed.
-    """
-    lock = fetch.read_lock()
-    found = {version for package in fetch.bun_packages() for version in lock.versions(package)}
-    parsed = sorted(semver.Version.parse(version) for version in found)
-    return tuple(str(version) for version in parsed if version.prerelease is None)
 
 
 def update_expectations(
