@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 LOADS: tuple[matrix.Load, ...] = ("napi-sync", "worker")
 """Where a smoke script can run: on the main thread, or in a worker."""
 
@@ -26,12 +30,14 @@ class OwnAddon(msgspec.Struct, frozen=True):
     addon: Path
     smoke: Path
     """Exports ``load(addon)`` and ``check(loaded)``, either may be asynchronous."""
+    called: str = ""
+    """The name that its person gave it."""
 
     @property
     def name(self) -> str:
         """What the module is called in results; never as one of the suite's own."""
         stem = self.addon.stem
-        return f"own-{stem}" if stem in build.FIXTURES else stem
+        return self.called or (f"own-{stem}" if stem in build.FIXTURES else stem)
 
     @property
     def fixture(self) -> Fixture:
@@ -41,7 +47,7 @@ class OwnAddon(msgspec.Struct, frozen=True):
 
 def noted(result: matrix.Result, addon: OwnAddon) -> matrix.Result:
     """Return a result whose command line names the addon too."""
-    words = ("--addon", str(addon.addon), "--smoke", str(addon.smoke))
+    words = ("--addon", str(addon.addon), "--smoke", str(addon.smoke), "--name", addon.name)
     return msgspec.structs.replace(result, repro=f"{result.repro} {shlex.join(words)}")
 
 
@@ -54,16 +60,20 @@ def addon_of(result: matrix.Result) -> OwnAddon | None:
     words = shlex.split(result.repro)
     if "--addon" not in words:
         return None
-    return own_addon(*(words[words.index(flag) + 1] for flag in ("--addon", "--smoke")))
+    flags = dict(itertools.pairwise(words))
+    return own_addon(flags["--addon"], flags["--smoke"], flags.get("--name", ""))
 
 
-def own_addon(addon: str, smoke: str) -> OwnAddon | None:
+def own_addon(addon: str, smoke: str, name: str = "") -> OwnAddon | None:
     """Return the addon a person named, or None where none is.
 
     Raises:
-        UsageError: one of the two is missing, or the addon is not for this machine.
+        UsageError: one of the two is missing, the addon is not for this machine, or its name
+            cannot be one.
     """
     if not addon and not smoke:
+        if name:
+            raise UsageError("--name is given without --addon", hint="it is the name of an addon")
         return None
     if not addon or not smoke:
         given, missing = ("--addon", "--smoke") if addon else ("--smoke", "--addon")
@@ -74,9 +84,15 @@ def own_addon(addon: str, smoke: str) -> OwnAddon | None:
     script = Path(smoke).absolute()
     if not script.is_file():
         raise UsageError(f"there is no smoke script {smoke}", hint="give the path of a .js file")
+    if name and (name in build.FIXTURES or not _NAME.fullmatch(name)):
+        raise UsageError(
+            f"{name!r} cannot be the name of an addon",
+            hint="letters, digits, dots, dashes and underscores, and none of the suite's modules: "
+            + ", ".join(build.FIXTURES),
+        )
     path = Path(addon).absolute()
     _check_fits(path)
-    return OwnAddon(path, script)
+    return OwnAddon(path, script, name)
 
 
 def check_modules(modules: Sequence[str], addon: OwnAddon) -> None:

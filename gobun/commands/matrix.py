@@ -5,24 +5,48 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gobun import flow, own
 from gobun import matrix as measuring
 from gobun.commands.words import Selection, command, number, selecting, whole_number
+from gobun.own_config import MatrixTable, find_config
 
 if TYPE_CHECKING:
     from invoke.context import Context
 
 
-def request(cells: Selection, **others: Any) -> flow.Request:  # noqa: ANN401 - flow's own fields
-    """Return what is asked of the flow."""
+class Own(msgspec.Struct, frozen=True):
+    """The flags that name a person's own addon, or the file that says all of it."""
+
+    addon: str
+    smoke: str
+    name: str
+    config: str
+
+
+def request(cells: Selection, mine: Own, **flags: Any) -> flow.Request:  # noqa: ANN401 - flow's own
+    """Return what is asked of the flow: by flags, and by ``gobun.toml`` where they are silent."""
+    found = find_config(mine.config, modules=cells.module, addon=mine.addon)
+    given, table = (found.addon, found.matrix) if found else (None, MatrixTable())
+    versions = ",".join(table.versions) if "bun" in cells.runtime else ""
+    addon = own.own_addon(
+        mine.addon or (given.file if given else ""),
+        mine.smoke or (given.smoke if given else ""),
+        mine.name or (given.name if given else ""),
+    )
+    for field in ("jobs", "limit_s"):
+        if flags.get(field) is None:
+            flags[field] = getattr(table, field)
     return flow.Request(
         runtimes=cells.runtime,
-        versions=cells.versions,
-        treatments=cells.treatment,
+        versions=cells.versions or versions,
+        treatments=cells.treatment or table.treatments,
         modules=cells.module,
-        loads=cells.load,
-        stresses=cells.stress,
-        **others,
+        loads=cells.load or table.loads,
+        stresses=cells.stress or table.stresses,
+        addon=addon,
+        **flags,
     )
 
 
@@ -40,11 +64,14 @@ def matrix(
     durations: str = "",
     addon: str = "",
     smoke: str = "",
+    name: str = "",
+    config: str = "",
 ) -> None:
-    """Run the matrix; the first six take comma lists. --addon FILE --smoke SCRIPT: your module."""
+    """Run the matrix; six flags take comma lists. Your module: --addon, --smoke, or gobun.toml."""
     flow.run_matrix(
         request(
             cells,
+            Own(addon, smoke, name, config),
             out=Path(out),
             jobs=whole_number(jobs, "--jobs"),
             limit_s=number(limit, "--limit"),
@@ -52,16 +79,24 @@ def matrix(
             resume=resume,
             shard=shard,
             durations=Path(durations) if durations else None,
-            addon=own.own_addon(addon, smoke),
         )
     )
 
 
 @command
 @selecting
-def plan(_: Context, cells: Selection, shards: str = "1", durations: str = "") -> None:
+def plan(
+    _: Context,
+    cells: Selection,
+    shards: str = "1",
+    durations: str = "",
+    addon: str = "",
+    smoke: str = "",
+    name: str = "",
+    config: str = "",
+) -> None:
     """Print a plan split into --shards N as JSON, for the matrix of a CI system."""
     past = measuring.read_results(Path(durations)).results if durations else ()
     parts = whole_number(shards, "--shards") or 0
-    planned = flow.plan_matrix(request(cells)).cells
+    planned = flow.plan_matrix(request(cells, Own(addon, smoke, name, config))).cells
     print(measuring.plan_json(planned, parts, measuring.durations_of(past)))

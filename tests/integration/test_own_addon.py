@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import subprocess
@@ -170,6 +171,44 @@ def test_it_goes_the_whole_way_from_the_command_line(tmp_path: Path, addon: Path
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 cells: 2 fail; 2 unexpected." in done.stdout
     assert "error: unexpected outcomes: 2 of 2 cells" in done.stderr
+
+
+def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "my.node").write_bytes(addon.read_bytes())
+    smoke(project, LOAD, SYNC)
+    config = project / "gobun.toml"
+    config.write_text(
+        '[addon]\nfile = "./my.node"\nsmoke = "smoke.js"\nname = "mine"\n\n'
+        f'[matrix]\nversions = ["{BUN}"]\ntreatments = ["stock"]\nstresses = ["idle", "gc"]\n'
+        'loads = ["worker"]\njobs = 1\nlimit_s = 20.0\n'
+    )
+    out = tmp_path / "out"
+    done = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
+    assert "running 1 cells, 1 at a time" in done.stderr, done.stderr
+    assert "1 cells: 1 pass; 0 unexpected." in succeed(done)
+    [result] = matrix.read_results(out / matrix.FILE_NAME).results
+    assert result.cell == matrix.Cell("bun", BUN, "stock", "mine", "worker", "idle")
+    words = shlex.split(result.repro)
+    assert words[-6:] == [
+        *("--addon", str(project / "my.node"), "--smoke", str(project / "smoke.js")),
+        *("--name", "mine"),
+    ]
+    assert own.addon_of(result) == own.own_addon(*words[-5::2])
+    said = json.loads(succeed(invoke("plan", "--config", config, "--shards", "2")))["include"]
+    assert [(part["versions"], part["cells"]) for part in said] == [(BUN, 1), (BUN, 1)]
+
+    config.write_text(config.read_text().replace("jobs", "jbos"))
+    assert refused("--config", config) == (
+        f"error: {config}: Object contains unknown field `jbos` - at `$.matrix`"
+    )
+
+
+@pytest.mark.parametrize("name", ["simple", "../mine", "a b", "-x"])
+def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, addon: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of an addon"):
+        own.own_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)), name)
 
 
 def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(

@@ -1,0 +1,78 @@
+"""What `gobun.toml` may say, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.errors import UsageError
+from gobun.own_config import AddonTable, MatrixTable, find_config, read_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ADDON = '[addon]\nfile = "./my.node"\nsmoke = "sub/smoke.cjs"\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "gobun.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    lists = 'versions = ["1.2.19", ">=1.4.0"]\nloads = ["worker"]\nstresses = ["idle"]\n'
+    text = f'{ADDON}name = "mine"\n[matrix]\n{lists}treatments = ["gc-signal"]\njobs = 1\n'
+    found = read_config(written(tmp_path, f"{text}limit_s = 5\n"))
+    addon = AddonTable(str(tmp_path / "my.node"), str(tmp_path / "sub/smoke.cjs"), "mine")
+    assert found.addon == addon
+    lists_read = (("1.2.19", ">=1.4.0"), ("gc-signal",), ("worker",), ("idle",))
+    assert found.matrix == MatrixTable(*lists_read, jobs=1, limit_s=5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[addon", "is not TOML"),
+        ("", "missing required field `addon`"),
+        ('[addon]\nfile = "x"\n', r"missing required field `smoke` - at `\$\.addon`"),
+        (f"{ADDON}module = 1\n", r"unknown field `module` - at `\$\.addon`"),
+        (f"{ADDON}[own]\n", "unknown field `own`"),
+        (f"{ADDON}name = 1\n", r"Expected `str`, got `int` - at `\$\.addon\.name`"),
+        (f'{ADDON}[matrix]\njobs = "2"\n', r"got `str` - at `\$\.matrix\.jobs`"),
+        (f"{ADDON}[matrix]\njobs = 0\n", r"`int` >= 1 - at `\$\.matrix\.jobs`"),
+        (f"{ADDON}[matrix]\nlimit_s = -1.0\n", r"> 0\.0 - at `\$\.matrix\.limit_s`"),
+        (f'{ADDON}[matrix]\nversions = "1.2.19"\n', r"Expected `array`.*`\$\.matrix\.versions`"),
+        (f'{ADDON}[matrix]\nversions = [""]\n', r"versions of \[matrix\]: an empty version"),
+        (f'{ADDON}[matrix]\nstress = ["idle"]\n', r"unknown field `stress` - at `\$\.matrix`"),
+        (
+            f'{ADDON}[matrix]\nstresses = ["idel"]\n',
+            r"stresses of \[matrix\]: unknown stress 'idel'\n  next: did you mean: idle",
+        ),
+        (f'{ADDON}[matrix]\nloads = ["fii"]\n', r"loads of \[matrix\]: unknown load 'fii'"),
+        (f'{ADDON}[matrix]\ntreatments = ["x"]\n', r"treatments of \[matrix\]: unknown treatment"),
+    ],
+)
+def test_a_wrong_file_is_named_with_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError, match=said) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_file_of_this_folder_is_found_unless_modules_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config("", modules=(), addon="") is None
+    with pytest.raises(UsageError, match=r"cannot read else\.toml"):
+        find_config("else.toml", modules=(), addon="")
+    written(tmp_path, ADDON)
+    found = find_config("", modules=(), addon="")
+    assert found is not None
+    assert found.addon.file == str(tmp_path / "my.node")
+    assert "as gobun.toml says" in capsys.readouterr().err
+    assert find_config("", modules=("simple",), addon="") is None
+    assert find_config("", modules=("mine",), addon="x.node") is not None
+    assert find_config("gobun.toml", modules=("simple",), addon="") is not None
