@@ -18,6 +18,7 @@ from gobun.errors import PrerequisiteError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CHUNK = 1 << 20
 _DISK_ERRNOS = {
     errno.ENOSPC: "no space is left on its disk",
     errno.EFBIG: "files may not grow that large here",
@@ -91,7 +92,51 @@ def copy_whole(source: Path, path: Path) -> None:
     Raises:
         PrerequisiteError: ``path`` cannot be written.
     """
-    write_whole(path, source.read_bytes(), mode=source.stat().st_mode & 0o777)
+    with temporary_sibling(path) as folder, disk_errors(path):
+        staged = folder / path.name
+        copy_filled(source, staged)
+        staged.chmod(source.stat().st_mode & 0o777)
+        staged.replace(path)
+
+
+def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
+    """Copy what a file holds, leave its holes out, and return how many bytes that was.
+
+    A core file says that it is gigabytes long, and holds a few megabytes.
+
+    Raises:
+        OSError: it holds more than ``most`` bytes, or the disk refuses.
+    """
+    copied = 0
+    with source.open("rb") as come, path.open("wb") as go:
+        length = come.seek(0, os.SEEK_END)
+        for begin, end in _filled(come.fileno(), length):
+            copied += end - begin
+            if most is not None and copied > most:
+                raise OSError(errno.EFBIG, f"{source.name} holds more than {most:,} bytes")
+            come.seek(begin)
+            go.seek(begin)
+            left = end - begin
+            while left and (data := come.read(min(left, _CHUNK))):
+                go.write(data)
+                left -= len(data)
+        go.truncate(length)
+        go.flush()
+        os.fsync(go.fileno())
+    return copied
+
+
+def _filled(fd: int, length: int) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < length:
+        try:
+            begin = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # a file system that knows of no holes
+                yield at, length
+            return
+        at = os.lseek(fd, begin, os.SEEK_HOLE)
+        yield begin, at
 
 
 def publish_folder(staged: Path, path: Path) -> None:

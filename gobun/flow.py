@@ -42,6 +42,8 @@ class Request(msgspec.Struct, frozen=True):
     """``2/4`` for the second of four parts of the plan; empty for all of it."""
     durations: Path | None = None
     """Results whose durations balance the shards."""
+    core: bool = False
+    """Whether what crashes leaves its core."""
     addon: own.OwnAddon | None = None
     """A person's own module, in the place of the suite's."""
 
@@ -139,6 +141,7 @@ def _build(axes: matrix.Axes, request: Request, target: Target) -> matrix.Bench:
     own_addon = request.addon
     modules = axes.modules if own_addon is None else ()
     bench = matrix.build_bench(modules, target, out=request.out, limit_s=axes.limit_s, gdb=True)
+    bench.means.cores = request.core
     if own_addon is None:
         return bench
     return own.placed(bench, own_addon)

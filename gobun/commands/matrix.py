@@ -62,6 +62,7 @@ def matrix(
     resume: bool = False,
     shard: str = "",
     durations: str = "",
+    core: bool = False,
     addon: str = "",
     smoke: str = "",
     name: str = "",
@@ -79,6 +80,7 @@ def matrix(
             resume=resume,
             shard=shard,
             durations=Path(durations) if durations else None,
+            core=core,
         )
     )
 

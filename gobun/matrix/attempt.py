@@ -103,7 +103,9 @@ def _observe(
     runtime = bench.runtimes[cell.runtime, cell.version]
     command = cell_command(bench, cell)
     environment = cell_environment(home) | runtime.environment(cell.treatment)
-    with Child(bench.supervise, command, cwd=home, env=environment) as child:
+    since = time.time()
+    core_bytes = evidence.CORE_BYTES if bench.means.cores else 0
+    with Child(bench.supervise, command, cwd=home, env=environment, core_bytes=core_bytes) as child:
         verdict = _watch(child, bench.limit_s, stop)
         if verdict is not None and child.pid is not None:
             seen.look_at(child.pid, cell, bench.means)
@@ -116,7 +118,14 @@ def _observe(
         return Ending("error", f"{command[0]} could not be started: {reason}"), None
     if child.end is None:
         return Ending("error", "the supervisor ended without a report"), None
-    return verdict or classify(child.end, child.events, child.output.text), child.end
+    ending = verdict or classify(child.end, child.events, child.output.text)
+    if bench.means.cores and child.pid is not None and ending.outcome == "crash":
+        if child.end.signal is None:
+            seen.core = "no core: it ended by an exit code"
+        else:
+            crash = evidence.Crash(child.pid, command[0], home, since)
+            seen.take_core(crash, cell, bench.means, bench.out)
+    return ending, child.end
 
 
 def _watch(child: Child, limit_s: float, stop: threading.Event) -> Ending | None:

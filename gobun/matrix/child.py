@@ -53,9 +53,17 @@ class Child:
     """A running cell. Use as a context manager: nothing of it is left afterwards."""
 
     def __init__(
-        self, supervise: Path, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+        self,
+        supervise: Path,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        core_bytes: int = 0,
     ) -> None:
         """Start ``command`` with exactly the environment ``env``.
+
+        If it crashes, it may leave a core of ``core_bytes``.
 
         Raises:
             PrerequisiteError: ``supervise`` cannot be run.
@@ -71,7 +79,8 @@ class Child:
         control_read, self._control = os.pipe()
         self._report, report_write = os.pipe()
         try:
-            words = [str(supervise), str(control_read), str(report_write), *command]
+            words = [str(supervise), *(("--core", str(core_bytes)) if core_bytes else ())]
+            words += [str(control_read), str(report_write), *command]
             self._process = subprocess.Popen(
                 words,
                 cwd=cwd,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,19 +13,27 @@ from gobun.matrix.classify import Event, last_step
 from gobun.observe import Snapshot
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gobun.matrix.records import Cell, Ending
+
+CORE_NAME = "core"
+CORE_BYTES = 256 << 20
+"""What a core may hold; one of Bun holds a few megabytes."""
 
 
 class Means:
     """What a process can be looked at with, shared by the cells of a run."""
 
-    def __init__(self, inspector: Path | None = None, *, gdb: bool = False) -> None:
-        """Look with the program ``inspector``, where there is one, and with gdb, where asked."""
+    def __init__(
+        self, inspector: Path | None = None, *, gdb: bool = False, cores: bool = False
+    ) -> None:
+        """Look with the program ``inspector``, where there is one, and with gdb, where asked.
+
+        With ``cores``, a process that crashes leaves its core.
+        """
         self.inspector = inspector
+        self.cores = cores
         self._gdb = gdb
-        self._traced: set[tuple[str, ...]] = set()
+        self._done: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
     def wants_backtrace(self, cell: Cell) -> bool:
@@ -33,12 +42,30 @@ class Means:
         gdb takes most of a second for a runtime, and cells that differ in module and way of
         loading alone mostly hang in the same place.
         """
-        key = (cell.runtime, cell.version, cell.treatment, cell.stress)
+        return self._gdb and self._is_first("backtrace", cell)
+
+    def wants_core(self, cell: Cell) -> bool:
+        """Return whether to keep the core of a crash: once a version, treatment and stress."""
+        return self._is_first("core", cell)
+
+    def _is_first(self, what: str, cell: Cell) -> bool:
+        key = (what, cell.runtime, cell.version, cell.treatment, cell.stress)
         with self._lock:
-            if not self._gdb or key in self._traced:
+            if key in self._done:
                 return False
-            self._traced.add(key)
+            self._done.add(key)
             return True
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """A process that a signal ended."""
+
+    pid: int
+    program: str
+    folder: Path
+    """Where it ran."""
+    since: float
+    """When it was started, in seconds of the epoch."""
 
 
 class Seen(msgspec.Struct):
@@ -48,6 +75,9 @@ class Seen(msgspec.Struct):
     events: tuple[Event, ...] = ()
     snapshot: Snapshot | None = None
     backtrace: str = ""
+    core: str = ""
+    """What became of the core of a crash; empty where none was asked for."""
+    core_kept: bool = False
 
     def look_at(self, pid: int, cell: Cell | None = None, means: Means | None = None) -> None:
         """Look at a process that is about to be killed."""
@@ -55,6 +85,33 @@ class Seen(msgspec.Struct):
         self.snapshot = observe.take_snapshot(pid, means.inspector)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
+
+    def take_core(self, crash: Crash, cell: Cell, means: Means, out: Path) -> None:
+        """Copy the core that a crash left to the evidence, and have gdb look at it."""
+        found = observe.find_core(crash.pid, crash.folder, crash.since)
+        if isinstance(found, str):
+            self.core = f"no core: {found}"
+            return
+        if not means.wants_core(cell):
+            self.core = "no core: another cell of this version, treatment and stress has one"
+            return
+        kept = folder_of(cell, out) / CORE_NAME
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            held = files.copy_filled(found, kept, most=CORE_BYTES)
+        except OSError as error:
+            kept.unlink(missing_ok=True)
+            self.core = f"no core: {error.strerror}"
+            return
+        self.core = f"core: {held / 1e6:.1f} MB and holes; `gdb {crash.program} {CORE_NAME}`"
+        self.core_kept = True
+        if means.wants_backtrace(cell):
+            self.backtrace = observe.core_backtrace(crash.program, kept)
+
+
+def folder_of(cell: Cell, out: Path) -> Path:
+    """Return the folder of a cell's evidence."""
+    return out / "evidence" / cell.name.replace("/", "_")
 
 
 def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
@@ -67,10 +124,11 @@ def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
     """
     if ending.outcome in {"pass", "skip"}:
         return ()
-    folder = out / "evidence" / cell.name.replace("/", "_")
+    folder = folder_of(cell, out)
     said = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
         f"last step: {last_step(seen.events)} ({len(seen.events)} events)\n"
+        + (f"{seen.core}\n" if seen.core else "")
     )
     written = {"output.txt": f"{said}\n{seen.output}"}
     if seen.snapshot is not None and seen.snapshot.threads:
@@ -81,7 +139,8 @@ def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
         written["backtrace.txt"] = f"{said}\n{seen.backtrace}"
     for name, text in written.items():
         files.write_whole(folder / name, text)
-    return tuple((folder / name).relative_to(out).as_posix() for name in written)
+    names = [*written, *([CORE_NAME] if seen.core_kept else [])]
+    return tuple((folder / name).relative_to(out).as_posix() for name in names)
 
 
 def read_snapshot(path: Path) -> Snapshot:

@@ -3,7 +3,8 @@
 The door of this room. What it sees are records; what they mean is decided elsewhere.
 """
 
-from gobun.observe.backtrace import backtrace
+from gobun.observe.backtrace import backtrace, core_backtrace
+from gobun.observe.cores import find_core
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.procfs import Thread, signals_of, syscall_of, threads
 from gobun.observe.rendering import handler_text, render_snapshot, stack_text
@@ -28,6 +29,8 @@ __all__ = [
     "ThreadView",
     "at_address",
     "backtrace",
+    "core_backtrace",
+    "find_core",
     "flag_names",
     "handler_text",
     "mappings",

@@ -1,11 +1,15 @@
-"""Backtraces of all threads, where gdb is installed; never needed."""
+"""Backtraces of all threads, of a process or of its core, where gdb is installed."""
 
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 from gobun.errors import PrerequisiteError
 from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT_S = 20.0
 FRAMES = 12
@@ -16,12 +20,21 @@ def backtrace(pid: int, limit_s: float = LIMIT_S) -> str:
 
     The process stands still meanwhile.
     """
+    return _backtrace(["-p", str(pid)], limit_s)
+
+
+def core_backtrace(program: str, core: Path, limit_s: float = LIMIT_S) -> str:
+    """Return the backtraces that a core holds, or one line that says why there are none."""
+    return _backtrace([program, str(core)], limit_s)
+
+
+def _backtrace(what: list[str], limit_s: float) -> str:
     gdb = shutil.which("gdb")
     if gdb is None:
         return "no backtrace: gdb is not installed\n"
     command = [gdb, "-nx", "-q", "-batch", "-iex", "set debuginfod enabled off"]
     command += ["-iex", "set auto-load off", "-ex", "set width 0"]
-    command += ["-ex", f"thread apply all bt {FRAMES}", "-p", str(pid)]
+    command += ["-ex", f"thread apply all bt {FRAMES}", *what]
     try:
         done = run_tool(command, timeout_s=limit_s)
     except PrerequisiteError as error:

@@ -1,9 +1,11 @@
-/* supervise CONTROL REPORT COMMAND…: runs a command of which nothing survives.
+/* supervise [--core BYTES] CONTROL REPORT COMMAND…: runs a command of which nothing survives.
  *
  * Every process the command leaves behind is killed when the command ends, when the holder of
  * the other end of the pipe CONTROL closes it, and when that holder dies, by SIGKILL included:
  * the kernel closes its pipes then. On Linux this reaches processes that left the process group
  * too, because orphans become children of this process.
+ *
+ * The command leaves no core file, or one of at most BYTES.
  *
  * Lines on REPORT: `pid N` once the command runs; `error ERRNO` if it could not be started;
  * `exit CODE USER_US SYSTEM_US MAXRSS_KB STRAYS` or `signal NUMBER …` once nothing of it is left.
@@ -44,7 +46,7 @@ static int inherited(const char *text) {
   return (int)fd;
 }
 
-static void run(char **command, pid_t parent, int report) {
+static void run(char **command, pid_t parent, int report, rlim_t core) {
 #ifdef __linux__
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   /* Lets the harness's inspector look at a cell that hangs, where Yama restricts tracing. */
@@ -53,8 +55,11 @@ static void run(char **command, pid_t parent, int report) {
 #else
   (void)parent;
 #endif
-  struct rlimit no_core = {0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
+  struct rlimit limit;
+  getrlimit(RLIMIT_CORE, &limit);
+  if (limit.rlim_max > core) limit.rlim_max = core;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_CORE, &limit);
   execvp(command[0], command);
   dprintf(report, "error %d\n", errno);
   _exit(127);
@@ -105,8 +110,14 @@ static void report_end(int report, int status, const struct rusage *usage, int s
 }
 
 int main(int argc, char **argv) {
+  rlim_t core = 0;
+  if (argc > 2 && strcmp(argv[1], "--core") == 0) {
+    core = strtoull(argv[2], NULL, 10);
+    argc -= 2;
+    argv += 2;
+  }
   if (argc < 4) {
-    fprintf(stderr, "usage: supervise CONTROL REPORT COMMAND…\n");
+    fprintf(stderr, "usage: supervise [--core BYTES] CONTROL REPORT COMMAND…\n");
     return 2;
   }
   int control = inherited(argv[1]), report = inherited(argv[2]);
@@ -132,7 +143,7 @@ int main(int argc, char **argv) {
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
     setpgid(0, 0);
-    run(argv + 3, self, report);
+    run(argv + 3, self, report, core);
   }
   setpgid(child, child);
   dprintf(report, "pid %d\n", (int)child);

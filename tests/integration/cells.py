@@ -11,6 +11,7 @@ import msgspec
 from gobun import build, matrix
 from gobun.build import Fixture
 from gobun.build import compile as compiling
+from gobun.matrix.evidence import Means
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def build_child(folder: Path) -> Path:
     return program
 
 
-def bench(runtime: Runtime, out: Path, limit_s: float = 20.0) -> matrix.Bench:
+def bench(
+    runtime: Runtime, out: Path, limit_s: float = 20.0, means: Means | None = None
+) -> matrix.Bench:
     """Return a bench with one runtime and a module that is never looked at."""
     nothing = Path("unused")
     return matrix.Bench(
@@ -60,14 +63,15 @@ def bench(runtime: Runtime, out: Path, limit_s: float = 20.0) -> matrix.Bench:
         expectations=matrix.Expectations(),
         out=out,
         limit_s=limit_s,
+        means=means or Means(),
     )
 
 
 def run_known(
-    program: Path, mode: str, folder: Path, limit_s: float = 20.0
+    program: Path, mode: str, folder: Path, limit_s: float = 20.0, means: Means | None = None
 ) -> tuple[matrix.Result, Path]:
     """Run ``child MODE``; return its result and the note that it may have written."""
     note = folder / "note"
     runtime = KnownChild(program, mode, note)
-    ready = bench(runtime, folder / "out", limit_s)
+    ready = bench(runtime, folder / "out", limit_s, means)
     return matrix.run_cell(ready, CELL, threading.Event()), note

@@ -190,3 +190,23 @@ def test_a_lock_keeps_others_out_until_it_is_given_back(tmp_path: Path) -> None:
         files.locked(tmp_path / "file" / "x"),
     ):
         pytest.fail("held a lock below a file")
+
+
+def test_holes_stay_holes_and_the_size_is_bounded(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    with source.open("wb") as stream:
+        stream.write(b"begin" * 1000)
+        stream.seek(1 << 32)
+        stream.write(os.urandom(100_000))
+        stream.truncate(1 << 33)
+    files.copy_whole(source, target)
+    assert target.stat().st_size == 1 << 33
+    assert target.stat().st_blocks * 512 < 1 << 20
+    with source.open("rb") as one, target.open("rb") as other:
+        for at in (0, 1 << 32, (1 << 33) - 10):
+            one.seek(at)
+            other.seek(at)
+            assert one.read(100_000) == other.read(100_000)
+    assert 105_000 <= files.copy_filled(source, target) < 1 << 18
+    with pytest.raises(OSError, match="source holds more than 10,000 bytes"):
+        files.copy_filled(source, target, most=10_000)

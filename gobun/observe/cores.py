@@ -1,0 +1,52 @@
+"""Core files: whether the kernel keeps them here, and where the one of a process is."""
+
+from __future__ import annotations
+
+import glob
+import re
+import resource
+from pathlib import Path
+
+_KERNEL = Path("/proc/sys/kernel")
+_SPECIFIER = re.compile(r"%(.?)")
+_NO_FILE = {"|": "given to a program", "@": "sent to a socket"}
+
+
+def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> Path | str:
+    """Return the core of a process that ended, or why there is none.
+
+    ``folder`` is where it ran, and ``since`` when it was started, in seconds of the epoch: an older
+    file of that name is not its own.
+    """
+    try:
+        pattern = (kernel / "core_pattern").read_text().strip()
+        uses_pid = (kernel / "core_uses_pid").read_text().strip() != "0"
+    except OSError:
+        return "cores are looked for on Linux only"
+    if not pattern:
+        return "the kernel keeps none (kernel.core_pattern is empty)"
+    if pattern[0] in _NO_FILE:
+        return f"cores are {_NO_FILE[pattern[0]]} here (kernel.core_pattern is {pattern!r})"
+    written = glob.iglob(str(folder / named(pattern, pid, uses_pid=uses_pid)))  # noqa: PTH207 - it may be absolute
+    found = [
+        path for path in map(Path, written) if path.is_file() and path.stat().st_mtime >= since
+    ]
+    if found:
+        return max(found, key=lambda path: path.stat().st_mtime)
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        return "the hard limit of core files is 0 (`ulimit -Hc`)"
+    return f"the kernel wrote none as {pattern!r} (kernel.core_pattern)"
+
+
+def named(pattern: str, pid: int, *, uses_pid: bool) -> str:
+    """Return a glob of the names that the kernel makes of ``pattern``, see core(5)."""
+    parts: list[str] = []
+    at = 0
+    for found in _SPECIFIER.finditer(pattern):
+        parts.append(glob.escape(pattern[at : found.start()]))
+        parts.append({"p": str(pid), "%": "%", "": ""}.get(found[1], "*"))
+        at = found.end()
+    parts.append(glob.escape(pattern[at:]))
+    if uses_pid and "%p" not in pattern:
+        parts.append(f".{pid}")
+    return "".join(parts)
