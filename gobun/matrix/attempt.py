@@ -118,6 +118,8 @@ def _observe(
         return Ending("error", f"{command[0]} could not be started: {reason}"), None
     if child.end is None:
         return Ending("error", "the supervisor ended without a report"), None
+    if child.crowd is not None:
+        verdict = Ending("fail", f"started processes without end: {child.crowd}, all killed")
     ending = verdict or classify(child.end, child.events, child.output.text)
     if bench.means.cores and child.pid is not None and ending.outcome == "crash":
         if child.end.signal is None:

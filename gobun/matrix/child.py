@@ -73,6 +73,8 @@ class Child:
         self.pid: int | None = None
         self.end: End | None = None
         self.start_error: int | None = None
+        self.crowd: int | None = None
+        """How many processes there were when there were too many."""
         self._turned_at = {"": time.monotonic()}
         self._line = bytearray()
         self._selector = selectors.DefaultSelector()
@@ -183,6 +185,8 @@ class Child:
                 self.pid = numbers[0]
             elif kind == "error":
                 self.start_error = numbers[0]
+            elif kind == "crowd":
+                self.crowd = numbers[0]
             else:
                 number, user_us, system_us, max_rss_kb, strays = numbers
                 self.end = End(

@@ -8,7 +8,7 @@
  * The command leaves no core file, or one of at most BYTES.
  *
  * Lines on REPORT: `pid N` once the command runs; `error ERRNO` if it could not be started;
- * `exit CODE USER_US SYSTEM_US MAXRSS_KB STRAYS` or `signal NUMBER …` once nothing of it is left.
+ * `crowd N` if it had too many processes, and was killed for it; `exit CODE USER_US SYSTEM_US MAXRSS_KB STRAYS` or `signal NUMBER …` once nothing of it is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <dirent.h>
 #include <sys/prctl.h>
+#include <sys/sysinfo.h>
 #endif
+
+/* A command may have so many processes below it: one that starts them without end is stopped
+ * before the machine is out of them. RLIMIT_NPROC counts all of a user's, and root's not at all. */
+#define MOST 256
+#define COUNT_EVERY_MS 50
 
 static int wake[2];
 
@@ -65,33 +72,58 @@ static void run(char **command, pid_t parent, int report, rlim_t core) {
   _exit(127);
 }
 
-/* Kills every child of this process that is alive, and returns how many there were. */
-static int kill_children(void) {
-  int killed = 0;
 #ifdef __linux__
+/* Calls itself for every process below `pid`, kills it if asked to, and returns how many they are.
+ * A process that is killed starts no others, so the list of its children is read afterwards. */
+static int below(pid_t pid, bool killing) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-  FILE *list = fopen(path, "r");
-  if (list == NULL) return 0;
-  int pid;
-  while (fscanf(list, "%d", &pid) == 1) killed += kill(pid, SIGKILL) == 0;
-  fclose(list);
-#endif
-  return killed;
+  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+  DIR *tasks = opendir(path);
+  if (tasks == NULL) return 0;
+  int count = 0;
+  for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+    if (task->d_name[0] == '.') continue;
+    snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", (int)pid, task->d_name);
+    FILE *list = fopen(path, "r");
+    if (list == NULL) continue;
+    for (int child; fscanf(list, "%d", &child) == 1; count++) {
+      if (killing) kill(child, SIGKILL);
+      count += below(child, killing);
+    }
+    fclose(list);
+  }
+  closedir(tasks);
+  return count;
 }
+
+/* Returns how many processes there are below this one, if they can be many: it counts them only
+ * once the machine has more tasks than it had. */
+static int crowd(void) {
+  static int least = 1 << 16;
+  struct sysinfo machine;
+  if (sysinfo(&machine) < 0) return 0;
+  if (machine.procs < least) least = machine.procs;
+  return machine.procs - least > MOST / 2 ? below(getpid(), false) : 0;
+}
+#else
+static int below(pid_t pid, bool killing) {
+  (void)pid, (void)killing;
+  return 0;
+}
+
+static int crowd(void) { return 0; }
+#endif
 
 /* Kills and reaps until no descendant is left; returns how many were found beside the command. */
 static int sweep(pid_t group) {
   int strays = 0;
   for (;;) {
     kill(-group, SIGKILL);
-    kill_children();
-    pid_t pid = waitpid(-1, NULL, 0);
-    if (pid > 0) {
-      strays++;
-    } else if (errno != EINTR) {
-      return strays;
-    }
+    below(getpid(), true);
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) strays++;
+    if (pid < 0 && errno == ECHILD) return strays;
+    poll(NULL, 0, 2); /* they die; what was missed is seen when its parent is gone */
   }
 }
 
@@ -134,6 +166,7 @@ int main(int argc, char **argv) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
 
+  crowd(); /* from here on, more are the command's */
   pid_t self = getpid(), child = fork();
   if (child < 0) {
     dprintf(report, "error %d\n", errno);
@@ -151,15 +184,18 @@ int main(int argc, char **argv) {
   struct pollfd waiting[] = {{.fd = control, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
   struct rusage usage;
   int status;
-  for (;;) {
+  for (bool over = false;;) {
     pid_t pid = wait4(-1, &status, WNOHANG, &usage);
     if (pid == child) break;
     if (pid > 0) continue; /* an orphan that ended by itself */
-    if (poll(waiting, 2, -1) < 0) continue;
-    if (waiting[0].revents) {
+    if (poll(waiting, 2, over ? -1 : COUNT_EVERY_MS) < 0) continue;
+    int many = over ? 0 : crowd();
+    if (many > MOST) dprintf(report, "crowd %d\n", many);
+    if (waiting[0].revents || many > MOST) {
       kill(-child, SIGKILL);
       kill(child, SIGKILL);
       waiting[0].fd = -1;
+      over = true;
     }
     char drained[64];
     while (read(wake[0], drained, sizeof drained) > 0) {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -87,8 +89,11 @@ def test_a_storm_is_told_on_a_busy_machine_too(
     assert "livelock: SIGUSR1" in result.detail
 
 
-def test_a_deadlock_is_a_hang_decided_before_the_limit(child: Path, tmp_path: Path) -> None:
-    result, _ = run_known(child, "deadlock", tmp_path)
+@pytest.mark.parametrize("mode", ["deadlock", "sleep"])
+def test_a_deadlock_is_a_hang_decided_before_the_limit(
+    child: Path, tmp_path: Path, mode: str
+) -> None:
+    result, _ = run_known(child, mode, tmp_path)
     assert result.outcome == "hang"
     assert result.detail.startswith("deadlock: the main thread slept")
     assert result.wall_ms < 12_000
@@ -153,6 +158,30 @@ def test_nothing_survives_a_cell_that_is_killed(child: Path, tmp_path: Path) -> 
     result, note = run_known(child, "daemon-and-hang", tmp_path)
     assert result.outcome == "hang"
     assert not alive(int(note.read_text()))
+
+
+@pytest.mark.parametrize("mode", ["fork-bomb", "fork-bomb-in-sessions"])
+def test_a_fork_bomb_is_stopped_and_told(child: Path, tmp_path: Path, mode: str) -> None:
+    """It holds itself at 300 processes, above the 256 that a cell may have."""
+    result, note = run_known(child, mode, tmp_path)
+    assert result.outcome == "fail"
+    told = re.fullmatch(r"started processes without end: (\d+), all killed", result.detail)
+    assert told, result.detail
+    assert 256 < int(told[1]) <= 320
+    assert holders(note) == []
+    assert result.wall_ms < 15_000
+    well, _ = run_known(child, "pass", tmp_path / "well")
+    assert well.outcome == "pass"
+
+
+def holders(path: Path) -> list[str]:
+    """Return the processes that have a file open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(each.readlink() == path for each in (process / "fd").iterdir()):
+                found.append(process.name)
+    return found
 
 
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])

@@ -1,5 +1,6 @@
 /* child MODE: a process that ends, or does not end, in one known way. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -59,6 +60,21 @@ static void leave_daemon(const char *note) {
   }
   wait(NULL);
   while (access(note, R_OK) != 0) wait_ms(5);
+}
+
+/* Every process starts others, but there are never more than 300 of them, whoever kills them. */
+static void bomb(const char *note, int leave) {
+  volatile int *started = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int mark = open(note, O_CREAT | O_WRONLY, 0600); /* inherited, so that a test can find them */
+  for (;;) {
+    if (__sync_fetch_and_add(started, 1) < 300) {
+      if (fork() == 0 && leave) setsid();
+    } else {
+      __sync_fetch_and_sub(started, 1);
+      wait_ms(100);
+    }
+  }
+  close(mark);
 }
 
 int main(int argc, char **argv) {
@@ -137,6 +153,10 @@ int main(int argc, char **argv) {
   } else if (!strcmp(mode, "daemon-and-hang")) {
     leave_daemon(argv[2]);
     for (;;) pause();
+  } else if (!strcmp(mode, "sleep")) {
+    wait_ms(1000000);
+  } else if (!strcmp(mode, "fork-bomb") || !strcmp(mode, "fork-bomb-in-sessions")) {
+    bomb(argv[2], strlen(mode) > strlen("fork-bomb"));
   } else if (!strcmp(mode, "zombies")) {
     for (int i = 0; i < 50; i++) {
       if (fork() == 0) _exit(0);
