@@ -1,0 +1,118 @@
+/* Has the loaded objects call sigaction through the guard, by the addresses that the dynamic linker
+ * filled in for them. What is loaded later calls libc's: its handlers are found when the guard looks
+ * at all signals again. */
+#define _GNU_SOURCE
+#include "core.h"
+
+#ifdef __linux__
+
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined __x86_64__
+enum { TO_CALL = R_X86_64_JUMP_SLOT, TO_ADDRESS = R_X86_64_GLOB_DAT };
+#else
+enum { TO_CALL = R_AARCH64_JUMP_SLOT, TO_ADDRESS = R_AARCH64_GLOB_DAT };
+#endif
+
+typedef struct {
+  GuardSigaction *theirs, *mine;
+  unsigned changed;
+} Exchange;
+
+typedef struct {
+  const ElfW(Rela) *relocations[2];
+  size_t bytes[2];
+  const ElfW(Sym) *symbols;
+  const char *names;
+} Dynamic;
+
+/* The linker of glibc writes addresses into the section; where it did not, they are offsets. */
+static const void *at(const struct dl_phdr_info *object, ElfW(Addr) address) {
+  return (const void *)(address < object->dlpi_addr ? object->dlpi_addr + address : address);
+}
+
+static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) *part, Dynamic *found) {
+  memset(found, 0, sizeof *found);
+  const ElfW(Dyn) *each = (const ElfW(Dyn) *)(object->dlpi_addr + part->p_vaddr);
+  for (; each->d_tag != DT_NULL; each++) {
+    switch (each->d_tag) {
+      case DT_JMPREL: found->relocations[0] = at(object, each->d_un.d_ptr); break;
+      case DT_PLTRELSZ: found->bytes[0] = each->d_un.d_val; break;
+      case DT_RELA: found->relocations[1] = at(object, each->d_un.d_ptr); break;
+      case DT_RELASZ: found->bytes[1] = each->d_un.d_val; break;
+      case DT_SYMTAB: found->symbols = at(object, each->d_un.d_ptr); break;
+      case DT_STRTAB: found->names = at(object, each->d_un.d_ptr); break;
+    }
+  }
+  return found->symbols != NULL && found->names != NULL;
+}
+
+/* Whether the linker made this place read-only after it had filled it in. */
+static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
+  for (unsigned each = 0; each < object->dlpi_phnum; each++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
+    if (part->p_type == PT_GNU_RELRO &&
+        place - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool replace(const struct dl_phdr_info *object, GuardSigaction **place,
+                    const Exchange *wanted) {
+  if (__atomic_load_n(place, __ATOMIC_RELAXED) != wanted->theirs) return false;
+  uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE), page = (uintptr_t)place & ~(size - 1);
+  bool closed = sealed(object, (uintptr_t)place);
+  if (closed && mprotect((void *)page, size, PROT_READ | PROT_WRITE) != 0) return false;
+  __atomic_store_n(place, wanted->mine, __ATOMIC_RELEASE);
+  /* Only a page that is sealed as a whole is: another may have the linker's lazy addresses in it. */
+  if (closed && sealed(object, page) && sealed(object, page + size - 1)) {
+    mprotect((void *)page, size, PROT_READ);
+  }
+  return true;
+}
+
+static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
+  (void)size;
+  Exchange *wanted = data;
+  Dynamic dynamic;
+  uintptr_t self = (uintptr_t)&guard_hook;
+  bool ours = false, changed = false;
+  const ElfW(Phdr) *found = NULL;
+  for (unsigned each = 0; each < object->dlpi_phnum; each++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
+    ours |= part->p_type == PT_LOAD && self - object->dlpi_addr - part->p_vaddr < part->p_memsz;
+    if (part->p_type == PT_DYNAMIC) found = part;
+  }
+  /* The kernel's own object has a table of names, and nothing to fill in. */
+  if (ours || found == NULL || object->dlpi_addr == getauxval(AT_SYSINFO_EHDR)) return 0;
+  if (!read_dynamic(object, found, &dynamic)) return 0;
+  for (unsigned table = 0; table < 2; table++) {
+    const ElfW(Rela) *each = dynamic.relocations[table];
+    if (each == NULL) continue;
+    const ElfW(Rela) *end = (const ElfW(Rela) *)((const char *)each + dynamic.bytes[table]);
+    for (; each < end; each++) {
+      unsigned kind = ELF64_R_TYPE(each->r_info), symbol = ELF64_R_SYM(each->r_info);
+      if (kind != TO_CALL && kind != TO_ADDRESS) continue;
+      if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, "sigaction") != 0) continue;
+      GuardSigaction **place = (GuardSigaction **)(object->dlpi_addr + each->r_offset);
+      changed |= replace(object, place, wanted);
+    }
+  }
+  wanted->changed += changed;
+  return 0;
+}
+
+unsigned guard_hook(GuardSigaction *theirs, GuardSigaction *mine) {
+  Exchange wanted = {theirs, mine, 0};
+  dl_iterate_phdr(exchange_in, &wanted);
+  return wanted.changed;
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* System calls without libc: no errno, no cancellation, nothing to bind. */
+#ifndef GUARD_RAW_H
+#define GUARD_RAW_H
+
+#ifdef __linux__
+
+static inline long guard_syscall4(long number, long a, long b, long c, long d) {
+#if defined __x86_64__
+  long result;
+  register long fourth __asm__("r10") = d;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
+                   : "rcx", "r11", "memory");
+  return result;
+#else
+  register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c, x3 __asm__("x3") = d;
+  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+  return x0;
+#endif
+}
+
+static inline long guard_syscall3(long number, long a, long b, long c) {
+  return guard_syscall4(number, a, b, c, 0);
+}
+
+#endif
+#endif
