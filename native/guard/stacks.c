@@ -47,8 +47,9 @@ static int next_number(Reader *reader, uintptr_t *number) {
   *number = 0;
   for (;;) {
     int c = next_character(reader);
-    unsigned digit = c >= 'a' ? (unsigned)c - 'a' + 10 : (unsigned)c - '0';
-    if (c < 0 || digit > 15) return c;
+    unsigned decimal = (unsigned)c - '0', letter = (unsigned)c - 'a';
+    if (decimal > 9 && letter > 5) return c;
+    unsigned digit = decimal > 9 ? letter + 10 : decimal;
     *number = *number << 4 | digit;
   }
 }
