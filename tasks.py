@@ -1,7 +1,7 @@
 """The tasks that ``invoke --list`` shows; they stand in ``gobun/commands/``."""
 
 from gobun.commands.forensics import diagnose
-from gobun.commands.libraries import audit, build_warmup
+from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
 from gobun.commands.upkeep import benchmark, cache, doctor, lock, test
@@ -10,6 +10,7 @@ __all__ = [
     "audit",
     "benchmark",
     "bisect",
+    "build_guard",
     "build_warmup",
     "cache",
     "claims",

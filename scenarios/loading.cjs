@@ -44,6 +44,12 @@ function warmUp(cell, library = cell.warmup) {
   expectResult("Warmup()", callLibrary(cell, library, "Warmup"), 1);
 }
 
+// Installs the signal guard. How many handlers it guards is the runtime's affair: none in some.
+function installGuard(cell, library = cell.guard) {
+  const guarded = callLibrary(cell, library, "GuardInstall");
+  if (guarded < 0) throw new Error(`GuardInstall() returned ${guarded}`);
+}
+
 // A loaded module, called in the same way whatever its load. Numbers are 32-bit integers.
 class Loaded {
   constructor(call, addon) {
@@ -120,4 +126,4 @@ async function loadModule(cell) {
   return module;
 }
 
-module.exports = { callLibrary, expectResult, loadModule, probe, warmUp };
+module.exports = { callLibrary, expectResult, installGuard, loadModule, probe, warmUp };

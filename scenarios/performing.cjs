@@ -1,7 +1,7 @@
 // A cell's steps: before loading, loading, the stress. In the main thread or, where the load is
 // `worker`, in a worker.
 "use strict";
-const { loadModule, warmUp } = require("./loading.cjs");
+const { installGuard, loadModule, warmUp } = require("./loading.cjs");
 const { say, turning } = require("./saying.cjs");
 const { isRaised, raise, sharedFlag, startThread } = require("./threads.cjs");
 const { turn } = require("./turning.cjs");
@@ -18,9 +18,17 @@ async function before(cell) {
   return before && before(cell);
 }
 
+// Installs the guard, if that is how this cell is treated and this is when.
+function treatBy(cell, when) {
+  if (cell.guarded !== when) return;
+  installGuard(cell);
+  say({ at: "treated" });
+}
+
 async function load(cell) {
   const module = await loadModule(cell);
   say({ at: "called" });
+  treatBy(cell, "after");
   return module;
 }
 
@@ -69,6 +77,7 @@ async function performCell(cell) {
     warmUp(cell);
     say({ at: "treated" });
   }
+  treatBy(cell, "before");
   if (cell.load !== "worker") await perform(cell);
   else if (stressOf(cell).inMain) await performInMain(cell);
   else await startThread(__filename, "perform", { cell }).result;

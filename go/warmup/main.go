@@ -8,14 +8,21 @@ package main
 // #pragma GCC visibility push(default)
 import "C"
 
-// Warmup returns 1; that it returns at all says that the Go runtime runs.
+// Warmup returns 1; that it returns at all says that the Go runtime runs. On Linux it installs the
+// signal guard too.
 //
 //export Warmup
-func Warmup() C.int { return 1 }
+func Warmup() C.int {
+	installGuard()
+	return 1
+}
 
 // WarmupGoRuntime is Warmup under the name of the first releases.
 //
 //export WarmupGoRuntime
-func WarmupGoRuntime() int32 { return 1 }
+func WarmupGoRuntime() int32 {
+	installGuard()
+	return 1
+}
 
 func main() {}

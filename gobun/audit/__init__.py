@@ -3,9 +3,18 @@
 from gobun.audit.inspection import audit_files, inspect, inspect_slices
 from gobun.audit.record import GoBuild, LibraryReport, Signature
 from gobun.audit.rendering import concerns, render
-from gobun.audit.rules import WARMUP_MAX_BYTES, Rules, check, warmup_rules
+from gobun.audit.rules import (
+    GUARD_MAX_BYTES,
+    WARMUP_MAX_BYTES,
+    Rules,
+    check,
+    guard_rules,
+    library_rules,
+    warmup_rules,
+)
 
 __all__ = [
+    "GUARD_MAX_BYTES",
     "WARMUP_MAX_BYTES",
     "GoBuild",
     "LibraryReport",
@@ -14,8 +23,10 @@ __all__ = [
     "audit_files",
     "check",
     "concerns",
+    "guard_rules",
     "inspect",
     "inspect_slices",
+    "library_rules",
     "render",
     "warmup_rules",
 ]

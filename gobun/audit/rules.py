@@ -21,6 +21,11 @@ WARMUP_MAX_BYTES = 1_300_000
 
 WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
 
+GUARD_MAX_BYTES = 20_000
+"""Most that a guard may weigh: it is C, and small enough to be read."""
+
+GUARD_EXPORTS = ("GuardInstall", "GuardRemove", "GuardStats", "GuardVersion")
+
 CGO_EXPORTS = (
     "_cgo_*",
     "x_cgo_*",
@@ -64,11 +69,37 @@ def warmup_rules(
 
     ``max_bytes`` is for Go releases other than the pinned one; None is no limit.
     """
+    return library_rules(
+        target,
+        file_name=file_name,
+        exports=WARMUP_EXPORTS,
+        tolerated_exports=CGO_EXPORTS if target.os == "darwin" else (),
+        max_bytes=max_bytes,
+    )
+
+
+def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
+    """Return what a guard for ``target`` must keep to."""
+    # A signature and its pages make a Mach-O file larger, and there it does nothing.
+    most = GUARD_MAX_BYTES if target.os == "linux" else None
+    return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=most)
+
+
+def library_rules(
+    target: targets.Target,
+    *,
+    file_name: str,
+    exports: tuple[str, ...],
+    tolerated_exports: tuple[str, ...] = (),
+    max_bytes: int | None = None,
+) -> Rules:
+    """Return what any library that is given away must keep to."""
     arch = target.name.partition("-")[2]
     common = Rules(
         os=target.os,
         arch=arch,
-        exports=WARMUP_EXPORTS,
+        exports=exports,
+        tolerated_exports=tolerated_exports,
         max_bytes=max_bytes,
         no_build_paths=True,
         no_executable_stack=True,
@@ -86,7 +117,6 @@ def warmup_rules(
     return msgspec.structs.replace(
         common,
         format="mach-o",
-        tolerated_exports=CGO_EXPORTS,
         macos_min=targets.LIBRARY_MACOS,
         install_name=f"@rpath/{file_name}",
         # macOS loads an unsigned library on x64 only.

@@ -1,7 +1,7 @@
 """Builds the native libraries, each once per recipe.
 
-The door of this room: warm-up libraries and their release files, the fixtures, and the native
-helpers of the harness.
+The door of this room: the libraries that are given away and their release files, the fixtures, and
+the native helpers of the harness.
 """
 
 from gobun.build.fixtures import (
@@ -13,24 +13,29 @@ from gobun.build.fixtures import (
     build_fixture,
     build_supervise,
 )
+from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
+from gobun.build.library import Library
 from gobun.build.probe import build_probe
-from gobun.build.publish import publish_warmup
+from gobun.build.publish import publish
 from gobun.build.store import builds_root
-from gobun.build.warmup import DEFAULT_NAME, NAMES, Warmup, build_warmup
+from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
     "CONTROL",
     "DEFAULT_NAME",
     "EXPORTS",
     "FIXTURES",
+    "GUARD_NAME",
+    "GUARD_SOURCES",
     "NAMES",
     "Fixture",
-    "Warmup",
+    "Library",
     "build_dlcall",
     "build_fixture",
+    "build_guard",
     "build_probe",
     "build_supervise",
     "build_warmup",
     "builds_root",
-    "publish_warmup",
+    "publish",
 ]

@@ -28,6 +28,9 @@ _DISK_FULL = "no space left on device"
 class GoFlags(msgspec.Struct, frozen=True):
     """What is passed to Go; compact code is slower code, but no check is given up."""
 
+    included: str = ""
+    """Identity of C sources outside of the package's folder, which Go does not look at."""
+
     compiler: tuple[str, ...] = ()
     linker: tuple[str, ...] = ("-s", "-w", "-buildid=")
     experiment: str = ""
@@ -86,10 +89,13 @@ def _tool_cache(name: str) -> str:
 def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[str, str]:
     """Return Go's environment: nothing of the user's own Go settings takes part."""
     compiler = [quoted(str(zig.program)), "cc", "-target", target.zig_triple]
+    c_flags = ["-O2", "-g0", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
+    if flags.included:  # Means nothing to the compiler, and is part of the key of Go's own cache.
+        c_flags.append(f"-DINCLUDED={flags.included}")
     return {
         **zig_environment(),
         "CC": " ".join(compiler),
-        "CGO_CFLAGS": "-O2 -g0 -fno-asynchronous-unwind-tables -fvisibility=hidden",
+        "CGO_CFLAGS": " ".join(c_flags),
         "CGO_ENABLED": "1",
         "GOARCH": target.goarch,
         "GOCACHE": _tool_cache("go-build"),

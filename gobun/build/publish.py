@@ -1,4 +1,4 @@
-"""Puts built warm-up libraries into a folder with checksums and a manifest."""
+"""Puts built libraries into a folder with checksums and a manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from gobun.build.warmup import Warmup
+    from gobun.build.library import Library
 
 _SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
 """Per system, because released downloaders read one of the two."""
@@ -32,12 +32,13 @@ class Entry(msgspec.Struct, frozen=True):
     """Bytes."""
     sha256: str
     go: str
+    """Empty where there is no Go in it."""
     zig: str
     zig_target: str
     flags: tuple[str, ...]
 
 
-def publish_warmup(built: Sequence[Warmup], out: Path) -> list[Entry]:
+def publish(built: Sequence[Library], out: Path) -> list[Entry]:
     """Copy libraries and headers to ``out``, and bring sums and manifest up to date.
 
     What ``out`` already says of other libraries that are still there stays.
@@ -45,12 +46,12 @@ def publish_warmup(built: Sequence[Warmup], out: Path) -> list[Entry]:
     Raises:
         PrerequisiteError: ``out`` cannot be written.
     """
-    entries = [_place(warmup, out) for warmup in built]
+    entries = [_place(library, out) for library in built]
     for system, name in _SUMS.items():
         sums = {
             entry.file: entry.sha256
-            for entry, warmup in zip(entries, built, strict=True)
-            if warmup.target.os == system
+            for entry, library in zip(entries, built, strict=True)
+            if library.target.os == system
         }
         kept = {
             file: digest
@@ -74,22 +75,22 @@ def publish_warmup(built: Sequence[Warmup], out: Path) -> list[Entry]:
     return entries
 
 
-def _place(warmup: Warmup, out: Path) -> Entry:
-    digest = files.sha256_of(warmup.library)
-    for source in (warmup.library, warmup.header):
+def _place(built: Library, out: Path) -> Entry:
+    digest = files.sha256_of(built.library)
+    for source in (built.library, built.header):
         placed = out / source.name
         if not (placed.is_file() and files.sha256_of(placed) == files.sha256_of(source)):
             files.copy_whole(source, placed)
     return Entry(
-        file=warmup.library.name,
-        header=warmup.header.name,
-        target=warmup.target.name,
-        size=warmup.library.stat().st_size,
+        file=built.library.name,
+        header=built.header.name,
+        target=built.target.name,
+        size=built.library.stat().st_size,
         sha256=digest,
-        go=warmup.go_version,
-        zig=warmup.zig_version,
-        zig_target=warmup.target.zig_triple,
-        flags=warmup.flags,
+        go=built.go_version,
+        zig=built.zig_version,
+        zig_target=built.target.zig_triple,
+        flags=built.flags,
     )
 
 

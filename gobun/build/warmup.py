@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ import msgspec
 from gobun import audit, files, paths, process, toolchain
 from gobun.build import compile as compiling
 from gobun.build import store
-from gobun.errors import BuildError, UsageError
-from gobun.targets import Target
+from gobun.build.guard import GUARD_SOURCES
+from gobun.build.library import Library, file_stem, must_pass
+from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gobun.targets import Target
     from gobun.toolchain import Tool
 
 DEFAULT_NAME = "go-warmup"
@@ -27,25 +30,9 @@ EXPORTS = ("Warmup", "WarmupGoRuntime")
 _PACKAGE = "warmup"
 
 
-class Warmup(msgspec.Struct, frozen=True):
-    """A built and audited warm-up library."""
-
-    target: Target
-    library: Path
-    header: Path
-    go_version: str
-    zig_version: str
-    flags: tuple[str, ...]
-
-
-def file_stem(name: str, target: Target) -> str:
-    """Return the file name of a library for ``target``, without its suffix."""
-    return f"{name}-{target.name}"
-
-
 def build_warmup(
     targets: Sequence[Target], *, name: str = DEFAULT_NAME, go_version: str | None = None
-) -> list[Warmup]:
+) -> list[Library]:
     """Build the library for each target, or take it from the cache, in the order given.
 
     ``name`` begins the file names; ``go_version`` is another release than the pinned one,
@@ -68,10 +55,14 @@ def build_warmup(
             raise
 
 
-def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
+def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
     stem = file_stem(name, target)
     file_name = stem + target.library_suffix
     flags = compiling.GoFlags.compact(go.version)
+    guard = sorted(path for path in GUARD_SOURCES.iterdir() if path.suffix in {".c", ".h"})
+    if target.os == "linux":
+        digest = hashlib.sha256("".join(map(files.sha256_of, guard)).encode()).hexdigest()
+        flags = msgspec.structs.replace(flags, included=digest)
     pinned = go.version == toolchain.pins()["go"]
     rules = audit.warmup_rules(
         target, file_name=file_name, max_bytes=audit.WARMUP_MAX_BYTES if pinned else None
@@ -81,6 +72,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
         sources=[
             paths.GO_SOURCES / _PACKAGE,
             paths.GO_SOURCES / "go.mod",
+            *guard,
             # What the audit lets pass is part of what the result is.
             Path(audit.__file__).parent,
         ],
@@ -92,13 +84,10 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Warmup:
         compiling.go_shared(
             _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
         )
-        findings = audit.check(audit.inspect(library), rules)
-        if findings:
-            listed = "\n".join(f"  - {finding}" for finding in findings)
-            raise BuildError(f"{file_name} does not pass its audit:\n{listed}")
+        must_pass(library, rules)
         files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / f"{stem}.h")
 
     folder = store.built(recipe, make)
-    return Warmup(
+    return Library(
         target, folder / file_name, folder / f"{stem}.h", go.version, zig.version, flags.described
     )

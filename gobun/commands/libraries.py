@@ -21,8 +21,16 @@ def build_warmup(
     """Build the warm-up libraries: --target linux-x64,… --out DIR --go VERSION --name NAME."""
     targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
     built = build.build_warmup(targets, name=name, go_version=go or None)
-    for entry in build.publish_warmup(built, Path(out)):
+    for entry in build.publish(built, Path(out)):
         print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes, Go {entry.go}")
+
+
+@command
+def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
+    """Build the signal guard: --target linux-x64,… --out DIR."""
+    targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
+    for entry in build.publish(build.build_guard(targets), Path(out)):
+        print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes")
 
 
 @command

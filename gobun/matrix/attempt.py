@@ -52,8 +52,11 @@ def cell_argument(bench: Bench, cell: Cell) -> dict[str, str]:
     }
     if bench.smoke is not None:
         argument["smoke"] = str(bench.smoke)
-    if cell.treatment == "warmup":
+    if cell.treatment in {"warmup", "warmup-plain"}:
         argument["warmup"] = str(bench.warmup)
+    if cell.treatment in {"guard", "guard-after"}:
+        argument["guard"] = str(bench.guard)
+        argument["guarded"] = "after" if cell.treatment == "guard-after" else "before"
     return argument
 
 

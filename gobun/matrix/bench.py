@@ -25,6 +25,7 @@ class Bench(msgspec.Struct, frozen=True):
 
     supervise: Path
     warmup: Path
+    guard: Path
     probe: Path
     """A library without Go, by which a cell asks about its own process."""
     modules: Mapping[str, Fixture]
@@ -56,6 +57,7 @@ def build_bench(
     return Bench(
         supervise=build.build_supervise(target),
         warmup=build.build_warmup([target])[0].library,
+        guard=build.build_guard([target])[0].library,
         probe=build.build_fixture(build.CONTROL, target).library,
         modules={name: build.build_fixture(name, target) for name in modules},
         out=out,

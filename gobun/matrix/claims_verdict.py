@@ -87,12 +87,14 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{manifest} is no manifest of warm-up libraries: {error}") from error
-    return {"library-bytes": {entry.target: float(entry.size) for entry in entries}}
+    return {"library-bytes": {entry.target: float(entry.size) for entry in entries if entry.go}}
 
 
 class _Size(msgspec.Struct, frozen=True):
     target: str
     size: int
+    go: str
+    """Empty for a library that is no warm-up, but was published beside them."""
 
 
 class _Manifest(msgspec.Struct, frozen=True):

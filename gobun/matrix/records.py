@@ -17,14 +17,21 @@ LOADS: tuple[Load, ...] = get_args(Load)
 
 Treatment = Literal[
     "stock",
+    "warmup-plain",
     "warmup",
+    "guard",
+    "guard-after",
     "gc-signal:12",
     "gc-signal:18",
     "gc-signal:20",
     "gc-signal:21",
     "gc-signal:22",
 ]
-"""``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
+"""``warmup`` calls the warm-up library first, which brings the signal guard; ``warmup-plain``
+has that switched off, as it was before there was one. ``guard`` installs the guard alone, before
+the module is loaded, and ``guard-after`` once it has been called.
+
+``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)
 it does not, which makes that one the counter-check."""
 

@@ -39,6 +39,11 @@ class Runtime(Protocol):
         """
 
 
+def common_environment(treatment: str) -> dict[str, str]:
+    """Return what ``treatment`` adds to the environment of any runtime."""
+    return {"GO_WARMUP_GUARD": "0"} if treatment == "warmup-plain" else {}
+
+
 def v8_environment(treatment: str) -> dict[str, str]:
     """Return what ``treatment`` adds where JavaScript runs on V8.
 
@@ -47,7 +52,7 @@ def v8_environment(treatment: str) -> dict[str, str]:
     """
     if treatment.startswith("gc-signal:"):
         raise LacksError("JSC_SIGNAL_FOR_GC is a setting of JavaScriptCore, and this is V8")
-    return {}
+    return common_environment(treatment)
 
 
 def label(runtime: Runtime) -> str:

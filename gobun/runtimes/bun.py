@@ -12,7 +12,7 @@ import msgspec
 
 from gobun import fetch
 from gobun.ranges import rank
-from gobun.runtimes.base import LacksError
+from gobun.runtimes.base import LacksError, common_environment
 from gobun.runtimes.versions import select_versions
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Bun(msgspec.Struct, frozen=True):
         """
         kind, _, number = treatment.partition(":")
         if kind != "gc-signal":
-            return {}
+            return common_environment(treatment)
         if not _holds(self.program, b"JSC_SIGNAL_FOR_GC"):
             raise LacksError("this release of Bun does not know JSC_SIGNAL_FOR_GC")
         return {"JSC_SIGNAL_FOR_GC": number}

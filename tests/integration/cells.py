@@ -57,6 +57,7 @@ def bench(
     return matrix.Bench(
         supervise=build.build_supervise(host_target()),
         warmup=nothing,
+        guard=nothing,
         probe=nothing,
         runtimes={(runtime.name, runtime.version): runtime},
         modules={CELL.module: Fixture(CELL.module, nothing, nothing)},

@@ -132,7 +132,7 @@ def test_each_passes_its_audit(dist: Path, name: str) -> None:
 
 def test_the_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(
-        '#include "it.h"\nint main(void) { return Warmup() + WarmupGoRuntime() - 2; }\n'
+        '#include "it.h"\nint main(void) { return Library() + WarmupGoRuntime() - 2; }\n'
     )
     shutil.copy(dist / "go-warmup-linux-x64.h", tmp_path / "it.h")
     command = [str(toolchain.zig().program), "cc", "-Wall", "-Werror", "-std=c99", "-pedantic"]
@@ -200,7 +200,7 @@ def test_unchanged_libraries_are_not_compiled_again(
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     built = build.build_warmup(list(TARGETS.values()))
-    build.publish_warmup(built, tmp_path / "again")
+    build.publish(built, tmp_path / "again")
     assert sums(tmp_path / "again") == sums(dist)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gobun import files
-from gobun.build import Warmup, publish_warmup
+from gobun.build import Library, publish
 from gobun.errors import PrerequisiteError
 from gobun.targets import TARGETS
 
@@ -24,13 +24,13 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "dist"
 
 
-def warmup(folder: Path, name: str, content: bytes = b"library") -> Warmup:
+def warmup(folder: Path, name: str, content: bytes = b"library") -> Library:
     target = TARGETS[name]
     library = folder / "cache" / f"go-warmup-{name}{target.library_suffix}"
     header = library.with_suffix(".h")
     files.write_whole(library, content + name.encode(), mode=0o755)
     files.write_whole(header, "int Warmup(void);\n")
-    return Warmup(target, library, header, "1.27.3", "0.17.0", ("-flag",))
+    return Library(target, library, header, "1.27.3", "0.17.0", ("-flag",))
 
 
 def sha256(path: Path) -> str:
@@ -42,7 +42,7 @@ def names(out: Path) -> list[str]:
 
 
 def test_everything_for_every_target(tmp_path: Path, out: Path) -> None:
-    entries = publish_warmup([warmup(tmp_path, name) for name in ALL], out)
+    entries = publish([warmup(tmp_path, name) for name in ALL], out)
     assert names(out) == [
         "SHA256SUMS",
         "SHA256SUMS-darwin",
@@ -61,7 +61,7 @@ def test_everything_for_every_target(tmp_path: Path, out: Path) -> None:
 
 
 def test_sums_are_as_sha256sum_writes_them(tmp_path: Path, out: Path) -> None:
-    publish_warmup([warmup(tmp_path, name) for name in ALL], out)
+    publish([warmup(tmp_path, name) for name in ALL], out)
     for sums, listed in {
         "SHA256SUMS": ("go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"),
         "SHA256SUMS-darwin": ("go-warmup-darwin-arm64.dylib", "go-warmup-darwin-x64.dylib"),
@@ -71,7 +71,7 @@ def test_sums_are_as_sha256sum_writes_them(tmp_path: Path, out: Path) -> None:
 
 
 def test_the_manifest(tmp_path: Path, out: Path) -> None:
-    (entry,) = publish_warmup([warmup(tmp_path, "linux-x64")], out)
+    (entry,) = publish([warmup(tmp_path, "linux-x64")], out)
     document = msgspec.json.decode((out / "manifest.json").read_bytes())
     library = out / "go-warmup-linux-x64.so"
     assert document == {
@@ -94,7 +94,7 @@ def test_the_manifest(tmp_path: Path, out: Path) -> None:
 
 
 def test_one_system_alone_has_one_list(tmp_path: Path, out: Path) -> None:
-    publish_warmup([warmup(tmp_path, "darwin-x64")], out)
+    publish([warmup(tmp_path, "darwin-x64")], out)
     assert "SHA256SUMS" not in names(out)
     assert "SHA256SUMS-darwin" in names(out)
 
@@ -109,21 +109,21 @@ def in_manifest(out: Path) -> list[str]:
 
 
 def test_what_is_still_there_stays_and_what_vanished_goes(tmp_path: Path, out: Path) -> None:
-    publish_warmup([warmup(tmp_path, name) for name in ALL], out)
-    publish_warmup([warmup(tmp_path, "linux-x64", b"newer")], out)
+    publish([warmup(tmp_path, name) for name in ALL], out)
+    publish([warmup(tmp_path, "linux-x64", b"newer")], out)
     assert listed(out) == ["go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"]
     assert sha256(out / "go-warmup-linux-x64.so") in (out / "SHA256SUMS").read_text()
     assert sorted(in_manifest(out)) == sorted(ALL)
     (out / "go-warmup-linux-arm64.so").unlink()
-    publish_warmup([warmup(tmp_path, "linux-x64", b"newer")], out)
+    publish([warmup(tmp_path, "linux-x64", b"newer")], out)
     assert listed(out) == ["go-warmup-linux-x64.so"]
     assert sorted(in_manifest(out)) == ["darwin-arm64", "darwin-x64", "linux-x64"]
 
 
 def test_a_list_of_which_nothing_is_left_goes(tmp_path: Path, out: Path) -> None:
-    publish_warmup([warmup(tmp_path, name) for name in ("linux-x64", "darwin-x64")], out)
+    publish([warmup(tmp_path, name) for name in ("linux-x64", "darwin-x64")], out)
     (out / "go-warmup-darwin-x64.dylib").unlink()
-    publish_warmup([warmup(tmp_path, "linux-x64")], out)
+    publish([warmup(tmp_path, "linux-x64")], out)
     assert "SHA256SUMS-darwin" not in names(out)
     assert in_manifest(out) == ["linux-x64"]
 
@@ -132,22 +132,22 @@ def test_a_second_time_writes_nothing(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = [warmup(tmp_path, name) for name in ALL]
-    first = publish_warmup(built, out)
+    first = publish(built, out)
     before = {path.name: path.stat().st_ino for path in out.iterdir()}
 
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("something was written")
 
     monkeypatch.setattr(files, "write_whole", refuse)
-    assert publish_warmup(built, out) == first
+    assert publish(built, out) == first
     assert {path.name: path.stat().st_ino for path in out.iterdir()} == before
 
 
 def test_a_damaged_library_is_put_right(tmp_path: Path, out: Path) -> None:
     built = warmup(tmp_path, "linux-x64")
-    publish_warmup([built], out)
+    publish([built], out)
     (out / built.library.name).write_bytes(b"damaged")
-    publish_warmup([built], out)
+    publish([built], out)
     assert sha256(out / built.library.name) == sha256(built.library)
 
 
@@ -158,7 +158,7 @@ def test_a_damaged_manifest_and_list_are_made_anew(
     out.mkdir()
     (out / "manifest.json").write_bytes(damage)
     (out / "SHA256SUMS").write_bytes(damage)
-    publish_warmup([warmup(tmp_path, "linux-x64")], out)
+    publish([warmup(tmp_path, "linux-x64")], out)
     assert in_manifest(out) == ["linux-x64"]
     assert listed(out) == ["go-warmup-linux-x64.so"]
 
@@ -166,7 +166,7 @@ def test_a_damaged_manifest_and_list_are_made_anew(
 def test_a_file_where_the_folder_goes(tmp_path: Path, out: Path) -> None:
     out.write_text("mine")
     with pytest.raises(PrerequisiteError, match="a file is in the way"):
-        publish_warmup([warmup(tmp_path, "linux-x64")], out)
+        publish([warmup(tmp_path, "linux-x64")], out)
     assert out.read_text() == "mine"
 
 
@@ -174,5 +174,5 @@ def test_a_file_where_the_folder_goes(tmp_path: Path, out: Path) -> None:
 def test_a_folder_where_a_file_goes(tmp_path: Path, out: Path, name: str) -> None:
     (out / name).mkdir(parents=True)
     with pytest.raises(PrerequisiteError, match="a folder is in the way"):
-        publish_warmup([warmup(tmp_path, "linux-x64")], out)
+        publish([warmup(tmp_path, "linux-x64")], out)
     assert not [found for found in names(out) if found.startswith(".")]

@@ -144,7 +144,10 @@ def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     with pytest.raises(UsageError, match="cannot read"):
         library_sizes(path)
-    path.write_text('{"libraries": [{"target": "linux-x64", "size": 7, "file": "x"}]}')
+    path.write_text(
+        '{"libraries": [{"target": "linux-x64", "size": 7, "file": "x", "go": "1.27.3"},'
+        ' {"target": "linux-x64", "size": 9, "file": "without-go", "go": ""}]}'
+    )
     assert library_sizes(path) == {"library-bytes": {"linux-x64": 7.0}}
     path.write_text("[]")
     with pytest.raises(UsageError, match="is no manifest"):
