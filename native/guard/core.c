@@ -31,6 +31,13 @@ enum { TRIES = 8, PAGE_BYTES = 4096 };
   (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGKILL) |          \
    BIT(SIGSEGV) | BIT(SIGSTOP) | BIT(SIGURG) | BIT(SIGPROF) | BIT(SIGSYS))
 
+/* As full as a mask gets: the kernel takes out two signals, and libc two of its own. */
+#define EVERY_SIGNAL (~(BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33)))
+
+static bool blocks_everything(const Action *action) {
+  return (action->mask & EVERY_SIGNAL) == EVERY_SIGNAL;
+}
+
 static bool exchange(int signal, const Action *put, Action *was) {
   return guard_syscall4(SYS_rt_sigaction, signal, (long)put, (long)was, sizeof was->mask) == 0;
 }
@@ -175,7 +182,7 @@ static bool in_program(uint64_t address) {
  * program's own, and do not block every signal as Go's do. */
 static bool got_flag_from_go(int signal, const Action *action) {
   return !(NEVER & BIT(signal)) && is_function(action->handler) && action->flags & SA_SIGINFO &&
-         action->flags & SA_ONSTACK && action->mask != ~UINT64_C(0) && in_program(action->handler);
+         action->flags & SA_ONSTACK && !blocks_everything(action) && in_program(action->handler);
 }
 
 static bool wrap(int signal) {
@@ -204,7 +211,7 @@ uint64_t guard_wrap_all(void) {
 static bool go_is_here(void) {
   Action urgent;
   return exchange(SIGURG, NULL, &urgent) && is_function(urgent.handler) &&
-         urgent.flags & SA_ONSTACK && urgent.mask == ~UINT64_C(0);
+         urgent.flags & SA_ONSTACK && blocks_everything(&urgent);
 }
 
 uint64_t guard_unwrap_all(void) {

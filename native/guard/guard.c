@@ -10,8 +10,13 @@ static uint64_t reason = GUARD_NOT_YET;
 
 #ifdef __linux__
 
+/* Libc's, found before another guard in the process could stand in for it here. */
+static GuardSigaction *real;
+
 static int through_guard(int signal, const struct sigaction *act, struct sigaction *old) {
-  return guard_sigaction(sigaction, signal, act, old);
+  /* Another guard may still call this one when it has been removed. */
+  if (reason == GUARD_NOT_YET) return real(signal, act, old);
+  return guard_sigaction(real, signal, act, old);
 }
 
 int32_t GuardInstall(void) {
@@ -20,7 +25,9 @@ int32_t GuardInstall(void) {
     reason = GUARD_NO_STACK;
     return -1;
   }
-  guard_hook(sigaction, through_guard);
+  if (real == NULL) real = sigaction;
+  reason = GUARD_NO_HANDLER;
+  guard_hook(real, through_guard);
   int32_t guarded = __builtin_popcountll(guard_wrap_all());
   uint64_t own = guard_wrapped(&others);
   reason = own ? GUARD_INSTALLED : others ? GUARD_BY_ANOTHER : GUARD_NO_HANDLER;
@@ -28,8 +35,9 @@ int32_t GuardInstall(void) {
 }
 
 int32_t GuardRemove(void) {
-  guard_hook(through_guard, sigaction);
+  if (real == NULL) return 0;
   reason = GUARD_NOT_YET;
+  guard_hook(through_guard, real);
   return __builtin_popcountll(guard_unwrap_all());
 }
 

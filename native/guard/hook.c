@@ -64,9 +64,21 @@ static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
   return false;
 }
 
-static bool replace(const struct dl_phdr_info *object, GuardSigaction **place,
+static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
+  for (unsigned each = 0; each < object->dlpi_phnum; each++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
+    if (part->p_type == PT_LOAD && address - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool replace(const struct dl_phdr_info *object, GuardSigaction **place, bool lazy,
                     const Exchange *wanted) {
-  if (__atomic_load_n(place, __ATOMIC_RELAXED) != wanted->theirs) return false;
+  GuardSigaction *now = __atomic_load_n(place, __ATOMIC_RELAXED);
+  /* Before the first call it is the object's own code, which has the linker look for the name. */
+  if (now != wanted->theirs && !(lazy && contains(object, (uintptr_t)now))) return false;
   uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE), page = (uintptr_t)place & ~(size - 1);
   bool closed = sealed(object, (uintptr_t)place);
   if (closed && mprotect((void *)page, size, PROT_READ | PROT_WRITE) != 0) return false;
@@ -82,16 +94,15 @@ static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
   (void)size;
   Exchange *wanted = data;
   Dynamic dynamic;
-  uintptr_t self = (uintptr_t)&guard_hook;
-  bool ours = false, changed = false;
+  bool changed = false;
   const ElfW(Phdr) *found = NULL;
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
-    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
-    ours |= part->p_type == PT_LOAD && self - object->dlpi_addr - part->p_vaddr < part->p_memsz;
-    if (part->p_type == PT_DYNAMIC) found = part;
+    if (object->dlpi_phdr[each].p_type == PT_DYNAMIC) found = &object->dlpi_phdr[each];
   }
+  if (found == NULL || contains(object, (uintptr_t)&guard_hook)) return 0;
   /* The kernel's own object has a table of names, and nothing to fill in. */
-  if (ours || found == NULL || object->dlpi_addr == getauxval(AT_SYSINFO_EHDR)) return 0;
+  uintptr_t kernels = getauxval(AT_SYSINFO_EHDR);
+  if (kernels != 0 && contains(object, kernels)) return 0;
   if (!read_dynamic(object, found, &dynamic)) return 0;
   for (unsigned table = 0; table < 2; table++) {
     const ElfW(Rela) *each = dynamic.relocations[table];
@@ -102,7 +113,7 @@ static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
       if (kind != TO_CALL && kind != TO_ADDRESS) continue;
       if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, "sigaction") != 0) continue;
       GuardSigaction **place = (GuardSigaction **)(object->dlpi_addr + each->r_offset);
-      changed |= replace(object, place, wanted);
+      changed |= replace(object, place, kind == TO_CALL, wanted);
     }
   }
   wanted->changed += changed;
