@@ -18,6 +18,7 @@ from gobun.build.library import Library
 from gobun.build.probe import build_probe
 from gobun.build.publish import publish
 from gobun.build.store import builds_root
+from gobun.build.torture import Torture, build_torture
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
@@ -30,11 +31,13 @@ __all__ = [
     "NAMES",
     "Fixture",
     "Library",
+    "Torture",
     "build_dlcall",
     "build_fixture",
     "build_guard",
     "build_probe",
     "build_supervise",
+    "build_torture",
     "build_warmup",
     "builds_root",
     "publish",

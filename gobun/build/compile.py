@@ -269,14 +269,15 @@ def c_shared(
         _zig_cc(target, [*arguments, *inputs, "-o", output])
 
 
-def c_program(source: Path, *, target: Target, output: Path) -> None:
-    """Compile one C source into a program.
+def c_program(source: Path, *, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:
+    """Compile one C source into a program, with ``libraries`` of the system.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
         BuildError: the compiler or the linker said no.
     """
-    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", source, "-o", output])
+    linked = [f"-l{library}" for library in libraries]
+    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", source, *linked, "-o", output])
 
 
 def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
