@@ -1,0 +1,145 @@
+"""The guard without a JavaScript engine: what it promises, and threads that are suspended in Go."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gobun import build
+from gobun.targets import TARGETS, Target, host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.build import Torture
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(host_target().os != "linux", reason="elsewhere the guard does nothing"),
+]
+
+SUSPENDS = int(os.environ.get("GOBUN_TORTURE", "20000"))
+"""How often threads are suspended; 1000000 is the long form."""
+
+STUCK = 3
+ARM64 = TARGETS["linux-arm64"]
+
+
+class Told(msgspec.Struct):
+    """What ``torture`` prints."""
+
+    suspends: int
+    pestered: int
+    faults: int
+    first: str
+    stuck: str
+    moved: int
+    direct: int
+    foreign: int
+    unknown: int
+    searched: int
+
+
+def emulated() -> list[str]:
+    """Return what runs a program of arm64 here."""
+    program, root = shutil.which("qemu-aarch64-static"), Path("/usr/aarch64-linux-gnu")
+    if program is None or not root.is_dir():
+        pytest.skip("qemu-aarch64-static and an arm64 libc are not installed")
+    return [program, "-L", str(root)]
+
+
+@pytest.fixture(scope="module")
+def torture() -> Torture:
+    return build.build_torture(host_target())
+
+
+def guards(target: Target, folder: Path) -> list[Path]:
+    """Return the guard, and a copy that the system takes for another library."""
+    guard = build.build_guard([target])[0].library
+    return [guard, Path(shutil.copy(guard, folder / "another.so"))]
+
+
+def run(
+    command: Sequence[str | Path], before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+        preexec_fn=before,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Told:
+    assert done.stdout, f"exit code {done.returncode}: {done.stderr[-2000:]}"
+    return msgspec.json.decode(done.stdout, type=Told)
+
+
+def unlimited_stack() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (most, most))
+
+
+@pytest.mark.parametrize("before", [None, unlimited_stack], ids=["usual-stack", "unlimited-stack"])
+def test_what_it_promises(
+    torture: Torture, tmp_path: Path, before: Callable[[], None] | None
+) -> None:
+    done = run([torture.semantics, *guards(host_target(), tmp_path)], before)
+    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, done.returncode) == ([], 0)
+    assert done.stdout.endswith("ok during exit\n")
+
+
+def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
+    emulator = emulated()
+    program = build.build_torture(ARM64).semantics
+    done = run([*emulator, program, *guards(ARM64, tmp_path)])
+    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, done.returncode) == ([], 0)
+
+
+@pytest.mark.parametrize("mode", ["before", "after", "twice"])
+def test_threads_are_suspended_whatever_they_do(
+    torture: Torture, tmp_path: Path, mode: str
+) -> None:
+    done = run(
+        [torture.torture, mode, str(SUSPENDS), torture.library, *guards(host_target(), tmp_path)]
+    )
+    seen = told(done)
+    assert (done.returncode, seen.first, seen.stuck) == (0, "", "")
+    assert seen.suspends == SUSPENDS
+    # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
+    assert seen.moved + seen.direct == 2 * SUSPENDS
+    assert seen.unknown == 0
+    assert min(seen.pestered, seen.foreign, seen.searched) > 0
+
+
+def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:
+    emulator = emulated()
+    built = build.build_torture(ARM64)
+    done = run([*emulator, built.torture, "before", "500", built.library, *guards(ARM64, tmp_path)])
+    seen = told(done)
+    assert (done.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
+    assert seen.moved > 0
+
+
+def test_without_the_guard_the_main_thread_never_stops(torture: Torture) -> None:
+    done = run([torture.torture, "none", str(SUSPENDS), torture.library])
+    seen = told(done)
+    assert (done.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
+
+
+def test_a_signal_that_go_leaves_alone_damages_goroutines(torture: Torture) -> None:
+    """What an environment variable alone can do (``docs/guard.md`` warns of it)."""
+    done = run([torture.torture, "left-alone", str(10 * SUSPENDS), torture.library])
+    assert done.returncode not in {0, STUCK}, done.stdout
+    assert "stack" in done.stderr or told(done).first or done.returncode < 0
