@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from report_browser import Browser, chromium
 from report_cells import HOSTILE, cell, many, run_of
 
-from gobun import files, report
+from gobun import files, matrix, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +183,7 @@ def test_a_detail_has_all_there_is(page: Browser) -> None:
         "3: hang pass hang",
         "1500 ms, 5 ms of CPU, 1.0 MiB",
         first.repro,
-        *first.evidence,
+        *(path.rpartition("/")[2] for path in first.evidence),
     ):
         assert text in said
     links = page.run(
@@ -248,6 +249,33 @@ def test_only_the_map_scrolls_sideways(page: Browser, width: int) -> None:
     page.run(f"{CELLS}[0].click()")
     assert page.run("document.documentElement.scrollWidth") <= width
     assert page.run("document.getElementById('detail').scrollWidth") <= width
+
+
+def test_names_are_whole_on_a_phone_too(browser: Browser, tmp_path: Path) -> None:
+    canary = "1.2.19-canary.20250726.1"
+    run = run_of([cell(version, "hang") for version in ("1.2.19", canary, "1.4.5")])
+    tools = dict.fromkeys(("go", "zig", "node", "deno"), "1.27.3-with-a-long-version")
+    path = tmp_path / "canaries.html"
+    path.write_text(
+        report.render_html(
+            matrix.Run(msgspec.structs.replace(run.header, tools=tools), run.results)
+        )
+    )
+    cut = "[...document.querySelectorAll('.name')].filter((it) => it.scrollWidth > it.clientWidth)"
+    lines = """Math.max(...[...document.querySelectorAll('.facts dt')].map((it) => {
+      const range = document.createRange();
+      range.selectNodeContents(it);
+      return range.getClientRects().length;
+    }))"""
+    for width, phone, whole in ((1280, False, 3), (390, True, 2)):
+        browser.size(width, 844, phone=phone)
+        browser.open("about:blank")
+        browser.open(path.as_uri())
+        assert 3 - browser.run(f"{cut}.length") == whole
+        assert browser.run("document.querySelectorAll('.name')[1].title") == f"bun@{canary}"
+        assert browser.run(lines) == 1, "a word is broken into two lines"
+        # There are no arrow keys to tell of where one touches.
+        assert browser.run("document.getElementById('keys').checkVisibility()") is not phone
 
 
 def test_dark_is_dark(page: Browser) -> None:

@@ -8,6 +8,7 @@ const LEVELS = {
 const heatMap = (map, open) => {
   const CELL_PX = 26; // as --cell in the style
   const LETTER_PX = 6.9;
+  const NAME_PX = 7.3;
   const { tables, columns, total, unexpected, intermittent, version, name: nameOf, glyph, said } = results;
 
   // Rows are versions, columns are everything else; both in the order of the results.
@@ -125,12 +126,15 @@ const heatMap = (map, open) => {
     const body = element("div", "body");
     body.setAttribute("role", "rowgroup");
     shownRows = [];
+    let longest = "treatment".length;
     for (let r = 0; r < rows.length; r++) {
       if (!usedRow[r]) continue;
       const row = element("div", "row");
       row.setAttribute("role", "row");
       const name = element("div", "name", rows[r]);
       name.setAttribute("role", "rowheader");
+      name.title = rows[r];
+      longest = Math.max(longest, rows[r].length);
       row.append(name);
       row.fill = () => {
         delete row.fill;
@@ -151,6 +155,8 @@ const heatMap = (map, open) => {
     if (first) first.tabIndex = 0;
     map.scrollTop = 0;
     map.style.setProperty("--columns", shown.length);
+    // A canary's date is what tells it from its neighbours.
+    map.style.setProperty("--name", `min(${Math.ceil(longest * NAME_PX) + 16}px, 45vw)`);
   };
 
   const cellAt = (row, column) => {

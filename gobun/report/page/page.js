@@ -114,7 +114,8 @@
     fact("ended by", value("ended", i));
     fact("took", `${numbers.wall[i]} ms, ${numbers.cpu[i]} ms of CPU, ${(numbers.rss[i] / 1024).toFixed(1)} MiB`);
     const evidence = text("evidence", i).split("\n").filter(Boolean).map((path) => {
-      const link = element("a", "", path);
+      const link = element("a", "", path.split("/").at(-1));
+      link.title = path;
       link.href = `./${path.split("/").map(encodeURIComponent).join("/")}`;
       return link;
     });
