@@ -9,7 +9,7 @@ import msgspec
 
 from gobun.diagnose.helping import copes, help_for
 from gobun.diagnose.records import Diagnosis, GoLibrary, Kind, Motion, RuntimeSeen
-from gobun.observe import Snapshot, signal_name
+from gobun.observe import Handler, Snapshot, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,12 @@ def _by_go(facts: Facts) -> bool:
     if snapshot is None or not snapshot.handlers:
         return storm.signal == facts.suspend_signal
     handler = snapshot.handler(storm.signal)
-    return handler is not None and handler.on_stack and _alternate_of(snapshot, storm.tid)
+    return _flagged(handler) and _alternate_of(snapshot, storm.tid)
+
+
+def _flagged(handler: Handler | None) -> bool:
+    """Whether a handler has Go's flag, and no guard that makes up for it."""
+    return handler is not None and handler.on_stack and not handler.guarded
 
 
 def _alternate_of(snapshot: Snapshot, tid: int) -> bool:
@@ -84,7 +89,7 @@ def _armed(facts: Facts) -> bool:
     if snapshot is None or facts.suspend_signal is None or not facts.libraries:
         return False
     handler = snapshot.handler(facts.suspend_signal)
-    return handler is not None and handler.on_stack and _alternate_of(snapshot, facts.pid)
+    return _flagged(handler) and _alternate_of(snapshot, facts.pid)
 
 
 def _cause(facts: Facts, kind: Kind, *, armed: bool) -> str:
@@ -146,6 +151,13 @@ def _what_then(facts: Facts) -> str:
 def _unarmed(facts: Facts, suspends: str) -> str:
     if facts.snapshot is None or not facts.snapshot.handlers:
         return f"Whether the handler of {suspends} has SA_ONSTACK could not be asked."
+    handler = facts.snapshot.handler(facts.suspend_signal or 0)
+    if handler is not None and handler.guarded:
+        return (
+            f"The signal guard ({PurePath(handler.owner).name}) is before the handler of "
+            f"{suspends}, by which JavaScriptCore suspends a thread: it runs on the thread's own "
+            "stack, whatever flag Go has put on it."
+        )
     return f"The handler of {suspends}, by which JavaScriptCore suspends a thread, is as it was."
 
 
@@ -177,6 +189,10 @@ def _storm_cause(facts: Facts) -> str:
 def _why_not_go(facts: Facts) -> str:
     if not facts.libraries:
         return "there is no Go in the process"
+    storm, snapshot = facts.motion.storm, facts.snapshot
+    handler = snapshot.handler(storm.signal) if snapshot is not None and storm is not None else None
+    if handler is not None and handler.guarded:
+        return f"the signal guard ({PurePath(handler.owner).name}) is before the handler"
     return "the handler does not have SA_ONSTACK, or the thread has no alternate stack"
 
 

@@ -60,6 +60,16 @@ def owner(ascending: Sequence[Mapping], address: int) -> str:
     return mapping.path if mapping is not None else ""
 
 
+def read(pid: int, address: int, size: int) -> bytes:
+    """Return bytes of a process's memory; fewer, or none, where that may not be read."""
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            memory.seek(address)
+            return memory.read(size)
+    except (OSError, ValueError, OverflowError):
+        return b""
+
+
 def _mapping(line: str) -> Mapping:
     span, rights, _, _, _, *rest = line.split(maxsplit=5)
     start, _, end = span.partition("-")

@@ -22,6 +22,9 @@ _PAGE = 4096
 _THREAD_RECORD = 0x900
 """About what glibc keeps of a thread above its thread pointer, at the upper end of its stack."""
 
+_MARK, _MARK_AT = b"GoGuard1", 8
+"""By which the guard's entries are known (``native/guard/entry.h``)."""
+
 
 class Handler(msgspec.Struct, frozen=True):
     """How a process meets a signal that is not at its default."""
@@ -36,6 +39,8 @@ class Handler(msgspec.Struct, frozen=True):
     """The file that the handler is in; ``""`` where it is in none (made at run time)."""
     blocks: int
     """Signals blocked while it runs, as a bit mask."""
+    guarded: bool = False
+    """It is an entry of the signal guard (``native/guard``), which the handler is behind."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -104,7 +109,7 @@ def take_snapshot(pid: int, inspector: Path | None) -> Snapshot:
             )
             for thread in seen
         ),
-        tuple(_handler(answer, maps) for answer in asked.signals),
+        tuple(_handler(pid, answer, maps) for answer in asked.signals),
         asked.problem,
     )
 
@@ -118,7 +123,7 @@ def stack_limit(pid: int) -> int:
     return 0
 
 
-def _handler(answer: Signal, maps: Sequence[Mapping]) -> Handler:
+def _handler(pid: int, answer: Signal, maps: Sequence[Mapping]) -> Handler:
     ignored = answer.handler == IGNORED
     return Handler(
         number=answer.number,
@@ -128,6 +133,7 @@ def _handler(answer: Signal, maps: Sequence[Mapping]) -> Handler:
         address=answer.handler,
         owner="" if ignored else memory.owner(maps, answer.handler),
         blocks=answer.mask,
+        guarded=memory.read(pid, answer.handler + _MARK_AT, len(_MARK)) == _MARK,
     )
 
 

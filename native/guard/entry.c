@@ -14,7 +14,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
   "endbr64\n"                                       \
   ".byte 0xeb, 1f - . - 1\n" /* jmp 1f */           \
   ".balign 8\n"                                     \
-  ".quad 0x31647261754f4f47\n"                      \
+  ".quad 0x3164726175476f47\n"                      \
   ".quad guard_slots + 64 * (" n ") - .\n"          \
   "1: leaq guard_slots + 64 * (" n ")(%rip), %r11\n" \
   "jmp guard_entered\n"                             \
@@ -48,7 +48,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 #define ENTRY(n)                                          \
   "bti c\n"                                               \
   "b 1f\n"                                                \
-  ".quad 0x31647261754f4f47\n"                            \
+  ".quad 0x3164726175476f47\n"                            \
   ".quad guard_slots + 64 * (" n ") - .\n"                \
   "1: adrp x16, guard_slots + 64 * (" n ")\n"             \
   "add x16, x16, :lo12:(guard_slots + 64 * (" n "))\n"    \

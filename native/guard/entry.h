@@ -21,7 +21,7 @@ enum { GUARD_SLOTS = 64, GUARD_TAKEN = 1, GUARD_READY = 2 };
 /* 64 bytes of code each. By the mark at byte 8 another guard knows it, by the distance at 16 (from
  * there to the slot) what it stands for. */
 enum { GUARD_ENTRY_BYTES = 64, GUARD_MARK_AT = 8, GUARD_SLOT_AT = 16 };
-#define GUARD_MARK UINT64_C(0x31647261754f4f47) /* "GOOuard1" */
+#define GUARD_MARK UINT64_C(0x3164726175476f47) /* "GoGuard1" */
 
 extern GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 extern GUARD_HIDDEN const char guard_entries[];

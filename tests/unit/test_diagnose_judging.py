@@ -28,9 +28,16 @@ GO = (GoLibrary("/app/simple.so", "go1.27.3", "go1.27.3 c-shared, module gobun")
 STORM = Storm(30, PID, "bun", is_main=True, share=0.3, switches_a_second=200_000, sender="C (701)")
 
 
-def snapshot(*, on_stack: bool = True, alternate: bool = True) -> Snapshot:
+def snapshot(*, on_stack: bool = True, alternate: bool = True, guarded: bool = False) -> Snapshot:
     handler = Handler(
-        30, ignored=False, on_stack=on_stack, flags=0, address=1, owner="/bun", blocks=0
+        30,
+        ignored=False,
+        on_stack=on_stack,
+        flags=0,
+        address=1,
+        owner="/app/go-guard-linux-x64.so" if guarded else "/bun",
+        blocks=0,
+        guarded=guarded,
     )
     stack = Stack(4096, 512 * 1024) if alternate else None
     return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True, alternate=stack),), (handler,))
@@ -61,6 +68,23 @@ def test_gos_storm_names_library_signal_sender_and_help() -> None:
         assert word in found.cause
     assert "1.2.20" in found.help[0].do
     assert "JSC_SIGNAL_FOR_GC=21" in found.help[1].do
+
+
+def test_a_guarded_handler_is_not_armed_and_makes_no_storm() -> None:
+    works = judge(facts(seen=snapshot(guarded=True)))
+    assert (works.kind, works.armed, works.help) == ("healthy", False, ())
+    assert "The signal guard (go-guard-linux-x64.so) is before the handler of SIGPWR" in works.cause
+    storm = judge(facts("storm", seen=snapshot(guarded=True)))
+    assert storm.kind == "other-storm"
+    assert "the signal guard (go-guard-linux-x64.so) is before the handler" in storm.cause
+
+
+@pytest.mark.parametrize("version", ["1.2.2", "1.2.19", "1.3.14", "1.4.3"])
+def test_the_guard_helps_the_releases_that_do_not_cope(version: str) -> None:
+    kinds: tuple[Movement, ...] = ("storm", "works")
+    for kind in kinds:
+        found = judge(facts(kind, version=version))
+        assert any("signal guard" in entry.do for entry in found.help)
 
 
 def test_the_one_release_that_ignores_the_variable_is_not_told_to_set_it() -> None:

@@ -1,0 +1,138 @@
+"""The guard in real runtimes: before Go and after, by the warm-up library, and switched off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun, invoke, run_script, succeed
+
+from gobun import audit, build, diagnose, observe, runtimes
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(host_target().os != "linux", reason="elsewhere the guard does nothing"),
+]
+
+SIGPWR = 30
+INSTALLED, NO_HANDLER = 0, 2
+# Argument: the guard, the Go library, and when the guard is to be installed. Idles for a second,
+# which from 1.2.2 to 1.2.19 is enough to hang without the guard.
+SCRIPT = """
+const { dlopen, ptr } = require("bun:ffi");
+const [guard, library, when] = process.argv.slice(2);
+const none = { args: [], returns: "i32" };
+const functions = { GuardInstall: none, GuardRemove: none, GuardVersion: none };
+functions.GuardStats = { args: ["ptr"], returns: "i32" };
+const { symbols } = dlopen(guard, functions);
+const stats = () => {
+  const found = new BigUint64Array(11);
+  found[0] = BigInt(found.byteLength);
+  if (symbols.GuardStats(ptr(found)) !== found.byteLength) throw new Error("GuardStats");
+  const [, reason, signals, , moved, direct] = found;
+  return [reason, signals.toString(16), moved + direct > 0n];
+};
+if (symbols.GuardVersion() !== 1) throw new Error("GuardVersion");
+const installs = () => console.log("install", symbols.GuardInstall(), ...stats());
+if (when === "before") installs();
+dlopen(library, { Run: none }).symbols.Run();
+if (when === "after") installs();
+setTimeout(() => {
+  console.log("idled", ...stats());
+  console.log("remove", symbols.GuardRemove(), ...stats().slice(0, 2));
+  process.exit(0);
+}, 1000);
+"""
+DLCALLS = """
+const { call } = require(process.argv[2]);
+const [, , , guard, library] = process.argv;
+console.log(call(guard, "GuardInstall"), call(library, "Run"), call(guard, "GuardInstall"));
+"""
+# Says when a library is loaded, and waits to be looked at.
+LOADS = """
+const { dlopen } = require("bun:ffi");
+globalThis.kept = dlopen(process.argv[2], { Warmup: { args: [], returns: "i32" } });
+if (process.argv[3] === "call") kept.symbols.Warmup();
+console.log("loaded");
+setInterval(() => {}, 1000);
+"""
+
+
+@pytest.fixture(scope="module")
+def guard() -> Path:
+    return build.build_guard([host_target()])[0].library
+
+
+@pytest.fixture(scope="module")
+def simple() -> Path:
+    return build.build_fixture("simple", host_target()).library
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("version", "signal"), [("1.2.1", 10), ("1.2.2", SIGPWR), ("1.2.19", SIGPWR)]
+)
+def test_bun_idles_next_to_go(
+    guard: Path, simple: Path, tmp_path: Path, *, version: str, signal: int, when: str
+) -> None:
+    program = bun(version).program
+    said = run_script([program], SCRIPT, tmp_path, str(guard), str(simple), when).splitlines()
+    mask = f"{1 << (signal - 1):x}"
+    assert said[0] == f"install 1 {INSTALLED}n {mask} false"
+    # Only these releases suspend their main thread while it idles.
+    assert said[1] == f"idled {INSTALLED}n {mask} {'false' if version == '1.2.1' else 'true'}"
+    assert said[2] == "remove 1 1n 0"
+
+
+def test_node_has_no_handler_that_needs_it(guard: Path, simple: Path, tmp_path: Path) -> None:
+    node = runtimes.provide_node(host_target())
+    words = [str(node.dlcall), str(guard), str(simple)]
+    assert run_script([node.program], DLCALLS, tmp_path, *words) == "0 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "guarded"), [({}, True), ({"GO_WARMUP_GUARD": "0"}, False)], ids=["on", "off"]
+)
+@pytest.mark.parametrize("call", ["call", "load"])
+def test_the_warm_up_library_brings_it(
+    tmp_path: Path, *, settings: dict[str, str], guarded: bool, call: str
+) -> None:
+    """It is there as soon as the library is loaded: before its Go runtime could do harm."""
+    warmup = build.build_warmup([host_target()])[0].library
+    inspector = build.build_probe(host_target())
+    script = tmp_path / "loads.cjs"
+    script.write_text(LOADS)
+    words = [inspector, "--", bun("1.3.14").program, script, warmup, call]
+    with subprocess.Popen(
+        list(map(str, words)), env={**os.environ, **settings}, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == b"loaded\n"
+            handler = observe.take_snapshot(child.pid, inspector).handler(SIGPWR)
+            found = diagnose.diagnose(child.pid, inspector=inspector)
+        finally:
+            child.kill()
+    assert handler is not None
+    assert (handler.guarded, handler.on_stack) == (guarded, True)
+    assert (handler.owner == str(warmup)) == guarded
+    assert (found.kind, found.armed) == ("healthy", not guarded)
+
+
+def test_build_guard(tmp_path: Path) -> None:
+    said = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
+    assert len(said.splitlines()) == 4
+    assert succeed(invoke("build-guard", "--out", tmp_path / "dist")) == said
+    listed = (tmp_path / "dist" / "SHA256SUMS").read_text()
+    assert listed.split()[1::2] == ["go-guard-linux-arm64.so", "go-guard-linux-x64.so"]
+    for name, target in TARGETS.items():
+        library = tmp_path / "dist" / f"go-guard-{name}{target.library_suffix}"
+        rules = audit.guard_rules(target, file_name=library.name)
+        assert audit.check(audit.inspect(library), rules) == []
+        assert "GuardInstall(void);" in library.with_suffix(".h").read_text()
