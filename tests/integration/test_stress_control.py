@@ -63,5 +63,6 @@ def test_old_releases_load_what_is_built_today(version: str, load: str, tmp_path
         assert run_stress(bun(version), stress, tmp_path, load=load).outcome == "pass"
 
 
-def test_a_soak_of_a_second(known: dict[str, Runtime], tmp_path: Path) -> None:
-    assert run_stress(known["bun"], "long", tmp_path, seconds=1).outcome == "pass"
+@pytest.mark.parametrize("stress", ["long", "soak"])
+def test_a_soak_of_a_second(known: dict[str, Runtime], tmp_path: Path, stress: str) -> None:
+    assert run_stress(known["bun"], stress, tmp_path, seconds=1).outcome == "pass"

@@ -1,0 +1,38 @@
+// Ten minutes of what makes a runtime suspend its threads, next to Go that works: profiles, workers,
+// WebAssembly that is compiled better, collections, calls on the main thread and on pool threads.
+// Not part of the default matrix; give it a limit of more than 600 seconds.
+"use strict";
+const { expectResult } = require("../loading.cjs");
+const { Skip } = require("../saying.cjs");
+const { turn } = require("../turning.cjs");
+
+const SOAK_S = 600;
+const AT_ONCE = 8;
+const BUSY_MS = 5;
+const ROUND = ["profile", "wasm", "worker", "gc"];
+
+// Go computes and allocates on threads of the pool while the main thread does what `stress` asks.
+async function beside(cell, module, stress) {
+  const calls = [];
+  if (module.addon) {
+    for (let i = 0; i < AT_ONCE; i++) calls.push(module.later("Busy", BUSY_MS));
+  }
+  try {
+    await require(`./${stress}.cjs`)(cell, module);
+  } catch (error) {
+    if (!(error instanceof Skip)) throw error;
+  }
+  for (const result of await Promise.all(calls)) expectResult("Busy()", result, 0);
+}
+
+module.exports = async function soak(cell, module) {
+  const until = performance.now() + (cell.seconds ?? SOAK_S) * 1000;
+  while (performance.now() < until) {
+    for (const stress of ROUND) {
+      await beside(cell, module, stress);
+      for (let i = 0; i < 100; i++) expectResult("Run()", module.call("Run"), 0);
+      expectResult("Recover()", module.call("Recover"), 0);
+      await turn(10);
+    }
+  }
+};
