@@ -38,8 +38,9 @@ static bool frame_end(uintptr_t frame, uintptr_t info, uintptr_t context, uintpt
   if (fpu == 0) return true;
   if (fpu < *end || fpu > frame + FRAME_MAX || fpu % ALIGNMENT != 0) return false;
   const uint32_t *software = (const uint32_t *)(fpu + SOFTWARE_AT);
-  *end = fpu + (software[0] == FXSAVE_HAS_MORE ? software[1] : FXSAVE_BYTES);
-  return true;
+  uint32_t bytes = software[0] == FXSAVE_HAS_MORE ? software[1] : FXSAVE_BYTES;
+  *end = fpu + bytes;
+  return bytes >= FXSAVE_BYTES;
 }
 
 static void correct(ucontext_t *context, intptr_t distance) {
