@@ -12,7 +12,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 
 #define ENTRY(n)                                    \
   "endbr64\n"                                       \
-  ".byte 0xeb, 1f - . - 1\n" /* jmp 1f */           \
+  "jmp 1f\n"                                        \
   ".balign 8\n"                                     \
   ".quad 0x3164726175476f47\n"                      \
   ".quad guard_slots + 64 * (" n ") - .\n"          \
