@@ -156,7 +156,7 @@ def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
 
 def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
     assert list(read_claims()) == [f"C{number}" for number in range(1, 19)]
-    treatments: tuple[Treatment, ...] = ("stock", "warmup")
+    treatments: tuple[Treatment, ...] = ("stock", "warmup-plain")
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
     states: dict[str, Outcome] = {"1.2.1": "pass", "1.2.19": "hang", "1.2.20": "pass"}
     results = [
