@@ -10,6 +10,7 @@ from gobun.audit.rules import (
     check,
     guard_rules,
     library_rules,
+    preload_rules,
     warmup_rules,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "inspect",
     "inspect_slices",
     "library_rules",
+    "preload_rules",
     "render",
     "warmup_rules",
 ]

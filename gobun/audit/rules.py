@@ -26,6 +26,9 @@ GUARD_MAX_BYTES = 20_000
 
 GUARD_EXPORTS = ("GuardInstall", "GuardRemove", "GuardStats", "GuardVersion")
 
+PRELOAD_EXPORTS = ("pthread_create", "sigaction", "signal")
+"""What it interposes."""
+
 CGO_EXPORTS = (
     "_cgo_*",
     "x_cgo_*",
@@ -83,6 +86,13 @@ def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
     # A signature and its pages make a Mach-O file larger, and there it does nothing.
     most = GUARD_MAX_BYTES if target.os == "linux" else None
     return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=most)
+
+
+def preload_rules(target: targets.Target, *, file_name: str) -> Rules:
+    """Return what a preload library for ``target`` must keep to."""
+    return library_rules(
+        target, file_name=file_name, exports=PRELOAD_EXPORTS, max_bytes=GUARD_MAX_BYTES
+    )
 
 
 def library_rules(

@@ -15,6 +15,7 @@ from gobun.build.fixtures import (
 )
 from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
 from gobun.build.library import Library
+from gobun.build.preload import build_preload
 from gobun.build.probe import build_probe
 from gobun.build.publish import publish
 from gobun.build.store import builds_root
@@ -35,6 +36,7 @@ __all__ = [
     "build_dlcall",
     "build_fixture",
     "build_guard",
+    "build_preload",
     "build_probe",
     "build_supervise",
     "build_torture",

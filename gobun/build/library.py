@@ -20,7 +20,8 @@ class Library(msgspec.Struct, frozen=True):
 
     target: Target
     library: Path
-    header: Path
+    header: Path | None
+    """None where nothing that it exports is to be called."""
     go_version: str
     """Empty where there is no Go in it."""
     zig_version: str

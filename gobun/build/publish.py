@@ -27,6 +27,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     file: str
     header: str
+    """Empty where there is none."""
     target: str
     size: int
     """Bytes."""
@@ -77,13 +78,13 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
 
 def _place(built: Library, out: Path) -> Entry:
     digest = files.sha256_of(built.library)
-    for source in (built.library, built.header):
+    for source in filter(None, (built.library, built.header)):
         placed = out / source.name
         if not (placed.is_file() and files.sha256_of(placed) == files.sha256_of(source)):
             files.copy_whole(source, placed)
     return Entry(
         file=built.library.name,
-        header=built.header.name,
+        header=built.header.name if built.header else "",
         target=built.target.name,
         size=built.library.stat().st_size,
         sha256=digest,

@@ -27,9 +27,10 @@ def build_warmup(
 
 @command
 def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
-    """Build the signal guard: --target linux-x64,… --out DIR."""
+    """Build the signal guard, and for Linux its preload library: --target linux-x64,… --out DIR."""
     targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
-    for entry in build.publish(build.build_guard(targets), Path(out)):
+    preload = build.build_preload([each for each in targets if each.os == "linux"])
+    for entry in build.publish([*build.build_guard(targets), *preload], Path(out)):
         print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes")
 
 

@@ -1,0 +1,65 @@
+"""The library for ``LD_PRELOAD``: the guard for applications that cannot change their code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import audit, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build import store
+from gobun.build.guard import GUARD_NAME, GUARD_SOURCES
+from gobun.build.library import Library, file_stem, must_pass
+from gobun.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.targets import Target
+
+_NAME = f"{GUARD_NAME}-preload"
+_SOURCES = paths.NATIVE_SOURCES / "preload"
+_CORE = tuple(GUARD_SOURCES / name for name in ("core.c", "entry.c", "frame.c", "stacks.c"))
+"""The guard without the functions by which a program asks for it, and without the hook: what is
+preloaded stands before libc's own function."""
+
+
+def build_preload(targets: Sequence[Target]) -> list[Library]:
+    """Build the library for each target, or take it from the cache, in the order given.
+
+    Raises:
+        PrerequisiteError: Zig is missing, or a target is not Linux.
+        BuildError: the build failed, or the library does not pass its audit.
+    """
+    return [_build(target) for target in targets]
+
+
+def _build(target: Target) -> Library:
+    if target.os != "linux":
+        raise PrerequisiteError(
+            f"there is no preload library for {target.name}: LD_PRELOAD is of Linux",
+            hint="no thread is suspended by a signal there, so nothing has to be guarded",
+        )
+    stem, zig = file_stem(_NAME, target), toolchain.zig()
+    file_name = stem + target.library_suffix
+    rules = audit.preload_rules(target, file_name=file_name)
+    recipe = store.recipe(
+        stem,
+        # What the audit lets pass is part of what the result is.
+        sources=[_SOURCES, GUARD_SOURCES, Path(audit.__file__).parent],
+        settings=(target.zig_triple, zig.version, repr(rules)),
+    )
+
+    def make(folder: Path) -> None:
+        library = folder / file_name
+        compiling.c_shared(
+            [*sorted(_SOURCES.glob("*.c")), *_CORE],
+            target=target,
+            output=library,
+            exports=rules.exports or (),
+            includes=[GUARD_SOURCES],
+        )
+        must_pass(library, rules)
+
+    folder = store.built(recipe, make)
+    return Library(target, folder / file_name, None, "", zig.version, ())

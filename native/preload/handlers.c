@@ -1,0 +1,56 @@
+/* `suspend`: the guard's core stands between every caller of sigaction and libc.
+ *
+ * Go is such a caller too: where a library was built with cgo, its runtime asks libc for sigaction,
+ * so what it finds and sets goes through here. */
+#define _GNU_SOURCE
+#include "preload.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "core.h"
+
+typedef void Handler(int);
+
+/* libc's other names of sigaction and signal. They are bound when this library is loaded, so that
+ * nothing has to be looked up where a handler or a child of vfork calls. */
+extern int __sigaction(int, const struct sigaction *, struct sigaction *);
+extern Handler *ssignal(int, Handler *);
+
+static atomic_bool ready;
+
+/* Under GO_GUARD_DEBUG=1: asks for all that is guarded, of the kernel. */
+static bool is_guarded(int number) {
+  uint64_t others, own = guard_wrapped(&others);
+  return number > 0 && number <= GUARD_SIGNALS && own >> (number - 1) & 1;
+}
+
+EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+  if (!atomic_load(&ready)) return __sigaction(number, action, before);
+  bool tells = action != NULL && preload_loud(), was = tells && is_guarded(number);
+  int result = guard_sigaction(__sigaction, number, action, before);
+  if (tells && is_guarded(number) && !was) preload_note("guards the handler of signal ", number);
+  return result;
+}
+
+/* A handler set so is not told the registers and needs no guard; one that it replaces may have had
+ * it. */
+EXPORT Handler *signal(int number, Handler *handler) {
+  if (!atomic_load(&ready)) return ssignal(number, handler);
+  struct sigaction before;
+  bool known = guard_sigaction(__sigaction, number, NULL, &before) == 0;
+  Handler *found = ssignal(number, handler);
+  return known && found != SIG_ERR ? before.sa_handler : found;
+}
+
+__attribute__((constructor)) static void start(void) {
+  if (!(preload_chosen() & SUSPEND)) return;
+  if (!guard_prepare()) {
+    preload_note("guards nothing: the main thread's stack is not found in /proc of process ",
+                 (unsigned long)getpid());
+    return;
+  }
+  atomic_store(&ready, true);
+  guard_wrap_all(); /* what libraries installed whose constructors ran before */
+}

@@ -1,0 +1,147 @@
+/* go-guard-preload: for LD_PRELOAD, where an application cannot change its code.
+ *
+ * GO_GUARD_PRELOAD is a comma list of what it does: `suspend` (alone, where nothing is set) cures
+ * the hang; `stack8m`, `sigmask` and `sigmask-keep` do at load time what patches of Bun's source
+ * were said to. Set and empty, nothing is done. Children inherit both variables, so everything here
+ * has to be harmless in any program. */
+#define _GNU_SOURCE
+#include "preload.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ = 1u << 16, LOUD = 1u << 17, LONGEST = 320 };
+
+static const struct {
+  const char *word;
+  unsigned what;
+} words[] = {
+    {"suspend", SUSPEND},
+    {"stack8m", STACK8M},
+    {"sigmask", SIGMASK},
+    {"sigmask-keep", SIGMASK_KEEP},
+};
+enum { WORDS = sizeof words / sizeof *words };
+
+static atomic_uint chosen;
+
+typedef struct {
+  char text[LONGEST];
+  size_t length;
+} Line;
+
+static void add(Line *line, const char *text, size_t length) {
+  size_t room = LONGEST - 1 - line->length;
+  if (length > room) length = room;
+  memcpy(line->text + line->length, text, length);
+  line->length += length;
+}
+
+static void add_text(Line *line, const char *text) { add(line, text, strlen(text)); }
+
+static void add_number(Line *line, unsigned long number) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  add(line, digits + at, sizeof digits - at);
+}
+
+static void begin(Line *line) {
+  line->length = 0;
+  add_text(line, "go-guard-preload[");
+  add_number(line, (unsigned long)getpid());
+  add_text(line, "]: ");
+}
+
+static void say(Line *line) {
+  int saved = errno;
+  line->text[line->length++] = '\n';
+  (void)!write(STDERR_FILENO, line->text, line->length);
+  errno = saved;
+}
+
+static void add_words(Line *line, unsigned what) {
+  const char *between = "";
+  for (int i = 0; i < WORDS; i++) {
+    if (!(words[i].what & what)) continue;
+    add_text(line, between);
+    add_text(line, words[i].word);
+    between = ",";
+  }
+}
+
+static void refuse(const char *problem, const char *word, size_t length) {
+  Line line;
+  begin(&line);
+  add_text(&line, "GO_GUARD_PRELOAD: ");
+  add_text(&line, problem);
+  add(&line, word, length < 64 ? length : 64);
+  add_text(&line, "; the words are ");
+  add_words(&line, ~0u);
+  add_text(&line, "; nothing is done");
+  say(&line);
+}
+
+static unsigned read_words(const char *list) {
+  unsigned found = 0;
+  for (const char *word = list; *word != '\0';) {
+    size_t length = strcspn(word, ",");
+    unsigned what = 0;
+    for (int i = 0; i < WORDS; i++) {
+      if (strlen(words[i].word) == length && memcmp(words[i].word, word, length) == 0) {
+        what = words[i].what;
+      }
+    }
+    if (what == 0) {
+      refuse("unknown word ", word, length);
+      return 0;
+    }
+    found |= what;
+    word += length;
+    if (*word == ',') word++;
+  }
+  if ((found & SIGMASK) && (found & SIGMASK_KEEP)) {
+    refuse("choose one of sigmask and sigmask-keep", "", 0);
+    return 0;
+  }
+  return found;
+}
+
+unsigned preload_chosen(void) {
+  unsigned found = atomic_load_explicit(&chosen, memory_order_relaxed);
+  if (found & READ) return found;
+  const char *list = getenv("GO_GUARD_PRELOAD"), *debug = getenv("GO_GUARD_DEBUG");
+  found = READ | (list == NULL ? SUSPEND : read_words(list));
+  if (debug != NULL && strcmp(debug, "1") == 0) found |= LOUD;
+  unsigned before = 0;
+  if (!atomic_compare_exchange_strong(&chosen, &before, found)) return before;
+  if (found & LOUD) {
+    Line line;
+    begin(&line);
+    add_text(&line, "does ");
+    add_words(&line, found);
+    if (!(found & (STACK8M | SIGMASK | SIGMASK_KEEP | SUSPEND))) add_text(&line, "nothing");
+    if (list == NULL) add_text(&line, ", as GO_GUARD_PRELOAD is not set");
+    say(&line);
+  }
+  return found;
+}
+
+bool preload_loud(void) { return preload_chosen() & LOUD; }
+
+void preload_note(const char *what, unsigned long number) {
+  if (!preload_loud()) return;
+  Line line;
+  begin(&line);
+  add_text(&line, what);
+  add_number(&line, number);
+  say(&line);
+}
+
+__attribute__((constructor)) static void start(void) { preload_chosen(); }

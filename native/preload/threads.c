@@ -1,0 +1,105 @@
+/* `stack8m`, `sigmask` and `sigmask-keep`: how threads are made. */
+#define _GNU_SOURCE
+#include "preload.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { ENOUGH = 8 << 20 };
+
+typedef int Create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+typedef int Defaults(pthread_attr_t *);
+
+typedef struct {
+  void *(*start)(void *);
+  void *data;
+  sigset_t mask;
+} Beginning;
+
+/* Attributes in the place of the caller's, which stay as they are. */
+typedef struct {
+  pthread_attr_t attr;
+  bool owned;
+} Wider;
+
+static _Atomic(Create *) next_create;
+
+static Create *next(void) {
+  Create *found = atomic_load(&next_create);
+  if (found == NULL) {
+    found = (Create *)dlsym(RTLD_NEXT, "pthread_create");
+    atomic_store(&next_create, found);
+  }
+  return found;
+}
+
+/* Returns the attributes to make a thread with, which are the caller's own where they will do. */
+static const pthread_attr_t *widened(const pthread_attr_t *attr, Wider *wider) {
+  size_t size;
+  wider->owned = false;
+  if (attr != NULL) {
+    void *lowest;
+    if (pthread_attr_getstack(attr, &lowest, &size) != 0) return attr;
+    /* glibc knows no other sign of a stack that is the caller's: its top is not 0. */
+    if ((uintptr_t)lowest + size != 0) return attr;
+    if (pthread_attr_getstacksize(attr, &size) != 0 || size >= ENOUGH) return attr;
+    /* A plain copy shares what the attributes point to, and is therefore never destroyed. */
+    wider->attr = *attr;
+  } else {
+    /* Since glibc 2.18 a program can set what NULL means. */
+    Defaults *defaults = (Defaults *)dlsym(RTLD_DEFAULT, "pthread_getattr_default_np");
+    if ((defaults != NULL ? defaults : pthread_attr_init)(&wider->attr) != 0) return attr;
+    wider->owned = true;
+    if (pthread_attr_getstacksize(&wider->attr, &size) != 0 || size >= ENOUGH) return attr;
+  }
+  if (pthread_attr_setstacksize(&wider->attr, ENOUGH) != 0) return attr;
+  preload_note("gives 8 MiB of stack to a thread; bytes it was to have: ", size);
+  return &wider->attr;
+}
+
+/* Every signal is still blocked here, as it is while a thread of the patched pool begins. */
+static void *begin(void *given) {
+  Beginning beginning = *(Beginning *)given;
+  free(given);
+  pthread_sigmask(SIG_SETMASK, &beginning.mask, NULL);
+  return beginning.start(beginning.data);
+}
+
+static int create_masked(bool keep, pthread_t *thread, const pthread_attr_t *attr,
+                         void *(*start)(void *), void *data) {
+  Beginning *beginning = keep ? NULL : malloc(sizeof *beginning);
+  if (!keep && beginning == NULL) return EAGAIN;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int failed;
+  if (keep) {
+    failed = next()(thread, attr, start, data);
+  } else {
+    *beginning = (Beginning){start, data, before};
+    failed = next()(thread, attr, begin, beginning);
+    if (failed) free(beginning);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return failed;
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+                          void *data) {
+  unsigned does = preload_chosen();
+  if (next() == NULL) return EAGAIN;
+  Wider wider = {.owned = false};
+  const pthread_attr_t *with = does & STACK8M ? widened(attr, &wider) : attr;
+  int failed = does & (SIGMASK | SIGMASK_KEEP)
+                   ? create_masked(does & SIGMASK_KEEP, thread, with, start, data)
+                   : next()(thread, with, start, data);
+  if (wider.owned) pthread_attr_destroy(&wider.attr);
+  return failed;
+}
+
+__attribute__((constructor)) static void find_next(void) { next(); }

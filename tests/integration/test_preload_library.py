@@ -1,0 +1,192 @@
+"""The preload library in a program that tells what it sees of its own threads and handlers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gobun import build, doctor
+from gobun.build import compile as compiling
+from gobun.errors import PrerequisiteError
+from gobun.targets import TARGETS, host_target
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs LD_PRELOAD")
+
+SOURCES = Path(__file__).parent / "native"
+PLAIN = """
+thread small 4096 64 0 0
+attributes 4096 64
+thread detached 4096 64 1 0
+thread default 8192 4 0 0
+thread large 16384 4 0 0
+thread own 1024 0 0 0
+creator 0
+handler plain own with-info restarts
+handler flagged alternate on-stack with-info restarts
+handler asked-for alternate on-stack with-info
+handler fault alternate on-stack with-info
+handler after-vfork alternate on-stack with-info restarts
+handler in-fork alternate on-stack with-info restarts
+replaced ours
+replaced ours
+replaced ours
+replaced ours
+replaced error
+"""
+MOST = 60
+"""Signals that a mask can hold: not SIGKILL, SIGSTOP, and the two that glibc keeps to itself."""
+MOST_UNDER_QEMU = 58
+"""It keeps two more to itself."""
+
+
+def expected(words: str, most: int = MOST) -> list[str]:
+    """Return what the program says where ``words`` are chosen."""
+    chosen, text = words.split(","), PLAIN
+    if "stack8m" in chosen:
+        for name in ("small", "detached"):
+            text = text.replace(f"thread {name} 4096", f"thread {name} 8192")
+    if "suspend" in chosen:
+        for name in ("flagged", "after-vfork", "in-fork"):
+            text = text.replace(f"handler {name} alternate", f"handler {name} own")
+    lines = text.strip().splitlines()
+    if "sigmask-keep" in chosen:
+        lines = [f"{line[:-2]} {most}" if line.startswith("thread") else line for line in lines]
+    return lines
+
+
+class Program:
+    """The program, the library and the spy for one platform."""
+
+    def __init__(self, name: str, folder: Path, emulator: tuple[str, ...] = ()) -> None:
+        target = TARGETS[name]
+        self.library = build.build_preload([target])[0].library
+        self.spy = folder / f"spy-{name}.so"
+        self.command = [*emulator, str(folder / f"preloaded-{name}")]
+        compiling.c_program(SOURCES / "preloaded.c", target=target, output=Path(self.command[-1]))
+        compiling.c_shared(
+            [SOURCES / "spy.c"], target=target, output=self.spy, exports=["pthread_create"]
+        )
+
+    def run(self, *preloaded: Path, **settings: str) -> tuple[list[str], list[str]]:
+        """Return the lines on standard output and on standard error."""
+        # An emulator is linked statically, so that it hands LD_PRELOAD on.
+        listed = " ".join(map(str, preloaded))
+        done = subprocess.run(
+            self.command,
+            env={"PATH": os.defpath, "LD_PRELOAD": listed, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return Program(host_target().name, tmp_path_factory.mktemp("preload"))
+
+
+def test_without_it(program: Program) -> None:
+    assert program.run() == (expected(""), [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "suspend", "stack8m", "sigmask", "sigmask-keep", "stack8m,sigmask,suspend"],
+)
+def test_what_is_chosen_is_done_and_nothing_else(program: Program, words: str) -> None:
+    out, err = program.run(program.library, program.spy, GO_GUARD_PRELOAD=words)
+    assert out == expected(words)
+    blocked = MOST if "sigmask" in words else 0
+    assert err == [f"made {blocked}"] * 5
+
+
+def test_suspend_alone_where_nothing_is_said(program: Program) -> None:
+    assert program.run(program.library) == (expected("suspend"), [])
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("stack8m,sigmsk", "unknown word sigmsk"),
+        ("Suspend", "unknown word Suspend"),
+        (",suspend", "unknown word "),
+        ("sigmask,sigmask-keep", "choose one of sigmask and sigmask-keep"),
+    ],
+)
+def test_a_wrong_word_is_named_and_nothing_is_done(
+    program: Program, words: str, problem: str
+) -> None:
+    out, [line] = program.run(program.library, GO_GUARD_PRELOAD=words)
+    assert out == expected("")
+    assert line.endswith(
+        f"]: GO_GUARD_PRELOAD: {problem}; the words are suspend,stack8m,sigmask,sigmask-keep;"
+        " nothing is done"
+    )
+
+
+def test_it_says_what_it_does(program: Program) -> None:
+    _, err = program.run(program.library, GO_GUARD_PRELOAD="suspend,stack8m", GO_GUARD_DEBUG="1")
+    said = [line.partition("]: ")[2] for line in err]
+    assert said[0] == "does suspend,stack8m"
+    assert said.count("gives 8 MiB of stack to a thread; bytes it was to have: 4194304") == 2
+    assert said.count("guards the handler of signal 30") == 2
+    assert len(said) == 5
+    _, err = program.run(program.library, GO_GUARD_PRELOAD="", GO_GUARD_DEBUG="1")
+    assert [line.partition("]: ")[2] for line in err] == ["does nothing"]
+
+
+def test_two_of_them_do_what_one_does(program: Program, tmp_path: Path) -> None:
+    other = tmp_path / "other.so"
+    shutil.copyfile(program.library, other)
+    settings = {"GO_GUARD_PRELOAD": "stack8m,sigmask,suspend", "GO_GUARD_DEBUG": "1"}
+    out, err = program.run(program.library, other, **settings)
+    assert out == expected(settings["GO_GUARD_PRELOAD"])
+    assert sum("guards the handler of signal 30" in line for line in err) == 2
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_shell_keeps_its_traps(program: Program, shell: str) -> None:
+    script = (
+        "trap 'echo usr1' USR1; trap 'echo pwr' PWR; kill -USR1 $$; kill -PWR $$;"
+        "(trap - USR1; kill -USR1 $(exec sh -c 'echo $PPID')) & wait $!; echo $?;"
+        "exec true | cat; yes | head -n 1"
+    )
+    said = [
+        subprocess.run(
+            [shell, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+        for environment in (
+            {"PATH": os.defpath},
+            {"PATH": os.defpath, "LD_PRELOAD": str(program.library)},
+        )
+    ]
+    assert said[0].stdout.startswith("usr1\npwr\n")
+    plain, treated = ((each.returncode, each.stdout, each.stderr) for each in said)
+    assert treated == plain
+
+
+def test_arm64_under_qemu(tmp_path: Path) -> None:
+    emulator = shutil.which("qemu-aarch64-static")
+    if emulator is None or not doctor.ARM64_LIBRARIES.is_dir():
+        pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
+    arm64 = Program("linux-arm64", tmp_path, (emulator, "-L", str(doctor.ARM64_LIBRARIES)))
+    assert arm64.run() == (expected(""), [])
+    words = "stack8m,sigmask,suspend"
+    out, err = arm64.run(arm64.library, arm64.spy, GO_GUARD_PRELOAD=words)
+    assert out == expected(words)
+    assert err == [f"made {MOST_UNDER_QEMU}"] * 5
+    out, _ = arm64.run(arm64.library, GO_GUARD_PRELOAD="sigmask-keep")
+    assert out == expected("sigmask-keep", MOST_UNDER_QEMU)
+
+
+def test_it_is_for_linux_alone() -> None:
+    with pytest.raises(PrerequisiteError, match="LD_PRELOAD is of Linux"):
+        build.build_preload([TARGETS["darwin-arm64"]])
