@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from gobun.matrix import Bench, Result, Run
+    from gobun.matrix import Bench, Cell, Result, Run
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
@@ -28,9 +28,11 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
-        command = matrix.cell_command(_bench(result, out), result.cell)
+        bench = _bench(result, out)
+        settings = [f"{name}={value}" for name, value in _treated(bench, result.cell).items()]
+        command = matrix.cell_command(bench, result.cell)
         yield f"# {result.cell.name}: {result.outcome}"
-        yield shlex.join(command)
+        yield shlex.join(["env", *settings, *command] if settings else command)
 
 
 def folders(out: Path, only: str = "") -> Iterator[Path]:
@@ -72,10 +74,18 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
         [matrix.Trial(r.cell, matrix.Ending(r.outcome, r.detail)) for r in results],
         runtime=bench.runtimes[last.runtime, last.version],
         argument=matrix.cell_argument(bench, last),
+        treated=_treated(bench, last),
         package=package,
         header=run.header,
     )
     return folder
+
+
+def _treated(bench: Bench, cell: Cell) -> dict[str, str]:
+    try:
+        return matrix.treatment_environment(bench, cell)
+    except runtimes.LacksError as lack:
+        raise UsageError(f"{cell.name} cannot be run here: {lack}") from lack
 
 
 def _bench(result: Result, out: Path) -> Bench:

@@ -1,6 +1,11 @@
 """The matrix: which cells there are, running them, how each ended, and what is asked of that."""
 
-from gobun.matrix.attempt import cell_argument, cell_command, cell_environment
+from gobun.matrix.attempt import (
+    cell_argument,
+    cell_command,
+    cell_environment,
+    treatment_environment,
+)
 from gobun.matrix.bench import Bench, build_bench
 from gobun.matrix.bisect_probe import Question, bisect_releases
 from gobun.matrix.bundle import Trial, group_name, write_repro
@@ -85,6 +90,7 @@ __all__ = [
     "run_cells",
     "shard",
     "shard_header",
+    "treatment_environment",
     "update_expectations",
     "verdicts",
     "write_repro",

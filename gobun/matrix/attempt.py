@@ -16,7 +16,7 @@ from gobun.matrix import evidence, watch
 from gobun.matrix.child import Child
 from gobun.matrix.classify import End, classify
 from gobun.matrix.records import Ending
-from gobun.runtimes import LacksError
+from gobun.runtimes import LacksError, preload_environment
 
 if TYPE_CHECKING:
     import threading
@@ -67,6 +67,20 @@ def cell_command(bench: Bench, cell: Cell) -> list[str]:
     return runtime.command(paths.SCENARIOS / "cell.cjs", argument)
 
 
+def treatment_environment(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Return what the treatment of ``cell`` adds to the environment of its runtime, and no other.
+
+    Raises:
+        LacksError: its runtime cannot be treated so.
+    """
+    runtime = bench.runtimes[cell.runtime, cell.version]
+    program = Path(cell_command(bench, cell)[0])
+    return {
+        **runtime.environment(cell.treatment),
+        **preload_environment(cell.treatment, program, bench.preload),
+    }
+
+
 def cell_environment(home: Path) -> dict[str, str]:
     """Return the environment of a stock cell whose files go to ``home``."""
     return {
@@ -103,12 +117,17 @@ def attempt_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Attempt:
 def _observe(
     bench: Bench, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Seen
 ) -> tuple[Ending, End | None]:
-    runtime = bench.runtimes[cell.runtime, cell.version]
-    command = cell_command(bench, cell)
-    environment = cell_environment(home) | runtime.environment(cell.treatment)
+    command, inside = cell_command(bench, cell), treatment_environment(bench, cell)
     since = time.time()
     core_bytes = evidence.CORE_BYTES if bench.means.cores else 0
-    with Child(bench.supervise, command, cwd=home, env=environment, core_bytes=core_bytes) as child:
+    with Child(
+        bench.supervise,
+        command,
+        cwd=home,
+        env=cell_environment(home),
+        inside=inside,
+        core_bytes=core_bytes,
+    ) as child:
         verdict = _watch(child, bench.limit_s, stop)
         if verdict is not None and child.pid is not None:
             seen.look_at(child.pid, cell, bench.means)

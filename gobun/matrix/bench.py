@@ -36,6 +36,8 @@ class Bench(msgspec.Struct, frozen=True):
     expectations: Expectations = Expectations()
     repeat: int = 1
     """How often each cell is run."""
+    preload: Path | None = None
+    """The library for LD_PRELOAD, where there is such a thing."""
     means: Means = msgspec.field(default_factory=Means)
     """What a process that hangs is looked at with."""
     smoke: Path | None = None
@@ -53,7 +55,8 @@ def build_bench(
         BuildError: a build failed.
         FetchError: Node's headers could not be fetched.
     """
-    inspector = build.build_probe(target) if target.os == "linux" else None
+    linux = target.os == "linux"
+    inspector = build.build_probe(target) if linux else None
     return Bench(
         supervise=build.build_supervise(target),
         warmup=build.build_warmup([target])[0].library,
@@ -62,5 +65,6 @@ def build_bench(
         modules={name: build.build_fixture(name, target) for name in modules},
         out=out,
         limit_s=limit_s,
+        preload=build.build_preload([target])[0].library if linux else None,
         means=Means(inspector, gdb=gdb),
     )

@@ -47,13 +47,15 @@ def write_repro(
     *,
     runtime: Runtime,
     argument: Mapping[str, str],
+    treated: Mapping[str, str],
     package: str,
     header: Header,
 ) -> None:
     """Write the folder for cells that differ in their version alone.
 
-    ``argument`` is what ``cell.cjs`` is given: what stands in it as an absolute path of a file is
-    copied into the folder. ``package`` is the npm package of the runtime, or ``""``.
+    ``argument`` is what ``cell.cjs`` is given, and ``treated`` what their treatment adds to the
+    environment: what stands in either as an absolute path of a file is copied into the folder.
+    ``package`` is the npm package of the runtime, or ``""``.
 
     Raises:
         PrerequisiteError: the folder cannot be written.
@@ -65,10 +67,12 @@ def write_repro(
         made.mkdir()
         ignore = shutil.ignore_patterns("*.toml")
         shutil.copytree(paths.SCENARIOS, made / "scenarios", ignore=ignore)
-        inside = _copied(argument, made)
+        (made / _LIBRARIES).mkdir()
+        inside = _copied(_needed(argument), made)
         (made / "repro.cjs").write_text(_script(inside))
         script = made / "run.sh"
-        script.write_text(_run_script(cell, runtime, _kept_environment(runtime, cell)))
+        settings = {"BUN_ENABLE_CRASH_REPORTING": "0", **_copied(treated, made)}
+        script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)
         (made / "README.md").write_text(_readme(trials, package, header))
         if folder.exists():
@@ -76,9 +80,7 @@ def write_repro(
         made.rename(folder)
 
 
-def _copied(argument: Mapping[str, str], made: Path) -> dict[str, str]:
-    wanted = _needed(argument)
-    (made / _LIBRARIES).mkdir()
+def _copied(wanted: Mapping[str, str], made: Path) -> dict[str, str]:
     inside: dict[str, str] = {}
     for key, value in wanted.items():
         source = Path(value)
@@ -117,23 +119,20 @@ def _script(argument: Mapping[str, str]) -> str:
     )
 
 
-def _kept_environment(runtime: Runtime, cell: Cell) -> dict[str, str]:
-    return {"BUN_ENABLE_CRASH_REPORTING": "0", **runtime.environment(cell.treatment)}
-
-
 def _run_script(cell: Cell, runtime: Runtime, environment: Mapping[str, str]) -> str:
     variable = _VARIABLES[cell.runtime]
     # The runtime's own command, with the program and the script left for the shell to fill in.
     _, *words = runtime.command(Path("repro.cjs"), "")
     command = shlex.join([word for word in words if word])
-    settings = "".join(f"export {shlex.join([f'{k}={v}'])}\n" for k, v in environment.items())
+    # Not exported: `timeout` is not to be treated.
+    settings = shlex.join([f"{name}={value}" for name, value in environment.items()])
     return (
         "#!/bin/sh\n"
         f"# {group_name(cell)}: run as {variable}=/path/to/{cell.runtime} ./run.sh\n"
         "# Ends with 124 when the program hangs, otherwise as the program does.\n"
         'cd "$(dirname "$0")" || exit 2\n'
-        f"{settings}"
-        f'timeout -s KILL "${{LIMIT:-{LIMIT_S}}}" "${{{variable}:-{cell.runtime}}}" {command}\n'
+        f'timeout -s KILL "${{LIMIT:-{LIMIT_S}}}" \\\n'
+        f'  env {settings} "${{{variable}:-{cell.runtime}}}" {command}\n'
         "code=$?\n"
         "# GNU timeout that kills dies of the same signal; busybox ends as its child does.\n"
         'if [ "$code" -eq 137 ]; then\n'

@@ -59,9 +59,12 @@ class Child:
         *,
         cwd: Path,
         env: Mapping[str, str],
+        inside: Mapping[str, str] | None = None,
         core_bytes: int = 0,
     ) -> None:
-        """Start ``command`` with exactly the environment ``env``.
+        """Start ``command`` with exactly the environment ``env`` and ``inside``.
+
+        ``supervise`` itself does not get ``inside``: what it preloads is for the command alone.
 
         If it crashes, it may leave a core of ``core_bytes``.
 
@@ -82,7 +85,8 @@ class Child:
         self._report, report_write = os.pipe()
         try:
             words = [str(supervise), *(("--core", str(core_bytes)) if core_bytes else ())]
-            words += [str(control_read), str(report_write), *command]
+            settings = [f"{name}={value}" for name, value in (inside or {}).items()]
+            words += [str(control_read), str(report_write), *settings, *command]
             self._process = subprocess.Popen(
                 words,
                 cwd=cwd,

@@ -26,6 +26,17 @@ Treatment = Literal[
     "gc-signal:20",
     "gc-signal:21",
     "gc-signal:22",
+    "preload:stack8m",
+    "preload:sigmask",
+    "preload:sigmask-keep",
+    "preload:suspend",
+    "preload:stack8m+sigmask",
+    "preload:stack8m+sigmask-keep",
+    "preload:stack8m+suspend",
+    "preload:sigmask+suspend",
+    "preload:sigmask-keep+suspend",
+    "preload:stack8m+sigmask+suspend",
+    "preload:stack8m+sigmask-keep+suspend",
 ]
 """``warmup`` calls the warm-up library first, which brings the signal guard; ``warmup-plain``
 has that switched off, as it was before there was one. ``guard`` installs the guard alone, before
@@ -33,7 +44,8 @@ the module is loaded, and ``guard-after`` once it has been called.
 
 ``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)
-it does not, which makes that one the counter-check."""
+it does not, which makes that one the counter-check. ``preload:WORD[+WORD]`` starts a runtime with
+the guard's preload library and ``GO_GUARD_PRELOAD=WORD,WORD`` (``native/preload``)."""
 
 TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
 

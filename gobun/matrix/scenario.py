@@ -114,12 +114,21 @@ def narrowed(
 
 
 def _expanded(treatments: Sequence[str]) -> list[str]:
-    """Put every candidate signal in the place of a plain ``gc-signal``."""
+    """Put every argument in the place of a kind alone (``gc-signal``, ``preload``).
+
+    Words of one argument (``preload:suspend+stack8m``) are put in the order they are known in.
+    """
     found: list[str] = []
     for name in treatments:
-        candidates = [known for known in TREATMENTS if known.startswith(f"{name}:")]
-        found += candidates or [name]
+        single = [known for known in TREATMENTS if known.startswith(f"{name}:")]
+        same = [known for known in TREATMENTS if _words(known) == _words(name)]
+        found += [known for known in single if "+" not in known] or same or [name]
     return found
+
+
+def _words(treatment: str) -> tuple[str, list[str]]:
+    kind, _, argument = treatment.partition(":")
+    return kind, sorted(argument.split("+"))
 
 
 def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from gobun.runtimes.base import LacksError, Runtime, label
 from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
 from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.node import Node, provide_node
+from gobun.runtimes.preload import preload_environment
 from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "choose_versions",
     "fitting_package",
     "label",
+    "preload_environment",
     "provide_bun",
     "provide_deno",
     "provide_node",

@@ -1,4 +1,7 @@
-/* supervise [--core BYTES] CONTROL REPORT COMMAND…: runs a command of which nothing survives.
+/* supervise [--core BYTES] CONTROL REPORT [NAME=VALUE…] COMMAND…: runs a command of which nothing
+ * survives.
+ *
+ * The command alone gets the variables: LD_PRELOAD would be of this program otherwise.
  *
  * Every process the command leaves behind is killed when the command ends, when the holder of
  * the other end of the pipe CONTROL closes it, and when that holder dies, by SIGKILL included:
@@ -53,6 +56,9 @@ static int inherited(const char *text) {
   return (int)fd;
 }
 
+/* No variable has a slash in its name, and the path of a program has one before any sign. */
+static bool sets_variable(const char *word) { return word[strcspn(word, "=/")] == '='; }
+
 static void run(char **command, pid_t parent, int report, rlim_t core) {
 #ifdef __linux__
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -67,6 +73,8 @@ static void run(char **command, pid_t parent, int report, rlim_t core) {
   if (limit.rlim_max > core) limit.rlim_max = core;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_CORE, &limit);
+  while (*command != NULL && sets_variable(*command)) putenv(*command++);
+  if (*command == NULL) _exit(127);
   execvp(command[0], command);
   dprintf(report, "error %d\n", errno);
   _exit(127);
@@ -149,7 +157,8 @@ int main(int argc, char **argv) {
     argv += 2;
   }
   if (argc < 4) {
-    fprintf(stderr, "usage: supervise [--core BYTES] CONTROL REPORT COMMAND…\n");
+    fprintf(stderr,
+            "usage: supervise [--core BYTES] CONTROL REPORT [NAME=VALUE…] COMMAND…\n");
     return 2;
   }
   int control = inherited(argv[1]), report = inherited(argv[2]);

@@ -25,16 +25,24 @@ HEADER = Header("0.1.0", "", Host("Linux", "6.1", "cpu", 2, "glibc 2.36"), {"go"
 HANG = Ending("hang", "livelock: SIGPWR | and more")
 
 
-def write(folder: Path, version: str, module: str, load: matrix.Load) -> None:
+def write(
+    folder: Path,
+    version: str,
+    module: str,
+    load: matrix.Load,
+    treatment: matrix.Treatment = "stock",
+) -> None:
     target = host_target()
     [runtime] = runtimes.provide_bun([version], target)
     fixture = build.build_fixture(module, target)
-    cell = matrix.Cell("bun", version, "stock", module, load, "idle")
+    cell = matrix.Cell("bun", version, treatment, module, load, "idle")
+    library = build.build_preload([target])[0].library
     bundle.write_repro(
         folder,
         [bundle.Trial(cell, HANG)],
         runtime=runtime,
         argument={"load": load, "stress": "idle", **runtime.settings(fixture)},
+        treated=runtimes.preload_environment(treatment, runtime.program, library),
         package=f"@oven/{target.bun_package}",
         header=HEADER,
     )
@@ -66,6 +74,18 @@ def test_a_copied_folder_reproduces(tmp_path: Path, load: matrix.Load) -> None:
     passed = run(copied, "1.4.5", "20")
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert '"done"' in passed.stdout
+
+
+def test_a_treatment_comes_with_it(tmp_path: Path) -> None:
+    write(tmp_path / "made", "1.2.19", "simple", "ffi", "preload:suspend")
+    copied = tmp_path / "else where"
+    (tmp_path / "made").rename(copied)
+    done = run(copied, "1.2.19", "20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"done"' in done.stdout
+    script = (copied / "run.sh").read_text()
+    assert " GO_GUARD_PRELOAD=suspend " in script
+    assert str(paths.cache_root()) not in script
 
 
 def test_nothing_in_it_names_this_machine(tmp_path: Path) -> None:

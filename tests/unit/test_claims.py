@@ -190,6 +190,20 @@ def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
     assert on_mac[0].verdict == "reproduced"
 
 
+def test_patches_emulated_at_load_time_settle_two_claims() -> None:
+    ends: tuple[tuple[str, Outcome], ...] = (("1.2.19", "hang"), ("1.3.14", "pass"))
+    alike: tuple[Treatment, ...] = ("stock", "preload:stack8m", "preload:sigmask")
+    results = [
+        result(version, end, treatment=treatment) for treatment in alike for version, end in ends
+    ]
+    # What the guard cures beside them is not to their credit.
+    results.append(result("1.2.19", "pass", treatment="preload:stack8m+sigmask+suspend"))
+    found = {verdict.id: verdict for verdict in verdicts(run(results))}
+    for name in ("C11", "C12"):
+        assert found[name].verdict == "refuted"
+        assert "0 of 1 cells" in found[name].because
+
+
 def test_verdicts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
     results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]

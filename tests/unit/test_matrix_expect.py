@@ -16,7 +16,7 @@ from gobun.matrix.expect import Known, Place, Row, is_unexpected, known_names, l
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gobun.matrix import Outcome
+    from gobun.matrix import Outcome, Treatment
 
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 LINUX = Place("linux", "x64")
@@ -191,6 +191,25 @@ def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
         ("1.2.20-canary.20250813.1", "pass"),
     ):  # as they were seen to end
         assert shipped.of(msgspec.structs.replace(CELL, version=version)) == (outcome,)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "outcome"),
+    [
+        ("preload:suspend", "pass"),
+        ("preload:stack8m+sigmask+suspend", "pass"),
+        ("preload:stack8m", "hang"),
+        ("preload:sigmask-keep", "hang"),
+        ("preload:stack8m+sigmask", "hang"),
+    ],
+)
+@pytest.mark.parametrize(("version", "stress"), [("1.2.19", "idle"), ("1.3.14", "profile")])
+def test_of_what_is_preloaded_the_guard_alone_helps(
+    treatment: Treatment, outcome: Outcome, version: str, stress: str
+) -> None:
+    shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
+    cell = Cell("bun", version, treatment, "simple", "napi-sync", stress)
+    assert shipped.of(cell) == (outcome,)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,44 @@ def test_an_unknown_name_gives_the_near_ones(axis: str, given: str, near: str) -
     assert near in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["preload:suspend"], ("preload:suspend",)),
+        (["preload:suspend+stack8m"], ("preload:stack8m+suspend",)),
+        (["preload:suspend+sigmask+stack8m"], ("preload:stack8m+sigmask+suspend",)),
+        (
+            ["stock", "preload"],
+            (
+                "stock",
+                "preload:stack8m",
+                "preload:sigmask",
+                "preload:sigmask-keep",
+                "preload:suspend",
+            ),
+        ),
+    ],
+)
+def test_what_a_treatment_with_words_means(given: list[str], meant: tuple[str, ...]) -> None:
+    assert matrix.narrowed(SCENARIO, treatments=given).treatments == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("preload:suspnd", "preload:suspend"),
+        ("preload:suspend+suspend", "preload:suspend"),
+        ("preload:sigmask+sigmask-keep", "preload:sigmask-keep"),
+        ("preload:", "preload:suspend"),
+    ],
+)
+def test_an_unknown_word_of_a_treatment_gives_the_near_ones(given: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        matrix.narrowed(SCENARIO, treatments=[given])
+    assert repr(given) in caught.value.what
+    assert near in str(caught.value.hint)
+
+
 def test_a_name_given_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="'ffi' is given twice"):
         matrix.narrowed(SCENARIO, loads=["ffi", "ffi"])

@@ -1,0 +1,184 @@
+"""The preload library in real Bun: what its threads have then, and which hangs it cures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gobun import build, matrix, observe, runtimes, toolchain
+from gobun.build import compile as compiling
+from gobun.matrix.child import Child
+from gobun.process import run_tool
+from gobun.runtimes import LacksError, preload_environment
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs LD_PRELOAD")
+
+HANGS, LATER = "1.2.19", "1.3.14"
+MIB = 1 << 20
+READS = (
+    "await Promise.all(Array.from({ length: 64 }, () =>"
+    " require('fs').promises.readFile('/proc/version')));"
+    # The last thread may still be about to begin.
+    "setTimeout(() => console.log('ready'), 200); setInterval(() => {}, 1000);"
+)
+COMPILED = """
+import { dlopen } from "bun:ffi";
+const go = dlopen(process.env.GO_LIBRARY, { Run: { args: [], returns: "int32_t" } });
+console.log("called", go.symbols.Run());
+setTimeout(() => console.log("done"), 1000);
+"""
+STATIC = """
+void _start(void) {
+#ifdef __x86_64__
+  __asm__("mov $60, %eax\\n xor %edi, %edi\\n syscall");
+#else
+  __asm__("mov x8, #93\\n mov x0, #0\\n svc #0");
+#endif
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> matrix.Bench:
+    target, out = host_target(), tmp_path_factory.mktemp("out")
+    ready = matrix.build_bench(["control", "simple"], target, out=out, limit_s=20.0)
+    provided = runtimes.provide_bun([HANGS, LATER], target)
+    return msgspec.structs.replace(
+        ready, runtimes={(bun.name, bun.version): bun for bun in provided}
+    )
+
+
+def program(bench: matrix.Bench, version: str) -> Path:
+    bun = bench.runtimes["bun", version]
+    assert isinstance(bun, runtimes.Bun)
+    return bun.program
+
+
+def preloading(bench: matrix.Bench, words: str) -> dict[str, str]:
+    return {"LD_PRELOAD": str(bench.preload), "GO_GUARD_PRELOAD": words}
+
+
+def pool_threads(bench: matrix.Bench, words: str) -> Iterator[observe.ThreadView]:
+    """Yield the threads of Bun's pool in a process that has used it."""
+    process = subprocess.Popen(
+        [program(bench, HANGS), "-e", READS],
+        env={"PATH": os.defpath, **(preloading(bench, words) if words else {})},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        snapshot = observe.take_snapshot(process.pid, build.build_probe(host_target()))
+    finally:
+        process.kill()
+        process.communicate()
+    found = [thread for thread in snapshot.threads if thread.seen.name.startswith("Bun Pool")]
+    assert found
+    yield from found
+
+
+@pytest.mark.parametrize(
+    ("words", "stack", "blocked"),
+    [("", 4, 0), ("suspend", 4, 0), ("stack8m", 8, 0), ("sigmask", 4, 0), ("sigmask-keep", 4, 60)],
+)
+def test_the_threads_of_the_pool(bench: matrix.Bench, words: str, stack: int, blocked: int) -> None:
+    for thread in pool_threads(bench, words):
+        assert thread.stack is not None
+        # What is mapped next to a stack may have grown together with it, by less than 4 MiB.
+        assert stack * MIB <= thread.stack.size < (stack + 4) * MIB
+        assert thread.seen.blocked.bit_count() == blocked
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "stress", "outcome"),
+    [
+        (HANGS, "suspend", "idle", "pass"),
+        (HANGS, "stack8m", "idle", "hang"),
+        (HANGS, "sigmask", "idle", "hang"),
+        (LATER, "suspend", "wasm", "pass"),
+        (LATER, "suspend", "profile", "pass"),
+        (LATER, "stack8m+sigmask+suspend", "signals", "pass"),
+        (HANGS, "suspend", "spawn", "pass"),
+    ],
+)
+def test_what_it_cures_and_leaves_as_it_was(
+    bench: matrix.Bench, version: str, words: str, stress: str, outcome: str
+) -> None:
+    [treatment] = matrix.narrowed(
+        matrix.read_scenario(), treatments=[f"preload:{words}"]
+    ).treatments
+    cell = matrix.Cell("bun", version, treatment, "simple", "napi-sync", stress)
+    result = matrix.run_cell(bench, cell, threading.Event())
+    assert (result.outcome, result.repro.count(f"--treatment preload:{words} ")) == (outcome, 1)
+
+
+def test_the_harness_itself_preloads_nothing(bench: matrix.Bench, tmp_path: Path) -> None:
+    """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
+    inside = {**preloading(bench, "suspend"), "GO_GUARD_DEBUG": "1"}
+    command = [str(program(bench, HANGS)), "--version"]
+    with Child(bench.supervise, command, cwd=tmp_path, env={}, inside=inside) as child:
+        while not child.closed:
+            child.listen(1.0)
+    assert child.end is not None
+    assert child.end.exit_code == 0
+    [said] = [line for line in child.output.text.splitlines() if "go-guard-preload" in line]
+    assert said == f"go-guard-preload[{child.pid}]: does suspend"
+
+
+def test_a_compiled_executable(bench: matrix.Bench, tmp_path: Path) -> None:
+    source, made = tmp_path / "app.js", tmp_path / "app"
+    source.write_text(COMPILED)
+    home = {"PATH": os.defpath, "HOME": str(tmp_path)}
+    subprocess.run(
+        [program(bench, HANGS), "build", "--compile", source, "--outfile", made],
+        cwd=tmp_path,
+        env=home,
+        check=True,
+        capture_output=True,
+    )
+    application = {**home, "GO_LIBRARY": str(bench.modules["simple"].library)}
+
+    def run(limit_s: float, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [made],
+            env={**application, **more},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=limit_s,
+        )
+
+    with pytest.raises(subprocess.TimeoutExpired) as hung:
+        run(5)
+    assert hung.value.stdout == b"called 0\n"
+    assert run(20, LD_PRELOAD=str(bench.preload)).stdout == "called 0\ndone\n"
+
+
+def test_what_cannot_be_preloaded_is_told_by_itself(bench: matrix.Bench, tmp_path: Path) -> None:
+    source, static = tmp_path / "static.c", tmp_path / "static"
+    source.write_text(STATIC)
+    zig, triple = toolchain.zig().program, host_target().zig_triple
+    compiler: list[str | Path] = [zig, "cc", "-target", triple]
+    done = run_tool(
+        [*compiler, "-nostdlib", "-static", source, "-o", static], env=compiling.zig_environment()
+    )
+    assert done.code == 0, done.err
+    with pytest.raises(LacksError, match="linked statically"):
+        preload_environment("preload:suspend", static, bench.preload)
+    spaced = tmp_path / "a folder" / "library.so"
+    with pytest.raises(LacksError, match="cannot be preloaded"):
+        preload_environment("preload:suspend", program(bench, HANGS), spaced)
+    with pytest.raises(LacksError, match="another system"):
+        preload_environment("preload:suspend", static, None)
+    assert preload_environment("stock", static, None) == {}
