@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from gobun.matrix import Bench, Cell, Result, Run
+    from gobun.matrix import Bench, Result, Run
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
@@ -29,7 +29,12 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
     """
     for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
         bench = _bench(result, out)
-        settings = [f"{name}={value}" for name, value in _treated(bench, result.cell).items()]
+        try:
+            treated = matrix.treatment_environment(bench, result.cell)
+        except runtimes.LacksError as lack:
+            yield f"# {result.cell.name}: {result.outcome}: {lack}"
+            continue
+        settings = [f"{name}={value}" for name, value in treated.items()]
         command = matrix.cell_command(bench, result.cell)
         yield f"# {result.cell.name}: {result.outcome}"
         yield shlex.join(["env", *settings, *command] if settings else command)
@@ -69,23 +74,20 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
     bench = _bench(results[-1], folder.parent)
     package = runtimes.fitting_package(host_target()) if last.runtime == "bun" else ""
+    try:
+        treated = matrix.treatment_environment(bench, last)
+    except runtimes.LacksError as lack:
+        raise UsageError(f"{last.name} cannot be run here: {lack}") from lack
     matrix.write_repro(
         folder,
         [matrix.Trial(r.cell, matrix.Ending(r.outcome, r.detail)) for r in results],
         runtime=bench.runtimes[last.runtime, last.version],
         argument=matrix.cell_argument(bench, last),
-        treated=_treated(bench, last),
+        treated=treated,
         package=package,
         header=run.header,
     )
     return folder
-
-
-def _treated(bench: Bench, cell: Cell) -> dict[str, str]:
-    try:
-        return matrix.treatment_environment(bench, cell)
-    except runtimes.LacksError as lack:
-        raise UsageError(f"{cell.name} cannot be run here: {lack}") from lack
 
 
 def _bench(result: Result, out: Path) -> Bench:
