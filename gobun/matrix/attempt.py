@@ -88,6 +88,7 @@ def cell_environment(home: Path) -> dict[str, str]:
         "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
         "DENO_NO_UPDATE_CHECK": "1",
         "DO_NOT_TRACK": "1",
+        "GO_WARMUP_GUARD": "0",  # also where `two-go` loads the warm-up library
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "NO_COLOR": "1",

@@ -71,7 +71,8 @@ def write_repro(
         inside = _copied(_needed(argument), made)
         (made / "repro.cjs").write_text(_script(inside))
         script = made / "run.sh"
-        settings = {"BUN_ENABLE_CRASH_REPORTING": "0", **_copied(treated, made)}
+        switches = {"BUN_ENABLE_CRASH_REPORTING": "0", "GO_WARMUP_GUARD": "0"}
+        settings = {**switches, **_copied(treated, made)}
         script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)
         (made / "README.md").write_text(_readme(trials, package, header))

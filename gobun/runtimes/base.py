@@ -41,7 +41,8 @@ class Runtime(Protocol):
 
 def common_environment(treatment: str) -> dict[str, str]:
     """Return what ``treatment`` adds to the environment of any runtime."""
-    return {"GO_WARMUP_GUARD": "0"} if treatment == "warmup-plain" else {}
+    wanted = {"warmup": "1", "warmup-plain": "0"}
+    return {"GO_WARMUP_GUARD": wanted[treatment]} if treatment in wanted else {}
 
 
 def v8_environment(treatment: str) -> dict[str, str]:
