@@ -14,6 +14,7 @@ GO_SOURCES = ROOT / "go"
 NATIVE_SOURCES = ROOT / "native"
 SCENARIOS = ROOT / "scenarios"
 EXPECTATIONS = ROOT / "expectations"
+PATCHES = ROOT / "patches"
 LOCK_FILE = ROOT / "gobun" / "fetch" / "npm.lock.toml"
 
 

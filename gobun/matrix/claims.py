@@ -11,9 +11,10 @@ import msgspec
 from gobun import build, paths
 from gobun.errors import UsageError
 from gobun.matrix.records import LOADS, TREATMENTS, Load, Outcome
-from gobun.matrix.scenario import read_scenario, read_toml
+from gobun.matrix.scenario import read_scenario
 from gobun.ranges import in_range, spans
 from gobun.runtimes import RUNTIMES
+from gobun.tables import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

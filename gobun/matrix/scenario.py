@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import build, paths
 from gobun.errors import UsageError
 from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
+from gobun.tables import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-_Record = TypeVar("_Record")
 
 
 class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,22 +39,6 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     matrix: Axes
     stress: dict[str, Stress]
-
-
-def read_toml(path: Path, kind: type[_Record]) -> _Record:
-    """Read a TOML file into a record.
-
-    Raises:
-        UsageError: it is missing, is not TOML, or has an unknown or a wrong key.
-    """
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text()), kind)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}", hint="`$.a.b` is key b of table [a]") from error
 
 
 def read_scenario(path: Path | None = None) -> Scenario:

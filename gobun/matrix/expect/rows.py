@@ -11,8 +11,8 @@ import msgspec
 from gobun import paths
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.matrix.records import Cell, Load, Outcome, Treatment
-from gobun.matrix.scenario import read_toml
 from gobun.ranges import in_range, spans
+from gobun.tables import read_toml
 from gobun.targets import host_target
 
 if TYPE_CHECKING:

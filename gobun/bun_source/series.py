@@ -1,0 +1,217 @@
+"""A series: an ordered list of patches for one line of Bun releases, read from ``series.toml``.
+
+``patches/<line>/series.toml`` says in which order the patches apply and what each is for; the
+patch ``id`` itself is ``patches/<line>/<id>.patch``, in the form that ``patch-export`` writes: what
+``git diff --full-index --no-renames`` prints, without a mail header, and with the fewest lines of
+context (one at least) with which every hunk fits in one place of its file only. The same ``id`` in
+two lines is the same change, so that lines can be compared.
+
+.. code-block:: toml
+
+    version = "1.2.19"     # the release that the patches are made on; a line is named after it
+    about = "The last line that idles into the hang; Zig, built by CMake"
+
+    [[patch]]
+    id = "pool-stacks"
+    title = "Give pool threads stacks of 8 MiB"          # the first line of the commit
+    why = "C11: Go code in a completion has 4 MiB today" # its body: a claim by id, or a fact
+    files = ["src/threading/ThreadPool.zig"]             # exactly what the patch touches
+    upstream = "not proposed"       # or "proposed", "merged", "declined"
+    upstream_note = ""              # where, when
+    emulation = "preload:stack8m"   # the treatment that does this to a stock binary, if one does
+    functions = ["ThreadPool.init"] # what the patched files must still define: check-bun looks
+
+    [[patch.changes]]               # the cells it should change; selectors as in expectations
+    modules = ["simple"]
+    loads = ["napi-async"]
+    stresses = ["deep-stack"]
+    was = ["crash"]                 # how they end in the stock binary
+    outcomes = ["pass"]             # how they end with this patch alone
+
+    [[without]]                     # a change other lines carry, and this one does not
+    id = "suspend-any-stack"
+    since = "1.4.4"                 # upstream has it from this release on; left out if it has not
+    why = "the handler no longer compares stack pointers"
+
+A patch of WebKit has ``tree = "webkit"``: it is kept and checked for its form, and never applied
+to a checkout of Bun. A patch without ``changes`` is one that no cell shows.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import semver
+
+from gobun import paths
+from gobun.errors import UsageError
+from gobun.tables import read_toml
+
+FILE_NAME = "series.toml"
+TODO = "TODO: reason"
+"""What a patch says that was made from a commit and waits for a person to explain it."""
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+Upstream = Literal["not proposed", "proposed", "merged", "declined"]
+Tree = Literal["bun", "webkit"]
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cells that a patch should change; a selector that is left out selects everything."""
+
+    was: tuple[str, ...]
+    """How they end in the stock binary."""
+    outcomes: tuple[str, ...]
+    """How they end with the patch."""
+    os: Literal["linux", "darwin"] | None = None
+    arch: Literal["x64", "arm64"] | None = None
+    modules: tuple[str, ...] | None = None
+    loads: tuple[str, ...] | None = None
+    stresses: tuple[str, ...] | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change that a series says something about."""
+
+    id: str
+    why: str
+    """The id of a claim, or a fact."""
+
+
+class Patch(Entry, frozen=True, forbid_unknown_fields=True):
+    """One change to upstream's sources, and why."""
+
+    title: str
+    files: tuple[str, ...]
+    upstream: Upstream
+    upstream_note: str = ""
+    emulation: str = ""
+    """The treatment that does the same to a stock binary at load time, if there is one."""
+    functions: tuple[str, ...] = ()
+    """What the patched files must still define."""
+    tree: Tree = "bun"
+    changes: tuple[Change, ...] = ()
+
+
+class Without(Entry, frozen=True, forbid_unknown_fields=True):
+    """A change that other lines carry, and why this one does not."""
+
+    since: str | None = None
+    """The release from which upstream has it."""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: str
+    about: str
+    patch: tuple[Patch, ...] = ()
+    without: tuple[Without, ...] = ()
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A line's patches in the order in which they apply."""
+
+    folder: Path
+    version: str
+    """The release that the patches are made on."""
+    about: str
+    patches: tuple[Patch, ...] = ()
+    without: tuple[Without, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The name of the series: that of its folder."""
+        return self.folder.name
+
+    @property
+    def path(self) -> Path:
+        """Where the series is written down."""
+        return self.folder / FILE_NAME
+
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches for a checkout of Bun; those of WebKit are documents."""
+        return tuple(patch for patch in self.patches if patch.tree == "bun")
+
+    def file(self, patch: Patch) -> Path:
+        """Return where a patch is."""
+        return self.folder / f"{patch.id}.patch"
+
+    def content(self, patch: Patch) -> bytes:
+        """Return the bytes of a patch.
+
+        Raises:
+            UsageError: the file is missing.
+        """
+        try:
+            return self.file(patch).read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{self.path}: patch {patch.id!r} has no readable file "
+                f"{self.file(patch).name}: {error.strerror}",
+                hint="`invoke patch-export` writes it from the commits of a checkout",
+            ) from error
+
+    def selected(
+        self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
+    ) -> tuple[Patch, ...]:
+        """Return the patches to apply, in the order of the series.
+
+        Raises:
+            UsageError: an id is not one of the series, or is a patch of WebKit.
+        """
+        known = [patch.id for patch in self.applied]
+        for name in (*only, *without):
+            if name not in known:
+                raise UsageError.unknown(f"patch of the series {self.line}", name, known)
+        return tuple(
+            patch
+            for patch in self.applied
+            if (not only or patch.id in only) and patch.id not in without
+        )
+
+
+def read_series(folder: Path) -> Series:
+    """Read the series of a folder.
+
+    Raises:
+        UsageError: it is missing or not of the right form; names the table and the key.
+    """
+    path = folder / FILE_NAME
+    content = read_toml(path, _File)
+    if not semver.Version.is_valid(content.version):
+        raise UsageError(f"{path}: version = {content.version!r} is not a release of Bun")
+    seen: set[str] = set()
+    entries: tuple[Entry, ...] = (*content.patch, *content.without)
+    for entry in entries:
+        if not _ID.fullmatch(entry.id):
+            raise UsageError(
+                f"{path}: {entry.id!r} is not an id", hint="small letters and digits between dashes"
+            )
+        if entry.id in seen:
+            raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="give each its own")
+        seen.add(entry.id)
+    return Series(folder, content.version, content.about, content.patch, content.without)
+
+
+def series_named(line: str, root: Path | None = None) -> Series:
+    """Return the series called ``line``, such as ``v1.2.19``; the ``v`` may be left out.
+
+    Raises:
+        UsageError: there is no such series, or it is not of the right form.
+    """
+    known = lines(root)
+    name = line if line in known or line.startswith("v") else f"v{line}"
+    if name not in known:
+        raise UsageError.unknown("series", line, known)
+    return read_series((root or paths.PATCHES) / name)
+
+
+def lines(root: Path | None = None) -> list[str]:
+    """Return the names of all series, oldest line first."""
+    folder = root or paths.PATCHES
+    found = [path.parent.name for path in folder.glob(f"*/{FILE_NAME}")]
+    return sorted(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
