@@ -35,7 +35,7 @@ _KEPT = {
 _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
 
-_running: set[subprocess.Popen[str]] = set()
+_running: set[subprocess.Popen[bytes]] = set()
 _starting = threading.Lock()
 _interrupted = threading.Event()
 
@@ -65,6 +65,14 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(extra or {})
 
 
+class FinishedBytes(msgspec.Struct, frozen=True):
+    """What a tool wrote, byte for byte, and how it ended."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
 def run_tool(
     command: Sequence[str | Path],
     *,
@@ -81,6 +89,34 @@ def run_tool(
         PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
+    done = run_bytes(command, cwd=cwd, env=env, timeout_s=timeout_s)
+    return Finished(done.code, as_text(done.out), as_text(done.err))
+
+
+def as_text(data: bytes) -> str:
+    """Decode what a tool wrote, whatever its line ends are."""
+    return data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def run_bytes(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+    given: bytes | None = None,
+    keep: Sequence[int] = (),
+) -> FinishedBytes:
+    """Run a tool as ``run_tool`` does, and return the bytes it wrote.
+
+    ``given`` is what it reads on its standard input. ``keep`` are file descriptors it
+    inherits: a lock among them is held for as long as the tool runs, even where this process
+    is killed before it.
+
+    Raises:
+        PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
+        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
+    """
     words = [str(word) for word in command]
     try:
         with _starting:
@@ -90,12 +126,11 @@ def run_tool(
                 words,
                 cwd=cwd,
                 env=tool_environment(env),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
                 start_new_session=True,
+                pass_fds=keep,
             )
             _running.add(child)
     except OSError as error:
@@ -104,14 +139,15 @@ def run_tool(
             f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
         ) from error
     try:
-        out, err = child.communicate(timeout=timeout_s)
+        out, err = child.communicate(given, timeout=timeout_s)
     except BaseException as error:
         _kill(child)
         # Not communicate: what left the group may hold the pipes open for as long as it likes.
         child.wait()
-        for stream in (child.stdout, child.stderr):
+        for stream in (child.stdin, child.stdout, child.stderr):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         if isinstance(error, subprocess.TimeoutExpired):
             raise PrerequisiteError(
                 f"{shlex.join(words)} did not end within {timeout_s:g} seconds",
@@ -120,7 +156,7 @@ def run_tool(
         raise
     finally:
         _running.discard(child)
-    return Finished(child.returncode, out, err)
+    return FinishedBytes(child.returncode, out, err)
 
 
 def interrupt_tools() -> None:
@@ -131,6 +167,6 @@ def interrupt_tools() -> None:
             _kill(child)
 
 
-def _kill(child: subprocess.Popen[str]) -> None:
+def _kill(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
