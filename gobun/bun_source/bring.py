@@ -1,0 +1,174 @@
+"""How a commit and its files get into the store, from wherever they are."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from gobun import console
+from gobun.bun_source import git as gits
+from gobun.bun_source.git import Git, GitError
+from gobun.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.bun_source.origin import Origin
+    from gobun.bun_source.store import Store
+
+_ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
+_ROUND = 2000
+"""How many files are asked for at once; an interrupted fetch loses one round at most."""
+_EPOCH = "1 +0000"
+# A repository on this machine serves what it has, whatever its own settings say.
+_SERVE = (
+    "git -c safe.directory=* -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true"
+    " -c gc.auto=0 upload-pack"
+)
+
+
+def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
+    """Get a commit and its files into the store, and return its id.
+
+    ``wanted`` is a commit id, or a branch or tag of the origin; ``tag`` is tried where the
+    origin does not give out commits by id. An archive has no commits: its files become one.
+
+    Raises:
+        FetchError: the origin cannot be read, or has no such commit.
+        PrerequisiteError: the disk is full.
+    """
+    known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
+    if origin.kind == "archive":
+        return _import_archive(store, Path(origin.location))
+    if origin.kind == "bundle":
+        try:
+            store.git("bundle", "unbundle", origin.location)
+        except GitError as error:
+            raise FetchError(f"the bundle {origin.location}: {error.said}") from error
+        listed = store.git("bundle", "list-heads", origin.location).splitlines()
+        heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed}
+        named = (
+            heads.get(name) for name in (wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}")
+        )
+        commit = store.git.commit_of(next(filter(None, named), wanted))
+    else:
+        commit = known or _fetch(store, origin, wanted, tag)
+    if commit is None:
+        raise FetchError(
+            f"{origin.location} has no commit {wanted}",
+            hint="give a --source that has it; `--ref` names another commit",
+        )
+    if origin.kind != "bundle":
+        _fill(store, origin, commit)
+    return commit
+
+
+def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
+    _remote(store, origin)
+    if origin.kind == "repository":
+        wanted = Git(Path(origin.location)).commit_of(wanted) or wanted
+    console.say(f"fetching {wanted[:12]} from {origin.location}")
+    base = ("fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--depth=1")
+    said = ""
+    for name in (wanted, f"refs/tags/{tag}"):
+        mark = f"refs/gobun/fetched/{origin.remote}"
+        words = (*base, "--filter=blob:none", origin.remote, f"+{name}:{mark}")
+        done = store.git.attempt(*words)
+        if done.code == 0:
+            found = store.git.commit_of(mark)
+            if found == wanted or not re.fullmatch(r"[0-9a-f]{40}", wanted):
+                return found
+        else:
+            said = said or GitError(words, done).said
+    if _refuses_the_commit(said) or not said:
+        return None
+    raise FetchError(
+        f"cannot fetch from {origin.location}: {said}",
+        hint="check the network and the address; a --source on this machine needs none",
+    )
+
+
+def _refuses_the_commit(said: str) -> bool:
+    signs = ("not our ref", "couldn't find remote ref", "unadvertised object", "not a valid object")
+    return any(sign in said for sign in signs)
+
+
+def _remote(store: Store, origin: Origin) -> None:
+    settings = {"url": origin.location, "promisor": "true", "partialclonefilter": "blob:none"}
+    if origin.kind == "repository":
+        settings["uploadpack"] = _SERVE
+    for name, value in settings.items():
+        store.git("config", f"remote.{origin.remote}.{name}", value)
+
+
+def _fill(store: Store, origin: Origin, commit: str) -> None:
+    """Ask for every file of ``commit`` that is not there; what the origin lacks is left out."""
+    _remote(store, origin)
+    wanted = sorted(store.missing(commit))
+    quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+    at_once = ("-c", "fetch.negotiationAlgorithm=noop")
+    words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)
+    with console.progress("files", len(wanted)) as shown:
+        for at in range(0, len(wanted), _ROUND):
+            chunk = wanted[at : at + _ROUND]
+            left = set(chunk)
+            while left:
+                given = "".join(f"{name}\n" for name in sorted(left)).encode()
+                done = store.git.attempt(*words, given=given)
+                if done.code == 0:
+                    break
+                error = GitError(words, done)
+                absent = set(_ABSENT.findall(error.said)) & left
+                if not absent:
+                    raise FetchError(
+                        f"cannot fetch files from {origin.location}: {error.said}",
+                        hint="run the same command again; what has arrived is kept",
+                    )
+                left -= absent
+            shown.advance(len(chunk))
+
+
+def _import_archive(store: Store, path: Path) -> str:
+    """Make one commit of an archive's files; equal files make an equal commit."""
+    console.say(f"reading {path}")
+    ref = "refs/gobun/archive"
+    try:
+        stream = b"".join(_as_import(path, ref))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise FetchError(f"the archive {path} cannot be read: {error}") from error
+    try:
+        store.git("fast-import", "--quiet", "--force", given=stream)
+    except GitError as error:
+        raise FetchError(f"the archive {path} is refused: {error.said}") from error
+    commit = store.git(*("rev-parse", "--verify"), ref)
+    store.git("update-ref", "-d", ref)
+    return commit
+
+
+def _as_import(path: Path, ref: str) -> Iterator[bytes]:
+    who = f"{gits.NAME} <{gits.EMAIL}> {_EPOCH}"
+    yield f"commit {ref}\ncommitter {who}\ndata 8\nArchive\n\n".encode()
+    with tarfile.open(path) as opened:
+        root: str | None = None
+        for member in opened:
+            where = PurePosixPath(member.name)
+            if where.is_absolute() or ".." in where.parts or ".git" in where.parts:
+                raise tarfile.ReadError(f"{member.name!r} leads outside of the sources")
+            if member.isdir() or not where.parts:
+                continue
+            root = where.parts[0] if root is None else root
+            if where.parts[0] != root or len(where.parts) < 2:
+                raise tarfile.ReadError(f"{member.name!r} is not below the one folder {root}/")
+            content = opened.extractfile(member)
+            if member.issym():
+                mode, data = "120000", member.linkname.encode()
+            elif content is not None and member.isreg():
+                mode, data = "100755" if member.mode & 0o100 else "100644", content.read()
+            else:
+                raise tarfile.ReadError(f"{member.name!r} is neither a file nor a link")
+            inside = str(PurePosixPath(*where.parts[1:]))
+            quoted = inside.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            yield f'M {mode} inline "{quoted}"\ndata {len(data)}\n'.encode()
+            yield data + b"\n"

@@ -1,0 +1,136 @@
+"""Which commit each release of Bun was built from, as its own binary says.
+
+``commits.toml`` is only ever added to: `invoke bun-commits` asks released binaries, and a release
+that says something else than what stands there is an error to look into.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tempfile
+from pathlib import Path
+
+import msgspec
+import semver
+import tomlkit
+
+from gobun import files
+from gobun.errors import FetchError, UsageError
+from gobun.process import run_tool
+from gobun.tables import read_toml
+
+TABLE = Path(__file__).parent / "commits.toml"
+_FULL = re.compile(r"[0-9a-f]{40}")
+_SHOWN = re.compile(r"\+([0-9a-f]{7,40})\s*$")
+
+
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a release of Bun comes from."""
+
+    commit: str
+    tree: str | None = None
+    """The id of its files, by which an archive without history is known; None if not seen yet."""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    release: dict[str, Release]
+
+
+@functools.cache
+def read_commits(path: Path = TABLE) -> dict[str, Release]:
+    """Return what is known, by version.
+
+    Raises:
+        UsageError: the table is not of the right form.
+    """
+    found = read_toml(path, _File).release
+    for version, release in found.items():
+        for name in (release.commit, *([release.tree] if release.tree else [])):
+            if not semver.Version.is_valid(version) or not _FULL.fullmatch(name):
+                raise UsageError(f"{path}: {version} = {name!r} is not a release and a full id")
+    return found
+
+
+def commit_of_release(version: str, path: Path = TABLE) -> Release:
+    """Return where ``version`` comes from.
+
+    Raises:
+        UsageError: it is not in the table.
+    """
+    known = read_commits(path)
+    if version not in known:
+        error = UsageError.unknown("release of Bun from source", version, reversed(known))
+        raise UsageError(
+            error.what,
+            hint=f"{error.hint}; `invoke bun-commits --versions {version}` adds a release",
+        )
+    return known[version]
+
+
+def shown_revision(program: Path) -> str:
+    """Return the abbreviated commit that ``bun --revision`` prints.
+
+    Raises:
+        FetchError: it does not print one.
+    """
+    done = run_tool([program, "--revision"], env=_quiet(), timeout_s=60)
+    found = _SHOWN.search(done.out)
+    if found is None:
+        raise FetchError(
+            f"{program} --revision names no commit:\n{done.tail}", hint="is it a Bun executable?"
+        )
+    return found[1]
+
+
+def full_revision(program: Path) -> str | None:
+    """Return the whole commit id that a Bun carries, or None where it is too old to say it."""
+    with tempfile.TemporaryDirectory(prefix="gobun-revision-") as folder:
+        script = Path(folder) / "revision.js"
+        script.write_text("console.log(Bun.revision)\n")
+        done = run_tool([program, script], cwd=Path(folder), env=_quiet(), timeout_s=60)
+    said = done.out.strip()
+    return said if _FULL.fullmatch(said) else None
+
+
+def learn(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
+    """Add what released binaries say of themselves, and return which versions are new.
+
+    Raises:
+        FetchError: one says no commit, or another than what the table has.
+        PrerequisiteError: the table cannot be written.
+    """
+    document = tomlkit.parse(path.read_text())
+    table = document["release"]
+    known = read_commits(path)
+    new = []
+    for version in sorted(programs, key=semver.Version.parse):
+        program = programs[version]
+        shown = shown_revision(program)
+        said = full_revision(program) or known.get(version, Release(shown)).commit
+        if not said.startswith(shown) or not _FULL.fullmatch(said):
+            raise FetchError(f"Bun {version} says {shown} and {said}, which is no one full commit")
+        if version not in known:
+            entry = tomlkit.inline_table()
+            entry["commit"] = said
+            table[version] = entry
+            new.append(version)
+        elif known[version].commit != said:
+            raise FetchError(
+                f"Bun {version} says it is {said}, and {path.name} says {known[version].commit}",
+                hint="nothing was changed; find out which of the two is wrong",
+            )
+    if new:
+        order = sorted(table, key=semver.Version.parse)
+        entries = {version: table[version] for version in order}
+        for version in order:
+            del table[version]
+        for version in order:
+            table[version] = entries[version]
+        files.write_whole(path, tomlkit.dumps(document))
+        read_commits.cache_clear()
+    return new
+
+
+def _quiet() -> dict[str, str]:
+    return {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}

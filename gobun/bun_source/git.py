@@ -1,0 +1,198 @@
+"""Git, the same wherever it runs: no configuration but ours, no hooks, a fixed identity.
+
+What a person has set up for their own work (signing, hooks, line ends, aliases, a name) would
+change which commits come out, or stop them from coming out at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.errors import FetchError, PrerequisiteError
+from gobun.process import FinishedBytes, as_text, run_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAME = "gobun patches"
+EMAIL = "patches@gobun.invalid"
+"""Who every commit is by; nobody can have mail there."""
+
+OLDEST = (2, 36)
+"""The oldest git that can apply a patch three ways without a work tree."""
+
+_SETTINGS = {
+    "advice.detachedHead": "false",
+    "commit.gpgSign": "false",
+    "core.attributesFile": "/dev/null",
+    "core.autocrlf": "false",
+    "core.excludesFile": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "core.quotePath": "false",
+    "diff.noprefix": "false",
+    "fetch.writeCommitGraph": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "protocol.version": "2",
+    "safe.directory": "*",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+}
+_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "GIT_EDITOR": ":",
+    "LC_ALL": "C",
+    "GIT_AUTHOR_NAME": NAME,
+    "GIT_AUTHOR_EMAIL": EMAIL,
+    "GIT_COMMITTER_NAME": NAME,
+    "GIT_COMMITTER_EMAIL": EMAIL,
+}
+_FULL_DISK = ("No space left on device", "File too large", "Disk quota exceeded")
+
+
+class GitError(Exception):
+    """Git said no; what it means depends on what was asked."""
+
+    def __init__(self, words: Sequence[str], done: FinishedBytes) -> None:
+        said = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
+        super().__init__(f"git {' '.join(words)}: {said}")
+        self.said = said
+        self.done = done
+
+
+class Git(msgspec.Struct, frozen=True):
+    """Git on one repository, with or without a work tree."""
+
+    folder: Path
+    """A bare repository, or a work tree."""
+    keep: tuple[int, ...] = ()
+    """File descriptors of locks that last as long as what is run."""
+    index: Path | None = None
+    """A scratch index in the place of the repository's own."""
+
+    def __call__(
+        self,
+        *words: str | Path,
+        given: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run git and return what it printed, without the last line end.
+
+        Raises:
+            GitError: it failed.
+            PrerequisiteError: there is no git, or the disk is full.
+        """
+        return as_text(self.raw(*words, given=given, env=env)).removesuffix("\n")
+
+    def raw(
+        self,
+        *words: str | Path,
+        given: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run git and return the bytes it printed.
+
+        Raises:
+            GitError: it failed.
+            PrerequisiteError: there is no git, or the disk is full.
+        """
+        done = self.attempt(*words, given=given, env=env)
+        if done.code != 0:
+            raise GitError([str(word) for word in words], done)
+        return done.out
+
+    def attempt(
+        self,
+        *words: str | Path,
+        given: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> FinishedBytes:
+        """Run git and return how it ended.
+
+        Raises:
+            PrerequisiteError: there is no git, or the disk is full.
+        """
+        if not self.folder.is_dir():
+            raise PrerequisiteError(f"there is no folder {self.folder}")
+        scratch = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
+        done = run_bytes(
+            [*command(), "-C", self.folder, *words],
+            env=_ENVIRONMENT | scratch | dict(env or {}),
+            given=given,
+            keep=self.keep,
+        )
+        if done.code:
+            _check_disk(self.folder, done)
+        return done
+
+    def succeeds(self, *words: str | Path) -> bool:
+        """Return whether git said yes.
+
+        Raises:
+            PrerequisiteError: there is no git, or the disk is full.
+        """
+        return self.attempt(*words).code == 0
+
+    def commit_of(self, name: str) -> str | None:
+        """Return the full id of the commit that ``name`` means here, if it means one."""
+        done = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return as_text(done.out).strip() if done.code == 0 else None
+
+    def with_index(self, index: Path) -> Git:
+        """Return the same on a scratch index."""
+        return msgspec.structs.replace(self, index=index)
+
+
+def command() -> list[str]:
+    """Return the words that start git with our settings and no others."""
+    check_version()
+    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    return ["git", *settings]
+
+
+@functools.cache
+def check_version() -> None:
+    """Refuse a git that lacks what is needed here.
+
+    Raises:
+        PrerequisiteError: git is missing or too old.
+    """
+    install = "apt-get install git, or `xcode-select --install` on macOS"
+    try:
+        said = as_text(run_bytes(["git", "--version"]).out).strip()
+    except PrerequisiteError as error:
+        raise PrerequisiteError("git is missing", hint=install) from error
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise PrerequisiteError(f"{said or 'git'} is older than {wanted}", hint=install)
+
+
+def _check_disk(folder: Path, done: FinishedBytes) -> None:
+    said = as_text(done.err)
+    full = next((sign for sign in _FULL_DISK if sign in said), None)
+    if full is None and done.code == -signal.SIGXFSZ:
+        full = "files may not grow that large here"
+    if full is not None:
+        raise PrerequisiteError(
+            f"git cannot write to {folder}: {full}",
+            hint="make room, or choose another folder by GOBUN_CACHE; what is there stays usable",
+        )
+
+
+def damaged(error: GitError, folder: Path) -> FetchError:
+    """Return the error for a repository that git cannot read."""
+    return FetchError(
+        f"{folder} cannot be read: {error.said}",
+        hint="`invoke cache --evict --kind bun-source` removes it; fetch-bun makes it anew",
+    )

@@ -1,0 +1,57 @@
+"""Where sources come from: a URL, a repository on this machine, a bundle, or an archive."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gobun.errors import UsageError
+
+UPSTREAM = "https://github.com/oven-sh/bun.git"
+"""Where Bun is developed."""
+
+Kind = Literal["url", "repository", "bundle", "archive"]
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
+_BUNDLE = re.compile(rb"# v[23] git bundle\n")
+_FORMS = "give a clone URL, a repository's folder, a git bundle, or a tar archive"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A place that has sources."""
+
+    kind: Kind
+    location: str
+
+    @property
+    def remote(self) -> str:
+        """What the store calls it: one remote a location."""
+        return f"origin-{hashlib.sha256(self.location.encode()).hexdigest()[:12]}"
+
+
+def parse_origin(text: str = "") -> Origin:
+    """Read what a person gave as ``--source``; nothing means upstream.
+
+    Raises:
+        UsageError: it is neither a URL nor anything that is there.
+    """
+    if not text or _URL.fullmatch(text):
+        return Origin("url", text or UPSTREAM)
+    path = Path(text).expanduser().absolute()
+    if path.is_dir():
+        if not any((path / name).exists() for name in (".git", "objects")):
+            raise UsageError(f"--source {text} is a folder and no git repository", hint=_FORMS)
+        return Origin("repository", str(path))
+    if not path.is_file():
+        raise UsageError(f"--source {text}: there is no such file or folder", hint=_FORMS)
+    with path.open("rb") as stream:
+        if _BUNDLE.match(stream.read(32)):
+            return Origin("bundle", str(path))
+    if tarfile.is_tarfile(path):
+        return Origin("archive", str(path))
+    raise UsageError(f"--source {text} is neither a bundle nor a tar archive", hint=_FORMS)

@@ -1,0 +1,126 @@
+"""The one object store that every checkout of Bun shares.
+
+One process at a time works on the store. Whatever git it runs inherits the lock, so that a git
+which outlives a killed harness is waited for, and what stands about once the lock is free was left
+behind by nobody who still runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import cache, console, files, paths
+from gobun.bun_source.git import Git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KIND = "bun-source"
+
+
+class Store(msgspec.Struct, frozen=True):
+    """The object store, open for as long as its lock is held."""
+
+    folder: Path
+    git: Git
+
+    def tree(self, version: str) -> Path:
+        """Return where the checkout of ``version`` is."""
+        return self.folder / "trees" / version
+
+    def base(self, version: str) -> str | None:
+        """Return the commit that the checkout of ``version`` starts from, once it is whole."""
+        return self.git.commit_of(base_ref(version))
+
+    def versions(self) -> list[str]:
+        """Return the versions that have a whole checkout."""
+        prefix = base_ref("")
+        listed = self.git("for-each-ref", "--format=%(refname)", prefix).splitlines()
+        return [name.removeprefix(prefix) for name in listed]
+
+    def missing(self, commit: str) -> dict[str, list[str]]:
+        """Return the files of ``commit`` that the store has no content of: id → paths."""
+        words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)
+        said = self.git(*words, env={"GIT_NO_LAZY_FETCH": "1"}).splitlines()
+        absent = {line[1:] for line in said if line.startswith("?")}
+        found: dict[str, list[str]] = {}
+        for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
+            about, _, path = line.partition("\t")
+            name = about.split(" ")[2] if path else ""
+            if name in absent:
+                found.setdefault(name, []).append(path)
+        return found
+
+
+def base_ref(version: str) -> str:
+    """Return the name by which the store keeps a checkout's base."""
+    return f"refs/gobun/base/{version}"
+
+
+@contextlib.contextmanager
+def open_store() -> Iterator[Store]:
+    """Hold the store's lock; make the store if there is none.
+
+    Raises:
+        PrerequisiteError: the cache cannot be written, or git is missing.
+    """
+    folder = paths.cache_root() / KIND
+    cache.hold(folder)
+    with inheritable_lock(folder) as descriptor:
+        bare = folder / "store.git"
+        if not (bare / "HEAD").is_file():
+            with files.temporary_sibling(bare) as staged, files.disk_errors(bare):
+                Git(staged, (descriptor,))("init", "--quiet", "--bare", staged / "it")
+                files.publish_folder(staged / "it", bare)
+        _clean(bare)
+        yield Store(folder, Git(bare, (descriptor,)))
+
+
+@contextlib.contextmanager
+def inheritable_lock(path: Path) -> Iterator[int]:
+    """Hold the lock that guards ``path``; what is given the descriptor goes on holding it.
+
+    Raises:
+        PrerequisiteError: the lock file cannot be made.
+    """
+    lock = path.with_name(path.name + ".lock")
+    with files.disk_errors(path):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say(f"waiting for another run that works on {path}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _clean(bare: Path) -> None:
+    """Remove what an interrupted git leaves: nobody but the lock's holder writes these."""
+    leftovers = [
+        *bare.glob("*.lock"),
+        *bare.glob("refs/gobun/**/*.lock"),
+        *bare.glob("objects/pack/tmp_*"),
+    ]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+
+
+def remove_tree(store: Store, version: str) -> None:
+    """Remove a checkout and all that the store knows of it."""
+    store.git.attempt("update-ref", "-d", base_ref(version))
+    folder = store.tree(version)
+    with files.disk_errors(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+    store.git("worktree", "prune", "--expire=now")
