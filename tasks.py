@@ -4,6 +4,15 @@ from gobun.commands.forensics import diagnose
 from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
+from gobun.commands.source import (
+    bun_commits,
+    fetch_bun,
+    patch_bun,
+    patch_export,
+    patch_lint,
+    patch_new,
+    patch_rebase,
+)
 from gobun.commands.upkeep import benchmark, cache, doctor, lock, test
 
 __all__ = [
@@ -12,14 +21,21 @@ __all__ = [
     "bisect",
     "build_guard",
     "build_warmup",
+    "bun_commits",
     "cache",
     "claims",
     "diagnose",
     "doctor",
     "expect",
+    "fetch_bun",
     "lock",
     "matrix",
     "merge",
+    "patch_bun",
+    "patch_export",
+    "patch_lint",
+    "patch_new",
+    "patch_rebase",
     "plan",
     "report",
     "repro",

@@ -15,6 +15,7 @@ import msgspec
 
 from gobun import console, files
 from gobun.bun_source.bring import bring
+from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git, GitError
 from gobun.bun_source.store import Store, base_ref, inheritable_lock, open_store, remove_tree
 from gobun.errors import FetchError, UsageError
@@ -43,6 +44,13 @@ class Checkout(msgspec.Struct, frozen=True):
         """The commit it is at."""
         return self.git("rev-parse", "HEAD")
 
+    @property
+    def upstream(self) -> str:
+        """The upstream commit that its files are of: an archive has a commit of its own."""
+        release = read_commits().get(self.version)
+        is_release = _is_release(self.store, self.base, release)
+        return release.commit if release and is_release else self.base
+
     def changes(self) -> list[str]:
         """Return the tracked files that differ from HEAD."""
         said = self.git("status", "--porcelain", "-z", "--untracked-files=no")
@@ -53,6 +61,10 @@ class Checkout(msgspec.Struct, frozen=True):
         return commit == self.base or self.git.succeeds(
             "rev-parse", "-q", "--verify", _made(commit)
         )
+
+    def mark_made(self, commit: str) -> None:
+        """Note that ``commit`` holds nothing that is not in a series."""
+        self.git("update-ref", _made(commit), commit)
 
     def check_untouched(self) -> None:
         """Refuse a checkout that has a person's work in it.
@@ -83,7 +95,7 @@ class Checkout(msgspec.Struct, frozen=True):
             return
         journal = _journal(self.git)
         files.write_whole(journal, f"{head} {commit}\n")
-        self.git("update-ref", _made(commit), commit)
+        self.mark_made(commit)
         try:
             self.git("checkout", "--quiet", "--detach", commit)
         except GitError as error:

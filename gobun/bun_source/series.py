@@ -174,6 +174,19 @@ class Series(msgspec.Struct, frozen=True):
         )
 
 
+def check_id(name: str, where: str) -> str:
+    """Return ``name`` if it can be a patch's id.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not _ID.fullmatch(name):
+        raise UsageError(
+            f"{where}: {name!r} is not an id", hint="small letters and digits between dashes"
+        )
+    return name
+
+
 def read_series(folder: Path) -> Series:
     """Read the series of a folder.
 
@@ -187,10 +200,7 @@ def read_series(folder: Path) -> Series:
     seen: set[str] = set()
     entries: tuple[Entry, ...] = (*content.patch, *content.without)
     for entry in entries:
-        if not _ID.fullmatch(entry.id):
-            raise UsageError(
-                f"{path}: {entry.id!r} is not an id", hint="small letters and digits between dashes"
-            )
+        check_id(entry.id, str(path))
         if entry.id in seen:
             raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="give each its own")
         seen.add(entry.id)

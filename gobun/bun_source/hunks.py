@@ -1,0 +1,140 @@
+"""Reads a patch: which files it touches, and what each hunk expects and leaves behind."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from gobun.errors import UsageError
+
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_START = b"diff --git "
+_NO_END = b"\\ No newline at end of file"
+
+
+class Hunk(msgspec.Struct, frozen=True):
+    """One place of a file that a patch changes; lines carry their line ends."""
+
+    number: int
+    """Counted within its file, from 1."""
+    old_start: int
+    old: tuple[bytes, ...]
+    new: tuple[bytes, ...]
+    added: tuple[bytes, ...]
+
+
+class FileDiff(msgspec.Struct, frozen=True):
+    """What a patch does to one file."""
+
+    path: str
+    hunks: tuple[Hunk, ...]
+    created: bool = False
+    deleted: bool = False
+    binary: bool = False
+
+
+def lines_of(data: bytes) -> list[bytes]:
+    """Split where git does: a lone carriage return ends no line."""
+    return re.findall(rb"[^\n]*\n|[^\n]+", data)
+
+
+def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
+    """Read a patch; ``where`` is for messages.
+
+    Raises:
+        UsageError: it is not what ``git diff`` prints, or a hunk has not the lines it announces.
+    """
+    lines = lines_of(data)
+    starts = [at for at, line in enumerate(lines) if line.startswith(_START)]
+    if not starts or starts[0] != 0:
+        raise UsageError(
+            f"{where} is not a patch: it does not begin with 'diff --git'",
+            hint="`invoke patch-export` writes the patches of a series",
+        )
+    ends = [*starts[1:], len(lines)]
+    return tuple(
+        _file(lines[start:end], start, where) for start, end in zip(starts, ends, strict=True)
+    )
+
+
+def _file(lines: list[bytes], at: int, where: str) -> FileDiff:
+    head: list[bytes] = []
+    for line in lines:
+        if line.startswith(b"@@ "):
+            break
+        head.append(line.rstrip(b"\n"))
+    path = _path(head, f"{where}:{at + 1}")
+    hunks: list[Hunk] = []
+    here = len(head)
+    while here < len(lines):
+        hunk, taken = _hunk(lines[here:], len(hunks) + 1, f"{where}:{at + here + 1}")
+        hunks.append(hunk)
+        here += taken
+    return FileDiff(
+        path,
+        tuple(hunks),
+        created=any(line.startswith(b"new file mode") for line in head),
+        deleted=any(line.startswith(b"deleted file mode") for line in head),
+        binary=any(line.startswith((b"GIT binary patch", b"Binary files")) for line in head),
+    )
+
+
+def _path(head: list[bytes], where: str) -> str:
+    for sign, side in ((b"+++ ", b"b/"), (b"--- ", b"a/")):
+        for line in head:
+            name = line.removeprefix(sign).rstrip(b"\t")
+            if line.startswith(sign) and name.startswith(side):
+                return name.removeprefix(side).decode(errors="replace")
+    # Without hunks (a mode, an empty file) there are only the two equal names of the first line.
+    both = head[0].removeprefix(_START)
+    half = len(both) // 2
+    if both[:half].removeprefix(b"a/") == both[half + 1 :].removeprefix(b"b/"):
+        return both[half + 1 :].removeprefix(b"b/").decode(errors="replace")
+    raise UsageError(
+        f"{where}: a file is renamed or its name is not understood",
+        hint="write a rename as a deletion and a new file: `git diff --no-renames`",
+    )
+
+
+def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
+    found = _HUNK.match(lines[0])
+    if found is None:
+        raise UsageError(f"{where}: {lines[0].decode(errors='replace').strip()!r} is not a hunk")
+    left = {"old": int(found[2] or 1), "new": int(found[4] or 1)}
+    old: list[bytes] = []
+    new: list[bytes] = []
+    added: list[bytes] = []
+    taken = 1
+    for line in lines[1:]:
+        if line.startswith(_NO_END):
+            taken += 1
+            _cut_last(lines[taken - 2][:1], old, new, added)
+            continue
+        if left["old"] <= 0 and left["new"] <= 0:
+            break
+        sign, text = line[:1], line[1:]
+        if sign not in {b" ", b"-", b"+"}:
+            break
+        taken += 1
+        if sign != b"+":
+            old.append(text)
+            left["old"] -= 1
+        if sign != b"-":
+            new.append(text)
+            left["new"] -= 1
+        if sign == b"+":
+            added.append(text)
+    if any(left.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
+        raise UsageError(
+            f"{where}: the hunk has not as many lines as it says",
+            hint="`invoke patch-export` writes it anew from the checkout's commit",
+        )
+    return Hunk(number, int(found[1]), tuple(old), tuple(new), tuple(added)), taken
+
+
+def _cut_last(sign: bytes, old: list[bytes], new: list[bytes], added: list[bytes]) -> None:
+    """Take the line end off the line that the patch says has none."""
+    sides = {b"-": (old,), b"+": (new, added)}.get(sign, (old, new))
+    for side in sides:
+        side[-1] = side[-1].removesuffix(b"\n")

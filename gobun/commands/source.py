@@ -1,0 +1,149 @@
+"""Tasks on Bun's sources: fetch them, patch them, and keep the series of patches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gobun import build, bun_source, paths, runtimes
+from gobun import matrix as measuring
+from gobun.commands.words import command, listed
+from gobun.errors import FetchError, PatchError, UsageError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from invoke.context import Context
+
+
+@command
+def fetch_bun(
+    _: Context, version: str, source: str = "", ref: str = "", discard: bool = False
+) -> None:
+    """Check out Bun's sources: --version V --source URL|FOLDER|BUNDLE|ARCHIVE --ref COMMIT."""
+    release = bun_source.read_commits().get(version)
+    if release is None and not ref:
+        release = bun_source.commit_of_release(version)
+    origin = bun_source.parse_origin(source)
+    done = bun_source.fetch_checkout(version, origin, release=release, ref=ref, discard=discard)
+    print(f"{done.folder}{' was there already' if done.there_before else ''}")
+    same = f"the release {version}" if done.is_release else f"not known to be the release {version}"
+    print(f"commit {done.base}, {same}")
+    if release is not None and done.is_release:
+        print(_compared(version, release.commit))
+    for path in done.missing:
+        print(f"no content in the source, left out: {path}")
+
+
+def _compared(version: str, commit: str) -> str:
+    """Return whether the released binary says that it is built of ``commit``.
+
+    Raises:
+        FetchError: it says another one.
+    """
+    try:
+        program = runtimes.provide_bun([version], host_target())[0].program
+    except FetchError as error:
+        return f"not compared with the released binary, which cannot be had: {error.what}"
+    said = bun_source.shown_revision(program)
+    if not commit.startswith(said):
+        raise FetchError(
+            f"the released Bun {version} is built of {said}, and not of {commit}",
+            hint="gobun/bun_source/commits.toml is wrong: `invoke bun-commits` tells",
+        )
+    return f"the released binary says {said}: the same"
+
+
+@command
+def bun_commits(_: Context, versions: str) -> None:
+    """Ask released Buns which commit they are built of, and add what is new to the table."""
+    target = host_target()
+    found = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
+    for version in bun_source.learn({bun.version: bun.program for bun in found}):
+        print(f"added {version}: {bun_source.commit_of_release(version).commit}")
+
+
+@command
+def patch_bun(
+    _: Context, series: str, only: str = "", except_: str = "", version: str = ""
+) -> None:
+    """Apply a series, all of it or nothing: --series v1.2.19 --only ids --except ids."""
+    found = bun_source.series_named(series)
+    chosen = found.selected(listed(only), listed(except_))
+    with bun_source.open_checkout(version or found.version) as checkout:
+        done = bun_source.apply_series(checkout, found, chosen)
+    for name in done.patches:
+        print(f"applied {name}")
+    print(f"{done.folder}: {len(done.patches)} patches of {found.line}, identity {done.identity}")
+
+
+@command
+def patch_export(_: Context, series: str, drop: bool = False) -> None:
+    """Write the commits of a checkout back to its series; --drop removes what it lacks."""
+    found = bun_source.series_named(series)
+    with bun_source.open_checkout(found.version) as checkout:
+        done = bun_source.export_series(checkout, found.folder, drop=drop)
+    _tell(done, found.folder)
+
+
+@command
+def patch_new(_: Context, series: str, name: str, title: str, why: str = "", add: str = "") -> None:
+    """Make a patch of a checkout's changes: --series S --name ID --title T --why W --add FILES."""
+    folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
+    with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
+        done = bun_source.new_patch(
+            checkout, folder, name=id, title=title, why=why, add=listed(add)
+        )
+    _tell(done, folder)
+
+
+def _tell(done: bun_source.Export, folder: Path) -> None:
+    for name in done.changed:
+        print(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
+    said = "as it was" if not done.changed else f"{len(done.changed)} files changed"
+    print(f"{folder.name}: {len(done.patches)} patches, {said}")
+
+
+@command
+def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
+    """Carry a series to another release: --series v1.2.19 --onto 1.2.20 --except ids."""
+    found = bun_source.series_named(series)
+    folder = paths.PATCHES / f"v{onto}"
+    if folder.exists():
+        raise UsageError(f"there is a series {folder.name} already", hint="remove it first")
+    with bun_source.open_checkout(onto) as checkout:
+        chosen = found.selected((), listed(except_))
+        done = bun_source.rebase(checkout, found, chosen)
+    for step in done.steps:
+        print(f"{step.patch}: {step.state}")
+    if done.conflicts:
+        raise PatchError(
+            "\n".join(step.why for step in done.conflicts),
+            hint="nothing was written; --except leaves patches out, to carry over by hand: "
+            "`invoke patch-new`",
+        )
+    left = [patch.id for patch in found.applied if patch not in chosen]
+    _tell(bun_source.write_rebased(folder, onto, done, found, left), folder)
+
+
+@command
+def patch_lint(_: Context, series: str = "") -> None:
+    """Check the form of all series, or of one: unused, duplicate, unreasoned patches and more."""
+    names = [bun_source.series_named(series).line] if series else bun_source.lines()
+    every = [bun_source.series_named(name) for name in bun_source.lines()]
+    wrong = bun_source.lint_series(every, _known())
+    wrong = [said for said in wrong if any(f"/{name}/" in said for name in names)]
+    print("\n".join(wrong) or f"{len(names)} series, nothing wrong")
+    if wrong:
+        raise SystemExit(UsageError.exit_code)
+
+
+def _known() -> bun_source.Known:
+    return bun_source.Known(
+        claims=measuring.read_claims().keys(),
+        treatments=measuring.TREATMENTS,
+        modules=tuple(build.FIXTURES),
+        loads=measuring.LOADS,
+        stresses=tuple(measuring.read_scenario().stress),
+        outcomes=measuring.OUTCOMES,
+    )
