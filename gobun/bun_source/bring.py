@@ -81,7 +81,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
             if found == wanted or not re.fullmatch(r"[0-9a-f]{40}", wanted):
                 return found
         else:
-            said = said or GitError(words, done).said
+            said = said or GitError(store.folder, words, done).said
     if _refuses_the_commit(said) or not said:
         return None
     raise FetchError(
@@ -119,7 +119,7 @@ def _fill(store: Store, origin: Origin, commit: str) -> None:
                 done = store.git.attempt(*words, given=given)
                 if done.code == 0:
                     break
-                error = GitError(words, done)
+                error = GitError(store.folder, words, done)
                 absent = set(_ABSENT.findall(error.said)) & left
                 if not absent:
                     raise FetchError(

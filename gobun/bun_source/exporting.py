@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +148,9 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
                 f"{checkout.folder} lacks patches of {old.line}: {', '.join(gone)}",
                 hint="`invoke patch-bun` applies the whole series; --drop removes them from it",
             )
-    return write_series(folder, checkout.version, commits, old)
+    done = write_series(folder, checkout.version, commits, old)
+    checkout.mark_made(checkout.head)
+    return done
 
 
 def write_series(
@@ -188,9 +191,10 @@ def new_patch(
             raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
     with tempfile.TemporaryDirectory(prefix="gobun-new-") as temporary:
-        scratch = git.with_index(Path(temporary) / "index")
-        scratch("read-tree", head)
-        scratch("add", "--update", "--sparse", ".")
+        # A copy, for the checkout's own index knows which files were left out of it.
+        index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        scratch = git.with_index(Path(shutil.copy(index, temporary)))
+        scratch("add", "--update", ".")
         for path in add:
             if not (checkout.folder / path).is_file():
                 raise UsageError(f"--add {path}: there is no such file in {checkout.folder}")
@@ -203,6 +207,4 @@ def new_patch(
         )
     commit = commit_tree(git, tree, head, message_of(title, why or TODO, name))
     git("reset", "--quiet", commit)
-    if head == checkout.base or checkout.is_made(head):
-        checkout.mark_made(commit)
     return export_series(checkout, folder)

@@ -57,17 +57,25 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_NAME": NAME,
     "GIT_COMMITTER_EMAIL": EMAIL,
 }
-_FULL_DISK = ("No space left on device", "File too large", "Disk quota exceeded")
+_FULL_DISK = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    f"died of signal {signal.SIGXFSZ:d}",
+)
 
 
-class GitError(Exception):
-    """Git said no; what it means depends on what was asked."""
+class GitError(FetchError):
+    """Git said no: where nothing else is made of it, it could not read what it works on."""
 
-    def __init__(self, words: Sequence[str], done: FinishedBytes) -> None:
+    def __init__(self, folder: Path, words: Sequence[str], done: FinishedBytes) -> None:
         said = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
-        super().__init__(f"git {' '.join(words)}: {said}")
+        super().__init__(
+            f"git {' '.join(words)}, in {folder}: {said}",
+            hint="where the store is damaged, `invoke cache --evict --kind bun-source` removes it "
+            "with all checkouts, and fetch-bun makes it anew",
+        )
         self.said = said
-        self.done = done
 
 
 class Git(msgspec.Struct, frozen=True):
@@ -108,7 +116,7 @@ class Git(msgspec.Struct, frozen=True):
         """
         done = self.attempt(*words, given=given, env=env)
         if done.code != 0:
-            raise GitError([str(word) for word in words], done)
+            raise GitError(self.folder, [str(word) for word in words], done)
         return done.out
 
     def attempt(
@@ -188,11 +196,3 @@ def _check_disk(folder: Path, done: FinishedBytes) -> None:
             f"git cannot write to {folder}: {full}",
             hint="make room, or choose another folder by GOBUN_CACHE; what is there stays usable",
         )
-
-
-def damaged(error: GitError, folder: Path) -> FetchError:
-    """Return the error for a repository that git cannot read."""
-    return FetchError(
-        f"{folder} cannot be read: {error.said}",
-        hint="`invoke cache --evict --kind bun-source` removes it; fetch-bun makes it anew",
-    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import re
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tomlkit
-from tomlkit.items import AoT, Table
+from tomlkit.items import AoT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_TABLE = re.compile(r"(?:^#.*\n)*^\[\[(?P<kind>patch|without)\]\]", re.MULTILINE)
 
 
 class Entry(Protocol):
@@ -32,76 +35,62 @@ class Entry(Protocol):
 
 
 def rewritten(
-    text: str,
-    version: str,
-    entries: Sequence[Entry],
-    *,
-    without: Sequence[dict[str, str]] = (),
+    text: str, version: str, entries: Sequence[Entry], *, without: Sequence[dict[str, str]] = ()
 ) -> str:
     """Return ``text`` with the patches of Bun being ``entries``, in that order.
 
     Patches of WebKit and everything that a commit does not know stay; a new patch is added with
     what is known of it. An unchanged series comes out as it was, byte for byte.
     """
-    document = tomlkit.parse(text)
-    if "version" not in document:
-        document["version"] = version
-        document["about"] = f"Patches on Bun {version}"
+    head, blocks = _split(text)
+    if not text:
+        head = f'version = "{version}"\nabout = "Patches on Bun {version}"'
+    document = tomlkit.parse(head)
     renamed = str(document["version"]) != version
     if renamed:
         document["version"] = version
-    found = document.get("patch")
-    tables: list[Table] = list(found) if isinstance(found, AoT) else []
-    if _describe(tables) == _wanted(entries) and not without and not renamed:
+    patches = {str(_inside(block)["id"]): block for kind, block in blocks if kind == "patch"}
+    others = [block for block in patches.values() if _inside(block).get("tree", "bun") != "bun"]
+    listed = {name: block for name, block in patches.items() if block not in others}
+    wanted = [_updated(listed.get(entry.id), entry) for entry in entries]
+    if wanted == list(listed.values()) and not without and not renamed:
         return text
-    by_id = {str(table["id"]): table for table in tables}
-    listed = [_updated(by_id.get(entry.id), entry) for entry in entries]
-    listed += [table for table in tables if table.get("tree", "bun") != "bun"]
-    others = document.get("without")
-    rest: list[Table] = list(others) if isinstance(others, AoT) else []
-    _put(document, "patch", listed)
-    _put(document, "without", [*rest, *(_table(each) for each in without)])
-    return tomlkit.dumps(document)
+    rest = [block for kind, block in blocks if kind == "without"]
+    rest += [_dumped("without", each) for each in without]
+    parts = [tomlkit.dumps(document), *wanted, *others, *rest]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _put(document: tomlkit.TOMLDocument, name: str, tables: Sequence[Table]) -> None:
-    """Put ``tables`` at the document's end, in the place of what has that name."""
-    if name in document:
-        document.remove(name)
-    if tables:
-        document[name] = tomlkit.aot()
-        for table in tables:
-            document[name].append(table)
-
-
-def _describe(tables: Sequence[Table]) -> list[tuple[str, str, str, tuple[str, ...]]]:
-    return [
-        (str(t["id"]), str(t["title"]), str(t["why"]), tuple(str(path) for path in t["files"]))
-        for t in tables
-        if t.get("tree", "bun") == "bun"
+def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split a series into what comes first, and its tables with the comments above them."""
+    starts = list(_TABLE.finditer(text))
+    if not starts:
+        return text, []
+    ends = [*(found.start() for found in starts[1:]), len(text)]
+    return text[: starts[0].start()], [
+        (found["kind"], text[found.start() : end]) for found, end in zip(starts, ends, strict=True)
     ]
 
 
-def _wanted(entries: Sequence[Entry]) -> list[tuple[str, str, str, tuple[str, ...]]]:
-    return [(entry.id, entry.title, entry.why, tuple(entry.files)) for entry in entries]
+def _inside(block: str) -> dict[str, Any]:
+    """Return the one table of a block."""
+    return dict(next(iter(tomlkit.parse(block).unwrap().values()))[0])
 
 
-def _updated(table: Table | None, entry: Entry) -> Table:
-    if table is None:
-        made = _table({"id": entry.id, "title": entry.title, "why": entry.why})
-        made["files"] = list(entry.files)
-        made["upstream"] = "not proposed"
-        return made
-    for name in ("title", "why"):
-        if str(table[name]) != getattr(entry, name):
-            table[name] = getattr(entry, name)
-    if tuple(str(path) for path in table["files"]) != tuple(entry.files):
-        table["files"] = list(entry.files)
-    return table
+def _updated(block: str | None, entry: Entry) -> str:
+    said = {"id": entry.id, "title": entry.title, "why": entry.why, "files": list(entry.files)}
+    if block is None:
+        return _dumped("patch", {**said, "upstream": "not proposed"})
+    document = tomlkit.parse(block)
+    listed = document["patch"]
+    changed = {name: value for name, value in said.items() if _inside(block)[name] != value}
+    if not changed:
+        return block
+    if isinstance(listed, AoT):
+        for name, value in changed.items():
+            listed[0][name] = value
+    return tomlkit.dumps(document)
 
 
-def _table(values: dict[str, str]) -> Table:
-    table = tomlkit.table()
-    for name, value in values.items():
-        table[name] = value
-    return table
+def _dumped(kind: str, values: Mapping[str, object]) -> str:
+    return f"[[{kind}]]\n{tomlkit.dumps(dict(values))}"

@@ -1,0 +1,5 @@
+pub fn main() void {
+    setup();
+    warmUp();
+    run();
+}

@@ -1,0 +1,128 @@
+"""A small upstream of our own, with the file names of Bun's, and a git daemon to serve it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.bun_source import Release
+from gobun.bun_source.store import KIND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+VERSION = "9.9.1"
+LINE = f"v{VERSION}"
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A repository, and where its release is."""
+
+    folder: Path
+    release: Release
+
+    @property
+    def commit(self) -> str:
+        return self.release.commit
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git as some person would who has a name and nothing else."""
+    who = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
+    env = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
+    env |= {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)}
+    done = subprocess.run(
+        ["git", "-C", folder, "-c", "core.fsync=none", *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"git {words}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def make_upstream(folder: Path, content: Path | Mapping[str, bytes], *, older: int = 1) -> Upstream:
+    """Make a repository whose newest commit but one has ``content``, tagged as the release."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for number in range(older):
+        (folder / "README.md").write_text(f"state {number}\n")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", f"Older {number}")
+    put(folder, content)
+    commit = commit_all(folder, "The release")
+    git(folder, "tag", f"bun-v{VERSION}")
+    (folder / "README.md").write_text("newer\n")
+    commit_all(folder, "Newer")
+    return Upstream(folder, Release(commit, git(folder, "rev-parse", f"{commit}^{{tree}}")))
+
+
+def put(folder: Path, content: Path | Mapping[str, bytes]) -> None:
+    """Write files below a folder."""
+    if isinstance(content, Path):
+        shutil.copytree(content, folder, dirs_exist_ok=True)
+        return
+    for name, data in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def commit_all(folder: Path, message: str) -> str:
+    """Commit everything and return the id."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def tree_of(cache: Path, version: str = VERSION) -> Path:
+    """Return where the suite's checkout is."""
+    return cache / KIND / "trees" / version
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, git's own and the README left out."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.parts and path.name not in {".git", "README.md"}
+    }
+
+
+@contextlib.contextmanager
+def served(folder: Path, *, filters: bool = True) -> Iterator[str]:
+    """Serve the repositories below ``folder`` on the loopback address, and yield the URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"safe.directory": "*", "uploadpack.allowFilter": str(filters).lower()}
+    flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    daemon = subprocess.Popen(
+        [
+            *("git", *flags, "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}"),
+            *(f"--base-path={folder}", "--reuseaddr", str(folder)),
+        ],
+        env={"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(daemon.pid, 9)
+        daemon.wait()

@@ -1,0 +1,336 @@
+"""Sources from everywhere, by real git: repositories, a daemon, bundles, archives; interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import bun_upstream as up
+import pytest
+
+from gobun import bun_source, paths
+from gobun.bun_source import Fetched, Release
+from gobun.errors import FetchError, PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BEFORE = up.GOLDEN / "series" / "before"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "the cache"
+    monkeypatch.setenv("GOBUN_CACHE", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
+    return folder
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> up.Upstream:
+    return up.make_upstream(tmp_path / "up stream", BEFORE, older=3)
+
+
+def fetch(source: Path | str, release: Release | None, ref: str = "", **flags: bool) -> Fetched:
+    origin = bun_source.parse_origin(str(source))
+    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, **flags)
+
+
+def check_whole(cache: Path, commit: str) -> None:
+    tree = up.tree_of(cache)
+    assert up.contents(tree) == up.contents(BEFORE)
+    assert up.git(tree, "rev-parse", "HEAD") == commit
+    assert up.git(tree, "status", "--porcelain") == ""
+
+
+def test_a_repository_is_checked_out_at_the_release(cache: Path, upstream: up.Upstream) -> None:
+    done = fetch(upstream.folder, upstream.release)
+    assert (done.base, done.is_release, done.missing) == (upstream.commit, True, ())
+    assert not done.there_before
+    check_whole(cache, upstream.commit)
+    assert fetch(upstream.folder, upstream.release).there_before
+
+
+def test_a_daemon_serves_one_commit_and_its_files_only(cache: Path, upstream: up.Upstream) -> None:
+    for filters in (True, False):
+        with up.served(upstream.folder.parent, filters=filters) as url:
+            fetch(f"{url}/up%20stream", upstream.release, discard=not filters)
+        check_whole(cache, upstream.commit)
+    store = cache / "bun-source" / "store.git"
+    older = up.git(upstream.folder, "rev-parse", "main~2")
+    with pytest.raises(AssertionError):
+        up.git(store, "-c", "protocol.allow=never", "cat-file", "-e", older)
+
+
+def test_a_shallow_clone_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
+    tag = f"--branch=bun-v{up.VERSION}"
+    clone = ("clone", "--quiet", "--depth=1", tag, f"file://{upstream.folder}", "shallow")
+    up.git(tmp_path, *clone)
+    fetch(tmp_path / "shallow", upstream.release)
+    check_whole(cache, upstream.commit)
+
+
+def test_a_bundle_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
+    bundle = tmp_path / "all.bundle"
+    up.git(upstream.folder, "bundle", "create", "--quiet", str(bundle), "--all")
+    fetch(bundle, upstream.release)
+    check_whole(cache, upstream.commit)
+
+
+@pytest.mark.parametrize("known_tree", [True, False])
+def test_an_archive_is_known_by_its_files(
+    cache: Path, tmp_path: Path, upstream: up.Upstream, known_tree: bool
+) -> None:
+    archive = tmp_path / "bun.tar.gz"
+    words = ("--format=tar.gz", "--prefix=bun-9.9.1/", f"--output={archive}", upstream.commit)
+    up.git(upstream.folder, "archive", *words)
+    release = upstream.release if known_tree else Release(upstream.commit)
+    done = fetch(archive, release)
+    assert done.is_release is known_tree
+    assert up.contents(up.tree_of(cache)) == up.contents(BEFORE)
+    tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
+    assert tree == upstream.release.tree
+    assert fetch(archive, release).there_before is known_tree
+
+
+def test_an_archive_of_something_else_is_refused(
+    cache: Path, tmp_path: Path, upstream: up.Upstream
+) -> None:
+    archive = tmp_path / "other.tar"
+    with tarfile.open(archive, "w") as opened:
+        opened.add(up.GOLDEN / "series" / "after", "bun")
+    with pytest.raises(FetchError, match="its files are not those of the release"):
+        fetch(archive, upstream.release)
+    assert not up.tree_of(cache).exists()
+    for name in ("../outside", "bun/../../outside", "bun/.git/config"):
+        with tarfile.open(archive, "w") as opened:
+            opened.addfile(tarfile.TarInfo("bun/a"))
+            opened.addfile(tarfile.TarInfo(name))
+        with pytest.raises(FetchError, match="leads outside of the sources"):
+            fetch(archive, upstream.release)
+
+
+def test_a_commit_that_the_source_lacks(cache: Path, upstream: up.Upstream) -> None:
+    with pytest.raises(FetchError, match=f"has no commit {'ab' * 20}"):
+        fetch(upstream.folder, Release("ab" * 20))
+    assert not up.tree_of(cache).exists()
+
+
+def test_another_commit_is_taken_by_ref_and_said_to_be_another(
+    cache: Path, upstream: up.Upstream
+) -> None:
+    newer = up.git(upstream.folder, "rev-parse", "main")
+    done = fetch(upstream.folder, upstream.release, "main")
+    assert (done.base, done.is_release) == (newer, False)
+    assert fetch(upstream.folder, upstream.release, newer[:12]).base == newer
+    assert fetch(upstream.folder, upstream.release).base == upstream.commit
+    check_whole(cache, upstream.commit)
+
+
+def test_an_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstream) -> None:
+    with pytest.raises(UsageError, match=r"the commit of Bun 9\.9\.1 is not known"):
+        fetch(upstream.folder, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("nowhere", "no such file"), (".", "no git repository"), ("text", "neither a bundle nor")],
+)
+def test_what_is_no_source_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(UsageError, match=wrong):
+        bun_source.parse_origin(text)
+
+
+def test_nobody_who_answers_is_exit_code_4(cache: Path, upstream: up.Upstream) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"git://127.0.0.1:{closed.getsockname()[1]}/bun"
+    with pytest.raises(FetchError, match="cannot fetch from git://127"):
+        fetch(url, upstream.release)
+
+
+def test_a_persons_work_is_not_thrown_away(cache: Path, upstream: up.Upstream) -> None:
+    fetch(upstream.folder, upstream.release)
+    tree = up.tree_of(cache)
+    (tree / "src" / "main.zig").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"not committed: src/main\.zig"):
+        fetch(upstream.folder, upstream.release, "main")
+    up.commit_all(tree, "Mine")
+    with pytest.raises(UsageError, match="commits that the series has not"):
+        fetch(upstream.folder, upstream.release, "main")
+    fetch(upstream.folder, upstream.release, discard=True)
+    check_whole(cache, upstream.commit)
+
+
+def lossy(upstream: up.Upstream, tmp_path: Path, *lost: str) -> Path:
+    """Return a copy of the upstream that lacks the content of some files."""
+    mirror = tmp_path / "mirror.git"
+    up.git(tmp_path, "clone", "--quiet", "--bare", "--no-local", str(upstream.folder), str(mirror))
+    for pack in (mirror / "objects" / "pack").glob("*.pack"):
+        moved = pack.rename(tmp_path / pack.name)
+        pack.with_suffix(".idx").unlink()
+        unpack = ["git", "-C", str(mirror), "unpack-objects", "-q"]
+        subprocess.run(unpack, input=moved.read_bytes(), check=True)
+    for path in lost:
+        name = up.git(mirror, "rev-parse", f"{upstream.commit}:{path}")
+        (mirror / "objects" / name[:2] / name[2:]).unlink()
+    return mirror
+
+
+def test_what_a_mirror_lacks_is_reported_and_left_out(
+    cache: Path, tmp_path: Path, upstream: up.Upstream
+) -> None:
+    mirror = lossy(upstream, tmp_path, "src/main.zig")
+    done = fetch(mirror, upstream.release)
+    assert done.missing == ("src/main.zig",)
+    tree = up.tree_of(cache)
+    assert sorted(up.contents(tree)) == sorted(set(up.contents(BEFORE)) - {"src/main.zig"})
+    assert up.git(tree, "status", "--porcelain") == ""
+
+
+def run_fetch(url: str, release: Release) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys; from gobun import bun_source as b; b.fetch_checkout("
+        f"{up.VERSION!r}, b.parse_origin(sys.argv[1]), release=b.Release(*sys.argv[2:]))"
+    )
+    words = [sys.executable, "-c", code, url, release.commit, str(release.tree)]
+    return subprocess.Popen(words, cwd=paths.ROOT, stderr=subprocess.DEVNULL)
+
+
+class Stalling:
+    """Passes a daemon's bytes on until ``allowed`` have come, then keeps the line and stalls."""
+
+    def __init__(self, target: str, allowed: int) -> None:
+        host, port = target.removeprefix("git://").split(":")
+        self.target = (host, int(port))
+        self.left = allowed
+        self.stalled, self.over = threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"git://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.opened = [self.listener]
+        self.threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self.start(self.accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for each in self.opened:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self.threads:
+            thread.join(10)
+
+    def start(self, target: Callable[..., None], *args: object) -> None:
+        self.threads.append(threading.Thread(target=target, args=args))
+        self.threads[-1].start()
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(self.target)
+                self.opened += [client, server]
+                self.start(self.upwards, client, server)
+                self.start(self.downwards, server, client)
+
+    def upwards(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(4096):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+
+    def downwards(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(4096):
+                self.left -= len(data)
+                if self.left < 0:
+                    self.stalled.set()
+                    self.over.wait(30)
+                    return
+                client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+
+def git_below(folder: Path) -> list[int]:
+    """Return the git processes that work on a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"git") and str(folder).encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_fetch_is_run_again(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = {f"src/{number}.bin": os.urandom(50_000) for number in range(20)}
+    upstream = up.make_upstream(tmp_path / "large", noise)
+    with up.served(tmp_path) as url:
+        with Stalling(url, 300_000) as slow:
+            child = run_fetch(f"{slow.url}/large", upstream.release)
+            assert slow.stalled.wait(30)
+            child.kill()
+            child.wait()
+            # The git that the killed run started is still there, and holds the lock.
+            left = git_below(cache / "bun-source" / "store.git")
+            assert left
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+        assert not up.tree_of(cache).exists()
+        done = fetch(f"{url}/large", upstream.release)
+    assert done.missing == ()
+    assert up.contents(up.tree_of(cache)) == noise
+    packs = cache / "bun-source" / "store.git" / "objects" / "pack"
+    assert not list(packs.glob("tmp_*"))
+
+
+def test_a_half_made_checkout_is_made_anew(cache: Path, upstream: up.Upstream) -> None:
+    fetch(upstream.folder, upstream.release)
+    store = cache / "bun-source" / "store.git"
+    up.git(store, "update-ref", "-d", f"refs/gobun/base/{up.VERSION}")  # it comes last
+    (up.tree_of(cache) / "src" / "main.zig").unlink()
+    (store / "shallow.lock").touch()
+    (store / "worktrees" / up.VERSION / "index.lock").touch()
+    assert not fetch(upstream.folder, upstream.release).there_before
+    check_whole(cache, upstream.commit)
+
+
+def test_a_full_disk_is_exit_code_3_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    upstream = up.make_upstream(tmp_path / "large", {"src/large.bin": os.urandom(400_000)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(PrerequisiteError, match="cannot write to"):
+            fetch(upstream.folder, upstream.release)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not up.tree_of(cache).exists()
+    fetch(upstream.folder, upstream.release)
+    assert (up.tree_of(cache) / "src" / "large.bin").stat().st_size == 400_000
+
+
+def test_two_runs_at_once_make_one_checkout(cache: Path, upstream: up.Upstream) -> None:
+    runs = [run_fetch(str(upstream.folder), upstream.release) for _ in range(3)]
+    started = time.monotonic()
+    assert [run.wait(60) for run in runs] == [0, 0, 0]
+    assert time.monotonic() - started < 60
+    check_whole(cache, upstream.commit)

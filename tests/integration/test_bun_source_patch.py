@@ -1,0 +1,360 @@
+"""A series on a checkout: applied whole or not at all, exported byte for byte, carried over."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bun_upstream as up
+import pytest
+
+from gobun import bun_source, paths
+from gobun.errors import PatchError, PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gobun.bun_source import Applied
+
+SERIES = up.GOLDEN / "series"
+POOL = "src/threading/ThreadPool.zig"
+
+
+class Bench:
+    """A checkout of the golden upstream, and the golden series beside it."""
+
+    def __init__(self, root: Path, content: Path | dict[str, bytes] = SERIES / "before") -> None:
+        self.upstream = up.make_upstream(root / "upstream", content)
+        self.folder = root / "patches" / up.LINE
+        shutil.copytree(SERIES / "patches", self.folder)
+        origin = bun_source.parse_origin(str(self.upstream.folder))
+        bun_source.fetch_checkout(up.VERSION, origin, release=self.upstream.release)
+        self.tree = up.tree_of(paths.cache_root())
+
+    def apply(self, *only: str, without: tuple[str, ...] = ()) -> Applied:
+        series = bun_source.read_series(self.folder)
+        with bun_source.open_checkout(up.VERSION) as checkout:
+            return bun_source.apply_series(checkout, series, series.selected(only, without))
+
+    def export(self, *, drop: bool = False) -> bun_source.Export:
+        with bun_source.open_checkout(up.VERSION) as checkout:
+            return bun_source.export_series(checkout, self.folder, drop=drop)
+
+    def head(self) -> str:
+        return up.git(self.tree, "rev-parse", "HEAD")
+
+    def check_is(self, golden: str) -> None:
+        assert up.contents(self.tree) == up.contents(SERIES / golden)
+        assert up.git(self.tree, "status", "--porcelain") == ""
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
+    return lambda **content: Bench(tmp_path / "a place", **content)
+
+
+@pytest.fixture
+def bench(make: Callable[..., Bench]) -> Bench:
+    return make()
+
+
+def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: Bench) -> None:
+    done = bench.apply()
+    bench.check_is("after")
+    assert done.patches == ("pool-stacks", "bindings", "warm-up")
+    assert bench.export().changed == ()
+    assert up.contents(bench.folder) == up.contents(SERIES / "patches")
+    assert bench.apply() == done
+    bench.apply(without=done.patches)
+    bench.check_is("before")
+
+
+def test_commits_are_the_same_wherever_they_are_made(
+    make: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = {make().apply().head}
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_DIR"):
+        monkeypatch.setenv(name, "somebody else")
+    (tmp_path / ".gitconfig").write_text(
+        "[user]\nname = Me\n[core]\nautocrlf = true\nhooksPath = /nowhere\n[commit]\ngpgsign = 1\n"
+    )
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "other"))
+    shutil.rmtree(tmp_path / "a place")
+    heads.add(make().apply().head)
+    assert len(heads) == 1
+
+
+def test_a_part_of_a_series_has_its_own_identity(bench: Bench) -> None:
+    whole = bench.apply()
+    part = bench.apply("warm-up")
+    assert part.patches == ("warm-up",)
+    assert part.identity != whole.identity
+    assert "warmUp" in (bench.tree / "src/main.zig").read_text()
+    assert "8 * 1024" not in (bench.tree / POOL).read_text()
+    with pytest.raises(UsageError, match=r"lacks patches of .*: pool-stacks, bindings"):
+        bench.export()
+
+
+def spoil(bench: Bench, patch: str, old: bytes, new: bytes) -> None:
+    path = bench.folder / f"{patch}.patch"
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
+def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: Bench) -> None:
+    before = bench.apply("pool-stacks").head
+    spoil(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
+    with pytest.raises(PatchError) as caught:
+        bench.apply()
+    said = str(caught.value)
+    assert "patch bindings of v9.9.1 does not apply to Bun 9.9.1" in said
+    assert "c-bindings.cpp, hunk 1 (line 9): the nearest place is line 9" in said
+    assert "the patch expects: \treturn two;" in said
+    assert bench.head() == before
+    assert up.git(bench.tree, "status", "--porcelain") == ""
+
+
+def test_a_patch_with_two_places_is_refused(make: Callable[..., Bench]) -> None:
+    bench = make(content={POOL: b"// moved\n" + (SERIES / "before" / POOL).read_bytes() * 2})
+    with pytest.raises(PatchError, match=r"fits in 2 places \(lines 9, 24\)"):
+        bench.apply("pool-stacks")
+
+
+def test_a_patch_that_upstream_has_is_told(make: Callable[..., Bench]) -> None:
+    with pytest.raises(PatchError, match=r"ThreadPool.zig, hunk 1 .* in the file already"):
+        make(content=SERIES / "after").apply("pool-stacks")
+
+
+def test_other_line_ends_are_told(make: Callable[..., Bench]) -> None:
+    text = (SERIES / "before" / POOL).read_bytes().replace(b"\n", b"\r\n")
+    bench = make(content={POOL: text})
+    assert (bench.tree / POOL).read_bytes() == text
+    with pytest.raises(PatchError, match="would fit at line 8, but the file has CRLF"):
+        bench.apply("pool-stacks")
+
+
+def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., Bench]) -> None:
+    bench = make(content={POOL: b"one\r\ntwo\r\n", "src/main.zig": b"a\n"})
+    shutil.rmtree(bench.folder)
+    (bench.tree / POOL).write_bytes(b"one\r\nTWO\r\n")
+    new_patch(bench, "crlf")
+    content = (bench.folder / "crlf.patch").read_bytes()
+    assert b"-two\r\n+TWO\r\n" in content
+    bench.apply(without=("crlf",))
+    bench.apply()
+    assert (bench.tree / POOL).read_bytes() == b"one\r\nTWO\r\n"
+    assert bench.export().changed == ()
+
+
+def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
+    text = (SERIES / "before" / POOL).read_bytes()
+    bench = make(content={"src/ThreadPool.zig": text})
+    with pytest.raises(PatchError, match=r"it is src/ThreadPool\.zig now, where it fits at line 8"):
+        bench.apply("pool-stacks")
+
+
+def test_a_persons_changes_are_refused_and_kept(bench: Bench) -> None:
+    (bench.tree / POOL).write_text("mine\n")
+    for act in (bench.apply, bench.export):
+        with pytest.raises(UsageError, match=r"not committed: src/threading/ThreadPool\.zig"):
+            act()
+    assert (bench.tree / POOL).read_text() == "mine\n"
+    up.commit_all(bench.tree, "Mine")
+    with pytest.raises(UsageError, match="commits that the series has not"):
+        bench.apply()
+
+
+def test_a_file_in_the_way_is_refused_and_kept(bench: Bench) -> None:
+    (bench.tree / "src/warm_up.zig").write_text("mine\n")
+    before = bench.head()
+    with pytest.raises(UsageError, match=r"src/warm_up\.zig"):
+        bench.apply()
+    assert (bench.head(), (bench.tree / "src/warm_up.zig").read_text()) == (before, "mine\n")
+    (bench.tree / "src/warm_up.zig").unlink()
+    bench.apply()
+    bench.check_is("after")
+
+
+def test_what_a_kill_left_half_done_is_undone(bench: Bench) -> None:
+    start, end = bench.head(), bench.apply().head
+    back = bench.apply("warm-up").head
+    private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
+    assert start != back != end
+    # As a kill in the middle of writing files leaves it: one written, one cut off, a lock.
+    (private / "gobun-moving").write_text(f"{back} {end}\n")
+    shutil.copy(SERIES / "after" / POOL, bench.tree / POOL)
+    (bench.tree / "src/bun.js/bindings/c-bindings.cpp").write_text("#inc")
+    (private / "index.lock").touch()
+    bench.apply()
+    bench.check_is("after")
+    assert not (private / "gobun-moving").exists()
+
+
+def test_what_a_kill_left_is_not_undone_over_other_changes(bench: Bench) -> None:
+    end = bench.apply().head
+    back = bench.apply("pool-stacks").head
+    private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
+    (private / "gobun-moving").write_text(f"{back} {end}\n")
+    (bench.tree / POOL).write_text("mine\n")
+    with pytest.raises(UsageError, match=r"cannot be undone.*ThreadPool\.zig"):
+        bench.apply()
+    assert (bench.tree / POOL).read_text() == "mine\n"
+
+
+def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., Bench]) -> None:
+    many = {f"src/{number:03}.zig": b"old\n" * 20_000 for number in range(25)}
+    bench = make(content=many)
+    shutil.rmtree(bench.folder)
+    for name in many:
+        (bench.tree / name).write_bytes(b"new\n" + b"old\n" * 20_000)
+    new_patch(bench, "all-of-them")
+    code = (
+        "from gobun import bun_source as b; from pathlib import Path; import sys\n"
+        f"s = b.read_series(Path({str(bench.folder)!r}))\n"
+        "def on(patches):\n"
+        f"    with b.open_checkout({up.VERSION!r}) as c: b.apply_series(c, s, patches)\n"
+        "on(()); print('ready', flush=True); on(s.applied); on(())"
+    )
+    private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
+    for delay_ms in (0, 8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=paths.ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        while not (private / "gobun-moving").exists():
+            assert child.poll() is None
+        time.sleep(delay_ms / 1000)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        bench.apply()
+        assert all((bench.tree / name).read_bytes().startswith(b"new\n") for name in many)
+        assert up.git(bench.tree, "status", "--porcelain") == ""
+
+
+def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., Bench]) -> None:
+    bench = make(content={"src/large.zig": b"%s\n" % os.urandom(150_000).hex().encode()})
+    shutil.rmtree(bench.folder)
+    (bench.tree / "src/large.zig").write_bytes(os.urandom(150_000).hex().encode())
+    new_patch(bench, "large")
+    before = bench.apply(without=("large",)).head
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(PrerequisiteError, match=r"cannot write|no space|too large|grow"):
+            bench.apply()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert bench.head() == before
+    bench.apply()
+    assert bench.export().changed == ()
+
+
+def new_patch(bench: Bench, name: str, *, add: tuple[str, ...] = ()) -> bun_source.Export:
+    with bun_source.open_checkout(up.VERSION) as checkout:
+        return bun_source.new_patch(
+            checkout, bench.folder, name=name, title=f"Do {name}", why="a fact", add=add
+        )
+
+
+def test_changes_become_a_patch_at_the_end(bench: Bench) -> None:
+    bench.apply()
+    with pytest.raises(UsageError, match="nothing is changed"):
+        new_patch(bench, "more")
+    (bench.tree / POOL).write_text("all new\n")
+    (bench.tree / "src/new.zig").write_text("// new\n")
+    (bench.tree / "notes").write_text("not of the patch\n")
+    done = new_patch(bench, "more", add=("src/new.zig",))
+    assert sorted(done.changed) == ["more.patch", "series.toml"]
+    series = bun_source.read_series(bench.folder)
+    assert series.patches[-1].files == ("src/new.zig", POOL)
+    with pytest.raises(UsageError, match="has a patch more already"):
+        new_patch(bench, "more")
+    (bench.tree / "notes").unlink()
+    bench.apply(without=("more",))
+    bench.check_is("after")
+    bench.apply()
+    assert bench.export().changed == ()
+
+
+def test_commits_of_a_person_are_exported(bench: Bench) -> None:
+    bench.apply()
+    (bench.tree / "src/main.zig").write_text("mine\n")
+    up.commit_all(bench.tree, "My own change")
+    assert sorted(bench.export().changed) == ["my-own-change.patch", "series.toml"]
+    patch = bun_source.read_series(bench.folder).patches[-1]
+    assert (patch.title, patch.why) == ("My own change", "TODO: reason")
+    # An amended commit keeps its id, and what else is said of it.
+    up.git(bench.tree, "reset", "--quiet", "--hard", "HEAD~1")
+    (bench.tree / "src/warm_up.zig").write_text("// amended\n")
+    up.git(bench.tree, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    with pytest.raises(UsageError, match=r"lacks patches of .*: my-own-change"):
+        bench.export()
+    assert sorted(bench.export(drop=True).changed) == [
+        "my-own-change.patch",
+        "series.toml",
+        "warm-up.patch",
+    ]
+    assert not (bench.folder / "my-own-change.patch").exists()
+    bench.apply()
+    assert bench.export().changed == ()
+
+
+def test_a_series_is_carried_to_another_release(bench: Bench, tmp_path: Path) -> None:
+    moved = {
+        **up.contents(SERIES / "before"),
+        POOL: (SERIES / "after" / POOL).read_bytes(),
+        "src/main.zig": b"// one\n// two\n" + (SERIES / "before/src/main.zig").read_bytes(),
+    }
+    newer = up.make_upstream(tmp_path / "newer", moved)
+    origin = bun_source.parse_origin(str(newer.folder))
+    bun_source.fetch_checkout("9.9.2", origin, release=newer.release)
+    series = bun_source.read_series(bench.folder)
+    with bun_source.open_checkout("9.9.2") as checkout:
+        done = bun_source.rebase(checkout, series, series.applied)
+    assert {step.patch: step.state for step in done.steps} == {
+        "pool-stacks": "upstream has it",
+        "bindings": "applies",
+        "warm-up": "applies",
+    }
+    folder = bench.folder.parent / "v9.9.2"
+    bun_source.write_rebased(folder, "9.9.2", done, series, [])
+    rebased = bun_source.read_series(folder)
+    assert [patch.id for patch in rebased.patches] == ["bindings", "warm-up"]
+    assert [(entry.id, entry.since) for entry in rebased.without] == [("pool-stacks", "9.9.2")]
+    with bun_source.open_checkout("9.9.2") as checkout:
+        bun_source.apply_series(checkout, rebased, rebased.applied)
+        assert bun_source.export_series(checkout, folder).changed == ()
+
+
+def test_a_conflict_is_told_and_the_rest_goes_on(bench: Bench, tmp_path: Path) -> None:
+    changed = {**up.contents(SERIES / "before"), "src/main.zig": b"pub fn main() void {}\n"}
+    newer = up.make_upstream(tmp_path / "newer", changed)
+    origin = bun_source.parse_origin(str(newer.folder))
+    bun_source.fetch_checkout("9.9.2", origin, release=newer.release)
+    series = bun_source.read_series(bench.folder)
+    with bun_source.open_checkout("9.9.2") as checkout:
+        done = bun_source.rebase(checkout, series, series.applied)
+    (conflict,) = done.conflicts
+    assert conflict.patch == "warm-up"
+    assert "src/main.zig, hunk 1" in conflict.why
+    assert [patch.id for patch in done.patches] == ["pool-stacks", "bindings"]
+
+
+def test_a_series_without_a_checkout_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path))
+    with (
+        pytest.raises(UsageError, match="there is no checkout of Bun"),
+        bun_source.open_checkout(up.VERSION),
+    ):
+        pass

@@ -1,0 +1,228 @@
+"""The form of a series, what lint finds in it, and how it is written anew."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import paths
+from gobun.bun_source import (
+    Known,
+    commit_of_release,
+    lines,
+    lint_series,
+    read_commits,
+    read_series,
+    series_named,
+    tree_identity,
+)
+from gobun.bun_source.exporting import Written
+from gobun.bun_source.writing import rewritten
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KNOWN = Known(["C11"], ["preload:stack8m"], ["simple"], ["ffi"], ["idle"], ["hang", "pass"])
+PATCH = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n"
+TEXT = """\
+version = "1.2.3"
+about = "A line"
+
+# Why this one is first.
+[[patch]]
+id = "first"
+title = "Do a thing"   # a remark
+why = "C11: a reason"
+files = ["f"]
+upstream = "not proposed"
+emulation = "preload:stack8m"
+
+[[patch.changes]]
+modules = ["simple"]
+was = ["hang"]
+outcomes = ["pass"]
+
+[[patch]]
+id = "proper"
+title = "The proper fix"
+why = "a fact"
+files = ["f"]
+upstream = "not proposed"
+tree = "webkit"
+
+[[without]]
+id = "other"
+why = "upstream has it"
+since = "1.2.2"
+"""
+
+
+def make(root: Path, text: str = TEXT, line: str = "v1.2.3", **patches: str) -> Path:
+    folder = root / line
+    folder.mkdir(parents=True)
+    (folder / "series.toml").write_text(text)
+    for name, content in (
+        {"first": PATCH, "proper": PATCH.replace("two", "three")} | patches
+    ).items():
+        (folder / f"{name}.patch").write_text(content)
+    return folder
+
+
+def test_a_series_is_read(tmp_path: Path) -> None:
+    make(tmp_path)
+    make(tmp_path, line="v1.10.0")
+    assert lines(tmp_path) == ["v1.2.3", "v1.10.0"]
+    series = series_named("1.2.3", tmp_path)
+    assert [patch.id for patch in series.patches] == ["first", "proper"]
+    assert [patch.id for patch in series.applied] == ["first"]
+    assert series.patches[0].changes[0].outcomes == ("pass",)
+    assert series.selected(only=("first",)) == series.applied
+    assert series.selected(without=("first",)) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ('emulation = "preload:stack8m"', "emulate = 1", "emulate"),
+        ('id = "first"', 'id = "First one"', "is not an id"),
+        ('id = "proper"', 'id = "first"', "used twice"),
+        ('id = "other"', 'id = "first"', "used twice"),
+        ('version = "1.2.3"', 'version = "1.2"', "not a release"),
+        ('upstream = "not proposed"', 'upstream = "perhaps"', "Invalid enum value"),
+    ],
+)
+def test_a_series_of_the_wrong_form_is_refused(
+    tmp_path: Path, old: str, new: str, wrong: str
+) -> None:
+    with pytest.raises(UsageError, match=wrong):
+        read_series(make(tmp_path, TEXT.replace(old, new)))
+
+
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
+    series = read_series(make(tmp_path))
+    with pytest.raises(UsageError, match="unknown series 'v9'"):
+        series_named("v9", tmp_path)
+    for name in ("frist", "proper"):
+        with pytest.raises(UsageError, match=f"unknown patch of the series v1.2.3 '{name}'"):
+            series.selected(only=(name,))
+        with pytest.raises(UsageError, match="unknown patch"):
+            series.selected(without=(name,))
+
+
+def lint(root: Path) -> list[str]:
+    return lint_series([read_series(folder) for folder in sorted(root.iterdir())], KNOWN)
+
+
+def test_a_good_series_has_nothing_to_find(tmp_path: Path) -> None:
+    make(tmp_path, TEXT.replace('id = "other"', 'id = "more"'))
+    more = TEXT.replace('id = "first"', 'id = "more"').replace('id = "other"', 'id = "first"')
+    folder = make(tmp_path, more, "v2.0.0", more=PATCH)
+    (folder / "first.patch").unlink()
+    assert lint(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "patches", "wrong"),
+    [
+        (TEXT, {"stray": PATCH}, "stray.patch: is no patch of the series"),
+        (TEXT, {"proper": PATCH}, "proper.patch: is the same as first"),
+        (TEXT.replace("C11: a reason", "TODO: reason"), {}, "first needs a reason"),
+        (TEXT.replace("C11: a reason", " "), {}, "first needs a reason"),
+        (TEXT.replace("C11", "C99"), {}, "speaks of C99"),
+        (TEXT, {"first": PATCH + PATCH}, "first.patch: touches f twice"),
+        (TEXT, {"first": PATCH.replace("+two", "+two ")}, "an added line ends in blanks: 'two'"),
+        (TEXT, {"first": PATCH.replace("/f", "/g")}, "touches g, and series.toml says otherwise"),
+        (TEXT, {"first": ""}, "first.patch: is empty"),
+        (TEXT, {"first": "garbage"}, "is not a patch"),
+        (TEXT.replace("preload:stack8m", "magic"), {}, "emulation = 'magic' is no treatment"),
+        (TEXT.replace('["simple"]', '["simpel"]'), {}, "'simpel', which is not among the modules"),
+        (TEXT.replace('["pass"]', '["hang"]'), {}, "changes that change nothing"),
+        (TEXT.replace('["pass"]', '["passes"]'), {}, "'passes', which is no outcome"),
+        (TEXT.replace("Do a thing", "Do a thing."), {}, "the title is one line"),
+        (TEXT.replace('"not proposed"', '"proposed"', 1), {}, "upstream_note does not say where"),
+        (TEXT, {}, r"\[\[without\]\] other is a patch of no line"),
+    ],
+)
+def test_lint_finds(tmp_path: Path, text: str, patches: dict[str, str], wrong: str) -> None:
+    make(tmp_path, text, **patches)
+    found = "\n".join(lint(tmp_path))
+    assert re.search(wrong, found), found
+
+
+def test_a_line_must_speak_of_what_the_others_carry(tmp_path: Path) -> None:
+    make(tmp_path, TEXT.partition("[[without]]")[0])
+    bare = TEXT.partition("# Why")[0]
+    folder = make(tmp_path, bare, "v2.0.0")
+    for path in folder.glob("*.patch"):
+        path.unlink()
+    found = lint(tmp_path)
+    assert [said.partition(": ")[2][:24] for said in found] == [
+        "says nothing of first, w",
+        "says nothing of proper, ",
+    ]
+
+
+def test_a_missing_patch_file_is_found(tmp_path: Path) -> None:
+    (make(tmp_path) / "first.patch").unlink()
+    assert "patch 'first' has no readable file first.patch" in "\n".join(lint(tmp_path))
+
+
+FIRST = Written("first", "Do a thing", "C11: a reason", b"", ("f",))
+NEW = Written("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
+
+
+def test_an_unchanged_series_is_written_as_it_was() -> None:
+    assert rewritten(TEXT, "1.2.3", [FIRST]) == TEXT
+
+
+def test_what_changed_is_written_and_the_rest_stays() -> None:
+    text = rewritten(TEXT, "1.2.3", [NEW, Written("first", "Other", "C11: a reason", b"", ("f",))])
+    assert text.index('id = "new"') < text.index("# Why this one is first.\n[[patch]]")
+    assert text.index('title = "Other"   # a remark') < text.index('id = "proper"')
+    assert 'emulation = "preload:stack8m"' in text
+    assert text.endswith(TEXT[TEXT.index("[[without]]") :])
+    assert rewritten(text, "1.2.3", [NEW, Written("first", "Other", "C11: a reason", b"", ("f",))])
+
+
+def test_a_removed_patch_goes_with_its_comment() -> None:
+    text = rewritten(TEXT, "1.2.3", [])
+    assert "first" not in text
+    assert 'id = "proper"' in text
+
+
+def test_a_new_series_can_be_read(tmp_path: Path) -> None:
+    text = rewritten("", "1.2.3", [NEW], without=[{"id": "gone", "why": "upstream has it"}])
+    series = read_series(make(tmp_path, text))
+    assert series.patches[0].why == NEW.why
+    assert series.patches[0].files == NEW.files
+    assert series.without[0].id == "gone"
+
+
+def test_an_identity_tells_commits_contents_and_order_apart() -> None:
+    a, b = ("a", b"1"), ("b", b"2")
+    variants = [
+        tree_identity("c", [a, b]),
+        tree_identity("d", [a, b]),
+        tree_identity("c", [b, a]),
+        tree_identity("c", [a]),
+        tree_identity("c", [a, ("b", b"3")]),
+        tree_identity("c", []),
+    ]
+    assert len(set(variants)) == len(variants)
+    assert tree_identity("c", [a, b]) == variants[0]
+
+
+def test_the_table_of_commits_has_its_form_and_the_lines_we_patch() -> None:
+    known = read_commits()
+    assert known["1.2.19"].commit.startswith("aad3abead")
+    assert known["1.3.14"].commit.startswith("0d9b296af")
+    with pytest.raises(UsageError, match=r"unknown release of Bun from source '1\.2\.99'"):
+        commit_of_release("1.2.99")
+
+
+def test_the_series_of_this_repository_are_read() -> None:
+    for line in lines():
+        assert series_named(line).folder.parent == paths.PATCHES
