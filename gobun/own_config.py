@@ -9,7 +9,7 @@ import msgspec
 
 from gobun import console, matrix
 from gobun.errors import UsageError
-from gobun.matrix.scenario import read_toml
+from gobun.tables import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,6 +34,7 @@ _SETTINGS = {
     "core.autocrlf": "false",
     "core.excludesFile": "/dev/null",
     "core.fsmonitor": "false",
+    "core.fsync": "none",  # a cache: what a power failure spoils is made anew
     "core.hooksPath": "/dev/null",
     "core.quotePath": "false",
     "diff.noprefix": "false",

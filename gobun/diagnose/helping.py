@@ -9,8 +9,8 @@ import msgspec
 
 from gobun.diagnose.records import Help, Kind
 from gobun.errors import UsageError
-from gobun.matrix.scenario import read_toml
 from gobun.ranges import in_range, spans
+from gobun.tables import read_toml
 
 _TABLE = Path(__file__).with_name("help.toml")
 
