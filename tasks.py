@@ -5,6 +5,7 @@ from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
 from gobun.commands.source import (
+    build_bun,
     bun_commits,
     fetch_bun,
     patch_bun,
@@ -12,6 +13,7 @@ from gobun.commands.source import (
     patch_lint,
     patch_new,
     patch_rebase,
+    register_bun,
 )
 from gobun.commands.upkeep import benchmark, cache, doctor, lock, test
 
@@ -19,6 +21,7 @@ __all__ = [
     "audit",
     "benchmark",
     "bisect",
+    "build_bun",
     "build_guard",
     "build_warmup",
     "bun_commits",
@@ -37,6 +40,7 @@ __all__ = [
     "patch_new",
     "patch_rebase",
     "plan",
+    "register_bun",
     "report",
     "repro",
     "test",

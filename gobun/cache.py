@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _GUARDS = (".lock", ".used")
 _DAY_S = 86_400.0
 _NPM = "npm"
-_ONE_BY_ONE = {"build", "go"}
+_ONE_BY_ONE = {"build", "go", "patched"}
 """Kinds whose folder holds one entry a child; any other is one entry as a whole."""
 
 _held: dict[Path, int] = {}

@@ -16,7 +16,7 @@ import msgspec
 from gobun.errors import PrerequisiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _KEPT = {
@@ -34,6 +34,8 @@ _KEPT = {
 }
 _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
+
+_WAIT_S = 5.0
 
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = threading.Lock()
@@ -157,6 +159,56 @@ def run_bytes(
     finally:
         _running.discard(child)
     return FinishedBytes(child.returncode, out, err)
+
+
+def run_logged(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
+    on_wait: Callable[[], None] = lambda: None,
+) -> int:
+    """Run a tool that takes long, with all it says in a file, and return its exit code.
+
+    ``on_wait`` is called every few seconds; ``keep`` is as in ``run_bytes``.
+
+    Raises:
+        PrerequisiteError: the program cannot be started.
+        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
+    """
+    words = [str(word) for word in command]
+    with log.open("ab") as stream:
+        try:
+            with _starting:
+                if _interrupted.is_set():
+                    raise KeyboardInterrupt
+                child = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=tool_environment(env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=keep,
+                )
+                _running.add(child)
+        except OSError as error:
+            raise PrerequisiteError(f"cannot run {words[0]}: {error.strerror}") from error
+    try:
+        while True:
+            try:
+                return child.wait(_WAIT_S)
+            except subprocess.TimeoutExpired:
+                on_wait()
+    except BaseException:
+        _kill(child)
+        child.wait()
+        raise
+    finally:
+        _running.discard(child)
 
 
 def interrupt_tools() -> None:

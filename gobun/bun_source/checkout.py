@@ -17,7 +17,14 @@ from gobun import console, files
 from gobun.bun_source.bring import bring
 from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git, GitError
-from gobun.bun_source.store import Store, base_ref, inheritable_lock, open_store, remove_tree
+from gobun.bun_source.store import (
+    Store,
+    base_ref,
+    inheritable_lock,
+    open_store,
+    remove_tree,
+    tree_folder,
+)
 from gobun.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +57,10 @@ class Checkout(msgspec.Struct, frozen=True):
         release = read_commits().get(self.version)
         is_release = _is_release(self.store, self.base, release)
         return release.commit if release and is_release else self.base
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the files of HEAD that have no content here."""
+        return _paths(self.store.missing(self.head))
 
     def changes(self) -> list[str]:
         """Return the tracked files that differ from HEAD."""
@@ -140,7 +151,8 @@ def open_checkout(version: str) -> Iterator[Checkout]:
     Raises:
         UsageError: there is none, or an interrupted change of it cannot be undone.
     """
-    with open_store() as store, inheritable_lock(store.tree(version)) as descriptor:
+    # The work tree's lock comes first, so that a long build of one version stops no other.
+    with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         found = _existing(store, version, descriptor)
         if found is None:
             raise UsageError(
@@ -148,6 +160,19 @@ def open_checkout(version: str) -> Iterator[Checkout]:
                 hint=f"invoke fetch-bun --version {version}",
             )
         yield found
+
+
+@contextlib.contextmanager
+def tree_locked(version: str) -> Iterator[tuple[str, int]]:
+    """Hold the work tree of ``version`` alone, not the store; yield its HEAD and the lock.
+
+    Raises:
+        UsageError: there is no checkout.
+    """
+    with open_checkout(version) as checkout:
+        folder = checkout.folder
+    with inheritable_lock(folder) as descriptor:
+        yield Git(folder, (descriptor,))("rev-parse", "HEAD"), descriptor
 
 
 def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
@@ -204,7 +229,7 @@ def fetch_checkout(
     if release is None and not ref:
         raise UsageError(f"the commit of Bun {version} is not known", hint="give --ref COMMIT")
     wanted = ref or (release.commit if release else "")
-    with open_store() as store, inheritable_lock(store.tree(version)) as descriptor:
+    with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         there = _existing(store, version, descriptor)
         if there is not None and not discard and _matches(there, wanted, release):
             missing = _paths(store.missing(there.base))

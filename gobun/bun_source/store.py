@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import semver
 
 from gobun import cache, console, files, paths
 from gobun.bun_source.git import Git
+from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def tree(self, version: str) -> Path:
         """Return where the checkout of ``version`` is."""
-        return self.folder / "trees" / version
+        return tree_folder(version)
 
     def base(self, version: str) -> str | None:
         """Return the commit that the checkout of ``version`` starts from, once it is whole."""
@@ -57,6 +59,17 @@ class Store(msgspec.Struct, frozen=True):
             if name in absent:
                 found.setdefault(name, []).append(path)
         return found
+
+
+def tree_folder(version: str) -> Path:
+    """Return where the checkout of ``version`` is.
+
+    Raises:
+        UsageError: it is no version.
+    """
+    if not semver.Version.is_valid(version):
+        raise UsageError(f"{version!r} is not a release of Bun", hint="write it like 1.3.14")
+    return paths.cache_root() / KIND / "trees" / version
 
 
 def base_ref(version: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, bun_source, paths, runtimes
+from gobun import build, bun_source, experiment, paths, runtimes
 from gobun import matrix as measuring
-from gobun.commands.words import command, listed
+from gobun.commands.words import command, listed, whole_number
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoke.context import Context
 
 
@@ -147,3 +146,53 @@ def _known() -> bun_source.Known:
         stresses=tuple(measuring.read_scenario().stress),
         outcomes=measuring.OUTCOMES,
     )
+
+
+@command
+def build_bun(
+    _: Context,
+    series: str,
+    only: str = "",
+    except_: str = "",
+    profile: str = "release",
+    jobs: str = "",
+    webkit: str = "",
+    prefetch: str = "",
+    downloads: str = "",
+    preflight: bool = False,
+) -> None:
+    """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks."""
+    folders = {"--webkit": webkit, "--prefetch": prefetch, "--downloads": downloads}
+    wish = experiment.Wish(
+        series=bun_source.series_named(series),
+        only=listed(only),
+        without=listed(except_),
+        profile=profile,
+        jobs=whole_number(jobs, "--jobs"),
+        offline=bun_source.Offline(*(_folder(path, flag) for flag, path in folders.items())),
+    )
+    rows = experiment.preflight(wish)
+    print(bun_source.render_preflight(rows))
+    bun_source.check_preflight(rows)
+    if not preflight:
+        _tell_registered(experiment.build(wish))
+
+
+def _folder(text: str, flag: str) -> Path | None:
+    path = Path(text).absolute() if text else None
+    if path is not None and not path.is_dir():
+        raise UsageError(f"{flag} {text}: there is no such folder")
+    return path
+
+
+@command
+def register_bun(_: Context, path: str, series: str, only: str = "", except_: str = "") -> None:
+    """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids."""
+    found = bun_source.series_named(series)
+    chosen = found.selected(listed(only), listed(except_))
+    _tell_registered(experiment.register(Path(path).absolute(), found, chosen))
+
+
+def _tell_registered(done: runtimes.Registered) -> None:
+    print(f"bun@{done.label}: {done.program}")
+    print(f"says it is {done.revision}; patches {', '.join(done.patches)}; {done.identity}")

@@ -6,6 +6,7 @@ the two agree with the bytes that came.
 
 from gobun.fetch.lock import Lock, read_lock
 from gobun.fetch.names import HEADERS_PACKAGE, Package, bun_package, bun_packages
+from gobun.fetch.reach import unreachable
 from gobun.fetch.store import cached_versions, fetch_packages, package_folder
 from gobun.fetch.update import LockSummary, update_lock
 from gobun.fetch.versions import dist_tags, published_versions
@@ -23,5 +24,6 @@ __all__ = [
     "package_folder",
     "published_versions",
     "read_lock",
+    "unreachable",
     "update_lock",
 ]

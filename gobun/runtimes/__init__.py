@@ -6,6 +6,13 @@ from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.preload import preload_environment
 from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
+from gobun.runtimes.registered import (
+    Registered,
+    register,
+    registered,
+    registered_as,
+    revision_of,
+)
 
 __all__ = [
     "RUNTIMES",
@@ -13,6 +20,7 @@ __all__ = [
     "Deno",
     "LacksError",
     "Node",
+    "Registered",
     "Runtime",
     "choose_bun",
     "choose_versions",
@@ -23,4 +31,8 @@ __all__ = [
     "provide_deno",
     "provide_node",
     "provide_runtimes",
+    "register",
+    "registered",
+    "registered_as",
+    "revision_of",
 ]

@@ -1,0 +1,148 @@
+"""Drives upstream's own build of a patched checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import console
+from gobun.bun_source.checkout import tree_locked
+from gobun.errors import BuildError, UsageError
+from gobun.files import disk_errors
+from gobun.process import run_logged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.bun_source.applying import Applied
+    from gobun.bun_source.layout import Layout
+    from gobun.bun_source.preflight import Offline
+
+Profile = Literal["release", "debug"]
+PROFILES: dict[str, str] = {"release": "build/release/bun", "debug": "build/debug/bun-debug"}
+"""Where upstream puts the executable."""
+
+_PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "CCACHE_DIR", "CC", "CXX", "DEVELOPER_DIR", "SDKROOT")
+_ERROR = re.compile(
+    r"error(\[\w+\])?:|FAILED:|CMake Error|undefined (reference|symbol)|panic:|BuildError|"
+    r"cannot find|No space left"
+)
+_NO_ERROR = re.compile(r"\b0 errors?\b|-Werror|warning:|--error-limit")
+_SHOWN = 12
+_TOLD_EVERY_S = 20.0
+_STEP = re.compile(r"\[(\d+)/(\d+)\]")
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What a build came to."""
+
+    program: Path
+    log: Path
+    seconds: int
+
+
+def build_words(
+    layout: Layout, profile: str, *, jobs: int, offline: Offline, bun: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command that upstream documents, and what it finds in its environment.
+
+    Raises:
+        UsageError: the checkout has no such script, or no way of that kind to build offline.
+    """
+    script = f"build:{profile}"
+    if profile not in PROFILES or script not in layout.scripts:
+        known = [name for name in PROFILES if f"build:{name}" in layout.scripts]
+        raise UsageError.unknown("profile", profile, known)
+    words = [str(bun), "run", script, f"-j{jobs}"]
+    env = {"PATH": f"{bun.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # A build of one's own calls itself a canary otherwise, and another version than it is of.
+    if layout.era == "cmake":
+        words.append("-DENABLE_CANARY=OFF")
+        if offline.prefetch:
+            raise UsageError(
+                f"Bun {layout.version} is built by CMake, which has no prefetch folder",
+                hint="give --webkit and --downloads",
+            )
+        words += [f"-DWEBKIT_PATH={offline.webkit}"] if offline.webkit else []
+        words += [f"-DCACHE_PATH={offline.cache}"] if offline.cache else []
+        return words, env
+    words.append("--canary=off")
+    if offline.webkit:
+        words.append("--webkit=local")
+        env["BUN_WEBKIT_PATH"] = str(offline.webkit)
+    if offline.prefetch:
+        env["BUN_BUILD_PREFETCH_DIR"] = str(offline.prefetch)
+    words += [f"--cache-dir={offline.cache}"] if offline.cache else []
+    return words, env
+
+
+def build(
+    applied: Applied, words: Sequence[str], env: dict[str, str], profile: str, log: Path
+) -> Built:
+    """Build a patched checkout; a build that was broken off goes on where it was.
+
+    Raises:
+        UsageError: the checkout is no longer at the patches that were applied.
+        BuildError: the build failed; shows the first real error, and where the log is.
+        PrerequisiteError: the build cannot be started.
+    """
+    started = time.monotonic()
+    with tree_locked(applied.version) as (head, descriptor), disk_errors(log):
+        if head != applied.head:
+            raise UsageError(
+                f"{applied.folder} was changed since the patches were applied",
+                hint="run one task on a checkout at a time",
+            )
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        console.say(f"building in {applied.folder}, log {log}")
+        code = run_logged(
+            words,
+            log,
+            cwd=applied.folder,
+            env=env,
+            keep=(descriptor,),
+            on_wait=_teller(log),
+        )
+    program = applied.folder / PROFILES[profile]
+    if code != 0 or not program.is_file():
+        ended = f"ended with {code}" if code else f"made no {PROFILES[profile]}"
+        raise BuildError(
+            f"the build of Bun {applied.version} {ended}:\n{first_error(log)}",
+            hint=f"the log is {log}; what was built is kept, and the next run goes on from there",
+        )
+    return Built(program, log, round(time.monotonic() - started))
+
+
+def _teller(log: Path) -> Callable[[], None]:
+    """Return what tells, now and then, how far a build is: ninja counts its steps."""
+    told = time.monotonic()
+
+    def tell() -> None:
+        nonlocal told
+        if time.monotonic() - told < _TOLD_EVERY_S:
+            return
+        told = time.monotonic()
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 4096))
+            text = stream.read().decode(errors="replace")
+        steps = _STEP.findall(text)
+        last = f"step {steps[-1][0]} of {steps[-1][1]}" if steps else text.strip()[-80:]
+        console.say(f"still building: {last}")
+
+    return tell
+
+
+def first_error(log: Path) -> str:
+    """Return the first line of a log that is an error, and what follows it."""
+    lines = log.read_text(errors="replace").splitlines()
+    for at, line in enumerate(lines):
+        if _ERROR.search(line) and not _NO_ERROR.search(line):
+            return "\n".join(f"  {each}" for each in lines[at : at + _SHOWN])
+    return "\n".join(f"  {each}" for each in lines[-_SHOWN:])

@@ -1,0 +1,283 @@
+"""What a build of Bun needs, looked at before it starts: everything that is missing at once."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import fetch
+from gobun.errors import GobunError, PrerequisiteError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.bun_source.layout import Layout
+
+State = Literal["ok", "missing", "note"]
+
+_GIB = 1 << 30
+_LEAST_MEMORY_GIB = 8
+_MEMORY_A_JOB_GIB = 2
+_LEAST_DISK_GIB = 10
+_VERSION = re.compile(r"(\d+(?:\.\d+)+)")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One thing that a build needs."""
+
+    name: str
+    wanted: str
+    found: str
+    state: State = "ok"
+    """``note``: the build goes on without it."""
+    debian: str = ""
+    """The command that provides it there; empty where none does."""
+    macos: str = ""
+
+
+class Offline(msgspec.Struct, frozen=True):
+    """Upstream's own ways of building without downloads."""
+
+    webkit: Path | None = None
+    """A built WebKit (CMake), or a checkout of its sources (build.ts)."""
+    prefetch: Path | None = None
+    """A folder of everything that is downloaded, by address (build.ts)."""
+    cache: Path | None = None
+    """The folder where downloads are kept, and looked for first."""
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them is."""
+        return any((self.webkit, self.prefetch, self.cache))
+
+
+class _Need(msgspec.Struct, frozen=True):
+    """A program of the system."""
+
+    name: str
+    debian: str
+    macos: str
+    least: tuple[int, ...] = ()
+    needed: bool = True
+    why: str = ""
+
+
+_NEEDS = (
+    _Need("git", "git", "git"),
+    _Need("cmake", "cmake", "cmake", (3, 24)),
+    _Need("ninja", "ninja-build", "ninja"),
+    _Need("cargo", "cargo", "rust", why="lol-html, and all of Bun where it is Rust"),
+    _Need("strip", "binutils", ""),
+    _Need("pkg-config", "pkg-config", "pkg-config", needed=False),
+    _Need("go", "golang", "go", needed=False, why="BoringSSL, in older releases"),
+    _Need("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
+    _Need("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
+)
+_LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
+
+
+def examine(
+    layout: Layout,
+    tree: Path,
+    *,
+    missing: Sequence[str],
+    bun: Callable[[], str],
+    offline: Offline,
+    version: str,
+) -> list[Row]:
+    """Look at everything that a build of ``tree`` needs.
+
+    ``missing`` are files that the checkout lacks; ``bun`` provides the Bun that the build scripts
+    run on, and returns its version.
+    """
+    rows = [Row("layout", "", layout.era)]
+    same = layout.version == version
+    rows.append(
+        Row("sources", version, layout.version or "no version", "ok" if same else "missing")
+    )
+    rows += [Row(name, "pinned", pin) for name, pin in layout.pins.items() if name != "llvm"]
+    if missing:
+        found = f"{len(missing)} without content: {', '.join(missing[:3])}"
+        again = f"invoke fetch-bun --version {version} --discard --source …"
+        rows.append(Row("files", "all", found, "missing", again, again))
+    rows.append(_bun(bun))
+    rows += [_program(need) for need in _NEEDS if need.debian or sys.platform == "darwin"]
+    rows += _llvm(layout)
+    rows += [_memory(), _disk(tree)]
+    rows += _downloads(layout, offline)
+    return rows
+
+
+def check(rows: Sequence[Row]) -> None:
+    """Refuse to build where something is missing.
+
+    Raises:
+        PrerequisiteError: names everything, and one command each for Debian and macOS.
+    """
+    gone = [row for row in rows if row.state == "missing"]
+    if not gone:
+        return
+    listed = "".join(f"\n  {row.name}: {row.wanted} wanted, {row.found}" for row in gone)
+    raise PrerequisiteError(
+        f"this machine cannot build Bun yet, {len(gone)} things are missing:{listed}",
+        hint="\n  ".join(
+            part for part in (_commands(gone, "debian"), _commands(gone, "macos")) if part
+        )
+        or "see the table",
+    )
+
+
+def _commands(rows: Sequence[Row], system: str) -> str:
+    """Return what to run, the packages of all rows in one command."""
+    said = [getattr(row, system) for row in rows if getattr(row, system)]
+    start = {"debian": "apt-get install ", "macos": "brew install "}[system]
+    packages = sorted(
+        {word for each in said if each.startswith(start) for word in each.split()[2:]}
+    )
+    others = list(dict.fromkeys(each for each in said if not each.startswith(start)))
+    joined = [start + " ".join(packages)] if packages else []
+    name = {"debian": "Debian", "macos": "macOS"}[system]
+    return f"{name}: {'; '.join((*joined, *others))}" if said else ""
+
+
+def render(rows: Sequence[Row]) -> str:
+    """Return the table."""
+    marks = {"ok": "ok", "missing": "MISSING", "note": "-"}
+    names = max(len(row.name) for row in rows)
+    wanted = max(len(row.wanted) for row in rows)
+    return "\n".join(
+        f"{row.name:<{names}}  {row.wanted:<{wanted}}  {marks[row.state]:<7}  {row.found}".rstrip()
+        for row in rows
+    )
+
+
+def jobs_by_memory() -> int:
+    """Return how many compilers can run at once without the machine swapping."""
+    by_memory = int(_memory_gib() // _MEMORY_A_JOB_GIB)
+    return max(1, min(os.cpu_count() or 1, by_memory))
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the first version in what a program says of itself."""
+    found = _VERSION.search(text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def _bun(provide: Callable[[], str]) -> Row:
+    try:
+        return Row("bun", "to run the build scripts", f"{provide()}, fetched by this suite")
+    except GobunError as error:
+        return Row("bun", "to run the build scripts", error.what, "missing")
+
+
+def _install(need: _Need) -> dict[str, str]:
+    return {
+        "debian": f"apt-get install {need.debian}" if need.debian else "",
+        "macos": f"brew install {need.macos}" if need.macos else "",
+    }
+
+
+def _program(need: _Need) -> Row:
+    wanted = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
+    lacking: State = "missing" if need.needed else "note"
+    program = shutil.which(need.name)
+    if program is None:
+        return Row(need.name, wanted, "not there", lacking, **_install(need))
+    said = run_tool([program, "version" if need.name == "go" else "--version"], timeout_s=30)
+    version = version_of(said.out or said.err)
+    shown = f"{'.'.join(map(str, version)) or 'of an unknown version'}, {program}"
+    if version < need.least:
+        return Row(need.name, wanted, f"{shown}: too old", lacking, **_install(need))
+    return Row(need.name, wanted, shown)
+
+
+def _llvm(layout: Layout) -> list[Row]:
+    bounds = layout.llvm_range
+    if bounds is None:
+        return [Row("llvm", "a pinned range", "the checkout names none", "note")]
+    low, above = bounds
+    major = low[0]
+    wanted = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, above))}"
+    debian = f"apt-get install clang-{major} lld-{major} llvm-{major}"
+    rows = []
+    for name in _LLVM:
+        candidates = [*_llvm_folders(major), *os.environ.get("PATH", "").split(os.pathsep)]
+        seen = []
+        for program in _programs((name, f"{name}-{major}"), candidates):
+            version = version_of(run_tool([program, "--version"], timeout_s=30).out)
+            shown = f"{'.'.join(map(str, version))}, {program}"
+            if low <= version < above:
+                rows.append(Row(name, wanted, shown))
+                break
+            seen.append(shown)
+        else:
+            found = f"{seen[0]}: not of the range" if seen else "not there"
+            rows.append(Row(name, wanted, found, "missing", debian, f"brew install llvm@{major}"))
+    return rows
+
+
+def _llvm_folders(major: int) -> list[str]:
+    brew = [f"{prefix}/opt/llvm@{major}/bin" for prefix in ("/opt/homebrew", "/usr/local")]
+    return [f"/usr/lib/llvm-{major}/bin", f"/usr/lib/llvm{major}/bin", *brew]
+
+
+def _programs(names: Sequence[str], folders: Sequence[str]) -> list[Path]:
+    paths = [Path(folder) / name for folder in folders if folder for name in names]
+    return [path for path in paths if path.is_file() and os.access(path, os.X_OK)]
+
+
+@functools.cache
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+
+
+def _memory() -> Row:
+    here = _memory_gib()
+    state: State = "ok" if here >= _LEAST_MEMORY_GIB * 0.95 else "missing"
+    jobs = f"{here:.0f} GiB: {jobs_by_memory()} jobs at once"
+    return Row("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)
+
+
+def _disk(tree: Path) -> Row:
+    free = shutil.disk_usage(tree).free / _GIB
+    state: State = "ok" if free >= _LEAST_DISK_GIB else "missing"
+    return Row("disk", f">= {_LEAST_DISK_GIB} GiB", f"{free:.0f} GiB free", state)
+
+
+def _downloads(layout: Layout, offline: Offline) -> list[Row]:
+    silent = fetch.unreachable([f"https://{host}/" for host in layout.hosts])
+    rows = []
+    for host in layout.hosts:
+        why = silent.get(f"https://{host}/")
+        if not why:
+            rows.append(Row(host, "answers", "it does"))
+        elif offline.given:
+            rows.append(Row(host, "answers", f"{why}; offline settings are given", "note"))
+        else:
+            rows.append(
+                Row(
+                    host,
+                    "answers",
+                    why,
+                    "missing",
+                    *(("a proxy in https_proxy, or --webkit, --prefetch, --downloads",) * 2),
+                )
+            )
+    rows += [
+        Row(name, "offline", str(path))
+        for name, path in (
+            ("webkit", offline.webkit),
+            ("prefetch", offline.prefetch),
+            ("downloads", offline.cache),
+        )
+        if path
+    ]
+    return rows

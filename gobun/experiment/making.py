@@ -1,0 +1,114 @@
+"""From a series to a patched Bun that can run cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import bun_source, paths, runtimes
+from gobun.bun_source import Offline, Series
+from gobun.errors import UsageError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.bun_source import Patch
+    from gobun.runtimes import Bun, Registered
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is to be built, and how."""
+
+    series: Series
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    profile: str = "release"
+    jobs: int | None = None
+    offline: Offline = Offline()
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        """The patches of it."""
+        return self.series.selected(self.only, self.without)
+
+
+def preflight(wish: Wish) -> list[bun_source.Row]:
+    """Look at everything that a build needs.
+
+    Raises:
+        UsageError: there is no checkout, or its build is of no kind known here.
+    """
+    version = wish.series.version
+    with bun_source.open_checkout(version) as checkout:
+        return bun_source.examine(
+            bun_source.read_layout(checkout.folder),
+            checkout.folder,
+            missing=checkout.missing(),
+            bun=lambda: _stock(version).version,
+            offline=wish.offline,
+            version=version,
+        )
+
+
+def build(wish: Wish) -> Registered:
+    """Apply the patches, run upstream's build, and keep the result as a runtime.
+
+    Raises:
+        UsageError: a person's work is in the checkout, or a flag does not fit its layout.
+        PatchError: a patch does not apply.
+        BuildError: the build failed.
+    """
+    if wish.jobs is not None and wish.jobs < 1:
+        raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
+    series = wish.series
+    stock = _stock(series.version)
+    with bun_source.open_checkout(series.version) as checkout:
+        words, env = bun_source.build_words(
+            bun_source.read_layout(checkout.folder),
+            wish.profile,
+            jobs=wish.jobs or bun_source.jobs_by_memory(),
+            offline=wish.offline,
+            bun=stock.program,
+        )
+        applied = bun_source.apply_series(checkout, series, wish.patches)
+    name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
+    done = bun_source.build(applied, words, env, wish.profile, paths.cache_root() / "logs" / name)
+    record = msgspec.structs.replace(
+        _record(series, wish.patches, applied.base, applied.identity),
+        head=applied.head,
+        log=str(done.log),
+        seconds=done.seconds,
+    )
+    return runtimes.register(done.program, record, stock.program)
+
+
+def register(program: Path, series: Series, patches: Sequence[Patch]) -> Registered:
+    """Keep a Bun that was built elsewhere of a series.
+
+    Raises:
+        UsageError: it is of another version, or is stock.
+        FetchError: the stock Bun to compare it with cannot be had.
+    """
+    commit = bun_source.commit_of_release(series.version).commit
+    identity = bun_source.identity_of(commit, series, patches)
+    record = _record(series, patches, commit, identity)
+    return runtimes.register(program, record, _stock(series.version).program)
+
+
+def _stock(version: str) -> Bun:
+    return runtimes.provide_bun([version], host_target())[0]
+
+
+def _record(series: Series, patches: Sequence[Patch], commit: str, identity: str) -> Registered:
+    return runtimes.Registered(
+        version=series.version,
+        line=series.line,
+        identity=identity,
+        commit=commit,
+        patches=tuple(patch.id for patch in patches),
+        whole=tuple(patches) == series.applied,
+        target=host_target().name,
+    )

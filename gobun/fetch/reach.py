@@ -1,0 +1,35 @@
+"""Whether a host answers, whatever it says: asked before a long build, not while it runs."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TIMEOUT_S = 10.0
+
+
+def unreachable(urls: Sequence[str]) -> dict[str, str]:
+    """Return which of some addresses do not answer, and why."""
+    if not urls:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(urls)) as pool:
+        return {url: why for url, why in zip(urls, pool.map(_why_not, urls), strict=True) if why}
+
+
+def _why_not(url: str) -> str:
+    try:
+        requests.head(url, timeout=_TIMEOUT_S, allow_redirects=False).close()
+    except requests.ConnectTimeout:
+        return f"no answer within {_TIMEOUT_S:g} seconds"
+    except requests.exceptions.SSLError:
+        return "its certificate is not trusted"
+    except requests.exceptions.ProxyError:
+        return "the proxy refuses"
+    except requests.RequestException:
+        return "no connection"
+    return ""

@@ -1,0 +1,158 @@
+"""Buns that were built from patched sources, and where they are kept.
+
+Each is a folder of the cache, named after its version and the identity of the tree it was built
+of, with the executable and ``record.json``. The whole series of a line is ``1.2.19+patched``; a
+part of it is ``1.2.19+patched.<identity>``, so that several can run side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import semver
+
+from gobun import cache, files, paths
+from gobun.errors import UsageError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+KIND = "patched"
+_QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A patched Bun: what it is of, and how it came about."""
+
+    version: str
+    """The release that the patches are on."""
+    line: str
+    """The series."""
+    identity: str
+    """Of the upstream commit and the contents of the patches."""
+    commit: str
+    """The upstream commit."""
+    patches: tuple[str, ...]
+    whole: bool
+    """Whether these are all patches of the series."""
+    target: str
+    head: str = ""
+    """The commit with the patches, where it was built here."""
+    sha256: str = ""
+    revision: str = ""
+    """What the executable says of itself."""
+    registered: str = ""
+    """When."""
+    log: str = ""
+    """Where the build's log is, if it was built here."""
+    seconds: int = 0
+
+    @property
+    def label(self) -> str:
+        """The version as cells name it."""
+        rest = "" if self.whole else f".{self.identity[:8]}"
+        return f"{self.version}+patched{rest}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return paths.cache_root() / KIND / f"{self.version}-{self.identity}"
+
+    @property
+    def program(self) -> Path:
+        """The executable."""
+        return self.folder / "bun"
+
+
+def revision_of(program: Path) -> str:
+    """Return what ``--revision`` prints, such as ``1.2.19+aad3abead``.
+
+    Raises:
+        UsageError: it prints nothing of the kind.
+        PrerequisiteError: it cannot be run here.
+    """
+    done = run_tool([program, "--revision"], env=_QUIET, timeout_s=60)
+    said = done.out.strip()
+    if done.code != 0 or not said or not said[0].isdigit():
+        raise UsageError(
+            f"{program} --revision says no version:\n{done.tail or f'exit code {done.code}'}",
+            hint="give a Bun executable for this machine",
+        )
+    return said
+
+
+def register(program: Path, record: Registered, stock: Path) -> Registered:
+    """Keep a copy of ``program`` as a runtime, and return what is kept of it.
+
+    Raises:
+        UsageError: it is not of the version it is to be of, or is the stock executable.
+        PrerequisiteError: it cannot be run, or the cache cannot be written.
+    """
+    if not program.is_file():
+        raise UsageError(f"there is no executable {program}", hint="give the path of a Bun")
+    digest = files.sha256_of(program)
+    if digest == files.sha256_of(stock):
+        raise UsageError(
+            f"{program} is the stock Bun {record.version}, byte for byte",
+            hint="give the one that was built of the patched sources",
+        )
+    revision = revision_of(program)
+    if not _is_of(revision, record.version):
+        raise UsageError(
+            f"{program} says it is {revision}, and the series {record.line} is for "
+            f"{record.version}",
+            hint="build the checkout of that release, or name another --series",
+        )
+    record = msgspec.structs.replace(
+        record,
+        sha256=digest,
+        revision=revision,
+        registered=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    folder = record.folder
+    cache.hold(folder)
+    with files.locked(folder), files.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        files.copy_whole(program, record.program)
+        record.program.chmod(0o755)
+        data = msgspec.json.format(msgspec.json.encode(record))
+        files.write_whole(folder / "record.json", data)
+    return record
+
+
+def _is_of(revision: str, version: str) -> bool:
+    """Return whether ``1.2.19-canary.1+abc`` or ``1.2.19+abc`` is a build of ``version``."""
+    said = semver.Version.parse(revision) if semver.Version.is_valid(revision) else None
+    return said is not None and str(said.finalize_version()) == version
+
+
+def registered() -> list[Registered]:
+    """Return every patched Bun that is here, by version, the whole series first."""
+    found = []
+    for path in (paths.cache_root() / KIND).glob("*/record.json"):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            record = msgspec.json.decode(path.read_bytes(), type=Registered)
+            if record.program.is_file():
+                found.append(record)
+    return sorted(
+        found, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
+    )
+
+
+def registered_as(labels: Sequence[str]) -> list[Registered]:
+    """Return the patched Buns with these labels, held against eviction.
+
+    Raises:
+        UsageError: there is none with a label.
+    """
+    here = {one.label: one for one in registered()}
+    for name in labels:
+        if name not in here:
+            raise UsageError.unknown("patched Bun", name, here)
+        cache.hold(here[name].folder)
+    return [here[name] for name in labels]
