@@ -1,0 +1,1 @@
+set(DEFAULT_LLVM_VERSION "19.1.7")

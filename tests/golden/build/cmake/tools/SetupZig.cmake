@@ -1,0 +1,1 @@
+set(ZIG_COMMIT "fedcba9876543210")

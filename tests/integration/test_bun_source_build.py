@@ -1,0 +1,186 @@
+"""Patched sources become a runtime: a small upstream is really built, and its binary registered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import bun_upstream as up
+import pytest
+
+from gobun import bun_source, experiment, runtimes, toolchain
+from gobun.bun_source import Offline, read_layout
+from gobun.bun_source.building import first_error
+from gobun.errors import BuildError, PrerequisiteError, UsageError
+from gobun.targets import host_target
+
+VERSION = "1.2.19"
+
+
+@pytest.fixture
+def stock() -> Path:
+    return runtimes.provide_bun([VERSION], host_target())[0].program
+
+
+@pytest.fixture
+def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_source.Series:
+    """A checkout of the small upstream as Bun 1.2.19, and a series of one patch on it."""
+    monkeypatch.setattr("gobun.experiment.making._stock", lambda _: runtimes.Bun(VERSION, stock))
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
+    monkeypatch.setenv("CC", str(toolchain.zig().program))
+    upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build")
+    origin = bun_source.parse_origin(str(upstream.folder))
+    fetched = bun_source.fetch_checkout(VERSION, origin, release=upstream.release)
+    folder = tmp_path / "patches" / f"v{VERSION}"
+    (fetched.folder / "src/pool.h").write_text("#define POOL_STACK_MIB 8\n")
+    with bun_source.open_checkout(VERSION) as checkout:
+        words = {"name": "pool-stacks", "title": "Give pool threads more", "why": "C11"}
+        bun_source.new_patch(checkout, folder, add=(), **words)
+    return bun_source.read_series(folder)
+
+
+def test_a_patched_tree_is_built_and_kept(series: bun_source.Series) -> None:
+    done = experiment.build(experiment.Wish(series, jobs=3))
+    assert (done.label, done.patches, done.whole) == ("1.2.19+patched", ("pool-stacks",), True)
+    assert done.revision == f"{VERSION}+{done.head[:9]}"
+    assert subprocess.check_output([done.program]) == b"8\n"
+    assert "-j3" in Path(done.log).read_text()
+    assert runtimes.registered() == [done]
+    # Without its one patch it is another runtime, beside the first.
+    bare = experiment.build(experiment.Wish(series, without=("pool-stacks",)))
+    assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
+    assert subprocess.check_output([bare.program]) == b"4\n"
+    assert runtimes.registered() == [done, bare]
+    assert runtimes.registered_as([bare.label]) == [bare]
+    with pytest.raises(UsageError, match="unknown patched Bun"):
+        runtimes.registered_as(["1.2.19+patchd"])
+
+
+def test_a_failed_build_shows_its_first_error_and_keeps_its_log(
+    series: bun_source.Series, tmp_path: Path
+) -> None:
+    tree = up.tree_of(tmp_path / "the cache", VERSION)
+    (tree / "src/pool.h").write_text("#define POOL_STACK_MIB eight\n")
+    with bun_source.open_checkout(VERSION) as checkout:
+        words = {"name": "broken", "title": "Break it", "why": "to see"}
+        bun_source.new_patch(checkout, series.folder, add=(), **words)
+    broken = bun_source.read_series(series.folder)
+    with pytest.raises(BuildError) as caught:
+        experiment.build(experiment.Wish(broken))
+    assert "use of undeclared identifier 'eight'" in caught.value.what
+    assert "[1/2]" not in caught.value.what
+    (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
+    assert str(log) in str(caught.value)
+    assert runtimes.registered() == []
+    experiment.build(experiment.Wish(broken, only=("pool-stacks",)))
+
+
+def test_what_is_not_a_patched_build_is_not_registered(
+    series: bun_source.Series, tmp_path: Path, stock: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.write_bytes(stock.read_bytes())
+    copy.chmod(0o755)
+    with pytest.raises(UsageError, match=r"is the stock Bun 1\.2\.19, byte for byte"):
+        experiment.register(copy, series, series.applied)
+    with copy.open("ab") as stream:
+        stream.write(b"\0")
+    done = experiment.register(copy, series, series.applied)
+    assert done.revision == f"{VERSION}+aad3abead"
+    for text, wrong in (
+        ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
+        ("echo hello", "says no version"),
+        ("exit 3", "exit code 3"),
+    ):
+        copy.write_text(f"#!/bin/sh\n{text}\n")
+        with pytest.raises(UsageError, match=wrong):
+            experiment.register(copy, series, series.applied)
+    with pytest.raises(UsageError, match="there is no executable"):
+        experiment.register(tmp_path / "none", series, series.applied)
+    assert runtimes.registered() == [done]
+
+
+def test_a_preflight_says_everything_that_is_missing(
+    series: bun_source.Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gobun.bun_source.preflight._LEAST_DISK_GIB", 1 << 30)
+    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [])
+    git = shutil.which("git")
+    assert git
+    folder = series.folder.parent / "bin"
+    folder.mkdir()
+    (folder / "git").symlink_to(git)
+    (folder / "clang-19").write_text("#!/bin/sh\necho clang version 18.1.8\n")
+    (folder / "clang-19").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    rows = {row.name: row for row in experiment.preflight(experiment.Wish(series))}
+    assert rows["layout"].found == "cmake"
+    assert rows["webkit"].found.startswith("0123456789")
+    assert rows["bun"].found.startswith(VERSION)
+    assert (rows["git"].state, rows["cmake"].state, rows["go"].state) == ("ok", "missing", "note")
+    assert "18.1.8" in rows["clang"].found
+    assert "host.invalid" in rows
+    with pytest.raises(PrerequisiteError, match="cannot build Bun yet") as caught:
+        bun_source.check_preflight(list(rows.values()))
+    said = str(caught.value)
+    for part in ("cmake: ", "ninja: ", "clang: ", "disk: ", "host.invalid: "):
+        assert f"\n  {part}" in said
+    assert "Debian: apt-get install " in said
+    assert "clang-19 cmake lld-19 llvm-19 ninja-build" in said
+    assert "macOS: brew install" in said
+    # Upstream's own ways of building offline make silent hosts a note.
+    offline = Offline(cache=folder)
+    rows = {row.name: row for row in experiment.preflight(experiment.Wish(series, offline=offline))}
+    assert rows["host.invalid"].state == "note"
+
+
+def test_layouts_and_their_commands(tmp_path: Path) -> None:
+    layout = read_layout(up.GOLDEN / "build")
+    bun = tmp_path / "bun"
+    offline = Offline(webkit=tmp_path / "w", cache=tmp_path / "c")
+    words, env = bun_source.build_words(layout, "release", jobs=4, offline=offline, bun=bun)
+    assert words[1:4] == ["run", "build:release", "-j4"]
+    assert words[4:] == [
+        "-DENABLE_CANARY=OFF",
+        f"-DWEBKIT_PATH={tmp_path / 'w'}",
+        f"-DCACHE_PATH={tmp_path / 'c'}",
+    ]
+    assert env["PATH"].startswith(f"{tmp_path}{os.pathsep}")
+    with pytest.raises(UsageError, match="unknown profile 'debug'"):
+        bun_source.build_words(layout, "debug", jobs=1, offline=Offline(), bun=bun)
+    prefetch = Offline(prefetch=tmp_path)
+    with pytest.raises(UsageError, match="no prefetch folder"):
+        bun_source.build_words(layout, "release", jobs=1, offline=prefetch, bun=bun)
+    with pytest.raises(UsageError, match=r"neither CMakeLists\.txt nor"):
+        read_layout(tmp_path)
+    scripts = tmp_path / "tree" / "scripts" / "build"
+    (scripts / "deps").mkdir(parents=True)
+    (scripts.parent / "build.ts").touch()
+    (scripts / "deps" / "webkit.ts").write_text('export const WEBKIT_VERSION = "autobuild-1";\n')
+    (scripts / "tools.ts").write_text('export const LLVM_VERSION = "21.1.8";\n')
+    package = '{"version": "1.3.14", "scripts": {"build:release": "", "build:debug": ""}}'
+    (tmp_path / "tree" / "package.json").write_text(package)
+    newer = read_layout(tmp_path / "tree")
+    assert (newer.era, newer.pins) == ("build.ts", {"webkit": "autobuild-1", "llvm": "21.1.8"})
+    assert newer.llvm_range == ((21, 1), (21, 1, 99))
+    offline = Offline(webkit=tmp_path / "w", prefetch=tmp_path / "p")
+    words, env = bun_source.build_words(newer, "debug", jobs=2, offline=offline, bun=bun)
+    assert words[2:] == ["build:debug", "-j2", "--canary=off", "--webkit=local"]
+    assert env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
+    (tmp_path / "tree" / "Cargo.toml").touch()
+    assert read_layout(tmp_path / "tree").era == "cargo"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("[1/9] a\nx.cpp:3:1: warning: error: no\nx.cpp:4:1: error: bad\nmore\n", "x.cpp:4:1"),
+        ("a\nCMake Error at x:1\n", "CMake Error at x:1"),
+        ("0 errors\nb\n", "0 errors\n  b"),
+    ],
+)
+def test_the_first_real_error_of_a_log(tmp_path: Path, log: str, said: str) -> None:
+    (tmp_path / "log").write_text(log)
+    assert first_error(tmp_path / "log").strip().startswith(said)
