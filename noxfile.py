@@ -27,6 +27,13 @@ def bun_stock(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bun_patched(session: nox.Session) -> None:
+    """Run patched Bun beside stock; arguments after -- go to `invoke matrix-patched`."""
+    install(session, "toolchain")
+    session.run("invoke", "matrix-patched", *session.posargs)
+
+
+@nox.session(default=False)
 def node(session: nox.Session) -> None:
     """Run the same cells on Node, the control; arguments after -- go to `invoke matrix`."""
     install(session, "toolchain")

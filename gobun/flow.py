@@ -106,10 +106,27 @@ def run_matrix(request: Request) -> None:
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    plan = plan_matrix(request)
-    expectations = matrix.read_expectations()
+    run_plan(plan_matrix(request), request, matrix.read_expectations())
+
+
+def run_plan(
+    plan: Plan,
+    request: Request,
+    expectations: matrix.Expectations,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Run the cells of a plan as ``run_matrix`` does; ``notes`` go into the results' header.
+
+    Raises:
+        UsageError: two expectations contradict each other.
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        FetchError: a runtime could not be fetched.
+        BuildError: a library could not be built.
+        UnexpectedOutcomeError: everything ran, and a cell was not as expected.
+    """
     expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
     header, cells = _part(plan.cells, request)
+    header = msgspec.structs.replace(header, tools={**header.tools, **(notes or {})})
     target = host_target()
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, bun_source, experiment, paths, runtimes
+from gobun import build, bun_source, experiment, flow, paths, runtimes
 from gobun import matrix as measuring
-from gobun.commands.words import command, listed, whole_number
+from gobun.commands.words import Selection, command, listed, number, selecting, whole_number
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 
@@ -191,6 +191,37 @@ def register_bun(_: Context, path: str, series: str, only: str = "", except_: st
     found = bun_source.series_named(series)
     chosen = found.selected(listed(only), listed(except_))
     _tell_registered(experiment.register(Path(path).absolute(), found, chosen))
+
+
+@command
+@selecting
+def matrix_patched(
+    _: Context,
+    cells: Selection,
+    series: str = "",
+    ablate: bool = False,
+    out: str = "report/patched",
+    jobs: str = "",
+    limit: str = "",
+    repeat: str = "1",
+    resume: bool = False,
+) -> None:
+    """Run patched Buns beside stock, or emulations of patches; --ablate patch by patch."""
+    names = listed(series) or tuple(bun_source.lines())
+    request = flow.Request(
+        versions=cells.versions,
+        treatments=cells.treatment,
+        modules=cells.module,
+        loads=cells.load,
+        stresses=cells.stress,
+        out=Path(out),
+        jobs=whole_number(jobs, "--jobs"),
+        limit_s=number(limit, "--limit"),
+        repeat=whole_number(repeat, "--repeat") or 0,
+        resume=resume,
+    )
+    found = [bun_source.series_named(name) for name in names]
+    experiment.compare(request, found, ablate=ablate)
 
 
 def _tell_registered(done: runtimes.Registered) -> None:

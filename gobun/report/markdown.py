@@ -9,6 +9,7 @@ import msgspec
 
 from gobun.matrix import Outcome, Result
 from gobun.matrix.records import WORST_FIRST
+from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
 from gobun.report.summary import attempts_text, range_text, summarise, tables
 from gobun.report.timeline import loads_of, timelines, who
@@ -79,6 +80,7 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     ]
     if run.cut:
         parts += ["The last line of the results was cut off and is left out.", ""]
+    parts += difference_lines(differences(run))
     rest = "\n".join(_after_tables(run, summary))
     room = LONGEST_SUMMARY - len("\n".join(parts)) - len(rest)
     shown, whole = _tables_within(summary, room)

@@ -9,11 +9,15 @@ import rich.console
 import rich.table
 import rich.text
 
+from gobun.report.difference import KINDS, differences
 from gobun.report.markdown import count_line
 from gobun.report.summary import attempts_text, summarise, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gobun.matrix import Run
+    from gobun.report.difference import Difference
     from gobun.report.summary import Summary, Table
 
 _STYLES = {
@@ -25,6 +29,7 @@ _STYLES = {
     "timeout": "yellow",
     "error": "bold magenta",
 }
+_CHANGES = {"cured": "green", "broken": "bold red", "changed": "yellow"}
 _WIDTH_ELSEWHERE = 130
 _MOST_SAID = 20
 
@@ -35,6 +40,9 @@ def print_report(run: Run) -> None:
     terminal = rich.console.Console(
         highlight=False, width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
     )
+    found = differences(run)
+    if found:
+        terminal.print(_difference(found))
     for table in _laid_out(summary, terminal.width):
         terminal.print(_drawn(table))
     terminal.print(count_line(summary, run.header.cells), markup=False)
@@ -43,6 +51,21 @@ def print_report(run: Run) -> None:
     ]
     _print_capped(terminal, lines)
     _print_capped(terminal, _surprises(summary))
+
+
+def _difference(found: Sequence[Difference]) -> rich.table.Table:
+    drawn = rich.table.Table(title="what the patches change, against stock in this run")
+    drawn.add_column("patched")
+    for kind in KINDS:
+        drawn.add_column(kind, justify="right")
+    for one in found:
+        counts = [len(one.of(kind)) for kind in KINDS]
+        texts = [
+            rich.text.Text(str(count), _CHANGES.get(kind, "") if count else "dim")
+            for kind, count in zip(KINDS, counts, strict=True)
+        ]
+        drawn.add_row(one.name, *texts)
+    return drawn
 
 
 def _laid_out(summary: Summary, width: int) -> tuple[Table, ...]:

@@ -1,4 +1,4 @@
-"""Stock Bun: released binaries and canaries, from their npm packages."""
+"""Bun: released binaries and canaries from their npm packages, and patched ones built here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from gobun import fetch
 from gobun.ranges import rank
 from gobun.runtimes.base import LacksError, common_environment
+from gobun.runtimes.registered import PATCHED, registered_as
 from gobun.runtimes.versions import select_versions
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from gobun.build import Fixture
     from gobun.targets import Target
+
+
+_OWN = ("stock", "patched")
+"""The treatments that say which executable it is."""
 
 
 class Bun(msgspec.Struct, frozen=True):
@@ -47,6 +52,12 @@ class Bun(msgspec.Struct, frozen=True):
         Raises:
             LacksError: this release does not know the setting.
         """
+        if (treatment == "patched") != (PATCHED in self.version) and treatment in _OWN:
+            raise LacksError(
+                "a patched Bun is treated by what is in it: its treatment is `patched`"
+                if PATCHED in self.version
+                else "the stock executable is not patched"
+            )
         kind, _, number = treatment.partition(":")
         if kind != "gc-signal":
             return common_environment(treatment)
@@ -88,9 +99,16 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     Only what the lock file and the cache cannot answer is asked of the registry.
 
     Raises:
-        UsageError: a part is not understood, or matches no version.
+        UsageError: a part is not understood, or matches no version, or no patched Bun.
         FetchError: the registry had to be asked, and could not be.
     """
+    parts = [part.strip() for part in spec.split(",")]
+    ours = [part for part in parts if PATCHED in part]
+    if ours:
+        registered_as(ours)
+        others = [part for part in parts if part not in ours]
+        stock = choose_bun(",".join(others), target) if others else ()
+        return (*stock, *dict.fromkeys(ours))
     package = fitting_package(target)
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part.strip() in here for part in spec.split(",")):
@@ -107,6 +125,9 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
         FetchError: a download failed, or is not what the lock file names.
     """
     name = fitting_package(target)
-    packages = [fetch.Package(name, version) for version in versions]
-    folders = fetch.fetch_packages(packages)
-    return [Bun(package.version, folders[package] / "bin" / "bun") for package in packages]
+    ours = [version for version in versions if PATCHED in version]
+    packages = [fetch.Package(name, version) for version in versions if version not in ours]
+    folders = fetch.fetch_packages(packages) if packages else {}
+    found = {package.version: folders[package] / "bin" / "bun" for package in packages}
+    found |= {one.label: one.program for one in registered_as(ours)}
+    return [Bun(version, found[version]) for version in versions]

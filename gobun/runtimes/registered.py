@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KIND = "patched"
+PATCHED = "+patched"
+"""What the version of a patched Bun has behind the release's."""
+
 _QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
 
 
@@ -56,7 +59,7 @@ class Registered(msgspec.Struct, frozen=True):
     def label(self) -> str:
         """The version as cells name it."""
         rest = "" if self.whole else f".{self.identity[:8]}"
-        return f"{self.version}+patched{rest}"
+        return f"{self.version}{PATCHED}{rest}"
 
     @property
     def folder(self) -> Path:
@@ -139,6 +142,11 @@ def registered() -> list[Registered]:
             record = msgspec.json.decode(path.read_bytes(), type=Registered)
             if record.program.is_file():
                 found.append(record)
+    # A series that was changed and built anew leaves a whole one behind, which is now a part.
+    newest = {
+        one.version: one for one in sorted(found, key=lambda one: one.registered) if one.whole
+    }
+    found = [msgspec.structs.replace(one, whole=newest.get(one.version) is one) for one in found]
     return sorted(
         found, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
     )

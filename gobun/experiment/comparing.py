@@ -1,0 +1,187 @@
+"""Patched Buns beside stock, on the same cells in one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from gobun import bun_source, console, flow, matrix, runtimes
+from gobun.bun_source import Change, Patch, Series
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.matrix import TREATMENTS, Cell, Outcome, Treatment
+from gobun.matrix.expect import Row
+from gobun.runtimes import Registered
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EMULATED = "preload:"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What there is to run of one series."""
+
+    series: Series
+    built: tuple[Registered, ...] = ()
+    emulations: tuple[Treatment, ...] = ()
+    """Treatments of the stock binary, where nothing is built."""
+
+    def runs(self) -> list[tuple[str, Treatment]]:
+        """Return the versions and treatments of its cells, stock first; none without a patch."""
+        patched: list[tuple[str, Treatment]] = [(one.label, "patched") for one in self.built]
+        patched += [(self.series.version, treatment) for treatment in self.emulations]
+        return [(self.series.version, "stock"), *patched] if patched else []
+
+
+class PatchedExpectations(matrix.Expectations, frozen=True):
+    """What is known, and what patches should change of it."""
+
+    changes: tuple[tuple[str, Patch, Change], ...] = ()
+    """By the version as cells name it."""
+
+    def row(self, cell: Cell) -> Row | None:
+        """Return what the patches should change of ``cell``, or else what is known.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree.
+        """
+        told = [
+            (patch, change)
+            for version, patch, change in self.changes
+            if version == cell.version and cell.treatment == "patched" and self._is_of(change, cell)
+        ]
+        if not told:
+            return super().row(cell)
+        outcomes = {name for _, change in told for name in change.outcomes}
+        return Row(
+            outcomes=cast("tuple[Outcome, ...]", tuple(sorted(outcomes))),
+            why="; ".join(dict.fromkeys(f"{patch.id}: {patch.why}" for patch, _ in told)),
+            where=f"the series of {cell.version}",
+        )
+
+    def _is_of(self, change: Change, cell: Cell) -> bool:
+        wanted = (
+            (change.os and (change.os,), self.place.os),
+            (change.arch and (change.arch,), self.place.arch),
+            (change.modules, cell.module),
+            (change.loads, cell.load),
+            (change.stresses, cell.stress),
+        )
+        return all(names is None or value in names for names, value in wanted)
+
+
+def lines_to_run(series: Sequence[Series], *, ablate: bool) -> list[Line]:
+    """Return what there is to run of each series; ``ablate`` runs patches one by one too.
+
+    Raises:
+        PrerequisiteError: nothing is built, and nothing can be emulated.
+    """
+    here = [one for one in runtimes.registered() if one.target == host_target().name]
+    found = [_line(each, here, ablate=ablate) for each in series]
+    if any(line.runs() for line in found):
+        return [line for line in found if line.runs()]
+    example = series[0].line if series else "v1.2.19"
+    raise PrerequisiteError(
+        "no patched Bun is registered, and no series has an emulation to run in its place",
+        hint=f"`invoke build-bun --series {example}` builds one, `invoke register-bun FILE "
+        f"--series {example}` takes one that was built elsewhere; docs/bun-from-source.md",
+    )
+
+
+def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> Line:
+    built = [one for one in here if one.line == series.line]
+    whole = [one for one in built if one.whole]
+    for one in built:
+        commit = one.commit
+        patches = [patch for patch in series.applied if patch.id in one.patches]
+        if bun_source.identity_of(commit, series, patches) != one.identity:
+            console.say(f"bun@{one.label} is of another state of {series.line} than what is here")
+    if built:
+        if ablate and len(built) == len(whole):
+            console.say(
+                f"of {series.line} only the whole series is built: `invoke build-bun --series "
+                f"{series.line} --except ID` builds it without a patch"
+            )
+        return Line(series, tuple(built if ablate or not whole else whole))
+    emulations = emulated(series, ablate=ablate)
+    if emulations:
+        console.say(
+            f"of {series.line} nothing is built: the stock Bun {series.version} runs with "
+            f"{', '.join(emulations)}, which emulate patches when it is loaded"
+        )
+    else:
+        console.say(f"of {series.line} nothing is built, and nothing can be emulated: left out")
+    return Line(series, (), emulations)
+
+
+def emulated(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
+    """Return the treatments that emulate a series: all at once, and each alone to ablate."""
+    alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
+    known = [name for name in alone if name in TREATMENTS]
+    words = {word for name in known for word in name.removeprefix(_EMULATED).split("+")}
+    together = [
+        name
+        for name in TREATMENTS
+        if name.startswith(_EMULATED) and set(name.removeprefix(_EMULATED).split("+")) == words
+    ]
+    chosen = [*together, *(known if ablate or not together else ())]
+    return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))
+
+
+def compare(request: flow.Request, series: Sequence[Series], *, ablate: bool) -> None:
+    """Run patched Buns, or emulations where none is built, beside stock on the same cells.
+
+    Raises:
+        PrerequisiteError: there is nothing patched to run.
+        UsageError: an argument names what does not exist.
+        UnexpectedOutcomeError: a cell was not as expected.
+    """
+    if request.versions or request.treatments:
+        raise UsageError(
+            "the series say which versions and treatments run",
+            hint="--series chooses among them; `invoke matrix` runs any other",
+        )
+    lines = lines_to_run(series, ablate=ablate)
+    axes = flow.plan_matrix(
+        msgspec.structs.replace(request, versions=",".join(line.series.version for line in lines))
+    ).axes
+    if not request.stresses:
+        axes = msgspec.structs.replace(axes, stresses=_stresses(axes.stresses, lines))
+    cells = []
+    for line in lines:
+        for version, treatment in line.runs():
+            one = msgspec.structs.replace(axes, treatments=(treatment,))
+            cells += matrix.plan_cells([("bun", version)], one)
+    known = matrix.read_expectations()
+    expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
+    notes = {
+        f"bun@{one.label}": f"{one.line}, {', '.join(one.patches) or 'no patches'}, {one.identity}"
+        for line in lines
+        for one in line.built
+    }
+    flow.run_plan(flow.Plan(axes, tuple(cells)), request, expectations, notes)
+
+
+def _changes(lines: Sequence[Line]) -> tuple[tuple[str, Patch, Change], ...]:
+    return tuple(
+        (one.label, patch, change)
+        for line in lines
+        for one in line.built
+        for patch in line.series.applied
+        if patch.id in one.patches
+        for change in patch.changes
+    )
+
+
+def _stresses(given: Sequence[str], lines: Sequence[Line]) -> tuple[str, ...]:
+    """Return the default stresses, and those that patches should change something in."""
+    named = [
+        stress
+        for line in lines
+        for patch in line.series.applied
+        for change in patch.changes
+        for stress in change.stresses or ()
+    ]
+    return tuple(dict.fromkeys((*given, *named)))

@@ -1,0 +1,114 @@
+"""What patches change: each patched run of a cell beside the stock one of the same run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun.matrix import Cell, Result
+from gobun.report.order import in_order, label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.matrix import Run
+
+Kind = Literal["cured", "broken", "changed", "unchanged", "not compared"]
+KINDS: tuple[Kind, ...] = ("cured", "broken", "changed", "unchanged", "not compared")
+
+EMULATED = "preload:"
+_PATCHED = "+patched"
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One patched Bun, or one emulation of patches, against stock."""
+
+    runtime: str
+    treatment: str
+    patches: str
+    """What is in it, where the run says so."""
+    pairs: tuple[tuple[Kind, Result, Result | None], ...]
+    """How a cell changed, with the patch and in stock."""
+
+    @property
+    def name(self) -> str:
+        """What was run, and plainly so where it was no patched build."""
+        if self.treatment.startswith(EMULATED):
+            return f"{self.runtime} stock + {self.treatment} (emulated at load time, not built)"
+        return f"{self.runtime} ({self.patches or 'patched'})"
+
+    def of(self, kind: Kind) -> list[tuple[Result, Result | None]]:
+        """Return the cells that changed so."""
+        return [(result, stock) for found, result, stock in self.pairs if found == kind]
+
+
+def differences(run: Run) -> tuple[Difference, ...]:
+    """Return a difference for each patched Bun and each emulation that ran beside stock."""
+    stock = {result.cell: result for result in run.results if result.treatment == "stock"}
+    grouped: dict[tuple[str, str], list[Result]] = {}
+    for result in in_order(run.results):
+        if _PATCHED in result.version or result.treatment.startswith(EMULATED):
+            grouped.setdefault((label(result), result.treatment), []).append(result)
+    found = []
+    for (runtime, treatment), results in grouped.items():
+        pairs = []
+        for result in results:
+            twin = stock.get(_stock_cell(result.cell))
+            pairs.append((_kind(result, twin), result, twin))
+        if any(twin for _, _, twin in pairs):
+            patches = run.header.tools.get(runtime, "")
+            found.append(Difference(runtime, treatment, patches, tuple(pairs)))
+    return tuple(found)
+
+
+def _stock_cell(cell: Cell) -> Cell:
+    version = cell.version.partition(_PATCHED)[0]
+    return msgspec.structs.replace(cell, version=version, treatment="stock")
+
+
+def _kind(result: Result, stock: Result | None) -> Kind:
+    if stock is None or {result.outcome, stock.outcome} & {"skip", "error"}:
+        return "not compared"
+    now, before = _ends(result), _ends(stock)
+    if now == before:
+        return "unchanged"
+    if now == {"pass"}:
+        return "cured"
+    return "broken" if before == {"pass"} else "changed"
+
+
+def _ends(result: Result) -> set[str]:
+    return set(result.outcomes or (result.outcome,))
+
+
+def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
+    """Return the table in Markdown, and below it the cells that changed."""
+    if not found:
+        return []
+    head = ["patched", *KINDS]
+    lines = [
+        "## What the patches change",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+    ]
+    for one in found:
+        counts = " | ".join(str(len(one.of(kind))) for kind in KINDS)
+        lines.append(f"| {one.name} | {counts} |")
+    lines += ["", "Each against the stock binary on the same cells, in this run.", ""]
+    for kind in ("broken", "changed", "cured"):
+        for one in found:
+            cells = [_line(result, stock) for result, stock in one.of(kind)]
+            if cells:
+                lines += [f"{kind.capitalize()} by {one.name}:", "", *cells[:most]]
+                if len(cells) > most:
+                    lines.append(f"- and {len(cells) - most} more")
+                lines.append("")
+    return lines
+
+
+def _line(result: Result, stock: Result | None) -> str:
+    before = "/".join(sorted(_ends(stock))) if stock else "nothing"
+    after = "/".join(sorted(_ends(result)))
+    return f"- `{result.module}/{result.load}/{result.stress}`: {before} → {after}"

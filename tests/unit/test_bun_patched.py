@@ -1,0 +1,180 @@
+"""What runs beside stock, what is expected of it, and the table of differences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from made_results import result_of
+
+from gobun import experiment, matrix, report, runtimes
+from gobun.bun_source import Change, Patch, Series
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.experiment.comparing import PatchedExpectations
+from gobun.matrix.expect import Row
+from gobun.report.difference import KINDS, difference_lines, differences
+from gobun.runtimes import Bun, LacksError, Registered
+from gobun.targets import host_target
+
+CHANGE = Change(was=("hang",), outcomes=("pass",), stresses=("idle",))
+FIRST = Patch("first", "C11", "First", ("f",), "not proposed", changes=(CHANGE,))
+SECOND = Patch("second", "C12", "Second", ("f",), "not proposed", emulation="no such treatment")
+SERIES = Series(Path("v1.2.19"), "1.2.19", "a line", (FIRST, SECOND))
+STOCK = matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+PATCHED = msgspec.structs.replace(STOCK, version="1.2.19+patched", treatment="patched")
+
+
+def made(tmp_path: Path, **changes: object) -> Registered:
+    record = Registered(
+        version="1.2.19",
+        line="v1.2.19",
+        identity="0123456789abcdef",
+        commit="c" * 40,
+        patches=("first", "second"),
+        whole=True,
+        target=host_target().name,
+        registered="2026-01-01",
+    )
+    record = msgspec.structs.replace(record, **changes)
+    record.folder.mkdir(parents=True)
+    record.program.touch()
+    (record.folder / "record.json").write_bytes(msgspec.json.encode(record))
+    return record
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path))
+    monkeypatch.setattr("gobun.bun_source.identity_of", lambda *_: "0123456789abcdef")
+    return tmp_path
+
+
+def test_with_nothing_to_run_it_says_what_to_do() -> None:
+    for series in ([SERIES], []):
+        with pytest.raises(PrerequisiteError, match="no patched Bun is registered") as caught:
+            experiment.lines_to_run(series, ablate=True)
+        assert "invoke build-bun --series v1.2.19" in str(caught.value)
+
+
+def test_what_is_built_runs_beside_stock(tmp_path: Path) -> None:
+    whole = made(tmp_path)
+    part = made(tmp_path, identity="fedcba9876543210", patches=("first",), whole=False)
+    made(tmp_path, identity="1" * 16, target="another-machine")
+    (line,) = experiment.lines_to_run([SERIES], ablate=False)
+    assert line.runs() == [("1.2.19", "stock"), ("1.2.19+patched", "patched")]
+    (line,) = experiment.lines_to_run([SERIES], ablate=True)
+    assert line.built == (whole, part)
+    assert line.runs()[2] == ("1.2.19+patched.fedcba98", "patched")
+
+
+def test_the_newest_of_two_whole_ones_has_the_plain_name(tmp_path: Path) -> None:
+    made(tmp_path)
+    made(tmp_path, identity="a" * 16, registered="2026-02-01")
+    assert [one.label for one in runtimes.registered()] == [
+        "1.2.19+patched",
+        "1.2.19+patched.01234567",
+    ]
+
+
+def test_another_state_of_the_series_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(tmp_path, identity="a" * 16)
+    experiment.lines_to_run([SERIES], ablate=False)
+    assert "bun@1.2.19+patched is of another state of v1.2.19" in capsys.readouterr().err
+
+
+def test_emulations_run_where_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("stock", "preload:a", "preload:b", "preload:a+b")
+    monkeypatch.setattr("gobun.experiment.comparing.TREATMENTS", names)
+    patches = tuple(
+        msgspec.structs.replace(FIRST, id=f"p{at}", emulation=name)
+        for at, name in enumerate(("preload:b", "", "preload:a", "preload:a", "preload:gone"))
+    )
+    series = msgspec.structs.replace(SERIES, patches=patches)
+    assert experiment.emulated(series, ablate=False) == ("preload:a+b",)
+    assert experiment.emulated(series, ablate=True) == ("preload:a+b", "preload:b", "preload:a")
+    (line,) = experiment.lines_to_run([series], ablate=False)
+    assert line.runs() == [("1.2.19", "stock"), ("1.2.19", "preload:a+b")]
+    one = msgspec.structs.replace(SERIES, patches=patches[:1])
+    assert experiment.emulated(one, ablate=True) == ("preload:b",)
+
+
+def test_patched_cells_are_expected_to_change_as_the_series_says() -> None:
+    row = Row(outcomes=("hang",), why="known", runtime="bun")
+    known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST, CHANGE),))
+    assert known.of(STOCK) == ("hang",)
+    assert known.of(PATCHED) == ("pass",)
+    assert known.why(PATCHED) == "first: C11"
+    for other in ({"stress": "wasm"}, {"version": "1.2.19+patched.01234567"}):
+        assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
+
+
+def test_an_executable_is_treated_as_what_it_is() -> None:
+    stock, patched = Bun("1.2.19", Path("x")), Bun("1.2.19+patched", Path("x"))
+    assert stock.environment("stock") == patched.environment("patched") == {}
+    with pytest.raises(LacksError, match="not patched"):
+        stock.environment("patched")
+    with pytest.raises(LacksError, match="its treatment is `patched`"):
+        patched.environment("stock")
+    assert patched.environment("warmup") == {}
+
+
+def test_patched_versions_are_chosen_by_name(tmp_path: Path) -> None:
+    record = made(tmp_path)
+    assert runtimes.choose_bun("1.2.19+patched", host_target()) == ("1.2.19+patched",)
+    (bun,) = runtimes.provide_bun(["1.2.19+patched"], host_target())
+    assert bun.program == record.program
+    with pytest.raises(UsageError, match=re.escape("unknown patched Bun '1.3.14+patched'")):
+        runtimes.choose_bun("1.2.19,1.3.14+patched", host_target())
+
+
+def run_of(*results: matrix.Result) -> matrix.Run:
+    header = matrix.new_header([result.cell for result in results])
+    tools = {"bun@1.2.19+patched": "v1.2.19, first, second"}
+    return matrix.Run(msgspec.structs.replace(header, tools=tools), results)
+
+
+def both(stress: str, before: str, after: str) -> list[matrix.Result]:
+    """Return a cell's result in stock and patched; several outcomes are several attempts."""
+    return [
+        result_of(msgspec.structs.replace(cell, stress=stress), *said.split())  # type: ignore[arg-type]
+        for cell, said in ((STOCK, before), (PATCHED, after))
+    ]
+
+
+def test_differences_count_what_every_attempt_came_to() -> None:
+    run = run_of(
+        *both("a", "hang", "pass"),
+        *both("b", "hang pass", "pass"),
+        *both("c", "pass", "hang pass"),
+        *both("d", "hang", "crash"),
+        *both("e", "hang hang", "hang"),
+        *both("f", "pass", "pass"),
+        *both("g", "skip", "pass"),
+        *both("h", "hang", "error"),
+        result_of(PATCHED, "pass"),
+    )
+    (found,) = differences(run)
+    assert [len(found.of(kind)) for kind in KINDS] == [2, 1, 1, 2, 3]
+    text = "\n".join(difference_lines([found]))
+    assert "| bun@1.2.19+patched (v1.2.19, first, second) | 2 | 1 | 1 | 2 | 3 |" in text
+    assert "- `simple/ffi/b`: hang/pass → pass" in text
+    assert text.index("Broken by") < text.index("Changed by") < text.index("Cured by")
+
+
+def test_an_emulation_is_named_as_one_and_runs_without_stock_are_none() -> None:
+    cell = msgspec.structs.replace(STOCK, treatment="preload:x")
+    fields = msgspec.structs.asdict(result_of(STOCK, "pass")) | {"treatment": "preload:x"}
+    emulated = msgspec.convert(fields, dict)
+    assert emulated
+    assert differences(run_of(result_of(PATCHED, "pass"))) == ()
+
+
+def test_the_difference_is_the_first_table_of_the_report() -> None:
+    page = report.render_markdown(run_of(*both("idle", "hang", "pass")))
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    assert tables[0].startswith("| patched | cured | broken")
+    assert "What the patches change" not in report.render_markdown(run_of(result_of(STOCK, "pass")))
