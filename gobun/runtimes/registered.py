@@ -143,10 +143,12 @@ def registered() -> list[Registered]:
             if record.program.is_file():
                 found.append(record)
     # A series that was changed and built anew leaves a whole one behind, which is now a part.
-    newest = {
-        one.version: one for one in sorted(found, key=lambda one: one.registered) if one.whole
-    }
-    found = [msgspec.structs.replace(one, whole=newest.get(one.version) is one) for one in found]
+    by_date = sorted(found, key=lambda one: one.registered)
+    newest = {(one.version, one.target): one.identity for one in by_date if one.whole}
+    found = [
+        msgspec.structs.replace(one, whole=newest.get((one.version, one.target)) == one.identity)
+        for one in found
+    ]
     return sorted(
         found, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
     )

@@ -14,7 +14,7 @@ from gobun.bun_source import Change, Patch, Series
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.experiment.comparing import PatchedExpectations
 from gobun.matrix.expect import Row
-from gobun.report.difference import KINDS, difference_lines, differences
+from gobun.report.difference import KINDS, Difference, difference_lines, differences
 from gobun.runtimes import Bun, LacksError, Registered
 from gobun.targets import host_target
 
@@ -165,12 +165,15 @@ def test_differences_count_what_every_attempt_came_to() -> None:
     assert text.index("Broken by") < text.index("Changed by") < text.index("Cured by")
 
 
-def test_an_emulation_is_named_as_one_and_runs_without_stock_are_none() -> None:
-    cell = msgspec.structs.replace(STOCK, treatment="preload:x")
-    fields = msgspec.structs.asdict(result_of(STOCK, "pass")) | {"treatment": "preload:x"}
-    emulated = msgspec.convert(fields, dict)
-    assert emulated
+def test_an_emulation_is_named_as_one() -> None:
+    pair = (("cured", result_of(STOCK, "pass"), result_of(STOCK, "hang")),)
+    found = Difference("bun@1.2.19", "preload:x", "", pair)
+    assert found.name == "bun@1.2.19 stock + preload:x (emulated at load time, not built)"
+
+
+def test_without_stock_there_is_no_difference() -> None:
     assert differences(run_of(result_of(PATCHED, "pass"))) == ()
+    assert difference_lines(()) == []
 
 
 def test_the_difference_is_the_first_table_of_the_report() -> None:
