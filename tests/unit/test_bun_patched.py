@@ -166,8 +166,7 @@ def test_differences_count_what_every_attempt_came_to() -> None:
 
 
 def test_an_emulation_is_named_as_one() -> None:
-    pair = (("cured", result_of(STOCK, "pass"), result_of(STOCK, "hang")),)
-    found = Difference("bun@1.2.19", "preload:x", "", pair)
+    found = Difference("bun@1.2.19", "preload:x", "", ())
     assert found.name == "bun@1.2.19 stock + preload:x (emulated at load time, not built)"
 
 
