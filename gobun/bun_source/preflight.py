@@ -107,12 +107,12 @@ def examine(
     rows += [Row(name, "pinned", pin) for name, pin in layout.pins.items() if name != "llvm"]
     if missing:
         built = [path for path in missing if not path.startswith(_NOT_BUILT)]
-        found = f"{len(missing)} without content: {', '.join((built or missing)[:3])}"
+        found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
         again = f"invoke fetch-bun --version {version} --discard --source …"
         rows.append(Row("files", "all", found, "missing" if built else "note", again, again))
     rows.append(_bun(bun))
     rows += [_program(need) for need in _NEEDS if need.debian or sys.platform == "darwin"]
-    rows += _llvm(layout)
+    rows += [*_rust(layout), *_llvm(layout)]
     rows += [_memory(), _disk(tree)]
     rows += _downloads(layout, offline)
     return rows
@@ -199,6 +199,22 @@ def _program(need: _Need) -> Row:
     if version < need.least:
         return Row(need.name, wanted, f"{shown}: too old", lacking, **_install(need))
     return Row(need.name, wanted, shown)
+
+
+def _rust(layout: Layout) -> list[Row]:
+    """Look for the Rust that the checkout pins: rustup fetches it, or has it already."""
+    channel = layout.pins.get("rust")
+    if channel is None:
+        return []
+    install = f"rustup toolchain install {channel}"
+    program = shutil.which("rustup")
+    if program is None:
+        state: State = "missing" if layout.era == "cargo" else "note"
+        return [Row("rustup", channel, "not there", state, f"install rustup; {install}", install)]
+    here = run_tool([program, "toolchain", "list"], timeout_s=30).out
+    if channel in here:
+        return [Row("rustup", channel, f"it has it, {program}")]
+    return [Row("rustup", channel, f"fetches it at the first use, {program}")]
 
 
 def _llvm(layout: Layout) -> list[Row]:

@@ -136,7 +136,7 @@ def test_a_preflight_says_everything_that_is_missing(
     assert rows["host.invalid"].state == "note"
 
 
-def test_layouts_and_their_commands(tmp_path: Path) -> None:
+def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = read_layout(up.GOLDEN / "build")
     bun = tmp_path / "bun"
     offline = Offline(webkit=tmp_path / "w", cache=tmp_path / "c")
@@ -170,7 +170,15 @@ def test_layouts_and_their_commands(tmp_path: Path) -> None:
     assert words[2:] == ["build:debug", "-j2", "--canary=off", "--webkit=local"]
     assert env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
     (tmp_path / "tree" / "Cargo.toml").touch()
-    assert read_layout(tmp_path / "tree").era == "cargo"
+    (tmp_path / "tree" / "rust-toolchain.toml").write_text('channel = "nightly-2026-05-06"\n')
+    newest = read_layout(tmp_path / "tree")
+    assert (newest.era, newest.pins["rust"]) == ("cargo", "nightly-2026-05-06")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = bun_source.examine(
+        newest, tmp_path, missing=(), bun=lambda: "1", offline=Offline(), version="1.3.14"
+    )
+    rows = {row.name: row for row in found}
+    assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
 
 
 @pytest.mark.parametrize(
