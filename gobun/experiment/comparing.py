@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from gobun import bun_source, console, flow, matrix, runtimes
+from gobun import bun_source, console, flow, matrix, report, runtimes
 from gobun.bun_source import Change, Patch, Series
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.matrix import TREATMENTS, Cell, Outcome, Treatment
@@ -15,7 +15,7 @@ from gobun.runtimes import Registered
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _EMULATED = "preload:"
 
@@ -120,12 +120,8 @@ def emulated(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
     """Return the treatments that emulate a series: all at once, and each alone to ablate."""
     alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
-    words = {word for name in known for word in name.removeprefix(_EMULATED).split("+")}
-    together = [
-        name
-        for name in TREATMENTS
-        if name.startswith(_EMULATED) and set(name.removeprefix(_EMULATED).split("+")) == words
-    ]
+    words = {word for name in known for word in _words(name)}
+    together = [name for name in TREATMENTS if name.startswith(_EMULATED) and _words(name) == words]
     chosen = [*together, *(known if ablate or not together else ())]
     return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))
 
@@ -156,12 +152,28 @@ def compare(request: flow.Request, series: Sequence[Series], *, ablate: bool) ->
             cells += matrix.plan_cells([("bun", version)], one)
     known = matrix.read_expectations()
     expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
-    notes = {
-        f"bun@{one.label}": f"{one.line}, {', '.join(one.patches) or 'no patches'}, {one.identity}"
-        for line in lines
-        for one in line.built
-    }
+    notes = {name: said for line in lines for name, said in _notes(line)}
     flow.run_plan(flow.Plan(axes, tuple(cells)), request, expectations, notes)
+
+
+def _notes(line: Line) -> Iterator[tuple[str, str]]:
+    """Yield what the header of the results says of everything patched."""
+    for one in line.built:
+        patches = ", ".join(one.patches) or "no patches"
+        yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"
+    for treatment in line.emulations:
+        words = _words(treatment)
+        named = [
+            patch.id
+            for patch in line.series.applied
+            if patch.emulation and _words(patch.emulation) <= words
+        ]
+        runtime = f"bun@{line.series.version}"
+        yield report.emulation_note(runtime, treatment), ", ".join(named)
+
+
+def _words(treatment: str) -> set[str]:
+    return set(treatment.removeprefix(_EMULATED).split("+"))
 
 
 def _changes(lines: Sequence[Line]) -> tuple[tuple[str, Patch, Change], ...]:

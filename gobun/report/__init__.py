@@ -1,5 +1,6 @@
 """Reports: pure functions of a results file."""
 
+from gobun.report.difference import Difference, differences, emulation_note
 from gobun.report.html import render_html
 from gobun.report.junit import render_junit
 from gobun.report.markdown import render_markdown, render_summary
@@ -7,6 +8,9 @@ from gobun.report.summary import summarise
 from gobun.report.terminal import print_report
 
 __all__ = [
+    "Difference",
+    "differences",
+    "emulation_note",
     "print_report",
     "render_html",
     "render_junit",

@@ -8,6 +8,7 @@ import msgspec
 
 from gobun.matrix import Cell, Result
 from gobun.report.order import in_order, label
+from gobun.runtimes import PATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["cured", "broken", "changed", "unchanged", "not compared"]
 KINDS: tuple[Kind, ...] = ("cured", "broken", "changed", "unchanged", "not compared")
 
-EMULATED = "preload:"
-_PATCHED = "+patched"
+_EMULATED = "preload:"
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -34,8 +34,9 @@ class Difference(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """What was run, and plainly so where it was no patched build."""
-        if self.treatment.startswith(EMULATED):
-            return f"{self.runtime} stock + {self.treatment} (emulated at load time, not built)"
+        if self.treatment.startswith(_EMULATED):
+            said = f"emulates {self.patches} at load time, nothing is built"
+            return f"{self.runtime} stock + {self.treatment} ({said})"
         return f"{self.runtime} ({self.patches or 'patched'})"
 
     def of(self, kind: Kind) -> list[tuple[Result, Result | None]]:
@@ -47,9 +48,11 @@ def differences(run: Run) -> tuple[Difference, ...]:
     """Return a difference for each patched Bun and each emulation that ran beside stock."""
     stock = {result.cell: result for result in run.results if result.treatment == "stock"}
     grouped: dict[tuple[str, str], list[Result]] = {}
+    told = run.header.tools
     for result in in_order(run.results):
-        if _PATCHED in result.version or result.treatment.startswith(EMULATED):
-            grouped.setdefault((label(result), result.treatment), []).append(result)
+        key = (label(result), result.treatment)
+        if PATCHED in result.version or emulation_note(*key) in told:
+            grouped.setdefault(key, []).append(result)
     found = []
     for (runtime, treatment), results in grouped.items():
         pairs = []
@@ -57,13 +60,19 @@ def differences(run: Run) -> tuple[Difference, ...]:
             twin = stock.get(_stock_cell(result.cell))
             pairs.append((_kind(result, twin), result, twin))
         if any(twin for _, _, twin in pairs):
-            patches = run.header.tools.get(runtime, "")
+            emulated = told.get(emulation_note(runtime, treatment), "")
+            patches = told.get(runtime, "") or emulated
             found.append(Difference(runtime, treatment, patches, tuple(pairs)))
     return tuple(found)
 
 
+def emulation_note(runtime: str, treatment: str) -> str:
+    """Return under which name a run says what a treatment emulates: without it, nothing."""
+    return f"{runtime} {treatment}"
+
+
 def _stock_cell(cell: Cell) -> Cell:
-    version = cell.version.partition(_PATCHED)[0]
+    version = cell.version.partition(PATCHED)[0]
     return msgspec.structs.replace(cell, version=version, treatment="stock")
 
 

@@ -7,6 +7,7 @@ from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.preload import preload_environment
 from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
 from gobun.runtimes.registered import (
+    PATCHED,
     Registered,
     register,
     registered,
@@ -15,6 +16,7 @@ from gobun.runtimes.registered import (
 )
 
 __all__ = [
+    "PATCHED",
     "RUNTIMES",
     "Bun",
     "Deno",

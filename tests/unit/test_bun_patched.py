@@ -166,8 +166,21 @@ def test_differences_count_what_every_attempt_came_to() -> None:
 
 
 def test_an_emulation_is_named_as_one() -> None:
-    found = Difference("bun@1.2.19", "preload:x", "", ())
-    assert found.name == "bun@1.2.19 stock + preload:x (emulated at load time, not built)"
+    found = Difference("bun@1.2.19", "preload:x", "first", ())
+    assert found.name == (
+        "bun@1.2.19 stock + preload:x (emulates first at load time, nothing is built)"
+    )
+
+
+def test_emulations_are_compared_where_the_run_says_what_they_emulate() -> None:
+    stock = result_of(STOCK, "hang")
+    warm = result_of(msgspec.structs.replace(STOCK, treatment="warmup"), "pass")
+    run = run_of(stock, warm)
+    assert differences(run) == ()
+    tools = {report.emulation_note("bun@1.2.19", "warmup"): "first"}
+    header = msgspec.structs.replace(run.header, tools=tools)
+    (found,) = differences(msgspec.structs.replace(run, header=header))
+    assert (found.patches, len(found.of("cured"))) == ("first", 1)
 
 
 def test_without_stock_there_is_no_difference() -> None:
