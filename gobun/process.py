@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -119,27 +119,13 @@ def run_bytes(
         PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
-    words = [str(word) for word in command]
-    try:
-        with _starting:
-            if _interrupted.is_set():
-                raise KeyboardInterrupt
-            child = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=tool_environment(env),
-                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                pass_fds=keep,
-            )
-            _running.add(child)
-    except OSError as error:
-        reason = "not found" if error.errno == errno.ENOENT else error.strerror
-        raise PrerequisiteError(
-            f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
-        ) from error
+    child = _start(
+        command,
+        cwd=cwd,
+        env=env,
+        keep=keep,
+        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+    )
     try:
         out, err = child.communicate(given, timeout=timeout_s)
     except BaseException as error:
@@ -152,7 +138,7 @@ def run_bytes(
                     stream.close()
         if isinstance(error, subprocess.TimeoutExpired):
             raise PrerequisiteError(
-                f"{shlex.join(words)} did not end within {timeout_s:g} seconds",
+                f"{shlex.join(map(str, command))} did not end within {timeout_s:g} seconds",
                 hint="`invoke doctor` says whether the tools run",
             ) from error
         raise
@@ -178,25 +164,8 @@ def run_logged(
         PrerequisiteError: the program cannot be started.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
-    words = [str(word) for word in command]
     with log.open("ab") as stream:
-        try:
-            with _starting:
-                if _interrupted.is_set():
-                    raise KeyboardInterrupt
-                child = subprocess.Popen(
-                    words,
-                    cwd=cwd,
-                    env=tool_environment(env),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    pass_fds=keep,
-                )
-                _running.add(child)
-        except OSError as error:
-            raise PrerequisiteError(f"cannot run {words[0]}: {error.strerror}") from error
+        child = _start(command, cwd=cwd, env=env, keep=keep, stdout=stream, stderr=stream)
     try:
         while True:
             try:
@@ -209,6 +178,40 @@ def run_logged(
         raise
     finally:
         _running.discard(child)
+
+
+def _start(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    keep: Sequence[int],
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    words = [str(word) for word in command]
+    try:
+        with _starting:
+            if _interrupted.is_set():
+                raise KeyboardInterrupt
+            child = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=tool_environment(env),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=keep,
+            )
+            _running.add(child)
+            return child
+    except OSError as error:
+        reason = "not found" if error.errno == errno.ENOENT else error.strerror
+        raise PrerequisiteError(
+            f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
+        ) from error
 
 
 def interrupt_tools() -> None:

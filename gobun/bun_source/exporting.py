@@ -191,9 +191,10 @@ def new_patch(
             raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
     with tempfile.TemporaryDirectory(prefix="gobun-new-") as temporary:
-        # A copy, for the checkout's own index knows which files were left out of it.
+        # A copy, for the checkout's own index knows which files were left out of it; with its
+        # date, by which git knows which files to read again.
         index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
-        scratch = git.with_index(Path(shutil.copy(index, temporary)))
+        scratch = git.with_index(Path(shutil.copy2(index, temporary)))
         scratch("add", "--update", ".")
         for path in add:
             if not (checkout.folder / path).is_file():

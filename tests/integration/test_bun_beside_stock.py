@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commands import invoke
-
 from gobun import bun_source, experiment, flow, matrix, runtimes
 from gobun.targets import host_target
 
@@ -65,10 +63,3 @@ def test_a_registered_bun_runs_beside_stock(
     assert "cured" in capsys.readouterr().out
     page = (out / "report.md").read_text()
     assert f"| bun@{record.label} (v{VERSION}, stand-in, {record.identity}) | 1 | 0 |" in page
-
-
-def test_with_nothing_built_it_exits_3(tmp_path: Path) -> None:
-    done = invoke("matrix-patched", env={"GOBUN_CACHE": str(tmp_path)})
-    if "emulate" not in done.stderr:
-        assert done.returncode == 3, done.stderr
-        assert "invoke build-bun --series" in done.stderr

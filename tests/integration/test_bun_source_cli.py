@@ -1,0 +1,71 @@
+"""The tasks on Bun's sources as a person runs them: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import bun_upstream as up
+from commands import copy_checkout, invoke, succeed
+
+from gobun import paths, runtimes
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION = "1.2.19"
+
+
+def test_a_patch_from_its_idea_to_the_preflight(tmp_path: Path) -> None:
+    stock = runtimes.provide_bun([VERSION], host_target())[0].program
+    root = copy_checkout(tmp_path / "a copy")
+    shutil.copytree(paths.ROOT / "claims", root / "claims")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "npm").symlink_to(paths.cache_root() / "npm")
+    upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build")
+    env = {"GOBUN_CACHE": str(cache), "HOME": str(tmp_path)}
+
+    def run(*words: str | Path, code: int = 0) -> str:
+        done = invoke(*words, root=root, env=env)
+        if code == 0:
+            return succeed(done)
+        assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done.stderr + done.stdout
+
+    assert "did you mean" in run("fetch-bun", "--version", "1.2.91", code=2)
+    assert "has no commit" in run(
+        *("fetch-bun", "--version", VERSION, "--source", upstream.folder), code=4
+    )
+    said = run(
+        *("fetch-bun", "--version", VERSION, "--source", upstream.folder),
+        *("--ref", upstream.commit),
+    )
+    tree = up.tree_of(cache, VERSION)
+    assert said.splitlines()[0] == str(tree)
+    assert f"commit {upstream.commit}, not known to be the release" in said
+
+    (tree / "src/pool.h").write_text("#define POOL_STACK_MIB 8\n")
+    series = ("--series", f"v{VERSION}")
+    made = ("patch-new", *series, "--id", "pool-stacks", "--title", "Give pool threads more")
+    assert "wrote v1.2.19/pool-stacks.patch" in run(*made)
+    assert "pool-stacks needs a reason" in run("patch-lint", code=2)
+    toml = root / "patches" / f"v{VERSION}" / "series.toml"
+    toml.write_text(toml.read_text().replace("TODO: reason", "C11: they have 4 MiB"))
+    assert run("patch-lint") == "1 series, nothing wrong\n"
+    assert "applied pool-stacks" in run("patch-bun", *series)
+    assert run("patch-export", *series) == "v1.2.19: 1 patches, as it was\n"
+
+    patch = toml.parent / "pool-stacks.patch"
+    whole = patch.read_text()
+    patch.write_text(whole.replace("-#define POOL_STACK_MIB 4", "-#define POOL_STACK_MIB 5"))
+    said = run("patch-bun", *series, code=5)
+    assert "src/pool.h, hunk 1 (line 1)" in said
+    patch.write_text(whole)
+
+    said = run("build-bun", *series, "--preflight", code=3)
+    assert f"{VERSION}, fetched by this suite" in said
+    assert "host.invalid: answers wanted, no connection" in said
+    assert "byte for byte" in run("register-bun", stock, *series, code=2)
+    assert "emulation to run in its place" in run("matrix-patched", code=3)
