@@ -3,6 +3,7 @@
 from gobun.commands.forensics import diagnose
 from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
+from gobun.commands.release import pack_loader
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
 from gobun.commands.source import (
     build_bun,
@@ -41,6 +42,7 @@ __all__ = [
     "patch_lint",
     "patch_new",
     "patch_rebase",
+    "pack_loader",
     "plan",
     "register_bun",
     "report",

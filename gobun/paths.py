@@ -15,6 +15,7 @@ NATIVE_SOURCES = ROOT / "native"
 SCENARIOS = ROOT / "scenarios"
 EXPECTATIONS = ROOT / "expectations"
 PATCHES = ROOT / "patches"
+LOADER_SOURCES = ROOT / "js" / "go-warmup"
 LOCK_FILE = ROOT / "gobun" / "fetch" / "npm.lock.toml"
 
 

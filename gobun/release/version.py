@@ -1,0 +1,27 @@
+"""The version of a release: semver, as npm takes it."""
+
+from __future__ import annotations
+
+import semver
+
+from gobun.errors import UsageError
+
+
+def check_version(text: str) -> str:
+    """Return ``text`` if it can name a release.
+
+    Raises:
+        UsageError: it is not semver, or has what npm would drop.
+    """
+    try:
+        version = semver.Version.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--version {text!r} is not a version", hint="write it like 1.2.0 or 1.3.0-rc.1"
+        ) from error
+    if version.build is not None:
+        raise UsageError(
+            f"--version {text!r} has build metadata, which npm does not keep",
+            hint=f"write {version.replace(build=None)}",
+        )
+    return text

@@ -1,0 +1,3 @@
+import { Outcome } from "./index.js";
+declare const outcome: Outcome;
+export default outcome;

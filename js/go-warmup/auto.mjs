@@ -1,0 +1,3 @@
+import outcome from "./auto.js";
+
+export default outcome;

@@ -1,0 +1,3 @@
+export * from "./index.js";
+import goWarmup = require("./index.js");
+export default goWarmup;

@@ -1,0 +1,55 @@
+// The one table of who needs the library: the first row that fits.
+"use strict";
+
+// `before`: releases older than that. What is measured is in docs/why-it-hangs.md of the project.
+const ROWS = [
+  {
+    runtime: "bun",
+    platform: "linux",
+    before: "1.4.4",
+    need: "required",
+    why: "Go's SA_ONSTACK on JavaScriptCore's suspend handler hangs it; the library's guard helps",
+  },
+  {
+    runtime: "bun",
+    platform: "linux",
+    need: "none",
+    why: "Bun 1.4.4 and newer cope with SA_ONSTACK",
+  },
+  {
+    runtime: "bun",
+    platform: "darwin",
+    need: "optional",
+    why: "a SIGBUS that starting Go first avoids was reported on macOS, and is not confirmed",
+  },
+  { runtime: "bun", need: "none", why: "no hang by Go is known on this platform" },
+  { runtime: "node", need: "none", why: "Node suspends no thread by signals" },
+  { runtime: "deno", need: "none", why: "Deno suspends no thread by signals" },
+  { need: "none", why: "this runtime is not known" },
+];
+
+function needOf(host) {
+  const { need, why } = ROWS.find((row) => fits(row, host));
+  return { need, why };
+}
+
+function fits(row, host) {
+  return (
+    (row.runtime === undefined || row.runtime === host.runtime) &&
+    (row.platform === undefined || row.platform === host.platform) &&
+    (row.before === undefined || isOlder(host.version, row.before))
+  );
+}
+
+// A canary carries the number of a release that came before it, so it counts as that release.
+// What has no number is no older.
+function isOlder(version, than) {
+  const [a, b] = [version, than].map((text) => /^(\d+)\.(\d+)\.(\d+)/.exec(text));
+  if (!a) return false;
+  for (let part = 1; part <= 3; part++) {
+    if (a[part] !== b[part]) return Number(a[part]) < Number(b[part]);
+  }
+  return false;
+}
+
+module.exports = { ROWS, needOf };

@@ -1,0 +1,159 @@
+"""What the loader takes runtimes and platforms for, and whom it says needs a library."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import bun, run_script
+
+from gobun import paths, toolchain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ASK = """
+const { detect } = require(process.argv[2] + "/src/detect.js");
+const { ROWS, needOf } = require(process.argv[2] + "/src/needs.js");
+const answers = JSON.parse(process.argv[3]).map((globals) => {
+  const host = detect(globals);
+  return [host.runtime, host.version, host.target, needOf(host).need];
+});
+console.log(JSON.stringify({ answers, limit: ROWS[0].before }));
+"""
+# The package's own files as modules of a context that has nothing but the language.
+STRANGE = """
+const { readFileSync } = require("fs"), path = require("path"), vm = require("vm");
+const root = process.argv[2];
+const said = [];
+function load(context, file, asked) {
+  const module = { exports: {} };
+  const words = "(function (module, exports, require, __dirname) {" + readFileSync(file) + "})";
+  const resolve = (name) => {
+    asked.push(name);
+    if (!name.startsWith(".")) throw new Error("no module " + name);
+    return load(context, path.join(path.dirname(file), name), asked);
+  };
+  vm.runInContext(words, context)(module, module.exports, resolve, path.dirname(file));
+  return module.exports;
+}
+const angry = new Proxy({}, { get() { throw new Error("no"); } });
+const older = { versions: { node: "20.0.0" }, env: {} };
+for (const process of [undefined, {}, angry, { env: {} }, older]) {
+  const asked = [];
+  const context = vm.createContext({ process, Bun: process });
+  const { warmup, wrap } = load(context, root + "/index.js", asked);
+  const done = warmup({ force: true });
+  const files = asked.filter((name) => !name.startsWith("."));
+  said.push([done.runtime, done.need, done.warmed, wrap(() => 42), files]);
+}
+console.log(JSON.stringify(said));
+"""
+MUSL = """
+Object.defineProperty(process, "execPath", { value: process.argv[3] });
+const { warmup } = require(process.argv[2]);
+try { console.log(warmup().warmed); } catch (error) { console.log(error.code, error.message); }
+process.exit(0);
+"""
+LIBC = """
+const { libcOf } = require(process.argv[2] + "/src/libc.js");
+console.log(JSON.stringify(process.argv.slice(3).map(libcOf)));
+"""
+
+
+def node(script: str, folder: Path, *words: str) -> Any:  # noqa: ANN401 - any JSON
+    program = toolchain.node().program
+    return json.loads(run_script([program], script, folder, str(paths.LOADER_SOURCES), *words))
+
+
+def like_bun(version: str, platform: str = "linux", arch: str = "x64") -> dict[str, Any]:
+    # As Bun shows itself: as Node too.
+    versions = {"bun": version, "node": "22.6.0"}
+    return {"process": {"platform": platform, "arch": arch, "versions": versions}}
+
+
+def test_who_is_taken_for_what_and_who_needs_it(tmp_path: Path) -> None:
+    linux = {"platform": "linux", "arch": "arm64"}
+    cases = [
+        (like_bun("1.0.0"), ["bun", "1.0.0", "linux-x64", "required"]),
+        (like_bun("1.2.19", arch="arm64"), ["bun", "1.2.19", "linux-arm64", "required"]),
+        (like_bun("1.4.3"), ["bun", "1.4.3", "linux-x64", "required"]),
+        (like_bun("1.10.0"), ["bun", "1.10.0", "linux-x64", "none"]),
+        (like_bun("1.4.4"), ["bun", "1.4.4", "linux-x64", "none"]),
+        (like_bun("1.4.4-canary.1"), ["bun", "1.4.4-canary.1", "linux-x64", "none"]),
+        (like_bun("1.4.3-canary.7+a"), ["bun", "1.4.3-canary.7+a", "linux-x64", "required"]),
+        (like_bun("2.0.0"), ["bun", "2.0.0", "linux-x64", "none"]),
+        (like_bun("next"), ["bun", "next", "linux-x64", "none"]),
+        (like_bun("1.2.19", "darwin", "arm64"), ["bun", "1.2.19", "darwin-arm64", "optional"]),
+        (like_bun("1.2.19", "win32"), ["bun", "1.2.19", "win32-x64", "none"]),
+        (
+            {"Bun": {"version": "1.2.19"}, "process": linux},
+            ["bun", "1.2.19", "linux-arm64", "required"],
+        ),
+        (
+            {
+                "Deno": {"version": {"deno": "2.9.8"}},
+                "process": {**linux, "versions": {"node": "24.0.0"}, "release": {"name": "node"}},
+            },
+            ["deno", "2.9.8", "linux-arm64", "none"],
+        ),
+        (
+            {"process": {**linux, "versions": {"node": "18.0.0"}, "release": {"name": "node"}}},
+            ["node", "18.0.0", "linux-arm64", "none"],
+        ),
+        ({"process": {**linux, "versions": {"node": "1"}}}, ["unknown", "", "linux-arm64", "none"]),
+        ({}, ["unknown", "", "unknown-unknown", "none"]),
+    ]
+    given = json.dumps([globals_ for globals_, _ in cases])
+    assert node(ASK, tmp_path, given)["answers"] == [expected for _, expected in cases]
+
+
+def test_the_limit_is_that_of_the_expectations(tmp_path: Path) -> None:
+    rows = tomllib.loads((paths.EXPECTATIONS / "bun.toml").read_text())["expect"]
+    by_go = [row for row in rows if "hang" in row["outcomes"] and "control" not in row["modules"]]
+    ends = {row["versions"].rpartition("<")[2] for row in by_go}
+    newest = max(ends, key=lambda text: [int(part) for part in text.split(".")])
+    assert node(ASK, tmp_path, "[]")["limit"] == newest
+
+
+def test_an_unknown_runtime_is_asked_for_nothing(tmp_path: Path) -> None:
+    assert node(STRANGE, tmp_path) == [["unknown", "none", False, 42, []]] * 5
+
+
+def elf(folder: Path, name: str, loader: bytes | None) -> Path:
+    """Write the head of an executable that names ``loader``, and no more."""
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    numbers = (2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    header = ident + struct.pack("<HHIQQQIHHHHHH", *numbers)
+    kind = 3 if loader is not None else 6
+    loads = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 0, 0, 0)
+    names = struct.pack("<IIQQQQQQ", kind, 4, 176, 0, 0, len(loader or b""), 0, 1)
+    path = folder / name
+    path.write_bytes(header + loads + names + (loader or b""))
+    return path
+
+
+def test_musl_is_told_by_the_loader_that_an_executable_names(tmp_path: Path) -> None:
+    musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
+    glibc = elf(tmp_path, "glibc", b"/nix/store/x/lib/ld-linux-x86-64.so.2\0")
+    static = elf(tmp_path, "static", None)
+    short = tmp_path / "short"
+    short.write_bytes(musl.read_bytes()[:70])
+    given = (musl, glibc, static, short, tmp_path / "none", bun("1.0.36").program)
+    answer = node(LIBC, tmp_path, *map(str, given))
+    assert answer == ["musl", "glibc", "", "", "", "glibc"]
+
+
+@pytest.mark.parametrize("version", ["1.0.36", ""])
+def test_musl_is_refused_in_words_where_a_library_is_needed(version: str, tmp_path: Path) -> None:
+    musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
+    command = [bun(version).program]
+    said = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))
+    if version:
+        assert said.startswith(f"ERR_GO_WARMUP_MUSL {musl} is built for musl")
+        assert "next: use the runtime's build for glibc" in said
+    else:
+        assert said == "false\n"

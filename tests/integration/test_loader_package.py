@@ -1,0 +1,316 @@
+"""The package go-warmup as a user has it: packed, installed, and run under each runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import bun, invoke, succeed
+
+from gobun import build, paths, runtimes, toolchain
+from gobun.process import tool_environment
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+OLD, IDLE_HANGS = "1.0.36", "1.2.19"
+LIBRARY = f"go-warmup-{host_target().name}{host_target().library_suffix}"
+COMMON = """
+const { GoWarmupError, warmup, wrap } = require("go-warmup");
+const said = { runtime: null, error: null };
+try {
+  Object.assign(said, warmup({ force: process.env.FORCE === "1" }));
+  said.wrapped = wrap(() => [warmup() === require("go-warmup/auto"), 42]);
+} catch (error) {
+  said.error = [error instanceof GoWarmupError, error.code, error.message, error.path];
+}
+console.log(JSON.stringify(said));
+process.exit(0);
+"""
+MODULE = """
+import auto from "go-warmup/auto";
+import whole, { warmup, wrap } from "go-warmup";
+console.log(JSON.stringify({ same: auto === warmup() && whole.warmup === warmup, ...auto,
+  wrapped: wrap(() => 42) }));
+process.exit(0);
+"""
+THREADS = """
+import { warmup } from "go-warmup";
+const { warmed, library } = warmup({ force: true });
+const worker = new Worker(new URL(process.argv[2], import.meta.url).href, { type: "module" });
+worker.onmessage = ({ data }) => {
+  console.log(JSON.stringify({ warmed, same: data === library }));
+  process.exit(0);
+};
+"""
+WORKER = """
+import { warmup } from "go-warmup";
+postMessage(warmup({ force: true }).library);
+"""
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packed")
+    succeed(invoke("pack-loader", "--version", "1.2.3-rc.1", "--out", out))
+    return out / "go-warmup-1.2.3-rc.1.tgz"
+
+
+@pytest.fixture(scope="module")
+def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an application in which npm has installed the tarball, without a network."""
+    app = application(tmp_path_factory.mktemp("app"))
+    command = [*toolchain.npm_command(), "install", "--offline", "--no-audit", "--no-fund", tarball]
+    succeed(run(command, app, **tool_environment({"npm_config_cache": str(app / ".cache")})))
+    return app
+
+
+def newest(name: str) -> list[str | Path]:
+    """Return the command of a runtime: the newest Bun, or the pinned one of the others."""
+    if name == "deno":
+        return [runtimes.provide_deno().program, "run", "--no-lock", "--allow-all"]
+    return [bun().program if name == "bun" else toolchain.node().program]
+
+
+def application(folder: Path) -> Path:
+    scripts = {"app.cjs": COMMON, "app.mjs": MODULE, "threads.mjs": THREADS, "worker.mjs": WORKER}
+    for name, script in scripts.items():
+        (folder / name).write_text(script)
+    (folder / "package.json").write_text('{"name": "app", "private": true}')
+    return folder
+
+
+@pytest.fixture
+def own(installed: Path, tmp_path: Path) -> Path:
+    """Return a copy of the application whose package a test may damage."""
+    shutil.copytree(installed, tmp_path / "app")
+    return tmp_path / "app"
+
+
+def run(
+    command: Sequence[str | Path], folder: Path, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*map(str, command)],
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": os.defpath, "TMPDIR": str(folder), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def said(command: Sequence[str | Path], folder: Path, **env: str) -> dict[str, Any]:
+    answer = json.loads(succeed(run(command, folder, **env)))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> None:
+    with tarfile.open(tarball) as archive:
+        content = {
+            member.name.removeprefix("package/"): archive.extractfile(member).read()  # type: ignore[union-attr]
+            for member in archive
+        }
+    about = json.loads(content["package.json"])
+    assert (about["name"], about["version"]) == ("go-warmup", "1.2.3-rc.1")
+    assert not {"dependencies", "optionalDependencies", "scripts", "bin"} & set(about)
+    libraries = {
+        name.removeprefix("lib/"): data for name, data in content.items() if "lib/" in name
+    }
+    assert set(libraries) == {f"go-warmup-{it.name}{it.library_suffix}" for it in TARGETS.values()}
+    assert json.loads(content["sums.json"]) == {
+        name: hashlib.sha256(data).hexdigest() for name, data in libraries.items()
+    }
+    sources = {
+        str(it.relative_to(paths.LOADER_SOURCES)) for it in paths.LOADER_SOURCES.rglob("*.*")
+    }
+    assert sources <= set(content)
+
+
+def test_equal_sources_give_equal_bytes(tarball: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    succeed(invoke("pack-loader", "--version", "1.2.3-rc.1", "--out", again))
+    assert (again / tarball.name).read_bytes() == tarball.read_bytes()
+
+
+@pytest.mark.parametrize("version", [OLD, IDLE_HANGS])
+@pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
+def test_affected_bun_is_warmed_up(installed: Path, version: str, script: str) -> None:
+    done = run([bun(version).program, script], installed, GO_WARMUP_DEBUG="1")
+    answer = json.loads(succeed(done))
+    library = installed / "node_modules" / "go-warmup" / "lib" / LIBRARY
+    assert answer.pop("why")
+    has_guard = b"GO_WARMUP_GUARD" in library.read_bytes()
+    expected = {
+        "runtime": "bun",
+        "version": version,
+        "target": host_target().name,
+        "need": "required",
+        "warmed": True,
+        "guard": "inside" if has_guard else "absent",
+        "library": str(library),
+    }
+    if script == "app.cjs":
+        assert answer == {**expected, "error": None, "wrapped": [True, 42]}
+    else:
+        assert answer == {**expected, "same": True, "wrapped": 42}
+    assert f"go-warmup: loaded {library}: Warmup() returned 1" in done.stderr
+    assert done.stderr.count("go-warmup: ") == 2
+
+
+@pytest.mark.parametrize("name", ["bun", "node", "deno"])
+@pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
+def test_others_are_left_alone(installed: Path, name: str, script: str) -> None:
+    done = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
+    answer = json.loads(succeed(done))
+    found = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
+    assert found == [name, "none", False, None, "absent"]
+    assert answer.get("error") is None
+    assert done.stderr.count("go-warmup: ") == done.stderr.count("nothing to do") == 1
+
+
+def test_silence_by_default_and_deno_without_permissions(installed: Path) -> None:
+    deno = [runtimes.provide_deno().program, "run", "--no-lock", "--no-prompt"]
+    for command in (deno, newest("node"), [bun(OLD).program]):
+        done = run([*command, "app.mjs"], installed)
+        assert json.loads(succeed(done))["same"]
+        assert done.stderr == ""
+
+
+def test_deno_loads_by_force(installed: Path) -> None:
+    answer = said([*newest("deno"), "app.cjs"], installed, FORCE="1")
+    assert (answer["warmed"], answer["need"]) == (True, "none")
+
+
+@pytest.mark.parametrize("name", [OLD, "", "deno"])
+def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
+    command = newest("deno") if name == "deno" else [bun(name).program]
+    assert said([*command, "threads.mjs", "./worker.mjs"], installed) == {
+        "warmed": True,
+        "same": True,
+    }
+
+
+def test_installed_by_bun(tarball: Path, tmp_path: Path) -> None:
+    app = application(tmp_path)
+    succeed(run([*newest("bun"), "add", tarball], app, BUN_INSTALL_CACHE_DIR=str(app / ".cache")))
+    assert said([bun(OLD).program, "app.cjs"], app)["warmed"]
+
+
+@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
+def test_bundled_and_moved(installed: Path, version: str, tmp_path: Path) -> None:
+    program = bun(version).program
+    out = tmp_path / "out"
+    words = ["build", "app.cjs", "threads.mjs", "worker.mjs", "--target=bun", "--outdir"]
+    succeed(run([program, *words, out], installed))
+    # As on another machine: the files of the package are not where they were.
+    moved = tmp_path / "moved"
+    out.rename(moved)
+    (installed / "node_modules").rename(installed / "aside")
+    try:
+        answer = said([program, moved / "app.js"], tmp_path, FORCE="1")
+        # Without a guard, waiting for a worker hangs this one.
+        words = [str(moved / "threads.js"), "./worker.js"]
+        threads = version != IDLE_HANGS and said([program, *words], tmp_path)
+    finally:
+        (installed / "aside").rename(installed / "node_modules")
+    assert answer["warmed"]
+    assert os.path.dirname(answer["library"]) == str(moved)  # noqa: PTH120
+    assert threads in (False, {"warmed": True, "same": True})
+
+
+@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
+def test_compiled_and_alone(installed: Path, version: str, tmp_path: Path) -> None:
+    words = ["build", "--compile", "app.cjs", "--outfile", "app.exe"]
+    succeed(run([bun(version).program, *words], installed))
+    (installed / "app.exe").rename(tmp_path / "app.exe")
+    (installed / "node_modules").rename(installed / "aside")
+    try:
+        answers = [said([tmp_path / "app.exe"], tmp_path, FORCE="1") for _ in range(2)]
+    finally:
+        (installed / "aside").rename(installed / "node_modules")
+    assert answers[0] == answers[1]
+    assert (answers[0]["error"], answers[0]["warmed"]) == (None, True)
+    folder = tmp_path / f"go-warmup-{os.getuid()}"
+    assert [str(it) for it in folder.iterdir()] == [answers[0]["library"]]
+    assert folder.stat().st_mode & 0o077 == 0
+    folder.chmod(0o777)
+    error = said([tmp_path / "app.exe"], tmp_path, FORCE="1")["error"]
+    assert error[:2] == [True, "ERR_GO_WARMUP_LOAD"]
+    assert "only this user can write" in error[2]
+    assert "next: set TMPDIR" in error[2]
+
+
+def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
+    shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
+    for name in ("bun", "node", "deno"):
+        done = run([*newest(name), "app.cjs"], own)
+        assert (json.loads(succeed(done))["error"], done.stderr) == (None, "")
+    is_ours, code, text, path = said([bun(OLD).program, "app.cjs"], own)["error"]
+    assert (is_ours, code) == (True, "ERR_GO_WARMUP_MISSING")
+    assert path == str(own / "node_modules" / "go-warmup" / "lib" / LIBRARY)
+    assert path in text
+    assert "next: install go-warmup again" in text
+    named = str(own / "nowhere.so")
+    error = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY=named)["error"]
+    assert error[1::2] == ["ERR_GO_WARMUP_MISSING", named]
+    assert "GO_WARMUP_LIBRARY names" in error[2]
+
+
+def test_a_corrupt_library_is_refused(own: Path) -> None:
+    library = own / "node_modules" / "go-warmup" / "lib" / LIBRARY
+    data = bytearray(library.read_bytes())
+    data[-100] ^= 1
+    library.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    copy = own / LIBRARY
+    library.rename(copy)
+    for env in ({}, {"GO_WARMUP_LIBRARY": str(copy)}):
+        if not env:
+            shutil.copy(copy, library)
+        error = said([bun(OLD).program, "app.cjs"], own, **env)["error"]
+        assert error[:2] == [True, "ERR_GO_WARMUP_CORRUPT"]
+        assert digest in error[2]
+    # What goes by another name is a person's own.
+    copy.rename(own / "mine.so")
+    answer = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY="mine.so")
+    assert answer["library"] == str(own / "mine.so")
+
+
+def test_what_is_no_warm_up_library_is_refused(own: Path) -> None:
+    control = build.build_fixture(build.CONTROL, host_target()).library
+    (own / "text.so").write_text("no library")
+    (own / "folder.so").mkdir()
+    for name in (str(control), "text.so", "folder.so"):
+        answer = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY=name)
+        assert answer["error"][:2] == [True, "ERR_GO_WARMUP_LOAD"], name
+        assert "cannot be loaded" in answer["error"][2]
+
+
+def test_wrap_takes_a_function_and_gives_what_it_gives(installed: Path) -> None:
+    script = """
+    const { wrap } = require("go-warmup");
+    const said = [];
+    for (const load of [() => require("./worker.json"), () => Promise.resolve(1), "./x.node"]) {
+      try { said.push(wrap(load) instanceof Promise); } catch (error) { said.push(error.message); }
+    }
+    console.log(JSON.stringify({ said }));
+    """
+    (installed / "wrap.cjs").write_text(script)
+    (installed / "worker.json").write_text("{}")
+    assert said([toolchain.node().program, "wrap.cjs"], installed)["said"] == [
+        False,
+        True,
+        "wrap() takes a function that loads: wrap(() => require('./x.node'))",
+    ]

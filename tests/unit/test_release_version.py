@@ -1,0 +1,32 @@
+"""Which versions a release may have."""
+
+from __future__ import annotations
+
+import pytest
+
+from gobun import release
+from gobun.errors import UsageError
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "1.2.3", "1.2.3-rc.1"])
+def test_semver_is_taken_as_it_is(version: str) -> None:
+    assert release.check_version(version) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("v1.2.3", "not a version"),
+        ("1.2", "not a version"),
+        ("", "not a version"),
+        ("01.2.3", "not a version"),
+        ("../1.2.3", "not a version"),
+        ("1.2.3\n", "not a version"),
+        ("1.2.3+linux", "npm does not keep"),
+    ],
+)
+def test_what_npm_would_change_is_refused(version: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        release.check_version(version)
+    assert repr(version) in str(caught.value)
+    assert caught.value.hint
