@@ -3,7 +3,7 @@
 from gobun.commands.forensics import diagnose
 from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
-from gobun.commands.release import pack_loader
+from gobun.commands.release import download_warmup, pack_loader, release, verify_release
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
 from gobun.commands.source import (
     build_bun,
@@ -31,6 +31,7 @@ __all__ = [
     "claims",
     "diagnose",
     "doctor",
+    "download_warmup",
     "expect",
     "fetch_bun",
     "lock",
@@ -45,7 +46,9 @@ __all__ = [
     "pack_loader",
     "plan",
     "register_bun",
+    "release",
     "report",
     "repro",
     "test",
+    "verify_release",
 ]

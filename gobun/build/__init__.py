@@ -17,7 +17,7 @@ from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
 from gobun.build.library import Library
 from gobun.build.preload import build_preload
 from gobun.build.probe import build_probe
-from gobun.build.publish import publish
+from gobun.build.publish import Entry, publish
 from gobun.build.store import builds_root
 from gobun.build.torture import Torture, build_torture
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
@@ -30,6 +30,7 @@ __all__ = [
     "GUARD_NAME",
     "GUARD_SOURCES",
     "NAMES",
+    "Entry",
     "Fixture",
     "Library",
     "Torture",

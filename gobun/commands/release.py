@@ -1,13 +1,14 @@
-"""Tasks that make what is given away, and check it."""
+"""Tasks that make what is given away, check it, and bring it back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, release
-from gobun.commands.words import command
-from gobun.targets import TARGETS
+from gobun import build
+from gobun import release as releasing
+from gobun.commands.words import command, listed
+from gobun.targets import TARGETS, host_target, target_named
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -16,5 +17,40 @@ if TYPE_CHECKING:
 @command
 def pack_loader(_: Context, version: str, out: str = "dist") -> None:
     """Pack the npm package go-warmup with its libraries: --version X --out DIR."""
-    named = release.check_version(version)
-    print(release.pack_loader(named, build.build_warmup(list(TARGETS.values())), Path(out)))
+    named = releasing.check_version(version)
+    print(releasing.pack_loader(named, build.build_warmup(list(TARGETS.values())), Path(out)))
+
+
+@command
+def release(
+    _: Context, version: str, out: str = "dist", names: str = "", dirty: bool = False
+) -> None:
+    """Make a release in --out/X: --version X --names a,b (older names too) --dirty."""
+    print(releasing.make_release(version, Path(out), names=listed(names), dirty=dirty))
+
+
+@command
+def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
+    """Check the release in a folder or behind an address, and make it again: [--no-rebuild]."""
+    manifest = releasing.verify_release(where, rebuild=rebuild)
+    again = ", and comes out the same here" if rebuild else ""
+    print(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
+
+
+@command
+def download_warmup(
+    _: Context,
+    version: str,
+    from_: str,
+    out: str = "lib",
+    target: str = "",
+    name: str = build.DEFAULT_NAME,
+    sums: str = "",
+) -> None:
+    """Bring libraries: --version X --from URL-with-{version} --target a,b --sums FILE --out DIR."""
+    targets = [target_named(part) for part in listed(target)] or [host_target()]
+    trusted = Path(sums) if sums else None
+    for path in releasing.download_warmup(
+        version, from_, Path(out), targets=targets, name=name, trusted=trusted
+    ):
+        print(path)

@@ -11,7 +11,6 @@ import urllib3.exceptions
 
 from gobun import files
 from gobun.errors import FetchError, PrerequisiteError
-from gobun.fetch import integrity
 from gobun.fetch.integrity import Integrity
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from gobun.console import Progress
     from gobun.fetch.transport import Transport
 
-LARGEST_BYTES = 1 << 30
 _TRIES = 4
 _BACKOFF_S = 0.5
 _LONGEST_WAIT_S = 10.0
@@ -30,11 +28,11 @@ _OVERLOADED = 429
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 _AGAIN = "run the same command again: it goes on where this one stopped"
 _REFUSALS = {
-    401: "the registry wants a login for the archive (401)",
-    403: "the registry forbids the archive (403)",
-    404: "the registry names an archive that is not there (404)",
-    407: "the proxy wants a login (407)",
-    410: "the registry names an archive that is gone (410)",
+    401: "wants a login for it (401)",
+    403: "forbids it (403)",
+    404: "does not have it (404)",
+    407: "is behind a proxy that wants a login (407)",
+    410: "had it once, and does not any more (410)",
 }
 
 
@@ -43,7 +41,13 @@ class Source(msgspec.Struct, frozen=True):
 
     label: str
     url: str
-    integrity: Integrity
+    integrity: Integrity | None
+    """None where nothing is known of it beforehand."""
+    host: str = "the registry"
+    """Who is said to have refused it."""
+    advice: str = "look at `npm config get registry`; archives are fetched without a login"
+    """What to do when it was refused."""
+    largest_bytes: int = 1 << 30
 
 
 class StoppedError(Exception):
@@ -81,7 +85,7 @@ def download(
         PrerequisiteError: the disk refused; the part is removed, which gives its room back.
         StoppedError: ``stop`` was set.
     """
-    if part.is_file() and integrity.of_file(part) == source.integrity:
+    if source.integrity is not None and part.is_file() and source.integrity.fits(part):
         return
     for attempt in range(1, _TRIES + 1):
         try:
@@ -122,15 +126,15 @@ def _attempt(
         ) from error
     except requests.TooManyRedirects as error:
         raise FetchError(
-            f"downloading {source.label} failed: the registry redirects without end",
-            hint="look at `npm config get registry`",
+            f"downloading {source.label} failed: {source.host} redirects without end",
+            hint=source.advice,
         ) from error
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _TransientError(_reason(error)) from error
     except requests.RequestException as error:
         raise FetchError(
             f"downloading {source.label} failed: {error}",
-            hint="look at `npm config get registry` and the proxy settings",
+            hint=f"{source.advice}; and at the proxy settings",
         ) from error
 
 
@@ -183,15 +187,15 @@ def _accept(response: requests.Response, source: Source, part: Path, offset: int
         raise _TransientError("the host does not go on where the partial file ends")
     if status != 200:
         raise FetchError(
-            f"downloading {source.label} failed: "
-            + _REFUSALS.get(status, f"the registry answers {status}"),
-            hint="look at `npm config get registry`; archives are fetched without a login",
+            f"downloading {source.label} failed: {source.host} "
+            + _REFUSALS.get(status, f"answers {status}"),
+            hint=source.advice,
         )
     kind = response.headers.get("Content-Type", "")
     if kind.lower().startswith("text/html"):
         raise FetchError(
-            f"downloading {source.label} failed: a web page came instead of an archive",
-            hint="a login page or a proxy is in the way; open the registry in a browser to see",
+            f"downloading {source.label} failed: a web page came instead of it",
+            hint="a login page or a proxy is in the way; open the address in a browser to see",
         )
     discard(part)
     memo = _Part(str(source.integrity), _validator(response))
@@ -245,9 +249,9 @@ def _copy(
 
 
 def _check_size(source: Source, part: Path, size: int) -> None:
-    if size > LARGEST_BYTES:
+    if size > source.largest_bytes:
         discard(part)
         raise FetchError(
-            f"downloading {source.label} failed: more than {LARGEST_BYTES >> 20} MiB",
-            hint="no such package is that large; look at `npm config get registry`",
+            f"downloading {source.label} failed: more than {source.largest_bytes >> 20} MiB",
+            hint=f"nothing of the kind is that large; {source.advice}",
         )

@@ -1,29 +1,34 @@
-"""The digests npm names: Subresource Integrity, SHA-512 only."""
+"""What a file has to be: npm's Subresource Integrity (SHA-512), or a SHA-256."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ALGORITHM = "sha512"
+_ALGORITHM: Final = "sha512"
 _DIGEST_BYTES = 64
 
 
 class Integrity(msgspec.Struct, frozen=True):
-    """The SHA-512 a file must have."""
+    """The digest a file must have."""
 
     digest: bytes
+    algorithm: Literal["sha256", "sha512"] = _ALGORITHM
 
     def __str__(self) -> str:
         """Return it as npm writes it."""
-        return f"{_ALGORITHM}-{base64.b64encode(self.digest).decode()}"
+        return f"{self.algorithm}-{base64.b64encode(self.digest).decode()}"
+
+    def fits(self, path: Path) -> bool:
+        """Return whether a file's whole content is this."""
+        return of_file(path, self.algorithm) == self
 
 
 def parse(text: str) -> Integrity:
@@ -45,7 +50,7 @@ def parse(text: str) -> Integrity:
     return Integrity(digest)
 
 
-def of_file(path: Path) -> Integrity:
+def of_file(path: Path, algorithm: Literal["sha256", "sha512"] = _ALGORITHM) -> Integrity:
     """Return the integrity of a file's whole content."""
     with path.open("rb") as stream:
-        return Integrity(hashlib.file_digest(stream, _ALGORITHM).digest())
+        return Integrity(hashlib.file_digest(stream, algorithm).digest(), algorithm)

@@ -83,11 +83,12 @@ class Transport(msgspec.Struct, frozen=True):
                 f"the certificates to trust cannot be read: {error}",
                 hint="look at `npm config get cafile` and REQUESTS_CA_BUNDLE",
             ) from error
-        if url.startswith("https:") and not response.url.startswith("https:"):
+        hops = [hop.url for hop in (*response.history, response)]
+        if url.startswith("https:") and not all(hop.startswith("https:") for hop in hops):
             response.close()
             raise FetchError(
-                "the registry redirects from https to plain http, which is not followed",
-                hint="ask who runs the registry, or configure npm to use another",
+                "the host redirects from https to plain http, which is not followed",
+                hint="ask who runs it, or use another (`npm config get registry` for packages)",
             )
         return response
 

@@ -1,0 +1,93 @@
+"""Brings warm-up libraries of a published release, for people who script it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import build, fetch, files
+from gobun.errors import FetchError, UsageError
+from gobun.release import layout
+from gobun.release.version import check_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.targets import Target
+
+_PLACE = "{version}"
+_ADVICE = "look whether --version and --from are right"
+
+
+def download_warmup(
+    version: str,
+    source: str,
+    out: Path,
+    *,
+    targets: Sequence[Target],
+    name: str = build.DEFAULT_NAME,
+    trusted: Path | None = None,
+) -> list[Path]:
+    """Put the libraries of a release and their headers into ``out``, and return their paths.
+
+    ``source`` is the address of the release's folder, with ``{version}`` in it. The files are held
+    to the sums beside them, or to ``trusted``, a list that a person has already. What is there
+    already and right is not fetched again; nothing is placed before all of it is here and right.
+
+    Raises:
+        UsageError: the version, the address or the name is none.
+        FetchError: a host refused or kept failing, or what came is not what it must be.
+        PrerequisiteError: ``out`` cannot be written, or npm is missing.
+    """
+    check_version(version)
+    if name not in build.NAMES:
+        raise UsageError.unknown("library name", name, build.NAMES)
+    if _PLACE not in source:
+        raise UsageError(
+            f"--from {source!r} does not say where the version stands in it",
+            hint=f"write {_PLACE} there, like https://host/releases/v{_PLACE}",
+        )
+    base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
+    with tempfile.TemporaryDirectory(prefix="gobun-") as temporary:
+        came = Path(temporary)
+        wanted = _wanted(base, came, targets, name, trusted)
+        missing = [(file, digest) for file, digest in wanted if not _is(out / file, digest)]
+        fetch.fetch_files(base, missing, came, advice=_ADVICE)
+        for file, _ in missing:
+            files.copy_whole(came / file, out / file)
+    return [out / file for file, _ in wanted]
+
+
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and files.sha256_of(path) == digest
+
+
+def _wanted(
+    base: str, folder: Path, targets: Sequence[Target], name: str, trusted: Path | None
+) -> list[tuple[str, str]]:
+    """Return the files to have, and their SHA-256."""
+    listed: dict[str, str] = {}
+    where = "the lists of sums"
+    if trusted is not None:
+        where = str(trusted)
+        try:
+            listed = layout.read_sums(trusted.read_text(errors="replace"), where)
+        except OSError as error:
+            raise UsageError(f"--sums {trusted} cannot be read: {error.strerror}") from error
+    else:
+        lists = sorted({layout.SUMS[target.os] for target in targets})
+        fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)
+        for each in lists:
+            listed |= layout.read_sums((folder / each).read_text(errors="replace"), each)
+    wanted: list[tuple[str, str]] = []
+    for target in targets:
+        library, header = layout.library_files(target, name)
+        if library not in listed:
+            raise FetchError(
+                f"{where} of this release do not name {library}",
+                hint=f"named are: {', '.join(sorted(listed)) or 'none'}",
+            )
+        # The first releases came without headers in their sums.
+        wanted += [(file, listed[file]) for file in (library, header) if file in listed]
+    return wanted

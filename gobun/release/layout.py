@@ -1,0 +1,114 @@
+"""What a release consists of: the names of its files, and the records in them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from gobun.build import Entry
+from gobun.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from gobun.targets import Target
+
+MANIFEST = "manifest.json"
+SBOM = "sbom.cdx.json"
+PROVENANCE = "provenance.json"
+NOTES = "RELEASE_NOTES.md"
+SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
+"""Per system, because the scripts by which released packages download read one of the two."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# `./` is how the sums of earlier releases write names, and `*` is for binary mode.
+_SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?:\./)?(?P<name>[^/]+)")
+_T = TypeVar("_T")
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of a release."""
+
+    name: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a release says of itself."""
+
+    version: str
+    names: tuple[str, ...]
+    """What the file names of its libraries begin with."""
+    libraries: tuple[Entry, ...]
+    files: tuple[File, ...]
+    """All but this one, and the provenance, which names this one too."""
+
+
+def sums_text(digests: Mapping[str, str]) -> str:
+    """Return digests by file name in the form of ``sha256sum``."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+
+
+def read_sums(text: str, what: str) -> dict[str, str]:
+    """Return the digest of each file that a list of sums names.
+
+    Raises:
+        FetchError: a line is not of the form of ``sha256sum``, or two disagree.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _SUM_LINE.fullmatch(line)
+        if match is None or not _NAME.fullmatch(match["name"]):
+            raise FetchError(
+                f"{what}, line {number} is not a checksum and a file name: {line[:100]!r}",
+                hint="see what is published there; a login page may have come instead",
+            )
+        if found.setdefault(match["name"], match["digest"]) != match["digest"]:
+            raise FetchError(f"{what} has two checksums of {match['name']}")
+    return found
+
+
+def read_json(data: bytes, kind: type[_T], what: str) -> _T:
+    """Decode a record of a release.
+
+    Raises:
+        FetchError: it is none.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise FetchError(
+            f"{what} is not understood: {error}",
+            hint="it is damaged, or of another release of this project",
+        ) from error
+
+
+def write_json(record: object) -> bytes:
+    """Return a record as a file that people read too."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that would lead out of a release's folder.
+
+    Raises:
+        FetchError: one would.
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise FetchError(f"{MANIFEST} names {name!r}, which is not the name of a file")
+
+
+def library_files(target: Target, name: str) -> tuple[str, str]:
+    """Return the file names of a library and of its header."""
+    return f"{name}-{target.name}{target.library_suffix}", f"{name}-{target.name}.h"
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return the names of what is in a release's folder, folders in it included."""
+    return sorted(path.name for path in folder.iterdir())

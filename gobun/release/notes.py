@@ -1,0 +1,41 @@
+"""The text that goes with a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gobun.release import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.build import Entry
+    from gobun.release.layout import File
+
+
+def render(version: str, entries: Sequence[Entry], loader: File) -> str:
+    """Return the notes of a release, in Markdown."""
+    rows = [f"| `{entry.file}` | {entry.size:,} | `{entry.sha256}` |" for entry in entries]
+    rows.append(f"| `{loader.name}` | {loader.size:,} | `{loader.sha256}` |")
+    return "\n".join(
+        [
+            f"# go-warmup {version}",
+            "",
+            f"Made with Go {entries[0].go} and Zig {entries[0].zig}.",
+            "",
+            "| file | bytes | SHA-256 |",
+            "| --- | ---: | --- |",
+            *rows,
+            "",
+            f"- `{layout.SUMS['linux']}` and `{layout.SUMS['darwin']}` have the sums of libraries"
+            " and headers, for `sha256sum -c`.",
+            f"- `{layout.SBOM}` is the bill of materials (CycloneDX 1.6).",
+            f"- `{layout.PROVENANCE}` says what the release was made from and by (in-toto, SLSA"
+            " v1). It is not signed.",
+            "- `invoke verify-release` in a checkout of its commit checks all of it, and makes it"
+            " again bit by bit.",
+            "",
+            "The libraries for macOS were checked without being run there.",
+            "",
+        ]
+    )

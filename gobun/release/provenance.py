@@ -1,0 +1,137 @@
+"""How a release came about: an in-toto statement with SLSA provenance, version 1.
+
+It is not signed. It says which commit and which tools give these bytes, so that anybody can make
+them again; that this is so, `verify-release` shows, and not the statement.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gobun.release.layout import File
+    from gobun.release.source import Source
+
+_BUILD_TYPE = "urn:gobun:release:v1"
+_BUILDER = "urn:gobun:unsigned"
+_REPOSITORY = "git+urn:gobun"
+
+
+class _Record(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
+    """A record whose keys are written as SLSA writes them."""
+
+
+class Subject(_Record, frozen=True):
+    """A file that came about."""
+
+    name: str
+    digest: dict[str, str]
+
+
+class Dependency(_Record, frozen=True):
+    """What a release is made from or by."""
+
+    uri: str
+    digest: dict[str, str] = {}
+    annotations: dict[str, bool] = {}
+
+
+class Parameters(_Record, frozen=True):
+    """What a person gave."""
+
+    version: str
+    names: tuple[str, ...]
+
+
+class Definition(_Record, frozen=True):
+    """What decides the bytes."""
+
+    build_type: str
+    external_parameters: Parameters
+    resolved_dependencies: tuple[Dependency, ...]
+
+
+class Builder(_Record, frozen=True):
+    """Who says so."""
+
+    id: str
+
+
+class Run(_Record, frozen=True):
+    """Where it was made; no time, so that equal sources give equal bytes."""
+
+    builder: Builder
+
+
+class Predicate(_Record, frozen=True):
+    """SLSA's part of the statement."""
+
+    build_definition: Definition
+    run_details: Run
+
+
+class Statement(
+    msgspec.Struct,
+    frozen=True,
+    rename={"kind": "_type", "predicate_type": "predicateType"},
+    forbid_unknown_fields=True,
+):
+    """An in-toto statement."""
+
+    subject: tuple[Subject, ...]
+    predicate: Predicate
+    predicate_type: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
+    kind: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
+
+
+def statement(
+    version: str,
+    names: tuple[str, ...],
+    made: Iterable[File],
+    source: Source,
+    tools: Mapping[str, tuple[str, str]],
+) -> Statement:
+    """Return the statement of a release; ``tools`` as in its bill of materials."""
+    packages = [
+        Dependency(f"pkg:pypi/{package}@{version_of}")
+        for _, (version_of, package) in sorted(tools.items())
+    ]
+    return Statement(
+        tuple(Subject(file.name, {"sha256": file.sha256}) for file in made),
+        Predicate(
+            Definition(_BUILD_TYPE, Parameters(version, names), (of_source(source), *packages)),
+            Run(Builder(_BUILDER)),
+        ),
+    )
+
+
+def of_source(source: Source) -> Dependency:
+    """Return how a statement names the sources."""
+    digest = {"gitCommit": source.commit} if source.commit else {}
+    return Dependency(_REPOSITORY, digest, {} if source.clean else {"changedSinceCommit": True})
+
+
+def commit_of(given: Statement) -> str | None:
+    """Return the commit that a statement names."""
+    dependencies = given.predicate.build_definition.resolved_dependencies
+    named = (it.digest.get("gitCommit") for it in dependencies if it.uri == _REPOSITORY)
+    return next(named, None)
+
+
+def without_source(given: Statement) -> Statement:
+    """Return a statement that says nothing of the commit, to compare the rest."""
+    definition = given.predicate.build_definition
+    rest = tuple(it for it in definition.resolved_dependencies if it.uri != _REPOSITORY)
+    replace = msgspec.structs.replace
+    return replace(
+        given,
+        predicate=replace(
+            given.predicate, build_definition=replace(definition, resolved_dependencies=rest)
+        ),
+    )

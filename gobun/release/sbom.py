@@ -1,0 +1,175 @@
+"""The bill of materials of a release, in CycloneDX 1.6.
+
+It has no time in it, so that equal sources give equal bytes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gobun.build import Entry
+    from gobun.release.layout import File
+
+_STANDARD_LIBRARY = "std"
+
+
+class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A record whose keys are written as CycloneDX writes them."""
+
+
+class Hash(_Record, frozen=True):
+    """A digest of a component."""
+
+    alg: str
+    content: str
+
+
+class Named(_Record, frozen=True):
+    """A licence, by its SPDX name."""
+
+    id: str
+
+
+class Licence(_Record, frozen=True):
+    """One of a component's licences."""
+
+    license: Named
+
+
+class Property(_Record, frozen=True):
+    """A fact for which CycloneDX has no key."""
+
+    name: str
+    value: str
+
+
+class Component(_Record, frozen=True, rename={"bom_ref": "bom-ref"}):
+    """A part of the release, or a tool that made it."""
+
+    type: Literal["application", "library"]
+    bom_ref: str
+    name: str
+    version: str
+    description: str = ""
+    hashes: tuple[Hash, ...] = ()
+    licenses: tuple[Licence, ...] = ()
+    purl: str = ""
+    properties: tuple[Property, ...] = ()
+
+
+class Tools(_Record, frozen=True):
+    """What made the release."""
+
+    components: tuple[Component, ...]
+
+
+class Metadata(_Record, frozen=True):
+    """What the bill is of."""
+
+    tools: Tools
+    component: Component
+
+
+class Dependency(_Record, frozen=True):
+    """What is inside a component."""
+
+    ref: str
+    depends_on: tuple[str, ...]
+
+
+class Bom(_Record, frozen=True, omit_defaults=False):
+    """A bill of materials."""
+
+    serial_number: str
+    metadata: Metadata
+    components: tuple[Component, ...]
+    dependencies: tuple[Dependency, ...]
+    version: int = 1
+    """Of the bill itself."""
+    bom_format: str = "CycloneDX"
+    spec_version: str = "1.6"
+
+
+def bill(
+    version: str, entries: Sequence[Entry], loader: File, tools: Mapping[str, tuple[str, str]]
+) -> Bom:
+    """Return the bill of a release: its libraries, the loader's package, and what is in them.
+
+    ``tools`` maps what made it to its version and the Python package it came in.
+    """
+    go = {entry.go for entry in entries if entry.go}
+    libraries = [_library(version, entry) for entry in entries]
+    standard = [_standard_library(release) for release in sorted(go)]
+    package = Component(
+        "library",
+        loader.name,
+        "go-warmup",
+        version,
+        "the npm package that loads the libraries",
+        _hashes(loader.sha256),
+        _licences("MIT"),
+        f"pkg:npm/go-warmup@{version}",
+    )
+    digests = sorted([*(entry.sha256 for entry in entries), loader.sha256])
+    whole = Component("application", "release", "go-warmup", version)
+    inside = [
+        Dependency(entry.file, (f"{_STANDARD_LIBRARY}@{entry.go}",) if entry.go else ())
+        for entry in entries
+    ]
+    packed = tuple(entry.file for entry in entries if entry.file.startswith("go-warmup-"))
+    return Bom(
+        f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join([version, *digests]))}",
+        Metadata(Tools(tuple(_tool(name, *about) for name, about in sorted(tools.items()))), whole),
+        (*libraries, package, *standard),
+        (
+            Dependency("release", (*(entry.file for entry in entries), loader.name)),
+            Dependency(loader.name, packed),
+            *inside,
+        ),
+    )
+
+
+def _library(version: str, entry: Entry) -> Component:
+    about = {"target": entry.target, "zig target": entry.zig_target}
+    return Component(
+        "library",
+        entry.file,
+        entry.file,
+        version,
+        f"native library for {entry.target}",
+        _hashes(entry.sha256),
+        _licences("MIT"),
+        properties=tuple(Property(f"gobun:{name}", value) for name, value in about.items()),
+    )
+
+
+def _standard_library(release: str) -> Component:
+    return Component(
+        "library",
+        f"{_STANDARD_LIBRARY}@{release}",
+        _STANDARD_LIBRARY,
+        release,
+        "Go's runtime and standard library, linked into the libraries",
+        licenses=_licences("BSD-3-Clause"),
+        purl=f"pkg:golang/{_STANDARD_LIBRARY}@{release}",
+    )
+
+
+def _tool(name: str, version: str, package: str) -> Component:
+    return Component(
+        "application", f"tool:{name}", name, version, purl=f"pkg:pypi/{package}@{version}"
+    )
+
+
+def _hashes(sha256: str) -> tuple[Hash, ...]:
+    return (Hash("SHA-256", sha256),)
+
+
+def _licences(name: str) -> tuple[Licence, ...]:
+    return (Licence(Named(name)),)

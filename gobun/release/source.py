@@ -1,0 +1,49 @@
+"""Which state of the sources a release was made from."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gobun import paths
+from gobun.errors import PrerequisiteError
+from gobun.process import run_tool
+
+_HINT = "commit them; --dirty makes a release that says that it cannot be made again"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A commit, and whether the checkout was just that."""
+
+    commit: str | None
+    clean: bool
+
+
+def read_source(*, dirty: bool) -> Source:
+    """Return the state of this checkout.
+
+    Raises:
+        PrerequisiteError: it is not just a commit, and ``dirty`` is false.
+    """
+    try:
+        commit = _git("rev-parse", "--verify", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
+    except PrerequisiteError:
+        if dirty:
+            return Source(None, clean=False)
+        raise
+    if changed and not dirty:
+        listed = "\n".join(f"  {line}" for line in changed[:10])
+        raise PrerequisiteError(
+            f"this checkout has changes that are not committed:\n{listed}", hint=_HINT
+        )
+    return Source(commit, clean=not changed)
+
+
+def _git(*words: str) -> str:
+    done = run_tool(["git", "-C", paths.ROOT, *words], timeout_s=60)
+    if done.code != 0:
+        raise PrerequisiteError(
+            f"git does not say which commit this is: {done.tail}",
+            hint="make releases in a git checkout of the project; --dirty makes one without",
+        )
+    return done.out.strip()
