@@ -54,10 +54,17 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
+@functools.cache
+def _transport() -> Transport:
+    return Transport(npm.settings(), functools.cache(npm.own_registry))
+
+
 def fetch_files(
     base: str, wanted: Sequence[tuple[str, str | None]], folder: Path, *, advice: str
 ) -> None:
     """Put files of the folder ``base`` into ``folder``: names, and their SHA-256 if known.
+
+    ``folder`` is a temporary one: nothing is forced to the disk here.
 
     Redirects are followed to any host, as release pages use them, but never from https to plain
     http; and where the digest is known, nothing else gets through.
@@ -67,7 +74,7 @@ def fetch_files(
         PrerequisiteError: npm, whose settings say how to reach hosts, is missing; or the disk
             refused.
     """
-    transport = Transport(npm.settings(), functools.cache(npm.own_registry))
+    transport = _transport()
     host = urlsplit(base).netloc
     with console.progress("downloading", 0, unit="bytes") as shown:
         for name, sha256 in wanted:
@@ -88,4 +95,4 @@ def fetch_files(
                         hint="run the same command again; if it happens twice, the sums and the"
                         " files are not of the same release",
                     )
-                files.copy_whole(part, path)
+                part.replace(path)

@@ -10,13 +10,17 @@ import io
 import json
 import os
 import random
+import shutil
 import socket
 import ssl
+import subprocess
 import tarfile
 import threading
 import time
 import urllib.parse
 from typing import TYPE_CHECKING
+
+import pytest
 
 from gobun import cache, fetch, paths
 from gobun.fetch import Package, download, integrity, lock, versions
@@ -25,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from email.message import Message
     from pathlib import Path
-
-    import pytest
 
     Answer = Callable[["Handler", bytes], None]
 
@@ -188,8 +190,25 @@ def stall_after(size: int, *, seconds: float = 3.0) -> Answer:
     return answer
 
 
+def sending(data: bytes) -> Answer:
+    """Answer with ``data``, whatever the registry has."""
+    return lambda handler, _: whole(handler, data)
+
+
 def status(code: int, **headers: str) -> Answer:
     return lambda handler, _data: handler.reply(code, b"", **headers)
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate for this machine's own address, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    if not shutil.which("openssl"):
+        pytest.skip("making a certificate takes openssl")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    words += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(words, check=True, capture_output=True)
+    return certificate, key
 
 
 class _Server(http.server.ThreadingHTTPServer):

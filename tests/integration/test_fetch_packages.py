@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from fetch_registry import (
     nothing_kept,
     prepared,
     release_marks,
+    self_signed,
     serving,
     sri,
     status,
@@ -280,13 +279,7 @@ def test_real_release_against_the_committed_lock(
 def test_authority_of_npm_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry, setting: str
 ) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    if not shutil.which("openssl"):
-        pytest.skip("making a certificate takes openssl")
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    words += ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(words, check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path)
     for name in ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     with serving(certificate=certificate, key=key) as secure:

@@ -138,12 +138,6 @@ def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> N
     assert sources <= set(content)
 
 
-def test_equal_sources_give_equal_bytes(tarball: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    succeed(invoke("pack-loader", "--version", "1.2.3-rc.1", "--out", again))
-    assert (again / tarball.name).read_bytes() == tarball.read_bytes()
-
-
 @pytest.mark.parametrize("version", [OLD, IDLE_HANGS])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_affected_bun_is_warmed_up(installed: Path, version: str, script: str) -> None:

@@ -1,0 +1,163 @@
+"""What must hold in a release: its records against its files, and against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import audit, build, files
+from gobun.errors import GobunError, UsageError
+from gobun.release import layout, sbom
+from gobun.release.loader import tarball_name
+from gobun.release.provenance import Statement
+from gobun.release.version import check_version
+from gobun.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gobun.release.layout import Manifest
+
+
+def findings(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Return what is not as it must be in a release, each in a line of its own."""
+    found = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
+    yield from _of_manifest(folder, manifest, found)
+    if set(found) != set(layout.files_below(folder)):
+        yield "there is a folder in it"
+    stated = stated_in(folder)
+    if stated is None:
+        yield f"{layout.PROVENANCE} is missing"
+    else:
+        subjects = {it.name: it.digest.get("sha256", "") for it in stated.subject}
+        others = {name: it for name, it in found.items() if name != layout.PROVENANCE}
+        yield from _unlike(layout.PROVENANCE, subjects, others)
+        given = stated.predicate.build_definition.external_parameters
+        if (given.version, given.names) != (manifest.version, manifest.names):
+            yield f"{layout.PROVENANCE} is of another release than {layout.MANIFEST}"
+    yield from _of_sums(folder, manifest, found)
+    yield from _of_libraries(folder, manifest)
+    yield from _of_loader(folder, manifest, found)
+    yield from _of_sbom(folder, manifest, found)
+
+
+def _of_manifest(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+    try:
+        check_version(manifest.version)
+    except UsageError as error:
+        yield f"{layout.MANIFEST}: {error.what}"
+    own = {layout.MANIFEST, layout.PROVENANCE}
+    listed = {file.name: file.sha256 for file in manifest.files}
+    yield from _unlike(layout.MANIFEST, listed, {k: v for k, v in found.items() if k not in own})
+    for file in manifest.files:
+        if file.name in found and file.size != (folder / file.name).stat().st_size:
+            yield f"{layout.MANIFEST} says that {file.name} has {file.size:,} bytes"
+    expected = {(name, target) for name in manifest.names for target in TARGETS}
+    named = {
+        (name, entry.target)
+        for entry in manifest.libraries
+        for name in manifest.names
+        if entry.target in TARGETS
+        and layout.library_files(TARGETS[entry.target], name) == (entry.file, entry.header)
+    }
+    if named != expected or len(manifest.libraries) != len(expected):
+        yield f"{layout.MANIFEST} does not name one library a platform and name"
+    for entry in manifest.libraries:
+        if found.get(entry.file) != entry.sha256:
+            yield f"{layout.MANIFEST} has another checksum of {entry.file} among its libraries"
+
+
+def _unlike(where: str, listed: dict[str, str], found: dict[str, str]) -> Iterator[str]:
+    for name in sorted({*listed, *found}):
+        if name not in found:
+            yield f"{name} is missing, which {where} names"
+        elif name not in listed:
+            yield f"{name} is there, which {where} does not name"
+        elif listed[name] != found[name]:
+            yield f"{name} has the SHA-256 {found[name]}, and {where} says {listed[name]}"
+
+
+def stated_in(folder: Path) -> Statement | None:
+    """Return the provenance of a release, if it has one.
+
+    Raises:
+        FetchError: it is not understood.
+    """
+    path = folder / layout.PROVENANCE
+    if not path.is_file():
+        return None
+    return layout.read_json(path.read_bytes(), Statement, layout.PROVENANCE)
+
+
+def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+    for system, name in layout.SUMS.items():
+        wanted = {
+            file: found.get(file, "")
+            for entry in manifest.libraries
+            if entry.target in TARGETS and TARGETS[entry.target].os == system
+            for file in (entry.file, entry.header)
+        }
+        if (folder / name).is_file():
+            text = (folder / name).read_text(errors="replace")
+            yield from _unlike(name, layout.read_sums(text, name), wanted)
+
+
+def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
+    for entry in manifest.libraries:
+        path = folder / entry.file
+        if path.is_file() and entry.target in TARGETS:
+            rules = audit.warmup_rules(TARGETS[entry.target], file_name=entry.file)
+            try:
+                yield from (f"{entry.file}: {it}" for it in audit.check(audit.inspect(path), rules))
+            except GobunError as error:
+                yield f"{entry.file}: {error.what}"
+
+
+class _Package(msgspec.Struct):
+    name: str
+    version: str
+
+
+def _of_loader(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+    name = tarball_name(manifest.version)
+    if name not in found:
+        yield f"the loader's package {name} is missing"
+        return
+    try:
+        with tarfile.open(folder / name) as archive:
+            inside = {it.name: _bytes(archive, it) for it in archive}
+        about = msgspec.json.decode(inside["package/package.json"], type=_Package)
+        sums = msgspec.json.decode(inside["package/sums.json"], type=dict[str, str])
+    except (OSError, EOFError, KeyError, tarfile.TarError, msgspec.MsgspecError) as error:
+        yield f"{name} cannot be read: {error}"
+        return
+    if (about.name, about.version) != ("go-warmup", manifest.version):
+        yield f"{name} is of {about.name} {about.version}"
+    wanted = {
+        entry.file: entry.sha256
+        for entry in manifest.libraries
+        if entry.file.startswith(f"{build.DEFAULT_NAME}-")
+    }
+    yield from _unlike(f"sums.json in {name}", sums, wanted)
+    for file in wanted:
+        data = inside.get(f"package/lib/{file}", b"")
+        if file in found and hashlib.sha256(data).hexdigest() != found[file]:
+            yield f"{name} has another {file} than the release"
+
+
+def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return stream.read() if stream else b""
+
+
+def _of_sbom(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+    if not (folder / layout.SBOM).is_file():
+        return  # said above
+    bill = layout.read_json((folder / layout.SBOM).read_bytes(), sbom.Bom, layout.SBOM)
+    listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
+    parts = [*(entry.file for entry in manifest.libraries), tarball_name(manifest.version)]
+    yield from _unlike(layout.SBOM, listed, {name: found.get(name, "") for name in parts})

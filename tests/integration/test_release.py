@@ -1,0 +1,333 @@
+"""Releases: made for real, checked by the tools of others, and every forgery found."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import invoke, succeed
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from fetch_registry import sending, serving, status
+
+from gobun import paths, release, toolchain
+from gobun.errors import BuildError, FetchError, PrerequisiteError, UsageError
+from gobun.release import make, source, verify
+from gobun.release.source import Source
+from gobun.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Forgery = Callable[["Path"], object]
+
+pytestmark = pytest.mark.timeout(600)
+VERSION = "1.2.3"
+OLDER = "bun_warmup_minimal"
+LIBRARY = "go-warmup-linux-x64.so"
+SYSTEMS = {"SHA256SUMS": "linux", "SHA256SUMS-darwin": "darwin"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("releases") / "dist"
+    said = succeed(
+        invoke("release", "--version", VERSION, "--out", out, "--names", OLDER, "--dirty")
+    )
+    assert said == f"{out / VERSION}\n"
+    assert [path.name for path in out.iterdir() if path.suffix != ".lock"] == [VERSION]
+    return out / VERSION
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / VERSION)
+    return tmp_path / VERSION
+
+
+def read(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(path.read_bytes())
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def shell(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-ec", command],
+        cwd=folder,
+        env={"PATH": os.defpath, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return succeed(done)
+
+
+def test_libraries_under_both_names_for_all_platforms(made: Path) -> None:
+    libraries = {
+        f"{name}-{target.name}{suffix}"
+        for name in ("go-warmup", OLDER)
+        for target in TARGETS.values()
+        for suffix in (target.library_suffix, ".h")
+    }
+    others = {"manifest.json", "sbom.cdx.json", "provenance.json", "RELEASE_NOTES.md", *SYSTEMS}
+    assert {path.name for path in made.iterdir()} == {*libraries, *others, "go-warmup-1.2.3.tgz"}
+
+
+@pytest.mark.parametrize("sums", SYSTEMS)
+def test_sums_are_checked_by_the_systems_own_tool(made: Path, sums: str) -> None:
+    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 8
+    # A downloader that has the list in its own repository, and takes one library and its header.
+    for target in (it for it in TARGETS.values() if it.os == SYSTEMS[sums]):
+        name = f"go-warmup-{target.name}"
+        files = f"{name}{target.library_suffix} {name}.h"
+        command = f"""
+        folder=$(mktemp -d) && trap 'rm -r "$folder"' EXIT
+        cp {files} "$folder" && grep {" ".join(f"-e {file}" for file in files.split())} {sums} \
+            > "$folder/SHA256SUM" && cd "$folder" && sha256sum -c SHA256SUM
+        """
+        assert shell(command, made).splitlines() == [
+            f"{file}: OK" for file in sorted(files.split())
+        ]
+
+
+def test_bill_of_materials_keeps_to_its_schema(made: Path) -> None:
+    text = (made / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace("1.6", "1.6.0"))
+    bill = json.loads(text)
+    hashes = {it["name"]: it["hashes"][0]["content"] for it in bill["components"] if "hashes" in it}
+    assert hashes[LIBRARY] == sha256((made / LIBRARY).read_bytes())
+    inside = {it["ref"]: it["dependsOn"] for it in bill["dependencies"]}
+    assert inside[LIBRARY] == [f"std@{read(made / 'manifest.json')['libraries'][0]['go']}"]
+
+
+def test_provenance_names_every_file_and_the_commit(made: Path) -> None:
+    stated = read(made / "provenance.json")
+    assert stated["_type"] == "https://in-toto.io/Statement/v1"
+    assert stated["predicateType"] == "https://slsa.dev/provenance/v1"
+    subjects = {it["name"]: it["digest"]["sha256"] for it in stated["subject"]}
+    found = {path.name: sha256(path.read_bytes()) for path in made.iterdir()}
+    assert subjects == {k: v for k, v in found.items() if k != "provenance.json"}
+    first = stated["predicate"]["buildDefinition"]["resolvedDependencies"][0]
+    assert first["digest"] == {"gitCommit": shell("git rev-parse HEAD", paths.ROOT).strip()}
+
+
+def test_comes_out_the_same_again(made: Path) -> None:
+    said = succeed(invoke("verify-release", made))
+    assert said == f"{made} is go-warmup 1.2.3, 23 files, and comes out the same here\n"
+
+
+def rewrite(path: Path, change: Callable[[Any], object]) -> None:
+    record = read(path)
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def repack(folder: Path, name: str, data: bytes) -> None:
+    """Put other bytes into the loader's package."""
+    tarball = folder / "go-warmup-1.2.3.tgz"
+    with tarfile.open(tarball) as archive:
+        inside = {it.name: archive.extractfile(it).read() for it in archive}  # type: ignore[union-attr]
+    inside[f"package/{name}"] = data
+    with tarfile.open(tarball, "w:gz") as archive:
+        for each, content in inside.items():
+            member = tarfile.TarInfo(each)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+
+def settle(folder: Path) -> None:
+    """Make the records agree with the files again, as a forger would."""
+    own = {"manifest.json", "provenance.json"}
+    found = {it.name: it for it in sorted(folder.iterdir()) if it.name not in own}
+    digests = {name: sha256(path.read_bytes()) for name, path in found.items()}
+    files = [
+        {"name": name, "size": path.stat().st_size, "sha256": digests[name]}
+        for name, path in found.items()
+    ]
+    rewrite(folder / "manifest.json", lambda it: it.update(files=files))
+    digests["manifest.json"] = sha256((folder / "manifest.json").read_bytes())
+    subject = [{"name": name, "digest": {"sha256": it}} for name, it in sorted(digests.items())]
+    rewrite(folder / "provenance.json", lambda it: it.update(subject=subject))
+
+
+def of_manifest(**change: object) -> Forgery:
+    return lambda it: rewrite(it / "manifest.json", lambda record: record.update(change))
+
+
+def of_first_file(**change: object) -> Forgery:
+    return lambda it: rewrite(
+        it / "manifest.json", lambda record: record["files"][0].update(change)
+    )
+
+
+FORGERIES: dict[str, tuple[list[Forgery], str]] = {
+    "a bit": ([lambda it: flip(it / LIBRARY)], "SHA256SUMS says"),
+    "no library": ([lambda it: (it / LIBRARY).unlink()], f"{LIBRARY} is missing"),
+    "no provenance": ([lambda it: (it / "provenance.json").unlink()], "provenance.json is missing"),
+    "no sums": ([lambda it: (it / "SHA256SUMS").unlink()], "SHA256SUMS is missing"),
+    "a file more": ([lambda it: (it / "x.so").write_text("")], "x.so is there, which"),
+    "a folder more": ([lambda it: (it / "more").mkdir()], "there is a folder"),
+    "notes": ([lambda it: (it / "RELEASE_NOTES.md").write_text("!")], "RELEASE_NOTES.md has"),
+    "another version": ([of_manifest(version="9.9.9")], "is of another release than"),
+    "no version": ([of_manifest(version="../9")], "is not a version"),
+    "no libraries": ([of_manifest(libraries=[])], "does not name one library a platform and name"),
+    "a size": ([of_first_file(size=1)], "has 1 bytes"),
+    "a way out": ([of_first_file(name="../x")], "not the name of a file"),
+    "half a manifest": (
+        [lambda it: (it / "manifest.json").write_text('{"version": "1.2.3", "na')],
+        "manifest.json is not understood",
+    ),
+    # The rest with records that agree: what they say must still hold.
+    "sums without headers": (
+        [
+            lambda it: (it / "SHA256SUMS").write_text(shell("grep -v '[.]h$' SHA256SUMS", it)),
+            settle,
+        ],
+        "is there, which SHA256SUMS does not name",
+    ),
+    "no Go": (
+        [lambda it: (it / LIBRARY).write_text("no library"), settle],
+        f"{LIBRARY}: ",
+    ),
+    "another library in the package": (
+        [lambda it: repack(it, f"lib/{LIBRARY}", b""), settle],
+        f"has another {LIBRARY} than the release",
+    ),
+    "other sums in the package": (
+        [lambda it: repack(it, "sums.json", b"{}"), settle],
+        "which sums.json in go-warmup-1.2.3.tgz does not name",
+    ),
+    "a package of another version": (
+        [lambda it: repack(it, "package.json", b'{"name":"x","version":"2.0.0"}'), settle],
+        "is of x 2.0.0",
+    ),
+    "no package": (
+        [lambda it: (it / "go-warmup-1.2.3.tgz").write_text("x"), settle],
+        "cannot be read",
+    ),
+    "another bill": (
+        [lambda it: rewrite(it / "sbom.cdx.json", lambda bom: bom.update(components=[])), settle],
+        "which sbom.cdx.json does not name",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_forgery_is_found(copy: Path, what: str) -> None:
+    steps, said = FORGERIES[what]
+    for step in steps:
+        step(copy)
+    with pytest.raises(FetchError) as caught:
+        release.verify_release(str(copy), rebuild=False)
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+def test_what_only_making_it_again_finds(
+    made: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / "RELEASE_NOTES.md").write_text("# go-warmup 1.2.3\n\nTrust me.\n")
+    settle(copy)
+    release.verify_release(str(copy), rebuild=False)
+    # What test_comes_out_the_same_again has shown to come out.
+    again = lambda _, folder: shutil.copytree(made, folder / "dist" / VERSION)  # noqa: E731
+    monkeypatch.setattr(verify, "_make_again", again)
+    with pytest.raises(FetchError, match=r"RELEASE_NOTES\.md comes out differently here"):
+        release.verify_release(str(copy), rebuild=True)
+
+
+def test_other_tools_cannot_make_it_again(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain, "pins", lambda: {"go": "1.30.0", "zig": "0.17.0"})
+    with pytest.raises(PrerequisiteError, match=r"this checkout has Go 1\.30\.0"):
+        release.verify_release(str(copy), rebuild=True)
+
+
+def test_behind_an_address(made: Path) -> None:
+    with serving() as host:
+        for path in made.iterdir():
+            host.answers[f"/v1.2.3/{path.name}"] = [sending(path.read_bytes())]
+        where = f"{host.url}/v1.2.3"
+        assert release.verify_release(f"{where}/", rebuild=False).version == VERSION
+        host.answers[f"/v1.2.3/{LIBRARY}"] = [sending(b"other")]
+        with pytest.raises(FetchError, match="damaged or forged"):
+            release.verify_release(where, rebuild=False)
+        host.answers["/v1.2.3/manifest.json"] = [status(404)]
+        with pytest.raises(FetchError, match="does not have it"):
+            release.verify_release(where, rebuild=False)
+
+
+def test_what_is_no_release(tmp_path: Path) -> None:
+    for where in (str(tmp_path), str(tmp_path / "none")):
+        with pytest.raises(UsageError, match=r"has no manifest\.json"):
+            release.verify_release(where, rebuild=False)
+    with pytest.raises(UsageError, match="plain http"):
+        release.verify_release("http://192.0.2.1/v1", rebuild=False)
+
+
+def test_another_release_is_not_overwritten(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = read(copy / "provenance.json")["predicate"]["buildDefinition"]
+    first = stated["resolvedDependencies"][0]
+    clean = not first.get("annotations")
+    state = Source(first["digest"]["gitCommit"], clean=clean)
+    monkeypatch.setattr(make, "read_source", lambda *, dirty: state)
+    before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    assert release.make_release(VERSION, copy.parent, names=[OLDER]) == copy
+    (copy / LIBRARY).write_text("mine")
+    with pytest.raises(UsageError, match=f"differs in: {LIBRARY}"):
+        release.make_release(VERSION, copy.parent, names=[OLDER])
+    after = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {LIBRARY}
+
+
+def test_nothing_is_left_of_a_release_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Path:
+        raise BuildError("npm is out of order")
+
+    monkeypatch.setattr(make, "pack_loader", fail)
+    with pytest.raises(BuildError):
+        release.make_release(VERSION, tmp_path / "dist", dirty=True)
+    assert list((tmp_path / "dist").iterdir()) == []
+
+
+def test_a_release_is_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    with pytest.raises(PrerequisiteError, match="git does not say"):
+        source.read_source(dirty=False)
+    assert source.read_source(dirty=True) == Source(None, clean=False)
+    shell("git init -q . && touch a && git add a", tmp_path)
+    shell("git -c user.name=a -c user.email=a@b commit -qm a", tmp_path)
+    commit = shell("git rev-parse HEAD", tmp_path).strip()
+    assert source.read_source(dirty=False) == Source(commit, clean=True)
+    (tmp_path / "b").touch()
+    with pytest.raises(PrerequisiteError, match=r"\?\? b"):
+        source.read_source(dirty=False)
+    assert source.read_source(dirty=True) == Source(commit, clean=False)
+
+
+@pytest.mark.parametrize(
+    ("version", "names", "said"),
+    [("1.2", [], "not a version"), (VERSION, ["warmup"], "unknown library name")],
+)
+def test_bad_words(version: str, names: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        release.make_release(version, tmp_path, names=names)
