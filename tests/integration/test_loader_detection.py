@@ -113,7 +113,8 @@ def test_who_is_taken_for_what_and_who_needs_it(tmp_path: Path) -> None:
 
 def test_the_limit_is_that_of_the_expectations(tmp_path: Path) -> None:
     rows = tomllib.loads((paths.EXPECTATIONS / "bun.toml").read_text())["expect"]
-    by_go = [row for row in rows if "hang" in row["outcomes"] and "control" not in row["modules"]]
+    hangs = [row for row in rows if "hang" in row["outcomes"] and "versions" in row]
+    by_go = [row for row in hangs if "control" not in row.get("modules", ["control"])]
     ends = {row["versions"].rpartition("<")[2] for row in by_go}
     newest = max(ends, key=lambda text: [int(part) for part in text.split(".")])
     assert node(ASK, tmp_path, "[]")["limit"] == newest
