@@ -75,7 +75,7 @@ def fetch_files(
             refused.
     """
     transport = _transport()
-    host = urlsplit(base).netloc
+    host = urlsplit(base).netloc.rpartition("@")[2]
     with console.progress("downloading", 0, unit="bytes") as shown:
         for name, sha256 in wanted:
             known = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None

@@ -45,11 +45,8 @@ def make_release(
         made = staged / "release"
         made.mkdir()
         _fill(made, version, chosen, source)
-        with files.locked(folder):
-            if not folder.exists():
-                files.publish_folder(made, folder)
-                return folder
-            differing = differences(made, folder)
+        files.publish_folder(made, folder)
+        differing = differences(made, folder) if made.exists() else []
     if differing:
         raise UsageError(
             f"{folder} has another release already, which differs in: {', '.join(differing)}",

@@ -126,7 +126,7 @@ def test_cut_connection_is_continued(registry: Registry) -> None:
 def test_next_run_continues_the_last(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, cut_after(HALF), status(404))
-    with pytest.raises(FetchError, match="not there"):
+    with pytest.raises(FetchError, match="does not have it"):
         fetch.fetch_packages([package])
     assert nothing_kept(package, part=True)
     registry.answers.clear()

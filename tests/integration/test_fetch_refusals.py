@@ -58,7 +58,7 @@ def _corrupt(handler: Handler, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("answer", "said", "part"),
     [
-        (status(404), "not there", False),
+        (status(404), "does not have it", False),
         (status(401), "login", False),
         (status(403), "forbids", False),
         (status(418), "answers 418", False),
