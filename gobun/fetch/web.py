@@ -76,7 +76,8 @@ def fetch_files(
     """
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
-    with console.progress("downloading", 0, unit="bytes") as shown:
+    # One unit a file, counted when it is in place: the end is then the end of the last one.
+    with console.progress("downloading", len(wanted), unit="bytes") as shown:
         for name, sha256 in wanted:
             known = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None
             source = Source(
@@ -96,3 +97,4 @@ def fetch_files(
                         " files are not of the same release",
                     )
                 part.replace(path)
+            shown.advance(note=name)

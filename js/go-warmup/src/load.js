@@ -22,7 +22,7 @@ function load(host, required) {
   const looked = places(host, name);
   const found = firstOf(looked, (file, error) => unloadable(file, error, false));
   if (!found) {
-    if (required) throw missing(host, looked);
+    if (required || environment(host, "GO_WARMUP_LIBRARY")) throw missing(host, looked);
     say(host, `nothing is loaded: there is no ${looked.join(", no ")}`);
     return undefined;
   }
