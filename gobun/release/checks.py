@@ -110,7 +110,9 @@ def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
     for entry in manifest.libraries:
         path = folder / entry.file
         if path.is_file() and entry.target in TARGETS:
-            rules = audit.warmup_rules(TARGETS[entry.target], file_name=entry.file)
+            is_guard = entry.file.startswith(f"{build.GUARD_NAME}-")
+            rules_of = audit.guard_rules if is_guard else audit.warmup_rules
+            rules = rules_of(TARGETS[entry.target], file_name=entry.file)
             try:
                 yield from (f"{entry.file}: {it}" for it in audit.check(audit.inspect(path), rules))
             except GobunError as error:

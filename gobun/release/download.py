@@ -1,4 +1,4 @@
-"""Brings warm-up libraries of a published release, for people who script it."""
+"""Brings libraries of a published release, for people who script it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def download_warmup(
         PrerequisiteError: ``out`` cannot be written, or npm is missing.
     """
     check_version(version)
-    if name not in build.NAMES:
-        raise UsageError.unknown("library name", name, build.NAMES)
+    known = (*build.NAMES, build.GUARD_NAME)
+    if name not in known:
+        raise UsageError.unknown("library name", name, known)
     if _PLACE not in source:
         raise UsageError(
             f"--from {source!r} does not say where the version stands in it",

@@ -26,7 +26,7 @@ def tarball_name(version: str) -> str:
     return f"{_PACKAGE}-{version}.tgz"
 
 
-def pack_loader(version: str, libraries: Sequence[build.Warmup], out: Path) -> Path:
+def pack_loader(version: str, libraries: Sequence[build.Library], out: Path) -> Path:
     """Pack the loader with ``libraries`` into ``out``, and return the tarball.
 
     Equal sources give equal bytes: npm writes neither times nor owners.
@@ -52,7 +52,7 @@ def pack_loader(version: str, libraries: Sequence[build.Warmup], out: Path) -> P
     return packed
 
 
-def _fill(package: Path, version: str, libraries: Sequence[build.Warmup]) -> None:
+def _fill(package: Path, version: str, libraries: Sequence[build.Library]) -> None:
     with files.disk_errors(package):
         shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
         shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")

@@ -38,7 +38,7 @@ def make_release(
     for name in names:
         if name not in build.NAMES:
             raise UsageError.unknown("library name", name, build.NAMES)
-    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, *names]))
+    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, *names]))
     source = read_source(dirty=dirty)
     folder = out / version
     with files.temporary_sibling(folder) as staged:
@@ -67,8 +67,13 @@ def _content(path: Path) -> bytes | None:
 
 def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> None:
     targets = list(TARGETS.values())
-    built = {name: build.build_warmup(targets, name=name) for name in names}
-    entries = build.publish_warmup([each for some in built.values() for each in some], made)
+    built = {
+        name: build.build_guard(targets)
+        if name == build.GUARD_NAME
+        else build.build_warmup(targets, name=name)
+        for name in names
+    }
+    entries = build.publish([each for some in built.values() for each in some], made)
     for system, sums in layout.SUMS.items():
         placed = [entry for entry in entries if TARGETS[entry.target].os == system]
         listed = [name for entry in placed for name in (entry.file, entry.header)]

@@ -27,6 +27,7 @@ def render(version: str, entries: Sequence[Entry], loader: File) -> str:
             "| --- | ---: | --- |",
             *rows,
             "",
+            "- `go-guard` is the signal guard alone, which `go-warmup` has inside on Linux.",
             f"- `{layout.SUMS['linux']}` and `{layout.SUMS['darwin']}` have the sums of libraries"
             " and headers, for `sha256sum -c`.",
             f"- `{layout.SBOM}` is the bill of materials (CycloneDX 1.6).",

@@ -75,9 +75,9 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
     stated = stated_in(folder)
     commit = provenance.commit_of(stated) if stated else None
     for entry in manifest.libraries:
-        if (entry.go, entry.zig) != (pins["go"], pins["zig"]):
+        if entry.go not in {"", pins["go"]} or entry.zig != pins["zig"]:
             raise PrerequisiteError(
-                f"{entry.file} was made by Go {entry.go} and Zig {entry.zig}, and this checkout has"
+                f"{entry.file} was made by Go {entry.go or '(none)'} and Zig {entry.zig}, and this checkout has"
                 f" Go {pins['go']} and Zig {pins['zig']}",
                 hint=f"check out the release's commit, {commit}, or --no-rebuild",
             )
@@ -101,7 +101,8 @@ def _make_again(manifest: Manifest, folder: Path) -> None:
     for kept in ("go-build", "gopath", "zig"):
         (paths.cache_root() / kept).mkdir(parents=True, exist_ok=True)
         (cache / kept).symlink_to(paths.cache_root() / kept)
-    names = [name for name in manifest.names if name != build.DEFAULT_NAME]
+    always = {build.DEFAULT_NAME, build.GUARD_NAME}
+    names = [name for name in manifest.names if name not in always]
     words = ["release", "--version", manifest.version, "--out", str(folder / "dist"), "--dirty"]
     done = run_tool(
         [sys.executable, "-m", "invoke", *words, *(["--names", ",".join(names)] if names else [])],

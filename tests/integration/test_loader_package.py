@@ -108,11 +108,6 @@ def own(installed: Path, tmp_path: Path) -> Path:
     return tmp_path / "app"
 
 
-def has_guard(app: Path) -> bool:
-    library = app / "node_modules" / "go-warmup" / "lib" / LIBRARY
-    return b"GO_WARMUP_GUARD" in library.read_bytes()
-
-
 def run(
     command: Sequence[str | Path], folder: Path, **env: str
 ) -> subprocess.CompletedProcess[str]:
@@ -168,7 +163,7 @@ def test_affected_bun_is_warmed_up(installed: Path, version: str, script: str) -
         "target": host_target().name,
         "need": "required",
         "warmed": True,
-        "guard": "inside" if has_guard(installed) else "absent",
+        "guard": "inside",
         "library": str(library),
     }
     if script == "app.cjs":
@@ -205,8 +200,6 @@ def test_deno_loads_by_force(installed: Path) -> None:
 
 @pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno"])
 def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
-    if name == IDLE_HANGS and not has_guard(installed):
-        pytest.skip("the library has no guard yet, and waiting for a worker hangs")
     command = newest("deno") if name == "deno" else [bun(name).program]
     assert said([*command, "threads.mjs", "./worker.mjs"], installed) == {
         "warmed": True,
@@ -215,8 +208,6 @@ def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
 
 
 def test_a_wrapped_module_leaves_the_event_loop_turning(installed: Path) -> None:
-    if not has_guard(installed):
-        pytest.skip("the library has no guard yet")
     addon = build.build_fixture("simple", host_target()).addon
     command = [str(bun(IDLE_HANGS).program), "turning.cjs", str(addon)]
     assert said([*command], installed) == {"done": 0, "turns": 20}
@@ -236,22 +227,19 @@ def test_bundled_and_moved(installed: Path, version: str, tmp_path: Path) -> Non
     out = tmp_path / "out"
     words = ["build", "app.cjs", "threads.mjs", "worker.mjs", "--target=bun", "--outdir"]
     succeed(run([program, *words, out], installed))
-    guarded = has_guard(installed)
     # As on another machine: the files of the package are not where they were.
     moved = tmp_path / "moved"
     out.rename(moved)
     (installed / "node_modules").rename(installed / "aside")
     try:
         answer = said([program, moved / "app.js"], tmp_path, FORCE="1")
-        # Without a guard, waiting for a worker hangs this release.
         words = [str(moved / "threads.js"), "./worker.js"]
-        waits = version != IDLE_HANGS or guarded
-        threads = said([program, *words], tmp_path) if waits else None
+        threads = said([program, *words], tmp_path)
     finally:
         (installed / "aside").rename(installed / "node_modules")
     assert answer["warmed"]
     assert os.path.dirname(answer["library"]) == str(moved)  # noqa: PTH120
-    assert threads in (None, {"warmed": True, "same": True})
+    assert threads == {"warmed": True, "same": True}
 
 
 @pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])

@@ -76,7 +76,7 @@ def shell(command: str, folder: Path) -> str:
 def test_libraries_under_both_names_for_all_platforms(made: Path) -> None:
     libraries = {
         f"{name}-{target.name}{suffix}"
-        for name in ("go-warmup", OLDER)
+        for name in ("go-warmup", "go-guard", OLDER)
         for target in TARGETS.values()
         for suffix in (target.library_suffix, ".h")
     }
@@ -86,7 +86,7 @@ def test_libraries_under_both_names_for_all_platforms(made: Path) -> None:
 
 @pytest.mark.parametrize("sums", SYSTEMS)
 def test_sums_are_checked_by_the_systems_own_tool(made: Path, sums: str) -> None:
-    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 8
+    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 12
     # A downloader that has the list in its own repository, and takes one library and its header.
     for target in (it for it in TARGETS.values() if it.os == SYSTEMS[sums]):
         name = f"go-warmup-{target.name}"
@@ -109,6 +109,7 @@ def test_bill_of_materials_keeps_to_its_schema(made: Path) -> None:
     hashes = {it["name"]: it["hashes"][0]["content"] for it in bill["components"] if "hashes" in it}
     assert hashes[LIBRARY] == sha256((made / LIBRARY).read_bytes())
     inside = {it["ref"]: it["dependsOn"] for it in bill["dependencies"]}
+    assert inside["go-guard-linux-x64.so"] == []
     assert inside[LIBRARY] == [f"std@{read(made / 'manifest.json')['libraries'][0]['go']}"]
 
 
@@ -125,7 +126,7 @@ def test_provenance_names_every_file_and_the_commit(made: Path) -> None:
 
 def test_comes_out_the_same_again(made: Path) -> None:
     said = succeed(invoke("verify-release", made))
-    assert said == f"{made} is go-warmup 1.2.3, 23 files, and comes out the same here\n"
+    assert said == f"{made} is go-warmup 1.2.3, 31 files, and comes out the same here\n"
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
