@@ -76,8 +76,9 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
     commit = provenance.commit_of(stated) if stated else None
     for entry in manifest.libraries:
         if entry.go not in {"", pins["go"]} or entry.zig != pins["zig"]:
+            by = f"Go {entry.go} and Zig {entry.zig}" if entry.go else f"Zig {entry.zig}"
             raise PrerequisiteError(
-                f"{entry.file} was made by Go {entry.go or '(none)'} and Zig {entry.zig}, and this checkout has"
+                f"{entry.file} was made by {by}, and this checkout has"
                 f" Go {pins['go']} and Zig {pins['zig']}",
                 hint=f"check out the release's commit, {commit}, or --no-rebuild",
             )
