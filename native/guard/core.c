@@ -46,6 +46,11 @@ static bool same(const Action *one, const Action *other) {
   return one->handler == other->handler && one->flags == other->flags && one->mask == other->mask;
 }
 
+/* The first pages are never mapped: what is below them, and SIG_ERR, has a meaning of its own. */
+static bool is_function(uint64_t handler) {
+  return handler >= 1 << 16 && handler != (uint64_t)SIG_ERR;
+}
+
 static bool own_entry(uint64_t handler) {
   uint64_t at = handler - (uint64_t)(uintptr_t)guard_entries;
   return at < GUARD_SLOTS * GUARD_ENTRY_BYTES && at % GUARD_ENTRY_BYTES == 0;
@@ -53,7 +58,8 @@ static bool own_entry(uint64_t handler) {
 
 /* The slot that an entry, also of another guard, stands for. */
 static const GuardSlot *slot_of(uint64_t handler) {
-  if (handler <= 1 || handler % GUARD_ENTRY_BYTES != 0) return NULL; /* also never past a page */
+  /* So aligned, what is read does not reach into another page. */
+  if (!is_function(handler) || handler % GUARD_ENTRY_BYTES != 0) return NULL;
   const char *code = (const char *)(uintptr_t)handler;
   uint64_t mark;
   int64_t distance;
@@ -85,8 +91,6 @@ static uint64_t entry_for(const Action *owner) {
   __atomic_fetch_add(&guard_counts.full, 1, __ATOMIC_RELAXED);
   return 0;
 }
-
-static bool is_function(uint64_t handler) { return handler > 1 && handler != (uint64_t)SIG_ERR; }
 
 /* A handler that is told the interrupted registers, and was written for the stack it interrupts. */
 static bool needs_entry(int signal, const Action *action) {
