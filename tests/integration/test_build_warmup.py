@@ -132,7 +132,7 @@ def test_each_passes_its_audit(dist: Path, name: str) -> None:
 
 def test_the_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(
-        '#include "it.h"\nint main(void) { return Library() + WarmupGoRuntime() - 2; }\n'
+        '#include "it.h"\nint main(void) { return Warmup() + WarmupGoRuntime() - 2; }\n'
     )
     shutil.copy(dist / "go-warmup-linux-x64.h", tmp_path / "it.h")
     command = [str(toolchain.zig().program), "cc", "-Wall", "-Werror", "-std=c99", "-pedantic"]
@@ -238,7 +238,7 @@ class TestRefused:
         return done.stderr
 
     def test_a_source_that_does_not_compile(self, root: Path, cache: Path) -> None:
-        said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
+        said = self.fail(root, cache, "linux-x64", "return 1\n}", "return one\n}")
         assert "could not build go/warmup for linux-x64" in said
         assert "undefined: one" in said
 
