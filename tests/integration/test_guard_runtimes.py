@@ -127,10 +127,10 @@ def test_the_warm_up_library_brings_it(
 
 def test_build_guard(tmp_path: Path) -> None:
     said = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
-    assert len(said.splitlines()) == 4
+    assert sum("go-guard-preload-" not in line for line in said.splitlines()) == len(TARGETS)
     assert succeed(invoke("build-guard", "--out", tmp_path / "dist")) == said
     listed = (tmp_path / "dist" / "SHA256SUMS").read_text()
-    assert listed.split()[1::2] == ["go-guard-linux-arm64.so", "go-guard-linux-x64.so"]
+    assert {"go-guard-linux-arm64.so", "go-guard-linux-x64.so"} <= set(listed.split()[1::2])
     for name, target in TARGETS.items():
         library = tmp_path / "dist" / f"go-guard-{name}{target.library_suffix}"
         rules = audit.guard_rules(target, file_name=library.name)

@@ -67,14 +67,16 @@ def guards(target: Target, folder: Path) -> list[Path]:
 
 
 def run(
-    command: Sequence[str | Path], before: Callable[[], None] | None = None
+    command: Sequence[str | Path],
+    before: Callable[[], None] | None = None,
+    limit_s: float = 500,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
+        timeout=limit_s,
         preexec_fn=before,
     )
 
@@ -139,7 +141,17 @@ def test_without_the_guard_the_main_thread_never_stops(torture: Torture) -> None
 
 
 def test_a_signal_that_go_leaves_alone_damages_goroutines(torture: Torture) -> None:
-    """What an environment variable alone can do (``docs/guard.md`` warns of it)."""
-    done = run([torture.torture, "left-alone", str(10 * SUSPENDS), torture.library])
-    assert done.returncode not in {0, STUCK}, done.stdout
-    assert "stack" in done.stderr or told(done).first or done.returncode < 0
+    """What an environment variable alone can do (``docs/guard.md`` warns of it).
+
+    What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.
+    """
+    for _ in range(3):
+        try:
+            done = run(
+                [torture.torture, "left-alone", str(10 * SUSPENDS), torture.library], limit_s=120
+            )
+        except subprocess.TimeoutExpired:
+            return
+        if done.returncode != 0:
+            return
+    pytest.fail(f"three runs passed: {done.stdout}")
