@@ -41,12 +41,6 @@ class Store(msgspec.Struct, frozen=True):
         """Return the commit that the checkout of ``version`` starts from, once it is whole."""
         return self.git.commit_of(base_ref(version))
 
-    def versions(self) -> list[str]:
-        """Return the versions that have a whole checkout."""
-        prefix = base_ref("")
-        listed = self.git("for-each-ref", "--format=%(refname)", prefix).splitlines()
-        return [name.removeprefix(prefix) for name in listed]
-
     def missing(self, commit: str) -> dict[str, list[str]]:
         """Return the files of ``commit`` that the store has no content of: id → paths."""
         words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import bun_upstream as up
+import filelock
 import pytest
 
-from gobun import bun_source, paths
+from gobun import bun_source, files, paths
 from gobun.bun_source import Fetched, Release
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 
@@ -293,6 +294,11 @@ def test_a_killed_fetch_is_run_again(
             # The git that the killed run started is still there, and holds the lock.
             left = git_below(cache / "bun-source" / "store.git")
             assert left
+            with (
+                pytest.raises(filelock.Timeout),
+                files.locked(cache / "bun-source", wait=False),
+            ):
+                pass
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
         assert not up.tree_of(cache).exists()
@@ -312,6 +318,8 @@ def test_a_half_made_checkout_is_made_anew(cache: Path, upstream: up.Upstream) -
     (store / "worktrees" / up.VERSION / "index.lock").touch()
     assert not fetch(upstream.folder, upstream.release).there_before
     check_whole(cache, upstream.commit)
+    (store / "shallow.lock").touch()
+    assert not fetch(upstream.folder, upstream.release, "main").there_before
 
 
 def test_a_full_disk_is_exit_code_3_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:

@@ -154,6 +154,20 @@ def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., B
     assert bench.export().changed == ()
 
 
+def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., Bench]) -> None:
+    block = b"a\nb\nc\nd\n"
+    bench = make(content={POOL: b"top\n" + block * 3, "src/main.zig": b"one\ntwo\nthree\nfour\n"})
+    shutil.rmtree(bench.folder)
+    (bench.tree / POOL).write_bytes(b"top\n" + block + b"a\nB\nc\nd\n" + block)
+    new_patch(bench, "among-equals")
+    (bench.tree / "src/main.zig").write_bytes(b"one\ntwo\nTHREE\nfour\n")
+    new_patch(bench, "alone")
+    assert (
+        b"@@ -4,7 +4,7 @@ b\n c\n d\n a\n-b\n" in (bench.folder / "among-equals.patch").read_bytes()
+    )
+    assert b"@@ -2,3 +2,3 @@ one\n two\n-three\n" in (bench.folder / "alone.patch").read_bytes()
+
+
 def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
     text = (SERIES / "before" / POOL).read_bytes()
     bench = make(content={"src/ThreadPool.zig": text})
@@ -210,11 +224,11 @@ def test_what_a_kill_left_is_not_undone_over_other_changes(bench: Bench) -> None
 
 
 def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., Bench]) -> None:
-    many = {f"src/{number:03}.zig": b"old\n" * 20_000 for number in range(25)}
+    many = {f"src/{number:03}.zig": b"old\n" + b"same\n" * 20_000 for number in range(25)}
     bench = make(content=many)
     shutil.rmtree(bench.folder)
     for name in many:
-        (bench.tree / name).write_bytes(b"new\n" + b"old\n" * 20_000)
+        (bench.tree / name).write_bytes(b"new\n" + b"same\n" * 20_000)
     new_patch(bench, "all-of-them")
     code = (
         "from gobun import bun_source as b; from pathlib import Path; import sys\n"
