@@ -111,9 +111,7 @@ def learn(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
         if not said.startswith(shown) or not _FULL.fullmatch(said):
             raise FetchError(f"Bun {version} says {shown} and {said}, which is no one full commit")
         if version not in known:
-            entry = tomlkit.inline_table()
-            entry["commit"] = said
-            table[version] = entry
+            table[version] = tomlkit.parse(f'new = {{ commit = "{said}" }}')["new"]
             new.append(version)
         elif known[version].commit != said:
             raise FetchError(

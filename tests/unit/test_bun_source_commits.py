@@ -1,0 +1,83 @@
+"""The table of commits is added to from what executables say, and never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.bun_source import Release, learn, read_commits, shown_revision
+from gobun.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD, NEW, OTHER = "1" * 40, "2" * 40, "3" * 40
+TABLE = f"""\
+# A comment that stays.
+
+[release]
+"1.2.9" = {{ commit = "{OLD}", tree = "{OTHER}" }}
+"1.3.0" = {{ commit = "{OTHER}" }}
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "commits.toml"
+    path.write_text(TABLE)
+    return path
+
+
+def bun(folder: Path, version: str, shown: str, said: str) -> Path:
+    """Make an executable that says of itself what a Bun would."""
+    program = folder / f"bun-{version}"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --revision ] && echo {version}+{shown} || echo "{said}"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_a_new_release_is_put_in_its_place(tmp_path: Path, table: Path) -> None:
+    programs = {
+        "1.2.10": bun(tmp_path, "1.2.10", NEW[:9], NEW),
+        "1.2.9": bun(tmp_path, "1.2.9", OLD[:9], OLD),
+    }
+    assert learn(programs, table) == ["1.2.10"]
+    assert list(read_commits(table)) == ["1.2.9", "1.2.10", "1.3.0"]
+    assert read_commits(table)["1.2.10"] == Release(NEW)
+    assert read_commits(table)["1.2.9"] == Release(OLD, OTHER)
+    assert table.read_text().startswith("# A comment that stays.\n\n[release]\n")
+    before = table.read_bytes()
+    assert learn(programs, table) == []
+    assert table.read_bytes() == before
+
+
+def test_a_release_that_changed_is_an_error(tmp_path: Path, table: Path) -> None:
+    with pytest.raises(FetchError, match=f"says it is {NEW}, and commits.toml says {OTHER}"):
+        learn({"1.3.0": bun(tmp_path, "1.3.0", NEW[:9], NEW)}, table)
+    assert table.read_text() == TABLE
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"), [(NEW[:9], OLD), (NEW[:9], "Bun: a fast runtime"), ("nothing", NEW)]
+)
+def test_what_names_no_one_commit_is_refused(
+    tmp_path: Path, table: Path, shown: str, said: str
+) -> None:
+    with pytest.raises(FetchError, match=r"names no commit|which is no one full commit"):
+        learn({"1.2.10": bun(tmp_path, "1.2.10", shown, said)}, table)
+    assert table.read_text() == TABLE
+
+
+def test_the_oldest_show_the_whole_id_only_at_once(tmp_path: Path, table: Path) -> None:
+    program = bun(tmp_path, "1.0.0", NEW, "Bun: a fast runtime")
+    assert shown_revision(program) == NEW
+    assert learn({"1.0.0": program}, table) == ["1.0.0"]
+
+
+def test_a_table_of_the_wrong_form_is_refused(table: Path) -> None:
+    table.write_text(TABLE.replace(OLD, OLD[:-1]))
+    with pytest.raises(UsageError, match="is not a release and a full id"):
+        read_commits(table)
