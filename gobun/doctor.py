@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun import fetch, matrix, paths, targets, toolchain
+from gobun import bun_source, fetch, matrix, paths, runtimes, targets, toolchain
 from gobun.errors import GobunError, PrerequisiteError
 from gobun.process import run_tool
 
@@ -77,7 +77,21 @@ def _optional() -> list[Finding]:
         if ARM64_LIBRARIES.is_dir()
         else Finding("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
     )
-    return [emulator, libraries]
+    return [emulator, libraries, _git(), _patched()]
+
+
+def _git() -> Finding:
+    try:
+        return Finding("ok", "git", bun_source.check_git())
+    except PrerequisiteError as error:
+        return Finding("optional", "git", f"Bun's sources are not fetched: {error}")
+
+
+def _patched() -> Finding:
+    labels = [f"bun@{one.label}" for one in runtimes.registered()]
+    if labels:
+        return Finding("ok", "patched Bun", ", ".join(labels))
+    return Finding("optional", "patched Bun", "none: patches are emulated (invoke matrix-patched)")
 
 
 def _runs(tool: toolchain.Tool, argument: str) -> str:

@@ -11,6 +11,7 @@ from gobun.bun_source.commits import (
     shown_revision,
 )
 from gobun.bun_source.exporting import Export, export_series, new_patch
+from gobun.bun_source.git import check_version as check_git
 from gobun.bun_source.layout import Layout, read_layout
 from gobun.bun_source.linting import Known, lint_series
 from gobun.bun_source.origin import UPSTREAM, Origin, parse_origin
@@ -50,6 +51,7 @@ __all__ = [
     "apply_series",
     "build",
     "build_words",
+    "check_git",
     "check_preflight",
     "commit_of_release",
     "examine",

@@ -170,8 +170,8 @@ def command() -> list[str]:
 
 
 @functools.cache
-def check_version() -> None:
-    """Refuse a git that lacks what is needed here.
+def check_version() -> str:
+    """Return which git there is; refuse one that lacks what is needed here.
 
     Raises:
         PrerequisiteError: git is missing or too old.
@@ -185,6 +185,7 @@ def check_version() -> None:
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise PrerequisiteError(f"{said or 'git'} is older than {wanted}", hint=install)
+    return said.removeprefix("git version ")
 
 
 def _check_disk(folder: Path, done: FinishedBytes) -> None:
