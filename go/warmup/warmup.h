@@ -8,9 +8,12 @@
 extern "C" {
 #endif
 
-/* Starts the Go runtime if it is not running yet, and on Linux installs the signal guard, which keeps
- * a JavaScript runtime's thread suspension working next to Go (GO_WARMUP_GUARD=0 in the environment
- * leaves it out). Returns 1. Call it from any thread, any number of times. */
+/* Starts the Go runtime if it is not running yet. Returns 1. Call it from any thread, any number
+ * of times.
+ *
+ * On Linux the library installs the signal guard while it is loaded, which keeps a JavaScript
+ * runtime's thread suspension working next to Go; GO_WARMUP_GUARD=0 in the environment leaves it
+ * out. */
 int Warmup(void);
 
 /* The same under the name of the first releases. Returns 1. */

@@ -238,7 +238,7 @@ class TestRefused:
         return done.stderr
 
     def test_a_source_that_does_not_compile(self, root: Path, cache: Path) -> None:
-        said = self.fail(root, cache, "linux-x64", "return 1\n}", "return one\n}")
+        said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
         assert "could not build go/warmup for linux-x64" in said
         assert "undefined: one" in said
 
