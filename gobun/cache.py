@@ -34,6 +34,8 @@ _DAY_S = 86_400.0
 _NPM = "npm"
 _ONE_BY_ONE = {"build", "go", "patched"}
 """Kinds whose folder holds one entry a child; any other is one entry as a whole."""
+_ONLY_BY_NAME = {"bun-source", "patched"}
+"""Kinds with a person's own work, or what took hours to build: evicted only when named."""
 
 _held: dict[Path, int] = {}
 _holding = threading.Lock()
@@ -57,6 +59,8 @@ class Eviction(msgspec.Struct, frozen=True):
     removed: tuple[CacheEntry, ...]
     busy: tuple[CacheEntry, ...]
     """Left alone, because a running process makes or uses it."""
+    kept: tuple[CacheEntry, ...] = ()
+    """Left alone, because its kind was not named."""
 
     @property
     def freed(self) -> int:
@@ -99,6 +103,8 @@ def usage() -> list[CacheEntry]:
 def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) -> Eviction:
     """Remove what the cache holds: all of it, or some kinds, or what was not used of late.
 
+    Checkouts of Bun's sources and patched Buns go only when their kind is named.
+
     Raises:
         UsageError: the cache holds no such kind.
         PrerequisiteError: something cannot be removed.
@@ -111,13 +117,17 @@ def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) ->
     since = time.time() - older_than_days * _DAY_S if older_than_days is not None else None
     removed: list[CacheEntry] = []
     busy: list[CacheEntry] = []
+    kept: list[CacheEntry] = []
     for entry in entries:
         if wanted and entry.kind not in wanted:
             continue
         if since is not None and entry.last_used >= since:
             continue
+        if not wanted and entry.kind in _ONLY_BY_NAME:
+            kept.append(entry)
+            continue
         (removed if _removed(entry) else busy).append(entry)
-    return Eviction(tuple(removed), tuple(busy))
+    return Eviction(tuple(removed), tuple(busy), tuple(kept))
 
 
 def render(entries: Iterable[CacheEntry]) -> str:

@@ -41,6 +41,8 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
     print(f"removed {len(done.removed)} entries, {done.freed / 1e6:,.1f} MB")
     for entry in done.busy:
         print(f"in use, left alone: {entry.name}")
+    for name in sorted({entry.kind for entry in done.kept}):
+        print(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
 
 
 @command

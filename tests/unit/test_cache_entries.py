@@ -93,6 +93,19 @@ def test_evict_by_kind(root: Path) -> None:
         cache.evict(kinds=["nmp"])
 
 
+@pytest.mark.parametrize("kind", ["bun-source", "patched"])
+def test_what_a_person_made_goes_only_by_name(root: Path, kind: str) -> None:
+    work = root / kind / "trees" / "mine.zig"
+    work.parent.mkdir(parents=True)
+    work.write_text("hours of work")
+    done = cache.evict()
+    assert work.is_file()
+    assert {entry.kind for entry in done.kept} == {kind}
+    assert cache.evict(older_than_days=0).kept
+    assert not cache.evict(kinds=(kind,)).kept
+    assert not work.exists()
+
+
 def test_evict_by_age(root: Path) -> None:
     everything(root)
     done = cache.evict(older_than_days=30)
