@@ -1,5 +1,6 @@
 """The tasks that ``invoke --list`` shows; they stand in ``gobun/commands/``."""
 
+from gobun.commands.check import check_bun
 from gobun.commands.forensics import diagnose
 from gobun.commands.libraries import audit, build_guard, build_warmup
 from gobun.commands.matrix import matrix, plan
@@ -28,6 +29,7 @@ __all__ = [
     "build_warmup",
     "bun_commits",
     "cache",
+    "check_bun",
     "claims",
     "diagnose",
     "doctor",

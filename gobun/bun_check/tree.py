@@ -1,0 +1,43 @@
+"""A scratch copy of a patched tree: checks write into it, and never into the checkout."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gobun.bun_source.git import Git
+
+_LEFT_OUT = ("bench/", "docs/", "examples/", "test/")
+"""Folders that nothing of Bun is built of."""
+
+
+def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> None:
+    """Write the files of ``commit`` that a build reads and that have content."""
+    absent = set(missing)
+    with tempfile.TemporaryDirectory(prefix="gobun-tree-") as temporary:
+        scratch = git.with_index(Path(temporary) / "index")
+        scratch("read-tree", commit)
+        wanted = [
+            path
+            for path in scratch("ls-files", "-z").split("\0")
+            if path and not path.startswith(_LEFT_OUT) and path not in absent
+        ]
+        scratch(
+            "checkout-index",
+            "--quiet",
+            "--ignore-skip-worktree-bits",
+            "-z",
+            "--stdin",
+            f"--prefix={folder}/",
+            given="\0".join(wanted).encode(),
+        )
+
+
+def content_of(git: Git, commit: str, path: str) -> bytes | None:
+    """Return a file as it is in ``commit``, or None."""
+    done = git.attempt("cat-file", "blob", f"{commit}:{path}")
+    return done.out if done.code == 0 else None

@@ -1,0 +1,50 @@
+"""What Zig says of a single file, without the files that it imports."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gobun.errors import UsageError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.toolchain import Tool
+
+_WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
+"""The wheel of Zig nearest to the fork that a line of Bun is built with."""
+
+
+def wheel_for(version: str) -> str:
+    """Return the release of Zig that Bun ``version`` is checked with.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for line, wheel in _WHEELS:
+        if version.startswith(line):
+            return wheel
+    raise UsageError(
+        f"it is not known which Zig Bun {version} is written in",
+        hint="gobun/bun_check/zig.py has the table",
+    )
+
+
+def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]:
+    """Return what ``zig fmt --check`` and ``zig ast-check`` say; empty texts where it is well."""
+    file = folder / path.replace("/", "+")
+    file.write_bytes(content)
+    said = {}
+    for name, words in (("zig fmt", ["fmt", "--check"]), ("zig ast-check", ["ast-check"])):
+        done = run_tool([zig.program, *words, file], timeout_s=120)
+        said[name] = "" if done.code == 0 else _first(done.tail or "is not formatted", file, path)
+    file.unlink()
+    return said
+
+
+def _first(text: str, file: Path, path: str) -> str:
+    named = text.replace(str(file), path)
+    found = re.search(r"^.*error: .*$", named, re.MULTILINE)
+    return found[0] if found else "is not formatted as `zig fmt` does it"
