@@ -83,21 +83,12 @@ def generate(analysis: Analysis, layout: Layout) -> None:
     analysis.codegen.mkdir(parents=True)
     for folder in layout.packages:
         console.say(f"installing the npm packages of {folder}")
-        install: list[str | Path] = [
-            analysis.bun,
-            "install",
-            "--frozen-lockfile",
-            "--ignore-scripts",
-        ]
+        install = [str(analysis.bun), "install", "--frozen-lockfile", "--ignore-scripts"]
         _logged(analysis, install, analysis.tree / folder, f"install of {folder}")
     for step in layout.step:
         console.say(f"generating {step.makes}")
-        _logged(
-            analysis,
-            list(_words(analysis, step)),
-            analysis.tree / step.folder,
-            f"making of {step.makes}",
-        )
+        words, cwd = list(_words(analysis, step)), analysis.tree / step.folder
+        _logged(analysis, words, cwd, f"making of {step.makes}")
         if not (analysis.codegen / step.makes).exists():
             raise BuildError(
                 f"upstream's script did not make {step.makes}", hint=f"its output: {analysis.logs}"
@@ -120,7 +111,7 @@ def _words(analysis: Analysis, step: Step) -> Iterator[str]:
             yield word.format_map(places)
 
 
-def _logged(analysis: Analysis, words: Sequence[str | Path], cwd: Path, what: str) -> None:
+def _logged(analysis: Analysis, words: Sequence[str], cwd: Path, what: str) -> None:
     path = f"{analysis.bun.parent}:/usr/local/bin:/usr/bin:/bin"
     done = run_tool(words, cwd=cwd, env={"PATH": path}, timeout_s=_STEP_S)
     _keep(analysis, "codegen.log", f"== {what}\n{done.out}{done.err}")
