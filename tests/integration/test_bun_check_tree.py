@@ -1,0 +1,188 @@
+"""A patched tree is checked by real tools; upstream is a small one of our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bun_upstream as up
+import pytest
+
+from gobun import bun_check, bun_source, paths, runtimes, toolchain
+from gobun.bun_check import semantics, zig
+from gobun.errors import PrerequisiteError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.bun_check import Finding, Report
+
+POOL = "src/threading/ThreadPool.zig"
+GLUE = "src/bindings/glue.cpp"
+SOURCES = {
+    "build.zig": b"""const std = @import("std");
+
+pub fn build(b: *std.Build) void {
+    const path = b.option([]const u8, "codegen_path", "generated files").?;
+    _ = b.option([]const u8, "version", "");
+    _ = b.option([]const u8, "sha", "");
+    _ = b.option([]const u8, "reported_nodejs_version", "");
+    _ = b.option(u32, "canary", "");
+    const module = b.createModule(.{
+        .root_source_file = b.path("src/threading/ThreadPool.zig"),
+        .target = b.graph.host,
+    });
+    module.addAnonymousImport("made", .{
+        .root_source_file = .{ .cwd_relative = b.pathJoin(&.{ path, "made.zig" }) },
+    });
+    const object = b.addObject(.{ .name = "bun", .root_module = module });
+    object.generated_bin = null;
+    b.step("check", "analyse").dependOn(&object.step);
+}
+""",
+    "generate.js": b"""require("fs").writeFileSync(
+  process.argv[2] + "/made.zig",
+  "pub const megabyte: u32 = 1 << 20;\\n",
+);
+""",
+    POOL: b"""const megabyte = @import("made").megabyte;
+
+pub const stack_size = 4 * megabyte;
+
+export fn stackSize() u32 {
+    return stack_size;
+}
+""",
+    GLUE: b'extern "C" int glue(int given)\n{\n    return given;\n}\n',
+}
+TABLE = """[small]
+known_by = "generate.js"
+packages = []
+
+[[small.step]]
+run = ["{bun}", "run", "{tree}/generate.js", "{codegen}"]
+makes = "made.zig"
+"""
+
+
+class Bench:
+    """A checkout, and a series to which patches are added."""
+
+    def __init__(self, root: Path) -> None:
+        self.upstream = up.make_upstream(root / "upstream", SOURCES)
+        self.folder = root / "patches" / up.LINE
+        origin = bun_source.parse_origin(str(self.upstream.folder))
+        bun_source.fetch_checkout(up.VERSION, origin, release=self.upstream.release)
+        self.tree = up.tree_of(paths.cache_root())
+
+    def patch(self, name: str, path: str, old: str, new: str) -> None:
+        text = (self.tree / path).read_text()
+        assert text.count(old) == 1
+        (self.tree / path).write_text(text.replace(old, new))
+        with bun_source.open_checkout(up.VERSION) as checkout:
+            bun_source.new_patch(checkout, self.folder, name=name, title=name, why="C1", add=())
+
+    def check(self, *, semantic: bool = False) -> Report:
+        series = bun_source.read_series(self.folder)
+        with bun_source.open_checkout(up.VERSION) as checkout:
+            return bun_check.check_series(checkout, series, series.patches, semantic=semantic)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bun = runtimes.provide_bun(["1.4.5"], host_target())
+    zig_program = toolchain.zig()
+    monkeypatch.setattr(runtimes, "provide_bun", lambda *_: bun)
+    monkeypatch.setattr(zig, "_WHEELS", (("9.9.", zig_program.version),))
+    monkeypatch.setattr(semantics, "_TABLE", tmp_path / "codegen.toml")
+    monkeypatch.setattr(semantics, "_INCLUDE", tmp_path / "include")
+    (tmp_path / "codegen.toml").write_text(TABLE)
+    (tmp_path / "include").mkdir()
+    for name in ("zstd.h", "zstd_errors.h", "zdict.h"):
+        (tmp_path / "include" / name).touch()
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
+    return Bench(tmp_path)
+
+
+def wrong(report: Report) -> set[tuple[str, str]]:
+    return {(each.patch, each.check) for each in report.wrong}
+
+
+def about(report: Report, check: str) -> Finding:
+    return next(each for each in report.findings if each.check == check)
+
+
+class TestFiles:
+    def test_what_is_well_is_proven(self, bench: Bench) -> None:
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        bench.patch("glue", GLUE, "return given;", "return given + 1;")
+        report = bench.check()
+        assert {each.verdict for each in report.findings} == {"proven"}
+        assert {each.check for each in report.findings} == {
+            "applies alone",
+            "parses",
+            "keeps every function",
+            "zig fmt",
+            "zig ast-check",
+        }
+
+    def test_what_is_not_is_named(self, bench: Bench) -> None:
+        bench.patch("format", POOL, "4 * megabyte", "4*megabyte")
+        bench.patch("unknown", POOL, "return stack_size;", "return unheard_of;")
+        bench.patch("syntax", GLUE, "return given;", "return (given;")
+        bench.patch("lost", GLUE, "int glue(", "int other(")
+        assert wrong(bench.check()) == {
+            ("format", "zig fmt"),
+            ("unknown", "zig fmt"),
+            ("unknown", "zig ast-check"),
+            ("syntax", "parses"),
+            ("lost", "keeps every function"),
+        }
+
+    def test_a_patch_that_needs_another_is_told(self, bench: Bench) -> None:
+        bench.patch("first", POOL, "4 * megabyte", "8 * megabyte")
+        bench.patch("second", POOL, "8 * megabyte", "16 * megabyte")
+        assert wrong(bench.check()) == {("second", "applies alone")}
+
+    def test_a_function_that_the_series_names_has_to_be_there(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        path = bench.folder / "series.toml"
+        path.write_text(path.read_text() + 'functions = ["stackSize", "elsewhere"]\n')
+        report = bench.check()
+        assert [each.subject for each in report.wrong] == ["elsewhere"]
+
+
+class TestAnalysis:
+    def test_a_type_error_is_found_and_the_checkout_is_left_alone(self, bench: Bench) -> None:
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        head = up.git(bench.tree, "rev-parse", "HEAD")
+        assert about(bench.check(semantic=True), "semantic analysis").verdict == "proven"
+        bench.patch("type", POOL, "8 * megabyte", "@as([]const u8, megabyte)")
+        found = about(bench.check(semantic=True), "semantic analysis")
+        assert found.verdict == "wrong"
+        assert "error: expected type '[]const u8'" in found.detail
+        assert up.git(bench.tree, "rev-parse", "HEAD~1") == head
+        assert up.git(bench.tree, "status", "--porcelain", "--ignored") == ""
+
+    def test_what_was_proven_is_not_asked_again(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        first = bench.check(semantic=True)
+        monkeypatch.setattr(semantics, "analyse", None)
+        assert bench.check(semantic=True) == first
+
+    def test_a_missing_header_is_told_with_the_package(self, bench: Bench, tmp_path: Path) -> None:
+        (tmp_path / "include" / "zdict.h").unlink()
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        with pytest.raises(PrerequisiteError, match=r"zdict\.h") as caught:
+            bench.check(semantic=True)
+        assert "libzstd-dev" in str(caught.value)
+
+    def test_an_unknown_layout_is_not_checked(self, bench: Bench, tmp_path: Path) -> None:
+        (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        found = about(bench.check(semantic=True), "semantic analysis")
+        assert (found.verdict, "layout" in found.detail) == ("not checked", True)

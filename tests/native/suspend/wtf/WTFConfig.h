@@ -1,0 +1,3 @@
+#pragma once
+struct WTFConfig { int sigThreadSuspendResume; };
+extern WTFConfig g_wtfConfig;

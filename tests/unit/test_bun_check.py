@@ -1,0 +1,88 @@
+"""Parsing of sources, and the words of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import bun_check, bun_source
+from gobun.bun_check import Finding, Report, parsing, semantics, zig
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestParsing:
+    def test_functions_of_each_language(self) -> None:
+        sources = {
+            "a.zig": b"pub fn one() u32 {}\nconst S = struct { fn two() void {} };\n",
+            "a.rs": b"pub fn one(x: u32) -> u32 { x }\nimpl S { fn two(&self) {} }\n",
+            "a.cpp": b'extern "C" int one() { return 1; }\nvoid* S::two() {}\n',
+        }
+        for path, content in sources.items():
+            parsed = parsing.parse(path, content)
+            assert parsed.errors == ()
+            assert parsed.functions == {"one", "two"}, path
+
+    @pytest.mark.parametrize(
+        ("path", "content"),
+        [
+            ("a.zig", b"fn one() void {\n    const = 1 +;\n}}\n"),
+            ("a.rs", b"fn one() { let x = ; }\n"),
+            ("a.cpp", b"int one() { return (1; }\n"),
+        ],
+    )
+    def test_what_is_not_the_language(self, path: str, content: bytes) -> None:
+        assert parsing.parse(path, content).errors
+
+    def test_only_new_errors_count(self) -> None:
+        before = parsing.parse("a.cpp", b"int one() { return (1; }\n")
+        moved = parsing.parse("a.cpp", b"\n\nint one() { return (1; }\n")
+        worse = parsing.parse("a.cpp", b"int one() { return (1; }\nint two() { int = 2; }\n")
+        assert not parsing.new_errors(before, moved)
+        assert parsing.new_errors(before, worse)
+        assert parsing.new_errors(None, before)
+
+    def test_a_list_of_files_has_no_grammar(self) -> None:
+        assert parsing.is_known("src/main.zig")
+        assert not parsing.is_known("cmake/sources/CxxSources.txt")
+
+
+def test_each_line_in_zig_has_a_wheel() -> None:
+    assert zig.wheel_for("1.2.19").startswith("0.14.")
+    assert zig.wheel_for("1.3.14").startswith("0.15.")
+    with pytest.raises(UsageError, match=r"which Zig Bun 1\.4\.5"):
+        zig.wheel_for("1.4.5")
+
+
+def test_a_layout_is_known_by_a_file(tmp_path: Path) -> None:
+    assert semantics.layout_of(tmp_path) is None
+    (tmp_path / "cmake" / "sources").mkdir(parents=True)
+    (tmp_path / "cmake" / "sources" / "ZigGeneratedClassesSources.txt").touch()
+    layout = semantics.layout_of(tmp_path)
+    assert layout is not None
+    assert "." in layout.packages
+
+
+def test_every_function_of_a_series_is_named_by_a_patch_that_has_it() -> None:
+    for line in bun_source.lines():
+        series = bun_source.series_named(line)
+        for patch in series.patches:
+            content = series.content(patch).decode()
+            assert all(name in content for name in patch.functions), (line, patch.id)
+
+
+def test_a_report_says_what_is_wrong_and_what_is_open() -> None:
+    findings = (
+        Finding("one", "parses", "a.zig", "proven"),
+        Finding("one", "zig fmt", "a.zig", "wrong", "is not formatted"),
+        Finding("all", "semantic analysis", "all of it", "not checked", "no layout"),
+    )
+    report = Report("0123", "1.2.19", ("one",), findings)
+    text = bun_check.render(report)
+    assert report.wrong == findings[1:2]
+    assert "one: 1 of 2 proven" in text
+    assert "wrong: zig fmt, a.zig\n    is not formatted" in text
+    assert "not checked: semantic analysis" in text
