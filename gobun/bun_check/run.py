@@ -35,13 +35,16 @@ def check_series(
     """Check the tree that ``patches`` make of a checkout's base; the checkout is left alone.
 
     Raises:
+        UsageError: there is none.
         PatchError: one of the patches does not apply.
         BuildError: upstream's code generation failed.
         PrerequisiteError: a tool or a header is missing.
         FetchError: Zig or Bun cannot be had.
     """
+    if not patches:
+        raise UsageError(f"no patch of {series.line} is left to check", hint="see its series.toml")
     commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
-    head = commits[-1] if commits else checkout.base
+    head = commits[-1]
     identity = identity_of(checkout.upstream, series, patches)
     folder = paths.cache_root() / KIND / f"{checkout.version}-{identity}-{_FORM}"
     cache.hold(folder)
@@ -97,8 +100,7 @@ def _reading(
                 worse = "; ".join(
                     f"line {line}: {text!r}" for line, text in parsing.new_errors(was, now)
                 )
-                verdict = "wrong" if worse else "proven"
-                yield Finding(patch.id, "parses", path, verdict, worse)  # type: ignore[arg-type]
+                yield Finding(patch.id, "parses", path, "wrong" if worse else "proven", worse)
                 yield from _kept(patch, path, was, now)
                 if path.endswith(".zig"):
                     yield from _zig_file(checkout.version, patch, path, new, Path(temporary))
@@ -170,8 +172,6 @@ def _zig_cache(version: str) -> Path:
 
 def render(report: Report) -> str:
     """Return a report for a terminal: patch by patch, what is wrong and what is open in full."""
-    if not report.patches:
-        raise UsageError("no patch is left to check", hint="see --only and --except")
     lines = [f"Bun {report.version}, tree {report.identity}"]
     for name in (*report.patches, _ALL):
         about = [each for each in report.findings if each.patch == name]
