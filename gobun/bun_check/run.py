@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ def check_series(
     commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
     head = commits[-1]
     identity = identity_of(checkout.upstream, series, patches)
-    folder = paths.cache_root() / KIND / f"{checkout.version}-{identity}-{_FORM}"
+    folder = paths.cache_root() / KIND / f"{checkout.version}-{identity}-{_asked(patches)}"
     cache.hold(folder)
     with files.locked(folder):
         remembered = folder / ("report.json" if semantic else "quick.json")
@@ -63,6 +64,12 @@ def check_series(
         report = Report(identity, checkout.version, names, tuple(found))
         files.write_whole(remembered, msgspec.json.format(msgspec.json.encode(report)))
     return report
+
+
+def _asked(patches: Sequence[Patch]) -> str:
+    """Return a short name of all that the answers depend on, the tree left aside."""
+    questions = [(patch.id, patch.files, patch.functions) for patch in patches]
+    return hashlib.sha256(repr((_FORM, questions, host_target().name)).encode()).hexdigest()[:8]
 
 
 def _applying(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Iterator[Finding]:

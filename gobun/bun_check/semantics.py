@@ -6,6 +6,7 @@ with npm packages only. Then ``zig build check`` of the tree analyses it for thi
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,7 +113,7 @@ def _words(analysis: Analysis, step: Step) -> Iterator[str]:
 
 
 def _logged(analysis: Analysis, words: Sequence[str], cwd: Path, what: str) -> None:
-    path = f"{analysis.bun.parent}:/usr/local/bin:/usr/bin:/bin"
+    path = os.pathsep.join([str(analysis.bun.parent), os.environ.get("PATH", os.defpath)])
     done = run_tool(words, cwd=cwd, env={"PATH": path}, timeout_s=_STEP_S)
     _keep(analysis, "codegen.log", f"== {what}\n{done.out}{done.err}")
     if done.code != 0:
