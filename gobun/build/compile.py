@@ -11,7 +11,7 @@ import msgspec
 from packaging.version import Version
 
 from gobun import cache, paths, toolchain
-from gobun.build import macho
+from gobun.build import macho, modules
 from gobun.errors import BuildError, GobunError, PrerequisiteError
 from gobun.process import Finished, run_tool
 
@@ -104,6 +104,7 @@ def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[
         "GOFLAGS": "",
         "GOOS": target.os,
         "GOPATH": _tool_cache("gopath"),
+        "GOPROXY": "off",  # gobun.build.modules has brought what is needed.
         "GOROOT": str(go.program.parent.parent),
         "GOTELEMETRY": "off",
         "GOTOOLCHAIN": "local",
@@ -210,9 +211,13 @@ def _go_build(
     ]
     if flags.compiler:
         command.append(f"-gcflags=all={' '.join(flags.compiler)}")
-    command += ["-ldflags", " ".join(linker), "-o", output, f"./{package}"]
     environment = go_environment(target, go, toolchain.zig(), flags)
-    done = run_tool(command, cwd=paths.GO_SOURCES, env=environment)
+    folder, name = paths.GO_SOURCES, f"./{package}"
+    if modules.has_dependencies(folder / package):
+        folder, name = folder / package, "."
+        modules.fetch_modules(folder, go, environment)
+    command += ["-ldflags", " ".join(linker), "-o", output, name]
+    done = run_tool(command, cwd=folder, env=environment)
     if done.code != 0:
         raise _refused(f"Go {go.version} could not build go/{package} for {target.name}", done)
     # Go writes a header of its own beside the library, of which nobody needs the preamble.

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from gobun.targets import Target
 
-GO_FIXTURES = {"simple": "simple", "crypto": "crypto", "setup-full": "setup_full"}
+ASHERAH = "asherah"
+GO_FIXTURES = {
+    "simple": "simple",
+    "crypto": "crypto",
+    "setup-full": "setup_full",
+    ASHERAH: "asherah",
+}
 """Fixture to package of ``go/``."""
 
 CONTROL = "control"
@@ -37,7 +43,22 @@ EXPORTS = (
 _MORE_EXPORTS = {
     CONTROL: ("Disposition", "WriteToClosedSocket", "Crash"),
     "setup-full": ("SetupJson",),
+    ASHERAH: (
+        "SetEnv",
+        "SetupJson",
+        "Shutdown",
+        "Encrypt",
+        "Decrypt",
+        "EncryptToJson",
+        "DecryptFromJson",
+        "EstimateBuffer",
+        "AllowTempFileBuffers",
+        "IsSetUp",
+        "LastReason",
+    ),
 }
+_MORE_GLUE = {ASHERAH: ("asherah",)}
+"""Fixture to parts of ``native/`` that its addon is made of, beside the common one."""
 _ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
 
 
@@ -75,7 +96,9 @@ def build_fixture(name: str, target: Target) -> Fixture:
     stem = name.replace("-", "_")
     library = f"{stem}{target.library_suffix}"
     addon = f"go_{stem}.node" if name in GO_FIXTURES else f"{stem}.node"
-    glue = paths.NATIVE_SOURCES / "addon"
+    parts = [paths.NATIVE_SOURCES / part for part in ("addon", *_MORE_GLUE.get(name, ()))]
+    # A later part's file takes the place of an earlier one's of the same name.
+    glue = {source.name: source for part in parts for source in sorted(part.glob("*.c"))}
     control = [
         paths.NATIVE_SOURCES / "control" / "control.c",
         paths.GO_SOURCES / "trials" / "trials.c",
@@ -94,7 +117,7 @@ def build_fixture(name: str, target: Target) -> Fixture:
             compiling.c_shared(control, target=target, output=folder / library, exports=exports)
             module = control
         compiling.c_shared(
-            [*sorted(glue.glob("*.c")), *module],
+            [*glue.values(), *module],
             target=target,
             output=folder / addon,
             exports=_ADDON_EXPORTS,
@@ -104,9 +127,9 @@ def build_fixture(name: str, target: Target) -> Fixture:
 
     own = control
     if name in GO_FIXTURES:
-        parts = (GO_FIXTURES[name], "trials", "weight", "go.mod")
-        own = [paths.GO_SOURCES / part for part in parts]
-    folder = _built(f"{name}-{target.name}", [glue, *own], target, make)
+        packages = (GO_FIXTURES[name], "trials", "weight", "go.mod")
+        own = [paths.GO_SOURCES / package for package in packages]
+    folder = _built(f"{name}-{target.name}", [*parts, *own], target, make)
     return Fixture(name, folder / library, folder / addon)
 
 

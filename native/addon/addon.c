@@ -1,4 +1,4 @@
-/* The Node-API glue of every fixture. */
+/* What the files of the addon share: errors, promises, exports. */
 #include "glue.h"
 
 napi_value throw_last_error(napi_env env) {
@@ -29,12 +29,4 @@ napi_status add_function(napi_env env, napi_value exports, const char *name, nap
   napi_status status =
       napi_create_function(env, name, NAPI_AUTO_LENGTH, call, NULL, &function);
   return status == napi_ok ? napi_set_named_property(env, exports, name, function) : status;
-}
-
-NAPI_MODULE_INIT() {
-  if (add_calls(env, exports) != napi_ok || add_callback(env, exports) != napi_ok ||
-      add_handles(env, exports) != napi_ok) {
-    return throw_last_error(env);
-  }
-  return exports;
 }

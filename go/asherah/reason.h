@@ -1,0 +1,11 @@
+/* Why the last call on this thread failed, for whoever called it. */
+#ifndef GOBUN_REASON_H
+#define GOBUN_REASON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keeps a reason for this thread, cut where it is too long. */
+void gobun_keep_reason(const char *text, size_t length);
+
+#endif

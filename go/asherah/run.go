@@ -1,0 +1,58 @@
+package main
+
+import "C"
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"gobun/asherah/engine"
+
+	"github.com/godaddy/asherah/go/appencryption"
+)
+
+// What Run sets up with, in the form in which SetupJson takes it.
+const runWith = `{"ServiceName":"service","ProductID":"product","Metastore":"memory","KMS":"static","EnableSessionCaching":true}`
+
+const runFailed int32 = 1
+
+// Run sets up an Asherah of its own, has data encrypted and decrypted, shuts it down, and returns 0.
+// It may run on many threads at once, and leaves what SetupJson has set up alone.
+//
+//export Run
+func Run() int32 {
+	return answer(runFailed, func() error {
+		options := new(engine.Options)
+		if err := json.Unmarshal([]byte(runWith), options); err != nil {
+			return err
+		}
+		made, err := engine.New(options)
+		if err != nil {
+			return err
+		}
+		return errors.Join(roundTrip(made), made.Close())
+	})
+}
+
+func roundTrip(through *engine.Engine) error {
+	const partition = "partition"
+	data := []byte("what is to be kept secret")
+	record, err := through.Encrypt(partition, data)
+	if err != nil {
+		return err
+	}
+	written, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	read := new(appencryption.DataRowRecord)
+	if err := json.Unmarshal(written, read); err != nil {
+		return err
+	}
+	found, err := through.Decrypt(partition, read)
+	if err == nil && !bytes.Equal(found, data) {
+		err = errors.New("what was decrypted is not what was encrypted")
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+"""The Go modules that a package of ``go/`` depends on, brought by Go's own client."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun.errors import FetchError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from gobun.toolchain import Tool
+
+_OF_THE_USER = (
+    "GOAUTH",
+    "GOENV",
+    "GOINSECURE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOPRIVATE",
+    "GOPROXY",
+    "GOSUMDB",
+    "GOVCS",
+    "NETRC",
+)
+"""Where modules come from is the user's own configuration; what they are, go.sum says."""
+
+
+def has_dependencies(package: Path) -> bool:
+    """Return whether a package of ``go/`` is a module of its own, which needs others."""
+    return (package / "go.mod").is_file()
+
+
+def fetch_modules(package: Path, go: Tool, environment: dict[str, str]) -> None:
+    """Bring what ``package`` needs into the cache; nothing is asked for that is there already.
+
+    Raises:
+        FetchError: a module could not be had, or is not what ``go.sum`` names.
+        PrerequisiteError: Go cannot be started.
+    """
+    own = {name: os.environ[name] for name in _OF_THE_USER if name in os.environ}
+    without = {name: value for name, value in environment.items() if name not in _OF_THE_USER}
+    # Else its folders could not be evicted.
+    without["GOFLAGS"] = "-modcacherw"
+    done = run_tool([go.program, "mod", "download"], cwd=package, env=without | own)
+    if done.code != 0:
+        raise FetchError(
+            f"Go could not fetch the modules of go/{package.name}:\n{done.tail}",
+            hint="check the network and Go's own configuration (go env GOPROXY GOSUMDB); "
+            "modules that are in the cache are not asked for again",
+        )

@@ -1,0 +1,70 @@
+/* JavaScript values as Cobhan buffers: an int32 length, an int32 that is reserved, then the data. */
+#include <stdio.h>
+#include <string.h>
+
+#include "../addon/glue.h"
+#include "asherah.h"
+
+static bool refuse(napi_env env, const char *what, const char *wanted) {
+  char message[128];
+  snprintf(message, sizeof message, "%s %s", what, wanted);
+  napi_throw_type_error(env, NULL, message);
+  return false;
+}
+
+static bool fits(napi_env env, const char *what, const Source *source) {
+  if (source->length <= INT32_MAX - HEADER) return true;
+  return refuse(env, what, "is too long");
+}
+
+bool read_text(napi_env env, const char *what, napi_value value, Source *source) {
+  *source = (Source){.text = value};
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &source->length) != napi_ok) {
+    return refuse(env, what, "has to be a string");
+  }
+  return fits(env, what, source);
+}
+
+bool read_bytes(napi_env env, const char *what, napi_value value, Source *source) {
+  napi_typedarray_type type;
+  bool is = false;
+  *source = (Source){0};
+  if (napi_is_typedarray(env, value, &is) != napi_ok || !is ||
+      napi_get_typedarray_info(env, value, &type, &source->length, (void **)&source->bytes, NULL,
+                               NULL) != napi_ok ||
+      type != napi_uint8_array) {
+    return refuse(env, what, "has to be a Buffer or a Uint8Array");
+  }
+  return fits(env, what, source);
+}
+
+size_t room_of(const Source *source) { return HEADER + source->length + 1; }
+
+bool place(napi_env env, const Source *source, void *buffer) {
+  const int32_t header[2] = {(int32_t)source->length, 0};
+  size_t copied;
+  memcpy(buffer, header, HEADER);
+  char *data = (char *)buffer + HEADER;
+  if (source->text == NULL) {
+    if (source->length > 0) memcpy(data, source->bytes, source->length);
+    return true;
+  }
+  if (napi_get_value_string_utf8(env, source->text, data, source->length + 1, &copied) ==
+          napi_ok &&
+      copied == source->length) {
+    return true;
+  }
+  throw_last_error(env);
+  return false;
+}
+
+size_t length_of(const void *buffer) {
+  int32_t length;
+  memcpy(&length, buffer, sizeof length);
+  return length < 0 ? 0 : (size_t)length;
+}
+
+void wipe(void *memory, size_t size) {
+  memset(memory, 0, size);
+  __asm__ volatile("" : : "r"(memory) : "memory");
+}

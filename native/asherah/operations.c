@@ -1,0 +1,282 @@
+/* setup, shutdown, encrypt and decrypt: each on the JavaScript thread, and as `…_async` on a thread
+ * of the runtime's pool, which is a promise. */
+#include <alloca.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../addon/glue.h"
+#include "asherah.h"
+
+typedef enum { SETUP, SHUTDOWN, ENCRYPT, DECRYPT } Kind;
+
+typedef struct {
+  const char *name;
+  Kind kind;
+  bool text;  /* what is encrypted or decrypted is a string */
+  bool later; /* on a pool thread */
+} Operation;
+
+static const Operation operations[] = {
+    {"setup", SETUP, true, false},
+    {"setup_async", SETUP, true, true},
+    {"shutdown", SHUTDOWN, true, false},
+    {"shutdown_async", SHUTDOWN, true, true},
+    {"encrypt", ENCRYPT, false, false},
+    {"encrypt_async", ENCRYPT, false, true},
+    {"encrypt_string", ENCRYPT, true, false},
+    {"encrypt_string_async", ENCRYPT, true, true},
+    {"decrypt", DECRYPT, false, false},
+    {"decrypt_async", DECRYPT, false, true},
+    {"decrypt_string", DECRYPT, true, false},
+    {"decrypt_string_async", DECRYPT, true, true},
+};
+
+/* A call's buffers; all that lie on the heap are freed by `finish`. */
+typedef struct {
+  const Operation *operation;
+  void *input[INPUTS], *output;
+  void *heap[INPUTS + 1];
+  int32_t result;
+  Failure failure;
+} Call;
+
+typedef struct {
+  napi_async_work work;
+  napi_deferred deferred;
+  Call call;
+} Job;
+
+static size_t inputs_of(Kind kind) { return kind == SETUP ? 1 : kind == SHUTDOWN ? 0 : 2; }
+
+/* A configuration may be an object, of which JSON is made, or JSON. */
+static bool read_configuration(napi_env env, napi_value value, Source *source) {
+  napi_valuetype type = napi_undefined;
+  napi_value global, json, stringify;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) {
+    return read_text(env, "the configuration, if it is no object,", value, source);
+  }
+  if (napi_get_global(env, &global) != napi_ok ||
+      napi_get_named_property(env, global, "JSON", &json) != napi_ok ||
+      napi_get_named_property(env, json, "stringify", &stringify) != napi_ok ||
+      napi_call_function(env, json, stringify, 1, &value, &value) != napi_ok) {
+    throw_last_error(env);
+    return false;
+  }
+  return read_text(env, "the configuration", value, source);
+}
+
+static bool read_sources(napi_env env, napi_callback_info info, const Operation *operation,
+                         Source *sources) {
+  napi_value arguments[INPUTS];
+  size_t count = INPUTS;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) {
+    throw_last_error(env);
+    return false;
+  }
+  switch (operation->kind) { /* Arguments that are not given are undefined. */
+    case SHUTDOWN:
+      return true;
+    case SETUP:
+      return read_configuration(env, arguments[0], &sources[0]);
+    case DECRYPT:
+      return read_text(env, "the partition", arguments[0], &sources[0]) &&
+             read_text(env, "the record", arguments[1], &sources[1]);
+    case ENCRYPT:
+      return read_text(env, "the partition", arguments[0], &sources[0]) &&
+             (operation->text ? read_text : read_bytes)(env, "the data", arguments[1],
+                                                        &sources[1]);
+  }
+  return false;
+}
+
+/* How much memory the result takes, with its header; 0 where there is none. */
+static size_t output_size(Kind kind, const Source *sources) {
+  if (kind == DECRYPT) return room_of(&sources[1]) + atomic_load(&padding);
+  if (kind != ENCRYPT) return 0;
+  int32_t size = EstimateBuffer((int32_t)sources[1].length, (int32_t)sources[0].length);
+  return size < 0 ? HEADER : (size_t)size + atomic_load(&padding);
+}
+
+static void give_output(Call *call, size_t size) {
+  if (size == 0 || call->output == NULL) return;
+  size_t room = size - HEADER;
+  const int32_t header[2] = {room > INT32_MAX ? INT32_MAX : (int32_t)room, 0};
+  memcpy(call->output, header, HEADER);
+}
+
+/* On whichever thread. */
+static void perform(Call *call) {
+  switch (call->operation->kind) {
+    case SETUP:
+      call->result = SetupJson(call->input[0]);
+      break;
+    case SHUTDOWN:
+      Shutdown();
+      break;
+    case ENCRYPT:
+      call->result = EncryptToJson(call->input[0], call->input[1], call->output);
+      break;
+    case DECRYPT:
+      call->result = DecryptFromJson(call->input[0], call->input[1], call->output);
+      break;
+  }
+  if (call->result != 0) note_failure(&call->failure, call->operation->name, call->result);
+}
+
+/* The call's JavaScript value; NULL where it failed. */
+static napi_value value_of(napi_env env, const Call *call) {
+  napi_value value = NULL;
+  napi_status status;
+  const char *data = (const char *)call->output + HEADER;
+  if (call->result != 0) return NULL;
+  if (call->output == NULL) {
+    status = napi_get_undefined(env, &value);
+  } else if (call->operation->kind == ENCRYPT || call->operation->text) {
+    status = napi_create_string_utf8(env, data, length_of(call->output), &value);
+  } else {
+    status = napi_create_buffer_copy(env, length_of(call->output), data, NULL, &value);
+  }
+  return status == napi_ok ? value : NULL;
+}
+
+static void release(Call *call) {
+  for (size_t i = 0; i <= INPUTS; i++) free(call->heap[i]);
+}
+
+/* Wipes what was secret in a call that was made, and frees. */
+static void finish(Call *call) {
+  Kind kind = call->operation->kind;
+  void *secret = kind == ENCRYPT ? call->input[1] : kind == DECRYPT ? call->output : NULL;
+  if (secret != NULL && call->result != NO_MEMORY) {
+    wipe((char *)secret + HEADER, length_of(secret));
+  }
+  release(call);
+}
+
+/* Memory of the caller's own stack where it is little, else of the heap. */
+#define TAKE(call, slot, size) \
+  ((size) <= atomic_load(&stack_limit) ? alloca(size) : ((call)->heap[slot] = malloc(size)))
+
+static napi_value call_now(napi_env env, const Operation *operation, const Source *sources) {
+  Call call = {.operation = operation};
+  size_t size = output_size(operation->kind, sources);
+  bool ready = true;
+  for (size_t i = 0; i < inputs_of(operation->kind); i++) {
+    size_t room = room_of(&sources[i]);
+    call.input[i] = TAKE(&call, i, room);
+    ready = ready && call.input[i] != NULL;
+  }
+  if (size > 0) call.output = TAKE(&call, INPUTS, size);
+  if (!ready || (size > 0 && call.output == NULL)) {
+    note_failure(&call.failure, operation->name, call.result = NO_MEMORY);
+  }
+  for (size_t i = 0; i < inputs_of(operation->kind) && call.result == 0; i++) {
+    if (!place(env, &sources[i], call.input[i])) {
+      release(&call);
+      return NULL;
+    }
+  }
+  if (call.result == 0) {
+    give_output(&call, size);
+    perform(&call);
+  }
+  napi_value value = value_of(env, &call);
+  if (call.result != 0) {
+    napi_value error = error_of(env, &call.failure);
+    if (error != NULL) napi_throw(env, error);
+  } else if (value == NULL) {
+    throw_last_error(env);
+  }
+  finish(&call);
+  return value;
+}
+
+static void execute(napi_env env, void *data) {
+  (void)env;
+  perform(&((Job *)data)->call);
+}
+
+static void complete(napi_env env, napi_status status, void *data) {
+  Job *job = data;
+  napi_value value = status == napi_ok ? value_of(env, &job->call) : NULL;
+  if (job->call.result != 0) {
+    napi_value error = error_of(env, &job->call.failure);
+    if (error != NULL) napi_reject_deferred(env, job->deferred, error);
+  } else {
+    settle(env, job->deferred, value); /* without a value: it was cancelled */
+  }
+  napi_delete_async_work(env, job->work);
+  finish(&job->call);
+  free(job);
+}
+
+/* A job with its buffers filled, or NULL and an exception. */
+static Job *prepare(napi_env env, const Operation *operation, const Source *sources) {
+  Job *job = calloc(1, sizeof *job);
+  size_t size = output_size(operation->kind, sources);
+  bool ready = job != NULL;
+  for (size_t i = 0; i < inputs_of(operation->kind) && ready; i++) {
+    job->call.input[i] = job->call.heap[i] = malloc(room_of(&sources[i]));
+    ready = job->call.input[i] != NULL;
+  }
+  if (ready && size > 0) {
+    job->call.output = job->call.heap[INPUTS] = malloc(size);
+    ready = job->call.output != NULL;
+  }
+  bool placed = ready;
+  for (size_t i = 0; i < inputs_of(operation->kind) && placed; i++) {
+    placed = place(env, &sources[i], job->call.input[i]);
+  }
+  if (placed) {
+    job->call.operation = operation;
+    give_output(&job->call, size);
+    return job;
+  }
+  if (!ready) napi_throw_error(env, "ERR_ASHERAH_NO_MEMORY", "out of memory");
+  if (job != NULL) release(&job->call);
+  free(job);
+  return NULL;
+}
+
+static napi_value call_later(napi_env env, const Operation *operation, const Source *sources) {
+  napi_value promise, name;
+  Job *job = prepare(env, operation, sources);
+  if (job == NULL) return NULL;
+  if (napi_create_string_utf8(env, operation->name, NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_create_async_work(env, NULL, name, execute, complete, job, &job->work) != napi_ok) {
+    finish(&job->call);
+    free(job);
+    return throw_last_error(env);
+  }
+  if (napi_create_promise(env, &job->deferred, &promise) != napi_ok ||
+      napi_queue_async_work(env, job->work) != napi_ok) {
+    napi_delete_async_work(env, job->work);
+    finish(&job->call);
+    free(job);
+    return throw_last_error(env);
+  }
+  return promise;
+}
+
+static napi_value call(napi_env env, napi_callback_info info) {
+  const Operation *operation;
+  Source sources[INPUTS];
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, (void **)&operation) != napi_ok) {
+    return throw_last_error(env);
+  }
+  if (!read_sources(env, info, operation, sources)) return NULL;
+  return (operation->later ? call_later : call_now)(env, operation, sources);
+}
+
+napi_status add_operations(napi_env env, napi_value exports) {
+  napi_status status = napi_ok;
+  for (size_t i = 0; i < sizeof operations / sizeof *operations && status == napi_ok; i++) {
+    const Operation *each = &operations[i];
+    napi_value function;
+    status = napi_create_function(env, each->name, NAPI_AUTO_LENGTH, call, (void *)each,
+                                  &function);
+    if (status == napi_ok) status = napi_set_named_property(env, exports, each->name, function);
+  }
+  return status;
+}
