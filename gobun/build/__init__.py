@@ -5,6 +5,7 @@ the native helpers of the harness.
 """
 
 from gobun.build.fixtures import (
+    ASHERAH,
     CONTROL,
     EXPORTS,
     FIXTURES,
@@ -23,6 +24,7 @@ from gobun.build.torture import Torture, build_torture
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
+    "ASHERAH",
     "CONTROL",
     "DEFAULT_NAME",
     "EXPORTS",

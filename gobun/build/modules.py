@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun.errors import FetchError
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gobun.toolchain import Tool
 
 _OF_THE_USER = (

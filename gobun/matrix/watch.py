@@ -37,7 +37,8 @@ _LOOKS = 60
 _BLOCKS_ALL = 16
 _LOOKED_AT = 4
 """Threads a sample looks at: the main one, and those with the most context switches."""
-TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGURG)
+"""What interrupts healthy work all the time; SIGURG is Go's, for a goroutine that runs long."""
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 

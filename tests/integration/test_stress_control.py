@@ -28,6 +28,7 @@ LACKING = {
     ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
     ("deno", "external-signal"): "skip: this runtime suspends no threads by a signal",
 }
+ASHERAHS = ("asherah", "asherah-memory")
 """What a load or a runtime has not got, and says so."""
 
 
@@ -45,7 +46,7 @@ def warmup() -> str:
     return str(build.build_warmup([host_target()])[0].library)
 
 
-@pytest.mark.parametrize("stress", stresses())
+@pytest.mark.parametrize("stress", [each for each in stresses() if each not in ASHERAHS])
 @pytest.mark.parametrize("load", ["ffi", "napi-async", "worker"])
 @pytest.mark.parametrize("name", ["bun", "node", "deno"])
 def test_the_control_passes(
@@ -54,6 +55,16 @@ def test_the_control_passes(
     told = run_stress(known[name], stress, tmp_path, load=load, second=warmup)
     wanted = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
     assert told.outcome == wanted
+
+
+@pytest.mark.parametrize("stress", ASHERAHS)
+@pytest.mark.parametrize("load", ["ffi", "napi-sync"])
+def test_what_only_asherah_is_asked(
+    known: dict[str, Runtime], tmp_path: Path, *, load: str, stress: str
+) -> None:
+    outcome = run_stress(known["bun"], stress, tmp_path, load=load).outcome
+    wanted = {"ffi": "skip: this module has no IsSetUp()", "napi-sync": "skip: this module is not"}
+    assert outcome.startswith(wanted[load])
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])

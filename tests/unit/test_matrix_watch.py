@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from gobun.matrix.watch import Sample, at_limit, judge
 from gobun.observe import Thread, signal_name, signal_numbers
@@ -79,8 +80,9 @@ def test_a_signal_now_and_then_is_no_storm() -> None:
     assert judge(rare, 100) is None
 
 
-def test_a_profilers_timer_is_no_storm() -> None:
-    assert judge(samples(3, storming={(7, signal.SIGPROF): 40}), 100) is None
+@pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
+def test_a_profilers_timer_and_gos_preemption_are_no_storm(number: int) -> None:
+    assert judge(samples(3, storming={(7, number): 40}), 100) is None
     assert judge(samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}), 100) is not None
 
 

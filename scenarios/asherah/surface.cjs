@@ -1,0 +1,15 @@
+// The surface of Asherah (native/asherah/asherah.d.ts) of a cell's module, however it was loaded.
+"use strict";
+const { Skip } = require("../saying.cjs");
+const { openAsherah } = require("./ffi.cjs");
+
+function asherahOf(cell, module) {
+  if (module.addon) {
+    if (!module.addon.encrypt) throw new Skip("this module is not Asherah");
+    return module.addon;
+  }
+  module.call("IsSetUp"); // a module without it says so by a skip
+  return openAsherah(cell.library);
+}
+
+module.exports = { asherahOf };

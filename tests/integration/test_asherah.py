@@ -1,0 +1,244 @@
+"""Asherah's library and addon, called as applications call them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun, run_script
+from stresses import run_stress
+
+from gobun import build, paths, runtimes, toolchain
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from gobun.runtimes import Runtime
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+CALLS = Path(__file__).parent / "cobhan_calls.py"
+DECLARED = paths.NATIVE_SOURCES / "asherah" / "asherah.d.ts"
+WANTED = {
+    "encrypt before setup": -100,
+    "its reason": "Asherah is not set up: call setup first",
+    "shutdown before setup": [None, 0],
+    "no configuration": -1,
+    "an empty configuration": -5,
+    "half a configuration": -5,
+    "a length that ends within": -5,
+    "a bad configuration": -105,
+    "setup": [0, -101, 1],
+    "null pointers": [-1] * 7,
+    "room that is exact, one short, none": [0, -3, -3],
+    "what came": "twelve bytes",
+    "lengths after": [12, 11, 0],
+    "nothing else is written": [True, True, True],
+    "room below zero": -3,
+    "its reason, too": "a buffer for the result is too small: 12 bytes do not fit 0",
+    "misaligned by 0 to 7": [True] * 8,
+    "empty data": 0,
+    "32 MB": [0, 32 << 20],
+    "a partition that is no UTF-8": -7,
+    "an empty partition": -103,
+    "that reason": "partition id cannot be empty",
+    "estimates are enough": [True],
+    "estimates beyond an int32": [-2] * 4,
+    "a file, not allowed": -8,
+    "a file": [0, "what a file holds"],
+    "a file that is not there": -8,
+    "a name beyond all": [-2, -2],
+    "a result in a file": 0,
+    "its length is below zero": True,
+    "the file": [True, True],
+    "no room for a name": [-3, 3],
+    "files left": [],
+    "parts": [0, 0, "in parts", "_IK_p_s_p"],
+    "results while it is shut down and set up": [],
+    "the environment": [0, -5, -5, -105],
+}
+
+ERRORS = """
+const asherah = require(process.argv[2]);
+const config = {
+  ServiceName: "s", ProductID: "p", Metastore: "memory", KMS: "static", RegionMap: null,
+  ExpireAfter: null,
+};
+const data = Buffer.from("data");
+const heard = [];
+async function told(call) {
+  try {
+    return `came: ${await call()}`;
+  } catch (error) {
+    const kind = error instanceof TypeError ? "TypeError" : error.code ?? error.name;
+    return `${kind}: ${error.message}`;
+  }
+}
+(async () => {
+  asherah.set_log_hook((level, message) => heard.push(`${level} ${message}`));
+  const said = [
+    await told(() => asherah.encrypt("p", data)),
+    await told(() => asherah.encrypt_async("p", data)),
+    await told(() => asherah.setup("{")),
+    await told(() => asherah.setup(5)),
+    await told(() => asherah.setup()),
+    await told(() => asherah.setup_async(JSON.stringify(config))),
+    await told(() => asherah.get_setup_status()),
+    await told(() => asherah.setup(config)),
+    await told(() => asherah.encrypt("p", "text")),
+    await told(() => asherah.encrypt_async(5, data)),
+    await told(() => asherah.encrypt("p", new Uint16Array(4))),
+    await told(() => asherah.decrypt_string("p", "{}")),
+    await told(() => asherah.setenv("[]")),
+    await told(() => asherah.setenv('{"GOBUN_TEST":"x"}')),
+    await told(() => asherah.set_max_stack_alloc_item_size(-1)),
+    await told(() => asherah.set_safety_padding_overhead(NaN)),
+    await told(() => asherah.set_log_hook(5)),
+  ];
+  for (const limit of [0, 100, 65536]) {
+    asherah.set_max_stack_alloc_item_size(limit);
+    asherah.set_safety_padding_overhead(limit);
+    const record = asherah.encrypt("p", data.subarray(1, 3));
+    said.push(await told(() => asherah.decrypt_string_async("p", record)));
+    said.push(await told(() => asherah.decrypt("p", record)));
+  }
+  asherah.set_log_hook(() => { throw new Error("a hook that throws"); });
+  said.push(await told(() => asherah.decrypt("q", "")));
+  asherah.set_log_hook(null);
+  said.push(await told(() => asherah.shutdown_async()));
+  said.push(await told(() => asherah.decrypt("q", "")));
+  console.log(JSON.stringify({ said, heard }));
+  process.exit(0);
+})();
+"""
+NOT_SET_UP = "Asherah is not set up: call setup first"
+SAID = [
+    f"ERR_ASHERAH_NOT_INITIALIZED: encrypt: {NOT_SET_UP}",
+    f"ERR_ASHERAH_NOT_INITIALIZED: encrypt_async: {NOT_SET_UP}",
+    "ERR_COBHAN_JSON_INVALID: setup: unexpected end of JSON input",
+    "TypeError: the configuration, if it is no object, has to be a string",
+    "TypeError: the configuration, if it is no object, has to be a string",
+    "came: undefined",
+    "came: true",
+    "ERR_ASHERAH_ALREADY_INITIALIZED: setup: Asherah is set up already: call shutdown first",
+    "TypeError: the data has to be a Buffer or a Uint8Array",
+    "TypeError: the partition has to be a string",
+    "TypeError: the data has to be a Buffer or a Uint8Array",
+    "ERR_ASHERAH_DECRYPT_FAILED: decrypt_string: the record has no key",
+    "ERR_COBHAN_JSON_INVALID: setenv: json: cannot unmarshal array into Go value of type "
+    "map[string]string",
+    "came: undefined",
+    "RangeError: set_max_stack_alloc_item_size takes a number of bytes from 0 to 65536",
+    "RangeError: set_safety_padding_overhead takes a number of bytes from 0 to 1048576",
+    "TypeError: set_log_hook takes a function, or null",
+    *["came: at"] * 6,
+    "ERR_COBHAN_JSON_INVALID: decrypt: unexpected end of JSON input",
+    "came: undefined",
+    "ERR_COBHAN_JSON_INVALID: decrypt: unexpected end of JSON input",
+]
+TYPED = """
+import * as asherah from "./asherah.d.ts";
+const config: asherah.AsherahConfig = {
+  ServiceName: "s", ProductID: "p", Metastore: "memory", KMS: null, ExpireAfter: null,
+};
+asherah.setup(config);
+const record: string = asherah.encrypt("p", new Uint8Array(1));
+const later: Promise<string> = asherah.decrypt_string_async("p", record);
+// @ts-expect-error: data is not a string
+asherah.encrypt("p", "text");
+// @ts-expect-error: there is no such metastore
+asherah.setup({ ...config, Metastore: "paper" });
+export { later };
+"""
+
+
+@pytest.fixture(scope="module")
+def asherah() -> build.Fixture:
+    return build.build_fixture(build.ASHERAH, host_target())
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Runtime]:
+    return {
+        "bun": bun(),
+        "node": runtimes.provide_node(host_target()),
+        "deno": runtimes.provide_deno(),
+    }
+
+
+def test_cobhan_buffers(asherah: build.Fixture, tmp_path: Path) -> None:
+    words = [sys.executable, str(CALLS), str(asherah.library), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == WANTED
+
+
+@pytest.mark.parametrize("name", ["bun", "node"])
+def test_errors_say_why(
+    asherah: build.Fixture,
+    known: dict[str, runtimes.Bun | runtimes.Node],
+    name: str,
+    tmp_path: Path,
+) -> None:
+    found = json.loads(run_script([known[name].program], ERRORS, tmp_path, str(asherah.addon)))
+    assert found["said"] == SAID
+    wanted = [line.partition(": ")[2] for line in SAID if line.startswith("ERR_")]
+    assert found["heard"] == [f"3 {line}" for line in wanted[: len(found["heard"])]]
+    assert len(found["heard"]) == len(wanted) - 2  # A hook that throws, and none, hear nothing.
+
+
+def test_what_is_declared_is_there(asherah: build.Fixture, tmp_path: Path) -> None:
+    declared = re.findall(r"^export function (\w+)", DECLARED.read_text(), re.MULTILINE)
+    script = "console.log(JSON.stringify(Object.keys(require(process.argv[2]))))"
+    node = runtimes.provide_node(host_target()).program
+    names = set(json.loads(run_script([node], script, tmp_path, str(asherah.addon))))
+    common = {"Handle", "callAsync", "callBack", "callSync", "manyLater"}
+    common |= {"runAsync", "runSync", "setupAsync", "setupSync"}
+    assert names == set(declared) | common
+
+
+def test_the_types_say_what_they_should(tmp_path: Path) -> None:
+    (tmp_path / "asherah.d.ts").write_text(DECLARED.read_text())
+    (tmp_path / "use.ts").write_text(TYPED)
+    done = subprocess.run(
+        [toolchain.deno().program, "check", "--quiet", "--no-lock", "use.ts"],
+        cwd=tmp_path,
+        env={"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(tmp_path / "deno")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "stress"),
+    [
+        ("bun", "ffi", "asherah"),
+        ("bun", "worker", "asherah"),
+        ("node", "napi-async", "asherah"),
+        ("deno", "ffi", "asherah"),
+        ("bun", "napi-sync", "asherah-memory"),
+        ("deno", "ffi", "asherah-memory"),
+    ],
+)
+def test_what_an_application_does(
+    asherah: build.Fixture,
+    known: dict[str, Runtime],
+    tmp_path: Path,
+    *,
+    name: str,
+    load: str,
+    stress: str,
+) -> None:
+    runtime = known[name]
+    given = runtime.settings(asherah)
+    told = run_stress(runtime, stress, tmp_path, load=load, operations=10_000, **given)
+    assert told.outcome == "pass"
