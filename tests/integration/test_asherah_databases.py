@@ -1,0 +1,138 @@
+"""Asherah with real databases: what one runtime encrypts, every other decrypts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun
+from databases import SERVERS
+
+from gobun import build, paths, runtimes
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from gobun.runtimes import Runtime
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+WORK = """
+const { readFileSync } = require("node:fs");
+const { addon, library, surface, connection, given } = JSON.parse(readFileSync(process.argv[2]));
+const asherah = library ? require(surface).openAsherah(library) : require(addon);
+const text = (partition, i) => `${partition} größe 🎉 ${i}`;
+(async () => {
+  const config = { ServiceName: "s", ProductID: "p", Metastore: "rdbms", KMS: "static" };
+  asherah.setup({ ...config, ConnectionString: connection, EnableSessionCaching: true });
+  const records = [];
+  const partitions = Array.from({ length: 20 }, (_, i) => `${given.by} ${i}`);
+  for (const partition of partitions.slice(0, 10)) {
+    records.push([partition, asherah.encrypt_string(partition, text(partition, 1))]);
+  }
+  const encrypt = asherah.encrypt_async ?? asherah.encrypt;
+  const later = partitions.flatMap((partition) => Array.from({ length: 5 }, async () => [
+    partition, await encrypt(partition, Buffer.from(text(partition, 1))),
+  ]));
+  records.push(...(await Promise.all(later)));
+  const decrypt = asherah.decrypt_async ?? asherah.decrypt;
+  const came = await Promise.all(given.records.map(async ([partition, record]) => {
+    return (await decrypt(partition, record)).toString() === text(partition, 1);
+  }));
+  asherah.shutdown();
+  console.log(JSON.stringify({ records, right: came.filter((is) => is).length }));
+  process.exit(0);
+})();
+"""
+REFUSED = """
+const asherah = require(process.argv[2]);
+try {
+  asherah.setup({ ServiceName: "s", ProductID: "p", Metastore: "rdbms", KMS: "static",
+    ConnectionString: process.argv[3] });
+} catch (error) {
+  console.log(error.code, error.message);
+}
+process.exit(0);
+"""
+
+
+@pytest.fixture(scope="module")
+def asherah() -> build.Fixture:
+    return build.build_fixture(build.ASHERAH, host_target())
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def connection(request: pytest.FixtureRequest) -> Iterator[str]:
+    with SERVERS[request.param]() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Runtime]:
+    bun_now = bun()
+    return {
+        "bun": bun_now,
+        "bun by FFI": bun_now,
+        "node": runtimes.provide_node(host_target()),
+        "deno": runtimes.provide_deno(),
+    }
+
+
+def run(runtime: Runtime, script: str, folder: Path, given: Mapping[str, object]) -> str:
+    """Run a script on a runtime, which may be Deno, with a file of JSON."""
+    path, argument = folder / "script.cjs", folder / "given.json"
+    path.write_text(script)
+    argument.write_text(json.dumps(given))
+    done = subprocess.run(
+        runtime.command(path, str(argument)),
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": os.defpath, "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{runtime.name}: {done.stdout}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def test_what_one_encrypts_every_other_decrypts(
+    asherah: build.Fixture, known: dict[str, Runtime], connection: str, tmp_path: Path
+) -> None:
+    given: dict[str, object] = {
+        "addon": str(asherah.addon),
+        "surface": str(paths.SCENARIOS / "asherah" / "ffi.cjs"),
+        "connection": connection,
+    }
+    records: list[list[str]] = []
+    for name, runtime in [*known.items(), next(iter(known.items()))]:
+        more = {"library": str(asherah.library)} if name.endswith("FFI") else {}
+        own = {**given, **more, "given": {"by": name, "records": records}}
+        said = json.loads(run(runtime, WORK, tmp_path, own))
+        assert said["right"] == len(records), name
+        records = [*records, *said["records"]]
+    assert len(records) == 5 * 110
+
+
+def test_a_database_that_is_not_there_is_told(asherah: build.Fixture, tmp_path: Path) -> None:
+    node = runtimes.provide_node(host_target())
+    script = tmp_path / "refused.cjs"
+    script.write_text(REFUSED)
+    for connection in ("u@tcp(127.0.0.1:1)/d", "postgres://u@127.0.0.1:1/d?sslmode=disable"):
+        done = subprocess.run(
+            [node.program, script, asherah.addon, connection],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        wanted = "ERR_ASHERAH_BAD_CONFIG setup: Metastore rdbms: cannot connect: dial tcp"
+        assert done.stdout.startswith(wanted)
