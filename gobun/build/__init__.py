@@ -4,6 +4,7 @@ The door of this room: the libraries that are given away and their release files
 the native helpers of the harness.
 """
 
+from gobun.build.alternatives import Alternatives, build_alternatives
 from gobun.build.fixtures import (
     ASHERAH,
     CONTROL,
@@ -32,10 +33,12 @@ __all__ = [
     "GUARD_NAME",
     "GUARD_SOURCES",
     "NAMES",
+    "Alternatives",
     "Entry",
     "Fixture",
     "Library",
     "Torture",
+    "build_alternatives",
     "build_dlcall",
     "build_fixture",
     "build_guard",

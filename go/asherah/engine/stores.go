@@ -7,13 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/go-sql-driver/mysql"
 	"github.com/godaddy/asherah/go/appencryption"
 	"github.com/godaddy/asherah/go/appencryption/pkg/kms"
 	"github.com/godaddy/asherah/go/appencryption/pkg/persistence"
-	dynamo "github.com/godaddy/asherah/go/appencryption/plugins/aws-v1/persistence"
 	_ "github.com/lib/pq" // the driver "postgres"
 )
 
@@ -40,11 +37,7 @@ func (e *Engine) masterKeys(
 		e.opened = append(e.opened, closing(keys.Close))
 		return keys, nil
 	case "aws", "":
-		keys, err := kms.NewAWS(crypto, options.PreferredRegion, options.RegionMap)
-		if err != nil {
-			return nil, fmt.Errorf("KMS %q: %w", "aws", err)
-		}
-		return keys, nil
+		return awsKeys(options, crypto)
 	}
 	return nil, fmt.Errorf("KMS %q is unknown: give aws or static", options.KMS)
 }
@@ -94,25 +87,4 @@ func (e *Engine) rdbms(options *Options) (appencryption.Metastore, error) {
 		return nil, fmt.Errorf("Metastore rdbms: cannot connect: %w", err)
 	}
 	return persistence.NewSQLMetastore(database, persistence.WithSQLMetastoreDBType(kind)), nil
-}
-
-func dynamoDB(options *Options) (appencryption.Metastore, error) {
-	settings := session.Options{SharedConfigState: session.SharedConfigEnable}
-	if options.DynamoDBEndpoint != "" {
-		settings.Config.Endpoint = aws.String(options.DynamoDBEndpoint)
-	}
-	if options.DynamoDBRegion != "" {
-		settings.Config.Region = aws.String(options.DynamoDBRegion)
-	}
-	client, err := session.NewSessionWithOptions(settings)
-	if err != nil {
-		return nil, fmt.Errorf("Metastore dynamodb: %w", err)
-	}
-	more := []dynamo.DynamoDBMetastoreOption{
-		dynamo.WithDynamoDBRegionSuffix(options.EnableRegionSuffix),
-	}
-	if options.DynamoDBTableName != "" {
-		more = append(more, dynamo.WithTableName(options.DynamoDBTableName))
-	}
-	return dynamo.NewDynamoDBMetastore(client, more...), nil
 }

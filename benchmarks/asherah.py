@@ -1,0 +1,91 @@
+"""The ways to Asherah, beside each other in one run: Node-API, FFI, WebAssembly, another process.
+
+    .venv/bin/nox -s shell -- benchmark asherah
+
+A number is the median over rounds; in a round every way has a fresh process of its own, one after
+the other, so that a machine that gets slower does so for all. An operation is an encryption and a
+decryption of 1 KiB, one after the other. Claim C18 says that the others are ways round Node-API.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from gobun import build, paths, runtimes
+from gobun.targets import host_target
+
+ROUNDS = 5
+PAIRS = 2000
+VERSION = "1.4.5"
+SCRIPT = paths.SCENARIOS / "asherah" / "timed.cjs"
+WAYS = {
+    "bun": ("napi-sync", "napi-async", "ffi", "wasm", "process"),
+    "node": ("napi-sync", "napi-async", "wasm", "process"),
+}
+
+
+class Timed(msgspec.Struct, frozen=True, rename="camel"):
+    """What one process said."""
+
+    per_second: float
+    p99: float
+
+
+def main() -> None:
+    """Measure, and print one line a runtime and way."""
+    target = host_target()
+    fixture = build.build_fixture(build.ASHERAH, target)
+    ways = build.build_alternatives(target)
+    known: dict[str, runtimes.Runtime] = {"node": runtimes.provide_node(target)}
+    (known["bun"],) = runtimes.provide_bun([VERSION], target)
+    given: dict[str, str | int] = {
+        "addon": str(fixture.addon),
+        "library": str(fixture.library),
+        "server": str(ways.server),
+        "wasm": str(ways.wasm),
+        "wasmExec": str(ways.wasm_exec),
+        "pairs": PAIRS,
+    }
+    for name, of_runtime in WAYS.items():
+        runtime = known[name]
+        found: dict[str, list[Timed]] = {way: [] for way in of_runtime}
+        for _ in range(ROUNDS):
+            for way, times in found.items():
+                times.append(measure(runtime, {**given, "way": way}))
+        show(f"{name}@{runtime.version}", found)
+
+
+def measure(runtime: runtimes.Runtime, given: dict[str, str | int]) -> Timed:
+    """Time one way in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
+        asked: dict[str, str | int] = {**given, "socket": str(Path(folder) / "socket")}
+        command = runtime.command(SCRIPT, json.dumps(asked))
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        raise SystemExit(f"{given['way']} came to {done.returncode}: {done.stderr}")
+    return msgspec.json.decode(done.stdout, type=Timed)
+
+
+def show(runtime: str, found: dict[str, list[Timed]]) -> None:
+    """Print each way's medians, and the ratio to the first way's, round by round."""
+    first = next(iter(found.values()))
+    for way, times in found.items():
+        ratio = statistics.median(
+            each.per_second / base.per_second for each, base in zip(times, first, strict=True)
+        )
+        speed = statistics.median(each.per_second for each in times)
+        p99 = statistics.median(each.p99 for each in times)
+        print(
+            f"{runtime} {way}: {speed:,.0f} a second, p99 {p99:,.0f} µs, "
+            f"{ratio:.2f} times the first ({ROUNDS} rounds of {PAIRS})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+module github.com/awnumar/memcall
+
+go 1.21

@@ -1,0 +1,70 @@
+"""Asherah's Go code outside of the process that uses it, or inside without native code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import files, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build import modules, store
+from gobun.errors import BuildError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from gobun.targets import Target
+
+_WITHOUT_AWS = ("-tags", "nodeprecated")
+
+
+class Alternatives(msgspec.Struct, frozen=True):
+    """What an application can use in the place of a native module."""
+
+    server: Path
+    """A program that answers over a Unix socket (``go/asherah/serve``)."""
+    wasm: Path
+    """For WebAssembly (``go/asherah/wasm``), where memory can be neither locked nor protected."""
+    wasm_exec: Path
+    """Go's own script, without which a JavaScript runtime cannot run it."""
+
+
+def build_alternatives(target: Target) -> Alternatives:
+    """Build both, or take them from the cache.
+
+    Raises:
+        PrerequisiteError: Go or Zig is missing.
+        BuildError: the build failed.
+        FetchError: a Go module could not be had.
+    """
+    package, go = paths.GO_SOURCES / "asherah", toolchain.go()
+    settings = (target.name, f"go {go.version}")
+    sources = [package, paths.GO_SOURCES / "go.mod"]
+    recipe = store.recipe(f"asherah-ways-{target.name}", sources=sources, settings=settings)
+
+    def make(folder: Path) -> None:
+        common = compiling.go_environment(target, go, toolchain.zig(), compiling.GoFlags())
+        common["CGO_ENABLED"] = "0"
+        modules.fetch_modules(package, go, common)
+        wasm = common | {"GOOS": "js", "GOARCH": "wasm"}
+        for output, words, environment in (
+            ("serve", ["./serve"], common),
+            ("asherah.wasm", ["-modfile=wasm.mod", "./wasm"], wasm),
+        ):
+            command: list[str | Path] = [
+                go.program,
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                *_WITHOUT_AWS,
+            ]
+            command += ["-ldflags", "-s -w -buildid=", "-o", folder / output, *words]
+            done = run_tool(command, cwd=package, env=environment)
+            if done.code != 0:
+                raise BuildError(f"Go {go.version} could not build {output}:\n{done.tail}")
+        script = go.program.parent.parent / "lib" / "wasm" / "wasm_exec.js"
+        files.copy_whole(script, folder / "wasm_exec.js")
+
+    folder = store.built(recipe, make)
+    return Alternatives(folder / "serve", folder / "asherah.wasm", folder / "wasm_exec.js")
