@@ -56,7 +56,7 @@ def lock(_: Context) -> None:
 
 @command
 def benchmark(_: Context, name: str) -> None:
-    """Run a benchmark of benchmarks/: harness, or warmup."""
+    """Run a benchmark of benchmarks/: asherah, harness, or warmup."""
     known = sorted(path.stem for path in Path("benchmarks").glob("*.py"))
     if name not in known:
         raise UsageError.unknown("benchmark", name, known)
