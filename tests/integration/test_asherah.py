@@ -242,3 +242,27 @@ def test_what_an_application_does(
     given = runtime.settings(asherah)
     told = run_stress(runtime, stress, tmp_path, load=load, operations=10_000, **given)
     assert told.outcome == "pass"
+
+
+@pytest.mark.parametrize("way", ["wasm", "process"])
+def test_the_ways_round(known: dict[str, Runtime], way: str, tmp_path: Path) -> None:
+    built = build.build_alternatives(host_target())
+    given = {
+        "way": way,
+        "pairs": 20,
+        "server": str(built.server),
+        "socket": str(tmp_path / "socket"),
+        "wasm": str(built.wasm),
+        "wasmExec": str(built.wasm_exec),
+    }
+    done = subprocess.run(
+        known["bun"].command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert set(said) == {"perSecond", "p99", "cpu"}
+    assert all(value > 0 for value in said.values())
