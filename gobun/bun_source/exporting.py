@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gobun.bun_source.git import Git
 
 _MOST_CONTEXT = 25
+_HEADING = re.compile(rb"^(@@ -\S+ \+\S+ @@) .*$", re.MULTILINE)
+"""What git guesses to be the function around a hunk: upstream's text, which nothing needs."""
 _DIFF = (
     "diff-tree",
     "-p",
@@ -64,7 +66,7 @@ def diff_text(git: Git, old: str, new: str) -> bytes:
     """Return the patch between two commits, with the least context that leaves no doubt."""
     content = b""
     for context in range(1, _MOST_CONTEXT + 1):
-        content = git.raw(*_DIFF, f"--unified={context}", old, new)
+        content = _HEADING.sub(rb"\1", git.raw(*_DIFF, f"--unified={context}", old, new))
         if not content or all(
             _certain(git, old, new, diff) for diff in parse_patch(content, f"the commit {new[:12]}")
         ):

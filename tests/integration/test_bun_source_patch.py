@@ -163,9 +163,9 @@ def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., Bench
     (bench.tree / "src/main.zig").write_bytes(b"one\ntwo\nTHREE\nfour\n")
     new_patch(bench, "alone")
     assert (
-        b"@@ -4,7 +4,7 @@ b\n c\n d\n a\n-b\n" in (bench.folder / "among-equals.patch").read_bytes()
+        b"@@ -4,7 +4,7 @@\n c\n d\n a\n-b\n" in (bench.folder / "among-equals.patch").read_bytes()
     )
-    assert b"@@ -2,3 +2,3 @@ one\n two\n-three\n" in (bench.folder / "alone.patch").read_bytes()
+    assert b"@@ -2,3 +2,3 @@\n two\n-three\n" in (bench.folder / "alone.patch").read_bytes()
 
 
 def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
