@@ -27,7 +27,6 @@ async function profileByJsc() {
     samples += Number(/Total samples: (\d+)/.exec(found.functions)?.[1] ?? SAMPLES);
     await turn(50);
   }
-  if (samples === 0) throw new Error("the profiler took no sample");
   return true;
 }
 
