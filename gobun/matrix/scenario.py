@@ -32,6 +32,8 @@ class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens after loading."""
 
     asks: str
+    apart: bool = False
+    """Not one of ``all``: it takes minutes, or asks something of one module alone."""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +81,8 @@ def narrowed(
     """
     axes = scenario.matrix
     treatments = _expanded(treatments)
+    if tuple(stresses) == ("all",):
+        stresses = [name for name, stress in scenario.stress.items() if not stress.apart]
     check_names("treatment", treatments, TREATMENTS)
     check_names("module", modules, build.FIXTURES)
     check_names("load", loads, LOADS)

@@ -90,6 +90,14 @@ def test_an_unknown_word_of_a_treatment_gives_the_near_ones(given: str, near: st
     assert near in str(caught.value.hint)
 
 
+def test_all_stresses_are_those_that_any_module_ends_soon() -> None:
+    stresses = matrix.narrowed(SCENARIO, stresses=["all"]).stresses
+    assert {"idle", "exit", "cpu-prof"} <= set(stresses)
+    assert not {"long", "soak", "asherah", "asherah-memory"} & set(stresses)
+    with pytest.raises(UsageError, match="unknown stress 'all'"):
+        matrix.narrowed(SCENARIO, stresses=["idle", "all"])
+
+
 def test_a_name_given_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="'ffi' is given twice"):
         matrix.narrowed(SCENARIO, loads=["ffi", "ffi"])
