@@ -152,7 +152,7 @@ def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
     copy = copy_checkout(tmp_path / "copy")
     shutil.copytree(paths.ROOT / "claims", copy / "claims")
     table = copy / "expectations" / "bun.toml"
-    count = len(matrix.read_expectations(table.parent).rows)
+    count = table.read_text().splitlines().count("[[expect]]")
     dead = '\n[[expect]]\nruntime = "bun"\nversions = ">=9.0.0"\noutcomes = ["hang"]\nwhy = "C7"\n'
     table.write_text(table.read_text() + dead)
     words = ("--versions", "1.4.5", "--module", "control", "--load", "ffi", "--stress", "idle")
@@ -162,7 +162,7 @@ def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
     reason = "versions = '>=9.0.0' holds no release that is known"
     assert said[0].endswith(f"row {count + 1} of [[expect]] matches no cell of this run: {reason}")
     reviewed = succeed(invoke("expect", "--review", ran / matrix.FILE_NAME, root=copy))
-    assert "row 1 of [[expect]] matches no cell" not in reviewed
+    assert f"{table}: row 1 of [[expect]] matches no cell" not in reviewed
     assert reviewed.count("matches no cell of this run\n") > 1
     done = invoke("expect", root=copy)
     assert (done.returncode, done.stdout.count("\n")) == (2, 1)
