@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 REPORT_NAME = "report.md"
+JOBS_A_CORE = 2
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -183,7 +184,8 @@ def _run(
     kept = _kept(path, header) if request.resume else ()
     done = {result.cell for result in kept}
     todo = [cell for cell in cells if cell not in done]
-    jobs = request.jobs or os.cpu_count() or 1
+    # A cell waits most of its time, and no verdict depends on having a core to itself.
+    jobs = request.jobs or JOBS_A_CORE * (os.cpu_count() or 1)
     console.say(f"running {len(todo)} cells, {jobs} at a time")
     addon = request.addon
     try:
