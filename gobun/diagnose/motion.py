@@ -27,7 +27,9 @@ WORKS_AFTER_S = 1.6
 
 GIVE_UP_AFTER_S = 12.0
 STORM_SWITCHES = 200
-"""Context switches a second below which a thread is interrupted, but not kept from its work."""
+"""Context switches a second below which a thread is interrupted, but not kept from its work: unless
+it has a core to itself, uses it, and was found in its handler half the time."""
+_HALF = 0.5
 
 _RUNNABLE_SHARE = 0.9
 _WAITS_A_SECOND = 5
@@ -127,7 +129,8 @@ def _storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     (tid, number), count = seen.most_common(1)[0]
     rates = _switch_rates(samples)
     rate = rates.get(tid, 0.0)
-    if rate < STORM_SWITCHES:
+    handles_alone = count / looks >= _HALF and _used(samples, tid) >= _HALF
+    if rate < STORM_SWITCHES and not handles_alone:
         return None
     main = samples[-1].main
     return Storm(
@@ -167,6 +170,15 @@ def _computes(samples: Sequence[Sample]) -> bool:
     waited = mains[-1].voluntary - mains[0].voluntary
     seconds = samples[-1].at - samples[0].at
     return runnable >= _RUNNABLE_SHARE and waited <= _WAITS_A_SECOND * seconds
+
+
+def _used(samples: Sequence[Sample], tid: int) -> float:
+    """Return the share of the time that a thread ran."""
+    ticks = [
+        thread.cpu_ticks for sample in samples for thread in sample.threads if thread.tid == tid
+    ]
+    seconds = max(samples[-1].at - samples[0].at, 0.001)
+    return (ticks[-1] - ticks[0]) / _TICKS_A_SECOND / seconds if ticks else 0.0
 
 
 def _switch_rates(samples: Sequence[Sample]) -> dict[int, float]:

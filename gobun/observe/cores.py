@@ -10,6 +10,8 @@ from pathlib import Path
 _KERNEL = Path("/proc/sys/kernel")
 _SPECIFIER = re.compile(r"%(.?)")
 _NO_FILE = {"|": "given to a program", "@": "sent to a socket"}
+_TICK_S = 0.05
+"""How far a file's date may be behind: its clock ticks a hundred times a second."""
 
 
 def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> Path | str:
@@ -29,7 +31,9 @@ def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> P
         return f"cores are {_NO_FILE[pattern[0]]} here (kernel.core_pattern is {pattern!r})"
     written = glob.iglob(str(folder / named(pattern, pid, uses_pid=uses_pid)))  # noqa: PTH207 - it may be absolute
     found = [
-        path for path in map(Path, written) if path.is_file() and path.stat().st_mtime >= since
+        path
+        for path in map(Path, written)
+        if path.is_file() and path.stat().st_mtime >= since - _TICK_S
     ]
     if found:
         return max(found, key=lambda path: path.stat().st_mtime)

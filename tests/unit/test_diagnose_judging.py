@@ -207,6 +207,27 @@ def test_a_storm_needs_a_thread_that_is_scheduled_all_the_time() -> None:
     assert (found.storm.signal, found.storm.tid, found.storm.sender) == (30, PID, "Collector (701)")
 
 
+def test_a_storm_with_a_core_to_itself_switches_seldom() -> None:
+    def alone(looks: int, ticks: int) -> Motion | None:
+        seen = [
+            msgspec.structs.replace(
+                sample,
+                threads=(
+                    msgspec.structs.replace(sample.threads[0], cpu_ticks=i * ticks),
+                    COLLECTOR,
+                ),
+            )
+            for i, sample in enumerate(samples(1.5, storming={(PID, 30): looks}, rate=50))
+        ]
+        return motion.judge_motion(seen, ["running"] * len(seen))
+
+    found = alone(40, 9)
+    assert found is not None
+    assert found.kind == "storm"
+    assert alone(20, 9) is None, "found in its handler a third of the time"
+    assert alone(40, 2) is None, "kept from running, with a signal pending"
+
+
 def test_a_thread_that_blocks_everything_for_moments_sends_and_is_not_stormed() -> None:
     [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
     assert watch.senders_in(sample) == {701}
