@@ -67,7 +67,8 @@ def test_gos_storm_names_library_signal_sender_and_help() -> None:
     for word in ("simple.so (go1.27.3)", "SA_ONSTACK", "SIGPWR", "512 KiB", "C (701)"):
         assert word in found.cause
     assert "1.2.20" in found.help[0].do
-    assert "JSC_SIGNAL_FOR_GC=21" in found.help[1].do
+    assert "signal guard" in found.help[1].do
+    assert "JSC_SIGNAL_FOR_GC=21" in found.help[2].do
 
 
 def test_a_guarded_handler_is_not_armed_and_makes_no_storm() -> None:
