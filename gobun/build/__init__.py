@@ -16,10 +16,10 @@ from gobun.build.fixtures import (
     build_supervise,
 )
 from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
-from gobun.build.library import Library
+from gobun.build.library import Library, file_names
 from gobun.build.preload import build_preload
 from gobun.build.probe import build_probe
-from gobun.build.publish import Entry, publish
+from gobun.build.publish import SUMS, Entry, place, publish, sums_text
 from gobun.build.store import builds_root
 from gobun.build.torture import Torture, build_torture
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
@@ -33,6 +33,7 @@ __all__ = [
     "GUARD_NAME",
     "GUARD_SOURCES",
     "NAMES",
+    "SUMS",
     "Alternatives",
     "Entry",
     "Fixture",
@@ -48,5 +49,8 @@ __all__ = [
     "build_torture",
     "build_warmup",
     "builds_root",
+    "file_names",
+    "place",
     "publish",
+    "sums_text",
 ]

@@ -10,8 +10,6 @@ import msgspec
 from gobun import files, paths, toolchain
 from gobun.build import compile as compiling
 from gobun.build import modules, store
-from gobun.errors import BuildError
-from gobun.process import run_tool
 
 if TYPE_CHECKING:
     from gobun.targets import Target
@@ -44,7 +42,8 @@ def build_alternatives(target: Target) -> Alternatives:
     recipe = store.recipe(f"asherah-ways-{target.name}", sources=sources, settings=settings)
 
     def make(folder: Path) -> None:
-        common = compiling.go_environment(target, go, toolchain.zig(), compiling.GoFlags())
+        flags = compiling.GoFlags()
+        common = compiling.go_environment(target, go, toolchain.zig(), flags)
         common["CGO_ENABLED"] = "0"
         modules.fetch_modules(package, go, common)
         wasm = common | {"GOOS": "js", "GOARCH": "wasm"}
@@ -52,17 +51,15 @@ def build_alternatives(target: Target) -> Alternatives:
             ("serve", ["./serve"], common),
             ("asherah.wasm", ["-modfile=wasm.mod", "./wasm"], wasm),
         ):
-            command: list[str | Path] = [
-                go.program,
-                "build",
-                "-trimpath",
-                "-buildvcs=false",
-                *_WITHOUT_AWS,
-            ]
-            command += ["-ldflags", "-s -w -buildid=", "-o", folder / output, *words]
-            done = run_tool(command, cwd=package, env=environment)
-            if done.code != 0:
-                raise BuildError(f"Go {go.version} could not build {output}:\n{done.tail}")
+            compiling.run_go_build(
+                go,
+                [*_WITHOUT_AWS, *words],
+                flags.linker,
+                what=output,
+                cwd=package,
+                env=environment,
+                output=folder / output,
+            )
         script = go.program.parent.parent / "lib" / "wasm" / "wasm_exec.js"
         files.copy_whole(script, folder / "wasm_exec.js")
 

@@ -16,7 +16,7 @@ from gobun.errors import BuildError, GobunError, PrerequisiteError
 from gobun.process import Finished, run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gobun.targets import Target
     from gobun.toolchain import Tool
@@ -202,26 +202,44 @@ def _go_build(
     flags: GoFlags,
     linker: Sequence[str],
 ) -> None:
-    command: list[str | Path] = [
-        go.program,
-        "build",
-        f"-buildmode={mode}",
-        "-trimpath",
-        "-buildvcs=false",
-    ]
+    words = [f"-buildmode={mode}"]
     if flags.compiler:
-        command.append(f"-gcflags=all={' '.join(flags.compiler)}")
+        words.append(f"-gcflags=all={' '.join(flags.compiler)}")
     environment = go_environment(target, go, toolchain.zig(), flags)
     folder, name = paths.GO_SOURCES, f"./{package}"
     if modules.has_dependencies(folder / package):
         folder, name = folder / package, "."
         modules.fetch_modules(folder, go, environment)
-    command += ["-ldflags", " ".join(linker), "-o", output, name]
-    done = run_tool(command, cwd=folder, env=environment)
-    if done.code != 0:
-        raise _refused(f"Go {go.version} could not build go/{package} for {target.name}", done)
+    what = f"go/{package} for {target.name}"
+    run_go_build(go, [*words, name], linker, what=what, cwd=folder, env=environment, output=output)
     # Go writes a header of its own beside the library, of which nobody needs the preamble.
     output.with_suffix(".h").unlink(missing_ok=True)
+
+
+def run_go_build(
+    go: Tool,
+    words: Sequence[str],
+    linker: Sequence[str],
+    *,
+    what: str,
+    cwd: Path,
+    env: Mapping[str, str],
+    output: Path,
+) -> None:
+    """Run ``go build`` so that neither folders nor the checkout's state are part of the result.
+
+    The last of ``words`` is the package.
+
+    Raises:
+        PrerequisiteError: Go cannot be started, or the disk is full.
+        BuildError: Go, the C compiler or the linker said no.
+    """
+    *flags, package = words
+    command: list[str | Path] = [go.program, "build", *flags, "-trimpath", "-buildvcs=false"]
+    command += ["-ldflags", " ".join(linker), "-o", output, package]
+    done = run_tool(command, cwd=cwd, env=env)
+    if done.code != 0:
+        raise _refused(f"Go {go.version} could not build {what}", done)
 
 
 def _stub_frameworks(folder: Path) -> Path:
@@ -272,6 +290,8 @@ def c_shared(
             target, name=output.name, exports=exports, scratch=Path(scratch)
         )
         _zig_cc(target, [*arguments, *inputs, "-o", output])
+    if target.os == "darwin":
+        macho.settle(output)
 
 
 def c_program(source: Path, *, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:

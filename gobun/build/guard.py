@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import audit, files, paths, toolchain
-from gobun.build import compile as compiling
-from gobun.build import macho, store
-from gobun.build.library import Library, file_stem, must_pass
+from gobun import audit, paths
+from gobun.build.library import Library, build_c_library, file_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,28 +27,12 @@ def build_guard(targets: Sequence[Target]) -> list[Library]:
 
 
 def _build(target: Target) -> Library:
-    stem, zig = file_stem(GUARD_NAME, target), toolchain.zig()
-    file_name = stem + target.library_suffix
-    rules = audit.guard_rules(target, file_name=file_name)
-    recipe = store.recipe(
-        stem,
-        # What the audit lets pass is part of what the result is.
-        sources=[GUARD_SOURCES, Path(audit.__file__).parent],
-        settings=(target.zig_triple, zig.version, repr(rules)),
+    file_name, _ = file_names(GUARD_NAME, target)
+    return build_c_library(
+        GUARD_NAME,
+        target,
+        audit.guard_rules(target, file_name=file_name),
+        folders=[GUARD_SOURCES],
+        sources=sorted(GUARD_SOURCES.glob("*.c")),
+        header=GUARD_SOURCES / "go-guard.h",
     )
-
-    def make(folder: Path) -> None:
-        library = folder / file_name
-        compiling.c_shared(
-            sorted(GUARD_SOURCES.glob("*.c")),
-            target=target,
-            output=library,
-            exports=rules.exports or (),
-        )
-        if target.os == "darwin":
-            macho.settle(library)
-        must_pass(library, rules)
-        files.copy_whole(GUARD_SOURCES / "go-guard.h", folder / f"{stem}.h")
-
-    folder = store.built(recipe, make)
-    return Library(target, folder / file_name, folder / f"{stem}.h", "", zig.version, ())

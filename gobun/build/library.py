@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import audit
+from gobun import audit, files, toolchain
+from gobun.build import compile as compiling
+from gobun.build import store
 from gobun.errors import BuildError
 from gobun.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gobun.audit import Rules
+
+AUDIT = Path(audit.__file__).parent
+"""What the audit lets pass is part of what a result is, so recipes have this as a source."""
 
 
 class Library(msgspec.Struct, frozen=True):
@@ -28,9 +35,10 @@ class Library(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
 
 
-def file_stem(name: str, target: Target) -> str:
-    """Return the file name of a library for ``target``, without its suffix."""
-    return f"{name}-{target.name}"
+def file_names(name: str, target: Target) -> tuple[str, str]:
+    """Return the file names of a library for ``target``, and of its header."""
+    stem = f"{name}-{target.name}"
+    return f"{stem}{target.library_suffix}", f"{stem}.h"
 
 
 def must_pass(library: Path, rules: Rules) -> None:
@@ -43,3 +51,43 @@ def must_pass(library: Path, rules: Rules) -> None:
     if findings:
         listed = "\n".join(f"  - {finding}" for finding in findings)
         raise BuildError(f"{library.name} does not pass its audit:\n{listed}")
+
+
+def build_c_library(
+    name: str,
+    target: Target,
+    rules: Rules,
+    *,
+    folders: Sequence[Path],
+    sources: Sequence[Path],
+    includes: Sequence[Path] = (),
+    header: Path | None = None,
+) -> Library:
+    """Build a library of C for ``target``, or take it from the cache.
+
+    ``folders`` are all that it is made of, of which ``sources`` are compiled.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build failed, or the library does not pass its audit.
+    """
+    file_name, header_name = file_names(name, target)
+    zig = toolchain.zig()
+    recipe = store.recipe(
+        f"{name}-{target.name}",
+        sources=[*folders, AUDIT],
+        settings=(target.zig_triple, zig.version, repr(rules)),
+    )
+
+    def make(folder: Path) -> None:
+        library = folder / file_name
+        compiling.c_shared(
+            sources, target=target, output=library, exports=rules.exports or (), includes=includes
+        )
+        must_pass(library, rules)
+        if header is not None:
+            files.copy_whole(header, folder / header_name)
+
+    folder = store.built(recipe, make)
+    placed = None if header is None else folder / header_name
+    return Library(target, folder / file_name, placed, "", zig.version, ())

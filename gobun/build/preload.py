@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import audit, paths, toolchain
-from gobun.build import compile as compiling
-from gobun.build import store
+from gobun import audit, paths
 from gobun.build.guard import GUARD_NAME, GUARD_SOURCES
-from gobun.build.library import Library, file_stem, must_pass
+from gobun.build.library import Library, build_c_library, file_names
 from gobun.errors import PrerequisiteError
 
 if TYPE_CHECKING:
@@ -40,26 +37,12 @@ def _build(target: Target) -> Library:
             f"there is no preload library for {target.name}: LD_PRELOAD is of Linux",
             hint="no thread is suspended by a signal there, so nothing has to be guarded",
         )
-    stem, zig = file_stem(_NAME, target), toolchain.zig()
-    file_name = stem + target.library_suffix
-    rules = audit.preload_rules(target, file_name=file_name)
-    recipe = store.recipe(
-        stem,
-        # What the audit lets pass is part of what the result is.
-        sources=[_SOURCES, GUARD_SOURCES, Path(audit.__file__).parent],
-        settings=(target.zig_triple, zig.version, repr(rules)),
+    file_name, _ = file_names(_NAME, target)
+    return build_c_library(
+        _NAME,
+        target,
+        audit.preload_rules(target, file_name=file_name),
+        folders=[_SOURCES, GUARD_SOURCES],
+        sources=[*sorted(_SOURCES.glob("*.c")), *_CORE],
+        includes=[GUARD_SOURCES],
     )
-
-    def make(folder: Path) -> None:
-        library = folder / file_name
-        compiling.c_shared(
-            [*sorted(_SOURCES.glob("*.c")), *_CORE],
-            target=target,
-            output=library,
-            exports=rules.exports or (),
-            includes=[GUARD_SOURCES],
-        )
-        must_pass(library, rules)
-
-    folder = store.built(recipe, make)
-    return Library(target, folder / file_name, None, "", zig.version, ())

@@ -10,13 +10,13 @@ import msgspec
 from gobun import files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gobun.build.library import Library
 
-_SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
-"""Per system, because released downloaders read one of the two."""
+SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
+"""Per system, because the scripts by which released packages download read one of the two."""
 
 _MANIFEST = "manifest.json"
 _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
@@ -47,8 +47,8 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
     Raises:
         PrerequisiteError: ``out`` cannot be written.
     """
-    entries = [_place(library, out) for library in built]
-    for system, name in _SUMS.items():
+    entries = place(built, out)
+    for system, name in SUMS.items():
         sums = {
             entry.file: entry.sha256
             for entry, library in zip(entries, built, strict=True)
@@ -60,9 +60,8 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
             if (out / file).is_file()
         }
         merged = kept | sums
-        lines = (f"{digest}  {file}\n" for file, digest in sorted(merged.items()))
         if merged:
-            _write_changed(out / name, "".join(lines))
+            _write_changed(out / name, sums_text(merged))
         else:  # `sha256sum -c` takes neither an empty list nor one of what is not there
             with files.disk_errors(out / name):
                 (out / name).unlink(missing_ok=True)
@@ -74,6 +73,20 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
     document = msgspec.json.format(msgspec.json.encode({"libraries": listed}), indent=2)
     _write_changed(out / _MANIFEST, document.decode() + "\n")
     return entries
+
+
+def place(built: Sequence[Library], out: Path) -> list[Entry]:
+    """Copy libraries and headers to ``out``, and say nothing of them there.
+
+    Raises:
+        PrerequisiteError: ``out`` cannot be written.
+    """
+    return [_place(library, out) for library in built]
+
+
+def sums_text(digests: Mapping[str, str]) -> str:
+    """Return digests by file name in the form of ``sha256sum``."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
 def _place(built: Library, out: Path) -> Entry:

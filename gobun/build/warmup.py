@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,11 +12,12 @@ from gobun import audit, files, paths, process, toolchain
 from gobun.build import compile as compiling
 from gobun.build import store
 from gobun.build.guard import GUARD_SOURCES
-from gobun.build.library import Library, file_stem, must_pass
+from gobun.build.library import AUDIT, Library, file_names, must_pass
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from gobun.targets import Target
     from gobun.toolchain import Tool
@@ -56,8 +56,7 @@ def build_warmup(
 
 
 def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
-    stem = file_stem(name, target)
-    file_name = stem + target.library_suffix
+    file_name, header_name = file_names(name, target)
     flags = compiling.GoFlags.compact(go.version)
     guard = sorted(path for path in GUARD_SOURCES.iterdir() if path.suffix in {".c", ".h"})
     if target.os == "linux":
@@ -68,13 +67,12 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
         target, file_name=file_name, max_bytes=audit.WARMUP_MAX_BYTES if pinned else None
     )
     recipe = store.recipe(
-        stem,
+        f"{name}-{target.name}",
         sources=[
             paths.GO_SOURCES / _PACKAGE,
             paths.GO_SOURCES / "go.mod",
             *guard,
-            # What the audit lets pass is part of what the result is.
-            Path(audit.__file__).parent,
+            AUDIT,
         ],
         settings=(target.zig_triple, go.version, zig.version, repr(rules)),
     )
@@ -85,9 +83,9 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
             _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
         )
         must_pass(library, rules)
-        files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / f"{stem}.h")
+        files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / header_name)
 
     folder = store.built(recipe, make)
     return Library(
-        target, folder / file_name, folder / f"{stem}.h", go.version, zig.version, flags.described
+        target, folder / file_name, folder / header_name, go.version, zig.version, flags.described
     )

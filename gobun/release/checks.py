@@ -62,7 +62,7 @@ def _of_manifest(folder: Path, manifest: Manifest, found: dict[str, str]) -> Ite
         for entry in manifest.libraries
         for name in manifest.names
         if entry.target in TARGETS
-        and layout.library_files(TARGETS[entry.target], name) == (entry.file, entry.header)
+        and build.file_names(name, TARGETS[entry.target]) == (entry.file, entry.header)
     }
     if named != expected or len(manifest.libraries) != len(expected):
         yield f"{layout.MANIFEST} does not name one library a platform and name"
@@ -94,7 +94,7 @@ def stated_in(folder: Path) -> Statement | None:
 
 
 def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
-    for system, name in layout.SUMS.items():
+    for system, name in build.SUMS.items():
         wanted = {
             file: found.get(file, "")
             for entry in manifest.libraries

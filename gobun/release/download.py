@@ -77,13 +77,13 @@ def _wanted(
         except OSError as error:
             raise UsageError(f"--sums {trusted} cannot be read: {error.strerror}") from error
     else:
-        lists = sorted({layout.SUMS[target.os] for target in targets})
+        lists = sorted({build.SUMS[target.os] for target in targets})
         fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)
         for each in lists:
             listed |= layout.read_sums((folder / each).read_text(errors="replace"), each)
     wanted: list[tuple[str, str]] = []
     for target in targets:
-        library, header = layout.library_files(target, name)
+        library, header = build.file_names(name, target)
         if library not in listed:
             raise FetchError(
                 f"{where} of this release do not name {library}",

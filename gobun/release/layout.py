@@ -11,17 +11,13 @@ from gobun.build import Entry
 from gobun.errors import FetchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
-
-    from gobun.targets import Target
 
 MANIFEST = "manifest.json"
 SBOM = "sbom.cdx.json"
 PROVENANCE = "provenance.json"
 NOTES = "RELEASE_NOTES.md"
-SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
-"""Per system, because the scripts by which released packages download read one of the two."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # `./` is how the sums of earlier releases write names, and `*` is for binary mode.
@@ -47,11 +43,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     libraries: tuple[Entry, ...]
     files: tuple[File, ...]
     """All but this one, and the provenance, which names this one too."""
-
-
-def sums_text(digests: Mapping[str, str]) -> str:
-    """Return digests by file name in the form of ``sha256sum``."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
 def read_sums(text: str, what: str) -> dict[str, str]:
@@ -102,11 +93,6 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
             raise FetchError(f"{MANIFEST} names {name!r}, which is not the name of a file")
-
-
-def library_files(target: Target, name: str) -> tuple[str, str]:
-    """Return the file names of a library and of its header."""
-    return f"{name}-{target.name}{target.library_suffix}", f"{name}-{target.name}.h"
 
 
 def files_below(folder: Path) -> list[str]:

@@ -73,14 +73,12 @@ def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> N
         else build.build_warmup(targets, name=name)
         for name in names
     }
-    entries = build.publish([each for some in built.values() for each in some], made)
-    for system, sums in layout.SUMS.items():
+    entries = build.place([each for some in built.values() for each in some], made)
+    for system, sums in build.SUMS.items():
         placed = [entry for entry in entries if TARGETS[entry.target].os == system]
         listed = [name for entry in placed for name in (entry.file, entry.header)]
         digests = {name: files.sha256_of(made / name) for name in listed}
-        files.write_whole(made / sums, layout.sums_text(digests))
-    # It stands for the libraries alone, and is written anew below.
-    (made / layout.MANIFEST).unlink()
+        files.write_whole(made / sums, build.sums_text(digests))
     loader = _about(pack_loader(version, built[build.DEFAULT_NAME], made))
     tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
     bill = sbom.bill(version, entries, loader, tools)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gobun import build
 from gobun.release import layout
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def render(version: str, entries: Sequence[Entry], loader: File) -> str:
             *rows,
             "",
             "- `go-guard` is the signal guard alone, which `go-warmup` has inside on Linux.",
-            f"- `{layout.SUMS['linux']}` and `{layout.SUMS['darwin']}` have the sums of libraries"
+            f"- `{build.SUMS['linux']}` and `{build.SUMS['darwin']}` have the sums of libraries"
             " and headers, for `sha256sum -c`.",
             f"- `{layout.SBOM}` is the bill of materials (CycloneDX 1.6).",
             f"- `{layout.PROVENANCE}` says what the release was made from and by (in-toto, SLSA"
