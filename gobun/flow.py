@@ -158,8 +158,9 @@ def _part(cells: Sequence[Cell], request: Request) -> tuple[matrix.Header, Seque
 def _build(axes: matrix.Axes, request: Request, target: Target) -> matrix.Bench:
     own_addon = request.addon
     modules = axes.modules if own_addon is None else ()
-    bench = matrix.build_bench(modules, target, out=request.out, limit_s=axes.limit_s, gdb=True)
-    bench.means.cores = request.core
+    bench = matrix.build_bench(
+        modules, target, out=request.out, limit_s=axes.limit_s, gdb=True, cores=request.core
+    )
     if own_addon is None:
         return bench
     return own.placed(bench, own_addon)

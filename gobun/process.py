@@ -67,6 +67,11 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(extra or {})
 
 
+def path_before(folder: Path) -> dict[str, str]:
+    """Return what has a tool look for programs in ``folder`` first."""
+    return {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
 class FinishedBytes(msgspec.Struct, frozen=True):
     """What a tool wrote, byte for byte, and how it ended."""
 

@@ -6,7 +6,6 @@ with npm packages only. Then ``zig build check`` of the tree analyses it for thi
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import msgspec
 
 from gobun import console, files
 from gobun.errors import BuildError, PrerequisiteError
-from gobun.process import Finished, run_tool
+from gobun.process import Finished, path_before, run_tool
 from gobun.tables import read_toml
 from gobun.toolchain import Tool
 
@@ -113,8 +112,7 @@ def _words(analysis: Analysis, step: Step) -> Iterator[str]:
 
 
 def _logged(analysis: Analysis, words: Sequence[str], cwd: Path, what: str) -> None:
-    path = os.pathsep.join([str(analysis.bun.parent), os.environ.get("PATH", os.defpath)])
-    done = run_tool(words, cwd=cwd, env={"PATH": path}, timeout_s=_STEP_S)
+    done = run_tool(words, cwd=cwd, env=path_before(analysis.bun.parent), timeout_s=_STEP_S)
     _keep(analysis, "codegen.log", f"== {what}\n{done.out}{done.err}")
     if done.code != 0:
         raise BuildError(

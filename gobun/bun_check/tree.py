@@ -6,13 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gobun.bun_source.layout import NOT_BUILT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gobun.bun_source.git import Git
-
-_LEFT_OUT = ("bench/", "docs/", "examples/", "test/")
-"""Folders that nothing of Bun is built of."""
 
 
 def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> None:
@@ -24,7 +23,7 @@ def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> N
         wanted = [
             path
             for path in scratch("ls-files", "-z").split("\0")
-            if path and not path.startswith(_LEFT_OUT) and path not in absent
+            if path and not path.startswith(NOT_BUILT) and path not in absent
         ]
         scratch(
             "checkout-index",

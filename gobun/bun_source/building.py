@@ -14,7 +14,7 @@ from gobun import console
 from gobun.bun_source.checkout import tree_locked
 from gobun.errors import BuildError, UsageError
 from gobun.files import disk_errors
-from gobun.process import run_logged
+from gobun.process import path_before, run_logged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ def build_words(
         known = [name for name in PROFILES if f"build:{name}" in layout.scripts]
         raise UsageError.unknown("profile", profile, known)
     words = [str(bun), "run", script, f"-j{jobs}"]
-    env = {"PATH": f"{bun.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    env = path_before(bun.parent)
     env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # A build of one's own calls itself a canary otherwise, and another version than it is of.
     if layout.era == "cmake":

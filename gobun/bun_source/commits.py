@@ -18,6 +18,7 @@ import tomlkit
 from gobun import files
 from gobun.errors import FetchError, UsageError
 from gobun.process import run_tool
+from gobun.runtimes.registered import QUIET, ask_revision
 from gobun.tables import read_toml
 
 TABLE = Path(__file__).parent / "commits.toml"
@@ -74,7 +75,7 @@ def shown_revision(program: Path) -> str:
     Raises:
         FetchError: it does not print one.
     """
-    done = run_tool([program, "--revision"], env=_quiet(), timeout_s=60)
+    done = ask_revision(program)
     found = _SHOWN.search(done.out)
     if found is None:
         raise FetchError(
@@ -88,7 +89,7 @@ def full_revision(program: Path) -> str | None:
     with tempfile.TemporaryDirectory(prefix="gobun-revision-") as folder:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
-        done = run_tool([program, script], cwd=Path(folder), env=_quiet(), timeout_s=60)
+        done = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)
     said = done.out.strip()
     return said if _FULL.fullmatch(said) else None
 
@@ -128,7 +129,3 @@ def learn(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
         files.write_whole(path, tomlkit.dumps(document))
         read_commits.cache_clear()
     return new
-
-
-def _quiet() -> dict[str, str]:
-    return {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Era = Literal["cmake", "build.ts", "cargo"]
 
+NOT_BUILT = ("bench/", "docs/", "examples/", "test/")
+"""Folders that nothing of Bun is built of."""
+
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
 """An address with something to fill in, which links for people have not."""
 _IN_WORDS = re.compile(r"#|//|\*|/\*|hint:")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import fetch
+from gobun.bun_source.layout import NOT_BUILT
 from gobun.errors import GobunError, PrerequisiteError
 from gobun.process import run_tool
 
@@ -27,7 +28,6 @@ _GIB = 1 << 30
 _LEAST_MEMORY_GIB = 8
 _MEMORY_A_JOB_GIB = 2
 _LEAST_DISK_GIB = 10
-_NOT_BUILT = ("bench/", "docs/", "examples/", "test/")
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
@@ -106,7 +106,7 @@ def examine(
     )
     rows += [Row(name, "pinned", pin) for name, pin in layout.pins.items() if name != "llvm"]
     if missing:
-        built = [path for path in missing if not path.startswith(_NOT_BUILT)]
+        built = [path for path in missing if not path.startswith(NOT_BUILT)]
         found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
         again = f"invoke fetch-bun --version {version} --discard --source …"
         rows.append(Row("files", "all", found, "missing" if built else "note", again, again))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import bun_check, bun_source
-from gobun.commands.words import command, listed
+from gobun.commands.words import chosen_of, command
 from gobun.errors import BuildError
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ def check_bun(
     _: Context, series: str, only: str = "", except_: str = "", quick: bool = False
 ) -> None:
     """Check a patched tree: --series v1.2.19 --only ids --except ids; --quick reads files only."""
-    found = bun_source.series_named(series)
-    chosen = found.selected(listed(only), listed(except_))
+    found, chosen = chosen_of(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:
         report = bun_check.check_series(checkout, found, chosen, semantic=not quick)
     print(bun_check.render(report))

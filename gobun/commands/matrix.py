@@ -9,7 +9,7 @@ import msgspec
 
 from gobun import flow, own
 from gobun import matrix as measuring
-from gobun.commands.words import Selection, command, number, selecting, whole_number
+from gobun.commands.words import Selection, command, run_flags, selecting, whole_number
 from gobun.own_config import MatrixTable, find_config
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ def matrix(
         request(
             cells,
             Own(addon, smoke, name, config),
-            out=Path(out),
-            jobs=whole_number(jobs, "--jobs"),
-            limit_s=number(limit, "--limit"),
-            repeat=whole_number(repeat, "--repeat") or 0,
-            resume=resume,
+            **run_flags(out, jobs, limit, repeat, resume=resume),
             shard=shard,
             durations=Path(durations) if durations else None,
             core=core,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from gobun import build, bun_source, experiment, flow, paths, runtimes
 from gobun import matrix as measuring
-from gobun.commands.words import Selection, command, listed, number, selecting, whole_number
+from gobun.commands.words import (
+    Selection,
+    chosen_of,
+    command,
+    listed,
+    run_flags,
+    selecting,
+    whole_number,
+)
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 
@@ -67,8 +75,7 @@ def patch_bun(
     _: Context, series: str, only: str = "", except_: str = "", version: str = ""
 ) -> None:
     """Apply a series, all of it or nothing: --series v1.2.19 --only ids --except ids."""
-    found = bun_source.series_named(series)
-    chosen = found.selected(listed(only), listed(except_))
+    found, chosen = chosen_of(series, only, except_)
     with bun_source.open_checkout(version or found.version) as checkout:
         done = bun_source.apply_series(checkout, found, chosen)
     for name in done.patches:
@@ -188,8 +195,7 @@ def _folder(text: str, flag: str) -> Path | None:
 @command
 def register_bun(_: Context, path: str, series: str, only: str = "", except_: str = "") -> None:
     """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids."""
-    found = bun_source.series_named(series)
-    chosen = found.selected(listed(only), listed(except_))
+    found, chosen = chosen_of(series, only, except_)
     _tell_registered(experiment.register(Path(path).absolute(), found, chosen))
 
 
@@ -214,11 +220,7 @@ def matrix_patched(
         modules=cells.module,
         loads=cells.load,
         stresses=cells.stress,
-        out=Path(out),
-        jobs=whole_number(jobs, "--jobs"),
-        limit_s=number(limit, "--limit"),
-        repeat=whole_number(repeat, "--repeat") or 0,
-        resume=resume,
+        **run_flags(out, jobs, limit, repeat, resume=resume),
     )
     found = [bun_source.series_named(name) for name in names]
     experiment.compare(request, found, ablate=ablate)

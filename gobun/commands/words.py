@@ -8,17 +8,20 @@ import itertools
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 from invoke.tasks import task
 
+from gobun import bun_source
 from gobun.errors import GobunError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke.context import Context
+
+    from gobun.bun_source import Patch, Series
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
@@ -84,6 +87,33 @@ def whole_number(text: str, flag: str) -> int | None:
     if found is not None and not found.is_integer():
         raise UsageError(f"{flag} {text!r} is not a whole number")
     return None if found is None else int(found)
+
+
+class RunFlags(TypedDict):
+    """The fields of a request that every run of cells is given."""
+
+    out: Path
+    jobs: int | None
+    limit_s: float | None
+    repeat: int
+    resume: bool
+
+
+def run_flags(out: str, jobs: str, limit: str, repeat: str, *, resume: bool) -> RunFlags:
+    """Read the flags of a run."""
+    return {
+        "out": Path(out),
+        "jobs": whole_number(jobs, "--jobs"),
+        "limit_s": number(limit, "--limit"),
+        "repeat": whole_number(repeat, "--repeat") or 0,
+        "resume": resume,
+    }
+
+
+def chosen_of(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
+    """Return a series, and those of its patches that the comma lists leave."""
+    found = bun_source.series_named(series)
+    return found, found.selected(listed(only), listed(except_))
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_EMULATED = "preload:"
+_EMULATED = "preload"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -121,7 +121,8 @@ def emulated(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
     alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
     words = {word for name in known for word in _words(name)}
-    together = [name for name in TREATMENTS if name.startswith(_EMULATED) and _words(name) == words]
+    wanted = (_EMULATED, tuple(sorted(words)))
+    together = [name for name in TREATMENTS if matrix.words_of(name) == wanted]
     chosen = [*together, *(known if ablate or not together else ())]
     return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))
 
@@ -173,7 +174,7 @@ def _notes(line: Line) -> Iterator[tuple[str, str]]:
 
 
 def _words(treatment: str) -> set[str]:
-    return set(treatment.removeprefix(_EMULATED).split("+"))
+    return set(matrix.words_of(treatment)[1])
 
 
 def _changes(lines: Sequence[Line]) -> tuple[tuple[str, Patch, Change], ...]:

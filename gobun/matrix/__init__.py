@@ -34,6 +34,7 @@ from gobun.matrix.records import (
     Outcome,
     Result,
     Treatment,
+    words_of,
 )
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
@@ -93,5 +94,6 @@ __all__ = [
     "treatment_environment",
     "update_expectations",
     "verdicts",
+    "words_of",
     "write_repro",
 ]

@@ -74,10 +74,9 @@ def treatment_environment(bench: Bench, cell: Cell) -> dict[str, str]:
         LacksError: its runtime cannot be treated so.
     """
     runtime = bench.runtimes[cell.runtime, cell.version]
-    program = Path(cell_command(bench, cell)[0])
     return {
         **runtime.environment(cell.treatment),
-        **preload_environment(cell.treatment, program, bench.preload),
+        **preload_environment(cell.treatment, runtime.program, bench.preload),
     }
 
 

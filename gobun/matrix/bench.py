@@ -45,7 +45,13 @@ class Bench(msgspec.Struct, frozen=True):
 
 
 def build_bench(
-    modules: Sequence[str], target: Target, *, out: Path, limit_s: float, gdb: bool = False
+    modules: Sequence[str],
+    target: Target,
+    *,
+    out: Path,
+    limit_s: float,
+    gdb: bool = False,
+    cores: bool = False,
 ) -> Bench:
     """Build what cells of ``modules`` need; the runtimes are still to be added.
 
@@ -66,5 +72,5 @@ def build_bench(
         out=out,
         limit_s=limit_s,
         preload=build.build_preload([target])[0].library if linux else None,
-        means=Means(inspector, gdb=gdb),
+        means=Means(inspector, gdb=gdb, cores=cores),
     )

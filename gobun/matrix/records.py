@@ -51,6 +51,13 @@ the guard's preload library and ``GO_GUARD_PRELOAD=WORD,WORD`` (``native/preload
 
 TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
 
+
+def words_of(treatment: str) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of a treatment and, sorted, the words of its argument."""
+    kind, _, argument = treatment.partition(":")
+    return kind, tuple(sorted(argument.split("+")))
+
+
 WORST_FIRST: tuple[Outcome, ...] = (
     "error",
     "crash",

@@ -8,7 +8,7 @@ import msgspec
 
 from gobun import build, paths
 from gobun.errors import UsageError
-from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
+from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment, words_of
 from gobun.tables import read_toml
 
 if TYPE_CHECKING:
@@ -107,14 +107,9 @@ def _expanded(treatments: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in treatments:
         single = [known for known in TREATMENTS if known.startswith(f"{name}:")]
-        same = [known for known in TREATMENTS if _words(known) == _words(name)]
+        same = [known for known in TREATMENTS if words_of(known) == words_of(name)]
         found += [known for known in single if "+" not in known] or same or [name]
     return found
-
-
-def _words(treatment: str) -> tuple[str, list[str]]:
-    kind, _, argument = treatment.partition(":")
-    return kind, sorted(argument.split("+"))
 
 
 def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -25,6 +25,10 @@ class Runtime(Protocol):
     def version(self) -> str:
         """Its version, without a leading ``v``."""
 
+    @property
+    def program(self) -> Path:
+        """The executable."""
+
     def command(self, script: Path, argument: str) -> list[str]:
         """Return the command that runs ``script`` with one argument."""
 

@@ -111,7 +111,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
         return (*stock, *dict.fromkeys(ours))
     package = fitting_package(target)
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
-    if all(part.strip() in here for part in spec.split(",")):
+    if all(part in here for part in parts):
         return select_versions(spec, known=sorted(here, key=rank), tags={})
     return select_versions(
         spec, known=fetch.published_versions(package), tags=fetch.dist_tags(package)

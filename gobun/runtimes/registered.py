@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from gobun.process import Finished
+
 KIND = "patched"
 PATCHED = "+patched"
 """What the version of a patched Bun has behind the release's."""
 
-_QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
+QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
+"""What keeps a Bun that is asked something from saying more."""
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -72,6 +75,15 @@ class Registered(msgspec.Struct, frozen=True):
         return self.folder / "bun"
 
 
+def ask_revision(program: Path) -> Finished:
+    """Run ``--revision``, which prints the like of ``1.2.19+aad3abead``.
+
+    Raises:
+        PrerequisiteError: the program cannot be run here.
+    """
+    return run_tool([program, "--revision"], env=QUIET, timeout_s=60)
+
+
 def revision_of(program: Path) -> str:
     """Return what ``--revision`` prints, such as ``1.2.19+aad3abead``.
 
@@ -79,7 +91,7 @@ def revision_of(program: Path) -> str:
         UsageError: it prints nothing of the kind.
         PrerequisiteError: it cannot be run here.
     """
-    done = run_tool([program, "--revision"], env=_QUIET, timeout_s=60)
+    done = ask_revision(program)
     said = done.out.strip()
     if done.code != 0 or not said or not said[0].isdigit():
         raise UsageError(

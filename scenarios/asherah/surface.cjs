@@ -12,4 +12,7 @@ function asherahOf(cell, module) {
   return openAsherah(cell.library);
 }
 
-module.exports = { asherahOf };
+// Everything in memory, under a key of the configuration's own.
+const CONFIG = { ServiceName: "service", ProductID: "product", Metastore: "memory", KMS: "static" };
+
+module.exports = { CONFIG, asherahOf };

@@ -6,13 +6,7 @@ const net = require("node:net");
 const { spawn } = require("node:child_process");
 const { openAsherah } = require("./ffi.cjs");
 
-const CONFIG = {
-  ServiceName: "service",
-  ProductID: "product",
-  Metastore: "memory",
-  KMS: "static",
-  EnableSessionCaching: true,
-};
+const CONFIG = { ...require("./surface.cjs").CONFIG, EnableSessionCaching: true };
 const DATA = Buffer.alloc(1024, 7);
 
 const native = (asherah) => {

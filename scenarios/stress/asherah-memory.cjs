@@ -1,6 +1,6 @@
 // 10^5 operations, after which the process is as small as after 10^4: nothing is kept.
 "use strict";
-const { asherahOf } = require("../asherah/surface.cjs");
+const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
 const { collect } = require("../collecting.cjs");
 const { say } = require("../saying.cjs");
 const { turn } = require("../turning.cjs");
@@ -8,13 +8,6 @@ const { turn } = require("../turning.cjs");
 const OPERATIONS = 100_000;
 const PARTITIONS = 50;
 const GROWTH_MB = 32; // what allocators keep; a leak of 1 KB an operation would be 100
-const CONFIG = {
-  ServiceName: "service",
-  ProductID: "product",
-  Metastore: "memory",
-  KMS: "static",
-  EnableSessionCaching: true,
-};
 
 async function operate(asherah, operations) {
   const data = Buffer.alloc(1024, 7);
@@ -37,7 +30,7 @@ async function megabytes() {
 module.exports = async function memory(cell, module) {
   const asherah = asherahOf(cell, module);
   const operations = cell.operations ?? OPERATIONS;
-  asherah.setup(CONFIG);
+  asherah.setup({ ...CONFIG, EnableSessionCaching: true });
   await operate(asherah, operations / 10);
   const before = await megabytes();
   await operate(asherah, operations);

@@ -1,11 +1,10 @@
 // What an application does with Asherah: sets it up, encrypts and decrypts data of many sizes in
 // many partitions, now and later, is refused where it has to be, shuts down, and sets up again.
 "use strict";
-const { asherahOf } = require("../asherah/surface.cjs");
+const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
 const { say } = require("../saying.cjs");
 const { turn } = require("../turning.cjs");
 
-const CONFIG = { ServiceName: "service", ProductID: "product", Metastore: "memory", KMS: "static" };
 const OTHER_KEY = "another 32 bytes of a master key";
 const SIZES = [0, 1, 15, 16, 17, 2047, 2048, 65_536, 1 << 20, 8 << 20];
 const TEXTS = ["", "plain", "größe, 床前明月光, 🎉", "zero \0 inside", "\u2028<&>\u2029"];

@@ -28,8 +28,8 @@ LACKING = {
     ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
     ("deno", "external-signal"): "skip: this runtime suspends no threads by a signal",
 }
-ASHERAHS = ("asherah", "asherah-memory")
 """What a load or a runtime has not got, and says so."""
+ASHERAHS = ("asherah", "asherah-memory")
 
 
 @pytest.fixture(scope="module")

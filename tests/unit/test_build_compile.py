@@ -9,6 +9,7 @@ import pytest
 
 from gobun import paths, toolchain
 from gobun.build import compile as compiling
+from gobun.build import macho
 from gobun.build.compile import GoFlags, quoted
 from gobun.errors import BuildError, PrerequisiteError
 from gobun.process import Finished
@@ -215,8 +216,13 @@ def test_a_c_library(asked: Asked, tmp_path: Path) -> None:
     assert asked.env.keys() == {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}
 
 
-def test_an_addon_for_darwin_may_leave_names_to_its_runtime(asked: Asked, tmp_path: Path) -> None:
+def test_an_addon_for_darwin_may_leave_names_to_its_runtime(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[Path] = []
+    monkeypatch.setattr(macho, "settle", settled.append)
     compiling.c_shared([], target=DARWIN, output=tmp_path / "it.node", exports=())
+    assert settled == [tmp_path / "it.node"]
     place = asked.command.index("-undefined")
     assert asked.command[place + 1] == "dynamic_lookup"
 
