@@ -82,7 +82,7 @@ class Seen(msgspec.Struct):
     def look_at(self, pid: int, cell: Cell | None = None, means: Means | None = None) -> None:
         """Look at a process that is about to be killed."""
         means = means or Means()
-        self.snapshot = observe.take_snapshot(pid, means.inspector)
+        self.snapshot = observe.take_snapshot(pid, means.inspector, doomed=True)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
 

@@ -91,7 +91,9 @@ def take_sample(pid: int, at: float) -> Sample:
     busiest = sorted(threads[1:], key=lambda thread: -thread.switches)[: _LOOKED_AT - 1]
     storming: dict[tuple[int, int], int] = {}
     for thread in (*threads[:1], *busiest):
-        looks = [observe.signals_of(pid, thread.tid) for _ in range(_LOOKS)]
+        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS)
+        if not looks:
+            continue
         # A signal that is blocked all the time is a setting, not a handler that comes and goes.
         settled = functools.reduce(operator.and_, (blocked for _, blocked in looks))
         seen: collections.Counter[int] = collections.Counter()

@@ -9,9 +9,11 @@ import msgspec
 from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
 
-__all__ = ["Thread", "signal_numbers", "signals_of", "syscall_of", "threads"]
+__all__ = ["Thread", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
 
 _PROC = Path("/proc")
+_STATUS_BYTES = 8192
+"""More than a status holds."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -49,13 +51,22 @@ def threads(pid: int) -> tuple[Thread, ...]:
     return tuple(found for folder in folders if (found := _thread(folder)) is not None)
 
 
-def signals_of(pid: int, tid: int) -> tuple[int, int]:
-    """Return the pending and the blocked signals of a thread, as bit masks.
+def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
+    """Return the pending and the blocked signals of a thread, ``count`` times in quick succession.
 
-    A thread blocks a signal while it handles it.
+    A thread blocks a signal while it handles it. Each pair is two bit masks; there are fewer pairs
+    where the thread ends meanwhile. The file stays open: a look then costs a fifth.
     """
-    fields = status(pid, tid)
-    return _mask(fields, "SigPnd"), _mask(fields, "SigBlk")
+    looks: list[tuple[int, int]] = []
+    try:
+        with (_PROC / str(pid) / "task" / str(tid) / "status").open("rb", buffering=0) as file:
+            for _ in range(count):
+                file.seek(0)
+                text = file.read(_STATUS_BYTES)
+                looks.append((_mask_in(text, b"\nSigPnd:"), _mask_in(text, b"\nSigBlk:")))
+    except OSError:
+        pass
+    return looks
 
 
 def syscall_of(pid: int, tid: int) -> str:
@@ -113,3 +124,8 @@ def _status(folder: Path) -> dict[str, str]:
 
 def _mask(fields: dict[str, str], key: str) -> int:
     return int(fields.get(key, "0"), 16)
+
+
+def _mask_in(status: bytes, key: bytes) -> int:
+    start = status.index(key) + len(key)
+    return int(status[start : status.index(b"\n", start)], 16)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,11 +89,18 @@ class Snapshot(msgspec.Struct, frozen=True):
         return next((found for found in self.handlers if found.number == number), None)
 
 
-def take_snapshot(pid: int, inspector: Path | None) -> Snapshot:
-    """Look at a process; without the program ``inspector``, only at what ``/proc`` tells."""
+def take_snapshot(pid: int, inspector: Path | None, *, doomed: bool = False) -> Snapshot:
+    """Look at a process; without the program ``inspector``, only at what ``/proc`` tells.
+
+    One that is ``doomed``, about to be killed, is stopped once ``/proc`` has told: one that spins
+    takes the CPU from who asks it, and from all others.
+    """
     seen = procfs.threads(pid)
     calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in seen}
     maps = memory.mappings(pid)
+    if doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     if inspector is None:
         asked = Inspection(problem="there is no inspector for this platform")
     else:

@@ -121,6 +121,22 @@ def test_a_stopped_process_is_asked_and_stays_stopped(inspector: Path) -> None:
         child.wait()
 
 
+def test_a_doomed_process_is_seen_at_work_and_then_stands_still(inspector: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", "print('ready', flush=True)\nwhile True: pass"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        snapshot = observe.take_snapshot(child.pid, inspector, doomed=True)
+        assert [(view.seen.state, view.asked) for view in snapshot.threads] == [("R", True)]
+        assert [thread.state for thread in observe.threads(child.pid)] == ["T"]
+    finally:
+        child.kill()
+        child.communicate()
+
+
 def test_a_sleep_ends_when_it_would_have(inspector: Path) -> None:
     started = time.monotonic()
     child = subprocess.Popen(["sleep", "2"])

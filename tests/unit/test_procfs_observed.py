@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 
 import pytest
 
@@ -34,6 +36,22 @@ def test_a_mask_is_told_by_the_shorter_half() -> None:
     assert observe.mask_text(1 << 29) == "SIGPWR"
     assert observe.mask_text((1 << 64) - 1) == "all"
     assert observe.mask_text((1 << 64) - 1 & ~(1 << 10)) == "all but SIGSEGV"
+
+
+def test_a_blocked_signal_is_seen_pending_in_every_look_and_a_thread_that_is_gone_in_none() -> None:
+    main = os.getpid()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
+        bit = 1 << (signal.SIGUSR2 - 1)
+        looks = observe.looks_at_signals(main, threading.get_native_id(), 3)
+        assert [(pending & bit, mask & bit) for pending, mask in looks] == [(bit, bit)] * 3
+        assert signal.sigtimedwait([signal.SIGUSR2], 0) is not None
+        [(pending, _)] = observe.looks_at_signals(main, threading.get_native_id(), 1)
+        assert not pending & bit
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    assert observe.looks_at_signals(main, 2**22 + 1, 3) == []
 
 
 def test_an_address_belongs_to_a_file_or_to_none() -> None:
