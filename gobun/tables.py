@@ -1,18 +1,27 @@
-"""TOML files read into records; anything unknown in them is an error that names it."""
+"""TOML files read into records; anything wrong in them is told with its table and key."""
 
 from __future__ import annotations
 
+import copy
+import re
 import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _Record = TypeVar("_Record")
+
+_SAID = re.compile(r"(.*?)(?: - at `\$(\S*)`)?", re.DOTALL)
+_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_ANY = "..."
+"""How msgspec names a table whose own name is free, as in [stress.NAME]."""
 
 
 def read_toml(path: Path, kind: type[_Record]) -> _Record:
@@ -22,10 +31,79 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
         UsageError: it is missing, is not TOML, or has an unknown or a wrong key.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), kind)
+        content = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not TOML: byte {error.start + 1} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
+    try:
+        return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}", hint="`$.a.b` is key b of table [a]") from error
+        what, hint = _told(str(error), content, kind)
+        raise UsageError(f"{path}: {what}", hint=hint) from error
+
+
+def _told(said: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
+    """Return what msgspec says in the words of TOML, and what to do about it."""
+    what, at = _SAID.fullmatch(said).groups()  # type: ignore[union-attr]
+    steps = [_step(*found.groups()) for found in _STEP.finditer(at or "")]
+    for number, step in enumerate(steps):
+        if step == _ANY:
+            steps[number] = _guilty(said, content, kind, steps[:number])
+    field = _FIELD.fullmatch(what)
+    if field:
+        unknown = field[1] == "contains unknown"
+        verb = "has an unknown" if unknown else "lacks the"
+        hint = "remove it, or look at how it is written" if unknown else "add it"
+        return f"{_table(steps)} {verb} key {field[2]!r}", hint
+    items = []
+    while steps and isinstance(steps[-1], int):
+        items.insert(0, f", item {steps.pop() + 1}")
+    key = f"{steps.pop()} of " if steps else ""
+    wrong = what[:1].lower() + what[1:].replace("`object`", "a table").replace(" | null", "")
+    return f"{key}{_table(steps)}{''.join(items)}: {wrong}", "correct its value"
+
+
+def _step(name: str | None, index: str) -> str | int:
+    if name is not None:
+        return name
+    return index if index == _ANY else int(index)
+
+
+def _guilty(said: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:
+    """Return which of the tables with a free name is wrong: the one that is so by itself."""
+    tables: Any = content
+    for step in steps:
+        tables = tables[step]
+    for name, table in tables.items():
+        try:
+            msgspec.convert(_replaced(content, steps, {name: table}), kind)
+        except msgspec.ValidationError as error:
+            if str(error) == said:
+                return str(name)
+    return _ANY
+
+
+def _replaced(content: Any, steps: Sequence[str | int], value: object) -> Any:  # noqa: ANN401 - TOML
+    if not steps:
+        return value
+    changed = copy.copy(content)
+    changed[steps[0]] = _replaced(content[steps[0]], steps[1:], value)
+    return changed
+
+
+def _table(steps: Sequence[str | int]) -> str:
+    """Return how a person finds a table: ``[matrix]``, ``row 4 of [[expect]]``."""
+    names = [str(step) for step in steps if not isinstance(step, int)]
+    if not names:
+        return "the file"
+    rows = [
+        f"row {step + 1} of [[{'.'.join(str(s) for s in steps[:at] if not isinstance(s, int))}]]"
+        for at, step in enumerate(steps)
+        if isinstance(step, int)
+    ]
+    if not isinstance(steps[-1], int):
+        rows.append(f"[{'.'.join(names)}]")
+    return " in ".join(reversed(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -96,7 +96,7 @@ class _Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    claim: dict[str, dict[str, Any]]
+    claim: dict[str, Claim]
     planned: _Planned = _Planned()
 
 
@@ -114,22 +114,15 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
         "loads": LOADS,
         "stresses": (*read_scenario().stress, *content.planned.stresses),
     }
-    claims = {}
-    for name, table in content.claim.items():
-        where = f"{path}: [claim.{name}]"
-        try:
-            claim = claims[name] = msgspec.convert(table, Claim)
-        except msgspec.ValidationError as error:
-            hint = f"`$.a` is key a of [claim.{name}], check[0] its first check"
-            raise UsageError(f"{where}: {error}", hint=hint) from error
+    for name, claim in content.claim.items():
         if bool(claim.untestable) == bool(claim.check):
             raise UsageError(
-                f"{where} needs either checks or a reason why it is untestable",
+                f"{path}: [claim.{name}] needs either checks or a reason why it is untestable",
                 hint=f"add [[claim.{name}.check]], or the key `untestable`",
             )
         for number, check in enumerate(claim.check, start=1):
-            _validate(check, f"{path}: check {number} of [[claim.{name}.check]]", known)
-    return claims
+            _validate(check, f"{path}: row {number} of [[claim.{name}.check]]", known)
+    return content.claim
 
 
 def _validate(check: Check, where: str, known: dict[str, tuple[str, ...]]) -> None:

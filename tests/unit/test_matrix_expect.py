@@ -215,11 +215,20 @@ def test_of_what_is_preloaded_the_guard_alone_helps(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[[expect]]\noutcomes = ["hangs"]\nwhy = ""', r"some\.toml: Invalid enum value 'hangs'"),
-        ('[[expect]]\noutcomes = ["hang"]', r"missing required field `why`.*expect\[0\]"),
-        ('[[expect]]\noutcomes = []\nwhy = ""\nstres = ["idle"]', r"unknown field `stres`"),
-        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nwhere = "x"', r"unknown field `where`"),
-        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nos = "windows"', r"Invalid enum value"),
+        (
+            '[[expect]]\noutcomes = ["hangs"]\nwhy = ""',
+            r"toml: outcomes of row 1 of .*, item 1: .*'hangs'",
+        ),
+        ('[[expect]]\noutcomes = ["hang"]', r"row 1 of \[\[expect\]\] lacks the key 'why'"),
+        (
+            '[[expect]]\noutcomes = []\nwhy = ""\nstres = ["idle"]',
+            r"row 1 .* an unknown key 'stres'",
+        ),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nwhere = "x"',
+            r"row 1 .* an unknown key 'where'",
+        ),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nos = "windows"', r"os of row 1 .*'windows'"),
         ("[[expect]", r"some\.toml is not TOML"),
         ('[[expect]]\noutcomes = []\nwhy = ""', r"some\.toml: row 1 .*outcomes = \[\]"),
         ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nloads = []', r"row 1 .*loads = \[\]"),
