@@ -12,7 +12,7 @@ from gobun.errors import UsageError
 from gobun.matrix.expect import attempts_of
 from gobun.matrix.plan import plan_hash
 from gobun.matrix.records import Header, Result
-from gobun.matrix.results import FILE_NAME, Run, Writer, read_results
+from gobun.matrix.results import FILE_NAME, Run, Writer, read_results, results_file
 from gobun.ranges import Rank, rank
 
 if TYPE_CHECKING:
@@ -45,9 +45,12 @@ def merge(paths: Sequence[Path]) -> Run:
         UsageError: a file is damaged; they are of different plans, splits, suites or tools; two
             disagree on a cell; or cells are missing.
     """
-    if not paths:
+    return _joined([_read(path) for path in paths])
+
+
+def _joined(parts: Sequence[_Part]) -> Run:
+    if not parts:
         raise UsageError("nothing to merge", hint="name the results files of all shards")
-    parts = [_read(path) for path in paths]
     _check_alike(parts)
     found: dict[Cell, tuple[_Part, Result]] = {}
     disagreeing: list[str] = []
@@ -77,26 +80,21 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
         UsageError: as ``merge``.
         PrerequisiteError: ``out`` cannot be written.
     """
-    run = merge(paths)
-    for path in reversed(paths):  # the first file's is the one that stays
-        folder = _file(path).parent
-        for result in read_results(_file(path)).results:
+    parts = [_read(path) for path in paths]
+    run = _joined(parts)
+    for part in reversed(parts):  # the first file's is the one that stays
+        for result in part.results:
             for name in result.evidence:
-                source = folder / name
+                source = part.path.parent / name
                 if source.is_file() and source.resolve() != (out / name).resolve():
                     files.copy_whole(source, out / name)
     with Writer(out / FILE_NAME, run.header, run.results):
         return run
 
 
-def _file(path: Path) -> Path:
-    return path / FILE_NAME if path.is_dir() else path
-
-
 def _read(path: Path) -> _Part:
-    path = _file(path)
     run = read_results(path)
-    return _Part(path, run.header, run.results, run.cut)
+    return _Part(results_file(path), run.header, run.results, run.cut)
 
 
 def _check_alike(parts: Sequence[_Part]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 import gobun
-from gobun import files, toolchain
+from gobun import console, files, toolchain
 from gobun.errors import UsageError
 from gobun.matrix.expect import this_place
 from gobun.matrix.plan import plan_hash
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FILE_NAME = "results.jsonl"
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -100,29 +101,40 @@ class Writer:
                 raise
 
 
+def results_file(path: Path) -> Path:
+    """Return the results file that ``path`` means: itself, or the one in a folder."""
+    return path / FILE_NAME if path.is_dir() else path
+
+
 def read_results(path: Path) -> Run:
-    """Read a results file, up to a last line that was cut.
+    """Read a results file, or that of a folder, up to a last line that was cut; say if one was.
 
     Raises:
         UsageError: it is missing, or a line other than the last is damaged.
     """
+    path = results_file(path)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", hint="name the folder given as --out"
+            f"cannot read {path}: {error.strerror}", hint="name a folder that was given as --out"
         ) from error
     try:
         header = msgspec.json.decode(lines[0], type=Header)
-    except msgspec.DecodeError as error:
+    except _DAMAGED as error:
         raise UsageError(f"{path} does not begin with the header of a run: {error}") from error
     results: list[Result] = []
     # A whole file ends in a newline, so what follows the last newline was cut.
     for number, line in enumerate(lines[1:-1], start=2):
         try:
             results.append(msgspec.json.decode(line, type=Result))
-        except msgspec.DecodeError as error:
-            raise UsageError(f"{path}, line {number}, is damaged: {error}") from error
+        except _DAMAGED as error:
+            raise UsageError(
+                f"{path}, line {number}, is damaged: {error}",
+                hint="take that line out; --resume then runs its cell again",
+            ) from error
+    if lines[-1]:
+        console.say(f"{path}: its last line was cut off, and is left out")
     return Run(header, tuple(results), cut=bool(lines[-1]))
 
 

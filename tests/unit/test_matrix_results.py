@@ -71,7 +71,9 @@ def test_a_line_holds_the_contract(tmp_path: Path) -> None:
     assert " ".join(msgspec.json.decode(line)) == fields
 
 
-def test_a_cut_last_line_is_left_out_at_every_length(tmp_path: Path) -> None:
+def test_a_cut_last_line_is_left_out_at_every_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written(tmp_path / "results.jsonl")
     whole = path.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
@@ -80,6 +82,11 @@ def test_a_cut_last_line_is_left_out_at_every_length(tmp_path: Path) -> None:
         run = matrix.read_results(path)
         assert run.cut
         assert len(run.results) == 1
+        said = capsys.readouterr().err
+        assert said.endswith(f" {path}: its last line was cut off, and is left out\n")
+    path.write_bytes(whole)
+    assert matrix.read_results(tmp_path) == matrix.read_results(path)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
@@ -87,6 +94,12 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + '{"runtime": 1}\n' + lines[2])
     with pytest.raises(UsageError, match="line 2, is damaged"):
+        matrix.read_results(path)
+    path.write_bytes(lines[0].encode() + lines[1].encode().replace(b"bun", b"b\xffn", 1))
+    with pytest.raises(UsageError, match="line 2, is damaged"):
+        matrix.read_results(path)
+    path.write_bytes(b"\x7fELF\xff\n")
+    with pytest.raises(UsageError, match="does not begin with the header"):
         matrix.read_results(path)
     path.write_text("".join(lines[1:]))
     with pytest.raises(UsageError, match="does not begin with the header"):
