@@ -88,13 +88,15 @@ def plan(
     cells: Selection,
     shards: str = "1",
     durations: str = "",
+    json: bool = False,
     addon: str = "",
     smoke: str = "",
     name: str = "",
     config: str = "",
 ) -> None:
-    """Print a plan split into --shards N as JSON, for the matrix of a CI system."""
+    """Print a plan split into --shards N; with --json for the matrix of a CI system."""
     past = measuring.read_results(Path(durations)).results if durations else ()
     parts = whole_number(shards, "--shards") or 0
     planned = flow.plan_matrix(request(cells, Own(addon, smoke, name, config))).cells
-    print(measuring.plan_json(planned, parts, measuring.durations_of(past)))
+    found = measuring.plan_parts(planned, parts, measuring.durations_of(past))
+    print(measuring.plan_json(found) if json else "\n".join(part.text for part in found))

@@ -39,7 +39,14 @@ from gobun.matrix.records import (
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
 from gobun.matrix.scenario import Axes, check_names, narrowed, read_scenario
-from gobun.matrix.shard import durations_of, parse_shard, plan_json, shard, shard_header
+from gobun.matrix.shard import (
+    durations_of,
+    parse_shard,
+    plan_json,
+    plan_parts,
+    shard,
+    shard_header,
+)
 
 __all__ = [
     "FILE_NAME",
@@ -81,6 +88,7 @@ __all__ = [
     "plan_cells",
     "plan_hash",
     "plan_json",
+    "plan_parts",
     "print_claims",
     "read_claims",
     "read_expectations",

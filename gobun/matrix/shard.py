@@ -107,24 +107,50 @@ def split_plan(
     return [sorted(ordered[low:high]) for low, high in itertools.pairwise([*cuts, len(ordered)])]
 
 
-def plan_json(cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None) -> str:
-    """Return a split as a CI system's own matrix, for ``strategy.matrix`` of GitHub Actions.
+class Part(msgspec.Struct, frozen=True):
+    """What is told of a shard before it is run."""
+
+    shard: str
+    """``2/4``."""
+    runtimes: str
+    versions: str
+    """Those of Bun; between commas, as ``runtimes``."""
+    cells: int
+    seconds: int
+    """How long its cells took, or a second each."""
+
+    @property
+    def text(self) -> str:
+        """The shard on one line."""
+        versions = f": {self.versions}" if self.versions else ""
+        took = f"about {self.seconds} s one by one"
+        return f"{self.shard}: {self.cells} cells ({took}) of {self.runtimes}{versions}"
+
+
+def plan_parts(
+    cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None
+) -> list[Part]:
+    """Return what there is to say of each shard of a split.
 
     Raises:
         UsageError: there are fewer cells than shards.
     """
     estimate = _estimator(durations or {})
-    include = [
-        {
-            "shard": f"{number}/{of}",
-            "runtimes": ",".join(sorted({cell.runtime for cell in part})),
-            "versions": ",".join(_ascending({c.version for c in part if c.runtime == "bun"})),
-            "cells": len(part),
-            "seconds": round(sum(map(estimate, part)) / 1000),
-        }
+    return [
+        Part(
+            shard=f"{number}/{of}",
+            runtimes=",".join(sorted({cell.runtime for cell in part})),
+            versions=",".join(_ascending({c.version for c in part if c.runtime == "bun"})),
+            cells=len(part),
+            seconds=round(sum(map(estimate, part)) / 1000),
+        )
         for number, part in enumerate(split_plan(cells, of, durations), start=1)
     ]
-    return msgspec.json.encode({"include": include}).decode()
+
+
+def plan_json(parts: Sequence[Part]) -> str:
+    """Return a split as a CI system's own matrix, for ``strategy.matrix`` of GitHub Actions."""
+    return msgspec.json.encode({"include": parts}).decode()
 
 
 def _ascending(versions: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from gobun.matrix.shard import (
     durations_of,
     parse_shard,
     plan_json,
+    plan_parts,
     shard,
     shard_header,
     split_plan,
@@ -133,7 +134,7 @@ def test_a_plan_cannot_be_split_into_more_than_it_has() -> None:
     with pytest.raises(UsageError, match="2 cells cannot be split into 3 shards"):
         split_plan(CELLS[:2], 3)
     with pytest.raises(UsageError, match="into 0 shards"):
-        plan_json(CELLS, 0)
+        plan_parts(CELLS, 0)
 
 
 def test_a_header_says_which_shard_of_which_split() -> None:
@@ -154,7 +155,7 @@ def test_a_header_says_which_shard_of_which_split() -> None:
 
 def test_the_json_is_a_matrix_of_a_ci_system() -> None:
     node = [matrix.Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")]
-    include = json.loads(plan_json([*CELLS, *node], 3, durations()))["include"]
+    include = json.loads(plan_json(plan_parts([*CELLS, *node], 3, durations())))["include"]
     assert [entry["shard"] for entry in include] == ["1/3", "2/3", "3/3"]
     assert sum(entry["cells"] for entry in include) == len(CELLS) + 1
     named = {version for entry in include for version in entry["versions"].split(",")}
