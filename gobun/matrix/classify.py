@@ -41,6 +41,11 @@ class Event(msgspec.Struct, frozen=True, rename={"source": "in"}):
     source: str = ""
     """The thread it speaks of; the main thread has no name."""
 
+    @property
+    def text(self) -> str:
+        """What was said: ``dispositions: SIGPIPE ignored → handled+on-stack``."""
+        return f"{self.at}: {self.why}" if self.why else self.at
+
 
 class End(msgspec.Struct, frozen=True):
     """How a process ended; one of the two numbers is set."""
@@ -57,9 +62,15 @@ _TURNING = {"beat", "turns", "ends"}
 """What is said of event loops, not of how far the cell got."""
 
 
+def steps(events: Sequence[Event]) -> list[Event]:
+    """Return what a cell said of how far it got, heartbeats left out."""
+    return [event for event in events if event.at not in _TURNING]
+
+
 def last_step(events: Sequence[Event]) -> str:
     """Return how far a cell got: the last thing it said that is not a heartbeat."""
-    return next((event.at for event in reversed(events) if event.at not in _TURNING), "nothing")
+    said = steps(events)
+    return said[-1].at if said else "nothing"
 
 
 def classify(end: End, events: Sequence[Event], output: str) -> Ending:

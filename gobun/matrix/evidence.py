@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import files, observe
-from gobun.matrix.classify import Event, last_step
+from gobun.matrix.classify import Event, last_step, steps
 from gobun.observe import Snapshot
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class Seen(msgspec.Struct):
 
 def folder_of(cell: Cell, out: Path) -> Path:
     """Return the folder of a cell's evidence."""
-    return out / "evidence" / cell.name.replace("/", "_")
+    # Some stores of build results refuse a colon in a name.
+    return out / "evidence" / cell.name.replace("/", "_").replace(":", "-")
 
 
 def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
@@ -128,6 +129,7 @@ def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
     said = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
         f"last step: {last_step(seen.events)} ({len(seen.events)} events)\n"
+        + "".join(f"  {event.text}\n" for event in steps(seen.events))
         + (f"{seen.core}\n" if seen.core else "")
     )
     written = {"output.txt": f"{said}\n{seen.output}"}

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gobun.matrix import evidence
+from gobun.matrix.classify import Event
 from gobun.matrix.records import Cell, Ending
 from gobun.observe import Handler, Snapshot, Thread, ThreadView
 
@@ -38,6 +39,28 @@ def test_without_an_inspector_there_is_no_record_for_programs(tmp_path: Path) ->
     )
     kept = evidence.keep(seen, CELL, Ending("hang", ""), tmp_path)
     assert sorted(Path(path).name for path in kept) == ["output.txt", "threads.txt"]
+
+
+def test_what_a_cell_said_of_itself_is_kept(tmp_path: Path) -> None:
+    said = (
+        ("start", ""),
+        ("beat", ""),
+        ("called", ""),
+        ("unfit", "a frame of 6 MiB"),
+        ("beat", ""),
+    )
+    seen = evidence.Seen("and this", events=tuple(Event(at, why) for at, why in said))
+    [path] = evidence.keep(seen, CELL, Ending("fail", "exit code 1"), tmp_path)
+    assert (tmp_path / path).read_text() == (
+        f"{CELL.name}: fail\nexit code 1\nlast step: unfit (5 events)\n"
+        "  start\n  called\n  unfit: a frame of 6 MiB\n\nand this"
+    )
+
+
+def test_the_folder_of_a_cell_can_be_stored_anywhere(tmp_path: Path) -> None:
+    cell = msgspec.structs.replace(CELL, treatment="gc-signal:21")
+    name = evidence.folder_of(cell, tmp_path).name
+    assert name == "bun@1.2.19_gc-signal-21_simple_ffi_idle"
 
 
 @pytest.mark.parametrize("gdb", [True, False])
