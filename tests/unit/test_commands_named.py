@@ -1,0 +1,72 @@
+"""Every command that a page, a workflow or a message names is there, with the flags it is given."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+from invoke.collection import Collection
+
+import tasks
+from gobun import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TASK_OF = {
+    "bun_stock": "matrix",
+    "node": "matrix",
+    "deno": "matrix",
+    "bun_patched": "matrix-patched",
+}
+_NOX = re.compile(r"\.venv/bin/nox -s (?P<session>[a-z_]+)(?: -- (?P<words>(?:[^\n`\\]|\\\n)+))?")
+_INVOKE = re.compile(r"`invoke (?P<words>[a-z][^`]*)`")
+_PLACEHOLDER = "TASK"
+
+
+def sources() -> list[Path]:
+    patterns = ("*.md", "docs/*.md", "ci/*", ".ci/*", "gobun/**/*.py", "js/go-warmup/*.md")
+    return sorted(path for pattern in patterns for path in paths.ROOT.glob(pattern))
+
+
+def named(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command: a task, then what it is given."""
+    for found in _NOX.finditer(text):
+        words = (found["words"] or "").replace("\\\n", " ").partition(')"')[0]
+        first = [_TASK_OF[found["session"]]] if found["session"] in _TASK_OF else []
+        given = [*first, *shlex.split(words, comments=True)]
+        if given and (first or found["session"] == "shell"):
+            yield given
+    for found in _INVOKE.finditer(text):
+        yield found["words"].split()
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, set[str]]:
+    contexts = Collection.from_module(tasks).to_contexts()
+    return {str(context.name): {*context.flags, *context.inverse_flags} for context in contexts}
+
+
+def test_what_is_named_is_there(known: dict[str, set[str]]) -> None:
+    wrong = []
+    for path in sources():
+        for task, *words in named(path.read_text()):
+            before = words[: words.index("--")] if "--" in words else words
+            flags = {word.partition("=")[0] for word in before if word.startswith("--")}
+            if task != _PLACEHOLDER and not (task in known and flags <= known[task]):
+                wrong.append(f"{path.relative_to(paths.ROOT)}: {task} {' '.join(words)}")
+    assert wrong == []
+
+
+def test_commands_are_found(known: dict[str, set[str]]) -> None:
+    text = (
+        'x="$(.venv/bin/nox -s shell -- plan --json --shards "$N")"\n`invoke expect --update F`\n'
+    )
+    assert list(named(text)) == [["plan", "--json", "--shards", "$N"], ["expect", "--update", "F"]]
+    asked = ".venv/bin/nox -s bun_stock -- --versions latest \\\n    --stress all   # less\n"
+    assert list(named(asked)) == [["matrix", "--versions", "latest", "--stress", "all"]]
+    found = {words[0] for path in sources() for words in named(path.read_text())}
+    assert len(found) > len(known) / 2
