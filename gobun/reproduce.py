@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import matrix, own, runtimes
+from gobun import console, matrix, own, runtimes
 from gobun.errors import UsageError
+from gobun.ranges import rank
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
     ]
     if only and not wanted:
         raise UsageError.unknown("cell", only, [result.cell.name for result in found])
-    return sorted(wanted, key=lambda result: result.cell)
+    if not wanted:
+        console.say("every cell passed or was skipped: there is nothing to show")
+    return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
 
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:

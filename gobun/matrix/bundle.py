@@ -51,7 +51,7 @@ def write_repro(
     package: str,
     header: Header,
 ) -> None:
-    """Write the folder for cells that differ in their version alone.
+    """Write the folder for cells that differ in their version alone, in the order of versions.
 
     ``argument`` is what ``cell.cjs`` is given, and ``treated`` what their treatment adds to the
     environment: what stands in either as an absolute path of a file is copied into the folder.
@@ -151,7 +151,7 @@ def _readme(trials: Sequence[Trial], package: str, header: Header) -> str:
     rows = "\n".join(
         f"| {trial.cell.runtime}@{trial.cell.version} | {trial.ending.outcome} "
         f"| {_one_line(trial.ending.detail)} |"
-        for trial in sorted(trials, key=lambda trial: trial.cell)
+        for trial in trials
     )
     tools = ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
     variable, version = _VARIABLES[cell.runtime], trials[-1].cell.version
