@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import runpy
+import shlex
+import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke.tasks import task
-
 from gobun import cache as caching
-from gobun import console, fetch
+from gobun import console, fetch, paths
 from gobun import doctor as doctoring
 from gobun.commands.words import command, listed, number
 from gobun.errors import UsageError
@@ -56,14 +55,15 @@ def lock(_: Context) -> None:
 
 @command
 def benchmark(_: Context, name: str) -> None:
-    """Run a benchmark of benchmarks/: asherah, harness, or warmup."""
-    known = sorted(path.stem for path in Path("benchmarks").glob("*.py"))
+    """Measure something: asherah, guard, harness, or warmup."""
+    known = {path.stem: path for path in sorted(paths.ROOT.glob("benchmarks/*.py"))}
     if name not in known:
         raise UsageError.unknown("benchmark", name, known)
-    runpy.run_path(f"benchmarks/{name}.py", run_name="__main__")
+    runpy.run_path(str(known[name]), run_name="__main__")
 
 
-@task
-def test(context: Context, only: str = "") -> None:
+@command
+def test(_: Context, only: str = "") -> None:
     """Run the tests; --only takes what pytest takes, between spaces."""
-    context.run(f"{sys.executable} -m pytest {only or 'tests'}", pty=False)
+    command = [sys.executable, "-m", "pytest", *shlex.split(only)]
+    raise SystemExit(subprocess.run(command, cwd=paths.ROOT, check=False).returncode)
