@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
+import msgspec
 
 from gobun.errors import PrerequisiteError
 
@@ -84,6 +85,11 @@ def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
             os.fsync(stream.fileno())
         staged.chmod(mode)
         staged.replace(path)
+
+
+def readable_json(record: object) -> bytes:
+    """Return a record as JSON that people read too, with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
 def copy_whole(source: Path, path: Path) -> None:

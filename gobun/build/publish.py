@@ -70,8 +70,7 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
     }
     merged_entries |= {entry.file: entry for entry in entries}
     listed = [merged_entries[file] for file in sorted(merged_entries)]
-    document = msgspec.json.format(msgspec.json.encode({"libraries": listed}), indent=2)
-    _write_changed(out / _MANIFEST, document.decode() + "\n")
+    _write_changed(out / _MANIFEST, files.readable_json({"libraries": listed}).decode())
     return entries
 
 

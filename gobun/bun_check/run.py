@@ -62,7 +62,7 @@ def check_series(
         ]
         names = tuple(patch.id for patch in patches)
         report = Report(identity, checkout.version, names, tuple(found))
-        files.write_whole(remembered, msgspec.json.format(msgspec.json.encode(report)))
+        files.write_whole(remembered, files.readable_json(report))
     return report
 
 

@@ -79,11 +79,6 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
         ) from error
 
 
-def write_json(record: object) -> bytes:
-    """Return a record as a file that people read too."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
-
-
 def check_names(names: Iterable[str]) -> None:
     """Refuse names that would lead out of a release's folder.
 

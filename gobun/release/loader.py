@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gobun import build, files, paths, toolchain
 from gobun.errors import BuildError
 from gobun.process import run_tool
@@ -63,5 +61,4 @@ def _fill(package: Path, version: str, libraries: Sequence[build.Library]) -> No
         for each in libraries:
             shutil.copyfile(each.library, package / "lib" / each.library.name)
         sums = {each.library.name: files.sha256_of(each.library) for each in libraries}
-        listed = msgspec.json.format(msgspec.json.encode(sums, order="sorted"), indent=2)
-        (package / "sums.json").write_bytes(listed + b"\n")
+        (package / "sums.json").write_bytes(files.readable_json(dict(sorted(sums.items()))))

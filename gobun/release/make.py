@@ -82,12 +82,12 @@ def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> N
     loader = _about(pack_loader(version, built[build.DEFAULT_NAME], made))
     tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
     bill = sbom.bill(version, entries, loader, tools)
-    files.write_whole(made / layout.SBOM, layout.write_json(bill))
+    files.write_whole(made / layout.SBOM, files.readable_json(bill))
     files.write_whole(made / layout.NOTES, notes.render(version, entries, loader))
     manifest = Manifest(version, names, tuple(entries), _all(made))
-    files.write_whole(made / layout.MANIFEST, layout.write_json(manifest))
+    files.write_whole(made / layout.MANIFEST, files.readable_json(manifest))
     stated = provenance.statement(version, names, _all(made), source, tools)
-    files.write_whole(made / layout.PROVENANCE, layout.write_json(stated))
+    files.write_whole(made / layout.PROVENANCE, files.readable_json(stated))
 
 
 def _all(made: Path) -> tuple[File, ...]:

@@ -135,8 +135,7 @@ def register(program: Path, record: Registered, stock: Path) -> Registered:
         folder.mkdir(parents=True, exist_ok=True)
         files.copy_whole(program, record.program)
         record.program.chmod(0o755)
-        data = msgspec.json.format(msgspec.json.encode(record))
-        files.write_whole(folder / "record.json", data)
+        files.write_whole(folder / "record.json", files.readable_json(record))
     return record
 
 
