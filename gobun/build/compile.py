@@ -294,15 +294,15 @@ def c_shared(
         macho.settle(output)
 
 
-def c_program(source: Path, *, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:
-    """Compile one C source into a program, with ``libraries`` of the system.
+def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:
+    """Compile C sources into a program, with ``libraries`` of the system.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
         BuildError: the compiler or the linker said no.
     """
     linked = [f"-l{library}" for library in libraries]
-    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", source, *linked, "-o", output])
+    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", *sources, *linked, "-o", output])
 
 
 def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed")
-_PROGRAMS = ("torture", "semantics", "cost")
+_PROGRAMS = {
+    "torture": ("torture.c",),
+    "semantics": ("semantics.c", "asking.c", "running.c", "owning.c"),
+    "cost": ("cost.c",),
+}
 
 
 class Torture(msgspec.Struct, frozen=True):
@@ -49,9 +53,9 @@ def build_torture(target: Target) -> Torture:
     )
 
     def make(folder: Path) -> None:
-        for name in _PROGRAMS:
+        for name, files in _PROGRAMS.items():
             compiling.c_program(
-                sources / f"{name}.c",
+                *(sources / file for file in files),
                 target=target,
                 output=folder / name,
                 libraries=("pthread", "dl"),

@@ -1,0 +1,63 @@
+/* What the questions of `semantics` share: the guard and another one beside it, a handler that notes
+ * where it runs, and a line for each answer. */
+#ifndef ASKING_H
+#define ASKING_H
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../guard/go-guard.h"
+
+enum { ALTERNATE_BYTES = 64 << 10, FIRST = 40, SECOND = 41, WANTS_ALTERNATE = 42 };
+
+typedef void Handler(int, siginfo_t *, void *);
+typedef struct {
+  uint64_t handler, flags, restorer, mask;
+} Raw;
+
+/* What the last handler saw. */
+struct Seen {
+  uintptr_t sp, interrupted;
+  int number, value, calls;
+  bool context_on_alternate, altstack_in_use, nested_well;
+};
+
+extern int32_t (*install)(void), (*removed)(void), (*stats_of)(struct GuardStats *);
+extern int32_t (*install_another)(void), (*remove_another)(void);
+extern int32_t (*stats_of_another)(struct GuardStats *);
+extern char alternate[ALTERNATE_BYTES];
+extern bool failed;
+extern struct Seen seen;
+
+void expect(bool holds, const char *what);
+struct GuardStats stats(void);
+Raw raw(int signal);
+bool guarded(int signal);
+int set(int signal, Handler *handler, int flags, struct sigaction *old);
+bool on_alternate(const void *place);
+bool on_own_stack(void);
+int value_sent(int signal, int value);
+int in_child(pid_t child);
+
+/* Handlers. */
+void note(int number, siginfo_t *info, void *context);
+void nest(int number, siginfo_t *info, void *context);
+void raise_within(int number);
+
+/* Where handlers run, and how what they interrupt goes on. */
+void handlers_run_on_their_own_stack(void);
+void handlers_nest(void);
+void in_other_threads(void);
+void in_other_processes(void);
+void calls_go_on(void);
+void queued_signals(void);
+
+/* What everybody is told of handlers, and which are guarded. */
+void owners_see_their_own(void);
+void others_are_left_alone(void);
+void called_by_another_handler(void);
+void several_guards(void);
+void removing(void);
+void every_entry_taken(void);
+#endif
