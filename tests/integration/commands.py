@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -72,6 +73,14 @@ def bun(version: str = "") -> runtimes.Bun:
     target = host_target()
     chosen = version or newest_locked(fetch.bun_package(target.name))
     return runtimes.provide_bun([chosen], target)[0]
+
+
+@functools.cache
+def runtime(name: str) -> runtimes.Runtime:
+    """Return a runtime by its name alone: the newest Bun that is locked, or the pinned one."""
+    if name == "bun":
+        return bun()
+    return runtimes.provide_deno() if name == "deno" else runtimes.provide_node(host_target())
 
 
 def run_script(command: Sequence[str | Path], script: str, folder: Path, *words: str) -> str:

@@ -7,17 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from commands import bun, run_script
+from commands import bun, run_script, runtime
 from stresses import run_stress
 
-from gobun import build, paths, runtimes, toolchain
+from gobun import build, paths, toolchain
 from gobun.targets import host_target
-
-if TYPE_CHECKING:
-    from gobun.runtimes import Runtime
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -163,15 +159,6 @@ def asherah() -> build.Fixture:
     return build.build_fixture(build.ASHERAH, host_target())
 
 
-@pytest.fixture(scope="module")
-def known() -> dict[str, Runtime]:
-    return {
-        "bun": bun(),
-        "node": runtimes.provide_node(host_target()),
-        "deno": runtimes.provide_deno(),
-    }
-
-
 def test_cobhan_buffers(asherah: build.Fixture, tmp_path: Path) -> None:
     words = [sys.executable, str(CALLS), str(asherah.library), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
@@ -182,11 +169,10 @@ def test_cobhan_buffers(asherah: build.Fixture, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bun", "node"])
 def test_errors_say_why(
     asherah: build.Fixture,
-    known: dict[str, runtimes.Bun | runtimes.Node],
     name: str,
     tmp_path: Path,
 ) -> None:
-    found = json.loads(run_script([known[name].program], ERRORS, tmp_path, str(asherah.addon)))
+    found = json.loads(run_script([runtime(name).program], ERRORS, tmp_path, str(asherah.addon)))
     assert found["said"] == SAID
     wanted = [line.partition(": ")[2] for line in SAID if line.startswith("ERR_")]
     assert found["heard"] == [f"3 {line}" for line in wanted[: len(found["heard"])]]
@@ -196,8 +182,9 @@ def test_errors_say_why(
 def test_what_is_declared_is_there(asherah: build.Fixture, tmp_path: Path) -> None:
     declared = re.findall(r"^export function (\w+)", DECLARED.read_text(), re.MULTILINE)
     script = "console.log(JSON.stringify(Object.keys(require(process.argv[2]))))"
-    node = runtimes.provide_node(host_target()).program
-    names = set(json.loads(run_script([node], script, tmp_path, str(asherah.addon))))
+    names = set(
+        json.loads(run_script([runtime("node").program], script, tmp_path, str(asherah.addon)))
+    )
     common = {"Handle", "callAsync", "callBack", "callSync", "manyLater"}
     common |= {"runAsync", "runSync", "setupAsync", "setupSync"}
     assert names == set(declared) | common
@@ -231,21 +218,19 @@ def test_the_types_say_what_they_should(tmp_path: Path) -> None:
 )
 def test_what_an_application_does(
     asherah: build.Fixture,
-    known: dict[str, Runtime],
     tmp_path: Path,
     *,
     name: str,
     load: str,
     stress: str,
 ) -> None:
-    runtime = known[name]
-    given = runtime.settings(asherah)
-    told = run_stress(runtime, stress, tmp_path, load=load, operations=10_000, **given)
+    given = runtime(name).settings(asherah)
+    told = run_stress(runtime(name), stress, tmp_path, load=load, operations=10_000, **given)
     assert told.outcome == "pass"
 
 
 @pytest.mark.parametrize("way", ["wasm", "process"])
-def test_the_ways_round(known: dict[str, Runtime], way: str, tmp_path: Path) -> None:
+def test_the_ways_round(way: str, tmp_path: Path) -> None:
     built = build.build_alternatives(host_target())
     given = {
         "way": way,
@@ -256,7 +241,7 @@ def test_the_ways_round(known: dict[str, Runtime], way: str, tmp_path: Path) -> 
         "wasmExec": str(built.wasm_exec),
     }
     done = subprocess.run(
-        known["bun"].command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
+        bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
         capture_output=True,
         text=True,
         check=False,

@@ -6,16 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import bun
+from commands import bun, runtime
 from stresses import run_stress, stresses
 
-from gobun import build, runtimes
+from gobun import build
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gobun.runtimes import Runtime
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -33,15 +31,6 @@ ASHERAHS = ("asherah", "asherah-memory")
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Runtime]:
-    return {
-        "bun": bun(),
-        "node": runtimes.provide_node(host_target()),
-        "deno": runtimes.provide_deno(),
-    }
-
-
-@pytest.fixture(scope="module")
 def warmup() -> str:
     return str(build.build_warmup([host_target()])[0].library)
 
@@ -50,19 +39,17 @@ def warmup() -> str:
 @pytest.mark.parametrize("load", ["ffi", "napi-async", "worker"])
 @pytest.mark.parametrize("name", ["bun", "node", "deno"])
 def test_the_control_passes(
-    known: dict[str, Runtime], warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
+    warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
 ) -> None:
-    told = run_stress(known[name], stress, tmp_path, load=load, second=warmup)
+    told = run_stress(runtime(name), stress, tmp_path, load=load, second=warmup)
     wanted = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
     assert told.outcome == wanted
 
 
 @pytest.mark.parametrize("stress", ASHERAHS)
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
-def test_what_only_asherah_is_asked(
-    known: dict[str, Runtime], tmp_path: Path, *, load: str, stress: str
-) -> None:
-    outcome = run_stress(known["bun"], stress, tmp_path, load=load).outcome
+def test_what_only_asherah_is_asked(tmp_path: Path, *, load: str, stress: str) -> None:
+    outcome = run_stress(bun(), stress, tmp_path, load=load).outcome
     wanted = {"ffi": "skip: this module has no IsSetUp()", "napi-sync": "skip: this module is not"}
     assert outcome.startswith(wanted[load])
 
@@ -75,5 +62,5 @@ def test_old_releases_load_what_is_built_today(version: str, load: str, tmp_path
 
 
 @pytest.mark.parametrize("stress", ["long", "soak"])
-def test_a_soak_of_a_second(known: dict[str, Runtime], tmp_path: Path, stress: str) -> None:
-    assert run_stress(known["bun"], stress, tmp_path, seconds=1).outcome == "pass"
+def test_a_soak_of_a_second(tmp_path: Path, stress: str) -> None:
+    assert run_stress(bun(), stress, tmp_path, seconds=1).outcome == "pass"
