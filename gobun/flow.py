@@ -228,12 +228,22 @@ def write_report(out: Path) -> None:
 
 
 def _kept(path: Path, header: matrix.Header) -> tuple[matrix.Result, ...]:
+    """Return the results that a resumed run need not have again; our own errors it does."""
     if not path.is_file():
         return ()
     run = matrix.read_results(path)
-    if (run.header.plan, run.header.shard) != (header.plan, header.shard):
+    before = run.header
+    if (before.plan, before.shard) != (header.plan, header.shard):
         raise UsageError(
             f"{path} is of another plan, so it cannot be resumed",
             hint="give the same versions and lists as before, another --out, or leave --resume out",
         )
-    return run.results
+    made = {"gobun": before.suite, **before.tools}
+    now = {"gobun": header.suite, **header.tools}
+    if made != now:
+        other = [name for name in sorted({*made, *now}) if made.get(name) != now.get(name)]
+        raise UsageError(
+            f"{path} was made with another {', '.join(other)}, so it cannot be resumed",
+            hint="give another --out, or leave --resume out",
+        )
+    return tuple(result for result in run.results if result.outcome != "error")

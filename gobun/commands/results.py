@@ -80,12 +80,21 @@ def bisect(
 
 
 @command
-def claims(_: Context, out: str = "report", manifest: str = "dist/manifest.json") -> None:
-    """Say which of the claims this project started from the results in --out bear out."""
+def claims(
+    _: Context,
+    out: str = "report",
+    manifest: str = "dist/manifest.json",
+    markdown: bool = False,
+) -> None:
+    """Say which claims the results in --out bear out; --markdown for a page."""
     run = measuring.read_results(Path(out) / measuring.FILE_NAME)
     sizes = Path(manifest)
     facts = measuring.library_sizes(sizes) if sizes.is_file() else {}
-    measuring.print_claims(measuring.verdicts(run, facts=facts))
+    verdicts = measuring.verdicts(run, facts=facts)
+    if markdown:
+        print(measuring.claims_markdown(verdicts), end="")
+    else:
+        measuring.print_claims(verdicts)
 
 
 @command

@@ -143,8 +143,3 @@ def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
         files.write_whole(folder / name, text)
     names = [*written, *([CORE_NAME] if seen.core_kept else [])]
     return tuple((folder / name).relative_to(out).as_posix() for name in names)
-
-
-def read_snapshot(path: Path) -> Snapshot:
-    """Return what ``process.json`` holds."""
-    return msgspec.json.decode(path.read_bytes(), type=Snapshot)

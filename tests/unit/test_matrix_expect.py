@@ -11,7 +11,7 @@ from made_results import result_of
 from gobun.errors import UsageError
 from gobun.matrix import Cell, Expectations, Result, read_expectations
 from gobun.matrix.claims import read_claims
-from gobun.matrix.expect import Known, Place, Row, is_unexpected, known_names, lint, remark, review
+from gobun.matrix.expect import Known, Place, Row, is_unexpected, known_names, lint, review
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,16 +108,24 @@ def test_every_attempt_must_be_expected(attempts: tuple[Outcome, ...], unexpecte
     assert is_unexpected(("hang", "pass"), attempts) is unexpected
 
 
-def test_an_unexpected_pass_says_that_the_expectation_can_go() -> None:
-    row = Row(("hang",), "C8: storm", modules=("simple",), where="x.toml: row 3 of [[expect]]")
-    rows = Expectations((row,))
-    said = "this expectation can go: x.toml: row 3 of [[expect]] (hang: C8: storm)"
-    assert remark(rows, result("pass", "pass")) == said
-    assert remark(rows, result("hang")) == ""
-    assert remark(rows, result("hang", "pass")) == (
-        "x.toml: row 3 of [[expect]] expects hang, not pass"
-    )
-    assert "no expectation speaks of this cell" in remark(Expectations(), result("hang"))
+def test_a_row_is_told_what_its_cells_came_to() -> None:
+    rows = Expectations((Row(("hang",), "C8: storm", where="x"),))
+
+    def told(*attempts: tuple[Outcome, ...]) -> list[str]:
+        cells = [msgspec.structs.replace(CELL, version=f"1.2.{n}") for n in range(len(attempts))]
+        return review(rows, [result(*a, cell=c) for a, c in zip(attempts, cells, strict=True)])
+
+    assert told(("hang", "hang"), ("hang", "skip")) == []
+    assert told(("pass", "pass")) == ["x: this expectation can go, 1 of its 1 cells pass"]
+    assert told(("hang", "pass"), ("hang",), ("crash", "fail")) == [
+        "x expects hang, and 2 of its 3 cells end otherwise: crash/fail/pass"
+    ]
+    assert told(("pass",), ("crash",)) == [
+        "x: this expectation can be narrowed, 1 of its 2 cells pass",
+        "x expects hang, and 1 of its 2 cells end otherwise: crash",
+    ]
+    either = Expectations((Row(("hang", "pass"), "C8", where="x"),))
+    assert review(either, [result("hang", "pass")]) == []
 
 
 def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
@@ -130,8 +138,8 @@ def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
     results = [result("pass"), result("pass", cell=other), result("hang", cell=node)]
     assert review(rows, results) == [
         "absent matches no cell of this run",
-        "stale can go: 1 of its 1 cells pass",
-        "half can be narrowed: 1 of its 2 cells pass",
+        "stale: this expectation can go, 1 of its 1 cells pass",
+        "half: this expectation can be narrowed, 1 of its 2 cells pass",
         "half has no reason yet",
     ]
 

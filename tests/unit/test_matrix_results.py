@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from made_results import result_of
 
-from gobun import matrix
+from gobun import flow, matrix
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.matrix.expect import this_place
 
@@ -109,6 +109,19 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         matrix.read_results(path)
     with pytest.raises(UsageError, match="cannot read"):
         matrix.read_results(tmp_path / "absent.jsonl")
+
+
+def test_a_resumed_run_keeps_all_but_our_own_errors(tmp_path: Path) -> None:
+    path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
+    assert flow._kept(path, header) == ()
+    ended = [result(CELLS[0]), result_of(CELLS[1], "error")]
+    with matrix.Writer(path, header, ended):
+        assert flow._kept(path, header) == (ended[0],)
+    with pytest.raises(UsageError, match="is of another plan"):
+        flow._kept(path, matrix.new_header(CELLS[:1]))
+    newer = msgspec.structs.replace(header, tools={**header.tools, "go": "9.9.9"}, suite="9.9.9")
+    with pytest.raises(UsageError, match="was made with another go, gobun, so it cannot"):
+        flow._kept(path, newer)
 
 
 def test_a_full_disk_leaves_the_results_so_far(tmp_path: Path) -> None:

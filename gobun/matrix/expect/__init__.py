@@ -1,7 +1,7 @@
 """What is known of cells, how results compare with it, and how it is brought up to date."""
 
 from gobun.matrix.expect.known import Known, known_names, known_releases
-from gobun.matrix.expect.review import attempts_of, is_unexpected, lint, remark, review, unexplained
+from gobun.matrix.expect.review import attempts_of, is_unexpected, lint, review, unexplained
 from gobun.matrix.expect.rows import (
     TODO,
     Expectations,
@@ -27,7 +27,6 @@ __all__ = [
     "lint",
     "place_of",
     "read_expectations",
-    "remark",
     "review",
     "this_place",
     "unexplained",

@@ -30,31 +30,12 @@ def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> b
     return any(found not in expected for found in attempts if found != _NEVER_UNEXPECTED)
 
 
-def remark(expectations: Expectations, result: Result) -> str:
-    """Return what an unexpected result means for the row behind it; empty if it was expected.
-
-    Raises:
-        UsageError: two rows contradict each other on its cell.
-    """
-    row = expectations.row(result.cell)
-    expected = row.outcomes if row else ("pass",)
-    attempts = attempts_of(result)
-    if not is_unexpected(expected, attempts):
-        return ""
-    if row is None:
-        return "no expectation speaks of this cell, so it should pass"
-    if set(attempts) == {"pass"}:
-        return f"this expectation can go: {row.where} ({'/'.join(row.outcomes)}: {row.why})"
-    strangers = sorted(set(attempts) - {*row.outcomes, _NEVER_UNEXPECTED})
-    return f"{row.where} expects {'/'.join(row.outcomes)}, not {'/'.join(strangers)}"
-
-
 def review(
     expectations: Expectations, results: Sequence[Result], *, known: Known | None = None
 ) -> list[str]:
     """Return a line for every row that these results say something about.
 
-    A row is named that selects no cell of the run, that all its cells contradict by passing, or
+    A row is named that selects no cell of the run, whose cells pass or end as it does not say, or
     that has no reason yet. Most runs are of a part of what rows select: with ``known``, a row
     without a cell is named only if nothing there is could be one.
 
@@ -73,11 +54,24 @@ def review(
             decided.setdefault(row, []).append(result)
     for row, of_row in decided.items():
         passed = sum(set(attempts_of(result)) == {"pass"} for result in of_row)
-        if "pass" in row.outcomes or not passed:
-            continue
-        end = "can go" if passed == len(of_row) else "can be narrowed"
-        said.append(f"{row.where} {end}: {passed} of its {len(of_row)} cells pass")
+        if passed and "pass" not in row.outcomes:
+            end = "can go" if passed == len(of_row) else "can be narrowed"
+            said.append(
+                f"{row.where}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
+            )
+        otherwise = [found for result in of_row if (found := _strange(row, result))]
+        if otherwise:
+            said.append(
+                f"{row.where} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
+                f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*otherwise)))}"
+            )
     return [*said, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
+
+
+def _strange(row: Row, result: Result) -> set[str]:
+    """Return how attempts ended as the row does not say; empty where each of them passed."""
+    ended = set(attempts_of(result)) - {_NEVER_UNEXPECTED}
+    return set() if ended == {"pass"} else ended - set(row.outcomes)
 
 
 def unexplained(expectations: Expectations) -> list[Row]:
