@@ -102,7 +102,6 @@ def _look_until_clear(
     *,
     backtrace: bool,
 ) -> Diagnosis:
-    found: Diagnosis | None = None
     pause = _SETTLES_S
     started = time.monotonic()
     try:
@@ -110,16 +109,27 @@ def _look_until_clear(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = child.wait(pause)
                 return _command_ended(child.pid, command, code, time.monotonic() - started)
-            watched = motion.watch_process(child.pid)
-            if watched.kind not in {"works", "ended"}:
-                found = diagnose(child.pid, inspector=inspector, backtrace=backtrace)
-                if found.stuck:
-                    return found
+            for pid in _suspects(child.pid):
+                if motion.watch_process(pid).kind in {"works", "ended"}:
+                    continue
+                with contextlib.suppress(UsageError):  # it is gone meanwhile
+                    found = diagnose(pid, inspector=inspector, backtrace=backtrace)
+                    if found.stuck:
+                        return found
             pause = LOOK_EVERY_S if time.monotonic() - started > LOOK_EVERY_S else _SETTLES_S
     except KeyboardInterrupt:
         if child.poll() is None:
-            return diagnose(child.pid, inspector=inspector, backtrace=backtrace)
+            return diagnose(_suspects(child.pid)[0], inspector=inspector, backtrace=backtrace)
         return _command_ended(child.pid, command, child.returncode, time.monotonic() - started)
+
+
+def _suspects(pid: int) -> list[int]:
+    """Return the processes of a command that have Go in them; the command's own if none has.
+
+    ``npm start`` and ``bun run start`` leave the work to a process that they start.
+    """
+    family = observe.family(pid)
+    return [each for each in family if go_libraries(each, observe.mappings(each))] or [pid]
 
 
 def _command_ended(pid: int, command: Sequence[str], code: int, seconds: float) -> Diagnosis:

@@ -6,7 +6,7 @@ The door of this room. What it sees are records; what they mean is decided elsew
 from gobun.observe.backtrace import backtrace, core_backtrace
 from gobun.observe.cores import find_core
 from gobun.observe.memory import Mapping, at_address, mappings, owner
-from gobun.observe.procfs import Thread, looks_at_signals, syscall_of, threads
+from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
 from gobun.observe.rendering import handler_text, render_snapshot, stack_text
 from gobun.observe.signals import (
     SA_ONSTACK,
@@ -30,6 +30,7 @@ __all__ = [
     "at_address",
     "backtrace",
     "core_backtrace",
+    "family",
     "find_core",
     "flag_names",
     "handler_text",

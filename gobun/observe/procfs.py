@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
 
-__all__ = ["Thread", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
+__all__ = ["Thread", "family", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
 
 _PROC = Path("/proc")
 _STATUS_BYTES = 8192
@@ -49,6 +50,19 @@ def threads(pid: int) -> tuple[Thread, ...]:
     except OSError:
         return ()
     return tuple(found for folder in folders if (found := _thread(folder)) is not None)
+
+
+def family(pid: int) -> tuple[int, ...]:
+    """Return a process and all that descend from it, parents first."""
+    children: dict[int, list[int]] = {}
+    for stat in _PROC.glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for each in found:  # grows while it is gone through
+        found += sorted(children.get(each, ()))
+    return tuple(found)
 
 
 def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:

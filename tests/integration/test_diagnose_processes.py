@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import sys
 import threading
@@ -129,6 +130,14 @@ def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> No
     found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector)
     assert found.kind == "other-storm"
     assert time.monotonic() - started < 30
+    assert not Path(f"/proc/{found.pid}").exists()
+
+
+def test_what_a_command_starts_is_watched_too(inspector: Path, tmp_path: Path) -> None:
+    """As `npm start` does: the process that hangs is another one."""
+    work = shlex.join(loading(bun("1.2.19"), "simple", tmp_path))
+    found = diagnose.diagnose_command(["/bin/sh", "-c", f"{work}; exit 3"], inspector=inspector)
+    assert (found.kind, found.runtime.label) == ("storm", "bun@1.2.19"), diagnose.render(found)
     assert not Path(f"/proc/{found.pid}").exists()
 
 
