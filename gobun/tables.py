@@ -58,9 +58,10 @@ def _told(said: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
         verb = "has an unknown" if unknown else "lacks the"
         hint = "remove it, or look at how it is written" if unknown else "add it"
         return f"{_table(steps)} {verb} key {field[2]!r}", hint
-    items = []
-    while steps and isinstance(steps[-1], int):
-        items.insert(0, f", item {steps.pop() + 1}")
+    items: list[str] = []
+    while steps and isinstance(last := steps[-1], int):
+        items.insert(0, f", item {last + 1}")
+        del steps[-1]
     key = f"{steps.pop()} of " if steps else ""
     wrong = what[:1].lower() + what[1:].replace("`object`", "a table").replace(" | null", "")
     return f"{key}{_table(steps)}{''.join(items)}: {wrong}", "correct its value"

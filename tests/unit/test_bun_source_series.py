@@ -91,7 +91,7 @@ def test_a_series_is_read(tmp_path: Path) -> None:
         ('id = "proper"', 'id = "first"', "used twice"),
         ('id = "other"', 'id = "first"', "used twice"),
         ('version = "1.2.3"', 'version = "1.2"', "not a release"),
-        ('upstream = "not proposed"', 'upstream = "perhaps"', "Invalid enum value"),
+        ('upstream = "not proposed"', 'upstream = "perhaps"', r"upstream of row 1 of .*'perhaps'"),
     ],
 )
 def test_a_series_of_the_wrong_form_is_refused(

@@ -70,7 +70,7 @@ def review(
 
 def _strange(row: Row, result: Result) -> set[str]:
     """Return how attempts ended as the row does not say; empty where each of them passed."""
-    ended = set(attempts_of(result)) - {_NEVER_UNEXPECTED}
+    ended = {str(found) for found in attempts_of(result)} - {_NEVER_UNEXPECTED}
     return set() if ended == {"pass"} else ended - set(row.outcomes)
 
 
