@@ -45,7 +45,7 @@ def render_html(run: Run) -> str:
         "policy": _policy(style, script),
         "style": style,
         "script": script,
-        "counts": html.escape(count_line(summary, header.cells)),
+        "counts": html.escape(count_line(summary, header)),
         "facts": "".join(_fact(name, value) for name, value in facts.items()),
         "cut": "<p>The last line of the results was cut off and is left out.</p>"
         if run.cut

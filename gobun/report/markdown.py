@@ -17,7 +17,7 @@ from gobun.report.timeline import loads_of, timelines, who
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.matrix import Run
+    from gobun.matrix import Header, Run
     from gobun.report.summary import Group, Summary, Table
     from gobun.report.timeline import Timeline, Track
 
@@ -75,7 +75,7 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
         f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
         f"{host.libc}; {tools}; gobun {header.suite}.",
         "",
-        count_line(summary, header.cells),
+        count_line(summary, header),
         "",
     ]
     if run.cut:
@@ -127,13 +127,16 @@ def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
     return lines, True
 
 
-def count_line(summary: Summary, planned: int) -> str:
+def count_line(summary: Summary, header: Header) -> str:
     """Return how many cells ended how, in one line."""
     total = sum(count for _, count in summary.counts)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in reversed(summary.counts))
+    planned = header.shard.cells if header.shard else header.cells
     missing = f", {planned - total} not run" if planned > total else ""
     at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
-    return f"{total} cells: {counts or 'none'}{missing}; {summary.unexpected} unexpected{at_times}."
+    part = f" of shard {header.shard.name}" if header.shard else ""
+    ends = f"{counts or 'none'}{missing}"
+    return f"{total} cells{part}: {ends}; {summary.unexpected} unexpected{at_times}."
 
 
 def table_lines(table: Table) -> list[str]:

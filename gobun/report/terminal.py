@@ -45,7 +45,7 @@ def print_report(run: Run) -> None:
         terminal.print(_difference(found))
     for table in _laid_out(summary, terminal.width):
         terminal.print(_drawn(table))
-    terminal.print(count_line(summary, run.header.cells), markup=False)
+    terminal.print(count_line(summary, run.header), markup=False)
     lines = [
         f"intermittent: {cell.cell.name}: {attempts_text(cell)}" for cell in summary.intermittent
     ]

@@ -10,7 +10,7 @@ from made_results import result_of
 from report_cells import many, run_of
 
 from gobun import matrix, report
-from gobun.matrix.records import Header, Host
+from gobun.matrix.records import Header, Host, Shard
 from gobun.report.markdown import LONGEST_SUMMARY
 
 if TYPE_CHECKING:
@@ -113,6 +113,13 @@ def test_all_passed() -> None:
 
 def test_nothing_ran() -> None:
     assert "0 cells: none, 5 not run; 0 unexpected." in page()
+
+
+def test_a_shard_is_no_run_that_lacks_the_rest() -> None:
+    run = run_of([PASSED])
+    header = msgspec.structs.replace(run.header, cells=9, shard=Shard(2, 4, 3, "split"))
+    text = report.render_markdown(msgspec.structs.replace(run, header=header))
+    assert "1 cells of shard 2/4: 1 pass, 2 not run; 0 unexpected." in text
 
 
 def test_a_cut_file_is_said() -> None:
