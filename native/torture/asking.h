@@ -4,6 +4,7 @@
 #define ASKING_H
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
