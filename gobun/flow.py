@@ -128,6 +128,7 @@ def run_plan(
     expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
     header, cells = _part(plan.cells, request)
     header = msgspec.structs.replace(header, tools={**header.tools, **(notes or {})})
+    kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = host_target()
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -141,7 +142,7 @@ def run_plan(
     bench = msgspec.structs.replace(
         built, runtimes=provided, expectations=expectations, repeat=request.repeat
     )
-    _run(bench, header, cells, request)
+    _run(bench, header, cells, request, kept)
 
 
 def _part(cells: Sequence[Cell], request: Request) -> tuple[matrix.Header, Sequence[Cell]]:
@@ -179,10 +180,13 @@ def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], 
 
 
 def _run(
-    bench: matrix.Bench, header: matrix.Header, cells: Sequence[Cell], request: Request
+    bench: matrix.Bench,
+    header: matrix.Header,
+    cells: Sequence[Cell],
+    request: Request,
+    kept: Sequence[matrix.Result],
 ) -> None:
     path = request.out / matrix.FILE_NAME
-    kept = _kept(path, header) if request.resume else ()
     done = {result.cell for result in kept}
     todo = [cell for cell in cells if cell not in done]
     # A cell waits most of its time, and no verdict depends on having a core to itself.

@@ -52,12 +52,12 @@ def _told(said: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
     for number, step in enumerate(steps):
         if step == _ANY:
             steps[number] = _guilty(said, content, kind, steps[:number])
-    field = _FIELD.fullmatch(what)
-    if field:
-        unknown = field[1] == "contains unknown"
-        verb = "has an unknown" if unknown else "lacks the"
-        hint = "remove it, or look at how it is written" if unknown else "add it"
-        return f"{_table(steps)} {verb} key {field[2]!r}", hint
+    if field := _FIELD.fullmatch(what):
+        key = field[2]
+        if field[1] == "missing required":
+            return f"{_table(steps)} lacks the key {key!r}", "add it"
+        near = UsageError.unknown("key", key, _keys(kind, steps))
+        return f"{_table(steps)} has an unknown key {key!r}", near.hint or ""
     items: list[str] = []
     while steps and isinstance(last := steps[-1], int):
         items.insert(0, f", item {last + 1}")
@@ -71,6 +71,19 @@ def _step(name: str | None, index: str) -> str | int:
     if name is not None:
         return name
     return index if index == _ANY else int(index)
+
+
+def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
+    """Return the keys that a table may have."""
+    found: Any = msgspec.inspect.type_info(kind)
+    for step in steps:
+        if isinstance(found, msgspec.inspect.StructType):
+            found = next(field.type for field in found.fields if field.encode_name == step)
+        else:
+            found = getattr(found, "item_type", None) or found.value_type
+        if isinstance(found, msgspec.inspect.UnionType):
+            found = next(t for t in found.types if not isinstance(t, msgspec.inspect.NoneType))
+    return [field.encode_name for field in found.fields]
 
 
 def _guilty(said: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:

@@ -87,7 +87,7 @@ def claims(
     markdown: bool = False,
 ) -> None:
     """Say which claims the results in --out bear out; --markdown for a page."""
-    run = measuring.read_results(Path(out) / measuring.FILE_NAME)
+    run = measuring.read_results(Path(out))
     sizes = Path(manifest)
     facts = measuring.library_sizes(sizes) if sizes.is_file() else {}
     verdicts = measuring.verdicts(run, facts=facts)

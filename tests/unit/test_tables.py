@@ -24,6 +24,7 @@ class Whole(msgspec.Struct, forbid_unknown_fields=True):
     named: dict[str, Part] = {}
     row: tuple[Part, ...] = ()
     jobs: int | None = None
+    one: Part | None = None
 
 
 FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
@@ -56,6 +57,24 @@ def test_what_is_wrong_is_told_by_table_and_key(tmp_path: Path, text: str, said:
         read_toml(path, Whole)
     assert caught.value.what == f"{path}: {said}"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("josb = 1", "did you mean: jobs"),
+        ("zz = 1", "known: named, row, jobs, one"),
+        (f"{FINE}[named.bad]\nask = 1", "did you mean: asks"),
+        (f'{FINE}[[row.part]]\nasks = ""\nend = 1', "did you mean: ends"),
+        ("[one]\nakss = 1", "did you mean: asks"),
+    ],
+)
+def test_what_is_nearly_a_key_is_told(tmp_path: Path, text: str, hint: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_toml(path, Whole)
+    assert caught.value.hint == hint
 
 
 def test_what_is_no_toml_is_told(tmp_path: Path) -> None:
