@@ -114,9 +114,13 @@ def _bench(question: Question, target: Target) -> Bench:
     return build_bench([question.module], target, out=question.out, limit_s=axes.limit_s)
 
 
+def canaries_of(release: str) -> str:
+    """Return what means the canaries that followed a release: they carry its number and a date."""
+    return f">{release} <={release}-canary.99999999"
+
+
 def _canaries(low: str, target: Target) -> tuple[str, ...]:
-    """Return the canaries that followed a release; they carry its number."""
     try:
-        return runtimes.choose_bun(f">={low}-0 <{low}", target)
+        return runtimes.choose_bun(canaries_of(low), target)
     except UsageError:  # none is published
         return ()

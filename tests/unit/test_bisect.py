@@ -12,6 +12,8 @@ import pytest
 
 from gobun.errors import UsageError
 from gobun.matrix.bisect import MOST_SAMPLES, Step, Turn, bisect
+from gobun.matrix.bisect_probe import canaries_of
+from gobun.runtimes.versions import select_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,6 +123,18 @@ def test_what_cannot_be_tested_is_stepped_round_and_said() -> None:
     (turn,) = answer.turns
     assert (turn.last, turn.first) == ("1.1.29", "1.2.4")
     assert "1.1.30, 1.1.31, 1.2.0, 1.2.1, 1.2.2, 1.2.3 could not be tested" in answer.text
+
+
+def test_the_canaries_of_a_release_are_those_that_carry_its_number() -> None:
+    known = (
+        "1.2.1-canary.20250120.1",
+        "1.2.1-canary.20250201.3",
+        "1.2.1-canary.7",  # as an executable calls itself: before 1.2.1
+        "1.2.2-canary.20250209.1",
+        *RELEASES,
+    )
+    found = select_versions(canaries_of("1.2.1"), known=known, tags={})
+    assert found == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
 
 
 def test_canaries_between_two_releases_are_looked_at() -> None:
