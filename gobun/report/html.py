@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gobun.matrix.records import WORST_FIRST
 from gobun.report.markdown import count_line, render_summary
 from gobun.report.packing import GLYPHS, HOLE, pack
-from gobun.report.summary import range_text, summarise
+from gobun.report.summary import counted, range_text, summarise
 from gobun.report.timeline import Timeline, Track, loads_of, timelines, who
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def _timeline(timeline: Timeline) -> str:
     stress = html.escape(timeline.stress)
     bad = [track for track in timeline.tracks if track.bad]
     head = html.escape(bad[0].text if bad else "no bad version")
-    more = f" <span>and {len(bad) - 1} other courses</span>" if len(bad) > 1 else ""
+    others = counted(len(bad) - 1, "other course")
+    more = f" <span>and {others}</span>" if len(bad) > 1 else ""
     tracks = "".join(_track(timeline.stress, track, loads) for track in timeline.tracks)
     return (
         f'<details class="stress{" bad" if bad else ""}"><summary><b>{stress}</b>'

@@ -11,7 +11,7 @@ from gobun.matrix import Outcome, Result
 from gobun.matrix.records import WORST_FIRST
 from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
-from gobun.report.summary import attempts_text, range_text, summarise, tables
+from gobun.report.summary import attempts_text, counted, range_text, summarise, tables
 from gobun.report.timeline import loads_of, timelines, who
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def count_line(summary: Summary, header: Header) -> str:
     at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
     part = f" of shard {header.shard.name}" if header.shard else ""
     ends = f"{counts or 'none'}{missing}"
-    return f"{total} cells{part}: {ends}; {summary.unexpected} unexpected{at_times}."
+    return f"{counted(total, 'cell')}{part}: {ends}; {summary.unexpected} unexpected{at_times}."
 
 
 def table_lines(table: Table) -> list[str]:
@@ -178,7 +178,8 @@ def _course(timeline: Timeline) -> str:
     def said(track: Track) -> str:
         return f"{track.text}: {track.runtime}, {_cut(who(track.members, loads))}"
 
-    more = f"; and {len(bad) - _MOST_TRACKS} other courses" if len(bad) > _MOST_TRACKS else ""
+    left = len(bad) - _MOST_TRACKS
+    more = f"; and {counted(left, 'other course')}" if left > 0 else ""
     courses = "; ".join(said(track) for track in bad[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 
@@ -194,7 +195,7 @@ def _brief(bunch: Bunch) -> str:
     lines = [
         f"- **{bunch.outcome}{', unexpected' if bunch.unexpected else ''}**: "
         f"{_escaped(f'{where}{several}, {bunch.treatment}, {modules}')}: "
-        f"{_cells(bunch.cells)}: {_escaped(_cut(how))}",
+        f"{counted(len(bunch.cells), 'cell')}: {_escaped(_cut(how))}",
         *([f"  - for one: {_escaped(_cut(detail))}"] if detail else []),
         *([f"  - expected: {', '.join(one.expected)}"] if bunch.unexpected else []),
         f"  - again: {_code(one.repro)}",
@@ -213,7 +214,7 @@ def _explain(group: Group) -> list[str]:
         f"### {_escaped(group.runtime)}, {group.treatment}, {_escaped(group.module)}: "
         f"{group.outcome}{mark}",
         "",
-        f"- {_cells(group.cells)}: {', '.join(where)}",
+        f"- {counted(len(group.cells), 'cell')}: {', '.join(where)}",
         *([f"- intermittent: {'; '.join(shown)}"] if shown else []),
         f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
         f"- expected: {', '.join(one.expected)}",
@@ -221,10 +222,6 @@ def _explain(group: Group) -> list[str]:
         *([f"- evidence: {', '.join(one.evidence)}"] if one.evidence else []),
         "",
     ]
-
-
-def _cells(cells: Sequence[Result]) -> str:
-    return f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
 
 
 def _capped(lines: Sequence[str], most: int) -> list[str]:

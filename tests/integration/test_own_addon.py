@@ -188,7 +188,7 @@ def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> Non
     out = tmp_path / "out"
     done = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
     assert "running 1 cells, 1 at a time" in done.stderr, done.stderr
-    assert "1 cells: 1 pass; 0 unexpected." in succeed(done)
+    assert "1 cell: 1 pass; 0 unexpected." in succeed(done)
     [result] = matrix.read_results(out / matrix.FILE_NAME).results
     assert result.cell == matrix.Cell("bun", BUN, "stock", "mine", "worker", "idle")
     words = shlex.split(result.repro)
@@ -296,7 +296,7 @@ def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
     [result, *_] = matrix.read_results(out / matrix.FILE_NAME).results
     _, *words = shlex.split(result.repro)
     done = invoke(*words, "--out", tmp_path / "again")
-    assert "1 cells: 1 fail; 1 unexpected." in done.stdout, done.stderr
+    assert "1 cell: 1 fail; 1 unexpected." in done.stdout, done.stderr
     [again] = matrix.read_results(tmp_path / "again" / matrix.FILE_NAME).results
     assert (again.cell, again.detail) == (result.cell, result.detail)
 

@@ -106,7 +106,7 @@ def test_the_page() -> None:
 
 def test_all_passed() -> None:
     text = page(PASSED, cells=1)
-    assert "1 cells: 1 pass; 0 unexpected." in text
+    assert "1 cell: 1 pass; 0 unexpected." in text
     assert "What did not pass" not in text
     assert text.endswith("| bun@1.2.1 | pass |\n")
 
@@ -119,7 +119,7 @@ def test_a_shard_is_no_run_that_lacks_the_rest() -> None:
     run = run_of([PASSED])
     header = msgspec.structs.replace(run.header, cells=9, shard=Shard(2, 4, 3, "split"))
     text = report.render_markdown(msgspec.structs.replace(run, header=header))
-    assert "1 cells of shard 2/4: 1 pass, 2 not run; 0 unexpected." in text
+    assert "1 cell of shard 2/4: 1 pass, 2 not run; 0 unexpected." in text
 
 
 def test_a_cut_file_is_said() -> None:
