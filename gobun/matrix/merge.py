@@ -77,7 +77,7 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
     """Write the merged results to ``out``, the evidence they name included.
 
     Raises:
-        UsageError: as ``merge``.
+        UsageError: as ``merge``, or evidence is named that is not below its results.
         PrerequisiteError: ``out`` cannot be written.
     """
     parts = [_read(path) for path in paths]
@@ -85,11 +85,20 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
     for part in reversed(parts):  # the first file's is the one that stays
         for result in part.results:
             for name in result.evidence:
+                _check_below(name, part.path)
                 source = part.path.parent / name
                 if source.is_file() and source.resolve() != (out / name).resolve():
                     files.copy_whole(source, out / name)
     with Writer(out / FILE_NAME, run.header, run.results):
         return run
+
+
+def _check_below(name: str, path: Path) -> None:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UsageError(
+            f"{path} names evidence that is not below its folder: {name}",
+            hint="it is not as this suite wrote it; leave it out",
+        )
 
 
 def _read(path: Path) -> _Part:

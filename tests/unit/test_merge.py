@@ -178,6 +178,18 @@ def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) 
         merge(shards)
 
 
+@pytest.mark.parametrize("name", ["../outside", "evidence/../../outside", "/outside"])
+def test_evidence_that_leads_out_of_its_folder_is_refused(
+    shards: list[Path], tmp_path: Path, name: str
+) -> None:
+    first, *rest = matrix.read_results(shards[0]).results
+    changed = result(first.cell, "pass", evidence=(name,))
+    written(shards[0].parent, header_of(shards[0]), [changed, *rest])
+    with pytest.raises(UsageError, match="names evidence that is not below its folder"):
+        merge_into(shards, tmp_path / "all" / "out")
+    assert not (tmp_path / "all").exists()
+
+
 def test_what_is_merged_into_a_folder_has_its_evidence(shards: list[Path], tmp_path: Path) -> None:
     name = "evidence/one/output.txt"
     header = header_of(shards[0])
