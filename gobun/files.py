@@ -28,6 +28,8 @@ _DISK_ERRNOS = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.ENOTDIR: "part of the path is a file, not a folder",
+    errno.ENOENT: "a folder on the way to it is not there, and cannot be made",
+    errno.ELOOP: "links on the way to it lead in a circle",
     errno.EEXIST: "a file is in the way",
     errno.EISDIR: "a folder is in the way",
     errno.ENAMETOOLONG: "its name is too long",

@@ -86,9 +86,9 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
         for result in part.results:
             for name in result.evidence:
                 _check_below(name, part.path)
-                source = part.path.parent / name
-                if source.is_file() and source.resolve() != (out / name).resolve():
-                    files.copy_whole(source, out / name)
+                source, kept = part.path.parent / name, out / name
+                if source.is_file() and not (kept.exists() and kept.samefile(source)):
+                    files.copy_whole(source, kept)
     with Writer(out / FILE_NAME, run.header, run.results):
         return run
 

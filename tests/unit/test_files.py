@@ -133,7 +133,10 @@ def test_what_no_disk_says_goes_through(tmp_path: Path) -> None:
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOSPC])
+@pytest.mark.parametrize(
+    "number",
+    [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOENT, errno.ELOOP],
+)
 def test_each_refusal_of_a_disk_is_a_prerequisite(tmp_path: Path, number: int) -> None:
     with pytest.raises(PrerequisiteError, match="cannot write"), files.disk_errors(tmp_path):
         raise OSError(number, os.strerror(number))
