@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed")
 _PROGRAMS = {
     "torture": ("torture.c",),
-    "semantics": ("semantics.c", "asking.c", "running.c", "owning.c"),
+    "semantics": ("semantics.c", "asking.c", "ending.c", "running.c", "owning.c"),
     "cost": ("cost.c",),
 }
 

@@ -25,20 +25,26 @@ enum { TRIES = 8, PAGE_BYTES = 4096 };
 
 #define BIT(signal) (UINT64_C(1) << ((signal) - 1))
 
+/* Cancels a thread, and changes its user: no program can set their handlers. */
+#define OF_LIBC (BIT(32) | BIT(33))
+
 /* What a fault, an abort or a crash handler hears stays as it is: those want the alternate stack.
  * SIGURG and SIGPROF are Go's own, and JavaScriptCore uses neither. */
 #define NEVER                                                                                      \
   (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGKILL) |          \
-   BIT(SIGSEGV) | BIT(SIGSTOP) | BIT(SIGURG) | BIT(SIGPROF) | BIT(SIGSYS))
+   BIT(SIGSEGV) | BIT(SIGSTOP) | BIT(SIGURG) | BIT(SIGPROF) | BIT(SIGSYS) | OF_LIBC)
 
-/* As full as a mask gets: the kernel takes out two signals, and libc two of its own. */
-#define EVERY_SIGNAL (~(BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33)))
+/* What Go takes over, to hand on what is none of its own. */
+#define FAULTS (BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV))
+
+/* As full as a mask gets: the kernel takes out two signals, and libc its own. */
+#define EVERY_SIGNAL (~(BIT(SIGKILL) | BIT(SIGSTOP) | OF_LIBC))
 
 static bool blocks_everything(const Action *action) {
   return (action->mask & EVERY_SIGNAL) == EVERY_SIGNAL;
 }
 
-static bool exchange(int signal, const Action *put, Action *was) {
+GUARD_ONCE static bool exchange(int signal, const Action *put, Action *was) {
   return guard_syscall4(SYS_rt_sigaction, signal, (long)put, (long)was, sizeof was->mask) == 0;
 }
 
@@ -57,9 +63,11 @@ static bool own_entry(uint64_t handler) {
 }
 
 /* The slot that an entry, also of another guard, stands for. */
-static const GuardSlot *slot_of(uint64_t handler) {
+GUARD_ONCE static const GuardSlot *slot_of(uint64_t handler) {
   /* So aligned, what is read does not reach into another page. */
   if (!is_function(handler) || handler % GUARD_ENTRY_BYTES != 0) return NULL;
+  /* A library that is gone may have left a handler behind, and code need not be readable. */
+  if (!guard_readable(handler)) return NULL;
   const char *code = (const char *)(uintptr_t)handler;
   uint64_t mark;
   int64_t distance;
@@ -71,7 +79,7 @@ static const GuardSlot *slot_of(uint64_t handler) {
 
 /* The entry for a handler. Equal ones share it, so that a program that sets the same two handlers in
  * turn for ever needs two. Entries are not given back: one might be running. */
-static uint64_t entry_for(const Action *owner) {
+GUARD_ONCE static uint64_t entry_for(const Action *owner) {
   for (unsigned each = 0; each < GUARD_SLOTS; each++) {
     GuardSlot *slot = &guard_slots[each];
     uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
@@ -92,19 +100,35 @@ static uint64_t entry_for(const Action *owner) {
   return 0;
 }
 
+/* A handler of faults that is for once alone, and may return to let the next fault end the process. Go
+ * calls it as a function, for which the kernel resets nothing, so that it would be called for ever. */
+static bool is_for_once(int signal, const Action *action) {
+  return FAULTS & BIT(signal) && is_function(action->handler) && action->flags & SA_RESETHAND;
+}
+
+bool guard_reset_fault(int signal) {
+  if (!(FAULTS & BIT(signal))) return false;
+  exchange(signal, &(Action){.handler = (uint64_t)SIG_DFL}, NULL);
+  return true;
+}
+
 /* A handler that is told the interrupted registers, and was written for the stack it interrupts. */
-static bool needs_entry(int signal, const Action *action) {
+static bool needs_stack(int signal, const Action *action) {
   return !(NEVER & BIT(signal)) && is_function(action->handler) && action->flags & SA_SIGINFO &&
          !(action->flags & SA_ONSTACK);
 }
 
+static bool needs_entry(int signal, const Action *action) {
+  return needs_stack(signal, action) || is_for_once(signal, action);
+}
+
 /* What is installed for `owner`'s sake; false leaves it as it is. */
-static bool behind_entry(const Action *owner, Action *put) {
+static bool behind_entry(int signal, const Action *owner, Action *put) {
   uint64_t entry = entry_for(owner);
   if (entry == 0) return false;
   *put = *owner;
   put->handler = entry;
-  put->flags |= SA_ONSTACK | SA_SIGINFO;
+  if (!(FAULTS & BIT(signal))) put->flags |= SA_ONSTACK | SA_SIGINFO;
   return true;
 }
 
@@ -146,14 +170,15 @@ int guard_sigaction(GuardSigaction *real, int signal, const struct sigaction *ac
   if (act != NULL) {
     Action wanted = from_libc(act), entry;
     if ((needs_entry(signal, &wanted) || adds_flag(real, signal, &wanted)) &&
-        slot_of(wanted.handler) == NULL && behind_entry(&wanted, &entry)) {
+        slot_of(wanted.handler) == NULL && behind_entry(signal, &wanted, &entry)) {
       put = *act;
       to_libc(&entry, &put);
       given = &put;
     }
   }
   int result = real(signal, given, old);
-  if (result == 0 && old != NULL) show_owner(old);
+  /* Who takes a fault over calls what it is told of: that has to be the entry. */
+  if (result == 0 && old != NULL && !(FAULTS & BIT(signal))) show_owner(old);
   return result;
 }
 
@@ -182,11 +207,26 @@ static bool in_program(uint64_t address) {
   return question.inside;
 }
 
+/* Go's own handlers say that a Go runtime is there; it sets that of SIGFPE before it adds a flag to any
+ * handler that is guarded. */
+static bool go_is_here(void) {
+  static const int of_go[] = {SIGFPE, SIGURG};
+  for (unsigned each = 0; each < 2; each++) {
+    Action now;
+    if (exchange(of_go[each], NULL, &now) && is_function(now.handler) && now.flags & SA_ONSTACK &&
+        blocks_everything(&now)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Once a Go runtime is there, every handler has the flag. Those that Go added it to are the
  * program's own, and do not block every signal as Go's do. */
 static bool got_flag_from_go(int signal, const Action *action) {
   return !(NEVER & BIT(signal)) && is_function(action->handler) && action->flags & SA_SIGINFO &&
-         action->flags & SA_ONSTACK && !blocks_everything(action) && in_program(action->handler);
+         action->flags & SA_ONSTACK && !blocks_everything(action) && in_program(action->handler) &&
+         go_is_here();
 }
 
 static bool wrap(int signal) {
@@ -195,7 +235,7 @@ static bool wrap(int signal) {
     if (!exchange(signal, NULL, &now)) return false;
     if (slot_of(now.handler) != NULL) return true;
     if (!needs_entry(signal, &now) && !got_flag_from_go(signal, &now)) return false;
-    if (!behind_entry(&now, &put) || !exchange(signal, &put, &was)) return false;
+    if (!behind_entry(signal, &now, &put) || !exchange(signal, &put, &was)) return false;
     if (same(&was, &now)) return true;
     /* Another thread changed it in between: put that back, and look again. */
     exchange(signal, &was, NULL);
@@ -208,14 +248,7 @@ uint64_t guard_wrap_all(void) {
   for (int signal = 1; signal <= GUARD_SIGNALS; signal++) {
     if (wrap(signal)) wrapped |= BIT(signal);
   }
-  return wrapped;
-}
-
-/* Go's handler for its own preemption says that a Go runtime is there. */
-static bool go_is_here(void) {
-  Action urgent;
-  return exchange(SIGURG, NULL, &urgent) && is_function(urgent.handler) &&
-         urgent.flags & SA_ONSTACK && blocks_everything(&urgent);
+  return wrapped & ~FAULTS;
 }
 
 uint64_t guard_unwrap_all(void) {
@@ -225,13 +258,14 @@ uint64_t guard_unwrap_all(void) {
     if (!exchange(signal, NULL, &now) || !own_entry(now.handler)) continue;
     const GuardSlot *slot = slot_of(now.handler);
     /* With Go here the flag stays: a small stack must not get a signal's frame. */
-    Action put = {slot->handler, slot->flags | flag | (now.flags & ~(SA_ONSTACK | SA_SIGINFO)),
+    Action put = {slot->handler, slot->flags | (now.flags & ~(SA_ONSTACK | SA_SIGINFO)),
                   now.restorer, slot->mask};
+    if (!(FAULTS & BIT(signal))) put.flags |= flag;
     if (!exchange(signal, &put, &was)) continue;
     if (same(&was, &now)) unwrapped |= BIT(signal);
     else exchange(signal, &was, NULL);
   }
-  return unwrapped;
+  return unwrapped & ~FAULTS;
 }
 
 uint64_t guard_wrapped(uint64_t *foreign) {
@@ -240,7 +274,7 @@ uint64_t guard_wrapped(uint64_t *foreign) {
   for (int signal = 1; signal <= GUARD_SIGNALS; signal++) {
     Action now;
     if (!exchange(signal, NULL, &now) || slot_of(now.handler) == NULL) continue;
-    *(own_entry(now.handler) ? &own : foreign) |= BIT(signal);
+    *(own_entry(now.handler) ? &own : foreign) |= BIT(signal) & ~FAULTS;
   }
   return own;
 }

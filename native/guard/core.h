@@ -21,6 +21,9 @@
 /* What is linked into another library must not be seen from outside it. */
 #define GUARD_HIDDEN __attribute__((visibility("hidden")))
 
+/* Once in the library and not once a caller, as it has to stay small. */
+#define GUARD_ONCE __attribute__((noinline))
+
 enum { GUARD_SIGNALS = 64 };
 
 typedef int GuardSigaction(int, const struct sigaction *, struct sigaction *);
@@ -31,8 +34,8 @@ GUARD_HIDDEN bool guard_prepare(void);
 
 /* Does for its caller what `real` (sigaction of libc, or of whoever stands in for it) does, with the
  * guard between: a handler that needs its thread's own stack is installed behind an entry, and what
- * the caller is told of the old action is what the owner of that handler had asked for. Async-signal-
- * safe, as sigaction is. */
+ * the caller is told of the old action is what the owner of that handler had asked for, but for faults,
+ * of which it is told the entry. Async-signal-safe, as sigaction is. */
 GUARD_HIDDEN int guard_sigaction(GuardSigaction *real, int signal, const struct sigaction *act,
                                  struct sigaction *old);
 

@@ -28,6 +28,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
   "pushq %rdx\n"                  \
   "pushq %r11\n"                  \
   "subq $8, %rsp\n"               \
+  "movl %edi, %r8d\n"             \
   "movq %rax, %rdi\n"             \
   "cld\n"                         \
   "xorl %ecx, %ecx\n"             \
@@ -57,12 +58,13 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 
 #define SHARED                    \
   "guard_entered:\n"              \
-  "mov x4, sp\n"                  \
+  "mov x5, sp\n"                  \
   "stp x29, x30, [sp, #-48]!\n"   \
   "stp x0, x1, [sp, #16]\n"       \
   "stp x2, x16, [sp, #32]\n"      \
   "mov x3, x29\n"                 \
-  "mov x0, x4\n"                  \
+  "mov w4, w0\n"                  \
+  "mov x0, x5\n"                  \
   "bl guard_place\n"              \
   "mov x3, x0\n"                  \
   "ldp x2, x16, [sp, #32]\n"      \

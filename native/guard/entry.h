@@ -26,14 +26,18 @@ enum { GUARD_ENTRY_BYTES = 64, GUARD_MARK_AT = 8, GUARD_SLOT_AT = 16 };
 extern GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 extern GUARD_HIDDEN const char guard_entries[];
 
-/* Called by an entry, on the alternate stack or wherever the kernel put the frame. `end` is the
+/* Called by an entry, on the alternate stack or wherever the kernel put the frame. `record` is the
  * frame record on arm64, and of no use elsewhere. Returns by how much to move: the stack pointer,
  * the siginfo and the ucontext; 0 leaves all where it is. */
 GUARD_HIDDEN intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context,
-                                  uintptr_t end);
+                                  uintptr_t record, int signal);
 
-/* Whether `sp` is on the calling thread's own stack; *room is what lies below it. */
-typedef enum { STACK_OTHER, STACK_OWN, STACK_UNKNOWN } GuardStack;
-GUARD_HIDDEN GuardStack guard_stack_of(uintptr_t sp, uintptr_t *room);
+/* Of a fault, only handlers that are for once alone have an entry: puts the fault's action back to the
+ * default, as the kernel does before it calls one. False for any other signal. */
+GUARD_HIDDEN bool guard_reset_fault(int signal);
+
+/* Whether `sp` is on the calling thread's own stack, and as many bytes below it as are needed. */
+typedef enum { STACK_OTHER, STACK_OWN, STACK_FULL, STACK_UNKNOWN } GuardStack;
+GUARD_HIDDEN GuardStack guard_stack_of(uintptr_t sp, uintptr_t needed);
 
 #endif

@@ -109,15 +109,23 @@ static bool on_alternate(const ucontext_t *context, uintptr_t sp) {
   return sp - base < context->uc_stack.ss_size && !(context->uc_stack.ss_flags & SS_DISABLE);
 }
 
-intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record) {
+/* What lies below `sp`, which is above the alternate stack, would reach into it: one that is a part of
+ * the thread's own stack. */
+static bool reaches_alternate(const ucontext_t *context, uintptr_t sp, uintptr_t needed) {
+  uintptr_t base = (uintptr_t)context->uc_stack.ss_sp;
+  return base < sp && sp - needed < base + context->uc_stack.ss_size;
+}
+
+intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record, int signal) {
   uintptr_t end;
+  if (guard_reset_fault(signal)) return 0;
   /* Called by another handler and not by the kernel, or a frame that is not known. */
   if (!frame_end(frame, info, context, record, &end) || end - frame > FRAME_MAX) {
     count(&guard_counts.unknown);
     return 0;
   }
   ucontext_t *interrupted = (ucontext_t *)context;
-  uintptr_t sp = interrupted_sp(interrupted), room;
+  uintptr_t sp = interrupted_sp(interrupted);
   if (!on_alternate(interrupted, frame)) {
     count(&guard_counts.direct);
     return 0;
@@ -126,14 +134,13 @@ intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr
     count(&guard_counts.foreign);
     return 0;
   }
-  GuardStack stack = guard_stack_of(sp, &room);
-  if (stack != STACK_OWN) {
-    count(stack == STACK_UNKNOWN ? &guard_counts.unknown : &guard_counts.foreign);
-    return 0;
-  }
   uintptr_t needed = RED_ZONE + (end - frame) + ALIGNMENT + HANDLER_ROOM;
-  if (room < needed) {
-    count(&guard_counts.tight);
+  GuardStack stack = guard_stack_of(sp, needed);
+  if (stack == STACK_OWN && reaches_alternate(interrupted, sp, needed)) stack = STACK_FULL;
+  if (stack != STACK_OWN) {
+    count(stack == STACK_FULL      ? &guard_counts.tight
+          : stack == STACK_UNKNOWN ? &guard_counts.unknown
+                                   : &guard_counts.foreign);
     return 0;
   }
   intptr_t distance = (intptr_t)(sp - RED_ZONE - end);

@@ -4,6 +4,11 @@
 
 #ifdef __linux__
 
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
 static inline long guard_syscall4(long number, long a, long b, long c, long d) {
 #if defined __x86_64__
   long result;
@@ -23,6 +28,13 @@ static inline long guard_syscall4(long number, long a, long b, long c, long d) {
 
 static inline long guard_syscall3(long number, long a, long b, long c) {
   return guard_syscall4(number, a, b, c, 0);
+}
+
+/* Whether there is memory to read. The kernel reads a mask of signals there, and refuses what is to be
+ * done with it. */
+static inline bool guard_readable(uintptr_t address) {
+  const long no_such_change = -1;
+  return guard_syscall4(SYS_rt_sigprocmask, no_such_change, (long)address, 0, 8) != -EFAULT;
 }
 
 #endif

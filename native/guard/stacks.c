@@ -2,8 +2,11 @@
  *
  * The main thread's stack is found once, outside of handlers. Any other thread that libc made has its
  * thread pointer at the top of the memory that holds its stack, also where a program supplied that
- * memory. So its stack is what is mapped without a break below the thread pointer, down to the guard
- * page; a thread looks that up when it gets its first signal. */
+ * memory. So its stack is in what is mapped without a break below the thread pointer; a thread looks
+ * that up when it gets its first signal. Where in it the stack ends is not written there: libc's guard
+ * pages may be of the kind that are no mapping of their own (MADV_GUARD_INSTALL), and the main stack
+ * ends where its limit is. So the kernel is asked for the memory below the stack pointer whenever a
+ * signal finds the thread deeper than any before. */
 #define _GNU_SOURCE
 #include "entry.h"
 #include "raw.h"
@@ -14,12 +17,19 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
-enum { PAGE = 4096, GROWTH_GAP = 256 * PAGE };
+enum { PAGE = 4096 }; /* the smallest there is */
 
-static uintptr_t main_low, main_high;
+/* Without a limit the main stack may grow down to what is mapped next, which is terabytes away, and
+ * what is mapped later lies in between. */
+static const uintptr_t MAIN_MOST = UINT64_C(1) << 40;
 
-/* The end below of this thread's stack; initial-exec, so that a handler may touch it. */
-static __thread uintptr_t own_low __attribute__((tls_model("initial-exec")));
+static uintptr_t main_low, main_high, main_seen = UINTPTR_MAX;
+
+/* Where the memory that holds this thread's stack begins, and the lowest place that was seen to be
+ * stack; initial-exec, so that a handler may touch it. */
+static __thread struct {
+  uintptr_t low, seen;
+} own __attribute__((tls_model("initial-exec")));
 
 typedef struct {
   uintptr_t start, end;
@@ -33,7 +43,7 @@ typedef struct {
   char bytes[512];
 } Reader;
 
-static int next_character(Reader *reader) {
+GUARD_ONCE static int next_character(Reader *reader) {
   if (reader->at == reader->held) {
     long got = guard_syscall3(SYS_read, reader->fd, (long)reader->bytes, sizeof reader->bytes);
     if (got <= 0) return -1;
@@ -43,7 +53,7 @@ static int next_character(Reader *reader) {
   return (unsigned char)reader->bytes[reader->at++];
 }
 
-static int next_number(Reader *reader, uintptr_t *number) {
+GUARD_ONCE static int next_number(Reader *reader, uintptr_t *number) {
   *number = 0;
   for (;;) {
     int c = next_character(reader);
@@ -119,30 +129,36 @@ bool guard_prepare(void) {
   uintptr_t low, high, below, within = getauxval(AT_RANDOM); /* lies on the main thread's stack */
   if (main_high) return true;
   if (within == 0 || !find_mapping(within, &low, &high, &below)) return false;
-  /* The stack grows down to what is mapped below it, but for a gap that the kernel keeps. */
-  uintptr_t grown = below + GROWTH_GAP;
-  main_low = grown < low ? grown : low;
+  main_low = high - below < MAIN_MOST ? below : high - MAIN_MOST;
   __atomic_store_n(&main_high, high, __ATOMIC_RELEASE);
   return true;
 }
 
-GuardStack guard_stack_of(uintptr_t sp, uintptr_t *room) {
-  if (sp >= main_low && sp < main_high) {
-    *room = sp - main_low;
-    return STACK_OWN;
+/* *seen is the lowest place that was there before; all above it is. */
+static GuardStack with_room(uintptr_t sp, uintptr_t needed, uintptr_t low, uintptr_t *seen) {
+  if (sp - low < needed) return STACK_FULL;
+  uintptr_t end = sp - needed;
+  if (end >= *seen) return STACK_OWN;
+  for (uintptr_t at = end; at < sp; at += PAGE) {
+    if (!guard_readable(at)) return STACK_FULL;
   }
+  *seen = end;
+  return STACK_OWN;
+}
+
+GuardStack guard_stack_of(uintptr_t sp, uintptr_t needed) {
+  if (sp >= main_low && sp < main_high) return with_room(sp, needed, main_low, &main_seen);
   uintptr_t top = (uintptr_t)__builtin_thread_pointer();
   if (top == 0) return STACK_UNKNOWN;
-  uintptr_t low = own_low;
-  if (low == 0) {
-    uintptr_t end, below;
+  if (own.low == 0) {
+    uintptr_t low, end, below;
     if (!find_mapping(top, &low, &end, &below)) return STACK_UNKNOWN;
-    own_low = low;
+    own.seen = top;
+    own.low = low;
     __atomic_fetch_add(&guard_counts.searched, 1, __ATOMIC_RELAXED);
   }
-  if (sp < low || sp >= top) return STACK_OTHER;
-  *room = sp - low;
-  return STACK_OWN;
+  if (sp < own.low || sp >= top) return STACK_OTHER;
+  return with_room(sp, needed, own.low, &own.seen);
 }
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "../guard/go-guard.h"
 
-enum { ALTERNATE_BYTES = 64 << 10, FIRST = 40, SECOND = 41, WANTS_ALTERNATE = 42 };
+enum { ALTERNATE_BYTES = 64 << 10, FIRST = 40, SECOND = 41, WANTS_ALTERNATE = 42, OF_LIBC = 32 };
 
 typedef void Handler(int, siginfo_t *, void *);
 typedef struct {
@@ -40,6 +40,7 @@ bool on_alternate(const void *place);
 bool on_own_stack(void);
 int value_sent(int signal, int value);
 int in_child(pid_t child);
+char *mapped(size_t bytes);
 
 /* Handlers. */
 void note(int number, siginfo_t *info, void *context);
@@ -53,6 +54,11 @@ void in_other_threads(void);
 void in_other_processes(void);
 void calls_go_on(void);
 void queued_signals(void);
+
+/* Where stacks end, and faults that end a process. */
+void handlers_for_once(void);
+void at_the_end(void);
+void at_the_limit(void);
 
 /* What everybody is told of handlers, and which are guarded. */
 void owners_see_their_own(void);

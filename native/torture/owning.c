@@ -1,9 +1,13 @@
 /* What everybody is told of handlers, and which of them are guarded. */
 #define _GNU_SOURCE
-#include "asking.h"
-
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
+
+#include "asking.h"
 
 void owners_see_their_own(void) {
   struct sigaction old;
@@ -32,6 +36,12 @@ void owners_see_their_own(void) {
   expect(old.sa_handler == SIG_IGN && guarded(FIRST), "and set again");
 }
 
+static void *cancelled(void *unused) {
+  while (pause() == -1) {
+  }
+  return unused;
+}
+
 void others_are_left_alone(void) {
   struct sigaction plain = {.sa_handler = raise_within};
   sigaction(SECOND + 10, &plain, NULL);
@@ -39,6 +49,19 @@ void others_are_left_alone(void) {
   set(SIGSEGV, note, SA_SIGINFO, NULL);
   expect(!guarded(SIGSEGV) && raw(SIGSEGV).handler == (uintptr_t)note, "a fault's handler is left alone");
   signal(SIGSEGV, SIG_DFL);
+  if (dlopen("libgcc_s.so.1", RTLD_NOW) != NULL) { /* without it libc cannot cancel */
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancelled, NULL);
+    pthread_cancel(thread); /* libc sets its handler */
+    pthread_join(thread, NULL);
+    install();
+    expect(raw(OF_LIBC).handler != 0 && !guarded(OF_LIBC), "libc's own are left alone");
+  }
+  char *gone = mapped(4096);
+  set(SECOND, (Handler *)(void *)gone, SA_SIGINFO | SA_ONSTACK, NULL);
+  munmap(gone, 4096);
+  expect(install() >= 1 && raw(SECOND).handler == (uintptr_t)gone, "and one whose code is gone");
+  signal(SECOND, SIG_DFL);
   expect(sigaction(99, &plain, NULL) == -1 && errno == EINVAL, "no such signal");
 }
 
@@ -75,11 +98,14 @@ void removing(void) {
   set(FIRST, nest, SA_SIGINFO, NULL);
   expect(raw(FIRST).handler == (uintptr_t)nest, "and a new one is not guarded");
   set(FIRST, note, SA_SIGINFO | SA_ONSTACK, NULL);
-  expect(install() > 0 && guarded(FIRST), "one that has the flag already is guarded, as after Go");
-  struct sigaction crash = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-  sigfillset(&crash.sa_mask);
+  install();
+  expect(raw(FIRST).handler == (uintptr_t)note, "one that asks for the alternate stack gets it");
+  struct sigaction of_go = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigfillset(&of_go.sa_mask);
+  sigaction(SIGFPE, &of_go, NULL);
+  expect(install() > 0 && guarded(FIRST), "with Go there, one that has the flag is guarded");
   removed();
-  sigaction(SECOND, &crash, NULL);
+  sigaction(SECOND, &of_go, NULL);
   install();
   expect(!guarded(SECOND), "one that blocks everything, as Go's do, is not");
 }

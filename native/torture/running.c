@@ -68,21 +68,6 @@ static void *raise_in_thread(void *data) {
   return NULL;
 }
 
-static void *raise_at_the_end(void *data) {
-  pthread_attr_t attributes;
-  size_t size;
-  void *low;
-  pthread_getattr_np(pthread_self(), &attributes);
-  pthread_attr_getstack(&attributes, &low, &size);
-  pthread_attr_destroy(&attributes);
-  sigaltstack(&(stack_t){.ss_sp = data, .ss_size = ALTERNATE_BYTES}, NULL);
-  size_t used = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)low - (6 << 10);
-  volatile char *fill = __builtin_alloca(used);
-  fill[0] = fill[used - 1] = 1;
-  raise(FIRST);
-  return NULL;
-}
-
 void in_other_threads(void) {
   pthread_t thread;
   int number = FIRST;
@@ -90,16 +75,6 @@ void in_other_threads(void) {
   pthread_create(&thread, NULL, raise_in_thread, &number);
   pthread_join(thread, NULL);
   expect(seen.number == FIRST && stats().direct == before + 1, "a thread without an alternate stack");
-  pthread_attr_t attributes;
-  char *own = malloc(ALTERNATE_BYTES);
-  before = stats().tight;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 4 * ALTERNATE_BYTES);
-  pthread_create(&thread, &attributes, raise_at_the_end, own);
-  pthread_join(thread, NULL);
-  expect(stats().tight == before + 1 && seen.sp - (uintptr_t)own < ALTERNATE_BYTES,
-         "where the own stack has no room left, it is called on the alternate one");
-  free(own);
 }
 
 void in_other_processes(void) {

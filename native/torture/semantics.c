@@ -49,6 +49,9 @@ int main(int argc, char **argv) {
   owners_see_their_own();
   others_are_left_alone();
   in_other_threads();
+  handlers_for_once();
+  at_the_end();
+  at_the_limit();
   in_other_processes();
   calls_go_on();
   queued_signals();

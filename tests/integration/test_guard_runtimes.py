@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,15 @@ const { call } = require(process.argv[2]);
 const [, , , guard, library] = process.argv;
 console.log(call(guard, "GuardInstall"), call(library, "Run"), call(guard, "GuardInstall"));
 """
+# Faults in C. Arguments: the library that does, then each library to load before and a function of it.
+CRASHES = """
+const { dlopen } = require("bun:ffi");
+const none = { args: [], returns: "i32" };
+const [crash, ...words] = process.argv.slice(2);
+const call = (library, name) => dlopen(library, { [name]: none }).symbols[name]();
+for (let i = 0; i < words.length; i += 2) call(words[i], words[i + 1]);
+setTimeout(() => call(crash, "Crash"), 10);
+"""
 # Says when a library is loaded, and waits to be looked at.
 LOADS = """
 const { dlopen } = require("bun:ffi");
@@ -76,14 +86,14 @@ def simple() -> Path:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
-    ("version", "signal"), [("1.2.1", 10), ("1.2.2", SIGPWR), ("1.2.19", SIGPWR)]
+    ("version", "number"), [("1.2.1", 10), ("1.2.2", SIGPWR), ("1.2.19", SIGPWR)]
 )
 def test_bun_idles_next_to_go(
-    guard: Path, simple: Path, tmp_path: Path, *, version: str, signal: int, when: str
+    guard: Path, simple: Path, tmp_path: Path, *, version: str, number: int, when: str
 ) -> None:
     program = bun(version).program
     said = run_script([program], SCRIPT, tmp_path, str(guard), str(simple), when).splitlines()
-    mask = f"{1 << (signal - 1):x}"
+    mask = f"{1 << (number - 1):x}"
     assert said[0] == f"install 1 {INSTALLED}n {mask} false"
     # Only these releases suspend their main thread while it idles.
     assert said[1] == f"idled {INSTALLED}n {mask} {'false' if version == '1.2.1' else 'true'}"
@@ -123,6 +133,33 @@ def test_the_warm_up_library_brings_it(
     assert (handler.guarded, handler.on_stack) == (guarded, True)
     assert (handler.owner == str(warmup)) == guarded
     assert (found.kind, found.armed) == ("healthy", not guarded)
+
+
+@pytest.mark.parametrize("helped", ["", "guard", "warm-up", "preload"])
+def test_a_crash_ends_an_old_bun(
+    guard: Path, simple: Path, tmp_path: Path, *, helped: str
+) -> None:
+    """Its crash handler returns, and counts on being called once; Go calls it for ever."""
+    target = host_target()
+    control = build.build_fixture("control", target).library
+    script = tmp_path / "crashes.cjs"
+    script.write_text(CRASHES)
+    before: list[str | Path] = []
+    settings = {}
+    if helped == "guard":
+        before = [guard, "GuardInstall"]
+    elif helped == "warm-up":
+        before = [build.build_warmup([target])[0].library, "Warmup"]
+    elif helped == "preload":
+        settings = {"LD_PRELOAD": str(build.build_preload([target])[0].library)}
+    words = [bun("1.0.36").program, script, control, *before, simple, "Run"]
+    with subprocess.Popen(list(map(str, words)), env={**os.environ, **settings}) as child:
+        try:
+            ended: int | None = child.wait(timeout=60 if helped else 3)
+        except subprocess.TimeoutExpired:
+            ended = None
+        child.kill()
+    assert ended == (-signal.SIGSEGV if helped else None)
 
 
 def test_build_guard(tmp_path: Path) -> None:

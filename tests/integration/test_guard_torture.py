@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import shutil
@@ -28,7 +29,8 @@ pytestmark = [
 SUSPENDS = int(os.environ.get("GOBUN_TORTURE", "20000"))
 """How often threads are suspended; 1000000 is the long form."""
 
-STUCK = 3
+STUCK, SETUP_FAILED = 3, 4
+ADDR_COMPAT_LAYOUT = 0x0200000
 ARM64 = TARGETS["linux-arm64"]
 
 
@@ -91,7 +93,18 @@ def unlimited_stack() -> None:
     resource.setrlimit(resource.RLIMIT_STACK, (most, most))
 
 
-@pytest.mark.parametrize("before", [None, unlimited_stack], ids=["usual-stack", "unlimited-stack"])
+def upward_mappings() -> None:
+    """Have what is mapped later lie above, as an unlimited stack does on arm64."""
+    unlimited_stack()
+    if ctypes.CDLL(None).personality(ADDR_COMPAT_LAYOUT) == -1:
+        os._exit(SETUP_FAILED)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [None, unlimited_stack, upward_mappings],
+    ids=["usual-stack", "unlimited-stack", "upward-mappings"],
+)
 def test_what_it_promises(
     torture: Torture, tmp_path: Path, before: Callable[[], None] | None
 ) -> None:
