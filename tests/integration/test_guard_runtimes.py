@@ -55,7 +55,7 @@ const { call } = require(process.argv[2]);
 const [, , , guard, library] = process.argv;
 console.log(call(guard, "GuardInstall"), call(library, "Run"), call(guard, "GuardInstall"));
 """
-# Faults in C. Arguments: the library that does, then each library to load before and a function of it.
+# Faults in C. Arguments: the library that does, then libraries to load first, each with a function.
 CRASHES = """
 const { dlopen } = require("bun:ffi");
 const none = { args: [], returns: "i32" };
@@ -136,9 +136,7 @@ def test_the_warm_up_library_brings_it(
 
 
 @pytest.mark.parametrize("helped", ["", "guard", "warm-up", "preload"])
-def test_a_crash_ends_an_old_bun(
-    guard: Path, simple: Path, tmp_path: Path, *, helped: str
-) -> None:
+def test_a_crash_ends_an_old_bun(guard: Path, simple: Path, tmp_path: Path, *, helped: str) -> None:
     """Its crash handler returns, and counts on being called once; Go calls it for ever."""
     target = host_target()
     control = build.build_fixture("control", target).library
