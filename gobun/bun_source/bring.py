@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gobun.bun_source.store import Store
 
 _ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
+_HEX = re.compile(r"[0-9a-f]{7,40}")
 _ROUND = 2000
 """How many files are asked for at once; an interrupted fetch loses one round at most."""
 _EPOCH = "1 +0000"
@@ -41,7 +42,7 @@ def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
     """
     known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
     if origin.kind == "archive":
-        return _import_archive(store, Path(origin.location))
+        return _import_archive(store, Path(origin.location), wanted)
     if origin.kind == "bundle":
         try:
             store.git("bundle", "unbundle", origin.location)
@@ -56,9 +57,12 @@ def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
     else:
         commit = known or _fetch(store, origin, wanted, tag)
     if commit is None:
+        short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", wanted)
         raise FetchError(
             f"{origin.location} has no commit {wanted}",
-            hint="give a --source that has it; `--ref` names another commit",
+            hint="a server knows a commit by all 40 digits only"
+            if short
+            else "give a --source that has it; `--ref` names another commit",
         )
     if origin.kind != "bundle":
         _fill(store, origin, commit)
@@ -78,7 +82,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
         done = store.git.attempt(*words)
         if done.code == 0:
             found = store.git.commit_of(mark)
-            if found == wanted or not re.fullmatch(r"[0-9a-f]{40}", wanted):
+            if found and (name == wanted or found.startswith(wanted)):
                 return found
         else:
             said = said or GitError(store.folder, words, done).said
@@ -130,11 +134,17 @@ def _fill(store: Store, origin: Origin, commit: str) -> None:
             shown.advance(len(chunk))
 
 
-def _import_archive(store: Store, path: Path) -> str:
+def _import_archive(store: Store, path: Path, wanted: str) -> str:
     """Make one commit of an archive's files; equal files make an equal commit."""
     console.say(f"reading {path}")
     ref = "refs/gobun/archive"
     try:
+        said = _archived_commit(path)
+        if said and _HEX.fullmatch(wanted) and not said.startswith(wanted):
+            raise FetchError(
+                f"the archive {path} says it is of commit {said}, and not of {wanted}",
+                hint="give the archive of that commit, or its own commit by --ref",
+            )
         stream = b"".join(_as_import(path, ref))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise FetchError(f"the archive {path} cannot be read: {error}") from error
@@ -145,6 +155,13 @@ def _import_archive(store: Store, path: Path) -> str:
     commit = store.git(*("rev-parse", "--verify"), ref)
     store.git("update-ref", "-d", ref)
     return commit
+
+
+def _archived_commit(path: Path) -> str | None:
+    """Return the commit that an archive made by git names, as those for download are."""
+    with tarfile.open(path) as opened:
+        said = opened.pax_headers.get("comment", "")
+    return said if re.fullmatch(r"[0-9a-f]{40}", said) else None
 
 
 def _as_import(path: Path, ref: str) -> Iterator[bytes]:
