@@ -347,6 +347,10 @@ def test_the_difference_is_a_table_on_a_phone_too(patched: Browser) -> None:
         patched.size(width, 780, phone=phone)
         patched.run("document.querySelector('button.count[aria-expanded=false]').click()")
         assert patched.run("document.documentElement.scrollWidth") <= width
+        # What is asked for is seen, however long the table is.
+        patched.run("new Promise((done) => setTimeout(done, 600))")
+        assert patched.run("document.getElementById('pairs').getBoundingClientRect().top") < 780
+        patched.run("scrollTo({ top: 0, behavior: 'instant' })")
         place = "document.getElementById('difference').getBoundingClientRect()"
         assert patched.run(f"{place}.top") < 350  # on the first screen
         tree = patched.call("Accessibility.getFullAXTree")["nodes"]

@@ -53,10 +53,11 @@ const differenceTable = (open) => {
       pressed = button;
       button.setAttribute("aria-expanded", "true");
       pairs = results.differences[of][kind];
-      title.textContent = `${pairs.length} ${kind} by ${name}: stock → patched`;
+      title.textContent = `${pairs.length} ${kind} by ${name}: stock → with it`;
       list.replaceChildren();
       extend();
       box.hidden = false;
+      box.scrollIntoView({ block: "nearest" });
     });
     count.replaceWith(button);
   }
