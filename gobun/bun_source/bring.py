@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gobun.bun_source.store import Store
 
 _ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
-_HEX = re.compile(r"[0-9a-f]{7,40}")
 _ROUND = 2000
 """How many files are asked for at once; an interrupted fetch loses one round at most."""
 _EPOCH = "1 +0000"
@@ -42,7 +41,7 @@ def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
     """
     known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
     if origin.kind == "archive":
-        return _import_archive(store, Path(origin.location), wanted)
+        return _import_archive(store, Path(origin.location))
     if origin.kind == "bundle":
         try:
             store.git("bundle", "unbundle", origin.location)
@@ -134,17 +133,27 @@ def _fill(store: Store, origin: Origin, commit: str) -> None:
             shown.advance(len(chunk))
 
 
-def _import_archive(store: Store, path: Path, wanted: str) -> str:
+def check_archived(origin: Origin, wanted: str) -> None:
+    """Refuse an archive that names another commit than ``wanted``; those that git makes name one.
+
+    Raises:
+        FetchError: it does.
+    """
+    with tarfile.open(origin.location) as opened:
+        said = opened.pax_headers.get("comment", "")
+    both_told = re.fullmatch(r"[0-9a-f]{40}", said) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
+    if both_told and not said.startswith(wanted):
+        raise FetchError(
+            f"the archive {origin.location} says it is of commit {said}, and not of {wanted}",
+            hint="give the archive of that commit, or its own commit by --ref",
+        )
+
+
+def _import_archive(store: Store, path: Path) -> str:
     """Make one commit of an archive's files; equal files make an equal commit."""
     console.say(f"reading {path}")
     ref = "refs/gobun/archive"
     try:
-        said = _archived_commit(path)
-        if said and _HEX.fullmatch(wanted) and not said.startswith(wanted):
-            raise FetchError(
-                f"the archive {path} says it is of commit {said}, and not of {wanted}",
-                hint="give the archive of that commit, or its own commit by --ref",
-            )
         stream = b"".join(_as_import(path, ref))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise FetchError(f"the archive {path} cannot be read: {error}") from error
@@ -155,13 +164,6 @@ def _import_archive(store: Store, path: Path, wanted: str) -> str:
     commit = store.git(*("rev-parse", "--verify"), ref)
     store.git("update-ref", "-d", ref)
     return commit
-
-
-def _archived_commit(path: Path) -> str | None:
-    """Return the commit that an archive made by git names, as those for download are."""
-    with tarfile.open(path) as opened:
-        said = opened.pax_headers.get("comment", "")
-    return said if re.fullmatch(r"[0-9a-f]{40}", said) else None
 
 
 def _as_import(path: Path, ref: str) -> Iterator[bytes]:
