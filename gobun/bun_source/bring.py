@@ -56,9 +56,12 @@ def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
     else:
         commit = known or _fetch(store, origin, wanted, tag)
     if commit is None:
+        short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", wanted)
         raise FetchError(
             f"{origin.location} has no commit {wanted}",
-            hint="give a --source that has it; `--ref` names another commit",
+            hint="a server knows a commit by all 40 digits only"
+            if short
+            else "give a --source that has it; `--ref` names another commit",
         )
     if origin.kind != "bundle":
         _fill(store, origin, commit)
@@ -78,7 +81,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
         done = store.git.attempt(*words)
         if done.code == 0:
             found = store.git.commit_of(mark)
-            if found == wanted or not re.fullmatch(r"[0-9a-f]{40}", wanted):
+            if found and (name == wanted or found.startswith(wanted)):
                 return found
         else:
             said = said or GitError(store.folder, words, done).said
@@ -128,6 +131,22 @@ def _fill(store: Store, origin: Origin, commit: str) -> None:
                     )
                 left -= absent
             shown.advance(len(chunk))
+
+
+def check_archived(origin: Origin, wanted: str) -> None:
+    """Refuse an archive that names another commit than ``wanted``; those that git makes name one.
+
+    Raises:
+        FetchError: it does.
+    """
+    with tarfile.open(origin.location) as opened:
+        said = opened.pax_headers.get("comment", "")
+    both_told = re.fullmatch(r"[0-9a-f]{40}", said) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
+    if both_told and not said.startswith(wanted):
+        raise FetchError(
+            f"the archive {origin.location} says it is of commit {said}, and not of {wanted}",
+            hint="give the archive of that commit, or its own commit by --ref",
+        )
 
 
 def _import_archive(store: Store, path: Path) -> str:

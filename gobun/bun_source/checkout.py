@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console, files
-from gobun.bun_source.bring import bring
+from gobun.bun_source.bring import bring, check_archived
 from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git, GitError
 from gobun.bun_source.store import (
@@ -239,6 +239,8 @@ def fetch_checkout(
             there.check_untouched()
         commit = bring(store, origin, wanted, f"bun-v{version}")
         same = _is_release(store, commit, release)
+        if origin.kind == "archive" and not same:
+            check_archived(origin, wanted)
         unknowable = origin.kind == "archive" and release is not None and release.tree is None
         if not same and not ref and not unknowable:
             raise FetchError(

@@ -145,6 +145,8 @@ def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, f
 
 def _gone(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
     """Say where a file that is not there has gone."""
+    if diff.path in names:
+        return f"{diff.path}: the source that was fetched from has no content of it"
     name = PurePosixPath(diff.path).name
     alike = [path for path in names if PurePosixPath(path).name == name]
     alike += difflib.get_close_matches(diff.path, names, n=3, cutoff=0.8)

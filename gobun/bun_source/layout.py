@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Era = Literal["cmake", "build.ts", "cargo"]
 
-NOT_BUILT = ("bench/", "docs/", "examples/", "test/")
+NOT_BUILT = ("bench/", "docs/", "examples/", "packages/bun-vscode/", "test/")
 """Folders that nothing of Bun is built of."""
 
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")

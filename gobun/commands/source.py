@@ -94,7 +94,7 @@ def patch_export(_: Context, series: str, drop: bool = False) -> None:
 
 @command
 def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: str = "") -> None:
-    """Make a patch of a checkout's changes: --series S --name ID --title T --why W --add FILES."""
+    """Make a patch of a checkout's changes: --series S --id ID --title T --why W --add FILES."""
     folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
     with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
         done = bun_source.new_patch(

@@ -32,12 +32,26 @@ class Difference(msgspec.Struct, frozen=True):
     """How a cell changed, with the patch and in stock."""
 
     @property
+    def emulated(self) -> bool:
+        """Whether it was the stock binary, and no patched build."""
+        return self.treatment.startswith(_EMULATED)
+
+    @property
+    def title(self) -> str:
+        """What was run."""
+        return f"{self.runtime} stock + {self.treatment}" if self.emulated else self.runtime
+
+    @property
+    def remark(self) -> str:
+        """What that is, and plainly so where it was no patched build."""
+        if self.emulated:
+            return f"emulates {self.patches} at load time, nothing is built"
+        return self.patches or "patched"
+
+    @property
     def name(self) -> str:
-        """What was run, and plainly so where it was no patched build."""
-        if self.treatment.startswith(_EMULATED):
-            said = f"emulates {self.patches} at load time, nothing is built"
-            return f"{self.runtime} stock + {self.treatment} ({said})"
-        return f"{self.runtime} ({self.patches or 'patched'})"
+        """Both in one line."""
+        return f"{self.title} ({self.remark})"
 
     def of(self, kind: Kind) -> list[tuple[Result, Result | None]]:
         """Return the cells that changed so."""

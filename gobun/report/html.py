@@ -11,6 +11,8 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from gobun.matrix.records import WORST_FIRST
+from gobun.report.difference import differences
+from gobun.report.difference_page import difference_section
 from gobun.report.markdown import count_line, render_summary
 from gobun.report.packing import GLYPHS, HOLE, pack
 from gobun.report.summary import counted, range_text, summarise
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from gobun.matrix.records import Load
     from gobun.report.summary import Summary
 
-_SCRIPTS = ("data.js", "map.js", "page.js")
+_SCRIPTS = ("data.js", "map.js", "difference.js", "page.js")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -31,6 +33,7 @@ _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": 
 def render_html(run: Run) -> str:
     """Return the whole page."""
     summary = summarise(run.results)
+    found = differences(run)
     style, script = _part("page.css"), "".join(_part(name) for name in _SCRIPTS)
     header = run.header
     host = header.host
@@ -46,6 +49,7 @@ def render_html(run: Run) -> str:
         "style": style,
         "script": script,
         "counts": html.escape(count_line(summary, header)),
+        "difference": difference_section(found),
         "facts": "".join(_fact(name, value) for name, value in facts.items()),
         "cut": "<p>The last line of the results was cut off and is left out.</p>"
         if run.cut
@@ -53,7 +57,7 @@ def render_html(run: Run) -> str:
         "legend": _legend(summary),
         "timeline": "".join(_timeline(timeline) for timeline in timelines(run.results)),
         "summary": html.escape(render_summary(run)),
-        "data": embedded_json(pack(run.results)),
+        "data": embedded_json(pack(run.results, found)),
         "hole": HOLE,
     }
     # One pass: what is filled in is never looked at for places again.

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gobun.matrix.records import WORST_FIRST, Outcome
+from gobun.report.difference import KINDS
 from gobun.report.order import in_order, load_key, module_key, treatment_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.matrix import Result
+    from gobun.report.difference import Difference
 
 HOLE = "\ue000"
 """Stands in a template where a number was; a private-use character, so no text loses by it."""
@@ -67,13 +69,17 @@ class _Texts:
         return self.templates.add(_NUMBER.sub(HOLE, plain)), self.fillings.add(filling)
 
 
-def pack(results: Sequence[Result]) -> bytes:
-    """Return results as JSON; details are cut short where the page would grow too large."""
+def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
+    """Return results as JSON; details are cut short where the page would grow too large.
+
+    With them goes what is ``found`` of patches: the cells of each pair, by their numbers.
+    """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
+    pairs = _paired(ordered, found)
     packed = b""
     for limit in _DETAIL_LIMITS:
-        packed = msgspec.json.encode(_packed(ordered, limit))
+        packed = msgspec.json.encode(_packed(ordered, limit) | {"differences": pairs})
         if len(packed) <= most:
             break
     return packed
@@ -141,6 +147,20 @@ def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
         "intermittent": [i for i, result in enumerate(ordered) if result.intermittent],
         "glyphs": [GLYPHS[outcome] for outcome in WORST_FIRST],
     }
+
+
+def _paired(
+    ordered: Sequence[Result], found: Sequence[Difference]
+) -> list[dict[str, list[list[int]]]]:
+    """Return a difference as kind → pairs of cells; -1 where stock has none."""
+    number = {result.cell: i for i, result in enumerate(ordered)} if found else {}
+    return [
+        {
+            kind: [[number[new.cell], number[old.cell] if old else -1] for new, old in one.of(kind)]
+            for kind in KINDS
+        }
+        for one in found
+    ]
 
 
 def _ended(result: Result) -> str:

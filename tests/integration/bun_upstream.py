@@ -98,6 +98,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def lossy(upstream: Upstream, root: Path, *lost: str) -> Path:
+    """Return a copy of an upstream that lacks the content of some files."""
+    mirror = root / "mirror.git"
+    git(root, "clone", "--quiet", "--bare", "--no-local", str(upstream.folder), str(mirror))
+    for pack in (mirror / "objects" / "pack").glob("*.pack"):
+        moved = pack.rename(root / pack.name)
+        pack.with_suffix(".idx").unlink()
+        unpack = ["git", "-C", str(mirror), "unpack-objects", "-q"]
+        subprocess.run(unpack, input=moved.read_bytes(), check=True)
+    for path in lost:
+        name = git(mirror, "rev-parse", f"{upstream.commit}:{path}")
+        (mirror / "objects" / name[:2] / name[2:]).unlink()
+    return mirror
+
+
 @contextlib.contextmanager
 def served(folder: Path, *, filters: bool = True) -> Iterator[str]:
     """Serve the repositories below ``folder`` on the loopback address, and yield the URL."""

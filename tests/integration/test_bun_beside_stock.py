@@ -61,5 +61,6 @@ def test_a_registered_bun_runs_beside_stock(
     }
     assert ends == {(VERSION, "stock"): "hang", (record.label, "patched"): "pass"}
     assert "cured" in capsys.readouterr().out
+    assert '<table id="difference"' in (out / "report.html").read_text()
     page = (out / "report.md").read_text()
     assert f"| bun@{record.label} (v{VERSION}, stand-in, {record.identity}) | 1 | 0 |" in page

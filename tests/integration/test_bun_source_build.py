@@ -77,6 +77,30 @@ def test_a_failed_build_shows_its_first_error_and_keeps_its_log(
     experiment.build(experiment.Wish(broken, only=("pool-stacks",)))
 
 
+def test_a_build_goes_on_where_it_failed(
+    series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full"
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -c "*) ;; *) if [ -e "{full}" ]; then '
+        f'echo "ld.lld: error: No space left"; exit 1; fi ;; esac\n'
+        f'exec "{toolchain.zig().program}" "$@"\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    full.touch()
+    with pytest.raises(BuildError, match="No space left") as caught:
+        experiment.build(experiment.Wish(series))
+    assert "the next run goes on from there" in str(caught.value)
+    (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
+    assert "[1/2] compiling" in log.read_text()
+    full.unlink()
+    done = experiment.build(experiment.Wish(series))
+    assert "[1/2] compiled before" in Path(done.log).read_text()
+    assert subprocess.check_output([done.program]) == b"8\n"
+
+
 def test_what_is_not_a_patched_build_is_not_registered(
     series: bun_source.Series, tmp_path: Path, stock: Path
 ) -> None:
@@ -115,6 +139,7 @@ def test_a_preflight_says_everything_that_is_missing(
     (folder / "clang-19").write_text("#!/bin/sh\necho clang version 18.1.8\n")
     (folder / "clang-19").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:9")
     rows = {row.name: row for row in experiment.preflight(experiment.Wish(series))}
     assert rows["layout"].found == "cmake"
     assert rows["webkit"].found.startswith("0123456789")
@@ -122,6 +147,8 @@ def test_a_preflight_says_everything_that_is_missing(
     assert (rows["git"].state, rows["cmake"].state, rows["go"].state) == ("ok", "missing", "note")
     assert "18.1.8" in rows["clang"].found
     assert "host.invalid" in rows
+    assert "https_proxy" in rows["proxies"].found
+    assert "secret" not in bun_source.render_preflight(list(rows.values()))
     with pytest.raises(PrerequisiteError, match="cannot build Bun yet") as caught:
         bun_source.check_preflight(list(rows.values()))
     said = str(caught.value)
@@ -139,6 +166,7 @@ def test_a_preflight_says_everything_that_is_missing(
 def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = read_layout(up.GOLDEN / "build")
     bun = tmp_path / "bun"
+    monkeypatch.setenv("CCACHE_DIR", "kept here")
     offline = Offline(webkit=tmp_path / "w", cache=tmp_path / "c")
     words, env = bun_source.build_words(layout, "release", jobs=4, offline=offline, bun=bun)
     assert words[1:4] == ["run", "build:release", "-j4"]
@@ -147,7 +175,8 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f"-DWEBKIT_PATH={tmp_path / 'w'}",
         f"-DCACHE_PATH={tmp_path / 'c'}",
     ]
-    assert env["PATH"].startswith(f"{tmp_path}{os.pathsep}")
+    assert env["PATH"].startswith(f"{tmp_path}{os.pathsep}")  # and ccache is found behind it
+    assert env["CCACHE_DIR"] == "kept here"
     with pytest.raises(UsageError, match="unknown profile 'debug'"):
         bun_source.build_words(layout, "debug", jobs=1, offline=Offline(), bun=bun)
     prefetch = Offline(prefetch=tmp_path)
@@ -179,6 +208,15 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     rows = {row.name: row for row in found}
     assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
+
+
+@pytest.mark.parametrize(("gib", "jobs"), [(24.0, 12), (64.0, 16), (5.0, 2), (1.0, 1)])
+def test_jobs_are_as_many_as_there_is_memory_for(
+    monkeypatch: pytest.MonkeyPatch, gib: float, jobs: int
+) -> None:
+    monkeypatch.setattr("gobun.bun_source.preflight._memory_gib", lambda: gib)
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    assert bun_source.jobs_by_memory() == jobs
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import bun_upstream as up
 from commands import copy_checkout, invoke, succeed
 
-from gobun import paths, runtimes
+from gobun import bun_source, paths, runtimes
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -38,9 +38,16 @@ def test_a_patch_from_its_idea_to_the_preflight(tmp_path: Path) -> None:
     assert "has no commit" in run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder), code=4
     )
+    # The released binary has the last word on which commit the release was built from.
+    table = root / "gobun" / "bun_source" / "commits.toml"
+    known = table.read_text()
+    table.write_text(known.replace(bun_source.commit_of_release(VERSION).commit, upstream.commit))
+    said = run("fetch-bun", "--version", VERSION, "--source", upstream.folder, code=4)
+    assert f"is built of aad3abead, and not of {upstream.commit}" in said
+    table.write_text(known)
     said = run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder),
-        *("--ref", upstream.commit),
+        *("--ref", upstream.commit, "--discard"),
     )
     tree = up.tree_of(cache, VERSION)
     assert said.splitlines()[0] == str(tree)

@@ -21,12 +21,15 @@ import pytest
 
 from gobun import bun_source, files, paths
 from gobun.bun_source import Fetched, Release
+from gobun.bun_source.store import open_store
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEFORE = up.GOLDEN / "series" / "before"
+ROUND = 5
+"""Files that a run of its own asks for at once."""
 
 
 @pytest.fixture
@@ -73,6 +76,17 @@ def test_a_daemon_serves_one_commit_and_its_files_only(cache: Path, upstream: up
         up.git(store, "-c", "protocol.allow=never", "cat-file", "-e", older)
 
 
+def test_a_branch_of_a_fork_will_do(cache: Path, upstream: up.Upstream) -> None:
+    newer, older = up.git(upstream.folder, "rev-parse", "main", "main~2").split()
+    with up.served(upstream.folder.parent) as url:
+        done = fetch(f"{url}/up%20stream", upstream.release, "main")
+        assert (done.base, done.is_release) == (newer, False)
+        with pytest.raises(FetchError, match="by all 40 digits only"):
+            fetch(f"{url}/up%20stream", upstream.release, older[:12])
+        with pytest.raises(FetchError, match="has no commit mian"):
+            fetch(f"{url}/up%20stream", upstream.release, "mian")
+
+
 def test_a_shallow_clone_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
     tag = f"--branch=bun-v{up.VERSION}"
     clone = ("clone", "--quiet", "--depth=1", tag, f"file://{upstream.folder}", "shallow")
@@ -102,6 +116,8 @@ def test_an_archive_is_known_by_its_files(
     tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
     assert tree == upstream.release.tree
     assert fetch(archive, release).there_before is known_tree
+    with pytest.raises(FetchError, match=f"is of commit {upstream.commit}, and not of {'ab' * 20}"):
+        fetch(archive, Release("ab" * 20), discard=True)
 
 
 def test_an_archive_of_something_else_is_refused(
@@ -156,6 +172,21 @@ def test_what_is_no_source_is_refused(
         bun_source.parse_origin(text)
 
 
+def test_without_a_source_it_is_upstream() -> None:
+    origin = bun_source.parse_origin()
+    assert (origin.kind, origin.location.rpartition("/")[2]) == ("url", "bun.git")
+    assert origin.location.split("/")[3] == "oven-sh"
+
+
+def test_a_bundle_without_its_base_is_refused(
+    cache: Path, tmp_path: Path, upstream: up.Upstream
+) -> None:
+    bundle = tmp_path / "newest.bundle"
+    up.git(upstream.folder, "bundle", "create", "--quiet", str(bundle), "main~1..main")
+    with pytest.raises(FetchError, match="lacks these prerequisite commits"):
+        fetch(bundle, upstream.release)
+
+
 def test_nobody_who_answers_is_exit_code_4(cache: Path, upstream: up.Upstream) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -177,25 +208,10 @@ def test_a_persons_work_is_not_thrown_away(cache: Path, upstream: up.Upstream) -
     check_whole(cache, upstream.commit)
 
 
-def lossy(upstream: up.Upstream, tmp_path: Path, *lost: str) -> Path:
-    """Return a copy of the upstream that lacks the content of some files."""
-    mirror = tmp_path / "mirror.git"
-    up.git(tmp_path, "clone", "--quiet", "--bare", "--no-local", str(upstream.folder), str(mirror))
-    for pack in (mirror / "objects" / "pack").glob("*.pack"):
-        moved = pack.rename(tmp_path / pack.name)
-        pack.with_suffix(".idx").unlink()
-        unpack = ["git", "-C", str(mirror), "unpack-objects", "-q"]
-        subprocess.run(unpack, input=moved.read_bytes(), check=True)
-    for path in lost:
-        name = up.git(mirror, "rev-parse", f"{upstream.commit}:{path}")
-        (mirror / "objects" / name[:2] / name[2:]).unlink()
-    return mirror
-
-
 def test_what_a_mirror_lacks_is_reported_and_left_out(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
-    mirror = lossy(upstream, tmp_path, "src/main.zig")
+    mirror = up.lossy(upstream, tmp_path, "src/main.zig")
     done = fetch(mirror, upstream.release)
     assert done.missing == ("src/main.zig",)
     tree = up.tree_of(cache)
@@ -205,7 +221,8 @@ def test_what_a_mirror_lacks_is_reported_and_left_out(
 
 def run_fetch(url: str, release: Release) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from gobun import bun_source as b; b.fetch_checkout("
+        "import sys; from gobun import bun_source as b; from gobun.bun_source import bring; "
+        f"bring._ROUND = {ROUND}; b.fetch_checkout("
         f"{up.VERSION!r}, b.parse_origin(sys.argv[1]), release=b.Release(*sys.argv[2:]))"
     )
     words = [sys.executable, "-c", code, url, release.commit, str(release.tree)]
@@ -302,6 +319,8 @@ def test_a_killed_fetch_is_run_again(
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
         assert not up.tree_of(cache).exists()
+        with open_store() as store:
+            assert len(store.missing(upstream.commit)) == len(noise) + 1 - ROUND
         done = fetch(f"{url}/large", upstream.release)
     assert done.missing == ()
     assert up.contents(up.tree_of(cache)) == noise

@@ -30,11 +30,17 @@ POOL = "src/threading/ThreadPool.zig"
 class Bench:
     """A checkout of the golden upstream, and the golden series beside it."""
 
-    def __init__(self, root: Path, content: Path | dict[str, bytes] = SERIES / "before") -> None:
+    def __init__(
+        self,
+        root: Path,
+        content: Path | dict[str, bytes] = SERIES / "before",
+        lost: tuple[str, ...] = (),
+    ) -> None:
         self.upstream = up.make_upstream(root / "upstream", content)
+        source = up.lossy(self.upstream, root, *lost) if lost else self.upstream.folder
         self.folder = root / "patches" / up.LINE
         shutil.copytree(SERIES / "patches", self.folder)
-        origin = bun_source.parse_origin(str(self.upstream.folder))
+        origin = bun_source.parse_origin(str(source))
         bun_source.fetch_checkout(up.VERSION, origin, release=self.upstream.release)
         self.tree = up.tree_of(paths.cache_root())
 
@@ -59,7 +65,7 @@ class Bench:
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
-    return lambda **content: Bench(tmp_path / "a place", **content)
+    return lambda **wanted: Bench(tmp_path / "a place", **wanted)
 
 
 @pytest.fixture
@@ -173,6 +179,16 @@ def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
     bench = make(content={"src/ThreadPool.zig": text})
     with pytest.raises(PatchError, match=r"it is src/ThreadPool\.zig now, where it fits at line 8"):
         bench.apply("pool-stacks")
+
+
+def test_what_a_mirror_lacks_matters_to_the_patch_that_touches_it(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(lost=("src/main.zig",))
+    bench.apply(without=("warm-up",))
+    assert "8 * 1024" in (bench.tree / POOL).read_text()
+    with pytest.raises(PatchError, match=r"src/main\.zig: the source that .* has no content of it"):
+        bench.apply()
 
 
 def test_a_persons_changes_are_refused_and_kept(bench: Bench) -> None:

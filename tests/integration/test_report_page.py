@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from report_browser import Browser, chromium
-from report_cells import HOSTILE, cell, many, run_of
+from report_cells import HOSTILE, cell, many, patched_run, run_of
 
 from gobun import files, matrix, report
 
@@ -293,6 +293,76 @@ def test_dark_is_dark(page: Browser) -> None:
         assert page.run(ground) == "rgb(20, 23, 26)"
     finally:
         page.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.fixture
+def patched(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
+    """A page that begins with the difference which patches make."""
+    path = tmp_path / "report.html"
+    files.write_whole(path, report.render_html(patched_run(broken=60)))
+    browser.requests.clear()
+    browser.complaints.clear()
+    browser.size(1280, 900)
+    browser.open(path.as_uri())
+    yield browser
+    assert browser.complaints == []
+
+
+LISTED = "[...document.querySelectorAll('#pairs-list li')].map((item) => item.innerText)"
+LIST_OPEN = "!document.getElementById('pairs').hidden"
+
+
+def test_the_difference_opens_its_cells_by_the_keyboard(patched: Browser) -> None:
+    for _ in range(2):  # the link to the map, then the first count
+        patched.press("Tab")
+    assert patched.run(FOCUSED) == "3 cured by bun@1.2.19 stock + preload:suspend"
+    for _ in range(4):
+        patched.press("Tab")
+    assert patched.run(FOCUSED) == "60 broken by bun@1.2.19+patched"
+    assert not patched.run(LIST_OPEN)
+    patched.press("Enter")
+    assert patched.run(LIST_OPEN)
+    assert patched.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    lines = patched.run(LISTED)
+    assert len(lines) == 50
+    assert lines[0].split() == [*("simple/ffi/broken-0", "\u2713", "pass", "\u2192", "H", "hang")]
+    patched.run("document.getElementById('pairs-more').click()")
+    assert len(patched.run(LISTED)) == 60
+    assert patched.run("document.getElementById('pairs-more').hidden")
+    patched.run("document.querySelector('#pairs-list li button:last-of-type').focus()")
+    patched.press("Enter")
+    assert patched.run(OPEN)
+    shows = "document.getElementById('detail-title').textContent"
+    assert patched.run(shows) == "bun@1.2.19+patched/patched/simple/ffi/broken-0"
+    patched.press("Escape")
+    assert not patched.run(OPEN)
+    assert patched.run(LIST_OPEN)
+    patched.press("Escape")
+    assert not patched.run(LIST_OPEN)
+    assert patched.run(FOCUSED) == "60 broken by bun@1.2.19+patched"
+
+
+def test_the_difference_is_a_table_on_a_phone_too(patched: Browser) -> None:
+    for width, phone in ((1280, False), (360, True)):
+        patched.size(width, 780, phone=phone)
+        patched.run("document.querySelector('button.count[aria-expanded=false]').click()")
+        assert patched.run("document.documentElement.scrollWidth") <= width
+        # What is asked for is seen, however long the table is.
+        patched.run("new Promise((done) => setTimeout(done, 600))")
+        assert patched.run("document.getElementById('pairs').getBoundingClientRect().top") < 780
+        patched.run("scrollTo({ top: 0, behavior: 'instant' })")
+        place = "document.getElementById('difference').getBoundingClientRect()"
+        assert patched.run(f"{place}.top") < 350  # on the first screen
+        tree = patched.call("Accessibility.getFullAXTree")["nodes"]
+        roles = [node.get("role", {}).get("value", "") for node in tree]
+        assert roles.count("table") == 1
+        assert roles.count("cell") == 10
+        # Each kind stands above its counts, as the eye reads it.
+        off = patched.run("""[...document.querySelectorAll('#difference tbody tr')].map((row) =>
+          [...row.children].slice(1).map((cell, at) => Math.abs(cell.getBoundingClientRect().left
+            - document.querySelectorAll('#difference thead th')[at + 1]
+              .getBoundingClientRect().left)))""")
+        assert all(distance < 1 for row in off for distance in row)
 
 
 def test_hostile_results_do_nothing(page: Browser, tmp_path: Path) -> None:

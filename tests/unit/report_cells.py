@@ -6,6 +6,7 @@ import itertools
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 from made_results import result_of
 
 from gobun import matrix
@@ -146,3 +147,27 @@ def run_of(results: Iterable[matrix.Result], *, cut: bool = False) -> matrix.Run
         cells=len(kept),
     )
     return matrix.Run(header, kept, cut=cut)
+
+
+def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix.Run:
+    """Return a run of a patched Bun and of an emulation, beside stock on the same cells."""
+    found = []
+    for stress, before, now in (
+        ("idle", "hang", "pass"),
+        ("wasm", "hang", "pass"),
+        ("profile", "hang", "crash"),
+        ("gc", "pass", "pass"),
+        ("worker", "skip", "pass"),
+        *((f"broken-{number}", "pass", "hang") for number in range(broken)),
+    ):
+        found += [
+            cell("1.2.19", before, stress=stress),  # type: ignore[arg-type]
+            cell("1.2.19+patched", now, treatment="patched", stress=stress),  # type: ignore[arg-type]
+            cell("1.2.19", "pass", treatment="preload:suspend", stress=stress),
+        ]
+    run = run_of(found)
+    tools = {
+        "bun@1.2.19+patched": f"v1.2.19, {remark}, 0123456789abcdef",
+        "bun@1.2.19 preload:suspend": remark,
+    }
+    return msgspec.structs.replace(run, header=msgspec.structs.replace(run.header, tools=tools))

@@ -94,6 +94,12 @@ def test_a_renamed_file_is_found() -> None:
     assert said(None, others={"unlike": FILE}) == "f: is not there"
 
 
+def test_a_file_without_content_is_not_called_renamed() -> None:
+    (diff,) = parse_patch(PATCH, "p")
+    (text,) = faults(diff, {"src/f": FILE}.get, lambda: ["f", "src/f"])
+    assert text == "f: the source that was fetched from has no content of it"
+
+
 def test_a_new_file_may_not_be_there() -> None:
     new = b"diff --git a/f b/f\nnew file mode 100644\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n"
     assert said(None, new) == ""

@@ -4,7 +4,7 @@
 const results = (() => {
   const source = document.getElementById("data");
   const packed = JSON.parse(source.textContent);
-  const { tables, columns, numbers, templates, fillings } = packed;
+  const { tables, columns, numbers, templates, fillings, differences } = packed;
   const { hole } = source.dataset;
   const total = columns.outcome.length;
   const flags = (indices) => {
@@ -34,7 +34,7 @@ const results = (() => {
     );
     return haystack[i];
   };
-  return { tables, columns, numbers, total, unexpected, intermittent, value, version, name, glyph, said, text, searched };
+  return { tables, columns, numbers, differences, total, unexpected, intermittent, value, version, name, glyph, said, text, searched };
 })();
 
 /** No markup is ever made from strings: every text goes in as textContent. */

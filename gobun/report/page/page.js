@@ -82,6 +82,7 @@
     if (button) open(button.cellIndex);
   });
 
+  differenceTable((i) => open(i));
   const map = heatMap($("map"), (i) => open(i));
   const refresh = () => {
     const found = matching();

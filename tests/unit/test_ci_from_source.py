@@ -1,0 +1,88 @@
+"""What `ci/bun-from-source.yml` and its script say, held to what the tasks take and print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import tasks
+from gobun import bun_source, paths
+from gobun.bun_source import Row
+from gobun.commands import source
+from gobun.runtimes import Registered
+from gobun.targets import TARGETS
+
+if TYPE_CHECKING:
+    import pytest
+    from invoke.tasks import Task
+
+WORKFLOW = (paths.ROOT / "ci" / "bun-from-source.yml").read_text()
+SCRIPT = (paths.ROOT / "ci" / "build-bun").read_text()
+RUNNERS = {
+    "ubuntu-24.04": "linux-x64",
+    "ubuntu-24.04-arm": "linux-arm64",
+    "macos-15": "darwin-arm64",
+    "macos-15-intel": "darwin-x64",
+}
+
+
+def commands() -> list[list[str]]:
+    """Return every task that is run, with its flags."""
+    runs = re.findall(r"^ *- run: (.*)$", WORKFLOW, re.MULTILINE) + SCRIPT.splitlines()
+    found = []
+    for line in runs:
+        for part in re.split(r" && | \|\|? | > ", line.strip()):
+            words = shlex.split(part)
+            if words[:1] == ["shell"]:
+                found.append(words[1:])
+            elif words[:1] and words[0].endswith("nox") and "--" in words:
+                session, given = words[words.index("-s") + 1], words[words.index("--") + 1 :]
+                if given != ["$@"]:
+                    found.append(given if session == "shell" else ["matrix-patched", *given])
+    return found
+
+
+def test_the_workflow_runs_tasks_that_there_are() -> None:
+    named = [words[0] for words in commands()]
+    assert named == [
+        *("register-bun", "matrix-patched"),
+        *("fetch-bun", "build-bun", "build-bun"),
+    ]
+    for name, *words in commands():
+        task: Task[Any] = getattr(tasks, name.replace("-", "_"))
+        flags = {flag for argument in task.get_arguments() for flag in argument.names}
+        for word in words:
+            if word.startswith("--"):
+                assert word.removeprefix("--").replace("-", "_") in flags, (name, word)
+
+
+def test_both_jobs_run_on_every_platform() -> None:
+    listed = re.findall(r"^ *os: \[(.*)\]$", WORKFLOW, re.MULTILINE)
+    assert len(listed) == 2
+    for runners in listed:
+        assert {RUNNERS[name] for name in runners.split(", ")} == set(TARGETS)
+    assert re.search(r"^  matrix:\n    needs: build$", WORKFLOW, re.MULTILINE)
+
+
+def test_a_binary_is_handed_on_under_the_name_it_is_fetched_by() -> None:
+    names = re.findall(r"name: (bun-\$.*)$", WORKFLOW, re.MULTILINE)
+    assert len(names) == 2
+    assert len(set(names)) == 1
+
+
+def test_the_script_reads_what_the_tasks_print(capsys: pytest.CaptureFixture[str]) -> None:
+    of_preflight, of_build = re.findall(r"sed -n '([^']*)'", SCRIPT)
+
+    def sed(program: str, text: str) -> str:
+        return subprocess.check_output(["sed", "-n", program], input=text, text=True).strip()
+
+    rows = [
+        Row("clang", ">= 21.1, < 21.1.99", "not there", "missing"),
+        Row("clang++", ">= 21.1, < 21.1.99", "not there", "missing"),
+    ]
+    assert sed(of_preflight, bun_source.render_preflight(rows)) == "21"
+    record = Registered("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")
+    source._tell_registered(record)
+    assert sed(of_build, capsys.readouterr().out) == str(record.program)
