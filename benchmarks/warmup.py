@@ -3,7 +3,7 @@
     .venv/bin/nox -s shell -- benchmark warmup
 
 Each number is the median over fresh processes of one timed `dlopen` and call; the two libraries
-alternate. Claim C4 says about 1 ms, once.
+alternate. Claim C4 says about 1 ms, once: `report/facts.json` has the numbers for `invoke claims`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from gobun import build, runtimes
+from gobun import build, matrix, runtimes
 from gobun.targets import host_target
 
+FACTS = Path("report/facts.json")
 ROUNDS = 15
 VERSIONS = ("1.2.1", "1.4.5")
 SCRIPT = """
@@ -38,14 +39,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
         script = Path(folder) / "timed.cjs"
         script.write_text(SCRIPT)
-        for bun in runtimes.provide_bun(VERSIONS, target):
-            compare(bun, script, warmup, control)
+        taken = {
+            f"bun@{bun.version}": compare(bun, script, warmup, control)
+            for bun in runtimes.provide_bun(VERSIONS, target)
+        }
+    matrix.write_facts(FACTS, {"warmup-ms": taken})
 
 
 def compare(
     bun: runtimes.Bun, script: Path, warmup: tuple[str, str], control: tuple[str, str]
-) -> None:
-    """Time both libraries in fresh processes, and print the medians."""
+) -> float:
+    """Time both libraries in fresh processes, print the medians, and return the warm-up's."""
     taken: dict[tuple[str, str], list[float]] = {warmup: [], control: []}
     for _ in range(ROUNDS):
         for asked, times in taken.items():
@@ -57,6 +61,7 @@ def compare(
         f"bun@{bun.version}: {other:.2f} ms for the warm-up library, {one:.2f} ms for C: "
         f"ratio {other / one:.1f} ({ROUNDS} pairs)"
     )
+    return other
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _GUARDS = (".lock", ".used")
 _DAY_S = 86_400.0
 _NPM = "npm"
-_ONE_BY_ONE = {"build", "go", "patched", "ziglang"}
+_ONE_BY_ONE = {"asherah", "build", "deno", "go", "node", "patched", "ziglang"}
 """Kinds whose folder holds one entry a child; any other is one entry as a whole."""
 _ONLY_BY_NAME = {"bun-source", "patched"}
 """Kinds with a person's own work, or what took hours to build: evicted only when named."""

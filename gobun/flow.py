@@ -30,6 +30,7 @@ class Request(msgspec.Struct, frozen=True):
 
     runtimes: tuple[str, ...] = ("bun",)
     versions: str = ""
+    """``1.2.19,node@22``; of a runtime that it leaves out, the default ones."""
     treatments: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
@@ -69,11 +70,7 @@ def plan_matrix(request: Request) -> Plan:
         raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
     if request.repeat < 1:
         raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
-    if request.versions and "bun" not in request.runtimes:
-        raise UsageError(
-            "--versions chooses releases of Bun, and no Bun is asked for",
-            hint="leave --versions out: the other runtimes are the pinned ones",
-        )
+    specs = runtimes.split_versions(request.versions, request.runtimes)
     modules = request.modules
     if request.addon is not None:
         own.check_modules(modules, request.addon)
@@ -88,11 +85,11 @@ def plan_matrix(request: Request) -> Plan:
     )
     if request.addon is not None:
         axes = own.with_addon(axes, request.addon, loads_given=bool(request.loads))
-    spec = request.versions or ",".join(axes.versions)
+    specs.setdefault("bun", ",".join(axes.versions))
     named = [
         (name, version)
         for name in request.runtimes
-        for version in runtimes.choose_versions(name, spec, host_target())
+        for version in runtimes.choose_versions(name, specs.get(name, ""), host_target())
     ]
     return Plan(axes, tuple(matrix.plan_cells(named, axes)))
 

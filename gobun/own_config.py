@@ -9,6 +9,7 @@ import msgspec
 
 from gobun import console, matrix
 from gobun.errors import UsageError
+from gobun.runtimes import named_version
 from gobun.tables import read_toml
 
 if TYPE_CHECKING:
@@ -75,8 +76,24 @@ def read_config(path: Path) -> OwnConfig:
             raise UsageError(f"{path}: {key} of [matrix]: {error.what}", hint=error.hint) from error
     if "" in found.matrix.versions:
         raise UsageError(f"{path}: versions of [matrix]: an empty version")
+    for version in found.matrix.versions:
+        try:
+            whose(version)
+        except UsageError as error:
+            raise UsageError(
+                f"{path}: versions of [matrix]: {error.what}", hint=error.hint
+            ) from error
     folder = path.absolute().parent
     addon = msgspec.structs.replace(
         found.addon, file=str(folder / found.addon.file), smoke=str(folder / found.addon.smoke)
     )
     return msgspec.structs.replace(found, addon=addon)
+
+
+def whose(version: str) -> str:
+    """Return the runtime that a version in a file is of: Bun, unless it is written ``node@22``.
+
+    Raises:
+        UsageError: it names a runtime that is not there, or no version.
+    """
+    return named_version(version)[0] or "bun"

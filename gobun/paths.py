@@ -17,6 +17,7 @@ EXPECTATIONS = ROOT / "expectations"
 PATCHES = ROOT / "patches"
 LOADER_SOURCES = ROOT / "js" / "go-warmup"
 LOCK_FILE = ROOT / "gobun" / "fetch" / "npm.lock.toml"
+WHEELS_LOCK_FILE = ROOT / "gobun" / "wheels" / "wheels.lock.toml"
 
 
 def cache_root() -> Path:

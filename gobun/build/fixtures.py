@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import fetch, paths, toolchain
+from gobun import fetch, files, paths, toolchain
 from gobun.build import compile as compiling
 from gobun.build import store
+from gobun.build.published import published_asherah
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ GO_FIXTURES = {
 """Fixture to package of ``go/``."""
 
 CONTROL = "control"
-FIXTURES = (CONTROL, *GO_FIXTURES)
+PUBLISHED = "libasherah"
+"""The library that asherah's makers publish, of which nothing is compiled here."""
+FIXTURES = (CONTROL, *GO_FIXTURES, PUBLISHED)
 
 EXPORTS = (
     "Run",
@@ -40,24 +43,25 @@ EXPORTS = (
 )
 """What the library of every fixture exports; ``go/trials`` says what each does."""
 
+_LIBASHERAH = (
+    "SetEnv",
+    "SetupJson",
+    "Shutdown",
+    "Encrypt",
+    "Decrypt",
+    "EncryptToJson",
+    "DecryptFromJson",
+    "EstimateBuffer",
+    "IsSetUp",
+    "LastReason",
+)
 _MORE_EXPORTS = {
     CONTROL: ("Disposition", "WriteToClosedSocket", "Crash"),
     "setup-full": ("SetupJson",),
-    ASHERAH: (
-        "SetEnv",
-        "SetupJson",
-        "Shutdown",
-        "Encrypt",
-        "Decrypt",
-        "EncryptToJson",
-        "DecryptFromJson",
-        "EstimateBuffer",
-        "AllowTempFileBuffers",
-        "IsSetUp",
-        "LastReason",
-    ),
+    ASHERAH: (*_LIBASHERAH, "AllowTempFileBuffers"),
+    PUBLISHED: _LIBASHERAH,
 }
-_MORE_GLUE = {ASHERAH: ("asherah",)}
+_MORE_GLUE = {ASHERAH: ("asherah",), PUBLISHED: ("asherah",)}
 """Fixture to parts of ``native/`` that its addon is made of, beside the common one."""
 _ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
 
@@ -70,6 +74,8 @@ class Fixture(msgspec.Struct, frozen=True):
     """Loaded by a foreign function interface; exports ``EXPORTS``."""
     addon: Path
     """Loaded by ``require``; exports ``runSync``, ``callAsync`` and others (``native/addon``)."""
+    published: Path | None = None
+    """What both are only the way to, and which lies beside them."""
 
 
 def node_api_headers() -> Path:
@@ -95,7 +101,7 @@ def build_fixture(name: str, target: Target) -> Fixture:
         raise UsageError.unknown("module", name, FIXTURES)
     stem = name.replace("-", "_")
     library = f"{stem}{target.library_suffix}"
-    addon = f"go_{stem}.node" if name in GO_FIXTURES else f"{stem}.node"
+    addon = f"{stem}.node" if name == CONTROL else f"go_{stem}.node"
     parts = [paths.NATIVE_SOURCES / part for part in ("addon", *_MORE_GLUE.get(name, ()))]
     # A later part's file takes the place of an earlier one's of the same name.
     glue = {source.name: source for part in parts for source in sorted(part.glob("*.c"))}
@@ -103,6 +109,8 @@ def build_fixture(name: str, target: Target) -> Fixture:
         paths.NATIVE_SOURCES / "control" / "control.c",
         paths.GO_SOURCES / "trials" / "trials.c",
     ]
+    published_name = f"libasherah-published{target.library_suffix}"
+    published = [*sorted((paths.NATIVE_SOURCES / "libasherah").glob("*.c")), control[1]]
     exports = (*EXPORTS, *_MORE_EXPORTS.get(name, ()))
 
     def make(folder: Path) -> None:
@@ -114,8 +122,10 @@ def build_fixture(name: str, target: Target) -> Fixture:
             module = [folder / "module.a"]
             compiling.go_archive(package, target=target, go=go, output=module[0])
         else:
-            compiling.c_shared(control, target=target, output=folder / library, exports=exports)
-            module = control
+            module = published if name == PUBLISHED else control
+            compiling.c_shared(module, target=target, output=folder / library, exports=exports)
+        if name == PUBLISHED:
+            files.copy_whole(published_asherah(target), folder / published_name)
         compiling.c_shared(
             [*glue.values(), *module],
             target=target,
@@ -125,12 +135,13 @@ def build_fixture(name: str, target: Target) -> Fixture:
         )
         (folder / "module.a").unlink(missing_ok=True)
 
-    own = control
+    own = [*control, *published] if name == PUBLISHED else control
     if name in GO_FIXTURES:
         packages = (GO_FIXTURES[name], "trials", "weight", "go.mod")
         own = [paths.GO_SOURCES / package for package in packages]
     folder = _built(f"{name}-{target.name}", [*parts, *own], target, make)
-    return Fixture(name, folder / library, folder / addon)
+    beside = folder / published_name if name == PUBLISHED else None
+    return Fixture(name, folder / library, folder / addon, beside)
 
 
 def build_dlcall(target: Target) -> Path:
@@ -171,6 +182,6 @@ def build_supervise(target: Target) -> Path:
 
 
 def _built(name: str, sources: list[Path], target: Target, make: Callable[[Path], None]) -> Path:
-    pins = {**toolchain.pins(), **toolchain.npm_pins()}
+    pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
     settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
     return store.built(store.recipe(name, sources=sources, settings=settings), make)

@@ -10,7 +10,7 @@ import msgspec
 from gobun import flow, own
 from gobun import matrix as measuring
 from gobun.commands.words import Selection, command, run_flags, selecting, whole_number
-from gobun.own_config import MatrixTable, find_config
+from gobun.own_config import MatrixTable, find_config, whose
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -29,7 +29,7 @@ def request(cells: Selection, mine: Own, **flags: Any) -> flow.Request:  # noqa:
     """Return what is asked of the flow: by flags, and by ``gobun.toml`` where they are silent."""
     found = find_config(mine.config, modules=cells.module, addon=mine.addon)
     given, table = (found.addon, found.matrix) if found else (None, MatrixTable())
-    versions = ",".join(table.versions) if "bun" in cells.runtime else ""
+    versions = ",".join(each for each in table.versions if whose(each) in cells.runtime)
     addon = own.own_addon(
         mine.addon or (given.file if given else ""),
         mine.smoke or (given.smoke if given else ""),

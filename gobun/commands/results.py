@@ -57,18 +57,20 @@ def bisect(
     load: str = "napi-sync",
     module: str = "simple",
     treatment: str = "stock",
+    runtime: str = "bun",
     good: str = "",
     bad: str = "",
     attempts: str = "3",
     out: str = "report/bisect",
 ) -> None:
-    """Find the releases of Bun at which a cell turns; --good and --bad are ends to look between."""
+    """Find the releases of --runtime at which a cell turns; --good and --bad are ends between."""
     answer = measuring.bisect_releases(
         measuring.Question(
             stress=stress,
             load=load,
             module=module,
             treatment=treatment,
+            runtime=runtime,
             attempts=whole_number(attempts, "--attempts") or 0,
             out=Path(out),
         ),
@@ -84,13 +86,15 @@ def claims(
     _: Context,
     out: str = "report",
     manifest: str = "dist/manifest.json",
+    facts: str = "report/facts.json",
     markdown: bool = False,
 ) -> None:
     """Say which claims the results in --out bear out; --markdown for a page."""
     run = measuring.read_results(Path(out))
-    sizes = Path(manifest)
-    facts = measuring.library_sizes(sizes) if sizes.is_file() else {}
-    verdicts = measuring.verdicts(run, facts=facts)
+    sizes, measured = Path(manifest), Path(facts)
+    known = measuring.library_sizes(sizes) if sizes.is_file() else {}
+    known |= measuring.read_facts(measured) if measured.is_file() else {}
+    verdicts = measuring.verdicts(run, facts=known)
     if markdown:
         print(measuring.claims_markdown(verdicts), end="")
     else:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gobun import cache as caching
-from gobun import console, fetch, paths
+from gobun import console, fetch, paths, toolchain, wheels
 from gobun import doctor as doctoring
 from gobun.commands.words import command, listed, number
 from gobun.errors import UsageError
@@ -46,11 +46,13 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
 
 @command
 def lock(_: Context) -> None:
-    """Add new releases of Bun to the lock file; no entry is ever changed."""
+    """Add new releases of Bun, Node and Deno to the lock files; no entry is ever changed."""
     summary = fetch.update_lock()
     for package in summary.added:
         print(f"added {package}")
     console.say(f"{len(summary.added)} added, {summary.kept} kept")
+    for release in wheels.update_lock(toolchain.pip_pins()):
+        print(f"added {release.package}@{release.version}")
 
 
 @command

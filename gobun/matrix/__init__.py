@@ -11,7 +11,7 @@ from gobun.matrix.bisect_probe import Question, bisect_releases
 from gobun.matrix.bundle import Trial, group_name, write_repro
 from gobun.matrix.claims import read_claims
 from gobun.matrix.claims_render import claims_markdown, print_claims
-from gobun.matrix.claims_verdict import library_sizes, verdicts
+from gobun.matrix.claims_verdict import library_sizes, read_facts, verdicts, write_facts
 from gobun.matrix.expect import (
     Expectations,
     known_names,
@@ -92,6 +92,7 @@ __all__ = [
     "print_claims",
     "read_claims",
     "read_expectations",
+    "read_facts",
     "read_results",
     "read_scenario",
     "review",
@@ -103,5 +104,6 @@ __all__ = [
     "update_expectations",
     "verdicts",
     "words_of",
+    "write_facts",
     "write_repro",
 ]

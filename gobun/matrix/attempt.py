@@ -42,14 +42,16 @@ class StoppedError(Exception):
 def cell_argument(bench: Bench, cell: Cell) -> dict[str, str]:
     """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
     runtime = bench.runtimes[cell.runtime, cell.version]
-    settings = runtime.settings(bench.modules[cell.module])
+    module = bench.modules[cell.module]
     argument = {
         "load": cell.load,
         "stress": cell.stress,
         "probe": str(bench.probe),
         "second": str(bench.warmup),
-        **settings,
+        **runtime.settings(module),
     }
+    if module.published is not None:
+        argument["published"] = str(module.published)
     if bench.smoke is not None:
         argument["smoke"] = str(bench.smoke)
     if cell.treatment in {"warmup", "warmup-plain"}:

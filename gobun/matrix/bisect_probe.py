@@ -14,7 +14,7 @@ from gobun.matrix.bench import Bench, build_bench
 from gobun.matrix.bisect import Answer, Step, bisect
 from gobun.matrix.records import Cell, Load, Outcome, Treatment
 from gobun.matrix.run import run_cell
-from gobun.matrix.scenario import narrowed, read_scenario
+from gobun.matrix.scenario import check_names, narrowed, read_scenario
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def bisect_releases(
     versions: Sequence[str] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Answer:
-    """Return at which releases of Bun a cell turns, and at which canaries between them.
+    """Return at which releases a cell turns, and of Bun at which canaries between them.
 
     ``versions`` are the releases to look among, by default all stable ones since 1.0.0; given, no
     canary is looked at.
@@ -61,14 +61,16 @@ def bisect_releases(
     """
     target = host_target()
     bench = _bench(question, target)
-    among = versions if versions is not None else runtimes.choose_bun("all", target)
+    name = question.runtime
+    among = versions if versions is not None else runtimes.choose_versions(name, "all", target)
+    canaries = versions is None and name == "bun"
     return bisect(
         among,
-        probe_with(bench, question, lambda version: runtimes.provide_bun([version], target)[0]),
+        probe_with(bench, question, lambda one: runtimes.provide_runtimes(name, [one], target)[0]),
         good=good,
         bad=bad,
         attempts=question.attempts,
-        canaries=(lambda low, _: _canaries(low, target)) if versions is None else None,
+        canaries=(lambda low, _: _canaries(low, target)) if canaries else None,
         on_step=on_step,
     )
 
@@ -93,11 +95,7 @@ def probe_with(
 
 
 def _bench(question: Question, target: Target) -> Bench:
-    if question.runtime != "bun":
-        raise UsageError(
-            f"only Bun comes in several versions, so {question.runtime} cannot be bisected",
-            hint="leave --runtime out",
-        )
+    check_names("runtime", [question.runtime], runtimes.RUNTIMES)
     axes = narrowed(
         read_scenario(),
         treatments=[question.treatment],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from gobun import files
 from gobun.errors import UsageError
 from gobun.matrix.claims import Check, Claim, read_claims
 from gobun.matrix.expect import attempts_of
@@ -88,6 +89,31 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
     except msgspec.DecodeError as error:
         raise UsageError(f"{manifest} is no manifest of warm-up libraries: {error}") from error
     return {"library-bytes": {entry.target: float(entry.size) for entry in entries if entry.go}}
+
+
+def read_facts(path: Path) -> dict[str, dict[str, float]]:
+    """Return the numbers that benchmarks have measured, as ``write_facts`` keeps them.
+
+    Raises:
+        UsageError: the file is missing, or holds no such numbers.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]])
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint="run invoke benchmark warmup"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} holds no measured numbers: {error}") from error
+
+
+def write_facts(path: Path, facts: Facts) -> None:
+    """Write measured numbers for ``invoke claims``.
+
+    Raises:
+        PrerequisiteError: the file cannot be written.
+    """
+    files.write_whole(path, msgspec.json.format(msgspec.json.encode(facts)))
 
 
 class _Size(msgspec.Struct, frozen=True):

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 def repro(cell: Cell) -> str:
     """Return the command line that runs ``cell`` alone."""
-    words = ["invoke", "matrix", "--runtime", cell.runtime]
-    if cell.runtime == "bun":
-        words += ["--versions", cell.version]
+    words = ["invoke", "matrix", "--runtime", cell.runtime, "--versions", cell.version]
     words += ["--treatment", cell.treatment, "--module", cell.module]
     words += ["--load", cell.load, "--stress", cell.stress]
     return shlex.join(words)

@@ -140,7 +140,7 @@ def plan_parts(
         Part(
             shard=f"{number}/{of}",
             runtimes=",".join(sorted({cell.runtime for cell in part})),
-            versions=",".join(_ascending({c.version for c in part if c.runtime == "bun"})),
+            versions=",".join(_versions_in(part)),
             cells=len(part),
             seconds=round(sum(map(estimate, part)) / 1000),
         )
@@ -153,8 +153,10 @@ def plan_json(parts: Sequence[Part]) -> str:
     return msgspec.json.encode({"include": parts}).decode()
 
 
-def _ascending(versions: Iterable[str]) -> list[str]:
-    return sorted(versions, key=rank)
+def _versions_in(cells: Iterable[Cell]) -> list[str]:
+    """Return what has ``--versions`` mean the versions of these cells."""
+    found = sorted({(c.runtime, c.version) for c in cells}, key=lambda one: (one[0], rank(one[1])))
+    return [version if runtime == "bun" else f"{runtime}@{version}" for runtime, version in found]
 
 
 def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:

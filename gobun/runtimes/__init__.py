@@ -5,7 +5,13 @@ from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
 from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.preload import preload_environment
-from gobun.runtimes.provide import RUNTIMES, choose_versions, provide_runtimes
+from gobun.runtimes.provide import (
+    RUNTIMES,
+    choose_versions,
+    named_version,
+    provide_runtimes,
+    split_versions,
+)
 from gobun.runtimes.registered import (
     PATCHED,
     Registered,
@@ -28,6 +34,7 @@ __all__ = [
     "choose_versions",
     "fitting_package",
     "label",
+    "named_version",
     "preload_environment",
     "provide_bun",
     "provide_deno",
@@ -37,4 +44,5 @@ __all__ = [
     "registered",
     "registered_as",
     "revision_of",
+    "split_versions",
 ]

@@ -43,11 +43,13 @@ class Deno(msgspec.Struct, frozen=True):
         return v8_environment(treatment)
 
 
-def provide_deno() -> Deno:
-    """Return the pinned Deno.
+def provide_deno(version: str | None = None) -> Deno:
+    """Return Deno in a version, by default the pinned one.
 
     Raises:
-        PrerequisiteError: it is missing, or is not the pinned one.
+        PrerequisiteError: the pinned one is missing.
+        UsageError: there is no such version.
+        FetchError: it could not be fetched.
     """
-    tool = toolchain.deno()
+    tool = toolchain.deno(version)
     return Deno(tool.version, tool.program)

@@ -1,4 +1,4 @@
-"""Node: the control runtime, the pinned one that comes from pip."""
+"""Node: the control runtime, from pip."""
 
 from __future__ import annotations
 
@@ -49,13 +49,14 @@ class Node(msgspec.Struct, frozen=True):
         return v8_environment(treatment)
 
 
-def provide_node(target: Target) -> Node:
-    """Return the pinned Node.
+def provide_node(target: Target, version: str | None = None) -> Node:
+    """Return Node in a version, by default the pinned one.
 
     Raises:
-        PrerequisiteError: Node or Zig is missing.
+        PrerequisiteError: the pinned Node or Zig is missing.
+        UsageError: there is no such version.
         BuildError: the foreign function call could not be built.
-        FetchError: Node's headers could not be fetched.
+        FetchError: it, or Node's headers, could not be fetched.
     """
-    tool = toolchain.node()
+    tool = toolchain.node(version)
     return Node(tool.version, tool.program, build.build_dlcall(target))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import toolchain
+from gobun.errors import UsageError
 from gobun.runtimes.bun import choose_bun, provide_bun
 from gobun.runtimes.deno import provide_deno
 from gobun.runtimes.node import provide_node
+from gobun.runtimes.versions import select_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,17 +18,61 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 RUNTIMES = ("bun", "node", "deno")
-"""Only Bun comes in several versions; the others are the pinned ones."""
+
+
+def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
+    """Return what of ``1.2.19,node@22`` is of which of the runtimes ``names``.
+
+    A version without a name is Bun's where Bun is asked for, else of the one runtime there is.
+
+    Raises:
+        UsageError: a part is of a runtime that is not asked for, or does not say of which it is.
+    """
+    found: dict[str, list[str]] = {}
+    for part in spec.split(",") if spec else ():
+        name, version = named_version(part)
+        if not name and "bun" not in names and len(names) > 1:
+            forms = " or ".join(f"{each}@{version}" for each in names)
+            raise UsageError(f"version {version!r} may be of any of these", hint=f"write {forms}")
+        name = name or ("bun" if "bun" in names else names[0])
+        if name not in names:
+            raise UsageError(
+                f"--versions names {part.strip()}, and no {name.capitalize()} is asked for",
+                hint=f"add {name} to --runtime, which is {','.join(names)}",
+            )
+        found.setdefault(name, []).append(version)
+    return {name: ",".join(versions) for name, versions in found.items()}
+
+
+def named_version(part: str) -> tuple[str, str]:
+    """Return the runtime that ``node@22`` names, ``""`` if it names none, and the version.
+
+    Raises:
+        UsageError: it names a runtime that is not there, or no version.
+    """
+    name, at, version = part.strip().rpartition("@")
+    if at and name not in RUNTIMES:
+        raise UsageError.unknown("runtime", name, RUNTIMES)
+    if at and not version.strip():
+        raise UsageError(f"{part.strip()!r} names no version", hint=f"write {name}@latest")
+    return name, version.strip()
 
 
 def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
-    """Return the versions of a runtime that ``spec`` means, or the pinned one.
+    """Return the versions of a runtime that ``spec`` means.
+
+    Without ``spec`` that is the pinned one, of Node and of Deno.
 
     Raises:
         UsageError: a part of ``spec`` is not understood, or matches no version.
-        FetchError: the registry had to be asked, and could not be.
+        FetchError: the registry had to be asked, and could not be; or a lock file is malformed.
     """
-    return choose_bun(spec, target) if name == "bun" else (toolchain.pins()[name],)
+    if name == "bun":
+        return choose_bun(spec, target)
+    if not spec:
+        return (toolchain.pins()[name],)
+    known = toolchain.releases(name)
+    return select_versions(spec, known=known, tags={}, runtime=name.capitalize())
 
 
 def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
@@ -34,11 +80,12 @@ def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list
 
     Raises:
         PrerequisiteError: the pinned one is missing.
+        UsageError: there is no such version.
         FetchError: a download failed, or is not what the lock file names.
         BuildError: what Node needs beside it could not be built.
     """
     if name == "node":
-        return [provide_node(target)]
+        return [provide_node(target, version) for version in versions]
     if name == "deno":
-        return [provide_deno()]
+        return [provide_deno(version) for version in versions]
     return list(provide_bun(versions, target))

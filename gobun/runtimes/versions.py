@@ -15,17 +15,25 @@ if TYPE_CHECKING:
 
     from gobun.ranges import Rank
 
-_FORMS = "1.2.19, 1.3.x, latest, canary, all, '>=1.2.2 <1.2.20', or several of these between commas"
+_FORMS = {
+    "Bun": "1.2.19, 1.3.x, latest, canary, all, '>=1.2.2 <1.2.20'",
+    "Deno": "2, 2.9.7, 2.8.x, latest, all, '>=2.8.0 <2.9.0'",
+    "Node": "22, 22.20.0, 22.x, latest, all, '>=22.0.0 <24.0.0'",
+}
+_SEVERAL = ", or several of these between commas"
 _OLDEST_OF_ALL = semver.Version(1, 0, 0)
 _PARTIAL = re.compile(r"(\d+)(?:\.(\d+))?")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=)(.+)")
 _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
 
 
-def select_versions(spec: str, *, known: Sequence[str], tags: Mapping[str, str]) -> tuple[str, ...]:
+def select_versions(
+    spec: str, *, known: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
+) -> tuple[str, ...]:
     """Return the versions that ``spec`` means, each once, in the order of ``gobun.ranges``.
 
-    Ranges mean stable releases, unless a comparator names a prerelease of the same release.
+    Ranges mean stable releases, unless a comparator names a prerelease of the same release. A line
+    such as ``22`` is all its releases in Bun, and its newest one in other runtimes.
 
     Raises:
         UsageError: a part is empty, is not understood, or matches nothing that is known.
@@ -35,7 +43,7 @@ def select_versions(spec: str, *, known: Sequence[str], tags: Mapping[str, str])
     )
     chosen: set[semver.Version] = set()
     for part in spec.split(","):
-        chosen.update(_select(part.strip(), spec, published, tags))
+        chosen.update(_select(part.strip(), spec, published, tags, runtime))
     return tuple(str(version) for version in _in_order(chosen))
 
 
@@ -48,10 +56,15 @@ def _rank(version: semver.Version) -> Rank:
 
 
 def _select(
-    part: str, spec: str, published: Sequence[semver.Version], tags: Mapping[str, str]
+    part: str,
+    spec: str,
+    published: Sequence[semver.Version],
+    tags: Mapping[str, str],
+    runtime: str,
 ) -> list[semver.Version]:
+    forms = _FORMS[runtime] + _SEVERAL
     if not part:
-        raise UsageError(f"an empty version in {spec!r}", hint=f"write {_FORMS}")
+        raise UsageError(f"an empty version in {spec!r}", hint=f"write {forms}")
     stable = [version for version in published if version.prerelease is None]
     if part == "all":
         found = [version for version in stable if version >= _OLDEST_OF_ALL]
@@ -64,16 +77,21 @@ def _select(
     elif semver.Version.is_valid(part):
         found = [version for version in published if str(version) == part]
     else:
-        found = _in_range(part, published)
+        found = _in_range(part, published, forms)
+        if runtime != "Bun" and _PARTIAL.fullmatch(part):
+            found = found[-1:]
     if not found:
         newest_first = [str(version) for version in reversed(published)]
-        raise UsageError.unknown("Bun version", part, newest_first)
+        raise UsageError.unknown(f"{runtime} version", part, newest_first)
     return found
 
 
-def _in_range(part: str, published: Sequence[semver.Version]) -> list[semver.Version]:
+def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> list[semver.Version]:
     words = _SPACED.sub(r"\1", part).split()
-    tests = [_test(word, part) for word in words]
+    try:
+        tests = [_test(word) for word in words]
+    except ValueError as error:
+        raise UsageError(f"{part!r} is not a version or a range", hint=f"write {forms}") from error
     named = {version for word in words for version in _prereleases(word)}
     return [
         version
@@ -90,10 +108,10 @@ def _prereleases(word: str) -> list[semver.Version]:
     return [version.finalize_version()] if version and version.prerelease else []
 
 
-def _test(word: str, part: str) -> Callable[[semver.Version], bool]:
+def _test(word: str) -> Callable[[semver.Version], bool]:
     comparator = _COMPARATOR.fullmatch(word)
     sign, bare = comparator.groups() if comparator else ("=", word)
-    low, above = map(_rank, _bounds(bare, part))
+    low, above = map(_rank, _bounds(bare))
     tests: dict[str, Callable[[semver.Version], bool]] = {
         ">=": lambda version: _rank(version) >= low,
         ">": lambda version: _rank(version) >= above,
@@ -110,14 +128,18 @@ def _test(word: str, part: str) -> Callable[[semver.Version], bool]:
     return tests[sign]
 
 
-def _bounds(bare: str, part: str) -> tuple[semver.Version, semver.Version]:
-    """Return the first version that ``1``, ``1.3``, ``1.3.x`` … means, and the first after."""
+def _bounds(bare: str) -> tuple[semver.Version, semver.Version]:
+    """Return the first version that ``1``, ``1.3``, ``1.3.x`` … means, and the first after.
+
+    Raises:
+        ValueError: it is nothing of the kind.
+    """
     if semver.Version.is_valid(bare):
         version = semver.Version.parse(bare)
         return version, version
     partial = _PARTIAL.fullmatch(re.sub(r"(\.[xX*])+$", "", bare))
     if partial is None:
-        raise UsageError(f"{part!r} is not a version or a range", hint=f"write {_FORMS}")
+        raise ValueError(bare)
     major = int(partial[1])
     if partial[2] is None:
         return semver.Version(major), semver.Version(major + 1)

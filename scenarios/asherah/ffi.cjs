@@ -130,4 +130,4 @@ function openAsherah(library) {
   return asherah;
 }
 
-module.exports = { HEADER, buffer, contentOf, openAsherah };
+module.exports = { HEADER, buffer, contentOf, open, openAsherah };

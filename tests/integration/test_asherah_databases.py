@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
+PUBLISHED = "bun by the published library"
 WORK = """
 const { readFileSync } = require("node:fs");
 const { addon, library, surface, connection, given } = JSON.parse(readFileSync(process.argv[2]));
@@ -102,13 +103,18 @@ def test_what_one_encrypts_every_other_decrypts(
         "connection": connection,
     }
     records: list[list[str]] = []
-    for name in ("bun", "bun by FFI", "node", "deno", "bun"):
+    # The published library speaks to MySQL alone.
+    published = (PUBLISHED,) if "tcp(" in connection else ()
+    names = ("bun", "bun by FFI", *published, "node", "deno", "bun")
+    for name in names:
         more = {"library": str(asherah.library)} if name.endswith("FFI") else {}
+        if name == PUBLISHED:
+            more = {"addon": str(build.build_fixture(build.PUBLISHED, host_target()).addon)}
         own = {**given, **more, "given": {"by": name, "records": records}}
         said = json.loads(run(runtime(name.split()[0]), WORK, tmp_path, own))
         assert said["right"] == len(records), name
         records = [*records, *said["records"]]
-    assert len(records) == 5 * 110
+    assert len(records) == len(names) * 110
 
 
 def test_a_database_that_is_not_there_is_told(asherah: build.Fixture, tmp_path: Path) -> None:

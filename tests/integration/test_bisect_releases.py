@@ -37,7 +37,7 @@ def test_a_cell_that_passes_everywhere_is_nothing_to_bisect(tmp_path: Path) -> N
     [
         (Question(stress="idel"), "unknown stress 'idel'"),
         (Question(stress="idle", load="fii"), "unknown load 'fii'"),
-        (Question(stress="idle", runtime="node"), "only Bun comes in several versions"),
+        (Question(stress="idle", runtime="nod"), "did you mean: node"),
         (Question(stress="idle", treatment="gc-signal"), "'gc-signal' is several treatments"),
     ],
 )

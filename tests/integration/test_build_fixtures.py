@@ -21,6 +21,13 @@ pytestmark = [
 NODE = "node"
 NEWEST = "newest"
 RUNTIMES = (NODE, "1.2.1", NEWEST)
+ASHERAHS = {build.ASHERAH, build.PUBLISHED}
+LIBASHERAH = {
+    *{"SetEnv", "SetupJson", "Shutdown", "Encrypt", "Decrypt", "EncryptToJson"},
+    *{"DecryptFromJson", "EstimateBuffer", "IsSetUp", "LastReason"},
+}
+WITHOUT_GO = {build.CONTROL, build.PUBLISHED}
+"""What is compiled here of these has no Go in it."""
 
 ADDON = """
 const addon = require(process.argv[2]);
@@ -99,7 +106,7 @@ def test_the_addon(
     names = {"Handle", "callAsync", "callBack", "callSync", "manyLater"}
     names |= {"runAsync", "runSync", "setupAsync", "setupSync"}
     found = set(said[0].split(","))
-    assert found > names if fixture.name == build.ASHERAH else found == names
+    assert found > names if fixture.name in ASHERAHS else found == names
     assert said[1:] == [*["0"] * 8, "true", "true"]
 
 
@@ -133,11 +140,8 @@ def test_what_is_inside(fixture: build.Fixture) -> None:
     more = {
         build.CONTROL: {"Crash", "Disposition", "WriteToClosedSocket"},
         "setup-full": {"SetupJson"},
-        build.ASHERAH: {
-            *{"SetEnv", "SetupJson", "Shutdown", "Encrypt", "Decrypt", "EncryptToJson"},
-            *{"DecryptFromJson", "EstimateBuffer", "AllowTempFileBuffers", "IsSetUp"},
-            "LastReason",
-        },
+        build.ASHERAH: LIBASHERAH | {"AllowTempFileBuffers"},
+        build.PUBLISHED: LIBASHERAH,
     }
     assert set(library.exports) == set(build.EXPORTS) | more.get(fixture.name, set())
     assert set(addon.exports) == {
@@ -147,7 +151,7 @@ def test_what_is_inside(fixture: build.Fixture) -> None:
     for found in (library, addon):
         assert found.nodelete
         assert (found.libc, found.relro) == ("glibc", "full")
-        assert (found.go is not None) is (fixture.name != build.CONTROL)
+        assert (found.go is not None) is (fixture.name not in WITHOUT_GO)
         rules = audit.Rules(max_glibc="2.17", no_build_paths=True, no_executable_stack=True)
         assert audit.check(found, rules) == []
     wanted = "control.node" if fixture.name == build.CONTROL else "go_"

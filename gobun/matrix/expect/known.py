@@ -42,10 +42,11 @@ def known_names() -> Known:
     """Return what the suite has, and the releases it can name.
 
     Raises:
-        FetchError: the lock file is missing or malformed.
+        FetchError: a lock file is missing or malformed.
     """
-    pins = toolchain.pins()
-    releases = {name: known_releases() if name == "bun" else (pins[name],) for name in RUNTIMES}
+    releases = {
+        name: known_releases() if name == "bun" else toolchain.releases(name) for name in RUNTIMES
+    }
     return Known(releases, build.FIXTURES, tuple(read_scenario().stress))
 
 

@@ -12,7 +12,7 @@ import msgspec
 from gobun import build, files, paths
 from gobun.errors import UsageError
 from gobun.matrix.expect import blocks
-from gobun.matrix.expect.known import known_releases
+from gobun.matrix.expect.known import known_names
 from gobun.matrix.expect.ledger import World, compare
 from gobun.matrix.expect.review import attempts_of
 from gobun.matrix.expect.rows import (
@@ -53,14 +53,14 @@ def update_expectations(
     results: Sequence[Result],
     folder: Path | None = None,
     *,
-    known: Sequence[str] | None = None,
+    known: Mapping[str, Sequence[str]] | None = None,
     place: Place | None = None,
     write: bool = True,
 ) -> Update:
     """Rewrite the rows of ``folder`` so that ``results`` are what is expected.
 
-    ``known`` are the releases of Bun, ``place`` is where the results were made. Skipped cells and
-    errors of the harness say nothing. A row keeps its text where it still holds.
+    ``known`` are the releases of each runtime, ``place`` is where the results were made. Skipped
+    cells and errors of the harness say nothing. A row keeps its text where it still holds.
 
     Raises:
         UsageError: a file is not of the right form, or rows contradict each other.
@@ -68,7 +68,7 @@ def update_expectations(
     """
     folder = folder or paths.EXPECTATIONS
     place = place or this_place()
-    known = known or known_releases()
+    known = known or known_names().releases
     before = read_expectations(folder).rows
     for strict in (False, True):
         after = _replacements(before, results, known, place, strict=strict)
@@ -102,7 +102,7 @@ class _After(msgspec.Struct, frozen=True):
 def _replacements(
     rows: Sequence[Row],
     results: Sequence[Result],
-    known: Sequence[str],
+    known: Mapping[str, Sequence[str]],
     place: Place,
     *,
     strict: bool,
@@ -111,7 +111,8 @@ def _replacements(
     added: list[Row] = []
     for runtime in sorted({result.runtime for result in results}):
         mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
-        world = _world([result for result in results if result.runtime == runtime], mine, known)
+        of_it = [result for result in results if result.runtime == runtime]
+        world = _world(of_it, mine, known.get(runtime, ()))
         changes = compare(mine, world, strict=strict)
         for index, boxes in changes.rewritten.items():
             row = mine[index]
@@ -126,8 +127,7 @@ def _replacements(
 
 def _world(results: Sequence[Result], rows: Sequence[Row], known: Sequence[str]) -> World:
     tested = {result.version for result in results}
-    releases = known if results[0].runtime == "bun" else ()
-    versions = tuple(sorted({*tested, *releases}, key=rank))
+    versions = tuple(sorted({*tested, *known}, key=rank))
     suite = (TREATMENTS, build.FIXTURES, LOADS, tuple(read_scenario().stress))
     axes = tuple(
         tuple(
@@ -166,7 +166,9 @@ def _selectors(box: Box, world: World, row: Row | None = None) -> dict[str, Any]
     return {"versions": range_text(inside, world.versions), **lists}
 
 
-def _holds(after: _After, results: Iterable[Result], known: Sequence[str], place: Place) -> bool:
+def _holds(
+    after: _After, results: Iterable[Result], known: Mapping[str, Sequence[str]], place: Place
+) -> bool:
     """Return whether nothing is left to change, and no two rows contradict each other."""
     numbered = [
         msgspec.structs.replace(row, where=f"{number}: {row.where}")

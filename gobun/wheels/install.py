@@ -1,0 +1,84 @@
+"""Has pip install one release of a package into the cache, held to the lock file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from gobun import cache, files, paths
+from gobun.errors import FetchError, PrerequisiteError, UsageError
+from gobun.process import run_tool
+from gobun.wheels.lock import read_lock
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A release of a package, and where it goes."""
+
+    package: str
+    version: str
+    kind: str
+    """The folder of the cache that it is below."""
+    program: Path
+    """What is wanted of it, below its own folder."""
+    shown: str
+    """What people call it."""
+    otherwise: str = ""
+    """What a person can do who cannot have it."""
+
+
+def installed(wanted: Wanted) -> Path:
+    """Return the program of a release; it is installed if need be.
+
+    A release that the lock file names has to have its bytes.
+
+    Raises:
+        PrerequisiteError: pip is missing, or the disk refuses.
+        UsageError: there is no such release.
+        FetchError: it could not be installed, or is not what the lock file names.
+    """
+    folder = paths.cache_root() / wanted.kind / wanted.version
+    program = folder / wanted.program
+    cache.hold(folder)
+    with files.locked(folder):
+        if not program.is_file():
+            _install(wanted, folder)
+            if not program.is_file():
+                what = f"{wanted.package} {wanted.version} has no {wanted.program}"
+                raise FetchError(what, hint=f"remove {folder}")
+    return program
+
+
+def _install(release: Wanted, folder: Path) -> None:
+    wanted = f"{release.package}=={release.version}"
+    digests = read_lock().get(release.package, {}).get(release.version, ())
+    with files.temporary_sibling(folder) as staged:
+        listed = staged / "wanted.txt"
+        files.write_whole(listed, " ".join([wanted, *(f"--hash={each}" for each in digests)]))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        strict = ["--require-hashes"] if digests else []
+        command += ["--only-binary=:all:", *strict, "--target"]
+        done = run_tool([*command, staged / "it", "--requirement", listed])
+        if done.code == 0:
+            files.publish_folder(staged / "it", folder)
+            return
+    if "No module named pip" in done.err:
+        raise PrerequisiteError(
+            f"pip is missing, which installs {wanted}",
+            hint=f"{sys.executable} -m ensurepip{release.otherwise}",
+        )
+    if "DO NOT MATCH THE HASHES" in done.err:
+        raise FetchError(
+            f"{wanted} is not what {paths.WHEELS_LOCK_FILE.name} names:\n{done.tail}",
+            hint="a published release does not change: find out who gave these bytes",
+        )
+    if "No matching distribution" in done.err:
+        listing = [line for line in done.err.splitlines() if "from versions:" in line]
+        known = listing[0].partition("from versions:")[2].strip(" )").split(", ") if listing else []
+        if known and known != ["none"]:
+            raise UsageError.unknown(f"{release.shown} release", release.version, known)
+    raise FetchError(
+        f"pip could not install {wanted}:\n{done.tail}",
+        hint=f"check the network and pip's configuration{release.otherwise}",
+    )

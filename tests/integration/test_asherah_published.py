@@ -1,0 +1,120 @@
+"""The library that asherah's makers publish, cobhan-go inside: what ours is held to."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun
+from stresses import run_stress
+from test_asherah import CALLS, WANTED
+
+from gobun import audit, build, runtimes
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.network,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
+]
+
+OURS_ALONE = {
+    *("a bad configuration", "set up then", "room below zero", "its reason, too", "a file"),
+    *("a file that is not there", "a name beyond all", "a result in a file"),
+    *("its length is below zero", "the file", "no room for a name", "files left"),
+    "results while it is shut down and set up",
+}
+"""What the published library has no function for, or ends the process for."""
+OTHERWISE = {
+    "its reason": "",
+    "that reason": "",
+    "estimates are enough": [False, True],
+    "estimates beyond an int32": [1417339467, -2147483389, 258, 259],
+    "a partition that is no UTF-8": 0,
+    "the environment": [0, -5, -5, 0],
+}
+
+ENDS_THE_PROCESS = """
+import ctypes, struct, sys
+library = ctypes.CDLL(sys.argv[1])
+def buffer(content, length=None):
+    head = struct.pack("<iI", len(content) if length is None else length, 0)
+    return ctypes.create_string_buffer(head + content + bytes(100))
+config = b'{"ServiceName":"s","ProductID":"p","Metastore":"memory","KMS":"static"}'
+"""
+ENDING = [
+    ("library.Shutdown()", "nil pointer dereference"),
+    ("library.SetupJson(buffer(config.replace(b'memory', b'paper')))", "Unknown metastore type"),
+    (
+        "library.SetupJson(buffer(config))\n"
+        "record = buffer(bytes(1000))\n"
+        "library.EncryptToJson(buffer(b'p'), buffer(b'd'), record)\n"
+        "length, _ = struct.unpack('<iI', record.raw[:8])\n"
+        "library.DecryptFromJson(buffer(b'p'), record, buffer(bytes(12), -12))",
+        "len out of range",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def published() -> Path:
+    return build.published_asherah(host_target())
+
+
+def test_it_is_the_published_one(published: Path) -> None:
+    assert {path.name for path in published.parent.iterdir()} == {
+        f"libasherah-{target.name.partition('-')[2]}{target.library_suffix}"
+        for target in TARGETS.values()
+    }
+    text = published.read_bytes()
+    assert b"path\tgithub.com/godaddy/asherah-cobhan\n" in text
+    [cobhan] = set(re.findall(rb"dep\tgithub.com/godaddy/cobhan-go\t(\S+)", text))
+    assert cobhan == b"v0.4.2"
+    found = audit.inspect(published).go
+    assert found is not None
+    assert found.version == "go1.20.12"
+
+
+def test_cobhan_buffers_are_what_cobhan_go_has_them(published: Path, tmp_path: Path) -> None:
+    words = [sys.executable, str(CALLS), str(published), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    wanted = {name: value for name, value in WANTED.items() if name not in OURS_ALONE}
+    assert json.loads(done.stdout) == wanted | OTHERWISE
+
+
+@pytest.mark.parametrize(("what", "said"), ENDING)
+def test_what_ends_the_process_in_it_alone(published: Path, what: str, said: str) -> None:
+    ours = build.build_fixture(build.ASHERAH, host_target()).library
+    ended = {}
+    for library in (published, ours):
+        words = [sys.executable, "-c", ENDS_THE_PROCESS + what, str(library)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        ended[library] = done.returncode
+        assert (said in done.stderr) is (library == published)
+    assert ended[ours] == 0
+    assert ended[published] != 0
+
+
+@pytest.mark.parametrize("module", [build.ASHERAH, build.PUBLISHED])
+@pytest.mark.parametrize("name", ["bun", "deno"])
+def test_raw_buffers(module: str, name: str, tmp_path: Path) -> None:
+    runtime: runtimes.Runtime = bun() if name == "bun" else runtimes.provide_deno()
+    given = runtime.settings(build.build_fixture(module, host_target()))
+    assert run_stress(runtime, "cobhan", tmp_path, load="ffi", **given).outcome == "pass"
+
+
+def test_what_needs_reasons_is_skipped(tmp_path: Path) -> None:
+    fixture = build.build_fixture(build.PUBLISHED, host_target())
+    assert fixture.published is not None
+    assert fixture.published.parent == fixture.addon.parent
+    given = {**bun().settings(fixture), "published": str(fixture.published)}
+    told = run_stress(bun(), "asherah", tmp_path, **given)
+    assert told.outcome == "skip: the published library gives no reasons, which this asks for"
