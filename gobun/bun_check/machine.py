@@ -83,10 +83,10 @@ class Machine:
             BuildError: it is not an object for Linux x64.
         """
         with path.open("rb") as stream:
+            head = _HEADER.unpack(stream.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
+            if head[0][:5] != b"\x7fELF\x02" or head[1:3] != (_RELOCATABLE, _X86_64):
+                raise BuildError(f"{path} is not an object for Linux x64")
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        head = _HEADER.unpack_from(self._data) if len(self._data) >= _HEADER.size else (b"", 0, 0)
-        if head[0][:5] != b"\x7fELF\x02" or head[1:3] != (_RELOCATABLE, _X86_64):
-            raise BuildError(f"{path} is not an object for Linux x64")
         at, rows = head[6], head[12]
         # More sections than the header can count are counted in the first of them.
         rows = rows or _SECTION.unpack_from(self._data, at)[5]

@@ -115,7 +115,7 @@ def test_another_platform_is_refused(tmp_path: Path, target: str) -> None:
         Machine(made)
 
 
-@pytest.mark.parametrize("content", [b"\x7fELF", b"words"])
+@pytest.mark.parametrize("content", [b"\x7fELF", b"words", b""])
 def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.o").write_bytes(content)
     with pytest.raises(BuildError, match="is not an object"):
