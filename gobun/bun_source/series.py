@@ -226,7 +226,26 @@ def read_series(folder: Path) -> Series:
         if entry.id in seen:
             raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="give each its own")
         seen.add(entry.id)
+    for patch in content.patch:
+        for constant in patch.compiled:
+            _check_patterns(constant, f"{path}: {patch.id}")
     return Series(folder, content.version, content.about, content.patch, content.without)
+
+
+def _check_patterns(constant: Constant, where: str) -> None:
+    """Refuse what could only be found out once an object is compiled.
+
+    Raises:
+        UsageError: it is not a regular expression.
+    """
+    for text in (constant.functions, constant.through):
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise UsageError(
+                f"{where}: {text!r} is not a regular expression: {error}",
+                hint='a "+" or a bracket of a name is written with a backslash before it',
+            ) from error
 
 
 def series_named(line: str, root: Path | None = None) -> Series:
