@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 Verdict = Literal["proven", "wrong", "not checked"]
+ALL = "all"
+"""Stands for a patch's id where a finding is about all of them."""
 
 
 class Finding(msgspec.Struct, frozen=True):

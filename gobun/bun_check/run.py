@@ -2,68 +2,101 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun import cache, console, files, paths, runtimes, toolchain
-from gobun.bun_check import parsing, semantics, zig
-from gobun.bun_check.records import Finding, Report
-from gobun.bun_check.tree import content_of, write_tree
+from gobun import cache, console, files, paths, toolchain
+from gobun.bun_check import parsing, whole, zig
+from gobun.bun_check.records import ALL, Finding, Report
+from gobun.bun_check.tree import stock_content
 from gobun.bun_source import identity_of
 from gobun.bun_source.applying import make_commits
 from gobun.errors import PatchError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from gobun.bun_check.codegen import Scratch
     from gobun.bun_source import Checkout, Patch, Series
 
-KIND = "bun-check"
-_ALL = "all"
-_FORM = 1
-"""Counted up when a check is added, so that what was remembered is asked again."""
+Depth = Literal["files", "semantics", "object"]
+"""How far a check goes; each takes in those before it."""
+
+_FORM = 2
+"""Counted up when a check changes, so that what was remembered is asked again."""
 
 
 def check_series(
-    checkout: Checkout, series: Series, patches: Sequence[Patch], *, semantic: bool = True
+    checkout: Checkout,
+    series: Series,
+    patches: Sequence[Patch],
+    *,
+    depth: Depth = "semantics",
+    unpatched: bool = False,
 ) -> Report:
     """Check the tree that ``patches`` make of a checkout's base; the checkout is left alone.
 
+    ``unpatched`` asks about the base itself, with what ``patches`` say of the object they make.
+
     Raises:
-        UsageError: there is none.
+        UsageError: there is no patch.
         PatchError: one of the patches does not apply.
-        BuildError: upstream's code generation failed.
-        PrerequisiteError: a tool or a header is missing.
+        BuildError: upstream's code generation failed, or the object cannot be built.
+        PrerequisiteError: a tool, a header or memory is missing.
         FetchError: Zig or Bun cannot be had.
     """
     if not patches:
         raise UsageError(f"no patch of {series.line} is left to check", hint="see its series.toml")
-    commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
-    head = commits[-1]
-    identity = identity_of(checkout.upstream, series, patches)
-    folder = paths.cache_root() / KIND / f"{checkout.version}-{identity}-{_asked(patches)}"
+    applied = () if unpatched else patches
+    commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)
+    head = commits[-1] if commits else checkout.base
+    identity = identity_of(checkout.upstream, series, applied)
+    root = paths.cache_root() / whole.KIND
+    folder = root / f"{checkout.version}-{identity}-{_asked(applied)}"
+    kept = root / f"{checkout.version}-{identity}-object"
     cache.hold(folder)
+
+    @functools.cache
+    def prepared() -> Scratch | None:
+        return whole.prepare(checkout, head, folder)
+
+    def read() -> Iterator[Finding]:
+        yield from _applying(checkout, series, applied)
+        yield from _reading(checkout, applied, commits)
+
+    def analyse() -> Iterator[Finding]:
+        if unpatched or any(path.endswith(".zig") for each in patches for path in each.files):
+            yield whole.semantic(prepared())
+        else:
+            yield Finding(ALL, "semantic analysis", "Zig", "not checked", "no patch touches it")
+
     with files.locked(folder):
-        remembered = folder / ("report.json" if semantic else "quick.json")
-        if remembered.is_file():
-            console.say(f"asked before: {remembered}")
-            return msgspec.json.decode(remembered.read_bytes(), type=Report)
-        folder.mkdir(parents=True, exist_ok=True)
-        found = [
-            *_applying(checkout, series, patches),
-            *_reading(checkout, patches, commits),
-            *(_semantic(checkout, head, folder) if semantic else ()),
-        ]
-        names = tuple(patch.id for patch in patches)
-        report = Report(identity, checkout.version, names, tuple(found))
-        files.write_whole(remembered, files.readable_json(report))
-    return report
+        found = _remembered(folder / "files.json", read)
+        if depth != "files":
+            found += _remembered(folder / "semantics.json", analyse)
+        if depth == "object":
+            found += whole.compiled(prepared, kept, patches)
+        if not any(each.verdict == "wrong" for each in found):
+            shutil.rmtree(folder / "tree", ignore_errors=True)
+    names = tuple(patch.id for patch in applied)
+    return Report(identity, checkout.version, names, tuple(found))
+
+
+def _remembered(path: Path, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    if path.is_file():
+        console.say(f"asked before: {path}")
+        return msgspec.json.decode(path.read_bytes(), type=list[Finding])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = list(ask())
+    files.write_whole(path, files.readable_json(found))
+    return found
 
 
 def _asked(patches: Sequence[Patch]) -> str:
@@ -93,14 +126,14 @@ def _reading(
         for patch, before, after in zip(patches, befores, commits, strict=False):
             defined: set[str] = set()
             for path in patch.files:
-                new = content_of(git, after, path)
+                new = stock_content(git, after, path)
                 if new is None:
                     continue
                 if not parsing.is_known(path):
                     why = "there is no grammar for this kind of file"
                     yield Finding(patch.id, "parses", path, "not checked", why)
                     continue
-                old = content_of(git, before, path)
+                old = stock_content(git, before, path)
                 was = parsing.parse(path, old) if old is not None else None
                 now = parsing.parse(path, new)
                 defined |= now.functions
@@ -138,49 +171,13 @@ def _zig_file(
         yield Finding(patch.id, check, path, "wrong" if fault else "proven", fault)
 
 
-def _semantic(checkout: Checkout, head: str, folder: Path) -> Iterator[Finding]:
-    check, subject = "semantic analysis", "all of Bun's Zig code"
-    touched = checkout.git("diff", "--name-only", checkout.base, head).splitlines()
-    if not any(path.endswith(".zig") for path in touched):
-        yield Finding(_ALL, check, subject, "not checked", "no patch touches Zig")
-        return
-    tree = folder / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    console.say(f"copying the patched tree to {tree}")
-    missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
-    write_tree(checkout.git, head, missing, tree)
-    layout = semantics.layout_of(tree)
-    if layout is None:
-        shutil.rmtree(tree)
-        why = "how a tree of this layout makes what its Zig code imports is not in codegen.toml"
-        yield Finding(_ALL, check, subject, "not checked", why)
-        return
-    bun = runtimes.provide_bun([checkout.version], host_target())[0].program
-    tool = toolchain.zig(zig.wheel_for(checkout.version))
-    analysis = semantics.Analysis(
-        tree, checkout.version, checkout.upstream, bun, tool, folder, _zig_cache(tool.version)
-    )
-    semantics.generate(analysis, layout)
-    done = semantics.analyse(analysis)
-    if done.code == 0:
-        yield Finding(_ALL, check, subject, "proven", f"Zig {tool.version}, for this machine")
-        shutil.rmtree(tree)
-        return
-    errors = [line for line in done.err.splitlines() if ": error: " in line]
-    said = "\n".join(errors[:8]) or done.tail
-    yield Finding(_ALL, check, subject, "wrong", f"{said}\nthe whole log: {folder}")
-
-
-def _zig_cache(version: str) -> Path:
-    folder = paths.cache_root() / f"zig-{version}"
-    cache.hold(folder)
-    return folder
-
-
 def render(report: Report) -> str:
     """Return a report for a terminal: patch by patch, what is wrong and what is open in full."""
     lines = [f"Bun {report.version}, tree {report.identity}"]
-    for name in (*report.patches, _ALL):
+    if not report.patches:
+        lines[0] += ", unpatched"
+    asked = (each.patch for each in report.findings if each.patch != ALL)
+    for name in dict.fromkeys((*report.patches, *asked, ALL)):
         about = [each for each in report.findings if each.patch == name]
         proven = [each for each in about if each.verdict == "proven"]
         lines.append(f"{name}: {len(proven)} of {len(about)} proven" if about else f"{name}: -")

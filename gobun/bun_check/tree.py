@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gobun.bun_check import fork
 from gobun.bun_source.layout import NOT_BUILT
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> N
         )
 
 
-def content_of(git: Git, commit: str, path: str) -> bytes | None:
-    """Return a file as it is in ``commit``, or None."""
+def stock_content(git: Git, commit: str, path: str) -> bytes | None:
+    """Return a file as it is in ``commit``, its Zig as the stock Zig takes it, or None."""
     done = git.attempt("cat-file", "blob", f"{commit}:{path}")
-    return done.out if done.code == 0 else None
+    if done.code != 0:
+        return None
+    return fork.stock(done.out) if path.endswith(".zig") else done.out

@@ -21,6 +21,7 @@ from gobun.bun_source.preflight import render as render_preflight
 from gobun.bun_source.rebasing import Rebased, Step, rebase, write_rebased
 from gobun.bun_source.series import (
     Change,
+    Constant,
     Patch,
     Series,
     Without,
@@ -35,6 +36,7 @@ __all__ = [
     "Built",
     "Change",
     "Checkout",
+    "Constant",
     "Export",
     "Fetched",
     "Known",

@@ -28,6 +28,13 @@ two lines is the same change, so that lines can be compared.
     was = ["crash"]                 # how they end in the stock binary
     outcomes = ["pass"]             # how they end with this patch alone
 
+    [[patch.compiled]]              # what is in the optimised object: check-bun --object looks
+    functions = 'pool.Pool.(warm|wake)' # a pattern of whole names; what they call is followed where
+    through = '.*spawn.*'           # its name matches this
+    calls = "pthread_attr_setstacksize"
+    holds = 8_388_608               # the constant that they use
+    was = 4_194_304                 # the one that they use without the patch
+
     [[without]]                     # a change other lines carry, and this one does not
     id = "suspend-any-stack"
     since = "1.4.4"                 # upstream has it from this release on; left out if it has not
@@ -74,6 +81,20 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stresses: tuple[str, ...] | None = None
 
 
+class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A constant that functions of the compiled object use, themselves or through others."""
+
+    functions: str
+    """A pattern of whole names."""
+    through: str
+    """A pattern of the names of those that they call, and that do it for them."""
+    calls: str
+    """What it is for: they have to call it."""
+    holds: int
+    was: int
+    """What they use without the patch."""
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change that a series says something about."""
 
@@ -95,6 +116,7 @@ class Patch(Entry, frozen=True, forbid_unknown_fields=True):
     """What the patched files must still define."""
     tree: Tree = "bun"
     changes: tuple[Change, ...] = ()
+    compiled: tuple[Constant, ...] = ()
 
 
 class Without(Entry, frozen=True, forbid_unknown_fields=True):
@@ -204,7 +226,26 @@ def read_series(folder: Path) -> Series:
         if entry.id in seen:
             raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="give each its own")
         seen.add(entry.id)
+    for patch in content.patch:
+        for constant in patch.compiled:
+            _check_patterns(constant, f"{path}: {patch.id}")
     return Series(folder, content.version, content.about, content.patch, content.without)
+
+
+def _check_patterns(constant: Constant, where: str) -> None:
+    """Refuse what could only be found out once an object is compiled.
+
+    Raises:
+        UsageError: it is not a regular expression.
+    """
+    for text in (constant.functions, constant.through):
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise UsageError(
+                f"{where}: {text!r} is not a regular expression: {error}",
+                hint='a "+" or a bracket of a name is written with a backslash before it',
+            ) from error
 
 
 def series_named(line: str, root: Path | None = None) -> Series:

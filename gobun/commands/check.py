@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import bun_check, bun_source
 from gobun.commands.words import chosen_of, command
-from gobun.errors import BuildError
+from gobun.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -14,12 +14,25 @@ if TYPE_CHECKING:
 
 @command
 def check_bun(
-    _: Context, series: str, only: str = "", except_: str = "", quick: bool = False
+    _: Context,
+    series: str,
+    only: str = "",
+    except_: str = "",
+    quick: bool = False,
+    object: bool = False,
+    unpatched: bool = False,
 ) -> None:
-    """Check a patched tree: --series v1.2.19 --only ids --except ids; --quick reads files only."""
+    """Check a patched tree: --series v1.2.19 --only ids --except ids; --quick, --object.
+
+    --quick reads files only; --object also compiles all Zig code and looks into what comes out.
+    --unpatched asks the same of the release itself.
+    """
+    if quick and object:
+        raise UsageError("--quick reads files only, and --object compiles them: give one of them")
+    depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
     found, chosen = chosen_of(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:
-        report = bun_check.check_series(checkout, found, chosen, semantic=not quick)
+        report = bun_check.check_series(checkout, found, chosen, depth=depth, unpatched=unpatched)
     print(bun_check.render(report))
     if report.wrong:
         raise SystemExit(BuildError.exit_code)

@@ -8,7 +8,7 @@ import bun_upstream as up
 import pytest
 
 from gobun import bun_check, bun_source, paths, runtimes, toolchain
-from gobun.bun_check import run, semantics, zig
+from gobun.bun_check import codegen, semantics, whole, zig
 from gobun.errors import PrerequisiteError
 from gobun.targets import host_target
 
@@ -29,16 +29,24 @@ pub fn build(b: *std.Build) void {
     _ = b.option([]const u8, "sha", "");
     _ = b.option([]const u8, "reported_nodejs_version", "");
     _ = b.option(u32, "canary", "");
+    _ = b.option([]const u8, "obj_format", "");
+    _ = b.option(bool, "codegen_embed", "");
     const module = b.createModule(.{
         .root_source_file = b.path("src/threading/ThreadPool.zig"),
-        .target = b.graph.host,
+        .target = b.standardTargetOptions(.{}),
+        .optimize = b.standardOptimizeOption(.{}),
     });
     module.addAnonymousImport("made", .{
         .root_source_file = .{ .cwd_relative = b.pathJoin(&.{ path, "made.zig" }) },
     });
+    const check = b.addObject(.{ .name = "bun", .root_module = module });
+    check.of_the_fork = true;
+    check.generated_bin = null;
+    b.step("check", "analyse").dependOn(&check.step);
     const object = b.addObject(.{ .name = "bun", .root_module = module });
-    object.generated_bin = null;
-    b.step("check", "analyse").dependOn(&object.step);
+    object.link_function_sections = true;
+    const installed = b.addInstallFile(object.getEmittedBin(), "bun-zig.o");
+    b.step("obj", "compile").dependOn(&installed.step);
 }
 """,
     "generate.js": b"""require("fs").writeFileSync(
@@ -46,12 +54,37 @@ pub fn build(b: *std.Build) void {
   "pub const megabyte: u32 = 1 << 20;\\n",
 );
 """,
+    "list.js": b"""console.log("src/one.txt");
+""",
     POOL: b"""const megabyte = @import("made").megabyte;
 
 pub const stack_size = 4 * megabyte;
 
-export fn stackSize() u32 {
-    return stack_size;
+const Attributes = extern struct { bytes: [64]u8 align(8) };
+extern fn pthread_attr_setstacksize(attributes: *Attributes, size: usize) c_int;
+
+const Config = struct {
+    #size: usize,
+
+    fn of(size: usize) Config {
+        return .{ .#size = size };
+    }
+
+    fn bytes(self: Config) usize {
+        return self.#size;
+    }
+};
+
+noinline fn spawn(attributes: *Attributes, config: Config) c_int {
+    return pthread_attr_setstacksize(attributes, config.bytes());
+}
+
+noinline fn notify(attributes: *Attributes) c_int {
+    return spawn(attributes, .of(stack_size)) + 1;
+}
+
+export fn wake(attributes: *Attributes) c_int {
+    return notify(attributes);
 }
 """,
     GLUE: b'extern "C" int glue(int given)\n{\n    return given;\n}\n',
@@ -60,9 +93,28 @@ TABLE = """[small]
 known_by = "generate.js"
 packages = []
 
+[[small.instead]]
+file = "build.zig"
+says = "    check.of_the_fork ="
+put = "    if (@hasField(std.Build.Step.Compile, \\"of_the_fork\\")) check.of_the_fork ="
+
 [[small.step]]
-run = ["{bun}", "run", "{tree}/generate.js", "{codegen}"]
+run = ["{bun}", "run", "{tree}/list.js"]
+makes = "list.txt"
+prints = true
+
+[[small.step]]
+run = ["{bun}", "run", "{tree}/generate.js", "{codegen}", "{list}", "--all={commas}"]
+list = "{codegen}/list.txt"
 makes = "made.zig"
+"""
+COMPILED = """
+[[patch.compiled]]
+functions = 'ThreadPool\\.notify'
+through = '.*spawn.*'
+calls = "pthread_attr_setstacksize"
+holds = 8_388_608
+was = 4_194_304
 """
 
 
@@ -83,10 +135,12 @@ class Bench:
         with bun_source.open_checkout(up.VERSION) as checkout:
             bun_source.new_patch(checkout, self.folder, name=name, title=name, why="C1", add=())
 
-    def check(self, *, semantic: bool = False) -> Report:
+    def check(self, depth: bun_check.Depth = "files", *, unpatched: bool = False) -> Report:
         series = bun_source.read_series(self.folder)
         with bun_source.open_checkout(up.VERSION) as checkout:
-            return bun_check.check_series(checkout, series, series.patches, semantic=semantic)
+            return bun_check.check_series(
+                checkout, series, series.patches, depth=depth, unpatched=unpatched
+            )
 
 
 @pytest.fixture
@@ -97,8 +151,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(runtimes, "provide_bun", lambda *_: bun)
     monkeypatch.setattr(zig, "_WHEELS", (("9.9.", tool.version),))
     monkeypatch.setattr(toolchain, "zig", lambda _: tool)
-    monkeypatch.setattr(run, "_zig_cache", lambda _: shared)
-    monkeypatch.setattr(semantics, "_TABLE", tmp_path / "codegen.toml")
+    monkeypatch.setattr(whole, "_zig_cache", lambda _: shared)
+    monkeypatch.setattr(codegen, "_TABLE", tmp_path / "codegen.toml")
     monkeypatch.setattr(semantics, "_INCLUDE", tmp_path / "include")
     (tmp_path / "codegen.toml").write_text(TABLE)
     (tmp_path / "include").mkdir()
@@ -132,7 +186,7 @@ class TestFiles:
 
     def test_what_is_not_is_named(self, bench: Bench) -> None:
         bench.patch("format", POOL, "4 * megabyte", "4*megabyte")
-        bench.patch("unknown", POOL, "return stack_size;", "return unheard_of;")
+        bench.patch("unknown", POOL, "return notify(attributes);", "return unheard_of(attributes);")
         bench.patch("syntax", GLUE, "return given;", "return (given;")
         bench.patch("lost", GLUE, "int glue(", "int other(")
         assert wrong(bench.check()) == {
@@ -153,38 +207,52 @@ class TestFiles:
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         path = bench.folder / "series.toml"
-        path.write_text(path.read_text() + 'functions = ["stackSize", "elsewhere"]\n')
+        path.write_text(path.read_text() + 'functions = ["notify", "elsewhere"]\n')
         report = bench.check()
         assert [each.subject for each in report.wrong] == ["elsewhere"]
 
 
-class TestAnalysis:
-    def test_a_type_error_is_found_and_the_checkout_is_left_alone(
+class TestWhole:
+    def test_all_of_it_and_its_object_and_the_checkout_is_left_alone(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        path = bench.folder / "series.toml"
+        path.write_text(path.read_text() + COMPILED)
         head = up.git(bench.tree, "rev-parse", "HEAD")
-        first = bench.check(semantic=True)
+        first = bench.check("object")
         assert about(first, "semantic analysis").verdict == "proven"
+        found = about(first, "compiled constant")
+        assert (found.verdict, "has 8388608" in found.detail) == ("proven", True), found
         with monkeypatch.context() as asked:
-            asked.setattr(semantics, "analyse", None)
-            assert bench.check(semantic=True) == first, "what was proven is not asked again"
-        bench.patch("type", POOL, "8 * megabyte", "@as([]const u8, megabyte)")
-        found = about(bench.check(semantic=True), "semantic analysis")
-        assert found.verdict == "wrong"
-        assert "error: expected type '[]const u8'" in found.detail
-        assert up.git(bench.tree, "rev-parse", "HEAD~1") == head
+            asked.setattr(semantics, "zig_build", None)
+            assert bench.check("object") == first, "what was proven is not asked again"
+            path.write_text(path.read_text().replace("8_388_608", "8_388_609"))
+            assert wrong(bench.check("object")) == {("eight", "compiled constant")}
+        found = about(bench.check("object", unpatched=True), "compiled constant")
+        assert (found.patch, found.verdict) == ("eight", "wrong")
+        assert "has 4194304, as without the patch" in found.detail
+        assert up.git(bench.tree, "rev-parse", "HEAD") == head
         assert up.git(bench.tree, "status", "--porcelain", "--ignored") == ""
+
+    def test_an_error_beside_a_private_field_is_told_of_the_tree(self, bench: Bench) -> None:
+        bench.patch("lost", POOL, "return self.#size;", "return self.#size.lost;")
+        report = bench.check("object")
+        found = about(report, "semantic analysis")
+        assert found.verdict == "wrong"
+        assert f"{POOL}:16:26: error: " in found.detail
+        found = about(report, "compiled constant")
+        assert (found.verdict, found.detail) == ("not checked", "no patch says what it should hold")
 
     def test_a_missing_header_is_told_with_the_package(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "include" / "zdict.h").unlink()
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         with pytest.raises(PrerequisiteError, match=r"zdict\.h") as caught:
-            bench.check(semantic=True)
+            bench.check("semantics")
         assert "libzstd-dev" in str(caught.value)
 
     def test_an_unknown_layout_is_not_checked(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
-        found = about(bench.check(semantic=True), "semantic analysis")
+        found = about(bench.check("semantics"), "semantic analysis")
         assert (found.verdict, "layout" in found.detail) == ("not checked", True)

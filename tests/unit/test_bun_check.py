@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gobun import bun_check, bun_source
-from gobun.bun_check import Finding, Report, parsing, semantics, zig
+from gobun.bun_check import Finding, Report, codegen, parsing, zig
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,13 +59,35 @@ def test_each_line_in_zig_has_a_wheel() -> None:
         zig.wheel_for("1.4.5")
 
 
-def test_a_layout_is_known_by_a_file(tmp_path: Path) -> None:
-    assert semantics.layout_of(tmp_path) is None
-    (tmp_path / "cmake" / "sources").mkdir(parents=True)
-    (tmp_path / "cmake" / "sources" / "ZigGeneratedClassesSources.txt").touch()
-    layout = semantics.layout_of(tmp_path)
+@pytest.mark.parametrize(
+    "known_by", ["cmake/sources/ZigGeneratedClassesSources.txt", "scripts/build/zig.ts"]
+)
+def test_a_layout_is_known_by_a_file(tmp_path: Path, known_by: str) -> None:
+    assert codegen.layout_of(tmp_path) is None
+    (tmp_path / known_by).parent.mkdir(parents=True)
+    (tmp_path / known_by).touch()
+    layout = codegen.layout_of(tmp_path)
     assert layout is not None
     assert "." in layout.packages
+
+
+def test_only_packages_of_a_registry_are_installed(tmp_path: Path) -> None:
+    package = {
+        "name": "small",
+        "dependencies": {"a": "^1.2.3", "b": "github:some/one#0123", "c": "latest"},
+        "devDependencies": {"d": "workspace:*", "e": "git+ssh://host/e", "f": "npm:@g/f@2"},
+        "scripts": {"build": "true"},
+    }
+    path = tmp_path / "package.json"
+    path.write_text(json.dumps(package))
+    assert codegen._left_out(tmp_path) == ["b", "e"]
+    left = json.loads(path.read_text())
+    assert left["dependencies"] == {"a": "^1.2.3", "c": "latest"}
+    assert left["devDependencies"] == {"d": "workspace:*", "f": "npm:@g/f@2"}
+    assert left["scripts"] == package["scripts"]
+    before = path.read_text()
+    assert codegen._left_out(tmp_path) == []
+    assert path.read_text() == before, "a file that needs no change stays as it is"
 
 
 def test_the_functions_that_a_patch_adds_are_looked_for() -> None:

@@ -101,6 +101,23 @@ def test_a_series_of_the_wrong_form_is_refused(
         read_series(make(tmp_path, TEXT.replace(old, new)))
 
 
+def test_a_pattern_is_read_before_anything_is_compiled(tmp_path: Path) -> None:
+    compiled = """[[patch.compiled]]
+functions = 'pool\\.wake'
+through = '.*'
+calls = "spawn"
+holds = 2
+was = 1
+
+[[without]]"""
+    text = TEXT.replace('tree = "webkit"\n', "").replace("[[without]]", compiled)
+    series = read_series(make(tmp_path / "good", text))
+    assert [each.functions for each in series.patches[1].compiled] == [r"pool\.wake"]
+    wrong = make(tmp_path / "wrong", text.replace("'.*'", "'*'"))
+    with pytest.raises(UsageError, match=r"proper: '\*' is not a regular expression"):
+        read_series(wrong)
+
+
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
     series = read_series(make(tmp_path))
     with pytest.raises(UsageError, match="unknown series 'v9'"):

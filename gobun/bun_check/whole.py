@@ -1,0 +1,159 @@
+"""Asks what takes the whole patched tree: all of its Zig code, and the object that it makes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from gobun import cache, console, files, paths, runtimes, toolchain
+from gobun.bun_check import codegen, semantics, zig
+from gobun.bun_check.machine import Machine
+from gobun.bun_check.records import ALL, Finding
+from gobun.bun_check.tree import write_tree
+from gobun.errors import BuildError, PrerequisiteError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from gobun.bun_check.codegen import Scratch
+    from gobun.bun_source import Checkout, Constant, Patch
+
+KIND = "bun-check"
+OBJECT = "bun-zig.o"
+_UNKNOWN = "how a tree of this layout makes what its Zig code imports is not in codegen.toml"
+_RELEASE = (
+    "-Dobj_format=obj",
+    "-Dtarget=x86_64-linux-gnu",
+    "-Dcpu=haswell",
+    "-Doptimize=ReleaseFast",
+    "-Dcodegen_embed=true",
+)
+"""As upstream builds its release for Linux x64, the one platform whose code is looked into."""
+_OBJECT_GIB = 8
+
+
+def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
+    """Make a copy of a tree that the stock Zig can be run on; None if its layout is unknown.
+
+    Raises:
+        BuildError: upstream's code generation failed.
+        PrerequisiteError: a tool or a header is missing.
+        FetchError: Zig or Bun cannot be had.
+    """
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    console.say(f"copying the tree to {tree}")
+    missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
+    write_tree(checkout.git, head, missing, tree)
+    layout = codegen.layout_of(tree)
+    if layout is None:
+        shutil.rmtree(tree)
+        return None
+    bun = runtimes.provide_bun([checkout.version], host_target())[0].program
+    tool = toolchain.zig(zig.wheel_for(checkout.version))
+    scratch = codegen.Scratch(
+        tree, checkout.version, checkout.upstream, bun, tool, folder, _zig_cache(tool.version)
+    )
+    semantics.provide(scratch)
+    codegen.generate(scratch, layout)
+    semantics.rewrite(scratch, layout)
+    return scratch
+
+
+def _zig_cache(version: str) -> Path:
+    folder = paths.cache_root() / f"zig-{version}"
+    cache.hold(folder)
+    return folder
+
+
+def semantic(scratch: Scratch | None) -> Finding:
+    """Ask whether all of the Zig code is well."""
+    check, subject = "semantic analysis", "all of Bun's Zig code"
+    if scratch is None:
+        return Finding(ALL, check, subject, "not checked", _UNKNOWN)
+    said = semantics.analyse(scratch)
+    if said.code == 0:
+        return Finding(ALL, check, subject, "proven", f"Zig {scratch.zig.version}, this machine")
+    detail = "\n".join((*said.errors, f"the whole log: {said.log}"))
+    return Finding(ALL, check, subject, "wrong", detail)
+
+
+def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | None:
+    """Return the optimised object of a tree, which is kept in a folder once it is built.
+
+    It is None where the layout of the tree is unknown.
+
+    Raises:
+        BuildError: it does not compile.
+        PrerequisiteError: the machine has too little memory.
+    """
+    made = kept / OBJECT
+    cache.hold(kept)
+    with files.locked(kept):
+        if made.is_file():
+            console.say(f"built before: {made}")
+            return made
+        _check_memory()
+        scratch = prepared()
+        if scratch is None:
+            return None
+        flags = [*_RELEASE, "--prefix", str(scratch.build)]
+        said = semantics.zig_build(scratch, "obj", flags, "compiling")
+        if said.code != 0:
+            raise BuildError(
+                "the object could not be built:\n" + "\n".join(said.errors),
+                hint=f"the log is {said.log}",
+            )
+        files.copy_whole(scratch.build / OBJECT, made)
+    return made
+
+
+def _check_memory() -> None:
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if here < _OBJECT_GIB * 0.95:
+        raise PrerequisiteError(
+            f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",
+            hint="leave --object out; the semantic analysis takes one",
+        )
+
+
+def compiled(
+    prepared: Callable[[], Scratch | None], kept: Path, patches: Sequence[Patch]
+) -> Iterator[Finding]:
+    """Ask whether the object of a tree holds the constants that patches should bring into it."""
+    check, subject = "compiled constant", "the optimised object"
+    if not any(patch.compiled for patch in patches):
+        why = "no patch says what it should hold"
+        yield Finding(ALL, check, subject, "not checked", why)
+        return
+    try:
+        made = make_object(prepared, kept)
+    except BuildError as error:
+        yield Finding(ALL, check, subject, "wrong", str(error))
+        return
+    if made is None:
+        yield Finding(ALL, check, subject, "not checked", _UNKNOWN)
+        return
+    machine = Machine(made)
+    for patch in patches:
+        for wanted in patch.compiled:
+            yield _constant(machine, patch.id, wanted)
+
+
+def _constant(machine: Machine, patch: str, wanted: Constant) -> Finding:
+    check, subject = "compiled constant", f"{wanted.holds} for {wanted.calls}"
+    found = machine.reach(
+        wanted.functions, wanted.through, wanted.calls, (wanted.holds, wanted.was)
+    )
+    if not found.calls:
+        why = f"no function {wanted.functions!r} of the object calls it"
+        return Finding(patch, check, subject, "wrong", why)
+    said = "; ".join(f"{function} has {value}" for function, value in found.constants)
+    values = {value for _, value in found.constants}
+    if values == {wanted.holds}:
+        return Finding(patch, check, subject, "proven", said)
+    why = f"{said}, as without the patch" if wanted.was in values else "its functions have it not"
+    return Finding(patch, check, subject, "wrong", why)
