@@ -110,4 +110,14 @@ func Disturbed() int32 {
 //export Back
 func Back(function, data unsafe.Pointer) { C.torture_call(function, data) }
 
+// Lend runs a C function on a thread that Go started, until it returns.
+//
+//export Lend
+func Lend(function, data unsafe.Pointer) {
+	go func() {
+		runtime.LockOSThread()
+		C.torture_call(function, data)
+	}()
+}
+
 func main() {}

@@ -14,9 +14,9 @@ from gobun.build import store
 if TYPE_CHECKING:
     from gobun.targets import Target
 
-_EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed")
+_EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed", "Lend")
 _PROGRAMS = {
-    "torture": ("torture.c",),
+    "torture": ("torture.c", "suspending.c"),
     "semantics": ("semantics.c", "asking.c", "ending.c", "running.c", "owning.c"),
     "cost": ("cost.c",),
 }

@@ -1,6 +1,6 @@
 /* torture MODE SUSPENDS GO-LIBRARY [GUARD]: suspends threads by a signal, as a JavaScript engine
- * does, while they compute, run Go, panic there and are called back, and checks what a signal must
- * leave alone. Prints one line of JSON.
+ * does, while they compute, run Go, panic there, are called back and load libraries, and checks what a
+ * signal must leave alone. Prints one line of JSON.
  *
  * MODE   none         the Go library, and nothing against what it does to the handler
  *        before       the guard, then the Go library
@@ -25,151 +25,48 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "../guard/go-guard.h"
+#include "suspending.h"
 #include "vectors.h"
 
 enum {
-  MUTATORS = 5,
+  MUTATORS = 6,
   BATCH = 40,
+  LOAD_EVERY = 16,
   CROWD = 512,
   ALTERNATE_BYTES = 64 << 10,
   STACK_BYTES = 512 << 10,
   SCRIBBLED = 8 << 10,
-  LIMIT_S = 2,
-  MOST_S = 60,
-  ENOUGH_TRIES = 2000,
   CHANGED = 1,
   STUCK = 3,
 };
 
-typedef enum { MAIN, PLAIN, ALTERNATE, GIVEN, BRIEF } Kind;
+typedef enum { MAIN, PLAIN, ALTERNATE, GIVEN, BRIEF, LENT } Kind; /* the last is a thread of Go's */
 
 typedef struct {
-  pthread_t id;
+  Subject subject;
   Kind kind;
-  uintptr_t low, high;
   void *given;
-  _Atomic(ucontext_t *) context; /* of the moment at which it was suspended */
-  atomic_int suspended;
   atomic_bool ready, stop;
   sem_t turn;
   atomic_ulong rounds;
 } Mutator;
 
 static Mutator mutators[MUTATORS];
+static unsigned mutator_count = MUTATORS;
 static _Atomic(Mutator *) active; /* the one that works; more would fight for the processors */
-static _Atomic(Mutator *) target;
-static sem_t answered;
-static int suspend_signal = SIGPWR;
 static bool with_go;
 static atomic_ulong pestered, faults;
-static unsigned long tries;
 static char first_fault[160];
 
 static int32_t (*go_descend)(int32_t), (*go_panic)(void), (*go_spawn)(int32_t, int32_t);
-static void (*go_back)(void *, void *), (*go_crowd)(int32_t);
+static void (*go_back)(void *, void *), (*go_lend)(void *, void *), (*go_crowd)(int32_t);
 static int32_t (*go_disturbed)(void);
 
-static void changed(const char *what) {
+void changed(const char *what) {
   if (atomic_fetch_add(&faults, 1) == 0) snprintf(first_fault, sizeof first_fault, "%s", what);
-}
-
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* The engine's side. */
-
-static void on_suspend(int number, siginfo_t *info, void *context) {
-  Mutator *self = atomic_load(&target);
-  int kept = errno;
-  char here;
-  (void)number;
-  (void)info;
-  if (atomic_load(&self->suspended)) return; /* it is to go on: sigsuspend below returns */
-  if ((uintptr_t)&here < self->low || (uintptr_t)&here >= self->high) {
-    atomic_store(&self->context, NULL);
-    sem_post(&answered);
-    return;
-  }
-  atomic_store(&self->context, context);
-  sem_post(&answered);
-  sigset_t others;
-  sigfillset(&others);
-  sigdelset(&others, suspend_signal);
-  sigsuspend(&others);
-  atomic_store(&self->context, NULL);
-  sem_post(&answered);
-  errno = kept;
-}
-
-static void wait_for_answer(void) {
-  while (sem_wait(&answered) != 0) {
-  }
-}
-
-/* Whether the thread stands still within the limit. On a machine that has other things to do, seconds
- * alone say little: it must have refused often enough, too. */
-static bool suspend(Mutator *mutator) {
-  uint64_t started = now_ns();
-  unsigned long tried = tries;
-  atomic_store(&target, mutator);
-  for (;;) {
-    tries++;
-    pthread_kill(mutator->id, suspend_signal);
-    wait_for_answer();
-    if (atomic_load(&mutator->context) != NULL) break;
-    uint64_t seconds = (now_ns() - started) / 1000000000;
-    if (seconds >= MOST_S || (seconds >= LIMIT_S && tries - tried > ENOUGH_TRIES)) return false;
-    sched_yield();
-  }
-  atomic_store(&mutator->suspended, 1);
-  return true;
-}
-
-static void resume(Mutator *mutator) {
-  do {
-    pthread_kill(mutator->id, suspend_signal);
-    wait_for_answer();
-  } while (atomic_load(&mutator->context) != NULL);
-  atomic_store(&mutator->suspended, 0);
-}
-
-#if defined __x86_64__
-static uintptr_t stack_pointer(const ucontext_t *c) { return (uintptr_t)c->uc_mcontext.gregs[REG_RSP]; }
-static const void *vector_state(const ucontext_t *c) { return c->uc_mcontext.fpregs; }
-enum { VECTOR_STATE = 512 };
-#else
-static uintptr_t stack_pointer(const ucontext_t *c) { return c->uc_mcontext.sp; }
-static const void *vector_state(const ucontext_t *c) { return c->uc_mcontext.__reserved; }
-enum { VECTOR_STATE = 528 };
-#endif
-
-static uint64_t mixed(uint64_t sum, const void *from, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++) sum = (sum ^ ((const unsigned char *)from)[i]) * 0x100000001b3;
-  return sum;
-}
-
-static uint64_t sum_of(const ucontext_t *context) {
-  uint64_t sum = mixed(1, &context->uc_mcontext, sizeof context->uc_mcontext);
-  return mixed(sum, vector_state(context), VECTOR_STATE);
-}
-
-/* What is known of a thread that stands still must not change, whatever else is going on. */
-static void examine(Mutator *mutator, unsigned turns) {
-  const ucontext_t *context = atomic_load(&mutator->context);
-  uint64_t sum = sum_of(context);
-  uintptr_t sp = stack_pointer(context);
-  if (sp < mutator->low || sp >= mutator->high) changed("the interrupted stack pointer is elsewhere");
-  for (volatile unsigned i = 0; i < turns * 1000; i++) {
-  }
-  if (sum_of(context) != sum) changed("the registers of a suspended thread");
 }
 
 /* The threads' side. */
@@ -197,6 +94,12 @@ static void run_go(Mutator *mutator, unsigned long round) {
   }
 }
 
+/* Loads a small library of libc's that nothing else uses, and drops it. */
+static void load_and_drop(void) {
+  void *library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL || dlclose(library) != 0) changed("loading of libraries");
+}
+
 static void one_round(Mutator *mutator) {
   unsigned long round = atomic_fetch_add(&mutator->rounds, 1);
   stack_t before, after;
@@ -207,6 +110,7 @@ static void one_round(Mutator *mutator) {
   if (!vectors_survive(round, 200)) changed("a vector register");
   if (errno != 4242) changed("errno");
   if (with_go) run_go(mutator, round);
+  if (round % LOAD_EVERY == 0) load_and_drop();
   sigaltstack(NULL, &after);
   pthread_sigmask(SIG_SETMASK, NULL, &blocked_after);
   /* Go gives a thread an alternate stack when it first runs there. */
@@ -225,8 +129,8 @@ static void find_stack(Mutator *mutator) {
   pthread_getattr_np(pthread_self(), &attributes);
   pthread_attr_getstack(&attributes, &low, &size);
   pthread_attr_destroy(&attributes);
-  mutator->low = (uintptr_t)low;
-  mutator->high = (uintptr_t)low + size;
+  mutator->subject.low = (uintptr_t)low;
+  mutator->subject.high = (uintptr_t)low + size;
 }
 
 static void *mutate(void *data) {
@@ -249,18 +153,27 @@ static void *mutate(void *data) {
   return NULL;
 }
 
+static void mutate_lent(void *data) {
+  ((Mutator *)data)->subject.id = pthread_self();
+  mutate(data);
+}
+
 static void start(Mutator *mutator, Kind kind) {
   pthread_attr_t attributes;
   mutator->kind = kind;
   atomic_store(&mutator->ready, false);
   atomic_store(&mutator->stop, false);
+  if (kind == LENT) {
+    go_lend((void *)mutate_lent, mutator);
+    return;
+  }
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   if (kind == GIVEN) {
     mutator->given = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_attr_setstack(&attributes, mutator->given, STACK_BYTES);
   }
-  pthread_create(&mutator->id, &attributes, mutate, mutator);
+  pthread_create(&mutator->subject.id, &attributes, mutate, mutator);
   pthread_attr_destroy(&attributes);
 }
 
@@ -271,7 +184,7 @@ static void stop(Mutator *mutator) {
 
 static void renew(Mutator *mutator) {
   stop(mutator);
-  pthread_join(mutator->id, NULL);
+  pthread_join(mutator->subject.id, NULL);
   start(mutator, BRIEF);
 }
 
@@ -284,7 +197,7 @@ typedef struct {
 static int32_t (*ask_guard)(struct GuardStats *);
 
 static void print(const Work *work) {
-  static const char *const KINDS[] = {"main", "plain", "alternate", "given", "brief"};
+  static const char *const KINDS[] = {"main", "plain", "alternate", "given", "brief", "lent"};
   struct GuardStats stats = {.size = sizeof stats};
   if (ask_guard != NULL) ask_guard(&stats);
   printf("{\"suspends\": %lu, \"tries\": %lu, \"mean_us\": %.3f, \"pestered\": %lu, \"faults\": %lu, "
@@ -300,7 +213,7 @@ static void print(const Work *work) {
 static void *suspend_all(void *data) {
   Work *work = data;
   for (; work->done < work->wanted && work->stuck == NULL; work->done++) {
-    Mutator *mutator = &mutators[work->done / BATCH % MUTATORS];
+    Mutator *mutator = &mutators[work->done / BATCH % mutator_count];
     if (work->done % BATCH == 0) {
       if (mutator->kind == BRIEF) renew(mutator);
       while (!atomic_load(&mutator->ready)) sched_yield();
@@ -308,17 +221,17 @@ static void *suspend_all(void *data) {
       sem_post(&mutator->turn);
     }
     /* At times another signal comes just before, and one while the thread stands still. */
-    if (work->done % 3 == 0) pthread_kill(mutator->id, SIGUSR2);
+    if (work->done % 3 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
     uint64_t started = now_ns();
-    if (!suspend(mutator)) {
+    if (!suspend(&mutator->subject)) {
       work->stuck = mutator;
       print(work);
       _exit(STUCK); /* the main thread may be the one */
     }
     work->spent_ns += now_ns() - started;
-    if (work->done % 4 == 0) pthread_kill(mutator->id, SIGUSR2);
-    examine(mutator, work->done % 3);
-    resume(mutator);
+    if (work->done % 4 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
+    examine(&mutator->subject, work->done % 3);
+    resume(&mutator->subject);
   }
   if (with_go && go_disturbed() != 0) changed("the stacks of other goroutines");
   stop(&mutators[0]);
@@ -351,6 +264,7 @@ static void load_go(const char *path) {
   go_panic = (int32_t(*)(void))symbol(library, "Panic");
   go_spawn = (int32_t(*)(int32_t, int32_t))symbol(library, "Spawn");
   go_back = (void (*)(void *, void *))symbol(library, "Back");
+  go_lend = (void (*)(void *, void *))symbol(library, "Lend");
   go_crowd = (void (*)(int32_t))symbol(library, "Crowd");
   go_disturbed = (int32_t(*)(void))symbol(library, "Disturbed");
   go_crowd(CROWD); /* waits until the Go runtime is there */
@@ -368,17 +282,12 @@ int main(int argc, char **argv) {
   if (argc < 4) return 2;
   const char *mode = argv[1];
   Work work = {.wanted = strtoul(argv[2], NULL, 10)};
-  if (strcmp(mode, "left-alone") == 0) suspend_signal = SIGTTIN;
-  sem_init(&answered, 0, 0);
-
-  struct sigaction action = {.sa_sigaction = on_suspend, .sa_flags = SA_RESTART | SA_SIGINFO};
-  sigemptyset(&action.sa_mask);
-  sigaddset(&action.sa_mask, suspend_signal);
-  sigaction(suspend_signal, &action, NULL);
+  if (!prepare_suspending(strcmp(mode, "left-alone") == 0 ? SIGTTIN : SIGPWR)) return 2;
 
   bool first = strcmp(mode, "before") == 0 || strcmp(mode, "twice") == 0;
   if (first) load_guard(argv[4]);
   if (strcmp(mode, "no-go") != 0) load_go(argv[3]);
+  else mutator_count = LENT;
   if (strcmp(mode, "after") == 0) load_guard(argv[4]);
   if (strcmp(mode, "twice") == 0) load_guard(argv[5]);
 
@@ -387,9 +296,9 @@ int main(int argc, char **argv) {
   sigaction(SIGUSR2, &pestering, NULL);
 
   pthread_t suspender;
-  for (unsigned i = 0; i < MUTATORS; i++) sem_init(&mutators[i].turn, 0, 0);
-  mutators[0].id = pthread_self();
-  for (unsigned i = 1; i < MUTATORS; i++) start(&mutators[i], (Kind)i);
+  for (unsigned i = 0; i < mutator_count; i++) sem_init(&mutators[i].turn, 0, 0);
+  mutators[0].subject.id = pthread_self();
+  for (unsigned i = 1; i < mutator_count; i++) start(&mutators[i], (Kind)i);
   pthread_create(&suspender, NULL, suspend_all, &work);
   mutate(&mutators[0]);
   pthread_join(suspender, NULL);
