@@ -55,9 +55,9 @@ class Offline(msgspec.Struct, frozen=True):
     """The folder where downloads are kept, and looked for first."""
 
     @property
-    def given(self) -> bool:
-        """Whether any of them is."""
-        return any((self.webkit, self.prefetch, self.cache))
+    def holds_downloads(self) -> bool:
+        """Whether what hosts would give may be here; a WebKit alone is one download of many."""
+        return bool(self.prefetch or self.cache)
 
 
 class _Need(msgspec.Struct, frozen=True):
@@ -279,8 +279,8 @@ def _downloads(layout: Layout, offline: Offline) -> list[Row]:
         why = silent.get(f"https://{host}/")
         if not why:
             rows.append(Row(host, "answers", "it does"))
-        elif offline.given:
-            rows.append(Row(host, "answers", f"{why}; offline settings are given", "note"))
+        elif offline.holds_downloads:
+            rows.append(Row(host, "answers", f"{why}; a folder of downloads is given", "note"))
         else:
             rows.append(
                 Row(
@@ -288,7 +288,7 @@ def _downloads(layout: Layout, offline: Offline) -> list[Row]:
                     "answers",
                     why,
                     "missing",
-                    *(("a proxy in https_proxy, or --webkit, --prefetch, --downloads",) * 2),
+                    *(("a proxy in https_proxy, or --prefetch or --downloads",) * 2),
                 )
             )
     rows += [
