@@ -17,7 +17,7 @@ import rich.console
 import rich.progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def is_interactive() -> bool:
@@ -31,6 +31,19 @@ def say(message: str) -> None:
         rich.console.Console(stderr=True, highlight=False).print(message, markup=False)
     else:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+def now_and_then(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls ``tell`` when it is called, unless it has just begun or just done so."""
+    told = time.monotonic()
+
+    def tell_at_times() -> None:
+        nonlocal told
+        if time.monotonic() - told >= seconds:
+            told = time.monotonic()
+            tell()
+
+    return tell_at_times
 
 
 class Progress:

@@ -181,8 +181,8 @@ def _locked(name: str, version: str, program: Path) -> Tool:
         UsageError: the lock file does not name it.
     """
     shown, package = name.capitalize(), _WHEELS[name]
-    if version not in releases(name):
-        newest_first = list(reversed(releases(name)))
-        raise UsageError.unknown(f"{shown} version", version, newest_first)
+    known = releases(name)
+    if version not in known:
+        raise UsageError.unknown(f"{shown} version", version, known[::-1])
     wanted = wheels.Wanted(package, version, name, program, shown)
     return Tool(name, version, package, wheels.installed(wanted))

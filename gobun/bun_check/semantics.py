@@ -95,25 +95,16 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> Said
         "ZIG_LOCAL_CACHE_DIR": str(scratch.caches / "local"),
         "ZIG_GLOBAL_CACHE_DIR": str(scratch.caches / "global"),
     }
-    code = run_logged(words, log, cwd=scratch.tree, env=environment, on_wait=_teller(doing))
+    began = time.monotonic()
+    tell = console.now_and_then(
+        _TOLD_EVERY_S,
+        lambda: console.say(f"still {doing}: {time.monotonic() - began:.0f} s"),
+    )
+    code = run_logged(words, log, cwd=scratch.tree, env=environment, on_wait=tell)
     lines = as_text(log.read_bytes()).splitlines()
     errors = [fork.as_written(line, _line_of(scratch.tree)) for line in lines if _ERROR.match(line)]
     shown = tuple(errors[:_SHOWN]) or tuple(lines[-_SHOWN:])
     return Said(code, shown if code else (), log)
-
-
-def _teller(doing: str) -> Callable[[], None]:
-    """Return what says, now and then, for how long it has been at work."""
-    began = told = time.monotonic()
-
-    def tell() -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= _TOLD_EVERY_S:
-            told = now
-            console.say(f"still {doing}: {now - began:.0f} s")
-
-    return tell
 
 
 def _line_of(tree: Path) -> Callable[[str, int], bytes]:

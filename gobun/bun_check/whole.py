@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from gobun.bun_check import codegen, semantics, zig
 from gobun.bun_check.machine import Machine
 from gobun.bun_check.records import ALL, Finding
 from gobun.bun_check.tree import write_tree
+from gobun.bun_source import memory_gib
 from gobun.errors import BuildError, PrerequisiteError
 from gobun.targets import host_target
 
@@ -112,7 +112,7 @@ def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | No
 
 
 def _check_memory() -> None:
-    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    here = memory_gib()
     if here < _OBJECT_GIB * 0.95:
         raise PrerequisiteError(
             f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",

@@ -15,7 +15,7 @@ from gobun.bun_source.git import check_version as check_git
 from gobun.bun_source.layout import Layout, read_layout
 from gobun.bun_source.linting import Known, lint_series
 from gobun.bun_source.origin import UPSTREAM, Origin, parse_origin
-from gobun.bun_source.preflight import Offline, Row, examine, jobs_by_memory
+from gobun.bun_source.preflight import Offline, Row, examine, jobs_by_memory, memory_gib
 from gobun.bun_source.preflight import check as check_preflight
 from gobun.bun_source.preflight import render as render_preflight
 from gobun.bun_source.rebasing import Rebased, Step, rebase, write_rebased
@@ -64,6 +64,7 @@ __all__ = [
     "learn",
     "lines",
     "lint_series",
+    "memory_gib",
     "new_patch",
     "open_checkout",
     "parse_origin",

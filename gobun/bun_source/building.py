@@ -17,7 +17,7 @@ from gobun.files import disk_errors
 from gobun.process import path_before, run_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gobun.bun_source.applying import Applied
     from gobun.bun_source.layout import Layout
@@ -108,7 +108,7 @@ def build(
             cwd=applied.folder,
             env=env,
             keep=(descriptor,),
-            on_wait=_teller(log),
+            on_wait=console.now_and_then(_TOLD_EVERY_S, lambda: _tell(log)),
         )
     program = applied.folder / PROFILES[profile]
     if code != 0 or not program.is_file():
@@ -120,23 +120,14 @@ def build(
     return Built(program, log, round(time.monotonic() - started))
 
 
-def _teller(log: Path) -> Callable[[], None]:
-    """Return what tells, now and then, how far a build is: ninja counts its steps."""
-    told = time.monotonic()
-
-    def tell() -> None:
-        nonlocal told
-        if time.monotonic() - told < _TOLD_EVERY_S:
-            return
-        told = time.monotonic()
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - 4096))
-            text = stream.read().decode(errors="replace")
-        steps = _STEP.findall(text)
-        last = f"step {steps[-1][0]} of {steps[-1][1]}" if steps else text.strip()[-80:]
-        console.say(f"still building: {last}")
-
-    return tell
+def _tell(log: Path) -> None:
+    """Say how far a build is: ninja counts its steps."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 4096))
+        text = stream.read().decode(errors="replace")
+    steps = _STEP.findall(text)
+    last = f"step {steps[-1][0]} of {steps[-1][1]}" if steps else text.strip()[-80:]
+    console.say(f"still building: {last}")
 
 
 def first_error(log: Path) -> str:

@@ -163,7 +163,7 @@ def render(rows: Sequence[Row]) -> str:
 
 def jobs_by_memory() -> int:
     """Return how many compilers can run at once without the machine swapping."""
-    by_memory = int(_memory_gib() // _MEMORY_A_JOB_GIB)
+    by_memory = int(memory_gib() // _MEMORY_A_JOB_GIB)
     return max(1, min(os.cpu_count() or 1, by_memory))
 
 
@@ -253,12 +253,13 @@ def _programs(names: Sequence[str], folders: Sequence[str]) -> list[Path]:
 
 
 @functools.cache
-def _memory_gib() -> float:
+def memory_gib() -> float:
+    """Return how much memory this machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
 
 
 def _memory() -> Row:
-    here = _memory_gib()
+    here = memory_gib()
     state: State = "ok" if here >= _LEAST_MEMORY_GIB * 0.95 else "missing"
     jobs = f"{here:.0f} GiB: {jobs_by_memory()} jobs at once"
     return Row("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)

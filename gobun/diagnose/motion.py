@@ -153,7 +153,7 @@ def _sender(
         if sender in others:
             return f"{others[sender].name} ({sender})"
     busiest = max(others, key=lambda other: rates.get(other, 0.0), default=0)
-    if rates.get(busiest, 0.0) < _TAKES_TURNS * rates[tid]:
+    if rates.get(busiest, 0.0) < _TAKES_TURNS * rates.get(tid, 0.0):
         return ""
     return f"{others[busiest].name} ({busiest})"
 
@@ -174,11 +174,8 @@ def _computes(samples: Sequence[Sample]) -> bool:
 
 def _used(samples: Sequence[Sample], tid: int) -> float:
     """Return the share of the time that a thread ran."""
-    ticks = [
-        thread.cpu_ticks for sample in samples for thread in sample.threads if thread.tid == tid
-    ]
     seconds = max(samples[-1].at - samples[0].at, 0.001)
-    return (ticks[-1] - ticks[0]) / _TICKS_A_SECOND / seconds if ticks else 0.0
+    return watch.grown(samples, tid, "cpu_ticks") / _TICKS_A_SECOND / seconds
 
 
 def _switch_rates(samples: Sequence[Sample]) -> dict[int, float]:

@@ -17,8 +17,6 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_EMULATED = "preload"
-
 
 class Line(msgspec.Struct, frozen=True):
     """What there is to run of one series."""
@@ -121,7 +119,7 @@ def emulated(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
     alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
     words = {word for name in known for word in _words(name)}
-    wanted = (_EMULATED, tuple(sorted(words)))
+    wanted = (matrix.EMULATION, tuple(sorted(words)))
     together = [name for name in TREATMENTS if matrix.words_of(name) == wanted]
     chosen = [*together, *(known if ablate or not together else ())]
     return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))

@@ -24,6 +24,7 @@ from gobun.matrix.expect import (
 from gobun.matrix.merge import merge, merge_into
 from gobun.matrix.plan import plan_cells, plan_hash
 from gobun.matrix.records import (
+    EMULATION,
     LOADS,
     OUTCOMES,
     TREATMENTS,
@@ -34,6 +35,7 @@ from gobun.matrix.records import (
     Outcome,
     Result,
     Treatment,
+    attempts_of,
     words_of,
 )
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
@@ -49,6 +51,7 @@ from gobun.matrix.shard import (
 )
 
 __all__ = [
+    "EMULATION",
     "FILE_NAME",
     "LOADS",
     "OUTCOMES",
@@ -67,6 +70,7 @@ __all__ = [
     "Treatment",
     "Trial",
     "Writer",
+    "attempts_of",
     "bisect_releases",
     "build_bench",
     "cell_argument",

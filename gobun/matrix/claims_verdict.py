@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
 from gobun import files
 from gobun.errors import UsageError
 from gobun.matrix.claims import Check, Claim, read_claims
-from gobun.matrix.expect import attempts_of
-from gobun.matrix.records import WORST_FIRST, Cell, Outcome
+from gobun.matrix.records import WORST_FIRST, Cell, Outcome, attempts_of
 from gobun.ranges import Rank, rank
 
 if TYPE_CHECKING:
@@ -80,14 +79,8 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: the file is missing or is no manifest.
     """
-    try:
-        entries = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).libraries
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {manifest}: {error.strerror}", hint="run invoke build-warmup"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{manifest} is no manifest of warm-up libraries: {error}") from error
+    found = _read(manifest, _Manifest, "is no manifest of warm-up libraries", "build-warmup")
+    entries = found.libraries
     return {"library-bytes": {entry.target: float(entry.size) for entry in entries if entry.go}}
 
 
@@ -97,14 +90,7 @@ def read_facts(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: the file is missing, or holds no such numbers.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]])
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {path}: {error.strerror}", hint="run invoke benchmark warmup"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path} holds no measured numbers: {error}") from error
+    return _read(path, dict[str, dict[str, float]], "holds no measured numbers", "benchmark warmup")
 
 
 def write_facts(path: Path, facts: Facts) -> None:
@@ -113,7 +99,22 @@ def write_facts(path: Path, facts: Facts) -> None:
     Raises:
         PrerequisiteError: the file cannot be written.
     """
-    files.write_whole(path, msgspec.json.format(msgspec.json.encode(facts)))
+    files.write_whole(path, files.readable_json(facts))
+
+
+_T = TypeVar("_T")
+
+
+def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
+    """Return what a file holds that a task wrote; it is told so where it does ``otherwise``."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint=f"run invoke {task}"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} {otherwise}: {error}") from error
 
 
 class _Size(msgspec.Struct, frozen=True):

@@ -9,9 +9,8 @@ import msgspec
 
 from gobun import files
 from gobun.errors import UsageError
-from gobun.matrix.expect import attempts_of
 from gobun.matrix.plan import plan_hash
-from gobun.matrix.records import Header, Result
+from gobun.matrix.records import Header, Result, attempts_of
 from gobun.matrix.results import FILE_NAME, Run, Writer, read_results, results_file
 from gobun.ranges import Rank, rank
 

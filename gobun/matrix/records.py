@@ -52,6 +52,10 @@ the guard's preload library and ``GO_GUARD_PRELOAD=WORD,WORD`` (``native/preload
 TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
 
 
+EMULATION = "preload"
+"""The kind of those that emulate patches of Bun."""
+
+
 def words_of(treatment: str) -> tuple[str, tuple[str, ...]]:
     """Return the kind of a treatment and, sorted, the words of its argument."""
     kind, _, argument = treatment.partition(":")
@@ -133,6 +137,11 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     def cell(self) -> Cell:
         """The cell this is the result of."""
         return Cell(self.runtime, self.version, self.treatment, self.module, self.load, self.stress)
+
+
+def attempts_of(result: Result) -> tuple[Outcome, ...]:
+    """Return what each attempt of a result came to."""
+    return result.outcomes or (result.outcome,)
 
 
 class Host(msgspec.Struct, frozen=True):

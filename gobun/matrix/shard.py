@@ -114,7 +114,7 @@ class Part(msgspec.Struct, frozen=True):
     """``2/4``."""
     runtimes: str
     versions: str
-    """Those of Bun; between commas, as ``runtimes``."""
+    """As ``--versions`` takes them; between commas, as ``runtimes``."""
     cells: int
     seconds: int
     """How long its cells took, or a second each."""

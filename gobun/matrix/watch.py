@@ -117,7 +117,7 @@ def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
     storm = _storm(samples, stale_s)
     if storm is not None:
         tid, number, share = storm
-        switches = _grown(samples, tid, "switches")
+        switches = grown(samples, tid, "switches")
         return Ending(
             "hang",
             f"livelock: {signal_name(number)} was pending or being handled in "
@@ -167,7 +167,7 @@ def _storm(samples: Sequence[Sample], stale_s: float) -> tuple[int, int, float] 
         seen.update(storming)
         present.update(storming.keys())
     for key, count in seen.most_common(1):
-        ran = _grown(samples, key[0], "cpu_ticks")
+        ran = grown(samples, key[0], "cpu_ticks")
         for rule in due:
             often = count / looks >= rule.share and present[key] >= rule.seen_in
             if often and ran >= rule.ran_ticks:
@@ -190,7 +190,7 @@ def _thread_name(sample: Sample, tid: int) -> str:
     return next((f"thread {t.name!r}" for t in sample.threads if t.tid == tid), f"thread {tid}")
 
 
-def _grown(samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]) -> int:
+def grown(samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]) -> int:
     """Return by how much a counter of a thread grew."""
     counts: list[int] = [
         getattr(t, what) for sample in samples for t in sample.threads if t.tid == tid

@@ -94,11 +94,6 @@ def syscall_of(pid: int, tid: int) -> str:
     return syscall_name(int(words[0])) if words[0] != "-1" else "in the kernel, no call"
 
 
-def status(pid: int, tid: int) -> dict[str, str]:
-    """Return the fields of a thread's ``status``; empty when it is gone."""
-    return _status(_PROC / str(pid) / "task" / str(tid))
-
-
 def _thread(folder: Path) -> Thread | None:
     fields = _status(folder)
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun.matrix import Cell, Result
+from gobun.matrix import EMULATION, Cell, Result, attempts_of, words_of
 from gobun.report.order import in_order, label
 from gobun.runtimes import PATCHED
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["cured", "broken", "changed", "unchanged", "not compared"]
 KINDS: tuple[Kind, ...] = ("cured", "broken", "changed", "unchanged", "not compared")
-
-_EMULATED = "preload:"
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -34,7 +32,7 @@ class Difference(msgspec.Struct, frozen=True):
     @property
     def emulated(self) -> bool:
         """Whether it was the stock binary, and no patched build."""
-        return self.treatment.startswith(_EMULATED)
+        return words_of(self.treatment)[0] == EMULATION
 
     @property
     def title(self) -> str:
@@ -93,16 +91,12 @@ def _stock_cell(cell: Cell) -> Cell:
 def _kind(result: Result, stock: Result | None) -> Kind:
     if stock is None or {result.outcome, stock.outcome} & {"skip", "error"}:
         return "not compared"
-    now, before = _ends(result), _ends(stock)
+    now, before = set(attempts_of(result)), set(attempts_of(stock))
     if now == before:
         return "unchanged"
     if now == {"pass"}:
         return "cured"
     return "broken" if before == {"pass"} else "changed"
-
-
-def _ends(result: Result) -> set[str]:
-    return set(result.outcomes or (result.outcome,))
 
 
 def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
@@ -132,6 +126,6 @@ def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
 
 
 def _line(result: Result, stock: Result | None) -> str:
-    before = "/".join(sorted(_ends(stock))) if stock else "nothing"
-    after = "/".join(sorted(_ends(result)))
+    before = "/".join(sorted(set(attempts_of(stock)))) if stock else "nothing"
+    after = "/".join(sorted(set(attempts_of(result))))
     return f"- `{result.module}/{result.load}/{result.stress}`: {before} → {after}"

@@ -85,11 +85,6 @@ def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
     return packed
 
 
-def why(result: Result) -> str:
-    """Return why the expectation is what it is, where the results say so."""
-    return result.why
-
-
 def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
     tables = {
         "runtime": _Table(sorted({result.runtime for result in ordered})),
@@ -118,7 +113,7 @@ def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
             "stress": result.stress,
             "outcome": result.outcome,
             "expected": " or ".join(result.expected),
-            "why": why(result),
+            "why": result.why,
             "ended": _ended(result),
             "outcomes": " ".join(result.outcomes) if len(result.outcomes) > 1 else "",
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.matrix import Outcome, Result, Treatment
+from gobun.matrix import Outcome, Result, Treatment, attempts_of
 from gobun.matrix.records import WORST_FIRST
 from gobun.report.order import column_key, in_order, label
 
@@ -141,7 +141,7 @@ def tally_of(results: Sequence[Result]) -> Tally:
 
 def attempts_text(result: Result) -> str:
     """Return how the attempts of a cell ended, worst first: ``hang 2/5, pass 3/5``."""
-    outcomes = result.outcomes or (result.outcome,)
+    outcomes = attempts_of(result)
     return ", ".join(f"{o} {count}/{len(outcomes)}" for o, count in tally(outcomes).counts)
 
 

@@ -6,11 +6,9 @@ import tomllib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import semver
 
-from gobun import files, paths
+from gobun import files, lockfile, paths
 from gobun.errors import FetchError
-from gobun.ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +26,6 @@ _HEADER = """\
 # Package, release, and the SHA-256 that its wheel must have, of each platform. An entry is never
 # changed: what is published under a version stays what it was. `invoke lock` adds new releases.
 """
-_REPAIR = "restore the file from the repository (git checkout), then look at who changed it"
 
 
 def read_lock(path: Path | None = None) -> Lock:
@@ -38,30 +35,29 @@ def read_lock(path: Path | None = None) -> Lock:
         FetchError: it is missing or malformed; names the table and the key.
     """
     path = path or paths.WHEELS_LOCK_FILE
+    text = lockfile.read_text(path)
     try:
-        lock = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Lock)
-    except OSError as error:
-        raise FetchError(f"the lock file {path} is missing", hint=_REPAIR) from error
-    except ValueError as error:  # TOML's, msgspec's and Unicode's are of it
-        raise FetchError(f"the lock file {path} is malformed: {error}", hint=_REPAIR) from error
+        lock = msgspec.convert(tomllib.loads(text), Lock)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        what = f"the lock file {path} is malformed: {error}"
+        raise FetchError(what, hint=lockfile.REPAIR) from error
     for package, releases in lock.items():
         for version in releases:
-            if not semver.Version.is_valid(version):
-                what = f"{path}: [{package}] key {version!r} is not a version"
-                raise FetchError(what, hint=_REPAIR)
+            lockfile.check_version(version, f"{path}: [{package}]")
     return lock
 
 
 def format_lock(lock: Mapping[str, Mapping[str, Digests]]) -> str:
     """Return the text of a lock file: packages by name, versions ascending."""
-    lines = [_HEADER]
-    for package in sorted(lock):
-        lines.append(f"[{package}]\n")
-        for version in sorted(lock[package], key=rank):
-            digests = "".join(f'  "{digest}",\n' for digest in lock[package][version])
-            lines.append(f'"{version}" = [\n{digests}]\n')
-        lines.append("\n")
-    return "".join(lines).rstrip("\n") + "\n"
+    tables = {
+        package: {version: _written(digests) for version, digests in releases.items()}
+        for package, releases in lock.items()
+    }
+    return lockfile.laid_out(_HEADER, tables)
+
+
+def _written(digests: Digests) -> str:
+    return "[\n" + "".join(f'  "{digest}",\n' for digest in digests) + "]"
 
 
 def write_lock(lock: Mapping[str, Mapping[str, Digests]], path: Path | None = None) -> None:

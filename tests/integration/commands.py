@@ -9,9 +9,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 import semver
 
-from gobun import fetch, paths, runtimes
+from gobun import doctor, fetch, paths, runtimes
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -73,6 +74,22 @@ def bun(version: str = "") -> runtimes.Bun:
     target = host_target()
     chosen = version or newest_locked(fetch.bun_package(target.name))
     return runtimes.provide_bun([chosen], target)[0]
+
+
+def arm64_emulator() -> list[str]:
+    """Return what runs a program of arm64 here, or skip the test."""
+    program = shutil.which("qemu-aarch64-static")
+    if program is None or not doctor.ARM64_LIBRARIES.is_dir():
+        pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
+    return [program, "-L", str(doctor.ARM64_LIBRARIES)]
+
+
+def arm64_bun() -> list[str]:
+    """Return what runs the newest locked Bun of arm64 here, or skip the test."""
+    emulator = arm64_emulator()
+    name = fetch.bun_package("linux-arm64")
+    package = fetch.Package(name, newest_locked(name))
+    return [*emulator, str(fetch.fetch_packages([package])[package] / "bin" / "bun")]
 
 
 @functools.cache

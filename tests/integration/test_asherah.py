@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import bun, newest_locked, run_script, runtime
+from commands import arm64_bun, bun, run_script, runtime
 from stresses import run_stress
 
-from gobun import build, doctor, fetch, paths, toolchain
+from gobun import build, paths, toolchain
 from gobun.targets import host_target, target_named
 
 pytestmark = [
@@ -265,13 +264,7 @@ def test_the_ways_round(way: str, tmp_path: Path) -> None:
 
 
 def test_arm64_under_qemu(tmp_path: Path) -> None:
-    emulator = shutil.which("qemu-aarch64-static")
-    if emulator is None or not doctor.ARM64_LIBRARIES.is_dir():
-        pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
-    name = fetch.bun_package("linux-arm64")
-    package = fetch.Package(name, newest_locked(name))
-    program = fetch.fetch_packages([package])[package] / "bin" / "bun"
-    command = [emulator, "-L", str(doctor.ARM64_LIBRARIES), str(program)]
+    command = arm64_bun()
     fixture = build.build_fixture(build.ASHERAH, target_named("linux-arm64"))
     for file in (fixture.library, fixture.addon):
         words = [str(paths.SCENARIOS / "asherah"), str(file)]

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from commands import (
+    arm64_bun,
     bun,
     cache_with_warm_compilers,
     copy_checkout,
     invoke,
-    newest_locked,
     run_script,
     succeed,
 )
 
-from gobun import audit, build, doctor, fetch, paths, runtimes, toolchain
+from gobun import audit, build, paths, runtimes, toolchain
 from gobun.build import macho
 from gobun.build.compile import zig_environment
 from gobun.targets import TARGETS, host_target
@@ -294,12 +294,6 @@ class TestCalled:
         assert said == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
 
     def test_arm64_under_qemu(self, dist: Path, tmp_path: Path) -> None:
-        emulator = shutil.which("qemu-aarch64-static")
-        if emulator is None or not doctor.ARM64_LIBRARIES.is_dir():
-            pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
-        name = fetch.bun_package("linux-arm64")
-        package = fetch.Package(name, newest_locked(name))
-        program = fetch.fetch_packages([package])[package] / "bin" / "bun"
-        command = [emulator, "-L", str(doctor.ARM64_LIBRARIES), str(program)]
+        command = arm64_bun()
         said = run_script(command, CALLS, tmp_path, str(dist / "go-warmup-linux-arm64.so"))
         assert said == "arm64 1 1 1\n"

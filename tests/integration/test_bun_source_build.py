@@ -214,7 +214,7 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_jobs_are_as_many_as_there_is_memory_for(
     monkeypatch: pytest.MonkeyPatch, gib: float, jobs: int
 ) -> None:
-    monkeypatch.setattr("gobun.bun_source.preflight._memory_gib", lambda: gib)
+    monkeypatch.setattr("gobun.bun_source.preflight.memory_gib", lambda: gib)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     assert bun_source.jobs_by_memory() == jobs
 

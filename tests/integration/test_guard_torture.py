@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from commands import arm64_emulator
 
 from gobun import build
 from gobun.targets import TARGETS, Target, host_target
@@ -47,14 +48,6 @@ class Told(msgspec.Struct):
     foreign: int
     unknown: int
     searched: int
-
-
-def emulated() -> list[str]:
-    """Return what runs a program of arm64 here."""
-    program, root = shutil.which("qemu-aarch64-static"), Path("/usr/aarch64-linux-gnu")
-    if program is None or not root.is_dir():
-        pytest.skip("qemu-aarch64-static and an arm64 libc are not installed")
-    return [program, "-L", str(root)]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +108,7 @@ def test_what_it_promises(
 
 
 def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
-    emulator = emulated()
+    emulator = arm64_emulator()
     program = build.build_torture(ARM64).semantics
     done = run([*emulator, program, *guards(ARM64, tmp_path)])
     failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
@@ -139,7 +132,7 @@ def test_threads_are_suspended_whatever_they_do(
 
 
 def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:
-    emulator = emulated()
+    emulator = arm64_emulator()
     built = build.build_torture(ARM64)
     done = run([*emulator, built.torture, "before", "500", built.library, *guards(ARM64, tmp_path)])
     seen = told(done)

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import arm64_emulator
 
-from gobun import build, doctor
+from gobun import build
 from gobun.build import compile as compiling
 from gobun.errors import PrerequisiteError
 from gobun.targets import TARGETS, host_target
@@ -174,10 +175,7 @@ def test_a_shell_keeps_its_traps(program: Program, shell: str) -> None:
 
 
 def test_arm64_under_qemu(tmp_path: Path) -> None:
-    emulator = shutil.which("qemu-aarch64-static")
-    if emulator is None or not doctor.ARM64_LIBRARIES.is_dir():
-        pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
-    arm64 = Program("linux-arm64", tmp_path, (emulator, "-L", str(doctor.ARM64_LIBRARIES)))
+    arm64 = Program("linux-arm64", tmp_path, tuple(arm64_emulator()))
     assert arm64.run() == (expected(""), [])
     words = "stack8m,sigmask,suspend"
     out, err = arm64.run(arm64.library, arm64.spy, GO_GUARD_PRELOAD=words)

@@ -11,12 +11,11 @@ import pytest
 from made_results import result_of
 
 from gobun.errors import UsageError
-from gobun.matrix import Cell, Expectations, Result, read_expectations
+from gobun.matrix import Cell, Expectations, Result, attempts_of, read_expectations
 from gobun.matrix.expect import (
     TODO,
     Place,
     Row,
-    attempts_of,
     is_unexpected,
     known_releases,
     update_expectations,

@@ -65,7 +65,7 @@ def test_a_lock_file_is_written_in_order_and_read_again(tmp_path: Path) -> None:
 )
 def test_a_damaged_lock_file(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "lock.toml"
-    with pytest.raises(FetchError, match="is missing"):
+    with pytest.raises(FetchError, match="No such file"):
         wheels.read_lock(path)
     path.write_text(text)
     with pytest.raises(FetchError, match=said) as raised:

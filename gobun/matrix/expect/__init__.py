@@ -1,7 +1,7 @@
 """What is known of cells, how results compare with it, and how it is brought up to date."""
 
 from gobun.matrix.expect.known import Known, known_names, known_releases
-from gobun.matrix.expect.review import attempts_of, is_unexpected, lint, review, unexplained
+from gobun.matrix.expect.review import is_unexpected, lint, review, unexplained
 from gobun.matrix.expect.rows import (
     TODO,
     Expectations,
@@ -20,7 +20,6 @@ __all__ = [
     "Place",
     "Row",
     "Update",
-    "attempts_of",
     "is_unexpected",
     "known_names",
     "known_releases",

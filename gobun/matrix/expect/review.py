@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gobun.matrix.expect.known import unknown_in
 from gobun.matrix.expect.rows import TODO
+from gobun.matrix.records import attempts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 _CLAIM = re.compile(r"\bC\d+\b")
 _LINK = re.compile(r"https?://\S+")
 _NEVER_UNEXPECTED = "skip"
-
-
-def attempts_of(result: Result) -> tuple[Outcome, ...]:
-    """Return what each attempt of a result came to."""
-    return result.outcomes or (result.outcome,)
 
 
 def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:

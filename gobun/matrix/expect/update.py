@@ -14,7 +14,6 @@ from gobun.errors import UsageError
 from gobun.matrix.expect import blocks
 from gobun.matrix.expect.known import known_names
 from gobun.matrix.expect.ledger import World, compare
-from gobun.matrix.expect.review import attempts_of
 from gobun.matrix.expect.rows import (
     AXES,
     LISTS,
@@ -25,7 +24,7 @@ from gobun.matrix.expect.rows import (
     read_rows,
     this_place,
 )
-from gobun.matrix.records import LOADS, TREATMENTS
+from gobun.matrix.records import LOADS, TREATMENTS, attempts_of
 from gobun.matrix.scenario import read_scenario
 from gobun.ranges import range_text, rank
 

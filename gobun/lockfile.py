@@ -1,0 +1,52 @@
+"""What lock files have in common: TOML tables of packages that say what each release has to be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import semver
+
+from gobun.errors import FetchError
+from gobun.ranges import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+REPAIR = "restore the file from the repository (git checkout), then look at who changed it"
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a lock file.
+
+    Raises:
+        FetchError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        what = f"cannot read the lock file {path}: {error.strerror}"
+        raise FetchError(what, hint=REPAIR) from error
+    except UnicodeDecodeError as error:
+        raise FetchError(f"the lock file {path} is not UTF-8", hint=REPAIR) from error
+
+
+def check_version(version: str, where: str) -> None:
+    """Refuse a key of the table ``where`` that is not a version.
+
+    Raises:
+        FetchError: it is none.
+    """
+    if not semver.Version.is_valid(version):
+        raise FetchError(f"{where} key {version!r} is not a version", hint=REPAIR)
+
+
+def laid_out(header: str, tables: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a lock file: tables by name, versions ascending; ``tables`` has TOML's own words."""
+    lines = [header]
+    for name in sorted(tables):
+        lines.append(f"[{name}]\n")
+        versions = sorted(tables[name], key=rank)
+        lines += [f'"{version}" = {tables[name][version]}\n' for version in versions]
+        lines.append("\n")
+    return "".join(lines).rstrip("\n") + "\n"
