@@ -33,6 +33,11 @@ def say(message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
+def counted(number: int, what: str, several: str = "") -> str:
+    """Return ``1 cell``, ``2 cells``, ``3 entries``."""
+    return f"{number} {what if number == 1 else several or f'{what}s'}"
+
+
 def now_and_then(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
     """Return what calls ``tell`` when it is called, unless it has just begun or just done so."""
     told = time.monotonic()

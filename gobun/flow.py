@@ -188,7 +188,7 @@ def _run(
     todo = [cell for cell in cells if cell not in done]
     # A cell waits most of its time, and no verdict depends on having a core to itself.
     jobs = request.jobs or JOBS_A_CORE * (os.cpu_count() or 1)
-    console.say(f"running {len(todo)} cells, {jobs} at a time")
+    console.say(f"running {console.counted(len(todo), 'cell')}, {jobs} at a time")
     addon = request.addon
     try:
         with matrix.Writer(path, header, kept) as writer:

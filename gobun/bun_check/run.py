@@ -53,7 +53,10 @@ def check_series(
         FetchError: Zig or Bun cannot be had.
     """
     if not patches:
-        raise UsageError(f"no patch of {series.line} is left to check", hint="see its series.toml")
+        if not series.applied:
+            what = f"{series.line} carries no patch, so there is nothing to check"
+            raise UsageError(what, hint=f"{series.path} says why, change by change")
+        raise UsageError(f"no patch of {series.line} is left to check", hint="leave out fewer")
     applied = () if unpatched else patches
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)
     head = commits[-1] if commits else checkout.base

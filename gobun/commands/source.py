@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, bun_source, experiment, flow, paths, runtimes
+from gobun import build, bun_source, console, experiment, flow, paths, runtimes
 from gobun import matrix as measuring
 from gobun.commands.words import (
     Selection,
@@ -80,7 +80,8 @@ def patch_bun(
         done = bun_source.apply_series(checkout, found, chosen)
     for name in done.patches:
         print(f"applied {name}")
-    print(f"{done.folder}: {len(done.patches)} patches of {found.line}, identity {done.identity}")
+    patches = console.counted(len(done.patches), "patch", "patches")
+    print(f"{done.folder}: {patches} of {found.line}, identity {done.identity}")
 
 
 @command
@@ -106,8 +107,10 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
 def _tell(done: bun_source.Export, folder: Path) -> None:
     for name in done.changed:
         print(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
-    said = "as it was" if not done.changed else f"{len(done.changed)} files changed"
-    print(f"{folder.name}: {len(done.patches)} patches, {said}")
+    changed = console.counted(len(done.changed), "file")
+    said = f"{changed} changed" if done.changed else "as it was"
+    patches = console.counted(len(done.patches), "patch", "patches")
+    print(f"{folder.name}: {patches}, {said}")
 
 
 @command

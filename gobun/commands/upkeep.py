@@ -37,7 +37,8 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
     if days is not None and days < 0:
         raise UsageError(f"--older-than {older_than} is in the future")
     done = caching.evict(kinds=listed(kind), older_than_days=days)
-    print(f"removed {len(done.removed)} entries, {done.freed / 1e6:,.1f} MB")
+    entries = console.counted(len(done.removed), "entry", "entries")
+    print(f"removed {entries}, {done.freed / 1e6:,.1f} MB")
     for entry in done.busy:
         print(f"in use, left alone: {entry.name}")
     for name in sorted({entry.kind for entry in done.kept}):

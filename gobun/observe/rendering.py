@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from gobun.console import counted
 from gobun.observe.signals import flag_names, mask_text, signal_name
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _LIBC_OWN = {32, 33}
 
 def render_snapshot(snapshot: Snapshot) -> str:
     """Return threads and signal handlers, one a line, and the details of each thread."""
-    lines = [f"process {snapshot.pid}, {len(snapshot.threads)} threads"]
+    lines = [f"process {snapshot.pid}, {counted(len(snapshot.threads), 'thread')}"]
     if snapshot.problem:
         lines.append(f"not asked for its handlers and stacks: {snapshot.problem}")
     lines += ["", *_table(snapshot), "", *_details(snapshot)]

@@ -10,12 +10,13 @@ import urllib.parse
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from gobun.console import counted
 from gobun.matrix.records import WORST_FIRST
 from gobun.report.difference import differences
 from gobun.report.difference_page import difference_section
 from gobun.report.markdown import count_line, render_summary
 from gobun.report.packing import GLYPHS, HOLE, pack
-from gobun.report.summary import counted, range_text, summarise
+from gobun.report.summary import range_text, summarise
 from gobun.report.timeline import Timeline, Track, loads_of, timelines, who
 
 if TYPE_CHECKING:

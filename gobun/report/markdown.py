@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.console import counted
 from gobun.matrix import Outcome, Result
 from gobun.matrix.records import WORST_FIRST
 from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
-from gobun.report.summary import attempts_text, counted, range_text, summarise, tables
+from gobun.report.summary import attempts_text, range_text, summarise, tables
 from gobun.report.timeline import loads_of, timelines, who
 
 if TYPE_CHECKING:

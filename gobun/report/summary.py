@@ -169,11 +169,6 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def counted(number: int, what: str) -> str:
-    """Return ``1 cell``, ``2 cells``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def range_text(first: str, last: str) -> str:
     """Return a range of versions as it is written everywhere: ``1.2.2 … 1.2.19``."""
     return first if first == last else f"{first} … {last}"

@@ -9,7 +9,7 @@ import pytest
 
 from gobun import bun_check, bun_source, paths, runtimes, toolchain
 from gobun.bun_check import codegen, semantics, whole, zig
-from gobun.errors import PrerequisiteError
+from gobun.errors import PrerequisiteError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -210,6 +210,14 @@ class TestFiles:
         path.write_text(path.read_text() + 'functions = ["notify", "elsewhere"]\n')
         report = bench.check()
         assert [each.subject for each in report.wrong] == ["elsewhere"]
+
+    def test_a_line_that_carries_nothing_is_told_so(self, bench: Bench) -> None:
+        bench.folder.mkdir(parents=True)
+        path = bench.folder / "series.toml"
+        path.write_text(f'version = "{up.VERSION}"\nabout = "upstream has it all"\n')
+        with pytest.raises(UsageError, match="carries no patch") as caught:
+            bench.check()
+        assert str(path) in str(caught.value)
 
 
 class TestWhole:

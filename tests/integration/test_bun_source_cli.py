@@ -62,7 +62,7 @@ def test_a_patch_from_its_idea_to_the_preflight(tmp_path: Path) -> None:
     toml.write_text(toml.read_text().replace("TODO: reason", "C11: they have 4 MiB"))
     assert run("patch-lint") == "1 series, nothing wrong\n"
     assert "applied pool-stacks" in run("patch-bun", *series)
-    assert run("patch-export", *series) == "v1.2.19: 1 patches, as it was\n"
+    assert run("patch-export", *series) == "v1.2.19: 1 patch, as it was\n"
 
     patch = toml.parent / "pool-stacks.patch"
     whole = patch.read_text()
