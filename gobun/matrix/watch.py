@@ -52,15 +52,18 @@ class StormRule(msgspec.Struct, frozen=True):
     """Samples in which the signal was seen at all."""
     share: float
     """Looks in which it was pending or being handled, of all."""
-    ran_ticks: int
-    """What the thread used meanwhile: one that is not scheduled has signals pending too."""
 
 
 STORM_RULES = (
-    StormRule(after_s=0.6, samples=5, seen_in=5, share=0.08, ran_ticks=10),
-    StormRule(after_s=1.0, samples=8, seen_in=4, share=0.02, ran_ticks=0),
+    StormRule(after_s=0.6, samples=5, seen_in=5, share=0.08),
+    StormRule(after_s=1.0, samples=8, seen_in=4, share=0.02),
 )
 """A storm that has a core to itself is plain soon; one on a loaded machine is given time."""
+
+_RAN_TICKS = 10
+_SWITCHES = 500
+"""What the interrupted thread did meanwhile, one or the other: it ran on through its signals, or
+was woken by them. One that is not scheduled has signals pending too."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -166,12 +169,13 @@ def _storm(samples: Sequence[Sample], stale_s: float) -> tuple[int, int, float] 
         }
         seen.update(storming)
         present.update(storming.keys())
-    for key, count in seen.most_common(1):
-        ran = grown(samples, key[0], "cpu_ticks")
-        for rule in due:
-            often = count / looks >= rule.share and present[key] >= rule.seen_in
-            if often and ran >= rule.ran_ticks:
-                return *key, count / looks
+    for (tid, number), count in seen.most_common():
+        ran, switches = grown(samples, tid, "cpu_ticks"), grown(samples, tid, "switches")
+        if ran < _RAN_TICKS and switches < _SWITCHES:
+            continue
+        share, seen_in = count / looks, present[tid, number]
+        if any(share >= rule.share and seen_in >= rule.seen_in for rule in due):
+            return tid, number, share
     return None
 
 

@@ -26,13 +26,17 @@ def samples(
     storming: dict[tuple[int, int], int] | None = None,
     main: Thread = MAIN,
     other: Thread = OTHER,
+    switches: int = 0,
     other_ticks: int = 0,
 ) -> list[Sample]:
     """Ten samples a second, of a main thread that does not move unless said otherwise."""
     return [
         Sample(
             at=100 + i / 10,
-            threads=(main, msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks)),
+            threads=(
+                msgspec.structs.replace(main, switches=40 + i * switches),
+                msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks),
+            ),
             looks=60,
             storming=storming or {},
         )
@@ -46,8 +50,10 @@ def test_nothing_is_proven_by_one_look() -> None:
 
 
 def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
-    assert judge(samples(0.5, storming={(7, 30): 12}), 100) is None
-    ending = judge(samples(1.2, storming={(7, 30): 12}), 100)
+    assert judge(samples(0.9, storming={(7, 30): 2}, switches=200), 100) is None
+    assert judge(samples(1.2, storming={(7, 30): 2}, switches=200), 100) is not None
+    assert judge(samples(0.5, storming={(7, 30): 12}, switches=200), 100) is None
+    ending = judge(samples(1.2, storming={(7, 30): 12}, switches=200), 100)
     assert ending is not None
     assert ending.outcome == "hang"
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
@@ -64,8 +70,16 @@ def test_a_storm_in_a_thread_that_runs_is_certain_sooner() -> None:
     assert judge(samples(0.7, storming={(8, 30): 12}, other_ticks=1), 100) is None
 
 
+def test_a_thread_that_is_not_scheduled_has_signals_pending_and_is_no_storm() -> None:
+    assert judge(samples(3.5, storming={(7, 30): 60}, switches=10), 100) is None
+    beside = samples(1.2, storming={(7, 30): 60, (8, 10): 12}, switches=10, other_ticks=1)
+    ending = judge(beside, 100)
+    assert ending is not None
+    assert "SIGUSR1" in ending.detail
+
+
 def test_a_storm_in_another_thread_names_it() -> None:
-    ending = judge(samples(1.2, storming={(8, 10): 30}), 100)
+    ending = judge(samples(1.2, storming={(8, 10): 30}, other_ticks=1), 100)
     assert ending is not None
     assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
         ending.detail
@@ -73,8 +87,8 @@ def test_a_storm_in_another_thread_names_it() -> None:
 
 
 def test_a_signal_now_and_then_is_no_storm() -> None:
-    assert judge(samples(3, storming={(7, 30): 1}), 100) is None
-    rare = samples(3)
+    assert judge(samples(3, storming={(7, 30): 1}, switches=200), 100) is None
+    rare = samples(3, switches=200)
     rare[3] = msgspec.structs.replace(rare[3], storming={(7, 30): 60})
     rare[9] = msgspec.structs.replace(rare[9], storming={(7, 30): 60})
     assert judge(rare, 100) is None
@@ -82,8 +96,9 @@ def test_a_signal_now_and_then_is_no_storm() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
 def test_a_profilers_timer_and_gos_preemption_are_no_storm(number: int) -> None:
-    assert judge(samples(3, storming={(7, number): 40}), 100) is None
-    assert judge(samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}), 100) is not None
+    assert judge(samples(3, storming={(7, number): 40}, switches=200), 100) is None
+    both = samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}, other_ticks=1)
+    assert judge(both, 100) is not None
 
 
 def test_a_process_where_nothing_moves_is_a_deadlock_after_its_window() -> None:
