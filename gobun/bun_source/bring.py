@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from gobun import console
 from gobun.bun_source import git as gits
 from gobun.bun_source.git import Git, GitError
+from gobun.bun_source.origin import UNREADABLE
 from gobun.errors import FetchError
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ _ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
 _ROUND = 2000
 """How many files are asked for at once; an interrupted fetch loses one round at most."""
 _EPOCH = "1 +0000"
+_LARGEST = 4 << 30
+"""How much an archive may unpack to: many times what Bun has, and less than fills a machine."""
+_CHUNK = 1 << 20
 # A repository on this machine serves what it has, whatever its own settings say.
 _SERVE = (
     "git -c safe.directory=* -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true"
@@ -64,7 +69,7 @@ def bring(store: Store, origin: Origin, wanted: str, tag: str) -> str:
             else "give a --source that has it; `--ref` names another commit",
         )
     if origin.kind != "bundle":
-        _fill(store, origin, commit)
+        fill(store, origin, commit)
     return commit
 
 
@@ -106,8 +111,13 @@ def _remote(store: Store, origin: Origin) -> None:
         store.git("config", f"remote.{origin.remote}.{name}", value)
 
 
-def _fill(store: Store, origin: Origin, commit: str) -> None:
-    """Ask for every file of ``commit`` that is not there; what the origin lacks is left out."""
+def fill(store: Store, origin: Origin, commit: str) -> None:
+    """Ask for every file of ``commit`` that is not there; what the origin lacks is left out.
+
+    Raises:
+        FetchError: the origin cannot be read.
+        PrerequisiteError: the disk is full.
+    """
     _remote(store, origin)
     wanted = sorted(store.missing(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
@@ -155,7 +165,7 @@ def _import_archive(store: Store, path: Path) -> str:
     ref = "refs/gobun/archive"
     try:
         stream = b"".join(_as_import(path, ref))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise FetchError(f"the archive {path} cannot be read: {error}") from error
     try:
         store.git("fast-import", "--quiet", "--force", given=stream)
@@ -171,6 +181,7 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
     yield f"commit {ref}\ncommitter {who}\ndata 8\nArchive\n\n".encode()
     with tarfile.open(path) as opened:
         root: str | None = None
+        size = 0
         for member in opened:
             where = PurePosixPath(member.name)
             if where.is_absolute() or ".." in where.parts or ".git" in where.parts:
@@ -180,14 +191,21 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
             root = where.parts[0] if root is None else root
             if where.parts[0] != root or len(where.parts) < 2:
                 raise tarfile.ReadError(f"{member.name!r} is not below the one folder {root}/")
-            content = opened.extractfile(member)
+            size += member.size
+            if size > _LARGEST:
+                raise tarfile.ReadError(f"with {member.name!r} it has more than {_LARGEST:,} bytes")
+            content = opened.extractfile(member) if member.isreg() else None
             if member.issym():
-                mode, data = "120000", member.linkname.encode()
-            elif content is not None and member.isreg():
+                mode, data = "120000", os.fsencode(member.linkname)
+            elif content is not None:
                 mode, data = "100755" if member.mode & 0o100 else "100644", content.read()
             else:
                 raise tarfile.ReadError(f"{member.name!r} is neither a file nor a link")
             inside = str(PurePosixPath(*where.parts[1:]))
             quoted = inside.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            yield f'M {mode} inline "{quoted}"\ndata {len(data)}\n'.encode()
+            yield os.fsencode(f'M {mode} inline "{quoted}"\ndata {len(data)}\n')
             yield data + b"\n"
+        if root is None:
+            raise tarfile.ReadError("it has no files")
+        while opened.fileobj and opened.fileobj.read(_CHUNK):
+            pass  # the checksum of a compressed archive comes behind its last file

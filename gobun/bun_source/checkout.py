@@ -7,6 +7,7 @@ person's work, which nothing here removes unless it is told to.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console, files
-from gobun.bun_source.bring import bring, check_archived
+from gobun.bun_source.bring import bring, check_archived, fill
 from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git, GitError
 from gobun.bun_source.store import (
@@ -25,7 +26,7 @@ from gobun.bun_source.store import (
     remove_tree,
     tree_folder,
 )
-from gobun.errors import FetchError, UsageError
+from gobun.errors import FetchError, GobunError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
     from gobun.bun_source.origin import Origin
 
 _SHOWN = 8
+_UNDERWAY = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+"""What git keeps beside a work tree while something waits for a person."""
 
 
 class Checkout(msgspec.Struct, frozen=True):
@@ -62,10 +71,11 @@ class Checkout(msgspec.Struct, frozen=True):
         """Return the files of HEAD that have no content here."""
         return _paths(self.store.missing(self.head))
 
-    def changes(self) -> list[str]:
-        """Return the tracked files that differ from HEAD."""
-        said = self.git("status", "--porcelain", "-z", "--untracked-files=no")
-        return [line[3:] for line in said.split("\0") if line]
+    def changes(self, *, untracked: bool = False) -> list[str]:
+        """Return the files that differ from HEAD, and those that git does not know if asked to."""
+        shown = "normal" if untracked else "no"
+        words = ("status", "--porcelain", "-z", "--no-renames", f"--untracked-files={shown}")
+        return [line[3:] for line in self.git(*words).split("\0") if line]
 
     def is_made(self, commit: str) -> bool:
         """Return whether the suite made ``commit``, or started from it."""
@@ -74,20 +84,38 @@ class Checkout(msgspec.Struct, frozen=True):
         )
 
     def mark_made(self, commit: str) -> None:
-        """Note that ``commit`` holds nothing that is not in a series."""
-        self.git("update-ref", _made(commit), commit)
+        """Note that ``commit`` and those below it hold nothing that is not in a series."""
+        made = self.git("rev-list", f"{self.base}..{commit}").split()
+        given = "".join(f"update {_made(each)} {each}\n" for each in made)
+        self.git("update-ref", "--stdin", given=given.encode())
 
-    def check_untouched(self) -> None:
-        """Refuse a checkout that has a person's work in it.
+    def check_settled(self) -> None:
+        """Refuse a checkout in which a rebase, a merge or the like waits to be gone on with.
+
+        Raises:
+            UsageError: one does.
+        """
+        private = _private(self.git)
+        waiting = [name for sign, name in _UNDERWAY.items() if (private / sign).exists()]
+        if waiting:
+            raise UsageError(
+                f"{self.folder} is in the middle of a {waiting[0]}",
+                hint="end it there first; `git status` says how",
+            )
+
+    def check_untouched(self, *, untracked: bool = False) -> None:
+        """Refuse a checkout that has a person's work in it, new files included if asked to.
 
         Raises:
             UsageError: files are changed, or there are commits that the series has not.
         """
-        changed = self.changes()
+        self.check_settled()
+        changed = self.changes(untracked=untracked)
         if changed:
             raise UsageError(
                 f"{self.folder} has changes that are not committed: {_listed(changed)}",
-                hint="`invoke patch-new` makes a patch of them; `git restore .` there drops them",
+                hint="`invoke patch-new` makes a patch of them, `--add` names new files; "
+                "`git restore .` there drops them, and `git clean` new files",
             )
         if not self.is_made(self.head):
             raise UsageError(
@@ -99,24 +127,47 @@ class Checkout(msgspec.Struct, frozen=True):
         """Take the work tree from HEAD to ``commit``; after a kill the next opening goes back.
 
         Raises:
-            UsageError: a file that git does not know is in the way.
+            UsageError: a file that git does not know is in the way, or another git is at work.
         """
         head = self.head
         if head == commit:
             return
         journal = _journal(self.git)
-        files.write_whole(journal, f"{head} {commit}\n")
+        lock = journal.with_name("index.lock")
+        if lock.exists():
+            raise UsageError(
+                f"another git works in {self.folder}, or was killed there",
+                hint=f"once none does any more, remove {lock}",
+            )
+        # Asked here too, for git writes over a file that is ignored.
+        in_the_way = self.there(head, commit)
+        if in_the_way:
+            raise UsageError(
+                f"{self.folder} has files that git does not know where the patches have theirs: "
+                f"{_listed(in_the_way)}",
+                hint="move what is in the way to another folder",
+            )
         self.mark_made(commit)
+        files.write_whole(journal, f"{head} {commit}\n")
         try:
             self.git("checkout", "--quiet", "--detach", commit)
-        except GitError as error:
-            raise UsageError(
-                f"{self.folder} cannot be changed: {error.said}",
-                hint="move what is in the way to another folder",
-            ) from error
-        finally:
-            if self.git.attempt("diff", "--quiet", "HEAD").code == 0:
+        except GobunError as error:
+            # An interrupted git is not asked: whatever it left is undone by the next opening.
+            if not lock.exists() and not self.changes() and not self.there(head, commit):
                 journal.unlink()
+            if isinstance(error, GitError):
+                raise UsageError(
+                    f"{self.folder} cannot be changed: {error.said}",
+                    hint="move what is in the way to another folder",
+                ) from error
+            raise
+        journal.unlink()
+
+    def there(self, start: str, end: str) -> list[str]:
+        """Return which of the files that ``end`` has and ``start`` has not are in the folder."""
+        words = ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", start, end)
+        names = self.git(*words).split("\0")
+        return [name for name in names if name and os.path.lexists(self.folder / name)]
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -135,8 +186,13 @@ def _made(commit: str) -> str:
     return f"refs/gobun/made/{commit}"
 
 
+def _private(git: Git) -> Path:
+    """Return where git keeps what is of this work tree alone."""
+    return Path(git("rev-parse", "--absolute-git-dir"))
+
+
 def _journal(git: Git) -> Path:
-    return Path(git("rev-parse", "--absolute-git-dir")) / "gobun-moving"
+    return _private(git) / "gobun-moving"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -183,7 +239,23 @@ def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
     git = Git(folder, (*store.git.keep, descriptor))
     found = Checkout(version, folder, base, git, store)
     _undo_half_a_move(found)
+    _take_in(found)
     return found
+
+
+def _take_in(checkout: Checkout) -> None:
+    """Write the files that were left out, and whose content another fetch has brought since."""
+    git, path = checkout.git, _left_out_by(checkout.git)
+    if not path.is_file():
+        return
+    entries = git("ls-files", "-t", "-z").split("\0")
+    out = [line[2:] for line in entries if line.startswith("S ")]
+    missing = _paths(checkout.store.missing(checkout.base))
+    # Other patterns are a person's own.
+    if set(out) - set(missing) and path.read_text() in map(_patterns, (out, missing)):
+        console.say(f"writing what was left out of {checkout.folder}")
+        files.write_whole(path, _patterns(missing))
+        git("read-tree", "-m", "-u", "HEAD")
 
 
 def _undo_half_a_move(checkout: Checkout) -> None:
@@ -194,7 +266,8 @@ def _undo_half_a_move(checkout: Checkout) -> None:
     start, end = journal.read_text().split()
     (journal.parent / "index.lock").unlink(missing_ok=True)
     git = checkout.git
-    moved = {name for name in git("diff", "--name-only", "-z", start, end).split("\0") if name}
+    words = ("diff", "--name-only", "--no-renames", "-z", start, end)
+    moved = {name for name in git(*words).split("\0") if name}
     others = sorted(set(checkout.changes()) - moved)
     if others:
         raise UsageError(
@@ -202,10 +275,15 @@ def _undo_half_a_move(checkout: Checkout) -> None:
             f"changed too: {_listed(others)}",
             hint="save them elsewhere, then `git restore .` there",
         )
+    if checkout.head not in {start, end}:
+        raise UsageError(
+            f"an interrupted change of {checkout.folder} cannot be undone, since it is at another "
+            f"commit now, {checkout.head[:12]}",
+            hint=f"`git branch mine` there keeps it, then `git checkout --detach {start[:12]}`",
+        )
     console.say(f"going back to before an interrupted change of {checkout.folder}")
-    for name in moved:  # a new file that the move had begun to write is not known to HEAD
-        if not git.succeeds("cat-file", "-e", f"{start}:{name}"):
-            (checkout.folder / name).unlink(missing_ok=True)
+    for name in checkout.there(start, end):  # what the move had begun to write
+        (checkout.folder / name).unlink()
     git("reset", "--quiet", "--hard", start)
     journal.unlink()
 
@@ -230,13 +308,16 @@ def fetch_checkout(
         raise UsageError(f"the commit of Bun {version} is not known", hint="give --ref COMMIT")
     wanted = ref or (release.commit if release else "")
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
-        there = _existing(store, version, descriptor)
-        if there is not None and not discard and _matches(there, wanted, release):
+        there = None if discard else _existing(store, version, descriptor)
+        if there is not None and _matches(there, wanted, release):
+            if store.missing(there.base) and origin.can_complete:
+                fill(store, origin, there.base)
+                _take_in(there)
             missing = _paths(store.missing(there.base))
             same = _is_release(store, there.base, release)
             return Fetched(there.folder, there.base, same, missing, there_before=True)
-        if there is not None and not discard:
-            there.check_untouched()
+        if there is not None:
+            there.check_untouched(untracked=True)
         commit = bring(store, origin, wanted, f"bun-v{version}")
         same = _is_release(store, commit, release)
         if origin.kind == "archive" and not same:
@@ -280,9 +361,7 @@ def _add_tree(store: Store, version: str, commit: str) -> tuple[str, ...]:
         git = Git(folder, store.git.keep)
         if missing:
             # What has no content is left out of this work tree, so that git can write the rest.
-            private = Path(git("rev-parse", "--absolute-git-dir"))
-            patterns = ["/*", *(f"!/{_literal(path)}" for path in missing)]
-            files.write_whole(private / "info" / "sparse-checkout", "\n".join(patterns) + "\n")
+            files.write_whole(_left_out_by(git), _patterns(missing))
             store.git("config", "core.sparseCheckout", "true")
             store.git("config", "core.sparseCheckoutCone", "false")
         git("read-tree", "-m", "-u", "HEAD")
@@ -292,6 +371,14 @@ def _add_tree(store: Store, version: str, commit: str) -> tuple[str, ...]:
         ) from error
     store.git("update-ref", base_ref(version), commit)
     return missing
+
+
+def _left_out_by(git: Git) -> Path:
+    return _private(git) / "info" / "sparse-checkout"
+
+
+def _patterns(missing: Sequence[str]) -> str:
+    return "\n".join(["/*", *(f"!/{_literal(path)}" for path in missing)]) + "\n"
 
 
 def _literal(path: str) -> str:

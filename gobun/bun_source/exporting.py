@@ -117,14 +117,19 @@ def _written(git: Git, parent: str, commit: str) -> Written:
     named = [line.removeprefix(TRAILER) for line in rest.splitlines() if line.startswith(TRAILER)]
     name = named[-1].strip() if named else re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     content = diff_text(git, parent, commit)
-    touched = parse_patch(content, name) if content else ()
-    return Written(
-        check_id(name, f"commit {commit[:12]}"),
-        title,
-        "\n".join(body).strip() or TODO,
-        content,
-        tuple(diff.path for diff in touched),
-    )
+    check_id(name, f"commit {commit[:12]}")
+    if not content:
+        raise UsageError(
+            f"commit {commit[:12]}, the patch {name}, changes nothing",
+            hint="drop it: `git rebase --interactive` there",
+        )
+    touched = tuple(diff.path for diff in parse_patch(content, name))
+    if len(set(touched)) < len(touched):
+        raise UsageError(
+            f"commit {commit[:12]}, the patch {name}, makes a link of a file, or a file of a link",
+            hint="take the one away in one commit, and make the other in the next",
+        )
+    return Written(name, title, "\n".join(body).strip() or TODO, content, touched)
 
 
 def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Export:
@@ -134,6 +139,7 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
         UsageError: there are changes that are not committed, or the series has patches that the
             checkout has not and ``drop`` is not given.
     """
+    checkout.check_settled()
     changed = checkout.changes()
     if changed:
         raise UsageError(
@@ -141,18 +147,29 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
             hint="commit them there, or `invoke patch-new` makes a patch of them",
         )
     commits = commits_of(checkout)
-    old = read_series(folder) if (folder / FILE_NAME).is_file() else None
-    if old is not None:
-        there = {patch.id for patch in commits}
-        gone = [patch.id for patch in old.applied if patch.id not in there]
-        if gone and not drop:
-            raise UsageError(
-                f"{checkout.folder} lacks patches of {old.line}: {', '.join(gone)}",
-                hint="`invoke patch-bun` applies the whole series; --drop removes them from it",
-            )
+    old = _series_before(folder)
+    if not drop:
+        _check_none_lacks(checkout, commits, old)
     done = write_series(folder, checkout.version, commits, old)
     checkout.mark_made(checkout.head)
     return done
+
+
+def _series_before(folder: Path) -> Series | None:
+    return read_series(folder) if (folder / FILE_NAME).is_file() else None
+
+
+def _check_none_lacks(
+    checkout: Checkout, commits: Sequence[Written], series: Series | None
+) -> None:
+    there = {patch.id for patch in commits}
+    gone = [patch.id for patch in series.applied if patch.id not in there] if series else []
+    if series and gone:
+        raise UsageError(
+            f"{checkout.folder} lacks patches of {series.line}: {', '.join(gone)}",
+            hint="`invoke patch-bun` applies the whole series; `invoke patch-export --drop` "
+            "removes them from it",
+        )
 
 
 def write_series(
@@ -184,22 +201,31 @@ def new_patch(
     ``add`` are files that git does not know yet and that belong to the patch.
 
     Raises:
-        UsageError: nothing is changed, the id is taken, or the checkout lacks patches.
+        UsageError: nothing is changed, the id is taken, or the checkout lacks patches; the
+            changes are as they were.
     """
     check_id(name, "--id")
-    if (folder / FILE_NAME).is_file():
-        taken = [entry.id for entry in read_series(folder).patches]
-        if name in taken:
-            raise UsageError(f"the series {folder.name} has a patch {name} already")
+    if not title.strip() or len(title.splitlines()) != 1:
+        raise UsageError(f"--title {title!r} is not one line that says what the patch does")
+    checkout.check_settled()
+    series, commits = _series_before(folder), commits_of(checkout)
+    _check_none_lacks(checkout, commits, series)
+    taken = [patch.id for patch in commits]
+    taken += [entry.id for entry in series.patches] if series else []
+    if name in taken:
+        raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
     with tempfile.TemporaryDirectory(prefix="gobun-new-") as temporary:
         # A copy, for the checkout's own index knows which files were left out of it; with its
         # date, by which git knows which files to read again.
         index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
-        scratch = git.with_index(Path(shutil.copy2(index, temporary)))
+        with files.disk_errors(Path(temporary)):
+            scratch = git.with_index(Path(shutil.copy2(index, temporary)))
         scratch("add", "--update", ".")
+        inside = checkout.folder.resolve()
         for path in add:
-            if not (checkout.folder / path).is_file():
+            file = inside / path
+            if not file.is_file() or not file.parent.resolve().is_relative_to(inside):
                 raise UsageError(f"--add {path}: there is no such file in {checkout.folder}")
             scratch("add", "--force", "--sparse", "--", path)
         tree = scratch("write-tree", "--missing-ok")

@@ -62,6 +62,8 @@ _FULL_DISK = (
     "No space left on device",
     "File too large",
     "Disk quota exceeded",
+    "Out of diskspace",
+    "unable to write file",  # a checkout, which does not say why
     f"died of signal {signal.SIGXFSZ:d}",
 )
 
@@ -73,8 +75,8 @@ class GitError(FetchError):
         said = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
         super().__init__(
             f"git {' '.join(words)}, in {folder}: {said}",
-            hint="where the store is damaged, `invoke cache --evict --kind bun-source` removes it "
-            "with all checkouts, and fetch-bun makes it anew",
+            hint="`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is "
+            "damaged, `invoke cache --evict --kind bun-source` removes it with all checkouts",
         )
         self.said = said
 
@@ -189,8 +191,8 @@ def check_version() -> str:
 
 
 def _check_disk(folder: Path, done: FinishedBytes) -> None:
-    said = as_text(done.err)
-    full = next((sign for sign in _FULL_DISK if sign in said), None)
+    said = as_text(done.err).splitlines()
+    full = next((line for line in said for sign in _FULL_DISK if sign in line), None)
     if full is None and done.code == -signal.SIGXFSZ:
         full = "files may not grow that large here"
     if full is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,9 @@ Kind = Literal["url", "repository", "bundle", "archive"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 _BUNDLE = re.compile(rb"# v[23] git bundle\n")
+UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
+"""What comes of reading an archive that is cut off or damaged."""
+
 _FORMS = "give a clone URL, a repository's folder, a git bundle, or a tar archive"
 
 
@@ -33,6 +38,11 @@ class Origin(msgspec.Struct, frozen=True):
         """What the store calls it: one remote a location."""
         return f"origin-{hashlib.sha256(self.location.encode()).hexdigest()[:12]}"
 
+    @property
+    def can_complete(self) -> bool:
+        """Whether it was named by a person, and gives out single files."""
+        return self.kind in {"url", "repository"} and self.location != UPSTREAM
+
 
 def parse_origin(text: str = "") -> Origin:
     """Read what a person gave as ``--source``; nothing means upstream.
@@ -42,7 +52,13 @@ def parse_origin(text: str = "") -> Origin:
     """
     if not text or _URL.fullmatch(text):
         return Origin("url", text or UPSTREAM)
-    path = Path(text).expanduser().absolute()
+    try:
+        return _local(text, Path(text).expanduser().absolute())
+    except (RuntimeError, *UNREADABLE) as error:
+        raise UsageError(f"--source {text} cannot be read: {error}", hint=_FORMS) from error
+
+
+def _local(text: str, path: Path) -> Origin:
     if path.is_dir():
         if not any((path / name).exists() for name in (".git", "objects")):
             raise UsageError(f"--source {text} is a folder and no git repository", hint=_FORMS)

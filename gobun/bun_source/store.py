@@ -87,6 +87,7 @@ def open_store() -> Iterator[Store]:
                 Git(staged, (descriptor,))("init", "--quiet", "--bare", staged / "it")
                 files.publish_folder(staged / "it", bare)
         _clean(bare)
+        _relink(folder.resolve())
         yield Store(folder, Git(bare, (descriptor,)))
 
 
@@ -121,6 +122,19 @@ def _clean(bare: Path) -> None:
     ]
     for path in leftovers:
         path.unlink(missing_ok=True)
+
+
+def _relink(folder: Path) -> None:
+    """Have store and checkouts name each other where they are: a cache is moved, or copied.
+
+    Git would take the checkouts of a moved store for removed ones, and forget their state; and
+    those of a copy for the original's, whose state it would change.
+    """
+    for back in folder.glob("store.git/worktrees/*/gitdir"):
+        link = folder / "trees" / Path(back.read_text().strip()).parent.name / ".git"
+        for path, text in ((link, f"gitdir: {back.parent}\n"), (back, f"{link}\n")):
+            if link.is_file() and path.read_text() != text:
+                files.write_whole(path, text)
 
 
 def remove_tree(store: Store, version: str) -> None:

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun import bun_source, paths
 from gobun.bun_source import Release
 from gobun.bun_source.store import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gobun.bun_source import Applied
+
 GOLDEN = Path(__file__).parent.parent / "golden"
+SERIES = GOLDEN / "series"
+POOL = "src/threading/ThreadPool.zig"
 VERSION = "9.9.1"
 LINE = f"v{VERSION}"
 
@@ -111,6 +116,46 @@ def lossy(upstream: Upstream, root: Path, *lost: str) -> Path:
         name = git(mirror, "rev-parse", f"{upstream.commit}:{path}")
         (mirror / "objects" / name[:2] / name[2:]).unlink()
     return mirror
+
+
+class Bench:
+    """A checkout of the golden upstream, and the golden series beside it."""
+
+    def __init__(
+        self,
+        root: Path,
+        content: Path | dict[str, bytes] = SERIES / "before",
+        lost: tuple[str, ...] = (),
+    ) -> None:
+        self.upstream = make_upstream(root / "upstream", content)
+        source = lossy(self.upstream, root, *lost) if lost else self.upstream.folder
+        self.folder = root / "patches" / LINE
+        shutil.copytree(SERIES / "patches", self.folder)
+        origin = bun_source.parse_origin(str(source))
+        bun_source.fetch_checkout(VERSION, origin, release=self.upstream.release)
+        self.tree = tree_of(paths.cache_root())
+
+    def apply(self, *only: str, without: tuple[str, ...] = ()) -> Applied:
+        series = bun_source.read_series(self.folder)
+        with bun_source.open_checkout(VERSION) as checkout:
+            return bun_source.apply_series(checkout, series, series.selected(only, without))
+
+    def export(self, *, drop: bool = False) -> bun_source.Export:
+        with bun_source.open_checkout(VERSION) as checkout:
+            return bun_source.export_series(checkout, self.folder, drop=drop)
+
+    def head(self) -> str:
+        return git(self.tree, "rev-parse", "HEAD")
+
+    def check_is(self, golden: str) -> None:
+        assert contents(self.tree) == contents(SERIES / golden)
+        assert git(self.tree, "status", "--porcelain") == ""
+
+    def new_patch(self, name: str, *, add: tuple[str, ...] = ()) -> bun_source.Export:
+        with bun_source.open_checkout(VERSION) as checkout:
+            return bun_source.new_patch(
+                checkout, self.folder, name=name, title=f"Do {name}", why="a fact", add=add
+            )
 
 
 @contextlib.contextmanager

@@ -110,8 +110,7 @@ def test_an_archive_is_known_by_its_files(
     words = ("--format=tar.gz", "--prefix=bun-9.9.1/", f"--output={archive}", upstream.commit)
     up.git(upstream.folder, "archive", *words)
     release = upstream.release if known_tree else Release(upstream.commit)
-    done = fetch(archive, release)
-    assert done.is_release is known_tree
+    assert fetch(archive, release).is_release is known_tree
     assert up.contents(up.tree_of(cache)) == up.contents(BEFORE)
     tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
     assert tree == upstream.release.tree
@@ -135,6 +134,38 @@ def test_an_archive_of_something_else_is_refused(
             opened.addfile(tarfile.TarInfo(name))
         with pytest.raises(FetchError, match="leads outside of the sources"):
             fetch(archive, upstream.release)
+
+
+def test_a_link_of_an_archive_may_lead_nowhere(cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bun"
+    folder.mkdir()
+    for name, target in (("out", "/etc/passwd"), ("nowhere", "x/y"), (os.fsdecode(b"\xe9"), "out")):
+        (folder / name).symlink_to(target)
+    with tarfile.open(tmp_path / "links.tar", "w") as opened:
+        opened.add(folder, "bun")
+    fetch(tmp_path / "links.tar", Release("ab" * 20))
+    for link in folder.iterdir():
+        assert (up.tree_of(cache) / link.name).readlink() == link.readlink()
+
+
+def test_a_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
+    up.put(tmp_path / "bun", {f"src/{number}": os.urandom(5_000) for number in range(40)})
+    for kind in ("gz", "xz"):
+        archive = tmp_path / f"bun.tar.{kind}"
+        subprocess.run(["tar", "-caf", archive, "-C", tmp_path, "bun"], check=True)
+        data, middle = archive.read_bytes(), archive.stat().st_size // 2
+        # Noise is not compressed, so only the checksum at the archive's end tells.
+        archive.write_bytes(data[:middle] + bytes(50) + data[middle + 50 :])
+        with pytest.raises(FetchError, match=f"tar.{kind} cannot be read"):
+            fetch(archive, Release("ab" * 20))
+    empty, large = tmp_path / "empty.tar", tmp_path / "large.tar"
+    with tarfile.open(empty, "w"), tarfile.open(large, "w") as opened:
+        member = tarfile.TarInfo("bun/large")
+        member.size = 1 << 40
+        opened.addfile(member)
+    for archive, said in ((empty, "it has no files"), (large, "it has more than 4,294,967,296")):
+        with pytest.raises(FetchError, match=said):
+            fetch(archive, Release("ab" * 20))
 
 
 def test_a_commit_that_the_source_lacks(cache: Path, upstream: up.Upstream) -> None:
@@ -161,7 +192,13 @@ def test_an_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstream) -> N
 
 @pytest.mark.parametrize(
     ("text", "wrong"),
-    [("nowhere", "no such file"), (".", "no git repository"), ("text", "neither a bundle nor")],
+    [
+        ("nowhere", "no such file"),
+        (".", "no git repository"),
+        ("text", "neither a bundle nor"),
+        ("~nobody-of-that-name/bun", "cannot be read"),
+        ("a" * 300, "cannot be read"),
+    ],
 )
 def test_what_is_no_source_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str

@@ -21,59 +21,23 @@ from gobun.errors import PatchError, PrerequisiteError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gobun.bun_source import Applied
-
-SERIES = up.GOLDEN / "series"
-POOL = "src/threading/ThreadPool.zig"
-
-
-class Bench:
-    """A checkout of the golden upstream, and the golden series beside it."""
-
-    def __init__(
-        self,
-        root: Path,
-        content: Path | dict[str, bytes] = SERIES / "before",
-        lost: tuple[str, ...] = (),
-    ) -> None:
-        self.upstream = up.make_upstream(root / "upstream", content)
-        source = up.lossy(self.upstream, root, *lost) if lost else self.upstream.folder
-        self.folder = root / "patches" / up.LINE
-        shutil.copytree(SERIES / "patches", self.folder)
-        origin = bun_source.parse_origin(str(source))
-        bun_source.fetch_checkout(up.VERSION, origin, release=self.upstream.release)
-        self.tree = up.tree_of(paths.cache_root())
-
-    def apply(self, *only: str, without: tuple[str, ...] = ()) -> Applied:
-        series = bun_source.read_series(self.folder)
-        with bun_source.open_checkout(up.VERSION) as checkout:
-            return bun_source.apply_series(checkout, series, series.selected(only, without))
-
-    def export(self, *, drop: bool = False) -> bun_source.Export:
-        with bun_source.open_checkout(up.VERSION) as checkout:
-            return bun_source.export_series(checkout, self.folder, drop=drop)
-
-    def head(self) -> str:
-        return up.git(self.tree, "rev-parse", "HEAD")
-
-    def check_is(self, golden: str) -> None:
-        assert up.contents(self.tree) == up.contents(SERIES / golden)
-        assert up.git(self.tree, "status", "--porcelain") == ""
+SERIES = up.SERIES
+POOL = up.POOL
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., up.Bench]:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
-    return lambda **wanted: Bench(tmp_path / "a place", **wanted)
+    return lambda **wanted: up.Bench(tmp_path / "a place", **wanted)
 
 
 @pytest.fixture
-def bench(make: Callable[..., Bench]) -> Bench:
+def bench(make: Callable[..., up.Bench]) -> up.Bench:
     return make()
 
 
-def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: Bench) -> None:
+def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: up.Bench) -> None:
     done = bench.apply()
     bench.check_is("after")
     assert done.patches == ("pool-stacks", "bindings", "warm-up")
@@ -85,7 +49,7 @@ def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: Bench) -> None:
 
 
 def test_commits_are_the_same_wherever_they_are_made(
-    make: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., up.Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads = {make().apply().head}
     for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_DIR"):
@@ -99,7 +63,7 @@ def test_commits_are_the_same_wherever_they_are_made(
     assert len(heads) == 1
 
 
-def test_a_part_of_a_series_has_its_own_identity(bench: Bench) -> None:
+def test_a_part_of_a_series_has_its_own_identity(bench: up.Bench) -> None:
     whole = bench.apply()
     part = bench.apply("warm-up")
     assert part.patches == ("warm-up",)
@@ -110,12 +74,12 @@ def test_a_part_of_a_series_has_its_own_identity(bench: Bench) -> None:
         bench.export()
 
 
-def spoil(bench: Bench, patch: str, old: bytes, new: bytes) -> None:
+def spoil(bench: up.Bench, patch: str, old: bytes, new: bytes) -> None:
     path = bench.folder / f"{patch}.patch"
     path.write_bytes(path.read_bytes().replace(old, new))
 
 
-def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: Bench) -> None:
+def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
     spoil(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
     with pytest.raises(PatchError) as caught:
@@ -128,18 +92,18 @@ def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: Bench) -
     assert up.git(bench.tree, "status", "--porcelain") == ""
 
 
-def test_a_patch_with_two_places_is_refused(make: Callable[..., Bench]) -> None:
+def test_a_patch_with_two_places_is_refused(make: Callable[..., up.Bench]) -> None:
     bench = make(content={POOL: b"// moved\n" + (SERIES / "before" / POOL).read_bytes() * 2})
     with pytest.raises(PatchError, match=r"fits in 2 places \(lines 9, 24\)"):
         bench.apply("pool-stacks")
 
 
-def test_a_patch_that_upstream_has_is_told(make: Callable[..., Bench]) -> None:
+def test_a_patch_that_upstream_has_is_told(make: Callable[..., up.Bench]) -> None:
     with pytest.raises(PatchError, match=r"ThreadPool.zig, hunk 1 .* in the file already"):
         make(content=SERIES / "after").apply("pool-stacks")
 
 
-def test_other_line_ends_are_told(make: Callable[..., Bench]) -> None:
+def test_other_line_ends_are_told(make: Callable[..., up.Bench]) -> None:
     text = (SERIES / "before" / POOL).read_bytes().replace(b"\n", b"\r\n")
     bench = make(content={POOL: text})
     assert (bench.tree / POOL).read_bytes() == text
@@ -147,11 +111,11 @@ def test_other_line_ends_are_told(make: Callable[..., Bench]) -> None:
         bench.apply("pool-stacks")
 
 
-def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., Bench]) -> None:
+def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., up.Bench]) -> None:
     bench = make(content={POOL: b"one\r\ntwo\r\n", "src/main.zig": b"a\n"})
     shutil.rmtree(bench.folder)
     (bench.tree / POOL).write_bytes(b"one\r\nTWO\r\n")
-    new_patch(bench, "crlf")
+    bench.new_patch("crlf")
     content = (bench.folder / "crlf.patch").read_bytes()
     assert b"-two\r\n+TWO\r\n" in content
     bench.apply(without=("crlf",))
@@ -160,21 +124,21 @@ def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., B
     assert bench.export().changed == ()
 
 
-def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., Bench]) -> None:
+def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., up.Bench]) -> None:
     block = b"a\nb\nc\nd\n"
     bench = make(content={POOL: b"top\n" + block * 3, "src/main.zig": b"one\ntwo\nthree\nfour\n"})
     shutil.rmtree(bench.folder)
     (bench.tree / POOL).write_bytes(b"top\n" + block + b"a\nB\nc\nd\n" + block)
-    new_patch(bench, "among-equals")
+    bench.new_patch("among-equals")
     (bench.tree / "src/main.zig").write_bytes(b"one\ntwo\nTHREE\nfour\n")
-    new_patch(bench, "alone")
+    bench.new_patch("alone")
     assert (
         b"@@ -4,7 +4,7 @@\n c\n d\n a\n-b\n" in (bench.folder / "among-equals.patch").read_bytes()
     )
     assert b"@@ -2,3 +2,3 @@\n two\n-three\n" in (bench.folder / "alone.patch").read_bytes()
 
 
-def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
+def test_a_renamed_file_is_told(make: Callable[..., up.Bench]) -> None:
     text = (SERIES / "before" / POOL).read_bytes()
     bench = make(content={"src/ThreadPool.zig": text})
     with pytest.raises(PatchError, match=r"it is src/ThreadPool\.zig now, where it fits at line 8"):
@@ -182,7 +146,7 @@ def test_a_renamed_file_is_told(make: Callable[..., Bench]) -> None:
 
 
 def test_what_a_mirror_lacks_matters_to_the_patch_that_touches_it(
-    make: Callable[..., Bench],
+    make: Callable[..., up.Bench],
 ) -> None:
     bench = make(lost=("src/main.zig",))
     bench.apply(without=("warm-up",))
@@ -191,7 +155,7 @@ def test_what_a_mirror_lacks_matters_to_the_patch_that_touches_it(
         bench.apply()
 
 
-def test_a_persons_changes_are_refused_and_kept(bench: Bench) -> None:
+def test_a_persons_changes_are_refused_and_kept(bench: up.Bench) -> None:
     (bench.tree / POOL).write_text("mine\n")
     for act in (bench.apply, bench.export):
         with pytest.raises(UsageError, match=r"not committed: src/threading/ThreadPool\.zig"):
@@ -202,7 +166,7 @@ def test_a_persons_changes_are_refused_and_kept(bench: Bench) -> None:
         bench.apply()
 
 
-def test_a_file_in_the_way_is_refused_and_kept(bench: Bench) -> None:
+def test_a_file_in_the_way_is_refused_and_kept(bench: up.Bench) -> None:
     (bench.tree / "src/warm_up.zig").write_text("mine\n")
     before = bench.head()
     with pytest.raises(UsageError, match=r"src/warm_up\.zig"):
@@ -213,7 +177,7 @@ def test_a_file_in_the_way_is_refused_and_kept(bench: Bench) -> None:
     bench.check_is("after")
 
 
-def test_what_a_kill_left_half_done_is_undone(bench: Bench) -> None:
+def test_what_a_kill_left_half_done_is_undone(bench: up.Bench) -> None:
     start, end = bench.head(), bench.apply().head
     back = bench.apply("warm-up").head
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
@@ -228,7 +192,7 @@ def test_what_a_kill_left_half_done_is_undone(bench: Bench) -> None:
     assert not (private / "gobun-moving").exists()
 
 
-def test_what_a_kill_left_is_not_undone_over_other_changes(bench: Bench) -> None:
+def test_what_a_kill_left_is_not_undone_over_other_changes(bench: up.Bench) -> None:
     end = bench.apply().head
     back = bench.apply("pool-stacks").head
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
@@ -239,13 +203,13 @@ def test_what_a_kill_left_is_not_undone_over_other_changes(bench: Bench) -> None
     assert (bench.tree / POOL).read_text() == "mine\n"
 
 
-def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., Bench]) -> None:
+def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., up.Bench]) -> None:
     many = {f"src/{number:03}.zig": b"old\n" + b"same\n" * 20_000 for number in range(25)}
     bench = make(content=many)
     shutil.rmtree(bench.folder)
     for name in many:
         (bench.tree / name).write_bytes(b"new\n" + b"same\n" * 20_000)
-    new_patch(bench, "all-of-them")
+    bench.new_patch("all-of-them")
     code = (
         "from gobun import bun_source as b; from pathlib import Path; import sys\n"
         f"s = b.read_series(Path({str(bench.folder)!r}))\n"
@@ -270,11 +234,11 @@ def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., Be
         assert up.git(bench.tree, "status", "--porcelain") == ""
 
 
-def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., Bench]) -> None:
+def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., up.Bench]) -> None:
     bench = make(content={"src/large.zig": b"%s\n" % os.urandom(150_000).hex().encode()})
     shutil.rmtree(bench.folder)
     (bench.tree / "src/large.zig").write_bytes(os.urandom(150_000).hex().encode())
-    new_patch(bench, "large")
+    bench.new_patch("large")
     before = bench.apply(without=("large",)).head
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
@@ -288,26 +252,19 @@ def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., Bench]) -
     assert bench.export().changed == ()
 
 
-def new_patch(bench: Bench, name: str, *, add: tuple[str, ...] = ()) -> bun_source.Export:
-    with bun_source.open_checkout(up.VERSION) as checkout:
-        return bun_source.new_patch(
-            checkout, bench.folder, name=name, title=f"Do {name}", why="a fact", add=add
-        )
-
-
-def test_changes_become_a_patch_at_the_end(bench: Bench) -> None:
+def test_changes_become_a_patch_at_the_end(bench: up.Bench) -> None:
     bench.apply()
     with pytest.raises(UsageError, match="nothing is changed"):
-        new_patch(bench, "more")
+        bench.new_patch("more")
     (bench.tree / POOL).write_text("all new\n")
     (bench.tree / "src/new.zig").write_text("// new\n")
     (bench.tree / "notes").write_text("not of the patch\n")
-    done = new_patch(bench, "more", add=("src/new.zig",))
+    done = bench.new_patch("more", add=("src/new.zig",))
     assert sorted(done.changed) == ["more.patch", "series.toml"]
     series = bun_source.read_series(bench.folder)
     assert series.patches[-1].files == ("src/new.zig", POOL)
     with pytest.raises(UsageError, match="has a patch more already"):
-        new_patch(bench, "more")
+        bench.new_patch("more")
     (bench.tree / "notes").unlink()
     bench.apply(without=("more",))
     bench.check_is("after")
@@ -315,7 +272,7 @@ def test_changes_become_a_patch_at_the_end(bench: Bench) -> None:
     assert bench.export().changed == ()
 
 
-def test_commits_of_a_person_are_exported(bench: Bench) -> None:
+def test_commits_of_a_person_are_exported(bench: up.Bench) -> None:
     bench.apply()
     (bench.tree / "src/main.zig").write_text("mine\n")
     up.commit_all(bench.tree, "My own change")
@@ -338,7 +295,7 @@ def test_commits_of_a_person_are_exported(bench: Bench) -> None:
     assert bench.export().changed == ()
 
 
-def test_a_series_is_carried_to_another_release(bench: Bench, tmp_path: Path) -> None:
+def test_a_series_is_carried_to_another_release(bench: up.Bench, tmp_path: Path) -> None:
     moved = {
         **up.contents(SERIES / "before"),
         POOL: (SERIES / "after" / POOL).read_bytes(),
@@ -365,7 +322,7 @@ def test_a_series_is_carried_to_another_release(bench: Bench, tmp_path: Path) ->
         assert bun_source.export_series(checkout, folder).changed == ()
 
 
-def test_a_conflict_is_told_and_the_rest_goes_on(bench: Bench, tmp_path: Path) -> None:
+def test_a_conflict_is_told_and_the_rest_goes_on(bench: up.Bench, tmp_path: Path) -> None:
     changed = {**up.contents(SERIES / "before"), "src/main.zig": b"pub fn main() void {}\n"}
     newer = up.make_upstream(tmp_path / "newer", changed)
     origin = bun_source.parse_origin(str(newer.folder))

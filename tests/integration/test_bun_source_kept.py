@@ -1,0 +1,201 @@
+"""What a person has done in a checkout stays theirs; what was broken off or moved is put right."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bun_upstream as up
+import pytest
+
+from gobun import bun_source, paths
+from gobun.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from gobun.bun_source import Fetched
+
+NEW = "src/warm_up.zig"
+"""What the golden series creates."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> up.Bench:
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
+    return up.Bench(tmp_path / "a place")
+
+
+def fetch(bench: up.Bench, source: Path | None = None, ref: str = "", **flags: bool) -> Fetched:
+    origin = bun_source.parse_origin(str(source or bench.upstream.folder))
+    release = bench.upstream.release
+    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, **flags)
+
+
+def private(bench: up.Bench) -> Path:
+    return Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
+
+
+def test_a_new_file_is_work_too(bench: up.Bench) -> None:
+    (bench.tree / "src/mine.zig").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"not committed: src/mine\.zig"):
+        fetch(bench, ref="main")
+    assert (bench.tree / "src/mine.zig").read_text() == "mine\n"
+    bench.apply()
+
+
+def test_an_ignored_file_is_not_written_over(bench: up.Bench) -> None:
+    exclude = private(bench).parent.parent / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("*.zig\n")
+    (bench.tree / NEW).write_text("mine\n")
+    with pytest.raises(UsageError, match=r"where the patches have theirs: src/warm_up\.zig"):
+        bench.apply()
+    assert (bench.tree / NEW).read_text() == "mine\n"
+
+
+def test_a_commit_below_the_last_patch_is_nobodys_work(bench: up.Bench) -> None:
+    bench.apply()
+    up.git(bench.tree, "checkout", "--quiet", "--detach", "HEAD~1")
+    bench.apply()
+    bench.check_is("after")
+
+
+def test_a_rebase_that_waits_is_not_moved_away_from(
+    bench: up.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.apply()
+    edit = ("-c", "sequence.editor=sed -i 1s/pick/edit/", "rebase", "--interactive")
+    up.git(bench.tree, *edit, bench.upstream.commit)
+    head = bench.head()
+    for act in (bench.apply, bench.export, lambda: bench.new_patch("more")):
+        with pytest.raises(UsageError, match="in the middle of a rebase"):
+            act()
+    assert bench.head() == head
+    up.git(bench.tree, "rebase", "--abort")
+    assert bench.export().changed == ()
+
+
+def test_a_new_patch_that_is_refused_commits_nothing(bench: up.Bench) -> None:
+    before = bench.apply("pool-stacks").head
+    (bench.tree / "src/main.zig").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"lacks patches of .*: bindings, warm-up"):
+        bench.new_patch("mine")
+    assert (bench.head(), (bench.tree / "src/main.zig").read_text()) == (before, "mine\n")
+
+
+@pytest.mark.parametrize("add", ["../mine", str(paths.ROOT / "tasks.py")])
+def test_a_new_patch_takes_files_of_the_checkout_only(bench: up.Bench, add: str) -> None:
+    bench.apply()
+    (bench.tree.parent / "mine").write_text("mine\n")
+    with pytest.raises(UsageError, match="there is no such file in"):
+        bench.new_patch("mine", add=(add,))
+
+
+def test_commits_that_no_patch_can_be_are_refused(bench: up.Bench) -> None:
+    before = bench.apply().head
+    up.git(bench.tree, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
+    with pytest.raises(UsageError, match="the patch nothing, changes nothing"):
+        bench.export()
+    up.git(bench.tree, "reset", "--quiet", "--hard", before)
+    (bench.tree / up.POOL).unlink()
+    (bench.tree / up.POOL).symlink_to("elsewhere")
+    up.commit_all(bench.tree, "A link")
+    with pytest.raises(UsageError, match="the patch a-link, makes a link of a file"):
+        bench.export()
+    assert up.contents(bench.folder) == up.contents(up.SERIES / "patches")
+
+
+def test_an_interruption_before_the_first_file_is_undone(bench: up.Bench) -> None:
+    shutil.rmtree(bench.folder)
+    (bench.tree / "src/new.zig").write_text("new\n")
+    bench.new_patch("new", add=("src/new.zig",))
+    bench.apply(without=("new",))
+    # Git is slow, and holds its lock, while it writes the one file.
+    store = private(bench).parent.parent
+    up.git(store, "config", "filter.slow.smudge", "sleep 1; cat")
+    attributes = store / "info" / "attributes"
+    attributes.parent.mkdir(exist_ok=True)
+    attributes.write_text("*.zig filter=slow\n")
+    code = (
+        "from gobun import bun_source as b; from pathlib import Path; import sys\n"
+        "series = b.read_series(Path(sys.argv[1]))\n"
+        f"with b.open_checkout({up.VERSION!r}) as c: b.apply_series(c, series, series.applied)"
+    )
+    words = [sys.executable, "-c", code, str(bench.folder)]
+    child = subprocess.Popen(words, cwd=paths.ROOT, stderr=subprocess.DEVNULL)
+    lock = private(bench) / "index.lock"
+    while not lock.exists():
+        assert child.poll() is None
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    child.wait()
+    assert lock.exists()
+    attributes.unlink()
+    bench.apply()
+    assert (bench.tree / "src/new.zig").read_text() == "new\n"
+    assert not lock.exists()
+
+
+def test_the_lock_of_another_git_is_told_and_left(bench: up.Bench) -> None:
+    lock = private(bench) / "index.lock"
+    lock.touch()
+    with pytest.raises(UsageError, match=r"another git works in .*\n.*remove .*index\.lock"):
+        bench.apply()
+    lock.unlink()
+    bench.apply()
+
+
+def test_a_cache_that_was_moved_or_copied(
+    bench: up.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.apply()
+    (bench.tree / "src/main.zig").write_text("mine\n")
+    moved = paths.cache_root().rename(tmp_path / "moved")
+    monkeypatch.setenv("GOBUN_CACHE", str(moved))
+    origin = bun_source.parse_origin(str(bench.upstream.folder))
+    bun_source.fetch_checkout("9.9.2", origin, release=None, ref="main")  # which prunes
+    bench.tree = up.tree_of(moved)
+    with pytest.raises(UsageError, match=r"not committed: src/main\.zig"):
+        bench.apply()
+    up.git(bench.tree, "restore", ".")
+    whole = bench.apply().head
+    monkeypatch.setenv("GOBUN_CACHE", str(shutil.copytree(moved, tmp_path / "copy", symlinks=True)))
+    assert bench.apply("pool-stacks").folder == up.tree_of(tmp_path / "copy")
+    assert bench.head() == whole
+    bench.check_is("after")
+
+
+def test_a_damaged_checkout_is_discarded(bench: up.Bench) -> None:
+    shutil.rmtree(private(bench))
+    with pytest.raises(FetchError, match=r"not a git repository(.|\n)*fetch-bun --discard"):
+        fetch(bench)
+    fetch(bench, discard=True)
+    bench.apply()
+    bench.check_is("after")
+
+
+@pytest.mark.parametrize("how", ["the same version", "another version"])
+def test_what_was_left_out_comes_with_its_content(
+    bench: up.Bench, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lossy = up.lossy(bench.upstream, tmp_path, "src/main.zig")
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "other"))
+    bench.tree = up.tree_of(tmp_path / "other")
+    assert fetch(bench, lossy).missing == ("src/main.zig",)
+    if how == "the same version":
+        assert fetch(bench, lossy).missing == ("src/main.zig",)
+        assert fetch(bench).missing == ()
+    else:
+        origin = bun_source.parse_origin(str(bench.upstream.folder))
+        bun_source.fetch_checkout("9.9.2", origin, release=None, ref="main")
+        bench.apply()
+        assert os.path.lexists(bench.tree / "src/main.zig")
+        bench.check_is("after")
+    assert (bench.tree / "src/main.zig").is_file()
+    assert up.git(bench.tree, "status", "--porcelain") == ""
