@@ -40,7 +40,8 @@ def rewritten(
     """Return ``text`` with the patches of Bun being ``entries``, in that order.
 
     Patches of WebKit and everything that a commit does not know stay; a new patch is added with
-    what is known of it. An unchanged series comes out as it was, byte for byte.
+    what is known of it, and takes the place of a ``[[without]]`` of its name. An unchanged series
+    comes out as it was, byte for byte.
     """
     head, blocks = _split(text)
     if not text:
@@ -55,7 +56,10 @@ def rewritten(
     wanted = [_updated(listed.get(entry.id), entry) for entry in entries]
     if wanted == list(listed.values()) and not without and not renamed:
         return text
-    rest = [block for kind, block in blocks if kind == "without"]
+    carried = {entry.id for entry in entries}
+    rest = [
+        block for kind, block in blocks if kind == "without" and _inside(block)["id"] not in carried
+    ]
     rest += [_dumped("without", each) for each in without]
     parts = [tomlkit.dumps(document), *wanted, *others, *rest]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -83,13 +87,19 @@ def _updated(block: str | None, entry: Entry) -> str:
         return _dumped("patch", {**said, "upstream": "not proposed"})
     document = tomlkit.parse(block)
     listed = document["patch"]
-    changed = {name: value for name, value in said.items() if _inside(block)[name] != value}
+    inside = _inside(block)
+    changed = {name: value for name, value in said.items() if _bare(inside[name]) != value}
     if not changed:
         return block
     if isinstance(listed, AoT):
         for name, value in changed.items():
             listed[0][name] = value
     return tomlkit.dumps(document)
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
+    """Return a text without the blanks around it, which a commit's message does not keep."""
+    return value.strip() if isinstance(value, str) else value
 
 
 def _dumped(kind: str, values: Mapping[str, object]) -> str:

@@ -204,6 +204,18 @@ def test_what_changed_is_written_and_the_rest_stays() -> None:
     assert rewritten(text, "1.2.3", [NEW, Written("first", "Other", "C11: a reason", b"", ("f",))])
 
 
+def test_blanks_around_a_reason_are_no_change() -> None:
+    text = TEXT.replace('why = "C11: a reason"', 'why = """\nC11: a reason\n"""')
+    assert rewritten(text, "1.2.3", [FIRST]) == text
+
+
+def test_a_patch_takes_the_place_of_what_was_said_of_its_absence(tmp_path: Path) -> None:
+    other = Written("other", "Carried now", "a fact", b"", ("f",))
+    series = read_series(make(tmp_path, rewritten(TEXT, "1.2.3", [FIRST, other])))
+    assert [patch.id for patch in series.patches] == ["first", "other", "proper"]
+    assert series.without == ()
+
+
 def test_a_removed_patch_goes_with_its_comment() -> None:
     text = rewritten(TEXT, "1.2.3", [])
     assert "first" not in text
