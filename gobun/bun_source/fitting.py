@@ -72,6 +72,9 @@ def faults(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]]) -> 
 
 def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
     fits = places(hunk.old, lines)
+    edge = _edge(hunk, lines, fits) if fits else None
+    if edge:
+        return f"fits at line {fits[0] + 1}, and git takes it at the {edge} of the file only"
     if (
         not hunk.old
         or len(fits) == 1
@@ -92,6 +95,14 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
     if places([line.replace(b"\r\n", b"\n") for line in hunk.old], lines):
         return "has CRLF line ends and the file has LF: export the patch anew"
     return _nearest(hunk, lines)
+
+
+def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None:
+    """Return at which edge of the file git wants a hunk that has no context towards it."""
+    if hunk.old_start <= 1 and 0 not in fits:
+        return "beginning"
+    at_the_end = hunk.old[-1:] != hunk.new[-1:]
+    return "end" if at_the_end and len(lines) - len(hunk.old) not in fits else None
 
 
 def _nearest(hunk: Hunk, lines: Sequence[bytes]) -> str:

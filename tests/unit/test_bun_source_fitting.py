@@ -69,6 +69,14 @@ def test_a_later_hunk_moves_with_the_earlier_ones() -> None:
     assert said(b"0\n" + FILE + b"6\n7\nx\ny\nx\ny\n", two) == ""
 
 
+def test_a_hunk_at_an_edge_of_the_file_stays_there() -> None:
+    first = HEAD + b"@@ -1,2 +1,2 @@\n-one\n+ONE\n two\n"
+    last = HEAD + b"@@ -5 +5,2 @@\n five\n+six\n"
+    assert said(FILE, first) == said(FILE, last) == said(b"zero\n" + FILE, last) == ""
+    assert "fits at line 2, and git takes it at the beginning" in said(b"zero\n" + FILE, first)
+    assert "fits at line 5, and git takes it at the end" in said(FILE + b"six and a half\n", last)
+
+
 def test_applied_already_is_told() -> None:
     assert "is in the file already, at line 2" in said(FILE.replace(b"three", b"THREE"))
 
