@@ -52,6 +52,11 @@ def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
             f"{where} is not a patch: it does not begin with 'diff --git'",
             hint="`invoke patch-export` writes the patches of a series",
         )
+    if lines[0].endswith(b"\r\n"):
+        raise UsageError(
+            f"{where} has CRLF line ends, and git writes patches with LF",
+            hint="something changed it on its way here; `git restore` brings it back",
+        )
     ends = [*starts[1:], len(lines)]
     return tuple(
         _file(lines[start:end], start, where) for start, end in zip(starts, ends, strict=True)

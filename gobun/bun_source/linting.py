@@ -33,6 +33,9 @@ class Known(msgspec.Struct, frozen=True):
 def lint_series(series: Sequence[Series], known: Known) -> list[str]:
     """Return everything that is wrong, each with where it stands."""
     found = [said for each in series for said in _lint(each, known)]
+    for root in {each.folder.parent for each in series}:
+        others = set(root.iterdir()) - {each.folder for each in series}
+        found += [f"{path}: is no series" for path in sorted(others)]
     everything = {patch.id: each.line for each in series for patch in each.patches}
     for each in series:
         spoken = {entry.id for entry in (*each.patches, *each.without)}

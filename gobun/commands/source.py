@@ -141,7 +141,8 @@ def patch_lint(_: Context, series: str = "") -> None:
     names = [bun_source.series_named(series).line] if series else bun_source.lines()
     every = [bun_source.series_named(name) for name in bun_source.lines()]
     wrong = bun_source.lint_series(every, _known())
-    wrong = [said for said in wrong if any(f"/{name}/" in said for name in names)]
+    if series:
+        wrong = [said for said in wrong if f"{paths.PATCHES / names[0]}/" in said]
     print("\n".join(wrong) or f"{len(names)} series, nothing wrong")
     if wrong:
         raise SystemExit(UsageError.exit_code)

@@ -130,7 +130,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def lint(root: Path) -> list[str]:
-    return lint_series([read_series(folder) for folder in sorted(root.iterdir())], KNOWN)
+    return lint_series([read_series(root / line) for line in lines(root)], KNOWN)
 
 
 def test_a_good_series_has_nothing_to_find(tmp_path: Path) -> None:
@@ -139,6 +139,13 @@ def test_a_good_series_has_nothing_to_find(tmp_path: Path) -> None:
     folder = make(tmp_path, more, "v2.0.0", more=PATCH)
     (folder / "first.patch").unlink()
     assert lint(tmp_path) == []
+
+
+def test_a_patch_beside_all_series_is_found(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "v9").mkdir()
+    (tmp_path / "v9" / "first.patch").write_text(PATCH)
+    assert f"{tmp_path / 'v9'}: is no series" in lint(tmp_path)
 
 
 @pytest.mark.parametrize(
