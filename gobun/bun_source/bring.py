@@ -90,6 +90,8 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
                 return found
         else:
             said = said or GitError(store.folder, words, done).said
+            if not _refuses_the_commit(said):
+                break  # nobody answers, and would not for another name
     if _refuses_the_commit(said) or not said:
         return None
     raise FetchError(

@@ -7,6 +7,7 @@ change which commits come out, or stop them from coming out at all.
 from __future__ import annotations
 
 import functools
+import os
 import re
 import signal
 from pathlib import Path
@@ -58,6 +59,9 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_NAME": NAME,
     "GIT_COMMITTER_EMAIL": EMAIL,
 }
+_TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
+"""What of a person's environment says how to reach a server, and changes no commit."""
+
 _FULL_DISK = (
     "No space left on device",
     "File too large",
@@ -135,10 +139,11 @@ class Git(msgspec.Struct, frozen=True):
         """
         if not self.folder.is_dir():
             raise PrerequisiteError(f"there is no folder {self.folder}")
+        reach = {name: os.environ[name] for name in _TO_REACH if name in os.environ}
         scratch = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
         done = run_bytes(
             [*command(), "-C", self.folder, *words],
-            env=_ENVIRONMENT | scratch | dict(env or {}),
+            env=_ENVIRONMENT | reach | scratch | dict(env or {}),
             given=given,
             keep=self.keep,
         )

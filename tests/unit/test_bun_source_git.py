@@ -1,4 +1,4 @@
-"""What git says when a disk is full, which a test cannot fill, becomes the error of a full disk."""
+"""What git is told of a person's environment, and what it says of a full disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gobun.bun_source.git import _check_disk
+from gobun.bun_source.git import Git, _check_disk
 from gobun.errors import PrerequisiteError
 from gobun.process import FinishedBytes
 
@@ -23,3 +23,15 @@ def test_a_full_disk_is_a_prerequisite(said: str) -> None:
     err = f"warning: something else\n{said}\n".encode()
     with pytest.raises(PrerequisiteError, match=f"cannot write to /a: {said}"):
         _check_disk(Path("/a"), FinishedBytes(128, b"", err))
+
+
+def test_git_knows_how_to_reach_a_server_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "GIT_DIR", "GIT_CONFIG_COUNT"):
+        monkeypatch.setenv(name, "a person's")
+    told = Git(tmp_path)("-c", "alias.told=!env", "told").splitlines()
+    assert {line.partition("=")[0] for line in told if line.endswith("=a person's")} == {
+        "SSH_AUTH_SOCK",
+        "GIT_SSL_CAINFO",
+    }
