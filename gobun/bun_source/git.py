@@ -30,6 +30,7 @@ OLDEST = (2, 36)
 
 _SETTINGS = {
     "advice.detachedHead": "false",
+    "color.ui": "false",
     "commit.gpgSign": "false",
     "core.attributesFile": "/dev/null",
     "core.autocrlf": "false",
@@ -39,8 +40,11 @@ _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.quotePath": "false",
     "diff.noprefix": "false",
+    "diff.suppressBlankEmpty": "false",
     "fetch.writeCommitGraph": "false",
     "gc.auto": "0",
+    "i18n.commitEncoding": "UTF-8",
+    "log.showSignature": "false",
     "maintenance.auto": "false",
     "protocol.version": "2",
     "safe.directory": "*",

@@ -81,6 +81,24 @@ def test_a_rebase_that_waits_is_not_moved_away_from(
     assert bench.export().changed == ()
 
 
+def test_settings_of_a_checkout_change_no_patch(bench: up.Bench) -> None:
+    bench.apply()
+    (bench.tree / up.POOL).write_text("one\n\ntwo\n\nthree\n")
+    bench.new_patch("rewrite")
+    (bench.tree / up.POOL).write_text("one\n\nTWO\n\nthree\n")
+    bench.new_patch("among-blanks")
+    whole = bench.apply().head
+    bench.apply("pool-stacks")
+    for name, value in (
+        ("color.ui", "always"),
+        ("diff.suppressBlankEmpty", "true"),
+        ("i18n.commitEncoding", "latin1"),
+    ):
+        up.git(bench.tree, "config", name, value)
+    assert bench.apply().head == whole
+    assert bench.export().changed == ()
+
+
 def test_a_new_patch_that_is_refused_commits_nothing(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
     (bench.tree / "src/main.zig").write_text("mine\n")
