@@ -94,10 +94,10 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
                 break  # nobody answers, and would not for another name
     if _refuses_the_commit(said) or not said:
         return None
-    raise FetchError(
-        f"cannot fetch from {origin.location}: {said}",
-        hint="check the network and the address; a --source on this machine needs none",
-    )
+    hint = "check the network and the address; a --source on this machine needs none"
+    if "does not match index" in said or "is corrupt" in said:
+        hint = gits.DAMAGED
+    raise FetchError(f"cannot fetch from {origin.location}: {said}", hint=hint)
 
 
 def _refuses_the_commit(said: str) -> bool:

@@ -66,6 +66,10 @@ _ENVIRONMENT = {
 _TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
 """What of a person's environment says how to reach a server, and changes no commit."""
 
+DAMAGED = (
+    "`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is damaged, "
+    "`invoke cache --evict --kind bun-source` removes it with all checkouts"
+)
 _FULL_DISK = (
     "No space left on device",
     "File too large",
@@ -81,11 +85,7 @@ class GitError(FetchError):
 
     def __init__(self, folder: Path, words: Sequence[str], done: FinishedBytes) -> None:
         said = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
-        super().__init__(
-            f"git {' '.join(words)}, in {folder}: {said}",
-            hint="`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is "
-            "damaged, `invoke cache --evict --kind bun-source` removes it with all checkouts",
-        )
+        super().__init__(f"git {' '.join(words)}, in {folder}: {said}", hint=DAMAGED)
         self.said = said
 
 

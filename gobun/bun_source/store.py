@@ -131,9 +131,11 @@ def _relink(folder: Path) -> None:
     those of a copy for the original's, whose state it would change.
     """
     for back in folder.glob("store.git/worktrees/*/gitdir"):
-        link = folder / "trees" / Path(back.read_text().strip()).parent.name / ".git"
+        link = folder / "trees" / back.parent.name / ".git"
+        if not link.is_file() or Path(link.read_text().strip()).name != back.parent.name:
+            continue  # a work tree that a person made elsewhere
         for path, text in ((link, f"gitdir: {back.parent}\n"), (back, f"{link}\n")):
-            if link.is_file() and path.read_text() != text:
+            if path.read_text() != text:
                 files.write_whole(path, text)
 
 

@@ -183,6 +183,10 @@ def test_a_cache_that_was_moved_or_copied(
         bench.apply()
     up.git(bench.tree, "restore", ".")
     whole = bench.apply().head
+    elsewhere = tmp_path / "elsewhere" / up.VERSION  # of a person, and its name is taken
+    up.git(bench.tree, "worktree", "add", "--quiet", "--detach", str(elsewhere))
+    assert bench.apply().head == whole
+    assert up.git(elsewhere, "rev-parse", "HEAD") == whole
     monkeypatch.setenv("GOBUN_CACHE", str(shutil.copytree(moved, tmp_path / "copy", symlinks=True)))
     assert bench.apply("pool-stacks").folder == up.tree_of(tmp_path / "copy")
     assert bench.head() == whole
@@ -196,6 +200,14 @@ def test_a_damaged_checkout_is_discarded(bench: up.Bench) -> None:
     fetch(bench, discard=True)
     bench.apply()
     bench.check_is("after")
+
+
+def test_a_damaged_store_is_not_taken_for_a_bad_network(bench: up.Bench) -> None:
+    for pack in (private(bench).parent.parent / "objects" / "pack").glob("*.pack"):
+        pack.chmod(0o644)
+        os.truncate(pack, pack.stat().st_size - 30)
+    with pytest.raises(FetchError, match="cache --evict --kind bun-source"):
+        fetch(bench, discard=True)
 
 
 @pytest.mark.parametrize("how", ["the same version", "another version"])
