@@ -122,6 +122,9 @@ def fill(store: Store, origin: Origin, commit: str) -> None:
     """
     _remote(store, origin)
     wanted = sorted(store.missing(commit))
+    near = Git(Path(origin.location)) if origin.kind == "repository" else None
+    if near and near.commit_of(commit):  # asked at once; a partial clone serves nothing otherwise
+        wanted = sorted(set(wanted) - near.without(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
     words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)

@@ -168,6 +168,16 @@ class Git(msgspec.Struct, frozen=True):
         done = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return as_text(done.out).strip() if done.code == 0 else None
 
+    def without(self, commit: str) -> set[str]:
+        """Return the ids of what belongs to ``commit`` and is not here.
+
+        Raises:
+            GitError: the commit itself is not.
+        """
+        words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)
+        said = self(*words, env={"GIT_NO_LAZY_FETCH": "1"}).splitlines()
+        return {line[1:] for line in said if line.startswith("?")}
+
     def with_index(self, index: Path) -> Git:
         """Return the same on a scratch index."""
         return msgspec.structs.replace(self, index=index)

@@ -43,9 +43,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def missing(self, commit: str) -> dict[str, list[str]]:
         """Return the files of ``commit`` that the store has no content of: id → paths."""
-        words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)
-        said = self.git(*words, env={"GIT_NO_LAZY_FETCH": "1"}).splitlines()
-        absent = {line[1:] for line in said if line.startswith("?")}
+        absent = self.git.without(commit)
         found: dict[str, list[str]] = {}
         for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
             about, _, path = line.partition("\t")

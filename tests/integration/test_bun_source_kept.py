@@ -210,6 +210,19 @@ def test_a_damaged_store_is_not_taken_for_a_bad_network(bench: up.Bench) -> None
         fetch(bench, discard=True)
 
 
+def test_a_partial_clone_serves_what_it_has(bench: up.Bench, tmp_path: Path) -> None:
+    upstream = bench.upstream.folder
+    up.git(upstream, "config", "uploadpack.allowFilter", "true")
+    clone = ("clone", "--quiet", "--bare", "--filter=blob:none", f"file://{upstream}", "partial")
+    up.git(tmp_path, *clone)
+    up.git(tmp_path / "partial", "cat-file", "-e", f"{bench.upstream.commit}:{up.POOL}")
+    shutil.rmtree(paths.cache_root())
+    shutil.move(upstream, tmp_path / "gone")
+    done = fetch(bench, tmp_path / "partial")
+    assert set(done.missing) == {"README.md", "src/main.zig", "src/bun.js/bindings/c-bindings.cpp"}
+    bench.apply("pool-stacks")
+
+
 @pytest.mark.parametrize("how", ["the same version", "another version"])
 def test_what_was_left_out_comes_with_its_content(
     bench: up.Bench, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
