@@ -6,6 +6,9 @@ import functools
 import inspect
 import itertools
 import math
+import os
+import select
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -31,6 +34,13 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
     def run(*args: object, **kwargs: object) -> None:
         try:
             function(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not _is_unread():
+                raise
+            # Python itself flushes once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(128 + signal.SIGPIPE) from None
         except GobunError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from None
@@ -39,6 +49,13 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
             raise SystemExit(130) from None
 
     return task(run)
+
+
+def _is_unread() -> bool:
+    """Return whether nobody reads standard output any more, as after ``| head``."""
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), 0)
+    return any(told & (select.POLLERR | select.POLLHUP) for _, told in asked.poll(0))
 
 
 def several(function: Callable[..., None]) -> Callable[..., None]:

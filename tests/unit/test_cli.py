@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -105,3 +107,12 @@ def test_every_task_says_what_it_takes() -> None:
     assert done.returncode == 0
     for flag in ("--versions", "--treatment", "--module", "--load", "--stress", "--jobs", "--out"):
         assert flag in done.stdout
+
+
+def test_who_has_read_enough_is_not_told_of_it() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "invoke", "patch-lint"]
+    done = subprocess.run(words, cwd=paths.ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
