@@ -163,6 +163,7 @@ def run_logged(
 ) -> int:
     """Run a tool that takes long, with all it says in a file, and return its exit code.
 
+    Nothing of its process group survives it.
     ``on_wait`` is called every few seconds; ``keep`` is as in ``run_bytes``.
 
     Raises:
@@ -177,11 +178,9 @@ def run_logged(
                 return child.wait(_WAIT_S)
             except subprocess.TimeoutExpired:
                 on_wait()
-    except BaseException:
-        _kill(child)
-        child.wait()
-        raise
     finally:
+        _kill(child)  # what it left behind of its group too, where it has ended by itself
+        child.wait()
         _running.discard(child)
 
 

@@ -35,6 +35,7 @@ _NEAR = re.compile(rb"[\xe8\xe9](?=(....))", re.DOTALL)
 """``call`` and ``jmp``, by how far it is to the target."""
 _MOVES = rb"(?:[\xb8-\xbf]|\xc7.{1,6})"
 """What comes before a constant that is moved into a register, or into memory."""
+_REMOVE = "`invoke cache --evict --kind bun-check` removes what was built before"
 _RECORD = 32
 """How much of a constant record is looked at."""
 
@@ -80,12 +81,18 @@ class Machine:
         """Read the tables of an object.
 
         Raises:
-            BuildError: it is not an object for Linux x64.
+            BuildError: it is not an object for Linux x64, or not a whole one.
         """
+        try:
+            self._read(path)
+        except (struct.error, LookupError, ValueError) as error:
+            raise BuildError(f"{path} is not a whole object", hint=_REMOVE) from error
+
+    def _read(self, path: Path) -> None:
         with path.open("rb") as stream:
             head = _HEADER.unpack(stream.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
             if head[0][:5] != b"\x7fELF\x02" or head[1:3] != (_RELOCATABLE, _X86_64):
-                raise BuildError(f"{path} is not an object for Linux x64")
+                raise BuildError(f"{path} is not an object for Linux x64", hint=_REMOVE)
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         at, rows = head[6], head[12]
         # More sections than the header can count are counted in the first of them.
@@ -105,7 +112,7 @@ class Machine:
 
     def _read_symbols(self) -> Iterator[Function]:
         """Yield all symbols in their order; only functions have a size, sections have no name."""
-        table = next(each for each in self._sections if each.kind == _SYMBOLS)
+        (table,) = (each for each in self._sections if each.kind == _SYMBOLS)
         texts = self._bytes(self._sections[table.link])
         wide = [each for each in self._sections if each.kind == _WIDE_INDEXES]
         indexes = struct.iter_unpack("<I", self._bytes(wide[0])) if wide else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import shutil
@@ -93,9 +94,10 @@ def check_series(
 
 
 def _remembered(path: Path, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        remembered = msgspec.json.decode(path.read_bytes(), type=list[Finding])
         console.say(f"asked before: {path}")
-        return msgspec.json.decode(path.read_bytes(), type=list[Finding])
+        return remembered
     path.parent.mkdir(parents=True, exist_ok=True)
     found = list(ask())
     files.write_whole(path, files.readable_json(found))

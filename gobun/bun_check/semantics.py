@@ -32,7 +32,7 @@ class Said(msgspec.Struct, frozen=True):
 
     code: int
     errors: tuple[str, ...]
-    """What is wrong, each with the file and line of the tree that is built."""
+    """What is wrong with the code, each with the file and line of the tree that is built."""
     log: Path
 
 
@@ -72,7 +72,11 @@ def analyse(scratch: Scratch) -> Said:
 
 
 def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> Said:
-    """Run a step of the copy's ``build.zig``, with all that it says in a log."""
+    """Run a step of the copy's ``build.zig``, with all that it says in a log.
+
+    Raises:
+        PrerequisiteError: Zig failed, and not at the code: memory or the disk ran out, say.
+    """
     log = scratch.logs / f"zig-{step}.log"
     log.unlink(missing_ok=True)
     console.say(f"{doing} Bun's Zig code by Zig {scratch.zig.version}, log {log}")
@@ -103,8 +107,12 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> Said
     code = run_logged(words, log, cwd=scratch.tree, env=environment, on_wait=tell)
     lines = as_text(log.read_bytes()).splitlines()
     errors = [fork.as_written(line, _line_of(scratch.tree)) for line in lines if _ERROR.match(line)]
-    shown = tuple(errors[:_SHOWN]) or tuple(lines[-_SHOWN:])
-    return Said(code, shown if code else (), log)
+    if code and not errors:
+        raise PrerequisiteError(
+            f"{doing} Bun's Zig code failed, and not at the code:\n" + "\n".join(lines[-_SHOWN:]),
+            hint=f"memory or the disk may have run out; the whole log is {log}",
+        )
+    return Said(code, tuple(errors[:_SHOWN]) if code else (), log)
 
 
 def _line_of(tree: Path) -> Callable[[str, int], bytes]:

@@ -34,6 +34,8 @@ _ERROR = re.compile(
 )
 _NO_ERROR = re.compile(r"\b0 errors?\b|-Werror|warning:|--error-limit")
 _SHOWN = 12
+_WIDEST = 1000
+"""A linker's command alone can be a megabyte."""
 _TOLD_EVERY_S = 20.0
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
@@ -132,7 +134,7 @@ def _tell(log: Path) -> None:
 
 def first_error(log: Path) -> str:
     """Return the first line of a log that is an error, and what follows it."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = [line[:_WIDEST] for line in log.read_text(errors="replace").splitlines()]
     for at, line in enumerate(lines):
         if _ERROR.search(line) and not _NO_ERROR.search(line):
             return "\n".join(f"  {each}" for each in lines[at : at + _SHOWN])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun import fetch
+from gobun import console, fetch
 from gobun.bun_source.layout import NOT_BUILT
 from gobun.errors import GobunError, PrerequisiteError
 from gobun.process import run_tool
@@ -28,6 +28,7 @@ _GIB = 1 << 30
 _LEAST_MEMORY_GIB = 8
 _MEMORY_A_JOB_GIB = 2
 _LEAST_DISK_GIB = 10
+_ANSWERS_S = 30.0
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
@@ -69,6 +70,8 @@ class _Need(msgspec.Struct, frozen=True):
     least: tuple[int, ...] = ()
     needed: bool = True
     why: str = ""
+    asked: tuple[str, ...] = ("--version",)
+    """What makes it say its version; empty for one that not every system's understands."""
 
 
 _NEEDS = (
@@ -76,9 +79,9 @@ _NEEDS = (
     _Need("cmake", "cmake", "cmake", (3, 24)),
     _Need("ninja", "ninja-build", "ninja"),
     _Need("cargo", "cargo", "rust", why="lol-html, and all of Bun where it is Rust"),
-    _Need("strip", "binutils", ""),
+    _Need("strip", "binutils", "", asked=()),
     _Need("pkg-config", "pkg-config", "pkg-config", needed=False),
-    _Need("go", "golang", "go", needed=False, why="BoringSSL, in older releases"),
+    _Need("go", "golang", "go", (), False, "BoringSSL, in older releases", ("version",)),
     _Need("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
     _Need("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
 )
@@ -127,9 +130,13 @@ def check(rows: Sequence[Row]) -> None:
     gone = [row for row in rows if row.state == "missing"]
     if not gone:
         return
-    listed = "".join(f"\n  {row.name}: {row.wanted} wanted, {row.found}" for row in gone)
+    wanted = [f"{row.wanted} wanted, " if row.wanted else "" for row in gone]
+    listed = "".join(
+        f"\n  {row.name}: {said}{row.found}" for row, said in zip(gone, wanted, strict=True)
+    )
     raise PrerequisiteError(
-        f"this machine cannot build Bun yet, {len(gone)} things are missing:{listed}",
+        f"this machine cannot build Bun yet, {console.counted(len(gone), 'thing')} "
+        f"{'is' if len(gone) == 1 else 'are'} missing:{listed}",
         hint="\n  ".join(
             part for part in (_commands(gone, "debian"), _commands(gone, "macos")) if part
         )
@@ -193,12 +200,26 @@ def _program(need: _Need) -> Row:
     program = shutil.which(need.name)
     if program is None:
         return Row(need.name, wanted, "not there", lacking, **_install(need))
-    said = run_tool([program, "version" if need.name == "go" else "--version"], timeout_s=30)
-    version = version_of(said.out or said.err)
-    shown = f"{'.'.join(map(str, version)) or 'of an unknown version'}, {program}"
-    if version < need.least:
-        return Row(need.name, wanted, f"{shown}: too old", lacking, **_install(need))
+    if not need.asked:
+        return Row(need.name, wanted, program)
+    version, shown = _version(program, *need.asked)
+    if version is None or version < need.least:
+        shown += "" if version is None else ": too old"
+        return Row(need.name, wanted, shown, lacking, **_install(need))
     return Row(need.name, wanted, shown)
+
+
+def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
+    """Return the version of a program, None where it does not say it, and what to show."""
+    try:
+        said = run_tool([program, *words], timeout_s=_ANSWERS_S)
+    except PrerequisiteError as error:
+        return None, error.what
+    version = version_of(said.out or said.err)
+    if said.code != 0 or not version:
+        why = said.tail.partition("\n")[0] or f"exit code {said.code}"
+        return None, f"{program} says no version: {why}"
+    return version, f"{'.'.join(map(str, version))}, {program}"
 
 
 def _rust(layout: Layout) -> list[Row]:
@@ -207,12 +228,15 @@ def _rust(layout: Layout) -> list[Row]:
     if channel is None:
         return []
     install = f"rustup toolchain install {channel}"
+    state: State = "missing" if layout.era == "cargo" else "note"
     program = shutil.which("rustup")
     if program is None:
-        state: State = "missing" if layout.era == "cargo" else "note"
         return [Row("rustup", channel, "not there", state, f"install rustup; {install}", install)]
-    here = run_tool([program, "toolchain", "list"], timeout_s=30).out
-    if channel in here:
+    try:
+        listed = run_tool([program, "toolchain", "list"], timeout_s=_ANSWERS_S)
+    except PrerequisiteError as error:
+        return [Row("rustup", channel, error.what, state, install, install)]
+    if channel in listed.out:
         return [Row("rustup", channel, f"it has it, {program}")]
     return [Row("rustup", channel, f"fetches it at the first use, {program}")]
 
@@ -230,14 +254,13 @@ def _llvm(layout: Layout) -> list[Row]:
         candidates = [*_llvm_folders(major), *os.environ.get("PATH", "").split(os.pathsep)]
         seen = []
         for program in _programs((name, f"{name}-{major}"), candidates):
-            version = version_of(run_tool([program, "--version"], timeout_s=30).out)
-            shown = f"{'.'.join(map(str, version))}, {program}"
-            if low <= version < above:
+            version, shown = _version(program, "--version")
+            if version is not None and low <= version < above:
                 rows.append(Row(name, wanted, shown))
                 break
-            seen.append(shown)
+            seen.append(shown if version is None else f"{shown}: not of the range")
         else:
-            found = f"{seen[0]}: not of the range" if seen else "not there"
+            found = seen[0] if seen else "not there"
             rows.append(Row(name, wanted, found, "missing", debian, f"brew install llvm@{major}"))
     return rows
 

@@ -108,6 +108,8 @@ def inheritable_lock(path: Path) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
+        # By name: a daemon that a build started would go on holding it otherwise.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

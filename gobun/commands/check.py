@@ -29,6 +29,8 @@ def check_bun(
     """
     if quick and object:
         raise UsageError("--quick reads files only, and --object compiles them: give one of them")
+    if quick and unpatched:
+        raise UsageError("--quick reads what patches touch, and --unpatched has none: give one")
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
     found, chosen = chosen_of(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:

@@ -174,8 +174,9 @@ def build_bun(
 ) -> None:
     """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks."""
     folders = {"--webkit": webkit, "--prefetch": prefetch, "--downloads": downloads}
+    found, _chosen = chosen_of(series, only, except_)
     wish = experiment.Wish(
-        series=bun_source.series_named(series),
+        series=found,
         only=listed(only),
         without=listed(except_),
         profile=profile,
@@ -219,6 +220,7 @@ def matrix_patched(
     """Run patched Buns beside stock, or emulations of patches; --ablate patch by patch."""
     names = listed(series) or tuple(bun_source.lines())
     request = flow.Request(
+        runtimes=cells.runtime,
         versions=cells.versions,
         treatments=cells.treatment,
         modules=cells.module,

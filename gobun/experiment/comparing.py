@@ -77,7 +77,8 @@ def lines_to_run(series: Sequence[Series], *, ablate: bool) -> list[Line]:
         PrerequisiteError: nothing is built, and nothing can be emulated.
     """
     here = [one for one in runtimes.registered() if one.target == host_target().name]
-    found = [_line(each, here, ablate=ablate) for each in series]
+    named = {each.line: each for each in series}
+    found = [_line(each, here, ablate=ablate) for each in named.values()]
     if any(line.runs() for line in found):
         return [line for line in found if line.runs()]
     example = series[0].line if series else "v1.2.19"
@@ -133,9 +134,9 @@ def compare(request: flow.Request, series: Sequence[Series], *, ablate: bool) ->
         UsageError: an argument names what does not exist.
         UnexpectedOutcomeError: a cell was not as expected.
     """
-    if request.versions or request.treatments:
+    if request.versions or request.treatments or request.runtimes != ("bun",):
         raise UsageError(
-            "the series say which versions and treatments run",
+            "the series say which runtimes, versions and treatments run",
             hint="--series chooses among them; `invoke matrix` runs any other",
         )
     lines = lines_to_run(series, ablate=ablate)

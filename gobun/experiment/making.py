@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,9 +14,8 @@ from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from gobun.bun_source import Patch
+    from gobun.bun_source import Layout, Patch
     from gobun.runtimes import Bun, Registered
 
 
@@ -39,12 +39,15 @@ def preflight(wish: Wish) -> list[bun_source.Row]:
     """Look at everything that a build needs.
 
     Raises:
-        UsageError: there is no checkout, or its build is of no kind known here.
+        UsageError: there is no checkout, its build is of no kind known here, or a flag does not
+            fit it.
     """
     version = wish.series.version
     with bun_source.open_checkout(version) as checkout:
+        layout = bun_source.read_layout(checkout.folder)
+        _words(wish, layout, Path("bun"))
         return bun_source.examine(
-            bun_source.read_layout(checkout.folder),
+            layout,
             checkout.folder,
             missing=checkout.missing(),
             bun=lambda: _stock(version).version,
@@ -61,18 +64,10 @@ def build(wish: Wish) -> Registered:
         PatchError: a patch does not apply.
         BuildError: the build failed.
     """
-    if wish.jobs is not None and wish.jobs < 1:
-        raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
     series = wish.series
     stock = _stock(series.version)
     with bun_source.open_checkout(series.version) as checkout:
-        words, env = bun_source.build_words(
-            bun_source.read_layout(checkout.folder),
-            wish.profile,
-            jobs=wish.jobs or bun_source.jobs_by_memory(),
-            offline=wish.offline,
-            bun=stock.program,
-        )
+        words, env = _words(wish, bun_source.read_layout(checkout.folder), stock.program)
         applied = bun_source.apply_series(checkout, series, wish.patches)
     name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
     done = bun_source.build(applied, words, env, wish.profile, paths.cache_root() / "logs" / name)
@@ -83,6 +78,18 @@ def build(wish: Wish) -> Registered:
         seconds=done.seconds,
     )
     return runtimes.register(done.program, record, stock.program)
+
+
+def _words(wish: Wish, layout: Layout, bun: Path) -> tuple[list[str], dict[str, str]]:
+    if wish.jobs is not None and wish.jobs < 1:
+        raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
+    return bun_source.build_words(
+        layout,
+        wish.profile,
+        jobs=wish.jobs or bun_source.jobs_by_memory(),
+        offline=wish.offline,
+        bun=bun,
+    )
 
 
 def register(program: Path, series: Series, patches: Sequence[Patch]) -> Registered:

@@ -63,7 +63,8 @@ def differences(run: Run) -> tuple[Difference, ...]:
     told = run.header.tools
     for result in in_order(run.results):
         key = (label(result), result.treatment)
-        if PATCHED in result.version or emulation_note(*key) in told:
+        built = PATCHED in result.version and result.treatment == "patched"
+        if built or emulation_note(*key) in told:
             grouped.setdefault(key, []).append(result)
     found = []
     for (runtime, treatment), results in grouped.items():

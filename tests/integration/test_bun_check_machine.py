@@ -122,6 +122,15 @@ def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
         Machine(tmp_path / "a.o")
 
 
+def test_half_an_object_is_refused(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"))
+    whole = made.read_bytes()
+    for length in (100, len(whole) // 2, len(whole) - 20):
+        made.write_bytes(whole[:length])
+        with pytest.raises(BuildError, match="is not a whole object"):
+            Machine(made)
+
+
 def test_the_stock_zig_takes_what_is_rewritten(tmp_path: Path) -> None:
     fork = b"""const Counter = struct {
     #count: u32 = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import bun_upstream as up
+import msgspec
 import pytest
 
 from gobun import bun_check, bun_source, paths, runtimes, toolchain
@@ -242,6 +243,27 @@ class TestWhole:
         assert "has 4194304, as without the patch" in found.detail
         assert up.git(bench.tree, "rev-parse", "HEAD") == head
         assert up.git(bench.tree, "status", "--porcelain", "--ignored") == ""
+
+    def test_a_compiler_that_is_killed_says_nothing_of_the_code(
+        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
+        real = toolchain.zig("")
+        (tmp_path / "zig").mkdir()
+        (tmp_path / "zig" / "lib").symlink_to(real.program.parent / "lib")
+        program = tmp_path / "zig" / "zig"
+        program.write_text(f'#!/bin/sh\n[ "$1" = build ] && kill -9 $$\n"{real.program}" "$@"\n')
+        program.chmod(0o755)
+        tool = msgspec.structs.replace(real, program=program)
+        with monkeypatch.context() as short:
+            short.setattr(toolchain, "zig", lambda _: tool)
+            with pytest.raises(PrerequisiteError, match="failed, and not at the code"):
+                bench.check("semantics")
+        report = bench.check("semantics")
+        assert about(report, "semantic analysis").verdict == "proven"
+        (kept,) = paths.cache_root().glob("bun-check/*/semantics.json")
+        kept.write_bytes(kept.read_bytes()[:40])
+        assert bench.check("semantics") == report, "what is damaged is asked again"
 
     def test_an_error_beside_a_private_field_is_told_of_the_tree(self, bench: Bench) -> None:
         bench.patch("lost", POOL, "return self.#size;", "return self.#size.lost;")

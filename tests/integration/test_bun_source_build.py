@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -101,6 +103,28 @@ def test_a_build_goes_on_where_it_failed(
     assert subprocess.check_output([done.program]) == b"8\n"
 
 
+def test_what_a_build_leaves_behind_does_not_hold_the_checkout(
+    series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler, pids = tmp_path / "compiler", tmp_path / "pids"
+    compiler.write_text(
+        f"#!/bin/sh\n(setsid sh -c 'echo $$ >> \"{pids}\"; exec sleep 30' >/dev/null 2>&1 &)\n"
+        f'exec "{toolchain.zig().program}" "$@"\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    experiment.build(experiment.Wish(series))
+    left = [int(pid) for pid in pids.read_text().split()]
+    assert left
+    try:
+        tree = up.tree_of(tmp_path / "the cache", VERSION)
+        with tree.with_name(f"{tree.name}.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_what_is_not_a_patched_build_is_not_registered(
     series: bun_source.Series, tmp_path: Path, stock: Path
 ) -> None:
@@ -137,7 +161,12 @@ def test_a_preflight_says_everything_that_is_missing(
     folder.mkdir()
     (folder / "git").symlink_to(git)
     (folder / "clang-19").write_text("#!/bin/sh\necho clang version 18.1.8\n")
-    (folder / "clang-19").chmod(0o755)
+    (folder / "ninja").write_text("no program\n")
+    (folder / "pkg-config").write_text("#!/bin/sh\nwhile :; do :; done\n")
+    (folder / "cargo").write_text('#!/bin/sh\necho "error: no toolchain 1.2" >&2; exit 1\n')
+    for name in ("clang-19", "ninja", "pkg-config", "cargo"):
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr("gobun.bun_source.preflight._ANSWERS_S", 1.0)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:9")
     rows = {row.name: row for row in experiment.preflight(experiment.Wish(series))}
@@ -146,6 +175,9 @@ def test_a_preflight_says_everything_that_is_missing(
     assert rows["bun"].found.startswith(VERSION)
     assert (rows["git"].state, rows["cmake"].state, rows["go"].state) == ("ok", "missing", "note")
     assert "18.1.8" in rows["clang"].found
+    assert "Exec format error" in rows["ninja"].found
+    assert (rows["cargo"].state, "no toolchain" in rows["cargo"].found) == ("missing", True)
+    assert (rows["pkg-config"].state, "did not end" in rows["pkg-config"].found) == ("note", True)
     assert "host.invalid" in rows
     assert "https_proxy" in rows["proxies"].found
     assert "secret" not in bun_source.render_preflight(list(rows.values()))
@@ -157,6 +189,8 @@ def test_a_preflight_says_everything_that_is_missing(
     assert "Debian: apt-get install " in said
     assert "clang-19 cmake lld-19 llvm-19 ninja-build" in said
     assert "macOS: brew install" in said
+    with pytest.raises(UsageError, match="unknown profile 'fast'"):
+        experiment.preflight(experiment.Wish(series, profile="fast"))
     # A folder of downloads makes silent hosts a note; a WebKit alone is one of many downloads.
     for offline, state in ((Offline(cache=folder), "note"), (Offline(webkit=folder), "missing")):
         wish = experiment.Wish(series, offline=offline)
@@ -230,3 +264,10 @@ def test_jobs_are_as_many_as_there_is_memory_for(
 def test_the_first_real_error_of_a_log(tmp_path: Path, log: str, said: str) -> None:
     (tmp_path / "log").write_text(log)
     assert first_error(tmp_path / "log").strip().startswith(said)
+
+
+def test_an_error_of_a_megabyte_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(f"a.o: error: {'x' * (1 << 20)}\nmore\n")
+    said = first_error(tmp_path / "log")
+    assert said.endswith("\n  more")
+    assert len(said) < 2000

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from made_results import result_of
 
-from gobun import experiment, matrix, report, runtimes
+from gobun import experiment, flow, matrix, report, runtimes
 from gobun.bun_source import Change, Patch, Series
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.experiment.comparing import PatchedExpectations
@@ -67,6 +67,16 @@ def test_what_is_built_runs_beside_stock(tmp_path: Path) -> None:
     (line,) = experiment.lines_to_run([SERIES], ablate=True)
     assert line.built == (whole, part)
     assert line.runs()[2] == ("1.2.19+patched.fedcba98", "patched")
+    assert experiment.lines_to_run([SERIES, SERIES], ablate=True) == [line]
+
+
+@pytest.mark.parametrize(
+    "given", [{"runtimes": ("node",)}, {"versions": "1.2.19"}, {"treatments": ("guard",)}]
+)
+def test_what_the_series_say_is_not_chosen_by_flags(given: dict[str, object]) -> None:
+    request = msgspec.structs.replace(flow.Request(), **given)
+    with pytest.raises(UsageError, match="the series say which"):
+        experiment.compare(request, [SERIES], ablate=False)
 
 
 def test_the_newest_of_two_whole_ones_has_the_plain_name(tmp_path: Path) -> None:
@@ -173,7 +183,10 @@ def test_an_emulation_is_named_as_one() -> None:
 
 
 def test_emulations_are_compared_where_the_run_says_what_they_emulate() -> None:
+    """And what else was done to a patched Bun is no difference that the patches make."""
     stock = result_of(STOCK, "hang")
+    guarded = result_of(msgspec.structs.replace(PATCHED, treatment="guard"), "pass")
+    assert differences(run_of(stock, guarded)) == ()
     warm = result_of(msgspec.structs.replace(STOCK, treatment="warmup"), "pass")
     run = run_of(stock, warm)
     assert differences(run) == ()

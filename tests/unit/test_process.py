@@ -122,6 +122,15 @@ def test_an_end_before_its_time_takes_the_grandchildren_along(
     os.close(reader)
 
 
+def test_what_a_tool_leaves_behind_is_ended_with_it(tmp_path: Path, fifo: Path) -> None:
+    number = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    script = f'exec 3>"{fifo}"; printf up >&3; sleep 60 & exit 4'
+    assert process.run_logged(["sh", "-c", script], tmp_path / "log", cwd=tmp_path) == 4
+    wait_for(number, b"up")
+    wait_for(number, b"")
+    os.close(number)
+
+
 def test_an_interruption_reaches_the_tools_of_other_threads(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
