@@ -53,10 +53,8 @@ def check_series(
         PrerequisiteError: a tool, a header or memory is missing.
         FetchError: Zig or Bun cannot be had.
     """
+    series.check_carries("check")
     if not patches:
-        if not series.applied:
-            what = f"{series.line} carries no patch, so there is nothing to check"
-            raise UsageError(what, hint=f"{series.path} says why, change by change")
         raise UsageError(f"no patch of {series.line} is left to check", hint="leave out fewer")
     applied = () if unpatched else patches
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)

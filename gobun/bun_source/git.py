@@ -77,6 +77,7 @@ _FULL_DISK = (
     "Out of diskspace",
     "unable to write file",  # a checkout, which does not say why
     f"died of signal {signal.SIGXFSZ:d}",
+    "unable to write file",  # checkout-index does not say why
 )
 
 

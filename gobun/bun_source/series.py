@@ -177,6 +177,16 @@ class Series(msgspec.Struct, frozen=True):
                 hint="`invoke patch-export` writes it from the commits of a checkout",
             ) from error
 
+    def check_carries(self, doing: str) -> None:
+        """Refuse a line without a patch: its tree is the release's own.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if not self.applied:
+            what = f"{self.line} carries no patch, so there is nothing to {doing}"
+            raise UsageError(what, hint=f"{self.path} says why, change by change")
+
     def selected(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
     ) -> tuple[Patch, ...]:

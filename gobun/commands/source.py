@@ -234,4 +234,5 @@ def matrix_patched(
 
 def _tell_registered(done: runtimes.Registered) -> None:
     print(f"bun@{done.label}: {done.program}")
-    print(f"says it is {done.revision}; patches {', '.join(done.patches)}; {done.identity}")
+    patches = ", ".join(done.patches) or "none"
+    print(f"says it is {done.revision}; patches: {patches}; {done.identity}")

@@ -81,7 +81,7 @@ def lines_to_run(series: Sequence[Series], *, ablate: bool) -> list[Line]:
     found = [_line(each, here, ablate=ablate) for each in named.values()]
     if any(line.runs() for line in found):
         return [line for line in found if line.runs()]
-    example = series[0].line if series else "v1.2.19"
+    example = next((each.line for each in series if each.applied), "v1.2.19")
     raise PrerequisiteError(
         "no patched Bun is registered, and no series has an emulation to run in its place",
         hint=f"`invoke build-bun --series {example}` builds one, `invoke register-bun FILE "

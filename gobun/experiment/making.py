@@ -60,11 +60,13 @@ def build(wish: Wish) -> Registered:
     """Apply the patches, run upstream's build, and keep the result as a runtime.
 
     Raises:
-        UsageError: a person's work is in the checkout, or a flag does not fit its layout.
+        UsageError: a person's work is in the checkout, a flag does not fit its layout, or the
+            series carries no patch.
         PatchError: a patch does not apply.
         BuildError: the build failed.
     """
     series = wish.series
+    series.check_carries("build")
     stock = _stock(series.version)
     with bun_source.open_checkout(series.version) as checkout:
         words, env = _words(wish, bun_source.read_layout(checkout.folder), stock.program)
@@ -96,9 +98,10 @@ def register(program: Path, series: Series, patches: Sequence[Patch]) -> Registe
     """Keep a Bun that was built elsewhere of a series.
 
     Raises:
-        UsageError: it is of another version, or is stock.
+        UsageError: it is of another version, or is stock, or the series carries no patch.
         FetchError: the stock Bun to compare it with cannot be had.
     """
+    series.check_carries("register")
     commit = bun_source.commit_of_release(series.version).commit
     identity = bun_source.identity_of(commit, series, patches)
     record = _record(series, patches, commit, identity)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import bun_upstream as up
+import msgspec
 import pytest
 
 from gobun import bun_source, experiment, runtimes, toolchain
@@ -145,6 +146,11 @@ def test_what_is_not_a_patched_build_is_not_registered(
         copy.write_text(f"#!/bin/sh\n{text}\n")
         with pytest.raises(UsageError, match=wrong):
             experiment.register(copy, series, series.applied)
+    bare = msgspec.structs.replace(series, patches=())
+    with pytest.raises(UsageError, match="carries no patch, so there is nothing to register"):
+        experiment.register(copy, bare, ())
+    with pytest.raises(UsageError, match="carries no patch, so there is nothing to build"):
+        experiment.build(experiment.Wish(bare))
     with pytest.raises(UsageError, match="there is no executable"):
         experiment.register(tmp_path / "none", series, series.applied)
     assert runtimes.registered() == [done]
