@@ -149,6 +149,7 @@ def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, what: str) -> Fin
         log.write(f"== {what}\n{done.out}{done.err}")
     if done.code != 0:
         raise BuildError(
-            f"the {what} failed:\n{done.tail}", hint=f"its output: {scratch.logs / 'codegen.log'}"
+            f"the {what} failed:\n{done.tail or f'exit code {done.code}'}",
+            hint=f"its output: {scratch.logs / 'codegen.log'}",
         )
     return done

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 from typing import TYPE_CHECKING
 
 import bun_upstream as up
@@ -10,6 +13,7 @@ import pytest
 
 from gobun import bun_check, bun_source, paths, runtimes, toolchain
 from gobun.bun_check import codegen, semantics, whole, zig
+from gobun.bun_check.tree import write_tree
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.targets import host_target
 
@@ -280,6 +284,24 @@ class TestWhole:
         with pytest.raises(PrerequisiteError, match=r"zdict\.h") as caught:
             bench.check("semantics")
         assert "libzstd-dev" in str(caught.value)
+
+    def test_a_copy_for_which_there_is_no_room(
+        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        git = tmp_path / "bin" / "git"
+        git.parent.mkdir()
+        # Not ended by the signal, so that its writes fail as on a full disk.
+        git.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {shutil.which('git')} \"$@\"\n")
+        git.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{git.parent}{os.pathsep}{os.environ['PATH']}")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with bun_source.open_checkout(up.VERSION) as checkout:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+            try:
+                with pytest.raises(PrerequisiteError, match="git cannot write"):
+                    write_tree(checkout.git, checkout.base, (), tmp_path / "copy")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     def test_an_unknown_layout_is_not_checked(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
