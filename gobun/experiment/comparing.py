@@ -188,12 +188,13 @@ def _changes(lines: Sequence[Line]) -> tuple[tuple[str, Patch, Change], ...]:
 
 
 def _stresses(given: Sequence[str], lines: Sequence[Line]) -> tuple[str, ...]:
-    """Return the default stresses, and those that patches should change something in."""
+    """Return the default stresses, and those of a change that none of them would show."""
     named = [
         stress
         for line in lines
         for patch in line.series.applied
         for change in patch.changes
+        if not set(given) & set(change.stresses or given)
         for stress in change.stresses or ()
     ]
     return tuple(dict.fromkeys((*given, *named)))
