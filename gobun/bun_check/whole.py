@@ -116,7 +116,7 @@ def _check_memory() -> None:
     if here < _OBJECT_GIB * 0.95:
         raise PrerequisiteError(
             f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",
-            hint="leave --object out; the semantic analysis takes one",
+            hint="leave --object out; the semantic analysis takes two",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -17,7 +18,7 @@ from gobun.files import disk_errors
 from gobun.process import path_before, run_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gobun.bun_source.applying import Applied
     from gobun.bun_source.layout import Layout
@@ -84,10 +85,13 @@ def build_words(
     return words, env
 
 
+@contextlib.contextmanager
 def build(
     applied: Applied, words: Sequence[str], env: dict[str, str], profile: str, log: Path
-) -> Built:
+) -> Iterator[Built]:
     """Build a patched checkout; a build that was broken off goes on where it was.
+
+    The checkout is held until the executable was made use of: another build overwrites it.
 
     Raises:
         UsageError: the checkout is no longer at the patches that were applied.
@@ -95,31 +99,33 @@ def build(
         PrerequisiteError: the build cannot be started.
     """
     started = time.monotonic()
-    with tree_locked(applied.version) as (head, descriptor), disk_errors(log):
+    with tree_locked(applied.version) as (head, descriptor):
         if head != applied.head:
             raise UsageError(
                 f"{applied.folder} was changed since the patches were applied",
                 hint="run one task on a checkout at a time",
             )
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.unlink(missing_ok=True)
-        console.say(f"building in {applied.folder}, log {log}")
-        code = run_logged(
-            words,
-            log,
-            cwd=applied.folder,
-            env=env,
-            keep=(descriptor,),
-            on_wait=console.now_and_then(_TOLD_EVERY_S, lambda: _tell(log)),
-        )
-    program = applied.folder / PROFILES[profile]
-    if code != 0 or not program.is_file():
-        ended = f"ended with {code}" if code else f"made no {PROFILES[profile]}"
-        raise BuildError(
-            f"the build of Bun {applied.version} {ended}:\n{first_error(log)}",
-            hint=f"the log is {log}; what was built is kept, and the next run goes on from there",
-        )
-    return Built(program, log, round(time.monotonic() - started))
+        with disk_errors(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.unlink(missing_ok=True)
+            console.say(f"building in {applied.folder}, log {log}")
+            code = run_logged(
+                words,
+                log,
+                cwd=applied.folder,
+                env=env,
+                keep=(descriptor,),
+                on_wait=console.now_and_then(_TOLD_EVERY_S, lambda: _tell(log)),
+            )
+        program = applied.folder / PROFILES[profile]
+        if code != 0 or not program.is_file():
+            ended = f"ended with {code}" if code else f"made no {PROFILES[profile]}"
+            raise BuildError(
+                f"the build of Bun {applied.version} {ended}:\n{first_error(log)}",
+                hint=f"the log is {log}; what was built is kept, and the next run goes on from "
+                "there",
+            )
+        yield Built(program, log, round(time.monotonic() - started))
 
 
 def _tell(log: Path) -> None:

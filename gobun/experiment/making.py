@@ -72,14 +72,15 @@ def build(wish: Wish) -> Registered:
         words, env = _words(wish, bun_source.read_layout(checkout.folder), stock.program)
         applied = bun_source.apply_series(checkout, series, wish.patches)
     name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
-    done = bun_source.build(applied, words, env, wish.profile, paths.cache_root() / "logs" / name)
-    record = msgspec.structs.replace(
-        _record(series, wish.patches, applied.base, applied.identity),
-        head=applied.head,
-        log=str(done.log),
-        seconds=done.seconds,
-    )
-    return runtimes.register(done.program, record, stock.program)
+    log = paths.cache_root() / "logs" / name
+    with bun_source.build(applied, words, env, wish.profile, log) as done:
+        record = msgspec.structs.replace(
+            _record(series, wish.patches, applied.base, applied.identity),
+            head=applied.head,
+            log=str(done.log),
+            seconds=done.seconds,
+        )
+        return runtimes.register(done.program, record, stock.program)
 
 
 def _words(wish: Wish, layout: Layout, bun: Path) -> tuple[list[str], dict[str, str]]:

@@ -15,7 +15,7 @@ import msgspec
 import semver
 
 from gobun import cache, files, paths
-from gobun.errors import UsageError
+from gobun.errors import PrerequisiteError, UsageError
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class Registered(msgspec.Struct, frozen=True):
         return self.folder / "bun"
 
 
+_GIVE = "give a Bun executable for this machine"
+
+
 def ask_revision(program: Path) -> Finished:
     """Run ``--revision``, which prints the like of ``1.2.19+aad3abead``.
 
@@ -88,15 +91,17 @@ def revision_of(program: Path) -> str:
     """Return what ``--revision`` prints, such as ``1.2.19+aad3abead``.
 
     Raises:
-        UsageError: it prints nothing of the kind.
-        PrerequisiteError: it cannot be run here.
+        UsageError: it prints nothing of the kind, or cannot be run here.
     """
-    done = ask_revision(program)
+    try:
+        done = ask_revision(program)
+    except PrerequisiteError as error:
+        raise UsageError(error.what, hint=_GIVE) from error
     said = done.out.strip()
     if done.code != 0 or not said or not said[0].isdigit():
         raise UsageError(
             f"{program} --revision says no version:\n{done.tail or f'exit code {done.code}'}",
-            hint="give a Bun executable for this machine",
+            hint=_GIVE,
         )
     return said
 
@@ -105,8 +110,9 @@ def register(program: Path, record: Registered, stock: Path) -> Registered:
     """Keep a copy of ``program`` as a runtime, and return what is kept of it.
 
     Raises:
-        UsageError: it is not of the version it is to be of, or is the stock executable.
-        PrerequisiteError: it cannot be run, or the cache cannot be written.
+        UsageError: it is not of the version it is to be of, is the stock executable, or cannot be
+            run.
+        PrerequisiteError: the cache cannot be written.
     """
     if not program.is_file():
         raise UsageError(f"there is no executable {program}", hint="give the path of a Bun")

@@ -104,6 +104,23 @@ def test_a_build_goes_on_where_it_failed(
     assert subprocess.check_output([done.program]) == b"8\n"
 
 
+def test_no_other_build_starts_before_the_executable_is_kept(
+    series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = up.tree_of(tmp_path / "the cache", VERSION)
+    real, kept = runtimes.register, []
+
+    def register(program: Path, record: runtimes.Registered, stock: Path) -> runtimes.Registered:
+        with tree.with_name(f"{tree.name}.lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kept.append(record)
+        return real(program, record, stock)
+
+    monkeypatch.setattr(runtimes, "register", register)
+    experiment.build(experiment.Wish(series))
+    assert len(kept) == 1
+
+
 def test_what_a_build_leaves_behind_does_not_hold_the_checkout(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +163,10 @@ def test_what_is_not_a_patched_build_is_not_registered(
         copy.write_text(f"#!/bin/sh\n{text}\n")
         with pytest.raises(UsageError, match=wrong):
             experiment.register(copy, series, series.applied)
+    copy.chmod(0o644)
+    with pytest.raises(UsageError, match="Permission denied") as caught:
+        experiment.register(copy, series, series.applied)
+    assert "executable for this machine" in str(caught.value)
     bare = msgspec.structs.replace(series, patches=())
     with pytest.raises(UsageError, match="carries no patch, so there is nothing to register"):
         experiment.register(copy, bare, ())
