@@ -58,6 +58,20 @@ def test_the_workflow_runs_tasks_that_there_are() -> None:
                 assert word.removeprefix("--").replace("-", "_") in flags, (name, word)
 
 
+def test_nox_is_given_sessions_that_there_are_and_no_flags_of_its_own() -> None:
+    sessions = set(
+        re.findall(r"^def (\w+)\(session", (paths.ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    )
+    seen = 0
+    for path in (paths.ROOT / "ci").iterdir():
+        for given in re.findall(r"/nox\b([^|&>;\n]*)", path.read_text()):
+            words = shlex.split(given.partition(" -- ")[0], comments=True)
+            assert words[:1] == ["-s"], f"{path.name}: nox{given}"
+            assert set(words[1:]) <= sessions, f"{path.name}: nox{given}"
+            seen += 1
+    assert seen > 3
+
+
 def test_both_jobs_run_on_every_platform() -> None:
     listed = re.findall(r"^ *os: \[(.*)\]$", WORKFLOW, re.MULTILINE)
     assert len(listed) == 2
