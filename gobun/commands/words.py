@@ -27,11 +27,20 @@ if TYPE_CHECKING:
     from gobun.bun_source import Patch, Series
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, by which CI systems and ``timeout`` end a task: what it started ends with it too."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
     """Make a task whose errors are one readable message and the exit code of their class."""
 
     @functools.wraps(function)
     def run(*args: object, **kwargs: object) -> None:
+        signal.signal(signal.SIGTERM, _terminate)
         try:
             function(*args, **kwargs)
             sys.stdout.flush()
@@ -44,9 +53,10 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
         except GobunError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("interrupted", file=sys.stderr)
-            raise SystemExit(130) from None
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            raise SystemExit(128 + number) from None
 
     return task(run)
 

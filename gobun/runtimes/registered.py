@@ -157,7 +157,7 @@ def registered() -> list[Registered]:
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
             record = msgspec.json.decode(path.read_bytes(), type=Registered)
-            if record.program.is_file():
+            if semver.Version.is_valid(record.version) and record.program.is_file():
                 found.append(record)
     # A series that was changed and built anew leaves a whole one behind, which is now a part.
     by_date = sorted(found, key=lambda one: one.registered)

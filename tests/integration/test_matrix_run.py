@@ -111,7 +111,7 @@ def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
         flow.run_matrix(other)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_process_and_is_resumed(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -126,7 +126,7 @@ def test_an_interrupted_run_leaves_no_process_and_is_resumed(
     until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
     os.kill(running.pid, number)
     code = running.wait(timeout=30)
-    assert code == (130 if number == signal.SIGINT else -number)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
     until(lambda: not inside(scratch))
 
     first = matrix.read_results(path).results

@@ -89,6 +89,14 @@ def test_the_newest_of_two_whole_ones_has_the_plain_name(tmp_path: Path) -> None
     ]
 
 
+def test_a_record_that_is_damaged_is_passed_over(tmp_path: Path) -> None:
+    good = made(tmp_path)
+    made(tmp_path, version="1.2")
+    path = made(tmp_path, identity="f" * 16).folder / "record.json"
+    path.write_bytes(path.read_bytes()[:40])
+    assert runtimes.registered() == [good]
+
+
 def test_another_state_of_the_series_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
