@@ -2,7 +2,7 @@
 
 from gobun.bun_source.applying import Applied, apply_series, identity_of, tree_identity
 from gobun.bun_source.building import Built, build, build_words
-from gobun.bun_source.checkout import Checkout, Fetched, fetch_checkout, open_checkout
+from gobun.bun_source.checkout import Checkout
 from gobun.bun_source.commits import (
     Release,
     commit_of_release,
@@ -14,6 +14,7 @@ from gobun.bun_source.exporting import Export, export_series, new_patch
 from gobun.bun_source.git import check_version as check_git
 from gobun.bun_source.layout import Layout, read_layout
 from gobun.bun_source.linting import Known, lint_series
+from gobun.bun_source.opening import Fetched, fetch_checkout, open_checkout
 from gobun.bun_source.origin import UPSTREAM, Origin, parse_origin
 from gobun.bun_source.preflight import Offline, Row, examine, jobs_by_memory, memory_gib
 from gobun.bun_source.preflight import check as check_preflight

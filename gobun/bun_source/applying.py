@@ -17,6 +17,7 @@ import msgspec
 from gobun.bun_source import fitting
 from gobun.bun_source.git import EMAIL, NAME, Git
 from gobun.bun_source.hunks import parse_patch
+from gobun.bun_source.moving import move
 from gobun.errors import PatchError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -
     checkout.check_untouched()
     commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
     head = commits[-1] if commits else checkout.base
-    checkout.move(head)
+    move(checkout, head)
     return Applied(
         checkout.version,
         checkout.folder,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import console
-from gobun.bun_source.checkout import tree_locked
+from gobun.bun_source.opening import tree_locked
 from gobun.errors import BuildError, UsageError
 from gobun.files import disk_errors
 from gobun.process import path_before, run_logged

@@ -114,6 +114,11 @@ class Git(msgspec.Struct, frozen=True):
         """
         return as_text(self.raw(*words, given=given, env=env)).removesuffix("\n")
 
+    @property
+    def private(self) -> Path:
+        """Where git keeps what is of this work tree alone."""
+        return Path(self("rev-parse", "--absolute-git-dir"))
+
     def raw(
         self,
         *words: str | Path,

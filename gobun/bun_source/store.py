@@ -52,6 +52,10 @@ class Store(msgspec.Struct, frozen=True):
                 found.setdefault(name, []).append(path)
         return found
 
+    def missing_paths(self, commit: str) -> tuple[str, ...]:
+        """Return the same files, by their paths alone."""
+        return tuple(sorted(path for named in self.missing(commit).values() for path in named))
+
 
 def tree_folder(version: str) -> Path:
     """Return where the checkout of ``version`` is.
