@@ -187,7 +187,7 @@ def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> Non
     )
     out = tmp_path / "out"
     done = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
-    assert "running 1 cells, 1 at a time" in done.stderr, done.stderr
+    assert "running 1 cell, 1 at a time" in done.stderr, done.stderr
     assert "1 cell: 1 pass; 0 unexpected." in succeed(done)
     [result] = matrix.read_results(out / matrix.FILE_NAME).results
     assert result.cell == matrix.Cell("bun", BUN, "stock", "mine", "worker", "idle")
