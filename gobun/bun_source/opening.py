@@ -123,10 +123,11 @@ def fetch_checkout(
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         there = None if discard else _existing(store, version, descriptor)
         if there is not None and _matches(there, wanted, release):
-            if store.missing(there.base) and origin.can_complete:
+            missing = store.missing_paths(there.base)
+            if missing and origin.can_complete:
                 fill(store, origin, there.base)
                 _take_in(there)
-            missing = store.missing_paths(there.base)
+                missing = store.missing_paths(there.base)
             same = is_release(store, there.base, release)
             return Fetched(there.folder, there.base, same, missing, there_before=True)
         if there is not None:

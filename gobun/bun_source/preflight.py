@@ -130,9 +130,9 @@ def check(rows: Sequence[Row]) -> None:
     gone = [row for row in rows if row.state == "missing"]
     if not gone:
         return
-    wanted = [f"{row.wanted} wanted, " if row.wanted else "" for row in gone]
     listed = "".join(
-        f"\n  {row.name}: {said}{row.found}" for row, said in zip(gone, wanted, strict=True)
+        f"\n  {row.name}: {f'{row.wanted} wanted, ' if row.wanted else ''}{row.found}"
+        for row in gone
     )
     raise PrerequisiteError(
         f"this machine cannot build Bun yet, {console.counted(len(gone), 'thing')} "
