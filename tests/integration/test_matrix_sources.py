@@ -71,17 +71,23 @@ PROGRAMS = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, matrix.Result]:
     """Every program's result; most only wait, so they are run beside each other."""
     folder = tmp_path_factory.mktemp("programs")
+    # All are written before any is started: a fork meanwhile would keep one open for writing.
+    for name in PROGRAMS:
+        write(folder / name)
     with ThreadPoolExecutor(len(PROGRAMS)) as pool:
         found = pool.map(lambda name: run(folder / name), PROGRAMS)
         return dict(zip(PROGRAMS, found, strict=True))
 
 
-def run(folder: Path) -> matrix.Result:
+def write(folder: Path) -> None:
     folder.mkdir()
     program = folder / "program"
     program.write_text(f"#!{sys.executable} -SE\n{PRELUDE}{PROGRAMS[folder.name]}\n")
     program.chmod(0o755)
-    ready = bench(KnownChild(program, "", folder), folder / "out", LIMIT_S)
+
+
+def run(folder: Path) -> matrix.Result:
+    ready = bench(KnownChild(folder / "program", "", folder), folder / "out", LIMIT_S)
     return matrix.run_cell(ready, CELL, threading.Event())
 
 
