@@ -257,11 +257,11 @@ def test_compiled_and_alone(installed: Path, version: str, tmp_path: Path) -> No
     folder = tmp_path / f"go-warmup-{os.getuid()}"
     assert [str(it) for it in folder.iterdir()] == [answers[0]["library"]]
     assert folder.stat().st_mode & 0o077 == 0
+    # A name that another user can take must not stop the application.
     folder.chmod(0o777)
-    error = said([tmp_path / "app.exe"], tmp_path, FORCE="1")["error"]
-    assert error[:2] == [True, "ERR_GO_WARMUP_LOAD"]
-    assert "only this user can write" in error[2]
-    assert "next: set TMPDIR" in error[2]
+    answer = said([tmp_path / "app.exe"], tmp_path, FORCE="1")
+    assert (answer["error"], answer["warmed"]) == (None, True)
+    assert answer["library"].startswith(str(tmp_path / ".cache" / "go-warmup"))
 
 
 def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
