@@ -4,7 +4,10 @@ The door of this room. What it sees are records; what they mean is decided elsew
 """
 
 from gobun.observe.backtrace import backtrace, core_backtrace
+from gobun.observe.blocking import Blocked, all_stuck, blocked_thread, blocked_threads
+from gobun.observe.callers import Caller
 from gobun.observe.cores import find_core
+from gobun.observe.descriptors import Descriptor
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
 from gobun.observe.rendering import handler_text, render_snapshot, stack_text
@@ -21,14 +24,20 @@ from gobun.observe.syscalls import EVENT_WAITS
 __all__ = [
     "EVENT_WAITS",
     "SA_ONSTACK",
+    "Blocked",
+    "Caller",
+    "Descriptor",
     "Handler",
     "Mapping",
     "Snapshot",
     "Stack",
     "Thread",
     "ThreadView",
+    "all_stuck",
     "at_address",
     "backtrace",
+    "blocked_thread",
+    "blocked_threads",
     "core_backtrace",
     "family",
     "find_core",

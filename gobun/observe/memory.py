@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ class Mapping(msgspec.Struct, frozen=True):
     """The file as the process names it, ``[stack]`` and the like, or nothing."""
     deleted: bool = False
     """The file is no longer there under its name."""
+    offset: int = 0
+    """Where in the file the range begins."""
+    device: int = 0
+    """The file's device, as ``os.stat`` numbers it."""
+    inode: int = 0
 
     @property
     def size(self) -> int:
@@ -71,7 +77,7 @@ def read(pid: int, address: int, size: int) -> bytes:
 
 
 def _mapping(line: str) -> Mapping:
-    span, rights, _, _, _, *rest = line.split(maxsplit=5)
+    span, rights, offset, device, inode, *rest = line.split(maxsplit=5)
     start, _, end = span.partition("-")
     path = rest[0] if rest else ""
     return Mapping(
@@ -80,4 +86,7 @@ def _mapping(line: str) -> Mapping:
         rights,
         path.removesuffix(_DELETED),
         path.endswith(_DELETED),
+        int(offset, 16),
+        os.makedev(*(int(part, 16) for part in device.split(":"))),
+        int(inode),
     )

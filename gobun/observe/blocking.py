@@ -1,0 +1,351 @@
+"""Says what each thread of a process waits for, who can end that wait, and who began it.
+
+A thread in a system call is not stuck because it does not run. It is stuck when nobody can end its
+wait: a lock that only threads can open, in a process whose threads all wait for one another.
+
+``blocked_threads`` looks at all threads, because only all together show whether one of them can be
+woken. Nothing here stops a thread, and nothing raises for what a process is like.
+
+Two things are not seen. An ``alarm()`` or ``setitimer()`` that is running, and a signal that
+another process will send: a wait that only a signal can end is therefore ``unknown``.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from gobun.observe import memory, procfs
+from gobun.observe.callers import Caller, find_caller
+from gobun.observe.descriptors import Descriptor, Wakes, descriptor, strongest
+from gobun.observe.proc_files import read_text
+from gobun.observe.syscalls import syscall_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.observe.memory import Mapping
+
+Answer = Literal["yes", "no", "unknown"]
+
+_TIMED_POINTER = {
+    "futex_wait": 4,
+    "futex_waitv": 3,
+    "epoll_pwait2": 3,
+    "ppoll": 2,
+    "select": 4,
+    "pselect6": 4,
+    "rt_sigtimedwait": 2,
+    "semtimedop": 3,
+    "mq_timedsend": 4,
+    "mq_timedreceive": 4,
+    "io_getevents": 4,
+    "io_pgetevents": 4,
+    "recvmmsg": 4,
+}
+"""Which argument points to a time-out; none is a null pointer."""
+_TIMED_MS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
+"""Which argument is a time-out in milliseconds; none is negative."""
+_ABSOLUTE = 1
+_RESTARTED = "restart_syscall"
+_ON_FILE = {
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "recvfrom",
+    "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "accept", "accept4", "connect", "ioctl",
+    "fsync", "fdatasync", "flock", "fcntl", "splice", "tee", "vmsplice", "copy_file_range",
+}  # fmt: skip
+_ON_SETS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
+_LOCKS_FILE = {"flock", "fcntl"}
+_FOR_OTHERS = {
+    "wait4", "waitid", "vfork", "semop", "semtimedop", "msgsnd", "msgrcv", "mq_timedsend",
+    "mq_timedreceive", "io_uring_enter", "io_getevents", "io_pgetevents", "getrandom", "open",
+    "openat", "ptrace", "msync", "sendfile",
+}  # fmt: skip
+_FOR_SIGNAL = {"pause", "rt_sigsuspend", "rt_sigtimedwait"}
+_FUTEX_WAITS = {0, 6, 9, 11, 13}  # WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2
+_FUTEX_LOCK_PI = {6, 13}
+_FUTEXES = {"futex", "futex_wait", "futex_waitv"}
+_PRIVATE, _OPERATION = 128, 127
+_POLL = struct.Struct("<ihh")
+_TIME = struct.Struct("<qq")
+_MOST_POLLED = 1024
+_LONGEST_S = 1e9
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """A thread at one moment: whether it waits, for what, and who can end that."""
+
+    tid: int
+    name: str
+    state: str
+    """As in ``observe.Thread``: ``R``, ``S``, ``D``, ``T``, ``Z``."""
+    call: str
+    """The system call it waits in, ``running``, or ``""`` where that may not be known."""
+    wakes: Wakes
+    """Who ends the wait; ``itself`` for a thread that runs."""
+    can_return: Answer
+    """``yes``: the wait ends by itself, or by somebody outside of the process. ``no``: nobody alive
+    can end it. ``unknown``: a thread or a signal could, and whether one will cannot be seen."""
+    why: str
+    """What it waits for, in one phrase: ``a lock, without a time-out``."""
+    timeout_s: float | None = None
+    """The time-out it was given, where that could be read; a moment in time is not one."""
+    descriptors: tuple[Descriptor, ...] = ()
+    """The open files that it waits for."""
+    wakers: tuple[int, ...] = ()
+    """Threads of the process that run or can return, and so might end a wait for a thread."""
+    caller: Caller | None = None
+    """The library that began the wait, and its function, where the stack tells."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in a wait, as opposed to running, stopped or gone."""
+        return self.state in "SD" and self.call != "running"
+
+
+class _Call(NamedTuple):
+    name: str
+    arguments: tuple[int, ...]
+    sp: int
+    pc: int
+
+
+class _Process(NamedTuple):
+    pid: int
+    maps: Sequence[Mapping]
+    children: bool
+
+
+class _Wait(NamedTuple):
+    wakes: Wakes
+    why: str
+    timeout_s: float | None = None
+    descriptors: tuple[Descriptor, ...] = ()
+
+
+def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> tuple[Blocked, ...]:
+    """Return what every thread of a process waits for, the main thread first.
+
+    ``callers`` also finds which library began each wait, which reads stacks and symbol tables.
+    Without ``signals``, no other process is taken to send a signal, as in a cell of the matrix.
+    Empty where the process is gone.
+    """
+    threads = procfs.threads(pid)
+    process = _Process(pid, memory.mappings(pid), children=_has_children(pid))
+    found = [_look(process, thread, callers=callers) for thread in threads]
+    return _with_wakers(found, due=_signals_due(process), signals=signals)
+
+
+def blocked_thread(pid: int, tid: int) -> Blocked | None:
+    """Return what one thread waits for, seen beside all others; None where it is gone."""
+    return next((each for each in blocked_threads(pid) if each.tid == tid), None)
+
+
+def all_stuck(threads: Sequence[Blocked]) -> Answer:
+    """Return whether no thread of a process can ever go on: ``yes`` is a deadlock."""
+    if not threads:
+        return "unknown"
+    if all(each.can_return == "no" for each in threads if each.state != "Z"):
+        return "yes"
+    return "no" if any(each.can_return == "yes" for each in threads) else "unknown"
+
+
+def _look(process: _Process, thread: procfs.Thread, *, callers: bool) -> Blocked:
+    call = _call(process.pid, thread.tid)
+    name = "" if call is None else call.name
+    found = _wait(process, thread, call)
+    caller = None
+    if callers and call is not None and thread.state in "SD":
+        caller = find_caller(process.pid, process.maps, call.sp, call.pc)
+    return Blocked(
+        tid=thread.tid,
+        name=thread.name,
+        state=thread.state,
+        call=name,
+        wakes=found.wakes,
+        can_return="unknown",
+        why=found.why,
+        timeout_s=found.timeout_s,
+        descriptors=found.descriptors,
+        caller=caller,
+    )
+
+
+def _with_wakers(found: Sequence[Blocked], *, due: bool, signals: bool) -> tuple[Blocked, ...]:
+    alive = [each.tid for each in found if each.wakes in {"itself", "outside", "unknown"}]
+    for_signals = any(each.wakes == "signal" for each in found)
+    nobody = not alive and not due and not (signals and for_signals)
+
+    def answer(each: Blocked) -> Answer:
+        if each.wakes in {"itself", "outside"}:
+            return "yes"
+        return "no" if nobody else "unknown"
+
+    return tuple(
+        msgspec.structs.replace(
+            each,
+            can_return=answer(each),
+            wakers=tuple(tid for tid in alive if tid != each.tid),
+        )
+        for each in found
+    )
+
+
+def _call(pid: int, tid: int) -> _Call | None:
+    words = read_text(Path(f"/proc/{pid}/task/{tid}/syscall")).split()
+    if not words:
+        return None
+    if words[0] == "running":
+        return _Call("running", (), 0, 0)
+    try:
+        number, *rest = (int(word, 0) for word in words)
+    except ValueError:
+        return None
+    if number == -1 or len(rest) != 8:
+        sp, pc = [*rest, 0, 0][:2]
+        return _Call("in the kernel, no call", (), sp, pc)
+    return _Call(syscall_name(number), tuple(rest[:6]), rest[6], rest[7])
+
+
+def _wait(process: _Process, thread: procfs.Thread, call: _Call | None) -> _Wait:
+    if thread.state in "Tt":
+        return _Wait("outside", "stopped by a signal or a debugger")
+    if thread.state in "ZX":
+        return _Wait("thread", "it has ended")
+    if thread.state == "D":
+        return _Wait("outside", "a device or the disk, which it cannot be interrupted in")
+    if call is None:
+        return _Wait("unknown", "what it waits for may not be known")
+    if thread.state == "R" or call.name == "running":
+        return _Wait("itself", "it runs")
+    return _in_call(process, call)
+
+
+def _in_call(process: _Process, call: _Call) -> _Wait:
+    name, arguments = call.name, call.arguments
+    if name == _RESTARTED:
+        return _Wait("itself", "a wait with a time-out, gone on with after a stop")
+    if name == "nanosleep":
+        return _Wait("itself", "it sleeps", _time_at(process.pid, arguments[0]))
+    if name == "clock_nanosleep":
+        # One until a moment, not for a while, has no duration.
+        until = arguments[1] & _ABSOLUTE
+        return _Wait("itself", "it sleeps", None if until else _time_at(process.pid, arguments[2]))
+    timed, seconds = _time_out(process.pid, call)
+    if name in _FUTEXES:
+        return _futex(process, call, timed=timed, seconds=seconds)
+    waits_for = _files(process, call)
+    wakes, why = _untimed(name, waits_for)
+    if timed:
+        return _Wait(
+            "outside" if wakes == "outside" else "itself",
+            f"{why}, with a time-out",
+            seconds,
+            waits_for,
+        )
+    return _Wait(wakes, why, None, waits_for)
+
+
+def _untimed(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, str]:
+    if name in _FOR_SIGNAL:
+        return "signal", "a signal"
+    if name in _LOCKS_FILE:
+        return "outside", "a lock on a file"
+    if waits_for:
+        wakes = strongest((each.wakes for each in waits_for), otherwise="unknown")
+        kinds = ", ".join(dict.fromkeys(each.kind for each in waits_for))
+        return wakes, f"{kinds} ({name})"
+    if name in {"poll", "ppoll", "select", "pselect6"}:
+        return "signal", "a signal, in a wait for no file"
+    if name in {"wait4", "waitid", "vfork"}:
+        return "outside", "a child process"
+    if name in _FOR_OTHERS:
+        return "outside", f"another process or a device ({name})"
+    return "unknown", f"{name}, of which is not known who ends it"
+
+
+def _futex(process: _Process, call: _Call, *, timed: bool, seconds: float | None) -> _Wait:
+    if timed:
+        return _Wait("itself", "a lock, with a time-out", seconds)
+    if call.name == "futex" and (call.arguments[1] & _OPERATION) not in _FUTEX_WAITS:
+        return _Wait("unknown", "a futex call that should not wait")
+    if call.name == "futex_waitv":
+        return _Wait("unknown", "several locks at once, without a time-out")
+    place = memory.at_address(process.maps, call.arguments[0])
+    private = call.name == "futex" and call.arguments[1] & _PRIVATE
+    if not private and (place is None or "s" in place.rights):
+        return _Wait("outside", "a lock shared with other processes, without a time-out")
+    return _Wait("thread", "a lock of this process, without a time-out")
+
+
+def _time_out(pid: int, call: _Call) -> tuple[bool, float | None]:
+    """Return whether a call has a time-out, and how long that is where it is a duration."""
+    if call.name in _TIMED_MS:
+        milliseconds = call.arguments[_TIMED_MS[call.name]] & 0xFFFFFFFF
+        if milliseconds >= 1 << 31:
+            return False, None
+        return True, milliseconds / 1000
+    if call.name == "futex":
+        pointer = call.arguments[3]
+        relative = call.arguments[1] & _OPERATION == 0
+        return pointer != 0, _time_at(pid, pointer) if relative and pointer else None
+    if call.name not in _TIMED_POINTER:
+        return False, None
+    pointer = call.arguments[_TIMED_POINTER[call.name]]
+    return pointer != 0, _time_at(pid, pointer) if pointer and call.name != "futex_wait" else None
+
+
+def _time_at(pid: int, address: int) -> float | None:
+    data = memory.read(pid, address, _TIME.size)
+    if len(data) != _TIME.size:
+        return None
+    seconds, fraction = _TIME.unpack(data)
+    found = seconds + fraction / 1e9
+    return found if 0 <= found < _LONGEST_S else None
+
+
+def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...]:
+    name, arguments = call.name, call.arguments
+    if name in _ON_FILE or name in _ON_SETS:
+        numbers = [arguments[0]]
+    elif name in {"poll", "ppoll"}:
+        numbers = _polled(process.pid, arguments)
+    elif name in {"select", "pselect6"}:
+        numbers = _selected(process.pid, arguments)
+    else:
+        numbers = []
+    return tuple(
+        descriptor(process.pid, number & 0x7FFFFFFF, children=process.children)
+        for number in numbers
+    )
+
+
+def _polled(pid: int, arguments: Sequence[int]) -> list[int]:
+    count = min(arguments[1], _MOST_POLLED)
+    data = memory.read(pid, arguments[0], count * _POLL.size)
+    whole = data[: len(data) - len(data) % _POLL.size]
+    return [number for number, _, _ in _POLL.iter_unpack(whole) if number >= 0]
+
+
+def _selected(pid: int, arguments: Sequence[int]) -> list[int]:
+    count = min(arguments[0], _MOST_POLLED)
+    mask = 0
+    for pointer in arguments[1:4]:
+        if pointer:
+            mask |= int.from_bytes(memory.read(pid, pointer, -(-count // 64) * 8), "little")
+    return [number for number in range(count) if mask >> number & 1]
+
+
+def _has_children(pid: int) -> bool:
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return any(read_text(task / "children").strip() for task in tasks.iterdir())
+    except OSError:
+        return False
+
+
+def _signals_due(process: _Process) -> bool:
+    """Return whether the process has a timer or a child, whose signal's handler could wake one."""
+    return process.children or bool(read_text(Path(f"/proc/{process.pid}/timers")).strip())

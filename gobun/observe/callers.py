@@ -1,0 +1,124 @@
+"""Finds the library and function that began a wait, from the stack of the thread that waits.
+
+The address at which a system call returns is in libc, which says little. The stack above it has
+the return addresses of those who called libc. A word counts as one if it points behind a call
+instruction, in the code of a file, and that call goes to the file of the frame below it. Where the
+target of a call is in a register it cannot be told, so an old word that lies on the stack may pass.
+What is found is likely, not certain: it names a place for people and decides nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import struct
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.observe import memory
+from gobun.observe.symbols import Symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gobun.observe.memory import Mapping
+
+_STACK_BYTES = 16 << 10
+_LIBC = ("libc.", "libc-", "libpthread", "libm.", "libdl", "librt.", "ld-linux", "ld-musl", "ld-")
+_ARM64 = platform.machine().lower() in {"aarch64", "arm64"}
+_CALL_BYTES = 7
+_CALL, _CALL_SLOT, _JUMP_SLOT = 0xE8, b"\xff\x15", b"\xff\x25"
+_ENDBR64 = b"\xf3\x0f\x1e\xfa"
+_MOST_FRAMES = 24
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who began a wait, as far as a stack tells."""
+
+    library: str
+    """The file, as the process names it."""
+    function: str
+    """The function by which the library was entered, where its symbols tell; else the innermost
+    one they name, or ``""``."""
+
+
+def find_caller(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Caller | None:
+    """Return who called libc, or made the system call itself as Go does; None where unknown."""
+    frames = list(_frames(pid, maps, sp, pc))
+    if not frames:
+        return None
+    library = frames[0][0].path
+    own = list(itertools.takewhile(lambda frame: frame[0].path == library, frames))[:_MOST_FRAMES]
+    # The instruction before: a call may be the last one of its function.
+    places = [(mapping, address - 1) for mapping, address in own]
+    with Symbols(pid, own[0][0]) as symbols:
+        entered = [name for name in symbols.names(places, exported=True) if name]
+        inner = entered[-1:] or symbols.names(places[:1], exported=False)
+    return Caller(library, inner[0])
+
+
+def _frames(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Iterator[tuple[Mapping, int]]:
+    """Return code and address of each caller that is not of libc, the innermost first."""
+    inner = memory.at_address(maps, pc)
+    if inner is None:
+        return
+    if not _is_libc(inner):
+        yield inner, pc
+    data = memory.read(pid, sp, _STACK_BYTES)
+    for (word,) in struct.iter_unpack("<Q", data[: len(data) - len(data) % 8]):
+        mapping = memory.at_address(maps, word)
+        if mapping is None or "x" not in mapping.rights or not mapping.path.startswith("/"):
+            continue
+        target = _call_target(pid, word)
+        reached = memory.at_address(maps, target) if target else None
+        if target is None or (reached is not None and reached.path != inner.path):
+            continue
+        inner = mapping
+        if not _is_libc(mapping):
+            yield mapping, word
+
+
+def _is_libc(mapping: Mapping) -> bool:
+    return PurePath(mapping.path).name.startswith(_LIBC)
+
+
+def _call_target(pid: int, address: int) -> int | None:
+    """Return where the call before an address goes; 0 for "not known", None for no call."""
+    before = memory.read(pid, address - _CALL_BYTES, _CALL_BYTES)
+    if len(before) < _CALL_BYTES:
+        return None
+    if _ARM64:
+        return _call_target_arm64(before, address)
+    offset = int.from_bytes(before[-4:], "little", signed=True)
+    if before[-5] == _CALL:
+        return _through_table(pid, address + offset)
+    if before[-6:-4] == _CALL_SLOT:
+        return _word(pid, address + offset)
+    by_register = any(
+        before[-size] == 0xFF and before[1 - size] >> 3 & 7 == 2 for size in (2, 3, 4, 6, 7)
+    )
+    return 0 if by_register else None
+
+
+def _call_target_arm64(before: bytes, address: int) -> int | None:
+    word = int.from_bytes(before[-4:], "little")
+    if word & 0xFC000000 == 0x94000000:
+        # It may go to the linkage table of its own file, whose entries are not followed here.
+        return 0
+    return 0 if word & 0xFFFFF01F == 0xD63F0000 and address % 4 == 0 else None
+
+
+def _through_table(pid: int, target: int) -> int:
+    """Follow an entry of the procedure linkage table, which jumps where a slot says."""
+    code = memory.read(pid, target, 16).removeprefix(_ENDBR64).removeprefix(b"\xf2")
+    if not code.startswith(_JUMP_SLOT) or len(code) < 6:
+        return target
+    skipped = 16 - len(code)
+    offset = int.from_bytes(code[2:6], "little", signed=True)
+    return _word(pid, target + skipped + 6 + offset)
+
+
+def _word(pid: int, address: int) -> int:
+    return int.from_bytes(memory.read(pid, address, 8), "little")

@@ -1,0 +1,132 @@
+"""Names of functions by address, read from the symbol tables of a mapped ELF file."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gobun.observe.memory import Mapping
+
+_HEADER = struct.Struct("<QQQIHHHHHH")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_HEADER_AT = 24
+_DAMAGED = (OSError, ValueError, OverflowError, struct.error)
+_LOAD = 1
+_SYMTAB, _DYNSYM = 2, 11
+_FUNCTIONS = {2, 10}  # STT_FUNC, STT_GNU_IFUNC
+_MOST_BYTES = 8 << 20
+_LONGEST_NAME = 256
+_FAR = 1 << 20
+"""A symbol without a size reaches at most so far."""
+
+
+def open_mapped(pid: int, mapping: Mapping) -> int | None:
+    """Open the file of a mapping for reading, or return None.
+
+    Opens nothing but the very file that is mapped, and only a regular one: a path is the process's
+    word, and may lead to a named pipe or a device by now.
+    """
+    names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
+    names += [] if mapping.deleted else [f"/proc/{pid}/root{mapping.path}"]
+    for name in names:
+        with contextlib.suppress(OSError):
+            handle = os.open(name, os.O_PATH | os.O_CLOEXEC)
+            try:
+                found = os.fstat(handle)
+                if stat.S_ISREG(found.st_mode) and found.st_ino == mapping.inode:
+                    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                    return os.open(f"/proc/self/fd/{handle}", flags)
+            finally:
+                os.close(handle)
+    return None
+
+
+class Symbols:
+    """The functions of a mapped file. Use as a context manager: the file stays open inside.
+
+    Reads piece by piece instead of mapping the file: one that its owner cuts short would end us.
+    """
+
+    def __init__(self, pid: int, mapping: Mapping) -> None:
+        self._handle = open_mapped(pid, mapping)
+        self._segments: list[tuple[int, ...]] = []
+        self._sections: list[tuple[int, ...]] = []
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(*_DAMAGED):
+            self._read_headers()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+
+    def names(self, addresses: Sequence[tuple[Mapping, int]], *, exported: bool) -> list[str]:
+        """Return the name of the function that each address is in, ``""`` where none is known.
+
+        ``exported`` goes by the table of the dynamic linker, which is short; otherwise by the
+        linker's own table, which a stripped file has not.
+        """
+        functions: list[tuple[int, int, int, int]] = []
+        with contextlib.suppress(*_DAMAGED):
+            functions = sorted(self._functions(_DYNSYM if exported else _SYMTAB))
+        return [self._name(functions, mapping, address) for mapping, address in addresses]
+
+    def _read_headers(self) -> None:
+        if self._bytes(0, 6) != b"\x7fELF\x02\x01":
+            return
+        header = _HEADER.unpack(self._bytes(_HEADER_AT, _HEADER.size))
+        _, segments, sections, _, _, segment_size, segment_count, section_size, count, _ = header
+        self._segments = [
+            _SEGMENT.unpack(self._bytes(segments + index * segment_size, _SEGMENT.size))
+            for index in range(segment_count)
+        ]
+        self._sections = [
+            _SECTION.unpack(self._bytes(sections + index * section_size, _SECTION.size))
+            for index in range(count)
+        ]
+
+    def _functions(self, kind: int) -> Iterator[tuple[int, int, int, int]]:
+        """Return address, size and name (as place and offset) of the functions of a table."""
+        for _, each, _, _, begins, length, link, *_ in self._sections:
+            if each != kind or link >= len(self._sections) or length > _MOST_BYTES:
+                continue
+            held = self._bytes(begins, length)
+            held = held[: len(held) - len(held) % _SYMBOL.size]
+            for name, info, _, section, value, size in _SYMBOL.iter_unpack(held):
+                if section != 0 and info & 0xF in _FUNCTIONS:
+                    yield value, size, link, name
+
+    def _name(
+        self, functions: Sequence[tuple[int, int, int, int]], mapping: Mapping, address: int
+    ) -> str:
+        at = self._virtual(address - mapping.start + mapping.offset)
+        index = bisect.bisect_right(functions, at, key=lambda function: function[0]) - 1
+        if index < 0:
+            return ""
+        value, size, link, name = functions[index]
+        if at >= value + (size or _FAR):
+            return ""
+        with contextlib.suppress(*_DAMAGED):
+            text = self._bytes(self._sections[link][4] + name, _LONGEST_NAME)
+            return text.split(b"\0")[0].decode(errors="replace")
+        return ""
+
+    def _virtual(self, offset: int) -> int:
+        """Return where the linker put what is at ``offset`` of the file; -1 for nowhere."""
+        for kind, _, begins, virtual, _, length, _, _ in self._segments:
+            if kind == _LOAD and begins <= offset < begins + length:
+                return virtual + offset - begins
+        return -1
+
+    def _bytes(self, offset: int, size: int) -> bytes:
+        return b"" if self._handle is None else os.pread(self._handle, size, offset)

@@ -1,0 +1,189 @@
+"""What threads of real processes wait for, and whether anybody can end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun
+
+from gobun import observe
+from gobun.build import compile as compiling
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.observe import Blocked
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+NATIVE = Path(__file__).parent / "native"
+SETTLES_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("waiting") / "waiting"
+    source = NATIVE / "waiting.c"
+    compiling.c_program(source, target=host_target(), output=program, libraries=["rt"])
+    return program
+
+
+@pytest.fixture(scope="module")
+def slow_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("slow") / "slow_call.so"
+    sources, exports = [NATIVE / "slow_call.c"], ["Wait", "WaitFor"]
+    compiling.c_shared(sources, target=host_target(), output=library, exports=exports)
+    return library
+
+
+@contextlib.contextmanager
+def running(*command: str | Path) -> Iterator[int]:
+    """Start a program that prints a line and then waits; all of its group is gone afterwards."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    try:
+        assert child.stdout.readline() == b"ready\n"
+        yield child.pid
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        child.stdin.close()
+
+
+def settled(pid: int, call: str, *, threads: int = 1, signals: bool = True) -> tuple[Blocked, ...]:
+    """Look until the first threads are in ``call`` for good: the line is printed a moment before."""
+    deadline = time.monotonic() + SETTLES_S
+    before: tuple[Blocked, ...] = ()
+    while True:
+        found = observe.blocked_threads(pid, signals=signals)
+        there = [each.call for each in found[:threads]] == [call] * threads
+        if (found == before and there) or time.monotonic() > deadline:
+            return found
+        before = found
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "call", "wakes", "can_return"),
+    [
+        ("sleep", "clock_nanosleep", "itself", "yes"),
+        ("timed-lock", "futex", "itself", "yes"),
+        ("epoll-timed", "epoll_wait", "itself", "yes"),
+        ("poll-timed", "poll", "itself", "yes"),
+        ("timerfd", "read", "itself", "yes"),
+        ("stdin", "read", "outside", "yes"),
+        ("inherited-pipe", "read", "outside", "yes"),
+        ("socket", "recvfrom", "outside", "yes"),
+        ("accept", "accept", "outside", "yes"),
+        ("epoll-socket", "epoll_wait", "outside", "yes"),
+        ("poll", "poll", "outside", "yes"),
+        ("select", "pselect6", "outside", "yes"),
+        ("child", "wait4", "outside", "yes"),
+        ("file-lock", "flock", "outside", "yes"),
+        ("shared-lock", "futex", "outside", "yes"),
+        ("lock", "futex", "thread", "no"),
+        ("own-pipe", "read", "thread", "no"),
+        ("eventfd", "read", "thread", "no"),
+        ("epoll-eventfd", "epoll_wait", "thread", "no"),
+        ("timerfd-off", "read", "thread", "no"),
+        ("lock-with-timer", "futex", "thread", "unknown"),
+        ("lock-with-child", "futex", "thread", "unknown"),
+        ("lock-beside-sleeper", "futex", "thread", "unknown"),
+        ("lock-beside-spinner", "futex", "thread", "unknown"),
+        ("pause", "pause", "signal", "unknown"),
+        ("spin", "running", "itself", "yes"),
+    ],
+)
+def test_a_wait_names_its_call_and_who_can_end_it(  # noqa: PLR0917 - a row of the table
+    waiting: Path, tmp_path: Path, mode: str, call: str, wakes: str, can_return: str
+) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    with running(waiting, mode, lock) as pid:
+        main, *_ = settled(pid, call)
+    assert (main.call, main.wakes, main.can_return) == (call, wakes, can_return), main
+
+
+def test_a_lock_beside_a_sleeper_names_the_thread_that_may_wake_it(waiting: Path) -> None:
+    with running(waiting, "lock-beside-sleeper") as pid:
+        main, other = settled(pid, "futex")
+    assert main.wakers == (other.tid,)
+    assert observe.all_stuck((main, other)) == "no"
+
+
+def test_two_threads_that_wait_for_one_another_are_stuck(waiting: Path) -> None:
+    with running(waiting, "two-locks") as pid:
+        found = settled(pid, "futex", threads=2)
+    assert [each.can_return for each in found] == ["no", "no"]
+    assert observe.all_stuck(found) == "yes"
+
+
+def test_a_wait_for_a_signal_is_stuck_where_nobody_sends_one(waiting: Path) -> None:
+    with running(waiting, "pause") as pid:
+        assert observe.all_stuck(settled(pid, "pause")) == "unknown"
+        assert observe.all_stuck(settled(pid, "pause", signals=False)) == "yes"
+
+
+def test_a_stopped_thread_can_be_continued(waiting: Path) -> None:
+    with running(waiting, "stopped") as pid:
+        deadline = time.monotonic() + SETTLES_S
+        while (main := observe.blocked_threads(pid)[0]).state != "T":
+            assert time.monotonic() < deadline
+    assert (main.wakes, main.waits) == ("outside", False)
+
+
+@pytest.mark.parametrize(
+    ("mode", "call", "kinds"),
+    [("epoll-socket", "epoll_wait", ["epoll"]), ("own-pipe", "read", ["pipe"])],
+)
+def test_descriptors_have_their_kinds(
+    waiting: Path, mode: str, call: str, kinds: list[str]
+) -> None:
+    with running(waiting, mode) as pid:
+        main, *_ = settled(pid, call)
+    assert [each.kind for each in main.descriptors] == kinds
+
+
+def test_a_relative_time_out_is_read_from_the_process(waiting: Path) -> None:
+    with running(waiting, "poll-timed") as pid:
+        assert settled(pid, "poll")[0].timeout_s == pytest.approx(600)
+
+
+def test_a_process_that_is_gone_has_no_threads() -> None:
+    assert observe.blocked_threads(2**22 + 1) == ()
+    assert observe.blocked_thread(2**22 + 1, 2**22 + 1) is None
+    assert observe.all_stuck(()) == "unknown"
+
+
+@pytest.mark.parametrize("function", ["Wait", "WaitFor"])
+def test_the_caller_of_a_wait_in_bun_is_library_and_function(
+    slow_call: Path, tmp_path: Path, function: str
+) -> None:
+    script = tmp_path / "app.js"
+    script.write_text(
+        'const { dlopen } = require("bun:ffi");\n'
+        f'const api = {{ {function}: {{ args: ["i32"], returns: "i32" }} }};\n'
+        f'const library = dlopen("{slow_call}", api);\n'
+        'require("fs").writeSync(1, "ready\\n");\n'
+        f"library.symbols.{function}({600 if function == 'Wait' else 0});\n"
+    )
+    call = {"Wait": "clock_nanosleep", "WaitFor": "read"}[function]
+    with running(bun().program, script) as pid:
+        main = settled(pid, call)[0]
+    assert main.call == call
+    assert main.caller is not None
+    assert (main.caller.library, main.caller.function) == (str(slow_call), function)
+    assert main.can_return == "yes"
