@@ -64,7 +64,7 @@ def running(*command: str | Path) -> Iterator[int]:
 
 
 def settled(pid: int, call: str, *, threads: int = 1, signals: bool = True) -> tuple[Blocked, ...]:
-    """Look until the first threads are in ``call`` for good: the line is printed a moment before."""
+    """Look until the first threads are in ``call`` for good; the line comes a moment before."""
     deadline = time.monotonic() + SETTLES_S
     before: tuple[Blocked, ...] = ()
     while True:
