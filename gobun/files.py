@@ -60,12 +60,15 @@ def disk_errors(path: Path) -> Iterator[None]:
 def temporary_sibling(path: Path) -> Iterator[Path]:
     """Yield a fresh folder beside ``path``, on the same file system, gone afterwards.
 
+    Its path is absolute, so a tool that works in another folder finds it.
+
     Raises:
         PrerequisiteError: the folder cannot be made.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        parent = path.parent.absolute()
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
     try:
         yield folder
     finally:

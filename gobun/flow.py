@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import console, files, matrix, own, process, report, runtimes
+from gobun import console, files, matrix, own, paths, process, report, runtimes
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.matrix import Cell
 from gobun.targets import host_target
@@ -209,7 +209,7 @@ def _run(
     if unexpected:
         raise UnexpectedOutcomeError(
             f"unexpected outcomes: {unexpected} of {len(cells)} cells",
-            hint=f"see {request.out / REPORT_NAME}",
+            hint=f"see {paths.shown(request.out / REPORT_NAME)}",
         )
 
 

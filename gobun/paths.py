@@ -27,3 +27,9 @@ def cache_root() -> Path:
     """
     override = os.environ.get("GOBUN_CACHE")
     return Path(override).absolute() if override else platformdirs.user_cache_path("gobun")
+
+
+def shown(path: Path) -> Path:
+    """Return a path as people read it: relative where it is below the current folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from gobun import paths
 from gobun.targets import LIBRARY_MACOS, TARGETS
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def render(report: LibraryReport) -> str:
         ("build paths", _few(report.build_paths)),
     ]
     lines += [("warning", words) for words in concerns(report)]
-    return "\n".join([str(report.path), *(f"  {name}: {words}" for name, words in lines)])
+    return "\n".join(
+        [str(paths.shown(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+    )
 
 
 def concerns(report: LibraryReport) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun import audit as auditing
-from gobun import build
-from gobun.commands.words import command, listed, several
+from gobun import build, paths
+from gobun.commands.words import command, given_path, listed, several
 from gobun.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoke.context import Context
 
 
@@ -21,8 +22,10 @@ def build_warmup(
     """Build the warm-up libraries: --target linux-x64,… --out DIR --go VERSION --name NAME."""
     targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
     built = build.build_warmup(targets, name=name, go_version=go or None)
-    for entry in build.publish(built, Path(out)):
-        print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes, Go {entry.go}")
+    folder = given_path(out)
+    for entry in build.publish(built, folder):
+        placed = paths.shown(folder / entry.file)
+        print(f"{entry.sha256}  {placed}  {entry.size:,} bytes, Go {entry.go}")
 
 
 @command
@@ -30,8 +33,9 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
     """Build the signal guard, and for Linux its preload library: --target linux-x64,… --out DIR."""
     targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
     preload = build.build_preload([each for each in targets if each.os == "linux"])
-    for entry in build.publish([*build.build_guard(targets), *preload], Path(out)):
-        print(f"{entry.sha256}  {Path(out) / entry.file}  {entry.size:,} bytes")
+    folder = given_path(out)
+    for entry in build.publish([*build.build_guard(targets), *preload], folder):
+        print(f"{entry.sha256}  {paths.shown(folder / entry.file)}  {entry.size:,} bytes")
 
 
 @command

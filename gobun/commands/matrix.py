@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gobun import flow, own
 from gobun import matrix as measuring
-from gobun.commands.words import Selection, command, run_flags, selecting, whole_number
+from gobun.commands.words import Selection, command, given_path, run_flags, selecting, whole_number
 from gobun.own_config import MatrixTable, find_config, whose
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def matrix(
             Own(addon, smoke, name, config),
             **run_flags(out, jobs, limit, repeat, resume=resume),
             shard=shard,
-            durations=Path(durations) if durations else None,
+            durations=given_path(durations) if durations else None,
             core=core,
         )
     )
@@ -95,7 +94,7 @@ def plan(
     config: str = "",
 ) -> None:
     """Print a plan split into --shards N; with --json for the matrix of a CI system."""
-    past = measuring.read_results(Path(durations)).results if durations else ()
+    past = measuring.read_results(given_path(durations)).results if durations else ()
     parts = whole_number(shards, "--shards") or 0
     planned = flow.plan_matrix(request(cells, Own(addon, smoke, name, config))).cells
     found = measuring.plan_parts(planned, parts, measuring.durations_of(past))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build
+from gobun import build, paths
 from gobun import release as releasing
-from gobun.commands.words import command, listed
+from gobun.commands.words import command, given_path, listed
 from gobun.targets import TARGETS, host_target, target_named
 
 if TYPE_CHECKING:
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 def pack_loader(_: Context, version: str, out: str = "dist") -> None:
     """Pack the npm package go-warmup with its libraries: --version X --out DIR."""
     named = releasing.check_version(version)
-    print(releasing.pack_loader(named, build.build_warmup(list(TARGETS.values())), Path(out)))
+    libraries = build.build_warmup(list(TARGETS.values()))
+    print(paths.shown(releasing.pack_loader(named, libraries, given_path(out))))
 
 
 @command
@@ -26,13 +26,15 @@ def release(
     _: Context, version: str, out: str = "dist", names: str = "", dirty: bool = False
 ) -> None:
     """Make a release in --out/X: --version X --names a,b (older names too) --dirty."""
-    print(releasing.make_release(version, Path(out), names=listed(names), dirty=dirty))
+    folder = releasing.make_release(version, given_path(out), names=listed(names), dirty=dirty)
+    print(paths.shown(folder))
 
 
 @command
 def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
     """Check the release in a folder or behind an address, and make it again: [--no-rebuild]."""
-    manifest = releasing.verify_release(where, rebuild=rebuild)
+    place = where if "://" in where else str(given_path(where))
+    manifest = releasing.verify_release(place, rebuild=rebuild)
     again = ", and comes out the same here" if rebuild else ""
     print(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
 
@@ -49,8 +51,8 @@ def download_warmup(
 ) -> None:
     """Bring libraries: --version X --from URL-with-{version} --target a,b --sums FILE --out DIR."""
     targets = [target_named(part) for part in listed(target)] or [host_target()]
-    trusted = Path(sums) if sums else None
+    trusted = given_path(sums) if sums else None
     for path in releasing.download_warmup(
-        version, from_, Path(out), targets=targets, name=name, trusted=trusted
+        version, from_, given_path(out), targets=targets, name=name, trusted=trusted
     ):
-        print(path)
+        print(paths.shown(path))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun import console, flow, reproduce
 from gobun import matrix as measuring
-from gobun.commands.words import command, several, whole_number
+from gobun.commands.words import command, given_path, several, whole_number
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoke.context import Context
 
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 @several
 def merge(_: Context, paths: list[Path], out: str = "report") -> None:
     """Join the results of shards, FILE… or folders, into --out, and report."""
-    measuring.merge_into(paths, Path(out))
-    flow.write_report(Path(out))
+    measuring.merge_into(paths, given_path(out))
+    flow.write_report(given_path(out))
 
 
 @command
@@ -28,12 +29,12 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     if update and review:
         raise UsageError("--update and --review are two commands", hint="give one of them")
     if review:
-        run = measuring.read_results(Path(review))
+        run = measuring.read_results(given_path(review))
         rows = measuring.read_expectations(place=measuring.place_of(run.header.host))
         print("\n".join(measuring.review(rows, run.results)) or "every row has a cell and holds")
         return
     if update:
-        run = measuring.read_results(Path(update))
+        run = measuring.read_results(given_path(update))
         place = measuring.place_of(run.header.host)
         done = measuring.update_expectations(run.results, place=place)
         print(done.diff or "nothing to change")
@@ -72,7 +73,7 @@ def bisect(
             treatment=treatment,
             runtime=runtime,
             attempts=whole_number(attempts, "--attempts") or 0,
-            out=Path(out),
+            out=given_path(out),
         ),
         good=good or None,
         bad=bad or None,
@@ -90,8 +91,8 @@ def claims(
     markdown: bool = False,
 ) -> None:
     """Say which claims the results in --out bear out; --markdown for a page."""
-    run = measuring.read_results(Path(out))
-    sizes, measured = Path(manifest), Path(facts)
+    run = measuring.read_results(given_path(out))
+    sizes, measured = given_path(manifest), given_path(facts)
     known = measuring.library_sizes(sizes) if sizes.is_file() else {}
     known |= measuring.read_facts(measured) if measured.is_file() else {}
     verdicts = measuring.verdicts(run, facts=known)
@@ -104,15 +105,15 @@ def claims(
 @command
 def report(_: Context, out: str = "report") -> None:
     """Make the reports of a results folder anew, and print the table."""
-    flow.write_report(Path(out))
+    flow.write_report(given_path(out))
 
 
 @command
 def repro(_: Context, out: str = "report", only: str = "", folders: bool = False) -> None:
     """Print the bare command of what did not pass, or make --folders; --only PART of a name."""
     if folders:
-        for folder in reproduce.folders(Path(out), only):
+        for folder in reproduce.folders(given_path(out), only):
             print(folder)
         return
-    for line in reproduce.commands(Path(out), only):
+    for line in reproduce.commands(given_path(out), only):
         print(line)

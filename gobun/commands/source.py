@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun import build, bun_source, console, experiment, flow, paths, runtimes
@@ -11,6 +10,7 @@ from gobun.commands.words import (
     Selection,
     chosen_of,
     command,
+    given_path,
     listed,
     run_flags,
     selecting,
@@ -20,6 +20,8 @@ from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoke.context import Context
 
 
@@ -191,7 +193,7 @@ def build_bun(
 
 
 def _folder(text: str, flag: str) -> Path | None:
-    path = Path(text).absolute() if text else None
+    path = given_path(text) if text else None
     if path is not None and not path.is_dir():
         raise UsageError(f"{flag} {text}: there is no such folder")
     return path
@@ -201,7 +203,7 @@ def _folder(text: str, flag: str) -> Path | None:
 def register_bun(_: Context, path: str, series: str, only: str = "", except_: str = "") -> None:
     """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids."""
     found, chosen = chosen_of(series, only, except_)
-    _tell_registered(experiment.register(Path(path).absolute(), found, chosen))
+    _tell_registered(experiment.register(given_path(path), found, chosen))
 
 
 @command

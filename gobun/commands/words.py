@@ -91,9 +91,14 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
+def given_path(text: str) -> Path:
+    """Return a path of the command line, made absolute: a tool that is started works elsewhere."""
+    return Path(text).absolute()
+
+
 def matching(pattern: str) -> list[Path]:
-    """Return the files a pattern names, or what it says itself where it names none."""
-    path = Path(pattern)
+    """Return the files that a pattern names, or the pattern's own path where it names none."""
+    path = given_path(pattern)
     return (sorted(path.parent.glob(path.name)) if path.name else []) or [path]
 
 
@@ -129,7 +134,7 @@ class RunFlags(TypedDict):
 def run_flags(out: str, jobs: str, limit: str, repeat: str, *, resume: bool) -> RunFlags:
     """Read the flags of a run."""
     return {
-        "out": Path(out),
+        "out": given_path(out),
         "jobs": whole_number(jobs, "--jobs"),
         "limit_s": number(limit, "--limit"),
         "repeat": whole_number(repeat, "--repeat") or 0,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from gobun import files
+from gobun import files, paths
 from gobun.errors import UsageError
 from gobun.matrix.claims import Check, Claim, read_claims
 from gobun.matrix.records import WORST_FIRST, Cell, Outcome, attempts_of
@@ -111,7 +111,7 @@ def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", hint=f"run invoke {task}"
+            f"cannot read {paths.shown(path)}: {error.strerror}", hint=f"run invoke {task}"
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{path} {otherwise}: {error}") from error

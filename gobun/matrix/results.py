@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 import gobun
-from gobun import console, files, toolchain
+from gobun import console, files, paths, toolchain
 from gobun.errors import UsageError
 from gobun.matrix.expect import this_place
 from gobun.matrix.plan import plan_hash
@@ -117,7 +117,8 @@ def read_results(path: Path) -> Run:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", hint="name a folder that was given as --out"
+            f"cannot read {paths.shown(path)}: {error.strerror}",
+            hint="name a folder that was given as --out",
         ) from error
     try:
         header = msgspec.json.decode(lines[0], type=Header)

@@ -72,7 +72,8 @@ setInterval(() => {
 @pytest.fixture(scope="module")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packed")
-    succeed(invoke("pack-loader", "--version", "1.2.3-rc.1", "--out", out))
+    relative = os.path.relpath(out, paths.ROOT)
+    succeed(invoke("pack-loader", "--version", "1.2.3-rc.1", "--out", relative))
     return out / "go-warmup-1.2.3-rc.1.tgz"
 
 

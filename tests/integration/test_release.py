@@ -38,8 +38,10 @@ SYSTEMS = {"SHA256SUMS": "linux", "SHA256SUMS-darwin": "darwin"}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("releases") / "dist"
-    said = succeed(invoke("release", "--version", VERSION, "--out", out, "--dirty"))
-    assert said == f"{out / VERSION}\n"
+    # As people write it: relative to the checkout.
+    relative = os.path.relpath(out, paths.ROOT)
+    said = succeed(invoke("release", "--version", VERSION, "--out", relative, "--dirty"))
+    assert (paths.ROOT / said.strip()).resolve() == out / VERSION
     assert [path.name for path in out.iterdir()] == [VERSION]
     return out / VERSION
 

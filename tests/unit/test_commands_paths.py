@@ -1,0 +1,56 @@
+"""Every path of the command line becomes absolute where it enters."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from gobun import files, paths
+from gobun.commands import words
+
+COMMANDS = Path(words.__file__).parent
+
+
+def test_given_path_relative_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert words.given_path("dist") == tmp_path / "dist"
+    assert words.given_path("/dist") == Path("/dist")
+    assert words.run_flags("report", "", "", "1", resume=False)["out"] == tmp_path / "report"
+    (tmp_path / "a.so").touch()
+    assert words.matching("*.so") == [tmp_path / "a.so"]
+    assert words.matching("none.so") == [tmp_path / "none.so"]
+
+
+def test_shown_path_below_current_folder_is_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paths.shown(tmp_path / "dist" / "a.so") == Path("dist/a.so")
+    assert paths.shown(tmp_path.parent / "a.so") == tmp_path.parent / "a.so"
+
+
+def test_temporary_sibling_of_relative_path_is_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with files.temporary_sibling(Path("dist/package.tgz")) as folder:
+        assert folder.is_absolute()
+        assert folder.parent == tmp_path / "dist"
+
+
+@pytest.mark.parametrize("module", sorted(COMMANDS.glob("*.py")), ids=lambda path: path.stem)
+def test_command_module_makes_paths_by_given_path_alone(module: Path) -> None:
+    tree = ast.parse(module.read_text())
+    makers = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Path"
+    ]
+    allowed = ["given_path"] if module.stem == Path(words.__file__).stem else []
+    assert makers == allowed
