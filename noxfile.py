@@ -74,3 +74,10 @@ def types(session: nox.Session) -> None:
     """Check types."""
     install(session, "types")
     session.run("mypy")
+
+
+@nox.session(default=False)
+def torture(session: nox.Session) -> None:
+    """Measure how much abuse the suite stands; after --: --seconds N --out PAGE PART…."""
+    install(session, "toolchain", "tests")
+    session.run("python", "-m", "benchmarks.torture", *session.posargs)

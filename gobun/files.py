@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING
 import filelock
 import msgspec
 
-from gobun.errors import PrerequisiteError
+from gobun.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CHUNK = 1 << 20
+_LARGEST_INPUT = 64 << 20
 _DISK_ERRNOS = {
     errno.ENOSPC: "no space is left on its disk",
     errno.EFBIG: "files may not grow that large here",
@@ -73,6 +75,44 @@ def temporary_sibling(path: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_input(path: Path, *, most: int = _LARGEST_INPUT) -> bytes:
+    """Read a file that a person or another program names, at most ``most`` bytes of it.
+
+    A pipe or a device would block or never end, so only regular files are read.
+
+    Raises:
+        UsageError: it is missing, no regular file, larger than that, or cannot be read.
+    """
+    try:
+        # Opening a pipe without O_NONBLOCK waits for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise UsageError(
+                    f"cannot read {path}: it is {_kind(about.st_mode)}, not a file",
+                    hint="give the path of a regular file",
+                )
+            data = stream.read(most + 1)
+    except (OSError, ValueError) as error:  # a name with a NUL byte is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read {path}: {reason}") from error
+    if len(data) > most:
+        raise UsageError(f"cannot read {path}: it is larger than {most >> 20} MiB")
+    return data
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
 
 
 def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from gobun.errors import UsageError
+from gobun.files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,21 @@ _ANY = "..."
 """How msgspec names a table whose own name is free, as in [stress.NAME]."""
 
 
+def parse_toml(data: bytes) -> dict[str, Any]:
+    """Parse TOML that anybody may have written.
+
+    Raises:
+        ValueError: it is not TOML; says where. This covers numbers of thousands of digits and
+            nesting deeper than the parser can follow.
+    """
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1} is not UTF-8") from error
+    except RecursionError as error:
+        raise ValueError("its tables or lists are nested too deep") from error
+
+
 def read_toml(path: Path, kind: type[_Record]) -> _Record:
     """Read a TOML file into a record.
 
@@ -31,12 +47,8 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
         UsageError: it is missing, is not TOML, or has an unknown or a wrong key.
     """
     try:
-        content = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not TOML: byte {error.start + 1} is not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+        content = parse_toml(read_input(path))
+    except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     try:
         return msgspec.convert(content, kind)

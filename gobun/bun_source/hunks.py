@@ -8,7 +8,7 @@ import msgspec
 
 from gobun.errors import UsageError
 
-_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _START = b"diff --git "
 _NO_END = b"\\ No newline at end of file"
 
@@ -113,23 +113,17 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
     taken = 1
     for line in lines[1:]:
         if line.startswith(_NO_END):
+            _cut_last(_sides(lines[taken - 1][:1], old, new, added), where)
             taken += 1
-            _cut_last(lines[taken - 2][:1], old, new, added)
             continue
-        if left["old"] <= 0 and left["new"] <= 0:
-            break
         sign, text = line[:1], line[1:]
-        if sign not in {b" ", b"-", b"+"}:
+        if max(left.values()) <= 0 or sign not in {b" ", b"-", b"+"}:
             break
         taken += 1
-        if sign != b"+":
-            old.append(text)
-            left["old"] -= 1
-        if sign != b"-":
-            new.append(text)
-            left["new"] -= 1
-        if sign == b"+":
-            added.append(text)
+        for side in _sides(sign, old, new, added):
+            side.append(text)
+        left["old"] -= sign != b"+"
+        left["new"] -= sign != b"-"
     if any(left.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
         raise UsageError(
             f"{where}: the hunk has not as many lines as it says",
@@ -138,8 +132,23 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
     return Hunk(number, int(found[1]), tuple(old), tuple(new), tuple(added)), taken
 
 
-def _cut_last(sign: bytes, old: list[bytes], new: list[bytes], added: list[bytes]) -> None:
-    """Take the line end off the line that the patch says has none."""
-    sides = {b"-": (old,), b"+": (new, added)}.get(sign, (old, new))
+def _sides(
+    sign: bytes, old: list[bytes], new: list[bytes], added: list[bytes]
+) -> tuple[list[bytes], ...]:
+    """Return the lists that a line of this sign belongs to."""
+    return {b"-": (old,), b"+": (new, added), b" ": (old, new)}.get(sign, ())
+
+
+def _cut_last(sides: tuple[list[bytes], ...], where: str) -> None:
+    """Take the line end off the line that the patch says has none.
+
+    Raises:
+        UsageError: there is no such line.
+    """
+    if not sides:
+        raise UsageError(
+            f"{where}: {_NO_END.decode()!r} follows no line of the hunk",
+            hint="`invoke patch-export` writes it anew from the checkout's commit",
+        )
     for side in sides:
         side[-1] = side[-1].removesuffix(b"\n")

@@ -59,7 +59,7 @@ def lock(_: Context) -> None:
 @command
 def benchmark(_: Context, name: str) -> None:
     """Measure something: asherah, guard, harness, or warmup."""
-    known = {path.stem: path for path in sorted(paths.ROOT.glob("benchmarks/*.py"))}
+    known = {path.stem: path for path in sorted(paths.ROOT.glob("benchmarks/[!_]*.py"))}
     if name not in known:
         raise UsageError.unknown("benchmark", name, known)
     runpy.run_path(str(known[name]), run_name="__main__")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +13,7 @@ from gobun.fetch.integrity import Integrity
 from gobun.fetch.names import Package, is_name
 from gobun.lockfile import REPAIR
 from gobun.ranges import rank
+from gobun.tables import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +54,8 @@ def parse_lock(text: str, where: str) -> Lock:
         FetchError: it is malformed; names the table and the key.
     """
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = parse_toml(text.encode())
+    except ValueError as error:
         raise FetchError(f"{where} is not TOML: {error}", hint=REPAIR) from error
     entries: dict[Package, Integrity] = {}
     for name, table in tables.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from gobun import files, lockfile, paths
 from gobun.errors import FetchError
+from gobun.tables import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,8 @@ def read_lock(path: Path | None = None) -> Lock:
     path = path or paths.WHEELS_LOCK_FILE
     text = lockfile.read_text(path)
     try:
-        lock = msgspec.convert(tomllib.loads(text), Lock)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        lock = msgspec.convert(parse_toml(text.encode()), Lock)
+    except ValueError as error:  # msgspec's errors among them
         what = f"the lock file {path} is malformed: {error}"
         raise FetchError(what, hint=lockfile.REPAIR) from error
     for package, releases in lock.items():

@@ -1,0 +1,1 @@
+"""Programs that measure the suite itself: `invoke benchmark NAME`, and `nox -s torture`."""

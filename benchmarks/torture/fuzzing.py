@@ -1,0 +1,131 @@
+"""Feeds random inputs to a reader until the time is spent, and counts what it should not raise."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+import hypothesis
+import hypothesis.configuration
+from hypothesis import strategies as st
+
+from benchmarks.torture.registry import Budget, Figure
+from gobun.errors import GobunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_T = TypeVar("_T")
+
+_BATCH = 200
+_LEAST = 20
+"""How many inputs are fed even where the machine is too slow for the budget."""
+_SLOWEST_S = 2.0
+"""A reader that needs longer for a small input has a cost that grows too fast."""
+
+
+def fuzz(
+    budget: Budget,
+    inputs: st.SearchStrategy[_T],
+    feed: Callable[[_T], object],
+    *,
+    allowed: tuple[type[Exception], ...] = (GobunError,),
+    slowest_s: float = _SLOWEST_S,
+) -> Iterator[Figure]:
+    """Feed inputs until the budget is spent, and yield what came of it.
+
+    ``allowed`` are the errors that a reader may answer with.
+    """
+    hypothesis.configuration.set_hypothesis_home_dir(budget.folder / "hypothesis")
+    tally = _Tally(feed, allowed)
+    batch = 0
+    while budget.remains() or tally.inputs < _LEAST:
+        _one_batch(budget, inputs, tally, batch)
+        batch += 1
+    yield Figure("inputs", tally.inputs, at_least=1)
+    yield Figure("refused with an error of ours", tally.refused)
+    yield Figure("uncaught exceptions", tally.uncaught, at_most=0, detail=tally.first)
+    yield Figure("slowest input", tally.slowest, "s", at_most=slowest_s, detail=tally.slow)
+
+
+class _Tally:
+    def __init__(self, feed: Callable[[_T], object], allowed: tuple[type[Exception], ...]) -> None:
+        self._feed = feed
+        self._allowed = allowed
+        self.inputs = self.refused = self.uncaught = 0
+        self.slowest = 0.0
+        self.first = self.slow = ""
+
+    def take(self, value: object) -> None:
+        started = time.perf_counter()
+        self.inputs += 1
+        try:
+            self._feed(value)  # type: ignore[arg-type]  # the strategy and the reader agree
+        except self._allowed:
+            self.refused += 1
+        except Exception as error:  # noqa: BLE001 - this is what is counted
+            self.uncaught += 1
+            self.first = self.first or f"{type(error).__name__}: {error}, of {value!r:.400}"
+        took = time.perf_counter() - started
+        if took > self.slowest:
+            self.slowest, self.slow = took, f"{value!r:.400}"
+
+
+def _one_batch(budget: Budget, inputs: st.SearchStrategy[_T], tally: _Tally, number: int) -> None:
+    settings = hypothesis.settings(
+        max_examples=_BATCH,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+    def take(value: _T) -> None:
+        if budget.remains() or tally.inputs < _LEAST:
+            tally.take(value)
+
+    hypothesis.seed(number)(settings(hypothesis.given(inputs)(take)))()
+
+
+def mutated(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+    """Return a strategy: one of ``seeds`` with bytes changed, removed, doubled or cut off."""
+    return randomly(lambda random: _mutate(random, random.choice(seeds)))
+
+
+def randomly(make: Callable[[Random], _T]) -> st.SearchStrategy[_T]:
+    """Return a strategy that makes a value from one seed, which costs far less than many draws."""
+    return st.integers(0, (1 << 64) - 1).map(lambda seed: make(Random(seed)))
+
+
+def _mutate(random: Random, seed: bytes) -> bytes:
+    data = bytearray(seed)
+    for _ in range(random.choice((0, 1, 1, 1, 2, 3, 6))):
+        at = random.randrange(len(data) + 1)
+        end = at + random.choice((1, 2, 8, 64))
+        change = random.choice(("set", "cut", "insert", "remove", "double"))
+        if change == "set":
+            data[at : at + 1] = random.randbytes(random.choice((1, 1, 2, 8)))
+        elif change == "cut":
+            del data[at:]
+        elif change == "insert":
+            data[at:at] = random.choice(_INTERESTING)
+        else:
+            data[at:end] = b"" if change == "remove" else bytes(data[at:end]) * 2
+    return bytes(data)
+
+
+_INTERESTING = (
+    b"\0",
+    b"\n",
+    b"\xff",
+    b"\x1b[2J",
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\0\0\0\0\x80",
+    "\u202e".encode(),
+    b"9" * 5000,
+    b"-1",
+    b'"',
+    b"[" * 5000,
+    b"\\",
+)

@@ -1,0 +1,115 @@
+"""The parts of the torture: what each one measures, for how long, and which figures are allowed."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.torture import parts
+from gobun.errors import UsageError
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One measured number, and the limit that it is held to."""
+
+    name: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+    detail: str = ""
+    """The first case behind a bad number, for the person who looks into it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number is within its limits."""
+        low = self.at_least is None or self.value >= self.at_least
+        return low and (self.at_most is None or self.value <= self.at_most)
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What a part may use."""
+
+    seconds: float
+    """Wall-clock time. A part that counts something runs until it is spent."""
+    folder: Path
+    """An empty folder, removed afterwards."""
+    ends: float
+    """``time.monotonic()`` at which the time is spent."""
+
+    @classmethod
+    def starting_now(cls, seconds: float, folder: Path) -> Budget:
+        """Return a budget whose time runs from this moment."""
+        return cls(seconds, folder, time.monotonic() + seconds)
+
+    def remains(self) -> bool:
+        """Return whether time is left."""
+        return time.monotonic() < self.ends
+
+    def scaled(self, whole: int, full_seconds: float, *, least: int = 1) -> int:
+        """Return how many of ``whole`` repetitions fit, if all of them take ``full_seconds``."""
+        return max(least, min(whole, round(whole * self.seconds / full_seconds)))
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One thing that is measured."""
+
+    name: str
+    about: str
+    """One sentence for the table."""
+    run: Callable[[Budget], Iterable[Figure]]
+    seconds: float
+    """How long a full run takes."""
+    grace_s: float
+    """How long it may take beyond its budget before the runner stops it."""
+    quick: bool
+    """Whether a run of about a second is worth having, which the tests then do."""
+
+
+_parts: dict[str, Part] = {}
+
+
+def part(
+    *, seconds: float, grace_s: float = 60.0, quick: bool = False
+) -> Callable[[Callable[[Budget], Iterable[Figure]]], Callable[[Budget], Iterable[Figure]]]:
+    """Register a function as a part; its name and docstring become the row of the table."""
+
+    def register(run: Callable[[Budget], Iterable[Figure]]) -> Callable[[Budget], Iterable[Figure]]:
+        name = run.__name__.replace("_", "-")
+        about = (run.__doc__ or "").partition("\n")[0].rstrip(".")
+        _parts[name] = Part(name, about, run, seconds, grace_s, quick)
+        return run
+
+    return register
+
+
+def all_parts() -> dict[str, Part]:
+    """Return every part by name, in the order of modules and functions."""
+    for module in sorted(pkgutil.iter_modules(parts.__path__), key=lambda each: each.name):
+        importlib.import_module(f"{parts.__name__}.{module.name}")
+    return dict(_parts)
+
+
+def chosen_parts(names: Iterable[str]) -> list[Part]:
+    """Return the parts with these names, or all of them where none is named.
+
+    A name that ends in ``-`` means every part that begins with it.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    known = all_parts()
+    chosen: dict[str, Part] = {}
+    for name in names:
+        matching = [
+            each for each in known if each == name or (name.endswith("-") and each.startswith(name))
+        ]
+        if not matching:
+            raise UsageError.unknown("part of the torture", name, known)
+        chosen |= {each: known[each] for each in matching}
+    return list((chosen or known).values())
