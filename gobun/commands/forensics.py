@@ -9,6 +9,7 @@ import msgspec
 
 from gobun import diagnose as forensics
 from gobun.commands.words import command, whole_number
+from gobun.printable import printable_json
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
     """Print a diagnosis for a person or for a program."""
-    print(msgspec.json.encode(found).decode() if as_json else forensics.render(found))
+    document = printable_json(msgspec.json.encode(found).decode()) if as_json else ""
+    print(document or forensics.render(found))
 
 
 if "--" in sys.argv:

@@ -52,10 +52,12 @@ def diagnose(pid: int, *, inspector: Path | None = None, backtrace: bool = False
         return _ended(pid, watched.detail, watched.seconds)
     snapshot = observe.take_snapshot(pid, inspector)
     runtime = seen_runtime(pid)
+    search = go_libraries(pid, observe.mappings(pid))
     facts = judging.Facts(
         pid=pid,
         runtime=runtime,
-        libraries=go_libraries(pid, observe.mappings(pid)),
+        libraries=search.libraries,
+        unread=search.unread,
         motion=watched,
         snapshot=snapshot,
         suspend_signal=suspend_signal(pid, runtime),
@@ -129,7 +131,8 @@ def _suspects(pid: int) -> list[int]:
     ``npm start`` and ``bun run start`` leave the work to a process that they start.
     """
     family = observe.family(pid)
-    return [each for each in family if go_libraries(each, observe.mappings(each))] or [pid]
+    with_go = [each for each in family if go_libraries(each, observe.mappings(each)).libraries]
+    return with_go or [pid]
 
 
 def _command_ended(pid: int, command: Sequence[str], code: int, seconds: float) -> Diagnosis:

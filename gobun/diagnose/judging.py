@@ -24,6 +24,8 @@ class Facts(msgspec.Struct, frozen=True):
     motion: Motion
     snapshot: Snapshot | None
     suspend_signal: int | None
+    unread: tuple[str, ...] = ()
+    """Mapped files that could not be searched for Go."""
     container: str = ""
     """A note on the process being in another container, or ``""``."""
 
@@ -210,5 +212,9 @@ def _notes(facts: Facts) -> Iterator[str]:
         yield facts.container
     if facts.snapshot is not None and facts.snapshot.problem:
         yield f"handlers and alternate stacks are not known: {facts.snapshot.problem}"
+    if facts.unread:
+        names = ", ".join(PurePath(path).name for path in facts.unread[:3])
+        more = f" and {len(facts.unread) - 3} more" if len(facts.unread) > 3 else ""
+        yield f"these mapped files could not be searched for Go: {names}{more}"
     if facts.runtime.name == "bun" and not facts.runtime.version:
         yield "the executable does not say which Bun it is, so the help may be for another one"

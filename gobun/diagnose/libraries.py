@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
+import functools
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gobun.audit import buildinfo
 from gobun.diagnose.records import GoLibrary
+from gobun.observe import chunks, open_mapped
+from gobun.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,43 +20,105 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = b".gopclntab"
 _ENDS = b"runtime.goexit"
+_RECORD_BYTES = 1 << 20
+_ALIGN = 16
+_MOST_BYTES = 1 << 30
+"""Read of one file."""
+_MOST_IN_ALL = 4 << 30
+"""Read for one process, which may have any number of huge files mapped."""
 
 
-def go_libraries(pid: int, maps: Sequence[Mapping]) -> tuple[GoLibrary, ...]:
+class GoSearch(NamedTuple):
+    """What was found in the files that a process has mapped as code."""
+
+    libraries: tuple[GoLibrary, ...]
+    unread: tuple[str, ...] = ()
+    """Files that could not be searched to their end."""
+
+
+class _Build(NamedTuple):
+    version: str
+    summary: str
+
+
+def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
     """Return the mapped files, the executable left out, that have a Go runtime in them."""
-    return tuple(_found(pid, maps))
-
-
-def _found(pid: int, maps: Sequence[Mapping]) -> Iterator[GoLibrary]:
-    program = ""
-    with contextlib.suppress(OSError):
-        program = str(Path(f"/proc/{pid}/exe").readlink())
-    done: set[str] = set()
-    for mapping in maps:
-        path = mapping.path
-        if not path.startswith("/") or path in done or path == program or "x" not in mapping.rights:
+    libraries: list[GoLibrary] = []
+    unread: list[str] = []
+    left = _MOST_IN_ALL
+    for mapping in _code_files(pid, maps):
+        handle = open_mapped(pid, mapping) if left > 0 else None
+        if handle is None:
+            unread.append(mapping.path)
             continue
-        done.add(path)
-        if (library := _library(pid, mapping)) is not None:
-            yield library
+        try:
+            size = os.fstat(handle).st_size
+            build = _build_in(handle)
+        except OSError:
+            unread.append(mapping.path)
+            continue
+        finally:
+            os.close(handle)
+        left -= min(size, _MOST_BYTES)
+        if build is not None:
+            libraries.append(GoLibrary(mapping.path, build.version, build.summary))
+        elif size > _MOST_BYTES:
+            unread.append(mapping.path)
+    return GoSearch(tuple(libraries), tuple(unread))
 
 
-def _library(pid: int, mapping: Mapping) -> GoLibrary | None:
-    # As the process sees it, in another container too; a deleted file is still there by its range.
-    source = Path(f"/proc/{pid}/root{mapping.path}")
-    if mapping.deleted:
-        source = Path(f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}")
-    try:
-        with source.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            if data.find(buildinfo.MAGIC) < 0 and data.find(_FUNCTIONS) < 0:
-                return None
-            whole = data[:]
-    except (OSError, ValueError):
-        return None
+def _code_files(pid: int, maps: Sequence[Mapping]) -> Iterator[Mapping]:
+    """Yield one mapping of each file that is mapped as code, but for the executable's."""
+    done = {_program_inode(pid)}
+    for mapping in maps:
+        if mapping.path.startswith("/") and "x" in mapping.rights and mapping.inode not in done:
+            done.add(mapping.inode)
+            yield mapping
+
+
+def _program_inode(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/exe").stat().st_ino
+    return 0
+
+
+def _build_in(handle: int) -> _Build | None:
+    """Return what Go's linker wrote about a build; None where there is no Go in the file."""
+    found = os.fstat(handle)
+    return _searched(_Open(handle), found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+class _Open:
+    """A descriptor that takes no part in the key of a cache."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Open)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@functools.lru_cache(maxsize=256)
+def _searched(file: _Open, *_identity: int) -> _Build | None:
     # Without the section table, which takes seconds to read in a large library.
-    build = buildinfo.find(whole, ())
-    if build is not None:
-        return GoLibrary(mapping.path, build.version, build.summary)
-    if whole.find(_FUNCTIONS) >= 0 and whole.find(_ENDS) >= 0:
-        return GoLibrary(mapping.path, buildinfo.UNKNOWN, "Go, its build record taken out")
+    marks: set[bytes] = set()
+    for offset, data in chunks(file.handle, _MOST_BYTES, overlap=len(_ENDS)):
+        at = data.find(buildinfo.MAGIC)
+        while at != -1:
+            if (offset + at) % _ALIGN == 0 and (build := _record_at(file.handle, offset + at)):
+                return build
+            at = data.find(buildinfo.MAGIC, at + 1)
+        marks |= {mark for mark in (_FUNCTIONS, _ENDS) if mark not in marks and mark in data}
+    if marks == {_FUNCTIONS, _ENDS}:
+        return _Build(buildinfo.UNKNOWN, "Go, its build record taken out")
     return None
+
+
+def _record_at(handle: int, at: int) -> _Build | None:
+    build = buildinfo.parse(os.pread(handle, _RECORD_BYTES, at))
+    if build is None or build.version == buildinfo.BEFORE_118:
+        return None
+    return _Build(printable(build.version), printable(build.summary))

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gobun.observe import flag_names, signal_name, stack_text
+from gobun.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def render(diagnosis: Diagnosis) -> str:
         lines += _item(f"note: {note}")
     if diagnosis.backtrace:
         lines += ["", diagnosis.backtrace.rstrip()]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
 
 
 def _item(text: str, indent: str = "  - ") -> list[str]:

@@ -8,7 +8,9 @@ from gobun.observe.blocking import Blocked, all_stuck, blocked_thread, blocked_t
 from gobun.observe.callers import Caller
 from gobun.observe.cores import find_core
 from gobun.observe.descriptors import Descriptor
+from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
+from gobun.observe.proc_files import read_bytes, read_link
 from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
 from gobun.observe.rendering import handler_text, render_snapshot, stack_text
 from gobun.observe.signals import (
@@ -38,6 +40,7 @@ __all__ = [
     "backtrace",
     "blocked_thread",
     "blocked_threads",
+    "chunks",
     "core_backtrace",
     "family",
     "find_core",
@@ -46,7 +49,11 @@ __all__ = [
     "looks_at_signals",
     "mappings",
     "mask_text",
+    "open_mapped",
+    "open_program",
     "owner",
+    "read_bytes",
+    "read_link",
     "render_snapshot",
     "signal_name",
     "signal_numbers",

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from gobun.errors import PrerequisiteError
+from gobun.printable import printable
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
@@ -40,5 +41,5 @@ def _backtrace(what: list[str], limit_s: float) -> str:
     except PrerequisiteError as error:
         return f"no backtrace: {error.what}\n"
     if "Thread " not in done.out:
-        return f"no backtrace: {done.tail}\n"
-    return done.out
+        return f"no backtrace: {printable(done.tail)}\n"
+    return printable(done.out, keep="\n\t")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.errors import PrerequisiteError
+from gobun.observe import proc_files
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
@@ -145,8 +146,5 @@ def _why_not(pid: int) -> str:
 
 
 def _tracer(pid: int) -> str:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
+    lines = proc_files.read_lines(Path(f"/proc/{pid}/status"))
     return next((line.split()[1] for line in lines if line.startswith("TracerPid:")), "")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.observe.proc_files import read_lines
+from gobun.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DELETED = " (deleted)"
+_MOST_BYTES = 64 << 20
+"""Of a list of mappings; the kernel allows a process 65,530 mappings by default."""
 
 
 class Mapping(msgspec.Struct, frozen=True):
@@ -23,7 +29,7 @@ class Mapping(msgspec.Struct, frozen=True):
     rights: str
     """As ``r-xp``."""
     path: str
-    """The file as the process names it, ``[stack]`` and the like, or nothing."""
+    """The file as the process names it, made printable; ``[stack]`` and the like, or nothing."""
     deleted: bool = False
     """The file is no longer there under its name."""
     offset: int = 0
@@ -31,6 +37,8 @@ class Mapping(msgspec.Struct, frozen=True):
     device: int = 0
     """The file's device, as ``os.stat`` numbers it."""
     inode: int = 0
+    raw: str = ""
+    """The path byte for byte, as ``os.fsdecode`` has it, to open the file by."""
 
     @property
     def size(self) -> int:
@@ -40,11 +48,11 @@ class Mapping(msgspec.Struct, frozen=True):
 
 def mappings(pid: int) -> tuple[Mapping, ...]:
     """Return what is mapped into a process, ascending; empty where that may not be known."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
-    except OSError:
-        return ()
-    return tuple(_mapping(line) for line in lines)
+    found: list[Mapping] = []
+    for line in read_lines(Path(f"/proc/{pid}/maps"), _MOST_BYTES):
+        with contextlib.suppress(ValueError):  # the last line where the list was cut
+            found.append(_mapping(line))
+    return tuple(found)
 
 
 def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:
@@ -77,16 +85,19 @@ def read(pid: int, address: int, size: int) -> bytes:
 
 
 def _mapping(line: str) -> Mapping:
-    span, rights, offset, device, inode, *rest = line.split(maxsplit=5)
+    span, rights, offset, device, inode, *rest = line.split(" ", 5)
     start, _, end = span.partition("-")
-    path = rest[0] if rest else ""
+    # The kernel pads the line up to the path, and writes a newline in a path as \012.
+    raw = rest[0].lstrip(" ").replace("\\012", "\n") if rest else ""
+    name = raw.removesuffix(_DELETED)
     return Mapping(
         int(start, 16),
         int(end, 16),
         rights,
-        path.removesuffix(_DELETED),
-        path.endswith(_DELETED),
+        printable(name),
+        raw.endswith(_DELETED),
         int(offset, 16),
         os.makedev(*(int(part, 16) for part in device.split(":"))),
         int(inode),
+        name,
     )

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import msgspec
 
+from gobun.observe.proc_files import read_bytes, read_lines, read_text
 from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
+from gobun.printable import printable
 
 __all__ = ["Thread", "family", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
 
 _PROC = Path("/proc")
 _STATUS_BYTES = 8192
 """More than a status holds."""
+_STAT_WORDS = 13
+"""Words behind the name in a ``stat``, up to the last one that is used."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -56,8 +60,8 @@ def family(pid: int) -> tuple[int, ...]:
     """Return a process and all that descend from it, parents first."""
     children: dict[int, list[int]] = {}
     for stat in _PROC.glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        with contextlib.suppress(ValueError, IndexError):  # it has ended meanwhile
+            parent = int(read_bytes(stat).rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found = [pid]
     for each in found:  # grows while it is gone through
@@ -96,18 +100,14 @@ def syscall_of(pid: int, tid: int) -> str:
 
 def _thread(folder: Path) -> Thread | None:
     fields = _status(folder)
-    try:
-        stat = (folder / "stat").read_text()
-        wchan = (folder / "wchan").read_text()
-    except OSError:
-        return None
-    if not fields:
-        return None
     # The name stands in parentheses and may itself hold any character.
-    after_name = stat.rpartition(")")[2].split()
+    after_name = read_bytes(folder / "stat").rpartition(b")")[2].decode().split()
+    wchan = read_text(folder / "wchan")
+    if not fields or len(after_name) < _STAT_WORDS:
+        return None
     return Thread(
         tid=int(folder.name),
-        name=fields.get("Name", "?"),
+        name=printable(fields.get("Name", "?")),
         state=after_name[0],
         cpu_ticks=int(after_name[11]) + int(after_name[12]),
         switches=int(fields.get("voluntary_ctxt_switches", 0))
@@ -123,11 +123,7 @@ def _thread(folder: Path) -> Thread | None:
 
 
 def _status(folder: Path) -> dict[str, str]:
-    try:
-        lines = (folder / "status").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in lines)
+    pairs = (line.partition(":") for line in read_lines(folder / "status"))
     return {key: value.strip() for key, _, value in pairs}
 
 

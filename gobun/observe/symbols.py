@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import contextlib
 import os
-import stat
 import struct
 from typing import TYPE_CHECKING, Self
+
+from gobun.observe.mapped_files import open_mapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,27 +28,6 @@ _MOST_BYTES = 8 << 20
 _LONGEST_NAME = 256
 _FAR = 1 << 20
 """A symbol without a size reaches at most so far."""
-
-
-def open_mapped(pid: int, mapping: Mapping) -> int | None:
-    """Open the file of a mapping for reading, or return None.
-
-    Opens nothing but the very file that is mapped, and only a regular one: a path is the process's
-    word, and may lead to a named pipe or a device by now.
-    """
-    names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
-    names += [] if mapping.deleted else [f"/proc/{pid}/root{mapping.path}"]
-    for name in names:
-        with contextlib.suppress(OSError):
-            handle = os.open(name, os.O_PATH | os.O_CLOEXEC)
-            try:
-                found = os.fstat(handle)
-                if stat.S_ISREG(found.st_mode) and found.st_ino == mapping.inode:
-                    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-                    return os.open(f"/proc/self/fd/{handle}", flags)
-            finally:
-                os.close(handle)
-    return None
 
 
 class Symbols:

@@ -1,0 +1,86 @@
+"""Opens files that a process has mapped, and searches them, without stepping into a trap.
+
+A process chooses the paths and files in its ``/proc`` folder, and root looks at processes of
+others. So nothing is opened for reading but a regular file: a named pipe would block, a device may
+act. Nothing is mapped: its owner may cut a file short, which would end us. Files on FUSE of another
+user are left alone, because that user's program would answer each read, or never.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun.observe.proc_files import read_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.observe.memory import Mapping
+
+CHUNK_BYTES = 4 << 20
+_LAST_OPTIONAL = "-"
+
+
+def open_mapped(pid: int, mapping: Mapping) -> int | None:
+    """Open the very file of a mapping for reading, or return None.
+
+    By ``map_files``, which needs a privilege, else by its path as the process sees it.
+    """
+    names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
+    names += [] if mapping.deleted else [f"/proc/{pid}/root{mapping.raw or mapping.path}"]
+    for name in names:
+        if (handle := _open_regular(pid, name, mapping.inode)) is not None:
+            return handle
+    return None
+
+
+def open_program(pid: int) -> int | None:
+    """Open the executable of a process for reading, or return None."""
+    return _open_regular(pid, f"/proc/{pid}/exe", None)
+
+
+def chunks(handle: int, most: int, overlap: int) -> Iterator[tuple[int, bytes]]:
+    """Yield offset and bytes of the pieces of a file, of which each repeats the end of the last.
+
+    At most ``most`` bytes of the file are read.
+    """
+    at, kept = 0, b""
+    while at < most and (data := os.pread(handle, min(CHUNK_BYTES, most - at), at)):
+        yield at - len(kept), kept + data
+        at += len(data)
+        kept = (kept + data)[-overlap:]
+
+
+def _open_regular(pid: int, name: str, inode: int | None) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        handle = os.open(name, os.O_PATH | os.O_CLOEXEC)  # opens nothing yet
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or inode not in {None, found.st_ino}:
+                return None
+            if _is_strangers(pid) and _is_fuse(pid, found.st_dev):
+                return None
+            return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(handle)
+    return None
+
+
+def _is_strangers(pid: int) -> bool:
+    return Path(f"/proc/{pid}").stat().st_uid != os.geteuid()
+
+
+def _is_fuse(pid: int, device: int) -> bool:
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for where in ("self", str(pid)):
+        for line in read_lines(Path(f"/proc/{where}/mountinfo")):
+            words = line.split(" ")
+            if len(words) > 2 and words[2] == number and _LAST_OPTIONAL in words:
+                kind = words[words.index(_LAST_OPTIONAL) + 1 :][:1]
+                if kind and kind[0].startswith("fuse"):
+                    return True
+    return False

@@ -1,0 +1,36 @@
+"""Text from outside, made safe to show: a process chooses its names, and a terminal obeys them."""
+
+from __future__ import annotations
+
+import json
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Return text in which every character that does not print as itself is escaped.
+
+    Escaped are control characters (NUL, ESC and the C1 set among them), bidirectional controls and
+    other invisible characters, line separators, and surrogates, which stand for bytes that are no
+    UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters of ``keep`` stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else _escaped(char) for char in text)
+
+
+def printable_bytes(data: bytes) -> str:
+    """Return bytes that should be UTF-8 as text that is safe to show."""
+    return printable(data.decode(errors="surrogateescape"))
+
+
+def printable_json(document: str) -> str:
+    """Return a JSON document of one line that prints as it is and says the same."""
+    if document.isprintable():
+        return document
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte, by ``surrogateescape``
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()

@@ -1,0 +1,33 @@
+/* hostile_names: a process whose every name is hostile. It renames itself and a thread to bytes that
+ * are no UTF-8 and to what a terminal obeys, maps code from a file of such a name, and waits. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static void *named(void *unused) {
+  prctl(PR_SET_NAME, "\x1b[2J\x9b\x85) R 1 \xff");
+  for (;;) pause();
+  return unused;
+}
+
+int main(int argc, char **argv) {
+  pthread_t other;
+  prctl(PR_SET_NAME, ") Z 0 \n\xe2\x80\xae\xff\x1c");
+  pthread_create(&other, NULL, named, NULL);
+  if (argc > 1) {
+    int file = open(argv[1], O_CREAT | O_RDWR, 0700);
+    if (ftruncate(file, 4096) < 0) return 1;
+    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
+    if (argc > 2) { /* now something else has the name */
+      unlink(argv[1]);
+      if (strcmp(argv[2], "fifo") == 0) symlink(argv[3], argv[1]);
+    }
+  }
+  puts("ready");
+  fflush(stdout);
+  for (;;) pause();
+}
