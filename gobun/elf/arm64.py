@@ -1,0 +1,148 @@
+"""Finds what loads a word in arm64 code: ``adrp`` names its page, and a later ``ldr`` the word.
+
+A page has other words too, so each ``adrp`` of the page is followed, along every branch, until
+another value is in its register. A load of the word is a site; whatever else takes the register is
+either a plain reference to a neighbour, or refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import TYPE_CHECKING
+
+from gobun.elf.site import Site, unknown_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import capstone
+
+    from gobun.elf.image import Image, Segment
+
+_PAGE = 0x1000
+_LDR, _LDR_MASK = 0xF9400000, 0xFFC00000  # ldr Xt, [Xn, #imm]
+_ADD, _ADD_MASK = 0x91000000, 0xFFC00000  # add Xd, Xn, #imm
+_MEMORY = 0x39000000  # loads and stores with an unsigned offset: bits 29, 28, 27, 25 and 24
+_MEMORY_MASK = 0x3B000000
+_STEPS = 4096
+_SAVED_BY_CALLEE = range(19, 29)
+
+
+def scan(image: Image, words: list[int]) -> Iterator[Site]:
+    """Yield every load of one of ``words``.
+
+    Raises:
+        UsageError: another instruction takes the address of one of them, or may.
+    """
+    found: dict[int, Site] = {}
+    for segment in image.executable:
+        code = image.bytes_at(segment.offset, segment.file_size)
+        for word in words:
+            for start in _pages_named(code, segment.address, word):
+                for site in _follow(image, segment, start, word):
+                    found[site.address] = site
+    return iter(found.values())
+
+
+def _pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
+    """Yield the address of every ``adrp`` that names the page of ``word``."""
+    at = 0
+    while at < len(code):
+        pages = (word >> 12) - ((base + at) >> 12)
+        stop = min(at + _PAGE - (base + at) % _PAGE, len(code))
+        if -(1 << 20) <= pages < 1 << 20:
+            instruction = 0x90000000 | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5
+            raw = struct.pack("<I", instruction)
+            found = code.find(raw[1:], at + 1, stop)
+            while found != -1:
+                if found % 4 == 1 and code[found - 1] & 0xE0 == raw[0]:
+                    yield base + found - 1
+                found = code.find(raw[1:], found + 1, stop)
+        at = stop
+
+
+def _follow(image: Image, segment: Segment, start: int, word: int) -> Iterator[Site]:
+    (instruction,) = struct.unpack("<I", image.read(start, 4))
+    page = instruction & 31
+    ahead, seen = [start + 4], set[int]()
+    while ahead:
+        address = ahead.pop()
+        if address in seen:
+            continue
+        seen.add(address)
+        if len(seen) > _STEPS or not segment.holds(address, 4):
+            raise unknown_use(image, start, "its page is kept for too long")
+        raw = image.read(address, 4)
+        site = _judge(image, address, raw, page, word)
+        if site is not None:
+            yield site
+        ahead += _next(address, raw, page)
+
+
+def _judge(image: Image, address: int, raw: bytes, page: int, word: int) -> Site | None:
+    """Return the site at ``address``, or None for what does not use the word."""
+    (instruction,) = struct.unpack("<I", raw)
+    low, base = word % _PAGE, instruction >> 5 & 31
+    immediate = instruction >> 10 & 0xFFF
+    if base == page and instruction & _LDR_MASK == _LDR:
+        if immediate * 8 == low:
+            return Site(address, 4, word, instruction & 31)
+        return None
+    if base == page and instruction & _ADD_MASK == _ADD and immediate != low:
+        return None
+    step = _decoded(address, raw)
+    if page not in _numbers(step, 0):
+        return None
+    if base == page and instruction & _MEMORY_MASK == _MEMORY:
+        offset = immediate << (instruction >> 30)
+        target = instruction & 31
+        stores_page = not instruction & 0x00C00000 and target == page
+        if offset != low and not stores_page:
+            return None
+    raise unknown_use(image, address, f"{step.mnemonic} {step.op_str}")
+
+
+def _next(address: int, raw: bytes, page: int) -> list[int]:
+    """Return where the register may still hold the page after this instruction."""
+    import capstone.arm64 as names  # noqa: PLC0415
+
+    step = _decoded(address, raw)
+    name = step.mnemonic
+    if page in _numbers(step, 1) or name in {"ret", "br", "brk", "udf", "retaa", "retab", "hlt"}:
+        return []
+    if name in {"bl", "blr"}:
+        return [address + 4] if page in _SAVED_BY_CALLEE else []
+    targets = [each.imm for each in step.operands if each.type == names.ARM64_OP_IMM]
+    if name == "b":
+        return targets[-1:]
+    if name.startswith(("b.", "bc.", "cbz", "cbnz", "tbz", "tbnz")):
+        return [address + 4, *targets[-1:]]
+    return [address + 4]
+
+
+@functools.cache
+def _decoder() -> capstone.Cs:
+    import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
+
+    decoder = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+    decoder.detail = True
+    # What it does not know becomes an instruction without operands, and ends nothing.
+    decoder.skipdata = True
+    return decoder
+
+
+def _decoded(address: int, raw: bytes) -> capstone.CsInsn:
+    return next(_decoder().disasm(raw, address, 1))
+
+
+def _numbers(step: capstone.CsInsn, which: int) -> set[int]:
+    """Return the general registers that an instruction reads (0) or writes (1)."""
+    if step.id == 0:
+        return set()
+    found = set()
+    for register in step.regs_access()[which]:
+        name = step.reg_name(register)
+        if name[0] in "xw" and name[1:].isdigit():
+            found.add(int(name[1:]))
+    return found

@@ -1,0 +1,48 @@
+"""Numbers of the ELF format that several modules need, under the names of ``elf.h``."""
+
+from __future__ import annotations
+
+ET_DYN = 3
+EM_X86_64, EM_AARCH64 = 62, 183
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
+PT_GNU_PROPERTY = 0x6474E553
+PF_X, PF_W, PF_R = 1, 2, 4
+
+SHT_NULL, SHT_PROGBITS, SHT_STRTAB, SHT_RELA, SHT_HASH, SHT_NOTE = 0, 1, 3, 4, 5, 7
+SHT_NOBITS, SHT_DYNSYM, SHT_RELR = 8, 11, 19
+SHT_GNU_HASH, SHT_GNU_VERDEF = 0x6FFFFFF6, 0x6FFFFFFD
+SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFE, 0x6FFFFFFF
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_COMPRESSED = 1, 2, 4, 0x800
+
+DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_HASH, DT_STRTAB, DT_SYMTAB = 0, 1, 2, 4, 5, 6
+DT_RELA, DT_RELASZ, DT_STRSZ, DT_INIT = 7, 8, 10, 12
+DT_JMPREL, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, DT_FLAGS = 23, 25, 27, 30
+DT_RELRSZ, DT_RELR = 35, 36
+DT_GNU_HASH, DT_VERSYM = 0x6FFFFEF5, 0x6FFFFFF0
+DT_VERDEF, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFE, 0x6FFFFFFF
+DF_STATIC_TLS = 0x10
+
+DYNAMIC_ADDRESSES = frozenset(
+    {
+        3,  # DT_PLTGOT
+        DT_HASH,
+        DT_STRTAB,
+        DT_SYMTAB,
+        DT_RELA,
+        DT_INIT,
+        13,  # DT_FINI
+        DT_JMPREL,
+        DT_INIT_ARRAY,
+        26,  # DT_FINI_ARRAY
+        DT_RELR,
+        DT_GNU_HASH,
+        DT_VERSYM,
+        DT_VERDEF,
+        DT_VERNEED,
+    }
+)
+"""The entries of a dynamic table whose value is an address in the library."""
+
+STB_WEAK = 2
+SHN_UNDEF = 0

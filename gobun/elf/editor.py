@@ -1,0 +1,357 @@
+"""Edits a finished ELF library: new segments, new sections, other dynamic entries.
+
+Nothing that code refers to moves. New content goes into new segments behind the last one, and their
+program headers follow the old ones in place: `strip` and `objcopy` write that table right behind
+the ELF header, whatever a file had, so a table elsewhere would not survive them. The small tables
+that stand in its way (notes, hash tables, dynamic symbols) move into the first new segment; only
+program headers and dynamic entries refer to those.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.elf import constants as elf
+from gobun.elf.image import DYNAMIC, HEADER, SECTION, SEGMENT, Image, Section, Segment
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PAGES = {elf.EM_X86_64: 0x1000, elf.EM_AARCH64: 0x10000}
+_BLOCK_ALIGN = 16
+_MOVABLE = frozenset(
+    {
+        elf.SHT_NOTE,
+        elf.SHT_HASH,
+        elf.SHT_GNU_HASH,
+        elf.SHT_DYNSYM,
+        elf.SHT_STRTAB,
+        elf.SHT_RELA,
+        elf.SHT_RELR,
+        elf.SHT_GNU_VERSYM,
+        elf.SHT_GNU_VERNEED,
+        elf.SHT_GNU_VERDEF,
+    }
+)
+
+
+class NewSegment:
+    """A segment that is being filled; addresses in it are final."""
+
+    def __init__(self, address: int, offset: int, flags: int, page: int) -> None:
+        self.address = address
+        self.flags = flags
+        self.content = bytearray()
+        self.sections: list[Section] = []
+        self._offset = offset
+        self._page = page
+
+    @property
+    def here(self) -> int:
+        """The address of what is added next, if it needs no alignment."""
+        return self.address + len(self.content)
+
+    def add(
+        self, data: bytes, *, align: int = _BLOCK_ALIGN, name: str = "", code: bool = False
+    ) -> int:
+        """Append ``data`` and return its address; ``name`` makes a section of it."""
+        self.content += bytes(-self.here % align)
+        address = self.here
+        self.content += data
+        if name:
+            flags = elf.SHF_ALLOC
+            flags |= elf.SHF_EXECINSTR if code else 0
+            flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
+            offset = self._offset + address - self.address
+            self.sections.append(
+                Section(name, elf.SHT_PROGBITS, flags, address, offset, len(data), align=align)
+            )
+        return address
+
+    def header(self) -> Segment:
+        """Return its program header."""
+        size = len(self.content)
+        return Segment(
+            elf.PT_LOAD,
+            self.flags,
+            self._offset,
+            self.address,
+            self.address,
+            size,
+            size,
+            self._page,
+        )
+
+    def offset_of(self, address: int) -> int:
+        """Return where in the file ``address`` is."""
+        return self._offset + address - self.address
+
+
+class Editor:
+    """A copy of a library, and changes to it, which ``finish`` makes a file of.
+
+    ``new_segments`` is how many will be opened, because room for their headers is made first.
+    """
+
+    def __init__(self, image: Image, *, new_segments: int = 1) -> None:
+        self.image = image
+        self.data = bytearray(image.data)
+        self.dynamic = list(image.dynamic)
+        """Tags and values; change it freely."""
+        self.sections = [msgspec.structs.replace(section) for section in image.sections]
+        self._segments = [msgspec.structs.replace(segment) for segment in image.segments]
+        self._expected = new_segments
+        self._opened: list[NewSegment] = []
+        self._strings = b""
+        self._names = b""
+        self._headers_at = image.segments_at
+        self._drop_header_tables()
+
+    # --- what callers change ---------------------------------------------------------------
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace bytes of the old library.
+
+        Raises:
+            UsageError: they are not in its file.
+        """
+        at = self.image.offset_of(address, len(data))
+        self.data[at : at + len(data)] = data
+
+    def open_segment(self, flags: int) -> NewSegment:
+        """Begin a new segment behind all others; the one before it is then closed."""
+        self._close()
+        page = _PAGES[self.image.machine]
+        self.data += bytes(-len(self.data) % _BLOCK_ALIGN)
+        top = max(
+            each.address + each.memory_size for each in self._segments if each.kind == elf.PT_LOAD
+        )
+        address = top + -top % page + len(self.data) % page
+        segment = NewSegment(address, len(self.data), flags, page)
+        self._opened.append(segment)
+        if len(self._opened) == 1:
+            self._make_room(segment)
+        return segment
+
+    def add_string(self, text: str) -> int:
+        """Return the offset, in the dynamic strings, of a text that is added to them.
+
+        Add texts while the last segment is open: they become a part of it.
+        """
+        at = len(self.image.strings) + len(self._strings)
+        self._strings += text.encode() + b"\0"
+        return at
+
+    def add_unmapped(self, name: str, data: bytes) -> None:
+        """Add a section for tools alone, or replace the one of that name."""
+        self._close()
+        fresh = Section(name, elf.SHT_PROGBITS, 0, 0, len(self.data), len(data))
+        self.data += data
+        for index, section in enumerate(self.sections):
+            if section.name == name and not section.flags & elf.SHF_ALLOC:
+                self.sections[index] = fresh
+                return
+        self.sections.append(fresh)
+
+    def finish(self) -> bytes:
+        """Return the file.
+
+        Raises:
+            UsageError: the dynamic table has no room, or the result contradicts itself.
+        """
+        if len(self._opened) != self._expected:
+            raise AssertionError("room was made for another number of segments")
+        self._close()
+        self._write_dynamic()
+        self._write_segments()
+        if self.sections:
+            self._write_sections()
+        result = bytes(self.data)
+        Image(self.image.path, result)
+        return result
+
+    # --- how -------------------------------------------------------------------------------
+
+    def _drop_header_tables(self) -> None:
+        """Cut off the table of sections and their names, which are written anew at the end."""
+        if not self.sections:
+            return
+        names = self.sections[self.image.names_index]
+        self._names = (
+            self.image.bytes_at(names.offset, names.size) if self._shares_names() else b"\0"
+        )
+        mapped = max(each.offset + each.file_size for each in self._segments)
+        ends = [
+            (self.image.sections_at, len(self.sections) * SECTION.size),
+            *([] if self._shares_names() else [(names.offset, names.size)]),
+        ]
+        for at, size in ends:
+            # Linkers align the table, so a few bytes of padding may go before it.
+            if at >= mapped and 0 <= len(self.data) - (at + size) < _BLOCK_ALIGN:
+                del self.data[at:]
+
+    def _shares_names(self) -> bool:
+        """Return whether symbols have their names in the same table as sections."""
+        return any(each.link == self.image.names_index for each in self.sections)
+
+    def _close(self) -> None:
+        """Append the segment that is open, if one is."""
+        if self._opened and len(self._opened) > self._closed:
+            segment = self._opened[-1]
+            if len(self._opened) == self._expected:
+                self._move_strings(segment)
+            self.data += segment.content
+            last = max(n for n, each in enumerate(self._segments) if each.kind == elf.PT_LOAD)
+            self._segments.insert(last + 1, segment.header())
+            self.sections += segment.sections if self.sections else []
+
+    @property
+    def _closed(self) -> int:
+        return len(self._segments) - len(self.image.segments)
+
+    def _make_room(self, segment: NewSegment) -> None:
+        start = self.image.segments_at
+        old_end = start + len(self.image.segments) * SEGMENT.size
+        new_end = old_end + self._expected * SEGMENT.size
+        blocks = self._in_the_way(old_end, new_end)
+        if blocks is None:
+            size = new_end - start
+            address = segment.add(bytes(size), align=8)
+            self._headers_at = segment.offset_of(address)
+            self._place_header_segment(address, self._headers_at, size)
+            return
+        for block in blocks:
+            self._move(block, segment)
+        headers = [each for each in self._segments if each.kind == elf.PT_PHDR]
+        if headers:
+            self._place_header_segment(headers[0].address, start, new_end - start)
+
+    def _place_header_segment(self, address: int, offset: int, size: int) -> None:
+        for each in self._segments:
+            if each.kind == elf.PT_PHDR:
+                each.address = each.physical = address
+                each.offset = offset
+                each.file_size = each.memory_size = size
+
+    def _in_the_way(self, old_end: int, new_end: int) -> list[range] | None:
+        """Return the file ranges that have to move, or None where something cannot."""
+        first = self.image.loads[0]
+        if not self.sections or new_end > first.offset + first.file_size:
+            return None
+        blocks: list[range] = []
+        reached = old_end
+        for section in sorted(self._mapped_sections(), key=lambda each: each.offset):
+            if section.offset >= max(new_end, reached):
+                break
+            if section.offset + section.size <= reached:
+                continue
+            if any(self.data[reached : section.offset]):
+                return None
+            block = self._block_of(section)
+            blocks.append(block)
+            reached = block.stop
+        if any(self.data[reached:new_end]) or any(not self._movable(block) for block in blocks):
+            return None
+        return blocks
+
+    def _mapped_sections(self) -> Iterator[Section]:
+        for section in self.sections:
+            if section.flags & elf.SHF_ALLOC and section.kind != elf.SHT_NOBITS and section.size:
+                yield section
+
+    def _block_of(self, section: Section) -> range:
+        """Return the bytes that move with a section: notes that one segment names stay together."""
+        block = range(section.offset, section.offset + section.size)
+        for segment in self._segments:
+            ours = range(segment.offset, segment.offset + segment.file_size)
+            if segment.kind in {elf.PT_NOTE, elf.PT_GNU_PROPERTY} and _meet(block, ours):
+                block = range(min(block.start, ours.start), max(block.stop, ours.stop))
+        return block
+
+    def _movable(self, block: range) -> bool:
+        inside = [
+            each
+            for each in self._mapped_sections()
+            if _meet(block, range(each.offset, each.offset + each.size))
+        ]
+        return all(each.kind in _MOVABLE and not each.flags & elf.SHF_WRITE for each in inside)
+
+    def _move(self, block: range, segment: NewSegment) -> None:
+        start = self._address_of(block.start)
+        span = range(start, start + len(block))
+        address = segment.add(bytes(self.data[block.start : block.stop]))
+        self.data[block.start : block.stop] = bytes(len(block))
+        by, by_offset = address - start, segment.offset_of(address) - block.start
+        for each in self.sections:
+            if each.flags & elf.SHF_ALLOC and each.address in span:
+                each.address += by
+                each.offset += by_offset
+        for other in self._segments:
+            if other.kind != elf.PT_LOAD and other.address in span and other.file_size:
+                other.address += by
+                other.physical += by
+                other.offset += by_offset
+        self.dynamic = [
+            (tag, value + by if tag in elf.DYNAMIC_ADDRESSES and value in span else value)
+            for tag, value in self.dynamic
+        ]
+
+    def _address_of(self, offset: int) -> int:
+        for load in self.image.loads:
+            if load.offset <= offset < load.offset + load.file_size:
+                return offset - load.offset + load.address
+        raise self.image.damaged(f"a section at {offset:#x} is not loaded")
+
+    def _move_strings(self, segment: NewSegment) -> None:
+        if not self._strings:
+            return
+        strings = self.image.strings + self._strings
+        address = segment.add(strings, align=1)
+        old = self.image.dynamic_value(elf.DT_STRTAB)
+        now = {elf.DT_STRTAB: address, elf.DT_STRSZ: len(strings)}
+        moved = dict(self.dynamic)[elf.DT_STRTAB]
+        self.dynamic = [(tag, now.get(tag, value)) for tag, value in self.dynamic]
+        for section in self.sections:
+            if section.kind == elf.SHT_STRTAB and section.address in {old, moved}:
+                section.address, section.size = address, len(strings)
+                section.offset = segment.offset_of(address)
+
+    def _write_dynamic(self) -> None:
+        spare = self.image.dynamic_room - len(self.dynamic)
+        if spare < 1:
+            raise UsageError(
+                f"{self.image.path} has no room in its dynamic table",
+                hint="link it again with GNU ld, which leaves some",
+            )
+        entries = [*self.dynamic, *[(elf.DT_NULL, 0)] * spare]
+        self.write(self.image.dynamic_at, b"".join(DYNAMIC.pack(*entry) for entry in entries))
+
+    def _write_segments(self) -> None:
+        table = b"".join(SEGMENT.pack(*msgspec.structs.astuple(each)) for each in self._segments)
+        self.data[self._headers_at : self._headers_at + len(table)] = table
+        struct.pack_into("<Q", self.data, 32, self._headers_at)
+        struct.pack_into("<H", self.data, 56, len(self._segments))
+
+    def _write_sections(self) -> None:
+        names = self._names
+        starts = []
+        table = self.sections[self.image.names_index]
+        for section in self.sections:
+            starts.append(len(names) if section.name else 0)
+            names += section.name.encode(errors="surrogateescape") + b"\0" if section.name else b""
+        table.offset, table.size = len(self.data), len(names)
+        self.data += names
+        self.data += bytes(-len(self.data) % 8)
+        header = list(HEADER.unpack_from(self.data))
+        header[6], header[12] = len(self.data), len(self.sections)
+        HEADER.pack_into(self.data, 0, *header)
+        for start, section in zip(starts, self.sections, strict=True):
+            self.data += SECTION.pack(start, *msgspec.structs.astuple(section)[1:])
+
+
+def _meet(one: range, other: range) -> bool:
+    return one.start < other.stop and other.start < one.stop

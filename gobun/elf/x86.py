@@ -1,0 +1,171 @@
+"""Finds what loads a word in x86-64 code, and whether the arithmetic flags matter after it.
+
+Code is not decoded from its start, because data and padding stand in it. A reference relative to
+the instruction pointer is four bytes whose value depends on the address alone, right behind a ModRM
+byte with mod 0 and rm 5; after them come at most four bytes of immediate. So every such field can
+be looked for, and none can be missed.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import TYPE_CHECKING
+
+from gobun.elf.site import Site, unknown_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import capstone
+
+    from gobun.elf.image import Image
+
+_FIELD = struct.Struct("<i")
+_IMMEDIATES = (0, 1, 2, 4)
+_MODRM_MASK, _MODRM_RIP = 0xC7, 0x05
+_MOV_LOAD = 0x8B
+_REX_WIDE = (0x48, 0x4C)
+_SIZE = 7  # REX, opcode, ModRM, displacement
+_LONGEST = 15
+_MOST_BEFORE = 8  # before a displacement: a prefix, EVEX, opcode, ModRM
+_STEPS = 400
+_FLAGS = ("OF", "SF", "ZF", "AF", "PF", "CF")
+_COUNTED = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd"})
+"""By a count of zero they leave the flags alone."""
+_FORKS = frozenset({"jrcxz", "jecxz", "jcxz", "loop", "loope", "loopne"})
+
+
+def scan(image: Image, words: list[int]) -> Iterator[Site]:
+    """Yield every load of one of ``words``.
+
+    Raises:
+        UsageError: another instruction refers to one of them.
+    """
+    for segment in image.executable:
+        code = image.bytes_at(segment.offset, segment.file_size)
+        for word in words:
+            for at, immediate in _references(code, segment.address, word):
+                field = segment.address + at
+                rex, opcode, modrm = code[at - 3 : at]
+                if not immediate and opcode == _MOV_LOAD and rex in _REX_WIDE:
+                    register = (rex >> 2 & 1) * 8 + (modrm >> 3 & 7)
+                    yield Site(field - 3, _SIZE, word, register)
+                    continue
+                other = _instruction_around(code, at, immediate, segment.address)
+                if other is not None:
+                    raise unknown_use(image, other.address, f"{other.mnemonic} {other.op_str}")
+
+
+def _references(code: bytes, base: int, word: int) -> Iterator[tuple[int, int]]:
+    """Yield where a field stands that reads as ``word``, and how long an immediate follows it.
+
+    The upper half of the field is the same for 64 KiB of code, so the search is for two bytes.
+    """
+    at = 3
+    while at < len(code) - 3:
+        distance = word - (base + at + 4)
+        stop = min(at + (distance & 0xFFFF) + 1, len(code) - 3)
+        # One field may end up to four bytes before its instruction does.
+        for upper in {distance >> 16, (distance - 4) >> 16, (distance - 4 - (stop - at)) >> 16}:
+            if not -0x8000 <= upper < 0x8000:
+                continue
+            pattern = struct.pack("<h", upper)
+            found = code.find(pattern, at + 2, stop + 3)
+            while found != -1:
+                field = found - 2
+                if field < stop:
+                    yield from _exact(code, base, word, field)
+                found = code.find(pattern, found + 1, stop + 3)
+        at = stop
+
+
+def _exact(code: bytes, base: int, word: int, at: int) -> Iterator[tuple[int, int]]:
+    if code[at - 1] & _MODRM_MASK != _MODRM_RIP:
+        return
+    (value,) = _FIELD.unpack_from(code, at)
+    immediate = word - value - (base + at + 4)
+    if immediate in _IMMEDIATES:
+        yield at, immediate
+
+
+@functools.cache
+def _decoder() -> capstone.Cs:
+    import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
+
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    return decoder
+
+
+def _instruction_around(code: bytes, at: int, immediate: int, base: int) -> capstone.CsInsn | None:
+    """Return an instruction whose displacement is the field at ``at``, if there can be one."""
+    for before in range(_MOST_BEFORE, 1, -1):
+        start = at - before
+        if start < 0:
+            continue
+        raw = code[start : at + 4 + immediate]
+        found = next(_decoder().disasm(raw, base + start, 1), None)
+        if found is not None and found.size == len(raw) and found.disp_offset == before:
+            return found
+    return None
+
+
+def flags_matter(image: Image, address: int) -> bool:
+    """Return whether code from ``address`` on may read an arithmetic flag that it did not set.
+
+    No calling convention passes flags, so they end at a call, a return and an indirect jump.
+    """
+    left = set(_FLAGS)
+    for _ in range(_STEPS):
+        step = _decoded(image, address)
+        if step is None or step.mnemonic in {"pushfq", "lahf"} or step.mnemonic in _FORKS:
+            return True
+        if _ends_flags(step):
+            return False
+        reads, writes = _flag_effects(step)
+        if left & reads:
+            return True
+        left -= writes
+        if not left:
+            return False
+        address = step.operands[0].imm if step.mnemonic == "jmp" else step.address + step.size
+    return True
+
+
+def _decoded(image: Image, address: int) -> capstone.CsInsn | None:
+    for segment in image.executable:
+        if segment.holds(address):
+            at = address - segment.address + segment.offset
+            end = segment.offset + segment.file_size
+            raw = image.data[at : min(at + _LONGEST, end)]
+            return next(_decoder().disasm(raw, address, 1), None)
+    return None
+
+
+def _ends_flags(step: capstone.CsInsn) -> bool:
+    import capstone.x86 as names  # noqa: PLC0415
+
+    if step.group(names.X86_GRP_CALL) or step.group(names.X86_GRP_RET):
+        return True
+    if step.mnemonic == "jmp":
+        return bool(step.operands[0].type != names.X86_OP_IMM)
+    return step.mnemonic in {"ud2", "int3", "hlt"}
+
+
+def _flag_effects(step: capstone.CsInsn) -> tuple[set[str], set[str]]:
+    import capstone.x86 as names  # noqa: PLC0415
+
+    def affected(*kinds: str) -> set[str]:
+        return {
+            flag
+            for flag in _FLAGS
+            if any(step.eflags & getattr(names, f"X86_EFLAGS_{kind}_{flag}", 0) for kind in kinds)
+        }
+
+    name = step.mnemonic.rpartition(" ")[2]
+    conditional = step.mnemonic.startswith("rep") or (
+        name in _COUNTED and step.operands[-1].type == names.X86_OP_REG
+    )
+    writes = set() if conditional else affected("MODIFY", "RESET", "SET", "UNDEFINED")
+    return affected("TEST"), writes
