@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun.bun_check import fork
-from gobun.bun_source.layout import NOT_BUILT
+from gobun.bun_source.checkout import write_files
+from gobun.bun_source.layout import is_built
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from gobun.bun_source.git import Git
 
@@ -18,23 +18,7 @@ if TYPE_CHECKING:
 def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> None:
     """Write the files of ``commit`` that a build reads and that have content."""
     absent = set(missing)
-    with tempfile.TemporaryDirectory(prefix="gobun-tree-") as temporary:
-        scratch = git.with_index(Path(temporary) / "index")
-        scratch("read-tree", commit)
-        wanted = [
-            path
-            for path in scratch("ls-files", "-z").split("\0")
-            if path and not path.startswith(NOT_BUILT) and path not in absent
-        ]
-        scratch(
-            "checkout-index",
-            "--quiet",
-            "--ignore-skip-worktree-bits",
-            "-z",
-            "--stdin",
-            f"--prefix={folder}/",
-            given="\0".join(wanted).encode(),
-        )
+    write_files(git, commit, folder, lambda path: is_built(path) and path not in absent)
 
 
 def stock_content(git: Git, commit: str, path: str) -> bytes | None:

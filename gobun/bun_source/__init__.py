@@ -30,6 +30,7 @@ from gobun.bun_source.series import (
     read_series,
     series_named,
 )
+from gobun.bun_source.submodules import Filled, Sources, missing_submodules, parse_sources
 
 __all__ = [
     "UPSTREAM",
@@ -40,6 +41,7 @@ __all__ = [
     "Constant",
     "Export",
     "Fetched",
+    "Filled",
     "Known",
     "Layout",
     "Offline",
@@ -49,6 +51,7 @@ __all__ = [
     "Release",
     "Row",
     "Series",
+    "Sources",
     "Step",
     "Without",
     "apply_series",
@@ -66,9 +69,11 @@ __all__ = [
     "lines",
     "lint_series",
     "memory_gib",
+    "missing_submodules",
     "new_patch",
     "open_checkout",
     "parse_origin",
+    "parse_sources",
     "read_commits",
     "read_layout",
     "read_series",

@@ -148,14 +148,19 @@ def fill(store: Store, origin: Origin, commit: str) -> None:
             shown.advance(len(chunk))
 
 
-def check_archived(origin: Origin, wanted: str) -> None:
+def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> None:
     """Refuse an archive that names another commit than ``wanted``; those that git makes name one.
 
     Raises:
-        FetchError: it does.
+        FetchError: it does, or it names none and ``required`` is set.
     """
     with tarfile.open(origin.location) as opened:
         said = opened.pax_headers.get("comment", "")
+    if required and not said:
+        raise FetchError(
+            f"the archive {origin.location} does not say of which commit it is",
+            hint="make it with `git archive`, which records the commit",
+        )
     both_told = re.fullmatch(r"[0-9a-f]{40}", said) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
     if both_told and not said.startswith(wanted):
         raise FetchError(

@@ -6,6 +6,7 @@ person's work, which nothing here removes unless it is told to.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from gobun.bun_source.store import Store
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gobun.bun_source.commits import Release
 
@@ -127,3 +128,23 @@ def listed(names: Sequence[str]) -> str:
     """Return the first of some names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]) -> None:
+    """Write the files of ``commit`` whose path passes ``keep`` to ``folder``.
+
+    ``git`` works on a work tree; neither that nor its index is changed.
+    """
+    with tempfile.TemporaryDirectory(prefix="gobun-tree-") as temporary:
+        scratch = git.with_index(Path(temporary) / "index")
+        scratch("read-tree", commit)
+        paths = [path for path in scratch("ls-files", "-z").split("\0") if path and keep(path)]
+        scratch(
+            "checkout-index",
+            "--quiet",
+            "--ignore-skip-worktree-bits",
+            "-z",
+            "--stdin",
+            f"--prefix={folder}/",
+            given="\0".join(paths).encode(),
+        )

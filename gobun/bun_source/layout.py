@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
 Era = Literal["cmake", "build.ts", "cargo"]
 
-NOT_BUILT = ("bench/", "docs/", "examples/", "packages/bun-vscode/", "test/")
-"""Folders that nothing of Bun is built of."""
+_NOT_BUILT = ("bench/", "docs/", "examples/", "packages/bun-vscode/", "test/")
+_VENDORED = ("packages/", "src/deps/")
+_TESTS = frozenset(("fuzz", "fuzzing", "test", "testdata", "tests"))
+"""Folders of tests and fuzzers in vendored code. Bun's own ``src/bun.js/test`` is compiled."""
+
+
+def is_built(path: str) -> bool:
+    """Return whether a build of Bun may read the file ``path`` of a checkout."""
+    if path.startswith(_VENDORED) and not _TESTS.isdisjoint(path.split("/")[:-1]):
+        return False
+    return not path.startswith(_NOT_BUILT)
+
 
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
 """An address with something to fill in, which links for people have not."""

@@ -36,7 +36,10 @@ def lint_series(series: Sequence[Series], known: Known) -> list[str]:
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
         found += [f"{path}: is no series" for path in sorted(others)]
-    everything = {patch.id: each.line for each in series for patch in each.patches}
+    # What one line needs to compile is no change that others could lack.
+    everything = {
+        patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
+    }
     for each in series:
         spoken = {entry.id for entry in (*each.patches, *each.without)}
         found += [

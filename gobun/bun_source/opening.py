@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from gobun import console, files
 from gobun.bun_source.bring import bring, check_archived, fill
 from gobun.bun_source.checkout import Checkout, is_release
+from gobun.bun_source.commits import Release
 from gobun.bun_source.git import Git, GitError
 from gobun.bun_source.moving import undo_half_a_move
 from gobun.bun_source.store import (
@@ -22,12 +23,12 @@ from gobun.bun_source.store import (
     remove_tree,
     tree_folder,
 )
+from gobun.bun_source.submodules import Filled, Sources, fill_submodules
 from gobun.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gobun.bun_source.commits import Release
     from gobun.bun_source.origin import Origin
 
 
@@ -41,6 +42,7 @@ class Fetched(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     """Files that the origin has no content of."""
     there_before: bool
+    submodules: tuple[Filled, ...] = ()
 
 
 @contextlib.contextmanager
@@ -108,13 +110,16 @@ def fetch_checkout(
     release: Release | None,
     ref: str = "",
     discard: bool = False,
+    sources: Sources | None = None,
 ) -> Fetched:
     """Make sure that there is a whole checkout of ``version``, at its release or at ``ref``.
+
+    ``sources`` says where submodules come from; without it, from where ``.gitmodules`` says.
 
     Raises:
         UsageError: ``version`` is unknown and no ``ref`` is given, or a person's work is in the
             way and is not to be discarded.
-        FetchError: the origin cannot be read or lacks the commit, or is not the release.
+        FetchError: an origin cannot be read or lacks the commit, or is not the release.
         PrerequisiteError: the disk is full.
     """
     if release is None and not ref:
@@ -122,29 +127,62 @@ def fetch_checkout(
     wanted = ref or (release.commit if release else "")
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         there = None if discard else _existing(store, version, descriptor)
-        if there is not None and _matches(there, wanted, release):
-            missing = store.missing_paths(there.base)
-            if missing and origin.can_complete:
-                fill(store, origin, there.base)
-                _take_in(there)
-                missing = store.missing_paths(there.base)
-            same = is_release(store, there.base, release)
-            return Fetched(there.folder, there.base, same, missing, there_before=True)
-        if there is not None:
-            there.check_untouched(untracked=True)
-        commit = bring(store, origin, wanted, f"bun-v{version}")
-        same = is_release(store, commit, release)
-        if origin.kind == "archive" and not same:
-            check_archived(origin, wanted)
-        unknowable = origin.kind == "archive" and release is not None and release.tree is None
-        if not same and not ref and not unknowable:
-            raise FetchError(
-                f"{origin.location} is not Bun {version}: its files are not those of the release",
-                hint="give the right --source; with `--ref` any commit is taken as it is",
-            )
-        remove_tree(store, version)
-        missing = _add_tree(store, version, commit)
-        return Fetched(store.tree(version), commit, same, missing, there_before=False)
+        kept = there is not None and _matches(there, wanted, release)
+        if there is not None and kept:
+            _complete(there, origin)
+        else:
+            if there is not None:
+                there.check_untouched(untracked=True)
+            _renew(store, version, origin, _Wanted(wanted, release, by_ref=bool(ref)))
+        checkout = _existing(store, version, descriptor) or _gone(version)
+        return Fetched(
+            checkout.folder,
+            checkout.base,
+            is_release(store, checkout.base, release),
+            store.missing_paths(checkout.base),
+            there_before=kept,
+            submodules=tuple(fill_submodules(checkout, sources or Sources())),
+        )
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """The commit to check out."""
+
+    commit: str
+    """Its id, or a branch or tag of the origin."""
+    release: Release | None
+    by_ref: bool
+    """A person named it, so that it need not be the release."""
+
+
+def _gone(version: str) -> NoReturn:
+    raise FetchError(
+        f"the checkout of Bun {version} was removed while it was fetched",
+        hint="run the same command again",
+    )
+
+
+def _complete(checkout: Checkout, origin: Origin) -> None:
+    """Ask the origin for the files that an earlier one had no content of."""
+    if origin.can_complete and checkout.store.missing_paths(checkout.base):
+        fill(checkout.store, origin, checkout.base)
+        _take_in(checkout)
+
+
+def _renew(store: Store, version: str, origin: Origin, wanted: _Wanted) -> None:
+    """Replace the checkout of ``version``, if there is one, by the wanted commit."""
+    commit = bring(store, origin, wanted.commit, f"bun-v{version}")
+    release, same = wanted.release, is_release(store, commit, wanted.release)
+    if origin.kind == "archive" and not same:
+        check_archived(origin, wanted.commit)
+    unknowable = origin.kind == "archive" and release is not None and release.tree is None
+    if not same and not wanted.by_ref and not unknowable:
+        raise FetchError(
+            f"{origin.location} is not Bun {version}: its files are not those of the release",
+            hint="give the right --source; with `--ref` any commit is taken as it is",
+        )
+    remove_tree(store, version)
+    _add_tree(store, version, commit)
 
 
 def _matches(there: Checkout, wanted: str, release: Release | None) -> bool:
@@ -154,7 +192,7 @@ def _matches(there: Checkout, wanted: str, release: Release | None) -> bool:
     return asked and is_release(there.store, there.base, release)
 
 
-def _add_tree(store: Store, version: str, commit: str) -> tuple[str, ...]:
+def _add_tree(store: Store, version: str, commit: str) -> None:
     """Make the work tree; the reference that says it is whole comes last."""
     folder = store.tree(version)
     missing = store.missing_paths(commit)
@@ -173,7 +211,6 @@ def _add_tree(store: Store, version: str, commit: str) -> tuple[str, ...]:
             f"cannot check out {commit[:12]}: {error.said}", hint="run the same command again"
         ) from error
     store.git("update-ref", base_ref(version), commit)
-    return missing
 
 
 def _left_out_by(git: Git) -> Path:

@@ -44,8 +44,8 @@ class Origin(msgspec.Struct, frozen=True):
         return self.kind in {"url", "repository"} and self.location != UPSTREAM
 
 
-def parse_origin(text: str = "") -> Origin:
-    """Read what a person gave as ``--source``; nothing means upstream.
+def parse_origin(text: str = "", flag: str = "--source") -> Origin:
+    """Read the place of sources that a person gave with ``flag``; nothing means upstream.
 
     Raises:
         UsageError: it is neither a URL nor anything that is there.
@@ -53,21 +53,21 @@ def parse_origin(text: str = "") -> Origin:
     if not text or _URL.fullmatch(text):
         return Origin("url", text or UPSTREAM)
     try:
-        return _local(text, Path(text).expanduser().absolute())
+        return _local(f"{flag} {text}", Path(text).expanduser().absolute())
     except (RuntimeError, *UNREADABLE) as error:
-        raise UsageError(f"--source {text} cannot be read: {error}", hint=_FORMS) from error
+        raise UsageError(f"{flag} {text} cannot be read: {error}", hint=_FORMS) from error
 
 
-def _local(text: str, path: Path) -> Origin:
+def _local(shown: str, path: Path) -> Origin:
     if path.is_dir():
         if not any((path / name).exists() for name in (".git", "objects")):
-            raise UsageError(f"--source {text} is a folder and no git repository", hint=_FORMS)
+            raise UsageError(f"{shown} is a folder and no git repository", hint=_FORMS)
         return Origin("repository", str(path))
     if not path.is_file():
-        raise UsageError(f"--source {text}: there is no such file or folder", hint=_FORMS)
+        raise UsageError(f"{shown}: there is no such file or folder", hint=_FORMS)
     with path.open("rb") as stream:
         if _BUNDLE.match(stream.read(32)):
             return Origin("bundle", str(path))
     if tarfile.is_tarfile(path):
         return Origin("archive", str(path))
-    raise UsageError(f"--source {text} is neither a bundle nor a tar archive", hint=_FORMS)
+    raise UsageError(f"{shown} is neither a bundle nor a tar archive", hint=_FORMS)

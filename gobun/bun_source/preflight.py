@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import console, fetch
-from gobun.bun_source.layout import NOT_BUILT
+from gobun.bun_source.layout import is_built
 from gobun.errors import GobunError, PrerequisiteError
 from gobun.process import run_tool
 
@@ -93,14 +93,15 @@ def examine(
     tree: Path,
     *,
     missing: Sequence[str],
+    submodules: Sequence[str],
     bun: Callable[[], str],
     offline: Offline,
     version: str,
 ) -> list[Row]:
     """Look at everything that a build of ``tree`` needs.
 
-    ``missing`` are files that the checkout lacks; ``bun`` provides the Bun that the build scripts
-    run on, and returns its version.
+    ``missing`` are files that the checkout lacks, ``submodules`` folders of submodules; ``bun``
+    provides the Bun that the build scripts run on, and returns its version.
     """
     rows = [Row("layout", "", layout.era)]
     same = layout.version == version
@@ -109,10 +110,14 @@ def examine(
     )
     rows += [Row(name, "pinned", pin) for name, pin in layout.pins.items() if name != "llvm"]
     if missing:
-        built = [path for path in missing if not path.startswith(NOT_BUILT)]
+        built = [path for path in missing if is_built(path)]
         found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
         again = f"invoke fetch-bun --version {version} --discard --source …"
         rows.append(Row("files", "all", found, "missing" if built else "note", again, again))
+    if submodules:
+        lacking = f"{len(submodules)} not fetched: {', '.join(submodules[:3])}"
+        fetch_them = f"invoke fetch-bun --version {version} --submodules …"
+        rows.append(Row("submodules", "all", lacking, "missing", fetch_them, fetch_them))
     rows.append(_bun(bun))
     rows += [_program(need) for need in _NEEDS if need.debian or sys.platform == "darwin"]
     rows += [*_rust(layout), *_llvm(layout)]

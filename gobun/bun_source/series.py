@@ -40,7 +40,8 @@ two lines is the same change, so that lines can be compared.
     since = "1.4.4"                 # upstream has it from this release on; left out if it has not
     why = "the handler no longer compares stack pointers"
 
-A patch of WebKit has ``tree = "webkit"``: it is kept and checked for its form, and never applied
+A patch with ``kind = "build"`` changes nothing but what a compiler takes. Every build of the line
+has it, the unpatched one too. A patch of WebKit has ``tree = "webkit"``: it is kept and checked for its form, and never applied
 to a checkout of Bun. A patch without ``changes`` is one that no cell shows.
 """
 
@@ -65,6 +66,7 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Upstream = Literal["not proposed", "proposed", "merged", "declined"]
 Tree = Literal["bun", "webkit"]
+Kind = Literal["change", "build"]
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +117,8 @@ class Patch(Entry, frozen=True, forbid_unknown_fields=True):
     functions: tuple[str, ...] = ()
     """What the patched files must still define."""
     tree: Tree = "bun"
+    kind: Kind = "change"
+    """``build``: the sources need it to compile, so every build has it, unpatched ones included."""
     changes: tuple[Change, ...] = ()
     compiled: tuple[Constant, ...] = ()
 
@@ -190,20 +194,26 @@ class Series(msgspec.Struct, frozen=True):
     def selected(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
     ) -> tuple[Patch, ...]:
-        """Return the patches to apply, in the order of the series.
+        """Return the patches to apply, in the order of the series; ``build`` ones always.
 
         Raises:
-            UsageError: an id is not one of the series, or is a patch of WebKit.
+            UsageError: an id is not one of the series, or is a patch of WebKit or of the build.
         """
-        known = [patch.id for patch in self.applied]
+        known = [patch.id for patch in self.applied if patch.kind == "change"]
         for name in (*only, *without):
             if name not in known:
                 raise UsageError.unknown(f"patch of the series {self.line}", name, known)
         return tuple(
             patch
             for patch in self.applied
-            if (not only or patch.id in only) and patch.id not in without
+            if patch.kind == "build"
+            or ((not only or patch.id in only) and patch.id not in without)
         )
+
+    @property
+    def unpatched(self) -> tuple[Patch, ...]:
+        """The patches of the control that a patch is measured against: what the build needs."""
+        return tuple(patch for patch in self.applied if patch.kind == "build")
 
 
 def check_id(name: str, where: str) -> str:

@@ -27,14 +27,25 @@ if TYPE_CHECKING:
 
 @command
 def fetch_bun(
-    _: Context, version: str, source: str = "", ref: str = "", discard: bool = False
+    _: Context,
+    version: str,
+    source: str = "",
+    ref: str = "",
+    submodules: str = "",
+    discard: bool = False,
 ) -> None:
-    """Check out Bun's sources: --version V --source URL|FOLDER|BUNDLE|ARCHIVE --ref COMMIT."""
+    """Check out Bun's sources: --version V --source URL|FOLDER|BUNDLE|ARCHIVE --ref COMMIT.
+
+    --submodules FOLDER|NAME=SOURCE,… takes submodules from there.
+    """
     release = bun_source.read_commits().get(version)
     if release is None and not ref:
         release = bun_source.commit_of_release(version)
     origin = bun_source.parse_origin(source)
-    done = bun_source.fetch_checkout(version, origin, release=release, ref=ref, discard=discard)
+    sources = bun_source.parse_sources(listed(submodules))
+    done = bun_source.fetch_checkout(
+        version, origin, release=release, ref=ref, discard=discard, sources=sources
+    )
     print(f"{done.folder}{' was there already' if done.there_before else ''}")
     same = f"the release {version}" if done.is_release else f"not known to be the release {version}"
     print(f"commit {done.base}, {same}")
@@ -42,6 +53,20 @@ def fetch_bun(
         print(_compared(version, release.commit))
     for path in done.missing:
         print(f"no content in the source, left out: {path}")
+    for filled in done.submodules:
+        _tell_submodule(filled)
+
+
+def _tell_submodule(filled: bun_source.Filled) -> None:
+    submodule = filled.submodule
+    print(
+        f"submodule {submodule.path}: {submodule.commit[:12]}"
+        f"{', there already' if filled.there_before else ''}"
+    )
+    for path in filled.missing:
+        print(f"no content in the source, left out: {path}")
+    for path in filled.nested:
+        print(f"not fetched, a submodule of a submodule: {path}")
 
 
 def _compared(version: str, commit: str) -> str:

@@ -50,6 +50,7 @@ def preflight(wish: Wish) -> list[bun_source.Row]:
             layout,
             checkout.folder,
             missing=checkout.missing(),
+            submodules=bun_source.missing_submodules(checkout),
             bun=lambda: _stock(version).version,
             offline=wish.offline,
             version=version,

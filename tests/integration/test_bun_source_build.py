@@ -265,9 +265,16 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (newest.era, newest.pins["rust"]) == ("cargo", "nightly-2026-05-06")
     monkeypatch.setenv("PATH", str(tmp_path))
     found = bun_source.examine(
-        newest, tmp_path, missing=(), bun=lambda: "1", offline=Offline(), version="1.3.14"
+        newest,
+        tmp_path,
+        missing=(),
+        submodules=("src/deps/zlib",),
+        bun=lambda: "1",
+        offline=Offline(),
+        version="1.3.14",
     )
     rows = {row.name: row for row in found}
+    assert rows["submodules"].state == "missing"
     assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
 
 

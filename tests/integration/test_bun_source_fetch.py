@@ -45,9 +45,11 @@ def upstream(tmp_path: Path) -> up.Upstream:
     return up.make_upstream(tmp_path / "up stream", BEFORE, older=3)
 
 
-def fetch(source: Path | str, release: Release | None, ref: str = "", **flags: bool) -> Fetched:
+def fetch(
+    source: Path | str, release: Release | None, ref: str = "", *, discard: bool = False
+) -> Fetched:
     origin = bun_source.parse_origin(str(source))
-    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, **flags)
+    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, discard=discard)
 
 
 def check_whole(cache: Path, commit: str) -> None:

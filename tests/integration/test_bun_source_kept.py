@@ -31,10 +31,12 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> up.Bench:
     return up.Bench(tmp_path / "a place")
 
 
-def fetch(bench: up.Bench, source: Path | None = None, ref: str = "", **flags: bool) -> Fetched:
+def fetch(
+    bench: up.Bench, source: Path | None = None, ref: str = "", *, discard: bool = False
+) -> Fetched:
     origin = bun_source.parse_origin(str(source or bench.upstream.folder))
     release = bench.upstream.release
-    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, **flags)
+    return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, discard=discard)
 
 
 def private(bench: up.Bench) -> Path:

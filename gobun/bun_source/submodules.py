@@ -1,0 +1,285 @@
+"""Fetch the submodules of a checkout: the C libraries that older Buns compile.
+
+git stores a submodule as the id of a commit in the tree, and its address in ``.gitmodules``. A
+submodule is fetched into the shared store, checked by that commit id, and published as a whole
+folder, so an interrupted fetch leaves either all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import console, files
+from gobun.bun_source.bring import bring, check_archived
+from gobun.bun_source.checkout import write_files
+from gobun.bun_source.git import GitError
+from gobun.bun_source.layout import is_built
+from gobun.bun_source.origin import Origin, parse_origin
+from gobun.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from gobun.bun_source.checkout import Checkout
+    from gobun.bun_source.git import Git
+
+_LINK = "160000"
+"""The mode by which git marks a submodule in a tree."""
+_SETTING = re.compile(r"submodule\.(?P<name>.+)\.(?P<key>path|url|update)")
+_MARK = ".gobun-submodule"
+"""The file that says of which commit a folder is; it comes and goes with the folder."""
+_HINT = "give --submodules NAME=SOURCE, or a folder that has a repository NAME or NAME.git"
+
+
+class Submodule(msgspec.Struct, frozen=True):
+    """A repository that a commit pins below its tree."""
+
+    path: str
+    """Its folder, relative to the root of the checkout."""
+    commit: str
+    url: str
+    optional: bool
+    """Upstream leaves it out unless it is asked for (``update = none``)."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its address, by which `--submodules` knows it."""
+        return self.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """The state of one submodule after a fetch."""
+
+    submodule: Submodule
+    there_before: bool
+    missing: tuple[str, ...] = ()
+    """Files that the source has no content of, relative to the root of the checkout."""
+    nested: tuple[str, ...] = ()
+    """Submodules of this submodule. They are not fetched."""
+
+
+def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
+    """Return the submodules that ``commit`` pins, by path.
+
+    Raises:
+        FetchError: ``.gitmodules`` cannot be read or names no address for one of them.
+    """
+    links = dict(_links(git, commit))
+    if not links:
+        return ()
+    settings = _settings(git, commit)
+    by_path = {each["path"]: each for each in settings.values() if "path" in each}
+    found = []
+    for path, pinned in sorted(links.items()):
+        known = by_path.get(path, {})
+        if "url" not in known:
+            raise FetchError(
+                f"commit {commit[:12]} has a submodule {path}, and .gitmodules no address for it",
+                hint="give a --source with the whole commit",
+            )
+        _check_path(path, commit)
+        found.append(Submodule(path, pinned, known["url"], known.get("update") == "none"))
+    return tuple(found)
+
+
+def _check_path(path: str, commit: str) -> None:
+    """Refuse a path that leads out of the checkout.
+
+    Raises:
+        FetchError: it does.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or {"..", ".git"} & set(parts):
+        raise FetchError(f"the submodule {path!r} of commit {commit[:12]} leads out of the tree")
+
+
+def _links(git: Git, commit: str) -> list[tuple[str, str]]:
+    entries = git("ls-tree", "-r", "-z", commit).split("\0")
+    pairs = [entry.split("\t", 1) for entry in entries if entry.startswith(_LINK)]
+    return [(path, about.split(" ")[2]) for about, path in pairs]
+
+
+def _settings(git: Git, commit: str) -> dict[str, dict[str, str]]:
+    try:
+        listed = git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list")
+    except GitError as error:
+        raise FetchError(
+            f".gitmodules of commit {commit[:12]} cannot be read: {error.said}",
+            hint="give a --source that has the whole commit",
+        ) from error
+    found: dict[str, dict[str, str]] = {}
+    for entry in listed.split("\0"):
+        key, _, value = entry.partition("\n")
+        match = _SETTING.fullmatch(key)
+        if match:
+            found.setdefault(match["name"], {})[match["key"]] = value
+    return found
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where submodules come from, in the place of the addresses in ``.gitmodules``."""
+
+    folder: Path | None = None
+    """A folder that has the repositories, each by its name."""
+    named: Mapping[str, Origin] = {}
+
+    def origin_of(self, submodule: Submodule) -> Origin:
+        """Return where to fetch ``submodule`` from.
+
+        Raises:
+            UsageError: the folder has no repository of that name.
+        """
+        if submodule.name in self.named:
+            return self.named[submodule.name]
+        if self.folder is None:
+            return Origin("url", submodule.url)
+        for name in (submodule.name, f"{submodule.name}.git"):
+            if (self.folder / name).exists():
+                return parse_origin(str(self.folder / name), "--submodules")
+        raise UsageError(
+            f"{self.folder} has no repository {submodule.name}, the submodule {submodule.path}",
+            hint=_HINT,
+        )
+
+
+def parse_sources(words: tuple[str, ...]) -> Sources:
+    """Read ``--submodules``: a folder of repositories, NAME=SOURCE pairs, or both.
+
+    Raises:
+        UsageError: a word is neither.
+    """
+    folder: Path | None = None
+    named: dict[str, Origin] = {}
+    for word in words:
+        name, is_pair, source = word.partition("=")
+        if is_pair and "/" not in name:
+            named[name] = parse_origin(source, "--submodules")
+        elif folder is None and Path(word).is_dir():
+            folder = Path(word).absolute()
+        else:
+            raise UsageError(f"--submodules {word}: there is no such folder", hint=_HINT)
+    return Sources(folder, named)
+
+
+def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
+    """Refuse a NAME=SOURCE pair that fits no submodule of the checkout.
+
+    Raises:
+        UsageError: there is one.
+    """
+    known = sorted(submodule.name for submodule in submodules)
+    for name in sources.named:
+        if name not in known:
+            raise UsageError.unknown("submodule", name, known)
+
+
+def fill_submodules(checkout: Checkout, sources: Sources) -> list[Filled]:
+    """Fetch every submodule of ``checkout`` that is not there yet, except the optional ones.
+
+    Raises:
+        UsageError: a folder is in the way, or ``sources`` does not fit the checkout.
+        FetchError: a source cannot be read or lacks the commit.
+        PrerequisiteError: the disk is full.
+    """
+    submodules = read_submodules(checkout.git, checkout.base)
+    check_names(sources, submodules)
+    return [
+        _fill(checkout, submodule, sources)
+        for submodule in submodules
+        if not submodule.optional or submodule.name in sources.named
+    ]
+
+
+def missing_submodules(checkout: Checkout) -> tuple[str, ...]:
+    """Return the folders of the submodules that a build needs and that are not there.
+
+    A checkout of an archive pins no commit for them: then every folder that ``.gitmodules`` names
+    and that is empty counts.
+    """
+    git, base = checkout.git, checkout.base
+    pinned = read_submodules(git, base)
+    if pinned:
+        lacking = [each for each in pinned if not each.optional and not _is_there(checkout, each)]
+        return tuple(each.path for each in lacking)
+    if not git.succeeds("cat-file", "-e", f"{base}:.gitmodules"):
+        return ()
+    named = [each for each in _settings(git, base).values() if each.get("update") != "none"]
+    folders = sorted(each["path"] for each in named if "path" in each)
+    return tuple(path for path in folders if not any((checkout.folder / path).glob("*")))
+
+
+def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
+    if _is_there(checkout, submodule):
+        return _filled(checkout, submodule, there_before=True)
+    folder = checkout.folder / submodule.path
+    if not (folder / _MARK).exists() and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(
+            f"{folder} is not empty, and not commit {submodule.commit[:12]} of {submodule.name}",
+            hint="move it away, or check out that commit there",
+        )
+    origin = sources.origin_of(submodule)
+    console.say(f"fetching the submodule {submodule.path}")
+    try:
+        fetched = bring(checkout.store, origin, submodule.commit, submodule.commit)
+    except FetchError as error:
+        raise FetchError(f"the submodule {submodule.path}: {error.what}", hint=_HINT) from error
+    if origin.kind == "archive":
+        check_archived(origin, submodule.commit, required=True)
+    _write(checkout, submodule, fetched)
+    return _filled(checkout, submodule, there_before=False)
+
+
+def _filled(checkout: Checkout, submodule: Submodule, *, there_before: bool) -> Filled:
+    """Describe a submodule from the store; one that a person checked out has no gaps to list."""
+    store = checkout.store
+    commit = store.git.commit_of(_ref(submodule))
+    if commit is None:
+        return Filled(submodule, there_before)
+    inside = PurePosixPath(submodule.path)
+    missing = (str(inside / path) for path in store.missing_paths(commit))
+    nested = tuple(str(inside / path) for path, _ in _links(store.git, commit))
+    return Filled(submodule, there_before, tuple(filter(is_built, missing)), nested)
+
+
+def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
+    """Write the files of a fetched commit to the checkout, as a whole folder."""
+    store = checkout.store
+    folder = checkout.folder / submodule.path
+    missing = set(store.missing_paths(fetched))
+    # Beside git's own files: what a killed run leaves there is no new file of the checkout.
+    waiting = checkout.git.private / "gobun-submodule"
+    for left in waiting.parent.glob(f".{waiting.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with files.temporary_sibling(waiting) as staged:
+        tree = staged / "new"
+        with files.disk_errors(folder):
+            tree.mkdir()
+        write_files(checkout.git, fetched, tree, lambda path: path not in missing)
+        with files.disk_errors(folder):
+            (tree / _MARK).write_text(f"{submodule.commit}\n")
+            if folder.is_dir():
+                folder.rename(staged / "old")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            tree.rename(folder)
+    store.git("update-ref", _ref(submodule), fetched)
+
+
+def _is_there(checkout: Checkout, submodule: Submodule) -> bool:
+    """Return whether a submodule was written by the suite, or checked out by a person."""
+    folder = checkout.folder / submodule.path
+    mark = folder / _MARK
+    if mark.is_file():
+        return mark.read_text().strip() == submodule.commit
+    if not (folder / ".git").exists():
+        return False
+    own = msgspec.structs.replace(checkout.git, folder=folder)
+    return own.commit_of("HEAD") == submodule.commit
+
+
+def _ref(submodule: Submodule) -> str:
+    """Return the reference that keeps a submodule's commit in the store."""
+    return f"refs/gobun/submodule/{submodule.commit}"
