@@ -41,8 +41,9 @@ two lines is the same change, so that lines can be compared.
     why = "the handler no longer compares stack pointers"
 
 A patch with ``kind = "build"`` changes nothing but what a compiler takes. Every build of the line
-has it, the unpatched one too. A patch of WebKit has ``tree = "webkit"``: it is kept and checked for its form, and never applied
-to a checkout of Bun. A patch without ``changes`` is one that no cell shows.
+has it, the unpatched one too. A patch of WebKit has ``tree = "webkit"``: it is kept and checked for
+its form, and never applied to a checkout of Bun. A patch without ``changes`` is one that no cell
+shows.
 """
 
 from __future__ import annotations
@@ -206,8 +207,7 @@ class Series(msgspec.Struct, frozen=True):
         return tuple(
             patch
             for patch in self.applied
-            if patch.kind == "build"
-            or ((not only or patch.id in only) and patch.id not in without)
+            if patch.kind == "build" or ((not only or patch.id in only) and patch.id not in without)
         )
 
     @property
