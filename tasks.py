@@ -1,8 +1,9 @@
 """The tasks that ``invoke --list`` shows; they stand in ``gobun/commands/``."""
 
 from gobun.commands.check import check_bun
-from gobun.commands.forensics import diagnose
+from gobun.commands.diagnose import diagnose
 from gobun.commands.libraries import audit, build_guard, build_warmup
+from gobun.commands.maintenance import benchmark, cache, doctor, lock, test
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.release import download_warmup, pack_loader, release, verify_release
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
@@ -18,7 +19,6 @@ from gobun.commands.source import (
     patch_rebase,
     register_bun,
 )
-from gobun.commands.upkeep import benchmark, cache, doctor, lock, test
 
 __all__ = [
     "audit",

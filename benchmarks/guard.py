@@ -17,7 +17,7 @@ from gobun.targets import host_target
 
 
 class Cost(msgspec.Struct):
-    """What ``native/torture/cost`` prints, in nanoseconds a signal."""
+    """What ``native/guard_stress/cost`` prints, in nanoseconds a signal."""
 
     plain_ns: float
     flagged_ns: float
@@ -30,7 +30,7 @@ def main() -> None:
     """Measure, and print a line for each kind of thread."""
     target = host_target()
     guard = build.build_guard([target])[0].library
-    command = [build.build_torture(target).cost, guard]
+    command = [build.build_guard_stress(target).cost, guard]
     done = subprocess.run(command, capture_output=True, check=True)
     cost = msgspec.json.decode(done.stdout, type=Cost)
     show("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from gobun import matrix, runtimes
+from gobun.cells import Cell
 from gobun.targets import host_target
 
 ROUNDS = 15
@@ -28,15 +29,15 @@ def main() -> None:
     """Measure, and print one line a stress."""
     target = host_target()
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
-        built = matrix.build_bench(["control"], target, out=Path(folder), limit_s=20)
+        built = matrix.build_run_context(["control"], target, out=Path(folder), limit_s=20)
         (bun,) = runtimes.provide_runtimes("bun", [VERSION], target)
         bench = msgspec.structs.replace(built, runtimes={("bun", VERSION): bun})
         for stress in ("idle", "wasm"):
-            cell = matrix.Cell("bun", VERSION, "stock", "control", "ffi", stress)
+            cell = Cell("bun", VERSION, "stock", "control", "ffi", stress)
             measure(bench, cell, Path(folder))
 
 
-def measure(bench: matrix.Bench, cell: matrix.Cell, home: Path) -> None:
+def measure(bench: matrix.RunContext, cell: Cell, home: Path) -> None:
     """Run a cell both ways, again and again, and print the medians."""
     command = matrix.cell_command(bench, cell)
     environment = matrix.cell_environment(home)

@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from gobun import build, matrix, runtimes
+from gobun import build, runtimes
+from gobun.analysis import write_facts
 from gobun.targets import host_target
 
 FACTS = Path("report/facts.json")
@@ -43,7 +44,7 @@ def main() -> None:
             f"bun@{bun.version}": compare(bun, script, warmup, control)
             for bun in runtimes.provide_bun(VERSIONS, target)
         }
-    matrix.write_facts(FACTS, {"warmup-ms": taken})
+    write_facts(FACTS, {"warmup-ms": taken})
 
 
 def compare(

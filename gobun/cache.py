@@ -37,8 +37,8 @@ _ONE_BY_ONE = {"asherah", "build", "deno", "go", "node", "patched", "ziglang"}
 _ONLY_BY_NAME = {"bun-source", "patched"}
 """Kinds with a person's own work, or what took hours to build: evicted only when named."""
 
-_held: dict[Path, int] = {}
-_holding = threading.Lock()
+_pinned: dict[Path, int] = {}
+_pinning = threading.Lock()
 
 
 class CacheEntry(msgspec.Struct, frozen=True):
@@ -68,20 +68,20 @@ class Eviction(msgspec.Struct, frozen=True):
         return sum(entry.size for entry in self.removed)
 
 
-def hold(path: Path) -> None:
+def pin(path: Path) -> None:
     """Keep ``path`` from eviction until this process ends, and note that it is used now.
 
     Call it before looking whether ``path`` is there. A cache that cannot be written can
     still be read, so nothing is said when the mark cannot be made.
     """
-    with _holding, contextlib.suppress(OSError):
+    with _pinning, contextlib.suppress(OSError):
         mark = path.with_name(path.name + ".used")
-        if mark not in _held:
+        if mark not in _pinned:
             mark.parent.mkdir(parents=True, exist_ok=True)
             # Not inherited by children: what outlives this process must not hold on.
             number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(number, fcntl.LOCK_SH)
-            _held[mark] = number
+            _pinned[mark] = number
         os.utime(mark)
 
 

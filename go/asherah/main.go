@@ -18,8 +18,8 @@ import (
 
 	"gobun/asherah/cobhan"
 	"gobun/asherah/engine"
-	_ "gobun/trials" // its exports are this library's too
-	_ "gobun/trials/overflow"
+	_ "gobun/testhooks" // its exports are this library's too
+	_ "gobun/testhooks/overflow"
 
 	"github.com/godaddy/asherah/go/appencryption"
 )

@@ -1,4 +1,4 @@
-// Package main is the fixture "crypto": everything package weight holds, in one call.
+// Package main is the fixture "crypto": everything package workload holds, in one call.
 package main
 
 // // All C is compiled with hidden visibility; what is exported below is not.
@@ -9,16 +9,16 @@ import (
 	"fmt"
 	"os"
 
-	_ "gobun/trials" // its exports are this library's too
-	_ "gobun/trials/overflow"
-	"gobun/weight"
+	_ "gobun/testhooks" // its exports are this library's too
+	_ "gobun/testhooks/overflow"
+	"gobun/workload"
 )
 
 // Run returns 0, or the number of the step that failed; why is on standard error.
 //
 //export Run
 func Run() int32 {
-	failed, err := weight.Lift()
+	failed, err := workload.Lift()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "crypto:", err)
 	}

@@ -12,9 +12,9 @@ import (
 	"os"
 	"unsafe"
 
-	_ "gobun/trials" // its exports are this library's too
-	_ "gobun/trials/overflow"
-	"gobun/weight"
+	_ "gobun/testhooks" // its exports are this library's too
+	_ "gobun/testhooks/overflow"
+	"gobun/workload"
 )
 
 // Cobhan's results: 0, or one of its error numbers.
@@ -67,7 +67,7 @@ func setup(data []byte) int32 {
 		fmt.Fprintln(os.Stderr, "setup-full: configuration: ServiceName and ProductID are required")
 		return setupFailed
 	}
-	if _, err := weight.Lift(); err != nil {
+	if _, err := workload.Lift(); err != nil {
 		fmt.Fprintln(os.Stderr, "setup-full:", err)
 		return setupFailed
 	}

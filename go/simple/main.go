@@ -1,11 +1,11 @@
-// Package main is the fixture "simple": one Go function, and the trials that every fixture has.
+// Package main is the fixture "simple": one Go function, and the test hooks that every fixture has.
 package main
 
 // // All C is compiled with hidden visibility; what is exported below is not.
 // #pragma GCC visibility push(default)
 import "C"
 
-import _ "gobun/trials" // its exports are this library's too
+import _ "gobun/testhooks" // its exports are this library's too
 
 // Run returns 0.
 //

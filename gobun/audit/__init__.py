@@ -2,7 +2,7 @@
 
 from gobun.audit.inspection import audit_files, inspect, inspect_slices
 from gobun.audit.record import GoBuild, LibraryReport, Signature
-from gobun.audit.rendering import concerns, render
+from gobun.audit.report_text import concerns, render
 from gobun.audit.rules import (
     GUARD_MAX_BYTES,
     WARMUP_MAX_BYTES,

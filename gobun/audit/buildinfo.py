@@ -11,7 +11,7 @@ from gobun.audit.record import GoBuild
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gobun.audit.container import Section
+    from gobun.audit.container import BinarySection
 
 MAGIC = b"\xff Go buildinf:"
 SECTIONS = (".go.buildinfo", "__go_buildinfo")
@@ -24,7 +24,7 @@ _INLINE = 2  # flag: the strings follow the header, each after its length
 _SENTINEL = 16  # the module record stands between two marks of this length
 
 
-def find(data: bytes, sections: Iterable[Section]) -> GoBuild | None:
+def find(data: bytes, sections: Iterable[BinarySection]) -> GoBuild | None:
     """Return the build record in a library, or None when there is no Go in it.
 
     A library whose record was taken out, but not Go's function table, is ``UNKNOWN``.

@@ -54,7 +54,7 @@ _MACHO_SEGMENTS = {0x01: "32xII", 0x19: "40xQQ"}  # LC_SEGMENT, LC_SEGMENT_64: o
 _FIRST_JAVA_VERSION = 45  # a Java class starts like a universal file, then its version follows
 
 
-class Slice(msgspec.Struct, frozen=True):
+class BinarySlice(msgspec.Struct, frozen=True):
     """One library's bytes: the whole file, or one architecture of a universal one."""
 
     format: Format
@@ -62,7 +62,7 @@ class Slice(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Section(msgspec.Struct, frozen=True):
+class BinarySection(msgspec.Struct, frozen=True):
     """Where a named part of a library stands in its bytes."""
 
     name: str
@@ -70,7 +70,7 @@ class Section(msgspec.Struct, frozen=True):
     size: int
 
 
-def split(path: Path, data: bytes) -> tuple[Slice, ...]:
+def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
     """Return the libraries in a file: one, or one an architecture of a universal file.
 
     Raises:
@@ -88,7 +88,7 @@ def split(path: Path, data: bytes) -> tuple[Slice, ...]:
     raise kinds.refusal(path, data)
 
 
-def _elf(path: Path, data: bytes) -> Slice:
+def _elf(path: Path, data: bytes) -> BinarySlice:
     if len(data) < 20 or data[4] not in {1, 2} or data[5] not in {1, 2}:
         raise kinds.damaged(path, "its ELF header is not of a known class")
     order, wide = "<>"[data[5] - 1], data[4] == 2
@@ -110,7 +110,7 @@ def _elf(path: Path, data: bytes) -> Slice:
             wanted = max(wanted, offset + size)
     if wanted > len(data):
         raise kinds.cut_short(path, wanted=wanted, found=len(data))
-    return Slice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
+    return BinarySlice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
 
 
 def _fat(path: Path, data: bytes) -> Iterator[bytes]:
@@ -131,7 +131,7 @@ def _fat(path: Path, data: bytes) -> Iterator[bytes]:
         yield piece
 
 
-def _macho(path: Path, data: bytes) -> Slice:
+def _macho(path: Path, data: bytes) -> BinarySlice:
     order, wide = _MACHO_MAGICS[data[:4]]
     cpu, subtype, kind, commands, commands_size = struct.unpack_from(f"{order}5I", data, 4)
     if kind in _MACHO_TYPES:
@@ -147,7 +147,7 @@ def _macho(path: Path, data: bytes) -> Slice:
     arch = _MACHO_CPUS.get(cpu, f"cpu-{cpu}")
     if (cpu, subtype & 0xFFFFFF) == _MACHO_ARM64E:
         arch = "arm64e"
-    return Slice("mach-o", arch, data)
+    return BinarySlice("mach-o", arch, data)
 
 
 def _macho_segment_ends(

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from gobun.audit import buildinfo, kinds
 from gobun.audit.buildpaths import find_build_paths, own_folders
-from gobun.audit.container import Section
+from gobun.audit.container import BinarySection
 from gobun.audit.record import LibraryReport
 from gobun.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from gobun.audit.container import Slice
+    from gobun.audit.container import BinarySlice
     from gobun.audit.record import Libc, Relro
 
 _Tag = lief.ELF.DynamicEntry.TAG
@@ -32,7 +32,7 @@ _HIDDEN = {_Symbol.VISIBILITY.HIDDEN, _Symbol.VISIBILITY.INTERNAL}
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
 
 
-def read(path: Path, piece: Slice) -> LibraryReport:
+def read(path: Path, piece: BinarySlice) -> LibraryReport:
     """Return what is in an ELF library.
 
     Raises:
@@ -55,7 +55,8 @@ def read(path: Path, piece: Slice) -> LibraryReport:
         str(entry.name) for entry in entries if isinstance(entry, lief.ELF.DynamicEntryLibrary)
     )
     sections = [
-        Section(str(section.name), section.file_offset, section.size) for section in binary.sections
+        BinarySection(str(section.name), section.file_offset, section.size)
+        for section in binary.sections
     ]
     return LibraryReport(
         path=path,

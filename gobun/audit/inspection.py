@@ -74,7 +74,7 @@ def audit_files(paths: Sequence[Path]) -> tuple[LibraryReport, ...]:
     return tuple(report for path in paths for report in inspect_slices(path))
 
 
-def _read(path: Path, piece: container.Slice) -> LibraryReport:
+def _read(path: Path, piece: container.BinarySlice) -> LibraryReport:
     # Here, because the parser takes a quarter of a second to import.
     import lief  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ import lief
 
 from gobun.audit import buildinfo, kinds, signature
 from gobun.audit.buildpaths import find_build_paths, own_folders
-from gobun.audit.container import Section
+from gobun.audit.container import BinarySection
 from gobun.audit.record import LibraryReport, Signature
 from gobun.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from gobun.audit.container import Slice
+    from gobun.audit.container import BinarySlice
 
 _Command = lief.MachO.LoadCommand.TYPE
 _Platform = lief.MachO.BuildVersion.PLATFORMS
@@ -26,7 +26,7 @@ _Flag = lief.MachO.Header.FLAGS
 _LINKERS_OWN = {"_mh_dylib_header", "_mh_bundle_header", "__dso_handle"}
 
 
-def read(path: Path, piece: Slice) -> LibraryReport:
+def read(path: Path, piece: BinarySlice) -> LibraryReport:
     """Return what is in a Mach-O library.
 
     Raises:
@@ -41,7 +41,8 @@ def read(path: Path, piece: Slice) -> LibraryReport:
     libraries = list(binary.libraries)
     names = [str(entry.name) for entry in libraries if entry.command == _Command.ID_DYLIB]
     sections = [
-        Section(str(section.name), section.offset, section.size) for section in binary.sections
+        BinarySection(str(section.name), section.offset, section.size)
+        for section in binary.sections
     ]
     return LibraryReport(
         path=path,

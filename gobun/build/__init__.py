@@ -5,6 +5,7 @@ the native helpers of the harness.
 """
 
 from gobun.build.alternatives import Alternatives, build_alternatives
+from gobun.build.build_store import builds_root
 from gobun.build.fixtures import (
     ASHERAH,
     CONTROL,
@@ -17,13 +18,12 @@ from gobun.build.fixtures import (
     build_supervise,
 )
 from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
-from gobun.build.library import Library, file_names
+from gobun.build.guard_stress import GuardStress, build_guard_stress
+from gobun.build.inspector import build_inspector
+from gobun.build.library import BuiltLibrary, file_names
 from gobun.build.preload import build_preload
-from gobun.build.probe import build_probe
-from gobun.build.publish import SUMS, Entry, place, publish, sums_text
-from gobun.build.published import published_asherah
-from gobun.build.store import builds_root
-from gobun.build.torture import Torture, build_torture
+from gobun.build.publish import SUMS, ManifestEntry, place, publish, sums_text
+from gobun.build.published_asherah import published_asherah
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
@@ -38,18 +38,18 @@ __all__ = [
     "PUBLISHED",
     "SUMS",
     "Alternatives",
-    "Entry",
+    "BuiltLibrary",
     "Fixture",
-    "Library",
-    "Torture",
+    "GuardStress",
+    "ManifestEntry",
     "build_alternatives",
     "build_dlcall",
     "build_fixture",
     "build_guard",
+    "build_guard_stress",
+    "build_inspector",
     "build_preload",
-    "build_probe",
     "build_supervise",
-    "build_torture",
     "build_warmup",
     "builds_root",
     "file_names",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import files, paths, toolchain
+from gobun.build import build_store, go_modules
 from gobun.build import compile as compiling
-from gobun.build import modules, store
 
 if TYPE_CHECKING:
     from gobun.targets import Target
@@ -39,13 +39,13 @@ def build_alternatives(target: Target) -> Alternatives:
     package, go = paths.GO_SOURCES / "asherah", toolchain.go()
     settings = (target.name, f"go {go.version}")
     sources = [package, paths.GO_SOURCES / "go.mod"]
-    recipe = store.recipe(f"asherah-ways-{target.name}", sources=sources, settings=settings)
+    recipe = build_store.recipe(f"asherah-ways-{target.name}", sources=sources, settings=settings)
 
     def make(folder: Path) -> None:
         flags = compiling.GoFlags()
         common = compiling.go_environment(target, go, toolchain.zig(), flags)
         common["CGO_ENABLED"] = "0"
-        modules.fetch_modules(package, go, common)
+        go_modules.fetch_modules(package, go, common)
         wasm = common | {"GOOS": "js", "GOARCH": "wasm"}
         for output, words, environment in (
             ("serve", ["./serve"], common),
@@ -63,5 +63,5 @@ def build_alternatives(target: Target) -> Alternatives:
         script = go.program.parent.parent / "lib" / "wasm" / "wasm_exec.js"
         files.copy_whole(script, folder / "wasm_exec.js")
 
-    folder = store.built(recipe, make)
+    folder = build_store.built(recipe, make)
     return Alternatives(folder / "serve", folder / "asherah.wasm", folder / "wasm_exec.js")

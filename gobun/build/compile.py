@@ -11,7 +11,7 @@ import msgspec
 from packaging.version import Version
 
 from gobun import cache, paths, toolchain
-from gobun.build import macho, modules
+from gobun.build import go_modules, macho
 from gobun.errors import BuildError, GobunError, PrerequisiteError
 from gobun.process import Finished, run_tool
 
@@ -82,7 +82,7 @@ def zig_environment() -> dict[str, str]:
 
 def _tool_cache(name: str) -> str:
     folder = paths.cache_root() / name
-    cache.hold(folder)
+    cache.pin(folder)
     return str(folder)
 
 
@@ -104,7 +104,7 @@ def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[
         "GOFLAGS": "",
         "GOOS": target.os,
         "GOPATH": _tool_cache("gopath"),
-        "GOPROXY": "off",  # gobun.build.modules has brought what is needed.
+        "GOPROXY": "off",  # gobun.build.go_modules has brought what is needed.
         "GOROOT": str(go.program.parent.parent),
         "GOTELEMETRY": "off",
         "GOTOOLCHAIN": "local",
@@ -168,7 +168,7 @@ def go_shared(
             linker=linker,
         )
     if target.os == "darwin":
-        macho.settle(output)
+        macho.make_deterministic(output)
 
 
 def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:
@@ -207,9 +207,9 @@ def _go_build(
         words.append(f"-gcflags=all={' '.join(flags.compiler)}")
     environment = go_environment(target, go, toolchain.zig(), flags)
     folder, name = paths.GO_SOURCES, f"./{package}"
-    if modules.has_dependencies(folder / package):
+    if go_modules.has_dependencies(folder / package):
         folder, name = folder / package, "."
-        modules.fetch_modules(folder, go, environment)
+        go_modules.fetch_modules(folder, go, environment)
     what = f"go/{package} for {target.name}"
     run_go_build(go, [*words, name], linker, what=what, cwd=folder, env=environment, output=output)
     # Go writes a header of its own beside the library, of which nobody needs the preamble.
@@ -291,7 +291,7 @@ def c_shared(
         )
         _zig_cc(target, [*arguments, *inputs, "-o", output])
     if target.os == "darwin":
-        macho.settle(output)
+        macho.make_deterministic(output)
 
 
 def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import fetch, files, paths, toolchain
+from gobun.build import build_store
 from gobun.build import compile as compiling
-from gobun.build import store
-from gobun.build.published import published_asherah
+from gobun.build.published_asherah import published_asherah
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ EXPORTS = (
     "CallBack",
     "DeepStack",
 )
-"""What the library of every fixture exports; ``go/trials`` says what each does."""
+"""What the library of every fixture exports; ``go/testhooks`` says what each does."""
 
 _LIBASHERAH = (
     "SetEnv",
@@ -106,8 +106,8 @@ def build_fixture(name: str, target: Target) -> Fixture:
     # A later part's file takes the place of an earlier one's of the same name.
     glue = {source.name: source for part in parts for source in sorted(part.glob("*.c"))}
     control = [
-        paths.NATIVE_SOURCES / "control" / "control.c",
-        paths.GO_SOURCES / "trials" / "trials.c",
+        paths.NATIVE_SOURCES / "c_fixture" / "c_fixture.c",
+        paths.GO_SOURCES / "testhooks" / "testhooks.c",
     ]
     published_name = f"libasherah-published{target.library_suffix}"
     published = [*sorted((paths.NATIVE_SOURCES / "libasherah").glob("*.c")), control[1]]
@@ -137,7 +137,7 @@ def build_fixture(name: str, target: Target) -> Fixture:
 
     own = [*control, *published] if name == PUBLISHED else control
     if name in GO_FIXTURES:
-        packages = (GO_FIXTURES[name], "trials", "weight", "go.mod")
+        packages = (GO_FIXTURES[name], "testhooks", "workload", "go.mod")
         own = [paths.GO_SOURCES / package for package in packages]
     folder = _built(f"{name}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None
@@ -184,4 +184,4 @@ def build_supervise(target: Target) -> Path:
 def _built(name: str, sources: list[Path], target: Target, make: Callable[[Path], None]) -> Path:
     pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
     settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
-    return store.built(store.recipe(name, sources=sources, settings=settings), make)
+    return build_store.built(build_store.recipe(name, sources=sources, settings=settings), make)

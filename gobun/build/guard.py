@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import audit, paths
-from gobun.build.library import Library, build_c_library, file_names
+from gobun.build.library import BuiltLibrary, build_c_library, file_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ GUARD_NAME = "go-guard"
 GUARD_SOURCES = paths.NATIVE_SOURCES / "guard"
 
 
-def build_guard(targets: Sequence[Target]) -> list[Library]:
+def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
     """Build the library for each target, or take it from the cache, in the order given.
 
     Raises:
@@ -26,7 +26,7 @@ def build_guard(targets: Sequence[Target]) -> list[Library]:
     return [_build(target) for target in targets]
 
 
-def _build(target: Target) -> Library:
+def _build(target: Target) -> BuiltLibrary:
     file_name, _ = file_names(GUARD_NAME, target)
     return build_c_library(
         GUARD_NAME,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import audit, files, toolchain
+from gobun.build import build_store
 from gobun.build import compile as compiling
-from gobun.build import store
 from gobun.errors import BuildError
 from gobun.targets import Target
 
@@ -22,7 +22,7 @@ AUDIT = Path(audit.__file__).parent
 """What the audit lets pass is part of what a result is, so recipes have this as a source."""
 
 
-class Library(msgspec.Struct, frozen=True):
+class BuiltLibrary(msgspec.Struct, frozen=True):
     """A built and audited library, and the header that says what it exports."""
 
     target: Target
@@ -41,7 +41,7 @@ def file_names(name: str, target: Target) -> tuple[str, str]:
     return f"{stem}{target.library_suffix}", f"{stem}.h"
 
 
-def must_pass(library: Path, rules: Rules) -> None:
+def enforce_rules(library: Path, rules: Rules) -> None:
     """Refuse a library that does not keep to its rules.
 
     Raises:
@@ -62,7 +62,7 @@ def build_c_library(
     sources: Sequence[Path],
     includes: Sequence[Path] = (),
     header: Path | None = None,
-) -> Library:
+) -> BuiltLibrary:
     """Build a library of C for ``target``, or take it from the cache.
 
     ``folders`` are all that it is made of, of which ``sources`` are compiled.
@@ -73,7 +73,7 @@ def build_c_library(
     """
     file_name, header_name = file_names(name, target)
     zig = toolchain.zig()
-    recipe = store.recipe(
+    recipe = build_store.recipe(
         f"{name}-{target.name}",
         sources=[*folders, AUDIT],
         settings=(target.zig_triple, zig.version, repr(rules)),
@@ -84,10 +84,10 @@ def build_c_library(
         compiling.c_shared(
             sources, target=target, output=library, exports=rules.exports or (), includes=includes
         )
-        must_pass(library, rules)
+        enforce_rules(library, rules)
         if header is not None:
             files.copy_whole(header, folder / header_name)
 
-    folder = store.built(recipe, make)
+    folder = build_store.built(recipe, make)
     placed = None if header is None else folder / header_name
-    return Library(target, folder / file_name, placed, "", zig.version, ())
+    return BuiltLibrary(target, folder / file_name, placed, "", zig.version, ())

@@ -28,7 +28,7 @@ _LOCAL = 0x80000000
 _CODE_DIRECTORY = 0xFADE0C02
 
 
-class _Section(NamedTuple):
+class _MachoSection(NamedTuple):
     address: int
     size: int
     kind: int
@@ -37,7 +37,7 @@ class _Section(NamedTuple):
     stub_size: int
 
 
-def settle(path: Path) -> None:
+def make_deterministic(path: Path) -> None:
     """Give a thin 64-bit dylib the one table, UUID and ad-hoc signature that follow from it.
 
     Raises:
@@ -68,7 +68,7 @@ def _commands(data: bytearray) -> Iterator[tuple[int, int]]:
         at += size
 
 
-def _sections(data: bytearray) -> Iterator[_Section]:
+def _sections(data: bytearray) -> Iterator[_MachoSection]:
     for command, at in _commands(data):
         if command == _SEGMENT_64:
             (count,) = struct.unpack_from("<I", data, at + 64)
@@ -76,7 +76,7 @@ def _sections(data: bytearray) -> Iterator[_Section]:
                 section = at + _SEGMENT_SIZE + number * _SECTION_SIZE
                 address, size = struct.unpack_from("<QQ", data, section + 32)
                 flags, first, stub_size = struct.unpack_from("<III", data, section + 64)
-                yield _Section(address, size, flags & 0xFF, first, stub_size)
+                yield _MachoSection(address, size, flags & 0xFF, first, stub_size)
 
 
 def _bound_symbols(path: Path) -> dict[int, str]:

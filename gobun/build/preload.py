@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import audit, paths
 from gobun.build.guard import GUARD_NAME, GUARD_SOURCES
-from gobun.build.library import Library, build_c_library, file_names
+from gobun.build.library import BuiltLibrary, build_c_library, file_names
 from gobun.errors import PrerequisiteError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _CORE = tuple(GUARD_SOURCES / name for name in ("core.c", "entry.c", "frame.c", 
 preloaded stands before libc's own function."""
 
 
-def build_preload(targets: Sequence[Target]) -> list[Library]:
+def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:
     """Build the library for each target, or take it from the cache, in the order given.
 
     Raises:
@@ -31,7 +31,7 @@ def build_preload(targets: Sequence[Target]) -> list[Library]:
     return [_build(target) for target in targets]
 
 
-def _build(target: Target) -> Library:
+def _build(target: Target) -> BuiltLibrary:
     if target.os != "linux":
         raise PrerequisiteError(
             f"there is no preload library for {target.name}: LD_PRELOAD is of Linux",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gobun.build.library import Library
+    from gobun.build.library import BuiltLibrary
 
 SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
 """Per system, because the scripts by which released packages download read one of the two."""
@@ -22,7 +22,7 @@ _MANIFEST = "manifest.json"
 _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ManifestEntry(msgspec.Struct, frozen=True):
     """What a manifest says of one library."""
 
     file: str
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
 
 
-def publish(built: Sequence[Library], out: Path) -> list[Entry]:
+def publish(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
     """Copy libraries and headers to ``out``, and bring sums and manifest up to date.
 
     What ``out`` already says of other libraries that are still there stays.
@@ -74,7 +74,7 @@ def publish(built: Sequence[Library], out: Path) -> list[Entry]:
     return entries
 
 
-def place(built: Sequence[Library], out: Path) -> list[Entry]:
+def place(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
     """Copy libraries and headers to ``out``, and say nothing of them there.
 
     Raises:
@@ -88,13 +88,13 @@ def sums_text(digests: Mapping[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
-def _place(built: Library, out: Path) -> Entry:
+def _place(built: BuiltLibrary, out: Path) -> ManifestEntry:
     digest = files.sha256_of(built.library)
     for source in filter(None, (built.library, built.header)):
         placed = out / source.name
         if not (placed.is_file() and files.sha256_of(placed) == files.sha256_of(source)):
             files.copy_whole(source, placed)
-    return Entry(
+    return ManifestEntry(
         file=built.library.name,
         header=built.header.name if built.header else "",
         target=built.target.name,
@@ -114,13 +114,13 @@ def _read_sums(path: Path) -> dict[str, str]:
     return {match["name"]: match["digest"] for match in found if match}
 
 
-class _Manifest(msgspec.Struct):
-    libraries: list[Entry]
+class _ManifestFile(msgspec.Struct):
+    libraries: list[ManifestEntry]
 
 
-def _read_manifest(out: Path) -> list[Entry]:
+def _read_manifest(out: Path) -> list[ManifestEntry]:
     try:
-        return msgspec.json.decode((out / _MANIFEST).read_bytes(), type=_Manifest).libraries
+        return msgspec.json.decode((out / _MANIFEST).read_bytes(), type=_ManifestFile).libraries
     except (OSError, msgspec.DecodeError):
         return []  # Made anew; it says nothing that the libraries themselves do not.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import audit, files, paths, process, toolchain
+from gobun.build import build_store
 from gobun.build import compile as compiling
-from gobun.build import store
 from gobun.build.guard import GUARD_SOURCES
-from gobun.build.library import AUDIT, Library, file_names, must_pass
+from gobun.build.library import AUDIT, BuiltLibrary, enforce_rules, file_names
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _PACKAGE = "warmup"
 
 def build_warmup(
     targets: Sequence[Target], *, name: str = DEFAULT_NAME, go_version: str | None = None
-) -> list[Library]:
+) -> list[BuiltLibrary]:
     """Build the library for each target, or take it from the cache, in the order given.
 
     ``name`` begins the file names; ``go_version`` is another release than the pinned one,
@@ -55,7 +55,7 @@ def build_warmup(
             raise
 
 
-def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
+def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
     file_name, header_name = file_names(name, target)
     flags = compiling.GoFlags.compact(go.version)
     guard = sorted(path for path in GUARD_SOURCES.iterdir() if path.suffix in {".c", ".h"})
@@ -66,7 +66,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
     rules = audit.warmup_rules(
         target, file_name=file_name, max_bytes=audit.WARMUP_MAX_BYTES if pinned else None
     )
-    recipe = store.recipe(
+    recipe = build_store.recipe(
         f"{name}-{target.name}",
         sources=[
             paths.GO_SOURCES / _PACKAGE,
@@ -82,10 +82,10 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> Library:
         compiling.go_shared(
             _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
         )
-        must_pass(library, rules)
+        enforce_rules(library, rules)
         files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / header_name)
 
-    folder = store.built(recipe, make)
-    return Library(
+    folder = build_store.built(recipe, make)
+    return BuiltLibrary(
         target, folder / file_name, folder / header_name, go.version, zig.version, flags.described
     )

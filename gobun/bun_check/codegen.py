@@ -16,7 +16,7 @@ import msgspec
 from gobun import console
 from gobun.errors import BuildError
 from gobun.process import Finished, path_before, run_tool
-from gobun.tables import read_toml
+from gobun.toml_config import read_toml
 from gobun.toolchain import Tool
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _OF_A_REGISTRY = re.compile(r"(npm:|workspace:|file:|link:)|[^/:]*$")
 """A range of versions, a tag, or what is in the tree; repositories and archives are neither."""
 
 
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CodegenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One script of upstream's."""
 
     run: tuple[str, ...]
@@ -38,7 +38,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prints: bool = False
 
 
-class Instead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Substitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a file of the copy says, and what the stock Zig takes in its place."""
 
     file: str
@@ -46,18 +46,18 @@ class Instead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     put: str
 
 
-class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CodegenLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a tree of some age makes what it imports."""
 
     known_by: str
     packages: tuple[str, ...]
-    step: tuple[Step, ...]
-    instead: tuple[Instead, ...] = ()
+    step: tuple[CodegenStep, ...]
+    instead: tuple[Substitution, ...] = ()
 
 
-def layout_of(tree: Path) -> Layout | None:
+def layout_of(tree: Path) -> CodegenLayout | None:
     """Return the layout of a tree, or None where the table has none."""
-    layouts = read_toml(_TABLE, dict[str, Layout])
+    layouts = read_toml(_TABLE, dict[str, CodegenLayout])
     return next((each for each in layouts.values() if (tree / each.known_by).is_file()), None)
 
 
@@ -84,7 +84,7 @@ class Scratch(msgspec.Struct, frozen=True):
         return self.build / "codegen"
 
 
-def generate(scratch: Scratch, layout: Layout) -> None:
+def generate(scratch: Scratch, layout: CodegenLayout) -> None:
     """Make the files that the Zig code imports.
 
     Raises:
@@ -92,13 +92,13 @@ def generate(scratch: Scratch, layout: Layout) -> None:
     """
     scratch.codegen.mkdir(parents=True)
     for folder in layout.packages:
-        console.say(f"installing the npm packages of {folder}")
+        console.log(f"installing the npm packages of {folder}")
         # A changed package.json is not what a frozen lock file is of; its versions hold still.
         frozen = [] if _left_out(scratch.tree / folder) else ["--frozen-lockfile"]
         install = [str(scratch.bun), "install", *frozen, "--ignore-scripts"]
         _logged(scratch, install, scratch.tree / folder, f"install of {folder}")
     for step in layout.step:
-        console.say(f"generating {step.makes}")
+        console.log(f"generating {step.makes}")
         words, cwd = list(_words(scratch, step)), scratch.tree / step.folder
         done = _logged(scratch, words, cwd, f"making of {step.makes}")
         if step.prints:
@@ -119,12 +119,12 @@ def _left_out(folder: Path) -> list[str]:
         left += [name for name, where in wanted.items() if not _OF_A_REGISTRY.match(where)]
         package[kind] = {name: where for name, where in wanted.items() if name not in left}
     if left:
-        console.say(f"left out, not of the npm registry: {', '.join(left)}")
+        console.log(f"left out, not of the npm registry: {', '.join(left)}")
         path.write_text(json.dumps(package, indent=2))
     return left
 
 
-def _words(scratch: Scratch, step: Step) -> Iterator[str]:
+def _words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
     places = {
         "bun": str(scratch.bun),
         "esbuild": str(scratch.tree / "node_modules" / ".bin" / "esbuild"),

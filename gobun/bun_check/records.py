@@ -11,7 +11,7 @@ ALL = "all"
 """Stands for a patch's id where a finding is about all of them."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """One question that was asked of a patched tree."""
 
     patch: str
@@ -25,15 +25,15 @@ class Finding(msgspec.Struct, frozen=True):
     """Why it is wrong, or why it could not be asked."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class CheckReport(msgspec.Struct, frozen=True):
     """All findings about one tree."""
 
     identity: str
     version: str
     patches: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
 
     @property
-    def wrong(self) -> tuple[Finding, ...]:
+    def wrong(self) -> tuple[CheckResult, ...]:
         """What does not hold."""
         return tuple(each for each in self.findings if each.verdict == "wrong")

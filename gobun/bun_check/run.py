@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import cache, console, files, paths, toolchain
-from gobun.bun_check import parsing, whole, zig
-from gobun.bun_check.records import ALL, Finding, Report
+from gobun.bun_check import parsing, tree_checks, zig
+from gobun.bun_check.records import ALL, CheckReport, CheckResult
 from gobun.bun_check.tree import stock_content
 from gobun.bun_source import identity_of
-from gobun.bun_source.applying import make_commits
+from gobun.bun_source.apply import make_commits
 from gobun.errors import PatchError, UsageError
 from gobun.targets import host_target
 
@@ -41,7 +41,7 @@ def check_series(
     *,
     depth: Depth = "semantics",
     unpatched: bool = False,
-) -> Report:
+) -> CheckReport:
     """Check the tree that ``patches`` make of a checkout's base; the checkout is left alone.
 
     ``unpatched`` asks about the base itself, with what ``patches`` say of the object they make.
@@ -60,41 +60,41 @@ def check_series(
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)
     head = commits[-1] if commits else checkout.base
     identity = identity_of(checkout.upstream, series, applied)
-    root = paths.cache_root() / whole.KIND
+    root = paths.cache_root() / tree_checks.KIND
     folder = root / f"{checkout.version}-{identity}-{_asked(applied)}"
     kept = root / f"{checkout.version}-{identity}-object"
-    cache.hold(folder)
+    cache.pin(folder)
 
     @functools.cache
     def prepared() -> Scratch | None:
-        return whole.prepare(checkout, head, folder)
+        return tree_checks.prepare(checkout, head, folder)
 
-    def read() -> Iterator[Finding]:
+    def read() -> Iterator[CheckResult]:
         yield from _applying(checkout, series, applied)
         yield from _reading(checkout, applied, commits)
 
-    def analyse() -> Iterator[Finding]:
+    def analyse() -> Iterator[CheckResult]:
         if unpatched or any(path.endswith(".zig") for each in patches for path in each.files):
-            yield whole.semantic(prepared())
+            yield tree_checks.semantic(prepared())
         else:
-            yield Finding(ALL, "semantic analysis", "Zig", "not checked", "no patch touches it")
+            yield CheckResult(ALL, "semantic analysis", "Zig", "not checked", "no patch touches it")
 
     with files.locked(folder):
         found = _remembered(folder / "files.json", read)
         if depth != "files":
             found += _remembered(folder / "semantics.json", analyse)
         if depth == "object":
-            found += whole.compiled(prepared, kept, patches)
+            found += tree_checks.compiled(prepared, kept, patches)
         if not any(each.verdict == "wrong" for each in found):
             shutil.rmtree(folder / "tree", ignore_errors=True)
     names = tuple(patch.id for patch in applied)
-    return Report(identity, checkout.version, names, tuple(found))
+    return CheckReport(identity, checkout.version, names, tuple(found))
 
 
-def _remembered(path: Path, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
-        remembered = msgspec.json.decode(path.read_bytes(), type=list[Finding])
-        console.say(f"asked before: {path}")
+        remembered = msgspec.json.decode(path.read_bytes(), type=list[CheckResult])
+        console.log(f"asked before: {path}")
         return remembered
     path.parent.mkdir(parents=True, exist_ok=True)
     found = list(ask())
@@ -108,20 +108,22 @@ def _asked(patches: Sequence[Patch]) -> str:
     return hashlib.sha256(repr((_FORM, questions, host_target().name)).encode()).hexdigest()[:8]
 
 
-def _applying(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Iterator[Finding]:
+def _applying(
+    checkout: Checkout, series: Series, patches: Sequence[Patch]
+) -> Iterator[CheckResult]:
     """Ask whether each patch applies without the others: only then can one be left out."""
     for patch in patches:
         try:
             make_commits(checkout.git, checkout.base, series, [patch], checkout.version)
         except PatchError as error:
-            yield Finding(patch.id, "applies alone", "the release", "wrong", error.what)
+            yield CheckResult(patch.id, "applies alone", "the release", "wrong", error.what)
         else:
-            yield Finding(patch.id, "applies alone", "the release", "proven")
+            yield CheckResult(patch.id, "applies alone", "the release", "proven")
 
 
 def _reading(
     checkout: Checkout, patches: Sequence[Patch], commits: Sequence[str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Ask about every file that a patch touches, as it is right after that patch."""
     git = checkout.git
     befores = [checkout.base, *commits]
@@ -134,7 +136,7 @@ def _reading(
                     continue
                 if not parsing.is_known(path):
                     why = "there is no grammar for this kind of file"
-                    yield Finding(patch.id, "parses", path, "not checked", why)
+                    yield CheckResult(patch.id, "parses", path, "not checked", why)
                     continue
                 old = stock_content(git, before, path)
                 was = parsing.parse(path, old) if old is not None else None
@@ -143,38 +145,38 @@ def _reading(
                 worse = "; ".join(
                     f"line {line}: {text!r}" for line, text in parsing.new_errors(was, now)
                 )
-                yield Finding(patch.id, "parses", path, "wrong" if worse else "proven", worse)
+                yield CheckResult(patch.id, "parses", path, "wrong" if worse else "proven", worse)
                 yield from _kept(patch, path, was, now)
                 if path.endswith(".zig"):
                     yield from _zig_file(checkout.version, patch, path, new, Path(temporary))
             for name in patch.functions:
                 if name in defined:
-                    yield Finding(patch.id, "function is there", name, "proven")
+                    yield CheckResult(patch.id, "function is there", name, "proven")
                 else:
                     why = f"none of {', '.join(patch.files)} defines it"
-                    yield Finding(patch.id, "function is there", name, "wrong", why)
+                    yield CheckResult(patch.id, "function is there", name, "wrong", why)
 
 
 def _kept(
     patch: Patch, path: str, was: parsing.Parsed | None, now: parsing.Parsed
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     lost = sorted(was.functions - now.functions) if was is not None else []
     if lost:
         said = f"no longer defined: {', '.join(lost)}"
-        yield Finding(patch.id, "keeps every function", path, "wrong", said)
+        yield CheckResult(patch.id, "keeps every function", path, "wrong", said)
     elif was is not None:
-        yield Finding(patch.id, "keeps every function", path, "proven")
+        yield CheckResult(patch.id, "keeps every function", path, "proven")
 
 
 def _zig_file(
     version: str, patch: Patch, path: str, content: bytes, folder: Path
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     tool = toolchain.zig(zig.wheel_for(version))
     for check, fault in zig.faults(tool, path, content, folder).items():
-        yield Finding(patch.id, check, path, "wrong" if fault else "proven", fault)
+        yield CheckResult(patch.id, check, path, "wrong" if fault else "proven", fault)
 
 
-def render(report: Report) -> str:
+def render(report: CheckReport) -> str:
     """Return a report for a terminal: patch by patch, what is wrong and what is open in full."""
     lines = [f"Bun {report.version}, tree {report.identity}"]
     if not report.patches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun.bun_check import fork
+from gobun.bun_check import zig_compat
 from gobun.bun_source.checkout import write_files
 from gobun.bun_source.layout import is_built
 
@@ -26,4 +26,4 @@ def stock_content(git: Git, commit: str, path: str) -> bytes | None:
     done = git.attempt("cat-file", "blob", f"{commit}:{path}")
     if done.code != 0:
         return None
-    return fork.stock(done.out) if path.endswith(".zig") else done.out
+    return zig_compat.stock(done.out) if path.endswith(".zig") else done.out

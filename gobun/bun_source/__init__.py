@@ -1,59 +1,65 @@
 """Bun from source: a checkout, the series of patches on it, and the binary that is built of it."""
 
-from gobun.bun_source.applying import Applied, apply_series, identity_of, tree_identity
-from gobun.bun_source.building import Built, build, build_words
+from gobun.bun_source.apply import Applied, apply_series, identity_of, tree_identity
 from gobun.bun_source.checkout import Checkout
+from gobun.bun_source.checkouts import Fetched, fetch_checkout, open_checkout
 from gobun.bun_source.commits import (
-    Release,
+    BunCommit,
     commit_of_release,
-    learn,
     read_commits,
+    record_new_commits,
     shown_revision,
 )
-from gobun.bun_source.exporting import Export, export_series, new_patch
+from gobun.bun_source.export import Export, export_series, new_patch
 from gobun.bun_source.git import check_version as check_git
-from gobun.bun_source.layout import Layout, read_layout
-from gobun.bun_source.linting import Known, lint_series
-from gobun.bun_source.opening import Fetched, fetch_checkout, open_checkout
+from gobun.bun_source.layout import BuildLayout, read_layout
 from gobun.bun_source.origin import UPSTREAM, Origin, parse_origin
-from gobun.bun_source.preflight import Offline, Row, examine, jobs_by_memory, memory_gib
+from gobun.bun_source.preflight import (
+    BuildPrerequisite,
+    OfflineSources,
+    examine,
+    jobs_by_memory,
+    memory_gib,
+)
 from gobun.bun_source.preflight import check as check_preflight
 from gobun.bun_source.preflight import render as render_preflight
-from gobun.bun_source.rebasing import Rebased, Step, rebase, write_rebased
 from gobun.bun_source.series import (
     Change,
     Constant,
+    LeftOutChange,
     Patch,
     Series,
-    Without,
     lines,
     read_series,
     series_named,
 )
+from gobun.bun_source.series_lint import KnownNames, lint_series
+from gobun.bun_source.series_rebase import Rebased, RebaseStep, rebase, write_rebased
 from gobun.bun_source.submodules import Filled, Sources, missing_submodules, parse_sources
+from gobun.bun_source.upstream_build import Built, build, build_words
 
 __all__ = [
     "UPSTREAM",
     "Applied",
+    "BuildLayout",
+    "BuildPrerequisite",
     "Built",
+    "BunCommit",
     "Change",
     "Checkout",
     "Constant",
     "Export",
     "Fetched",
     "Filled",
-    "Known",
-    "Layout",
-    "Offline",
+    "KnownNames",
+    "LeftOutChange",
+    "OfflineSources",
     "Origin",
     "Patch",
+    "RebaseStep",
     "Rebased",
-    "Release",
-    "Row",
     "Series",
     "Sources",
-    "Step",
-    "Without",
     "apply_series",
     "build",
     "build_words",
@@ -65,7 +71,6 @@ __all__ = [
     "fetch_checkout",
     "identity_of",
     "jobs_by_memory",
-    "learn",
     "lines",
     "lint_series",
     "memory_gib",
@@ -78,6 +83,7 @@ __all__ = [
     "read_layout",
     "read_series",
     "rebase",
+    "record_new_commits",
     "render_preflight",
     "series_named",
     "shown_revision",

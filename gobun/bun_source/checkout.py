@@ -14,13 +14,13 @@ import msgspec
 
 from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git
-from gobun.bun_source.store import Store
+from gobun.bun_source.git_store import Store
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gobun.bun_source.commits import Release
+    from gobun.bun_source.commits import BunCommit
 
 _SHOWN = 8
 _UNDERWAY = {
@@ -101,7 +101,7 @@ class Checkout(msgspec.Struct, frozen=True):
         changed = self.changes(untracked=untracked)
         if changed:
             raise UsageError(
-                f"{self.folder} has changes that are not committed: {listed(changed)}",
+                f"{self.folder} has changes that are not committed: {abbreviate(changed)}",
                 hint="`invoke patch-new` makes a patch of them, `--add` names new files; "
                 "`git restore .` there drops them, and `git clean` new files",
             )
@@ -112,7 +112,7 @@ class Checkout(msgspec.Struct, frozen=True):
             )
 
 
-def is_release(store: Store, commit: str, release: Release | None) -> bool:
+def is_release(store: Store, commit: str, release: BunCommit | None) -> bool:
     """Return whether ``commit`` is that of a release, or at least has its very files."""
     if release is None:
         return False
@@ -124,7 +124,7 @@ def _made(commit: str) -> str:
     return f"refs/gobun/made/{commit}"
 
 
-def listed(names: Sequence[str]) -> str:
+def abbreviate(names: Sequence[str]) -> str:
     """Return the first of some names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

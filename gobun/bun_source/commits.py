@@ -19,14 +19,14 @@ from gobun import files
 from gobun.errors import FetchError, UsageError
 from gobun.process import run_tool
 from gobun.runtimes.registered import QUIET, ask_revision
-from gobun.tables import read_toml
+from gobun.toml_config import read_toml
 
 TABLE = Path(__file__).parent / "commits.toml"
 _FULL = re.compile(r"[0-9a-f]{40}")
 _SHOWN = re.compile(r"\+([0-9a-f]{7,40})\s*$")
 
 
-class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BunCommit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a release of Bun comes from."""
 
     commit: str
@@ -34,18 +34,18 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The id of its files, by which an archive without history is known; None if not seen yet."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    release: dict[str, Release]
+class _CommitsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    release: dict[str, BunCommit]
 
 
 @functools.cache
-def read_commits(path: Path = TABLE) -> dict[str, Release]:
+def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
     """Return what is known, by version.
 
     Raises:
         UsageError: the table is not of the right form.
     """
-    found = read_toml(path, _File).release
+    found = read_toml(path, _CommitsFile).release
     for version, release in found.items():
         for name in (release.commit, *([release.tree] if release.tree else [])):
             if not semver.Version.is_valid(version) or not _FULL.fullmatch(name):
@@ -53,7 +53,7 @@ def read_commits(path: Path = TABLE) -> dict[str, Release]:
     return found
 
 
-def commit_of_release(version: str, path: Path = TABLE) -> Release:
+def commit_of_release(version: str, path: Path = TABLE) -> BunCommit:
     """Return where ``version`` comes from.
 
     Raises:
@@ -94,7 +94,7 @@ def full_revision(program: Path) -> str | None:
     return said if _FULL.fullmatch(said) else None
 
 
-def learn(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
+def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
     """Add what released binaries say of themselves, and return which versions are new.
 
     Raises:
@@ -108,7 +108,7 @@ def learn(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
     for version in sorted(programs, key=semver.Version.parse):
         program = programs[version]
         shown = shown_revision(program)
-        said = full_revision(program) or known.get(version, Release(shown)).commit
+        said = full_revision(program) or known.get(version, BunCommit(shown)).commit
         if not said.startswith(shown) or not _FULL.fullmatch(said):
             raise FetchError(f"Bun {version} says {shown} and {said}, which is no one full commit")
         if version not in known:

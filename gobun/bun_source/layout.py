@@ -51,7 +51,7 @@ _PINS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class Layout(msgspec.Struct, frozen=True):
+class BuildLayout(msgspec.Struct, frozen=True):
     """What a checkout says of its build."""
 
     era: Era
@@ -79,7 +79,7 @@ class _Package(msgspec.Struct):
     scripts: dict[str, str] = {}
 
 
-def read_layout(tree: Path) -> Layout:
+def read_layout(tree: Path) -> BuildLayout:
     """Find out how a checkout is built.
 
     Raises:
@@ -100,7 +100,7 @@ def read_layout(tree: Path) -> Layout:
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"{tree / 'package.json'} cannot be read: {error}") from error
     pins = {name: found for name, places in _PINS.items() if (found := _pin(tree, places))}
-    return Layout(era, package.version, pins, _hosts(tree, era), tuple(package.scripts))
+    return BuildLayout(era, package.version, pins, _hosts(tree, era), tuple(package.scripts))
 
 
 def _pin(tree: Path, places: tuple[tuple[str, str], ...]) -> str | None:

@@ -20,7 +20,7 @@ from gobun.process import run_tool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gobun.bun_source.layout import Layout
+    from gobun.bun_source.layout import BuildLayout
 
 State = Literal["ok", "missing", "note"]
 
@@ -32,7 +32,7 @@ _ANSWERS_S = 30.0
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
-class Row(msgspec.Struct, frozen=True):
+class BuildPrerequisite(msgspec.Struct, frozen=True):
     """One thing that a build needs."""
 
     name: str
@@ -45,7 +45,7 @@ class Row(msgspec.Struct, frozen=True):
     macos: str = ""
 
 
-class Offline(msgspec.Struct, frozen=True):
+class OfflineSources(msgspec.Struct, frozen=True):
     """Upstream's own ways of building without downloads."""
 
     webkit: Path | None = None
@@ -89,35 +89,45 @@ _LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
 
 
 def examine(
-    layout: Layout,
+    layout: BuildLayout,
     tree: Path,
     *,
     missing: Sequence[str],
     submodules: Sequence[str],
     bun: Callable[[], str],
-    offline: Offline,
+    offline: OfflineSources,
     version: str,
-) -> list[Row]:
+) -> list[BuildPrerequisite]:
     """Look at everything that a build of ``tree`` needs.
 
     ``missing`` are files that the checkout lacks, ``submodules`` folders of submodules; ``bun``
     provides the Bun that the build scripts run on, and returns its version.
     """
-    rows = [Row("layout", "", layout.era)]
+    rows = [BuildPrerequisite("layout", "", layout.era)]
     same = layout.version == version
     rows.append(
-        Row("sources", version, layout.version or "no version", "ok" if same else "missing")
+        BuildPrerequisite(
+            "sources", version, layout.version or "no version", "ok" if same else "missing"
+        )
     )
-    rows += [Row(name, "pinned", pin) for name, pin in layout.pins.items() if name != "llvm"]
+    rows += [
+        BuildPrerequisite(name, "pinned", pin)
+        for name, pin in layout.pins.items()
+        if name != "llvm"
+    ]
     if missing:
         built = [path for path in missing if is_built(path)]
         found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
         again = f"invoke fetch-bun --version {version} --discard --source …"
-        rows.append(Row("files", "all", found, "missing" if built else "note", again, again))
+        rows.append(
+            BuildPrerequisite("files", "all", found, "missing" if built else "note", again, again)
+        )
     if submodules:
         lacking = f"{len(submodules)} not fetched: {', '.join(submodules[:3])}"
         fetch_them = f"invoke fetch-bun --version {version} --submodules …"
-        rows.append(Row("submodules", "all", lacking, "missing", fetch_them, fetch_them))
+        rows.append(
+            BuildPrerequisite("submodules", "all", lacking, "missing", fetch_them, fetch_them)
+        )
     rows.append(_bun(bun))
     rows += [_program(need) for need in _NEEDS if need.debian or sys.platform == "darwin"]
     rows += [*_rust(layout), *_llvm(layout)]
@@ -126,7 +136,7 @@ def examine(
     return rows
 
 
-def check(rows: Sequence[Row]) -> None:
+def check(rows: Sequence[BuildPrerequisite]) -> None:
     """Refuse to build where something is missing.
 
     Raises:
@@ -140,7 +150,7 @@ def check(rows: Sequence[Row]) -> None:
         for row in gone
     )
     raise PrerequisiteError(
-        f"this machine cannot build Bun yet, {console.counted(len(gone), 'thing')} "
+        f"this machine cannot build Bun yet, {console.pluralize(len(gone), 'thing')} "
         f"{'is' if len(gone) == 1 else 'are'} missing:{listed}",
         hint="\n  ".join(
             part for part in (_commands(gone, "debian"), _commands(gone, "macos")) if part
@@ -149,7 +159,7 @@ def check(rows: Sequence[Row]) -> None:
     )
 
 
-def _commands(rows: Sequence[Row], system: str) -> str:
+def _commands(rows: Sequence[BuildPrerequisite], system: str) -> str:
     """Return what to run, the packages of all rows in one command."""
     said = [getattr(row, system) for row in rows if getattr(row, system)]
     start = {"debian": "apt-get install ", "macos": "brew install "}[system]
@@ -162,7 +172,7 @@ def _commands(rows: Sequence[Row], system: str) -> str:
     return f"{name}: {'; '.join((*joined, *others))}" if said else ""
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[BuildPrerequisite]) -> str:
     """Return the table."""
     marks = {"ok": "ok", "missing": "MISSING", "note": "-"}
     names = max(len(row.name) for row in rows)
@@ -185,11 +195,13 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
-def _bun(provide: Callable[[], str]) -> Row:
+def _bun(provide: Callable[[], str]) -> BuildPrerequisite:
     try:
-        return Row("bun", "to run the build scripts", f"{provide()}, fetched by this suite")
+        return BuildPrerequisite(
+            "bun", "to run the build scripts", f"{provide()}, fetched by this suite"
+        )
     except GobunError as error:
-        return Row("bun", "to run the build scripts", error.what, "missing")
+        return BuildPrerequisite("bun", "to run the build scripts", error.what, "missing")
 
 
 def _install(need: _Need) -> dict[str, str]:
@@ -199,19 +211,19 @@ def _install(need: _Need) -> dict[str, str]:
     }
 
 
-def _program(need: _Need) -> Row:
+def _program(need: _Need) -> BuildPrerequisite:
     wanted = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
     lacking: State = "missing" if need.needed else "note"
     program = shutil.which(need.name)
     if program is None:
-        return Row(need.name, wanted, "not there", lacking, **_install(need))
+        return BuildPrerequisite(need.name, wanted, "not there", lacking, **_install(need))
     if not need.asked:
-        return Row(need.name, wanted, program)
+        return BuildPrerequisite(need.name, wanted, program)
     version, shown = _version(program, *need.asked)
     if version is None or version < need.least:
         shown += "" if version is None else ": too old"
-        return Row(need.name, wanted, shown, lacking, **_install(need))
-    return Row(need.name, wanted, shown)
+        return BuildPrerequisite(need.name, wanted, shown, lacking, **_install(need))
+    return BuildPrerequisite(need.name, wanted, shown)
 
 
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
@@ -227,7 +239,7 @@ def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, 
     return version, f"{'.'.join(map(str, version))}, {program}"
 
 
-def _rust(layout: Layout) -> list[Row]:
+def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
     """Look for the Rust that the checkout pins: rustup fetches it, or has it already."""
     channel = layout.pins.get("rust")
     if channel is None:
@@ -236,20 +248,24 @@ def _rust(layout: Layout) -> list[Row]:
     state: State = "missing" if layout.era == "cargo" else "note"
     program = shutil.which("rustup")
     if program is None:
-        return [Row("rustup", channel, "not there", state, f"install rustup; {install}", install)]
+        return [
+            BuildPrerequisite(
+                "rustup", channel, "not there", state, f"install rustup; {install}", install
+            )
+        ]
     try:
         listed = run_tool([program, "toolchain", "list"], timeout_s=_ANSWERS_S)
     except PrerequisiteError as error:
-        return [Row("rustup", channel, error.what, state, install, install)]
+        return [BuildPrerequisite("rustup", channel, error.what, state, install, install)]
     if channel in listed.out:
-        return [Row("rustup", channel, f"it has it, {program}")]
-    return [Row("rustup", channel, f"fetches it at the first use, {program}")]
+        return [BuildPrerequisite("rustup", channel, f"it has it, {program}")]
+    return [BuildPrerequisite("rustup", channel, f"fetches it at the first use, {program}")]
 
 
-def _llvm(layout: Layout) -> list[Row]:
+def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
     bounds = layout.llvm_range
     if bounds is None:
-        return [Row("llvm", "a pinned range", "the checkout names none", "note")]
+        return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]
     low, above = bounds
     major = low[0]
     wanted = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, above))}"
@@ -261,12 +277,16 @@ def _llvm(layout: Layout) -> list[Row]:
         for program in _programs((name, f"{name}-{major}"), candidates):
             version, shown = _version(program, "--version")
             if version is not None and low <= version < above:
-                rows.append(Row(name, wanted, shown))
+                rows.append(BuildPrerequisite(name, wanted, shown))
                 break
             seen.append(shown if version is None else f"{shown}: not of the range")
         else:
             found = seen[0] if seen else "not there"
-            rows.append(Row(name, wanted, found, "missing", debian, f"brew install llvm@{major}"))
+            rows.append(
+                BuildPrerequisite(
+                    name, wanted, found, "missing", debian, f"brew install llvm@{major}"
+                )
+            )
     return rows
 
 
@@ -286,33 +306,37 @@ def memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
 
 
-def _memory() -> Row:
+def _memory() -> BuildPrerequisite:
     here = memory_gib()
     state: State = "ok" if here >= _LEAST_MEMORY_GIB * 0.95 else "missing"
     jobs = f"{here:.0f} GiB: {jobs_by_memory()} jobs at once"
-    return Row("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)
+    return BuildPrerequisite("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)
 
 
-def _disk(tree: Path) -> Row:
+def _disk(tree: Path) -> BuildPrerequisite:
     free = shutil.disk_usage(tree).free / _GIB
     state: State = "ok" if free >= _LEAST_DISK_GIB else "missing"
-    return Row("disk", f">= {_LEAST_DISK_GIB} GiB", f"{free:.0f} GiB free", state)
+    return BuildPrerequisite("disk", f">= {_LEAST_DISK_GIB} GiB", f"{free:.0f} GiB free", state)
 
 
-def _downloads(layout: Layout, offline: Offline) -> list[Row]:
+def _downloads(layout: BuildLayout, offline: OfflineSources) -> list[BuildPrerequisite]:
     silent = fetch.unreachable([f"https://{host}/" for host in layout.hosts])
     # By name only: an address may have a password in it.
     proxies = sorted(name for name in os.environ if name.lower().endswith("_proxy"))
-    rows = [Row("proxies", "of the environment", ", ".join(proxies))] if proxies else []
+    rows = (
+        [BuildPrerequisite("proxies", "of the environment", ", ".join(proxies))] if proxies else []
+    )
     for host in layout.hosts:
         why = silent.get(f"https://{host}/")
         if not why:
-            rows.append(Row(host, "answers", "it does"))
+            rows.append(BuildPrerequisite(host, "answers", "it does"))
         elif offline.holds_downloads:
-            rows.append(Row(host, "answers", f"{why}; a folder of downloads is given", "note"))
+            rows.append(
+                BuildPrerequisite(host, "answers", f"{why}; a folder of downloads is given", "note")
+            )
         else:
             rows.append(
-                Row(
+                BuildPrerequisite(
                     host,
                     "answers",
                     why,
@@ -321,7 +345,7 @@ def _downloads(layout: Layout, offline: Offline) -> list[Row]:
                 )
             )
     rows += [
-        Row(name, "offline", str(path))
+        BuildPrerequisite(name, "offline", str(path))
         for name, path in (
             ("webkit", offline.webkit),
             ("prefetch", offline.prefetch),

@@ -57,7 +57,7 @@ import semver
 
 from gobun import paths
 from gobun.errors import UsageError
-from gobun.tables import read_toml
+from gobun.toml_config import read_toml
 
 FILE_NAME = "series.toml"
 TODO = "TODO: reason"
@@ -98,7 +98,7 @@ class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What they use without the patch."""
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SeriesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change that a series says something about."""
 
     id: str
@@ -106,7 +106,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The id of a claim, or a fact."""
 
 
-class Patch(Entry, frozen=True, forbid_unknown_fields=True):
+class Patch(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """One change to upstream's sources, and why."""
 
     title: str
@@ -124,18 +124,18 @@ class Patch(Entry, frozen=True, forbid_unknown_fields=True):
     compiled: tuple[Constant, ...] = ()
 
 
-class Without(Entry, frozen=True, forbid_unknown_fields=True):
+class LeftOutChange(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """A change that other lines carry, and why this one does not."""
 
     since: str | None = None
     """The release from which upstream has it."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _SeriesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     about: str
     patch: tuple[Patch, ...] = ()
-    without: tuple[Without, ...] = ()
+    without: tuple[LeftOutChange, ...] = ()
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -146,7 +146,7 @@ class Series(msgspec.Struct, frozen=True):
     """The release that the patches are made on."""
     about: str
     patches: tuple[Patch, ...] = ()
-    without: tuple[Without, ...] = ()
+    without: tuple[LeftOutChange, ...] = ()
 
     @property
     def line(self) -> str:
@@ -236,11 +236,11 @@ def read_series(folder: Path) -> Series:
         UsageError: it is missing or not of the right form; names the table and the key.
     """
     path = folder / FILE_NAME
-    content = read_toml(path, _File)
+    content = read_toml(path, _SeriesFile)
     if not semver.Version.is_valid(content.version):
         raise UsageError(f"{path}: version = {content.version!r} is not a release of Bun")
     seen: set[str] = set()
-    entries: tuple[Entry, ...] = (*content.patch, *content.without)
+    entries: tuple[SeriesEntry, ...] = (*content.patch, *content.without)
     for entry in entries:
         check_id(entry.id, str(path))
         if entry.id in seen:

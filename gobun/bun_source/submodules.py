@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console, files
-from gobun.bun_source.bring import bring, check_archived
 from gobun.bun_source.checkout import write_files
 from gobun.bun_source.git import GitError
+from gobun.bun_source.import_source import check_archived, import_commit
 from gobun.bun_source.layout import is_built
 from gobun.bun_source.origin import Origin, parse_origin
 from gobun.errors import FetchError, UsageError
@@ -222,9 +222,9 @@ def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
             hint="move it away, or check out that commit there",
         )
     origin = sources.origin_of(submodule)
-    console.say(f"fetching the submodule {submodule.path}")
+    console.log(f"fetching the submodule {submodule.path}")
     try:
-        fetched = bring(checkout.store, origin, submodule.commit, submodule.commit)
+        fetched = import_commit(checkout.store, origin, submodule.commit, submodule.commit)
     except FetchError as error:
         raise FetchError(f"the submodule {submodule.path}: {error.what}", hint=_HINT) from error
     if origin.kind == "archive":

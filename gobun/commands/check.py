@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import bun_check, bun_source
-from gobun.commands.words import chosen_of, command
+from gobun.commands.cli import command, select_patches
 from gobun.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_bun(
     if quick and unpatched:
         raise UsageError("--quick reads what patches touch, and --unpatched has none: give one")
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
-    found, chosen = chosen_of(series, only, except_)
+    found, chosen = select_patches(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:
         report = bun_check.check_series(checkout, found, chosen, depth=depth, unpatched=unpatched)
     print(bun_check.render(report))

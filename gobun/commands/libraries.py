@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import audit as auditing
 from gobun import build, paths
-from gobun.commands.words import command, given_path, listed, several
+from gobun.commands.cli import command, given_path, split_csv, variadic_paths
 from gobun.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def build_warmup(
     _: Context, target: str = "", out: str = "dist", go: str = "", name: str = build.DEFAULT_NAME
 ) -> None:
     """Build the warm-up libraries: --target linux-x64,… --out DIR --go VERSION --name NAME."""
-    targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
+    targets = [target_named(part) for part in split_csv(target) or tuple(TARGETS)]
     built = build.build_warmup(targets, name=name, go_version=go or None)
     folder = given_path(out)
     for entry in build.publish(built, folder):
@@ -31,7 +31,7 @@ def build_warmup(
 @command
 def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
     """Build the signal guard, and for Linux its preload library: --target linux-x64,… --out DIR."""
-    targets = [target_named(part) for part in listed(target) or tuple(TARGETS)]
+    targets = [target_named(part) for part in split_csv(target) or tuple(TARGETS)]
     preload = build.build_preload([each for each in targets if each.os == "linux"])
     folder = given_path(out)
     for entry in build.publish([*build.build_guard(targets), *preload], folder):
@@ -39,7 +39,7 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
 
 
 @command
-@several
+@variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
     """Say what is inside libraries: FILE…."""
     print("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gobun import flow, own
+from gobun import custom_addon, pipeline
 from gobun import matrix as measuring
-from gobun.commands.words import Selection, command, given_path, run_flags, selecting, whole_number
-from gobun.own_config import MatrixTable, find_config, whose
+from gobun.commands.cli import (
+    Selection,
+    command,
+    given_path,
+    optional_integer,
+    run_flags,
+    with_cell_selection,
+)
+from gobun.custom_addon_config import MatrixTable, find_config, runtime_of
 
 if TYPE_CHECKING:
     from invoke.context import Context
 
 
-class Own(msgspec.Struct, frozen=True):
+class AddonFlags(msgspec.Struct, frozen=True):
     """The flags that name a person's own addon, or the file that says all of it."""
 
     addon: str
@@ -24,12 +31,12 @@ class Own(msgspec.Struct, frozen=True):
     config: str
 
 
-def request(cells: Selection, mine: Own, **flags: Any) -> flow.Request:  # noqa: ANN401 - flow's own
-    """Return what is asked of the flow: by flags, and by ``gobun.toml`` where they are silent."""
+def make_request(cells: Selection, mine: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
+    """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
     found = find_config(mine.config, modules=cells.module, addon=mine.addon)
     given, table = (found.addon, found.matrix) if found else (None, MatrixTable())
-    versions = ",".join(each for each in table.versions if whose(each) in cells.runtime)
-    addon = own.own_addon(
+    versions = ",".join(each for each in table.versions if runtime_of(each) in cells.runtime)
+    addon = custom_addon.make_addon(
         mine.addon or (given.file if given else ""),
         mine.smoke or (given.smoke if given else ""),
         mine.name or (given.name if given else ""),
@@ -37,7 +44,7 @@ def request(cells: Selection, mine: Own, **flags: Any) -> flow.Request:  # noqa:
     for field in ("jobs", "limit_s"):
         if flags.get(field) is None:
             flags[field] = getattr(table, field)
-    return flow.Request(
+    return pipeline.Request(
         runtimes=cells.runtime,
         versions=cells.versions or versions,
         treatments=cells.treatment or table.treatments,
@@ -50,7 +57,7 @@ def request(cells: Selection, mine: Own, **flags: Any) -> flow.Request:  # noqa:
 
 
 @command
-@selecting
+@with_cell_selection
 def matrix(
     _: Context,
     cells: Selection,
@@ -68,10 +75,10 @@ def matrix(
     config: str = "",
 ) -> None:
     """Run the matrix; six flags take comma lists. Your module: --addon, --smoke, or gobun.toml."""
-    flow.run_matrix(
-        request(
+    pipeline.run_matrix(
+        make_request(
             cells,
-            Own(addon, smoke, name, config),
+            AddonFlags(addon, smoke, name, config),
             **run_flags(out, jobs, limit, repeat, resume=resume),
             shard=shard,
             durations=given_path(durations) if durations else None,
@@ -81,7 +88,7 @@ def matrix(
 
 
 @command
-@selecting
+@with_cell_selection
 def plan(
     _: Context,
     cells: Selection,
@@ -95,7 +102,9 @@ def plan(
 ) -> None:
     """Print a plan split into --shards N; with --json for the matrix of a CI system."""
     past = measuring.read_results(given_path(durations)).results if durations else ()
-    parts = whole_number(shards, "--shards") or 0
-    planned = flow.plan_matrix(request(cells, Own(addon, smoke, name, config))).cells
+    parts = optional_integer(shards, "--shards") or 0
+    planned = pipeline.plan_matrix(
+        make_request(cells, AddonFlags(addon, smoke, name, config))
+    ).cells
     found = measuring.plan_parts(planned, parts, measuring.durations_of(past))
     print(measuring.plan_json(found) if json else "\n".join(part.text for part in found))

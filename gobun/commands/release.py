@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import build, paths
 from gobun import release as releasing
-from gobun.commands.words import command, given_path, listed
+from gobun.commands.cli import command, given_path, split_csv
 from gobun.targets import TARGETS, host_target, target_named
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def release(
     _: Context, version: str, out: str = "dist", names: str = "", dirty: bool = False
 ) -> None:
     """Make a release in --out/X: --version X --names a,b (older names too) --dirty."""
-    folder = releasing.make_release(version, given_path(out), names=listed(names), dirty=dirty)
+    folder = releasing.make_release(version, given_path(out), names=split_csv(names), dirty=dirty)
     print(paths.shown(folder))
 
 
@@ -50,7 +50,7 @@ def download_warmup(
     sums: str = "",
 ) -> None:
     """Bring libraries: --version X --from URL-with-{version} --target a,b --sums FILE --out DIR."""
-    targets = [target_named(part) for part in listed(target)] or [host_target()]
+    targets = [target_named(part) for part in split_csv(target)] or [host_target()]
     trusted = given_path(sums) if sums else None
     for path in releasing.download_warmup(
         version, from_, given_path(out), targets=targets, name=name, trusted=trusted

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import console, flow, reproduce
+from gobun import analysis, console, expectations, pipeline, reproduce
 from gobun import matrix as measuring
-from gobun.commands.words import command, given_path, several, whole_number
+from gobun.analysis import (
+    BisectRequest,
+    bisect_releases,
+    claims_markdown,
+    library_sizes,
+    merge_into,
+    print_claims,
+    read_claims,
+    read_facts,
+)
+from gobun.commands.cli import command, given_path, optional_integer, variadic_paths
 from gobun.errors import UsageError
+from gobun.expectations import known_names, lint, place_of, read_expectations, update_expectations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +27,11 @@ if TYPE_CHECKING:
 
 
 @command
-@several
+@variadic_paths
 def merge(_: Context, paths: list[Path], out: str = "report") -> None:
     """Join the results of shards, FILE… or folders, into --out, and report."""
-    measuring.merge_into(paths, given_path(out))
-    flow.write_report(given_path(out))
+    merge_into(paths, given_path(out))
+    pipeline.write_report(given_path(out))
 
 
 @command
@@ -30,21 +41,21 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
         raise UsageError("--update and --review are two commands", hint="give one of them")
     if review:
         run = measuring.read_results(given_path(review))
-        rows = measuring.read_expectations(place=measuring.place_of(run.header.host))
-        print("\n".join(measuring.review(rows, run.results)) or "every row has a cell and holds")
+        rows = read_expectations(place=place_of(run.header.host))
+        print("\n".join(expectations.review(rows, run.results)) or "every row has a cell and holds")
         return
     if update:
         run = measuring.read_results(given_path(update))
-        place = measuring.place_of(run.header.host)
-        done = measuring.update_expectations(run.results, place=place)
+        place = place_of(run.header.host)
+        done = update_expectations(run.results, place=place)
         print(done.diff or "nothing to change")
         for row in done.unexplained:
-            console.say(f"{row} needs a reason")
+            console.log(f"{row} needs a reason")
         return
-    wrong = measuring.lint(
-        measuring.read_expectations(),
-        claims=measuring.read_claims(),
-        known=measuring.known_names(),
+    wrong = lint(
+        read_expectations(),
+        claims=read_claims(),
+        known=known_names(),
     )
     print("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:
@@ -65,19 +76,19 @@ def bisect(
     out: str = "report/bisect",
 ) -> None:
     """Find the releases of --runtime at which a cell turns; --good and --bad are ends between."""
-    answer = measuring.bisect_releases(
-        measuring.Question(
+    answer = bisect_releases(
+        BisectRequest(
             stress=stress,
             load=load,
             module=module,
             treatment=treatment,
             runtime=runtime,
-            attempts=whole_number(attempts, "--attempts") or 0,
+            attempts=optional_integer(attempts, "--attempts") or 0,
             out=given_path(out),
         ),
         good=good or None,
         bad=bad or None,
-        on_step=lambda step: console.say(step.text),
+        on_step=lambda step: console.log(step.text),
     )
     print(answer.text)
 
@@ -93,19 +104,19 @@ def claims(
     """Say which claims the results in --out bear out; --markdown for a page."""
     run = measuring.read_results(given_path(out))
     sizes, measured = given_path(manifest), given_path(facts)
-    known = measuring.library_sizes(sizes) if sizes.is_file() else {}
-    known |= measuring.read_facts(measured) if measured.is_file() else {}
-    verdicts = measuring.verdicts(run, facts=known)
+    known = library_sizes(sizes) if sizes.is_file() else {}
+    known |= read_facts(measured) if measured.is_file() else {}
+    verdicts = analysis.verdicts(run, facts=known)
     if markdown:
-        print(measuring.claims_markdown(verdicts), end="")
+        print(claims_markdown(verdicts), end="")
     else:
-        measuring.print_claims(verdicts)
+        print_claims(verdicts)
 
 
 @command
 def report(_: Context, out: str = "report") -> None:
     """Make the reports of a results folder anew, and print the table."""
-    flow.write_report(given_path(out))
+    pipeline.write_report(given_path(out))
 
 
 @command

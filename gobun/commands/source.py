@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import build, bun_source, console, experiment, flow, paths, runtimes
-from gobun import matrix as measuring
-from gobun.commands.words import (
+from gobun import build, bun_source, console, patched, paths, pipeline, runtimes
+from gobun.analysis import read_claims
+from gobun.cells import LOADS, OUTCOMES, TREATMENTS, read_scenario
+from gobun.commands.cli import (
     Selection,
-    chosen_of,
     command,
     given_path,
-    listed,
+    optional_integer,
     run_flags,
-    selecting,
-    whole_number,
+    select_patches,
+    split_csv,
+    with_cell_selection,
 )
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
@@ -42,7 +43,7 @@ def fetch_bun(
     if release is None and not ref:
         release = bun_source.commit_of_release(version)
     origin = bun_source.parse_origin(source)
-    sources = bun_source.parse_sources(listed(submodules))
+    sources = bun_source.parse_sources(split_csv(submodules))
     done = bun_source.fetch_checkout(
         version, origin, release=release, ref=ref, discard=discard, sources=sources
     )
@@ -93,7 +94,7 @@ def bun_commits(_: Context, versions: str) -> None:
     """Ask released Buns which commit they are built of, and add what is new to the table."""
     target = host_target()
     found = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
-    for version in bun_source.learn({bun.version: bun.program for bun in found}):
+    for version in bun_source.record_new_commits({bun.version: bun.program for bun in found}):
         print(f"added {version}: {bun_source.commit_of_release(version).commit}")
 
 
@@ -102,12 +103,12 @@ def patch_bun(
     _: Context, series: str, only: str = "", except_: str = "", version: str = ""
 ) -> None:
     """Apply a series, all of it or nothing: --series v1.2.19 --only ids --except ids."""
-    found, chosen = chosen_of(series, only, except_)
+    found, chosen = select_patches(series, only, except_)
     with bun_source.open_checkout(version or found.version) as checkout:
         done = bun_source.apply_series(checkout, found, chosen)
     for name in done.patches:
         print(f"applied {name}")
-    patches = console.counted(len(done.patches), "patch", "patches")
+    patches = console.pluralize(len(done.patches), "patch", "patches")
     print(f"{done.folder}: {patches} of {found.line}, identity {done.identity}")
 
 
@@ -126,7 +127,7 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
     folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
     with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
         done = bun_source.new_patch(
-            checkout, folder, name=id, title=title, why=why, add=listed(add)
+            checkout, folder, name=id, title=title, why=why, add=split_csv(add)
         )
     _tell(done, folder)
 
@@ -134,9 +135,9 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
 def _tell(done: bun_source.Export, folder: Path) -> None:
     for name in done.changed:
         print(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
-    changed = console.counted(len(done.changed), "file")
+    changed = console.pluralize(len(done.changed), "file")
     said = f"{changed} changed" if done.changed else "as it was"
-    patches = console.counted(len(done.patches), "patch", "patches")
+    patches = console.pluralize(len(done.patches), "patch", "patches")
     print(f"{folder.name}: {patches}, {said}")
 
 
@@ -148,7 +149,7 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
     if folder.exists():
         raise UsageError(f"there is a series {folder.name} already", hint="remove it first")
     with bun_source.open_checkout(onto) as checkout:
-        chosen = found.selected((), listed(except_))
+        chosen = found.selected((), split_csv(except_))
         done = bun_source.rebase(checkout, found, chosen)
     for step in done.steps:
         print(f"{step.patch}: {step.state}")
@@ -175,14 +176,14 @@ def patch_lint(_: Context, series: str = "") -> None:
         raise SystemExit(UsageError.exit_code)
 
 
-def _known() -> bun_source.Known:
-    return bun_source.Known(
-        claims=measuring.read_claims().keys(),
-        treatments=measuring.TREATMENTS,
+def _known() -> bun_source.KnownNames:
+    return bun_source.KnownNames(
+        claims=read_claims().keys(),
+        treatments=TREATMENTS,
         modules=tuple(build.FIXTURES),
-        loads=measuring.LOADS,
-        stresses=tuple(measuring.read_scenario().stress),
-        outcomes=measuring.OUTCOMES,
+        loads=LOADS,
+        stresses=tuple(read_scenario().stress),
+        outcomes=OUTCOMES,
     )
 
 
@@ -201,20 +202,20 @@ def build_bun(
 ) -> None:
     """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks."""
     folders = {"--webkit": webkit, "--prefetch": prefetch, "--downloads": downloads}
-    found, _chosen = chosen_of(series, only, except_)
-    wish = experiment.Wish(
+    found, _chosen = select_patches(series, only, except_)
+    wish = patched.BuildRequest(
         series=found,
-        only=listed(only),
-        without=listed(except_),
+        only=split_csv(only),
+        without=split_csv(except_),
         profile=profile,
-        jobs=whole_number(jobs, "--jobs"),
-        offline=bun_source.Offline(*(_folder(path, flag) for flag, path in folders.items())),
+        jobs=optional_integer(jobs, "--jobs"),
+        offline=bun_source.OfflineSources(*(_folder(path, flag) for flag, path in folders.items())),
     )
-    rows = experiment.preflight(wish)
+    rows = patched.preflight(wish)
     print(bun_source.render_preflight(rows))
     bun_source.check_preflight(rows)
     if not preflight:
-        _tell_registered(experiment.build(wish))
+        _tell_registered(patched.build_patched(wish))
 
 
 def _folder(text: str, flag: str) -> Path | None:
@@ -227,12 +228,12 @@ def _folder(text: str, flag: str) -> Path | None:
 @command
 def register_bun(_: Context, path: str, series: str, only: str = "", except_: str = "") -> None:
     """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids."""
-    found, chosen = chosen_of(series, only, except_)
-    _tell_registered(experiment.register(given_path(path), found, chosen))
+    found, chosen = select_patches(series, only, except_)
+    _tell_registered(patched.register(given_path(path), found, chosen))
 
 
 @command
-@selecting
+@with_cell_selection
 def matrix_patched(
     _: Context,
     cells: Selection,
@@ -245,8 +246,8 @@ def matrix_patched(
     resume: bool = False,
 ) -> None:
     """Run patched Buns beside stock, or emulations of patches; --ablate patch by patch."""
-    names = listed(series) or tuple(bun_source.lines())
-    request = flow.Request(
+    names = split_csv(series) or tuple(bun_source.lines())
+    request = pipeline.Request(
         runtimes=cells.runtime,
         versions=cells.versions,
         treatments=cells.treatment,
@@ -256,7 +257,7 @@ def matrix_patched(
         **run_flags(out, jobs, limit, repeat, resume=resume),
     )
     found = [bun_source.series_named(name) for name in names]
-    experiment.compare(request, found, ablate=ablate)
+    patched.run_beside_stock(request, found, ablate=ablate)
 
 
 def _tell_registered(done: runtimes.Registered) -> None:

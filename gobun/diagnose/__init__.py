@@ -4,19 +4,19 @@ The door of this room. It reads ``/proc`` and asks the process through the inspe
 need not cooperate, and goes on unharmed.
 """
 
-from gobun.diagnose.changes import Change, render_changes, signal_changes
+from gobun.diagnose.changes import SignalChange, render_changes, signal_changes
+from gobun.diagnose.diagnosis_text import render
 from gobun.diagnose.examine import diagnose, diagnose_command, find_inspector
-from gobun.diagnose.records import Diagnosis, GoLibrary, Help, Kind, Motion, RuntimeSeen, Storm
-from gobun.diagnose.rendering import render
+from gobun.diagnose.records import Activity, Diagnosis, GoLibrary, Kind, Remedy, RuntimeSeen, Storm
 
 __all__ = [
-    "Change",
+    "Activity",
     "Diagnosis",
     "GoLibrary",
-    "Help",
     "Kind",
-    "Motion",
+    "Remedy",
     "RuntimeSeen",
+    "SignalChange",
     "Storm",
     "diagnose",
     "diagnose_command",

@@ -27,7 +27,7 @@ _SETTLES_S = 0.3
 DEFAULT = "default"
 
 
-class Change(msgspec.Struct, frozen=True):
+class SignalChange(msgspec.Struct, frozen=True):
     """A signal that is met otherwise after the load than before."""
 
     signal: int
@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True):
         return f"{self.before} → {self.after}"
 
 
-def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[Change, ...]:
+def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[SignalChange, ...]:
     """Start a runtime, have it load and call a module's library, and return what changed.
 
     Raises:
@@ -68,17 +68,17 @@ def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[
     return tuple(compare(before, after))
 
 
-def compare(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+def compare(before: Snapshot, after: Snapshot) -> Iterator[SignalChange]:
     """Yield the signals that two looks at one process tell otherwise."""
     for number in range(1, 65):
         if number in _LIBC_OWN:
             continue
         old, new = _text(before.handler(number)), _text(after.handler(number))
         if old != new:
-            yield Change(number, old, new)
+            yield SignalChange(number, old, new)
 
 
-def render_changes(found: Mapping[str, Sequence[Change]]) -> str:
+def render_changes(found: Mapping[str, Sequence[SignalChange]]) -> str:
     """Return a Markdown table: a row a signal, a column a runtime."""
     numbers = sorted({change.signal for changes in found.values() for change in changes})
     head = ["signal", *found]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import observe
-from gobun.build.probe import build_probe
-from gobun.diagnose import judging, motion
+from gobun.build.inspector import build_inspector
+from gobun.diagnose import activity, verdict
 from gobun.diagnose.libraries import go_libraries
-from gobun.diagnose.records import Diagnosis, Motion, RuntimeSeen
+from gobun.diagnose.records import Activity, Diagnosis, RuntimeSeen
 from gobun.diagnose.runtime import seen_runtime, suspend_signal
 from gobun.errors import GobunError, PrerequisiteError, UsageError
 from gobun.targets import host_target
@@ -32,7 +32,7 @@ _SETTLES_S = 1.0
 def find_inspector() -> Path | None:
     """Return the inspector for this machine, built if need be; None where there can be none."""
     try:
-        return build_probe(host_target())
+        return build_inspector(host_target())
     except GobunError:
         return None
 
@@ -47,13 +47,13 @@ def diagnose(pid: int, *, inspector: Path | None = None, backtrace: bool = False
         PrerequisiteError: this is not Linux, or the process may not be looked at.
     """
     _check(pid)
-    watched = motion.watch_process(pid)
+    watched = activity.watch_process(pid)
     if watched.kind == "ended":
         return _ended(pid, watched.detail, watched.seconds)
     snapshot = observe.take_snapshot(pid, inspector)
     runtime = seen_runtime(pid)
     search = go_libraries(pid, observe.mappings(pid))
-    facts = judging.Facts(
+    facts = verdict.Facts(
         pid=pid,
         runtime=runtime,
         libraries=search.libraries,
@@ -63,7 +63,7 @@ def diagnose(pid: int, *, inspector: Path | None = None, backtrace: bool = False
         suspend_signal=suspend_signal(pid, runtime),
         container=_container(pid),
     )
-    found = judging.judge(facts)
+    found = verdict.judge(facts)
     if backtrace:
         found = msgspec.structs.replace(found, backtrace=observe.backtrace(pid))
     return found
@@ -112,7 +112,7 @@ def _look_until_clear(
                 code = child.wait(pause)
                 return _command_ended(child.pid, command, code, time.monotonic() - started)
             for pid in _suspects(child.pid):
-                if motion.watch_process(pid).kind in {"works", "ended"}:
+                if activity.watch_process(pid).kind in {"works", "ended"}:
                     continue
                 with contextlib.suppress(UsageError):  # it is gone meanwhile
                     found = diagnose(pid, inspector=inspector, backtrace=backtrace)
@@ -144,8 +144,8 @@ def _command_ended(pid: int, command: Sequence[str], code: int, seconds: float) 
 
 def _ended(pid: int, detail: str, seconds: float) -> Diagnosis:
     nothing = RuntimeSeen("", "", "")
-    facts = judging.Facts(pid, nothing, (), Motion("ended", detail, seconds), None, None)
-    return judging.judge(facts)
+    facts = verdict.Facts(pid, nothing, (), Activity("ended", detail, seconds), None, None)
+    return verdict.judge(facts)
 
 
 def _check(pid: int) -> None:

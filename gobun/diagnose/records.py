@@ -58,7 +58,7 @@ class Storm(msgspec.Struct, frozen=True):
     """The thread that takes turns with it, ``name (tid)``; ``""`` where none stands out."""
 
 
-class Motion(msgspec.Struct, frozen=True):
+class Activity(msgspec.Struct, frozen=True):
     """How a process moved while it was watched."""
 
     kind: Movement
@@ -67,7 +67,7 @@ class Motion(msgspec.Struct, frozen=True):
     storm: Storm | None = None
 
 
-class Help(msgspec.Struct, frozen=True):
+class Remedy(msgspec.Struct, frozen=True):
     """One thing that helps."""
 
     do: str
@@ -82,7 +82,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     kind: Kind
     runtime: RuntimeSeen
     libraries: tuple[GoLibrary, ...]
-    motion: Motion
+    motion: Activity
     snapshot: Snapshot | None
     suspend_signal: int | None
     """By which JavaScriptCore suspends a thread here; None for other engines."""
@@ -90,7 +90,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Its handler has SA_ONSTACK and the main thread has an alternate stack: a release that does
     not cope with that hangs once something suspends the main thread."""
     cause: str
-    help: tuple[Help, ...] = ()
+    help: tuple[Remedy, ...] = ()
     notes: tuple[str, ...] = ()
     backtrace: str = ""
 

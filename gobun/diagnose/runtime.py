@@ -9,7 +9,7 @@ from pathlib import Path
 from gobun.diagnose.records import RuntimeSeen
 from gobun.observe import chunks, open_program, read_bytes, read_link
 from gobun.printable import printable_bytes
-from gobun.ranges import in_range
+from gobun.version_ranges import in_range
 
 _COMPILED_MARK = b"\n---- Bun! ----\n"
 _TAIL = 1 << 16

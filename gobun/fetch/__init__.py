@@ -5,13 +5,13 @@ the two agree with the bytes that came. Files of a release come from an address 
 names, and are held to its sums.
 """
 
-from gobun.fetch.lock import Lock, read_lock
-from gobun.fetch.names import HEADERS_PACKAGE, Package, bun_package, bun_packages
-from gobun.fetch.reach import unreachable
-from gobun.fetch.store import cached_versions, fetch_packages, package_folder
-from gobun.fetch.update import LockSummary, update_lock
+from gobun.fetch.connectivity import unreachable
+from gobun.fetch.http_files import check_address, fetch_files
+from gobun.fetch.npm_lock import Lock, read_lock
+from gobun.fetch.npm_lock_update import LockSummary, update_lock
+from gobun.fetch.package import HEADERS_PACKAGE, Package, bun_package, bun_packages
+from gobun.fetch.package_cache import cached_versions, fetch_packages, package_folder
 from gobun.fetch.versions import dist_tags, published_versions
-from gobun.fetch.web import check_address, fetch_files
 
 __all__ = [
     "HEADERS_PACKAGE",

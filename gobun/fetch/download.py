@@ -36,7 +36,7 @@ _REFUSALS = {
 }
 
 
-class Source(msgspec.Struct, frozen=True):
+class DownloadSource(msgspec.Struct, frozen=True):
     """A file to bring: what it is called in messages, where it is, what it must be."""
 
     label: str
@@ -54,7 +54,7 @@ class StoppedError(Exception):
     """Another download failed, or a person interrupted: the part stays for the next run."""
 
 
-class _Part(msgspec.Struct, frozen=True):
+class _PartialFile(msgspec.Struct, frozen=True):
     """What is remembered beside a partial file."""
 
     integrity: str
@@ -71,7 +71,7 @@ class _TransientError(Exception):
 
 
 def download(
-    source: Source,
+    source: DownloadSource,
     part: Path,
     transport: Transport,
     *,
@@ -112,7 +112,12 @@ def discard(part: Path) -> None:
 
 
 def _attempt(
-    source: Source, part: Path, transport: Transport, *, shown: Progress, stop: threading.Event
+    source: DownloadSource,
+    part: Path,
+    transport: Transport,
+    *,
+    shown: Progress,
+    stop: threading.Event,
 ) -> None:
     headers, offset = _resume(source, part)
     try:
@@ -157,11 +162,11 @@ def _memo(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _resume(source: Source, part: Path) -> tuple[dict[str, str], int]:
+def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
     """Return the headers that ask for the rest of ``part``, and where the rest begins."""
     try:
         size = part.stat().st_size
-        memo = msgspec.json.decode(_memo(part).read_bytes(), type=_Part)
+        memo = msgspec.json.decode(_memo(part).read_bytes(), type=_PartialFile)
     except (FileNotFoundError, msgspec.MsgspecError):
         discard(part)
         return {}, 0
@@ -174,7 +179,7 @@ def _resume(source: Source, part: Path) -> tuple[dict[str, str], int]:
     return headers, size
 
 
-def _accept(response: requests.Response, source: Source, part: Path, offset: int) -> int:
+def _accept(response: requests.Response, source: DownloadSource, part: Path, offset: int) -> int:
     """Judge the head of an answer; return where its body begins in the file."""
     status = response.status_code
     if status == _OVERLOADED or status >= 500:
@@ -198,7 +203,7 @@ def _accept(response: requests.Response, source: Source, part: Path, offset: int
             hint="a login page or a proxy is in the way; open the address in a browser to see",
         )
     discard(part)
-    memo = _Part(str(source.integrity), _validator(response))
+    memo = _PartialFile(str(source.integrity), _validator(response))
     files.write_whole(_memo(part), msgspec.json.encode(memo))
     return 0
 
@@ -216,7 +221,7 @@ def _validator(response: requests.Response) -> str | None:
 
 def _copy(
     response: requests.Response,
-    source: Source,
+    source: DownloadSource,
     part: Path,
     *,
     offset: int,
@@ -248,7 +253,7 @@ def _copy(
         raise _TransientError(f"the connection was closed at {received} of {expected} bytes")
 
 
-def _check_size(source: Source, part: Path, size: int) -> None:
+def _check_size(source: DownloadSource, part: Path, size: int) -> None:
     if size > source.largest_bytes:
         discard(part)
         raise FetchError(

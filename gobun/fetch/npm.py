@@ -15,7 +15,7 @@ from gobun import toolchain
 from gobun.errors import FetchError
 from gobun.fetch import integrity
 from gobun.fetch.integrity import Integrity
-from gobun.fetch.names import Package
+from gobun.fetch.package import Package
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class UnreachableError(FetchError):
     """The registry could not be asked at all: what is known here already may do instead."""
 
 
-class Release(msgspec.Struct, frozen=True):
+class NpmRelease(msgspec.Struct, frozen=True):
     """What the registry says of one release."""
 
     package: Package
@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: field.replace("
     replace_registry_host: str = "npmjs"
 
 
-class _Row(
+class _ReleaseRow(
     msgspec.Struct, frozen=True, rename={"integrity": "dist.integrity", "tarball": "dist.tarball"}
 ):
     version: str
@@ -115,7 +115,7 @@ def about(name: str) -> About:
     return _decoded(said, About, name)
 
 
-def releases(name: str, versions: Sequence[str]) -> dict[Package, Release]:
+def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
     """Return what the registry says of exact versions, in one call.
 
     A version that the registry does not have is not in the result.
@@ -127,7 +127,7 @@ def releases(name: str, versions: Sequence[str]) -> dict[Package, Release]:
     return matching(name, " || ".join(versions))
 
 
-def matching(name: str, wanted: str) -> dict[Package, Release]:
+def matching(name: str, wanted: str) -> dict[Package, NpmRelease]:
     """Return what the registry says of the versions in a range, prereleases by name only.
 
     Raises:
@@ -142,14 +142,14 @@ def matching(name: str, wanted: str) -> dict[Package, Release]:
         return {}
     if not said.lstrip().startswith("["):
         said = f"[{said}]"  # npm writes one match without the list around it
-    found = [_release(name, row) for row in _decoded(said, list[_Row], name)]
+    found = [_release(name, row) for row in _decoded(said, list[_ReleaseRow], name)]
     return {release.package: release for release in found}
 
 
-def _release(name: str, row: _Row) -> Release:
+def _release(name: str, row: _ReleaseRow) -> NpmRelease:
     package = Package(name, row.version)
     try:
-        return Release(package, row.tarball, integrity.parse(row.integrity))
+        return NpmRelease(package, row.tarball, integrity.parse(row.integrity))
     except ValueError as error:
         raise FetchError(
             f"the registry's integrity of {package} {error}",

@@ -12,16 +12,16 @@ import semver
 from gobun import console
 from gobun.errors import FetchError
 from gobun.fetch import npm
-from gobun.fetch.lock import read_lock
-from gobun.fetch.names import check_name
-from gobun.fetch.store import cached_versions
-from gobun.ranges import rank
+from gobun.fetch.npm_lock import read_lock
+from gobun.fetch.package import check_name
+from gobun.fetch.package_cache import cached_versions
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Known(msgspec.Struct, frozen=True):
+class _KnownVersions(msgspec.Struct, frozen=True):
     versions: tuple[str, ...]
     tags: dict[str, str]
 
@@ -49,7 +49,7 @@ def dist_tags(name: str) -> Mapping[str, str]:
 
 
 @functools.cache
-def _known(name: str) -> _Known:
+def _known(name: str) -> _KnownVersions:
     check_name(name)
     try:
         said = npm.about(name)
@@ -57,10 +57,10 @@ def _known(name: str) -> _Known:
         return _known_here(name, error)
     listed = [said.versions] if isinstance(said.versions, str) else said.versions
     valid = (version for version in listed if semver.Version.is_valid(version))
-    return _Known(tuple(sorted(valid, key=rank)), said.dist_tags)
+    return _KnownVersions(tuple(sorted(valid, key=rank)), said.dist_tags)
 
 
-def _known_here(name: str, error: npm.UnreachableError) -> _Known:
+def _known_here(name: str, error: npm.UnreachableError) -> _KnownVersions:
     cached = cached_versions(name)
     known = sorted({*read_lock().versions(name), *cached}, key=rank)
     if not known:
@@ -68,9 +68,9 @@ def _known_here(name: str, error: npm.UnreachableError) -> _Known:
             f"{error.what}; nothing is known of {name} without it",
             hint="connect once, then it works offline",
         ) from error
-    console.say(
+    console.log(
         f"{error.what}; going on with the {len(known)} versions of {name} that are known here"
         f" (cached: {', '.join(cached) or 'none'})"
     )
     stable = [version for version in known if semver.Version.parse(version).prerelease is None]
-    return _Known(tuple(known), {"latest": stable[-1]} if stable else {})
+    return _KnownVersions(tuple(known), {"latest": stable[-1]} if stable else {})

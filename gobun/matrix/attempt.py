@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import paths
+from gobun.cells.records import Ending
 from gobun.errors import GobunError
-from gobun.matrix import evidence, watch
-from gobun.matrix.child import Child
+from gobun.matrix import evidence, hang_detector
 from gobun.matrix.classify import End, classify
-from gobun.matrix.records import Ending
+from gobun.matrix.supervised_process import SupervisedProcess
 from gobun.runtimes import LacksError, preload_environment
 
 if TYPE_CHECKING:
     import threading
 
-    from gobun.matrix.bench import Bench
-    from gobun.matrix.records import Cell
+    from gobun.cells.records import Cell
+    from gobun.matrix.run_context import RunContext
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -32,53 +32,53 @@ class Attempt(msgspec.Struct, frozen=True):
     end: End | None
     """What the supervisor reported, if the process was there at all."""
     wall_ms: int
-    seen: evidence.Seen
+    seen: evidence.Observation
 
 
 class StoppedError(Exception):
     """The run is being stopped, and this cell has no result."""
 
 
-def cell_argument(bench: Bench, cell: Cell) -> dict[str, str]:
+def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
     """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
-    runtime = bench.runtimes[cell.runtime, cell.version]
-    module = bench.modules[cell.module]
+    runtime = context.runtimes[cell.runtime, cell.version]
+    module = context.modules[cell.module]
     argument = {
         "load": cell.load,
         "stress": cell.stress,
-        "probe": str(bench.probe),
-        "second": str(bench.warmup),
+        "probe": str(context.probe),
+        "second": str(context.warmup),
         **runtime.settings(module),
     }
     if module.published is not None:
         argument["published"] = str(module.published)
-    if bench.smoke is not None:
-        argument["smoke"] = str(bench.smoke)
+    if context.smoke is not None:
+        argument["smoke"] = str(context.smoke)
     if cell.treatment in {"warmup", "warmup-plain"}:
-        argument["warmup"] = str(bench.warmup)
+        argument["warmup"] = str(context.warmup)
     if cell.treatment in {"guard", "guard-after"}:
-        argument["guard"] = str(bench.guard)
+        argument["guard"] = str(context.guard)
         argument["guarded"] = "after" if cell.treatment == "guard-after" else "before"
     return argument
 
 
-def cell_command(bench: Bench, cell: Cell) -> list[str]:
+def cell_command(context: RunContext, cell: Cell) -> list[str]:
     """Return the command that runs ``cell``, harness and all else left out."""
-    argument = msgspec.json.encode(cell_argument(bench, cell)).decode()
-    runtime = bench.runtimes[cell.runtime, cell.version]
+    argument = msgspec.json.encode(cell_argument(context, cell)).decode()
+    runtime = context.runtimes[cell.runtime, cell.version]
     return runtime.command(paths.SCENARIOS / "cell.cjs", argument)
 
 
-def treatment_environment(bench: Bench, cell: Cell) -> dict[str, str]:
+def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
     """Return what the treatment of ``cell`` adds to the environment of its runtime, and no other.
 
     Raises:
         LacksError: its runtime cannot be treated so.
     """
-    runtime = bench.runtimes[cell.runtime, cell.version]
+    runtime = context.runtimes[cell.runtime, cell.version]
     return {
         **runtime.environment(cell.treatment),
-        **preload_environment(cell.treatment, runtime.program, bench.preload),
+        **preload_environment(cell.treatment, runtime.program, context.preload),
     }
 
 
@@ -98,17 +98,17 @@ def cell_environment(home: Path) -> dict[str, str]:
     }
 
 
-def attempt_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Attempt:
+def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
     """Run a cell once.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
     """
     started = time.monotonic()
-    seen = evidence.Seen()
+    seen = evidence.Observation()
     try:
         with tempfile.TemporaryDirectory(prefix="gobun-cell-", ignore_cleanup_errors=True) as home:
-            ending, end = _observe(bench, cell, Path(home), stop, seen)
+            ending, end = _observe(context, cell, Path(home), stop, seen)
     except LacksError as lack:
         ending, end = Ending("skip", str(lack)), None
     except (GobunError, OSError) as error:
@@ -117,22 +117,22 @@ def attempt_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Attempt:
 
 
 def _observe(
-    bench: Bench, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Seen
+    context: RunContext, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Observation
 ) -> tuple[Ending, End | None]:
-    command, inside = cell_command(bench, cell), treatment_environment(bench, cell)
+    command, inside = cell_command(context, cell), treatment_environment(context, cell)
     since = time.time()
-    core_bytes = evidence.CORE_BYTES if bench.means.cores else 0
-    with Child(
-        bench.supervise,
+    core_bytes = evidence.CORE_BYTES if context.means.cores else 0
+    with SupervisedProcess(
+        context.supervise,
         command,
         cwd=home,
         env=cell_environment(home),
         inside=inside,
         core_bytes=core_bytes,
     ) as child:
-        verdict = _watch(child, bench.limit_s, stop)
+        verdict = _watch(child, context.limit_s, stop)
         if verdict is not None and child.pid is not None:
-            seen.look_at(child.pid, cell, bench.means)
+            seen.look_at(child.pid, cell, context.means)
             child.kill()
         while not child.closed:
             child.listen(1.0)
@@ -145,34 +145,37 @@ def _observe(
     if child.crowd is not None:
         verdict = Ending("fail", f"started processes without end: {child.crowd}, all killed")
     ending = verdict or classify(child.end, child.events, child.output.text)
-    if bench.means.cores and child.pid is not None and ending.outcome == "crash":
+    if context.means.cores and child.pid is not None and ending.outcome == "crash":
         if child.end.signal is None:
             seen.core = "no core: it ended by an exit code"
         else:
             crash = evidence.Crash(child.pid, command[0], home, since)
-            seen.take_core(crash, cell, bench.means, bench.out)
+            seen.take_core(crash, cell, context.means, context.out)
     return ending, child.end
 
 
-def _watch(child: Child, limit_s: float, stop: threading.Event) -> Ending | None:
+def _watch(child: SupervisedProcess, limit_s: float, stop: threading.Event) -> Ending | None:
     """Listen to a cell until it ends; return the verdict on one that does not."""
     deadline = time.monotonic() + limit_s
-    samples: list[watch.Sample] = []
+    samples: list[hang_detector.Sample] = []
     sampled_at = 0.0
     while not child.closed and child.end is None:
-        child.listen(watch.SAMPLE_EVERY_S)
+        child.listen(hang_detector.SAMPLE_EVERY_S)
         if stop.is_set():
             raise StoppedError
         now = time.monotonic()
         stale_s = now - child.progressed_at
         if samples and samples[0].at < child.progressed_at:
             samples.clear()
-        due = now - sampled_at >= watch.SAMPLE_EVERY_S and stale_s >= watch.STALE_AFTER_S
+        due = (
+            now - sampled_at >= hang_detector.SAMPLE_EVERY_S
+            and stale_s >= hang_detector.STALE_AFTER_S
+        )
         if due and child.pid is not None and child.end is None:
             sampled_at = now
-            samples.append(watch.take_sample(child.pid, now))
-            if (hang := watch.judge(samples, child.progressed_at)) is not None:
+            samples.append(hang_detector.take_sample(child.pid, now))
+            if (hang := hang_detector.judge(samples, child.progressed_at)) is not None:
                 return hang
         if now >= deadline:
-            return watch.at_limit(samples, stale_s, limit_s)
+            return hang_detector.verdict_at_limit(samples, stale_s, limit_s)
     return None

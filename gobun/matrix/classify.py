@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.matrix.records import Ending
+from gobun.cells.records import Ending
 from gobun.observe import signal_name
 
 if TYPE_CHECKING:

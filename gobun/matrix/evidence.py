@@ -13,14 +13,14 @@ from gobun.matrix.classify import Event, last_step, steps
 from gobun.observe import Snapshot
 
 if TYPE_CHECKING:
-    from gobun.matrix.records import Cell, Ending
+    from gobun.cells.records import Cell, Ending
 
 CORE_NAME = "core"
 CORE_BYTES = 256 << 20
 """What a core may hold; one of Bun holds a few megabytes."""
 
 
-class Means:
+class EvidenceTools:
     """What a process can be looked at with, shared by the cells of a run."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Crash(msgspec.Struct, frozen=True):
     """When it was started, in seconds of the epoch."""
 
 
-class Seen(msgspec.Struct):
+class Observation(msgspec.Struct):
     """What was seen of a cell while it ran."""
 
     output: str = ""
@@ -79,14 +79,16 @@ class Seen(msgspec.Struct):
     """What became of the core of a crash; empty where none was asked for."""
     core_kept: bool = False
 
-    def look_at(self, pid: int, cell: Cell | None = None, means: Means | None = None) -> None:
+    def look_at(
+        self, pid: int, cell: Cell | None = None, means: EvidenceTools | None = None
+    ) -> None:
         """Look at a process that is about to be killed."""
-        means = means or Means()
+        means = means or EvidenceTools()
         self.snapshot = observe.take_snapshot(pid, means.inspector, doomed=True)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
 
-    def take_core(self, crash: Crash, cell: Cell, means: Means, out: Path) -> None:
+    def take_core(self, crash: Crash, cell: Cell, means: EvidenceTools, out: Path) -> None:
         """Copy the core that a crash left to the evidence, and have gdb look at it."""
         found = observe.find_core(crash.pid, crash.folder, crash.since)
         if isinstance(found, str):
@@ -115,7 +117,7 @@ def folder_of(cell: Cell, out: Path) -> Path:
     return out / "evidence" / cell.name.replace("/", "_").replace(":", "-")
 
 
-def keep(seen: Seen, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
+def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
     """Write what was seen of a cell that needs explaining; return the paths, relative to ``out``.
 
     ``threads.txt`` is for people, ``process.json`` for programs: a ``Snapshot``.

@@ -12,10 +12,10 @@ import msgspec
 
 import gobun
 from gobun import console, files, paths, toolchain
+from gobun.cells.plan import plan_hash
+from gobun.cells.records import Cell, Header, Host, Result
 from gobun.errors import UsageError
-from gobun.matrix.expect import this_place
-from gobun.matrix.plan import plan_hash
-from gobun.matrix.records import Cell, Header, Host, Result
+from gobun.expectations import this_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ def read_results(path: Path) -> Run:
                 hint="take that line out; --resume then runs its cell again",
             ) from error
     if lines[-1]:
-        console.say(f"{path}: its last line was cut off, and is left out")
+        console.log(f"{path}: its last line was cut off, and is left out")
     return Run(header, tuple(results), cut=bool(lines[-1]))
 
 

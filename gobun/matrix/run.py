@@ -9,18 +9,18 @@ import threading
 from typing import TYPE_CHECKING
 
 from gobun import console
+from gobun.cells.records import WORST_FIRST, Result
+from gobun.expectations import is_unexpected
 from gobun.matrix import evidence
 from gobun.matrix.attempt import attempt_cell
-from gobun.matrix.expect import is_unexpected
-from gobun.matrix.records import WORST_FIRST, Result
 from gobun.observe import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gobun.cells.records import Cell
     from gobun.matrix.attempt import Attempt
-    from gobun.matrix.bench import Bench
-    from gobun.matrix.records import Cell
+    from gobun.matrix.run_context import RunContext
 
 
 def repro(cell: Cell) -> str:
@@ -32,7 +32,7 @@ def repro(cell: Cell) -> str:
 
 
 def run_cells(
-    bench: Bench, cells: Sequence[Cell], *, jobs: int, record: Callable[[Result], None]
+    context: RunContext, cells: Sequence[Cell], *, jobs: int, record: Callable[[Result], None]
 ) -> None:
     """Run every cell, ``jobs`` at a time, and hand each result to ``record`` as it comes.
 
@@ -43,7 +43,7 @@ def run_cells(
         console.progress("cells", len(cells)) as shown,
         concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool,
     ):
-        running = [pool.submit(run_cell, bench, cell, stop) for cell in cells]
+        running = [pool.submit(run_cell, context, cell, stop) for cell in cells]
         try:
             for future in concurrent.futures.as_completed(running):
                 result = future.result()
@@ -55,18 +55,18 @@ def run_cells(
             raise
 
 
-def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
-    """Run one cell as often as the bench says; the worst attempt is what it came to.
+def run_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Result:
+    """Run one cell as often as the context says; the worst attempt is what it came to.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
     """
-    attempts = [attempt_cell(bench, cell, stop)]
-    while len(attempts) < bench.repeat and attempts[0].ending.outcome != "skip":
-        attempts.append(attempt_cell(bench, cell, stop))
+    attempts = [attempt_cell(context, cell, stop)]
+    while len(attempts) < context.repeat and attempts[0].ending.outcome != "skip":
+        attempts.append(attempt_cell(context, cell, stop))
     worst = min(attempts, key=lambda attempt: WORST_FIRST.index(attempt.ending.outcome))
     outcomes = tuple(attempt.ending.outcome for attempt in attempts)
-    expected = bench.expectations.of(cell)
+    expected = context.expectations.of(cell)
     end, outcome = worst.end, worst.ending.outcome
     by_itself = end is not None and outcome not in {"hang", "timeout"}
     return Result(
@@ -81,10 +81,10 @@ def run_cell(bench: Bench, cell: Cell, stop: threading.Event) -> Result:
         exit_code=end.exit_code if end and by_itself else None,
         signal=signal_name(end.signal) if end and end.signal and by_itself else None,
         attempts=len(attempts),
-        evidence=evidence.keep(worst.seen, cell, worst.ending, bench.out),
+        evidence=evidence.write_evidence(worst.seen, cell, worst.ending, context.out),
         repro=repro(cell),
         outcomes=outcomes,
-        why=bench.expectations.why(cell),
+        why=context.expectations.why(cell),
     )
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.cells.records import Header, Shard
 from gobun.errors import UsageError
-from gobun.matrix.records import Header, Shard
-from gobun.ranges import rank
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gobun.matrix.records import Cell, Result
+    from gobun.cells.records import Cell, Result
 
 _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
@@ -107,7 +107,7 @@ def split_plan(
     return [sorted(ordered[low:high]) for low, high in itertools.pairwise([*cuts, len(ordered)])]
 
 
-class Part(msgspec.Struct, frozen=True):
+class PlanPart(msgspec.Struct, frozen=True):
     """What is told of a shard before it is run."""
 
     shard: str
@@ -129,7 +129,7 @@ class Part(msgspec.Struct, frozen=True):
 
 def plan_parts(
     cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None
-) -> list[Part]:
+) -> list[PlanPart]:
     """Return what there is to say of each shard of a split.
 
     Raises:
@@ -137,7 +137,7 @@ def plan_parts(
     """
     estimate = _estimator(durations or {})
     return [
-        Part(
+        PlanPart(
             shard=f"{number}/{of}",
             runtimes=",".join(sorted({cell.runtime for cell in part})),
             versions=",".join(_versions_in(part)),
@@ -148,7 +148,7 @@ def plan_parts(
     ]
 
 
-def plan_json(parts: Sequence[Part]) -> str:
+def plan_json(parts: Sequence[PlanPart]) -> str:
     """Return a split as a CI system's own matrix, for ``strategy.matrix`` of GitHub Actions."""
     return msgspec.json.encode({"include": parts}).decode()
 

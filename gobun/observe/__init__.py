@@ -12,15 +12,9 @@ from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
 from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
-from gobun.observe.rendering import handler_text, render_snapshot, stack_text
-from gobun.observe.signals import (
-    SA_ONSTACK,
-    flag_names,
-    mask_text,
-    signal_name,
-    signal_numbers,
-)
+from gobun.observe.signals import SA_ONSTACK, flag_names, mask_text, signal_name, signal_numbers
 from gobun.observe.snapshot import Handler, Snapshot, Stack, ThreadView, take_snapshot
+from gobun.observe.snapshot_text import handler_text, render_snapshot, stack_text
 from gobun.observe.syscalls import EVENT_WAITS
 
 __all__ = [

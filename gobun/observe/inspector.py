@@ -1,4 +1,4 @@
-"""Asks a running process for what ``/proc`` does not tell, by the program ``native/probe``."""
+"""Asks a running process for what ``/proc`` does not tell, by the program ``native/inspector``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT_S = 20.0
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
-class Signal(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
+class SignalReply(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
     """How a process meets a signal that is not at its default."""
 
     number: int
@@ -31,7 +31,7 @@ class Signal(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
     """What is blocked while it is handled."""
 
 
-class Asked(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
+class ThreadReply(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
     """What a thread answered."""
 
     tid: int
@@ -49,25 +49,25 @@ class Asked(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
     """Why it did not answer."""
 
 
-class _Refused(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
+class _RefusedReply(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
     errno: int
     why: str
 
 
-class _End(msgspec.Struct, frozen=True, tag_field="at", tag="end"):
+class _EndReply(msgspec.Struct, frozen=True, tag_field="at", tag="end"):
     """The last line."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
     """What a process answered."""
 
-    signals: tuple[Signal, ...] = ()
-    threads: tuple[Asked, ...] = ()
+    signals: tuple[SignalReply, ...] = ()
+    threads: tuple[ThreadReply, ...] = ()
     problem: str = ""
     """Why it could not be asked; the rest is empty then."""
 
 
-_Line = Signal | Asked | _Refused | _End
+_Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 
 
 def inspect_process(pid: int, program: Path) -> Inspection:
@@ -90,16 +90,16 @@ def read_lines(text: str, pid: int) -> Inspection:
     except msgspec.DecodeError as error:
         return Inspection(problem=f"the inspector's words are not understood: {error}")
     for line in lines:
-        if isinstance(line, _Refused):
+        if isinstance(line, _RefusedReply):
             return Inspection(problem=_refusal(line, pid))
-    threads = tuple(line for line in lines if isinstance(line, Asked))
+    threads = tuple(line for line in lines if isinstance(line, ThreadReply))
     problem = ""
-    if not any(isinstance(line, _End) for line in lines):
+    if not any(isinstance(line, _EndReply) for line in lines):
         problem = "the inspector ended before it was done"
     elif threads and all(thread.problem for thread in threads):
         problem = _all_refused(threads[0].problem, pid)
     return Inspection(
-        tuple(line for line in lines if isinstance(line, Signal)), threads, problem=problem
+        tuple(line for line in lines if isinstance(line, SignalReply)), threads, problem=problem
     )
 
 
@@ -114,7 +114,7 @@ def _all_refused(problem: str, pid: int) -> str:
     return f"no thread of process {pid} could be asked: {problem}"
 
 
-def _refusal(line: _Refused, pid: int) -> str:
+def _refusal(line: _RefusedReply, pid: int) -> str:
     if line.errno in {errno.EPERM, errno.EACCES}:
         return f"process {pid} may not be traced: {_why_not(pid)}"
     if line.errno in {errno.ENOENT, errno.ESRCH}:

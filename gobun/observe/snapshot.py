@@ -17,7 +17,7 @@ from gobun.observe.signals import IGNORED, SA_ONSTACK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gobun.observe.inspector import Asked, Signal
+    from gobun.observe.inspector import SignalReply, ThreadReply
     from gobun.observe.memory import Mapping
 
 _PAGE = 4096
@@ -132,7 +132,7 @@ def stack_limit(pid: int) -> int:
     return 0
 
 
-def _handler(pid: int, answer: Signal, maps: Sequence[Mapping]) -> Handler:
+def _handler(pid: int, answer: SignalReply, maps: Sequence[Mapping]) -> Handler:
     ignored = answer.handler == IGNORED
     return Handler(
         number=answer.number,
@@ -148,7 +148,7 @@ def _handler(pid: int, answer: Signal, maps: Sequence[Mapping]) -> Handler:
 
 def _thread(
     view: ThreadView,
-    answer: Asked | None,
+    answer: ThreadReply | None,
     maps: Sequence[Mapping],
     *,
     main_limit: int | None,
@@ -179,7 +179,7 @@ def _main_stack(maps: Sequence[Mapping], limit: int) -> Stack | None:
     return None
 
 
-def _own_stack(answer: Asked, maps: Sequence[Mapping]) -> Stack | None:
+def _own_stack(answer: ThreadReply, maps: Sequence[Mapping]) -> Stack | None:
     # libc puts its record of a thread at the upper end of the stack it made for it, and a guard
     # page below, which also is where a thread is found that runs on another stack just now.
     mapping = memory.at_address(maps, answer.tls)

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from gobun.release.layout import Manifest
 
 
-def findings(folder: Path, manifest: Manifest) -> Iterator[str]:
+def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     """Return what is not as it must be in a release, each in a line of its own."""
     found = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
     yield from _of_manifest(folder, manifest, found)
     if set(found) != set(layout.files_below(folder)):
         yield "there is a folder in it"
-    stated = stated_in(folder)
+    stated = read_provenance(folder)
     if stated is None:
         yield f"{layout.PROVENANCE} is missing"
     else:
@@ -81,7 +81,7 @@ def _unlike(where: str, listed: dict[str, str], found: dict[str, str]) -> Iterat
             yield f"{name} has the SHA-256 {found[name]}, and {where} says {listed[name]}"
 
 
-def stated_in(folder: Path) -> Statement | None:
+def read_provenance(folder: Path) -> Statement | None:
     """Return the provenance of a release, if it has one.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from gobun.build import Entry
+from gobun.build import ManifestEntry
 from gobun.errors import FetchError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?:\./)?(?P<name>[^/]+)")
 _T = TypeVar("_T")
 
 
-class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReleaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file of a release."""
 
     name: str
@@ -40,8 +40,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     names: tuple[str, ...]
     """What the file names of its libraries begin with."""
-    libraries: tuple[Entry, ...]
-    files: tuple[File, ...]
+    libraries: tuple[ManifestEntry, ...]
+    files: tuple[ReleaseFile, ...]
     """All but this one, and the provenance, which names this one too."""
 
 

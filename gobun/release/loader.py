@@ -24,7 +24,7 @@ def tarball_name(version: str) -> str:
     return f"{_PACKAGE}-{version}.tgz"
 
 
-def pack_loader(version: str, libraries: Sequence[build.Library], out: Path) -> Path:
+def pack_loader(version: str, libraries: Sequence[build.BuiltLibrary], out: Path) -> Path:
     """Pack the loader with ``libraries`` into ``out``, and return the tarball.
 
     Equal sources give equal bytes: npm writes neither times nor owners.
@@ -50,7 +50,7 @@ def pack_loader(version: str, libraries: Sequence[build.Library], out: Path) -> 
     return packed
 
 
-def _fill(package: Path, version: str, libraries: Sequence[build.Library]) -> None:
+def _fill(package: Path, version: str, libraries: Sequence[build.BuiltLibrary]) -> None:
     with files.disk_errors(package):
         shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
         shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")

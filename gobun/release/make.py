@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from gobun import build, files, toolchain
 from gobun.errors import UsageError
 from gobun.release import layout, notes, provenance, sbom
-from gobun.release.layout import File, Manifest
+from gobun.release.layout import Manifest, ReleaseFile
 from gobun.release.loader import pack_loader
-from gobun.release.source import Source, read_source
+from gobun.release.source import SourceState, read_source
 from gobun.release.version import check_version
 from gobun.targets import TARGETS
 
@@ -65,7 +65,7 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> None:
+def _fill(made: Path, version: str, names: tuple[str, ...], source: SourceState) -> None:
     targets = list(TARGETS.values())
     built = {
         name: build.build_guard(targets)
@@ -90,9 +90,9 @@ def _fill(made: Path, version: str, names: tuple[str, ...], source: Source) -> N
     files.write_whole(made / layout.PROVENANCE, files.readable_json(stated))
 
 
-def _all(made: Path) -> tuple[File, ...]:
+def _all(made: Path) -> tuple[ReleaseFile, ...]:
     return tuple(_about(made / name) for name in layout.files_below(made))
 
 
-def _about(path: Path) -> File:
-    return File(path.name, path.stat().st_size, files.sha256_of(path))
+def _about(path: Path) -> ReleaseFile:
+    return ReleaseFile(path.name, path.stat().st_size, files.sha256_of(path))

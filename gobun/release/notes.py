@@ -10,11 +10,11 @@ from gobun.release import layout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gobun.build import Entry
-    from gobun.release.layout import File
+    from gobun.build import ManifestEntry
+    from gobun.release.layout import ReleaseFile
 
 
-def render(version: str, entries: Sequence[Entry], loader: File) -> str:
+def render(version: str, entries: Sequence[ManifestEntry], loader: ReleaseFile) -> str:
     """Return the notes of a release, in Markdown."""
     rows = [f"| `{entry.file}` | {entry.size:,} | `{entry.sha256}` |" for entry in entries]
     rows.append(f"| `{loader.name}` | {loader.size:,} | `{loader.sha256}` |")

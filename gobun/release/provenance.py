@@ -13,8 +13,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gobun.release.layout import File
-    from gobun.release.source import Source
+    from gobun.release.layout import ReleaseFile
+    from gobun.release.source import SourceState
 
 _BUILD_TYPE = "urn:gobun:release:v1"
 _BUILDER = "urn:gobun:unsigned"
@@ -93,8 +93,8 @@ class Statement(
 def statement(
     version: str,
     names: tuple[str, ...],
-    made: Iterable[File],
-    source: Source,
+    made: Iterable[ReleaseFile],
+    source: SourceState,
     tools: Mapping[str, tuple[str, str]],
 ) -> Statement:
     """Return the statement of a release; ``tools`` as in its bill of materials."""
@@ -111,7 +111,7 @@ def statement(
     )
 
 
-def of_source(source: Source) -> Dependency:
+def of_source(source: SourceState) -> Dependency:
     """Return how a statement names the sources."""
     digest = {"gitCommit": source.commit} if source.commit else {}
     return Dependency(_REPOSITORY, digest, {} if source.clean else {"changedSinceCommit": True})

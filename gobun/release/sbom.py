@@ -13,8 +13,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gobun.build import Entry
-    from gobun.release.layout import File
+    from gobun.build import ManifestEntry
+    from gobun.release.layout import ReleaseFile
 
 _STANDARD_LIBRARY = "std"
 
@@ -97,7 +97,10 @@ class Bom(_Record, frozen=True, omit_defaults=False):
 
 
 def bill(
-    version: str, entries: Sequence[Entry], loader: File, tools: Mapping[str, tuple[str, str]]
+    version: str,
+    entries: Sequence[ManifestEntry],
+    loader: ReleaseFile,
+    tools: Mapping[str, tuple[str, str]],
 ) -> Bom:
     """Return the bill of a release: its libraries, the loader's package, and what is in them.
 
@@ -135,7 +138,7 @@ def bill(
     )
 
 
-def _library(version: str, entry: Entry) -> Component:
+def _library(version: str, entry: ManifestEntry) -> Component:
     about = {"target": entry.target, "zig target": entry.zig_target}
     return Component(
         "library",

@@ -11,14 +11,14 @@ from gobun.process import run_tool
 _HINT = "commit them; --dirty makes a release that says that it cannot be made again"
 
 
-class Source(msgspec.Struct, frozen=True):
+class SourceState(msgspec.Struct, frozen=True):
     """A commit, and whether the checkout was just that."""
 
     commit: str | None
     clean: bool
 
 
-def read_source(*, dirty: bool) -> Source:
+def read_source(*, dirty: bool) -> SourceState:
     """Return the state of this checkout.
 
     Raises:
@@ -29,14 +29,14 @@ def read_source(*, dirty: bool) -> Source:
         changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
     except PrerequisiteError:
         if dirty:
-            return Source(None, clean=False)
+            return SourceState(None, clean=False)
         raise
     if changed and not dirty:
         listed = "\n".join(f"  {line}" for line in changed[:10])
         raise PrerequisiteError(
             f"this checkout has changes that are not committed:\n{listed}", hint=_HINT
         )
-    return Source(commit, clean=not changed)
+    return SourceState(commit, clean=not changed)
 
 
 def _git(*words: str) -> str:

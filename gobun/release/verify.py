@@ -11,7 +11,7 @@ from gobun import build, fetch, paths, toolchain
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
 from gobun.release import layout, provenance
-from gobun.release.checks import findings, stated_in
+from gobun.release.checks import problems, read_provenance
 from gobun.release.layout import Manifest
 from gobun.release.make import differences
 
@@ -50,7 +50,7 @@ def _verify(folder: Path, *, rebuild: bool) -> Manifest:
             hint="`invoke release --version X` makes one",
         )
     manifest = _manifest(folder)
-    wrong = list(findings(folder, manifest))
+    wrong = list(problems(folder, manifest))
     if not wrong and rebuild:
         wrong = list(_rebuilt(folder, manifest))
     if wrong:
@@ -72,7 +72,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
     pins = toolchain.pins()
-    stated = stated_in(folder)
+    stated = read_provenance(folder)
     commit = provenance.commit_of(stated) if stated else None
     for entry in manifest.libraries:
         if entry.go not in {"", pins["go"]} or entry.zig != pins["zig"]:
@@ -86,7 +86,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
         again = Path(name) / "dist" / manifest.version
         _make_again(manifest, Path(name))
         differing = [it for it in differences(folder, again) if it != layout.PROVENANCE]
-        made = stated_in(again)
+        made = read_provenance(again)
     if stated and made:
         if provenance.without_source(made) != provenance.without_source(stated):
             differing.append(layout.PROVENANCE)

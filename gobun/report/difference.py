@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun.matrix import EMULATION, Cell, Result, attempts_of, words_of
-from gobun.report.order import in_order, label
+from gobun.cells import EMULATION, Cell, Result, attempts_of, words_of
+from gobun.report.order import in_order, version_label
 from gobun.runtimes import PATCHED
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def differences(run: Run) -> tuple[Difference, ...]:
     grouped: dict[tuple[str, str], list[Result]] = {}
     told = run.header.tools
     for result in in_order(run.results):
-        key = (label(result), result.treatment)
+        key = (version_label(result), result.treatment)
         built = PATCHED in result.version and result.treatment == "patched"
         if built or emulation_note(*key) in told:
             grouped.setdefault(key, []).append(result)

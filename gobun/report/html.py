@@ -10,20 +10,20 @@ import urllib.parse
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from gobun.console import counted
-from gobun.matrix.records import WORST_FIRST
+from gobun.cells.records import WORST_FIRST
+from gobun.console import pluralize
 from gobun.report.difference import differences
 from gobun.report.difference_page import difference_section
 from gobun.report.markdown import count_line, render_summary
 from gobun.report.packing import GLYPHS, HOLE, pack
 from gobun.report.summary import range_text, summarise
-from gobun.report.timeline import Timeline, Track, loads_of, timelines, who
+from gobun.report.timeline import Timeline, Track, describe_members, loads_of, timelines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gobun.cells.records import Load
     from gobun.matrix import Run
-    from gobun.matrix.records import Load
     from gobun.report.summary import Summary
 
 _SCRIPTS = ("data.js", "map.js", "difference.js", "page.js")
@@ -113,7 +113,7 @@ def _timeline(timeline: Timeline) -> str:
     stress = html.escape(timeline.stress)
     bad = [track for track in timeline.tracks if track.bad]
     head = html.escape(bad[0].text if bad else "no bad version")
-    others = counted(len(bad) - 1, "other course")
+    others = pluralize(len(bad) - 1, "other course")
     more = f" <span>and {others}</span>" if len(bad) > 1 else ""
     tracks = "".join(_track(timeline.stress, track, loads) for track in timeline.tracks)
     return (
@@ -140,7 +140,7 @@ def _track(stress: str, track: Track, loads: Sequence[Load]) -> str:
         module=(member.module for member in track.members),
         load=(member.load for member in track.members),
     )
-    meant = html.escape(f"{track.runtime}, {who(track.members, loads)}")
+    meant = html.escape(f"{track.runtime}, {describe_members(track.members, loads)}")
     return f'<li>{course}<p>{meant} <a href="{link}">show these cells</a></p></li>'
 
 

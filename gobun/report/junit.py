@@ -7,13 +7,14 @@ import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from gobun.report.order import in_order, label
+from gobun.report.order import in_order, version_label
 from gobun.report.summary import attempts_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.matrix import Result, Run
+    from gobun.cells import Result
+    from gobun.matrix import Run
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no way to say, not even as a reference."""
@@ -29,7 +30,7 @@ def render_junit(run: Run) -> str:
     ordered = in_order(run.results)
     root = ET.Element("testsuites", {"name": "gobun", **_counts(ordered)})
     del root.attrib["skipped"]  # The schema has it on suites only.
-    for runtime, results in itertools.groupby(ordered, key=label):
+    for runtime, results in itertools.groupby(ordered, key=version_label):
         root.append(_suite(runtime, list(results), run))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -65,7 +66,7 @@ def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
 
 def _case(result: Result) -> ET.Element:
     # CI systems read dots as packages, and take class and name together for a test's identity.
-    group = label(result).replace(".", "_")
+    group = version_label(result).replace(".", "_")
     case = ET.Element(
         "testcase",
         {

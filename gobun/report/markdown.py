@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.console import counted
-from gobun.matrix import Outcome, Result
-from gobun.matrix.records import WORST_FIRST
+from gobun.cells import Outcome, Result
+from gobun.cells.records import WORST_FIRST
+from gobun.console import pluralize
 from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
 from gobun.report.summary import attempts_text, range_text, summarise, tables
-from gobun.report.timeline import loads_of, timelines, who
+from gobun.report.timeline import describe_members, loads_of, timelines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.matrix import Header, Run
-    from gobun.report.summary import Group, Summary, Table
+    from gobun.cells import Header
+    from gobun.matrix import Run
+    from gobun.report.summary import OutcomeGroup, Summary, SummaryTable
     from gobun.report.timeline import Timeline, Track
 
 LONGEST_SUMMARY = 20_000
@@ -137,10 +138,10 @@ def count_line(summary: Summary, header: Header) -> str:
     at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
     part = f" of shard {header.shard.name}" if header.shard else ""
     ends = f"{counts or 'none'}{missing}"
-    return f"{counted(total, 'cell')}{part}: {ends}; {summary.unexpected} unexpected{at_times}."
+    return f"{pluralize(total, 'cell')}{part}: {ends}; {summary.unexpected} unexpected{at_times}."
 
 
-def table_lines(table: Table) -> list[str]:
+def table_lines(table: SummaryTable) -> list[str]:
     """Return a table of versions and modules as Markdown lines."""
     heads = [f"{_escaped(module)}<br>{treatment}" for treatment, module in table.columns]
     lines = [
@@ -177,10 +178,10 @@ def _course(timeline: Timeline) -> str:
     loads = loads_of(timeline)
 
     def said(track: Track) -> str:
-        return f"{track.text}: {track.runtime}, {_cut(who(track.members, loads))}"
+        return f"{track.text}: {track.runtime}, {_cut(describe_members(track.members, loads))}"
 
     left = len(bad) - _MOST_TRACKS
-    more = f"; and {counted(left, 'other course')}" if left > 0 else ""
+    more = f"; and {pluralize(left, 'other course')}" if left > 0 else ""
     courses = "; ".join(said(track) for track in bad[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 
@@ -196,7 +197,7 @@ def _brief(bunch: Bunch) -> str:
     lines = [
         f"- **{bunch.outcome}{', unexpected' if bunch.unexpected else ''}**: "
         f"{_escaped(f'{where}{several}, {bunch.treatment}, {modules}')}: "
-        f"{counted(len(bunch.cells), 'cell')}: {_escaped(_cut(how))}",
+        f"{pluralize(len(bunch.cells), 'cell')}: {_escaped(_cut(how))}",
         *([f"  - for one: {_escaped(_cut(detail))}"] if detail else []),
         *([f"  - expected: {', '.join(one.expected)}"] if bunch.unexpected else []),
         f"  - again: {_code(one.repro)}",
@@ -204,7 +205,7 @@ def _brief(bunch: Bunch) -> str:
     return "\n".join(lines)
 
 
-def _explain(group: Group) -> list[str]:
+def _explain(group: OutcomeGroup) -> list[str]:
     one = group.cells[0]
     mark = " (unexpected)" if group.unexpected else ""
     where = sorted({f"{cell.load}/{cell.stress}" for cell in group.cells})
@@ -215,7 +216,7 @@ def _explain(group: Group) -> list[str]:
         f"### {_escaped(group.runtime)}, {group.treatment}, {_escaped(group.module)}: "
         f"{group.outcome}{mark}",
         "",
-        f"- {counted(len(group.cells), 'cell')}: {', '.join(where)}",
+        f"- {pluralize(len(group.cells), 'cell')}: {', '.join(where)}",
         *([f"- intermittent: {'; '.join(shown)}"] if shown else []),
         f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
         f"- expected: {', '.join(one.expected)}",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import build
-from gobun.matrix.records import LOADS, TREATMENTS, Load, Treatment
-from gobun.ranges import rank
+from gobun.cells.records import LOADS, TREATMENTS, Load, Treatment
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gobun.matrix import Cell, Result
-    from gobun.ranges import Rank
+    from gobun.cells import Cell, Result
+    from gobun.version_ranges import Rank
 
 
-def label(result: Result | Cell) -> str:
+def version_label(result: Result | Cell) -> str:
     """Return the runtime as people write it: ``bun@1.2.19``."""
     return f"{result.runtime}@{result.version}"
 

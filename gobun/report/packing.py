@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gobun.matrix.records import WORST_FIRST, Outcome
+from gobun.cells.records import WORST_FIRST, Outcome
 from gobun.report.difference import KINDS
 from gobun.report.order import in_order, load_key, module_key, treatment_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gobun.matrix import Result
+    from gobun.cells import Result
     from gobun.report.difference import Difference
 
 HOLE = "\ue000"
@@ -42,7 +42,7 @@ _LEAST_BYTES = 400_000
 _DETAIL_LIMITS = (4000, 1000, 300, 120, 60)
 
 
-class _Table:
+class _ColumnTable:
     """Values, each once, in the order in which they came."""
 
     def __init__(self, values: Sequence[str] = ()) -> None:
@@ -60,8 +60,8 @@ class _Texts:
     """Texts as pairs of a template and what fills its holes."""
 
     def __init__(self) -> None:
-        self.templates = _Table([""])
-        self.fillings = _Table([""])
+        self.templates = _ColumnTable([""])
+        self.fillings = _ColumnTable([""])
 
     def add(self, text: str) -> tuple[int, int]:
         plain = text.replace(HOLE, "\ufffd")
@@ -87,17 +87,17 @@ def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
 
 def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
     tables = {
-        "runtime": _Table(sorted({result.runtime for result in ordered})),
-        "version": _Table(),
-        "treatment": _Table([*sorted({r.treatment for r in ordered}, key=treatment_key)]),
-        "module": _Table(sorted({r.module for r in ordered}, key=module_key)),
-        "load": _Table([*sorted({r.load for r in ordered}, key=load_key)]),
-        "stress": _Table(sorted({r.stress for r in ordered})),
-        "outcome": _Table(WORST_FIRST),
-        "expected": _Table(),
-        "why": _Table([""]),
-        "ended": _Table([""]),
-        "outcomes": _Table([""]),
+        "runtime": _ColumnTable(sorted({result.runtime for result in ordered})),
+        "version": _ColumnTable(),
+        "treatment": _ColumnTable([*sorted({r.treatment for r in ordered}, key=treatment_key)]),
+        "module": _ColumnTable(sorted({r.module for r in ordered}, key=module_key)),
+        "load": _ColumnTable([*sorted({r.load for r in ordered}, key=load_key)]),
+        "stress": _ColumnTable(sorted({r.stress for r in ordered})),
+        "outcome": _ColumnTable(WORST_FIRST),
+        "expected": _ColumnTable(),
+        "why": _ColumnTable([""]),
+        "ended": _ColumnTable([""]),
+        "outcomes": _ColumnTable([""]),
     }
     columns: dict[str, list[int]] = {name: [] for name in tables}
     numbers: dict[str, list[int]] = {name: [] for name in ("wall", "cpu", "rss", "attempts")}

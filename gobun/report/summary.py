@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.matrix import Outcome, Result, Treatment, attempts_of
-from gobun.matrix.records import WORST_FIRST
-from gobun.report.order import column_key, in_order, label
+from gobun.cells import Outcome, Result, Treatment, attempts_of
+from gobun.cells.records import WORST_FIRST
+from gobun.report.order import column_key, in_order, version_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,22 +58,22 @@ class Tally(msgspec.Struct, frozen=True):
         return self.counts[0][0]
 
 
-class Row(msgspec.Struct, frozen=True):
+class VersionRow(msgspec.Struct, frozen=True):
     """A runtime, and its tally in each column of the table (None where nothing ran)."""
 
     runtime: str
     tallies: tuple[Tally | None, ...]
 
 
-class Table(msgspec.Struct, frozen=True):
+class SummaryTable(msgspec.Struct, frozen=True):
     """Versions and columns that are shown together."""
 
     columns: tuple[tuple[Treatment, str], ...]
     """Treatment and module."""
-    rows: tuple[Row, ...]
+    rows: tuple[VersionRow, ...]
 
 
-class Group(msgspec.Struct, frozen=True):
+class OutcomeGroup(msgspec.Struct, frozen=True):
     """Cells that ended alike: same runtime, treatment, module and outcome."""
 
     runtime: str
@@ -89,8 +89,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     columns: tuple[tuple[Treatment, str], ...]
     """Treatment and module."""
-    rows: tuple[Row, ...]
-    groups: tuple[Group, ...]
+    rows: tuple[VersionRow, ...]
+    groups: tuple[OutcomeGroup, ...]
     """Everything that neither passed as expected nor was skipped."""
     counts: Counts
     unexpected: int
@@ -105,10 +105,10 @@ def summarise(results: Iterable[Result]) -> Summary:
     columns = tuple(sorted(present, key=column_key))
     table: dict[str, dict[tuple[Treatment, str], list[Result]]] = {}
     for result in ordered:
-        columns_of = table.setdefault(label(result), {})
+        columns_of = table.setdefault(version_label(result), {})
         columns_of.setdefault((result.treatment, result.module), []).append(result)
     rows = tuple(
-        Row(runtime, tuple(tally_of(found[c]) if c in found else None for c in columns))
+        VersionRow(runtime, tuple(tally_of(found[c]) if c in found else None for c in columns))
         for runtime, found in table.items()
     )
     return Summary(
@@ -145,7 +145,7 @@ def attempts_text(result: Result) -> str:
     return ", ".join(f"{o} {count}/{len(outcomes)}" for o, count in tally(outcomes).counts)
 
 
-def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[Table, ...]:
+def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ...]:
     """Lay the summary out: in one table, or in one a treatment where there are many columns.
 
     Rows in which nothing ran are left out, and where there are many, neighbours that are equal
@@ -160,12 +160,12 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[Table, ...]:
     found = []
     for part in parts:
         rows = [
-            Row(row.runtime, tuple(row.tallies[i] for i, _ in part))
+            VersionRow(row.runtime, tuple(row.tallies[i] for i, _ in part))
             for row in summary.rows
             if any(row.tallies[i] is not None for i, _ in part)
         ]
         merged = _merged(rows) if len(rows) > _MOST_ROWS else rows
-        found.append(Table(tuple(column for _, column in part), tuple(merged)))
+        found.append(SummaryTable(tuple(column for _, column in part), tuple(merged)))
     return tuple(found)
 
 
@@ -174,7 +174,7 @@ def range_text(first: str, last: str) -> str:
     return first if first == last else f"{first} … {last}"
 
 
-def _merged(rows: Sequence[Row]) -> list[Row]:
+def _merged(rows: Sequence[VersionRow]) -> list[VersionRow]:
     merged = []
     for (runtime, tallies), equal in itertools.groupby(
         rows, key=lambda row: (row.runtime.partition("@")[0], row.tallies)
@@ -182,16 +182,16 @@ def _merged(rows: Sequence[Row]) -> list[Row]:
         versions = [row.runtime.partition("@")[2] for row in equal]
         count = f" ({len(versions)})" if len(versions) > 1 else ""
         name = f"{runtime}@{range_text(versions[0], versions[-1])}{count}"
-        merged.append(Row(name, tallies))
+        merged.append(VersionRow(name, tallies))
     return merged
 
 
-def _groups(results: Sequence[Result]) -> tuple[Group, ...]:
+def _groups(results: Sequence[Result]) -> tuple[OutcomeGroup, ...]:
     groups: dict[tuple[str, str, str, Outcome, bool], list[Result]] = {}
     for result in results:
         if result.unexpected or result.outcome not in {"pass", "skip"}:
             key = (
-                label(result),
+                version_label(result),
                 result.treatment,
                 result.module,
                 result.outcome,
@@ -199,4 +199,6 @@ def _groups(results: Sequence[Result]) -> tuple[Group, ...]:
             )
             groups.setdefault(key, []).append(result)
     ordered = sorted(groups.items(), key=lambda item: not item[0][-1])
-    return tuple(Group(*key, tuple(sorted(cells, key=lambda r: r.cell))) for key, cells in ordered)
+    return tuple(
+        OutcomeGroup(*key, tuple(sorted(cells, key=lambda r: r.cell))) for key, cells in ordered
+    )

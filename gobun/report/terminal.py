@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gobun.matrix import Run
     from gobun.report.difference import Difference
-    from gobun.report.summary import Summary, Table
+    from gobun.report.summary import Summary, SummaryTable
 
 _STYLES = {
     "pass": "green",
@@ -68,7 +68,7 @@ def _difference(found: Sequence[Difference]) -> rich.table.Table:
     return drawn
 
 
-def _laid_out(summary: Summary, width: int) -> tuple[Table, ...]:
+def _laid_out(summary: Summary, width: int) -> tuple[SummaryTable, ...]:
     """Return one table if it fits, else one a treatment."""
     whole = tables(summary)
     if len(whole) == 1 and _width(whole[0]) > width:
@@ -76,7 +76,7 @@ def _laid_out(summary: Summary, width: int) -> tuple[Table, ...]:
     return whole
 
 
-def _width(table: Table) -> int:
+def _width(table: SummaryTable) -> int:
     rows = [[t.text if t else "" for t in row.tallies] for row in table.rows]
     names = max((len(row.runtime) for row in table.rows), default=0)
     # A text of several tallies may be wrapped at its commas, one a line.
@@ -87,7 +87,7 @@ def _width(table: Table) -> int:
     return names + 4 + sum(width + 3 for width in widths)
 
 
-def _drawn(table: Table) -> rich.table.Table:
+def _drawn(table: SummaryTable) -> rich.table.Table:
     drawn = rich.table.Table(show_lines=False)
     drawn.add_column("runtime", no_wrap=True)
     for treatment, module in table.columns:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.matrix.records import WORST_FIRST, Load, Outcome, Treatment
+from gobun.cells.records import WORST_FIRST, Load, Outcome, Treatment
 from gobun.report.order import column_key, load_key, version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.matrix import Result
+    from gobun.cells import Result
 
 MOST_CHANGES = 4
 """What changes more often than this comes and goes: its versions are no boundary."""
@@ -29,7 +29,7 @@ _UNSAID: frozenset[Outcome] = frozenset({"skip", "error"})
 _UNSETTLED = "unsettled"
 
 
-class Span(msgspec.Struct, frozen=True):
+class OutcomeSpan(msgspec.Struct, frozen=True):
     """Neighbouring versions that ended alike."""
 
     outcome: Outcome
@@ -63,7 +63,7 @@ class Track(msgspec.Struct, frozen=True):
     """Sequences of one runtime that change at the same versions."""
 
     runtime: str
-    spans: tuple[Span, ...]
+    spans: tuple[OutcomeSpan, ...]
     members: tuple[Member, ...]
     settled: bool = True
     """Whether its changes are few enough to be boundaries; else each version shows its worst."""
@@ -114,14 +114,14 @@ def timelines(results: Iterable[Result]) -> tuple[Timeline, ...]:
     return tuple(Timeline(stress, _tracks(sequences[stress])) for stress in sorted(sequences))
 
 
-def spans_of(results: Iterable[Result]) -> tuple[Span, ...]:
+def spans_of(results: Iterable[Result]) -> tuple[OutcomeSpan, ...]:
     """Return the spans of one sequence."""
     ordered = sorted(results, key=lambda result: version_key(result.version))
     spans = []
     for outcome, group in itertools.groupby(ordered, key=lambda result: result.outcome):
         cells = list(group)
         spans.append(
-            Span(
+            OutcomeSpan(
                 outcome,
                 cells[0].version,
                 cells[-1].version,
@@ -132,7 +132,7 @@ def spans_of(results: Iterable[Result]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def who(members: Sequence[Member], loads: Sequence[Load] = ()) -> str:
+def describe_members(members: Sequence[Member], loads: Sequence[Load] = ()) -> str:
     """Say which sequences are meant: ``stock, warmup: simple, crypto (ffi)``.
 
     Loads are named where they are not all of ``loads``.
@@ -176,7 +176,7 @@ def _tracks(sequences: dict[tuple[str, Member], list[Result]]) -> tuple[Track, .
     return tuple(sorted(tracks, key=_track_key))
 
 
-def _shape(spans: Sequence[Span]) -> object:
+def _shape(spans: Sequence[OutcomeSpan]) -> object:
     # Where the tested versions begin and end is no change, so it does not tell tracks apart.
     if len(spans) > MOST_CHANGES + 1:
         return _UNSETTLED
@@ -187,9 +187,11 @@ def _shape(spans: Sequence[Span]) -> object:
     )
 
 
-def _widest(one: tuple[Span, ...], other: tuple[Span, ...]) -> tuple[Span, ...]:
+def _widest(
+    one: tuple[OutcomeSpan, ...], other: tuple[OutcomeSpan, ...]
+) -> tuple[OutcomeSpan, ...]:
     return tuple(
-        Span(
+        OutcomeSpan(
             a.outcome,
             min(a.first, b.first, key=version_key),
             max(a.last, b.last, key=version_key),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import fetch
-from gobun.ranges import rank
 from gobun.runtimes.base import LacksError, common_environment
 from gobun.runtimes.registered import PATCHED, registered_as
 from gobun.runtimes.versions import select_versions
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

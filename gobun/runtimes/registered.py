@@ -136,7 +136,7 @@ def register(program: Path, record: Registered, stock: Path) -> Registered:
         registered=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
     folder = record.folder
-    cache.hold(folder)
+    cache.pin(folder)
     with files.locked(folder), files.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         files.copy_whole(program, record.program)
@@ -181,5 +181,5 @@ def registered_as(labels: Sequence[str]) -> list[Registered]:
     for name in labels:
         if name not in here:
             raise UsageError.unknown("patched Bun", name, here)
-        cache.hold(here[name].folder)
+        cache.pin(here[name].folder)
     return [here[name] for name in labels]

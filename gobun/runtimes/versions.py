@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import semver
 
 from gobun.errors import UsageError
-from gobun.ranges import rank
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gobun.ranges import Rank
+    from gobun.version_ranges import Rank
 
 _FORMS = {
     "Bun": "1.2.19, 1.3.x, latest, canary, all, '>=1.2.2 <1.2.20'",
@@ -30,7 +30,7 @@ _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
 def select_versions(
     spec: str, *, known: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
 ) -> tuple[str, ...]:
-    """Return the versions that ``spec`` means, each once, in the order of ``gobun.ranges``.
+    """Return the versions that ``spec`` means, each once, in the order of ``gobun.version_ranges``.
 
     Ranges mean stable releases, unless a comparator names a prerelease of the same release. A line
     such as ``22`` is all its releases in Bun, and its newest one in other runtimes.

@@ -10,10 +10,10 @@ import msgspec
 from gobun import cache, files, paths
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
-from gobun.wheels.lock import read_lock
+from gobun.wheels.wheels_lock import read_lock
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class WheelRequest(msgspec.Struct, frozen=True):
     """A release of a package, and where it goes."""
 
     package: str
@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """What a person can do who cannot have it."""
 
 
-def installed(wanted: Wanted) -> Path:
+def installed(wanted: WheelRequest) -> Path:
     """Return the program of a release; it is installed if need be.
 
     A release that the lock file names has to have its bytes.
@@ -40,7 +40,7 @@ def installed(wanted: Wanted) -> Path:
     """
     folder = paths.cache_root() / wanted.kind / wanted.version
     program = folder / wanted.program
-    cache.hold(folder)
+    cache.pin(folder)
     with files.locked(folder):
         if not program.is_file():
             _install(wanted, folder)
@@ -50,7 +50,7 @@ def installed(wanted: Wanted) -> Path:
     return program
 
 
-def _install(release: Wanted, folder: Path) -> None:
+def _install(release: WheelRequest, folder: Path) -> None:
     wanted = f"{release.package}=={release.version}"
     digests = read_lock().get(release.package, {}).get(release.version, ())
     with files.temporary_sibling(folder) as staged:

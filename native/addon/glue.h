@@ -5,7 +5,7 @@
 #include <node_api.h>
 #include <stdint.h>
 
-/* The module under test; go/trials and native/control say what each does. */
+/* The module under test; go/testhooks and native/c_fixture say what each does. */
 extern int32_t Run(void);
 extern int32_t Recover(void);
 extern int32_t Overflow(void);

@@ -1,7 +1,7 @@
 // Asherah's library by a foreign function interface: Bun's or Deno's. The same names and results as
 // the addon's (native/asherah/asherah.d.ts); a call on another thread is Deno's alone.
 "use strict";
-const { Skip } = require("../saying.cjs");
+const { Skip } = require("../protocol.cjs");
 
 const HEADER = 8;
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 // The surface of Asherah (native/asherah/asherah.d.ts) of a cell's module, however it was loaded.
 "use strict";
-const { Skip } = require("../saying.cjs");
+const { Skip } = require("../protocol.cjs");
 const { openAsherah } = require("./ffi.cjs");
 
 function asherahOf(cell, module) {

@@ -1,9 +1,9 @@
 // 10^5 operations, after which the process is as small as after 10^4: nothing is kept.
 "use strict";
 const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
-const { collect } = require("../collecting.cjs");
-const { say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { collect } = require("../gc.cjs");
+const { say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const OPERATIONS = 100_000;
 const PARTITIONS = 50;

@@ -2,8 +2,8 @@
 // many partitions, now and later, is refused where it has to be, shuts down, and sets up again.
 "use strict";
 const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
-const { Skip, say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { Skip, say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const OTHER_KEY = "another 32 bytes of a master key";
 const SIZES = [0, 1, 15, 16, 17, 2047, 2048, 65_536, 1 << 20, 8 << 20];

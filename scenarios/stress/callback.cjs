@@ -1,8 +1,8 @@
 // The module calls into JavaScript from threads of its own, through a thread-safe function.
 "use strict";
-const { collect, garbage } = require("../collecting.cjs");
-const { expectResult } = require("../loading.cjs");
-const { turn } = require("../turning.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { expectResult } = require("../loaders.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const CALLS = 2000;
 const LATE_MS = 3000;

@@ -3,8 +3,8 @@
 "use strict";
 const { CONFIG } = require("../asherah/surface.cjs");
 const { HEADER, open } = require("../asherah/ffi.cjs");
-const { Skip } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { Skip } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const RESERVED = 0xdeadbeef;
 const BEHIND = 0x5a;

@@ -4,8 +4,8 @@ const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
-const { described, runChild, runtimeWords } = require("../children.cjs");
-const { Skip } = require("../saying.cjs");
+const { described, runChild, runtimeWords } = require("../child-process.cjs");
+const { Skip } = require("../protocol.cjs");
 
 function profileIn(folder) {
   const name = fs.readdirSync(folder).find((name) => name.endsWith(".cpuprofile"));

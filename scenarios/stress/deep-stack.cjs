@@ -1,8 +1,8 @@
 // Go is called below a large C frame, on this thread and on one of the pool, between calls that are
 // not deep: Go has to see each time where its stack is.
 "use strict";
-const { Skip, say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { Skip, say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const MEGABYTES = [0, 1, 0, 3, 6, 1];
 const DOES_NOT_FIT = -2;

@@ -1,8 +1,8 @@
 // A process with the module loaded ends as it should: by itself, by process.exit(5), and by an
 // error that nobody catches; each with its exit code, and within a second.
 "use strict";
-const { described, runChild, told } = require("../children.cjs");
-const { say } = require("../saying.cjs");
+const { described, runChild, told } = require("../child-process.cjs");
+const { say } = require("../protocol.cjs");
 
 const CODE = 5;
 const SOON_MS = 1000;

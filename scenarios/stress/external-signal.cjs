@@ -3,9 +3,9 @@
 "use strict";
 const { spawnSync } = require("node:child_process");
 const os = require("node:os");
-const { dispositions, isHandled } = require("../dispositions.cjs");
-const { Skip } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { dispositions, isHandled } = require("../signal-handlers.cjs");
+const { Skip } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const TIMES = 5;
 

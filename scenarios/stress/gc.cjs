@@ -1,7 +1,7 @@
 // Garbage collections, on demand and by allocation, with the loop turning in between.
 "use strict";
-const { collections, garbage } = require("../collecting.cjs");
-const { turn } = require("../turning.cjs");
+const { collections, garbage } = require("../gc.cjs");
+const { turn } = require("../event-loop.cjs");
 
 module.exports = async function gc() {
   for (let round = 0; round < 8; round++) {

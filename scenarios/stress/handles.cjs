@@ -1,8 +1,8 @@
 // 10^5 Node-API objects, made in constructors of a native class and in completions of asynchronous
 // work, with collections meanwhile.
 "use strict";
-const { collect } = require("../collecting.cjs");
-const { turn } = require("../turning.cjs");
+const { collect } = require("../gc.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const ROUNDS = 5;
 const INSTANCES = 2000; // of 6 objects each

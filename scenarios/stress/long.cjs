@@ -2,9 +2,9 @@
 // children and idles. Not part of the default matrix.
 "use strict";
 const { spawnSync } = require("node:child_process");
-const { collect, garbage } = require("../collecting.cjs");
-const { expectResult } = require("../loading.cjs");
-const { turn } = require("../turning.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { expectResult } = require("../loaders.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const SOAK_S = 60;
 

@@ -1,7 +1,7 @@
 // A sampling profiler, which stops the thread it looks at a thousand times a second.
 "use strict";
-const { Skip } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { Skip } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const SLICE_MS = 30;
 const SAMPLES = 20;

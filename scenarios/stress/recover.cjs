@@ -1,10 +1,10 @@
 // Faults: a nil dereference that Go recovers; a stack overflow that Go reports; and a crash in C,
 // which ends the process as it does without the module: by the runtime's own crash handler.
 "use strict";
-const { described, runChild, told } = require("../children.cjs");
-const { expectResult, probe } = require("../loading.cjs");
-const { say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { described, runChild, told } = require("../child-process.cjs");
+const { expectResult, probe } = require("../loaders.cjs");
+const { say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const NOT_HERE = -1; // what Overflow() returns where there is none
 

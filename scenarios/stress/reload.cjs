@@ -1,8 +1,8 @@
 // The same module once more: opened or required again, and in a worker.
 "use strict";
-const { callLibrary, expectResult, loadModule } = require("../loading.cjs");
-const { startThread } = require("../threads.cjs");
-const { turn } = require("../turning.cjs");
+const { callLibrary, expectResult, loadModule } = require("../loaders.cjs");
+const { startThread } = require("../workers.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const tasks = {
   async loadAgain(cell) {

@@ -5,10 +5,10 @@ const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
-const { changes, dispositions } = require("../dispositions.cjs");
-const { expectResult, probe } = require("../loading.cjs");
-const { say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { changes, dispositions } = require("../signal-handlers.cjs");
+const { expectResult, probe } = require("../loaders.cjs");
+const { say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const { EPIPE } = os.constants.errno;
 const LATE_MS = 3000;

@@ -2,9 +2,9 @@
 // WebAssembly that is compiled better, collections, calls on the main thread and on pool threads.
 // Not part of the default matrix; give it a limit of more than 600 seconds.
 "use strict";
-const { expectResult } = require("../loading.cjs");
-const { Skip } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { expectResult } = require("../loaders.cjs");
+const { Skip } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const SOAK_S = 600;
 const AT_ONCE = 8;

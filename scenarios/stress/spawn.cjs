@@ -1,7 +1,7 @@
 // Child processes, waited for and not: their ends arrive by SIGCHLD or its like.
 "use strict";
 const { execFile, spawn, spawnSync } = require("node:child_process");
-const { turn, within } = require("../turning.cjs");
+const { turn, within } = require("../event-loop.cjs");
 
 const SHELL = "/bin/sh";
 const LATE_MS = 5000;

@@ -1,10 +1,10 @@
 // A worker that has loaded the module is terminated: while it spins in JavaScript, and while it is
 // inside a call of the module.
 "use strict";
-const { loadModule } = require("../loading.cjs");
-const { say } = require("../saying.cjs");
-const { startThread } = require("../threads.cjs");
-const { turn, within } = require("../turning.cjs");
+const { loadModule } = require("../loaders.cjs");
+const { say } = require("../protocol.cjs");
+const { startThread } = require("../workers.cjs");
+const { turn, within } = require("../event-loop.cjs");
 
 const FINISHED = 1;
 const LASTS_MS = 300; // what a worker does, if nothing stops it

@@ -1,8 +1,8 @@
 // Many threads of the module's own, blocked in C, next to collections and much work in the pool.
 "use strict";
-const { collect, garbage } = require("../collecting.cjs");
-const { expectResult } = require("../loading.cjs");
-const { turn } = require("../turning.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { expectResult } = require("../loaders.cjs");
+const { turn } = require("../event-loop.cjs");
 
 const BLOCKED = 64;
 

@@ -1,10 +1,10 @@
 // Two different Go runtimes in one process: the second after the module, and before it, in a child.
 "use strict";
-const { described, runChild } = require("../children.cjs");
-const { collect, garbage } = require("../collecting.cjs");
-const { expectResult, warmUp } = require("../loading.cjs");
-const { Skip, say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { described, runChild } = require("../child-process.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { expectResult, warmUp } = require("../loaders.cjs");
+const { Skip, say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 module.exports = async function twoGo(cell, module) {
   if (!cell.second) throw new Skip("no second library with Go was given");

@@ -1,8 +1,8 @@
 // WebAssembly: a call, many instances, and loops that are run until they are compiled better; the
 // event loop turns in between.
 "use strict";
-const { Skip, say } = require("../saying.cjs");
-const { turn } = require("../turning.cjs");
+const { Skip, say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
 
 // (module
 //   (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))

@@ -1,10 +1,10 @@
 // The module is loaded inside a worker first and in the main thread then; both go on allocating.
 "use strict";
-const { collect, garbage } = require("../collecting.cjs");
-const { expectResult, loadModule } = require("../loading.cjs");
-const { turning } = require("../saying.cjs");
-const { isRaised, raise, sharedFlag, startThread } = require("../threads.cjs");
-const { turn } = require("../turning.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { expectResult, loadModule } = require("../loaders.cjs");
+const { turning } = require("../protocol.cjs");
+const { isRaised, raise, sharedFlag, startThread } = require("../workers.cjs");
+const { turn } = require("../event-loop.cjs");
 
 async function loadFirst({ cell, done }, ready) {
   const stop = turning("thread");

@@ -1,9 +1,9 @@
 // A worker allocates and collects, next to a main thread that has the module loaded.
 "use strict";
-const { collect, garbage } = require("../collecting.cjs");
-const { turning } = require("../saying.cjs");
-const { startThread } = require("../threads.cjs");
-const { turn } = require("../turning.cjs");
+const { collect, garbage } = require("../gc.cjs");
+const { turning } = require("../protocol.cjs");
+const { startThread } = require("../workers.cjs");
+const { turn } = require("../event-loop.cjs");
 
 async function allocate() {
   const stop = turning("thread");

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import bun_source, paths
-from gobun.bun_source import Release
-from gobun.bun_source.store import KIND
+from gobun.bun_source import BunCommit
+from gobun.bun_source.git_store import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Upstream(msgspec.Struct, frozen=True):
     """A repository, and where its release is."""
 
     folder: Path
-    release: Release
+    release: BunCommit
 
     @property
     def commit(self) -> str:
@@ -69,7 +69,7 @@ def make_upstream(folder: Path, content: Path | Mapping[str, bytes], *, older: i
     git(folder, "tag", f"bun-v{VERSION}")
     (folder / "README.md").write_text("newer\n")
     commit_all(folder, "Newer")
-    return Upstream(folder, Release(commit, git(folder, "rev-parse", f"{commit}^{{tree}}")))
+    return Upstream(folder, BunCommit(commit, git(folder, "rev-parse", f"{commit}^{{tree}}")))
 
 
 def put(folder: Path, content: Path | Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""A bench whose runtime is a program that behaves in one known way."""
+"""A context whose runtime is a program that behaves in one known way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import msgspec
 from gobun import build, matrix
 from gobun.build import Fixture
 from gobun.build import compile as compiling
-from gobun.matrix.evidence import Means
+from gobun.cells import Cell, Result
+from gobun.expectations import Expectations
+from gobun.matrix.evidence import EvidenceTools
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class KnownChild(msgspec.Struct, frozen=True):
         return {}
 
 
-CELL = matrix.Cell("bun", "0.0.1", "stock", "simple", "ffi", "idle")
+CELL = Cell("bun", "0.0.1", "stock", "simple", "ffi", "idle")
 
 
 def build_child(folder: Path) -> Path:
@@ -49,30 +51,34 @@ def build_child(folder: Path) -> Path:
     return program
 
 
-def bench(
-    runtime: Runtime, out: Path, limit_s: float = 20.0, means: Means | None = None
-) -> matrix.Bench:
-    """Return a bench with one runtime and a module that is never looked at."""
+def context(
+    runtime: Runtime, out: Path, limit_s: float = 20.0, means: EvidenceTools | None = None
+) -> matrix.RunContext:
+    """Return a context with one runtime and a module that is never looked at."""
     nothing = Path("unused")
-    return matrix.Bench(
+    return matrix.RunContext(
         supervise=build.build_supervise(host_target()),
         warmup=nothing,
         guard=nothing,
         probe=nothing,
         runtimes={(runtime.name, runtime.version): runtime},
         modules={CELL.module: Fixture(CELL.module, nothing, nothing)},
-        expectations=matrix.Expectations(),
+        expectations=Expectations(),
         out=out,
         limit_s=limit_s,
-        means=means or Means(),
+        means=means or EvidenceTools(),
     )
 
 
 def run_known(
-    program: Path, mode: str, folder: Path, limit_s: float = 20.0, means: Means | None = None
-) -> tuple[matrix.Result, Path]:
+    program: Path,
+    mode: str,
+    folder: Path,
+    limit_s: float = 20.0,
+    means: EvidenceTools | None = None,
+) -> tuple[Result, Path]:
     """Run ``child MODE``; return its result and the note that it may have written."""
     note = folder / "note"
     runtime = KnownChild(program, mode, note)
-    ready = bench(runtime, folder / "out", limit_s, means)
+    ready = context(runtime, folder / "out", limit_s, means)
     return matrix.run_cell(ready, CELL, threading.Event()), note

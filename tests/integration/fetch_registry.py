@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import cache, fetch, paths
-from gobun.fetch import Package, download, integrity, lock, versions
+from gobun.fetch import Package, download, integrity, npm_lock, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -265,13 +265,13 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         monkeypatch.setenv("npm_config_registry", served.url)
         write_lock(served)
         yield served
-    release_marks(cache._held)
+    release_marks(cache._pinned)
     versions._known.cache_clear()
 
 
 def write_lock(registry: Registry) -> None:
     entries = {package: integrity.parse(sri(data)) for package, data in registry.archives.items()}
-    lock.write_lock(entries)
+    npm_lock.write_lock(entries)
 
 
 def locked_package(

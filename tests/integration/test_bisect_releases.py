@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gobun.analysis.bisect_cells import BisectRequest, bisect_releases
 from gobun.errors import UsageError
-from gobun.matrix.bisect_probe import Question, bisect_releases
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gobun.matrix.bisect import Step
+    from gobun.analysis.bisect import VersionOutcome
 
 VERSIONS = ["1.0.36", "1.1.45", "1.2.1", "1.2.2", "1.2.19", "1.2.20", "1.3.14", "1.4.5"]
 
 
 def test_the_idle_hang_has_both_its_ends_found(tmp_path: Path) -> None:
-    steps: list[Step] = []
-    question = Question(stress="idle", load="ffi", attempts=2, out=tmp_path)
+    steps: list[VersionOutcome] = []
+    question = BisectRequest(stress="idle", load="ffi", attempts=2, out=tmp_path)
     answer = bisect_releases(question, versions=VERSIONS, on_step=steps.append)
     assert answer.text == "bad from 1.2.2 to 1.2.19; first good again 1.2.20"
     assert len(steps) <= 7
@@ -27,7 +27,7 @@ def test_the_idle_hang_has_both_its_ends_found(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_passes_everywhere_is_nothing_to_bisect(tmp_path: Path) -> None:
-    question = Question(stress="idle", module="control", attempts=1, out=tmp_path)
+    question = BisectRequest(stress="idle", module="control", attempts=1, out=tmp_path)
     with pytest.raises(UsageError, match=r"of 2 versions .*, all are good"):
         bisect_releases(question, versions=["1.2.19", "1.2.20"])
 
@@ -35,14 +35,14 @@ def test_a_cell_that_passes_everywhere_is_nothing_to_bisect(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        (Question(stress="idel"), "unknown stress 'idel'"),
-        (Question(stress="idle", load="fii"), "unknown load 'fii'"),
-        (Question(stress="idle", runtime="nod"), "did you mean: node"),
-        (Question(stress="idle", treatment="gc-signal"), "'gc-signal' is several treatments"),
+        (BisectRequest(stress="idel"), "unknown stress 'idel'"),
+        (BisectRequest(stress="idle", load="fii"), "unknown load 'fii'"),
+        (BisectRequest(stress="idle", runtime="nod"), "did you mean: node"),
+        (BisectRequest(stress="idle", treatment="gc-signal"), "'gc-signal' is several treatments"),
     ],
 )
 def test_what_is_wrong_in_a_question_is_said_before_anything_is_built(
-    question: Question, said: str
+    question: BisectRequest, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         bisect_releases(question, versions=VERSIONS)

@@ -188,7 +188,7 @@ def test_what_the_linker_left_to_chance_is_settled(dist: Path, tmp_path: Path) -
         scribbled[uuid : uuid + 16] = noise * 4
         path = tmp_path / "go-warmup-darwin-arm64.dylib"
         path.write_bytes(scribbled)
-        macho.settle(path)
+        macho.make_deterministic(path)
         assert path.read_bytes() == built
 
 

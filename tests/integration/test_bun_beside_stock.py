@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import bun_source, experiment, flow, matrix, runtimes
+from gobun import bun_source, matrix, patched, pipeline, runtimes
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -46,11 +46,13 @@ def test_a_registered_bun_runs_beside_stock(
         f'exec "{newer.program}" "$@"\n'
     )
     program.chmod(0o755)
-    record = experiment.register(program, series, series.applied)
+    record = patched.register(program, series, series.applied)
     out = tmp_path / "report"
-    request = flow.Request(modules=("simple",), loads=("napi-sync",), stresses=("idle",), out=out)
+    request = pipeline.Request(
+        modules=("simple",), loads=("napi-sync",), stresses=("idle",), out=out
+    )
     try:
-        experiment.compare(request, [series], ablate=False)
+        patched.run_beside_stock(request, [series], ablate=False)
     finally:
         for path in record.folder.iterdir():
             path.unlink()

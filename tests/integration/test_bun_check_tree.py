@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gobun import bun_check, bun_source, paths, runtimes, toolchain
-from gobun.bun_check import codegen, semantics, whole, zig
+from gobun.bun_check import codegen, tree_checks, zig, zig_analysis
 from gobun.bun_check.tree import write_tree
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.targets import host_target
@@ -20,7 +20,7 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gobun.bun_check import Finding, Report
+    from gobun.bun_check import CheckReport, CheckResult
 
 pytestmark = pytest.mark.network
 POOL = "src/threading/ThreadPool.zig"
@@ -140,7 +140,7 @@ class Bench:
         with bun_source.open_checkout(up.VERSION) as checkout:
             bun_source.new_patch(checkout, self.folder, name=name, title=name, why="C1", add=())
 
-    def check(self, depth: bun_check.Depth = "files", *, unpatched: bool = False) -> Report:
+    def check(self, depth: bun_check.Depth = "files", *, unpatched: bool = False) -> CheckReport:
         series = bun_source.read_series(self.folder)
         with bun_source.open_checkout(up.VERSION) as checkout:
             return bun_check.check_series(
@@ -156,9 +156,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(runtimes, "provide_bun", lambda *_: bun)
     monkeypatch.setattr(zig, "_WHEELS", (("9.9.", tool.version),))
     monkeypatch.setattr(toolchain, "zig", lambda _: tool)
-    monkeypatch.setattr(whole, "_zig_cache", lambda _: shared)
+    monkeypatch.setattr(tree_checks, "_zig_cache", lambda _: shared)
     monkeypatch.setattr(codegen, "_TABLE", tmp_path / "codegen.toml")
-    monkeypatch.setattr(semantics, "_INCLUDE", tmp_path / "include")
+    monkeypatch.setattr(zig_analysis, "_INCLUDE", tmp_path / "include")
     (tmp_path / "codegen.toml").write_text(TABLE)
     (tmp_path / "include").mkdir()
     for name in ("zstd.h", "zstd_errors.h", "zdict.h"):
@@ -167,11 +167,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
-def wrong(report: Report) -> set[tuple[str, str]]:
+def wrong(report: CheckReport) -> set[tuple[str, str]]:
     return {(each.patch, each.check) for each in report.wrong}
 
 
-def about(report: Report, check: str) -> Finding:
+def about(report: CheckReport, check: str) -> CheckResult:
     return next(each for each in report.findings if each.check == check)
 
 
@@ -238,7 +238,7 @@ class TestWhole:
         found = about(first, "compiled constant")
         assert (found.verdict, "has 8388608" in found.detail) == ("proven", True), found
         with monkeypatch.context() as asked:
-            asked.setattr(semantics, "zig_build", None)
+            asked.setattr(zig_analysis, "zig_build", None)
             assert bench.check("object") == first, "what was proven is not asked again"
             path.write_text(path.read_text().replace("8_388_608", "8_388_609"))
             assert wrong(bench.check("object")) == {("eight", "compiled constant")}

@@ -13,9 +13,9 @@ import bun_upstream as up
 import msgspec
 import pytest
 
-from gobun import bun_source, experiment, runtimes, toolchain
-from gobun.bun_source import Offline, read_layout
-from gobun.bun_source.building import first_error
+from gobun import bun_source, patched, runtimes, toolchain
+from gobun.bun_source import OfflineSources, read_layout
+from gobun.bun_source.upstream_build import first_error
 from gobun.errors import BuildError, PrerequisiteError, UsageError
 from gobun.targets import host_target
 
@@ -30,7 +30,7 @@ def stock() -> Path:
 @pytest.fixture
 def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_source.Series:
     """A checkout of the small upstream as Bun 1.2.19, and a series of one patch on it."""
-    monkeypatch.setattr("gobun.experiment.making._stock", lambda _: runtimes.Bun(VERSION, stock))
+    monkeypatch.setattr("gobun.patched.build._stock", lambda _: runtimes.Bun(VERSION, stock))
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     monkeypatch.setenv("CC", str(toolchain.zig().program))
     upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build")
@@ -45,14 +45,14 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_
 
 
 def test_a_patched_tree_is_built_and_kept(series: bun_source.Series) -> None:
-    done = experiment.build(experiment.Wish(series, jobs=3))
+    done = patched.build_patched(patched.BuildRequest(series, jobs=3))
     assert (done.label, done.patches, done.whole) == ("1.2.19+patched", ("pool-stacks",), True)
     assert done.revision == f"{VERSION}+{done.head[:9]}"
     assert subprocess.check_output([done.program]) == b"8\n"
     assert "-j3" in Path(done.log).read_text()
     assert runtimes.registered() == [done]
     # Without its one patch it is another runtime, beside the first.
-    bare = experiment.build(experiment.Wish(series, without=("pool-stacks",)))
+    bare = patched.build_patched(patched.BuildRequest(series, without=("pool-stacks",)))
     assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
     assert subprocess.check_output([bare.program]) == b"4\n"
     assert runtimes.registered() == [done, bare]
@@ -71,13 +71,13 @@ def test_a_failed_build_shows_its_first_error_and_keeps_its_log(
         bun_source.new_patch(checkout, series.folder, add=(), **words)
     broken = bun_source.read_series(series.folder)
     with pytest.raises(BuildError) as caught:
-        experiment.build(experiment.Wish(broken))
+        patched.build_patched(patched.BuildRequest(broken))
     assert "use of undeclared identifier 'eight'" in caught.value.what
     assert "[1/2]" not in caught.value.what
     (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
     assert str(log) in str(caught.value)
     assert runtimes.registered() == []
-    experiment.build(experiment.Wish(broken, only=("pool-stacks",)))
+    patched.build_patched(patched.BuildRequest(broken, only=("pool-stacks",)))
 
 
 def test_a_build_goes_on_where_it_failed(
@@ -94,12 +94,12 @@ def test_a_build_goes_on_where_it_failed(
     monkeypatch.setenv("CC", str(compiler))
     full.touch()
     with pytest.raises(BuildError, match="No space left") as caught:
-        experiment.build(experiment.Wish(series))
+        patched.build_patched(patched.BuildRequest(series))
     assert "the next run goes on from there" in str(caught.value)
     (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
     assert "[1/2] compiling" in log.read_text()
     full.unlink()
-    done = experiment.build(experiment.Wish(series))
+    done = patched.build_patched(patched.BuildRequest(series))
     assert "[1/2] compiled before" in Path(done.log).read_text()
     assert subprocess.check_output([done.program]) == b"8\n"
 
@@ -117,7 +117,7 @@ def test_no_other_build_starts_before_the_executable_is_kept(
         return real(program, record, stock)
 
     monkeypatch.setattr(runtimes, "register", register)
-    experiment.build(experiment.Wish(series))
+    patched.build_patched(patched.BuildRequest(series))
     assert len(kept) == 1
 
 
@@ -131,7 +131,7 @@ def test_what_a_build_leaves_behind_does_not_hold_the_checkout(
     )
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
-    experiment.build(experiment.Wish(series))
+    patched.build_patched(patched.BuildRequest(series))
     left = [int(pid) for pid in pids.read_text().split()]
     assert left
     try:
@@ -150,10 +150,10 @@ def test_what_is_not_a_patched_build_is_not_registered(
     copy.write_bytes(stock.read_bytes())
     copy.chmod(0o755)
     with pytest.raises(UsageError, match=r"is the stock Bun 1\.2\.19, byte for byte"):
-        experiment.register(copy, series, series.applied)
+        patched.register(copy, series, series.applied)
     with copy.open("ab") as stream:
         stream.write(b"\0")
-    done = experiment.register(copy, series, series.applied)
+    done = patched.register(copy, series, series.applied)
     assert done.revision == f"{VERSION}+aad3abead"
     for text, wrong in (
         ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
@@ -162,18 +162,18 @@ def test_what_is_not_a_patched_build_is_not_registered(
     ):
         copy.write_text(f"#!/bin/sh\n{text}\n")
         with pytest.raises(UsageError, match=wrong):
-            experiment.register(copy, series, series.applied)
+            patched.register(copy, series, series.applied)
     copy.chmod(0o644)
     with pytest.raises(UsageError, match="Permission denied") as caught:
-        experiment.register(copy, series, series.applied)
+        patched.register(copy, series, series.applied)
     assert "executable for this machine" in str(caught.value)
     bare = msgspec.structs.replace(series, patches=())
     with pytest.raises(UsageError, match="carries no patch, so there is nothing to register"):
-        experiment.register(copy, bare, ())
+        patched.register(copy, bare, ())
     with pytest.raises(UsageError, match="carries no patch, so there is nothing to build"):
-        experiment.build(experiment.Wish(bare))
+        patched.build_patched(patched.BuildRequest(bare))
     with pytest.raises(UsageError, match="there is no executable"):
-        experiment.register(tmp_path / "none", series, series.applied)
+        patched.register(tmp_path / "none", series, series.applied)
     assert runtimes.registered() == [done]
 
 
@@ -196,7 +196,7 @@ def test_a_preflight_says_everything_that_is_missing(
     monkeypatch.setattr("gobun.bun_source.preflight._ANSWERS_S", 1.0)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:9")
-    rows = {row.name: row for row in experiment.preflight(experiment.Wish(series))}
+    rows = {row.name: row for row in patched.preflight(patched.BuildRequest(series))}
     assert rows["layout"].found == "cmake"
     assert rows["webkit"].found.startswith("0123456789")
     assert rows["bun"].found.startswith(VERSION)
@@ -217,18 +217,21 @@ def test_a_preflight_says_everything_that_is_missing(
     assert "clang-19 cmake lld-19 llvm-19 ninja-build" in said
     assert "macOS: brew install" in said
     with pytest.raises(UsageError, match="unknown profile 'fast'"):
-        experiment.preflight(experiment.Wish(series, profile="fast"))
+        patched.preflight(patched.BuildRequest(series, profile="fast"))
     # A folder of downloads makes silent hosts a note; a WebKit alone is one of many downloads.
-    for offline, state in ((Offline(cache=folder), "note"), (Offline(webkit=folder), "missing")):
-        wish = experiment.Wish(series, offline=offline)
-        assert {row.name: row.state for row in experiment.preflight(wish)}["host.invalid"] == state
+    for offline, state in (
+        (OfflineSources(cache=folder), "note"),
+        (OfflineSources(webkit=folder), "missing"),
+    ):
+        wish = patched.BuildRequest(series, offline=offline)
+        assert {row.name: row.state for row in patched.preflight(wish)}["host.invalid"] == state
 
 
 def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = read_layout(up.GOLDEN / "build")
     bun = tmp_path / "bun"
     monkeypatch.setenv("CCACHE_DIR", "kept here")
-    offline = Offline(webkit=tmp_path / "w", cache=tmp_path / "c")
+    offline = OfflineSources(webkit=tmp_path / "w", cache=tmp_path / "c")
     words, env = bun_source.build_words(layout, "release", jobs=4, offline=offline, bun=bun)
     assert words[1:4] == ["run", "build:release", "-j4"]
     assert words[4:] == [
@@ -239,8 +242,8 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert env["PATH"].startswith(f"{tmp_path}{os.pathsep}")  # and ccache is found behind it
     assert env["CCACHE_DIR"] == "kept here"
     with pytest.raises(UsageError, match="unknown profile 'debug'"):
-        bun_source.build_words(layout, "debug", jobs=1, offline=Offline(), bun=bun)
-    prefetch = Offline(prefetch=tmp_path)
+        bun_source.build_words(layout, "debug", jobs=1, offline=OfflineSources(), bun=bun)
+    prefetch = OfflineSources(prefetch=tmp_path)
     with pytest.raises(UsageError, match="no prefetch folder"):
         bun_source.build_words(layout, "release", jobs=1, offline=prefetch, bun=bun)
     with pytest.raises(UsageError, match=r"neither CMakeLists\.txt nor"):
@@ -255,7 +258,7 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     newer = read_layout(tmp_path / "tree")
     assert (newer.era, newer.pins) == ("build.ts", {"webkit": "autobuild-1", "llvm": "21.1.8"})
     assert newer.llvm_range == ((21, 1), (21, 1, 99))
-    offline = Offline(webkit=tmp_path / "w", prefetch=tmp_path / "p")
+    offline = OfflineSources(webkit=tmp_path / "w", prefetch=tmp_path / "p")
     words, env = bun_source.build_words(newer, "debug", jobs=2, offline=offline, bun=bun)
     assert words[2:] == ["build:debug", "-j2", "--canary=off", "--webkit=local"]
     assert env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
@@ -270,7 +273,7 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         missing=(),
         submodules=("src/deps/zlib",),
         bun=lambda: "1",
-        offline=Offline(),
+        offline=OfflineSources(),
         version="1.3.14",
     )
     rows = {row.name: row for row in found}

@@ -20,8 +20,8 @@ import filelock
 import pytest
 
 from gobun import bun_source, files, paths
-from gobun.bun_source import Fetched, Release
-from gobun.bun_source.store import open_store
+from gobun.bun_source import BunCommit, Fetched
+from gobun.bun_source.git_store import open_store
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def upstream(tmp_path: Path) -> up.Upstream:
 
 
 def fetch(
-    source: Path | str, release: Release | None, ref: str = "", *, discard: bool = False
+    source: Path | str, release: BunCommit | None, ref: str = "", *, discard: bool = False
 ) -> Fetched:
     origin = bun_source.parse_origin(str(source))
     return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, discard=discard)
@@ -111,14 +111,14 @@ def test_an_archive_is_known_by_its_files(
     archive = tmp_path / "bun.tar.gz"
     words = ("--format=tar.gz", "--prefix=bun-9.9.1/", f"--output={archive}", upstream.commit)
     up.git(upstream.folder, "archive", *words)
-    release = upstream.release if known_tree else Release(upstream.commit)
+    release = upstream.release if known_tree else BunCommit(upstream.commit)
     assert fetch(archive, release).is_release is known_tree
     assert up.contents(up.tree_of(cache)) == up.contents(BEFORE)
     tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
     assert tree == upstream.release.tree
     assert fetch(archive, release).there_before is known_tree
     with pytest.raises(FetchError, match=f"is of commit {upstream.commit}, and not of {'ab' * 20}"):
-        fetch(archive, Release("ab" * 20), discard=True)
+        fetch(archive, BunCommit("ab" * 20), discard=True)
 
 
 def test_an_archive_of_something_else_is_refused(
@@ -145,7 +145,7 @@ def test_a_link_of_an_archive_may_lead_nowhere(cache: Path, tmp_path: Path) -> N
         (folder / name).symlink_to(target)
     with tarfile.open(tmp_path / "links.tar", "w") as opened:
         opened.add(folder, "bun")
-    fetch(tmp_path / "links.tar", Release("ab" * 20))
+    fetch(tmp_path / "links.tar", BunCommit("ab" * 20))
     for link in folder.iterdir():
         assert (up.tree_of(cache) / link.name).readlink() == link.readlink()
 
@@ -159,7 +159,7 @@ def test_a_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
         # Noise is not compressed, so only the checksum at the archive's end tells.
         archive.write_bytes(data[:middle] + bytes(50) + data[middle + 50 :])
         with pytest.raises(FetchError, match=f"tar.{kind} cannot be read"):
-            fetch(archive, Release("ab" * 20))
+            fetch(archive, BunCommit("ab" * 20))
     empty, large = tmp_path / "empty.tar", tmp_path / "large.tar"
     with tarfile.open(empty, "w"), tarfile.open(large, "w") as opened:
         member = tarfile.TarInfo("bun/large")
@@ -167,12 +167,12 @@ def test_a_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
         opened.addfile(member)
     for archive, said in ((empty, "it has no files"), (large, "it has more than 4,294,967,296")):
         with pytest.raises(FetchError, match=said):
-            fetch(archive, Release("ab" * 20))
+            fetch(archive, BunCommit("ab" * 20))
 
 
 def test_a_commit_that_the_source_lacks(cache: Path, upstream: up.Upstream) -> None:
     with pytest.raises(FetchError, match=f"has no commit {'ab' * 20}"):
-        fetch(upstream.folder, Release("ab" * 20))
+        fetch(upstream.folder, BunCommit("ab" * 20))
     assert not up.tree_of(cache).exists()
 
 
@@ -258,11 +258,12 @@ def test_what_a_mirror_lacks_is_reported_and_left_out(
     assert up.git(tree, "status", "--porcelain") == ""
 
 
-def run_fetch(url: str, release: Release) -> subprocess.Popen[bytes]:
+def run_fetch(url: str, release: BunCommit) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from gobun import bun_source as b; from gobun.bun_source import bring; "
-        f"bring._ROUND = {ROUND}; b.fetch_checkout("
-        f"{up.VERSION!r}, b.parse_origin(sys.argv[1]), release=b.Release(*sys.argv[2:]))"
+        "import sys; from gobun import bun_source as b; "
+        "from gobun.bun_source import import_source as i; "
+        f"i._ROUND = {ROUND}; b.fetch_checkout("
+        f"{up.VERSION!r}, b.parse_origin(sys.argv[1]), release=b.BunCommit(*sys.argv[2:]))"
     )
     words = [sys.executable, "-c", code, url, release.commit, str(release.tree)]
     return subprocess.Popen(words, cwd=paths.ROOT, stderr=subprocess.DEVNULL)

@@ -63,7 +63,7 @@ def pinned(tmp_path: Path) -> Pinned:
     up.git(root, "commit", "--quiet", "--message", "Pin libraries")
     up.git(root, "branch", "pinned")
     head = up.git(root, "rev-parse", "HEAD")
-    release = bun_source.Release(head, up.git(root, "rev-parse", "HEAD^{tree}"))
+    release = bun_source.BunCommit(head, up.git(root, "rev-parse", "HEAD^{tree}"))
     return Pinned(up.Upstream(root, release), library.parent, commit)
 
 
@@ -96,7 +96,7 @@ def test_fetch_submodule_writes_pinned_files(pinned: Pinned, cache: Path, *, pai
 def test_fetch_submodule_of_missing_test_file_leaves_it_out(
     pinned: Pinned, tmp_path: Path, cache: Path
 ) -> None:
-    source = up.Upstream(pinned.mirrors / "zlib", bun_source.Release(pinned.commit))
+    source = up.Upstream(pinned.mirrors / "zlib", bun_source.BunCommit(pinned.commit))
     mirror = up.lossy(source, tmp_path, "test/big.txt")
     done = pinned.fetch(f"zlib={mirror}")
     assert not (up.tree_of(cache) / ZLIB / "test/big.txt").exists()

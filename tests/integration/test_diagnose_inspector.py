@@ -17,19 +17,19 @@ import pytest
 
 from gobun import observe
 from gobun.build import compile as compiling
-from gobun.build.probe import build_probe
+from gobun.build.inspector import build_inspector
 from gobun.errors import PrerequisiteError
 from gobun.observe.inspector import inspect_process
 from gobun.targets import TARGETS, host_target
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs ptrace")
 
-SOURCE = Path(__file__).parent / "native" / "careful.c"
+SOURCE = Path(__file__).parent / "native" / "self_checking.c"
 
 
 @pytest.fixture(scope="module")
 def inspector() -> Path:
-    return build_probe(host_target())
+    return build_inspector(host_target())
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,6 @@ def test_the_inspector_can_become_a_command(inspector: Path) -> None:
 
 
 def test_it_is_built_for_linux_alone() -> None:
-    assert build_probe(TARGETS["linux-arm64"]).is_file()
+    assert build_inspector(TARGETS["linux-arm64"]).is_file()
     with pytest.raises(PrerequisiteError, match="needs Linux"):
-        build_probe(TARGETS["darwin-arm64"])
+        build_inspector(TARGETS["darwin-arm64"])

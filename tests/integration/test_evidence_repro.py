@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_results import result_of
+from sample_results import result_of
 
 from gobun import build, fetch, matrix, paths, reproduce, runtimes
-from gobun.matrix import bundle
-from gobun.matrix.records import Ending, Header, Host
+from gobun.cells import Cell, Load, Treatment
+from gobun.cells.records import Ending, Header, Host
+from gobun.matrix import repro_bundle
 from gobun.runtimes import bun
 from gobun.targets import host_target
 
@@ -29,17 +30,17 @@ def write(
     folder: Path,
     version: str,
     module: str,
-    load: matrix.Load,
-    treatment: matrix.Treatment = "stock",
+    load: Load,
+    treatment: Treatment = "stock",
 ) -> None:
     target = host_target()
     [runtime] = runtimes.provide_bun([version], target)
     fixture = build.build_fixture(module, target)
-    cell = matrix.Cell("bun", version, treatment, module, load, "idle")
+    cell = Cell("bun", version, treatment, module, load, "idle")
     library = build.build_preload([target])[0].library
-    bundle.write_repro(
+    repro_bundle.write_repro(
         folder,
-        [bundle.Trial(cell, HANG)],
+        [repro_bundle.ReproCell(cell, HANG)],
         runtime=runtime,
         argument={"load": load, "stress": "idle", **runtime.settings(fixture)},
         treated=runtimes.preload_environment(treatment, runtime.program, library),
@@ -62,7 +63,7 @@ def run(folder: Path, version: str, limit: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
-def test_a_copied_folder_reproduces(tmp_path: Path, load: matrix.Load) -> None:
+def test_a_copied_folder_reproduces(tmp_path: Path, load: Load) -> None:
     write(tmp_path / "made", "1.2.19", "simple", load)
     copied = tmp_path / "else where" / "repro"
     shutil.copytree(tmp_path / "made", copied)
@@ -124,7 +125,7 @@ def test_it_names_the_build_of_bun_that_was_run(
     folder = usual.program.parent.parent
     monkeypatch.setattr(fetch, "fetch_packages", lambda packages: dict.fromkeys(packages, folder))
     monkeypatch.setattr(bun, "_cpu_flags", lambda: flags)
-    cell = matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+    cell = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
     with matrix.Writer(tmp_path / matrix.FILE_NAME, matrix.new_header([cell])) as writer:
         writer.add(result_of(cell, "hang"))
     [made] = reproduce.folders(tmp_path)

@@ -29,7 +29,7 @@ from fetch_registry import (
 
 from gobun import cache, fetch, paths
 from gobun.errors import FetchError
-from gobun.fetch import download, integrity, lock
+from gobun.fetch import download, integrity, npm_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_canary_is_checked_against_the_registry_and_said(
 ) -> None:
     package = registry.publish(NAME, "1.3.9-canary.20260218.1")
     release = locked_package(registry, "1.3.8")
-    lock.write_lock({release: integrity.parse(sri(registry.archives[release]))})
+    npm_lock.write_lock({release: integrity.parse(sri(registry.archives[release]))})
     fetch.fetch_packages([package, release])
     said = [line for line in capsys.readouterr().err.splitlines() if "not in the lock" in line]
     assert len(said) == 1
@@ -201,7 +201,7 @@ def test_versions_without_network(
     canary = registry.publish(NAME, "1.4.0-canary.1")
     fetch.fetch_packages([canary])
     entry = integrity.parse(sri(b""))
-    lock.write_lock({fetch.Package(NAME, it): entry for it in ("1.2.1", "1.3.0")})
+    npm_lock.write_lock({fetch.Package(NAME, it): entry for it in ("1.2.1", "1.3.0")})
     go_offline(monkeypatch)
     capsys.readouterr()
     assert fetch.published_versions(NAME) == ("1.2.1", "1.3.0", "1.4.0-canary.1")
@@ -272,7 +272,7 @@ def test_real_release_against_the_committed_lock(
     assert package in fetch.read_lock().entries
     folder = fetch.fetch_packages([package])[package]
     assert (folder / "include" / "node_api.h").is_file()
-    release_marks(cache._held)
+    release_marks(cache._pinned)
 
 
 @pytest.mark.parametrize("setting", ["npm_config_cafile", "NODE_EXTRA_CA_CERTS"])

@@ -60,7 +60,7 @@ def test_full_disk(
         assert caught.value.exit_code == 3
         assert nothing_kept(package)
     finally:
-        release_marks(cache._held)
+        release_marks(cache._pinned)
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 

@@ -23,7 +23,7 @@ from fetch_registry import (
 
 from gobun import fetch
 from gobun.errors import FetchError, UsageError
-from gobun.fetch import integrity, lock, npm, transport
+from gobun.fetch import integrity, npm, npm_lock, transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ def test_damage_names_both_digests(registry: Registry) -> None:
 
 def test_tampered_lock_is_refused_before_any_byte(registry: Registry) -> None:
     package = locked_package(registry)
-    lock.write_lock({package: integrity.parse(sri(b"something else"))})
+    npm_lock.write_lock({package: integrity.parse(sri(b"something else"))})
     with pytest.raises(FetchError, match="not what the lock file names") as caught:
         fetch.fetch_packages([package])
     assert sri(b"something else") in str(caught.value)
@@ -139,7 +139,7 @@ def test_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> No
     registry.archives[package] = npm_archive({"package/bin/tool": b"evil"})
     with pytest.raises(FetchError, match="not what the lock file names"):
         fetch.fetch_packages([package])
-    registry.integrity[package] = str(lock.read_lock().entries[package])
+    registry.integrity[package] = str(npm_lock.read_lock().entries[package])
     with pytest.raises(FetchError, match="damaged or forged"):
         fetch.fetch_packages([package])
     assert nothing_kept(package)

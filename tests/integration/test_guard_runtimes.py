@@ -115,7 +115,7 @@ def test_the_warm_up_library_brings_it(
 ) -> None:
     """It is there as soon as the library is loaded: before its Go runtime could do harm."""
     warmup = build.build_warmup([host_target()])[0].library
-    inspector = build.build_probe(host_target())
+    inspector = build.build_inspector(host_target())
     script = tmp_path / "loads.cjs"
     script.write_text(LOADS)
     words = [inspector, "--", bun("1.3.14").program, script, warmup, call]

@@ -95,7 +95,7 @@ def newest(name: str) -> list[str | Path]:
 
 def application(folder: Path) -> Path:
     scripts = {"app.cjs": COMMON, "app.mjs": MODULE, "threads.mjs": THREADS, "worker.mjs": WORKER}
-    scripts["turning.cjs"] = TURNING
+    scripts["event-loop.cjs"] = TURNING
     for name, script in scripts.items():
         (folder / name).write_text(script)
     (folder / "package.json").write_text('{"name": "app", "private": true}')
@@ -210,7 +210,7 @@ def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
 
 def test_a_wrapped_module_leaves_the_event_loop_turning(installed: Path) -> None:
     addon = build.build_fixture("simple", host_target()).addon
-    command = [str(bun(IDLE_HANGS).program), "turning.cjs", str(addon)]
+    command = [str(bun(IDLE_HANGS).program), "event-loop.cjs", str(addon)]
     assert said([*command], installed) == {"done": 0, "turns": 20}
     # What the guard is for: without it this hangs.
     assert run(["timeout", "-s", "KILL", "8", *command], installed, GO_WARMUP_GUARD="0").returncode

@@ -6,13 +6,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cells import build_child, run_known
 
-from gobun import matrix, observe
+from gobun import observe
 from gobun.matrix import evidence
-from gobun.matrix.evidence import Means
+from gobun.matrix.evidence import EvidenceTools
+
+if TYPE_CHECKING:
+    from gobun.cells import Result
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's cores")
 
@@ -33,7 +37,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_child(tmp_path_factory.mktemp("child"))
 
 
-def said(result: matrix.Result, folder: Path) -> str:
+def said(result: Result, folder: Path) -> str:
     [name] = [path for path in result.evidence if path.endswith("output.txt")]
     return (folder / "out" / name).read_text()
 
@@ -43,7 +47,7 @@ def said(result: matrix.Result, folder: Path) -> str:
 def test_a_crash_leaves_its_core_and_a_backtrace(
     child: Path, tmp_path: Path, mode: str, signal: str
 ) -> None:
-    result, _ = run_known(child, mode, tmp_path, means=Means(gdb=True, cores=True))
+    result, _ = run_known(child, mode, tmp_path, means=EvidenceTools(gdb=True, cores=True))
     assert (result.outcome, result.signal) == ("crash", signal)
     [core] = [tmp_path / "out" / path for path in result.evidence if path.endswith("/core")]
     assert core.read_bytes()[:4] == b"\x7fELF"
@@ -57,7 +61,7 @@ def test_a_crash_leaves_its_core_and_a_backtrace(
 
 @files_only
 def test_one_core_for_cells_that_crash_alike(child: Path, tmp_path: Path) -> None:
-    means = Means(cores=True)
+    means = EvidenceTools(cores=True)
     first, _ = run_known(child, "segv", tmp_path, means=means)
     again, _ = run_known(child, "segv", tmp_path / "again", means=means)
     assert [path.endswith("/core") for path in first.evidence] == [False, True]
@@ -71,7 +75,7 @@ def test_nothing_is_kept_unasked_and_of_what_did_not_die_of_a_signal(
     unasked, _ = run_known(child, "segv", tmp_path / "unasked")
     assert "core" not in said(unasked, tmp_path / "unasked")
     assert not list(tmp_path.rglob("core*"))
-    panic, _ = run_known(child, "panic", tmp_path / "panic", means=Means(cores=True))
+    panic, _ = run_known(child, "panic", tmp_path / "panic", means=EvidenceTools(cores=True))
     assert "no core: it ended by an exit code" in said(panic, tmp_path / "panic")
 
 
@@ -81,7 +85,7 @@ def test_a_core_that_is_too_large_is_none(
 ) -> None:
     """The kernel's limit and ours are one number, and both hold."""
     monkeypatch.setattr(evidence, "CORE_BYTES", 20_000)
-    result, _ = run_known(child, "segv", tmp_path, means=Means(cores=True))
+    result, _ = run_known(child, "segv", tmp_path, means=EvidenceTools(cores=True))
     assert result.outcome == "crash"
     kept = [path for path in (tmp_path / "out").rglob("core") if path.is_file()]
     assert all(path.stat().st_blocks * 512 <= 24_576 for path in kept)
@@ -91,8 +95,8 @@ def test_a_shell_that_forbids_cores_is_told(child: Path, tmp_path: Path) -> None
     code = (
         "import resource, sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
-        "import cells; from gobun.matrix.evidence import Means\n"
-        "cells.run_known(Path(sys.argv[1]), 'segv', Path(sys.argv[2]), means=Means(cores=True))\n"
+        "import cells; from gobun.matrix.evidence import EvidenceTools as Tools\n"
+        "cells.run_known(Path(sys.argv[1]), 'segv', Path(sys.argv[2]), means=Tools(cores=True))\n"
     )
     here = Path(__file__).parent
     words = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]

@@ -130,11 +130,11 @@ def test_evidence_of_a_hang_names_its_threads(child: Path, tmp_path: Path) -> No
 
 def test_a_flood_is_kept_in_part(child: Path, tmp_path: Path) -> None:
     from gobun import build
-    from gobun.matrix.child import Child
+    from gobun.matrix.supervised_process import SupervisedProcess
     from gobun.targets import host_target
 
     supervise = build.build_supervise(host_target())
-    with Child(supervise, [str(child), "flood"], cwd=tmp_path, env={}) as running:
+    with SupervisedProcess(supervise, [str(child), "flood"], cwd=tmp_path, env={}) as running:
         while not running.closed:
             running.listen(1.0)
     assert [event.at for event in running.events] == ["start", "done"]

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gobun import flow, matrix, paths
+from gobun import matrix, paths, pipeline
 from gobun.errors import UnexpectedOutcomeError, UsageError
-from gobun.flow import Request
+from gobun.pipeline import Request
 
-TREATMENTS: tuple[matrix.Treatment, ...] = ("stock", "warmup-plain", "warmup", "guard")
+if TYPE_CHECKING:
+    from gobun.cells import Treatment
+
+TREATMENTS: tuple[Treatment, ...] = ("stock", "warmup-plain", "warmup", "guard")
 PASSES_THROUGHOUT = {
     "1.2.19 stock control",
     "1.2.19 warmup control",
@@ -36,7 +40,7 @@ def outcomes(out: Path) -> dict[str, set[str]]:
 
 
 def test_the_hang_begins_and_ends_where_it_is_known_to(tmp_path: Path) -> None:
-    flow.run_matrix(
+    pipeline.run_matrix(
         Request(
             versions="1.2.1,1.2.19,latest",
             treatments=TREATMENTS,
@@ -62,7 +66,7 @@ def test_the_hang_begins_and_ends_where_it_is_known_to(tmp_path: Path) -> None:
 
 
 def test_node_takes_every_module_by_every_load(tmp_path: Path) -> None:
-    flow.run_matrix(Request(runtimes=("node",), stresses=("gc",), out=tmp_path))
+    pipeline.run_matrix(Request(runtimes=("node",), stresses=("gc",), out=tmp_path))
     assert set().union(*outcomes(tmp_path).values()) == {"pass"}
     assert len(matrix.read_results(tmp_path / matrix.FILE_NAME).results) == 18
 
@@ -82,7 +86,7 @@ def test_an_outcome_that_is_not_expected_is_reported(
         out=tmp_path,
     )
     with pytest.raises(UnexpectedOutcomeError, match="unexpected outcomes: 1 of 1 cells"):
-        flow.run_matrix(request)
+        pipeline.run_matrix(request)
     assert "unexpected: bun@1.2.19/stock/simple/ffi/idle: hang, expected pass" in (
         capsys.readouterr().out
     )
@@ -97,7 +101,7 @@ def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
         stresses=("idle",),
         out=tmp_path,
     )
-    flow.run_matrix(request)
+    pipeline.run_matrix(request)
     other = Request(
         runtimes=("node",),
         treatments=("stock",),
@@ -108,7 +112,7 @@ def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
         resume=True,
     )
     with pytest.raises(UsageError, match="is of another plan"):
-        flow.run_matrix(other)
+        pipeline.run_matrix(other)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

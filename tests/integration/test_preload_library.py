@@ -70,7 +70,10 @@ class Program:
         self.command = [*emulator, str(folder / f"preloaded-{name}")]
         compiling.c_program(SOURCES / "preloaded.c", target=target, output=Path(self.command[-1]))
         compiling.c_shared(
-            [SOURCES / "spy.c"], target=target, output=self.spy, exports=["pthread_create"]
+            [SOURCES / "pthread_interposer.c"],
+            target=target,
+            output=self.spy,
+            exports=["pthread_create"],
         )
 
     def run(self, *preloaded: Path, **settings: str) -> tuple[list[str], list[str]]:

@@ -13,7 +13,8 @@ import pytest
 
 from gobun import build, matrix, observe, runtimes, toolchain
 from gobun.build import compile as compiling
-from gobun.matrix.child import Child
+from gobun.cells import Cell, narrowed, read_scenario
+from gobun.matrix.supervised_process import SupervisedProcess
 from gobun.process import run_tool
 from gobun.runtimes import LacksError, preload_environment
 from gobun.targets import host_target
@@ -50,36 +51,36 @@ void _start(void) {
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> matrix.Bench:
+def context(tmp_path_factory: pytest.TempPathFactory) -> matrix.RunContext:
     target, out = host_target(), tmp_path_factory.mktemp("out")
-    ready = matrix.build_bench(["control", "simple"], target, out=out, limit_s=20.0)
+    ready = matrix.build_run_context(["control", "simple"], target, out=out, limit_s=20.0)
     provided = runtimes.provide_bun([HANGS, LATER], target)
     return msgspec.structs.replace(
         ready, runtimes={(bun.name, bun.version): bun for bun in provided}
     )
 
 
-def program(bench: matrix.Bench, version: str) -> Path:
-    bun = bench.runtimes["bun", version]
+def program(context: matrix.RunContext, version: str) -> Path:
+    bun = context.runtimes["bun", version]
     assert isinstance(bun, runtimes.Bun)
     return bun.program
 
 
-def preloading(bench: matrix.Bench, words: str) -> dict[str, str]:
-    return {"LD_PRELOAD": str(bench.preload), "GO_GUARD_PRELOAD": words}
+def preloading(context: matrix.RunContext, words: str) -> dict[str, str]:
+    return {"LD_PRELOAD": str(context.preload), "GO_GUARD_PRELOAD": words}
 
 
-def pool_threads(bench: matrix.Bench, words: str) -> Iterator[observe.ThreadView]:
+def pool_threads(context: matrix.RunContext, words: str) -> Iterator[observe.ThreadView]:
     """Yield the threads of Bun's pool in a process that has used it."""
     process = subprocess.Popen(
-        [program(bench, HANGS), "-e", READS],
-        env={"PATH": os.defpath, **(preloading(bench, words) if words else {})},
+        [program(context, HANGS), "-e", READS],
+        env={"PATH": os.defpath, **(preloading(context, words) if words else {})},
         stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        snapshot = observe.take_snapshot(process.pid, build.build_probe(host_target()))
+        snapshot = observe.take_snapshot(process.pid, build.build_inspector(host_target()))
     finally:
         process.kill()
         process.communicate()
@@ -92,8 +93,10 @@ def pool_threads(bench: matrix.Bench, words: str) -> Iterator[observe.ThreadView
     ("words", "stack", "blocked"),
     [("", 4, 0), ("suspend", 4, 0), ("stack8m", 8, 0), ("sigmask", 4, 0), ("sigmask-keep", 4, 60)],
 )
-def test_the_threads_of_the_pool(bench: matrix.Bench, words: str, stack: int, blocked: int) -> None:
-    for thread in pool_threads(bench, words):
+def test_the_threads_of_the_pool(
+    context: matrix.RunContext, words: str, stack: int, blocked: int
+) -> None:
+    for thread in pool_threads(context, words):
         assert thread.stack is not None
         # What is mapped next to a stack may have grown together with it, by less than 4 MiB.
         assert stack * MIB <= thread.stack.size < (stack + 4) * MIB
@@ -113,21 +116,21 @@ def test_the_threads_of_the_pool(bench: matrix.Bench, words: str, stack: int, bl
     ],
 )
 def test_what_it_cures_and_leaves_as_it_was(
-    bench: matrix.Bench, version: str, words: str, stress: str, outcome: str
+    context: matrix.RunContext, version: str, words: str, stress: str, outcome: str
 ) -> None:
-    [treatment] = matrix.narrowed(
-        matrix.read_scenario(), treatments=[f"preload:{words}"]
-    ).treatments
-    cell = matrix.Cell("bun", version, treatment, "simple", "napi-sync", stress)
-    result = matrix.run_cell(bench, cell, threading.Event())
+    [treatment] = narrowed(read_scenario(), treatments=[f"preload:{words}"]).treatments
+    cell = Cell("bun", version, treatment, "simple", "napi-sync", stress)
+    result = matrix.run_cell(context, cell, threading.Event())
     assert (result.outcome, result.repro.count(f"--treatment preload:{words} ")) == (outcome, 1)
 
 
-def test_the_harness_itself_preloads_nothing(bench: matrix.Bench, tmp_path: Path) -> None:
+def test_the_harness_itself_preloads_nothing(context: matrix.RunContext, tmp_path: Path) -> None:
     """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
-    inside = {**preloading(bench, "suspend"), "GO_GUARD_DEBUG": "1"}
-    command = [str(program(bench, HANGS)), "--version"]
-    with Child(bench.supervise, command, cwd=tmp_path, env={}, inside=inside) as child:
+    inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
+    command = [str(program(context, HANGS)), "--version"]
+    with SupervisedProcess(
+        context.supervise, command, cwd=tmp_path, env={}, inside=inside
+    ) as child:
         while not child.closed:
             child.listen(1.0)
     assert child.end is not None
@@ -136,18 +139,18 @@ def test_the_harness_itself_preloads_nothing(bench: matrix.Bench, tmp_path: Path
     assert said == f"go-guard-preload[{child.pid}]: does suspend"
 
 
-def test_a_compiled_executable(bench: matrix.Bench, tmp_path: Path) -> None:
+def test_a_compiled_executable(context: matrix.RunContext, tmp_path: Path) -> None:
     source, made = tmp_path / "app.js", tmp_path / "app"
     source.write_text(COMPILED)
     home = {"PATH": os.defpath, "HOME": str(tmp_path)}
     subprocess.run(
-        [program(bench, HANGS), "build", "--compile", source, "--outfile", made],
+        [program(context, HANGS), "build", "--compile", source, "--outfile", made],
         cwd=tmp_path,
         env=home,
         check=True,
         capture_output=True,
     )
-    application = {**home, "GO_LIBRARY": str(bench.modules["simple"].library)}
+    application = {**home, "GO_LIBRARY": str(context.modules["simple"].library)}
 
     def run(limit_s: float, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -162,10 +165,12 @@ def test_a_compiled_executable(bench: matrix.Bench, tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as hung:
         run(5)
     assert hung.value.stdout == b"called 0\n"
-    assert run(20, LD_PRELOAD=str(bench.preload)).stdout == "called 0\ndone\n"
+    assert run(20, LD_PRELOAD=str(context.preload)).stdout == "called 0\ndone\n"
 
 
-def test_what_cannot_be_preloaded_is_told_by_itself(bench: matrix.Bench, tmp_path: Path) -> None:
+def test_what_cannot_be_preloaded_is_told_by_itself(
+    context: matrix.RunContext, tmp_path: Path
+) -> None:
     source, static = tmp_path / "static.c", tmp_path / "static"
     source.write_text(STATIC)
     zig, triple = toolchain.zig().program, host_target().zig_triple
@@ -175,10 +180,10 @@ def test_what_cannot_be_preloaded_is_told_by_itself(bench: matrix.Bench, tmp_pat
     )
     assert done.code == 0, done.err
     with pytest.raises(LacksError, match="linked statically"):
-        preload_environment("preload:suspend", static, bench.preload)
+        preload_environment("preload:suspend", static, context.preload)
     spaced = tmp_path / "a folder" / "library.so"
     with pytest.raises(LacksError, match="cannot be preloaded"):
-        preload_environment("preload:suspend", program(bench, HANGS), spaced)
+        preload_environment("preload:suspend", program(context, HANGS), spaced)
     with pytest.raises(LacksError, match="another system"):
         preload_environment("preload:suspend", static, None)
     assert preload_environment("stock", static, None) == {}

@@ -20,7 +20,7 @@ from fetch_registry import sending, serving, status
 from gobun import paths, release, toolchain
 from gobun.errors import BuildError, FetchError, PrerequisiteError, UsageError
 from gobun.release import make, source, verify
-from gobun.release.source import Source
+from gobun.release.source import SourceState
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def test_another_release_is_not_overwritten(copy: Path, monkeypatch: pytest.Monk
     stated = read(copy / "provenance.json")["predicate"]["buildDefinition"]
     first = stated["resolvedDependencies"][0]
     clean = not first.get("annotations")
-    state = Source(first["digest"]["gitCommit"], clean=clean)
+    state = SourceState(first["digest"]["gitCommit"], clean=clean)
     monkeypatch.setattr(make, "read_source", lambda *, dirty: state)
     before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
     assert release.make_release(VERSION, copy.parent) == copy
@@ -313,15 +313,15 @@ def test_a_release_is_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git does not say"):
         source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == Source(None, clean=False)
+    assert source.read_source(dirty=True) == SourceState(None, clean=False)
     shell("git init -q . && touch a && git add a", tmp_path)
     shell("git -c user.name=a -c user.email=a@b commit -qm a", tmp_path)
     commit = shell("git rev-parse HEAD", tmp_path).strip()
-    assert source.read_source(dirty=False) == Source(commit, clean=True)
+    assert source.read_source(dirty=False) == SourceState(commit, clean=True)
     (tmp_path / "b").touch()
     with pytest.raises(PrerequisiteError, match=r"\?\? b"):
         source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == Source(commit, clean=False)
+    assert source.read_source(dirty=True) == SourceState(commit, clean=False)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
 
-SOURCE = Path(__file__).parent / "native" / "faulty.c"
+SOURCE = Path(__file__).parent / "native" / "crashing_fixture.c"
 
 GOOD = """
 const cell = JSON.parse(process.argv[2] ?? "{}");

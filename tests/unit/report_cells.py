@@ -7,15 +7,16 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
-from made_results import result_of
+from sample_results import result_of
 
 from gobun import matrix
-from gobun.matrix.records import Header, Host
+from gobun.cells import Cell, Outcome, Result, Treatment
+from gobun.cells.records import Header, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gobun.matrix.records import Load
+    from gobun.cells.records import Load
 
 VERSIONS = (
     *(f"1.0.{patch}" for patch in (0, 5, 12, 20, 28, 36)),
@@ -38,23 +39,23 @@ _DETAILS = {
 
 def cell(
     version: str = "1.2.1",
-    outcome: matrix.Outcome = "pass",
+    outcome: Outcome = "pass",
     *,
     runtime: str = "bun",
-    treatment: matrix.Treatment = "stock",
+    treatment: Treatment = "stock",
     module: str = "simple",
     load: Load = "ffi",
     stress: str = "idle",
     detail: str = "",
-    expected: tuple[matrix.Outcome, ...] = ("pass",),
+    expected: tuple[Outcome, ...] = ("pass",),
     unexpected: bool = False,
-    outcomes: tuple[matrix.Outcome, ...] = (),
+    outcomes: tuple[Outcome, ...] = (),
     evidence: tuple[str, ...] = (),
     repro: str = "invoke matrix",
-) -> matrix.Result:
+) -> Result:
     """Return a result in which only what matters is said."""
     return result_of(
-        matrix.Cell(runtime, version, treatment, module, load, stress),
+        Cell(runtime, version, treatment, module, load, stress),
         outcome,
         detail=detail,
         expected=expected,
@@ -69,9 +70,9 @@ def cell(
     )
 
 
-def sequence(ends: str, *, start: int = 0, **same: object) -> list[matrix.Result]:
+def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
     """Return one cell a version from 1.0.START on; a letter is an outcome, ``~`` at times."""
-    named: dict[str, matrix.Outcome] = {
+    named: dict[str, Outcome] = {
         "p": "pass",
         "h": "hang",
         "c": "crash",
@@ -90,10 +91,10 @@ def sequence(ends: str, *, start: int = 0, **same: object) -> list[matrix.Result
     return found
 
 
-def many(count: int = 10_000) -> list[matrix.Result]:
+def many(count: int = 10_000) -> list[Result]:
     """Return a large matrix of mixed outcomes, the same one each time."""
     chance = random.Random(7)  # noqa: S311 - not a secret
-    treatments: tuple[matrix.Treatment, ...] = ("stock", "warmup", "gc-signal:20")
+    treatments: tuple[Treatment, ...] = ("stock", "warmup", "gc-signal:20")
     modules = ("simple", "crypto", "setup-full", "asherah")
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
     stresses = ("gc", "idle", "profile", "terminate", "wasm", "worker", "worker-load")
@@ -126,7 +127,7 @@ def many(count: int = 10_000) -> list[matrix.Result]:
     return found[:count]
 
 
-def _end(version: str, treatment: str, stress: str, chance: random.Random) -> matrix.Outcome:
+def _end(version: str, treatment: str, stress: str, chance: random.Random) -> Outcome:
     if version.startswith("1.0.") and stress == "worker":
         return "skip"
     if version.startswith("1.3.") and stress == "profile":
@@ -135,7 +136,7 @@ def _end(version: str, treatment: str, stress: str, chance: random.Random) -> ma
     return "hang" if hangs else chance.choices(("pass", "fail"), (97, 3))[0]
 
 
-def run_of(results: Iterable[matrix.Result], *, cut: bool = False) -> matrix.Run:
+def run_of(results: Iterable[Result], *, cut: bool = False) -> matrix.Run:
     """Return a run that held these results and planned no others."""
     kept = tuple(results)
     header = Header(

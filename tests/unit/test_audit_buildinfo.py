@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gobun.audit import buildinfo
-from gobun.audit.container import Section
+from gobun.audit.container import BinarySection
 from gobun.audit.record import GoBuild
 
 MARK = b"0123456789abcdef"
@@ -71,7 +71,7 @@ def test_any_cut_and_any_changed_byte_is_survived() -> None:
 def test_it_is_found_by_section() -> None:
     data = b"x" * 40 + record()
     for name in buildinfo.SECTIONS:
-        found = buildinfo.find(data, [Section(name, 40, len(data))])
+        found = buildinfo.find(data, [BinarySection(name, 40, len(data))])
         assert found is not None
         assert found.version == "go1.27.3"
 
@@ -87,4 +87,4 @@ def test_text_that_only_looks_for_records_is_not_one() -> None:
 
 def test_go_whose_record_was_taken_out_is_still_go() -> None:
     for name in (".gopclntab", ".data.rel.ro.gopclntab", "__gopclntab"):
-        assert buildinfo.find(b"", [Section(name, 0, 0)]) == GoBuild(buildinfo.UNKNOWN)
+        assert buildinfo.find(b"", [BinarySection(name, 0, 0)]) == GoBuild(buildinfo.UNKNOWN)

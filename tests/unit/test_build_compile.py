@@ -220,7 +220,7 @@ def test_an_addon_for_darwin_may_leave_names_to_its_runtime(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled: list[Path] = []
-    monkeypatch.setattr(macho, "settle", settled.append)
+    monkeypatch.setattr(macho, "make_deterministic", settled.append)
     compiling.c_shared([], target=DARWIN, output=tmp_path / "it.node", exports=())
     assert settled == [tmp_path / "it.node"]
     place = asked.command.index("-undefined")

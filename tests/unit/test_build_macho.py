@@ -18,5 +18,5 @@ def test_what_is_no_dylib_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.dylib"
     path.write_bytes(data)
     with pytest.raises(BuildError, match=r"x\.dylib is not a dylib as Zig links it"):
-        macho.settle(path)
+        macho.make_deterministic(path)
     assert path.read_bytes() == data

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gobun import files
-from gobun.build import Library, publish
+from gobun.build import BuiltLibrary, publish
 from gobun.errors import PrerequisiteError
 from gobun.targets import TARGETS
 
@@ -24,13 +24,13 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "dist"
 
 
-def warmup(folder: Path, name: str, content: bytes = b"library") -> Library:
+def warmup(folder: Path, name: str, content: bytes = b"library") -> BuiltLibrary:
     target = TARGETS[name]
     library = folder / "cache" / f"go-warmup-{name}{target.library_suffix}"
     header = library.with_suffix(".h")
     files.write_whole(library, content + name.encode(), mode=0o755)
     files.write_whole(header, "int Warmup(void);\n")
-    return Library(target, library, header, "1.27.3", "0.17.0", ("-flag",))
+    return BuiltLibrary(target, library, header, "1.27.3", "0.17.0", ("-flag",))
 
 
 def sha256(path: Path) -> str:

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from gobun import paths
-from gobun.build import store
+from gobun.build import build_store
 from gobun.errors import BuildError, PrerequisiteError
 
 # Two of these wait for each other's start, and then want the same thing.
 BUILDER = """
 import os, sys
 from pathlib import Path
-from gobun.build import store
+from gobun.build import build_store as store
 
 made = Path(sys.argv[1])
 def make(folder):
@@ -45,12 +45,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "source").mkdir()
     (root / "source" / "main.c").write_text("int x;")
     monkeypatch.setattr(paths, "ROOT", root)
-    monkeypatch.setattr(store, "__file__", str(root / "room" / "store.py"))
+    monkeypatch.setattr(build_store, "__file__", str(root / "room" / "store.py"))
     return root
 
 
 def digest(root: Path, name: str = "thing", settings: tuple[str, ...] = ("a", "b")) -> str:
-    return store.recipe(name, sources=[root / "source"], settings=settings).digest
+    return build_store.recipe(name, sources=[root / "source"], settings=settings).digest
 
 
 def test_a_recipe_is_the_same_for_the_same(checkout: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_recipe_does_not_know_where_the_checkout_is(
     first = digest(checkout)
     moved = checkout.rename(checkout.with_name("moved else where"))
     monkeypatch.setattr(paths, "ROOT", moved)
-    monkeypatch.setattr(store, "__file__", str(moved / "room" / "store.py"))
+    monkeypatch.setattr(build_store, "__file__", str(moved / "room" / "store.py"))
     assert digest(moved) == first
 
 
@@ -100,47 +100,47 @@ def test_any_setting_changes_a_recipe(checkout: Path, settings: tuple[str, ...])
 
 
 def test_one_file_can_be_a_source(checkout: Path) -> None:
-    found = store.recipe("x", sources=[checkout / "source" / "main.c"], settings=())
+    found = build_store.recipe("x", sources=[checkout / "source" / "main.c"], settings=())
     assert [name for name, _ in found.sources] == ["source/main.c", "room/store.py"]
 
 
 def test_what_is_built_is_built_once(cache: Path) -> None:
-    wanted = store.Recipe("thing", (("a", "b"),), ("c",))
+    wanted = build_store.Recipe("thing", (("a", "b"),), ("c",))
     calls: list[Path] = []
 
     def make(folder: Path) -> None:
         calls.append(folder)
         (folder / "it").write_text("built")
 
-    folder = store.built(wanted, make)
-    assert store.built(wanted, make) == folder == cache / "build" / folder.name
+    folder = build_store.built(wanted, make)
+    assert build_store.built(wanted, make) == folder == cache / "build" / folder.name
     assert folder.name.startswith("thing-")
     assert len(calls) == 1
     assert (folder / "it").read_text() == "built"
-    other = store.built(msgspec.structs.replace(wanted, settings=("d",)), make)
+    other = build_store.built(msgspec.structs.replace(wanted, settings=("d",)), make)
     assert other != folder
     assert len(calls) == 2
 
 
 @pytest.mark.parametrize("error", [BuildError("no"), KeyboardInterrupt(), ValueError("bug")])
 def test_a_failure_leaves_nothing_and_is_tried_again(cache: Path, error: BaseException) -> None:
-    wanted = store.Recipe("thing", (), ())
+    wanted = build_store.Recipe("thing", (), ())
 
     def fail(folder: Path) -> None:
         (folder / "half").write_text("")
         raise error
 
     with pytest.raises(type(error)):
-        store.built(wanted, fail)
+        build_store.built(wanted, fail)
     assert [path for path in (cache / "build").iterdir() if path.is_dir()] == []
-    assert list(store.built(wanted, lambda folder: (folder / "it").touch()).iterdir()) != []
+    assert list(build_store.built(wanted, lambda folder: (folder / "it").touch()).iterdir()) != []
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "file"))
     with pytest.raises(PrerequisiteError, match="cannot write") as raised:
-        store.built(store.Recipe("thing", (), ()), lambda _: pytest.fail("it was made"))
+        build_store.built(build_store.Recipe("thing", (), ()), lambda _: pytest.fail("it was made"))
     assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import bun_check, bun_source
-from gobun.bun_check import Finding, Report, codegen, parsing, zig
+from gobun.bun_check import CheckReport, CheckResult, codegen, parsing, zig
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,11 +103,11 @@ def test_the_functions_that_a_patch_adds_are_looked_for() -> None:
 
 def test_a_report_says_what_is_wrong_and_what_is_open() -> None:
     findings = (
-        Finding("one", "parses", "a.zig", "proven"),
-        Finding("one", "zig fmt", "a.zig", "wrong", "is not formatted"),
-        Finding("all", "semantic analysis", "all of it", "not checked", "no layout"),
+        CheckResult("one", "parses", "a.zig", "proven"),
+        CheckResult("one", "zig fmt", "a.zig", "wrong", "is not formatted"),
+        CheckResult("all", "semantic analysis", "all of it", "not checked", "no layout"),
     )
-    report = Report("0123", "1.2.19", ("one",), findings)
+    report = CheckReport("0123", "1.2.19", ("one",), findings)
     text = bun_check.render(report)
     assert report.wrong == findings[1:2]
     assert "one: 1 of 2 proven" in text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gobun.bun_source import Release, learn, read_commits, shown_revision
+from gobun.bun_source import BunCommit, read_commits, record_new_commits, shown_revision
 from gobun.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ def test_a_new_release_is_put_in_its_place(tmp_path: Path, table: Path) -> None:
         "1.2.10": bun(tmp_path, "1.2.10", NEW[:9], NEW),
         "1.2.9": bun(tmp_path, "1.2.9", OLD[:9], OLD),
     }
-    assert learn(programs, table) == ["1.2.10"]
+    assert record_new_commits(programs, table) == ["1.2.10"]
     assert list(read_commits(table)) == ["1.2.9", "1.2.10", "1.3.0"]
-    assert read_commits(table)["1.2.10"] == Release(NEW)
-    assert read_commits(table)["1.2.9"] == Release(OLD, OTHER)
+    assert read_commits(table)["1.2.10"] == BunCommit(NEW)
+    assert read_commits(table)["1.2.9"] == BunCommit(OLD, OTHER)
     assert table.read_text().startswith("# A comment that stays.\n\n[release]\n")
     before = table.read_bytes()
-    assert learn(programs, table) == []
+    assert record_new_commits(programs, table) == []
     assert table.read_bytes() == before
 
 
 def test_a_release_that_changed_is_an_error(tmp_path: Path, table: Path) -> None:
     with pytest.raises(FetchError, match=f"says it is {NEW}, and commits.toml says {OTHER}"):
-        learn({"1.3.0": bun(tmp_path, "1.3.0", NEW[:9], NEW)}, table)
+        record_new_commits({"1.3.0": bun(tmp_path, "1.3.0", NEW[:9], NEW)}, table)
     assert table.read_text() == TABLE
 
 
@@ -67,14 +67,14 @@ def test_what_names_no_one_commit_is_refused(
     tmp_path: Path, table: Path, shown: str, said: str
 ) -> None:
     with pytest.raises(FetchError, match=r"names no commit|which is no one full commit"):
-        learn({"1.2.10": bun(tmp_path, "1.2.10", shown, said)}, table)
+        record_new_commits({"1.2.10": bun(tmp_path, "1.2.10", shown, said)}, table)
     assert table.read_text() == TABLE
 
 
 def test_the_oldest_show_the_whole_id_only_at_once(tmp_path: Path, table: Path) -> None:
     program = bun(tmp_path, "1.0.0", NEW, "Bun: a fast runtime")
     assert shown_revision(program) == NEW
-    assert learn({"1.0.0": program}, table) == ["1.0.0"]
+    assert record_new_commits({"1.0.0": program}, table) == ["1.0.0"]
 
 
 def test_a_table_of_the_wrong_form_is_refused(table: Path) -> None:

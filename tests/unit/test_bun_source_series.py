@@ -9,7 +9,7 @@ import pytest
 
 from gobun import paths
 from gobun.bun_source import (
-    Known,
+    KnownNames,
     commit_of_release,
     lines,
     lint_series,
@@ -18,14 +18,14 @@ from gobun.bun_source import (
     series_named,
     tree_identity,
 )
-from gobun.bun_source.exporting import Written
-from gobun.bun_source.writing import rewritten
+from gobun.bun_source.export import SeriesCommit
+from gobun.bun_source.series_toml import rewritten
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KNOWN = Known(["C11"], ["preload:stack8m"], ["simple"], ["ffi"], ["idle"], ["hang", "pass"])
+KNOWN = KnownNames(["C11"], ["preload:stack8m"], ["simple"], ["ffi"], ["idle"], ["hang", "pass"])
 PATCH = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n"
 TEXT = """\
 version = "1.2.3"
@@ -194,8 +194,8 @@ def test_a_missing_patch_file_is_found(tmp_path: Path) -> None:
     assert "patch 'first' has no readable file first.patch" in "\n".join(lint(tmp_path))
 
 
-FIRST = Written("first", "Do a thing", "C11: a reason", b"", ("f",))
-NEW = Written("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
+FIRST = SeriesCommit("first", "Do a thing", "C11: a reason", b"", ("f",))
+NEW = SeriesCommit("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
 
 
 def test_an_unchanged_series_is_written_as_it_was() -> None:
@@ -203,12 +203,16 @@ def test_an_unchanged_series_is_written_as_it_was() -> None:
 
 
 def test_what_changed_is_written_and_the_rest_stays() -> None:
-    text = rewritten(TEXT, "1.2.3", [NEW, Written("first", "Other", "C11: a reason", b"", ("f",))])
+    text = rewritten(
+        TEXT, "1.2.3", [NEW, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
+    )
     assert text.index('id = "new"') < text.index("# Why this one is first.\n[[patch]]")
     assert text.index('title = "Other"   # a remark') < text.index('id = "proper"')
     assert 'emulation = "preload:stack8m"' in text
     assert text.endswith(TEXT[TEXT.index("[[without]]") :])
-    assert rewritten(text, "1.2.3", [NEW, Written("first", "Other", "C11: a reason", b"", ("f",))])
+    assert rewritten(
+        text, "1.2.3", [NEW, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
+    )
 
 
 def test_blanks_around_a_reason_are_no_change() -> None:
@@ -217,7 +221,7 @@ def test_blanks_around_a_reason_are_no_change() -> None:
 
 
 def test_a_patch_takes_the_place_of_what_was_said_of_its_absence(tmp_path: Path) -> None:
-    other = Written("other", "Carried now", "a fact", b"", ("f",))
+    other = SeriesCommit("other", "Carried now", "a fact", b"", ("f",))
     series = read_series(make(tmp_path, rewritten(TEXT, "1.2.3", [FIRST, other])))
     assert [patch.id for patch in series.patches] == ["first", "other", "proper"]
     assert series.without == ()

@@ -24,9 +24,9 @@ OLD = time.time() - 40 * 86_400
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
     yield paths.cache_root()
-    for number in cache._held.values():
+    for number in cache._pinned.values():
         os.close(number)
-    cache._held.clear()
+    cache._pinned.clear()
 
 
 def filled(path: Path, size: int, *, when: float | None = None) -> Path:
@@ -115,15 +115,15 @@ def test_evict_by_age(root: Path) -> None:
 
 def test_use_makes_it_young(root: Path) -> None:
     everything(root)
-    cache.hold(root / "build" / "warmup-abc")
+    cache.pin(root / "build" / "warmup-abc")
     assert names(cache.evict(older_than_days=30).removed) == ["@oven/bun-linux-x64@1.2.1"]
 
 
 def test_what_is_used_or_made_stays(root: Path) -> None:
     everything(root)
     used = root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19"
-    cache.hold(used)
-    cache.hold(used)
+    cache.pin(used)
+    cache.pin(used)
     with files.locked(root / "go" / "1.26.0"):
         done = cache.evict()
     assert sorted(names(done.busy)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
@@ -141,7 +141,7 @@ def test_hold_ends_with_its_process_and_not_with_its_children(root: Path) -> Non
     used = filled(root / "build" / "thing", 10)
     code = (
         "import subprocess, sys; from pathlib import Path; from gobun import cache;"
-        "cache.hold(Path(sys.argv[1]));"
+        "cache.pin(Path(sys.argv[1]));"
         "child = subprocess.Popen(['sleep', '30'], close_fds=False); print(child.pid, flush=True);"
         "sys.stdin.read()"
     )
@@ -175,4 +175,4 @@ def test_read_only_tree_goes(root: Path) -> None:
 
 def test_hold_in_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    cache.hold(tmp_path / "file" / "below")
+    cache.pin(tmp_path / "file" / "below")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tasks
 from gobun import bun_source, paths
-from gobun.bun_source import Row
+from gobun.bun_source import BuildPrerequisite
 from gobun.commands import source
 from gobun.runtimes import Registered
 from gobun.targets import TARGETS
@@ -93,8 +93,8 @@ def test_the_script_reads_what_the_tasks_print(capsys: pytest.CaptureFixture[str
         return subprocess.check_output(["sed", "-n", program], input=text, text=True).strip()
 
     rows = [
-        Row("clang", ">= 21.1, < 21.1.99", "not there", "missing"),
-        Row("clang++", ">= 21.1, < 21.1.99", "not there", "missing"),
+        BuildPrerequisite("clang", ">= 21.1, < 21.1.99", "not there", "missing"),
+        BuildPrerequisite("clang++", ">= 21.1, < 21.1.99", "not there", "missing"),
     ]
     assert sed(of_preflight, bun_source.render_preflight(rows)) == "21"
     record = Registered("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")

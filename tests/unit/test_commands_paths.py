@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from gobun import files, paths
-from gobun.commands import words
+from gobun.commands import cli
 
-COMMANDS = Path(words.__file__).parent
+COMMANDS = Path(cli.__file__).parent
 
 
 def test_given_path_relative_becomes_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert words.given_path("dist") == tmp_path / "dist"
-    assert words.given_path("/dist") == Path("/dist")
-    assert words.run_flags("report", "", "", "1", resume=False)["out"] == tmp_path / "report"
+    assert cli.given_path("dist") == tmp_path / "dist"
+    assert cli.given_path("/dist") == Path("/dist")
+    assert cli.run_flags("report", "", "", "1", resume=False)["out"] == tmp_path / "report"
     (tmp_path / "a.so").touch()
-    assert words.matching("*.so") == [tmp_path / "a.so"]
-    assert words.matching("none.so") == [tmp_path / "none.so"]
+    assert cli.glob_files("*.so") == [tmp_path / "a.so"]
+    assert cli.glob_files("none.so") == [tmp_path / "none.so"]
 
 
 def test_shown_path_below_current_folder_is_relative(
@@ -52,5 +52,5 @@ def test_command_module_makes_paths_by_given_path_alone(module: Path) -> None:
         for call in ast.walk(node)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Path"
     ]
-    allowed = ["given_path"] if module.stem == Path(words.__file__).stem else []
+    allowed = ["given_path"] if module.stem == Path(cli.__file__).stem else []
     assert makers == allowed

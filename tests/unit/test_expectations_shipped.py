@@ -6,9 +6,11 @@ import itertools
 
 import pytest
 
-from gobun import build, matrix
-from gobun.fetch.lock import read_lock
-from gobun.matrix.records import LOADS, TREATMENTS, Cell
+from gobun import build
+from gobun.cells import read_scenario
+from gobun.cells.records import LOADS, TREATMENTS, Cell
+from gobun.expectations import read_expectations
+from gobun.fetch.npm_lock import read_lock
 
 STABLE = [name for name in read_lock().versions("@oven/bun-linux-x64") if "-" not in name]
 EVERY = 6
@@ -16,7 +18,7 @@ EVERY = 6
 
 @pytest.mark.parametrize("version", sorted({*STABLE[::EVERY], "1.0.4", "1.1.34", "1.2.2", "1.4.3"}))
 def test_no_two_rows_contradict_each_other(version: str) -> None:
-    expectations, scenario = matrix.read_expectations(), matrix.read_scenario()
+    expectations, scenario = read_expectations(), read_scenario()
     axes = (TREATMENTS, build.FIXTURES, LOADS, scenario.stress)
     for treatment, module, load, stress in itertools.product(*axes):
         cell = Cell("bun", version, treatment, module, load, stress)

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from made_results import result_of
+from sample_results import result_of
 
-from gobun import flow, matrix
+from gobun import matrix, pipeline
+from gobun.cells import Cell, Result, plan_hash
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.matrix.expect import this_place
+from gobun.expectations import place_of, this_place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CELLS = [
-    matrix.Cell("bun", "1.2.19", "stock", "simple", "ffi", stress) for stress in ("idle", "gc")
-]
+CELLS = [Cell("bun", "1.2.19", "stock", "simple", "ffi", stress) for stress in ("idle", "gc")]
 
 
-def result(cell: matrix.Cell) -> matrix.Result:
+def result(cell: Cell) -> Result:
     return result_of(cell, "pass", detail="größe")
 
 
@@ -35,7 +34,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert [found.cell for found in run.results] == CELLS
     assert run.results[0].detail == "größe"
     assert run.header.cells == 2
-    assert run.header.plan == matrix.plan_hash(CELLS)
+    assert run.header.plan == plan_hash(CELLS)
     assert not run.cut
 
 
@@ -43,16 +42,16 @@ def test_a_header_says_the_machine_and_an_older_one_is_read(tmp_path: Path) -> N
     path = written(tmp_path / "results.jsonl")
     header, *lines = path.read_bytes().splitlines(keepends=True)
     said = msgspec.json.decode(header)
-    assert matrix.place_of(matrix.read_results(path).header.host) == this_place()
+    assert place_of(matrix.read_results(path).header.host) == this_place()
     assert list(said["host"]) == ["os", "kernel", "cpu", "cores", "libc", "arch"]
     said["host"]["arch"] = "arm64"
     path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
-    assert matrix.place_of(matrix.read_results(path).header.host).arch == "arm64"
+    assert place_of(matrix.read_results(path).header.host).arch == "arm64"
     del said["host"]["arch"]
     path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
     run = matrix.read_results(path)
     assert (run.header.host.arch, len(run.results)) == ("", 2)
-    assert matrix.place_of(run.header.host) == this_place()
+    assert place_of(run.header.host) == this_place()
 
 
 def test_every_line_is_there_before_the_next_cell(tmp_path: Path) -> None:
@@ -113,15 +112,15 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 def test_a_resumed_run_keeps_all_but_our_own_errors(tmp_path: Path) -> None:
     path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
-    assert flow._kept(path, header) == ()
+    assert pipeline._kept(path, header) == ()
     ended = [result(CELLS[0]), result_of(CELLS[1], "error")]
     with matrix.Writer(path, header, ended):
-        assert flow._kept(path, header) == (ended[0],)
+        assert pipeline._kept(path, header) == (ended[0],)
     with pytest.raises(UsageError, match="is of another plan"):
-        flow._kept(path, matrix.new_header(CELLS[:1]))
+        pipeline._kept(path, matrix.new_header(CELLS[:1]))
     newer = msgspec.structs.replace(header, tools={**header.tools, "go": "9.9.9"}, suite="9.9.9")
     with pytest.raises(UsageError, match="was made with another go, gobun, so it cannot"):
-        flow._kept(path, newer)
+        pipeline._kept(path, newer)
 
 
 def test_a_full_disk_leaves_the_results_so_far(tmp_path: Path) -> None:

@@ -9,14 +9,18 @@ import itertools
 import json
 import re
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import pytest
 from report_cells import HOSTILE, cell, many, run_of, sequence
 
-from gobun import matrix, report
-from gobun.matrix.records import WORST_FIRST
+from gobun import report
+from gobun.cells.records import WORST_FIRST
 from gobun.report.html import embedded_json
 from gobun.report.packing import GLYPHS, HOLE, pack
+
+if TYPE_CHECKING:
+    from gobun.cells import Result
 
 MEGABYTE = 1_000_000
 AA = 4.5
@@ -41,11 +45,11 @@ class Reader(html.parser.HTMLParser):
             self.raw.append(data)
 
 
-def page(*results: matrix.Result) -> str:
+def page(*results: Result) -> str:
     return report.render_html(run_of(results))
 
 
-def unpacked(results: list[matrix.Result], kind: str) -> list[str]:
+def unpacked(results: list[Result], kind: str) -> list[str]:
     """Read texts as the page does."""
     packed = json.loads(pack(results))
     indices = iter(packed["texts"][kind])

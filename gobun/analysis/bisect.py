@@ -1,0 +1,259 @@
+"""Finds the releases at which a cell turned bad and good again, in about log2(n) steps."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun.cells.records import Outcome
+from gobun.errors import UsageError
+from gobun.version_ranges import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+State = Literal["good", "bad", "untestable"]
+"""``good``: every attempt passed. ``bad``: one did not. ``untestable``: skipped, or our error."""
+
+_OTHER = {"good": "bad", "bad": "good"}
+
+MOST_SAMPLES = 32
+"""How many releases are tried before it is said that all of them end alike."""
+
+
+class VersionOutcome(msgspec.Struct, frozen=True):
+    """One version that was tried."""
+
+    version: str
+    outcomes: tuple[Outcome, ...]
+    """One an attempt; the first bad attempt is the last."""
+    state: State
+    left: int
+    """How many versions the next turn still lies between; 0 while both sides are looked for."""
+
+    @property
+    def text(self) -> str:
+        """The step on one line."""
+        left = f", {self.left} left between" if self.left else ""
+        return f"{self.version}: {'/'.join(self.outcomes)}: {self.state}{left}"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Where one state ends and the other begins."""
+
+    last: str
+    """The newest version of the older state."""
+    first: str
+    """The oldest version of the newer state."""
+    into: Literal["good", "bad"]
+    untestable: tuple[str, ...] = ()
+    """What lies between the two and could not be tested."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Where a cell turned, and how that was found."""
+
+    turns: tuple[Turn, ...]
+    """Among releases, ascending."""
+    canaries: tuple[Turn, ...]
+    """The same turns among the canaries between two releases, where there are any."""
+    steps: tuple[VersionOutcome, ...]
+
+    @property
+    def first_bad(self) -> str | None:
+        """The first bad release, if a turn to bad was looked for."""
+        return next((turn.first for turn in self.turns if turn.into == "bad"), None)
+
+    @property
+    def first_good(self) -> str | None:
+        """The first release that is good again."""
+        return next((turn.first for turn in self.turns if turn.into == "good"), None)
+
+    @property
+    def text(self) -> str:
+        """The answer in one sentence."""
+        between = [
+            f" ({', '.join(turn.untestable)} could not be tested)"
+            for turn in self.turns
+            if turn.untestable
+        ]
+        exact = [
+            f"; with canaries: {_OTHER[turn.into]} up to {turn.last}, {turn.into} from {turn.first}"
+            for turn in self.canaries
+        ]
+        return _sentence(self.turns) + "".join(between) + "".join(exact)
+
+
+def _sentence(turns: Sequence[Turn]) -> str:
+    first = turns[0]
+    if len(turns) == 1:
+        return f"{_OTHER[first.into]} up to {first.last}; first {first.into} {first.first}"
+    parts = [
+        f"{turn.into} from {turn.first} to {after.last}"
+        for turn, after in itertools.pairwise(turns)
+    ]
+    return f"{', '.join(parts)}; first {turns[-1].into} again {turns[-1].first}"
+
+
+def bisect(
+    versions: Sequence[str],
+    probe: Callable[[str], Outcome],
+    *,
+    good: str | None = None,
+    bad: str | None = None,
+    attempts: int = 3,
+    canaries: Callable[[str, str], Sequence[str]] | None = None,
+    on_step: Callable[[VersionOutcome], None] | None = None,
+) -> Answer:
+    """Return where a cell turns among ``versions``.
+
+    With ``good`` and ``bad`` both given, the one turn between them is found, in either direction.
+    With less, the ends are tried first, then a grid that gets finer until a good and a bad release
+    are known; every turn between those that were tried is then found.
+
+    ``probe`` runs the cell once; one bad attempt of ``attempts`` makes a version bad. ``canaries``
+    names the canaries between two releases, ascending.
+
+    Raises:
+        UsageError: a version is unknown, the ends do not differ, or all that was tried is alike.
+    """
+    ordered = sorted(dict.fromkeys(versions), key=rank)
+    for name, given in (("good", good), ("bad", bad)):
+        if given is not None and given not in ordered:
+            raise UsageError.unknown(f"version for --{name}", given, list(reversed(ordered)))
+    if len(ordered) < 2:
+        raise UsageError(f"{len(ordered)} versions are nothing to bisect", hint="name more")
+    bench = _Bisection(probe, attempts, on_step)
+    tried = _ends(bench, ordered, good, bad)
+    pairs = _differing(bench, ordered, tried)
+    turns = tuple(_turn(bench, ordered[low : high + 1]) for low, high in pairs)
+    finer = []
+    for turn in turns if canaries else ():
+        between = [turn.last, *(canaries(turn.last, turn.first) if canaries else ()), turn.first]
+        if len(between) > 2:
+            finer.append(_turn(bench, between))
+    return Answer(turns, tuple(finer), tuple(bench.steps))
+
+
+class _Bisection:
+    def __init__(
+        self,
+        probe: Callable[[str], Outcome],
+        attempts: int,
+        on_step: Callable[[VersionOutcome], None] | None,
+    ) -> None:
+        if attempts < 1:
+            raise UsageError(f"{attempts} attempts run nothing", hint="give at least 1")
+        self._probe = probe
+        self._attempts = attempts
+        self._on_step = on_step
+        self._known: dict[str, State] = {}
+        self.steps: list[VersionOutcome] = []
+
+    def state(self, version: str, left: int = 0) -> State:
+        """Return what a version is, trying it if that was not done yet."""
+        if version not in self._known:
+            outcomes: list[Outcome] = []
+            while len(outcomes) < self._attempts and set(outcomes) <= {"pass"}:
+                outcomes.append(self._probe(version))
+            state = _state(outcomes[-1])
+            self._known[version] = state
+            step = VersionOutcome(version, tuple(outcomes), state, left)
+            self.steps.append(step)
+            if self._on_step:
+                self._on_step(step)
+        return self._known[version]
+
+
+def _state(outcome: Outcome) -> State:
+    if outcome in {"skip", "error"}:
+        return "untestable"
+    return "good" if outcome == "pass" else "bad"
+
+
+def _ends(
+    bench: _Bisection, ordered: Sequence[str], good: str | None, bad: str | None
+) -> list[int]:
+    """Try what has to be tried to know a good and a bad version; return the places."""
+    given = [version for version in (good, bad) if version is not None]
+    for said, version in (("good", good), ("bad", bad)):
+        if version is not None and (found := bench.state(version)) != said:
+            both = f", and so the ends do not differ: {good} and {bad}" if len(given) == 2 else ""
+            raise UsageError(
+                f"{version} was given as {said} and is {found}{both}",
+                hint="name a version that is, or leave it out to have one looked for",
+            )
+    if len(given) == 2:
+        return sorted(map(ordered.index, given))
+    tried: list[int] = [ordered.index(version) for version in given]
+    for place in _grid(len(ordered)):
+        states = {bench.state(ordered[at]) for at in tried}
+        enough = {0, len(ordered) - 1} <= set(tried)
+        if enough and {"good", "bad"} <= states:
+            return sorted(tried)
+        if len(bench.steps) >= MOST_SAMPLES:
+            break
+        bench.state(ordered[place])
+        tried.append(place)
+    states = {bench.state(ordered[at]) for at in tried}
+    if {"good", "bad"} <= states:
+        return sorted(set(tried))
+    seen = ", ".join(sorted(states))
+    raise UsageError(
+        f"nothing to bisect: of {len(bench.steps)} versions from {ordered[0]} to {ordered[-1]},"
+        f" all are {seen}",
+        hint="name one that is otherwise with --good or --bad",
+    )
+
+
+def _grid(count: int) -> Iterator[int]:
+    """Yield both ends, then the middle, the quarters, the eighths … of ``count`` places."""
+    seen = {0, count - 1}
+    yield 0
+    yield count - 1
+    gaps = [(0, count - 1)]
+    while gaps:
+        low, high = gaps.pop(0)
+        middle = (low + high) // 2
+        if middle in seen:
+            continue
+        seen.add(middle)
+        yield middle
+        gaps += [(low, middle), (middle, high)]
+
+
+def _differing(
+    bench: _Bisection, ordered: Sequence[str], tried: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the neighbours among what was tried between which the state turns."""
+    testable = [at for at in sorted(set(tried)) if bench.state(ordered[at]) != "untestable"]
+    return [
+        (low, high)
+        for low, high in itertools.pairwise(testable)
+        if bench.state(ordered[low]) != bench.state(ordered[high])
+    ]
+
+
+def _turn(bench: _Bisection, versions: Sequence[str]) -> Turn:
+    """Return a turn between the first and the last version, whose states differ."""
+    low, high = 0, len(versions) - 1
+    older = bench.state(versions[low])
+    while (middle := _untried(bench, versions, low, high)) is not None:
+        if bench.state(versions[middle], high - low - 1) == older:
+            low = middle
+        else:
+            high = middle
+    into: Literal["good", "bad"] = "bad" if older == "good" else "good"
+    return Turn(versions[low], versions[high], into, tuple(versions[low + 1 : high]))
+
+
+def _untried(bench: _Bisection, versions: Sequence[str], low: int, high: int) -> int | None:
+    """Return the testable place nearest to the middle between two."""
+    middle = (low + high) // 2
+    nearest = sorted(range(low + 1, high), key=lambda at: (abs(at - middle), at))
+    return next(
+        (at for at in nearest if bench.state(versions[at], high - low - 1) != "untestable"),
+        None,
+    )

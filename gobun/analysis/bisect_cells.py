@@ -1,0 +1,126 @@
+"""Bisection with real cells: each version is fetched when its turn comes, and run."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import runtimes
+from gobun.analysis.bisect import Answer, VersionOutcome, bisect
+from gobun.cells.records import Cell, Load, Outcome, Treatment
+from gobun.cells.scenario import check_names, narrowed, read_scenario
+from gobun.errors import UsageError
+from gobun.matrix.run import run_cell
+from gobun.matrix.run_context import RunContext, build_run_context
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.runtimes import Runtime
+    from gobun.targets import Target
+
+
+class BisectRequest(msgspec.Struct, frozen=True):
+    """A cell without its version, and how it is asked."""
+
+    stress: str
+    load: str = "napi-sync"
+    module: str = "simple"
+    treatment: str = "stock"
+    runtime: str = "bun"
+    attempts: int = 3
+    """One bad attempt of these makes a version bad: some hangs come one time in three."""
+    limit_s: float | None = None
+    """Seconds an attempt may take; None: what the default matrix allows."""
+    out: Path = Path("report/bisect")
+    """Folder of the evidence."""
+
+
+def bisect_releases(
+    question: BisectRequest,
+    *,
+    good: str | None = None,
+    bad: str | None = None,
+    versions: Sequence[str] | None = None,
+    on_step: Callable[[VersionOutcome], None] | None = None,
+) -> Answer:
+    """Return at which releases a cell turns, and of Bun at which canaries between them.
+
+    ``versions`` are the releases to look among, by default all stable ones since 1.0.0; given, no
+    canary is looked at.
+
+    Raises:
+        UsageError: a name or version is unknown, or the ends do not differ.
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        FetchError: a release could not be fetched.
+        BuildError: a library could not be built.
+    """
+    target = host_target()
+    context = _context(question, target)
+    name = question.runtime
+    among = versions if versions is not None else runtimes.choose_versions(name, "all", target)
+    canaries = versions is None and name == "bun"
+    return bisect(
+        among,
+        make_probe(
+            context, question, lambda one: runtimes.provide_runtimes(name, [one], target)[0]
+        ),
+        good=good,
+        bad=bad,
+        attempts=question.attempts,
+        canaries=(lambda low, _: _canaries(low, target)) if canaries else None,
+        on_step=on_step,
+    )
+
+
+def make_probe(
+    context: RunContext, question: BisectRequest, provide: Callable[[str], Runtime]
+) -> Callable[[str], Outcome]:
+    """Return the probe that runs the cell of ``question`` once, in the version it is given."""
+    treatment = msgspec.convert(question.treatment, Treatment)
+    load = msgspec.convert(question.load, Load)
+    stop = threading.Event()
+
+    def probe(version: str) -> Outcome:
+        runtime = provide(version)
+        ready = msgspec.structs.replace(
+            context, runtimes={(runtime.name, version): runtime}, repeat=1
+        )
+        cell = Cell(runtime.name, version, treatment, question.module, load, question.stress)
+        return run_cell(ready, cell, stop).outcome
+
+    return probe
+
+
+def _context(question: BisectRequest, target: Target) -> RunContext:
+    check_names("runtime", [question.runtime], runtimes.RUNTIMES)
+    axes = narrowed(
+        read_scenario(),
+        treatments=[question.treatment],
+        modules=[question.module],
+        loads=[question.load],
+        stresses=[question.stress],
+        limit_s=question.limit_s,
+    )
+    if axes.treatments != (question.treatment,):
+        raise UsageError(
+            f"{question.treatment!r} is several treatments",
+            hint=f"name one: {', '.join(axes.treatments)}",
+        )
+    return build_run_context([question.module], target, out=question.out, limit_s=axes.limit_s)
+
+
+def canaries_of(release: str) -> str:
+    """Return what means the canaries that followed a release: they carry its number and a date."""
+    return f">{release} <={release}-canary.99999999"
+
+
+def _canaries(low: str, target: Target) -> tuple[str, ...]:
+    try:
+        return runtimes.choose_bun(canaries_of(low), target)
+    except UsageError:  # none is published
+        return ()

@@ -1,0 +1,188 @@
+"""The claims this project started from: questions to a results file, kept in TOML."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import build, paths
+from gobun.cells.records import LOADS, TREATMENTS, Load, Outcome
+from gobun.cells.scenario import read_scenario
+from gobun.errors import UsageError
+from gobun.runtimes import RUNTIMES
+from gobun.toml_config import read_toml
+from gobun.version_ranges import in_range, parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.cells.records import Cell
+
+CLAIMS = paths.ROOT / "claims" / "claims.toml"
+
+Rule = Literal["always", "mostly", "somewhere"]
+
+
+class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The counterpart of a cell, alike but for what is named here, and how it must have ended."""
+
+    outcomes: tuple[Outcome, ...]
+    treatment: str | None = None
+    module: str | None = None
+    load: Load | None = None
+    stress: str | None = None
+
+    def counterpart(self, cell: Cell) -> Cell:
+        """Return the cell that ``cell`` is compared with."""
+        named = {
+            axis: getattr(self, axis)
+            for axis in ("treatment", "module", "load", "stress")
+            if getattr(self, axis) is not None
+        }
+        return msgspec.structs.replace(cell, **named)
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One part of a claim: cells and the outcomes that support it, or a fact and its bounds."""
+
+    says: str
+    """What is true if the claim is."""
+    rule: Rule
+    supports: tuple[Outcome, ...] = ()
+    fact: str | None = None
+    between: tuple[float, float] | None = None
+    given: Given | None = None
+    os: Literal["linux", "darwin"] | None = None
+    """Elsewhere this part cannot be tested."""
+    runtime: str | None = None
+    versions: str | None = None
+    treatments: tuple[str, ...] | None = None
+    modules: tuple[str, ...] | None = None
+    loads: tuple[Load, ...] | None = None
+    stresses: tuple[str, ...] | None = None
+
+    def selects(self, cell: Cell) -> bool:
+        """Return whether this part is about ``cell``."""
+        return (
+            self.runtime in {None, cell.runtime}
+            and _named(cell.treatment, self.treatments)
+            and _named(cell.module, self.modules)
+            and (self.loads is None or cell.load in self.loads)
+            and _named(cell.stress, self.stresses)
+            and (self.versions is None or in_range(cell.version, self.versions))
+        )
+
+
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that was said, and what settles it."""
+
+    text: str
+    applies: str = ""
+    note: str = ""
+    """What a reader of the verdict has to know besides."""
+    untestable: str = ""
+    """Why nothing here can settle it."""
+    check: tuple[Check, ...] = ()
+
+
+class _Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    treatments: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    stresses: tuple[str, ...] = ()
+
+
+class _ClaimsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    claim: dict[str, Claim]
+    planned: _Planned = _Planned()
+
+
+def read_claims(path: Path | None = None) -> dict[str, Claim]:
+    """Read the claims, by default the suite's own, in the order of the file.
+
+    Raises:
+        UsageError: the file is not of the right form; names it, the table and the key.
+    """
+    path = path or CLAIMS
+    content = read_toml(path, _ClaimsFile)
+    known = {
+        "treatments": (*TREATMENTS, *content.planned.treatments),
+        "modules": (*build.FIXTURES, *content.planned.modules),
+        "loads": LOADS,
+        "stresses": (*read_scenario().stress, *content.planned.stresses),
+    }
+    for name, claim in content.claim.items():
+        if bool(claim.untestable) == bool(claim.check):
+            raise UsageError(
+                f"{path}: [claim.{name}] needs either checks or a reason why it is untestable",
+                hint=f"add [[claim.{name}.check]], or the key `untestable`",
+            )
+        for number, check in enumerate(claim.check, start=1):
+            _validate(check, f"{path}: row {number} of [[claim.{name}.check]]", known)
+    return content.claim
+
+
+def _validate(check: Check, where: str, known: dict[str, tuple[str, ...]]) -> None:
+    _validate_kind(check, where)
+    if check.runtime is not None and check.runtime not in RUNTIMES:
+        raise UsageError.unknown(f"runtime in {where}:", check.runtime, RUNTIMES)
+    for key, names in known.items():
+        given: Sequence[str] | None = getattr(check, key)
+        if given is not None and not given:
+            raise UsageError(f"{where}: {key} = [] selects nothing", hint="leave it out")
+        for name in given or ():
+            if not _is_known(name, names):
+                raise UsageError.unknown(f"name of `{key}` in {where}:", name, names)
+    if check.given is not None:
+        _validate_given(check.given, where, known)
+    try:
+        parse_range(check.versions or ">=0.0.0")
+    except ValueError as error:
+        raise UsageError(
+            f"{where}: versions = {check.versions!r} is not a range: {error}"
+        ) from error
+
+
+def _validate_kind(check: Check, where: str) -> None:
+    if check.fact is None:
+        if not check.supports:
+            raise UsageError(f"{where}: `supports` is missing or empty")
+        if check.between is not None:
+            raise UsageError(f"{where}: `between` goes with `fact`")
+        return
+    if check.between is None:
+        raise UsageError(f"{where}: `fact` needs `between`")
+    if check.supports or _selects_cells(check):
+        raise UsageError(f"{where}: `fact` is no cell, so it has no `supports` and no selectors")
+    if check.between[0] > check.between[1]:
+        raise UsageError(f"{where}: between = {list(check.between)} holds nothing")
+
+
+def _validate_given(given: Given, where: str, known: dict[str, tuple[str, ...]]) -> None:
+    plural = {"treatment": "treatments", "module": "modules", "stress": "stresses"}
+    if given.load is None and all(getattr(given, axis) is None for axis in plural):
+        raise UsageError(f"{where}: `given` names nothing that differs")
+    if not given.outcomes:
+        raise UsageError(f"{where}: `given.outcomes` is empty")
+    for axis, key in plural.items():
+        name = getattr(given, axis)
+        if name is not None and name not in known[key]:
+            raise UsageError.unknown(f"`given.{axis}` in {where}:", name, known[key])
+
+
+def _selects_cells(check: Check) -> bool:
+    keys = ("runtime", "versions", "treatments", "modules", "loads", "stresses", "given")
+    return any(getattr(check, key) is not None for key in keys)
+
+
+def _named(value: str, names: Sequence[str] | None) -> bool:
+    return names is None or any(fnmatch.fnmatchcase(value, name) for name in names)
+
+
+def _is_known(name: str, known: Sequence[str]) -> bool:
+    """Return whether a name, or a pattern, can mean something that is known or planned."""
+    pairs = itertools.product([name], known)
+    return any(fnmatch.fnmatchcase(k, n) or fnmatch.fnmatchcase(n, k) for n, k in pairs)

@@ -1,0 +1,239 @@
+"""Verdicts on claims, computed from a results file and from measured facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+
+from gobun import files, paths
+from gobun.analysis.claims import Check, Claim, read_claims
+from gobun.cells.records import WORST_FIRST, Cell, Outcome, attempts_of
+from gobun.errors import UsageError
+from gobun.version_ranges import Rank, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.matrix.results import Run
+
+Judgement = Literal["reproduced", "refuted", "partly", "not testable here", "no data"]
+
+Facts = Mapping[str, Mapping[str, float]]
+"""Name of a fact to what was measured: a label (platform, thread) and a number each."""
+
+_NO_EVIDENCE = {"skip", "error"}
+
+
+class ClaimCheckResult(msgspec.Struct, frozen=True):
+    """What came of one check."""
+
+    judgement: Judgement
+    because: str
+    supporting: tuple[str, ...] = ()
+    """Names of cells, or labels of numbers."""
+    opposing: tuple[str, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What came of a claim."""
+
+    id: str
+    text: str
+    applies: str
+    verdict: Judgement
+    because: str
+    supporting: tuple[str, ...]
+    """Names of the cells that speak for it."""
+    opposing: tuple[str, ...]
+    """Names of the cells that speak against it."""
+
+
+def verdicts(
+    run: Run, *, facts: Facts | None = None, claims: Mapping[str, Claim] | None = None
+) -> list[Verdict]:
+    """Return a verdict on every claim; skipped cells and the harness's errors are no evidence.
+
+    Raises:
+        UsageError: the claims' own file is not of the right form.
+    """
+    seen: dict[Cell, frozenset[Outcome]] = {}
+    for result in run.results:
+        found = frozenset(attempts_of(result)) - _NO_EVIDENCE
+        if found:
+            seen[result.cell] = found | seen.get(result.cell, frozenset())
+    return [
+        _verdict(
+            name, claim, [_look(c, seen, facts or {}, run.header.host.os) for c in claim.check]
+        )
+        for name, claim in (claims if claims is not None else read_claims()).items()
+    ]
+
+
+def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
+    """Return the sizes of built warm-up libraries as a fact, from the ``manifest.json`` of a build.
+
+    Raises:
+        UsageError: the file is missing or is no manifest.
+    """
+    found = _read(
+        manifest, _LibrariesManifest, "is no manifest of warm-up libraries", "build-warmup"
+    )
+    entries = found.libraries
+    return {"library-bytes": {entry.target: float(entry.size) for entry in entries if entry.go}}
+
+
+def read_facts(path: Path) -> dict[str, dict[str, float]]:
+    """Return the numbers that benchmarks have measured, as ``write_facts`` keeps them.
+
+    Raises:
+        UsageError: the file is missing, or holds no such numbers.
+    """
+    return _read(path, dict[str, dict[str, float]], "holds no measured numbers", "benchmark warmup")
+
+
+def write_facts(path: Path, facts: Facts) -> None:
+    """Write measured numbers for ``invoke claims``.
+
+    Raises:
+        PrerequisiteError: the file cannot be written.
+    """
+    files.write_whole(path, files.readable_json(facts))
+
+
+_T = TypeVar("_T")
+
+
+def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
+    """Return what a file holds that a task wrote; it is told so where it does ``otherwise``."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {paths.shown(path)}: {error.strerror}", hint=f"run invoke {task}"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} {otherwise}: {error}") from error
+
+
+class _Size(msgspec.Struct, frozen=True):
+    target: str
+    size: int
+    go: str
+    """Empty for a library that is no warm-up, but was published beside them."""
+
+
+class _LibrariesManifest(msgspec.Struct, frozen=True):
+    libraries: tuple[_Size, ...]
+
+
+def _look(
+    check: Check, seen: Mapping[Cell, frozenset[Outcome]], facts: Facts, system: str
+) -> ClaimCheckResult:
+    if check.os is not None and check.os != system:
+        because = f"{check.says}: asked of {check.os}, and this is {system}"
+        return ClaimCheckResult("not testable here", because)
+    if check.fact is not None:
+        return _look_at_fact(check, facts.get(check.fact, {}))
+    supporting: list[Cell] = []
+    opposing: list[Cell] = []
+    counted: Counter[str] = Counter()
+    for cell in sorted(seen, key=_by_version):
+        if not check.selects(cell) or not _is_given(check, cell, seen):
+            continue
+        outcomes = seen[cell]
+        counted["/".join(o for o in WORST_FIRST if o in outcomes)] += 1
+        fits = outcomes & set(check.supports) if check.rule == "somewhere" else None
+        supported = bool(fits) if fits is not None else outcomes <= set(check.supports)
+        (supporting if supported else opposing).append(cell)
+    if not counted:
+        return ClaimCheckResult("no data", f"{check.says}: no such cell in these results")
+    counts = ", ".join(f"{number} {name}" for name, number in counted.most_common())
+    judgement = _judge(check, len(supporting), len(opposing))
+    if check.rule == "somewhere" and supporting:
+        opposing = []  # elsewhere it may end as it likes
+    telling, side = (supporting, "so on") if check.rule == "somewhere" else (opposing, "not on")
+    where = f"; {side} {_versions(telling)}" if telling else ""
+    return ClaimCheckResult(
+        judgement,
+        f"{check.says}: {len(supporting)} of {counted.total()} cells ({counts}{where})",
+        tuple(cell.name for cell in supporting),
+        tuple(cell.name for cell in opposing),
+    )
+
+
+def _is_given(check: Check, cell: Cell, seen: Mapping[Cell, frozenset[Outcome]]) -> bool:
+    if check.given is None:
+        return True
+    counterpart = seen.get(check.given.counterpart(cell), frozenset())
+    return bool(counterpart & set(check.given.outcomes))
+
+
+def _look_at_fact(check: Check, numbers: Mapping[str, float]) -> ClaimCheckResult:
+    if not numbers or check.between is None:
+        return ClaimCheckResult("no data", f"{check.says}: {check.fact} was not measured")
+    low, high = check.between
+    texts = {label: f"{label}: {number:,.10g}" for label, number in sorted(numbers.items())}
+    inside = [texts[label] for label in texts if low <= numbers[label] <= high]
+    outside = [text for text in texts.values() if text not in inside]
+    return ClaimCheckResult(
+        _judge(check, len(inside), len(outside)),
+        f"{check.says}: {len(inside)} of {len(texts)} ({', '.join(texts.values())})",
+        tuple(inside),
+        tuple(outside),
+    )
+
+
+def _judge(check: Check, supporting: int, opposing: int) -> Judgement:
+    if not supporting:
+        return "refuted"
+    if not opposing or check.rule == "somewhere":
+        return "reproduced"
+    return "refuted" if check.rule == "always" else "partly"
+
+
+def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> Verdict:
+    because = [finding.because for finding in findings] or [claim.untestable]
+    return Verdict(
+        id=name,
+        text=claim.text,
+        applies=claim.applies,
+        verdict=_together([finding.judgement for finding in findings]),
+        because="; ".join([*because, *([claim.note] if claim.note else [])]) + ".",
+        supporting=tuple(dict.fromkeys(n for finding in findings for n in finding.supporting)),
+        opposing=tuple(dict.fromkeys(n for finding in findings for n in finding.opposing)),
+    )
+
+
+def _together(judgements: Sequence[Judgement]) -> Judgement:
+    """Return what several parts of a claim come to; what is not known never makes it true."""
+    decided = {found for found in judgements if found in {"reproduced", "refuted", "partly"}}
+    if not decided:
+        return "no data" if "no data" in judgements else "not testable here"
+    if decided == {"refuted"}:
+        return "refuted"
+    return "reproduced" if decided == set(judgements) == {"reproduced"} else "partly"
+
+
+def _by_version(cell: Cell) -> tuple[str, Rank, Cell]:
+    return cell.runtime, rank(cell.version), cell
+
+
+def _versions(cells: Sequence[Cell]) -> str:
+    labels = list(dict.fromkeys(f"{cell.runtime} {cell.version}" for cell in cells))
+    if len(labels) == 1:
+        return labels[0]
+    return f"{len(labels)} versions from {labels[0]} to {labels[-1]}"
+
+
+def explained(verdict: Verdict, most: int = 3) -> str:
+    """Return some of the cells behind a verdict, on one line; empty if there are none."""
+    parts = []
+    for label, names in (("for", verdict.supporting), ("against", verdict.opposing)):
+        if names:
+            more = f" and {len(names) - most} more" if len(names) > most else ""
+            parts.append(f"{label}: {', '.join(names[:most])}{more}")
+    return "; ".join(parts)

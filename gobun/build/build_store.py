@@ -1,0 +1,68 @@
+"""The content-addressed store of built things: same inputs, same folder, built once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import cache, console, files, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """Everything that decides the bytes of a built thing; equal recipes give equal bytes."""
+
+    name: str
+    """Names the folder for people; the digest beside it makes it unique."""
+    sources: tuple[tuple[str, str], ...]
+    """Name and SHA-256 of each source file."""
+    settings: tuple[str, ...]
+    """Tool versions, flags, and the rules that the result had to pass."""
+
+    @property
+    def digest(self) -> str:
+        """The identity of this recipe, in hexadecimal."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+def recipe(name: str, *, sources: Iterable[Path], settings: Iterable[str]) -> Recipe:
+    """Return the recipe for what ``sources`` (files, or folders of them) give.
+
+    The code of this room is a source of everything it builds.
+    """
+    found: list[Path] = []
+    for source in (*sources, Path(__file__).parent):
+        below = [source] if source.is_file() else sorted(source.rglob("*"))
+        found += [path for path in below if path.is_file() and path.suffix != ".pyc"]
+    digests = ((path.relative_to(paths.ROOT).as_posix(), files.sha256_of(path)) for path in found)
+    return Recipe(name, tuple(digests), tuple(settings))
+
+
+def builds_root() -> Path:
+    """Return the folder of all built things."""
+    return paths.cache_root() / "build"
+
+
+def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
+    """Return the folder of what ``wanted`` gives, and ``make`` it there first if need be.
+
+    ``make`` fills the empty folder it is given; the result is seen by others only once it is
+    whole, and several processes that want it wait for one.
+    """
+    folder = builds_root() / f"{wanted.name}-{wanted.digest[:20]}"
+    cache.pin(folder)
+    if not folder.is_dir():
+        with files.locked(folder):
+            if not folder.is_dir():
+                with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
+                    console.log(f"building {wanted.name}")
+                    result = staged / "it"
+                    result.mkdir()
+                    make(result)
+                    files.publish_folder(result, folder)
+    return folder

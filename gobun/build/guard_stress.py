@@ -1,0 +1,79 @@
+"""What the guard is tried by, without a JavaScript engine: programs of C and a library of Go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import paths, toolchain
+from gobun.build import build_store
+from gobun.build import compile as compiling
+
+if TYPE_CHECKING:
+    from gobun.targets import Target
+
+_EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed", "Lend")
+_PROGRAMS = {
+    "guard_stress": ("guard_stress.c", "suspender.c"),
+    "semantics": (
+        "semantics.c",
+        "assertions.c",
+        "stack_limits.c",
+        "running.c",
+        "handler_ownership.c",
+    ),
+    "cost": ("cost.c",),
+}
+
+
+class GuardStress(msgspec.Struct, frozen=True):
+    """The programs of ``native/guard_stress``; each file says how it is called."""
+
+    guard_stress: Path
+    semantics: Path
+    cost: Path
+    library: Path
+    """The Go library that the first one loads."""
+
+
+def build_guard_stress(target: Target) -> GuardStress:
+    """Return the programs for ``target``.
+
+    Raises:
+        PrerequisiteError: Go or Zig is missing.
+        BuildError: a build failed.
+    """
+    sources = paths.NATIVE_SOURCES / "guard_stress"
+    go, pins = toolchain.go(), toolchain.pins()
+    recipe = build_store.recipe(
+        f"guard_stress-{target.name}",
+        sources=[
+            sources,
+            paths.NATIVE_SOURCES / "guard" / "go-guard.h",
+            paths.GO_SOURCES / "guard_stress",
+            paths.GO_SOURCES / "go.mod",
+        ],
+        settings=(target.zig_triple, *(f"{tool} {pins[tool]}" for tool in ("go", "zig"))),
+    )
+
+    def make(folder: Path) -> None:
+        for name, files in _PROGRAMS.items():
+            compiling.c_program(
+                *(sources / file for file in files),
+                target=target,
+                output=folder / name,
+                libraries=("pthread", "dl"),
+            )
+        compiling.go_shared(
+            "guard_stress",
+            target=target,
+            go=go,
+            output=folder / "guard_stress.so",
+            exports=_EXPORTS,
+        )
+
+    folder = build_store.built(recipe, make)
+    guard_stress, semantics, cost = (folder / name for name in _PROGRAMS)
+    return GuardStress(guard_stress, semantics, cost, folder / "guard_stress.so")

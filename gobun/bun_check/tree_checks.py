@@ -1,0 +1,161 @@
+"""Asks what takes the whole patched tree: all of its Zig code, and the object that it makes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from gobun import cache, console, files, paths, runtimes, toolchain
+from gobun.bun_check import codegen, zig, zig_analysis
+from gobun.bun_check.object_code import ObjectCode
+from gobun.bun_check.records import ALL, CheckResult
+from gobun.bun_check.tree import write_tree
+from gobun.bun_source import memory_gib
+from gobun.errors import BuildError, PrerequisiteError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from gobun.bun_check.codegen import Scratch
+    from gobun.bun_source import Checkout, Constant, Patch
+
+KIND = "bun-check"
+OBJECT = "bun-zig.o"
+_UNKNOWN = "how a tree of this layout makes what its Zig code imports is not in codegen.toml"
+_RELEASE = (
+    "-Dobj_format=obj",
+    "-Dtarget=x86_64-linux-gnu",
+    "-Dcpu=haswell",
+    "-Doptimize=ReleaseFast",
+    "-Dcodegen_embed=true",
+)
+"""As upstream builds its release for Linux x64, the one platform whose code is looked into."""
+_OBJECT_GIB = 8
+
+
+def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
+    """Make a copy of a tree that the stock Zig can be run on; None if its layout is unknown.
+
+    Raises:
+        BuildError: upstream's code generation failed.
+        PrerequisiteError: a tool or a header is missing.
+        FetchError: Zig or Bun cannot be had.
+    """
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    console.log(f"copying the tree to {tree}")
+    missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
+    write_tree(checkout.git, head, missing, tree)
+    layout = codegen.layout_of(tree)
+    if layout is None:
+        shutil.rmtree(tree)
+        return None
+    bun = runtimes.provide_bun([checkout.version], host_target())[0].program
+    tool = toolchain.zig(zig.wheel_for(checkout.version))
+    scratch = codegen.Scratch(
+        tree, checkout.version, checkout.upstream, bun, tool, folder, _zig_cache(tool.version)
+    )
+    zig_analysis.provide(scratch)
+    codegen.generate(scratch, layout)
+    zig_analysis.rewrite(scratch, layout)
+    return scratch
+
+
+def _zig_cache(version: str) -> Path:
+    folder = paths.cache_root() / f"zig-{version}"
+    cache.pin(folder)
+    return folder
+
+
+def semantic(scratch: Scratch | None) -> CheckResult:
+    """Ask whether all of the Zig code is well."""
+    check, subject = "semantic analysis", "all of Bun's Zig code"
+    if scratch is None:
+        return CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
+    said = zig_analysis.analyse(scratch)
+    if said.code == 0:
+        return CheckResult(
+            ALL, check, subject, "proven", f"Zig {scratch.zig.version}, this machine"
+        )
+    detail = "\n".join((*said.errors, f"the whole log: {said.log}"))
+    return CheckResult(ALL, check, subject, "wrong", detail)
+
+
+def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | None:
+    """Return the optimised object of a tree, which is kept in a folder once it is built.
+
+    It is None where the layout of the tree is unknown.
+
+    Raises:
+        BuildError: it does not compile.
+        PrerequisiteError: the machine has too little memory.
+    """
+    made = kept / OBJECT
+    cache.pin(kept)
+    with files.locked(kept):
+        if made.is_file():
+            console.log(f"built before: {made}")
+            return made
+        _check_memory()
+        scratch = prepared()
+        if scratch is None:
+            return None
+        flags = [*_RELEASE, "--prefix", str(scratch.build)]
+        said = zig_analysis.zig_build(scratch, "obj", flags, "compiling")
+        if said.code != 0:
+            raise BuildError(
+                "the object could not be built:\n" + "\n".join(said.errors),
+                hint=f"the log is {said.log}",
+            )
+        files.copy_whole(scratch.build / OBJECT, made)
+    return made
+
+
+def _check_memory() -> None:
+    here = memory_gib()
+    if here < _OBJECT_GIB * 0.95:
+        raise PrerequisiteError(
+            f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",
+            hint="leave --object out; the semantic analysis takes two",
+        )
+
+
+def compiled(
+    prepared: Callable[[], Scratch | None], kept: Path, patches: Sequence[Patch]
+) -> Iterator[CheckResult]:
+    """Ask whether the object of a tree holds the constants that patches should bring into it."""
+    check, subject = "compiled constant", "the optimised object"
+    if not any(patch.compiled for patch in patches):
+        why = "no patch says what it should hold"
+        yield CheckResult(ALL, check, subject, "not checked", why)
+        return
+    try:
+        made = make_object(prepared, kept)
+    except BuildError as error:
+        yield CheckResult(ALL, check, subject, "wrong", str(error))
+        return
+    if made is None:
+        yield CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
+        return
+    machine = ObjectCode(made)
+    for patch in patches:
+        for wanted in patch.compiled:
+            yield _constant(machine, patch.id, wanted)
+
+
+def _constant(machine: ObjectCode, patch: str, wanted: Constant) -> CheckResult:
+    check, subject = "compiled constant", f"{wanted.holds} for {wanted.calls}"
+    found = machine.reach(
+        wanted.functions, wanted.through, wanted.calls, (wanted.holds, wanted.was)
+    )
+    if not found.calls:
+        why = f"no function {wanted.functions!r} of the object calls it"
+        return CheckResult(patch, check, subject, "wrong", why)
+    said = "; ".join(f"{function} has {value}" for function, value in found.constants)
+    values = {value for _, value in found.constants}
+    if values == {wanted.holds}:
+        return CheckResult(patch, check, subject, "proven", said)
+    why = f"{said}, as without the patch" if wanted.was in values else "its functions have it not"
+    return CheckResult(patch, check, subject, "wrong", why)

@@ -1,0 +1,126 @@
+"""All of Bun's Zig code by a stock Zig, in a scratch copy: analysed, or made into an object."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import console
+from gobun.bun_check import zig_compat
+from gobun.errors import PrerequisiteError
+from gobun.process import as_text, run_logged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gobun.bun_check.codegen import CodegenLayout, Scratch
+
+_HEADERS = ("zstd.h", "zstd_errors.h", "zdict.h")
+_INCLUDE = Path("/usr/include")
+_TOLD_EVERY_S = 30.0
+_ERROR = re.compile(r"^\S.*: error: ")
+_SHOWN = 8
+
+
+class ZigBuildResult(msgspec.Struct, frozen=True):
+    """How a run of ``zig build`` ended."""
+
+    code: int
+    errors: tuple[str, ...]
+    """What is wrong with the code, each with the file and line of the tree that is built."""
+    log: Path
+
+
+def provide(scratch: Scratch) -> None:
+    """Put into a copy what upstream downloads: the standard library of Zig, headers of zstd.
+
+    Raises:
+        PrerequisiteError: the headers are missing.
+    """
+    library = scratch.tree / "vendor" / "zig" / "lib"
+    library.parent.mkdir(parents=True)
+    library.symlink_to(scratch.zig.program.parent / "lib")
+    folder = scratch.tree / "vendor" / "zstd" / "lib"
+    folder.mkdir(parents=True)
+    for name in _HEADERS:
+        if not (_INCLUDE / name).is_file():
+            raise PrerequisiteError(
+                f"the header {name} is missing, which Bun's Zig code is translated from",
+                hint="Debian: apt-get install libzstd-dev",
+            )
+        shutil.copy(_INCLUDE / name, folder / name)
+
+
+def rewrite(scratch: Scratch, layout: CodegenLayout) -> None:
+    """Rewrite a copy whose generated files are there, so that the stock Zig understands it."""
+    for each in layout.instead:
+        path = scratch.tree / each.file
+        path.write_text(path.read_text().replace(each.says, each.put))
+    changed = zig_compat.rewrite([scratch.tree / "src", scratch.codegen])
+    if changed:
+        console.log(f"rewritten for the stock Zig, in the copy: {changed} files")
+
+
+def analyse(scratch: Scratch) -> ZigBuildResult:
+    """Run ``zig build check`` on a prepared copy, for this machine, in debug mode."""
+    return zig_build(scratch, "check", [], "analysing")
+
+
+def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigBuildResult:
+    """Run a step of the copy's ``build.zig``, with all that it says in a log.
+
+    Raises:
+        PrerequisiteError: Zig failed, and not at the code: memory or the disk ran out, say.
+    """
+    log = scratch.logs / f"zig-{step}.log"
+    log.unlink(missing_ok=True)
+    console.log(f"{doing} Bun's Zig code by Zig {scratch.zig.version}, log {log}")
+    words: list[str | Path] = [
+        scratch.zig.program,
+        "build",
+        step,
+        f"-Dcodegen_path={scratch.codegen}",
+        f"-Dversion={scratch.version}",
+        f"-Dsha={scratch.commit}",
+        "-Dreported_nodejs_version=24.3.0",
+        "-Dcanary=0",
+        *flags,
+        "--zig-lib-dir",
+        scratch.tree / "vendor" / "zig" / "lib",
+        "--summary",
+        "all",
+    ]
+    environment = {
+        "ZIG_LOCAL_CACHE_DIR": str(scratch.caches / "local"),
+        "ZIG_GLOBAL_CACHE_DIR": str(scratch.caches / "global"),
+    }
+    began = time.monotonic()
+    tell = console.throttled(
+        _TOLD_EVERY_S,
+        lambda: console.log(f"still {doing}: {time.monotonic() - began:.0f} s"),
+    )
+    code = run_logged(words, log, cwd=scratch.tree, env=environment, on_wait=tell)
+    lines = as_text(log.read_bytes()).splitlines()
+    errors = [
+        zig_compat.as_written(line, _line_of(scratch.tree)) for line in lines if _ERROR.match(line)
+    ]
+    if code and not errors:
+        raise PrerequisiteError(
+            f"{doing} Bun's Zig code failed, and not at the code:\n" + "\n".join(lines[-_SHOWN:]),
+            hint=f"memory or the disk may have run out; the whole log is {log}",
+        )
+    return ZigBuildResult(code, tuple(errors[:_SHOWN]) if code else (), log)
+
+
+def _line_of(tree: Path) -> Callable[[str, int], bytes]:
+    def line(path: str, number: int) -> bytes:
+        file = tree / path
+        lines = file.read_bytes().split(b"\n") if file.is_file() else []
+        return lines[number - 1] if number <= len(lines) else b""
+
+    return line

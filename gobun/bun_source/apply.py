@@ -1,0 +1,147 @@
+"""A series becomes commits on a checkout's base: all of it, or nothing.
+
+The commits are made in a scratch index, beside the work tree, which is only touched once the last
+patch has gone in. Who made them and when is fixed, so equal patches make equal commits.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.bun_source import hunk_matching
+from gobun.bun_source.checkout_transaction import move_checkout
+from gobun.bun_source.git import EMAIL, NAME, Git
+from gobun.bun_source.hunks import parse_patch
+from gobun.errors import PatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.bun_source.checkout import Checkout
+    from gobun.bun_source.series import Patch, Series
+
+TRAILER = "Gobun-Patch: "
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """A patched tree."""
+
+    version: str
+    folder: Path
+    base: str
+    """The upstream commit."""
+    head: str
+    identity: str
+    """Of the commit and the contents of the patches; what is built of the tree carries it."""
+    patches: tuple[str, ...]
+
+
+def tree_identity(commit: str, patches: Sequence[tuple[str, bytes]]) -> str:
+    """Return the identity of ``commit`` with patches, each given by its id and its bytes."""
+    digest = hashlib.sha256(commit.encode())
+    for name, content in patches:
+        digest.update(f"\n{name} {hashlib.sha256(content).hexdigest()}".encode())
+    return digest.hexdigest()[:16]
+
+
+def identity_of(commit: str, series: Series, patches: Sequence[Patch]) -> str:
+    """Return the identity that ``commit`` has with some patches of a series."""
+    return tree_identity(commit, [(patch.id, series.content(patch)) for patch in patches])
+
+
+def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Applied:
+    """Take a checkout from whatever the suite left it at to base plus ``patches``.
+
+    Raises:
+        UsageError: a person's work is in the checkout, or a patch file cannot be read.
+        PatchError: a patch does not apply; the checkout is as it was.
+    """
+    checkout.check_untouched()
+    commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
+    head = commits[-1] if commits else checkout.base
+    move_checkout(checkout, head)
+    return Applied(
+        checkout.version,
+        checkout.folder,
+        checkout.upstream,
+        head,
+        identity_of(checkout.upstream, series, patches),
+        tuple(patch.id for patch in patches),
+    )
+
+
+def make_commits(
+    git: Git, base: str, series: Series, patches: Sequence[Patch], version: str
+) -> list[str]:
+    """Return a commit a patch on top of ``base``; no work tree is touched.
+
+    Raises:
+        UsageError: a patch file cannot be read.
+        PatchError: one does not apply; says where, and where it nearly would.
+    """
+    commits: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="gobun-patch-") as folder:
+        scratch = git.with_index(Path(folder) / "index")
+        scratch("read-tree", base)
+        for patch in patches:
+            label = f"patch {patch.id} of {series.line}"
+            tree = patched_index(scratch, series.content(patch), label, f"Bun {version}")
+            parent = commits[-1] if commits else base
+            message = message_of(patch.title, patch.why, patch.id)
+            commits.append(commit_tree(git, tree, parent, message))
+    return commits
+
+
+def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
+    """Apply one patch to a scratch index, and return the tree that it makes.
+
+    Raises:
+        UsageError: it is not a patch.
+        PatchError: it does not apply.
+    """
+    diffs = parse_patch(content, label)
+    names = functools.partial(_names, scratch)
+    wrong = [
+        said
+        for diff in diffs
+        for said in hunk_matching.mismatches(diff, functools.partial(read_index, scratch), names)
+    ]
+    done = scratch.attempt("apply", "--cached", "--whitespace=nowarn", "-", given=content)
+    if wrong or done.code != 0:
+        wrong = wrong or [done.err.decode(errors="replace").strip()]
+        raise PatchError(
+            f"{label} does not apply to {target}:" + "".join(f"\n  {line}" for line in wrong),
+            hint="the checkout is as it was; `invoke patch-rebase` carries a series to a release, "
+            "`--except` leaves a patch out",
+        )
+    return scratch("write-tree", "--missing-ok")
+
+
+def read_index(scratch: Git, path: str) -> bytes | None:
+    """Return what an index has of a file, or None."""
+    done = scratch.attempt("cat-file", "blob", f":{path}")
+    return done.out if done.code == 0 else None
+
+
+def _names(scratch: Git) -> list[str]:
+    return scratch("ls-files", "-z").split("\0")
+
+
+def message_of(title: str, why: str, name: str) -> str:
+    """Return the text of a patch's commit."""
+    return f"{title}\n\n{why}\n\n{TRAILER}{name}\n"
+
+
+def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
+    """Return the commit of ``tree``, made by nobody a second after its parent."""
+    date = f"{int(git('show', '--no-patch', '--format=%ct', parent)) + 1} +0000"
+    who = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    words = ("commit-tree", tree, "-p", parent)
+    return git(*words, given=message.encode(), env=who | dates)

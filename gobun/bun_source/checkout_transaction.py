@@ -1,0 +1,98 @@
+"""Takes a checkout from one commit to another: whole, or after a kill back to where it was."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gobun import console, files
+from gobun.bun_source.checkout import abbreviate
+from gobun.bun_source.git import GitError
+from gobun.errors import GobunError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.bun_source.checkout import Checkout
+
+
+def move_checkout(checkout: Checkout, commit: str) -> None:
+    """Take the work tree from HEAD to ``commit``; after a kill the next opening goes back.
+
+    Raises:
+        UsageError: a file that git does not know is in the way, or another git is at work.
+    """
+    head = checkout.head
+    if head == commit:
+        return
+    journal = _journal(checkout)
+    lock = journal.with_name("index.lock")
+    if lock.exists():
+        raise UsageError(
+            f"another git works in {checkout.folder}, or was killed there",
+            hint=f"once none does any more, remove {lock}",
+        )
+    # Asked here too, for git writes over a file that is ignored.
+    in_the_way = _there(checkout, head, commit)
+    if in_the_way:
+        raise UsageError(
+            f"{checkout.folder} has files that git does not know where the patches have theirs: "
+            f"{abbreviate(in_the_way)}",
+            hint="move what is in the way to another folder",
+        )
+    checkout.mark_made(commit)
+    files.write_whole(journal, f"{head} {commit}\n")
+    try:
+        checkout.git("checkout", "--quiet", "--detach", commit)
+    except GobunError as error:
+        # An interrupted git is not asked: whatever it left is undone by the next opening.
+        if not lock.exists() and not checkout.changes() and not _there(checkout, head, commit):
+            journal.unlink()
+        if isinstance(error, GitError):
+            raise UsageError(
+                f"{checkout.folder} cannot be changed: {error.said}",
+                hint="move what is in the way to another folder",
+            ) from error
+        raise
+    journal.unlink()
+
+
+def roll_back(checkout: Checkout) -> None:
+    """Go back to where a killed move came from."""
+    journal = _journal(checkout)
+    if not journal.is_file():
+        return
+    start, end = journal.read_text().split()
+    (journal.parent / "index.lock").unlink(missing_ok=True)
+    git = checkout.git
+    words = ("diff", "--name-only", "--no-renames", "-z", start, end)
+    moved = {name for name in git(*words).split("\0") if name}
+    others = sorted(set(checkout.changes()) - moved)
+    if others:
+        raise UsageError(
+            f"an interrupted change of {checkout.folder} cannot be undone, since these files were "
+            f"changed too: {abbreviate(others)}",
+            hint="save them elsewhere, then `git restore .` there",
+        )
+    if checkout.head not in {start, end}:
+        raise UsageError(
+            f"an interrupted change of {checkout.folder} cannot be undone, since it is at another "
+            f"commit now, {checkout.head[:12]}",
+            hint=f"`git branch mine` there keeps it, then `git checkout --detach {start[:12]}`",
+        )
+    console.log(f"going back to before an interrupted change of {checkout.folder}")
+    for name in _there(checkout, start, end):  # what the move had begun to write
+        (checkout.folder / name).unlink()
+    git("reset", "--quiet", "--hard", start)
+    journal.unlink()
+
+
+def _there(checkout: Checkout, start: str, end: str) -> list[str]:
+    """Return which of the files that ``end`` has and ``start`` has not are in the folder."""
+    words = ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", start, end)
+    names = checkout.git(*words).split("\0")
+    return [name for name in names if name and os.path.lexists(checkout.folder / name)]
+
+
+def _journal(checkout: Checkout) -> Path:
+    return checkout.git.private / "gobun-moving"

@@ -1,0 +1,226 @@
+"""Makes, opens and holds the checkouts of Bun."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from gobun import console, files
+from gobun.bun_source.checkout import Checkout, is_release
+from gobun.bun_source.checkout_transaction import roll_back
+from gobun.bun_source.commits import BunCommit
+from gobun.bun_source.git import Git, GitError
+from gobun.bun_source.git_store import (
+    Store,
+    base_ref,
+    inheritable_lock,
+    open_store,
+    remove_tree,
+    tree_folder,
+)
+from gobun.bun_source.import_source import check_archived, fetch_missing_files, import_commit
+from gobun.bun_source.submodules import Filled, Sources, fill_submodules
+from gobun.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gobun.bun_source.origin import Origin
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What a fetch came to."""
+
+    folder: Path
+    base: str
+    is_release: bool
+    """Whether this is the commit, or at least has the very files, of the release."""
+    missing: tuple[str, ...]
+    """Files that the origin has no content of."""
+    there_before: bool
+    submodules: tuple[Filled, ...] = ()
+
+
+@contextlib.contextmanager
+def open_checkout(version: str) -> Iterator[Checkout]:
+    """Hold the checkout of ``version``, whole and with nothing half done.
+
+    Raises:
+        UsageError: there is none, or an interrupted change of it cannot be undone.
+    """
+    # The work tree's lock comes first, so that a long build of one version stops no other.
+    with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
+        found = _existing(store, version, descriptor)
+        if found is None:
+            raise UsageError(
+                f"there is no checkout of Bun {version}",
+                hint=f"invoke fetch-bun --version {version}",
+            )
+        yield found
+
+
+@contextlib.contextmanager
+def tree_locked(version: str) -> Iterator[tuple[str, int]]:
+    """Hold the work tree of ``version`` alone, not the store; yield its HEAD and the lock.
+
+    Raises:
+        UsageError: there is no checkout.
+    """
+    with open_checkout(version) as checkout:
+        folder = checkout.folder
+    with inheritable_lock(folder) as descriptor:
+        yield Git(folder, (descriptor,))("rev-parse", "HEAD"), descriptor
+
+
+def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
+    base = store.base(version)
+    folder = store.tree(version)
+    if base is None or not (folder / ".git").is_file():
+        return None
+    git = Git(folder, (*store.git.keep, descriptor))
+    found = Checkout(version, folder, base, git, store)
+    roll_back(found)
+    _take_in(found)
+    return found
+
+
+def _take_in(checkout: Checkout) -> None:
+    """Write the files that were left out, and whose content another fetch has brought since."""
+    git, path = checkout.git, _left_out_by(checkout.git)
+    if not path.is_file():
+        return
+    entries = git("ls-files", "-t", "-z").split("\0")
+    out = [line[2:] for line in entries if line.startswith("S ")]
+    missing = checkout.store.missing_paths(checkout.base)
+    # Other patterns are a person's own.
+    if set(out) - set(missing) and path.read_text() in map(_patterns, (out, missing)):
+        console.log(f"writing what was left out of {checkout.folder}")
+        files.write_whole(path, _patterns(missing))
+        git("read-tree", "-m", "-u", "HEAD")
+
+
+def fetch_checkout(
+    version: str,
+    origin: Origin,
+    *,
+    release: BunCommit | None,
+    ref: str = "",
+    discard: bool = False,
+    sources: Sources | None = None,
+) -> Fetched:
+    """Make sure that there is a whole checkout of ``version``, at its release or at ``ref``.
+
+    ``sources`` says where submodules come from; without it, from where ``.gitmodules`` says.
+
+    Raises:
+        UsageError: ``version`` is unknown and no ``ref`` is given, or a person's work is in the
+            way and is not to be discarded.
+        FetchError: an origin cannot be read or lacks the commit, or is not the release.
+        PrerequisiteError: the disk is full.
+    """
+    if release is None and not ref:
+        raise UsageError(f"the commit of Bun {version} is not known", hint="give --ref COMMIT")
+    wanted = ref or (release.commit if release else "")
+    with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
+        there = None if discard else _existing(store, version, descriptor)
+        kept = there is not None and _matches(there, wanted, release)
+        if there is not None and kept:
+            _complete(there, origin)
+        else:
+            if there is not None:
+                there.check_untouched(untracked=True)
+            _renew(store, version, origin, _Wanted(wanted, release, by_ref=bool(ref)))
+        checkout = _existing(store, version, descriptor) or _gone(version)
+        return Fetched(
+            checkout.folder,
+            checkout.base,
+            is_release(store, checkout.base, release),
+            store.missing_paths(checkout.base),
+            there_before=kept,
+            submodules=tuple(fill_submodules(checkout, sources or Sources())),
+        )
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """The commit to check out."""
+
+    commit: str
+    """Its id, or a branch or tag of the origin."""
+    release: BunCommit | None
+    by_ref: bool
+    """A person named it, so that it need not be the release."""
+
+
+def _gone(version: str) -> NoReturn:
+    raise FetchError(
+        f"the checkout of Bun {version} was removed while it was fetched",
+        hint="run the same command again",
+    )
+
+
+def _complete(checkout: Checkout, origin: Origin) -> None:
+    """Ask the origin for the files that an earlier one had no content of."""
+    if origin.can_complete and checkout.store.missing_paths(checkout.base):
+        fetch_missing_files(checkout.store, origin, checkout.base)
+        _take_in(checkout)
+
+
+def _renew(store: Store, version: str, origin: Origin, wanted: _Wanted) -> None:
+    """Replace the checkout of ``version``, if there is one, by the wanted commit."""
+    commit = import_commit(store, origin, wanted.commit, f"bun-v{version}")
+    release, same = wanted.release, is_release(store, commit, wanted.release)
+    if origin.kind == "archive" and not same:
+        check_archived(origin, wanted.commit)
+    unknowable = origin.kind == "archive" and release is not None and release.tree is None
+    if not same and not wanted.by_ref and not unknowable:
+        raise FetchError(
+            f"{origin.location} is not Bun {version}: its files are not those of the release",
+            hint="give the right --source; with `--ref` any commit is taken as it is",
+        )
+    remove_tree(store, version)
+    _add_tree(store, version, commit)
+
+
+def _matches(there: Checkout, wanted: str, release: BunCommit | None) -> bool:
+    if there.store.git.commit_of(wanted) == there.base:
+        return True
+    asked = release is not None and wanted == release.commit
+    return asked and is_release(there.store, there.base, release)
+
+
+def _add_tree(store: Store, version: str, commit: str) -> None:
+    """Make the work tree; the reference that says it is whole comes last."""
+    folder = store.tree(version)
+    missing = store.missing_paths(commit)
+    console.log(f"checking out Bun {version} to {folder}")
+    try:
+        store.git("worktree", "add", "--quiet", "--detach", "--no-checkout", folder, commit)
+        git = Git(folder, store.git.keep)
+        if missing:
+            # What has no content is left out of this work tree, so that git can write the rest.
+            files.write_whole(_left_out_by(git), _patterns(missing))
+            store.git("config", "core.sparseCheckout", "true")
+            store.git("config", "core.sparseCheckoutCone", "false")
+        git("read-tree", "-m", "-u", "HEAD")
+    except GitError as error:
+        raise FetchError(
+            f"cannot check out {commit[:12]}: {error.said}", hint="run the same command again"
+        ) from error
+    store.git("update-ref", base_ref(version), commit)
+
+
+def _left_out_by(git: Git) -> Path:
+    return git.private / "info" / "sparse-checkout"
+
+
+def _patterns(missing: Sequence[str]) -> str:
+    return "\n".join(["/*", *(f"!/{_literal(path)}" for path in missing)]) + "\n"
+
+
+def _literal(path: str) -> str:
+    """Quote what a pattern of git would read as more than a name."""
+    return re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)

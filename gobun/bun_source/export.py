@@ -1,0 +1,239 @@
+"""The commits of a checkout become the series again, byte for byte where nothing was changed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import files
+from gobun.bun_source.apply import TRAILER, commit_tree, message_of
+from gobun.bun_source.hunk_matching import is_unambiguous
+from gobun.bun_source.hunks import FileDiff, parse_patch
+from gobun.bun_source.series import FILE_NAME, TODO, Series, check_id, read_series
+from gobun.bun_source.series_toml import rewritten
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.bun_source.checkout import Checkout
+    from gobun.bun_source.git import Git
+
+_MOST_CONTEXT = 25
+_HEADING = re.compile(rb"^(@@ -\S+ \+\S+ @@) .*$", re.MULTILINE)
+"""What git guesses to be the function around a hunk: upstream's text, which nothing needs."""
+_DIFF = (
+    "diff-tree",
+    "-p",
+    "--full-index",
+    "--binary",
+    "--no-renames",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--diff-algorithm=myers",
+    "--indent-heuristic",
+    "--inter-hunk-context=0",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
+
+
+class SeriesCommit(msgspec.Struct, frozen=True):
+    """A commit as a series has it."""
+
+    id: str
+    title: str
+    why: str
+    content: bytes
+    files: tuple[str, ...]
+
+
+class Export(msgspec.Struct, frozen=True):
+    """What an export did to a series."""
+
+    patches: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Files that were written or removed; empty where everything was as it is."""
+
+
+def diff_text(git: Git, old: str, new: str) -> bytes:
+    """Return the patch between two commits, with the least context that leaves no doubt."""
+    content = b""
+    for context in range(1, _MOST_CONTEXT + 1):
+        content = _HEADING.sub(rb"\1", git.raw(*_DIFF, f"--unified={context}", old, new))
+        if not content or all(
+            _certain(git, old, new, diff) for diff in parse_patch(content, f"the commit {new[:12]}")
+        ):
+            break
+    return content
+
+
+def _certain(git: Git, old: str, new: str, diff: FileDiff) -> bool:
+    if diff.binary or diff.created or diff.deleted:
+        return True
+    before, after = (git.raw("cat-file", "blob", f"{commit}:{diff.path}") for commit in (old, new))
+    return is_unambiguous(diff, before, after)
+
+
+def commits_of(checkout: Checkout) -> list[SeriesCommit]:
+    """Return the commits on top of the base as patches, the first first.
+
+    Raises:
+        UsageError: the base is not below HEAD, a commit is a merge, or two have one id.
+    """
+    git, base = checkout.git, checkout.base
+    if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
+        raise UsageError(
+            f"{checkout.folder} is not at a commit on top of {base[:12]}",
+            hint=f"`invoke fetch-bun --version {checkout.version} --discard` begins anew",
+        )
+    found: list[SeriesCommit] = []
+    for line in git("rev-list", "--reverse", "--parents", f"{base}..HEAD").splitlines():
+        commit, *parents = line.split()
+        if len(parents) != 1:
+            raise UsageError(
+                f"commit {commit[:12]} of {checkout.folder} is a merge",
+                hint="a series is one commit after the other: rebase it",
+            )
+        found.append(_written(git, parents[0], commit))
+    names = [patch.id for patch in found]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            f"two commits of {checkout.folder} are the patch {name}",
+            hint="squash them, or give one another title and remove its 'Gobun-Patch:' line",
+        )
+    return found
+
+
+def _written(git: Git, parent: str, commit: str) -> SeriesCommit:
+    title, _, rest = git("show", "--no-patch", "--format=%B", commit).strip().partition("\n")
+    body = [line for line in rest.splitlines() if not line.startswith(TRAILER)]
+    named = [line.removeprefix(TRAILER) for line in rest.splitlines() if line.startswith(TRAILER)]
+    name = named[-1].strip() if named else re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    content = diff_text(git, parent, commit)
+    check_id(name, f"commit {commit[:12]}")
+    if not content:
+        raise UsageError(
+            f"commit {commit[:12]}, the patch {name}, changes nothing",
+            hint="drop it: `git rebase --interactive` there",
+        )
+    touched = tuple(diff.path for diff in parse_patch(content, name))
+    if len(set(touched)) < len(touched):
+        raise UsageError(
+            f"commit {commit[:12]}, the patch {name}, makes a link of a file, or a file of a link",
+            hint="take the one away in one commit, and make the other in the next",
+        )
+    return SeriesCommit(name, title, "\n".join(body).strip() or TODO, content, touched)
+
+
+def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Export:
+    """Write the commits of a checkout to a series.
+
+    Raises:
+        UsageError: there are changes that are not committed, or the series has patches that the
+            checkout has not and ``drop`` is not given.
+    """
+    checkout.check_settled()
+    changed = checkout.changes()
+    if changed:
+        raise UsageError(
+            f"{checkout.folder} has changes that are not committed: {', '.join(changed[:8])}",
+            hint="commit them there, or `invoke patch-new` makes a patch of them",
+        )
+    commits = commits_of(checkout)
+    old = _series_before(folder)
+    if not drop:
+        _check_none_lacks(checkout, commits, old)
+    done = write_series(folder, checkout.version, commits, old)
+    checkout.mark_made(checkout.head)
+    return done
+
+
+def _series_before(folder: Path) -> Series | None:
+    return read_series(folder) if (folder / FILE_NAME).is_file() else None
+
+
+def _check_none_lacks(
+    checkout: Checkout, commits: Sequence[SeriesCommit], series: Series | None
+) -> None:
+    there = {patch.id for patch in commits}
+    gone = [patch.id for patch in series.applied if patch.id not in there] if series else []
+    if series and gone:
+        raise UsageError(
+            f"{checkout.folder} lacks patches of {series.line}: {', '.join(gone)}",
+            hint="`invoke patch-bun` applies the whole series; `invoke patch-export --drop` "
+            "removes them from it",
+        )
+
+
+def write_series(
+    folder: Path, version: str, commits: Sequence[SeriesCommit], old: Series | None
+) -> Export:
+    """Write patches and their entries; only files whose content changes are touched."""
+    wanted = {f"{patch.id}.patch": patch.content for patch in commits}
+    path = folder / FILE_NAME
+    text = path.read_text() if old is not None else ""
+    wanted[FILE_NAME] = rewritten(text, version, commits).encode()
+    changed = []
+    for name, content in wanted.items():
+        file = folder / name
+        if not file.is_file() or file.read_bytes() != content:
+            files.write_whole(file, content)
+            changed.append(name)
+    for patch in old.applied if old is not None else ():
+        if f"{patch.id}.patch" not in wanted:
+            (folder / f"{patch.id}.patch").unlink(missing_ok=True)
+            changed.append(f"{patch.id}.patch")
+    return Export(tuple(patch.id for patch in commits), tuple(changed))
+
+
+def new_patch(
+    checkout: Checkout, folder: Path, *, name: str, title: str, why: str, add: Sequence[str]
+) -> Export:
+    """Make a patch of the changes in a checkout that are not committed, at the series' end.
+
+    ``add`` are files that git does not know yet and that belong to the patch.
+
+    Raises:
+        UsageError: nothing is changed, the id is taken, or the checkout lacks patches; the
+            changes are as they were.
+    """
+    check_id(name, "--id")
+    if not title.strip() or len(title.splitlines()) != 1:
+        raise UsageError(f"--title {title!r} is not one line that says what the patch does")
+    checkout.check_settled()
+    series, commits = _series_before(folder), commits_of(checkout)
+    _check_none_lacks(checkout, commits, series)
+    taken = [patch.id for patch in commits]
+    taken += [entry.id for entry in series.patches] if series else []
+    if name in taken:
+        raise UsageError(f"the series {folder.name} has a patch {name} already")
+    git, head = checkout.git, checkout.head
+    with tempfile.TemporaryDirectory(prefix="gobun-new-") as temporary:
+        # A copy, for the checkout's own index knows which files were left out of it; with its
+        # date, by which git knows which files to read again.
+        index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        with files.disk_errors(Path(temporary)):
+            scratch = git.with_index(Path(shutil.copy2(index, temporary)))
+        scratch("add", "--update", ".")
+        inside = checkout.folder.resolve()
+        for path in add:
+            file = inside / path
+            if not file.is_file() or not file.parent.resolve().is_relative_to(inside):
+                raise UsageError(f"--add {path}: there is no such file in {checkout.folder}")
+            scratch("add", "--force", "--sparse", "--", path)
+        tree = scratch("write-tree", "--missing-ok")
+    if tree == git("rev-parse", f"{head}^{{tree}}"):
+        raise UsageError(
+            f"nothing is changed in {checkout.folder}",
+            hint="edit files there first; a new file is named by --add",
+        )
+    commit = commit_tree(git, tree, head, message_of(title, why or TODO, name))
+    git("reset", "--quiet", commit)
+    return export_series(checkout, folder)

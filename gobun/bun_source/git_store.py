@@ -1,0 +1,153 @@
+"""The one object store that every checkout of Bun shares.
+
+One process at a time works on the store. Whatever git it runs inherits the lock, so that a git
+which outlives a killed harness is waited for, and what stands about once the lock is free was left
+behind by nobody who still runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import semver
+
+from gobun import cache, console, files, paths
+from gobun.bun_source.git import Git
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KIND = "bun-source"
+
+
+class Store(msgspec.Struct, frozen=True):
+    """The object store, open for as long as its lock is held."""
+
+    folder: Path
+    git: Git
+
+    def tree(self, version: str) -> Path:
+        """Return where the checkout of ``version`` is."""
+        return tree_folder(version)
+
+    def base(self, version: str) -> str | None:
+        """Return the commit that the checkout of ``version`` starts from, once it is whole."""
+        return self.git.commit_of(base_ref(version))
+
+    def missing(self, commit: str) -> dict[str, list[str]]:
+        """Return the files of ``commit`` that the store has no content of: id → paths."""
+        absent = self.git.without(commit)
+        found: dict[str, list[str]] = {}
+        for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
+            about, _, path = line.partition("\t")
+            name = about.split(" ")[2] if path else ""
+            if name in absent:
+                found.setdefault(name, []).append(path)
+        return found
+
+    def missing_paths(self, commit: str) -> tuple[str, ...]:
+        """Return the same files, by their paths alone."""
+        return tuple(sorted(path for named in self.missing(commit).values() for path in named))
+
+
+def tree_folder(version: str) -> Path:
+    """Return where the checkout of ``version`` is.
+
+    Raises:
+        UsageError: it is no version.
+    """
+    if not semver.Version.is_valid(version):
+        raise UsageError(f"{version!r} is not a release of Bun", hint="write it like 1.3.14")
+    return paths.cache_root() / KIND / "trees" / version
+
+
+def base_ref(version: str) -> str:
+    """Return the name by which the store keeps a checkout's base."""
+    return f"refs/gobun/base/{version}"
+
+
+@contextlib.contextmanager
+def open_store() -> Iterator[Store]:
+    """Hold the store's lock; make the store if there is none.
+
+    Raises:
+        PrerequisiteError: the cache cannot be written, or git is missing.
+    """
+    folder = paths.cache_root() / KIND
+    cache.pin(folder)
+    with inheritable_lock(folder) as descriptor:
+        bare = folder / "store.git"
+        if not (bare / "HEAD").is_file():
+            with files.temporary_sibling(bare) as staged, files.disk_errors(bare):
+                Git(staged, (descriptor,))("init", "--quiet", "--bare", staged / "it")
+                files.publish_folder(staged / "it", bare)
+        _clean(bare)
+        _relink(folder.resolve())
+        yield Store(folder, Git(bare, (descriptor,)))
+
+
+@contextlib.contextmanager
+def inheritable_lock(path: Path) -> Iterator[int]:
+    """Hold the lock that guards ``path``; what is given the descriptor goes on holding it.
+
+    Raises:
+        PrerequisiteError: the lock file cannot be made.
+    """
+    lock = path.with_name(path.name + ".lock")
+    with files.disk_errors(path):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.log(f"waiting for another run that works on {path}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        # By name: a daemon that a build started would go on holding it otherwise.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _clean(bare: Path) -> None:
+    """Remove what an interrupted git leaves: nobody but the lock's holder writes these."""
+    leftovers = [
+        *bare.glob("*.lock"),
+        *bare.glob("refs/gobun/**/*.lock"),
+        *bare.glob("objects/pack/tmp_*"),
+    ]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+
+
+def _relink(folder: Path) -> None:
+    """Have store and checkouts name each other where they are: a cache is moved, or copied.
+
+    Git would take the checkouts of a moved store for removed ones, and forget their state; and
+    those of a copy for the original's, whose state it would change.
+    """
+    for back in folder.glob("store.git/worktrees/*/gitdir"):
+        link = folder / "trees" / back.parent.name / ".git"
+        if not link.is_file() or Path(link.read_text().strip()).name != back.parent.name:
+            continue  # a work tree that a person made elsewhere
+        for path, text in ((link, f"gitdir: {back.parent}\n"), (back, f"{link}\n")):
+            if path.read_text() != text:
+                files.write_whole(path, text)
+
+
+def remove_tree(store: Store, version: str) -> None:
+    """Remove a checkout and all that the store knows of it."""
+    store.git.attempt("update-ref", "-d", base_ref(version))
+    folder = store.tree(version)
+    with files.disk_errors(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+    store.git("worktree", "prune", "--expire=now")

@@ -1,0 +1,180 @@
+"""Where a hunk fits in a file, and where it nearly does: what is said of a patch that fails."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from gobun.bun_source.hunks import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.bun_source.hunks import FileDiff, Hunk
+
+_CLOSE_LOOKS = 40
+_NEAR = 0.5
+"""A place that agrees less than this is not worth a mention."""
+
+Reader = Callable[[str], bytes | None]
+"""Returns the content of a file by its path; None where there is none."""
+
+
+def places(hunk: Sequence[bytes], lines: Sequence[bytes]) -> list[int]:
+    """Return every index at which ``hunk`` stands in ``lines``."""
+    wanted = list(hunk)
+    if not wanted:
+        return []
+    size, first = len(wanted), wanted[0]
+    return [
+        at
+        for at in range(len(lines) - size + 1)
+        if lines[at] == first and list(lines[at : at + size]) == wanted
+    ]
+
+
+def is_unambiguous(diff: FileDiff, old: bytes, new: bytes) -> bool:
+    """Return whether each hunk fits in one place only, forwards and backwards."""
+    before, after = lines_of(old), lines_of(new)
+    return all(
+        (not hunk.old or len(places(hunk.old, before)) == 1)
+        and (not hunk.new or len(places(hunk.new, after)) == 1)
+        for hunk in diff.hunks
+    )
+
+
+def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]]) -> list[str]:
+    """Return why a patch does not fit, a text a hunk; empty where it fits without doubt.
+
+    ``names`` lists the files of the tree, to look for one that was renamed.
+    """
+    content = read(diff.path)
+    if diff.created:
+        return [f"{diff.path}: is to be created, and is there already"] if content else []
+    if content is None:
+        return [_gone(diff, read, names())]
+    if diff.binary:
+        return []
+    lines = lines_of(content)
+    found = []
+    shift = 0
+    for hunk in diff.hunks:
+        said = _fault(hunk, lines, shift)
+        if said:
+            found.append(f"{diff.path}, hunk {hunk.number} (line {hunk.old_start}): {said}")
+        fits = places(hunk.old, lines)
+        if len(fits) == 1:
+            shift = fits[0] + 1 - hunk.old_start
+    return found
+
+
+def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
+    fits = places(hunk.old, lines)
+    edge = _edge(hunk, lines, fits) if fits else None
+    if edge:
+        return f"fits at line {fits[0] + 1}, and git takes it at the {edge} of the file only"
+    if (
+        not hunk.old
+        or len(fits) == 1
+        or hunk.old_start - 1 in fits
+        or hunk.old_start - 1 + shift in fits
+    ):
+        return None
+    if fits:
+        listed = ", ".join(str(at + 1) for at in fits[:5])
+        return f"fits in {len(fits)} places (lines {listed}), and none is where it was"
+    already = places(hunk.new, lines)
+    if already and hunk.new != hunk.old:
+        return f"is in the file already, at line {already[0] + 1}"
+    without_cr = [line.replace(b"\r\n", b"\n") for line in lines]
+    if places(hunk.old, without_cr):
+        at = places(hunk.old, without_cr)[0] + 1
+        return f"would fit at line {at}, but the file has CRLF line ends and the patch has LF"
+    if places([line.replace(b"\r\n", b"\n") for line in hunk.old], lines):
+        return "has CRLF line ends and the file has LF: export the patch anew"
+    return _nearest(hunk, lines)
+
+
+def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None:
+    """Return at which edge of the file git wants a hunk that has no context towards it."""
+    if hunk.old_start <= 1 and 0 not in fits:
+        return "beginning"
+    at_the_end = hunk.old[-1:] != hunk.new[-1:]
+    return "end" if at_the_end and len(lines) - len(hunk.old) not in fits else None
+
+
+def _nearest(hunk: Hunk, lines: Sequence[bytes]) -> str:
+    at, agreement = nearest_place(hunk.old, lines)
+    if agreement < _NEAR:
+        return "no place of the file is like it"
+    size = len(hunk.old)
+    have = lines[at : at + size]
+    equal = sum(matches.size for matches in _matcher(hunk.old, have).get_matching_blocks())
+    shown = [
+        f"\n    {mark}{_text(line)}" for mark, line in _difference(hunk.old, have) if mark != "  "
+    ]
+    return f"the nearest place is line {at + 1}, where {equal} of {size} lines agree" + "".join(
+        shown[:12]
+    )
+
+
+def _difference(old: Sequence[bytes], have: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    told: list[tuple[str, bytes]] = []
+    for kind, a, b, c, d in _matcher(old, have).get_opcodes():
+        if kind != "equal":
+            told += [("the patch expects: ", line) for line in old[a:b]]
+            told += [("the file has:      ", line) for line in have[c:d]]
+    return told
+
+
+def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, float]:
+    """Return the index of the window of ``lines`` most like ``hunk``, and how much it is."""
+    size = len(hunk)
+    wanted = {line.strip() for line in hunk} - {b"", b"}", b"{", b"});"}
+    stripped = [line.strip() for line in lines]
+    windows = range(max(1, len(lines) - size + 1))
+    hits = [text in wanted for text in stripped]
+    # First the windows with the most lines in common, cheaply; then those line by line.
+    running = sum(hits[:size])
+    counts = [running]
+    for at in windows[1:]:
+        running += hits[at + size - 1] - hits[at - 1]
+        counts.append(running)
+    best = sorted(windows, key=lambda at: -counts[at])[:_CLOSE_LOOKS]
+    target = b"".join(hunk).decode(errors="replace")
+
+    def agreement(at: int) -> float:
+        text = b"".join(lines[at : at + size]).decode(errors="replace")
+        return difflib.SequenceMatcher(None, target, text, autojunk=False).ratio()
+
+    scored = [(agreement(at), -at) for at in best]
+    ratio, place = max(scored)
+    return -place, ratio
+
+
+def _gone(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
+    """Say where a file that is not there has gone."""
+    if diff.path in names:
+        return f"{diff.path}: the source that was fetched from has no content of it"
+    name = PurePosixPath(diff.path).name
+    alike = [path for path in names if PurePosixPath(path).name == name]
+    alike += difflib.get_close_matches(diff.path, names, n=3, cutoff=0.8)
+    for path in dict.fromkeys(alike):
+        content = read(path)
+        lines = lines_of(content or b"")
+        at = [places(hunk.old, lines) for hunk in diff.hunks]
+        if at and all(at):
+            where = ", ".join(str(each[0] + 1) for each in at)
+            return f"{diff.path}: is not there; it is {path} now, where it fits at line {where}"
+    hint = f"; alike are {', '.join(dict.fromkeys(alike))}" if alike else ""
+    return f"{diff.path}: is not there{hint}"
+
+
+def _matcher(a: Sequence[bytes], b: Sequence[bytes]) -> difflib.SequenceMatcher[bytes]:
+    return difflib.SequenceMatcher(None, list(a), list(b), autojunk=False)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\n").replace("\r", "\\r")

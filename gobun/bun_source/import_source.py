@@ -1,0 +1,221 @@
+"""How a commit and its files get into the store, from wherever they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from gobun import console
+from gobun.bun_source import git as gits
+from gobun.bun_source.git import Git, GitError
+from gobun.bun_source.origin import UNREADABLE
+from gobun.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.bun_source.git_store import Store
+    from gobun.bun_source.origin import Origin
+
+_ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
+_ROUND = 2000
+"""How many files are asked for at once; an interrupted fetch loses one round at most."""
+_EPOCH = "1 +0000"
+_LARGEST = 4 << 30
+"""How much an archive may unpack to: many times what Bun has, and less than fills a machine."""
+_CHUNK = 1 << 20
+# A repository on this machine serves what it has, whatever its own settings say.
+_SERVE = (
+    "git -c safe.directory=* -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true"
+    " -c gc.auto=0 upload-pack"
+)
+
+
+def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
+    """Get a commit and its files into the store, and return its id.
+
+    ``wanted`` is a commit id, or a branch or tag of the origin; ``tag`` is tried where the
+    origin does not give out commits by id. An archive has no commits: its files become one.
+
+    Raises:
+        FetchError: the origin cannot be read, or has no such commit.
+        PrerequisiteError: the disk is full.
+    """
+    known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
+    if origin.kind == "archive":
+        return _import_archive(store, Path(origin.location))
+    if origin.kind == "bundle":
+        try:
+            store.git("bundle", "unbundle", origin.location)
+        except GitError as error:
+            raise FetchError(f"the bundle {origin.location}: {error.said}") from error
+        listed = store.git("bundle", "list-heads", origin.location).splitlines()
+        heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed}
+        named = (
+            heads.get(name) for name in (wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}")
+        )
+        commit = store.git.commit_of(next(filter(None, named), wanted))
+    else:
+        commit = known or _fetch(store, origin, wanted, tag)
+    if commit is None:
+        short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", wanted)
+        raise FetchError(
+            f"{origin.location} has no commit {wanted}",
+            hint="a server knows a commit by all 40 digits only"
+            if short
+            else "give a --source that has it; `--ref` names another commit",
+        )
+    if origin.kind != "bundle":
+        fetch_missing_files(store, origin, commit)
+    return commit
+
+
+def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
+    _remote(store, origin)
+    if origin.kind == "repository":
+        wanted = Git(Path(origin.location)).commit_of(wanted) or wanted
+    console.log(f"fetching {wanted[:12]} from {origin.location}")
+    base = ("fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--depth=1")
+    said = ""
+    for name in (wanted, f"refs/tags/{tag}"):
+        mark = f"refs/gobun/fetched/{origin.remote}"
+        words = (*base, "--filter=blob:none", origin.remote, f"+{name}:{mark}")
+        done = store.git.attempt(*words)
+        if done.code == 0:
+            found = store.git.commit_of(mark)
+            if found and (name == wanted or found.startswith(wanted)):
+                return found
+        else:
+            said = said or GitError(store.folder, words, done).said
+            if not _refuses_the_commit(said):
+                break  # nobody answers, and would not for another name
+    if _refuses_the_commit(said) or not said:
+        return None
+    hint = "check the network and the address; a --source on this machine needs none"
+    if "does not match index" in said or "is corrupt" in said:
+        hint = gits.DAMAGED
+    raise FetchError(f"cannot fetch from {origin.location}: {said}", hint=hint)
+
+
+def _refuses_the_commit(said: str) -> bool:
+    signs = ("not our ref", "couldn't find remote ref", "unadvertised object", "not a valid object")
+    return any(sign in said for sign in signs)
+
+
+def _remote(store: Store, origin: Origin) -> None:
+    settings = {"url": origin.location, "promisor": "true", "partialclonefilter": "blob:none"}
+    if origin.kind == "repository":
+        settings["uploadpack"] = _SERVE
+    for name, value in settings.items():
+        store.git("config", f"remote.{origin.remote}.{name}", value)
+
+
+def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
+    """Ask for every file of ``commit`` that is not there; what the origin lacks is left out.
+
+    Raises:
+        FetchError: the origin cannot be read.
+        PrerequisiteError: the disk is full.
+    """
+    _remote(store, origin)
+    wanted = sorted(store.missing(commit))
+    near = Git(Path(origin.location)) if origin.kind == "repository" else None
+    if near and near.commit_of(commit):  # asked at once; a partial clone serves nothing otherwise
+        wanted = sorted(set(wanted) - near.without(commit))
+    quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+    at_once = ("-c", "fetch.negotiationAlgorithm=noop")
+    words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)
+    with console.progress("files", len(wanted)) as shown:
+        for at in range(0, len(wanted), _ROUND):
+            chunk = wanted[at : at + _ROUND]
+            left = set(chunk)
+            while left:
+                given = "".join(f"{name}\n" for name in sorted(left)).encode()
+                done = store.git.attempt(*words, given=given)
+                if done.code == 0:
+                    break
+                error = GitError(store.folder, words, done)
+                absent = set(_ABSENT.findall(error.said)) & left
+                if not absent:
+                    raise FetchError(
+                        f"cannot fetch files from {origin.location}: {error.said}",
+                        hint="run the same command again; what has arrived is kept",
+                    )
+                left -= absent
+            shown.advance(len(chunk))
+
+
+def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> None:
+    """Refuse an archive that names another commit than ``wanted``; those that git makes name one.
+
+    Raises:
+        FetchError: it does, or it names none and ``required`` is set.
+    """
+    with tarfile.open(origin.location) as opened:
+        said = opened.pax_headers.get("comment", "")
+    if required and not said:
+        raise FetchError(
+            f"the archive {origin.location} does not say of which commit it is",
+            hint="make it with `git archive`, which records the commit",
+        )
+    both_told = re.fullmatch(r"[0-9a-f]{40}", said) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
+    if both_told and not said.startswith(wanted):
+        raise FetchError(
+            f"the archive {origin.location} says it is of commit {said}, and not of {wanted}",
+            hint="give the archive of that commit, or its own commit by --ref",
+        )
+
+
+def _import_archive(store: Store, path: Path) -> str:
+    """Make one commit of an archive's files; equal files make an equal commit."""
+    console.log(f"reading {path}")
+    ref = "refs/gobun/archive"
+    try:
+        stream = b"".join(_as_import(path, ref))
+    except UNREADABLE as error:
+        raise FetchError(f"the archive {path} cannot be read: {error}") from error
+    try:
+        store.git("fast-import", "--quiet", "--force", given=stream)
+    except GitError as error:
+        raise FetchError(f"the archive {path} is refused: {error.said}") from error
+    commit = store.git(*("rev-parse", "--verify"), ref)
+    store.git("update-ref", "-d", ref)
+    return commit
+
+
+def _as_import(path: Path, ref: str) -> Iterator[bytes]:
+    who = f"{gits.NAME} <{gits.EMAIL}> {_EPOCH}"
+    yield f"commit {ref}\ncommitter {who}\ndata 8\nArchive\n\n".encode()
+    with tarfile.open(path) as opened:
+        root: str | None = None
+        size = 0
+        for member in opened:
+            where = PurePosixPath(member.name)
+            if where.is_absolute() or ".." in where.parts or ".git" in where.parts:
+                raise tarfile.ReadError(f"{member.name!r} leads outside of the sources")
+            if member.isdir() or not where.parts:
+                continue
+            root = where.parts[0] if root is None else root
+            if where.parts[0] != root or len(where.parts) < 2:
+                raise tarfile.ReadError(f"{member.name!r} is not below the one folder {root}/")
+            size += member.size
+            if size > _LARGEST:
+                raise tarfile.ReadError(f"with {member.name!r} it has more than {_LARGEST:,} bytes")
+            content = opened.extractfile(member) if member.isreg() else None
+            if member.issym():
+                mode, data = "120000", os.fsencode(member.linkname)
+            elif content is not None:
+                mode, data = "100755" if member.mode & 0o100 else "100644", content.read()
+            else:
+                raise tarfile.ReadError(f"{member.name!r} is neither a file nor a link")
+            inside = str(PurePosixPath(*where.parts[1:]))
+            quoted = inside.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            yield os.fsencode(f'M {mode} inline "{quoted}"\ndata {len(data)}\n')
+            yield data + b"\n"
+        if root is None:
+            raise tarfile.ReadError("it has no files")
+        while opened.fileobj and opened.fileobj.read(_CHUNK):
+            pass  # the checksum of a compressed archive comes behind its last file

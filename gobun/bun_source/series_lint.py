@@ -1,0 +1,132 @@
+"""What is wrong with a series as it is written down; no sources are needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.bun_source.hunks import parse_patch
+from gobun.bun_source.series import FILE_NAME, TODO, Change, Patch, Series, SeriesEntry
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CLAIM = re.compile(r"\bC\d+\b")
+_TITLE_MOST = 72
+
+
+class KnownNames(msgspec.Struct, frozen=True):
+    """The names that a series may use; each stands elsewhere."""
+
+    claims: Collection[str]
+    treatments: Collection[str]
+    modules: Collection[str]
+    loads: Collection[str]
+    stresses: Collection[str]
+    outcomes: Collection[str]
+
+
+def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
+    """Return everything that is wrong, each with where it stands."""
+    found = [said for each in series for said in _lint(each, known)]
+    for root in {each.folder.parent for each in series}:
+        others = set(root.iterdir()) - {each.folder for each in series}
+        found += [f"{path}: is no series" for path in sorted(others)]
+    # What one line needs to compile is no change that others could lack.
+    everything = {
+        patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
+    }
+    for each in series:
+        spoken = {entry.id for entry in (*each.patches, *each.without)}
+        found += [
+            f"{each.path}: says nothing of {name}, which {line} carries: add it, or a [[without]]"
+            for name, line in everything.items()
+            if name not in spoken
+        ]
+        found += [
+            f"{each.path}: [[without]] {entry.id} is a patch of no line"
+            for entry in each.without
+            if entry.id not in everything
+        ]
+    return found
+
+
+def _lint(series: Series, known: KnownNames) -> Iterator[str]:
+    where = series.path
+    named = {series.file(patch).name for patch in series.patches}
+    for path in sorted(series.folder.iterdir()):
+        if path.name not in {*named, FILE_NAME}:
+            yield f"{path}: is no patch of the series"
+    entries: tuple[SeriesEntry, ...] = (*series.patches, *series.without)
+    for entry in entries:
+        if not entry.why.strip() or TODO in entry.why:
+            yield f"{where}: {entry.id} needs a reason"
+        for claim in _CLAIM.findall(entry.why):
+            if claim not in known.claims:
+                yield f"{where}: {entry.id} speaks of {claim}, and there is no such claim"
+    seen: dict[bytes, str] = {}
+    for patch in series.patches:
+        yield from _entry(series, patch, known)
+        try:
+            content = series.content(patch)
+        except UsageError as error:
+            yield error.what
+            continue
+        if content in seen:
+            yield f"{series.file(patch)}: is the same as {seen[content]}"
+        seen[content] = patch.id
+        yield from _content(series, patch, content)
+
+
+def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
+    where = f"{series.path}: {patch.id}"
+    if not patch.title or len(patch.title) > _TITLE_MOST or patch.title.endswith("."):
+        yield f"{where}: the title is one line of {_TITLE_MOST} characters at most, without a stop"
+    if patch.upstream != "not proposed" and not patch.upstream_note:
+        yield f"{where}: is {patch.upstream} upstream, and upstream_note does not say where"
+    if patch.emulation and patch.emulation not in known.treatments:
+        yield f"{where}: emulation = {patch.emulation!r} is no treatment"
+    for change in patch.changes:
+        yield from _change(change, where, known)
+
+
+def _change(change: Change, where: str, known: KnownNames) -> Iterator[str]:
+    for kind in ("modules", "loads", "stresses"):
+        for name in getattr(change, kind) or ():
+            if name not in getattr(known, kind):
+                yield f"{where}: changes name {name!r}, which is not among the {kind}"
+    for name in (*change.was, *change.outcomes):
+        if name not in known.outcomes:
+            yield f"{where}: changes name {name!r}, which is no outcome"
+    if set(change.was) == set(change.outcomes) or not change.was or not change.outcomes:
+        yield f"{where}: changes that change nothing: was and outcomes must differ"
+
+
+def _content(series: Series, patch: Patch, content: bytes) -> Iterator[str]:
+    where = series.file(patch)
+    if not content:
+        yield f"{where}: is empty"
+        return
+    try:
+        diffs = parse_patch(content, str(where))
+    except UsageError as error:
+        yield error.what
+        return
+    touched = [diff.path for diff in diffs]
+    for path in sorted({path for path in touched if touched.count(path) > 1}):
+        yield f"{where}: touches {path} twice"
+    if tuple(touched) != patch.files:
+        yield f"{where}: touches {', '.join(touched)}, and {series.path.name} says otherwise"
+    for diff in diffs:
+        for hunk in diff.hunks:
+            for line in hunk.added:
+                text = line.rstrip(b"\n")
+                if text != text.rstrip():
+                    yield (
+                        f"{where}: {diff.path}, hunk {hunk.number}: an added line ends in blanks: "
+                        f"{text.decode(errors='replace').strip()!r}"
+                    )

@@ -1,0 +1,127 @@
+"""Carries a series to another release: what still applies, what moved, what upstream has now."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import files
+from gobun.bun_source.apply import commit_tree, message_of, patched_index
+from gobun.bun_source.export import Export, SeriesCommit, diff_text
+from gobun.bun_source.git import GitError
+from gobun.bun_source.hunks import parse_patch
+from gobun.bun_source.series import FILE_NAME, TODO
+from gobun.bun_source.series_toml import rewritten
+from gobun.errors import PatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.bun_source.checkout import Checkout
+    from gobun.bun_source.git import Git
+    from gobun.bun_source.series import Patch, Series
+
+State = Literal["applies", "merged", "upstream has it", "conflict"]
+
+
+class RebaseStep(msgspec.Struct, frozen=True):
+    """What became of one patch."""
+
+    patch: str
+    state: State
+    """``merged``: it did not apply as it stands, and git could still tell where it belongs."""
+    why: str = ""
+
+
+class Rebased(msgspec.Struct, frozen=True):
+    """What became of a series."""
+
+    steps: tuple[RebaseStep, ...]
+    patches: tuple[SeriesCommit, ...]
+    head: str
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The patches that upstream has."""
+        return tuple(step.patch for step in self.steps if step.state == "upstream has it")
+
+    @property
+    def conflicts(self) -> tuple[RebaseStep, ...]:
+        """The patches that a person has to carry over."""
+        return tuple(step for step in self.steps if step.state == "conflict")
+
+
+def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
+    """Try ``patches`` one after the other on the base of ``onto``; no work tree is touched.
+
+    A patch that conflicts is left out, and the ones after it are tried without it.
+    """
+    git = onto.git
+    head = onto.base
+    steps: list[RebaseStep] = []
+    written: list[SeriesCommit] = []
+    for patch in patches:
+        content = series.content(patch)
+        step, tree = _try(git, head, content, patch, onto.version)
+        steps.append(step)
+        if tree is None:
+            continue
+        commit = commit_tree(git, tree, head, message_of(patch.title, patch.why, patch.id))
+        text = diff_text(git, head, commit)
+        touched = tuple(diff.path for diff in parse_patch(text, patch.id))
+        written.append(SeriesCommit(patch.id, patch.title, patch.why, text, touched))
+        head = commit
+    return Rebased(tuple(steps), tuple(written), head)
+
+
+def write_rebased(
+    folder: Path, version: str, done: Rebased, series: Series, left: Sequence[str]
+) -> Export:
+    """Write a rebased series: what is said of each patch goes along.
+
+    ``left`` are the patches that a person left out, and has to say why.
+    """
+    without = [{"id": name, "since": version, "why": "upstream has it"} for name in done.empty]
+    without += [{"id": name, "why": TODO} for name in left]
+    contents = {f"{patch.id}.patch": patch.content for patch in done.patches}
+    text = rewritten(series.path.read_text(), version, done.patches, without=without)
+    contents |= {
+        series.file(patch).name: series.content(patch)
+        for patch in series.patches
+        if patch.tree != "bun"
+    }
+    contents[FILE_NAME] = text.encode()
+    for name, content in contents.items():
+        files.write_whole(folder / name, content)
+    return Export(tuple(patch.id for patch in done.patches), tuple(contents))
+
+
+def _try(
+    git: Git, head: str, content: bytes, patch: Patch, version: str
+) -> tuple[RebaseStep, str | None]:
+    with tempfile.TemporaryDirectory(prefix="gobun-rebase-") as folder:
+        scratch = git.with_index(Path(folder) / "index")
+        scratch("read-tree", head)
+        backwards = ("apply", "--cached", "--check", "--reverse", "-")
+        if scratch.attempt(*backwards, given=content).code == 0:
+            return RebaseStep(patch.id, "upstream has it"), None
+        try:
+            label = f"patch {patch.id}"
+            tree = patched_index(scratch, content, label, f"Bun {version}")
+            return RebaseStep(patch.id, "applies"), tree
+        except PatchError as error:
+            said = error.what
+        scratch("read-tree", head)
+        three_ways = ("apply", "--cached", "--3way", "--whitespace=nowarn", "-")
+        if scratch.attempt(*three_ways, given=content).code != 0:
+            return RebaseStep(patch.id, "conflict", said), None
+        try:
+            tree = scratch("write-tree", "--missing-ok")
+        except GitError:
+            return RebaseStep(patch.id, "conflict", said), None
+        if tree == git("rev-parse", f"{head}^{{tree}}"):
+            return RebaseStep(patch.id, "upstream has it"), None
+        return RebaseStep(patch.id, "merged"), tree

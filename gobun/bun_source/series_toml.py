@@ -1,0 +1,110 @@
+"""Writes ``series.toml`` so that what a person wrote in it stays as they wrote it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+import tomlkit
+from tomlkit.items import AoT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_TABLE = re.compile(r"(?:^#.*\n)*^\[\[(?P<kind>patch|without)\]\]", re.MULTILINE)
+
+
+class SeriesText(Protocol):
+    """What stands in a series of one patch."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def title(self) -> str:
+        """The first line of its commit."""
+
+    @property
+    def why(self) -> str:
+        """The rest of its commit."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What it touches."""
+
+
+def rewritten(
+    text: str,
+    version: str,
+    entries: Sequence[SeriesText],
+    *,
+    without: Sequence[dict[str, str]] = (),
+) -> str:
+    """Return ``text`` with the patches of Bun being ``entries``, in that order.
+
+    Patches of WebKit and everything that a commit does not know stay; a new patch is added with
+    what is known of it, and takes the place of a ``[[without]]`` of its name. An unchanged series
+    comes out as it was, byte for byte.
+    """
+    head, blocks = _split(text)
+    if not text:
+        head = f'version = "{version}"\nabout = "Patches on Bun {version}"'
+    document = tomlkit.parse(head)
+    renamed = str(document["version"]) != version
+    if renamed:
+        document["version"] = version
+    patches = {str(_inside(block)["id"]): block for kind, block in blocks if kind == "patch"}
+    others = [block for block in patches.values() if _inside(block).get("tree", "bun") != "bun"]
+    listed = {name: block for name, block in patches.items() if block not in others}
+    wanted = [_updated(listed.get(entry.id), entry) for entry in entries]
+    if wanted == list(listed.values()) and not without and not renamed:
+        return text
+    carried = {entry.id for entry in entries}
+    rest = [
+        block for kind, block in blocks if kind == "without" and _inside(block)["id"] not in carried
+    ]
+    rest += [_dumped("without", each) for each in without]
+    parts = [tomlkit.dumps(document), *wanted, *others, *rest]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split a series into what comes first, and its tables with the comments above them."""
+    starts = list(_TABLE.finditer(text))
+    if not starts:
+        return text, []
+    ends = [*(found.start() for found in starts[1:]), len(text)]
+    return text[: starts[0].start()], [
+        (found["kind"], text[found.start() : end]) for found, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _inside(block: str) -> dict[str, Any]:
+    """Return the one table of a block."""
+    return dict(next(iter(tomlkit.parse(block).unwrap().values()))[0])
+
+
+def _updated(block: str | None, entry: SeriesText) -> str:
+    said = {"id": entry.id, "title": entry.title, "why": entry.why, "files": list(entry.files)}
+    if block is None:
+        return _dumped("patch", {**said, "upstream": "not proposed"})
+    document = tomlkit.parse(block)
+    listed = document["patch"]
+    inside = _inside(block)
+    changed = {name: value for name, value in said.items() if _bare(inside[name]) != value}
+    if not changed:
+        return block
+    if isinstance(listed, AoT):
+        for name, value in changed.items():
+            listed[0][name] = value
+    return tomlkit.dumps(document)
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
+    """Return a text without the blanks around it, which a commit's message does not keep."""
+    return value.strip() if isinstance(value, str) else value
+
+
+def _dumped(kind: str, values: Mapping[str, object]) -> str:
+    return f"[[{kind}]]\n{tomlkit.dumps(dict(values))}"

@@ -1,0 +1,125 @@
+"""The TOML files that name a matrix, read into records; anything unknown in them is an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, paths
+from gobun.cells.records import LOADS, TREATMENTS, Load, Treatment, words_of
+from gobun.errors import UsageError
+from gobun.toml_config import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The values of each dimension, and the limit of a cell."""
+
+    versions: tuple[str, ...]
+    treatments: tuple[Treatment, ...]
+    modules: tuple[str, ...]
+    loads: tuple[Load, ...]
+    stresses: tuple[str, ...]
+    limit_s: float
+    """Seconds after which a cell that still progresses is stopped."""
+
+
+class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens after loading."""
+
+    asks: str
+    apart: bool = False
+    """Not one of ``all``: it takes minutes, or asks something of one module alone."""
+
+
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named matrix."""
+
+    matrix: Axes
+    stress: dict[str, Stress]
+
+
+def read_scenario(path: Path | None = None) -> Scenario:
+    """Read a matrix, by default that of ``scenarios/default.toml``.
+
+    Raises:
+        UsageError: the file is not of the right form, or names what does not exist.
+    """
+    path = path or paths.SCENARIOS / "default.toml"
+    scenario = read_toml(path, Scenario)
+    known = tuple(scenario.stress)
+    check_names("stress", scenario.matrix.stresses, known)
+    check_names("module", scenario.matrix.modules, build.FIXTURES)
+    for name in known:
+        if not stress_script(name).is_file():
+            raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
+    return scenario
+
+
+def stress_script(name: str) -> Path:
+    """Return the script of a stress."""
+    return paths.SCENARIOS / "stress" / f"{name}.cjs"
+
+
+def narrowed(
+    scenario: Scenario,
+    *,
+    treatments: Sequence[str] = (),
+    modules: Sequence[str] = (),
+    loads: Sequence[str] = (),
+    stresses: Sequence[str] = (),
+    limit_s: float | None = None,
+) -> Axes:
+    """Return the axes with each given list in place of the scenario's own.
+
+    Raises:
+        UsageError: a name is unknown, with the near matches; or the limit is not positive.
+    """
+    axes = scenario.matrix
+    treatments = _expanded(treatments)
+    if tuple(stresses) == ("all",):
+        stresses = [name for name, stress in scenario.stress.items() if not stress.apart]
+    check_names("treatment", treatments, TREATMENTS)
+    check_names("module", modules, build.FIXTURES)
+    check_names("load", loads, LOADS)
+    check_names("stress", stresses, tuple(scenario.stress))
+    if limit_s is not None and not 0 < limit_s < float("inf"):
+        raise UsageError(f"the limit is {limit_s:g} seconds", hint="give a positive number")
+    given = {
+        "treatments": tuple(treatments) or axes.treatments,
+        "modules": tuple(modules) or axes.modules,
+        "loads": tuple(loads) or axes.loads,
+        "stresses": tuple(stresses) or axes.stresses,
+        "limit_s": limit_s or axes.limit_s,
+    }
+    return msgspec.convert(msgspec.to_builtins(axes) | given, Axes)
+
+
+def _expanded(treatments: Sequence[str]) -> list[str]:
+    """Put every argument in the place of a kind alone (``gc-signal``, ``preload``).
+
+    Words of one argument (``preload:suspend+stack8m``) are put in the order they are known in.
+    """
+    found: list[str] = []
+    for name in treatments:
+        single = [known for known in TREATMENTS if known.startswith(f"{name}:")]
+        same = [known for known in TREATMENTS if words_of(known) == words_of(name)]
+        found += [known for known in single if "+" not in known] or same or [name]
+    return found
+
+
+def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a name that is not in a closed set, and one that is given twice.
+
+    Raises:
+        UsageError: with the near matches of an unknown name.
+    """
+    for i, name in enumerate(given):
+        if name not in known:
+            raise UsageError.unknown(kind, name, known)
+        if name in given[:i]:
+            raise UsageError(f"the {kind} {name!r} is given twice", hint="name each once")

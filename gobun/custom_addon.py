@@ -1,0 +1,147 @@
+"""A person's own addon in the place of the suite's modules."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import audit, build, matrix
+from gobun.build import Fixture
+from gobun.errors import UsageError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.cells import Axes, Load, Result
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+LOADS: tuple[Load, ...] = ("napi-sync", "worker")
+"""Where a smoke script can run: on the main thread, or in a worker."""
+
+
+class CustomAddon(msgspec.Struct, frozen=True):
+    """An addon, and the script that loads and checks it."""
+
+    addon: Path
+    smoke: Path
+    """Exports ``load(addon)`` and ``check(loaded)``, either may be asynchronous."""
+    called: str = ""
+    """The name that its person gave it."""
+
+    @property
+    def name(self) -> str:
+        """What the module is called in results; never as one of the suite's own."""
+        stem = self.addon.stem
+        return self.called or (f"own-{stem}" if stem in build.FIXTURES else stem)
+
+    @property
+    def fixture(self) -> Fixture:
+        """The addon as the matrix takes modules."""
+        return Fixture(self.name, self.addon, self.addon)
+
+
+def with_repro_flags(result: Result, addon: CustomAddon) -> Result:
+    """Return a result whose command line names the addon too."""
+    words = ("--addon", str(addon.addon), "--smoke", str(addon.smoke), "--name", addon.name)
+    return msgspec.structs.replace(result, repro=f"{result.repro} {shlex.join(words)}")
+
+
+def addon_of(result: Result) -> CustomAddon | None:
+    """Return the addon that a result's command line names, or None where it names none.
+
+    Raises:
+        UsageError: it is no longer there.
+    """
+    words = shlex.split(result.repro)
+    if "--addon" not in words:
+        return None
+    flags = dict(itertools.pairwise(words))
+    return make_addon(flags["--addon"], flags["--smoke"], flags.get("--name", ""))
+
+
+def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
+    """Return the addon a person named, or None where none is.
+
+    Raises:
+        UsageError: one of the two is missing, the addon is not for this machine, or its name
+            cannot be one.
+    """
+    if not addon and not smoke:
+        if name:
+            raise UsageError("--name is given without --addon", hint="it is the name of an addon")
+        return None
+    if not addon or not smoke:
+        given, missing = ("--addon", "--smoke") if addon else ("--smoke", "--addon")
+        raise UsageError(
+            f"{given} is given without {missing}",
+            hint="the smoke script says how the addon is loaded and checked",
+        )
+    script = Path(smoke).absolute()
+    if not script.is_file():
+        raise UsageError(f"there is no smoke script {smoke}", hint="give the path of a .js file")
+    if name and (name in build.FIXTURES or not _NAME.fullmatch(name)):
+        raise UsageError(
+            f"{name!r} cannot be the name of an addon",
+            hint="letters, digits, dots, dashes and underscores, and none of the suite's modules: "
+            + ", ".join(build.FIXTURES),
+        )
+    path = Path(addon).absolute()
+    _check_fits(path)
+    return CustomAddon(path, script, name)
+
+
+def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:
+    """Refuse a module of the suite beside an addon; the addon's own name may be given.
+
+    Raises:
+        UsageError: another module was asked for.
+    """
+    for module in modules:
+        if module != addon.name:
+            raise UsageError(
+                f"--module {module} and --addon are given, and the addon is the one module",
+                hint="leave --module out, or run the suite's modules without --addon",
+            )
+
+
+def with_custom_addon(context: matrix.RunContext, addon: CustomAddon) -> matrix.RunContext:
+    """Return the context with the addon as its one module."""
+    return msgspec.structs.replace(context, modules={addon.name: addon.fixture}, smoke=addon.smoke)
+
+
+def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axes:
+    """Return the axes with the addon as the one module, loaded as a smoke script can be.
+
+    Raises:
+        UsageError: a load was asked for that a smoke script does not decide.
+    """
+    loads = axes.loads if loads_given else LOADS
+    for load in loads:
+        if load not in LOADS:
+            raise UsageError(
+                f"--load {load} is not for an addon of your own: its smoke script loads it",
+                hint=f"use {' or '.join(LOADS)}",
+            )
+    return msgspec.structs.replace(axes, modules=(addon.name,), loads=loads)
+
+
+def _check_fits(path: Path) -> None:
+    report = audit.inspect(path)
+    host = host_target()
+    if report.target != host.name:
+        raise UsageError(
+            f"{path} is built for {report.target}, and this machine is {host.name}",
+            hint="give the build for this platform",
+        )
+    if report.libc == "musl":
+        raise UsageError(
+            f"{path} is linked against musl, and the runtimes here against glibc",
+            hint="give the glibc build",
+        )

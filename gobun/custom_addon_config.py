@@ -1,0 +1,100 @@
+"""``gobun.toml``: a person's own addon, and what it is run with, in a file beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from gobun import console
+from gobun.cells import narrowed, read_scenario
+from gobun.errors import UsageError
+from gobun.runtimes import named_version
+from gobun.toml_config import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FILE_NAME = "gobun.toml"
+
+
+class AddonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The addon; paths are relative to the file."""
+
+    file: str
+    smoke: str
+    name: str = ""
+
+
+class MatrixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What it is run with; what is left out is as without the file."""
+
+    versions: tuple[str, ...] = ()
+    treatments: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+    stresses: tuple[str, ...] = ()
+    jobs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    limit_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class CustomAddonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file, its paths made absolute."""
+
+    addon: AddonTable
+    matrix: MatrixTable = MatrixTable()
+
+
+def find_config(named: str, *, modules: Sequence[str], addon: str) -> CustomAddonConfig | None:
+    """Return the file that is ``named``, or that of this folder; None where there is none.
+
+    Modules that are asked for by name are the suite's own unless ``addon`` names another, so the
+    file of this folder is left alone then.
+
+    Raises:
+        UsageError: the file is not of the right form; names it, the table and the key.
+    """
+    path = Path(named or FILE_NAME)
+    if not named and (not path.is_file() or (modules and not addon)):
+        return None
+    found = read_config(path)
+    console.log(f"as {path} says")
+    return found
+
+
+def read_config(path: Path) -> CustomAddonConfig:
+    """Read a file.
+
+    Raises:
+        UsageError: it is not of the right form; names it, the table and the key.
+    """
+    found = read_toml(path, CustomAddonConfig)
+    scenario = read_scenario()
+    for key in ("treatments", "loads", "stresses"):
+        try:
+            narrowed(scenario, **{key: getattr(found.matrix, key)})
+        except UsageError as error:
+            raise UsageError(f"{path}: {key} of [matrix]: {error.what}", hint=error.hint) from error
+    if "" in found.matrix.versions:
+        raise UsageError(f"{path}: versions of [matrix]: an empty version")
+    for version in found.matrix.versions:
+        try:
+            runtime_of(version)
+        except UsageError as error:
+            raise UsageError(
+                f"{path}: versions of [matrix]: {error.what}", hint=error.hint
+            ) from error
+    folder = path.absolute().parent
+    addon = msgspec.structs.replace(
+        found.addon, file=str(folder / found.addon.file), smoke=str(folder / found.addon.smoke)
+    )
+    return msgspec.structs.replace(found, addon=addon)
+
+
+def runtime_of(version: str) -> str:
+    """Return the runtime that a version in a file is of: Bun, unless it is written ``node@22``.
+
+    Raises:
+        UsageError: it names a runtime that is not there, or no version.
+    """
+    return named_version(version)[0] or "bun"

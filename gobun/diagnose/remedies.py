@@ -1,0 +1,69 @@
+"""The table of what helps, and the rows of it that fit a diagnosis."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+
+from gobun.diagnose.records import Kind, Remedy
+from gobun.errors import UsageError
+from gobun.toml_config import read_toml
+from gobun.version_ranges import in_range, parse_range
+
+_TABLE = Path(__file__).with_name("remedies.toml")
+
+
+class _RemedyRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kinds: tuple[Kind, ...]
+    do: str
+    costs: str = ""
+    runtime: str = ""
+    versions: str = ""
+    armed: bool | None = None
+
+
+class _RemedyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    copes: str
+    """Releases of Bun whose suspend handler works on an alternate stack too."""
+    help: tuple[_RemedyRow, ...]
+
+
+def remedies_for(
+    kind: Kind, runtime: str, version: str, *, armed: bool, table: Path = _TABLE
+) -> tuple[Remedy, ...]:
+    """Return what helps, the smallest first.
+
+    Raises:
+        UsageError: the table is not of the right form.
+    """
+    rows = _read(table).help
+    return tuple(
+        Remedy(row.do, row.costs)
+        for row in rows
+        if kind in row.kinds
+        and row.runtime in {"", runtime}
+        and row.armed in {None, armed}
+        and (not row.versions or in_range(version, row.versions))
+    )
+
+
+def is_fixed_in(version: str, table: Path = _TABLE) -> bool:
+    """Whether this Bun's suspend handler works on an alternate stack too; not, if unknown."""
+    return in_range(version, _read(table).copes)
+
+
+@functools.cache
+def _read(table: Path) -> _RemedyTable:
+    found = read_toml(table, _RemedyTable)
+    named = {"copes": found.copes}
+    for number, row in enumerate(found.help, start=1):
+        if row.versions:
+            named[f"row {number} of [[help]]: versions"] = row.versions
+    for where, text in named.items():
+        try:
+            parse_range(text)
+        except ValueError as error:
+            raise UsageError(f"{table}: {where} = {text!r} is not a range: {error}") from error
+    return found

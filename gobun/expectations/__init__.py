@@ -1,0 +1,33 @@
+"""What is known of cells, how results compare with it, and how it is brought up to date."""
+
+from gobun.expectations.catalogue import Catalogue, known_names, known_releases
+from gobun.expectations.range_update import Update, update_expectations
+from gobun.expectations.row_review import is_unexpected, lint, review, unexplained
+from gobun.expectations.rows import (
+    TODO,
+    ExpectationRow,
+    Expectations,
+    Place,
+    place_of,
+    read_expectations,
+    this_place,
+)
+
+__all__ = [
+    "TODO",
+    "Catalogue",
+    "ExpectationRow",
+    "Expectations",
+    "Place",
+    "Update",
+    "is_unexpected",
+    "known_names",
+    "known_releases",
+    "lint",
+    "place_of",
+    "read_expectations",
+    "review",
+    "this_place",
+    "unexplained",
+    "update_expectations",
+]

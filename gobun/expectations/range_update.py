@@ -1,0 +1,226 @@
+"""Brings ``expectations/*.toml`` up to date with results: ranges first, and no invented reasons."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gobun import build, files, paths
+from gobun.cells.records import LOADS, TREATMENTS, attempts_of
+from gobun.cells.scenario import read_scenario
+from gobun.errors import UsageError
+from gobun.expectations import toml_edit
+from gobun.expectations.catalogue import known_names
+from gobun.expectations.reconcile import ObservedRuns, compare
+from gobun.expectations.rows import (
+    AXES,
+    LISTS,
+    TODO,
+    ExpectationRow,
+    Place,
+    read_expectations,
+    read_rows,
+    this_place,
+)
+from gobun.version_ranges import range_text, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gobun.cells.records import Outcome, Result
+    from gobun.expectations.cover import Box
+    from gobun.expectations.reconcile import Observed
+
+_NO_EVIDENCE = {"skip", "error"}
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What an update did."""
+
+    diff: str
+    """Unified, of all files; empty when nothing changed."""
+    unexplained: tuple[str, ...]
+    """Where each row stands that has no reason yet."""
+
+
+def update_expectations(
+    results: Sequence[Result],
+    folder: Path | None = None,
+    *,
+    known: Mapping[str, Sequence[str]] | None = None,
+    place: Place | None = None,
+    write: bool = True,
+) -> Update:
+    """Rewrite the rows of ``folder`` so that ``results`` are what is expected.
+
+    ``known`` are the releases of each runtime, ``place`` is where the results were made. Skipped
+    cells and errors of the harness say nothing. A row keeps its text where it still holds.
+
+    Raises:
+        UsageError: a file is not of the right form, or rows contradict each other.
+        PrerequisiteError: a file cannot be written.
+    """
+    folder = folder or paths.EXPECTATIONS
+    place = place or this_place()
+    known = known or known_names().releases
+    before = read_expectations(folder).rows
+    for strict in (False, True):
+        after = _replacements(before, results, known, place, strict=strict)
+        if _holds(after, results, known, place):
+            break
+    else:
+        raise UsageError(
+            f"the rows of {folder} overlap so that no update of them fits these results",
+            hint="give each row a runtime, and narrow those that select the same cells",
+        )
+    old = {path: path.read_text() for path in sorted(folder.glob("*.toml"))}
+    new, unexplained = _texts(folder, old, after)
+    if write:
+        for path, text in new.items():
+            if old.get(path) != text:
+                files.write_whole(path, text)
+    return Update("".join(_diff(path, old.get(path, ""), new[path]) for path in new), unexplained)
+
+
+class _After(msgspec.Struct, frozen=True):
+    replaced: Mapping[str, tuple[ExpectationRow, ...]]
+    """Where a row stands to what stands there now; a row that is not in here stays."""
+    added: tuple[ExpectationRow, ...]
+    kept: tuple[ExpectationRow, ...]
+
+    @property
+    def rows(self) -> tuple[ExpectationRow, ...]:
+        return (*self.kept, *(row for rows in self.replaced.values() for row in rows), *self.added)
+
+
+def _replacements(
+    rows: Sequence[ExpectationRow],
+    results: Sequence[Result],
+    known: Mapping[str, Sequence[str]],
+    place: Place,
+    *,
+    strict: bool,
+) -> _After:
+    replaced: dict[str, tuple[ExpectationRow, ...]] = {}
+    added: list[ExpectationRow] = []
+    for runtime in sorted({result.runtime for result in results}):
+        mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
+        of_it = [result for result in results if result.runtime == runtime]
+        world = _world(of_it, mine, known.get(runtime, ()))
+        changes = compare(mine, world, strict=strict)
+        for index, boxes in changes.rewritten.items():
+            row = mine[index]
+            replaced[row.where] = tuple(
+                msgspec.structs.replace(row, **_selectors(box, world, row)) for box in boxes
+            )
+        for outcomes, box in changes.added:
+            blank = {"outcomes": outcomes, "why": TODO, "runtime": runtime, "os": place.os}
+            added.append(msgspec.convert(blank | _selectors(box, world), ExpectationRow))
+    return _After(replaced, tuple(added), tuple(r for r in rows if r.where not in replaced))
+
+
+def _world(
+    results: Sequence[Result], rows: Sequence[ExpectationRow], known: Sequence[str]
+) -> ObservedRuns:
+    tested = {result.version for result in results}
+    versions = tuple(sorted({*tested, *known}, key=rank))
+    suite = (TREATMENTS, build.FIXTURES, LOADS, tuple(read_scenario().stress))
+    axes = tuple(
+        tuple(
+            dict.fromkeys(
+                [
+                    *of_suite,
+                    *sorted({getattr(result, axis) for result in results}),
+                    *(value for row in rows for value in getattr(row, names) or ()),
+                ]
+            )
+        )
+        for of_suite, axis, names in zip(suite, AXES, LISTS, strict=True)
+    )
+    place = {version: at for at, version in enumerate(versions)}
+    observed: Observed = defaultdict(dict)
+    for result in results:
+        config = (result.treatment, result.module, result.load, result.stress)
+        seen = _evidence(result) | observed[config].get(place[result.version], frozenset())
+        if seen:
+            observed[config][place[result.version]] = seen
+    return ObservedRuns(versions, axes, dict(observed))
+
+
+def _evidence(result: Result) -> frozenset[Outcome]:
+    return frozenset(found for found in attempts_of(result) if found not in _NO_EVIDENCE)
+
+
+def _selectors(box: Box, world: ObservedRuns, row: ExpectationRow | None = None) -> dict[str, Any]:
+    inside = [bool(box.versions >> at & 1) for at in range(len(world.versions))]
+    lists = {
+        names: None if len(values) == len(axis) else values
+        for names, values, axis in zip(LISTS, box.values, world.axes, strict=True)
+    }
+    if row and inside == [row.selects_version(version) for version in world.versions]:
+        return {"versions": row.versions, **lists}
+    return {"versions": range_text(inside, world.versions), **lists}
+
+
+def _holds(
+    after: _After, results: Iterable[Result], known: Mapping[str, Sequence[str]], place: Place
+) -> bool:
+    """Return whether nothing is left to change, and no two rows contradict each other."""
+    numbered = [
+        msgspec.structs.replace(row, where=f"{number}: {row.where}")
+        for number, row in enumerate(after.rows)
+    ]
+    try:
+        left = _replacements(numbered, list(results), known, place, strict=False)
+    except UsageError:  # two rows that are equally specific disagree now
+        return False
+    return not left.replaced and not left.added
+
+
+def _texts(
+    folder: Path, old: Mapping[Path, str], after: _After
+) -> tuple[dict[Path, str], tuple[str, ...]]:
+    new: dict[Path, str] = {}
+    unexplained: list[str] = []
+    homes = {folder / f"{row.runtime}.toml" for row in after.added}
+    for path in sorted({*old, *homes}):
+        rows = read_rows(path) if path in old else []
+        added = [row for row in after.added if path == folder / f"{row.runtime}.toml"]
+        sections = toml_edit.split(old.get(path, ""), rows, str(path))
+        if added or any(row.where in after.replaced for row in rows):
+            for section in sections:
+                section.blocks = [
+                    block for one in section.blocks for block in _edited(one, after.replaced)
+                ]
+            sections[-1].blocks += map(toml_edit.new_block, added)
+            for section in sections:
+                toml_edit.sort(section)
+            new[path] = toml_edit.join(sections)
+        left = [block.row for section in sections for block in section.blocks]
+        unexplained += [
+            f"{path}: row {number} of [[expect]]"
+            for number, row in enumerate(left, start=1)
+            if row.why == TODO
+        ]
+    return new, tuple(unexplained)
+
+
+def _edited(
+    block: toml_edit.RowBlock, replaced: Mapping[str, tuple[ExpectationRow, ...]]
+) -> list[toml_edit.RowBlock]:
+    if block.row.where not in replaced:
+        return [block]
+    rows = replaced[block.row.where]
+    return [toml_edit.changed(block, row) for row in rows[:1]] + [
+        toml_edit.new_block(row) for row in rows[1:]
+    ]
+
+
+def _diff(path: Path, old: str, new: str) -> str:
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, f"a/{path.name}", f"b/{path.name}"))

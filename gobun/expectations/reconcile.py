@@ -1,0 +1,291 @@
+"""Which row answers for which cell, before and after results have been looked at."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.cells.records import Outcome
+from gobun.expectations.cover import Box, Config, cover
+from gobun.expectations.rows import LISTS, contradiction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gobun.expectations.rows import ExpectationRow
+
+Observed = dict[Config, dict[int, frozenset[Outcome]]]
+"""What a runtime's cells came to, by the index of the version."""
+_PASS: frozenset[Outcome] = frozenset({"pass"})
+
+
+class ObservedRuns(msgspec.Struct, frozen=True):
+    """One runtime in one place: what can be asked of it, and what was seen."""
+
+    versions: tuple[str, ...]
+    """Ascending."""
+    axes: tuple[tuple[str, ...], ...]
+    """Every known treatment, module, load and stress."""
+    observed: Observed
+
+
+class RowChanges(msgspec.Struct, frozen=True):
+    """What must become of rows for what was seen to be what is expected."""
+
+    rewritten: dict[int, list[Box]]
+    """Index of a row to the boxes in its place; none: the row goes."""
+    added: list[tuple[tuple[Outcome, ...], Box]]
+
+
+def compare(
+    rows: Sequence[ExpectationRow], world: ObservedRuns, *, strict: bool = False
+) -> RowChanges:
+    """Return the changes that make ``rows``, all of this runtime and place, fit what was seen.
+
+    A row loses what was seen to end otherwise, and grows to the versions that were seen to end as
+    it says. In those versions, a cell that was not run goes with the cells of the row that were
+    run and are most like it; everywhere else a row keeps what nobody looked at. With ``strict``, no
+    two rows overlap afterwards; without, a row may go on covering what a more specific row answers
+    for.
+
+    Raises:
+        UsageError: two rows contradict each other.
+    """
+    ledger = _Reconciler(rows, world)
+    for config in itertools.product(*world.axes):
+        ledger.enter(config)
+    ledger.close()
+    rewritten = {}
+    for index, row in enumerate(rows):
+        may = {} if strict else ledger.covered_by_others(index)
+        if row.runtime is not None and ledger.is_touched(index, may):
+            boxes = ledger.boxes(index, may)
+            if boxes is not None:
+                rewritten[index] = boxes
+    added = [
+        (tuple(sorted(outcomes)), box)
+        for outcomes, must in sorted(ledger.new.items(), key=lambda item: sorted(item[0]))
+        for box in cover(must, {}, world.axes)
+    ]
+    return RowChanges(rewritten, added)
+
+
+class _Reconciler:
+    def __init__(self, rows: Sequence[ExpectationRow], world: ObservedRuns) -> None:
+        self._rows = rows
+        self._world = world
+        self._everything = (1 << len(world.versions)) - 1
+        self._masks = [_mask(row.selects_version(v) for v in world.versions) for row in rows]
+        self._matching: dict[Config, list[int]] = {}
+        self._unknown: dict[Config, int] = {}
+        self._agreeing: list[dict[Config, int]] = [{} for _ in rows]
+        self._contrary: list[dict[Config, int]] = [{} for _ in rows]
+        self._otherwise: list[dict[Config, int]] = [{} for _ in rows]
+        self._moved = [0] * len(rows)
+        self.must: list[dict[Config, int]] = [{} for _ in rows]
+        self.new: dict[frozenset[Outcome], dict[Config, int]] = defaultdict(dict)
+
+    def enter(self, config: Config) -> None:
+        """Enter all versions of one treatment, module, load and stress."""
+        matching = [i for i, row in enumerate(self._rows) if row.selects_values(config)]
+        seen = self._world.observed.get(config, {})
+        if not matching and not seen:
+            return
+        self._matching[config] = matching
+        won = self._winners(config, matching)
+        unclaimed = self._everything
+        for mask in won.values():
+            unclaimed &= ~mask
+        self._unknown[config] = unclaimed & ~sum(1 << at for at in seen)
+        added: dict[frozenset[Outcome], int] = {}
+        for at, outcomes in seen.items():
+            self._settle(config, won, added, (at, outcomes))
+        for index, mask in won.items():
+            self.must[index][config] = mask
+        for outcomes, mask in added.items():
+            self.new[outcomes][config] = _bridged(mask, self._unknown[config])
+            self._unknown[config] &= ~self.new[outcomes][config]
+        claimed = 0
+        for mask in won.values():
+            claimed |= mask
+        measured = sum(1 << at for at in seen)
+        otherwise = sum(added.values())
+        for index in matching if measured else ():
+            self._agreeing[index][config] = won.get(index, 0) & measured
+            self._contrary[index][config] = measured & ~claimed & ~otherwise
+            self._otherwise[index][config] = otherwise & self._masks[index]
+
+    def close(self) -> None:
+        """Let the cells of a row that were run stand for those that were not."""
+        for index, must in enumerate(self.must):
+            if not self._moved[index]:
+                continue
+            # Where one cell still ends as the row says, another end is an exception to the row.
+            upheld = functools.reduce(operator.or_, self._agreeing[index].values(), 0)
+            for config, otherwise in self._otherwise[index].items():
+                self._contrary[index][config] |= otherwise & ~upheld
+            for config, mask in must.items():
+                unknown = self._unknown[config]
+                like, unlike = self._nearest(index, config)
+                was, moved = self._masks[index], self._moved[index]
+                gained = like & ~unlike & unknown & ~was & moved
+                grown = mask & ~(unlike & ~like & moved) | gained
+                bridges = unknown & ~unlike
+                must[config] = _bridged(grown, bridges) if grown & ~was else grown
+                self._unknown[config] &= ~must[config]  # no other row may take it as well
+
+    def _nearest(self, index: int, config: Config) -> tuple[int, int]:
+        """Return where the cells most like one, that were run, end as a row says or otherwise."""
+        undecided = self._everything
+        if config in self._agreeing[index]:  # what was run speaks for itself
+            undecided &= ~sum(1 << at for at in self._world.observed[config])
+        at_distance = [[0, 0] for _ in range(len(config) + 1)]
+        for other, agreeing in self._agreeing[index].items():
+            distance = sum(a != b for a, b in zip(config, other, strict=True))
+            at_distance[distance][0] |= agreeing
+            at_distance[distance][1] |= self._contrary[index][other]
+        like = unlike = 0
+        for agreeing, contrary in at_distance:
+            like |= agreeing & undecided
+            unlike |= contrary & undecided
+            undecided &= ~(agreeing | contrary)
+        return like, unlike
+
+    def _winners(self, config: Config, matching: Sequence[int]) -> dict[int, int]:
+        """Return which row decides on which versions."""
+        won: dict[int, int] = {}
+        taken = 0
+        by_weight = sorted(matching, key=lambda i: -self._rows[i].specificity)
+        for _, group in itertools.groupby(by_weight, key=lambda i: self._rows[i].specificity):
+            among: dict[int, int] = {}
+            for index in group:
+                mask = self._masks[index] & ~taken
+                for other, owned in among.items():
+                    if owned & mask and not self._rows[index].agrees_with(self._rows[other]):
+                        version = self._world.versions[(owned & mask).bit_length() - 1]
+                        on = "/".join((f"{self._rows[index].runtime}@{version}", *config))
+                        raise contradiction(self._rows[other], self._rows[index], on)
+                    mask &= ~owned
+                among[index] = mask
+            for index, mask in among.items():
+                won[index] = mask
+                taken |= mask
+        return won
+
+    def _settle(
+        self,
+        config: Config,
+        won: dict[int, int],
+        added: dict[frozenset[Outcome], int],
+        seen: tuple[int, frozenset[Outcome]],
+    ) -> None:
+        at, outcomes = seen
+        bit = 1 << at
+        owner = next((index for index, mask in won.items() if mask & bit), None)
+        expected = self._rows[owner].outcomes if owner is not None else _PASS
+        if outcomes <= set(expected):
+            return
+        if owner is not None:
+            won[owner] &= ~bit
+            self._moved[owner] |= bit
+        if outcomes == _PASS and not self._is_pinned(config, bit):
+            return
+        heir = self._heir(config, outcomes)
+        if heir is not None:
+            won[heir] = won.get(heir, 0) | bit
+            self._moved[heir] |= bit
+        else:
+            added[outcomes] = added.get(outcomes, 0) | bit
+
+    def _is_pinned(self, config: Config, bit: int) -> bool:
+        """Return whether a row that cannot be narrowed still covers a version."""
+        return any(
+            self._rows[i].runtime is None and self._masks[i] & bit for i in self._matching[config]
+        )
+
+    def _heir(self, config: Config, outcomes: frozenset[Outcome]) -> int | None:
+        """Return the row that says the same of other versions of this cell."""
+        fitting = [
+            index
+            for index in self._matching[config]
+            if self._rows[index].runtime is not None and outcomes <= set(self._rows[index].outcomes)
+        ]
+        return min(
+            fitting,
+            key=lambda i: (len(self._rows[i].outcomes), -self._rows[i].specificity, i),
+            default=None,
+        )
+
+    def covered_by_others(self, index: int) -> dict[Config, int]:
+        """Return what a row selects that more specific rows, or equal ones, answer for."""
+        row = self._rows[index]
+        may: dict[Config, int] = defaultdict(int)
+        for other, owned in zip(self._rows, self.must, strict=True):
+            same = other.specificity == row.specificity and other.agrees_with(row)
+            if other is not row and (other.specificity > row.specificity or same):
+                for config, mask in owned.items():
+                    may[config] |= mask
+        for owned in self.new.values():
+            for config, mask in owned.items():
+                may[config] |= mask
+        return {
+            config: mask for config, mask in may.items() if index in self._matching.get(config, ())
+        }
+
+    def boxes(self, index: int, may: Mapping[Config, int]) -> list[Box] | None:
+        """Return what stands in the place of a row; None if it can stay as it is.
+
+        What only some of its cells gained is no growth of the row, whose reason may not hold
+        there, so it becomes new.
+        """
+        row, was, must = self._rows[index], self._masks[index], self.must[index]
+        axes = self._world.axes
+        values = tuple(
+            tuple(value for value in axis if names is None or value in names)
+            for axis, names in zip(axes, (getattr(row, name) for name in LISTS), strict=True)
+        )
+        common = functools.reduce(operator.or_, must.values(), 0)
+        for config in itertools.product(*values):
+            common &= must.get(config, 0) | may.get(config, 0)
+        left = {config: mask & ~common for config, mask in must.items()}
+        whole = [Box(values, common)] if common else []
+        apart = whole + cover(left, may, axes)
+        plain = cover(must, may, axes)
+        boxes = apart if len(apart) < len(plain) or not was & ~common else plain
+        kept = []
+        for box in boxes:
+            if box.versions & was or box in whole:
+                kept.append(box)
+                continue
+            for config in itertools.product(*box.values):
+                new = self.new[frozenset(row.outcomes)]
+                new[config] = new.get(config, 0) | box.versions & must.get(config, 0)
+        return None if kept == [Box(values, was)] else kept
+
+    def is_touched(self, index: int, may: Mapping[Config, int]) -> bool:
+        """Return whether what a row selects is no longer what it answers for."""
+        was, must = self._masks[index], self.must[index]
+        return any(
+            must.get(config, 0) & ~was or was & ~(must.get(config, 0) | may.get(config, 0))
+            for config, matching in self._matching.items()
+            if index in matching
+        )
+
+
+def _mask(inside: Iterable[bool]) -> int:
+    return sum(1 << at for at, value in enumerate(inside) if value)
+
+
+def _bridged(mask: int, unknown: int) -> int:
+    """Fill the gaps of which nothing is known: between two that end alike, all are taken to."""
+    bits = [at for at in range(mask.bit_length()) if mask >> at & 1]
+    for low, high in itertools.pairwise(bits):
+        gap = ((1 << high) - 1) & ~((1 << (low + 1)) - 1)
+        if not gap & ~unknown:
+            mask |= gap
+    return mask

@@ -1,0 +1,101 @@
+"""What results and people have to say of expectations: which can go, which lack a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gobun.cells.records import attempts_of
+from gobun.expectations.catalogue import unmatchable_selectors
+from gobun.expectations.rows import TODO
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from gobun.cells.records import Outcome, Result
+    from gobun.expectations.catalogue import Catalogue
+    from gobun.expectations.rows import ExpectationRow, Expectations
+
+_CLAIM = re.compile(r"\bC\d+\b")
+_LINK = re.compile(r"https?://\S+")
+_NEVER_UNEXPECTED = "skip"
+
+
+def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:
+    """Return whether an attempt ended as none that is expected; a skip never does."""
+    return any(found not in expected for found in attempts if found != _NEVER_UNEXPECTED)
+
+
+def review(
+    expectations: Expectations, results: Sequence[Result], *, known: Catalogue | None = None
+) -> list[str]:
+    """Return a line for every row that these results say something about.
+
+    A row is named that selects no cell of the run, whose cells pass or end as it does not say, or
+    that has no reason yet. Most runs are of a part of what rows select: with ``known``, a row
+    without a cell is named only if nothing there is could be one.
+
+    Raises:
+        UsageError: two rows contradict each other on a cell.
+    """
+    cells = [result.cell for result in results]
+    said = []
+    for absent in expectations.unmatched(cells):
+        reasons = (
+            [""] if known is None else [f": {why}" for why in unmatchable_selectors(absent, known)]
+        )
+        said += [f"{absent.where} matches no cell of this run{why}" for why in reasons]
+    decided: dict[ExpectationRow, list[Result]] = {}
+    for result in results:
+        row = expectations.row(result.cell)
+        if row is not None and set(attempts_of(result)) - {_NEVER_UNEXPECTED, "error"}:
+            decided.setdefault(row, []).append(result)
+    for row, of_row in decided.items():
+        passed = sum(set(attempts_of(result)) == {"pass"} for result in of_row)
+        if passed and "pass" not in row.outcomes:
+            end = "can go" if passed == len(of_row) else "can be narrowed"
+            said.append(
+                f"{row.where}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
+            )
+        otherwise = [found for result in of_row if (found := _strange(row, result))]
+        if otherwise:
+            said.append(
+                f"{row.where} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
+                f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*otherwise)))}"
+            )
+    return [*said, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
+
+
+def _strange(row: ExpectationRow, result: Result) -> set[str]:
+    """Return how attempts ended as the row does not say; empty where each of them passed."""
+    ended = {str(found) for found in attempts_of(result)} - {_NEVER_UNEXPECTED}
+    return set() if ended == {"pass"} else ended - set(row.outcomes)
+
+
+def unexplained(expectations: Expectations) -> list[ExpectationRow]:
+    """Return the rows that wait for a person to say why."""
+    return [row for row in expectations.rows if row.why.strip().startswith(TODO.partition(":")[0])]
+
+
+def lint(
+    expectations: Expectations,
+    *,
+    claims: Collection[str] | None = None,
+    known: Catalogue | None = None,
+) -> list[str]:
+    """Return what is wrong with rows that can be read all the same.
+
+    What is given is checked: ids of ``claims``, and what rows select by among what is ``known``.
+    """
+    said = []
+    for row in expectations.rows:
+        ids = _CLAIM.findall(row.why)
+        if row in unexplained(expectations):
+            said.append(f"{row.where}: why = {row.why!r} is not a reason")
+        elif not ids and not _LINK.search(row.why):
+            said.append(f"{row.where}: why has neither a link nor the id of a claim")
+        unknown = [name for name in ids if claims is not None and name not in claims]
+        said += [f"{row.where}: why names {name!r}, which is unknown" for name in unknown]
+        if known is not None:
+            said += [f"{row.where}: {why}" for why in unmatchable_selectors(row, known)]
+    return said

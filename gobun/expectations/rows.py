@@ -1,0 +1,236 @@
+"""What is known of cells: rows of TOML that select cells and say how they end."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import paths
+from gobun.cells.records import Cell, Load, Outcome, Treatment
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.targets import host_target
+from gobun.toml_config import read_toml
+from gobun.version_ranges import in_range, parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gobun.cells.records import Host
+
+TODO = "TODO: reason"
+"""What a row says that was written from results and waits for a person to explain it."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where cells run, as Node names systems and processors."""
+
+    os: str
+    arch: str
+
+
+def this_place() -> Place:
+    """Return the place that this process runs in."""
+    try:
+        system, _, arch = host_target().name.partition("-")
+    except PrerequisiteError:  # not a platform built for, but results can still be looked at
+        return Place(sys.platform, platform.machine().lower())
+    return Place(system, arch)
+
+
+def place_of(host: Host) -> Place:
+    """Return the place that results were made in; what they do not say is as it is here."""
+    return Place(host.os, host.arch or this_place().arch)
+
+
+class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cells and their expected outcomes; a selector that is left out selects everything."""
+
+    outcomes: tuple[Outcome, ...]
+    """Several mean that each of them is seen: every attempt must end in one."""
+    why: str
+    """The reason, with a link or the id of a claim."""
+    runtime: str | None = None
+    os: Literal["linux", "darwin"] | None = None
+    arch: Literal["x64", "arm64"] | None = None
+    versions: str | None = None
+    """A range, as ``gobun.version_ranges`` reads it."""
+    treatments: tuple[Treatment, ...] | None = None
+    modules: tuple[str, ...] | None = None
+    loads: tuple[Load, ...] | None = None
+    stresses: tuple[str, ...] | None = None
+
+
+SELECTORS = ("runtime", "os", "arch", "versions", "treatments", "modules", "loads", "stresses")
+LISTS = ("treatments", "modules", "loads", "stresses")
+AXES = ("treatment", "module", "load", "stress")
+"""The field of a cell behind each of ``LISTS``."""
+
+
+class ExpectationRow(ExpectationFields, frozen=True):
+    """A table, and where it stands."""
+
+    where: str = "a row made by hand"
+    """File and number."""
+
+    @property
+    def specificity(self) -> int:
+        """How many selectors it has."""
+        return sum(getattr(self, name) is not None for name in SELECTORS)
+
+    def selects_place(self, place: Place) -> bool:
+        """Return whether this row speaks of ``place``."""
+        return self.os in {None, place.os} and self.arch in {None, place.arch}
+
+    def selects_values(self, values: Sequence[str]) -> bool:
+        """Return whether this row speaks of a treatment, module, load and stress."""
+        wanted = (self.treatments, self.modules, self.loads, self.stresses)
+        return all(
+            names is None or value in names for names, value in zip(wanted, values, strict=True)
+        )
+
+    def selects_version(self, version: str) -> bool:
+        """Return whether this row speaks of ``version``."""
+        return self.versions is None or in_range(version, self.versions)
+
+    def selects(self, cell: Cell, place: Place) -> bool:
+        """Return whether this row speaks of ``cell`` in ``place``."""
+        return (
+            self.runtime in {None, cell.runtime}
+            and self.selects_place(place)
+            and self.selects_values((cell.treatment, cell.module, cell.load, cell.stress))
+            and self.selects_version(cell.version)
+        )
+
+    def agrees_with(self, other: ExpectationRow) -> bool:
+        """Return whether both expect the same."""
+        return set(self.outcomes) == set(other.outcomes)
+
+
+class Expectations(msgspec.Struct, frozen=True):
+    """All that is known; what no row selects is expected to pass."""
+
+    rows: tuple[ExpectationRow, ...] = ()
+    place: Place = msgspec.field(default_factory=this_place)
+
+    def row(self, cell: Cell) -> ExpectationRow | None:
+        """Return the row that decides on ``cell``: the most specific of those that select it.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree.
+        """
+        selecting = [row for row in self.rows if row.selects(cell, self.place)]
+        if not selecting:
+            return None
+        most = max(row.specificity for row in selecting)
+        best = [row for row in selecting if row.specificity == most]
+        for other in best[1:]:
+            if not other.agrees_with(best[0]):
+                raise contradiction(best[0], other, cell.name)
+        return best[0]
+
+    def of(self, cell: Cell) -> tuple[Outcome, ...]:
+        """Return the outcomes that are expected of ``cell``.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree.
+        """
+        row = self.row(cell)
+        return row.outcomes if row else ("pass",)
+
+    def why(self, cell: Cell) -> str:
+        """Return the reason of what is expected of ``cell``; empty where no row speaks of it.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree.
+        """
+        row = self.row(cell)
+        return row.why if row else ""
+
+    def unmatched(self, cells: Iterable[Cell]) -> tuple[ExpectationRow, ...]:
+        """Return the rows that select none of ``cells``.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree on one of ``cells``.
+        """
+        left = list(self.rows)
+        for cell in cells:
+            self.row(cell)
+            left = [row for row in left if not row.selects(cell, self.place)]
+        return tuple(left)
+
+
+def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:
+    """Return the error for two rows that are equally specific and disagree."""
+    said = " and ".join(
+        f"{row.where} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
+    )
+    return UsageError(
+        f"expectations contradict each other on {on}: {said}",
+        hint="give one of the two rows another selector, or narrow its range",
+    )
+
+
+def read_expectations(folder: Path | None = None, *, place: Place | None = None) -> Expectations:
+    """Read every ``*.toml`` of a folder, by default ``expectations/``, for a place or for this.
+
+    Raises:
+        UsageError: a file is not of the right form, or two rows can only contradict each other.
+    """
+    rows: list[ExpectationRow] = []
+    for path in sorted((folder or paths.EXPECTATIONS).glob("*.toml")):
+        rows += read_rows(path)
+    seen: dict[tuple[object, ...], ExpectationRow] = {}
+    for row in rows:
+        other = seen.setdefault(_selection(row), row)
+        if not row.agrees_with(other):
+            raise contradiction(other, row, "every cell they select")
+    return Expectations(tuple(rows), place or this_place())
+
+
+class _ExpectationsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    expect: tuple[ExpectationFields, ...] = ()
+
+
+def read_rows(path: Path) -> list[ExpectationRow]:
+    """Read the rows of one file.
+
+    Raises:
+        UsageError: it is not of the right form; names the file, the table and the key.
+    """
+    rows = []
+    for number, table in enumerate(read_toml(path, _ExpectationsFile).expect, start=1):
+        row = ExpectationRow(
+            **msgspec.structs.asdict(table), where=f"{path}: row {number} of [[expect]]"
+        )
+        _check(row)
+        rows.append(row)
+    return rows
+
+
+def _check(row: ExpectationRow) -> None:
+    for name in ("outcomes", *LISTS):
+        values: tuple[str, ...] | None = getattr(row, name)
+        if values is None:
+            continue
+        if not values:
+            raise UsageError(f"{row.where}: {name} = [] selects nothing", hint="leave it out")
+        repeated = {value for value in values if values.count(value) > 1}
+        if repeated:
+            raise UsageError(f"{row.where}: {name} lists {min(repeated)!r} twice")
+    if row.versions is not None:
+        try:
+            parse_range(row.versions)
+        except ValueError as error:
+            raise UsageError(
+                f"{row.where}: versions = {row.versions!r} is not a range: {error}",
+                hint="write comparators between spaces, as '>=1.2.2 <=1.2.19', and || between two",
+            ) from error
+
+
+def _selection(row: ExpectationRow) -> tuple[object, ...]:
+    values = (getattr(row, name) for name in SELECTORS)
+    return tuple(frozenset(value) if isinstance(value, tuple) else value for value in values)

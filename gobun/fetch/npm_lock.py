@@ -1,0 +1,95 @@
+"""The lock file: which bytes each release of a package is known to have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import files, lockfile, paths
+from gobun.errors import FetchError
+from gobun.fetch import integrity
+from gobun.fetch.integrity import Integrity
+from gobun.fetch.package import Package, is_name
+from gobun.lockfile import REPAIR
+from gobun.toml_config import parse_toml
+from gobun.version_ranges import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+_HEADER = """\
+# Package, release, and the SHA-512 its archive must have. An entry is never changed: what is
+# published under a version stays what it was. `invoke lock` adds the new releases.
+"""
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """The lock file's content, checked."""
+
+    entries: dict[Package, Integrity]
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Return the locked versions of a package, ascending."""
+        found = (package.version for package in self.entries if package.name == name)
+        return tuple(sorted(found, key=rank))
+
+
+def read_lock(path: Path | None = None) -> Lock:
+    """Read the lock file; ``path`` is the repository's own unless given.
+
+    Raises:
+        FetchError: it is missing or malformed; names the table and the key.
+    """
+    path = path or paths.LOCK_FILE
+    return parse_lock(lockfile.read_text(path), str(path))
+
+
+def parse_lock(text: str, where: str) -> Lock:
+    """Read the text of a lock file; ``where`` names it in errors.
+
+    Raises:
+        FetchError: it is malformed; names the table and the key.
+    """
+    try:
+        tables = parse_toml(text.encode())
+    except ValueError as error:
+        raise FetchError(f"{where} is not TOML: {error}", hint=REPAIR) from error
+    entries: dict[Package, Integrity] = {}
+    for name, table in tables.items():
+        if not is_name(name):
+            raise FetchError(f"{where}: [{name!r}] is not a package name", hint=REPAIR)
+        if not isinstance(table, dict):
+            raise FetchError(f"{where}: {name!r} must be a table, not a value", hint=REPAIR)
+        for version, value in table.items():
+            entries[Package(name, version)] = _entry(version, value, f"{where}: [{name!r}]")
+    return Lock(entries)
+
+
+def _entry(version: str, value: object, where: str) -> Integrity:
+    lockfile.check_version(version, where)
+    if not isinstance(value, str):
+        raise FetchError(f"{where} key {version!r} must be a string", hint=REPAIR)
+    try:
+        return integrity.parse(value)
+    except ValueError as error:
+        raise FetchError(f"{where} key {version!r} {error}", hint=REPAIR) from error
+
+
+def format_lock(entries: Mapping[Package, Integrity]) -> str:
+    """Return the text of a lock file: packages by name, versions ascending."""
+    tables: dict[str, dict[str, str]] = {}
+    for package, known in entries.items():
+        tables.setdefault(f'"{package.name}"', {})[package.version] = f'"{known}"'
+    return lockfile.render_lock(_HEADER, tables)
+
+
+def write_lock(entries: Mapping[Package, Integrity], path: Path | None = None) -> None:
+    """Write the lock file whole.
+
+    Raises:
+        PrerequisiteError: it cannot be written.
+    """
+    files.write_whole(path or paths.LOCK_FILE, format_lock(entries))

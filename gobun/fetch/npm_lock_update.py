@@ -1,0 +1,79 @@
+"""Adds new releases to the lock file; an entry that is there is never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import paths
+from gobun.errors import FetchError
+from gobun.fetch import npm
+from gobun.fetch.npm_lock import Lock, read_lock, write_lock
+from gobun.fetch.package import HEADERS_PACKAGE, Package, bun_packages, check_name
+from gobun.version_ranges import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.fetch.integrity import Integrity
+
+_BUN_RANGE = ">=1.0.0"
+"""Stable releases only: a range without a prerelease in it matches none."""
+
+
+class LockSummary(msgspec.Struct, frozen=True):
+    """What an update of the lock file did."""
+
+    added: tuple[Package, ...]
+    kept: int
+
+
+def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockSummary:
+    """Add the new releases of ``names`` (all locked packages unless given) to the lock file.
+
+    Of Bun's packages these are the stable releases from 1.0.0, of another package its newest.
+
+    Raises:
+        FetchError: the registry cannot be asked, or names other bytes for a locked release.
+        PrerequisiteError: npm is missing, or the file cannot be written.
+        UsageError: a name is not of npm's form.
+    """
+    path = path or paths.LOCK_FILE
+    lock = read_lock(path) if path.exists() else Lock({})
+    entries = dict(lock.entries)
+    for name in names or (*bun_packages(), HEADERS_PACKAGE):
+        check_name(name)
+        entries |= _checked(lock, _published(name))
+    added = sorted(
+        entries.keys() - lock.entries.keys(),
+        key=lambda package: (package.name, rank(package.version)),
+    )
+    if added:
+        write_lock(entries, path)
+    return LockSummary(tuple(added), len(lock.entries))
+
+
+def _published(name: str) -> dict[Package, Integrity]:
+    wanted = _BUN_RANGE if name in bun_packages() else "latest"
+    found = npm.matching(name, wanted)
+    if not found:
+        raise FetchError(
+            f"the registry has no release of {name} {wanted}",
+            hint="look at `npm config get registry`: a mirror may hold only some packages",
+        )
+    return {package: release.integrity for package, release in found.items()}
+
+
+def _checked(lock: Lock, published: dict[Package, Integrity]) -> dict[Package, Integrity]:
+    for package, found in published.items():
+        expected = lock.entries.get(package, found)
+        if expected != found:
+            raise FetchError(
+                f"the registry now names other bytes for {package}; nothing was written:\n"
+                f"  expected (lock file): {expected}\n"
+                f"  found (registry):     {found}",
+                hint="a published release does not change: find out why before going on",
+            )
+    return published

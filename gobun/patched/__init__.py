@@ -1,0 +1,15 @@
+"""Experiments on Bun itself: patched binaries are made, kept, and run beside stock."""
+
+from gobun.patched.build import BuildRequest, build_patched, preflight, register
+from gobun.patched.compare import SeriesRuns, emulations_of, run_beside_stock, runs_of_series
+
+__all__ = [
+    "BuildRequest",
+    "SeriesRuns",
+    "build_patched",
+    "emulations_of",
+    "preflight",
+    "register",
+    "run_beside_stock",
+    "runs_of_series",
+]

@@ -1,0 +1,200 @@
+"""Patched Buns beside stock, on the same cells in one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from gobun import bun_source, console, pipeline, report, runtimes
+from gobun.bun_source import Change, Patch, Series
+from gobun.cells import EMULATION, TREATMENTS, Cell, Outcome, Treatment, plan_cells, words_of
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.expectations import ExpectationRow, Expectations, read_expectations
+from gobun.runtimes import Registered
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class SeriesRuns(msgspec.Struct, frozen=True):
+    """What there is to run of one series."""
+
+    series: Series
+    built: tuple[Registered, ...] = ()
+    emulations: tuple[Treatment, ...] = ()
+    """Treatments of the stock binary, where nothing is built."""
+
+    def runs(self) -> list[tuple[str, Treatment]]:
+        """Return the versions and treatments of its cells, stock first; none without a patch."""
+        patched: list[tuple[str, Treatment]] = [(one.label, "patched") for one in self.built]
+        patched += [(self.series.version, treatment) for treatment in self.emulations]
+        return [(self.series.version, "stock"), *patched] if patched else []
+
+
+class PatchedExpectations(Expectations, frozen=True):
+    """What is known, and what patches should change of it."""
+
+    changes: tuple[tuple[str, Patch, Change], ...] = ()
+    """By the version as cells name it."""
+
+    def row(self, cell: Cell) -> ExpectationRow | None:
+        """Return what the patches should change of ``cell``, or else what is known.
+
+        Raises:
+            UsageError: two rows that are equally specific disagree.
+        """
+        told = [
+            (patch, change)
+            for version, patch, change in self.changes
+            if version == cell.version and cell.treatment == "patched" and self._is_of(change, cell)
+        ]
+        if not told:
+            return super().row(cell)
+        outcomes = {name for _, change in told for name in change.outcomes}
+        return ExpectationRow(
+            outcomes=cast("tuple[Outcome, ...]", tuple(sorted(outcomes))),
+            why="; ".join(dict.fromkeys(f"{patch.id}: {patch.why}" for patch, _ in told)),
+            where=f"the series of {cell.version}",
+        )
+
+    def _is_of(self, change: Change, cell: Cell) -> bool:
+        wanted = (
+            (change.os and (change.os,), self.place.os),
+            (change.arch and (change.arch,), self.place.arch),
+            (change.modules, cell.module),
+            (change.loads, cell.load),
+            (change.stresses, cell.stress),
+        )
+        return all(names is None or value in names for names, value in wanted)
+
+
+def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns]:
+    """Return what there is to run of each series; ``ablate`` runs patches one by one too.
+
+    Raises:
+        PrerequisiteError: nothing is built, and nothing can be emulated.
+    """
+    here = [one for one in runtimes.registered() if one.target == host_target().name]
+    named = {each.line: each for each in series}
+    found = [_line(each, here, ablate=ablate) for each in named.values()]
+    if any(line.runs() for line in found):
+        return [line for line in found if line.runs()]
+    example = next((each.line for each in series if each.applied), "v1.2.19")
+    raise PrerequisiteError(
+        "no patched Bun is registered, and no series has an emulation to run in its place",
+        hint=f"`invoke build-bun --series {example}` builds one, `invoke register-bun FILE "
+        f"--series {example}` takes one that was built elsewhere; docs/bun-from-source.md",
+    )
+
+
+def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> SeriesRuns:
+    built = [one for one in here if one.line == series.line]
+    whole = [one for one in built if one.whole]
+    for one in built:
+        commit = one.commit
+        patches = [patch for patch in series.applied if patch.id in one.patches]
+        if bun_source.identity_of(commit, series, patches) != one.identity:
+            console.log(f"bun@{one.label} is of another state of {series.line} than what is here")
+    if built:
+        if ablate and len(built) == len(whole):
+            console.log(
+                f"of {series.line} only the whole series is built: `invoke build-bun --series "
+                f"{series.line} --except ID` builds it without a patch"
+            )
+        return SeriesRuns(series, tuple(built if ablate or not whole else whole))
+    emulations = emulations_of(series, ablate=ablate)
+    if emulations:
+        console.log(
+            f"of {series.line} nothing is built: the stock Bun {series.version} runs with "
+            f"{', '.join(emulations)}, which emulate patches when it is loaded"
+        )
+    else:
+        console.log(f"of {series.line} nothing is built, and nothing can be emulated: left out")
+    return SeriesRuns(series, (), emulations)
+
+
+def emulations_of(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
+    """Return the treatments that emulate a series: all at once, and each alone to ablate."""
+    alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
+    known = [name for name in alone if name in TREATMENTS]
+    words = {word for name in known for word in _words(name)}
+    wanted = (EMULATION, tuple(sorted(words)))
+    together = [name for name in TREATMENTS if words_of(name) == wanted]
+    chosen = [*together, *(known if ablate or not together else ())]
+    return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))
+
+
+def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, ablate: bool) -> None:
+    """Run patched Buns, or emulations where none is built, beside stock on the same cells.
+
+    Raises:
+        PrerequisiteError: there is nothing patched to run.
+        UsageError: an argument names what does not exist.
+        UnexpectedOutcomeError: a cell was not as expected.
+    """
+    if request.versions or request.treatments or request.runtimes != ("bun",):
+        raise UsageError(
+            "the series say which runtimes, versions and treatments run",
+            hint="--series chooses among them; `invoke matrix` runs any other",
+        )
+    lines = runs_of_series(series, ablate=ablate)
+    axes = pipeline.plan_matrix(
+        msgspec.structs.replace(request, versions=",".join(line.series.version for line in lines))
+    ).axes
+    if not request.stresses:
+        axes = msgspec.structs.replace(axes, stresses=_stresses(axes.stresses, lines))
+    cells = []
+    for line in lines:
+        for version, treatment in line.runs():
+            one = msgspec.structs.replace(axes, treatments=(treatment,))
+            cells += plan_cells([("bun", version)], one)
+    known = read_expectations()
+    expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
+    notes = {name: said for line in lines for name, said in _notes(line)}
+    pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, notes)
+
+
+def _notes(line: SeriesRuns) -> Iterator[tuple[str, str]]:
+    """Yield what the header of the results says of everything patched."""
+    for one in line.built:
+        patches = ", ".join(one.patches) or "no patches"
+        yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"
+    for treatment in line.emulations:
+        words = _words(treatment)
+        named = [
+            patch.id
+            for patch in line.series.applied
+            if patch.emulation and _words(patch.emulation) <= words
+        ]
+        runtime = f"bun@{line.series.version}"
+        yield report.emulation_note(runtime, treatment), ", ".join(named)
+
+
+def _words(treatment: str) -> set[str]:
+    return set(words_of(treatment)[1])
+
+
+def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
+    return tuple(
+        (one.label, patch, change)
+        for line in lines
+        for one in line.built
+        for patch in line.series.applied
+        if patch.id in one.patches
+        for change in patch.changes
+    )
+
+
+def _stresses(given: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
+    """Return the default stresses, and those of a change that none of them would show."""
+    named = [
+        stress
+        for line in lines
+        for patch in line.series.applied
+        for change in patch.changes
+        if not set(given) & set(change.stresses or given)
+        for stress in change.stresses or ()
+    ]
+    return tuple(dict.fromkeys((*given, *named)))

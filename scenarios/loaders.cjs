@@ -1,0 +1,129 @@
+// The ways a native module gets into a runtime, and the calls that start its Go runtime.
+"use strict";
+const { Skip, say } = require("./protocol.cjs");
+
+// Opens a library by the runtime's own foreign function interface, and returns what calls its
+// `int32_t symbol(int32_t…)`.
+function openLibrary(cell, library) {
+  const known = {};
+  function bind(symbol, count) {
+    if (process.versions.bun) {
+      const { dlopen } = require("bun:ffi");
+      const args = Array(count).fill("i32");
+      return dlopen(library, { [symbol]: { args, returns: "i32" } }).symbols[symbol];
+    }
+    if (globalThis.Deno) {
+      const parameters = Array(count).fill("i32");
+      return Deno.dlopen(library, { [symbol]: { parameters, result: "i32" } }).symbols[symbol];
+    }
+    if (cell.dlcall) return (...numbers) => require(cell.dlcall).call(library, symbol, ...numbers);
+    throw new Skip("this runtime has no foreign function interface");
+  }
+  return (symbol, ...numbers) => {
+    known[symbol] ??= bind(symbol, numbers.length);
+    return known[symbol](...numbers);
+  };
+}
+
+function callLibrary(cell, library, symbol, ...numbers) {
+  return openLibrary(cell, library)(symbol, ...numbers);
+}
+
+// Asks about this process by a library without Go: `Disposition` or `Crash` of native/c_fixture.
+function probe(cell, symbol, ...numbers) {
+  if (!cell.probe) throw new Skip("no probe library was given");
+  return callLibrary(cell, cell.probe, symbol, ...numbers);
+}
+
+function expectResult(what, result, wanted) {
+  if (result !== wanted) throw new Error(`${what} returned ${result}, not ${wanted}`);
+}
+
+// Starts a Go runtime by the smallest library there is, before anything larger is loaded.
+function warmUp(cell, library = cell.warmup) {
+  expectResult("Warmup()", callLibrary(cell, library, "Warmup"), 1);
+}
+
+// Installs the signal guard. How many handlers it guards is the runtime's affair: none in some.
+function installGuard(cell, library = cell.guard) {
+  const guarded = callLibrary(cell, library, "GuardInstall");
+  if (guarded < 0) throw new Error(`GuardInstall() returned ${guarded}`);
+}
+
+// A loaded module, called in the same way whatever its load. Numbers are 32-bit integers.
+class Loaded {
+  constructor(call, addon) {
+    this.calls = call;
+    this.addon = addon;
+  }
+
+  // Calls a function of the module on this thread.
+  call(symbol, ...numbers) {
+    try {
+      return this.calls(symbol, ...numbers);
+    } catch (error) {
+      if (symbol === "Run" || error instanceof Skip) throw error;
+      throw new Skip(`this module has no ${symbol}(): ${error.message}`);
+    }
+  }
+
+  // Calls one on a thread of the runtime's pool.
+  later(symbol, ...numbers) {
+    return this.napi("callAsync")(symbol, ...numbers);
+  }
+
+  napi(name) {
+    if (!this.addon) throw new Skip("this module offers nothing of Node-API to the stress");
+    if (typeof this.addon[name] !== "function") throw new Skip(`this addon has no ${name}()`);
+    return this.addon[name];
+  }
+}
+
+function loadAddon(cell) {
+  const addon = require(cell.addon);
+  say({ at: "loaded" });
+  const module = new Loaded((symbol, ...numbers) => {
+    return symbol === "Run" ? addon.runSync() : module.napi("callSync")(symbol, ...numbers);
+  }, addon);
+  return module;
+}
+
+const LOADS = {
+  ffi(cell) {
+    const module = new Loaded(openLibrary(cell, cell.library));
+    return [module, "Run()", module.call("Run")];
+  },
+  "napi-sync"(cell) {
+    const module = loadAddon(cell);
+    return [module, "runSync()", module.addon.runSync()];
+  },
+  async "napi-async"(cell) {
+    const module = loadAddon(cell);
+    return [module, "runAsync()", await module.addon.runAsync()];
+  },
+};
+// Inside the worker, where run-cell.cjs has brought the cell.
+LOADS.worker = LOADS["napi-sync"];
+
+// Loads an addon of somebody's own by the script that knows how: load(), then check().
+async function loadBySmoke(cell) {
+  const smoke = require(cell.smoke);
+  const loaded = await smoke.load(cell.addon);
+  say({ at: "loaded" });
+  await smoke.check(loaded);
+  return new Loaded((symbol) => {
+    if (symbol !== "Run") throw new Skip(`an addon of one's own has no ${symbol}()`);
+    // Asynchronous or not: what it rejects with ends the cell as an uncaught error.
+    smoke.check(loaded);
+    return 0;
+  });
+}
+
+async function loadModule(cell) {
+  if (cell.smoke) return loadBySmoke(cell);
+  const [module, what, result] = await LOADS[cell.load](cell);
+  expectResult(what, result, 0);
+  return module;
+}
+
+module.exports = { callLibrary, expectResult, installGuard, loadModule, probe, warmUp };

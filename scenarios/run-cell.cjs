@@ -1,0 +1,88 @@
+// A cell's steps: before loading, loading, the stress. In the main thread or, where the load is
+// `worker`, in a worker.
+"use strict";
+const { installGuard, loadModule, warmUp } = require("./loaders.cjs");
+const { say, turning } = require("./protocol.cjs");
+const { isRaised, raise, sharedFlag, startThread } = require("./workers.cjs");
+const { turn } = require("./event-loop.cjs");
+
+// A stress is an async function of (cell, module, what its `before` returned). It may have:
+//   before(cell)      what has to happen before the module is loaded
+//   inMain            whether it asks about the main thread, after a load in a worker too
+//   afterwards(cell)  what happens last of all, in the main thread
+//   tasks             what it runs in threads of its own
+const stressOf = (cell) => require(`./stress/${cell.stress}.cjs`);
+
+async function before(cell) {
+  const { before } = stressOf(cell);
+  return before && before(cell);
+}
+
+// Installs the guard, if that is how this cell is treated and this is when.
+function treatBy(cell, when) {
+  if (cell.guarded !== when) return;
+  installGuard(cell);
+  say({ at: "treated" });
+}
+
+async function load(cell) {
+  const module = await loadModule(cell);
+  say({ at: "called" });
+  treatBy(cell, "after");
+  return module;
+}
+
+async function perform(cell) {
+  const noted = await before(cell);
+  const module = await load(cell);
+  await stressOf(cell)(cell, module, noted);
+  say({ at: "stressed" });
+}
+
+async function performInMain(cell) {
+  const noted = await before(cell);
+  const done = sharedFlag();
+  const thread = startThread(__filename, "hold", { cell, done });
+  await thread.ready;
+  await stressOf(cell)(cell, undefined, noted);
+  say({ at: "stressed" });
+  raise(done);
+  await thread.result;
+}
+
+const tasks = {
+  async perform({ cell }) {
+    const stop = turning("worker");
+    try {
+      await perform(cell);
+    } finally {
+      stop();
+    }
+  },
+  // Has the module loaded for as long as the main thread needs it.
+  async hold({ cell, done }, ready) {
+    const stop = turning("worker");
+    try {
+      await load(cell);
+      ready();
+      while (!isRaised(done)) await turn(25);
+    } finally {
+      stop();
+    }
+  },
+};
+
+async function runCell(cell) {
+  if (cell.warmup) {
+    warmUp(cell);
+    say({ at: "treated" });
+  }
+  treatBy(cell, "before");
+  if (cell.load !== "worker") await perform(cell);
+  else if (stressOf(cell).inMain) await performInMain(cell);
+  else await startThread(__filename, "perform", { cell }).result;
+  const { afterwards } = stressOf(cell);
+  if (afterwards) afterwards(cell);
+}
+
+module.exports = { runCell, tasks };

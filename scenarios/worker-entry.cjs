@@ -1,0 +1,18 @@
+// What a worker thread runs; workers.cjs starts it.
+"use strict";
+const { parentPort, workerData } = require("node:worker_threads");
+const { Hang, Skip, reasonOf } = require("./protocol.cjs");
+
+async function main() {
+  const ready = () => parentPort.postMessage({ ready: true });
+  return require(workerData.script).tasks[workerData.task](workerData.data, ready);
+}
+
+main().then(
+  (value) => parentPort.postMessage({ value }),
+  (error) => {
+    // An error's class does not survive the way to the other thread.
+    const kind = error instanceof Skip ? "skip" : error instanceof Hang ? "hang" : "failure";
+    parentPort.postMessage({ [kind]: kind === "failure" ? reasonOf(error) : error.message });
+  },
+);

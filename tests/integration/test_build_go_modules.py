@@ -1,0 +1,64 @@
+"""Go modules: brought once, taken from the cache afterwards, refused when they are others."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import build, paths, toolchain
+from gobun.build import compile as compiling
+from gobun.build import go_modules
+from gobun.errors import FetchError
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ASHERAH = paths.GO_SOURCES / "asherah"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the package, on a machine whose Go may ask nobody."""
+    build.build_fixture(build.ASHERAH, host_target())
+    monkeypatch.setenv("GOPROXY", "off")
+    for name in ("go.mod", "asherah/go.mod", "asherah/go.sum"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(paths.GO_SOURCES / name, tmp_path / name)
+    return tmp_path / "asherah"
+
+
+def fetch(package: Path, **more: str) -> None:
+    go = toolchain.go()
+    environment = compiling.go_environment(host_target(), go, toolchain.zig(), compiling.GoFlags())
+    go_modules.fetch_modules(package, go, environment | more)
+
+
+def test_what_the_cache_holds_needs_no_network(package: Path) -> None:
+    fetch(package)
+
+
+def test_without_network_and_cache_it_is_told(package: Path, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="could not fetch the modules of go/asherah") as raised:
+        fetch(package, GOPATH=str(tmp_path / "empty"))
+    assert "GOPROXY=off" in raised.value.what
+    assert "go env GOPROXY" in (raised.value.hint or "")
+    assert raised.value.exit_code == 4
+
+
+def test_a_module_that_is_another_is_refused(package: Path) -> None:
+    sums = package / "go.sum"
+    pattern = r"(appencryption v[\d.]+ h1:)....."
+    wrong, count = re.subn(pattern, r"\1AAAAA", sums.read_text())
+    assert count == 1
+    sums.write_text(wrong)
+    with pytest.raises(FetchError, match="checksum mismatch"):
+        fetch(package)
+
+
+def test_only_what_depends_on_others_is_a_module_of_its_own() -> None:
+    found = [each.name for each in paths.GO_SOURCES.iterdir() if go_modules.has_dependencies(each)]
+    assert found == [ASHERAH.name]

@@ -1,0 +1,154 @@
+"""Objects that the real Zig compiles are looked into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import toolchain
+from gobun.bun_check.object_code import CallSummary, ObjectCode
+from gobun.bun_check.zig_compat import stock
+from gobun.errors import BuildError
+from gobun.process import run_tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TARGET = "pthread_attr_setstacksize"
+SOURCE = """extern fn pthread_attr_setstacksize(attributes: *anyopaque, size: usize) c_int;
+extern fn prepare(attributes: *anyopaque, size: usize) void;
+
+const Pool = struct {
+    noinline fn spawnWorker(attributes: *anyopaque, size: usize) c_int {
+        prepare(attributes, 0x100000);
+        return pthread_attr_setstacksize(attributes, @max(size, 16 * 1024));
+    }
+
+    noinline fn wake(attributes: *anyopaque) c_int {
+        return spawnWorker(attributes, STACK) + 1;
+    }
+};
+
+const Other = struct {
+    noinline fn start(attributes: *anyopaque) c_int {
+        return pthread_attr_setstacksize(attributes, 0x200000) + 1;
+    }
+};
+
+export fn poolWake(attributes: *anyopaque) c_int {
+    return Pool.wake(attributes) + Other.start(attributes);
+}
+
+export fn given(attributes: *anyopaque, size: usize) c_int {
+    return pthread_attr_setstacksize(attributes, size) + 1;
+}
+"""
+RECORD = """const Config = extern struct { name: [*:0]const u8, size: usize };
+const config = Config{ .name = "a thread", .size = STACK };
+extern fn spawn(config: *const Config) c_int;
+
+export fn wake() c_int {
+    return spawn(&config) + 1;
+}
+"""
+
+
+def compiled(folder: Path, source: str, *flags: str, target: str = "x86_64-linux-gnu.2.17") -> Path:
+    (folder / "pool.zig").write_text(source)
+    made = folder / "pool.o"
+    words: list[str | Path] = [toolchain.zig().program, "build-obj", folder / "pool.zig"]
+    done = run_tool(
+        [
+            *words,
+            "-O",
+            "ReleaseFast",
+            "-target",
+            target,
+            "-fPIC",
+            "-fno-strip",
+            f"-femit-bin={made}",
+            *flags,
+        ],
+        cwd=folder,
+        timeout_s=120,
+    )
+    assert done.code == 0, done.err
+    return made
+
+
+FOUR, EIGHT = 4 << 20, 8 << 20
+
+
+@pytest.mark.parametrize("flags", [(), ("-ffunction-sections",)], ids=["one section", "sections"])
+@pytest.mark.parametrize("stack", [FOUR, EIGHT])
+def test_constants_are_found_in_code(tmp_path: Path, flags: tuple[str, ...], stack: int) -> None:
+    machine = ObjectCode(compiled(tmp_path, SOURCE.replace("STACK", str(stack)), *flags))
+    found = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR, EIGHT))
+    assert found.calls
+    assert {value for _, value in found.constants} == {stack}
+
+
+@pytest.mark.parametrize("stack", [FOUR, EIGHT])
+def test_constants_are_found_in_records(tmp_path: Path, stack: int) -> None:
+    machine = ObjectCode(compiled(tmp_path, RECORD.replace("STACK", str(stack)), "-fdata-sections"))
+    found = machine.reach("wake", "nothing", "spawn", (FOUR, EIGHT))
+    assert found.calls
+    assert found.constants == (("wake", stack),)
+
+
+def test_only_what_is_asked_for_is_followed(tmp_path: Path) -> None:
+    machine = ObjectCode(
+        compiled(tmp_path, SOURCE.replace("STACK", str(FOUR)), "-ffunction-sections")
+    )
+    values = (FOUR, EIGHT, 0x200000)
+    assert not machine.reach(r"pool\.Pool\.wake", "nothing", TARGET, values).calls
+    assert machine.reach("absent", ".*", TARGET, values) == CallSummary(calls=False, constants=())
+    other = machine.reach(r"pool\.Other\.start", ".*spawn.*", TARGET, values)
+    assert other == CallSummary(calls=True, constants=(("pool.Other.start", 0x200000),))
+    given = machine.reach("given", ".*", TARGET, values)
+    assert given == CallSummary(calls=True, constants=())
+
+
+@pytest.mark.parametrize("target", ["aarch64-linux-gnu.2.17", "x86_64-macos.13.0"])
+def test_another_platform_is_refused(tmp_path: Path, target: str) -> None:
+    made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
+    with pytest.raises(BuildError, match=r"pool\.o is not an object for Linux x64"):
+        ObjectCode(made)
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF", b"words", b""])
+def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.o").write_bytes(content)
+    with pytest.raises(BuildError, match="is not an object"):
+        ObjectCode(tmp_path / "a.o")
+
+
+def test_half_an_object_is_refused(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"))
+    whole = made.read_bytes()
+    for length in (100, len(whole) // 2, len(whole) - 20):
+        made.write_bytes(whole[:length])
+        with pytest.raises(BuildError, match="is not a whole object"):
+            ObjectCode(made)
+
+
+def test_the_stock_zig_takes_what_is_rewritten(tmp_path: Path) -> None:
+    fork = b"""const Counter = struct {
+    #count: u32 = 0,
+
+    pub fn next(self: *Counter) u32 {
+        self.#count += 1;
+        return self.#count;
+    }
+};
+
+pub const first = Counter{ .#count = '#' };
+pub const text = @hasField(Counter, "#count");
+"""
+    for source, well in ((fork, False), (stock(fork), True)):
+        (tmp_path / "a.zig").write_bytes(source)
+        done = run_tool([toolchain.zig().program, "ast-check", tmp_path / "a.zig"], timeout_s=60)
+        assert (done.code == 0) is well, done.err
+    done = run_tool([toolchain.zig().program, "fmt", "--check", tmp_path / "a.zig"], timeout_s=60)
+    assert done.code == 0, done.out

@@ -1,0 +1,329 @@
+"""The questions that commands answer: plans, shards, expectations, claims, repros, diagnoses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from commands import bun, copy_checkout, invoke, succeed
+
+from gobun import build, diagnose, matrix, paths, pipeline
+from gobun.analysis import read_claims
+from gobun.expectations import read_expectations, update_expectations
+from gobun.pipeline import Request
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang"),
+]
+SMALL = (
+    *("--versions", "1.2.19,1.4.5", "--treatment", "stock", "--module", "control,simple"),
+    *("--load", "ffi", "--stress", "idle"),
+)
+HANG = "bun@1.2.19/stock/simple/ffi/idle"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small matrix that really ran, each cell twice, one of which hangs as is known."""
+    out = tmp_path_factory.mktemp("matrix") / "report"
+    said = succeed(invoke("matrix", *SMALL, "--repeat", "2", "--out", out))
+    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in said
+    return out
+
+
+def read(out: Path) -> matrix.Run:
+    return matrix.read_results(out / matrix.FILE_NAME)
+
+
+def test_every_attempt_is_recorded(ran: Path) -> None:
+    found = {result.cell.name: result for result in read(ran).results}
+    assert {result.attempts for result in found.values()} == {2}
+    assert {name: result.outcomes for name, result in found.items()} == {
+        "bun@1.2.19/stock/control/ffi/idle": ("pass", "pass"),
+        HANG: ("hang", "hang"),
+        "bun@1.4.5/stock/control/ffi/idle": ("pass", "pass"),
+        "bun@1.4.5/stock/simple/ffi/idle": ("pass", "pass"),
+    }
+
+
+def test_a_plan_names_every_cell_once() -> None:
+    [line] = succeed(invoke("plan", "--shards", "3", "--json")).splitlines()
+    include = json.loads(line)["include"]
+    assert [part["shard"] for part in include] == ["1/3", "2/3", "3/3"]
+    cells = pipeline.plan_matrix(Request()).cells
+    assert sum(part["cells"] for part in include) == len(cells) == len(set(cells))
+    parts = [matrix.shard(cells, *matrix.parse_shard(part["shard"])) for part in include]
+    assert sorted(cell for part in parts for cell in part) == sorted(cells)
+    for said, part in zip(include, parts, strict=True):
+        assert said["cells"] == len(part)
+        assert said["runtimes"] == "bun"
+        assert set(said["versions"].split(",")) == {cell.version for cell in part}
+
+
+def test_a_plan_is_balanced_by_what_cells_took(ran: Path) -> None:
+    words = ("plan", *SMALL, "--shards", "2")
+    include = json.loads(succeed(invoke(*words, "--json", "--durations", ran)))["include"]
+    assert [part["versions"] for part in include] == ["1.2.19", "1.4.5"]
+    # The one that hangs takes longer than the other three together.
+    assert include[0]["seconds"] > include[1]["seconds"]
+    assert succeed(invoke(*words)).splitlines() == [
+        "1/2: 2 cells (about 2 s one by one) of bun: 1.2.19",
+        "2/2: 2 cells (about 2 s one by one) of bun: 1.4.5",
+    ]
+
+
+@pytest.mark.parametrize("shards", ["0", "5", "two", "1.5"])
+def test_a_plan_that_cannot_be_split_so(shards: str) -> None:
+    done = invoke("plan", *SMALL, "--shards", shards)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same matrix, as two machines run it."""
+    folder = tmp_path_factory.mktemp("shards")
+    found = [folder / number for number in ("1", "2")]
+    for out in found:
+        succeed(invoke("matrix", *SMALL, "--shard", f"{out.name}/2", "--out", out))
+    return found
+
+
+def test_shards_make_the_whole(ran: Path, shards: list[Path], tmp_path: Path) -> None:
+    parts = [{result.cell for result in read(out).results} for out in shards]
+    assert [len(part) for part in parts] == [2, 2]
+    assert not parts[0] & parts[1]
+    out = tmp_path / "merged"
+    said = succeed(invoke("merge", *shards, "--out", out))
+    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in said
+    whole, merged = read(ran), read(out)
+    assert (merged.header.plan, merged.header.cells) == (whole.header.plan, 4)
+    assert merged.header.shard is None
+    ended = {result.cell: result.outcome for result in merged.results}
+    assert ended == {result.cell: result.outcome for result in whole.results}
+    [hang] = [result for result in merged.results if result.outcome == "hang"]
+    assert hang.evidence
+    assert all((out / name).is_file() for name in hang.evidence)
+    by_pattern = succeed(invoke("merge", shards[0].parent / "?", "--out", tmp_path / "again"))
+    assert by_pattern == said
+
+
+def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
+    done = invoke("merge", shards[0], "--out", tmp_path / "merged")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2 of the 4 cells of the plan are in none of the files; shards 2/2 are missing" in (
+        done.stderr
+    )
+    assert not (tmp_path / "merged").exists()
+
+
+def test_the_reports_are_made_anew(ran: Path, tmp_path: Path) -> None:
+    shutil.copy(ran / matrix.FILE_NAME, tmp_path)
+    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in succeed(invoke("report", "--out", tmp_path))
+    for name in ("report.md", "report.html", "junit.xml"):
+        assert (tmp_path / name).read_bytes() == (ran / name).read_bytes()
+    done = invoke("report", "--out", tmp_path / "absent")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_expectations_have_their_form(tmp_path: Path) -> None:
+    assert succeed(invoke("expect")) == "every expectation has its form and a reason\n"
+    copy = copy_checkout(tmp_path / "copy")
+    shutil.copytree(paths.ROOT / "claims", copy / "claims")
+    table = copy / "expectations" / "bun.toml"
+    table.write_text(table.read_text().replace('why = "C7, C8: ', 'why = "C7, C999: ', 1))
+    done = invoke("expect", root=copy)
+    assert done.returncode == 2
+    assert "C999" in done.stdout
+
+
+def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
+    """A narrowed run is silent on what it left out; a review of it is not."""
+    copy = copy_checkout(tmp_path / "copy")
+    shutil.copytree(paths.ROOT / "claims", copy / "claims")
+    table = copy / "expectations" / "bun.toml"
+    count = table.read_text().splitlines().count("[[expect]]")
+    dead = '\n[[expect]]\nruntime = "bun"\nversions = ">=9.0.0"\noutcomes = ["hang"]\nwhy = "C7"\n'
+    table.write_text(table.read_text() + dead)
+    words = ("--versions", "1.4.5", "--module", "control", "--load", "ffi", "--stress", "idle")
+    done = invoke("matrix", *words, "--treatment", "stock", "--out", tmp_path / "out", root=copy)
+    said = [line for line in done.stderr.splitlines() if "matches no cell" in line]
+    assert len(said) == 1, done.stderr
+    reason = "versions = '>=9.0.0' holds no release that is known"
+    assert said[0].endswith(f"row {count + 1} of [[expect]] matches no cell of this run: {reason}")
+    reviewed = succeed(invoke("expect", "--review", ran / matrix.FILE_NAME, root=copy))
+    assert f"{table}: row 1 of [[expect]] matches no cell" not in reviewed
+    assert reviewed.count("matches no cell of this run\n") > 1
+    done = invoke("expect", root=copy)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1)
+    assert done.stdout.endswith(f"row {count + 1} of [[expect]]: {reason}\n")
+
+
+def test_the_shipped_expectations_fit_the_results(ran: Path, tmp_path: Path) -> None:
+    copy = copy_checkout(tmp_path / "copy")
+    results = ran / matrix.FILE_NAME
+    assert succeed(invoke("expect", "--update", results, root=copy)) == "nothing to change\n"
+    for path in paths.EXPECTATIONS.iterdir():
+        assert (copy / "expectations" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_expectations_follow_the_results(ran: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "expectations"
+    folder.mkdir()
+    stale = (
+        "# Kept.\n\n[[expect]]\n"
+        'runtime = "bun"\nversions = ">=1.2.2 <1.2.19"\nmodules = ["simple"]\n'
+        'outcomes = ["hang"]\nwhy = "C7"\n'
+    )
+    (folder / "bun.toml").write_text(stale)
+    done = update_expectations(read(ran).results, folder=folder)
+    assert "+" in done.diff
+    text = (folder / "bun.toml").read_text()
+    assert text.startswith("# Kept.\n")
+    assert 'why = "C7"' in text
+    copy = copy_checkout(tmp_path / "copy")
+    table = copy / "expectations" / "bun.toml"
+    table.write_text(stale)
+    said = succeed(invoke("expect", "--update", ran / matrix.FILE_NAME, root=copy))
+    assert said.startswith("--- ")
+    assert table.read_text() == text
+    updated = read_expectations(folder)
+    for result in read(ran).results:
+        assert updated.of(result.cell) == (result.outcome,), result.cell.name
+    assert update_expectations(read(ran).results, folder=folder).diff == ""
+
+
+@pytest.mark.parametrize("arch", ["x64", "arm64"])
+def test_an_update_is_of_the_processor_that_the_results_name(
+    ran: Path, tmp_path: Path, arch: str
+) -> None:
+    copy = copy_checkout(tmp_path / "copy")
+    table = copy / "expectations" / "bun.toml"
+    row = (
+        '[[expect]]\nruntime = "bun"\narch = "x64"\nversions = ">=1.2.2 <1.2.19"\n'
+        'modules = ["simple"]\noutcomes = ["hang"]\nwhy = "C7"\n'
+    )
+    table.write_text(row)
+    header, *lines = (ran / matrix.FILE_NAME).read_bytes().splitlines(keepends=True)
+    said = msgspec.json.decode(header)
+    said["host"]["arch"] = arch
+    results = tmp_path / matrix.FILE_NAME
+    results.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    succeed(invoke("expect", "--update", results, root=copy))
+    assert ('versions = ">=1.2.2 <1.2.19"' in table.read_text()) is (arch == "arm64")
+
+
+def test_claims_come_from_the_results(ran: Path, tmp_path: Path) -> None:
+    said = succeed(invoke("claims", "--out", ran, "--manifest", tmp_path / "absent.json"))
+    for claim in read_claims():
+        assert claim in said
+    done = invoke("claims", "--out", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_repro_folder_reproduces(ran: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    shutil.copytree(ran, out)
+    [line] = succeed(invoke("repro", "--folders", "--out", out)).splitlines()
+    assert Path(line) == out / "repro" / "bun-stock-simple-ffi-idle"
+    codes = {}
+    for version in ("1.2.19", "1.4.5"):
+        codes[version] = subprocess.run(
+            [Path(line) / "run.sh"],
+            env={
+                "PATH": os.defpath,
+                "HOME": str(tmp_path),
+                "LIMIT": "4",
+                "BUN": str(bun(version).program),
+            },
+            capture_output=True,
+            check=False,
+            timeout=60,
+        ).returncode
+    assert codes == {"1.2.19": 124, "1.4.5": 0}
+
+
+@contextlib.contextmanager
+def stuck(folder: Path) -> Iterator[int]:
+    """A Bun 1.2.19 that has called Go, and hangs."""
+    go = folder / "go"
+    go.touch()
+    runtime = bun("1.2.19")
+    settings = runtime.settings(build.build_fixture("simple", host_target()))
+    argument = msgspec.json.encode({**settings, "go": str(go)}).decode()
+    script = Path(diagnose.__file__).parent / "load.cjs"
+    with subprocess.Popen(runtime.command(script, argument), stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert b"called 0\n" in iter(process.stdout.readline, b"")
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def test_a_stuck_process_is_diagnosed(tmp_path: Path) -> None:
+    with stuck(tmp_path) as pid:
+        page = succeed(invoke("diagnose", str(pid)))
+        found = msgspec.json.decode(
+            succeed(invoke("diagnose", str(pid), "--json")), type=diagnose.Diagnosis
+        )
+    assert page.startswith(f"process {pid}: it hangs: a signal storm, by Go's SA_ONSTACK\n")
+    assert "storm: SIGPWR to " in page
+    assert "simple.so" in page
+    assert (found.kind, found.pid, found.runtime.version) == ("storm", pid, "1.2.19"), found
+
+
+def test_a_command_is_started_and_diagnosed() -> None:
+    said = succeed(invoke("diagnose", "--", "sleep", "1"))
+    assert ": it ended\n" in said
+    assert "sleep ended with exit code 0" in " ".join(said.split())
+    done = invoke("diagnose", "--")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no command" in done.stderr
+    done = invoke("diagnose", "--", "no-such-program-of-mine")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "no such program" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pid", "message"),
+    [
+        ("999999999", "there is no process 999999999"),
+        ("0", "there is no process 0"),
+        ("bun", "the process 'bun' is not a number"),
+    ],
+)
+def test_what_is_no_process(pid: str, message: str) -> None:
+    done = invoke("diagnose", pid)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: {message}" in done.stderr
+
+
+def test_several_libraries_are_audited() -> None:
+    control, simple = (
+        build.build_fixture(name, host_target()).library for name in ("control", "simple")
+    )
+    first, second = succeed(invoke("audit", control, simple)).split("\n\n", 1)
+    assert str(control) in first
+    assert str(simple) not in first
+    assert str(simple) in second
+    assert (first + second) == succeed(invoke("audit", control)).rstrip("\n") + succeed(
+        invoke("audit", simple)
+    )
+    done = invoke("audit", control, control.parent / "absent.so")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "absent.so" in done.stderr

@@ -1,0 +1,325 @@
+"""A person's own addon: what its smoke script does is the cell's outcome, and never `error`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import bun, invoke, succeed
+
+from gobun import build, custom_addon, matrix, pipeline, toolchain
+from gobun.build import compile as compiling
+from gobun.cells import Cell, Load
+from gobun.errors import UnexpectedOutcomeError, UsageError
+from gobun.pipeline import Request
+from gobun.process import run_tool
+from gobun.targets import host_target, target_named
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run")
+
+BUN = "1.4.5"
+LOAD = "load: (addon) => require(addon)"
+SYNC = "check: (it) => { if (it.runSync() !== 0) throw new Error('wrong'); }"
+ASYNC = "check: async (it) => { if ((await it.runAsync()) !== 0) throw new Error('wrong'); }"
+ENDED = "fail: Error: the worker ended before its task did"
+IN_WORKER = "Error: in a worker: Error:"
+
+
+@pytest.fixture(scope="module")
+def addon() -> Path:
+    return build.build_fixture("simple", host_target()).addon
+
+
+def smoke(folder: Path, *members: str) -> Path:
+    path = folder / "smoke.js"
+    path.write_text(f"module.exports = {{ {', '.join(members)} }};\n")
+    return path
+
+
+def outcomes(
+    folder: Path, addon: Path, *members: str, stresses: tuple[str, ...] = ("idle",), limit_s: float
+) -> dict[tuple[str, str, str], str]:
+    """Return how each cell ended, by runtime, load and stress."""
+    request = Request(
+        runtimes=("bun", "node"),
+        versions=BUN,
+        treatments=("stock",),
+        stresses=stresses,
+        loads=("napi-sync", "worker"),
+        limit_s=limit_s,
+        out=folder / "out",
+        addon=custom_addon.make_addon(str(addon), str(smoke(folder, *members))),
+    )
+    with contextlib.suppress(UnexpectedOutcomeError):
+        pipeline.run_matrix(request)
+    results = matrix.read_results(folder / "out" / matrix.FILE_NAME).results
+    suite = addon.stem in build.FIXTURES
+    assert {result.module for result in results} == {f"own-{addon.stem}" if suite else addon.stem}
+    return {
+        (result.runtime, result.load, result.stress): f"{result.outcome}: {result.detail}"
+        for result in results
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        (LOAD, SYNC),
+        ("load: async (addon) => { await null; return require(addon); }", ASYNC),
+    ],
+    ids=["sync", "async"],
+)
+def test_a_smoke_script_that_is_content(
+    tmp_path: Path, addon: Path, members: tuple[str, ...]
+) -> None:
+    found = outcomes(tmp_path, addon, *members, stresses=("idle", "gc"), limit_s=20.0)
+    wanted = [
+        (runtime, load, stress)
+        for runtime in ("bun", "node")
+        for load in ("napi-sync", "worker")
+        for stress in ("idle", "gc")
+    ]
+    assert found == dict.fromkeys(wanted, "pass: ")
+
+
+@pytest.mark.parametrize(
+    ("members", "in_main", "in_worker"),
+    [
+        pytest.param(
+            ("load() { throw new Error('not here'); }", "check() {}"),
+            "fail: Error: not here",
+            f"fail: {IN_WORKER} not here",
+            id="load-throws",
+        ),
+        pytest.param(
+            (LOAD, "async check() { throw new Error('not so'); }"),
+            "fail: Error: not so",
+            f"fail: {IN_WORKER} not so",
+            id="check-rejects",
+        ),
+        pytest.param((LOAD, "check() { throw null; }"), "fail: null", None, id="check-throws-null"),
+        pytest.param(
+            ("check() {}",), "fail: TypeError: smoke.load is not a function", None, id="no-load"
+        ),
+        # A process.exit() in a worker ends the worker alone.
+        pytest.param(
+            (LOAD, "check() { process.exit(3); }"),
+            "fail: exit code 3 after 'loaded'",
+            ENDED,
+            id="exit-3",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.exit(0); }"),
+            "fail: ended by itself after 'loaded', before it was done",
+            ENDED,
+            id="exit-0",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.kill(process.pid, 'SIGKILL'); for (;;); }"),
+            "crash: SIGKILL after 'loaded'",
+            "crash: SIGKILL after 'loaded'",
+            id="sigkill",
+        ),
+        pytest.param(
+            (LOAD, "check() { process.abort(); }"),
+            "crash: SIGABRT after 'loaded'",
+            "fail: Error: in a worker: TypeError",  # No runtime aborts from a worker.
+            id="abort",
+        ),
+    ],
+)
+def test_a_smoke_script_that_fails_or_dies(
+    tmp_path: Path, addon: Path, members: tuple[str, ...], in_main: str, in_worker: str | None
+) -> None:
+    found = outcomes(tmp_path, addon, *members, limit_s=20.0)
+    assert len(found) == 4
+    for (_, load, _), ending in found.items():
+        if load == "napi-sync":
+            assert ending.startswith(in_main), found
+        elif in_worker is None:
+            assert ending.startswith("fail: Error: in a worker: "), found
+        else:
+            assert ending.startswith(in_worker), found
+
+
+@pytest.mark.parametrize(
+    ("check", "limit_s", "ending"),
+    [
+        # Nobody can tell a promise that never settles from a slow one: its event loop turns.
+        ("check: () => new Promise(() => {})", 3.0, "timeout: still progressing at the limit of 3"),
+        # All four spin at once, and have to be seen to start before.
+        ("check() { for (;;); }", 10.0, "hang: busy: no turn of the event loop in "),
+    ],
+    ids=["never-settles", "spins"],
+)
+def test_a_smoke_script_that_never_ends(
+    tmp_path: Path, addon: Path, check: str, limit_s: float, ending: str
+) -> None:
+    found = outcomes(tmp_path, addon, LOAD, check, limit_s=limit_s)
+    assert len(found) == 4
+    assert all(each.startswith(ending) for each in found.values()), found
+
+
+def test_it_goes_the_whole_way_from_the_command_line(tmp_path: Path, addon: Path) -> None:
+    script = smoke(tmp_path, LOAD, "check() { throw new Error('not so'); }")
+    words = ("--versions", BUN, "--treatment", "stock", "--stress", "idle", "--out", tmp_path)
+    done = invoke("matrix", "--addon", addon, "--smoke", script, *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 cells: 2 fail; 2 unexpected." in done.stdout
+    assert "error: unexpected outcomes: 2 of 2 cells" in done.stderr
+
+
+def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "my.node").write_bytes(addon.read_bytes())
+    smoke(project, LOAD, SYNC)
+    config = project / "gobun.toml"
+    config.write_text(
+        '[addon]\nfile = "./my.node"\nsmoke = "smoke.js"\nname = "mine"\n\n'
+        f'[matrix]\nversions = ["{BUN}"]\ntreatments = ["stock"]\nstresses = ["idle", "gc"]\n'
+        'loads = ["worker"]\njobs = 1\nlimit_s = 20.0\n'
+    )
+    out = tmp_path / "out"
+    done = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
+    assert "running 1 cell, 1 at a time" in done.stderr, done.stderr
+    assert "1 cell: 1 pass; 0 unexpected." in succeed(done)
+    [result] = matrix.read_results(out / matrix.FILE_NAME).results
+    assert result.cell == Cell("bun", BUN, "stock", "mine", "worker", "idle")
+    words = shlex.split(result.repro)
+    assert words[-6:] == [
+        *("--addon", str(project / "my.node"), "--smoke", str(project / "smoke.js")),
+        *("--name", "mine"),
+    ]
+    assert custom_addon.addon_of(result) == custom_addon.make_addon(*words[-5::2])
+    said = json.loads(succeed(invoke("plan", "--config", config, "--shards", "2", "--json")))[
+        "include"
+    ]
+    assert [(part["versions"], part["cells"]) for part in said] == [(BUN, 1), (BUN, 1)]
+
+    config.write_text(config.read_text().replace("jobs", "jbos"))
+    assert refused("--config", config) == f"error: {config}: [matrix] has an unknown key 'jbos'"
+
+
+@pytest.mark.parametrize("name", ["simple", "../mine", "a b", "-x"])
+def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, addon: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of an addon"):
+        custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)), name)
+
+
+def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(
+    tmp_path: Path, addon: Path
+) -> None:
+    """The one that runs is the person's, which has no runSync()."""
+    mine = tmp_path / "control.node"
+    mine.write_bytes(addon.read_bytes())
+    found = outcomes(tmp_path, mine, "load: () => ({})", "check() {}", limit_s=20.0)
+    assert set(found.values()) == {"pass: "}
+
+
+def refused(*words: str | Path) -> str:
+    """Return what a refusal says, which is one error and one line of what to do next."""
+    done = invoke("matrix", "--versions", BUN, *words)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    what, next_ = done.stderr.splitlines()
+    assert what.startswith("error: ")
+    assert next_.startswith("  next: ")
+    return what
+
+
+def test_an_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
+    other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
+    addon = build.build_fixture("control", target_named(other)).addon
+    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    assert said == (
+        f"error: {addon} is built for {other}, and this machine is {host_target().name}"
+    )
+
+
+def test_an_addon_for_musl_is_refused(tmp_path: Path) -> None:
+    """musl's library is called libc.so, and an empty one of that name is enough here."""
+    nothing, libc, addon = (tmp_path / name for name in ("nothing.c", "libc.so", "mine.node"))
+    nothing.write_text("int napi_register_module_v1(void) { return 0; }\n")
+    for output, words in (
+        (libc, ["-Wl,-soname,libc.so"]),
+        (addon, ["-Wl,--no-as-needed", str(libc)]),
+    ):
+        zig = [str(toolchain.zig().program), "cc", "-target", host_target().zig_triple]
+        done = run_tool(
+            [*zig, "-nostdlib", "-shared", "-fPIC", str(nothing), *words, "-o", str(output)],
+            env=compiling.zig_environment(),
+        )
+        assert done.code == 0, done
+    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
+
+
+def test_half_of_what_is_needed_is_refused(tmp_path: Path, addon: Path) -> None:
+    script = smoke(tmp_path, LOAD, SYNC)
+    assert refused("--addon", addon) == "error: --addon is given without --smoke"
+    assert refused("--smoke", script) == "error: --smoke is given without --addon"
+    absent = tmp_path / "absent.js"
+    assert refused("--addon", addon, "--smoke", absent) == (
+        f"error: there is no smoke script {absent}"
+    )
+    assert str(tmp_path / "absent.node") in refused(
+        "--addon", tmp_path / "absent.node", "--smoke", script
+    )
+    assert str(script) in refused("--addon", script, "--smoke", script)
+
+
+@pytest.mark.parametrize("load", ["ffi", "napi-async"])
+def test_a_load_that_a_smoke_script_does_not_decide_is_refused(
+    tmp_path: Path, addon: Path, load: Load
+) -> None:
+    chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
+    with pytest.raises(UsageError, match=f"--load {load} is not for an addon of your own"):
+        pipeline.plan_matrix(Request(versions=BUN, loads=("worker", load), addon=chosen))
+    loads = {cell.load for cell in pipeline.plan_matrix(Request(versions=BUN, addon=chosen)).cells}
+    assert loads == {"napi-sync", "worker"}
+
+
+def test_a_module_beside_an_addon_is_refused(tmp_path: Path, addon: Path) -> None:
+    chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
+    with pytest.raises(UsageError, match="--module simple and --addon"):
+        pipeline.plan_matrix(Request(versions=BUN, modules=("simple",), addon=chosen))
+
+
+def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
+    outcomes(tmp_path, addon, LOAD, "check() { process.exit(3); }", limit_s=20.0)
+    out = tmp_path / "out"
+    [result, *_] = matrix.read_results(out / matrix.FILE_NAME).results
+    _, *words = shlex.split(result.repro)
+    done = invoke(*words, "--out", tmp_path / "again")
+    assert "1 cell: 1 fail; 1 unexpected." in done.stdout, done.stderr
+    [again] = matrix.read_results(tmp_path / "again" / matrix.FILE_NAME).results
+    assert (again.cell, again.detail) == (result.cell, result.detail)
+
+    comment, line, *_ = succeed(invoke("repro", "--out", out, "--only", "bun@")).splitlines()
+    assert comment == f"# bun@{BUN}/stock/{addon.stem}/napi-sync/idle: fail"
+    bare = subprocess.run(shlex.split(line), capture_output=True, check=False, timeout=60)
+    assert bare.returncode == 3, bare
+
+    [made] = succeed(
+        invoke("repro", "--folders", "--out", out, "--only", f"bun@{BUN}/stock/{addon.stem}/napi")
+    ).splitlines()
+    (tmp_path / "smoke.js").unlink()
+    shown = subprocess.run(
+        [Path(made) / "run.sh"],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "BUN": str(bun(BUN).program)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert shown.returncode == 3, shown
+    assert '"loaded"' in shown.stdout
+    done = invoke("repro", "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no smoke script" in done.stderr

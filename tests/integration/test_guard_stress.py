@@ -1,0 +1,172 @@
+"""The guard without a JavaScript engine: what it promises, and threads that are suspended in Go."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from commands import arm64_emulator
+
+from gobun import build
+from gobun.targets import TARGETS, Target, host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.build import GuardStress
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(host_target().os != "linux", reason="elsewhere the guard does nothing"),
+]
+
+SUSPENDS = int(os.environ.get("GOBUN_GUARD_STRESS", "20000"))
+"""How often threads are suspended; 1000000 is the long form."""
+
+STUCK, SETUP_FAILED = 3, 4
+ADDR_COMPAT_LAYOUT = 0x0200000
+ARM64 = TARGETS["linux-arm64"]
+
+
+class Told(msgspec.Struct):
+    """What ``guard_stress`` prints."""
+
+    suspends: int
+    pestered: int
+    faults: int
+    first: str
+    stuck: str
+    moved: int
+    direct: int
+    foreign: int
+    unknown: int
+    searched: int
+
+
+@pytest.fixture(scope="module")
+def guard_stress() -> GuardStress:
+    return build.build_guard_stress(host_target())
+
+
+def guards(target: Target, folder: Path) -> list[Path]:
+    """Return the guard, and a copy that the system takes for another library."""
+    guard = build.build_guard([target])[0].library
+    return [guard, Path(shutil.copy(guard, folder / "another.so"))]
+
+
+def run(
+    command: Sequence[str | Path],
+    before: Callable[[], None] | None = None,
+    limit_s: float = 500,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=limit_s,
+        preexec_fn=before,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Told:
+    assert done.stdout, f"exit code {done.returncode}: {done.stderr[-2000:]}"
+    return msgspec.json.decode(done.stdout, type=Told)
+
+
+def unlimited_stack() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (most, most))
+
+
+def upward_mappings() -> None:
+    """Have what is mapped later lie above, as an unlimited stack does on arm64."""
+    unlimited_stack()
+    if ctypes.CDLL(None).personality(ADDR_COMPAT_LAYOUT) == -1:
+        os._exit(SETUP_FAILED)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [None, unlimited_stack, upward_mappings],
+    ids=["usual-stack", "unlimited-stack", "upward-mappings"],
+)
+def test_what_it_promises(
+    guard_stress: GuardStress, tmp_path: Path, before: Callable[[], None] | None
+) -> None:
+    done = run([guard_stress.semantics, *guards(host_target(), tmp_path)], before)
+    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, done.returncode) == ([], 0)
+    assert done.stdout.endswith("ok during exit\n")
+
+
+def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
+    emulator = arm64_emulator()
+    program = build.build_guard_stress(ARM64).semantics
+    done = run([*emulator, program, *guards(ARM64, tmp_path)])
+    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, done.returncode) == ([], 0)
+
+
+@pytest.mark.parametrize("mode", ["before", "after", "twice"])
+def test_threads_are_suspended_whatever_they_do(
+    guard_stress: GuardStress, tmp_path: Path, mode: str
+) -> None:
+    done = run(
+        [
+            guard_stress.guard_stress,
+            mode,
+            str(SUSPENDS),
+            guard_stress.library,
+            *guards(host_target(), tmp_path),
+        ]
+    )
+    seen = told(done)
+    assert (done.returncode, seen.first, seen.stuck) == (0, "", "")
+    assert seen.suspends == SUSPENDS
+    # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
+    assert seen.moved + seen.direct == 2 * SUSPENDS
+    assert seen.unknown == 0
+    assert min(seen.pestered, seen.foreign, seen.searched) > 0
+
+
+def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:
+    emulator = arm64_emulator()
+    built = build.build_guard_stress(ARM64)
+    done = run(
+        [*emulator, built.guard_stress, "before", "500", built.library, *guards(ARM64, tmp_path)]
+    )
+    seen = told(done)
+    assert (done.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
+    assert seen.moved > 0
+
+
+def test_without_the_guard_the_main_thread_never_stops(guard_stress: GuardStress) -> None:
+    done = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
+    seen = told(done)
+    assert (done.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
+
+
+def test_a_signal_that_go_leaves_alone_damages_goroutines(guard_stress: GuardStress) -> None:
+    """What an environment variable alone can do (``docs/guard.md`` warns of it).
+
+    What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.
+    """
+    for _ in range(3):
+        try:
+            done = run(
+                [guard_stress.guard_stress, "left-alone", str(10 * SUSPENDS), guard_stress.library],
+                limit_s=120,
+            )
+        except subprocess.TimeoutExpired:
+            return
+        if done.returncode != 0:
+            return
+    pytest.fail(f"three runs passed: {done.stdout}")

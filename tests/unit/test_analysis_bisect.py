@@ -1,0 +1,196 @@
+"""Bisection on made-up releases: where a cell turns, and how many runs it takes to know."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from gobun.analysis.bisect import MOST_SAMPLES, Turn, VersionOutcome, bisect
+from gobun.analysis.bisect_cells import canaries_of
+from gobun.errors import UsageError
+from gobun.runtimes.versions import select_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gobun.cells import Outcome
+
+RELEASES = [f"1.{minor}.{patch}" for minor in range(4) for patch in range(32)]
+
+
+class Fake:
+    """A cell that hangs in some versions, and counts its runs."""
+
+    def __init__(
+        self, bad: Callable[[str], bool], skip: Callable[[str], bool] | None = None
+    ) -> None:
+        self.bad, self.skip = bad, skip or (lambda _: False)
+        self.runs: Counter[str] = Counter()
+
+    def __call__(self, version: str) -> Outcome:
+        self.runs[version] += 1
+        if self.skip(version):
+            return "skip"
+        return "hang" if self.bad(version) else "pass"
+
+
+def between(versions: Sequence[str], first: str, last: str) -> Callable[[str], bool]:
+    low, high = versions.index(first), versions.index(last)
+    return lambda version: low <= versions.index(version) <= high
+
+
+def test_a_hang_in_the_middle_has_both_its_ends_found() -> None:
+    probe = Fake(between(RELEASES, "1.2.2", "1.2.19"))
+    steps: list[VersionOutcome] = []
+    answer = bisect(RELEASES, probe, on_step=steps.append)
+    assert answer.text == "bad from 1.2.2 to 1.2.19; first good again 1.2.20"
+    assert (answer.first_bad, answer.first_good) == ("1.2.2", "1.2.20")
+    assert answer.steps == tuple(steps)
+    assert len(steps) <= 24
+    assert set(probe.runs.values()) == {1, 3}  # a bad one is not run again
+
+
+def test_two_ends_find_one_turn_in_log_n_steps_in_either_direction() -> None:
+    chance = random.Random(7)  # noqa: S311
+    for _ in range(300):
+        count = chance.randint(2, len(RELEASES))
+        turn = chance.randint(1, count - 1)
+        versions = RELEASES[:count]
+        falls = chance.random() < 0.5
+        probe = Fake(lambda v, t=turn, f=falls: (RELEASES.index(v) >= t) == f)  # type: ignore[misc]
+        ends = [versions[0], versions[-1]]
+        good, bad = ends if falls else reversed(ends)
+        answer = bisect(versions, probe, good=good, bad=bad, attempts=1)
+        into: Literal["good", "bad"] = "bad" if falls else "good"
+        assert answer.turns == (Turn(versions[turn - 1], versions[turn], into),)
+        assert len(answer.steps) <= 2 + math.ceil(math.log2(count))
+        assert answer.text.startswith("good up to" if falls else "bad up to")
+
+
+def test_any_pattern_gives_turns_that_are_true() -> None:
+    chance = random.Random(8)  # noqa: S311
+    refused = 0
+    for _ in range(300):
+        versions = RELEASES[: chance.randint(2, 60)]
+        states = {v: chance.random() < 0.3 for v in versions}
+        skips = {v for v in versions if chance.random() < 0.2}
+        probe = Fake(states.__getitem__, skips.__contains__)
+        try:
+            answer = bisect(versions, probe, attempts=1)
+        except UsageError:
+            refused += 1
+            continue
+        assert answer.turns
+        for turn in answer.turns:
+            low, high = versions.index(turn.last), versions.index(turn.first)
+            assert states[turn.first] == (turn.into == "bad") != states[turn.last]
+            assert list(turn.untestable) == versions[low + 1 : high]
+            assert set(turn.untestable) <= skips
+        assert max(probe.runs.values()) == 1
+        for one, other in itertools.pairwise(answer.turns):
+            assert one.into != other.into
+    assert refused < 30
+
+
+def test_one_bad_attempt_makes_a_version_bad() -> None:
+    runs: Counter[str] = Counter()
+
+    def now_and_then(version: str) -> Outcome:
+        runs[version] += 1
+        bad = RELEASES.index(version) >= 40
+        return "hang" if bad and runs[version] == 3 else "pass"
+
+    answer = bisect(RELEASES, now_and_then, good=RELEASES[0], bad=RELEASES[-1])
+    assert answer.first_bad == RELEASES[40]
+    bad = next(step for step in answer.steps if step.state == "bad")
+    assert bad.outcomes == ("pass", "pass", "hang")
+
+
+def test_one_bad_release_is_enough_to_find_both_ends() -> None:
+    answer = bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.4")), bad="1.2.3")
+    assert answer.text == "bad from 1.2.2 to 1.2.4; first good again 1.2.5"
+
+
+def test_what_cannot_be_tested_is_stepped_round_and_said() -> None:
+    skip = between(RELEASES, "1.1.30", "1.2.3")
+    probe = Fake(lambda version: RELEASES.index(version) >= 66, skip)
+    answer = bisect(RELEASES, probe, good=RELEASES[0], bad=RELEASES[-1])
+    (turn,) = answer.turns
+    assert (turn.last, turn.first) == ("1.1.29", "1.2.4")
+    assert "1.1.30, 1.1.31, 1.2.0, 1.2.1, 1.2.2, 1.2.3 could not be tested" in answer.text
+
+
+def test_the_canaries_of_a_release_are_those_that_carry_its_number() -> None:
+    known = (
+        "1.2.1-canary.20250120.1",
+        "1.2.1-canary.20250201.3",
+        "1.2.1-canary.7",  # as an executable calls itself: before 1.2.1
+        "1.2.2-canary.20250209.1",
+        *RELEASES,
+    )
+    found = select_versions(canaries_of("1.2.1"), known=known, tags={})
+    assert found == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
+
+
+def test_canaries_between_two_releases_are_looked_at() -> None:
+    days = [f"1.2.1-canary.2025010{day}.1" for day in range(1, 8)]
+    asked: list[tuple[str, str]] = []
+
+    def canaries(low: str, high: str) -> list[str]:
+        asked.append((low, high))
+        return days if low == "1.2.1" else []
+
+    order = [*RELEASES[: RELEASES.index("1.2.2")], *days, *RELEASES[RELEASES.index("1.2.2") :]]
+    probe = Fake(between(order, days[4], "1.2.19"))
+    answer = bisect(RELEASES, probe, canaries=canaries)
+    assert asked == [("1.2.1", "1.2.2"), ("1.2.19", "1.2.20")]
+    assert answer.canaries == (Turn(days[3], days[4], "bad"),)
+    assert answer.text == (
+        "bad from 1.2.2 to 1.2.19; first good again 1.2.20;"
+        " with canaries: good up to 1.2.1-canary.20250104.1, bad from 1.2.1-canary.20250105.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ("1.0.0", "1.3.31", r"1\.3\.31 was given as bad and is good, and so the ends do not"),
+        ("1.2.5", "1.2.6", r"1\.2\.5 was given as good and is bad, and so the ends do not"),
+        ("1.2.5", "1.0.0", r"1\.2\.5 was given as good and is bad"),
+        ("1.2.5", None, r"1\.2\.5 was given as good and is bad$"),
+        ("9.9.9", None, r"unknown version for --good '9\.9\.9'"),
+    ],
+)
+def test_ends_that_are_not_what_they_are_said_to_be(
+    good: str | None, bad: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.19")), good=good, bad=bad)
+    caught.match(message.removesuffix("$"))
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_where_all_is_alike_there_is_nothing_to_bisect(state: bool) -> None:
+    probe = Fake(lambda _: state)
+    with pytest.raises(UsageError, match=f"all are {'bad' if state else 'good'}"):
+        bisect(RELEASES, probe)
+    assert len(probe.runs) == MOST_SAMPLES
+    with pytest.raises(UsageError, match="all are untestable"):
+        bisect(RELEASES[:4], Fake(lambda _: False, lambda _: True))
+    with pytest.raises(UsageError, match="nothing to bisect"):
+        bisect(["1.0.0"], probe)
+    with pytest.raises(UsageError, match="0 attempts"):
+        bisect(RELEASES, probe, attempts=0)
+
+
+def test_a_step_is_one_line() -> None:
+    assert (
+        VersionOutcome("1.2.3", ("pass", "hang"), "bad", 7).text
+        == "1.2.3: pass/hang: bad, 7 left between"
+    )
+    assert VersionOutcome("1.2.3", ("pass",), "good", 0).text == "1.2.3: pass: good"

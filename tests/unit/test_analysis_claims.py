@@ -1,0 +1,334 @@
+"""Verdicts on the claims, from results made by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from sample_results import result_of
+
+from gobun import matrix
+from gobun.analysis.claims import CLAIMS, Check, Claim, Given, read_claims
+from gobun.analysis.claims_render import claims_markdown, print_claims
+from gobun.analysis.claims_verdict import (
+    Verdict,
+    explained,
+    library_sizes,
+    read_facts,
+    verdicts,
+    write_facts,
+)
+from gobun.cells import Cell, Result
+from gobun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from gobun.cells import Load, Outcome, Treatment
+
+
+def result(
+    version: str,
+    *outcomes: Outcome,
+    treatment: Treatment = "stock",
+    module: str = "simple",
+    load: Load = "napi-sync",
+    stress: str = "idle",
+    runtime: str = "bun",
+) -> Result:
+    cell = Cell(runtime, version, treatment, module, load, stress)
+    return result_of(cell, *outcomes)
+
+
+def run(results: Iterable[Result], os: str = "linux") -> matrix.Run:
+    header = matrix.new_header([])
+    host = msgspec.structs.replace(header.host, os=os)
+    return matrix.Run(msgspec.structs.replace(header, host=host), tuple(results))
+
+
+def one(claim: Claim, *results: Result, **facts: dict[str, float]) -> Verdict:
+    named = {name.replace("_", "-"): numbers for name, numbers in facts.items()}
+    return verdicts(run(results), facts=named, claims={"C0": claim})[0]
+
+
+def asked(rule: str, *outcomes: Outcome) -> Claim:
+    return Claim("text", check=(Check("it is so", rule, outcomes),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rule", "ends", "verdict"),
+    [
+        ("always", "ppp", "reproduced"),
+        ("always", "pph", "refuted"),
+        ("mostly", "ppp", "reproduced"),
+        ("mostly", "pph", "partly"),
+        ("mostly", "hhh", "refuted"),
+        ("somewhere", "hhp", "reproduced"),
+        ("somewhere", "hhh", "refuted"),
+        ("always", "", "no data"),
+        ("always", "sse", "no data"),
+        ("always", "psp", "reproduced"),
+    ],
+)
+def test_rules(rule: str, ends: str, verdict: str) -> None:
+    words: dict[str, Outcome] = {"p": "pass", "h": "hang", "s": "skip", "e": "error"}
+    results = [result(f"1.0.{patch}", words[end]) for patch, end in enumerate(ends)]
+    assert one(asked(rule, "pass"), *results).verdict == verdict
+
+
+def test_every_attempt_counts() -> None:
+    mixed = result("1.0.0", "hang", "pass", "pass")
+    assert one(asked("always", "pass"), mixed).verdict == "refuted"
+    assert one(asked("always", "pass", "hang"), mixed).verdict == "reproduced"
+    assert one(asked("somewhere", "hang"), mixed).verdict == "reproduced"
+    assert "1 hang/pass" in one(asked("somewhere", "hang"), mixed).because
+
+
+def test_a_cell_is_compared_with_its_counterpart() -> None:
+    given = Given(outcomes=("hang",), treatment="stock")
+    check = Check("it helps", "always", ("pass",), treatments=("warmup",), given=given)
+    claim = Claim("text", check=(check,))
+    results = [
+        result("1.0.0", "pass"),
+        result("1.0.0", "hang", treatment="warmup"),  # not asked: stock passes
+        result("1.0.1", "hang"),
+        result("1.0.1", "pass", treatment="warmup"),
+        result("1.0.2", "pass", treatment="warmup"),  # not asked: stock was not run
+    ]
+    found = one(claim, *results)
+    assert (found.verdict, found.supporting) == (
+        "reproduced",
+        ("bun@1.0.1/warmup/simple/napi-sync/idle",),
+    )
+    assert one(claim, *results[:2]).verdict == "no data"
+
+
+def test_selectors_take_patterns_and_ranges() -> None:
+    check = Check(
+        "so", "always", ("pass",), treatments=("gc-signal:2*",), versions=">=1.2.2", runtime="bun"
+    )
+    claim = Claim("text", check=(check,))
+    found = one(
+        claim,
+        result("1.2.2", "pass", treatment="gc-signal:20"),
+        result("1.2.2", "hang", treatment="gc-signal:12"),
+        result("1.2.1", "hang", treatment="gc-signal:20"),
+        result("24.0.0", "hang", treatment="gc-signal:20", runtime="node"),
+    )
+    assert (found.verdict, len(found.supporting)) == ("reproduced", 1)
+
+
+def test_parts_make_a_whole_and_what_is_not_known_makes_nothing_true() -> None:
+    true, false = Check("a", "always", ("pass",)), Check("b", "always", ("hang",))
+    absent = Check("c", "always", ("pass",), stresses=("gc",))
+    elsewhere = Check("d", "always", ("pass",), os="darwin")
+    passing = result("1.0.0", "pass")
+    for checks, verdict in (
+        ((true, true), "reproduced"),
+        ((false, false), "refuted"),
+        ((true, false), "partly"),
+        ((true, absent), "partly"),
+        ((false, absent), "refuted"),
+        ((absent, elsewhere), "no data"),
+        ((elsewhere,), "not testable here"),
+    ):
+        assert one(Claim("text", check=checks), passing).verdict == verdict, verdict
+
+
+def test_facts_are_compared_with_bounds() -> None:
+    claim = Claim("text", check=(Check("so", "mostly", fact="library-bytes", between=(1.0, 2.0)),))
+    assert one(claim).verdict == "no data"
+    found = one(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
+    assert (found.verdict, found.supporting, found.opposing) == (
+        "partly",
+        ("linux-x64: 1.5",),
+        ("darwin-x64: 3",),
+    )
+
+
+def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    with pytest.raises(UsageError, match="cannot read"):
+        library_sizes(path)
+    path.write_text(
+        '{"libraries": [{"target": "linux-x64", "size": 7, "file": "x", "go": "1.27.3"},'
+        ' {"target": "linux-x64", "size": 9, "file": "without-go", "go": ""}]}'
+    )
+    assert library_sizes(path) == {"library-bytes": {"linux-x64": 7.0}}
+    path.write_text("[]")
+    with pytest.raises(UsageError, match="is no manifest"):
+        library_sizes(path)
+
+
+def test_measured_numbers_are_kept_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    with pytest.raises(UsageError, match="cannot read"):
+        read_facts(path)
+    write_facts(path, {"warmup-ms": {"bun@1.4.5": 1.5}})
+    [claim] = [found for found in verdicts(run([]), facts=read_facts(path)) if found.id == "C4"]
+    assert (claim.verdict, claim.supporting) == ("reproduced", ("bun@1.4.5: 1.5",))
+    path.write_text('{"warmup-ms": 1}')
+    with pytest.raises(UsageError, match="no measured numbers"):
+        read_facts(path)
+
+
+def test_the_published_library_settles_what_a_buffer_is() -> None:
+    def verdict(*ends: Outcome) -> str:
+        cells = zip(("idle", "cobhan"), ends, strict=True)
+        results = [
+            result("1.4.5", end, module="libasherah", load="ffi", stress=stress)
+            for stress, end in cells
+        ]
+        return {found.id: found.verdict for found in verdicts(run(results))}["C10"]
+
+    assert verdict("pass", "pass") == "reproduced"
+    assert verdict("pass", "fail") == "refuted"
+    assert verdict("hang", "hang") == "no data"
+
+
+def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
+    assert list(read_claims()) == [f"C{number}" for number in range(1, 19)]
+    treatments: tuple[Treatment, ...] = ("stock", "warmup-plain")
+    loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
+    states: dict[str, Outcome] = {"1.2.1": "pass", "1.2.19": "hang", "1.2.20": "pass"}
+    results = [
+        result(version, end, treatment=treatment, module=module, load=load)
+        for version, state in states.items()
+        for treatment in treatments
+        for module in ("control", "simple", "crypto", "setup-full")
+        for load in loads
+        for end in ["pass" if module == "control" and treatment == "stock" else state]
+    ]
+    nodes = [result("24.1.0", "pass", runtime="node", module="crypto")]
+    sizes = {"library-bytes": {"linux-x64": 1278576.0}}
+    found = {v.id: v.verdict for v in verdicts(run([*results, *nodes]), facts=sizes)}
+    assert found == {
+        "C1": "not testable here",
+        "C2": "refuted",
+        "C3": "refuted",
+        "C4": "no data",
+        "C5": "partly",
+        "C6": "reproduced",
+        "C7": "partly",
+        "C8": "partly",
+        "C9": "no data",
+        "C10": "no data",
+        **dict.fromkeys(["C11", "C12", "C14", "C15", "C16"], "no data"),
+        "C13": "refuted",
+        "C17": "refuted",
+        "C18": "refuted",
+    }
+    on_mac = verdicts(run([result("1.2.19", "crash", module="crypto")], "darwin"))
+    assert on_mac[0].verdict == "reproduced"
+
+
+def test_patches_emulated_at_load_time_settle_two_claims() -> None:
+    ends: tuple[tuple[str, Outcome], ...] = (("1.2.19", "hang"), ("1.3.14", "pass"))
+    alike: tuple[Treatment, ...] = ("stock", "preload:stack8m", "preload:sigmask")
+    results = [
+        result(version, end, treatment=treatment) for treatment in alike for version, end in ends
+    ]
+    # What the guard cures beside them is not to their credit.
+    results.append(result("1.2.19", "pass", treatment="preload:stack8m+sigmask+suspend"))
+    found = {verdict.id: verdict for verdict in verdicts(run(results))}
+    for name in ("C11", "C12"):
+        assert found[name].verdict == "refuted"
+        assert "0 of 1 cells" in found[name].because
+
+
+def test_verdicts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
+    results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]
+    found = one(claim, *results)
+    text = claims_markdown([found])
+    row = (
+        "| C0 | a \\| b (Bun) | **partly** | so: 1 of 6 cells (5 hang, 1 pass; not on 5 versions"
+        " from bun 1.0.1 to bun 1.0.5); mind. |"
+    )
+    assert text.splitlines()[2] == row
+    cell = "bun@1.0.{}/stock/simple/napi-sync/idle".format
+    assert text.splitlines()[4] == (
+        f"- C0: for: {cell(0)}; against: {cell(1)}, {cell(2)}, {cell(3)} and 2 more"
+    )
+    assert explained(one(claim)) == ""
+    print_claims([found])
+    shown = capsys.readouterr().out
+    assert "partly" in shown
+    assert "a | b" in shown
+
+
+START = '[claim.C1]\ntext = "t"\n'
+CHECK = START + '[[claim.C1.check]]\nsays = "s"\nrule = "always"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[claim", r"mine\.toml is not TOML"),
+        ('[claims.C1]\ntext = "t"', r"mine\.toml: the file has an unknown key 'claims'"),
+        (START + 'txt = "u"\nuntestable = "x"', r"\[claim\.C1\] has an unknown key 'txt'"),
+        (START, r"\[claim\.C1\] needs either checks or a reason"),
+        (CHECK + 'supports = ["pass"]\n[claim.C2]\ntext = "t"', r"\[claim\.C2\] needs either"),
+        (
+            CHECK.replace('"t"\n', '"t"\nuntestable = "x"\n') + 'supports = ["pass"]',
+            r"\[claim\.C1\] needs either",
+        ),
+        (CHECK, r"row 1 of \[\[claim\.C1\.check\]\]: `supports` is missing"),
+        (
+            CHECK + 'supports = ["passes"]',
+            r"supports of row 1 of \[\[claim\.C1\.check\]\], item 1: invalid enum value 'passes'",
+        ),
+        (
+            CHECK + 'supports = ["pass"]\nstress = "idle"',
+            r"row 1 of \[\[claim\.C1\.check\]\] has an unknown key 'stress'",
+        ),
+        (CHECK.replace("always", "often") + 'supports = ["pass"]', r"rule of row 1 .*'often'"),
+        (CHECK + 'supports = ["pass"]\nstresses = ["idel"]', r"`stresses` in .*row 1 .*'idel'"),
+        (CHECK + 'supports = ["pass"]\nmodules = []', r"modules = \[\] selects nothing"),
+        (CHECK + 'supports = ["pass"]\nruntime = "bnu"', r"runtime in .*C1.*'bnu'"),
+        (CHECK + 'supports = ["pass"]\nversions = "1.x"', r"versions = '1\.x' is not a range"),
+        (CHECK + 'supports = ["pass"]\nversions = ">2.0.0 <1.0.0"', r"no version is"),
+        (
+            CHECK + 'supports = ["pass"]\ngiven = {outcomes = ["hang"]}',
+            r"row 1 .*`given` names nothing",
+        ),
+        (
+            CHECK + 'supports = ["pass"]\ngiven = {outcomes = [], treatment = "stock"}',
+            r"`given\.outcomes` is empty",
+        ),
+        (
+            CHECK + 'supports = ["pass"]\ngiven = {outcomes = ["hang"], treatment = "stok"}',
+            r"`given\.treatment` in .*'stok'",
+        ),
+        (CHECK + 'fact = "size"', r"`fact` needs `between`"),
+        (CHECK + 'supports = ["pass"]\nbetween = [1.0, 2.0]', r"`between` goes with `fact`"),
+        (CHECK + 'fact = "size"\nbetween = [2.0, 1.0]', r"between = \[2\.0, 1\.0\] holds nothing"),
+        (
+            CHECK + 'fact = "size"\nbetween = [1.0, 2.0]\nruntime = "bun"',
+            r"`fact` is no cell",
+        ),
+    ],
+)
+def test_a_malformed_file_is_named_with_table_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_claims(path)
+    assert "mine.toml" in caught.value.what
+
+
+def test_a_name_that_is_planned_may_be_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = CHECK + 'supports = ["pass"]\nstresses = ["boil"]\n'
+    path.write_text(text)
+    with pytest.raises(UsageError, match="'boil'"):
+        read_claims(path)
+    path.write_text(text + '[planned]\nstresses = ["boil"]\n')
+    assert read_claims(path)["C1"].check[0].stresses == ("boil",)
+    with pytest.raises(UsageError, match="cannot read"):
+        read_claims(tmp_path / "absent.toml")
+    assert CLAIMS.is_file()

@@ -1,0 +1,205 @@
+"""Results of shards, joined, or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from sample_results import result_of
+
+from gobun import matrix
+from gobun.analysis.merge import merge, merge_into
+from gobun.cells import Cell, Result, plan_hash
+from gobun.cells.records import Header
+from gobun.errors import UsageError
+from gobun.matrix.shard import shard, shard_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.cells import Outcome
+
+CELLS = [
+    Cell("bun", version, "stock", "simple", "ffi", stress)
+    for version in ("1.2.2", "1.2.10", "1.3.0")
+    for stress in ("idle", "gc")
+]
+
+
+def result(cell: Cell, *outcomes: Outcome, evidence: tuple[str, ...] = ()) -> Result:
+    return result_of(cell, *outcomes, evidence=evidence)
+
+
+def written(folder: Path, header: Header, results: list[Result]) -> Path:
+    path = folder / matrix.FILE_NAME
+    with matrix.Writer(path, header, results):
+        return path
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    whole = matrix.new_header(CELLS)
+    return [
+        written(
+            tmp_path / str(number),
+            shard_header(whole, CELLS, number, 3),
+            [result(cell, "pass") for cell in shard(CELLS, number, 3)],
+        )
+        for number in (1, 2, 3)
+    ]
+
+
+def header_of(path: Path) -> Header:
+    return msgspec.json.decode(path.read_bytes().splitlines()[0], type=Header)
+
+
+def change(path: Path, **fields: object) -> None:
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    changed = msgspec.json.decode(header) | fields
+    path.write_bytes(msgspec.json.encode(changed) + b"\n" + b"".join(lines))
+
+
+def test_shards_make_the_run_whatever_their_order(shards: list[Path]) -> None:
+    run = merge(shards)
+    versions = [found.version for found in run.results]
+    assert versions == ["1.2.2", "1.2.2", "1.2.10", "1.2.10", "1.3.0", "1.3.0"]
+    assert {found.cell for found in run.results} == set(CELLS)
+    assert run.header.plan == plan_hash(CELLS)
+    assert run.header.cells == len(CELLS)
+    assert not run.cut
+    assert merge(shards[::-1]).results == run.results
+    assert merge([path.parent for path in shards]).results == run.results
+
+
+def test_one_file_that_is_whole_is_a_run(tmp_path: Path) -> None:
+    path = written(tmp_path, matrix.new_header(CELLS), [result(cell, "pass") for cell in CELLS])
+    assert len(merge([path]).results) == len(CELLS)
+
+
+def test_hosts_may_differ_and_are_all_kept(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[2], host=host | {"cpu": "Other"}, started="2001-01-01T00:00:00+00:00")
+    header = merge(shards).header
+    assert isinstance(header, Header)
+    assert [found.cpu == "Other" for found in header.hosts] == [False, True]
+    assert header.started == "2001-01-01T00:00:00+00:00"
+    assert header.shard is None
+    assert merge(shards[:2] + shards[:1] + shards[2:]).header == header
+
+
+def test_a_missing_shard_is_named(shards: list[Path]) -> None:
+    with pytest.raises(UsageError, match=r"2 of the 6 cells .*; shards 2/3 are missing"):
+        merge([shards[0], shards[2]])
+
+
+def test_a_cut_shard_is_named(shards: list[Path]) -> None:
+    shards[1].write_bytes(shards[1].read_bytes()[:-9])
+    said = rf"1 of the 6 cells .*{shards[1]} \(shard 2/3\) has 1 cells, and its last line is cut"
+    with pytest.raises(UsageError, match=said):
+        merge(shards)
+
+
+def test_a_cut_that_another_file_makes_up_for_is_mentioned(
+    shards: list[Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(shards[1].read_bytes())
+    shards[1].write_bytes(shards[1].read_bytes()[:-9])
+    run = merge([*shards, again])
+    assert run.cut
+    assert len(run.results) == len(CELLS)
+
+
+def test_cells_on_which_two_files_disagree_are_named(shards: list[Path], tmp_path: Path) -> None:
+    first = matrix.read_results(shards[0])
+    other = tmp_path / "other"
+    written(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
+    change(other / matrix.FILE_NAME, shard=header_of(shards[0]).shard)
+    name = first.results[0].cell.name
+    with pytest.raises(UsageError, match="the files disagree on 2 cells") as caught:
+        merge([*shards, other])
+    assert f"{name} is pass in {shards[0]} and hang/pass in {other}" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"plan": "0" * 16}, "plan"),
+        ({"suite": "9.9"}, "suite version"),
+        ({"tools": {"go": "1.1"}}, r"tools .* and go 1\.1"),
+        ({"shard": {"number": 2, "of": 3, "cells": 2, "split": "x"}}, "split"),
+        ({"shard": None}, "split"),
+    ],
+)
+def test_files_of_different_runs_are_refused(
+    shards: list[Path], fields: dict[str, object], said: str
+) -> None:
+    change(shards[1], **fields)
+    with pytest.raises(UsageError, match=f"are not of one run: {said}"):
+        merge(shards)
+
+
+def test_results_of_another_system_are_refused(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[1], host=host | {"os": "darwin"})
+    with pytest.raises(UsageError, match="system linux and darwin"):
+        merge(shards)
+
+
+def test_results_of_another_processor_are_refused(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[0], host={name: host[name] for name in host if name != "arch"})
+    change(shards[1], host=host | {"arch": "x64"})
+    change(shards[2], host=host | {"arch": "x64"})
+    assert [found.arch for found in merge(shards).header.hosts] == ["", "x64"]
+    change(shards[2], host=host | {"arch": "arm64"})
+    with pytest.raises(UsageError, match="processor x64 and arm64"):
+        merge(shards)
+
+
+def test_cells_that_are_not_of_the_plan_are_refused(shards: list[Path]) -> None:
+    stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
+    with shards[0].open("ab") as stream:
+        stream.write(msgspec.json.encode(result(stranger, "pass")) + b"\n")
+    with pytest.raises(UsageError, match="hold 7 cells that are not the 6 of the plan"):
+        merge(shards)
+
+
+def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to merge"):
+        merge([])
+    with pytest.raises(UsageError, match=r"cannot read .*absent"):
+        merge([*shards, tmp_path / "absent.jsonl"])
+    change(shards[1], shard={"number": "two"})
+    with pytest.raises(UsageError, match=rf"{shards[1]} does not begin with the header of a run"):
+        merge(shards)
+    shards[1].write_text("x\n")
+    with pytest.raises(UsageError, match="does not begin with the header"):
+        merge(shards)
+
+
+@pytest.mark.parametrize("name", ["../outside", "evidence/../../outside", "/outside"])
+def test_evidence_that_leads_out_of_its_folder_is_refused(
+    shards: list[Path], tmp_path: Path, name: str
+) -> None:
+    first, *rest = matrix.read_results(shards[0]).results
+    changed = result(first.cell, "pass", evidence=(name,))
+    written(shards[0].parent, header_of(shards[0]), [changed, *rest])
+    with pytest.raises(UsageError, match="names evidence that is not below its folder"):
+        merge_into(shards, tmp_path / "all" / "out")
+    assert not (tmp_path / "all").exists()
+
+
+def test_what_is_merged_into_a_folder_has_its_evidence(shards: list[Path], tmp_path: Path) -> None:
+    name = "evidence/one/output.txt"
+    header = header_of(shards[0])
+    first, *rest = matrix.read_results(shards[0]).results
+    written(shards[0].parent, header, [result(first.cell, "pass", evidence=(name,)), *rest])
+    (shards[0].parent / name).parent.mkdir(parents=True)
+    (shards[0].parent / name).write_text("seen")
+    out = tmp_path / "all"
+    run = merge_into(shards, out)
+    assert matrix.read_results(out / matrix.FILE_NAME).results == run.results
+    assert (out / name).read_text() == "seen"
+    assert len(merge([out]).results) == len(CELLS)

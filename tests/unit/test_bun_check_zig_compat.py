@@ -1,0 +1,98 @@
+"""Zig of the fork is rewritten so that the stock Zig takes it, and its words are told back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.bun_check import zig_compat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE = b"""const Counter = struct {
+    #count: u32 = 0, // of #count
+    #label: []const u8 = "a #label, \\"#quoted\\"",
+    mark: u8 = '#',
+
+    fn next(self: *Counter) u32 {
+        self.#count += 1;
+        return self.#count;
+    }
+};
+const text =
+    \\\\#define NOT_A_FIELD "
+    \\\\.#nor_this
+;
+const made = Counter{ .#count = 2, .#label = "#" };
+const odd = @"a #name with blanks";
+const quote = '\\'';
+const after = made.#count;
+"""
+
+
+def test_private_fields_are_named_otherwise_and_nothing_else_is_touched() -> None:
+    after = zig_compat.stock(PRIVATE).decode()
+    assert after.count('@"#count"') == 5
+    assert after.count('@"#label"') == 2
+    assert "// of #count" in after
+    assert '"a #label, \\"#quoted\\""' in after
+    assert "'#'" in after
+    assert '\\\\#define NOT_A_FIELD "' in after
+    assert "\\\\.#nor_this" in after
+    assert '@"a #name with blanks"' in after
+    assert after.count("\n") == PRIVATE.decode().count("\n")
+    assert after.replace('@"#count"', "#count").replace('@"#label"', "#label").encode() == PRIVATE
+
+
+def test_what_is_rewritten_is_not_rewritten_again() -> None:
+    assert zig_compat.stock(zig_compat.stock(PRIVATE)) == zig_compat.stock(PRIVATE)
+
+
+@pytest.mark.parametrize(
+    "given", [b"", b"const a = 1;\n", b'const a = "# b";\r\n', b"// 'it's #1\n"]
+)
+def test_zig_of_both_stays_as_it_is(given: bytes) -> None:
+    assert zig_compat.stock(given) == given
+
+
+def test_folders_are_rewritten_in_place(tmp_path: Path) -> None:
+    (tmp_path / "src" / "deep").mkdir(parents=True)
+    (tmp_path / "src" / "deep" / "a.zig").write_bytes(PRIVATE)
+    (tmp_path / "src" / "b.zig").write_bytes(b"const a = 1;\n")
+    (tmp_path / "src" / "c.ts").write_bytes(b"class A { #count = 1; }\n")
+    (tmp_path / "src" / "lost.zig").symlink_to("nowhere.zig")
+    assert zig_compat.rewrite([tmp_path / "src", tmp_path / "absent"]) == 1
+    assert (tmp_path / "src" / "deep" / "a.zig").read_bytes() == zig_compat.stock(PRIVATE)
+    assert b" #count" in (tmp_path / "src" / "c.ts").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("there", "column"),
+    [
+        (b"self.@", 16),
+        (b'@"#count"', 21),
+        (b'#count"', 21),
+        (b"+", 28),
+        (b'@"#label"', 35),
+        (b"unknown", 42),
+        (b";", 49),
+    ],
+)
+def test_places_are_told_of_the_file_as_it_is_written(there: bytes, column: int) -> None:
+    line = b"        return self.#count + self.#label.unknown;"
+    now = zig_compat.stock(line)
+    said = f"src/a.zig:8:{now.index(there) + 1}: error: no field named '@\"#count\"'"
+
+    def read(path: str, number: int) -> bytes:
+        assert (path, number) == ("src/a.zig", 8)
+        return now
+
+    told = f"src/a.zig:8:{column}: error: no field named '#count'"
+    assert zig_compat.as_written(said, read) == told
+
+
+def test_what_names_no_place_is_told_as_it_is() -> None:
+    said = "error: the following command failed with 2 compilation errors:"
+    assert zig_compat.as_written(said, lambda *_: b"") == said

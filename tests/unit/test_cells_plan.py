@@ -1,0 +1,133 @@
+"""Axes, cells, and the identity of a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import paths
+from gobun.cells import Cell, narrowed, plan_cells, plan_hash, read_scenario
+from gobun.errors import UsageError
+from gobun.matrix.run import repro
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCENARIO = read_scenario()
+
+
+def test_a_plan_is_every_combination_once_versions_outermost() -> None:
+    axes = narrowed(SCENARIO, modules=["simple", "crypto"], stresses=["idle"])
+    cells = plan_cells([("bun", "1.2.1"), ("bun", "1.4.5")], axes)
+    assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 3
+    assert [cell.version for cell in cells] == ["1.2.1"] * 12 + ["1.4.5"] * 12
+
+
+def test_a_plan_is_known_by_its_cells_not_by_their_order() -> None:
+    cells = plan_cells([("bun", "1.2.1")], SCENARIO.matrix)
+    assert plan_hash(cells) == plan_hash(cells[::-1])
+    assert plan_hash(cells) != plan_hash(cells[1:])
+
+
+def test_each_axis_can_be_narrowed_alone() -> None:
+    axes = narrowed(SCENARIO, loads=["ffi"], limit_s=3)
+    assert axes.loads == ("ffi",)
+    assert axes.limit_s == 3
+    assert axes.modules == SCENARIO.matrix.modules
+
+
+@pytest.mark.parametrize(
+    ("axis", "given", "near"),
+    [
+        ("treatments", "warm-up", "warmup"),
+        ("modules", "cripto", "crypto"),
+        ("loads", "napi", "napi-sync"),
+        ("stresses", "idel", "idle"),
+    ],
+)
+def test_an_unknown_name_gives_the_near_ones(axis: str, given: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        narrowed(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
+    assert repr(given) in caught.value.what
+    assert near in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["preload:suspend"], ("preload:suspend",)),
+        (["preload:suspend+stack8m"], ("preload:stack8m+suspend",)),
+        (["preload:suspend+sigmask+stack8m"], ("preload:stack8m+sigmask+suspend",)),
+        (
+            ["stock", "preload"],
+            (
+                "stock",
+                "preload:stack8m",
+                "preload:sigmask",
+                "preload:sigmask-keep",
+                "preload:suspend",
+            ),
+        ),
+    ],
+)
+def test_what_a_treatment_with_words_means(given: list[str], meant: tuple[str, ...]) -> None:
+    assert narrowed(SCENARIO, treatments=given).treatments == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("preload:suspnd", "preload:suspend"),
+        ("preload:suspend+suspend", "preload:suspend"),
+        ("preload:sigmask+sigmask-keep", "preload:sigmask-keep"),
+        ("preload:", "preload:suspend"),
+    ],
+)
+def test_an_unknown_word_of_a_treatment_gives_the_near_ones(given: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        narrowed(SCENARIO, treatments=[given])
+    assert repr(given) in caught.value.what
+    assert near in str(caught.value.hint)
+
+
+def test_all_stresses_are_those_that_any_module_ends_soon() -> None:
+    stresses = narrowed(SCENARIO, stresses=["all"]).stresses
+    assert {"idle", "exit", "cpu-prof"} <= set(stresses)
+    assert not {"long", "soak", "asherah", "asherah-memory"} & set(stresses)
+    with pytest.raises(UsageError, match="unknown stress 'all'"):
+        narrowed(SCENARIO, stresses=["idle", "all"])
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="'ffi' is given twice"):
+        narrowed(SCENARIO, loads=["ffi", "ffi"])
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_limit_must_be_a_positive_number(limit: float) -> None:
+    with pytest.raises(UsageError, match="the limit is"):
+        narrowed(SCENARIO, limit_s=limit)
+
+
+def test_the_command_of_a_cell_names_all_of_it() -> None:
+    cell = Cell("bun", "1.2.19", "warmup", "setup-full", "napi-async", "gc")
+    assert repro(cell) == (
+        "invoke matrix --runtime bun --versions 1.2.19 --treatment warmup --module setup-full"
+        " --load napi-async --stress gc"
+    )
+    node = repro(Cell("node", "22.20.0", "stock", "simple", "ffi", "gc"))
+    assert "--runtime node --versions 22.20.0" in node
+
+
+def test_a_scenario_that_names_a_stress_without_a_script_is_refused(tmp_path: Path) -> None:
+    text = (paths.SCENARIOS / "default.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text + '\n[stress.boil]\nasks = "hot?"\n')
+    with pytest.raises(UsageError, match=r"\[stress\.boil\] has no script"):
+        read_scenario(path)
+    path.write_text(text.replace("limit_s", "limit"))
+    with pytest.raises(UsageError, match=r"mine\.toml: \[matrix\] has an unknown key 'limit'"):
+        read_scenario(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        read_scenario(tmp_path / "absent.toml")

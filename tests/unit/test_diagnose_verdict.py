@@ -1,0 +1,252 @@
+"""Verdicts and help from facts made by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gobun import diagnose
+from gobun.diagnose import activity, remedies
+from gobun.diagnose.records import Activity, GoLibrary, Movement, RuntimeSeen, Storm
+from gobun.diagnose.verdict import Facts, judge
+from gobun.errors import UsageError
+from gobun.matrix import hang_detector
+from gobun.matrix.hang_detector import Sample
+from gobun.observe import Handler, Snapshot, Stack, Thread, ThreadView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PID = 700
+MAIN = Thread(
+    tid=PID, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
+)
+COLLECTOR = msgspec.structs.replace(MAIN, tid=701, name="Collector")
+GO = (GoLibrary("/app/simple.so", "go1.27.3", "go1.27.3 c-shared, module gobun"),)
+STORM = Storm(30, PID, "bun", is_main=True, share=0.3, switches_a_second=200_000, sender="C (701)")
+
+
+def snapshot(*, on_stack: bool = True, alternate: bool = True, guarded: bool = False) -> Snapshot:
+    handler = Handler(
+        30,
+        ignored=False,
+        on_stack=on_stack,
+        flags=0,
+        address=1,
+        owner="/app/go-guard-linux-x64.so" if guarded else "/bun",
+        blocks=0,
+        guarded=guarded,
+    )
+    stack = Stack(4096, 512 * 1024) if alternate else None
+    return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True, alternate=stack),), (handler,))
+
+
+def facts(
+    kind: Movement = "works",
+    *,
+    version: str = "1.2.19",
+    name: str = "bun",
+    libraries: tuple[GoLibrary, ...] = GO,
+    seen: Snapshot | None = None,
+) -> Facts:
+    return Facts(
+        pid=PID,
+        runtime=RuntimeSeen(name, version, "/bun"),
+        libraries=libraries,
+        motion=Activity(kind, "seen", 1.5, STORM if kind == "storm" else None),
+        snapshot=seen or snapshot(),
+        suspend_signal=30 if name == "bun" else None,
+    )
+
+
+def test_gos_storm_names_library_signal_sender_and_help() -> None:
+    found = judge(facts("storm"))
+    assert (found.kind, found.stuck, found.armed) == ("storm", True, True)
+    for word in ("simple.so (go1.27.3)", "SA_ONSTACK", "SIGPWR", "512 KiB", "C (701)"):
+        assert word in found.cause
+    assert "1.2.20" in found.help[0].do
+    assert "signal guard" in found.help[1].do
+    assert "JSC_SIGNAL_FOR_GC=21" in found.help[2].do
+
+
+def test_a_guarded_handler_is_not_armed_and_makes_no_storm() -> None:
+    works = judge(facts(seen=snapshot(guarded=True)))
+    assert (works.kind, works.armed, works.help) == ("healthy", False, ())
+    assert "The signal guard (go-guard-linux-x64.so) is before the handler of SIGPWR" in works.cause
+    storm = judge(facts("storm", seen=snapshot(guarded=True)))
+    assert storm.kind == "other-storm"
+    assert "the signal guard (go-guard-linux-x64.so) is before the handler" in storm.cause
+
+
+@pytest.mark.parametrize("version", ["1.2.2", "1.2.19", "1.3.14", "1.4.3"])
+def test_the_guard_helps_the_releases_that_do_not_cope(version: str) -> None:
+    kinds: tuple[Movement, ...] = ("storm", "works")
+    for kind in kinds:
+        found = judge(facts(kind, version=version))
+        assert any("signal guard" in entry.do for entry in found.help)
+
+
+def test_the_one_release_that_ignores_the_variable_is_not_told_to_set_it() -> None:
+    assert not any(
+        "start Bun with" in entry.do for entry in judge(facts("storm", version="1.2.2")).help
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        facts("storm", libraries=()),
+        facts("storm", seen=snapshot(on_stack=False)),
+        facts("storm", seen=snapshot(alternate=False)),
+    ],
+)
+def test_a_storm_without_all_of_gos_marks_is_another(other: Facts) -> None:
+    assert judge(other).kind == "other-storm"
+
+
+def test_a_process_that_could_not_be_asked_is_judged_by_the_rest() -> None:
+    found = judge(facts("storm", seen=Snapshot(PID, (), (), "it may not be traced")))
+    assert found.kind == "storm"
+    assert "it may not be traced" in found.notes[0]
+
+
+def test_a_works_with_go_is_armed_or_copes() -> None:
+    old, new = judge(facts(version="1.4.3")), judge(facts(version="1.4.4"))
+    assert (old.kind, new.kind) == ("healthy", "healthy")
+    assert "does not cope" in old.cause
+    assert "copes with that" in new.cause
+    assert old.help
+    assert new.help == ()
+    assert judge(facts(seen=snapshot(on_stack=False))).armed is False
+
+
+def test_node_is_never_armed() -> None:
+    found = judge(facts(name="node", version="24.19.0"))
+    assert (found.kind, found.armed) == ("healthy", False)
+    assert "does not suspend its threads by a signal" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("deadlock", "deadlock"), ("busy", "busy"), ("works", "no-go")]
+)
+def test_without_go_the_cause_says_so(kind: Movement, verdict: str) -> None:
+    found = judge(facts(kind, libraries=()))
+    assert found.kind == verdict
+    assert "no Go" in found.cause
+
+
+def test_two_go_runtimes_are_counted() -> None:
+    assert "2 Go runtimes" in judge(facts(libraries=GO * 2)).cause
+
+
+def test_the_page_and_the_record_hold_the_same() -> None:
+    found = judge(facts("storm"))
+    page = diagnose.render(found)
+    assert page.startswith(f"process {PID}: it hangs: a signal storm, by Go's SA_ONSTACK")
+    assert "bun@1.2.19" in page
+    assert msgspec.json.decode(msgspec.json.encode(found), type=diagnose.Diagnosis) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "works", "copes"),
+    [
+        ("1.2.19", True, False),
+        ("1.2.20-canary.62", True, False),  # as executables name themselves: before 1.2.20
+        ("1.2.21-canary.16", False, False),
+        ("1.4.4", False, True),
+        ("1.4.4-canary.7", False, False),
+        ("", False, False),
+    ],
+)
+def test_help_goes_by_the_version_that_an_executable_says(
+    version: str, works: bool, copes: bool
+) -> None:
+    said = [each.do for each in remedies.remedies_for("storm", "bun", version, armed=True)]
+    assert any(do.startswith("Upgrade Bun: 1.2.20") for do in said) is works
+    assert remedies.is_fixed_in(version) is copes
+    assert any("keep the Go library out" in do for do in said)
+
+
+def test_a_table_with_a_wrong_range_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "remedies.toml"
+    row = '[[help]]\nkinds = ["storm"]\ndo = "x"\nversions = "1.2.x"\n'
+    table.write_text(f'copes = ">=1.4.5"\n{row}')
+    with pytest.raises(UsageError, match=r"row 1 of \[\[help\]\]: versions = '1.2.x'"):
+        remedies.is_fixed_in("1.4.5", table=table)
+
+
+def test_a_wrong_table_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "remedies.toml"
+    table.write_text('copes = ">=1.4.5"\n[[help]]\nkinds = ["storm"]\ndo = "x"\nmore = 1\n')
+    with pytest.raises(UsageError, match="more"):
+        remedies.remedies_for("storm", "bun", "1.2.19", armed=True, table=table)
+
+
+def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int = 0, state: str = "S"
+            ) -> list[Sample]:  # fmt: skip
+    main = msgspec.structs.replace(MAIN, state=state)
+    return [
+        Sample(
+            at=50 + i / 10,
+            threads=(msgspec.structs.replace(main, switches=40 + i * rate // 10), COLLECTOR),
+            looks=60,
+            storming=storming,
+        )
+        for i in range(int(seconds * 10) + 1)
+    ]
+
+
+def test_a_storm_needs_a_thread_that_is_scheduled_all_the_time() -> None:
+    calm = samples(1.5, storming={(PID, 30): 20}, rate=50)
+    wild = samples(1.5, storming={(PID, 30): 20}, rate=50_000)
+    assert activity.judge_activity(calm, ["futex"] * len(calm)) is None
+    found = activity.judge_activity(wild, ["futex"] * len(wild), [701])
+    assert found is not None
+    assert found.storm is not None
+    assert (found.storm.signal, found.storm.tid, found.storm.sender) == (30, PID, "Collector (701)")
+
+
+def test_a_storm_with_a_core_to_itself_switches_seldom() -> None:
+    def alone(looks: int, ticks: int) -> Activity | None:
+        seen = [
+            msgspec.structs.replace(
+                sample,
+                threads=(
+                    msgspec.structs.replace(sample.threads[0], cpu_ticks=i * ticks),
+                    COLLECTOR,
+                ),
+            )
+            for i, sample in enumerate(samples(1.5, storming={(PID, 30): looks}, rate=50))
+        ]
+        return activity.judge_activity(seen, ["running"] * len(seen))
+
+    found = alone(40, 9)
+    assert found is not None
+    assert found.kind == "storm"
+    assert alone(20, 9) is None, "found in its handler a third of the time"
+    assert alone(40, 2) is None, "kept from running, with a signal pending"
+
+
+def test_a_thread_that_blocks_everything_for_moments_sends_and_is_not_stormed() -> None:
+    [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
+    assert hang_detector.senders_in(sample) == {701}
+    assert activity._without(sample, {701}).storming == {(PID, 30): 20}
+
+
+def test_waiting_for_events_is_work_and_waiting_for_a_lock_is_not() -> None:
+    still = samples(5, storming={})
+    waits = activity.judge_activity(still, ["epoll_wait"] * len(still))
+    locked = activity.judge_activity(still, ["futex"] * len(still))
+    assert waits is not None
+    assert waits.kind == "works"
+    assert locked is not None
+    assert locked.kind == "deadlock"
+
+
+def test_a_thread_that_never_waits_is_busy() -> None:
+    found = samples(4, storming={}, state="R", rate=100)
+    judged = activity.judge_activity(found, ["running"] * len(found))
+    assert judged is not None
+    assert judged.kind == "busy"

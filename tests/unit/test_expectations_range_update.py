@@ -1,0 +1,310 @@
+"""Expectations brought up to date with results: ranges, comments, reasons, idempotence."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from sample_results import result_of
+
+from gobun.cells import Cell, Result, attempts_of
+from gobun.errors import UsageError
+from gobun.expectations import (
+    TODO,
+    ExpectationRow,
+    Expectations,
+    Place,
+    is_unexpected,
+    known_releases,
+    read_expectations,
+    update_expectations,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gobun.cells import Load, Outcome
+    from gobun.expectations import Update
+
+KNOWN = tuple(f"1.2.{patch}" for patch in range(10)) + tuple(f"1.3.{patch}" for patch in range(3))
+PLACE = Place("linux", "x64")
+
+
+def result(
+    version: str,
+    *outcomes: Outcome,
+    stress: str = "idle",
+    load: Load = "ffi",
+    module: str = "simple",
+    runtime: str = "bun",
+) -> Result:
+    return result_of(Cell(runtime, version, "stock", module, load, stress), *outcomes, expected=())
+
+
+def update(folder: Path, results: Sequence[Result]) -> Update:
+    done = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
+    rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
+    assert [
+        (found.cell.name, rows.of(found.cell))
+        for found in results
+        if is_unexpected(rows.of(found.cell), set(attempts_of(found)) - {"error"})
+    ] == []
+    again = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
+    assert again.diff == ""
+    assert again.unexplained == done.unexplained
+    return done
+
+
+FILE = """\
+# What is known.
+
+# the storm
+[[expect]]
+runtime = "bun"  # only there
+os = "linux"
+versions = ">=1.2.2 <1.2.8" # measured
+# both
+modules = ["simple", "crypto"]
+outcomes = ["hang"]
+why = "C8: the storm"
+
+# Other systems.
+
+# never looked at
+[[expect]]
+os = "darwin"
+outcomes = ["crash"]
+why = "C1"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "bun.toml").write_text(FILE)
+    return tmp_path
+
+
+def ends(states: str, **more: str) -> list[Result]:
+    """Return a result for every known version: ``.`` passes, ``h`` hangs, a space is not run."""
+    words: Mapping[str, Outcome] = {".": "pass", "h": "hang", "c": "crash", "s": "skip"}
+    return [
+        result(version, words[state], **more)  # type: ignore[arg-type]
+        for version, state in zip(KNOWN, states, strict=True)
+        if state != " "
+    ]
+
+
+def test_nothing_changes_where_everything_is_as_expected(folder: Path) -> None:
+    assert update(folder, ends("..hhhhhh....."[:13])).diff == ""
+    assert (folder / "bun.toml").read_text() == FILE
+
+
+@pytest.mark.parametrize(
+    ("states", "versions"),
+    [
+        (".hhhhhhh.....", ">=1.2.1 <=1.2.7"),
+        ("hhhhhhhh.....", "<=1.2.7"),
+        ("..hhhhhhhhhhh", ">=1.2.2"),
+        ("...hhhhhh....", ">=1.2.3 <=1.2.8"),
+        ("..hh.hhh.....", ">=1.2.2 <=1.2.3 || >=1.2.5 <=1.2.7"),
+        ("   .         ", "1.2.2 || >=1.2.4 <=1.2.7"),
+        ("          h  ", ">=1.2.2 <=1.3.0"),
+        ("        .h.  ", ">=1.2.2 <=1.2.7 || 1.2.9"),
+        ("......h......", "1.2.6"),
+    ],
+)
+def test_a_range_follows_the_results_and_comments_stay(
+    folder: Path, states: str, versions: str
+) -> None:
+    done = update(folder, ends(states))
+    assert (folder / "bun.toml").read_text() == FILE.replace(">=1.2.2 <1.2.8", versions)
+    assert done.unexplained == ()
+    assert '-versions = ">=1.2.2 <1.2.8" # measured\n' in done.diff
+    assert f'+versions = "{versions}" # measured\n' in done.diff
+
+
+def test_the_diff_can_be_had_without_writing(folder: Path) -> None:
+    diff = update_expectations(
+        ends(".hhhhhhh....."), folder, known={"bun": KNOWN}, place=PLACE, write=False
+    ).diff
+    assert diff.startswith("--- a/bun.toml\n+++ b/bun.toml\n@@")
+    assert (folder / "bun.toml").read_text() == FILE
+
+
+def test_a_row_whose_cells_all_pass_goes_with_its_comment(folder: Path) -> None:
+    update(folder, ends("." * 13))
+    text = (folder / "bun.toml").read_text()
+    assert text == FILE[: FILE.index("# the storm")] + FILE[FILE.index("# Other systems") :]
+
+
+def test_a_part_that_ends_otherwise_is_left_out_of_the_list(folder: Path) -> None:
+    results = [*ends("..hhhhhh....."), *ends("." * 13, module="crypto")]
+    update(folder, results)
+    assert (folder / "bun.toml").read_text() == FILE.replace(
+        'modules = ["simple", "crypto"]', 'modules = ["simple"]'
+    )
+
+
+def test_what_no_row_explains_gets_a_row_without_a_reason(folder: Path) -> None:
+    loads: tuple[Load, ...] = ("ffi", "napi-sync")
+    done = update(
+        folder,
+        [
+            found
+            for load in loads
+            for stress in ("idle", "gc")
+            for found in ends("c..hhhhh....c"[:13], module="setup-full", load=load, stress=stress)
+        ],
+    )
+    added = [row for row in read_expectations(folder).rows if row.why == TODO]
+    assert [(row.versions, row.outcomes) for row in added] == [
+        ("<=1.2.0 || >=1.3.2", ("crash",)),
+        (">=1.2.3 <=1.2.7", ("hang",)),
+    ]
+    for row in added:
+        assert (row.runtime, row.os, row.arch) == ("bun", "linux", None)
+        assert row.loads == loads
+        assert row.stresses == ("idle", "gc")
+        assert row.modules == ("setup-full",)
+    assert [place.partition(": ")[2] for place in done.unexplained] == [
+        "row 3 of [[expect]]",
+        "row 4 of [[expect]]",
+    ]
+    assert FILE in (folder / "bun.toml").read_text() + "\n"
+
+
+def test_attempts_that_differ_make_a_row_with_both_outcomes(tmp_path: Path) -> None:
+    update(tmp_path, [result("1.2.3", "hang", "pass", "hang"), result("1.2.4", "pass", "pass")])
+    (row,) = read_expectations(tmp_path).rows
+    assert (set(row.outcomes), row.versions) == ({"hang", "pass"}, "1.2.3")
+
+
+def test_skips_and_our_errors_say_nothing(folder: Path) -> None:
+    assert update(folder, ends("sssss        ")).diff == ""
+    assert update(folder, [result("1.2.3", "error")]).diff == ""
+
+
+def test_releases_between_two_that_end_alike_are_taken_to_end_so(tmp_path: Path) -> None:
+    update(tmp_path, ends(". h    h . . "))
+    (row,) = read_expectations(tmp_path).rows
+    assert row.versions == ">=1.2.2 <=1.2.7"
+
+
+def test_canaries_that_were_run_bound_a_range(tmp_path: Path) -> None:
+    canary = "1.2.7-canary.20250813.1"
+    update(tmp_path, [*ends("  hhhhhh....."), result(canary, "hang")])
+    (row,) = read_expectations(tmp_path).rows
+    assert row.versions == f">=1.2.2 <={canary}"
+
+
+def test_a_row_without_a_runtime_is_left_alone_and_excepted(tmp_path: Path) -> None:
+    (tmp_path / "all.toml").write_text('[[expect]]\noutcomes = ["hang"]\nwhy = "C8"\n')
+    update(tmp_path, [result("1.2.3", "pass"), result("24.0.0", "hang", runtime="node")])
+    assert (tmp_path / "all.toml").read_text() == '[[expect]]\noutcomes = ["hang"]\nwhy = "C8"\n'
+    (row,) = [row for row in read_expectations(tmp_path).rows if row.runtime]
+    assert (row.outcomes, row.versions, row.why) == (("pass",), "1.2.3", TODO)
+
+
+def test_an_exception_in_the_middle_is_a_row_of_its_own(folder: Path) -> None:
+    update(folder, [*ends("..hhchhh....."), *ends("..hhhhhh.....", stress="gc")])
+    first, added = (row for row in read_expectations(folder).rows if row.os == "linux")
+    assert first.versions == ">=1.2.2 <1.2.8"
+    assert (added.versions, added.outcomes, added.stresses) == ("1.2.4", ("crash",), ("idle",))
+
+
+def test_what_only_some_cells_of_a_row_gain_is_not_given_its_reason(folder: Path) -> None:
+    update(folder, [*ends("..hhhhhh....."), *ends("..hhhhhh...hh", stress="gc")])
+    assert FILE in (folder / "bun.toml").read_text()
+    (added,) = [row for row in read_expectations(folder).rows if row.why == TODO]
+    assert (added.versions, added.stresses, added.outcomes) == (">=1.3.1", ("gc",), ("hang",))
+
+
+def test_several_runtimes_have_a_file_each(tmp_path: Path) -> None:
+    update(tmp_path, [result("1.2.3", "hang"), result("24.1.0", "crash", runtime="node")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bun.toml", "node.toml"]
+    assert 'outcomes = ["crash"]' in (tmp_path / "node.toml").read_text()
+    assert "versions" not in (tmp_path / "node.toml").read_text()
+
+
+def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bun.toml").write_text(
+        '[[expect]]\nmodules = ["simple"]\noutcomes = ["hang"]\nwhy = "C8"\n'
+        '[[expect]]\nloads = ["ffi"]\noutcomes = ["crash"]\nwhy = "C1"\n'
+    )
+    with pytest.raises(UsageError, match=r"contradict .* row 1 .* and .* row 2"):
+        update_expectations([result("1.2.3", "hang")], tmp_path, known={"bun": KNOWN}, place=PLACE)
+
+
+def test_an_inline_array_of_rows_is_refused_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
+    with pytest.raises(UsageError, match=r"bun\.toml: its rows are not all tables"):
+        update_expectations([result("1.2.3", "pass")], tmp_path, known={"bun": KNOWN}, place=PLACE)
+
+
+def test_the_releases_of_the_lock_file_are_known() -> None:
+    known = known_releases()
+    assert known.index("1.2.9") < known.index("1.2.10") < known.index("1.3.0")
+    assert not any("-" in version for version in known)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_whatever_was_known_and_seen_the_update_fits_and_is_stable(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    modules, stresses = ("simple", "crypto"), ("idle", "gc")
+    loads: tuple[Load, ...] = ("ffi", "worker")
+    rows = []
+    for number in range(chance.randint(0, 4)):
+        low, high = sorted(chance.sample(range(len(KNOWN)), 2))
+        row = ExpectationRow(
+            (chance.choice(["hang", "crash"]),),
+            f"C{number + 1}",
+            runtime="bun",
+            versions=f">={KNOWN[low]} <={KNOWN[high]}" if chance.random() < 0.7 else None,
+            modules=(chance.choice(modules),) if chance.random() < 0.5 else None,
+            stresses=(chance.choice(stresses),) if chance.random() < 0.5 else None,
+        )
+        rows.append(row)
+    try:  # rows that contradict each other are refused, as is tested above
+        for cell in all_cells(modules, loads, stresses):
+            Expectations(tuple(rows), PLACE).of(cell)
+    except UsageError:
+        rows = rows[:1]
+    text = "".join(
+        f'# of {row.why}\n[[expect]]\nruntime = "bun"\n'
+        + (f'versions = "{row.versions}"\n' if row.versions else "")
+        + (f'modules = ["{row.modules[0]}"]\n' if row.modules else "")
+        + (f'stresses = ["{row.stresses[0]}"]\n' if row.stresses else "")
+        + f'outcomes = ["{row.outcomes[0]}"]\nwhy = "{row.why}"\n\n'
+        for row in rows
+    )
+    (tmp_path / "bun.toml").write_text(text)
+    results = []
+    for cell in all_cells(modules, loads, stresses):
+        if chance.random() < 0.6:
+            kinds: list[Outcome] = chance.choices(["pass", "hang", "crash"], [6, 3, 1], k=2)
+            outcomes = kinds if chance.random() < 0.1 else kinds[:1]
+            results.append(
+                result(
+                    cell.version,
+                    *outcomes,
+                    stress=cell.stress,
+                    load=cell.load,
+                    module=cell.module,
+                )
+            )
+    update(tmp_path, results)
+    reasons = {row.why for row in read_expectations(tmp_path).rows}
+    assert reasons <= {TODO, *(row.why for row in rows)}
+
+
+def all_cells(modules: Sequence[str], loads: Sequence[Load], stresses: Sequence[str]) -> list[Cell]:
+    return [
+        Cell("bun", version, "stock", module, load, stress)
+        for version, module, load, stress in itertools.product(KNOWN, modules, loads, stresses)
+    ]

@@ -1,0 +1,270 @@
+"""Which outcome is expected of which cell, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from sample_results import result_of
+
+from gobun.analysis.claims import read_claims
+from gobun.cells import Cell, Result
+from gobun.errors import UsageError
+from gobun.expectations import (
+    Catalogue,
+    ExpectationRow,
+    Expectations,
+    Place,
+    is_unexpected,
+    known_names,
+    lint,
+    read_expectations,
+    review,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.cells import Outcome, Treatment
+
+CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+LINUX = Place("linux", "x64")
+KNOWN = Catalogue({"bun": ("1.2.19", "1.4.5"), "node": ("24.19.0",)}, ("simple",), ("idle", "gc"))
+
+
+def written(folder: Path, text: str, name: str = "some.toml") -> Path:
+    (folder / name).write_text(text)
+    return folder
+
+
+def result(*outcomes: Outcome, cell: Cell = CELL) -> Result:
+    return result_of(cell, *outcomes)
+
+
+def test_what_no_row_selects_passes() -> None:
+    assert Expectations().of(CELL) == ("pass",)
+    assert Expectations().why(CELL) == ""
+
+
+def test_the_row_that_selects_most_wins_and_says_why() -> None:
+    general = ExpectationRow(("hang",), "one", modules=("simple",))
+    special = ExpectationRow(("crash", "hang"), "two", modules=("simple",), stresses=("idle",))
+    rows = Expectations((special, general))
+    assert rows.of(CELL) == ("crash", "hang")
+    assert rows.why(CELL) == "two"
+
+
+def test_rows_that_tie_and_agree_are_one() -> None:
+    rows = (
+        ExpectationRow(("hang", "pass"), "a", modules=("simple",)),
+        ExpectationRow(("pass", "hang"), "b", loads=("ffi",)),
+    )
+    assert Expectations(rows).of(CELL) == ("hang", "pass")
+
+
+def test_rows_that_tie_and_disagree_are_both_named(tmp_path: Path) -> None:
+    written(
+        tmp_path, '[[expect]]\noutcomes = ["hang"]\nwhy = "one"\nmodules = ["simple"]', "a.toml"
+    )
+    written(tmp_path, '[[expect]]\noutcomes = ["fail"]\nwhy = "two"\nloads = ["ffi"]', "b.toml")
+    rows = read_expectations(tmp_path)
+    wanted = (
+        r"contradict each other on bun@1\.2\.19/stock/simple/ffi/idle: "
+        r".*a\.toml: row 1 of \[\[expect\]\] \(hang: one\)"
+        r" and .*b\.toml: row 1 of \[\[expect\]\] \(fail: two\)"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        rows.of(CELL)
+    with pytest.raises(UsageError, match="contradict"):
+        rows.unmatched([CELL])
+    assert rows.of(msgspec.structs.replace(CELL, load="napi-sync")) == ("hang",)
+
+
+def test_rows_that_can_only_contradict_are_refused_at_once(tmp_path: Path) -> None:
+    one = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
+    other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
+    with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):
+        read_expectations(written(tmp_path, one + other))
+
+
+def test_a_row_speaks_of_its_own_system_and_processor() -> None:
+    rows = (
+        ExpectationRow(("hang",), "", os="linux"),
+        ExpectationRow(("crash",), "", os="linux", arch="arm64"),
+    )
+    assert Expectations(rows, LINUX).of(CELL) == ("hang",)
+    assert Expectations(rows, Place("linux", "arm64")).of(CELL) == ("crash",)
+    assert Expectations(rows, Place("darwin", "arm64")).of(CELL) == ("pass",)
+
+
+def test_rows_that_match_no_cell_are_found() -> None:
+    absent = ExpectationRow(("hang",), "", stresses=("wasm",))
+    elsewhere = ExpectationRow(("hang",), "", os="darwin")
+    matched = ExpectationRow(("hang",), "", versions="<1.3.0")
+    rows = Expectations((absent, matched, elsewhere), LINUX)
+    assert rows.unmatched([CELL]) == (absent, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "unexpected"),
+    [
+        (("hang",), False),
+        (("hang", "pass", "hang"), False),
+        (("pass", "pass"), False),
+        (("hang", "crash"), True),
+        (("skip",), False),
+        (("error",), True),
+    ],
+)
+def test_every_attempt_must_be_expected(attempts: tuple[Outcome, ...], unexpected: bool) -> None:
+    assert is_unexpected(("hang", "pass"), attempts) is unexpected
+
+
+def test_a_row_is_told_what_its_cells_came_to() -> None:
+    rows = Expectations((ExpectationRow(("hang",), "C8: storm", where="x"),))
+
+    def told(*attempts: tuple[Outcome, ...]) -> list[str]:
+        cells = [msgspec.structs.replace(CELL, version=f"1.2.{n}") for n in range(len(attempts))]
+        return review(rows, [result(*a, cell=c) for a, c in zip(attempts, cells, strict=True)])
+
+    assert told(("hang", "hang"), ("hang", "skip")) == []
+    assert told(("pass", "pass")) == ["x: this expectation can go, 1 of its 1 cells pass"]
+    assert told(("hang", "pass"), ("hang",), ("crash", "fail")) == [
+        "x expects hang, and 2 of its 3 cells end otherwise: crash/fail/pass"
+    ]
+    assert told(("pass",), ("crash",)) == [
+        "x: this expectation can be narrowed, 1 of its 2 cells pass",
+        "x expects hang, and 1 of its 2 cells end otherwise: crash",
+    ]
+    either = Expectations((ExpectationRow(("hang", "pass"), "C8", where="x"),))
+    assert review(either, [result("hang", "pass")]) == []
+
+
+def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
+    other = msgspec.structs.replace(CELL, load="worker")
+    stale = ExpectationRow(("hang",), "C1", loads=("ffi",), where="stale")
+    half = ExpectationRow(("hang",), "TODO: reason", loads=("worker",), where="half")
+    absent = ExpectationRow(("hang",), "C1", stresses=("gc",), modules=("simple",), where="absent")
+    node = msgspec.structs.replace(other, version="1.2.20")
+    rows = Expectations((stale, half, absent))
+    results = [result("pass"), result("pass", cell=other), result("hang", cell=node)]
+    assert review(rows, results) == [
+        "absent matches no cell of this run",
+        "stale: this expectation can go, 1 of its 1 cells pass",
+        "half: this expectation can be narrowed, 1 of its 2 cells pass",
+        "half has no reason yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selectors", "said"),
+    [
+        ({"runtime": "bun", "versions": ">=1.2.2 <1.2.20", "stresses": ("gc",)}, []),
+        ({"versions": ">=24.0.0"}, []),
+        ({"versions": "1.2.19-canary.20250726.1"}, []),
+        ({"os": "darwin"}, []),
+        ({"versions": ">=1.4.6", "runtime": "bun"}, ["versions = '>=1.4.6' holds no release"]),
+        ({"runtime": "bunn"}, ["runtime names 'bunn', which is unknown"]),
+        ({"stresses": ("idel",), "modules": ("mine",)}, ["stresses names", "modules names 'mine'"]),
+    ],
+)
+def test_a_row_that_nothing_could_match_is_named_whatever_was_run(
+    selectors: dict[str, Any], said: list[str]
+) -> None:
+    """And one that was left out of a narrowed run is not, unless one asks for all."""
+    rows = Expectations((ExpectationRow(("hang",), "C1", where="x", **selectors),), LINUX)
+    narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
+    told = review(rows, narrow, known=KNOWN)
+    for line, each in zip(told, said, strict=True):
+        assert line.startswith(f"x matches no cell of this run: {each}")
+    assert review(rows, narrow) == ["x matches no cell of this run"]
+    linted = lint(rows, known=KNOWN)
+    assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
+
+
+def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
+    rows = Expectations(
+        (
+            ExpectationRow(("hang",), "because", where="a"),
+            ExpectationRow(("hang",), "see https://example.org/1", where="b"),
+            ExpectationRow(("hang",), "C99: no such", where="c", stresses=("boil",)),
+            ExpectationRow(("hang",), "TODO: reason", where="d"),
+        )
+    )
+    assert lint(rows, claims=["C1"], known=KNOWN) == [
+        "a: why has neither a link nor the id of a claim",
+        "c: why names 'C99', which is unknown",
+        "c: stresses names 'boil', which is unknown",
+        "d: why = 'TODO: reason' is not a reason",
+    ]
+
+
+def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
+    shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
+    assert shipped.of(CELL) == ("hang",)
+    assert shipped.of(Cell("bun", "1.2.19", "stock", "control", "ffi", "idle")) == ("pass",)
+    assert shipped.of(Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")) == ("pass",)
+    assert lint(shipped, claims=read_claims(), known=known_names()) == []
+    for version, outcome in (
+        ("1.2.2-canary.20250209.1", "hang"),
+        ("1.2.19-canary.20250726.1", "hang"),
+        ("1.2.20-canary.20250813.1", "pass"),
+    ):  # as they were seen to end
+        assert shipped.of(msgspec.structs.replace(CELL, version=version)) == (outcome,)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "outcome"),
+    [
+        ("preload:suspend", "pass"),
+        ("preload:stack8m+sigmask+suspend", "pass"),
+        ("preload:stack8m", "hang"),
+        ("preload:sigmask-keep", "hang"),
+        ("preload:stack8m+sigmask", "hang"),
+    ],
+)
+@pytest.mark.parametrize(("version", "stress"), [("1.2.19", "idle"), ("1.3.14", "profile")])
+def test_of_what_is_preloaded_the_guard_alone_helps(
+    treatment: Treatment, outcome: Outcome, version: str, stress: str
+) -> None:
+    shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
+    cell = Cell("bun", version, treatment, "simple", "napi-sync", stress)
+    assert shipped.of(cell) == (outcome,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[[expect]]\noutcomes = ["hangs"]\nwhy = ""',
+            r"toml: outcomes of row 1 of .*, item 1: .*'hangs'",
+        ),
+        ('[[expect]]\noutcomes = ["hang"]', r"row 1 of \[\[expect\]\] lacks the key 'why'"),
+        (
+            '[[expect]]\noutcomes = []\nwhy = ""\nstres = ["idle"]',
+            r"row 1 .* an unknown key 'stres'",
+        ),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nwhere = "x"',
+            r"row 1 .* an unknown key 'where'",
+        ),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nos = "windows"', r"os of row 1 .*'windows'"),
+        ("[[expect]", r"some\.toml is not TOML"),
+        ('[[expect]]\noutcomes = []\nwhy = ""', r"some\.toml: row 1 .*outcomes = \[\]"),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nloads = []', r"row 1 .*loads = \[\]"),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nloads = ["ffi", "ffi"]',
+            r"row 1 .*loads lists 'ffi' twice",
+        ),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = "1.2"', r"row 1 .*not a range"),
+        ('[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = ""', r"row 1 .*not a range"),
+        (
+            '[[expect]]\noutcomes = ["hang"]\nwhy = ""\nversions = ">1.3.0 <1.2.0"',
+            r"row 1 .*not a range: no version is >1\.3\.0 <1\.2\.0",
+        ),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_expectations(written(tmp_path, text))

@@ -1,0 +1,73 @@
+"""Which files are kept of a cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gobun.cells.records import Cell, Ending
+from gobun.matrix import evidence
+from gobun.matrix.classify import Event
+from gobun.observe import Handler, Snapshot, Thread, ThreadView
+
+CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
+THREAD = Thread(
+    tid=1, name="bun", state="S", cpu_ticks=0, switches=0, waits_in="", pending=0, blocked=0
+)
+HANDLER = Handler(30, ignored=False, on_stack=True, flags=0, address=1, owner="/bun", blocks=0)
+
+
+def test_nothing_is_kept_of_a_pass(tmp_path: Path) -> None:
+    assert (
+        evidence.write_evidence(evidence.Observation("x"), CELL, Ending("pass", ""), tmp_path) == ()
+    )
+
+
+def test_a_snapshot_is_kept_for_people_and_for_programs(tmp_path: Path) -> None:
+    snapshot = Snapshot(1, (ThreadView(THREAD, "futex", asked=True),), (HANDLER,))
+    seen = evidence.Observation("said", snapshot=snapshot, backtrace="#0 main\n")
+    kept = evidence.write_evidence(seen, CELL, Ending("hang", "livelock"), tmp_path)
+    names = sorted(Path(path).name for path in kept)
+    assert names == ["backtrace.txt", "output.txt", "process.json", "threads.txt"]
+    table = next(path for path in kept if path.endswith("process.json"))
+    assert msgspec.json.decode((tmp_path / table).read_bytes(), type=Snapshot) == snapshot
+
+
+def test_without_an_inspector_there_is_no_record_for_programs(tmp_path: Path) -> None:
+    seen = evidence.Observation(
+        "said", snapshot=Snapshot(1, (ThreadView(THREAD, "futex", asked=False),), ())
+    )
+    kept = evidence.write_evidence(seen, CELL, Ending("hang", ""), tmp_path)
+    assert sorted(Path(path).name for path in kept) == ["output.txt", "threads.txt"]
+
+
+def test_what_a_cell_said_of_itself_is_kept(tmp_path: Path) -> None:
+    said = (
+        ("start", ""),
+        ("beat", ""),
+        ("called", ""),
+        ("unfit", "a frame of 6 MiB"),
+        ("beat", ""),
+    )
+    seen = evidence.Observation("and this", events=tuple(Event(at, why) for at, why in said))
+    [path] = evidence.write_evidence(seen, CELL, Ending("fail", "exit code 1"), tmp_path)
+    assert (tmp_path / path).read_text() == (
+        f"{CELL.name}: fail\nexit code 1\nlast step: unfit (5 events)\n"
+        "  start\n  called\n  unfit: a frame of 6 MiB\n\nand this"
+    )
+
+
+def test_the_folder_of_a_cell_can_be_stored_anywhere(tmp_path: Path) -> None:
+    cell = msgspec.structs.replace(CELL, treatment="gc-signal:21")
+    name = evidence.folder_of(cell, tmp_path).name
+    assert name == "bun@1.2.19_gc-signal-21_simple_ffi_idle"
+
+
+@pytest.mark.parametrize("gdb", [True, False])
+def test_one_backtrace_a_version_treatment_and_stress(gdb: bool) -> None:
+    means = evidence.EvidenceTools(gdb=gdb)
+    other = msgspec.structs.replace(CELL, module="crypto")
+    later = msgspec.structs.replace(CELL, version="1.2.18")
+    assert [means.wants_backtrace(cell) for cell in (CELL, other, later)] == [gdb, False, gdb]

@@ -1,0 +1,148 @@
+"""The rules that tell a hang, on samples made by hand."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gobun.matrix.hang_detector import Sample, judge, verdict_at_limit
+from gobun.observe import Thread, signal_name, signal_numbers
+
+if TYPE_CHECKING:
+    from gobun.cells.records import Ending
+
+MAIN = Thread(
+    tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
+)
+OTHER = msgspec.structs.replace(MAIN, tid=8, name="worker")
+
+
+def samples(
+    seconds: float,
+    *,
+    storming: dict[tuple[int, int], int] | None = None,
+    main: Thread = MAIN,
+    other: Thread = OTHER,
+    switches: int = 0,
+    other_ticks: int = 0,
+) -> list[Sample]:
+    """Ten samples a second, of a main thread that does not move unless said otherwise."""
+    return [
+        Sample(
+            at=100 + i / 10,
+            threads=(
+                msgspec.structs.replace(main, switches=40 + i * switches),
+                msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks),
+            ),
+            looks=60,
+            storming=storming or {},
+        )
+        for i in range(int(seconds * 10) + 1)
+    ]
+
+
+def test_nothing_is_proven_by_one_look() -> None:
+    assert judge(samples(0), 0.0) is None
+    assert judge([], 0.0) is None
+
+
+def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
+    assert judge(samples(0.9, storming={(7, 30): 2}, switches=200), 100) is None
+    assert judge(samples(1.2, storming={(7, 30): 2}, switches=200), 100) is not None
+    assert judge(samples(0.5, storming={(7, 30): 12}, switches=200), 100) is None
+    ending = judge(samples(1.2, storming={(7, 30): 12}, switches=200), 100)
+    assert ending is not None
+    assert ending.outcome == "hang"
+    assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
+
+
+def test_a_storm_in_a_thread_that_runs_is_certain_sooner() -> None:
+    def running(seconds: float, looks: int) -> Ending | None:
+        seen = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
+        return judge(seen, 100)
+
+    assert running(0.5, 12) is None
+    assert running(0.7, 12) is not None
+    assert running(0.7, 2) is None
+    assert judge(samples(0.7, storming={(8, 30): 12}, other_ticks=1), 100) is None
+
+
+def test_a_thread_that_is_not_scheduled_has_signals_pending_and_is_no_storm() -> None:
+    assert judge(samples(3.5, storming={(7, 30): 60}, switches=10), 100) is None
+    beside = samples(1.2, storming={(7, 30): 60, (8, 10): 12}, switches=10, other_ticks=1)
+    ending = judge(beside, 100)
+    assert ending is not None
+    assert "SIGUSR1" in ending.detail
+
+
+def test_a_storm_in_another_thread_names_it() -> None:
+    ending = judge(samples(1.2, storming={(8, 10): 30}, other_ticks=1), 100)
+    assert ending is not None
+    assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
+        ending.detail
+    )
+
+
+def test_a_signal_now_and_then_is_no_storm() -> None:
+    assert judge(samples(3, storming={(7, 30): 1}, switches=200), 100) is None
+    rare = samples(3, switches=200)
+    rare[3] = msgspec.structs.replace(rare[3], storming={(7, 30): 60})
+    rare[9] = msgspec.structs.replace(rare[9], storming={(7, 30): 60})
+    assert judge(rare, 100) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
+def test_a_profilers_timer_and_gos_preemption_are_no_storm(number: int) -> None:
+    assert judge(samples(3, storming={(7, number): 40}, switches=200), 100) is None
+    both = samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}, other_ticks=1)
+    assert judge(both, 100) is not None
+
+
+def test_a_process_where_nothing_moves_is_a_deadlock_after_its_window() -> None:
+    assert judge(samples(3.5), 100) is None
+    ending = judge(samples(4.2), 100)
+    assert ending is not None
+    assert ending.detail.startswith("deadlock: the main thread slept in futex")
+
+
+def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
+    moving = [
+        msgspec.structs.replace(
+            sample, threads=(msgspec.structs.replace(MAIN, switches=40 + i), OTHER)
+        )
+        for i, sample in enumerate(samples(6))
+    ]
+    assert judge(moving, 100) is None
+
+
+def test_a_runnable_or_waiting_thread_is_no_deadlock() -> None:
+    for state in "RD":
+        busy = msgspec.structs.replace(OTHER, state=state)
+        assert judge(samples(6, other=busy), 100) is None
+        assert judge(samples(6, main=msgspec.structs.replace(MAIN, state=state)), 100) is None
+
+
+def test_a_thread_that_uses_time_between_the_looks_is_no_deadlock() -> None:
+    assert judge(samples(6, other_ticks=1), 100) is None
+
+
+def test_a_process_that_is_gone_is_no_hang() -> None:
+    gone = [Sample(at=100 + i, threads=(), looks=60, storming={}) for i in range(9)]
+    assert judge(gone, 100) is None
+
+
+def test_the_limit_tells_progress_from_none() -> None:
+    assert verdict_at_limit([], 0.1, 20).outcome == "timeout"
+    assert verdict_at_limit(samples(0.5), 0.6, 20).outcome == "timeout"
+    ending = verdict_at_limit(samples(9, other_ticks=10), 9.1, 20)
+    assert ending.outcome == "hang"
+    assert "9.1 s, 9.0 s of CPU time" in ending.detail
+
+
+def test_signals_have_names() -> None:
+    assert signal_name(30) == "SIGPWR"
+    assert signal_name(36) == "SIGRTMIN+2"
+    assert signal_numbers(1 << 29 | 1) == [1, 30]

@@ -1,0 +1,88 @@
+"""What is wrong in a TOML file is told by file, table and key, wherever it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import pytest
+
+from gobun.errors import UsageError
+from gobun.toml_config import read_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Part(msgspec.Struct, forbid_unknown_fields=True):
+    asks: str
+    ends: tuple[Literal["pass", "hang"], ...] = ()
+    part: tuple[Part, ...] = ()
+
+
+class Whole(msgspec.Struct, forbid_unknown_fields=True):
+    named: dict[str, Part] = {}
+    row: tuple[Part, ...] = ()
+    jobs: int | None = None
+    one: Part | None = None
+
+
+FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("josb = 1", "the file has an unknown key 'josb'"),
+        ("jobs = 1.5", "jobs of the file: expected `int`, got `float`"),
+        (f"{FINE}[named.bad]\nasks = 1", "asks of [named.bad]: expected `str`, got `int`"),
+        (f"{FINE}[named.bad]", "[named.bad] lacks the key 'asks'"),
+        (f"{FINE}[[row]]\nends = []", "row 2 of [[row]] lacks the key 'asks'"),
+        (
+            f'{FINE}[[row]]\nasks = ""\nends = ["pass", "hnag"]',
+            "ends of row 2 of [[row]], item 2: invalid enum value 'hnag'",
+        ),
+        (
+            f'{FINE}[[row.part]]\nasks = ""\n[[row.part]]\nasks = ""\nx = 1',
+            "row 2 of [[row.part]] in row 1 of [[row]] has an unknown key 'x'",
+        ),
+        ("row = [1]", "row of the file, item 1: expected a table, got `int`"),
+        ("named = 1", "named of the file: expected a table, got `int`"),
+    ],
+)
+def test_what_is_wrong_is_told_by_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_toml(path, Whole)
+    assert caught.value.what == f"{path}: {said}"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("josb = 1", "did you mean: jobs"),
+        ("zz = 1", "known: named, row, jobs, one"),
+        (f"{FINE}[named.bad]\nask = 1", "did you mean: asks"),
+        (f'{FINE}[[row.part]]\nasks = ""\nend = 1', "did you mean: ends"),
+        ("[one]\nakss = 1", "did you mean: asks"),
+    ],
+)
+def test_what_is_nearly_a_key_is_told(tmp_path: Path, text: str, hint: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_toml(path, Whole)
+    assert caught.value.hint == hint
+
+
+def test_what_is_no_toml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "some.toml"
+    path.write_bytes(b'why = "\xff"')
+    with pytest.raises(UsageError, match="is not TOML: byte 8 is not UTF-8"):
+        read_toml(path, Whole)
+    with pytest.raises(UsageError, match="Is a directory"):
+        read_toml(tmp_path, Whole)
+    path.write_text(FINE, encoding="utf-8")
+    assert read_toml(path, Whole).named["fine"].asks == "x"
