@@ -1,0 +1,18 @@
+"""The list of layers in docs/architecture.md and the import contract are one list."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from gobun import paths
+
+_LAYER = re.compile(r"^gobun/(\w+)(?:/|\.py)(?:\s|$)", re.MULTILINE)
+
+
+def test_import_contract_lists_the_documented_layers_in_order() -> None:
+    page = (paths.ROOT / "docs" / "architecture.md").read_text()
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    assert contract["layers"] == _LAYER.findall(page.partition("\n## ")[0])
+    assert contract["exhaustive"]
