@@ -1,6 +1,7 @@
 """Bun from source: a checkout, the series of patches on it, and the binary that is built of it."""
 
 from gobun.bun_source.apply import Applied, apply_series, identity_of, tree_identity
+from gobun.bun_source.build_stages import BuildOptions, BuildPlan, Stage, plan_build
 from gobun.bun_source.checkout import Checkout
 from gobun.bun_source.checkouts import Fetched, fetch_checkout, open_checkout
 from gobun.bun_source.commits import (
@@ -36,12 +37,14 @@ from gobun.bun_source.series import (
 from gobun.bun_source.series_lint import KnownNames, lint_series
 from gobun.bun_source.series_rebase import Rebased, RebaseStep, rebase, write_rebased
 from gobun.bun_source.submodules import Filled, Sources, missing_submodules, parse_sources
-from gobun.bun_source.upstream_build import Built, build, build_words
+from gobun.bun_source.upstream_build import Built, build
 
 __all__ = [
     "UPSTREAM",
     "Applied",
     "BuildLayout",
+    "BuildOptions",
+    "BuildPlan",
     "BuildPrerequisite",
     "Built",
     "BunCommit",
@@ -60,9 +63,9 @@ __all__ = [
     "Rebased",
     "Series",
     "Sources",
+    "Stage",
     "apply_series",
     "build",
-    "build_words",
     "check_git",
     "check_preflight",
     "commit_of_release",
@@ -79,6 +82,7 @@ __all__ = [
     "open_checkout",
     "parse_origin",
     "parse_sources",
+    "plan_build",
     "read_commits",
     "read_layout",
     "read_series",

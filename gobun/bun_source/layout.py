@@ -6,16 +6,17 @@ Everything is read from the checkout; nothing here names a version.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.bun_source.build_systems import Era, build_system_of
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Era = Literal["cmake", "build.ts", "cargo"]
+    from gobun.bun_source.build_systems import BuildSystem
 
 _NOT_BUILT = ("bench/", "docs/", "examples/", "packages/bun-vscode/", "test/")
 _VENDORED = ("packages/", "src/deps/")
@@ -34,21 +35,6 @@ _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
 """An address with something to fill in, which links for people have not."""
 _IN_WORDS = re.compile(r"#|//|\*|/\*|hint:")
 _FETCHES = re.compile(r"download|releases|archive|dist/", re.IGNORECASE)
-_PINS: dict[str, tuple[tuple[str, str], ...]] = {
-    "webkit": (
-        ("cmake/tools/SetupWebKit.cmake", r"set\(WEBKIT_VERSION\s+([\w.-]+)\)"),
-        ("scripts/build/deps/webkit.ts", r'WEBKIT_VERSION\s*=\s*"([\w.-]+)"'),
-    ),
-    "zig": (
-        ("cmake/tools/SetupZig.cmake", r'set\(ZIG_COMMIT\s+"?([\w.-]+)"?\)'),
-        ("scripts/build/zig.ts", r'ZIG_COMMIT\s*=\s*"([\w.-]+)"'),
-    ),
-    "llvm": (
-        ("cmake/tools/SetupLLVM.cmake", r'DEFAULT_LLVM_VERSION\s+"([\d.]+)"'),
-        ("scripts/build/tools.ts", r'LLVM_VERSION\s*=\s*"([\d.]+)"'),
-    ),
-    "rust": (("rust-toolchain.toml", r'channel\s*=\s*"([\w.-]+)"'),),
-}
 
 
 class BuildLayout(msgspec.Struct, frozen=True):
@@ -69,13 +55,12 @@ class BuildLayout(msgspec.Struct, frozen=True):
         """The oldest LLVM that its scripts take, and the first that they do not."""
         if "llvm" not in self.pins:
             return None
-        major, minor = (int(part) for part in self.pins["llvm"].split(".")[:2])
-        above = (major + 1,) if self.era == "cmake" else (major, minor, 99)
-        return (major, minor), above
+        low = tuple(int(part) for part in self.pins["llvm"].split(".")[:2])
+        above = (*low, 99) if self.era in {"build.ts", "cargo"} else (low[0] + 1,)
+        return low, above
 
 
 class _Package(msgspec.Struct):
-    version: str = ""
     scripts: dict[str, str] = {}
 
 
@@ -83,40 +68,26 @@ def read_layout(tree: Path) -> BuildLayout:
     """Find out how a checkout is built.
 
     Raises:
-        UsageError: it is none of the layouts known here.
+        UsageError: it is none of the layouts known here, or its ``package.json`` is damaged.
     """
-    if (tree / "scripts/build.ts").is_file():
-        era: Era = "cargo" if (tree / "Cargo.toml").is_file() else "build.ts"
-    elif (tree / "CMakeLists.txt").is_file():
-        era = "cmake"
-    else:
-        raise UsageError(
-            f"{tree} has neither CMakeLists.txt nor scripts/build.ts",
-            hint="this release is built in a way that is not known here: build it by its own "
-            "instructions, and `invoke register-bun` the executable",
-        )
+    system = build_system_of(tree)
     try:
         package = msgspec.json.decode((tree / "package.json").read_bytes(), type=_Package)
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"{tree / 'package.json'} cannot be read: {error}") from error
-    pins = {name: found for name, places in _PINS.items() if (found := _pin(tree, places))}
-    return BuildLayout(era, package.version, pins, _hosts(tree, era), tuple(package.scripts))
+    parts = [place.find(tree) for place in system.version]
+    version = ".".join(part for part in parts if part) if all(parts) else ""
+    pins = {name: found for name, place in system.pins.items() if (found := place.find(tree))}
+    return BuildLayout(system.era, version, pins, _hosts(tree, system), tuple(package.scripts))
 
 
-def _pin(tree: Path, places: tuple[tuple[str, str], ...]) -> str | None:
-    for name, pattern in places:
-        path = tree / name
-        found = re.search(pattern, path.read_text(errors="replace")) if path.is_file() else None
-        if found:
-            return found[1]
-    return None
-
-
-def _hosts(tree: Path, era: Era) -> tuple[str, ...]:
+def _hosts(tree: Path, system: BuildSystem) -> tuple[str, ...]:
     """Return the hosts in lines that speak of downloads; links in comments are not among them."""
-    below = {"cmake": ("cmake", "*.cmake")}.get(era, ("scripts/build", "*.ts"))
+    if system.scripts is None:
+        return ()
+    folder, pattern = system.scripts
     found: set[str] = set()
-    for path in (tree / below[0]).rglob(below[1]):
+    for path in (tree / folder).rglob(pattern):
         for line in path.read_text(errors="replace").splitlines():
             code = line.strip()
             if _FETCHES.search(code) and not _IN_WORDS.match(code):

@@ -85,6 +85,14 @@ _NEEDS = (
     _Need("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
     _Need("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
 )
+_MAKE_NEEDS = (
+    _Need("make", "make", "make"),
+    _Need("aclocal", "automake", "automake", why="libarchive"),
+    _Need("autoconf", "autoconf", "autoconf", why="libarchive"),
+    _Need("libtoolize", "libtool", "libtool", why="libarchive"),
+    _Need("perl", "perl", "perl", why="BoringSSL"),
+)
+"""What the C libraries of the older build systems take besides."""
 _LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
 
 
@@ -95,13 +103,16 @@ def examine(
     missing: Sequence[str],
     submodules: Sequence[str],
     bun: Callable[[], str],
+    zig: Callable[[], str],
+    webkit: Callable[[], str],
     offline: OfflineSources,
     version: str,
 ) -> list[BuildPrerequisite]:
     """Look at everything that a build of ``tree`` needs.
 
     ``missing`` are files that the checkout lacks, ``submodules`` folders of submodules; ``bun``
-    provides the Bun that the build scripts run on, and returns its version.
+    provides the Bun that the build scripts run on, and returns its version; ``zig`` and ``webkit``
+    provide what stands in for upstream's own, and return where it is, or nothing.
     """
     rows = [BuildPrerequisite("layout", "", layout.era)]
     same = layout.version == version
@@ -128,8 +139,12 @@ def examine(
         rows.append(
             BuildPrerequisite("submodules", "all", lacking, "missing", fetch_them, fetch_them)
         )
-    rows.append(_bun(bun))
-    rows += [_program(need) for need in _NEEDS if need.debian or sys.platform == "darwin"]
+    rows.append(_provided("bun", "to run the build scripts", bun, "fetched by this suite"))
+    rows.append(_provided("zig", "in the place of the pinned one", zig))
+    rows.append(_provided("webkit", "in the place of upstream's download", webkit))
+    rows = [row for row in rows if row.found]
+    needs = (*_NEEDS, *(_MAKE_NEEDS if layout.era in {"make", "cmake-1"} else ()))
+    rows += [_program(need) for need in needs if need.debian or sys.platform == "darwin"]
     rows += [*_rust(layout), *_llvm(layout)]
     rows += [_memory(), _disk(tree)]
     rows += _downloads(layout, offline)
@@ -195,13 +210,16 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
-def _bun(provide: Callable[[], str]) -> BuildPrerequisite:
+def _provided(
+    name: str, wanted: str, provide: Callable[[], str], remark: str = ""
+) -> BuildPrerequisite:
     try:
-        return BuildPrerequisite(
-            "bun", "to run the build scripts", f"{provide()}, fetched by this suite"
-        )
+        found = provide()
     except GobunError as error:
-        return BuildPrerequisite("bun", "to run the build scripts", error.what, "missing")
+        return BuildPrerequisite(
+            name, wanted, error.what, "missing", error.hint or "", error.hint or ""
+        )
+    return BuildPrerequisite(name, wanted, f"{found}, {remark}" if remark and found else found)
 
 
 def _install(need: _Need) -> dict[str, str]:

@@ -10,6 +10,7 @@ two lines is the same change, so that lines can be compared.
 
     version = "1.2.19"     # the release that the patches are made on; a line is named after it
     about = "The last line that idles into the hang; Zig, built by CMake"
+    zig = "0.11.0"         # a released Zig that compiles the line, where upstream's is not needed
 
     [[patch]]
     id = "pool-stacks"
@@ -134,6 +135,7 @@ class LeftOutChange(SeriesEntry, frozen=True, forbid_unknown_fields=True):
 class _SeriesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     about: str
+    zig: str = ""
     patch: tuple[Patch, ...] = ()
     without: tuple[LeftOutChange, ...] = ()
 
@@ -147,6 +149,8 @@ class Series(msgspec.Struct, frozen=True):
     about: str
     patches: tuple[Patch, ...] = ()
     without: tuple[LeftOutChange, ...] = ()
+    zig: str = ""
+    """The released Zig that compiles the line; empty where it takes upstream's own."""
 
     @property
     def line(self) -> str:
@@ -249,7 +253,9 @@ def read_series(folder: Path) -> Series:
     for patch in content.patch:
         for constant in patch.compiled:
             _check_patterns(constant, f"{path}: {patch.id}")
-    return Series(folder, content.version, content.about, content.patch, content.without)
+    return Series(
+        folder, content.version, content.about, content.patch, content.without, content.zig
+    )
 
 
 def _check_patterns(constant: Constant, where: str) -> None:

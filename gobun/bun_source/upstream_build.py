@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import console
+from gobun.bun_source.apply import Applied
+from gobun.bun_source.build_stages import BuildPlan, Stage
 from gobun.bun_source.checkouts import tree_locked
+from gobun.bun_source.git import Git
 from gobun.errors import BuildError, UsageError
-from gobun.files import disk_errors
-from gobun.process import path_before, run_logged
+from gobun.files import disk_errors, write_whole
+from gobun.process import run_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from gobun.bun_source.apply import Applied
-    from gobun.bun_source.layout import BuildLayout
-    from gobun.bun_source.preflight import OfflineSources
-
-Profile = Literal["release", "debug"]
-PROFILES: dict[str, str] = {"release": "build/release/bun", "debug": "build/debug/bun-debug"}
-"""Where upstream puts the executable."""
-
-_PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "CCACHE_DIR", "CC", "CXX", "DEVELOPER_DIR", "SDKROOT")
 _ERROR = re.compile(
     r"error(\[\w+\])?:|FAILED:|CMake Error|undefined (reference|symbol)|panic:|BuildError|"
     r"cannot find|No space left"
@@ -38,6 +32,7 @@ _SHOWN = 12
 _WIDEST = 1000
 """A linker's command alone can be a megabyte."""
 _TOLD_EVERY_S = 20.0
+_HEADING = "==== stage "
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
 
@@ -49,47 +44,9 @@ class Built(msgspec.Struct, frozen=True):
     seconds: int
 
 
-def build_words(
-    layout: BuildLayout, profile: str, *, jobs: int, offline: OfflineSources, bun: Path
-) -> tuple[list[str], dict[str, str]]:
-    """Return the command that upstream documents, and what it finds in its environment.
-
-    Raises:
-        UsageError: the checkout has no such script, or no way of that kind to build offline.
-    """
-    script = f"build:{profile}"
-    if profile not in PROFILES or script not in layout.scripts:
-        known = [name for name in PROFILES if f"build:{name}" in layout.scripts]
-        raise UsageError.unknown("profile", profile, known)
-    words = [str(bun), "run", script, f"-j{jobs}"]
-    env = path_before(bun.parent)
-    env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # A build of one's own calls itself a canary otherwise, and another version than it is of.
-    if layout.era == "cmake":
-        words.append("-DENABLE_CANARY=OFF")
-        if offline.prefetch:
-            raise UsageError(
-                f"Bun {layout.version} is built by CMake, which has no prefetch folder",
-                hint="give --webkit and --downloads",
-            )
-        words += [f"-DWEBKIT_PATH={offline.webkit}"] if offline.webkit else []
-        words += [f"-DCACHE_PATH={offline.cache}"] if offline.cache else []
-        return words, env
-    words.append("--canary=off")
-    if offline.webkit:
-        words.append("--webkit=local")
-        env["BUN_WEBKIT_PATH"] = str(offline.webkit)
-    if offline.prefetch:
-        env["BUN_BUILD_PREFETCH_DIR"] = str(offline.prefetch)
-    words += [f"--cache-dir={offline.cache}"] if offline.cache else []
-    return words, env
-
-
 @contextlib.contextmanager
-def build(
-    applied: Applied, words: Sequence[str], env: dict[str, str], profile: str, log: Path
-) -> Iterator[Built]:
-    """Build a patched checkout; a build that was broken off goes on where it was.
+def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
+    """Build a patched checkout; an interrupted build goes on with the stage that it was in.
 
     The checkout is held until the executable was made use of: another build overwrites it.
 
@@ -109,38 +66,94 @@ def build(
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
             console.log(f"building in {applied.folder}, log {log}")
-            code = run_logged(
-                words,
-                log,
-                cwd=applied.folder,
-                env=env,
-                keep=(descriptor,),
-                on_wait=console.throttled(_TOLD_EVERY_S, lambda: _tell(log)),
-            )
-        program = applied.folder / PROFILES[profile]
-        if code != 0 or not program.is_file():
-            ended = f"ended with {code}" if code else f"made no {PROFILES[profile]}"
-            raise BuildError(
-                f"the build of Bun {applied.version} {ended}:\n{first_error(log)}",
-                hint=f"the log is {log}; what was built is kept, and the next run goes on from "
-                "there",
-            )
+            for position, stage in enumerate(plan.stages):
+                _run_stage(_Run(applied, plan, log, descriptor, started), position, stage)
+        program = applied.folder / plan.program
+        if not program.is_file():
+            raise _failed(applied, log, f"made no {plan.program}")
         yield Built(program, log, round(time.monotonic() - started))
 
 
-def _tell(log: Path) -> None:
-    """Say how far a build is: ninja counts its steps."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 4096))
+class _Run(msgspec.Struct, frozen=True):
+    """A build under way."""
+
+    applied: Applied
+    plan: BuildPlan
+    log: Path
+    lock: int
+    """The descriptor that holds the checkout."""
+    started: float
+
+
+def _run_stage(run: _Run, position: int, stage: Stage) -> None:
+    """Run one stage, unless it is finished already.
+
+    Raises:
+        BuildError: it failed.
+    """
+    folder = run.applied.folder
+    record = _record(folder, stage)
+    key = hashlib.sha256("\0".join((run.applied.base, *stage.words)).encode()).hexdigest()
+    there = stage.outputs and all((folder / output).exists() for output in stage.outputs)
+    if there and record.is_file() and record.read_text() == key:
+        return
+    shown = f"stage {position + 1} of {len(run.plan.stages)}, {stage.name}"
+    if len(run.plan.stages) > 1:
+        console.log(shown)
+    with run.log.open("a") as stream:
+        stream.write(f"{_HEADING}{stage.name}: {' '.join(stage.words)}\n")
+    code = run_logged(
+        stage.words,
+        run.log,
+        cwd=folder,
+        env=run.plan.env,
+        keep=(run.lock,),
+        on_wait=console.throttled(_TOLD_EVERY_S, lambda: _tell(run, position, shown)),
+    )
+    if code != 0:
+        raise _failed(run.applied, run.log, f"ended with {code} in the stage {stage.name}")
+    absent = [output for output in stage.outputs if not (folder / output).exists()]
+    if absent:
+        raise _failed(run.applied, run.log, f"made no {absent[0]} in the stage {stage.name}")
+    write_whole(record, key)
+
+
+def _record(folder: Path, stage: Stage) -> Path:
+    """Return the file that says a stage is finished; it lies with git's own files."""
+    return Git(folder).private / "gobun-stages" / stage.name
+
+
+def _failed(applied: Applied, log: Path, how: str) -> BuildError:
+    return BuildError(
+        f"the build of Bun {applied.version} {how}:\n{first_error(log)}",
+        hint=f"the log is {log}; what was built is kept, and the next run goes on from there",
+    )
+
+
+def _time_left(run: _Run, position: int) -> str:
+    """Return an estimate of the minutes that are left, by the stages that are done."""
+    done = sum(stage.weight for stage in run.plan.stages[:position])
+    rest = sum(stage.weight for stage in run.plan.stages[position:])
+    if not done:
+        return ""
+    minutes = (time.monotonic() - run.started) / done * rest / 60
+    return f", about {max(1, round(minutes))} min left"
+
+
+def _tell(run: _Run, position: int, shown: str) -> None:
+    """Print how far a build is: ninja counts its steps, and the stages before took their time."""
+    with run.log.open("rb") as stream:
+        stream.seek(max(0, run.log.stat().st_size - 4096))
         text = stream.read().decode(errors="replace")
     steps = _STEP.findall(text)
     last = f"step {steps[-1][0]} of {steps[-1][1]}" if steps else text.strip()[-80:]
-    console.log(f"still building: {last}")
+    console.log(f"still building, {shown}{_time_left(run, position)}: {last}")
 
 
 def first_error(log: Path) -> str:
-    """Return the first line of a log that is an error, and what follows it."""
-    lines = [line[:_WIDEST] for line in log.read_text(errors="replace").splitlines()]
+    """Return the first line of the last stage's log that is an error, and what follows it."""
+    last_stage = log.read_text(errors="replace").rpartition(_HEADING)[2]
+    lines = [line[:_WIDEST] for line in last_stage.splitlines()]
     for at, line in enumerate(lines):
         if _ERROR.search(line) and not _NO_ERROR.search(line):
             return "\n".join(f"  {each}" for each in lines[at : at + _SHOWN])

@@ -37,12 +37,14 @@ Treatment = Literal[
     "preload:sigmask-keep+suspend",
     "preload:stack8m+sigmask+suspend",
     "preload:stack8m+sigmask-keep+suspend",
+    "self-built",
     "patched",
 ]
 """``warmup`` calls the warm-up library first, which brings the signal guard; ``warmup-plain``
 has that switched off, as it was before there was one. ``guard`` installs the guard alone, before
 the module is loaded, and ``guard-after`` once it has been called. ``patched`` is what a Bun built
-of patched sources has, ``1.2.19+patched``, and no other.
+of patched sources has, ``1.2.19+patched``, and no other; ``self-built`` is its control, built here
+without a patch, ``1.2.19+self-built``.
 
 ``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)

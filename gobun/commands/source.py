@@ -193,29 +193,53 @@ def build_bun(
     series: str,
     only: str = "",
     except_: str = "",
+    unpatched: bool = False,
     profile: str = "release",
     jobs: str = "",
+    zig: str = "",
     webkit: str = "",
     prefetch: str = "",
     downloads: str = "",
     preflight: bool = False,
 ) -> None:
-    """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks."""
-    folders = {"--webkit": webkit, "--prefetch": prefetch, "--downloads": downloads}
+    """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks.
+
+    --unpatched builds the control, which is registered as self-built.
+    """
     found, _chosen = select_patches(series, only, except_)
+    _check_unpatched(only, except_, unpatched=unpatched)
     wish = patched.BuildRequest(
         series=found,
         only=split_csv(only),
         without=split_csv(except_),
+        unpatched=unpatched,
         profile=profile,
         jobs=optional_integer(jobs, "--jobs"),
-        offline=bun_source.OfflineSources(*(_folder(path, flag) for flag, path in folders.items())),
+        zig=zig,
+        webkit=webkit,
+        offline=bun_source.OfflineSources(
+            webkit=None if webkit == patched.WEBKIT_FROM_NPM else _folder(webkit, "--webkit"),
+            prefetch=_folder(prefetch, "--prefetch"),
+            cache=_folder(downloads, "--downloads"),
+        ),
     )
     rows = patched.preflight(wish)
     print(bun_source.render_preflight(rows))
     bun_source.check_preflight(rows)
     if not preflight:
         _tell_registered(patched.build_patched(wish))
+
+
+def _check_unpatched(only: str, except_: str, *, unpatched: bool) -> None:
+    """Refuse a choice of patches beside `--unpatched`.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if unpatched and (only or except_):
+        raise UsageError(
+            "--unpatched leaves no patches to choose from", hint="leave out --only and --except"
+        )
 
 
 def _folder(text: str, flag: str) -> Path | None:
@@ -226,10 +250,22 @@ def _folder(text: str, flag: str) -> Path | None:
 
 
 @command
-def register_bun(_: Context, path: str, series: str, only: str = "", except_: str = "") -> None:
-    """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids."""
+def register_bun(
+    _: Context,
+    path: str,
+    series: str,
+    only: str = "",
+    except_: str = "",
+    unpatched: bool = False,
+) -> None:
+    """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids.
+
+    --unpatched keeps it as self-built, the control without a patch.
+    """
     found, chosen = select_patches(series, only, except_)
-    _tell_registered(patched.register(given_path(path), found, chosen))
+    _check_unpatched(only, except_, unpatched=unpatched)
+    done = patched.register(given_path(path), found, chosen, unpatched=unpatched)
+    _tell_registered(done)
 
 
 @command

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import bun_source, paths, runtimes
+from gobun import bun_source, fetch, paths, runtimes, toolchain
 from gobun.bun_source import OfflineSources, Series
 from gobun.errors import UsageError
+from gobun.runtimes import PATCHED, SELF_BUILT
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -19,19 +20,33 @@ if TYPE_CHECKING:
     from gobun.runtimes import Bun, Registered
 
 
+WEBKIT_FROM_NPM = "npm"
+"""What `--webkit` says for the static libraries that upstream published on npm."""
+_WEBKIT_PACKAGES = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
+_WEBKIT_VERSION = "0.0.1-{}"
+
+
 class BuildRequest(msgspec.Struct, frozen=True):
     """What is to be built, and how."""
 
     series: Series
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    unpatched: bool = False
+    """Build the control: only what the line needs to compile."""
     profile: str = "release"
     jobs: int | None = None
+    zig: str = ""
+    """A path, or the version of a released Zig; empty for the one of the series."""
+    webkit: str = ""
+    """A path, or "npm"; empty for what the build system does by itself."""
     offline: OfflineSources = OfflineSources()
 
     @property
     def patches(self) -> tuple[Patch, ...]:
         """The patches of it."""
+        if self.unpatched:
+            return self.series.unpatched
         return self.series.selected(self.only, self.without)
 
 
@@ -45,13 +60,23 @@ def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
     version = wish.series.version
     with bun_source.open_checkout(version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
-        _words(wish, layout, Path("bun"))
+        _check_flags(wish, layout)
+        bare = bun_source.BuildOptions(
+            profile=wish.profile,
+            jobs=1,
+            bun=Path("bun"),
+            prefetch=wish.offline.prefetch,
+            cache=wish.offline.cache,
+        )
+        bun_source.plan_build(layout, checkout.folder, bare)
         return bun_source.examine(
             layout,
             checkout.folder,
             missing=checkout.missing(),
             submodules=bun_source.missing_submodules(checkout),
             bun=lambda: _stock(version).version,
+            zig=lambda: str(_zig(wish) or ""),
+            webkit=lambda: str(_webkit(wish, layout) or ""),
             offline=wish.offline,
             version=version,
         )
@@ -67,16 +92,18 @@ def build_patched(wish: BuildRequest) -> Registered:
         BuildError: the build failed.
     """
     series = wish.series
-    series.check_carries("build")
+    if not wish.unpatched:
+        series.check_carries("build")
     stock = _stock(series.version)
     with bun_source.open_checkout(series.version) as checkout:
-        words, env = _words(wish, bun_source.read_layout(checkout.folder), stock.program)
+        layout = bun_source.read_layout(checkout.folder)
+        plan = bun_source.plan_build(layout, checkout.folder, _options(wish, layout, stock.program))
         applied = bun_source.apply_series(checkout, series, wish.patches)
     name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
     log = paths.cache_root() / "logs" / name
-    with bun_source.build(applied, words, env, wish.profile, log) as done:
+    with bun_source.build(applied, plan, log) as done:
         record = msgspec.structs.replace(
-            _record(series, wish.patches, applied.base, applied.identity),
+            _record(series, wish.patches, applied.base, applied.identity, unpatched=wish.unpatched),
             head=applied.head,
             log=str(done.log),
             seconds=done.seconds,
@@ -84,29 +111,82 @@ def build_patched(wish: BuildRequest) -> Registered:
         return runtimes.register(done.program, record, stock.program)
 
 
-def _words(wish: BuildRequest, layout: BuildLayout, bun: Path) -> tuple[list[str], dict[str, str]]:
+def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:
+    """Refuse flags that do not fit, before anything is fetched.
+
+    Raises:
+        UsageError: a number of jobs below 1, a path that is not there, `--webkit npm` of a build
+            whose WebKit npm does not have.
+    """
     if wish.jobs is not None and wish.jobs < 1:
         raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
-    return bun_source.build_words(
-        layout,
-        wish.profile,
+    if wish.webkit == WEBKIT_FROM_NPM:
+        _webkit_package(layout)
+    elif wish.webkit and not Path(wish.webkit).is_dir():
+        raise UsageError(f"--webkit {wish.webkit}: there is no such folder", hint="or give npm")
+    if "/" in wish.zig and not Path(wish.zig).is_file():
+        raise UsageError(f"--zig {wish.zig}: there is no such file", hint="or give a version")
+
+
+def _options(wish: BuildRequest, layout: BuildLayout, bun: Path) -> bun_source.BuildOptions:
+    _check_flags(wish, layout)
+    return bun_source.BuildOptions(
+        profile=wish.profile,
         jobs=wish.jobs or bun_source.jobs_by_memory(),
-        offline=wish.offline,
         bun=bun,
+        zig=_zig(wish),
+        webkit=_webkit(wish, layout),
+        prefetch=wish.offline.prefetch,
+        cache=wish.offline.cache,
     )
 
 
-def register(program: Path, series: Series, patches: Sequence[Patch]) -> Registered:
-    """Keep a Bun that was built elsewhere of a series.
+def _zig(wish: BuildRequest) -> Path | None:
+    """Return the Zig that a person or the series names, None for the one that upstream fetches."""
+    if "/" in wish.zig:
+        return Path(wish.zig).absolute()
+    version = wish.zig or wish.series.zig
+    return toolchain.zig(version).program if version else None
+
+
+def _webkit(wish: BuildRequest, layout: BuildLayout) -> Path | None:
+    """Return the WebKit to link, None for the one that upstream's build fetches itself.
+
+    `make` fetches none, so there npm is the default.
+    """
+    if wish.webkit not in {"", WEBKIT_FROM_NPM}:
+        return Path(wish.webkit).absolute()
+    if not wish.webkit and layout.era != "make":
+        return None
+    package = _webkit_package(layout)
+    return fetch.fetch_packages([package])[package]
+
+
+def _webkit_package(layout: BuildLayout) -> fetch.Package:
+    target = host_target().name
+    if layout.era != "make" or "webkit" not in layout.pins or target not in _WEBKIT_PACKAGES:
+        raise UsageError(
+            f"npm has no WebKit for Bun {layout.version} on {target}",
+            hint="give --webkit PATH: a folder with the include and lib of a built WebKit",
+        )
+    return fetch.Package(_WEBKIT_PACKAGES[target], _WEBKIT_VERSION.format(layout.pins["webkit"]))
+
+
+def register(
+    program: Path, series: Series, patches: Sequence[Patch], *, unpatched: bool = False
+) -> Registered:
+    """Keep a Bun that was built elsewhere, of a series or, ``unpatched``, of the bare release.
 
     Raises:
         UsageError: it is of another version, or is stock, or the series carries no patch.
         FetchError: the stock Bun to compare it with cannot be had.
     """
-    series.check_carries("register")
+    if not unpatched:
+        series.check_carries("register")
+    chosen = series.unpatched if unpatched else tuple(patches)
     commit = bun_source.commit_of_release(series.version).commit
-    identity = bun_source.identity_of(commit, series, patches)
-    record = _record(series, patches, commit, identity)
+    identity = bun_source.identity_of(commit, series, chosen)
+    record = _record(series, chosen, commit, identity, unpatched=unpatched)
     return runtimes.register(program, record, _stock(series.version).program)
 
 
@@ -114,13 +194,16 @@ def _stock(version: str) -> Bun:
     return runtimes.provide_bun([version], host_target())[0]
 
 
-def _record(series: Series, patches: Sequence[Patch], commit: str, identity: str) -> Registered:
+def _record(
+    series: Series, patches: tuple[Patch, ...], commit: str, identity: str, *, unpatched: bool
+) -> Registered:
     return runtimes.Registered(
         version=series.version,
         line=series.line,
         identity=identity,
         commit=commit,
         patches=tuple(patch.id for patch in patches),
-        whole=tuple(patches) == series.applied,
+        whole=unpatched or patches == series.applied,
         target=host_target().name,
+        treatment=SELF_BUILT if unpatched else PATCHED,
     )

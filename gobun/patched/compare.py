@@ -11,7 +11,7 @@ from gobun.bun_source import Change, Patch, Series
 from gobun.cells import EMULATION, TREATMENTS, Cell, Outcome, Treatment, plan_cells, words_of
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.expectations import ExpectationRow, Expectations, read_expectations
-from gobun.runtimes import Registered
+from gobun.runtimes import PATCHED, SELF_BUILT, Registered
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class SeriesRuns(msgspec.Struct, frozen=True):
 
     def runs(self) -> list[tuple[str, Treatment]]:
         """Return the versions and treatments of its cells, stock first; none without a patch."""
-        patched: list[tuple[str, Treatment]] = [(one.label, "patched") for one in self.built]
+        patched: list[tuple[str, Treatment]] = [(one.label, one.treatment) for one in self.built]
         patched += [(self.series.version, treatment) for treatment in self.emulations]
         return [(self.series.version, "stock"), *patched] if patched else []
 
@@ -48,7 +48,7 @@ class PatchedExpectations(Expectations, frozen=True):
         told = [
             (patch, change)
             for version, patch, change in self.changes
-            if version == cell.version and cell.treatment == "patched" and self._is_of(change, cell)
+            if version == cell.version and cell.treatment == PATCHED and self._is_of(change, cell)
         ]
         if not told:
             return super().row(cell)
@@ -90,9 +90,10 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
 
 
 def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> SeriesRuns:
-    built = [one for one in here if one.line == series.line]
+    control = tuple(one for one in here if _is_of(one, series, SELF_BUILT))
+    built = [one for one in here if _is_of(one, series, PATCHED)]
     whole = [one for one in built if one.whole]
-    for one in built:
+    for one in (*control, *built):
         commit = one.commit
         patches = [patch for patch in series.applied if patch.id in one.patches]
         if bun_source.identity_of(commit, series, patches) != one.identity:
@@ -103,7 +104,7 @@ def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> Series
                 f"of {series.line} only the whole series is built: `invoke build-bun --series "
                 f"{series.line} --except ID` builds it without a patch"
             )
-        return SeriesRuns(series, tuple(built if ablate or not whole else whole))
+        return SeriesRuns(series, (*control, *(built if ablate or not whole else whole)))
     emulations = emulations_of(series, ablate=ablate)
     if emulations:
         console.log(
@@ -112,7 +113,11 @@ def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> Series
         )
     else:
         console.log(f"of {series.line} nothing is built, and nothing can be emulated: left out")
-    return SeriesRuns(series, (), emulations)
+    return SeriesRuns(series, control, emulations)
+
+
+def _is_of(one: Registered, series: Series, treatment: str) -> bool:
+    return one.line == series.line and one.treatment == treatment
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:

@@ -8,7 +8,7 @@ import msgspec
 
 from gobun.cells import EMULATION, Cell, Result, attempts_of, words_of
 from gobun.report.order import in_order, version_label
-from gobun.runtimes import PATCHED
+from gobun.runtimes import own_treatment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Difference(msgspec.Struct, frozen=True):
         """What that is, and plainly so where it was no patched build."""
         if self.emulated:
             return f"emulates {self.patches} at load time, nothing is built"
-        return self.patches or "patched"
+        return self.patches or self.treatment
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ def differences(run: Run) -> tuple[Difference, ...]:
     told = run.header.tools
     for result in in_order(run.results):
         key = (version_label(result), result.treatment)
-        built = PATCHED in result.version and result.treatment == "patched"
+        built = result.treatment == own_treatment(result.version)
         if built or emulation_note(*key) in told:
             grouped.setdefault(key, []).append(result)
     found = []
@@ -85,7 +85,7 @@ def emulation_note(runtime: str, treatment: str) -> str:
 
 
 def _stock_cell(cell: Cell) -> Cell:
-    version = cell.version.partition(PATCHED)[0]
+    version = cell.version.partition("+")[0]
     return msgspec.structs.replace(cell, version=version, treatment="stock")
 
 

@@ -14,7 +14,9 @@ from gobun.runtimes.provide import (
 )
 from gobun.runtimes.registered import (
     PATCHED,
+    SELF_BUILT,
     Registered,
+    own_treatment,
     register,
     registered,
     registered_as,
@@ -24,6 +26,7 @@ from gobun.runtimes.registered import (
 __all__ = [
     "PATCHED",
     "RUNTIMES",
+    "SELF_BUILT",
     "Bun",
     "Deno",
     "LacksError",
@@ -35,6 +38,7 @@ __all__ = [
     "fitting_package",
     "label",
     "named_version",
+    "own_treatment",
     "preload_environment",
     "provide_bun",
     "provide_deno",

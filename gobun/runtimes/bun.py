@@ -12,7 +12,7 @@ import msgspec
 
 from gobun import fetch
 from gobun.runtimes.base import LacksError, common_environment
-from gobun.runtimes.registered import PATCHED, registered_as
+from gobun.runtimes.registered import PATCHED, SELF_BUILT, own_treatment, registered_as
 from gobun.runtimes.versions import select_versions
 from gobun.version_ranges import rank
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 
-_OWN = ("stock", "patched")
+_OWN = ("stock", PATCHED, SELF_BUILT)
 """The treatments that say which executable it is."""
 
 
@@ -52,11 +52,12 @@ class Bun(msgspec.Struct, frozen=True):
         Raises:
             LacksError: this release does not know the setting.
         """
-        if (treatment == "patched") != (PATCHED in self.version) and treatment in _OWN:
+        own = own_treatment(self.version)
+        if treatment in _OWN and treatment != (own or "stock"):
             raise LacksError(
-                "a patched Bun is treated by what is in it: its treatment is `patched`"
-                if PATCHED in self.version
-                else "the stock executable is not patched"
+                f"this Bun was built from sources: its treatment is `{own}`"
+                if own
+                else f"the stock executable is not {treatment}"
             )
         kind, _, number = treatment.partition(":")
         if kind != "gc-signal":
@@ -103,7 +104,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
         FetchError: the registry had to be asked, and could not be.
     """
     parts = [part.strip() for part in spec.split(",")]
-    ours = [part for part in parts if PATCHED in part]
+    ours = [part for part in parts if own_treatment(part)]
     if ours:
         registered_as(ours)
         others = [part for part in parts if part not in ours]
@@ -125,7 +126,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
         FetchError: a download failed, or is not what the lock file names.
     """
     name = fitting_package(target)
-    ours = [version for version in versions if PATCHED in version]
+    ours = [version for version in versions if own_treatment(version)]
     packages = [fetch.Package(name, version) for version in versions if version not in ours]
     folders = fetch.fetch_packages(packages) if packages else {}
     found = {package.version: folders[package] / "bin" / "bun" for package in packages}

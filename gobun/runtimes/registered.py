@@ -2,14 +2,15 @@
 
 Each is a folder of the cache, named after its version and the identity of the tree it was built
 of, with the executable and ``record.json``. The whole series of a line is ``1.2.19+patched``; a
-part of it is ``1.2.19+patched.<identity>``, so that several can run side by side.
+part of it is ``1.2.19+patched.<identity>``, so that several can run side by side. The control of
+the experiment, built here without a patch, is ``1.2.19+self-built``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import semver
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 
     from gobun.process import Finished
 
+Built = Literal["patched", "self-built"]
+
 KIND = "patched"
-PATCHED = "+patched"
-"""What the version of a patched Bun has behind the release's."""
+PATCHED: Built = "patched"
+SELF_BUILT: Built = "self-built"
+"""Treatments of a Bun that was built from sources, with patches and without. The version has the
+treatment behind the release's, after a plus sign."""
 
 QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
 """What keeps a Bun that is asked something from saying more."""
@@ -57,17 +62,19 @@ class Registered(msgspec.Struct, frozen=True):
     log: str = ""
     """Where the build's log is, if it was built here."""
     seconds: int = 0
+    treatment: Built = PATCHED
 
     @property
     def label(self) -> str:
         """The version as cells name it."""
         rest = "" if self.whole else f".{self.identity[:8]}"
-        return f"{self.version}{PATCHED}{rest}"
+        return f"{self.version}+{self.treatment}{rest}"
 
     @property
     def folder(self) -> Path:
         """Where it is kept."""
-        return paths.cache_root() / KIND / f"{self.version}-{self.identity}"
+        control = f"-{SELF_BUILT}" if self.treatment == SELF_BUILT else ""
+        return paths.cache_root() / KIND / f"{self.version}-{self.identity}{control}"
 
     @property
     def program(self) -> Path:
@@ -161,14 +168,27 @@ def registered() -> list[Registered]:
                 found.append(record)
     # A series that was changed and built anew leaves a whole one behind, which is now a part.
     by_date = sorted(found, key=lambda one: one.registered)
-    newest = {(one.version, one.target): one.identity for one in by_date if one.whole}
+    newest = {_slot(one): one.identity for one in by_date if one.whole}
     found = [
-        msgspec.structs.replace(one, whole=newest.get((one.version, one.target)) == one.identity)
-        for one in found
+        msgspec.structs.replace(one, whole=newest.get(_slot(one)) == one.identity) for one in found
     ]
     return sorted(
         found, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
     )
+
+
+def _slot(one: Registered) -> tuple[str, str, Built]:
+    """Return what only one build is the whole of: a version, a platform, with patches or not."""
+    return one.version, one.target, one.treatment
+
+
+def own_treatment(version: str) -> Built | None:
+    """Return the treatment that is in a version such as ``1.2.19+patched``; None of a release."""
+    _, _, build = version.partition("+")
+    for treatment in (PATCHED, SELF_BUILT):
+        if build.partition(".")[0] == treatment:
+            return treatment
+    return None
 
 
 def registered_as(labels: Sequence[str]) -> list[Registered]:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from gobun import bun_source, patched, runtimes, toolchain
-from gobun.bun_source import OfflineSources, read_layout
+from gobun.bun_source import BuildOptions, BuildPlan, OfflineSources, plan_build, read_layout
 from gobun.bun_source.upstream_build import first_error
 from gobun.errors import BuildError, PrerequisiteError, UsageError
 from gobun.targets import host_target
@@ -227,44 +227,59 @@ def test_a_preflight_says_everything_that_is_missing(
         assert {row.name: row.state for row in patched.preflight(wish)}["host.invalid"] == state
 
 
-def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = read_layout(up.GOLDEN / "build")
-    bun = tmp_path / "bun"
+def plan(tree: Path, **given: Path | str) -> BuildPlan:
+    """Return the plan for a checkout, with 4 jobs and a Bun in /usr/lib/bun."""
+    options = BuildOptions(profile="release", jobs=4, bun=Path("/usr/lib/bun/bun"))
+    return plan_build(read_layout(tree), tree, msgspec.structs.replace(options, **given))
+
+
+def test_plan_of_cmake_checkout_is_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = up.GOLDEN / "build"
     monkeypatch.setenv("CCACHE_DIR", "kept here")
-    offline = OfflineSources(webkit=tmp_path / "w", cache=tmp_path / "c")
-    words, env = bun_source.build_words(layout, "release", jobs=4, offline=offline, bun=bun)
-    assert words[1:4] == ["run", "build:release", "-j4"]
-    assert words[4:] == [
+    (stage,) = (made := plan(tree, webkit=tmp_path / "w", cache=tmp_path / "c")).stages
+    assert stage.words[1:4] == ("run", "build:release", "-j4")
+    assert stage.words[4:] == (
         "-DENABLE_CANARY=OFF",
         f"-DWEBKIT_PATH={tmp_path / 'w'}",
         f"-DCACHE_PATH={tmp_path / 'c'}",
-    ]
-    assert env["PATH"].startswith(f"{tmp_path}{os.pathsep}")  # and ccache is found behind it
-    assert env["CCACHE_DIR"] == "kept here"
-    with pytest.raises(UsageError, match="unknown profile 'debug'"):
-        bun_source.build_words(layout, "debug", jobs=1, offline=OfflineSources(), bun=bun)
-    prefetch = OfflineSources(prefetch=tmp_path)
-    with pytest.raises(UsageError, match="no prefetch folder"):
-        bun_source.build_words(layout, "release", jobs=1, offline=prefetch, bun=bun)
-    with pytest.raises(UsageError, match=r"neither CMakeLists\.txt nor"):
+    )
+    assert made.env["PATH"].startswith(f"/usr/lib/bun{os.pathsep}")  # ccache is found behind it
+    assert made.env["CCACHE_DIR"] == "kept here"
+    with pytest.raises(UsageError, match="unknown profile 'fast'"):
+        plan(tree, profile="fast")
+    with pytest.raises(UsageError, match="has no script build:debug"):
+        plan(tree, profile="debug")
+    for flag in ("prefetch", "zig"):
+        with pytest.raises(UsageError, match=f"is built by cmake, which takes no --{flag}"):
+            plan(tree, **{flag: tmp_path})
+    with pytest.raises(UsageError, match="none of the build systems known here"):
         read_layout(tmp_path)
-    scripts = tmp_path / "tree" / "scripts" / "build"
+
+
+def test_plan_of_build_ts_and_cargo_checkouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    scripts = tree / "scripts" / "build"
     (scripts / "deps").mkdir(parents=True)
     (scripts.parent / "build.ts").touch()
     (scripts / "deps" / "webkit.ts").write_text('export const WEBKIT_VERSION = "autobuild-1";\n')
     (scripts / "tools.ts").write_text('export const LLVM_VERSION = "21.1.8";\n')
     package = '{"version": "1.3.14", "scripts": {"build:release": "", "build:debug": ""}}'
-    (tmp_path / "tree" / "package.json").write_text(package)
-    newer = read_layout(tmp_path / "tree")
-    assert (newer.era, newer.pins) == ("build.ts", {"webkit": "autobuild-1", "llvm": "21.1.8"})
+    (tree / "package.json").write_text(package)
+    newer = read_layout(tree)
+    assert (newer.era, newer.version) == ("build.ts", "1.3.14")
+    assert newer.pins == {"webkit": "autobuild-1", "llvm": "21.1.8"}
     assert newer.llvm_range == ((21, 1), (21, 1, 99))
-    offline = OfflineSources(webkit=tmp_path / "w", prefetch=tmp_path / "p")
-    words, env = bun_source.build_words(newer, "debug", jobs=2, offline=offline, bun=bun)
-    assert words[2:] == ["build:debug", "-j2", "--canary=off", "--webkit=local"]
-    assert env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
-    (tmp_path / "tree" / "Cargo.toml").touch()
-    (tmp_path / "tree" / "rust-toolchain.toml").write_text('channel = "nightly-2026-05-06"\n')
-    newest = read_layout(tmp_path / "tree")
+    made = plan(tree, profile="debug", webkit=tmp_path / "w", prefetch=tmp_path / "p")
+    assert made.stages[0].words[2:] == ("build:debug", "-j4", "--canary=off", "--webkit=local")
+    assert made.env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
+    assert made.program == "build/debug/bun-debug"
+    (tree / "Cargo.toml").touch()
+    (tree / "rust-toolchain.toml").write_text('channel = "nightly-2026-05-06"\n')
+    newest = read_layout(tree)
     assert (newest.era, newest.pins["rust"]) == ("cargo", "nightly-2026-05-06")
     monkeypatch.setenv("PATH", str(tmp_path))
     found = bun_source.examine(
@@ -273,12 +288,35 @@ def test_layouts_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         missing=(),
         submodules=("src/deps/zlib",),
         bun=lambda: "1",
+        zig=lambda: "",
+        webkit=lambda: "",
         offline=OfflineSources(),
         version="1.3.14",
     )
     rows = {row.name: row for row in found}
     assert rows["submodules"].state == "missing"
     assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
+
+
+def test_plan_of_first_cmake_checkout_reads_its_pins(tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(
+        'set(Bun_VERSION "1.0.36")\nset(WEBKIT_TAG 089023cc9078b3aa)\nset(LLVM_VERSION 16)\n'
+    )
+    (tmp_path / "Dockerfile").write_text('ARG ZIG_VERSION="0.12.0-dev.1828+225fe6ddb"\n')
+    (tmp_path / "package.json").write_text('{"name": "bun", "scripts": {"build": ""}}')
+    layout = read_layout(tmp_path)
+    assert (layout.era, layout.version) == ("cmake-1", "1.0.36")
+    assert layout.pins == {
+        "webkit": "089023cc9078b3aa",
+        "zig": "0.12.0-dev.1828+225fe6ddb",
+        "llvm": "16",
+    }
+    assert layout.llvm_range == ((16,), (17,))
+    made = plan(tmp_path, zig=tmp_path / "zig", webkit=tmp_path / "w")
+    assert [stage.name for stage in made.stages] == ["dependencies", "configure", "compile"]
+    assert f"-DZIG_COMPILER={tmp_path / 'zig'}" in made.stages[1].words
+    assert f"-DWEBKIT_DIR={tmp_path / 'w'}" in made.stages[1].words
+    assert made.program == "build-release/bun"
 
 
 @pytest.mark.parametrize(("gib", "jobs"), [(24.0, 12), (64.0, 16), (5.0, 2), (1.0, 1)])

@@ -1,0 +1,189 @@
+"""The commands that build a checkout, stage by stage, as upstream documents them.
+
+The newer build systems do everything in one command. `make` and the first CMake need several, and
+then an interrupted build starts again with the first stage that is not finished.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.bun_source.build_systems import build_system_of
+from gobun.errors import UsageError
+from gobun.process import path_before
+
+if TYPE_CHECKING:
+    from gobun.bun_source.layout import BuildLayout
+
+_PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "CCACHE_DIR", "CC", "CXX", "DEVELOPER_DIR", "SDKROOT")
+_MAKE_LIBRARIES: dict[str, tuple[tuple[str, ...], int]] = {
+    "mimalloc": (("libmimalloc.o",), 5),
+    "picohttp": (("picohttpparser.o",), 1),
+    "zlib": (("libz.a",), 5),
+    "boringssl": (("libcrypto.a", "libssl.a", "libdecrepit.a"), 120),
+    "libarchive": (("libarchive.a",), 60),
+    "lolhtml": (("liblolhtml.a",), 60),
+    "sqlite": (("sqlite3.o",), 40),
+    "uws": (("libusockets.a", "libuwsockets.o"), 30),
+    "tinycc": (("libtcc.a",), 5),
+    "c-ares": (("libcares.a",), 10),
+    "zstd": (("libzstd.a",), 30),
+    "base64": (("libbase64.a",), 5),
+}
+"""Target of upstream's Makefile to what it leaves in ``src/deps``, and its seconds of CPU time."""
+_MAKE_SCRIPTS = {
+    "node-fallbacks": (("src/node-fallbacks/out",), 10),
+    "runtime_js": (("src/runtime.out.js", "src/runtime.node.out.js", "src/runtime.bun.out.js"), 2),
+    "fallback_decoder": (("src/fallback.out.js",), 1),
+    "bun_error": (("packages/bun-error/dist",), 5),
+}
+
+
+class BuildOptions(msgspec.Struct, frozen=True):
+    """The choices of a person for one build."""
+
+    profile: str
+    jobs: int
+    bun: Path
+    """The released Bun that runs upstream's build scripts."""
+    zig: Path | None = None
+    """A Zig in the place of the one that upstream pins."""
+    webkit: Path | None = None
+    """A folder with ``include`` and ``lib``, or a checkout of WebKit's sources (build.ts)."""
+    prefetch: Path | None = None
+    """A folder of everything that build.ts downloads, by address."""
+    cache: Path | None = None
+    """The folder where upstream's scripts keep downloads."""
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One command of a build."""
+
+    name: str
+    words: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    """Files and folders below the checkout. A finished stage that has them all is not run again;
+    one that names none runs in every build, and finds out itself what is old."""
+    weight: int = 1
+    """Seconds of CPU time, roughly, for the estimate of the time that is left."""
+
+
+class BuildPlan(msgspec.Struct, frozen=True):
+    """Everything that a build runs."""
+
+    stages: tuple[Stage, ...]
+    env: dict[str, str]
+    program: str
+    """The executable that comes out, below the checkout."""
+
+
+def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildPlan:
+    """Return the commands that build ``tree``, and what they find in their environment.
+
+    Raises:
+        UsageError: the build system has no such profile, or no such way to build offline.
+    """
+    programs = build_system_of(tree).programs
+    if options.profile not in programs:
+        raise UsageError.unknown("profile", options.profile, list(programs))
+    machine = {"x86_64": "x64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    system = "darwin" if sys.platform == "darwin" else "linux"
+    program = programs[options.profile].format(system=system, machine=machine)
+    env = path_before(options.bun.parent)
+    env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if layout.era == "make":
+        _refuse(layout, options, "prefetch", "cache")
+        return BuildPlan(_make_stages(options, program), env, program)
+    if layout.era == "cmake-1":
+        _refuse(layout, options, "prefetch", "cache")
+        return BuildPlan(_first_cmake_stages(options), env, program)
+    return BuildPlan((_scripted(layout, options, env),), env, program)
+
+
+def _refuse(layout: BuildLayout, options: BuildOptions, *flags: str) -> None:
+    """Refuse flags that the build system of a checkout has no place for.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    shown = {"prefetch": "--prefetch", "cache": "--downloads", "zig": "--zig"}
+    for flag in flags:
+        if getattr(options, flag):
+            raise UsageError(
+                f"Bun {layout.version} is built by {layout.era}, which takes no {shown[flag]}",
+                hint="`invoke build-bun --preflight` lists what this build needs",
+            )
+
+
+def _scripted(layout: BuildLayout, options: BuildOptions, env: dict[str, str]) -> Stage:
+    """Return the one command of the newer build systems, and add to ``env`` what it reads there."""
+    script = f"build:{options.profile}"
+    if script not in layout.scripts:
+        raise UsageError(
+            f"the package.json of Bun {layout.version} has no script {script}",
+            hint=f"it has {', '.join(name for name in layout.scripts if 'build' in name)}",
+        )
+    _refuse(layout, options, "zig")
+    words = [str(options.bun), "run", script, f"-j{options.jobs}"]
+    # A build of one's own calls itself a canary otherwise, and another version than it is of.
+    if layout.era == "cmake":
+        _refuse(layout, options, "prefetch")
+        words.append("-DENABLE_CANARY=OFF")
+        words += [f"-DWEBKIT_PATH={options.webkit}"] if options.webkit else []
+        words += [f"-DCACHE_PATH={options.cache}"] if options.cache else []
+        return Stage("build", tuple(words))
+    words.append("--canary=off")
+    if options.webkit:
+        words.append("--webkit=local")
+        env["BUN_WEBKIT_PATH"] = str(options.webkit)
+    if options.prefetch:
+        env["BUN_BUILD_PREFETCH_DIR"] = str(options.prefetch)
+    words += [f"--cache-dir={options.cache}"] if options.cache else []
+    return Stage("build", tuple(words))
+
+
+def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
+    """Return upstream's targets from the packages of npm to the linked executable."""
+    settings = [f"CPUS={options.jobs}"]
+    settings += [f"ZIG={options.zig}"] if options.zig else []
+    settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
+
+    def target(name: str, outputs: tuple[str, ...], weight: int, *flags: str) -> Stage:
+        return Stage(name, ("make", name, *flags, *settings), outputs, weight)
+
+    libraries = [
+        target(name, tuple(f"src/deps/{each}" for each in outputs), weight)
+        for name, (outputs, weight) in _MAKE_LIBRARIES.items()
+    ]
+    scripts = [target(name, outputs, weight) for name, (outputs, weight) in _MAKE_SCRIPTS.items()]
+    return (
+        target("npm-install", ("node_modules",), 30),
+        *libraries,
+        *scripts,
+        target("identifier-cache", (), 5),
+        target("release-bindings", (), 2700, f"-j{options.jobs}"),
+        Stage("folder", ("mkdir", "-p", str(Path(program).parent))),
+        target("build-obj", (), 480),
+        target("bun-link-lld-release", (), 60),
+    )
+
+
+def _first_cmake_stages(options: BuildOptions) -> tuple[Stage, ...]:
+    """Return the three steps that upstream's notes name: libraries, configure, compile."""
+    kind, folder = {"release": ("Release", "build-release"), "debug": ("Debug", "build")}[
+        options.profile
+    ]
+    configure = ["cmake", ".", f"-DCMAKE_BUILD_TYPE={kind}", "-GNinja", f"-B{folder}", "-DCANARY=0"]
+    configure += [f"-DZIG_COMPILER={options.zig}"] if options.zig else []
+    configure += [f"-DWEBKIT_DIR={options.webkit}"] if options.webkit else []
+    return (
+        Stage("dependencies", ("bash", "scripts/all-dependencies.sh"), (), 400),
+        Stage("configure", tuple(configure), (), 20),
+        Stage("compile", ("ninja", f"-C{folder}", f"-j{options.jobs}"), (), 3000),
+    )

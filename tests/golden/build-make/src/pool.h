@@ -1,0 +1,1 @@
+#define POOL_STACK_MIB 4
