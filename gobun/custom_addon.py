@@ -24,6 +24,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 LOADS: tuple[Load, ...] = ("napi-sync", "worker")
 """Where a smoke script can run: on the main thread, or in a worker."""
+_POOL: Load = "napi-async"
+_LIBRARY: Load = "ffi"
+_CALLS_POOL = re.compile(r"\bcallAsync\b")
 
 
 class CustomAddon(msgspec.Struct, frozen=True):
@@ -31,7 +34,8 @@ class CustomAddon(msgspec.Struct, frozen=True):
 
     addon: Path
     smoke: Path
-    """Exports ``load(addon)`` and ``check(loaded)``, either may be asynchronous."""
+    """Exports ``load(addon, tools)`` and ``check(loaded)``, either may be asynchronous. It may also
+    export ``busy(loaded, ms)`` and ``callAsync(loaded, ms)``."""
     called: str = ""
     """The name that its person gave it."""
 
@@ -40,6 +44,17 @@ class CustomAddon(msgspec.Struct, frozen=True):
         """What the module is called in results; never as one of the suite's own."""
         stem = self.addon.stem
         return self.called or (f"own-{stem}" if stem in build.FIXTURES else stem)
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """How it is loaded unless told otherwise.
+
+        A plain library gets in by a foreign function interface. Calls on a thread of the pool are
+        for a script that says how to make them.
+        """
+        main = "napi-sync" if self.addon.suffix == ".node" else _LIBRARY
+        calls_pool = _CALLS_POOL.search(self.smoke.read_text(errors="replace"))
+        return (main, *([_POOL] if calls_pool else []), "worker")
 
     @property
     def fixture(self) -> Fixture:
@@ -122,14 +137,28 @@ def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axe
     Raises:
         UsageError: a load was asked for that a smoke script does not decide.
     """
-    loads = axes.loads if loads_given else LOADS
+    loads = axes.loads if loads_given else addon.loads
     for load in loads:
-        if load not in LOADS:
+        if load not in {*LOADS, *addon.loads}:
+            way = " (a script that exports callAsync() can be run as napi-async too)"
             raise UsageError(
                 f"--load {load} is not for an addon of your own: its smoke script loads it",
-                hint=f"use {' or '.join(LOADS)}",
+                hint=f"use {' or '.join(addon.loads)}{way if load == _POOL else ''}",
             )
     return msgspec.structs.replace(axes, modules=(addon.name,), loads=loads)
+
+
+def loading_note(addon: CustomAddon, results: Sequence[Result]) -> str:
+    """Return in how many cells the addon was seen in the process, and a Go runtime with it."""
+    ran = [result for result in results if result.outcome not in {"skip", "error"}]
+    mapped = sum(result.mapped for result in ran)
+    with_go = sum(result.go for result in ran)
+    go = audit.inspect(addon.addon).go
+    built = f"it is built with {go.version}" if go else "there is no Go in the file"
+    return (
+        f"{addon.addon.name} was seen mapped in {mapped} of {len(ran)} cells, and a Go runtime in "
+        f"{with_go}; {built}"
+    )
 
 
 def _check_fits(path: Path) -> None:

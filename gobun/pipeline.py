@@ -208,11 +208,16 @@ def _run(
     if addon is None:  # The expectations are of the suite's own modules.
         for line in review(context.expectations, results, known=known_names()):
             console.log(line)
+    else:
+        console.log(custom_addon.loading_note(addon, results))
     unexpected = sum(result.unexpected for result in results)
     if unexpected:
+        starved = sum(not result.judged for result in results)
         raise UnexpectedOutcomeError(
-            f"unexpected outcomes: {unexpected} of {len(cells)} cells",
-            hint=f"see {paths.shown(request.out / REPORT_NAME)}",
+            f"unexpected outcomes: {unexpected} of {len(cells)} cells"
+            + (f", {starved} of which the machine was too busy to judge" if starved else ""),
+            hint=f"see {paths.shown(request.out / REPORT_NAME)}"
+            + ("; --resume repeats those that were not judged" if starved else ""),
         )
 
 
@@ -232,7 +237,7 @@ def write_report(out: Path) -> None:
 
 
 def _kept(path: Path, header: Header) -> tuple[Result, ...]:
-    """Return the results that a resumed run need not have again; our own errors it does."""
+    """Return the results that a resumed run keeps: it repeats errors of ours and starved cells."""
     if not path.is_file():
         return ()
     run = matrix.read_results(path)
@@ -250,4 +255,4 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
             f"{path} was made with another {', '.join(other)}, so it cannot be resumed",
             hint="give another --out, or leave --resume out",
         )
-    return tuple(result for result in run.results if result.outcome != "error")
+    return tuple(each for each in run.results if each.outcome != "error" and each.judged)

@@ -105,18 +105,72 @@ const LOADS = {
 // Inside the worker, where run-cell.cjs has brought the cell.
 LOADS.worker = LOADS["napi-sync"];
 
-// Loads an addon of somebody's own by the script that knows how: load(), then check().
+// Loads an addon of somebody's own by the script that knows how: load(), then check(). Where the cell
+// is about the pool of threads, callAsync() is the first to call into it.
 async function loadBySmoke(cell) {
   const smoke = require(cell.smoke);
-  const loaded = await smoke.load(cell.addon);
+  const loaded = await smoke.load(cell.addon, { dlopen: dlopenFor(cell) });
   say({ at: "loaded" });
+  const offered = smokeCalls(smoke, loaded);
+  if (cell.load === "napi-async") await offered.callAsync("Run");
   await smoke.check(loaded);
-  return new Loaded((symbol) => {
-    if (symbol !== "Run") throw new Skip(`an addon of one's own has no ${symbol}()`);
-    // Asynchronous or not: what it rejects with ends the cell as an uncaught error.
-    smoke.check(loaded);
-    return 0;
-  });
+  return new Loaded(offered.callSync, smoke.callAsync && offered);
+}
+
+// What stresses call of a module, by the functions of a smoke script. What check() rejects with ends
+// the cell as an uncaught error.
+function smokeCalls(smoke, loaded) {
+  const needed = (name, symbol) => {
+    if (typeof smoke[name] === "function") return smoke[name];
+    throw new Skip(`the smoke script has no ${name}(), which stands for ${symbol}() of a module`);
+  };
+  return {
+    callSync(symbol, ms) {
+      if (symbol === "Run") smoke.check(loaded);
+      else if (symbol === "Busy") needed("busy", symbol).call(smoke, loaded, ms);
+      else throw new Skip(`an addon of one's own has no ${symbol}()`);
+      return 0;
+    },
+    async callAsync(symbol, ms = 0) {
+      if (symbol !== "Run" && symbol !== "Busy") {
+        throw new Skip(`an addon of one's own has no ${symbol}()`);
+      }
+      await needed("callAsync", symbol).call(smoke, loaded, ms);
+      return 0;
+    },
+    runAsync: () => smokeCalls(smoke, loaded).callAsync("Run"),
+  };
+}
+
+// Opens a plain library for a smoke script: bun:ffi, Deno.dlopen, or koffi where the script has it.
+// `functions` is as for bun:ffi: { Name: { args: ["i32"], returns: "i32" } }. Returns them by name.
+function dlopenFor(cell) {
+  return (library, functions) => {
+    if (process.versions.bun) return require("bun:ffi").dlopen(library, functions).symbols;
+    if (globalThis.Deno) {
+      const known = Object.entries(functions).map(([name, { args = [], returns = "void" }]) => {
+        return [name, { parameters: args, result: returns }];
+      });
+      return Deno.dlopen(library, Object.fromEntries(known)).symbols;
+    }
+    return dlopenByKoffi(cell, library, functions);
+  };
+}
+
+function dlopenByKoffi(cell, library, functions) {
+  let koffi;
+  try {
+    koffi = require("node:module").createRequire(cell.smoke)("koffi");
+  } catch (error) {
+    throw new Skip(`koffi is not installed beside the smoke script: ${error.message}`);
+  }
+  const types = { i32: "int32", u32: "uint32", i64: "int64", u64: "uint64", f64: "double" };
+  const typeOf = (type) => types[type] ?? (type === "ptr" ? "void *" : type);
+  const opened = koffi.load(library);
+  const bind = ([name, { args = [], returns = "void" }]) => {
+    return [name, opened.func(name, typeOf(returns), args.map(typeOf))];
+  };
+  return Object.fromEntries(Object.entries(functions).map(bind));
 }
 
 async function loadModule(cell) {

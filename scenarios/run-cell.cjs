@@ -1,10 +1,13 @@
 // A cell's steps: before loading, loading, the stress. In the main thread or, where the load is
 // `worker`, in a worker.
 "use strict";
+const fs = require("node:fs");
 const { installGuard, loadModule, warmUp } = require("./loaders.cjs");
 const { say, turning } = require("./protocol.cjs");
 const { isRaised, raise, sharedFlag, startThread } = require("./workers.cjs");
 const { turn } = require("./event-loop.cjs");
+
+const WITNESS_MS = 5000;
 
 // A stress is an async function of (cell, module, what its `before` returned). It may have:
 //   before(cell)      what has to happen before the module is loaded
@@ -37,6 +40,14 @@ async function perform(cell) {
   const module = await load(cell);
   await stressOf(cell)(cell, module, noted);
   say({ at: "stressed" });
+  await witnessed(cell);
+}
+
+// Waits until the harness has looked at this process from outside, where it wants to: whether the
+// module is mapped. It makes a file once it has, which mostly is there long before.
+async function witnessed(cell) {
+  const until = performance.now() + WITNESS_MS;
+  while (cell.witness && !fs.existsSync(cell.witness) && performance.now() < until) await turn(5);
 }
 
 async function performInMain(cell) {
@@ -46,6 +57,7 @@ async function performInMain(cell) {
   await thread.ready;
   await stressOf(cell)(cell, undefined, noted);
   say({ at: "stressed" });
+  await witnessed(cell);
   raise(done);
   await thread.result;
 }

@@ -91,7 +91,8 @@ def make_probe(
             context, runtimes={(runtime.name, version): runtime}, repeat=1
         )
         cell = Cell(runtime.name, version, treatment, question.module, load, question.stress)
-        return run_cell(ready, cell, stop).outcome
+        result = run_cell(ready, cell, stop)
+        return result.outcome if result.judged else "error"
 
     return probe
 

@@ -10,7 +10,7 @@ import msgspec
 
 from gobun import files, paths
 from gobun.analysis.claims import Check, Claim, read_claims
-from gobun.cells.records import WORST_FIRST, Cell, Outcome, attempts_of
+from gobun.cells.records import WORST_FIRST, Cell, Outcome, telling_outcomes
 from gobun.errors import UsageError
 from gobun.version_ranges import Rank, rank
 
@@ -24,8 +24,6 @@ Judgement = Literal["reproduced", "refuted", "partly", "not testable here", "no 
 
 Facts = Mapping[str, Mapping[str, float]]
 """Name of a fact to what was measured: a label (platform, thread) and a number each."""
-
-_NO_EVIDENCE = {"skip", "error"}
 
 
 class ClaimCheckResult(msgspec.Struct, frozen=True):
@@ -55,14 +53,14 @@ class Verdict(msgspec.Struct, frozen=True):
 def verdicts(
     run: Run, *, facts: Facts | None = None, claims: Mapping[str, Claim] | None = None
 ) -> list[Verdict]:
-    """Return a verdict on every claim; skipped cells and the harness's errors are no evidence.
+    """Return a verdict on every claim; skips, starved cells and our own errors are no evidence.
 
     Raises:
         UsageError: the claims' own file is not of the right form.
     """
     seen: dict[Cell, frozenset[Outcome]] = {}
     for result in run.results:
-        found = frozenset(attempts_of(result)) - _NO_EVIDENCE
+        found = telling_outcomes(result)
         if found:
             seen[result.cell] = found | seen.get(result.cell, frozenset())
     return [

@@ -12,6 +12,33 @@ Outcome = Literal["pass", "fail", "crash", "hang", "timeout", "skip", "error"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
+Kind = Literal[
+    "",
+    "livelock",
+    "deadlock",
+    "busy",
+    "waiting",
+    "stopped",
+    "reported",
+    "progressing",
+    "starved",
+    "not-loaded",
+]
+"""What an outcome was like. Of a ``hang``:
+
+- ``livelock``: a storm of signals kept a thread from its work;
+- ``deadlock``: no thread alive could wake the one that waited;
+- ``busy``: a thread computed until the limit;
+- ``waiting``: a thread waited until the limit, in a wait that could have ended;
+- ``stopped``: a signal had stopped the process;
+- ``reported``: the cell itself said that a process it started hung.
+
+Of a ``timeout``: ``progressing``, or ``starved``, which says that the machine gave the cell too
+little time to judge it. Of a ``fail``: ``not-loaded``, the module was never in the process."""
+
+UNJUDGED: tuple[Kind, ...] = ("starved",)
+"""Kinds that say nothing about a cell."""
+
 Load = Literal["ffi", "napi-sync", "napi-async", "worker"]
 LOADS: tuple[Load, ...] = get_args(Load)
 
@@ -99,6 +126,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     detail: str
+    kind: Kind = ""
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -129,6 +157,17 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     """What each attempt came to, in order; ``outcome`` is the worst of them."""
     why: str = ""
     """Why ``expected`` is expected, where it is not ``pass``."""
+    kind: Kind = ""
+    """What the outcome was like, where there are several sorts of it."""
+    mapped: bool = False
+    """Whether the file of the module was seen mapped in the process, from outside."""
+    go: bool = False
+    """Whether that file has a Go runtime in it."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the cell was given the time that it takes to tell how it ends."""
+        return self.kind not in UNJUDGED
 
     @property
     def intermittent(self) -> bool:
@@ -144,6 +183,16 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
 def attempts_of(result: Result) -> tuple[Outcome, ...]:
     """Return what each attempt of a result came to."""
     return result.outcomes or (result.outcome,)
+
+
+def telling_outcomes(result: Result) -> frozenset[Outcome]:
+    """Return the outcomes that say something about a cell.
+
+    Skips and our own errors do not, nor does a cell that the machine was too busy to judge.
+    """
+    if not result.judged:
+        return frozenset()
+    return frozenset(attempts_of(result)) - {"skip", "error"}
 
 
 class Host(msgspec.Struct, frozen=True):

@@ -47,8 +47,9 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
     samples: list[Sample] = []
     calls: list[str] = []
     senders: collections.Counter[int] = collections.Counter()
+    sampler = hang_detector.Sampler(pid, signals=True)
     while clock() - started < GIVE_UP_AFTER_S:
-        sample = hang_detector.take_sample(pid, clock())
+        sample = sampler.take(clock())
         if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
             return Activity("ended", "the process ended", clock() - started)
         senders.update(hang_detector.senders_in(sample))
@@ -74,12 +75,12 @@ def judge_activity(
         return None
     seconds = last.at - first.at
     ending = hang_detector.judge(samples, first.at)
-    if ending is not None and ending.detail.startswith("livelock"):
+    if ending is not None and ending.kind == "livelock":
         storm = _storm(samples, senders)
         if storm is not None:
             return Activity("storm", ending.detail, seconds, storm)
     locked = _waits_for_a_thread(samples, calls)
-    if locked and ending is not None and ending.detail.startswith("deadlock"):
+    if locked and ending is not None and ending.kind == "deadlock":
         return Activity("deadlock", ending.detail, seconds)
     if _computes(samples) and not _may_storm(samples):
         if seconds < 2 * WORKS_AFTER_S:

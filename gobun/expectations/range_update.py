@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gobun import build, files, paths
-from gobun.cells.records import LOADS, TREATMENTS, attempts_of
+from gobun.cells.records import LOADS, TREATMENTS, telling_outcomes
 from gobun.cells.scenario import read_scenario
 from gobun.errors import UsageError
 from gobun.expectations import toml_edit
@@ -32,11 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from gobun.cells.records import Outcome, Result
+    from gobun.cells.records import Result
     from gobun.expectations.cover import Box
     from gobun.expectations.reconcile import Observed
-
-_NO_EVIDENCE = {"skip", "error"}
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -58,8 +56,8 @@ def update_expectations(
 ) -> Update:
     """Rewrite the rows of ``folder`` so that ``results`` are what is expected.
 
-    ``known`` are the releases of each runtime, ``place`` is where the results were made. Skipped
-    cells and errors of the harness say nothing. A row keeps its text where it still holds.
+    ``known`` are the releases of each runtime, ``place`` is where the results were made. Skips,
+    starved cells and our own errors say nothing. A row keeps its text where it still holds.
 
     Raises:
         UsageError: a file is not of the right form, or rows contradict each other.
@@ -146,14 +144,10 @@ def _world(
     observed: Observed = defaultdict(dict)
     for result in results:
         config = (result.treatment, result.module, result.load, result.stress)
-        seen = _evidence(result) | observed[config].get(place[result.version], frozenset())
+        seen = telling_outcomes(result) | observed[config].get(place[result.version], frozenset())
         if seen:
             observed[config][place[result.version]] = seen
     return ObservedRuns(versions, axes, dict(observed))
-
-
-def _evidence(result: Result) -> frozenset[Outcome]:
-    return frozenset(found for found in attempts_of(result) if found not in _NO_EVIDENCE)
 
 
 def _selectors(box: Box, world: ObservedRuns, row: ExpectationRow | None = None) -> dict[str, Any]:

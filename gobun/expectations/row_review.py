@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gobun.cells.records import attempts_of
+from gobun.cells.records import attempts_of, telling_outcomes
 from gobun.expectations.catalogue import unmatchable_selectors
 from gobun.expectations.rows import TODO
 
@@ -48,7 +48,7 @@ def review(
     decided: dict[ExpectationRow, list[Result]] = {}
     for result in results:
         row = expectations.row(result.cell)
-        if row is not None and set(attempts_of(result)) - {_NEVER_UNEXPECTED, "error"}:
+        if row is not None and telling_outcomes(result):
             decided.setdefault(row, []).append(result)
     for row, of_row in decided.items():
         passed = sum(set(attempts_of(result)) == {"pass"} for result in of_row)

@@ -13,16 +13,22 @@ import msgspec
 from gobun import paths
 from gobun.cells.records import Ending
 from gobun.errors import GobunError
-from gobun.matrix import evidence, hang_detector
+from gobun.matrix import evidence
 from gobun.matrix.classify import End, classify
+from gobun.matrix.monitor import Monitor
 from gobun.matrix.supervised_process import SupervisedProcess
+from gobun.matrix.witness import Witness
 from gobun.runtimes import LacksError, preload_environment
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from gobun.cells.records import Cell
     from gobun.matrix.run_context import RunContext
+
+_WITNESS = "gobun-witness"
+"""The file that a cell waits for at its end: it was looked at from outside."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -33,10 +39,6 @@ class Attempt(msgspec.Struct, frozen=True):
     """What the supervisor reported, if the process was there at all."""
     wall_ms: int
     seen: evidence.Observation
-
-
-class StoppedError(Exception):
-    """The run is being stopped, and this cell has no result."""
 
 
 def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
@@ -62,9 +64,14 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
     return argument
 
 
-def cell_command(context: RunContext, cell: Cell) -> list[str]:
-    """Return the command that runs ``cell``, harness and all else left out."""
-    argument = msgspec.json.encode(cell_argument(context, cell)).decode()
+def cell_command(
+    context: RunContext, cell: Cell, told: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the command that runs ``cell``, harness and all else left out.
+
+    ``told`` is what the harness adds to the argument of the scenario.
+    """
+    argument = msgspec.json.encode(cell_argument(context, cell) | dict(told or {})).decode()
     runtime = context.runtimes[cell.runtime, cell.version]
     return runtime.command(paths.SCENARIOS / "cell.cjs", argument)
 
@@ -119,7 +126,8 @@ def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Atte
 def _observe(
     context: RunContext, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Observation
 ) -> tuple[Ending, End | None]:
-    command, inside = cell_command(context, cell), treatment_environment(context, cell)
+    told = {"witness": str(home / _WITNESS)} if context.smoke is not None else {}
+    command, inside = cell_command(context, cell, told), treatment_environment(context, cell)
     since = time.time()
     core_bytes = evidence.CORE_BYTES if context.means.cores else 0
     with SupervisedProcess(
@@ -130,7 +138,11 @@ def _observe(
         inside=inside,
         core_bytes=core_bytes,
     ) as child:
-        verdict = _watch(child, context.limit_s, stop)
+        witness = Witness(_module_file(context, cell), home / _WITNESS)
+        monitor = Monitor(child, context.limit_s, witness)
+        verdict = monitor.watch(stop)
+        seen.starved = monitor.starved
+        seen.mapped, seen.go = witness.mapped, witness.go
         if verdict is not None and child.pid is not None:
             seen.look_at(child.pid, cell, context.means)
             child.kill()
@@ -145,6 +157,8 @@ def _observe(
     if child.crowd is not None:
         verdict = Ending("fail", f"started processes without end: {child.crowd}, all killed")
     ending = verdict or classify(child.end, child.events, child.output.text)
+    if context.smoke is not None and ending.outcome == "pass" and not seen.mapped:
+        ending = _never_loaded(context, cell)
     if context.means.cores and child.pid is not None and ending.outcome == "crash":
         if child.end.signal is None:
             seen.core = "no core: it ended by an exit code"
@@ -154,28 +168,14 @@ def _observe(
     return ending, child.end
 
 
-def _watch(child: SupervisedProcess, limit_s: float, stop: threading.Event) -> Ending | None:
-    """Listen to a cell until it ends; return the verdict on one that does not."""
-    deadline = time.monotonic() + limit_s
-    samples: list[hang_detector.Sample] = []
-    sampled_at = 0.0
-    while not child.closed and child.end is None:
-        child.listen(hang_detector.SAMPLE_EVERY_S)
-        if stop.is_set():
-            raise StoppedError
-        now = time.monotonic()
-        stale_s = now - child.progressed_at
-        if samples and samples[0].at < child.progressed_at:
-            samples.clear()
-        due = (
-            now - sampled_at >= hang_detector.SAMPLE_EVERY_S
-            and stale_s >= hang_detector.STALE_AFTER_S
-        )
-        if due and child.pid is not None and child.end is None:
-            sampled_at = now
-            samples.append(hang_detector.take_sample(child.pid, now))
-            if (hang := hang_detector.judge(samples, child.progressed_at)) is not None:
-                return hang
-        if now >= deadline:
-            return hang_detector.verdict_at_limit(samples, stale_s, limit_s)
-    return None
+def _module_file(context: RunContext, cell: Cell) -> Path:
+    """Return the file that a cell loads its module from."""
+    module = context.modules[cell.module]
+    return module.library if cell.load == "ffi" else module.addon
+
+
+def _never_loaded(context: RunContext, cell: Cell) -> Ending:
+    """Return how a cell ended whose script was content although the addon was never there."""
+    addon = context.modules[cell.module].addon
+    detail = f"{addon} was never mapped in the process: the smoke script loads something else"
+    return Ending("fail", detail, "not-loaded")

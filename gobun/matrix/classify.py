@@ -89,7 +89,7 @@ def classify(end: End, events: Sequence[Event], output: str) -> Ending:
     if told is not None and told.at == "skip":
         return Ending("skip", told.why)
     if told is not None and told.at == "hang":
-        return Ending("hang", told.why)
+        return Ending("hang", told.why, "reported")
     if told is not None:
         return Ending("fail", told.why.splitlines()[0] if told.why else "no reason given")
     if end.exit_code != 0:

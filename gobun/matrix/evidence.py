@@ -78,6 +78,12 @@ class Observation(msgspec.Struct):
     core: str = ""
     """What became of the core of a crash; empty where none was asked for."""
     core_kept: bool = False
+    mapped: bool = False
+    """Whether its module was seen mapped in its process."""
+    go: bool = False
+    """Whether that module has a Go runtime in it."""
+    starved: bool = False
+    """Whether the machine kept it from running most of the time."""
 
     def look_at(
         self, pid: int, cell: Cell | None = None, means: EvidenceTools | None = None

@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from gobun import console
-from gobun.cells.records import WORST_FIRST, Result
+from gobun.cells.records import UNJUDGED, WORST_FIRST, Result
 from gobun.expectations import is_unexpected
 from gobun.matrix import evidence
-from gobun.matrix.attempt import attempt_cell
+from gobun.matrix.retry import attempt_until_judged
 from gobun.observe import signal_name
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ def run_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Result:
     Raises:
         StoppedError: ``stop`` was set meanwhile.
     """
-    attempts = [attempt_cell(context, cell, stop)]
+    attempts = [attempt_until_judged(context, cell, stop)]
     while len(attempts) < context.repeat and attempts[0].ending.outcome != "skip":
-        attempts.append(attempt_cell(context, cell, stop))
+        attempts.append(attempt_until_judged(context, cell, stop))
+    attempts = [one for one in attempts if one.ending.kind not in UNJUDGED] or attempts
     worst = min(attempts, key=lambda attempt: WORST_FIRST.index(attempt.ending.outcome))
     outcomes = tuple(attempt.ending.outcome for attempt in attempts)
     expected = context.expectations.of(cell)
@@ -85,6 +86,9 @@ def run_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Result:
         repro=repro(cell),
         outcomes=outcomes,
         why=context.expectations.why(cell),
+        kind=worst.ending.kind,
+        mapped=any(one.seen.mapped for one in attempts),
+        go=any(one.seen.go for one in attempts),
     )
 
 

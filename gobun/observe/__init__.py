@@ -12,6 +12,7 @@ from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
 from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
+from gobun.observe.scheduling import Usage, able_share, runnable_tasks, usage
 from gobun.observe.signals import SA_ONSTACK, flag_names, mask_text, signal_name, signal_numbers
 from gobun.observe.snapshot import Handler, Snapshot, Stack, ThreadView, take_snapshot
 from gobun.observe.snapshot_text import handler_text, render_snapshot, stack_text
@@ -29,6 +30,8 @@ __all__ = [
     "Stack",
     "Thread",
     "ThreadView",
+    "Usage",
+    "able_share",
     "all_stuck",
     "at_address",
     "backtrace",
@@ -49,10 +52,12 @@ __all__ = [
     "read_bytes",
     "read_link",
     "render_snapshot",
+    "runnable_tasks",
     "signal_name",
     "signal_numbers",
     "stack_text",
     "syscall_of",
     "take_snapshot",
     "threads",
+    "usage",
 ]

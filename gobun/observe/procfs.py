@@ -45,6 +45,12 @@ class Thread(msgspec.Struct, frozen=True):
     """Signals sent to the process as a whole and not handled yet."""
     voluntary: int = 0
     """Context switches that it asked for, by waiting for something."""
+    ran_ns: int = 0
+    """Time on a processor, in nanoseconds; 0 where the kernel does not count it."""
+    queued_ns: int = 0
+    """Time in which it could have run and was kept waiting for a processor, in nanoseconds."""
+    major_faults: int = 0
+    """Pages that it waited for the disk for."""
 
 
 def threads(pid: int) -> tuple[Thread, ...]:
@@ -105,6 +111,7 @@ def _thread(folder: Path) -> Thread | None:
     wchan = read_text(folder / "wchan")
     if not fields or len(after_name) < _STAT_WORDS:
         return None
+    ran_ns, queued_ns = _times(folder)
     return Thread(
         tid=int(folder.name),
         name=printable(fields.get("Name", "?")),
@@ -119,7 +126,15 @@ def _thread(folder: Path) -> Thread | None:
         ignored=_mask(fields, "SigIgn"),
         shared=_mask(fields, "ShdPnd"),
         voluntary=int(fields.get("voluntary_ctxt_switches", 0)),
+        ran_ns=ran_ns,
+        queued_ns=queued_ns,
+        major_faults=int(after_name[9]),
     )
+
+
+def _times(folder: Path) -> tuple[int, int]:
+    words = read_text(folder / "schedstat").split()
+    return (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)
 
 
 def _status(folder: Path) -> dict[str, str]:

@@ -90,7 +90,8 @@ def _stock_cell(cell: Cell) -> Cell:
 
 
 def _kind(result: Result, stock: Result | None) -> Kind:
-    if stock is None or {result.outcome, stock.outcome} & {"skip", "error"}:
+    ended = {result.outcome, stock.outcome} if stock is not None else set()
+    if stock is None or ended & {"skip", "error"} or not (result.judged and stock.judged):
         return "not compared"
     now, before = set(attempts_of(result)), set(attempts_of(stock))
     if now == before:

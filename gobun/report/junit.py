@@ -95,7 +95,7 @@ def _case(result: Result) -> ET.Element:
 
 def _explained(result: Result) -> str:
     lines = [
-        f"outcome: {result.outcome}",
+        f"outcome: {result.outcome}" + (f" ({result.kind})" if result.kind else ""),
         *([f"detail: {result.detail}"] if result.detail else []),
         f"expected: {', '.join(result.expected)}",
         *([f"intermittent: {attempts_text(result)}"] if result.intermittent else []),

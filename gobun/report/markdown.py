@@ -136,6 +136,7 @@ def count_line(summary: Summary, header: Header) -> str:
     planned = header.shard.cells if header.shard else header.cells
     missing = f", {planned - total} not run" if planned > total else ""
     at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
+    at_times += f", {summary.unjudged} not judged (starved)" if summary.unjudged else ""
     part = f" of shard {header.shard.name}" if header.shard else ""
     ends = f"{counts or 'none'}{missing}"
     return f"{pluralize(total, 'cell')}{part}: {ends}; {summary.unexpected} unexpected{at_times}."

@@ -96,6 +96,8 @@ class Summary(msgspec.Struct, frozen=True):
     unexpected: int
     intermittent: tuple[Result, ...]
     """The cells whose attempts came to different ends."""
+    unjudged: int = 0
+    """Cells that the machine was too busy to judge."""
 
 
 def summarise(results: Iterable[Result]) -> Summary:
@@ -118,6 +120,7 @@ def summarise(results: Iterable[Result]) -> Summary:
         counts=tally([result.outcome for result in ordered]).counts if ordered else (),
         unexpected=sum(result.unexpected for result in ordered),
         intermittent=tuple(result for result in ordered if result.intermittent),
+        unjudged=sum(not result.judged for result in ordered),
     )
 
 

@@ -43,7 +43,12 @@ def smoke(folder: Path, *members: str) -> Path:
 
 
 def outcomes(
-    folder: Path, addon: Path, *members: str, stresses: tuple[str, ...] = ("idle",), limit_s: float
+    folder: Path,
+    addon: Path,
+    *members: str,
+    stresses: tuple[str, ...] = ("idle",),
+    loads: tuple[Load, ...] = ("napi-sync", "worker"),
+    limit_s: float,
 ) -> dict[tuple[str, str, str], str]:
     """Return how each cell ended, by runtime, load and stress."""
     request = Request(
@@ -51,7 +56,7 @@ def outcomes(
         versions=BUN,
         treatments=("stock",),
         stresses=stresses,
-        loads=("napi-sync", "worker"),
+        loads=loads,
         limit_s=limit_s,
         out=folder / "out",
         addon=custom_addon.make_addon(str(addon), str(smoke(folder, *members))),
@@ -216,11 +221,91 @@ def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, addon: Path, name:
 def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(
     tmp_path: Path, addon: Path
 ) -> None:
-    """The one that runs is the person's, which has no runSync()."""
+    """The one that runs is the person's, of which runSync() is not asked."""
     mine = tmp_path / "control.node"
     mine.write_bytes(addon.read_bytes())
-    found = outcomes(tmp_path, mine, "load: () => ({})", "check() {}", limit_s=20.0)
+    found = outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
     assert set(found.values()) == {"pass: "}
+
+
+@pytest.mark.parametrize(
+    "load",
+    ["load: () => ({})", "load: () => require('./other.node')"],
+    ids=["nothing", "another-file"],
+)
+def test_an_addon_that_was_never_mapped_does_not_pass(
+    tmp_path: Path, addon: Path, load: str
+) -> None:
+    (tmp_path / "other.node").write_bytes(addon.read_bytes())
+    found = outcomes(tmp_path, addon, load, "check() {}", limit_s=20.0)
+    assert len(found) == 4
+    assert all(
+        each.startswith(f"fail: {addon} was never mapped in the process") for each in found.values()
+    ), found
+    results = matrix.read_results(tmp_path / "out" / matrix.FILE_NAME).results
+    assert {(result.kind, result.mapped) for result in results} == {("not-loaded", False)}
+
+
+@pytest.mark.parametrize(("module", "go"), [("simple", True), ("control", False)])
+def test_a_result_tells_whether_the_addon_and_a_go_runtime_were_there(
+    tmp_path: Path, module: str, go: bool
+) -> None:
+    mine = tmp_path / "mine.node"
+    mine.write_bytes(build.build_fixture(module, host_target()).addon.read_bytes())
+    chosen = custom_addon.make_addon(str(mine), str(smoke(tmp_path, LOAD, "check() {}")))
+    assert chosen is not None
+    outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
+    results = matrix.read_results(tmp_path / "out" / matrix.FILE_NAME).results
+    assert {(each.outcome, each.mapped, each.go) for each in results} == {("pass", True, go)}
+    note = custom_addon.loading_note(chosen, results)
+    assert f"mapped in 4 of 4 cells, and a Go runtime in {4 if go else 0}" in note
+    assert note.endswith("there is no Go in the file") != go
+
+
+BUSY = "busy: (it, ms) => it.callSync('Busy', ms)"
+CALL_ASYNC = "callAsync: (it, ms) => it.callAsync(ms ? 'Busy' : 'Run', ms)"
+
+
+def test_a_smoke_script_with_busy_and_call_async_runs_every_load_and_stress(
+    tmp_path: Path, addon: Path
+) -> None:
+    members = (LOAD, SYNC, BUSY, CALL_ASYNC)
+    found = outcomes(
+        tmp_path,
+        addon,
+        *members,
+        stresses=("idle", "terminate"),
+        loads=("napi-sync", "napi-async", "worker"),
+        limit_s=20.0,
+    )
+    assert set(found.values()) == {"pass: "}, found
+    assert len(found) == 12
+
+
+def test_a_stress_without_the_function_it_needs_is_a_skip_that_names_it(
+    tmp_path: Path, addon: Path
+) -> None:
+    found = outcomes(tmp_path, addon, LOAD, SYNC, stresses=("terminate",), limit_s=20.0)
+    said = "skip: the smoke script has no busy(), which stands for Busy() of a module"
+    assert set(found.values()) == {said}
+
+
+def test_a_plain_library_is_opened_by_the_runtime_s_own_interface(tmp_path: Path) -> None:
+    library = tmp_path / "slow_call.so"
+    source = Path(__file__).parent / "native" / "slow_call.c"
+    compiling.c_shared([source], target=host_target(), output=library, exports=["Wait"])
+    members = (
+        "load: (file, { dlopen }) => dlopen(file, { Wait: { args: ['i32'], returns: 'i32' } })",
+        "check(it) { if (it.Wait(0) !== 0) throw new Error('interrupted'); }",
+        "busy: (it, ms) => it.Wait(Math.ceil(ms / 1000))",
+    )
+    found = outcomes(tmp_path, library, *members, loads=("ffi", "worker"), limit_s=20.0)
+    assert {end for (name, *_), end in found.items() if name == "bun"} == {"pass: "}
+    assert all(
+        end.startswith("skip: koffi is not installed beside the smoke script")
+        for (name, *_), end in found.items()
+        if name == "node"
+    ), found
 
 
 def refused(*words: str | Path) -> str:

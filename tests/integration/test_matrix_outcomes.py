@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -76,7 +77,7 @@ def test_exit_code_signal_and_use_are_recorded(child: Path, tmp_path: Path) -> N
 
 def test_a_signal_storm_is_a_hang_decided_early_and_named(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "storm", tmp_path)
-    assert result.outcome == "hang"
+    assert (result.outcome, result.kind) == ("hang", "livelock")
     assert "livelock: SIGUSR1 was pending or being handled" in result.detail
     assert result.wall_ms < 10_000
 
@@ -89,14 +90,66 @@ def test_a_storm_is_told_on_a_busy_machine_too(
     assert "livelock: SIGUSR1" in result.detail
 
 
-@pytest.mark.parametrize("mode", ["deadlock", "sleep"])
-def test_a_deadlock_is_a_hang_decided_before_the_limit(
-    child: Path, tmp_path: Path, mode: str
-) -> None:
-    result, _ = run_known(child, mode, tmp_path)
-    assert result.outcome == "hang"
+def test_a_deadlock_is_a_hang_decided_before_the_limit(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "deadlock", tmp_path)
+    assert (result.outcome, result.kind) == ("hang", "deadlock")
     assert result.detail.startswith("deadlock: the main thread slept")
     assert result.wall_ms < 12_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "call"), [("sleep", "clock_nanosleep"), ("reads-socket", "recvfrom")]
+)
+def test_a_wait_that_can_return_is_decided_by_the_limit_and_named(
+    child: Path, tmp_path: Path, mode: str, call: str
+) -> None:
+    result, _ = run_known(child, mode, tmp_path, limit_s=3.0)
+    assert (result.outcome, result.kind) == ("hang", "waiting")
+    assert f"the main thread was in {call}" in result.detail
+    assert result.wall_ms >= 3_000
+
+
+def test_a_call_that_waits_longer_than_a_deadlock_takes_passes(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "waits-5-s", tmp_path)
+    assert result.outcome == "pass"
+
+
+def test_a_process_that_stops_itself_is_told_as_stopped(child: Path, tmp_path: Path) -> None:
+    result, _ = run_known(child, "stops-itself", tmp_path, limit_s=2.5)
+    assert (result.outcome, result.kind) == ("hang", "stopped")
+
+
+def test_a_starved_process_is_given_the_time_that_its_limit_stands_for(
+    child: Path, tmp_path: Path, busy_machine: None
+) -> None:
+    """It needs 1.5 s of processor time, and shares two processors with three others."""
+    result, _ = run_known(child, "works-1.5-s", tmp_path, limit_s=2.2)
+    assert result.outcome == "pass"
+
+
+def test_a_harness_that_stood_still_judges_nothing_by_that_time(
+    child: Path, tmp_path: Path
+) -> None:
+    """It is stopped for longer than the limit, while the cell beats and then ends."""
+    code = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
+        "import cells\n"
+        "result, _ = cells.run_known(Path(sys.argv[1]), 'beats-3-s', Path(sys.argv[2]), 2.0)\n"
+        "print(result.outcome, result.detail)\n"
+    )
+    here = Path(__file__).parent
+    words = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
+    harness = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+    try:
+        until((tmp_path / "note").exists)
+        harness.send_signal(signal.SIGSTOP)
+        time.sleep(4.0)
+        harness.send_signal(signal.SIGCONT)
+        out, _ = harness.communicate(timeout=20)
+    finally:
+        harness.kill()
+        harness.wait()
+    assert out.strip() == "pass"
 
 
 @pytest.mark.parametrize("mode", ["spin", "waits-for-worker", "ping-pong"])
@@ -105,7 +158,8 @@ def test_work_without_a_turn_of_the_loop_is_decided_by_the_limit_alone(
 ) -> None:
     result, _ = run_known(child, mode, tmp_path, limit_s=6.0)
     assert result.outcome == "hang"
-    assert result.detail.startswith("busy: ")
+    assert result.kind in {"busy", "waiting"}
+    assert result.detail.startswith(f"{result.kind}: ")
     assert result.wall_ms >= 6_000
 
 
@@ -186,8 +240,6 @@ def holders(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_nothing_survives_the_harness(child: Path, tmp_path: Path, signal_name: str) -> None:
-    import signal
-
     code = (
         "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
         "import cells\n"

@@ -14,7 +14,7 @@ from gobun.diagnose.verdict import Facts, judge
 from gobun.errors import UsageError
 from gobun.matrix import hang_detector
 from gobun.matrix.hang_detector import Sample
-from gobun.observe import Handler, Snapshot, Stack, Thread, ThreadView
+from gobun.observe import Blocked, Handler, Snapshot, Stack, Thread, ThreadView
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,7 +238,9 @@ def test_a_thread_that_blocks_everything_for_moments_sends_and_is_not_stormed() 
 def test_waiting_for_events_is_work_and_waiting_for_a_lock_is_not() -> None:
     still = samples(5, storming={})
     waits = activity.judge_activity(still, ["epoll_wait"] * len(still))
-    locked = activity.judge_activity(still, ["futex"] * len(still))
+    wait = Blocked(PID, "bun", "S", "futex", wakes="thread", can_return="no", why="a lock")
+    stuck = [msgspec.structs.replace(sample, waits=(wait,)) for sample in still]
+    locked = activity.judge_activity(stuck, ["futex"] * len(still))
     assert waits is not None
     assert waits.kind == "works"
     assert locked is not None

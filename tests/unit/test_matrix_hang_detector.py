@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gobun.matrix.hang_detector import Sample, judge, verdict_at_limit
-from gobun.observe import Thread, signal_name, signal_numbers
+from gobun.observe import Blocked, Thread, signal_name, signal_numbers
 
 if TYPE_CHECKING:
     from gobun.cells.records import Ending
@@ -18,6 +18,13 @@ MAIN = Thread(
     tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
 )
 OTHER = msgspec.structs.replace(MAIN, tid=8, name="worker")
+LOCKED = Blocked(
+    tid=7, name="bun", state="S", call="futex", wakes="thread", can_return="no", why="a lock"
+)
+SLEEPS = msgspec.structs.replace(
+    LOCKED, call="clock_nanosleep", wakes="itself", can_return="yes", why="it sleeps"
+)
+READS_OWN_PIPE = msgspec.structs.replace(LOCKED, call="read", why="pipe (read)")
 
 
 def samples(
@@ -101,11 +108,42 @@ def test_a_profilers_timer_and_gos_preemption_are_no_storm(number: int) -> None:
     assert judge(both, 100) is not None
 
 
-def test_a_process_where_nothing_moves_is_a_deadlock_after_its_window() -> None:
-    assert judge(samples(3.5), 100) is None
-    ending = judge(samples(4.2), 100)
+def waiting(seconds: float, *waits: Blocked) -> list[Sample]:
+    """Return samples of which each knows what all threads wait for."""
+    return [msgspec.structs.replace(sample, waits=waits) for sample in samples(seconds)]
+
+
+def test_judge_locks_that_nobody_opens_are_a_deadlock_soon() -> None:
+    other = msgspec.structs.replace(LOCKED, tid=8)
+    assert judge(waiting(0.3, LOCKED, other), 100) is None
+    ending = judge(waiting(0.5, LOCKED, other), 100)
     assert ending is not None
+    assert ending.kind == "deadlock"
     assert ending.detail.startswith("deadlock: the main thread slept in futex")
+
+
+def test_judge_own_files_that_nobody_writes_to_are_a_deadlock_later() -> None:
+    assert judge(waiting(1.5, READS_OWN_PIPE), 100) is None
+    ending = judge(waiting(2.5, READS_OWN_PIPE), 100)
+    assert ending is not None
+    assert ending.kind == "deadlock"
+
+
+def test_judge_a_wait_that_can_return_is_never_a_deadlock() -> None:
+    beside = msgspec.structs.replace(LOCKED, can_return="unknown")
+    for waits in ((SLEEPS,), (beside, SLEEPS), (SLEEPS, LOCKED)):
+        assert judge(waiting(60, *waits), 100) is None
+
+
+def test_judge_what_nobody_asked_about_is_no_deadlock() -> None:
+    assert judge(samples(60), 100) is None
+
+
+def test_judge_a_thread_that_was_woken_since_is_no_deadlock() -> None:
+    seen = waiting(3, LOCKED)
+    woken = msgspec.structs.replace(MAIN, switches=MAIN.switches + 1)
+    seen[-1] = msgspec.structs.replace(seen[-1], threads=(woken, OTHER), waits=())
+    assert judge(seen, 100) is None
 
 
 def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
@@ -113,20 +151,58 @@ def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
         msgspec.structs.replace(
             sample, threads=(msgspec.structs.replace(MAIN, switches=40 + i), OTHER)
         )
-        for i, sample in enumerate(samples(6))
+        for i, sample in enumerate(waiting(6, LOCKED))
     ]
     assert judge(moving, 100) is None
 
 
-def test_a_runnable_or_waiting_thread_is_no_deadlock() -> None:
-    for state in "RD":
-        busy = msgspec.structs.replace(OTHER, state=state)
-        assert judge(samples(6, other=busy), 100) is None
-        assert judge(samples(6, main=msgspec.structs.replace(MAIN, state=state)), 100) is None
+def test_judge_a_thread_that_runs_or_waits_for_the_disk_is_no_deadlock() -> None:
+    for state, wakes in (("R", "itself"), ("D", "outside")):
+        busy = msgspec.structs.replace(LOCKED, tid=8, state=state, wakes=wakes, can_return="yes")
+        beside = msgspec.structs.replace(LOCKED, can_return="unknown")
+        assert judge(waiting(6, beside, busy), 100) is None
 
 
-def test_a_thread_that_uses_time_between_the_looks_is_no_deadlock() -> None:
-    assert judge(samples(6, other_ticks=1), 100) is None
+def test_judge_a_signal_that_comes_and_goes_fast_is_a_storm_at_once() -> None:
+    def stormy(seconds: float, changes: int) -> Ending | None:
+        seen = [
+            msgspec.structs.replace(sample, changes={(7, 30): changes})
+            for sample in samples(seconds, storming={(7, 30): 20})
+        ]
+        return judge(seen, 100)
+
+    assert stormy(0.3, 20) is None  # four samples
+    ending = stormy(0.4, 20)
+    assert ending is not None
+    assert ending.kind == "livelock"
+    assert stormy(5, 2) is None  # a profiler's
+
+
+def turning(seconds: float, *, switches: int, ran_ns: int, partner: bool = True) -> list[Sample]:
+    """Return samples of a thread with a signal in every look, on a machine that is busy."""
+
+    def moved(thread: Thread, i: int) -> Thread:
+        return msgspec.structs.replace(
+            thread, switches=thread.switches + i * switches, ran_ns=i * ran_ns
+        )
+
+    return [
+        msgspec.structs.replace(
+            sample, threads=(moved(MAIN, i), moved(OTHER, i) if partner else OTHER)
+        )
+        for i, sample in enumerate(samples(seconds, storming={(7, 30): 60}))
+    ]
+
+
+def test_judge_two_threads_that_wake_each_other_for_a_signal_are_a_storm_though_starved() -> None:
+    ending = judge(turning(1.2, switches=12, ran_ns=12 * 20_000), 100)
+    assert ending is not None
+    assert ending.kind == "livelock"
+
+
+def test_judge_a_starved_thread_that_computes_under_a_pending_signal_is_no_storm() -> None:
+    assert judge(turning(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
+    assert judge(turning(8, switches=12, ran_ns=240_000, partner=False), 100) is None
 
 
 def test_a_process_that_is_gone_is_no_hang() -> None:
@@ -135,11 +211,21 @@ def test_a_process_that_is_gone_is_no_hang() -> None:
 
 
 def test_the_limit_tells_progress_from_none() -> None:
-    assert verdict_at_limit([], 0.1, 20).outcome == "timeout"
+    assert verdict_at_limit([], 0.1, 20).kind == "progressing"
+    assert verdict_at_limit(samples(30), 30, 20, able_s=0.5).kind == "progressing"
     assert verdict_at_limit(samples(0.5), 0.6, 20).outcome == "timeout"
     ending = verdict_at_limit(samples(9, other_ticks=10), 9.1, 20)
     assert ending.outcome == "hang"
+    assert ending.kind == "busy"
     assert "9.1 s, 9.0 s of CPU time" in ending.detail
+
+
+def test_the_limit_names_a_wait_that_could_have_ended() -> None:
+    ending = verdict_at_limit(waiting(9, SLEEPS), 9.1, 9)
+    assert (ending.outcome, ending.kind) == ("hang", "waiting")
+    assert "in clock_nanosleep (it sleeps), which can return" in ending.detail
+    stopped = msgspec.structs.replace(MAIN, state="T")
+    assert verdict_at_limit(samples(9, main=stopped), 9.1, 9).kind == "stopped"
 
 
 def test_signals_have_names() -> None:

@@ -65,7 +65,7 @@ def test_a_line_holds_the_contract(tmp_path: Path) -> None:
     line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
     fields = (
         "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
-        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why"
+        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why kind mapped go"
     )
     assert " ".join(msgspec.json.decode(line)) == fields
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +133,27 @@ int main(int argc, char **argv) {
       say("beat");
       wait_ms(25);
     }
+  } else if (!strcmp(mode, "beats-3-s")) {
+    close(open(argv[2], O_CREAT | O_WRONLY, 0600));
+    for (int i = 0; i < 120; i++) {
+      say("beat");
+      wait_ms(25);
+    }
+    say("done");
+  } else if (!strcmp(mode, "waits-5-s")) {
+    wait_ms(5000);
+    say("done");
+  } else if (!strcmp(mode, "works-1.5-s")) {
+    while (clock() < CLOCKS_PER_SEC * 3 / 2) {
+    }
+    say("done");
+  } else if (!strcmp(mode, "reads-socket")) {
+    int ends[2];
+    char byte;
+    (void)!socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+    recv(ends[0], &byte, 1, 0);
+  } else if (!strcmp(mode, "stops-itself")) {
+    raise(SIGSTOP);
   } else if (!strcmp(mode, "slow")) {
     wait_ms(1500);
     say("done");

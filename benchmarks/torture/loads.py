@@ -1,0 +1,128 @@
+"""Kinds of trouble for a run of the matrix: other processes, little time, little memory, stops.
+
+The run and its load share one control group where one can be had, so that the machine's other work
+keeps its half. Without one, they share the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_V1, _V2 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup")
+_SPIN = "while True: pass"
+_READ = (
+    "import glob, sys\n"
+    "while True:\n"
+    "    for name in glob.glob(sys.argv[1], recursive=True):\n"
+    "        open(name, 'rb').read()\n"
+)
+_GONE_WITHIN_S = 5.0
+
+
+class Group:
+    """A control group of its own for a run, with limits. Use as a context manager."""
+
+    def __init__(self, limits: Mapping[str, Mapping[str, str]]) -> None:
+        """Make a group in each controller that ``limits`` names: ``cpu``, ``memory``."""
+        self._limits = limits
+        self.folders: list[Path] = []
+
+    def __enter__(self) -> Self:
+        for controller, files in self._limits.items():
+            for root in (_V1 / controller, _V2):
+                folder = root / f"gobun-torture-{os.getpid()}-{time.monotonic_ns()}"
+                with contextlib.suppress(OSError):
+                    folder.mkdir()
+                    known = {name: text for name, text in files.items() if (folder / name).exists()}
+                    for name, text in known.items():
+                        (folder / name).write_text(text)
+                    if known or (not files and (folder / "cpu.stat").exists()):
+                        self.folders.append(folder)
+                        break
+                    folder.rmdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        deadline = time.monotonic() + _GONE_WITHIN_S
+        for folder in self.folders:
+            while folder.is_dir() and time.monotonic() < deadline:
+                for pid in _members(folder):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(OSError):
+                    for each in sorted(folder.rglob("*"), reverse=True):
+                        if each.is_dir():
+                            each.rmdir()
+                    folder.rmdir()
+                time.sleep(0.02)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command that runs ``words`` inside the group."""
+        joins = "".join(f"echo $$ > {folder}/cgroup.procs; " for folder in self.folders)
+        return ["/bin/sh", "-c", f'{joins}exec "$@"', "sh", *words]
+
+
+def _members(folder: Path) -> list[int]:
+    try:
+        groups = [folder, *(each for each in folder.rglob("*") if each.is_dir())]
+        return [int(pid) for each in groups for pid in (each / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def busy(count: int, group: Group) -> Iterator[None]:
+    """Keep ``count`` processes spinning."""
+    with _running([sys.executable, "-S", "-c", _SPIN], count, group):
+        yield
+
+
+@contextlib.contextmanager
+def reading(pattern: str, group: Group) -> Iterator[None]:
+    """Read files again and again, which takes the group's memory from whoever else needs it."""
+    with _running([sys.executable, "-S", "-c", _READ, pattern], 1, group):
+        yield
+
+
+@contextlib.contextmanager
+def stopping(process: subprocess.Popen[str], *, runs_s: float, stops_s: float) -> Iterator[None]:
+    """Stop a process again and again, for ``stops_s`` seconds after ``runs_s`` of running."""
+    over = threading.Event()
+
+    def stop_and_go() -> None:
+        while not over.wait(runs_s) and process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
+            over.wait(stops_s)
+            process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _running(words: Sequence[str], count: int, group: Group) -> Iterator[None]:
+    others = [subprocess.Popen(group.command(words)) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+        for other in others:
+            other.wait()

@@ -1,0 +1,117 @@
+"""Watches one cell from its start to its end, to a verdict, or to its limit.
+
+An end that has arrived wins over every verdict, and so does progress: the monitor listens once more
+before it says that a process does not end. What a process did while the harness stood still is
+there to read then.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from typing import TYPE_CHECKING
+
+from gobun.matrix import hang_detector
+from gobun.matrix.able_time import AbleClock
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from gobun.cells.records import Ending
+    from gobun.matrix.supervised_process import SupervisedProcess
+    from gobun.matrix.witness import Witness
+
+_LISTEN_S = 0.025
+_KEPT = 400
+"""Samples kept of a silent process."""
+
+
+class StoppedError(Exception):
+    """The run is being stopped, and this cell has no result."""
+
+
+class Monitor:
+    """Watches a cell. ``starved`` says afterwards that it ran less than half of the time."""
+
+    def __init__(
+        self,
+        child: SupervisedProcess,
+        limit_s: float,
+        witness: Witness,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Watch ``child``, which may be able to run for ``limit_s`` seconds."""
+        self._child = child
+        self._witness = witness
+        self._limit_s = limit_s
+        self._clock = clock
+        self._able = AbleClock(limit_s, clock())
+        self._samples: collections.deque[hang_detector.Sample] = collections.deque(maxlen=_KEPT)
+        self._sampler: hang_detector.Sampler | None = None
+        self._progress = (0.0, 0.0)
+        """When the cell last progressed, and how much it had been able to run by then."""
+
+    @property
+    def starved(self) -> bool:
+        """Whether the cell was kept from running most of the time."""
+        return self._able.starved
+
+    def watch(self, stop: threading.Event) -> Ending | None:
+        """Listen to the cell until it ends; return the verdict on one that does not.
+
+        Raises:
+            StoppedError: ``stop`` was set meanwhile.
+        """
+        while not self._over:
+            self._child.listen(_LISTEN_S)
+            if stop.is_set():
+                raise StoppedError
+            self._keep_time()
+            if not self._over:
+                self._witness.look(self._child.pid, self._child.events, self._clock())
+            taken = self._sample()
+            if taken or self._able.over or self._able.out_of_patience:
+                self._child.listen(0.0)
+                if not self._over and (ending := self._verdict()) is not None:
+                    return ending
+        return None
+
+    @property
+    def _over(self) -> bool:
+        return self._child.closed or self._child.end is not None
+
+    def _keep_time(self) -> None:
+        now = self._clock()
+        if self._able.due(now):
+            self._able.look(self._child.pid, now)
+        if self._child.progressed_at != self._progress[0]:
+            self._progress = (self._child.progressed_at, self._able.able_s)
+
+    def _sample(self) -> bool:
+        """Take a sample if one is due, and return whether it was."""
+        pid, now = self._child.pid, self._clock()
+        since = now - self._samples[-1].at if self._samples else float("inf")
+        if pid is None or not hang_detector.sample_is_due(since, now - self._child.progressed_at):
+            return False
+        if self._sampler is None:
+            self._sampler = hang_detector.Sampler(pid, signals=False)
+        self._samples.append(self._sampler.take(now))
+        return True
+
+    def _verdict(self) -> Ending | None:
+        progressed_at, now = self._child.progressed_at, self._clock()
+        while self._samples and self._samples[0].at < progressed_at:
+            self._samples.popleft()
+        if (hang := hang_detector.judge(self._samples, progressed_at)) is not None:
+            return hang
+        stale_s = now - progressed_at
+        if self._able.over:
+            able_s = self._able.able_s - self._progress[1]
+            return hang_detector.verdict_at_limit(
+                self._samples, stale_s, self._limit_s, able_s=able_s
+            )
+        if self._able.out_of_patience:
+            return hang_detector.starved(stale_s, self._able.able_s, self._able.seen_s)
+        return None

@@ -1,0 +1,74 @@
+"""Runs an attempt again that the machine was too busy for, once it is less busy."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import observe
+from gobun.cells.records import Ending
+from gobun.matrix.attempt import attempt_cell
+from gobun.matrix.monitor import StoppedError
+
+if TYPE_CHECKING:
+    import threading
+
+    from gobun.cells.records import Cell
+    from gobun.matrix.attempt import Attempt
+    from gobun.matrix.run_context import RunContext
+
+RETRIES = 1
+_WAIT_S = 30.0
+_LOOK_EVERY_S = 0.2
+_LOOKS = 5
+_TASKS_A_CORE = 4
+"""Runnable tasks a core up to which the machine allows another attempt; our own jobs are half."""
+
+
+def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
+    """Run a cell once, and once more where the machine gave it too little time to be judged.
+
+    Raises:
+        StoppedError: ``stop`` was set meanwhile.
+    """
+    attempt = attempt_cell(context, cell, stop)
+    for _ in range(RETRIES):
+        if not _is_doubtful(attempt):
+            break
+        _wait_until_allowed(stop)
+        attempt = attempt_cell(context, cell, stop)
+    return _unjudged(attempt) if _is_doubtful(attempt) else attempt
+
+
+def _is_doubtful(attempt: Attempt) -> bool:
+    """Return whether the machine may have made this end: a cell's own deadlines go by the clock."""
+    ending = attempt.ending
+    own_word = ending.outcome == "fail" or ending.kind == "reported"
+    return ending.kind == "starved" or (attempt.seen.starved and own_word)
+
+
+def _unjudged(attempt: Attempt) -> Attempt:
+    """Return an attempt whose hang is a starved process's own word as one that was not judged."""
+    if attempt.ending.kind != "reported":
+        return attempt
+    detail = f"starved: the machine was too busy to tell; the cell said: {attempt.ending.detail}"
+    return msgspec.structs.replace(attempt, ending=Ending("timeout", detail, "starved"))
+
+
+def _wait_until_allowed(stop: threading.Event) -> None:
+    """Wait until the machine has few tasks that want to run, for half a minute at most.
+
+    Raises:
+        StoppedError: ``stop`` was set meanwhile.
+    """
+    most = _TASKS_A_CORE * (os.cpu_count() or 1)
+    seen: list[int] = []
+    for _ in range(int(_WAIT_S / _LOOK_EVERY_S)):
+        seen = [*seen[1 - _LOOKS :], observe.runnable_tasks()]
+        if len(seen) == _LOOKS and statistics.median(seen) <= most:
+            return
+        if stop.wait(_LOOK_EVERY_S):
+            raise StoppedError

@@ -1,0 +1,87 @@
+"""The time that a process was able to run, and the limit that goes by it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gobun import observe
+from gobun.matrix.able_time import GAP_S, AbleClock
+from gobun.observe import Usage, able_share
+
+SECOND_NS = 10**9
+
+
+def used(ran_s: float, queued_s: float, *, threads: int = 1, **kwargs: int) -> Usage:
+    """Return the usage of threads that each ran and queued for so long."""
+    each = (int(ran_s * SECOND_NS), int(queued_s * SECOND_NS))
+    return Usage(
+        times=dict.fromkeys(range(threads), each),
+        cores=kwargs.get("cores", 2),
+        throttled_ns=kwargs.get("throttled_ns", 0),
+        major_faults=kwargs.get("major_faults", 0),
+        on_disk=bool(kwargs.get("on_disk", 0)),
+    )
+
+
+NOTHING = used(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("after", "share"),
+    [
+        (used(0, 0), 1.0),  # asleep: it asked for nothing
+        (used(1, 0), 1.0),
+        (used(0.1, 0.9), 0.1),
+        (used(0.05, 0.15), 0.85),
+        (used(0.02, 0.98, threads=100), 1.0),  # it fills both processors, and starves itself
+        (used(0.1, 0, throttled_ns=SECOND_NS * 9 // 10), 0.1),
+        (used(0, 0, throttled_ns=SECOND_NS), 1.0),  # its group is out of time, it asked for none
+        (used(1, 0, major_faults=500), 0.0),
+        (used(0, 0, on_disk=1), 0.0),
+    ],
+)
+def test_able_share_is_what_it_got_of_what_it_asked_for(after: Usage, share: float) -> None:
+    assert able_share(NOTHING, after, 1.0) == pytest.approx(share)
+
+
+def test_able_share_of_a_thread_that_came_or_went_counts_what_is_known() -> None:
+    before = used(5, 5, threads=2)
+    assert able_share(before, used(5.1, 5.9), 1.0) == pytest.approx(0.1)
+    assert able_share(NOTHING, used(0.5, 0.5, threads=2), 1.0) == pytest.approx(0.5)
+
+
+def test_able_clock_a_pause_of_the_harness_counts_little() -> None:
+    clock = AbleClock(20.0, now=0.0)
+    clock.look(None, 0.25)
+    clock.look(None, 3600.0)
+    assert clock.able_s == pytest.approx(0.25 + GAP_S)
+    assert not clock.over
+    assert not clock.out_of_patience
+
+
+def test_able_clock_is_over_after_the_limit() -> None:
+    clock = AbleClock(1.0, now=0.0)
+    for tenth in range(1, 11):
+        clock.look(None, tenth / 10)
+    assert clock.over
+    assert not clock.starved
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_usage_counts_the_time_of_a_real_process() -> None:
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        deadline = time.monotonic() + 10
+        while sum(ran for ran, _ in observe.usage(spinning.pid).times.values()) < SECOND_NS // 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        spinning.kill()
+        spinning.wait()
+    assert observe.usage(spinning.pid).times == {}
+    assert observe.usage(os.getpid()).cores >= 1
