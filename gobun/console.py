@@ -14,7 +14,10 @@ import time
 from typing import TYPE_CHECKING
 
 import rich.console
+import rich.markup
 import rich.progress
+
+from gobun.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +28,27 @@ def is_interactive() -> bool:
     return sys.stderr.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
 
 
+_KEPT = "\n\t"
+
+
+def show(text: object) -> None:
+    """Print to standard output what a task was asked for; nothing in it acts on the terminal."""
+    print(printable(str(text), keep=_KEPT))
+
+
+def show_error(text: object) -> None:
+    """Print to standard error why a task ended."""
+    print(printable(str(text), keep=_KEPT), file=sys.stderr)
+
+
 def log(message: str) -> None:
     """Print one line of progress."""
+    text = printable(message, keep=_KEPT)
     if is_interactive():
-        rich.console.Console(stderr=True, highlight=False).print(message, markup=False)
+        terminal = rich.console.Console(stderr=True, highlight=False, emoji=False)
+        terminal.print(text, markup=False)
     else:
-        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def pluralize(number: int, what: str, several: str = "") -> str:
@@ -73,7 +91,7 @@ class Progress:
         with self._lock:
             self._done += amount
             if self._bar is not None and self._task is not None:
-                title = f"{self._title} {note}".rstrip()
+                title = rich.markup.escape(printable(f"{self._title} {note}".rstrip()))
                 self._bar.update(self._task, advance=amount, description=title)
                 return
             now = time.monotonic()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gobun.cells import Axes, Load, Result
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OTHER = re.compile(r"[^A-Za-z0-9._]+")
 
 LOADS: tuple[Load, ...] = ("napi-sync", "worker")
 """Where a smoke script can run: on the main thread, or in a worker."""
@@ -42,7 +43,8 @@ class CustomAddon(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """What the module is called in results; never as one of the suite's own."""
-        stem = self.addon.stem
+        # `my addon.node` is a file's name and no module's: a results file has names without spaces.
+        stem = _OTHER.sub("-", self.addon.stem).strip("-.") or "addon"
         return self.called or (f"own-{stem}" if stem in build.FIXTURES else stem)
 
     @property
@@ -72,13 +74,18 @@ def addon_of(result: Result) -> CustomAddon | None:
     """Return the addon that a result's command line names, or None where it names none.
 
     Raises:
-        UsageError: it is no longer there.
+        UsageError: it is no longer there, or the command line is damaged.
     """
-    words = shlex.split(result.repro)
+    try:
+        words = shlex.split(result.repro)
+    except ValueError as error:
+        what = f"the command line of {result.cell.name} is damaged: {error}"
+        raise UsageError(what, hint="run that cell again") from error
     if "--addon" not in words:
         return None
     flags = dict(itertools.pairwise(words))
-    return make_addon(flags["--addon"], flags["--smoke"], flags.get("--name", ""))
+    addon, smoke = (flags.get(flag, "") for flag in ("--addon", "--smoke"))
+    return make_addon(addon, smoke, flags.get("--name", ""))
 
 
 def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
@@ -98,6 +105,8 @@ def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
             f"{given} is given without {missing}",
             hint="the smoke script says how the addon is loaded and checked",
         )
+    for named in (addon, smoke):
+        _check_name(named)
     script = Path(smoke).absolute()
     if not script.is_file():
         raise UsageError(f"there is no smoke script {smoke}", hint="give the path of a .js file")
@@ -110,6 +119,14 @@ def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
     path = Path(addon).absolute()
     _check_fits(path)
     return CustomAddon(path, script, name)
+
+
+def _check_name(path: str) -> None:
+    if not path.isprintable():
+        raise UsageError(
+            f"{path} has a character in its name that does not print",
+            hint="rename it: command lines and reports have to hold its name",
+        )
 
 
 def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LONGEST_GIVEN = 100
+
+
 class GobunError(Exception):
     """Base of every error a person can act on.
 
@@ -41,6 +44,7 @@ class UsageError(GobunError):
     def unknown(cls, kind: str, given: str, known: Iterable[str]) -> UsageError:
         """Return the error for a name that is not in a closed set, with the near matches."""
         names = list(known)
+        given = given if len(given) <= _LONGEST_GIVEN else f"{given[:_LONGEST_GIVEN]}…"
         near = difflib.get_close_matches(given, names, n=4, cutoff=0.5)
         shown = near or names[:20]
         rest = "" if near or len(names) <= 20 else f" … ({len(names)} in all)"

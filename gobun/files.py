@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 import msgspec
 
+from gobun import paths
 from gobun.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -77,10 +78,13 @@ def temporary_sibling(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_input(path: Path, *, most: int = _LARGEST_INPUT) -> bytes:
+def read_input(
+    path: Path, *, most: int = _LARGEST_INPUT, hint: str = "give the path of a regular file"
+) -> bytes:
     """Read a file that a person or another program names, at most ``most`` bytes of it.
 
-    A pipe or a device would block or never end, so only regular files are read.
+    A pipe or a device would block or never end, so only regular files are read. ``hint`` is what
+    to do about a file that is not one, or not there.
 
     Raises:
         UsageError: it is missing, no regular file, larger than that, or cannot be read.
@@ -92,15 +96,16 @@ def read_input(path: Path, *, most: int = _LARGEST_INPUT) -> bytes:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(
-                    f"cannot read {path}: it is {_kind(about.st_mode)}, not a file",
-                    hint="give the path of a regular file",
+                    f"cannot read {paths.shown(path)}: it is {_kind(about.st_mode)}, not a file",
+                    hint=hint,
                 )
             data = stream.read(most + 1)
     except (OSError, ValueError) as error:  # a name with a NUL byte is a ValueError
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"cannot read {path}: {reason}") from error
+        raise UsageError(f"cannot read {paths.shown(path)}: {reason}", hint=hint) from error
     if len(data) > most:
-        raise UsageError(f"cannot read {path}: it is larger than {most >> 20} MiB")
+        what = f"cannot read {paths.shown(path)}: it is larger than {most >> 20} MiB"
+        raise UsageError(what, hint=hint)
     return data
 
 
@@ -113,6 +118,16 @@ def _kind(mode: int) -> str:
         stat.S_IFBLK: "a device",
     }
     return kinds.get(stat.S_IFMT(mode), "something else")
+
+
+def below(root: Path, name: str) -> Path | None:
+    """Return the path of ``name`` below ``root``, or None where it or a link leads out of it."""
+    path = root / name
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):  # a NUL byte, or links in a circle
+        return None
+    return path if inside and ".." not in path.parts[len(root.parts) :] else None
 
 
 def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:

@@ -42,6 +42,10 @@ _starting = threading.Lock()
 _interrupted = threading.Event()
 
 
+class ToolTimeoutError(PrerequisiteError):
+    """A tool ran longer than it may."""
+
+
 class Finished(msgspec.Struct, frozen=True):
     """What a tool said and how it ended; ``code`` is negative for a signal."""
 
@@ -93,7 +97,8 @@ def run_tool(
     survives an interruption.
 
     Raises:
-        PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
+        PrerequisiteError: the program cannot be started.
+        ToolTimeoutError: it ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
     done = run_bytes(command, cwd=cwd, env=env, timeout_s=timeout_s)
@@ -121,7 +126,8 @@ def run_bytes(
     is killed before it.
 
     Raises:
-        PrerequisiteError: the program cannot be started, or ran longer than ``timeout_s``.
+        PrerequisiteError: the program cannot be started.
+        ToolTimeoutError: it ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
     child = _start(
@@ -142,7 +148,7 @@ def run_bytes(
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise PrerequisiteError(
+            raise ToolTimeoutError(
                 f"{shlex.join(map(str, command))} did not end within {timeout_s:g} seconds",
                 hint="`invoke doctor` says whether the tools run",
             ) from error

@@ -20,7 +20,6 @@ _T = TypeVar("_T")
 
 _BATCH = 200
 _LEAST = 20
-"""How many inputs are fed even where the machine is too slow for the budget."""
 _SLOWEST_S = 2.0
 """A reader that needs longer for a small input has a cost that grows too fast."""
 
@@ -32,21 +31,24 @@ def fuzz(
     *,
     allowed: tuple[type[Exception], ...] = (GobunError,),
     slowest_s: float = _SLOWEST_S,
+    least: int = _LEAST,
 ) -> Iterator[Figure]:
     """Feed inputs until the budget is spent, and yield what came of it.
 
-    ``allowed`` are the errors that a reader may answer with.
+    ``allowed`` are the errors that a reader may answer with. At least ``least`` inputs are fed,
+    even where the machine is too slow for the budget.
     """
     hypothesis.configuration.set_hypothesis_home_dir(budget.folder / "hypothesis")
     tally = _Tally(feed, allowed)
     batch = 0
-    while budget.remains() or tally.inputs < _LEAST:
-        _one_batch(budget, inputs, tally, batch)
+    while budget.remains() or tally.inputs < least:
+        _one_batch(lambda: budget.remains() or tally.inputs < least, inputs, tally, batch)
         batch += 1
     yield Figure("inputs", tally.inputs, at_least=1)
     yield Figure("refused with an error of ours", tally.refused)
     yield Figure("uncaught exceptions", tally.uncaught, at_most=0, detail=tally.first)
-    yield Figure("slowest input", tally.slowest, "s", at_most=slowest_s, detail=tally.slow)
+    slowest = "processor time for the slowest input"
+    yield Figure(slowest, tally.slowest, "s", at_most=slowest_s, detail=tally.slow)
 
 
 class _Tally:
@@ -58,7 +60,7 @@ class _Tally:
         self.first = self.slow = ""
 
     def take(self, value: object) -> None:
-        started = time.perf_counter()
+        started = time.process_time()
         self.inputs += 1
         try:
             self._feed(value)  # type: ignore[arg-type]  # the strategy and the reader agree
@@ -67,12 +69,14 @@ class _Tally:
         except Exception as error:  # noqa: BLE001 - this is what is counted
             self.uncaught += 1
             self.first = self.first or f"{type(error).__name__}: {error}, of {value!r:.400}"
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         if took > self.slowest:
             self.slowest, self.slow = took, f"{value!r:.400}"
 
 
-def _one_batch(budget: Budget, inputs: st.SearchStrategy[_T], tally: _Tally, number: int) -> None:
+def _one_batch(
+    goes_on: Callable[[], bool], inputs: st.SearchStrategy[_T], tally: _Tally, number: int
+) -> None:
     settings = hypothesis.settings(
         max_examples=_BATCH,
         database=None,
@@ -82,7 +86,7 @@ def _one_batch(budget: Budget, inputs: st.SearchStrategy[_T], tally: _Tally, num
     )
 
     def take(value: _T) -> None:
-        if budget.remains() or tally.inputs < _LEAST:
+        if goes_on():
             tally.take(value)
 
     hypothesis.seed(number)(settings(hypothesis.given(inputs)(take)))()

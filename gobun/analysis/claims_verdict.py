@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from gobun import files, paths
+from gobun import files
 from gobun.analysis.claims import Check, Claim, read_claims
 from gobun.cells.records import WORST_FIRST, Cell, Outcome, telling_outcomes
 from gobun.errors import UsageError
@@ -107,13 +107,10 @@ _T = TypeVar("_T")
 
 def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
     """Return what a file holds that a task wrote; it is told so where it does ``otherwise``."""
+    data = files.read_input(path, hint=f"run invoke {task}")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {paths.shown(path)}: {error.strerror}", hint=f"run invoke {task}"
-        ) from error
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} {otherwise}: {error}") from error
 
 

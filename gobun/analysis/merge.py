@@ -84,20 +84,21 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
     for part in reversed(parts):  # the first file's is the one that stays
         for result in part.results:
             for name in result.evidence:
-                _check_below(name, part.path)
-                source, kept = part.path.parent / name, out / name
+                source, kept = _below(name, part.path), out / name
                 if source.is_file() and not (kept.exists() and kept.samefile(source)):
                     files.copy_whole(source, kept)
     with Writer(out / FILE_NAME, run.header, run.results):
         return run
 
 
-def _check_below(name: str, path: Path) -> None:
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+def _below(name: str, path: Path) -> Path:
+    source = files.below(path.parent, name)
+    if source is None:
         raise UsageError(
             f"{path} names evidence that is not below its folder: {name}",
             hint="it is not as this suite wrote it; leave it out",
         )
+    return source
 
 
 def _read(path: Path) -> _ShardFile:

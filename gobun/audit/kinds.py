@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from gobun.errors import UsageError
+from gobun.files import read_input
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 GIVE_LIBRARY = "give a shared library or a Node addon (.so, .dylib, .node)"
 OTHER_SYSTEM = f"give a library for one of: {', '.join(TARGETS)}"
+_LARGEST_BYTES = 2 << 30
 REBUILD = "build it, or fetch it, again"
 
 
@@ -50,7 +52,7 @@ def read_bytes(path: Path) -> bytes:
             raise UsageError(f"{path} is a folder", hint=GIVE_LIBRARY)
         if not stat.S_ISREG(mode):
             raise UsageError(f"{path} is not a regular file", hint=GIVE_LIBRARY)
-        data = path.read_bytes()
+        data = read_input(path, most=_LARGEST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint=GIVE_LIBRARY) from None
     except OSError as error:

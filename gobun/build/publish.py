@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import files
+from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +111,8 @@ def _place(built: BuiltLibrary, out: Path) -> ManifestEntry:
 def _read_sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    found = (_SUM_LINE.fullmatch(line) for line in path.read_text(errors="replace").splitlines())
+    lines = files.read_input(path).decode(errors="replace").splitlines()
+    found = (_SUM_LINE.fullmatch(line) for line in lines)
     return {match["name"]: match["digest"] for match in found if match}
 
 
@@ -120,8 +122,8 @@ class _ManifestFile(msgspec.Struct):
 
 def _read_manifest(out: Path) -> list[ManifestEntry]:
     try:
-        return msgspec.json.decode((out / _MANIFEST).read_bytes(), type=_ManifestFile).libraries
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(files.read_input(out / _MANIFEST), type=_ManifestFile).libraries
+    except (UsageError, ValueError, RecursionError):
         return []  # Made anew; it says nothing that the libraries themselves do not.
 
 

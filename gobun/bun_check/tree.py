@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun.bun_check import zig_compat
@@ -10,7 +12,6 @@ from gobun.bun_source.layout import is_built
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from gobun.bun_source.git import Git
 
@@ -19,6 +20,23 @@ def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> N
     """Write the files of ``commit`` that a build reads and that have content."""
     absent = set(missing)
     write_files(git, commit, folder, lambda path: is_built(path) and path not in absent)
+
+
+def cut_links(folder: Path) -> list[str]:
+    """Remove the links of a copy that lead out of it, and return their paths.
+
+    Checks write into the copy. A link that the sources bring along could have them write into any
+    file of the person who runs them.
+    """
+    root = folder.resolve()
+    cut: list[str] = []
+    for here, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(here) / name
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                path.unlink()
+                cut.append(str(path.relative_to(folder)))
+    return sorted(cut)
 
 
 def stock_content(git: Git, commit: str, path: str) -> bytes | None:

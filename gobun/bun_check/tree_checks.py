@@ -9,7 +9,7 @@ from gobun import cache, console, files, paths, runtimes, toolchain
 from gobun.bun_check import codegen, zig, zig_analysis
 from gobun.bun_check.object_code import ObjectCode
 from gobun.bun_check.records import ALL, CheckResult
-from gobun.bun_check.tree import write_tree
+from gobun.bun_check.tree import cut_links, write_tree
 from gobun.bun_source import memory_gib
 from gobun.errors import BuildError, PrerequisiteError
 from gobun.targets import host_target
@@ -48,6 +48,8 @@ def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
     console.log(f"copying the tree to {tree}")
     missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
     write_tree(checkout.git, head, missing, tree)
+    for link in cut_links(tree):
+        console.log(f"left out of the copy, a link that leads out of it: {link}")
     layout = codegen.layout_of(tree)
     if layout is None:
         shutil.rmtree(tree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun import console, files
@@ -11,8 +12,6 @@ from gobun.bun_source.git import GitError
 from gobun.errors import GobunError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gobun.bun_source.checkout import Checkout
 
 
@@ -82,7 +81,8 @@ def roll_back(checkout: Checkout) -> None:
         )
     console.log(f"going back to before an interrupted change of {checkout.folder}")
     for name in _there(checkout, start, end):  # what the move had begun to write
-        (checkout.folder / name).unlink()
+        if files.below(checkout.folder, str(Path(name).parent)):  # not through a link out of it
+            (checkout.folder / name).unlink()
     git("reset", "--quiet", "--hard", start)
     journal.unlink()
 

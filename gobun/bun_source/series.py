@@ -58,6 +58,7 @@ import semver
 
 from gobun import paths
 from gobun.errors import UsageError
+from gobun.files import read_input
 from gobun.toml_config import read_toml
 
 FILE_NAME = "series.toml"
@@ -178,11 +179,11 @@ class Series(msgspec.Struct, frozen=True):
             UsageError: the file is missing.
         """
         try:
-            return self.file(patch).read_bytes()
-        except OSError as error:
+            return read_input(self.file(patch))
+        except UsageError as error:
             raise UsageError(
                 f"{self.path}: patch {patch.id!r} has no readable file "
-                f"{self.file(patch).name}: {error.strerror}",
+                f"{self.file(patch).name}: {error.what}",
                 hint="`invoke patch-export` writes it from the commits of a checkout",
             ) from error
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import bun_check, bun_source
 from gobun.commands.cli import command, select_patches
+from gobun.console import show
 from gobun.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,6 @@ def check_bun(
     found, chosen = select_patches(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:
         report = bun_check.check_series(checkout, found, chosen, depth=depth, unpatched=unpatched)
-    print(bun_check.render(report))
+    show(bun_check.render(report))
     if report.wrong:
         raise SystemExit(BuildError.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import itertools
@@ -17,7 +18,8 @@ import msgspec
 from invoke.tasks import task
 
 from gobun import bun_source
-from gobun.errors import GobunError, UsageError
+from gobun.console import show_error
+from gobun.errors import GobunError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from gobun.bun_source import Patch, Series
+
+
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
+_LONGEST_SHOWN = 60
+_LARGEST_NUMBER = 1_000_000
 
 
 class _Terminated(KeyboardInterrupt):
@@ -51,14 +59,40 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(128 + signal.SIGPIPE) from None
         except GobunError as error:
-            print(f"error: {error}", file=sys.stderr)
+            show_error(f"error: {error}")
             raise SystemExit(error.exit_code) from None
+        except OSError as error:
+            told = _of_system(error)
+            show_error(f"error: {told}")
+            raise SystemExit(told.exit_code) from None
         except KeyboardInterrupt as error:
-            print("interrupted", file=sys.stderr)
+            show_error("interrupted")
             number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
             raise SystemExit(128 + number) from None
 
     return task(run)
+
+
+_OF_A_PATH = {
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENXIO,
+    errno.EEXIST,
+}
+
+
+def _of_system(error: OSError) -> GobunError:
+    """Return what the system refused as an error of ours: a path that was named, or the machine."""
+    where = f" {error.filename}" if error.filename is not None else ""
+    what = f"cannot use{where}: {error.strerror or error}"
+    if error.errno in _OF_A_PATH:
+        return UsageError(what, hint="correct the path, or choose another")
+    return PrerequisiteError(what, hint="make room, or free what the machine lacks")
 
 
 def _has_no_reader() -> bool:
@@ -92,14 +126,38 @@ def split_csv(text: str) -> tuple[str, ...]:
 
 
 def given_path(text: str) -> Path:
-    """Return a path of the command line, made absolute: a tool that is started works elsewhere."""
-    return Path(text).absolute()
+    """Return a path of the command line, made absolute: a tool that is started works elsewhere.
+
+    Raises:
+        UsageError: no file can have this name, or its bytes are not UTF-8, which no results file
+            or command line of ours could hold.
+    """
+    path = Path(text).absolute()
+    try:
+        longest = max((len(part.encode()) for part in path.parts), default=0)
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the name of {text} is not UTF-8", hint="rename it, or use another folder"
+        ) from None
+    if longest > _LONGEST_NAME or len(str(path).encode()) >= _LONGEST_PATH:
+        raise UsageError(
+            f"the path {text[:60]}… is longer than file systems take", hint="choose a shorter one"
+        )
+    return path
 
 
 def glob_files(pattern: str) -> list[Path]:
     """Return the files that a pattern names, or the pattern's own path where it names none."""
     path = given_path(pattern)
-    return (sorted(path.parent.glob(path.name)) if path.name else []) or [path]
+    try:
+        found = sorted(path.parent.glob(path.name)) if path.name else []
+    except (ValueError, NotImplementedError):  # no pattern: the path itself then
+        found = []
+    return found or [path]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def optional_number(text: str, flag: str) -> float | None:
@@ -109,7 +167,9 @@ def optional_number(text: str, flag: str) -> float | None:
     except ValueError:
         found = math.nan
     if found is not None and not math.isfinite(found):
-        raise UsageError(f"{flag} {text!r} is not a number")
+        raise UsageError(f"{flag} {_shortened(text)!r} is not a number")
+    if found is not None and abs(found) > _LARGEST_NUMBER:
+        raise UsageError(f"{flag} {_shortened(text)} is too large", hint="a million is the most")
     return found
 
 
@@ -117,7 +177,7 @@ def optional_integer(text: str, flag: str) -> int | None:
     """Read a whole number that may be left out."""
     found = optional_number(text, flag)
     if found is not None and not found.is_integer():
-        raise UsageError(f"{flag} {text!r} is not a whole number")
+        raise UsageError(f"{flag} {_shortened(text)!r} is not a whole number")
     return None if found is None else int(found)
 
 

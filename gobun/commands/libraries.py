@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gobun import audit as auditing
 from gobun import build, paths
 from gobun.commands.cli import command, given_path, split_csv, variadic_paths
+from gobun.console import show
 from gobun.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def build_warmup(
     folder = given_path(out)
     for entry in build.publish(built, folder):
         placed = paths.shown(folder / entry.file)
-        print(f"{entry.sha256}  {placed}  {entry.size:,} bytes, Go {entry.go}")
+        show(f"{entry.sha256}  {placed}  {entry.size:,} bytes, Go {entry.go}")
 
 
 @command
@@ -35,11 +36,11 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
     preload = build.build_preload([each for each in targets if each.os == "linux"])
     folder = given_path(out)
     for entry in build.publish([*build.build_guard(targets), *preload], folder):
-        print(f"{entry.sha256}  {paths.shown(folder / entry.file)}  {entry.size:,} bytes")
+        show(f"{entry.sha256}  {paths.shown(folder / entry.file)}  {entry.size:,} bytes")
 
 
 @command
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
     """Say what is inside libraries: FILE…."""
-    print("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))
+    show("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))

@@ -12,6 +12,7 @@ from gobun import cache as caching
 from gobun import console, fetch, paths, toolchain, wheels
 from gobun import doctor as doctoring
 from gobun.commands.cli import command, optional_number, split_csv
+from gobun.console import show
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def doctor(_: Context) -> None:
     """Say which tools are there, what is missing, and what to do."""
     findings = doctoring.examine()
-    print(doctoring.render(findings))
+    show(doctoring.render(findings))
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(3)
 
@@ -31,18 +32,18 @@ def doctor(_: Context) -> None:
 def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "") -> None:
     """Show the cache; --evict empties it, or a --kind a,b of it, or what is --older-than DAYS."""
     if not evict:
-        print(caching.render(caching.usage()))
+        show(caching.render(caching.usage()))
         return
     days = optional_number(older_than, "--older-than")
     if days is not None and days < 0:
         raise UsageError(f"--older-than {older_than} is in the future")
     done = caching.evict(kinds=split_csv(kind), older_than_days=days)
     entries = console.pluralize(len(done.removed), "entry", "entries")
-    print(f"removed {entries}, {done.freed / 1e6:,.1f} MB")
+    show(f"removed {entries}, {done.freed / 1e6:,.1f} MB")
     for entry in done.busy:
-        print(f"in use, left alone: {entry.name}")
+        show(f"in use, left alone: {entry.name}")
     for name in sorted({entry.kind for entry in done.kept}):
-        print(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
+        show(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
 
 
 @command
@@ -50,10 +51,10 @@ def lock(_: Context) -> None:
     """Add new releases of Bun, Node and Deno to the lock files; no entry is ever changed."""
     summary = fetch.update_lock()
     for package in summary.added:
-        print(f"added {package}")
+        show(f"added {package}")
     console.log(f"{len(summary.added)} added, {summary.kept} kept")
     for release in wheels.update_lock(toolchain.pip_pins()):
-        print(f"added {release.package}@{release.version}")
+        show(f"added {release.package}@{release.version}")
 
 
 @command
@@ -68,5 +69,9 @@ def benchmark(_: Context, name: str) -> None:
 @command
 def test(_: Context, only: str = "") -> None:
     """Run the tests; --only takes what pytest takes, between spaces."""
-    command = [sys.executable, "-m", "pytest", *shlex.split(only)]
+    try:
+        words = shlex.split(only)
+    except ValueError as error:
+        raise UsageError(f"--only {only!r}: {error}", hint="close the quotation") from error
+    command = [sys.executable, "-m", "pytest", *words]
     raise SystemExit(subprocess.run(command, cwd=paths.ROOT, check=False).returncode)

@@ -16,6 +16,7 @@ from gobun.commands.cli import (
     run_flags,
     with_cell_selection,
 )
+from gobun.console import show
 from gobun.custom_addon_config import MatrixTable, find_config, runtime_of
 
 if TYPE_CHECKING:
@@ -107,4 +108,4 @@ def plan(
         make_request(cells, AddonFlags(addon, smoke, name, config))
     ).cells
     found = measuring.plan_parts(planned, parts, measuring.durations_of(past))
-    print(measuring.plan_json(found) if json else "\n".join(part.text for part in found))
+    show(measuring.plan_json(found) if json else "\n".join(part.text for part in found))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gobun import build, paths
 from gobun import release as releasing
 from gobun.commands.cli import command, given_path, split_csv
+from gobun.console import show
 from gobun.targets import TARGETS, host_target, target_named
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def pack_loader(_: Context, version: str, out: str = "dist") -> None:
     """Pack the npm package go-warmup with its libraries: --version X --out DIR."""
     named = releasing.check_version(version)
     libraries = build.build_warmup(list(TARGETS.values()))
-    print(paths.shown(releasing.pack_loader(named, libraries, given_path(out))))
+    show(paths.shown(releasing.pack_loader(named, libraries, given_path(out))))
 
 
 @command
@@ -27,7 +28,7 @@ def release(
 ) -> None:
     """Make a release in --out/X: --version X --names a,b (older names too) --dirty."""
     folder = releasing.make_release(version, given_path(out), names=split_csv(names), dirty=dirty)
-    print(paths.shown(folder))
+    show(paths.shown(folder))
 
 
 @command
@@ -36,7 +37,7 @@ def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
     place = where if "://" in where else str(given_path(where))
     manifest = releasing.verify_release(place, rebuild=rebuild)
     again = ", and comes out the same here" if rebuild else ""
-    print(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
+    show(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
 
 
 @command
@@ -55,4 +56,4 @@ def download_warmup(
     for path in releasing.download_warmup(
         version, from_, given_path(out), targets=targets, name=name, trusted=trusted
     ):
-        print(paths.shown(path))
+        show(paths.shown(path))

@@ -17,6 +17,7 @@ from gobun.analysis import (
     read_facts,
 )
 from gobun.commands.cli import command, given_path, optional_integer, variadic_paths
+from gobun.console import show
 from gobun.errors import UsageError
 from gobun.expectations import known_names, lint, place_of, read_expectations, update_expectations
 
@@ -42,13 +43,13 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     if review:
         run = measuring.read_results(given_path(review))
         rows = read_expectations(place=place_of(run.header.host))
-        print("\n".join(expectations.review(rows, run.results)) or "every row has a cell and holds")
+        show("\n".join(expectations.review(rows, run.results)) or "every row has a cell and holds")
         return
     if update:
         run = measuring.read_results(given_path(update))
         place = place_of(run.header.host)
         done = update_expectations(run.results, place=place)
-        print(done.diff or "nothing to change")
+        show(done.diff or "nothing to change")
         for row in done.unexplained:
             console.log(f"{row} needs a reason")
         return
@@ -57,7 +58,7 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
         claims=read_claims(),
         known=known_names(),
     )
-    print("\n".join(wrong) or "every expectation has its form and a reason")
+    show("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:
         raise SystemExit(2)
 
@@ -90,7 +91,7 @@ def bisect(
         bad=bad or None,
         on_step=lambda step: console.log(step.text),
     )
-    print(answer.text)
+    show(answer.text)
 
 
 @command
@@ -108,7 +109,7 @@ def claims(
     known |= read_facts(measured) if measured.is_file() else {}
     verdicts = analysis.verdicts(run, facts=known)
     if markdown:
-        print(claims_markdown(verdicts), end="")
+        show(claims_markdown(verdicts).rstrip("\n"))
     else:
         print_claims(verdicts)
 
@@ -124,7 +125,7 @@ def repro(_: Context, out: str = "report", only: str = "", folders: bool = False
     """Print the bare command of what did not pass, or make --folders; --only PART of a name."""
     if folders:
         for folder in reproduce.folders(given_path(out), only):
-            print(folder)
+            show(folder)
         return
     for line in reproduce.commands(given_path(out), only):
-        print(line)
+        show(line)

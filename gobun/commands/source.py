@@ -17,6 +17,7 @@ from gobun.commands.cli import (
     split_csv,
     with_cell_selection,
 )
+from gobun.console import show
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 
@@ -47,27 +48,27 @@ def fetch_bun(
     done = bun_source.fetch_checkout(
         version, origin, release=release, ref=ref, discard=discard, sources=sources
     )
-    print(f"{done.folder}{' was there already' if done.there_before else ''}")
+    show(f"{done.folder}{' was there already' if done.there_before else ''}")
     same = f"the release {version}" if done.is_release else f"not known to be the release {version}"
-    print(f"commit {done.base}, {same}")
+    show(f"commit {done.base}, {same}")
     if release is not None and done.is_release:
-        print(_compared(version, release.commit))
+        show(_compared(version, release.commit))
     for path in done.missing:
-        print(f"no content in the source, left out: {path}")
+        show(f"no content in the source, left out: {path}")
     for filled in done.submodules:
         _tell_submodule(filled)
 
 
 def _tell_submodule(filled: bun_source.Filled) -> None:
     submodule = filled.submodule
-    print(
+    show(
         f"submodule {submodule.path}: {submodule.commit[:12]}"
         f"{', there already' if filled.there_before else ''}"
     )
     for path in filled.missing:
-        print(f"no content in the source, left out: {path}")
+        show(f"no content in the source, left out: {path}")
     for path in filled.nested:
-        print(f"not fetched, a submodule of a submodule: {path}")
+        show(f"not fetched, a submodule of a submodule: {path}")
 
 
 def _compared(version: str, commit: str) -> str:
@@ -95,7 +96,7 @@ def bun_commits(_: Context, versions: str) -> None:
     target = host_target()
     found = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
     for version in bun_source.record_new_commits({bun.version: bun.program for bun in found}):
-        print(f"added {version}: {bun_source.commit_of_release(version).commit}")
+        show(f"added {version}: {bun_source.commit_of_release(version).commit}")
 
 
 @command
@@ -107,9 +108,9 @@ def patch_bun(
     with bun_source.open_checkout(version or found.version) as checkout:
         done = bun_source.apply_series(checkout, found, chosen)
     for name in done.patches:
-        print(f"applied {name}")
+        show(f"applied {name}")
     patches = console.pluralize(len(done.patches), "patch", "patches")
-    print(f"{done.folder}: {patches} of {found.line}, identity {done.identity}")
+    show(f"{done.folder}: {patches} of {found.line}, identity {done.identity}")
 
 
 @command
@@ -134,11 +135,11 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
 
 def _tell(done: bun_source.Export, folder: Path) -> None:
     for name in done.changed:
-        print(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
+        show(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
     changed = console.pluralize(len(done.changed), "file")
     said = f"{changed} changed" if done.changed else "as it was"
     patches = console.pluralize(len(done.patches), "patch", "patches")
-    print(f"{folder.name}: {patches}, {said}")
+    show(f"{folder.name}: {patches}, {said}")
 
 
 @command
@@ -152,7 +153,7 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
         chosen = found.selected((), split_csv(except_))
         done = bun_source.rebase(checkout, found, chosen)
     for step in done.steps:
-        print(f"{step.patch}: {step.state}")
+        show(f"{step.patch}: {step.state}")
     if done.conflicts:
         raise PatchError(
             "\n".join(step.why for step in done.conflicts),
@@ -171,7 +172,7 @@ def patch_lint(_: Context, series: str = "") -> None:
     wrong = bun_source.lint_series(every, _known())
     if series:
         wrong = [said for said in wrong if f"{paths.PATCHES / names[0]}/" in said]
-    print("\n".join(wrong) or f"{len(names)} series, nothing wrong")
+    show("\n".join(wrong) or f"{len(names)} series, nothing wrong")
     if wrong:
         raise SystemExit(UsageError.exit_code)
 
@@ -224,7 +225,7 @@ def build_bun(
         ),
     )
     rows = patched.preflight(wish)
-    print(bun_source.render_preflight(rows))
+    show(bun_source.render_preflight(rows))
     bun_source.check_preflight(rows)
     if not preflight:
         _tell_registered(patched.build_patched(wish))
@@ -297,6 +298,6 @@ def matrix_patched(
 
 
 def _tell_registered(done: runtimes.Registered) -> None:
-    print(f"bun@{done.label}: {done.program}")
+    show(f"bun@{done.label}: {done.program}")
     patches = ", ".join(done.patches) or "none"
-    print(f"says it is {done.revision}; patches: {patches}; {done.identity}")
+    show(f"says it is {done.revision}; patches: {patches}; {done.identity}")

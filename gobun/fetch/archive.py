@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 _ROOT = "package"
 LARGEST_BYTES = 1 << 30
 MOST_MEMBERS = 20_000
+_HEADERS_BYTES = 64 << 20
+_LARGEST_RATIO = 200
+"""How much larger than its archive a package may be; those of Bun are three times as large."""
+_LARGEST_READ = 1 << 20
+"""Headers are read whole; content comes in smaller pieces."""
+_LONGEST_NAME = 255
+_LONGEST_PATH = 1024
+_SYNCED_ONE_BY_ONE = 64
+"""More files than this are flushed by one call for the whole system, which is cheaper."""
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+"""What comes of bytes that are no archive. BadGzipFile is an OSError without a number, so the
+disk's own errors pass."""
 _FILES = {tarfile.REGTYPE, tarfile.AREGTYPE}
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -33,19 +45,82 @@ _KINDS = {
 def unpack(archive: Path, folder: Path, label: str) -> None:
     """Unpack the inside of ``package/`` into the empty ``folder``; ``label`` is for messages.
 
+    Memory stays bounded whatever the archive says of itself.
+
     Raises:
         FetchError: the archive is damaged, or holds what a package must not.
         PrerequisiteError: the disk refused.
     """
+    written: list[Path] = []
     try:
-        with tarfile.open(archive, "r:gz") as opened:
+        with (
+            gzip.open(archive) as stream,
+            tarfile.open(  # type: ignore[call-overload]  # read, seek and tell are all it calls
+                fileobj=_Forward(stream, _most(archive), label), mode="r:"
+            ) as opened,
+        ):
             for member, path in _checked(opened, label):
+                if member.isfile():
+                    written.append(folder / path)
                 _write(opened, member, folder / path)
-    # BadGzipFile is an OSError without a number, so the disk's own errors pass.
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _DAMAGED as error:
         raise FetchError(
             f"the archive of {label} is damaged: {error}", hint="run the same command again"
         ) from error
+    _flush(written)
+
+
+def _most(archive: Path) -> int:
+    """Return how many bytes an archive of this size may unpack to, headers included."""
+    ratio = archive.stat().st_size * _LARGEST_RATIO
+    return min(LARGEST_BYTES, ratio) + _HEADERS_BYTES
+
+
+class _Forward:
+    """A stream for ``tarfile`` that only goes forward, and only so far.
+
+    Tarfile steps back by one byte before it reads a header. A gzip stream answers that by
+    decompressing from the start again, which takes minutes with many small members; here the last
+    byte is remembered. Tarfile also reads whatever a header announces in one piece, so a header of
+    gigabytes is refused before it is read.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, most: int, label: str) -> None:
+        self._stream = stream
+        self._most = most
+        self._label = label
+        self._at = 0
+        self._last = b""
+        self._back = False
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at - self._back
+
+    def seek(self, position: int) -> int:
+        """Go to a position that is not before the last byte."""
+        self._back = False
+        if position == self._at - 1 and self._last:
+            self._back = True
+        elif position < self._at:
+            raise tarfile.ReadError("a member lies before one that was read already")
+        while self._at < position:
+            if not self.read(min(position - self._at, _LARGEST_READ)):
+                break
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes."""
+        if size > _LARGEST_READ:
+            raise _refusal(self._label, f"a header of {size:,} bytes")
+        before = self._last if self._back and size else b""
+        self._back = False
+        data = self._stream.read(size - len(before))
+        self._at += len(data)
+        if self._at > self._most:
+            raise _refusal(self._label, f"it unpacks to more than {self._most >> 20} MiB")
+        self._last = data[-1:] or self._last
+        return before + data
 
 
 def _checked(
@@ -78,12 +153,19 @@ def _path(member: tarfile.TarInfo, label: str) -> PurePosixPath:
         raise _refused(label, member, "a path that leads outside")
     if not path.parts or path.parts[0] != _ROOT:
         raise _refused(label, member, f"outside of {_ROOT}/")
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    if longest > _LONGEST_NAME or len(os.fsencode(path)) > _LONGEST_PATH:
+        raise _refused(label, member, "a name longer than file systems take")
     return PurePosixPath(*path.parts[1:])
 
 
 def _refused(label: str, member: tarfile.TarInfo, why: str) -> FetchError:
+    return _refusal(label, f"{member.name[:200]!r} is {why}")
+
+
+def _refusal(label: str, why: str) -> FetchError:
     return FetchError(
-        f"the archive of {label} is refused: {member.name!r} is {why}",
+        f"the archive of {label} is refused: {why}",
         hint="nothing of it was kept; do not use this release, and tell who publishes it",
     )
 
@@ -99,6 +181,13 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None
             raise tarfile.ReadError(f"{member.name} has no content")
         with source, path.open("xb") as stream:
             shutil.copyfileobj(source, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
         path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _flush(written: list[Path]) -> None:
+    if len(written) > _SYNCED_ONE_BY_ONE:
+        os.sync()
+        return
+    for path in written:
+        with files.disk_errors(path), path.open("rb+") as stream:
+            os.fsync(stream.fileno())

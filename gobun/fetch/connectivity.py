@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from gobun.fetch.transport import answers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,13 +25,13 @@ def unreachable(urls: Sequence[str]) -> dict[str, str]:
 
 def _why_not(url: str) -> str:
     try:
-        requests.head(url, timeout=_TIMEOUT_S, allow_redirects=False).close()
-    except requests.ConnectTimeout:
+        answers(url, _TIMEOUT_S)
+    except requests.Timeout:
         return f"no answer within {_TIMEOUT_S:g} seconds"
     except requests.exceptions.SSLError:
         return "its certificate is not trusted"
     except requests.exceptions.ProxyError:
         return "the proxy refuses"
-    except requests.RequestException:
+    except (requests.RequestException, OSError, ValueError):  # or a file of authorities
         return "no connection"
     return ""

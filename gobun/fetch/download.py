@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import time
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 import requests
@@ -12,6 +13,7 @@ import urllib3.exceptions
 from gobun import files
 from gobun.errors import FetchError, PrerequisiteError
 from gobun.fetch.integrity import Integrity
+from gobun.fetch.npm import TRUST
 
 if TYPE_CHECKING:
     import threading
@@ -24,8 +26,14 @@ _TRIES = 4
 _BACKOFF_S = 0.5
 _LONGEST_WAIT_S = 10.0
 _CHUNK_BYTES = 1 << 16
+_WINDOW_S = 30.0
+_LEAST_RATE = 1000.0
+"""Bytes a second, over a window: what comes slower never ends."""
+_LONGEST_S = 3600.0
+"""For one try; the next goes on where it ended."""
 _OVERLOADED = 429
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(?:\d+|\*)", re.ASCII)
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _AGAIN = "run the same command again: it goes on where this one stopped"
 _REFUSALS = {
     401: "wants a login for it (401)",
@@ -127,7 +135,7 @@ def _attempt(
     except requests.exceptions.SSLError as error:
         raise FetchError(
             f"downloading {source.label} failed: the host's certificate is not trusted: {error}",
-            hint="if your network re-signs traffic, name its authority: npm config set cafile …",
+            hint=TRUST,
         ) from error
     except requests.TooManyRedirects as error:
         raise FetchError(
@@ -210,7 +218,7 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
 
 def _asked_wait(response: requests.Response) -> float:
     asked = response.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else 0.0
+    return min(float(asked), _LONGEST_WAIT_S) if _LENGTH.fullmatch(asked) else 0.0
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -229,28 +237,60 @@ def _copy(
     stop: threading.Event,
 ) -> None:
     declared = response.headers.get("Content-Length", "")
-    expected = int(declared) if declared.isdecimal() else None
+    expected = int(declared) if _LENGTH.fullmatch(declared) else None
     _check_size(source, part, offset + (expected or 0))
     shown.grow(expected or 0)
     received = 0
     try:
         with files.disk_errors(part):
-            stream = part.open("ab")
+            # Unbuffered: a buffer that a full disk refuses is written once more by close().
+            stream = part.open("ab", buffering=0)
+        pace = _Pace()
         with stream:
             # read1 hands over what came, so that a cut loses nothing that arrived before it.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 with files.disk_errors(part):
-                    stream.write(chunk)
-                    stream.flush()
+                    _write_all(stream, chunk)
                 received += len(chunk)
                 shown.advance(len(chunk))
                 _check_size(source, part, offset + received)
+                pace.check(received)
                 if stop.is_set():
                     raise StoppedError
     finally:
         shown.grow(received - (expected or 0))  # what did not come is no work done
     if expected is not None and received != expected:
         raise _TransientError(f"the connection was closed at {received} of {expected} bytes")
+
+
+def _write_all(stream: IO[bytes], data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
+
+
+class _Pace:
+    """Gives a host up that sends a byte now and then, which no timeout of a read notices."""
+
+    def __init__(self) -> None:
+        self._began = self._window = time.monotonic()
+        self._had = 0
+
+    def check(self, received: int) -> None:
+        """Compare what has come since the last look.
+
+        Raises:
+            _TransientError: it is too little, or all of it takes too long.
+        """
+        now = time.monotonic()
+        if now - self._began > _LONGEST_S:
+            raise _TransientError(f"it takes longer than {_LONGEST_S / 60:.0f} minutes")
+        if now - self._window < _WINDOW_S:
+            return
+        rate = (received - self._had) / (now - self._window)
+        if rate < _LEAST_RATE:
+            raise _TransientError(f"the host sends {rate:.0f} bytes a second")
+        self._window, self._had = now, received
 
 
 def _check_size(source: DownloadSource, part: Path, size: int) -> None:

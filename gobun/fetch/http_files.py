@@ -13,7 +13,7 @@ from gobun.errors import FetchError, UsageError
 from gobun.fetch import integrity, npm
 from gobun.fetch.download import DownloadSource, download
 from gobun.fetch.integrity import Integrity
-from gobun.fetch.transport import Transport
+from gobun.fetch.transport import Transport, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,8 @@ def check_address(url: str, *, trusted: bool) -> str:
     Raises:
         UsageError: it is no address of the web, or may not be used.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = split_address(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f"{url!r} is not a web address", hint="write it like https://host/path")
     if parts.query or parts.fragment:
         raise UsageError(

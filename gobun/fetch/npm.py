@@ -6,7 +6,7 @@ npm reads the user's own configuration, so mirrors, proxies and logins are its b
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from gobun.errors import FetchError
 from gobun.fetch import integrity
 from gobun.fetch.integrity import Integrity
 from gobun.fetch.package import Package
-from gobun.process import run_tool
+from gobun.process import ToolTimeoutError, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,24 @@ _NETWORK = {
     "ENETUNREACH": "there is no network",
     "ENOTCACHED": "npm is set to work offline",
 }
+_CERTIFICATES = {
+    "CERT_HAS_EXPIRED": "the registry's certificate has expired",
+    "CERT_NOT_YET_VALID": "the registry's certificate is not valid yet",
+    "CERT_REVOKED": "the registry's certificate was revoked",
+    "ERR_TLS_CERT_ALTNAME_INVALID": "the registry's certificate is for another host",
+}
+_UNTRUSTED = re.compile(
+    "UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)_.*|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN"
+    "|(CERT|CRL)_.*|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|ERR_(TLS|SSL)_.*"
+    "|EPROTO"
+)
+"""The codes by which Node says that it does not trust a host."""
+TRUST = (
+    "if your network re-signs traffic, name the file of its authority: set NODE_EXTRA_CA_CERTS,"
+    " or `npm config set cafile FILE`"
+)
+"""What to do about a certificate that is not trusted."""
+_CLOCK = "look at the clock of this machine; if it is right, ask who runs the registry"
 _REFUSALS = {
     "E401": "the registry wants a login",
     "ENEEDAUTH": "the registry wants a login",
@@ -190,7 +208,7 @@ def _npm(
     command = [*toolchain.npm_command(), *arguments]
     try:
         done = run_tool(command, env=patience | (env or {}), timeout_s=_TIMEOUT_S)
-    except subprocess.TimeoutExpired as error:
+    except ToolTimeoutError as error:
         raise UnreachableError(f"{step} failed: no answer in {_TIMEOUT_S:.0f} s") from error
     if done.code == 0:
         return done.out
@@ -198,6 +216,10 @@ def _npm(
     code = problem.code or "?"
     if code in _NETWORK:
         raise UnreachableError(f"{step} failed: {_NETWORK[code]} ({code})")
+    if _UNTRUSTED.fullmatch(code):
+        said = _CERTIFICATES.get(code, "the registry's certificate is not trusted")
+        hint = _CLOCK if code in {"CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"} else TRUST
+        raise FetchError(f"{step} failed: {said} ({code})", hint=hint)
     if absent and code == "E404" and "No match" in (problem.summary or ""):
         return ""
     said = _REFUSALS.get(code) or problem.summary or done.tail

@@ -171,7 +171,8 @@ def _publish(package: Package, part: Path, folder: Path) -> None:
     try:
         with files.temporary_sibling(folder) as staged:
             inside = staged / "package"
-            inside.mkdir()
+            with files.disk_errors(folder):
+                inside.mkdir()
             unpack(part, inside, str(package))
             files.publish_folder(inside, folder)
     finally:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import queue
 import ssl
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import msgspec
 import requests
@@ -25,7 +28,21 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 30.0
 """A host that sends nothing for this long has stalled."""
+_ANSWER_S = 120.0
+"""All of an answer's head has to be here by then, redirects included."""
 _MAX_REDIRECTS = 5
+
+_T = TypeVar("_T")
+
+
+def split_address(url: str) -> SplitResult | None:
+    """Return the parts of an address, or None for what cannot be one, as ``http://[::1``."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        return None
+    return parts
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -46,6 +63,90 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(*args, **options)  # type: ignore[arg-type]  # as above
 
 
+class _Session(requests.Session):
+    """Takes from the environment what says how to reach a host, and no login.
+
+    By itself, requests sends the logins of ``~/.netrc``, to hosts that it is redirected to as
+    well. Nobody who runs a download has asked for that.
+    """
+
+    def __init__(self, proxies_of: Callable[[str], dict[str, str]]) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.max_redirects = _MAX_REDIRECTS
+        self._proxies_of = proxies_of
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: object
+    ) -> dict[str, str]:
+        """Choose the proxy of a host that a redirect leads to."""
+        del proxies
+        prepared_request.headers.pop("Proxy-Authorization", None)
+        return self._proxies_of(prepared_request.url or "")
+
+
+def environ_proxies(url: str) -> dict[str, str]:
+    """Return the proxies that the environment names for an address."""
+    return dict(requests.utils.get_environ_proxies(url))
+
+
+def environ_bundle() -> str | bool:
+    """Return the file of trusted authorities that the environment names, or True for the usual."""
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return named or True
+
+
+def answers(url: str, timeout_s: float) -> None:
+    """Ask a host for the head of ``url``, without a login; whatever it answers is fine.
+
+    Raises:
+        requests.RequestException: it does not answer.
+    """
+    session = _Session(environ_proxies)
+
+    def ask() -> None:
+        session.head(
+            url,
+            timeout=timeout_s,
+            allow_redirects=False,
+            proxies=environ_proxies(url),
+            verify=environ_bundle(),
+        ).close()
+
+    within(timeout_s, ask)
+
+
+def within(seconds: float, call: Callable[[], _T]) -> _T:
+    """Return what ``call`` returns, if it does so in time.
+
+    A timeout of requests begins anew with each byte. A host that sends its headers a byte at a
+    time would keep us for hours.
+
+    Raises:
+        requests.Timeout: it takes longer. It is left behind on its thread.
+    """
+    done: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            value = call()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller
+            done.put(functools.partial(_raise, error))
+        else:
+            done.put(lambda: value)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = done.get(timeout=seconds)
+    except queue.Empty:
+        raise requests.Timeout(f"timed out after {seconds:g} seconds") from None
+    return answer()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
 class Transport(msgspec.Struct, frozen=True):
     """Opens addresses the way npm would."""
 
@@ -60,11 +161,11 @@ class Transport(msgspec.Struct, frozen=True):
             FetchError: the certificates cannot be read, or the redirects are not followed.
             requests.RequestException: whatever else goes wrong.
         """
-        session = requests.Session()
-        session.max_redirects = _MAX_REDIRECTS
+        session = _Session(self._proxies)
         session.mount("https://", _Adapter(self._context()))
-        try:
-            response = session.get(
+
+        def ask() -> requests.Response:
+            return session.get(
                 url,
                 headers={
                     "Accept-Encoding": "identity",  # the digest is that of the bytes as sent
@@ -76,8 +177,13 @@ class Transport(msgspec.Struct, frozen=True):
                 proxies=self._proxies(url),
                 verify=self._verify(),
             )
+
+        try:
+            response = within(_ANSWER_S, ask)
         except requests.RequestException:
             raise
+        except ValueError as error:  # an address that cannot be one, perhaps of a redirect
+            raise requests.exceptions.InvalidURL(str(error)) from error
         except OSError as error:  # how requests says that it cannot read a bundle
             raise FetchError(
                 f"the certificates to trust cannot be read: {error}",
@@ -98,13 +204,18 @@ class Transport(msgspec.Struct, frozen=True):
         Raises:
             FetchError: it is not an address of the web.
         """
-        given = urlsplit(url)
-        if given.scheme not in {"http", "https"} or not given.hostname:
+        given = split_address(url)
+        if given is None or given.scheme not in {"http", "https"} or not given.hostname:
             raise FetchError(
                 f"the registry names {url!r} as the archive, which is not a web address",
                 hint="look at `npm config get registry`",
             )
-        registry = urlsplit(self.settings.registry)
+        registry = split_address(self.settings.registry)
+        if registry is None:
+            raise FetchError(
+                f"npm's registry {self.settings.registry!r} is not a web address",
+                hint="look at `npm config get registry`",
+            )
         rule = self.settings.replace_registry_host
         if given.hostname == registry.hostname or rule == "never":
             return url
@@ -117,7 +228,7 @@ class Transport(msgspec.Struct, frozen=True):
     def _verify(self) -> bool | str:
         if not self.settings.strict_ssl:
             return False
-        return self.settings.cafile or True
+        return self.settings.cafile or environ_bundle()
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -141,7 +252,7 @@ class Transport(msgspec.Struct, frozen=True):
         return context
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return npm's proxies; requests fills in the environment's where it names none."""
+        """Return npm's proxies, and the environment's where it names none."""
         given = self.settings.noproxy or ""
         exempt = given if isinstance(given, str) else ",".join(given)
         if exempt and requests.utils.should_bypass_proxies(url, exempt):
@@ -149,4 +260,5 @@ class Transport(msgspec.Struct, frozen=True):
         plain = self.settings.proxy if isinstance(self.settings.proxy, str) else None
         secure = self.settings.https_proxy or plain
         named = {"http": plain, "https": secure}
-        return {scheme: proxy for scheme, proxy in named.items() if proxy}
+        configured = {scheme: proxy for scheme, proxy in named.items() if proxy}
+        return environ_proxies(url) | configured

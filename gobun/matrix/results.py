@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 import gobun
-from gobun import console, files, paths, toolchain
+from gobun import console, files, toolchain
 from gobun.cells.plan import plan_hash
 from gobun.cells.records import Cell, Header, Host, Result
 from gobun.errors import UsageError
 from gobun.expectations import this_place
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
 FILE_NAME = "results.jsonl"
-_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError)
+_DAMAGED = (ValueError, RecursionError)  # msgspec's errors are of the first kind
+_LARGEST_FILE = 2 << 30
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -113,13 +115,8 @@ def read_results(path: Path) -> Run:
         UsageError: it is missing, or a line other than the last is damaged.
     """
     path = results_file(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {paths.shown(path)}: {error.strerror}",
-            hint="name a folder that was given as --out",
-        ) from error
+    hint = "name a folder that was given as --out"
+    lines = files.read_input(path, most=_LARGEST_FILE, hint=hint).split(b"\n")
     try:
         header = msgspec.json.decode(lines[0], type=Header)
     except _DAMAGED as error:
@@ -128,7 +125,7 @@ def read_results(path: Path) -> Run:
     # A whole file ends in a newline, so what follows the last newline was cut.
     for number, line in enumerate(lines[1:-1], start=2):
         try:
-            results.append(msgspec.json.decode(line, type=Result))
+            results.append(_decoded(line))
         except _DAMAGED as error:
             raise UsageError(
                 f"{path}, line {number}, is damaged: {error}",
@@ -137,6 +134,17 @@ def read_results(path: Path) -> Run:
     if lines[-1]:
         console.log(f"{path}: its last line was cut off, and is left out")
     return Run(header, tuple(results), cut=bool(lines[-1]))
+
+
+def _decoded(line: bytes) -> Result:
+    """Return the result on a line.
+
+    Raises:
+        ValueError: it is none, or its version has no place in the order of versions.
+    """
+    result = msgspec.json.decode(line, type=Result)
+    rank(result.version)
+    return result
 
 
 def _lines(path: Path) -> list[str]:

@@ -90,7 +90,7 @@ def read_provenance(folder: Path) -> Statement | None:
     path = folder / layout.PROVENANCE
     if not path.is_file():
         return None
-    return layout.read_json(path.read_bytes(), Statement, layout.PROVENANCE)
+    return layout.read_json(files.read_input(path), Statement, layout.PROVENANCE)
 
 
 def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterato
             for file in (entry.file, entry.header)
         }
         if (folder / name).is_file():
-            text = (folder / name).read_text(errors="replace")
+            text = files.read_input(folder / name).decode(errors="replace")
             yield from _unlike(name, layout.read_sums(text, name), wanted)
 
 
@@ -159,7 +159,7 @@ def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _of_sbom(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
     if not (folder / layout.SBOM).is_file():
         return  # said above
-    bill = layout.read_json((folder / layout.SBOM).read_bytes(), sbom.Bom, layout.SBOM)
+    bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
     listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
     parts = [*(entry.file for entry in manifest.libraries), tarball_name(manifest.version)]
     yield from _unlike(layout.SBOM, listed, {name: found.get(name, "") for name in parts})

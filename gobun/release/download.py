@@ -72,10 +72,8 @@ def _wanted(
     where = "the lists of sums"
     if trusted is not None:
         where = str(trusted)
-        try:
-            listed = layout.read_sums(trusted.read_text(errors="replace"), where)
-        except OSError as error:
-            raise UsageError(f"--sums {trusted} cannot be read: {error.strerror}") from error
+        text = files.read_input(trusted).decode(errors="replace")
+        listed = layout.read_sums(text, f"--sums {trusted}")
     else:
         lists = sorted({build.SUMS[target.os] for target in targets})
         fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)

@@ -72,7 +72,7 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise FetchError(
             f"{what} is not understood: {error}",
             hint="it is damaged, or of another release of this project",

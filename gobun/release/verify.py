@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobun import build, fetch, paths, toolchain
+from gobun import build, fetch, files, paths, toolchain
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
 from gobun.release import layout, provenance
@@ -63,7 +63,7 @@ def _verify(folder: Path, *, rebuild: bool) -> Manifest:
 
 
 def _manifest(folder: Path) -> Manifest:
-    data = (folder / layout.MANIFEST).read_bytes()
+    data = files.read_input(folder / layout.MANIFEST)
     manifest = layout.read_json(data, Manifest, layout.MANIFEST)
     named = [name for entry in manifest.libraries for name in (entry.file, entry.header)]
     layout.check_names([*named, *(file.name for file in manifest.files)])

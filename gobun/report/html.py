@@ -16,6 +16,7 @@ from gobun.report.difference import differences
 from gobun.report.difference_page import difference_section
 from gobun.report.markdown import count_line, render_summary
 from gobun.report.packing import GLYPHS, HOLE, pack
+from gobun.report.printable_run import printable_run
 from gobun.report.summary import range_text, summarise
 from gobun.report.timeline import Timeline, Track, describe_members, loads_of, timelines
 
@@ -33,6 +34,7 @@ _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": 
 
 def render_html(run: Run) -> str:
     """Return the whole page."""
+    run = printable_run(run)
     summary = summarise(run.results)
     found = differences(run)
     style, script = _part("page.css"), "".join(_part(name) for name in _SCRIPTS)

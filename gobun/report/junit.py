@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from gobun.report.order import in_order, version_label
+from gobun.report.printable_run import printable_run
 from gobun.report.summary import attempts_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def render_junit(run: Run) -> str:
     What was unexpected is a failure, or an error where the harness itself failed; a cell that
     hangs, crashes or fails as expected passes, and its output says how it ended.
     """
+    run = printable_run(run)
     ordered = in_order(run.results)
     root = ET.Element("testsuites", {"name": "gobun", **_counts(ordered)})
     del root.attrib["skipped"]  # The schema has it on suites only.

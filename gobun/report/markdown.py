@@ -12,6 +12,7 @@ from gobun.cells.records import WORST_FIRST
 from gobun.console import pluralize
 from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
+from gobun.report.printable_run import printable_run
 from gobun.report.summary import attempts_text, range_text, summarise, tables
 from gobun.report.timeline import describe_members, loads_of, timelines
 
@@ -46,6 +47,7 @@ class Bunch(msgspec.Struct, frozen=True):
 
 def render_markdown(run: Run) -> str:
     """Return the whole page."""
+    run = printable_run(run)
     summary = summarise(run.results)
     top, whole = _summary(run, summary)
     parts = [top]
@@ -63,6 +65,7 @@ def render_markdown(run: Run) -> str:
 
 def render_summary(run: Run) -> str:
     """Return what people paste into an issue: the table first, then what did not pass, briefly."""
+    run = printable_run(run)
     return _summary(run, summarise(run.results))[0]
 
 
@@ -74,8 +77,10 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     parts = [
         "# Go native modules: how each runtime takes them",
         "",
-        f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
-        f"{host.libc}; {tools}; gobun {header.suite}.",
+        _escaped(
+            f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
+            f"{host.libc}; {tools}; gobun {header.suite}."
+        ),
         "",
         count_line(summary, header),
         "",
@@ -151,7 +156,7 @@ def table_lines(table: SummaryTable) -> list[str]:
     ]
     for row in table.rows:
         texts = ["" if t is None else _emphasised(t.text, t.worst) for t in row.tallies]
-        lines.append("| " + " | ".join([row.runtime, *texts]) + " |")
+        lines.append("| " + " | ".join([_escaped(row.runtime), *texts]) + " |")
     return lines
 
 
@@ -217,12 +222,12 @@ def _explain(group: OutcomeGroup) -> list[str]:
         f"### {_escaped(group.runtime)}, {group.treatment}, {_escaped(group.module)}: "
         f"{group.outcome}{mark}",
         "",
-        f"- {pluralize(len(group.cells), 'cell')}: {', '.join(where)}",
-        *([f"- intermittent: {'; '.join(shown)}"] if shown else []),
+        f"- {pluralize(len(group.cells), 'cell')}: {_escaped(', '.join(where))}",
+        *([f"- intermittent: {_escaped('; '.join(shown))}"] if shown else []),
         f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
         f"- expected: {', '.join(one.expected)}",
         f"- again: {_code(one.repro)}",
-        *([f"- evidence: {', '.join(one.evidence)}"] if one.evidence else []),
+        *([f"- evidence: {_escaped(', '.join(one.evidence))}"] if one.evidence else []),
         "",
     ]
 

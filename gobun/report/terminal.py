@@ -11,6 +11,7 @@ import rich.text
 
 from gobun.report.difference import KINDS, differences
 from gobun.report.markdown import count_line
+from gobun.report.printable_run import printable_run
 from gobun.report.summary import attempts_text, summarise, tables
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ _MOST_SAID = 20
 
 def print_report(run: Run) -> None:
     """Print the table, what is intermittent, and what was unexpected, to standard output."""
+    run = printable_run(run)
     summary = summarise(run.results)
     terminal = rich.console.Console(
-        highlight=False, width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
+        highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
     )
     found = differences(run)
     if found:
@@ -64,7 +66,7 @@ def _difference(found: Sequence[Difference]) -> rich.table.Table:
             rich.text.Text(str(count), _CHANGES.get(kind, "") if count else "dim")
             for kind, count in zip(KINDS, counts, strict=True)
         ]
-        drawn.add_row(one.name, *texts)
+        drawn.add_row(rich.text.Text(one.name), *texts)
     return drawn
 
 
@@ -91,13 +93,13 @@ def _drawn(table: SummaryTable) -> rich.table.Table:
     drawn = rich.table.Table(show_lines=False)
     drawn.add_column("runtime", no_wrap=True)
     for treatment, module in table.columns:
-        drawn.add_column(f"{module}\n{treatment}")
+        drawn.add_column(rich.text.Text(f"{module}\n{treatment}"))
     for row in table.rows:
         texts = (
             rich.text.Text("") if t is None else rich.text.Text(t.text, _STYLES[t.worst])
             for t in row.tallies
         )
-        drawn.add_row(row.runtime, *texts)
+        drawn.add_row(rich.text.Text(row.runtime), *texts)
     return drawn
 
 

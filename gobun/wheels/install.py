@@ -9,8 +9,10 @@ import msgspec
 
 from gobun import cache, files, paths
 from gobun.errors import FetchError, PrerequisiteError, UsageError
-from gobun.process import run_tool
+from gobun.process import ToolTimeoutError, run_tool
 from gobun.wheels.wheels_lock import read_lock
+
+_TIMEOUT_S = 1800.0
 
 
 class WheelRequest(msgspec.Struct, frozen=True):
@@ -56,10 +58,18 @@ def _install(release: WheelRequest, folder: Path) -> None:
     with files.temporary_sibling(folder) as staged:
         listed = staged / "wanted.txt"
         files.write_whole(listed, " ".join([wanted, *(f"--hash={each}" for each in digests)]))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet"]
+        command += ["--no-deps"]
         strict = ["--require-hashes"] if digests else []
         command += ["--only-binary=:all:", *strict, "--target"]
-        done = run_tool([*command, staged / "it", "--requirement", listed])
+        command += [staged / "it", "--requirement", listed]
+        try:
+            done = run_tool(command, timeout_s=_TIMEOUT_S)
+        except ToolTimeoutError as error:
+            raise FetchError(
+                f"pip did not install {wanted} within {_TIMEOUT_S / 60:.0f} minutes",
+                hint="check the network and pip's configuration",
+            ) from error
         if done.code == 0:
             files.publish_folder(staged / "it", folder)
             return

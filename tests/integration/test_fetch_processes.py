@@ -39,17 +39,30 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         yield served
 
 
+UNPACKS_LARGE = npm_archive({"package/bin/tool": bytes(4_000_000)})
+UNPACKS_TO_MANY = npm_archive({f"package/{number}": b"" for number in range(50)})
+
+
 @pytest.mark.parametrize(
-    "data",
-    [None, npm_archive({"package/bin/tool": bytes(4_000_000)})],
-    ids=["while downloading", "while unpacking"],
+    ("data", "limits"),
+    [
+        pytest.param(None, "size=200k", id="while downloading"),
+        pytest.param(None, "size=12k", id="at the first bytes"),
+        pytest.param(UNPACKS_LARGE, "size=200k", id="while unpacking"),
+        pytest.param(None, "nr_inodes=7", id="no file for the part"),
+        pytest.param(UNPACKS_TO_MANY, "nr_inodes=30", id="no file while unpacking"),
+    ],
 )
 def test_full_disk(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: bytes | None,
+    limits: str,
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", limits, "none", str(disk)]
     if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
         pytest.skip("mounting a small disk takes root")
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,23 +13,26 @@ from fetch_registry import (
     NAME,
     Handler,
     Registry,
+    archive_path,
     go_offline,
     locked_package,
     nothing_kept,
     npm_archive,
     prepared,
+    self_signed,
+    sending,
+    serving,
     sri,
     stall_after,
     status,
 )
 
-from gobun import fetch
+from gobun import fetch, toolchain
 from gobun.errors import FetchError, UsageError
-from gobun.fetch import integrity, npm, npm_lock, transport
+from gobun.fetch import download, integrity, npm, npm_lock, transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from fetch_registry import Answer
 
@@ -240,3 +245,113 @@ def test_name_that_must_not_become_a_path(registry: Registry, name: str, version
     with pytest.raises(UsageError):
         fetch.fetch_packages([fetch.Package(name, version)])
     assert registry.requests == []
+
+
+def drip(handler: Handler, data: bytes) -> None:
+    """Send a byte now and then, which no timeout of a read notices."""
+    handler.reply(200, b"", Content_Length=str(len(data)))
+    with contextlib.suppress(OSError):
+        for number in range(200):
+            handler.send(data[number : number + 1])
+            time.sleep(0.02)
+    handler.close_connection = True
+
+
+def drip_head(handler: Handler, _data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        for _ in range(200):
+            handler.send(b"H")
+            time.sleep(0.02)
+    handler.close_connection = True
+
+
+def test_download_host_drips_gives_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_WINDOW_S", 0.1)
+    package = locked_package(registry)
+    registry.answer(package, drip)
+    with pytest.raises(FetchError, match=r"4 times, at last: the host sends .* bytes a second"):
+        fetch.fetch_packages([package])
+
+
+def test_download_takes_too_long_gives_up(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_LONGEST_S", 0.1)
+    package = locked_package(registry)
+    registry.answer(package, drip)
+    with pytest.raises(FetchError, match="longer than"):
+        fetch.fetch_packages([package])
+
+
+def test_download_head_drips_gives_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_ANSWER_S", 0.2)
+    package = locked_package(registry)
+    registry.answer(package, drip_head)
+    with pytest.raises(FetchError, match="the host stalled"):
+        fetch.fetch_packages([package])
+
+
+def test_download_sends_no_login_of_netrc(registry: Registry) -> None:
+    netrc = Path.home() / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    netrc.chmod(0o600)
+    package = locked_package(registry)
+    redirect = status(302, Location=f"{registry.url}/moved.tgz")
+    registry.answer(package, redirect)
+    registry.answers["/moved.tgz"] = [sending(registry.archives[package])]
+    fetch.fetch_packages([package])
+    assert fetch.unreachable([f"{registry.url}/head"]) == {}
+    assert [request.path for request in registry.requests][-2:] == ["/moved.tgz", "/head"]
+    assert [request.authorization for request in registry.requests] == [None] * 4
+
+
+def test_download_address_names_login_sends_it(registry: Registry, tmp_path: Path) -> None:
+    package = locked_package(registry)
+    base = registry.url.replace("//", "//me:secret@")
+    path = archive_path(package)
+    fetch.fetch_files(
+        f"{base}{path[: path.rindex('/')]}", [("1.2.19.tgz", None)], tmp_path, advice=""
+    )
+    assert registry.requests[-1].authorization == "Basic bWU6c2VjcmV0"
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://[fe80::%]/x", "https://host:99999999/x"])
+def test_address_malformed_is_refused(registry: Registry, url: str) -> None:
+    with pytest.raises(UsageError, match="not a web address"):
+        fetch.check_address(url, trusted=True)
+    package = locked_package(registry)
+    packument = registry.packument(package.name) or b""
+    changed = packument.replace(f"{registry.url}{archive_path(package)}".encode(), url.encode())
+    registry.answers[f"/{package.name.replace('/', '%2f')}"] = [sending(changed)]
+    with pytest.raises(FetchError, match="not a web address"):
+        fetch.fetch_packages([package])
+
+
+def test_npm_certificate_not_trusted_is_told(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
+    with serving(certificate=certificate, key=key) as secure:
+        monkeypatch.setenv("npm_config_registry", secure.url)
+        with pytest.raises(FetchError, match="certificate is not trusted") as caught:
+            npm.about(NAME)
+    assert "NODE_EXTRA_CA_CERTS" in (caught.value.hint or "")
+    assert "cafile" in (caught.value.hint or "")
+    assert "login" not in str(caught.value)
+
+
+def test_npm_stalls_falls_back_to_what_is_known(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = locked_package(registry)
+    sleeping = tmp_path / "npm"
+    sleeping.write_text("#!/bin/sh\nsleep 60\n")
+    sleeping.chmod(0o755)
+    monkeypatch.setattr(toolchain, "npm_command", lambda: [str(sleeping)])
+    monkeypatch.setattr(npm, "_TIMEOUT_S", 0.2)
+    assert fetch.published_versions(NAME) == ("1.2.19",)
+    with pytest.raises(npm.UnreachableError, match="no answer") as caught:
+        fetch.fetch_packages([package])
+    assert caught.value.exit_code == 4
+    assert "doctor" not in str(caught.value)

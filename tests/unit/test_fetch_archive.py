@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,3 +124,47 @@ def test_cut_archive(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FetchError, match="damaged"):
         archive.unpack(path, tmp_path, "it@1.0.0")
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE]
+)
+def test_unpack_huge_header_is_refused_unread(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, 4 << 30
+    path = tmp_path / "it.tgz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(20 << 20), mtime=0))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FetchError, match="a header of 4,294,967,296 bytes"):
+            archive.unpack(path, tmp_path, "it@1.0.0")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_unpack_far_larger_than_archive_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_HEADERS_BYTES", 1 << 20)
+    large = member("package/zeros", size=8 << 20)
+    path = tmp_path / "it.tgz"
+    path.write_bytes(gzip.compress(large.tobuf() + bytes(8 << 20), mtime=0))
+    with pytest.raises(FetchError, match="unpacks to more than"):
+        archive.unpack(path, tmp_path, "it@1.0.0")
+
+
+def test_unpack_many_small_members_never_rewinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewinds = []
+    monkeypatch.setattr(gzip.GzipFile, "rewind", lambda _self: rewinds.append(1))
+    folder = unpacked(tmp_path, [member(f"package/{number}", size=0) for number in range(500)])
+    assert len(list(folder.iterdir())) == 500
+    assert rewinds == []
+
+
+@pytest.mark.parametrize("name", ["package/" + "n" * 256, "package/" + "n/" * 600 + "n"])
+def test_unpack_name_too_long_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FetchError, match="longer than file systems take"):
+        unpacked(tmp_path, [member(name)])

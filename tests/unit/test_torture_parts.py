@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SECONDS = 0.3
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "part", [pytest.param(part, id=name) for name, part in all_parts().items() if part.quick]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,14 +11,15 @@ from hypothesis import strategies as st
 
 from benchmarks.torture.fuzzing import fuzz, mutated, randomly
 from benchmarks.torture.registry import Budget, Figure, part
-from gobun import matrix, paths
-from gobun.analysis import merge
+from gobun import custom_addon, matrix, paths
+from gobun.analysis import merge, verdicts
 from gobun.audit import buildinfo
 from gobun.bun_source import read_series
 from gobun.bun_source.hunks import parse_patch
 from gobun.cells import Cell, Outcome, Result
 from gobun.custom_addon_config import read_config
 from gobun.fetch.npm_lock import parse_lock
+from gobun.report import render_html, render_junit, render_markdown
 from gobun.version_ranges import in_range, lower_bound_key, parse_range
 
 if TYPE_CHECKING:
@@ -130,15 +133,52 @@ def fuzz_toml(budget: Budget) -> Iterator[Figure]:
 
 @part(seconds=60, quick=True)
 def fuzz_results(budget: Budget) -> Iterator[Figure]:
-    """Read and merge changed results files."""
+    """Read, merge and report changed results files, and read their repro lines."""
     path = budget.folder / "results.jsonl"
     seed = sample_results(3)
+    lines = [json.loads(line) for line in seed.splitlines()]
+
+    def changed(random: Random) -> bytes:
+        """Return a results file in which one field has a value that nobody expects."""
+        records = copy.deepcopy(lines)
+        record = random.choice(records)
+        record[random.choice(list(record))] = random.choice(_VALUES)
+        return b"".join(json.dumps(each).encode() + b"\n" for each in records)
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
+        run = matrix.read_results(path)
+        for render in (render_markdown, render_html, render_junit):
+            render(run)
+        for result in run.results:
+            custom_addon.addon_of(result)
+        verdicts(run, facts={})
+        matrix.durations_of(run.results)
         merge([path])
 
-    yield from fuzz(budget, mutated([seed]), feed)
+    yield from fuzz(budget, st.one_of(mutated([seed]), randomly(changed)), feed, least=5)
+
+
+_VALUES: tuple[object, ...] = (
+    "",
+    "1.2",
+    "latest",
+    "1.2.19-rc.1+x",
+    "2.0.0-0",
+    "\u0661.0.0",
+    "../../x",
+    "--addon",
+    "'",
+    -1,
+    10**30,
+    1e308,
+    [],
+    ["../x"],
+    ["pass"] * 1000,
+    None,
+    {"a": {}},
+    True,
+)
 
 
 def sample_results(count: int) -> bytes:
@@ -147,7 +187,8 @@ def sample_results(count: int) -> bytes:
         Cell("bun", f"1.{number // 1000}.{number % 1000}", "stock", "simple", "ffi", "idle")
         for number in range(count)
     ]
-    results = [sample_result(cell) for cell in cells]
+    ends: tuple[Outcome, ...] = ("hang", "pass", "fail")
+    results = [sample_result(cell, ends[at % 3]) for at, cell in enumerate(cells)]
     lines = [msgspec.json.encode(line) for line in (matrix.new_header(cells), *results)]
     return b"".join(line + b"\n" for line in lines)
 

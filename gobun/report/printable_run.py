@@ -1,0 +1,45 @@
+"""A run as people may see it: nothing that a module said acts on a terminal, or hides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from gobun.printable import printable
+
+if TYPE_CHECKING:
+    from gobun.matrix import Run
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+_KEPT = "\n\t"
+
+
+def printable_run(run: Run) -> Run:
+    """Return a run with every text of it made printable; every report begins with this."""
+    header = msgspec.structs.replace(
+        _printable(run.header),
+        host=_printable(run.header.host),
+        hosts=tuple(_printable(host) for host in run.header.hosts),
+        tools={_text(name): _text(version) for name, version in run.header.tools.items()},
+    )
+    return msgspec.structs.replace(
+        run, header=header, results=tuple(_printable(result) for result in run.results)
+    )
+
+
+def _printable(record: _T) -> _T:
+    """Return a record with its texts, and its lists of texts, made printable."""
+    changes: dict[str, object] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, str):
+            if not value.isprintable():
+                changes[name] = _text(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], str):
+            changes[name] = tuple(map(_text, value))
+    return msgspec.structs.replace(record, **changes) if changes else record
+
+
+def _text(value: str) -> str:
+    return printable(value, keep=_KEPT)
