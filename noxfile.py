@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -63,11 +65,21 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and the direction of imports."""
+    """Check style, format, the direction of imports, and the workflows."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
+    workflows = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+    schemas = {
+        "github-workflows": workflows,
+        "github-actions": ["action.yml"],
+        "dependabot": [".github/dependabot.yml"],
+    }
+    for schema, paths in schemas.items():
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
+    session.run("zizmor", "--offline", "--quiet", ".")
+    session.run("shellcheck", *sorted(str(path) for path in Path("ci").iterdir()), ".ci/run")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""What `ci/bun-from-source.yml` and its script say, held to what the tasks take and print."""
+"""Workflows and the scripts in `ci/` call tasks, flags and sessions that exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pytest
     from invoke.tasks import Task
 
-WORKFLOW = (paths.ROOT / "ci" / "bun-from-source.yml").read_text()
+WORKFLOWS = paths.ROOT / ".github" / "workflows"
+WORKFLOW = (WORKFLOWS / "bun-from-source.yml").read_text()
 SCRIPT = (paths.ROOT / "ci" / "build-bun").read_text()
 RUNNERS = {
     "ubuntu-24.04": "linux-x64",
@@ -63,7 +64,7 @@ def test_nox_is_given_sessions_that_there_are_and_no_flags_of_its_own() -> None:
         re.findall(r"^def (\w+)\(session", (paths.ROOT / "noxfile.py").read_text(), re.MULTILINE)
     )
     seen = 0
-    for path in (paths.ROOT / "ci").iterdir():
+    for path in (*(paths.ROOT / "ci").iterdir(), *WORKFLOWS.iterdir()):
         for given in re.findall(r"/nox\b([^|&>;\n]*)", path.read_text()):
             words = shlex.split(given.partition(" -- ")[0], comments=True)
             assert words[:1] == ["-s"], f"{path.name}: nox{given}"
