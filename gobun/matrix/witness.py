@@ -12,8 +12,8 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from gobun import audit, observe
-from gobun.errors import UsageError
+from gobun import observe
+from gobun.audit import buildinfo
 from gobun.matrix.classify import steps
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ class Witness:
 
 @functools.cache
 def _has_go(module: Path) -> bool:
+    # Without the section table, which takes long to read in a large library.
     try:
-        return audit.inspect(module).go is not None
-    except UsageError:
+        return buildinfo.find(module.read_bytes(), ()) is not None
+    except OSError:
         return False
 
 
