@@ -53,7 +53,8 @@ def deno(session: nox.Session) -> None:
 def shell(session: nox.Session) -> None:
     """Run any Invoke task: `nox -s shell -- doctor`; without one, list them."""
     install(session, "toolchain")
-    session.run("invoke", *(session.posargs or ["--list"]))
+    # Nox would kill a task 0.5 s after Ctrl-C. A task ends by itself, or with the command it runs.
+    session.run("invoke", *(session.posargs or ["--list"]), interrupt_timeout=None)
 
 
 @nox.session

@@ -18,22 +18,29 @@ if TYPE_CHECKING:
 def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
     """Print a diagnosis for a person or for a program."""
     document = printable_json(msgspec.json.encode(found).decode()) if as_json else ""
-    print(document or forensics.render(found))
+    print(document or forensics.render(found), flush=True)
 
 
 if "--" in sys.argv:
 
     @command
-    def diagnose(_: Context, json: bool = False, backtrace: bool = False) -> None:
-        """Start what stands after --, and say why it hangs if it does, and what helps."""
-        show(
-            forensics.diagnose_command(
-                sys.argv[sys.argv.index("--") + 1 :],
-                inspector=forensics.find_inspector(),
-                backtrace=backtrace,
-            ),
-            as_json=json,
+    def diagnose(
+        _: Context, json: bool = False, backtrace: bool = False, end: bool = False
+    ) -> None:
+        """Start the command after --, and say why it hangs if it does; --end also ends it then."""
+
+        def tell(found: forensics.Diagnosis) -> None:
+            show(found, as_json=json)
+
+        found = forensics.diagnose_command(
+            sys.argv[sys.argv.index("--") + 1 :],
+            inspector=forensics.find_inspector(),
+            backtrace=backtrace,
+            end=end,
+            tell=tell,
         )
+        if not found.stuck:  # that was told when it was found
+            tell(found)
 
 else:
 

@@ -5,8 +5,9 @@ need not cooperate, and goes on unharmed.
 """
 
 from gobun.diagnose.changes import SignalChange, render_changes, signal_changes
+from gobun.diagnose.command import diagnose_command
 from gobun.diagnose.diagnosis_text import render
-from gobun.diagnose.examine import diagnose, diagnose_command, find_inspector
+from gobun.diagnose.examine import diagnose, find_inspector
 from gobun.diagnose.records import Activity, Diagnosis, GoLibrary, Kind, Remedy, RuntimeSeen, Storm
 
 __all__ = [

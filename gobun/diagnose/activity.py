@@ -1,7 +1,8 @@
 """How a process moves: watched for a few seconds, with the rules that the matrix watches by.
 
 A cell of the matrix says when its event loop turns; somebody's own process does not. So a storm
-also has to keep its thread from everything else, and a process that waits for events is well.
+also has to keep its thread from everything else, and a main thread that waits in the event loop of
+its runtime is well. What a process did not do counts only for the time in which it could run.
 """
 
 from __future__ import annotations
@@ -13,32 +14,50 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun import observe
 from gobun.diagnose.records import Activity, Storm
+from gobun.diagnose.waiting import native_wait
 from gobun.matrix import hang_detector
 from gobun.observe import EVENT_WAITS, syscall_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gobun.diagnose.records import Movement
     from gobun.matrix.hang_detector import Sample
 
 WORKS_AFTER_S = 1.6
 """A process that does something else than wait for one of its own threads is well by then."""
 
 GIVE_UP_AFTER_S = 12.0
+_LEAST_SAMPLES, _AT_MOST_S = 24, 40.0
+"""On a busy machine this program gets little time too, and looks so often all the same."""
+
+STARVED_SHARE = 0.35
+"""A process that could run for less than this share of the time is starved."""
+_STARVED_LOOK_S = 6.0
+_CLEAR_SHARE = 0.8
+_MOVES = 20
+
 STORM_SWITCHES = 200
 """Context switches a second below which a thread is interrupted, but not kept from its work: unless
-it has a core to itself, uses it, and was found in its handler half the time."""
+it has a core to itself, uses it, and was found in its handler half the time. Only seconds in which
+the process could run are counted."""
 _HALF = 0.5
+_SUSPICIOUS_SAMPLES = 2
 
+_COMPUTES_S, _COMPUTES_AT_MOST_S = 3.2, 25.0
+_LOCKED_S = 4.0
+_SHORT_S = 0.3
+"""A shorter sleep is part of any work."""
 _RUNNABLE_SHARE = 0.9
 _WAITS_A_SECOND = 5
 """Voluntary context switches a second up to which a runnable thread does nothing but compute."""
 
-
 _LOCKS = ("futex", "futex_wait", "futex_waitv")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _TAKES_TURNS = 0.5
+_LEAST_SHARE = 0.001
 
 
 def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> Activity:
@@ -48,74 +67,125 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
     calls: list[str] = []
     senders: collections.Counter[int] = collections.Counter()
     sampler = hang_detector.Sampler(pid, signals=True)
-    while clock() - started < GIVE_UP_AFTER_S:
+    before = observe.usage(pid)
+    while True:
         sample = sampler.take(clock())
         if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
             return Activity("ended", "the process ended", clock() - started)
         senders.update(hang_detector.senders_in(sample))
         samples.append(_without(sample, hang_detector.senders_in(sample)))
         calls.append(syscall_of(pid, pid))
-        found = judge_activity(samples, calls, [tid for tid, _ in senders.most_common()])
+        able = observe.able_share(before, observe.usage(pid), clock() - started)
+        found = judge_activity(samples, calls, [tid for tid, _ in senders.most_common()], able=able)
         if found is not None:
-            return found
+            return _asked(pid, found)
         time.sleep(hang_detector.SAMPLE_EVERY_S)
-    return Activity("works", "it was seen to work", clock() - started)
 
 
 def judge_activity(
-    samples: Sequence[Sample], calls: Sequence[str], senders: Sequence[int] = ()
+    samples: Sequence[Sample],
+    calls: Sequence[str],
+    senders: Sequence[int] = (),
+    *,
+    able: float = 1.0,
 ) -> Activity | None:
     """Return how a process moves by these samples, or None while they do not tell.
 
     ``calls`` are the system calls its main thread was in, ``senders`` the threads that were seen
-    to send signals, most of all first.
+    to send signals, most of all first. The process could run for the share ``able`` of the time.
     """
     first, last = samples[0], samples[-1]
     if first.main is None or last.main is None:
         return None
     seconds = last.at - first.at
     ending = hang_detector.judge(samples, first.at)
-    if ending is not None and ending.kind == "livelock":
-        storm = _storm(samples, senders)
-        if storm is not None:
-            return Activity("storm", ending.detail, seconds, storm)
-    locked = _waits_for_a_thread(samples, calls)
-    if locked and ending is not None and ending.kind == "deadlock":
-        return Activity("deadlock", ending.detail, seconds)
+    suspect = _suspect(samples, senders)
+    if ending is not None and ending.kind == "livelock" and suspect is not None:
+        if _keeps_from_work(samples, suspect, able):
+            return Activity("storm", ending.detail, seconds, suspect, able=able)
+    elif ending is not None and ending.kind == "deadlock":
+        return Activity("deadlock", ending.detail, seconds, able=able)
+    kind = _settled(samples, calls, able)
+    if kind is None:
+        return None
+    detail = _DETAILS[kind](samples, calls, able)
+    return Activity(kind, detail, seconds, suspect=suspect, able=able)
+
+
+def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Movement | None:
+    """Return how a process moves that shows no storm and no proven deadlock, once it is clear."""
+    seconds = samples[-1].at - samples[0].at
+    starved = able < STARVED_SHARE
+    over = seconds >= _AT_MOST_S or (
+        seconds >= GIVE_UP_AFTER_S - 1 and len(samples) >= _LEAST_SAMPLES
+    )
+    still_s = _still_s(samples)
+    if still_s > _SHORT_S and calls[-1] not in EVENT_WAITS:
+        locked = _is_lock(samples[-1], calls[-1])
+        if locked and starved:  # by a thread that does not get to run
+            return "starved" if over else None
+        return "waits" if still_s >= (_LOCKED_S if locked else WORKS_AFTER_S) else None
     if _computes(samples) and not _may_storm(samples):
-        if seconds < 2 * WORKS_AFTER_S:
-            return None
-        detail = f"the main thread computed for {seconds:.1f} s and never waited for anything"
-        return Activity("busy", detail, seconds)
+        if seconds * able >= _COMPUTES_S:
+            return "busy"
+        return "starved" if over and seconds >= _COMPUTES_AT_MOST_S else None
     # On a busy machine a storm is seen in few looks at first. A main thread that was seen to wait
     # for events is well; any other is given the time to show what it does.
-    waited = any(call in EVENT_WAITS for call in calls)
-    if seconds < (WORKS_AFTER_S if waited and not _may_storm(samples) else GIVE_UP_AFTER_S - 1):
+    soon = _STARVED_LOOK_S if starved else WORKS_AFTER_S
+    if any(call in EVENT_WAITS for call in calls) and not _may_storm(samples):
+        return "works" if seconds >= soon else None
+    if not over:
         return None
-    if not locked:
-        return Activity("works", _works(samples, calls), seconds)
-    return None
+    # A storm on a machine with time for it was plain long before.
+    unclear = _may_storm(samples) if able < _CLEAR_SHARE else False
+    return "starved" if unclear or (starved and not _moves(samples)) else "works"
+
+
+def _asked(pid: int, found: Activity) -> Activity:
+    """Return the same, with what the main thread waits in where that is no event loop."""
+    if found.kind in {"storm", "busy", "starved"}:
+        return found
+    wait = native_wait(pid, found.seconds if found.kind != "works" else 0.0)
+    if found.kind != "works":
+        return msgspec.structs.replace(found, wait=wait)
+    if wait is None or wait.in_runtime:
+        return found
+    return msgspec.structs.replace(found, kind="waits", wait=wait)
 
 
 def _may_storm(samples: Sequence[Sample]) -> bool:
     stormy = [
         s for s in samples if any(number not in hang_detector.TIMERS for _, number in s.storming)
     ]
-    return len(stormy) >= 2
+    return len(stormy) >= _SUSPICIOUS_SAMPLES
 
 
-def _waits_for_a_thread(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
-    """Whether the main thread was found in a lock all the time, and never got on."""
-    mains = [sample.main for sample in samples]
-    still = len({main.switches for main in mains if main is not None}) == 1
-    locked = all(
-        call in _LOCKS or (not call and main is not None and "futex" in main.waits_in)
-        for call, main in zip(calls, mains, strict=True)
-    )
-    return still and locked
+def _moves(samples: Sequence[Sample]) -> bool:
+    """Whether the main thread waits and is woken, as one does that gets on with its work."""
+    mains = [sample.main for sample in samples if sample.main is not None]
+    return not _may_storm(samples) and mains[-1].voluntary - mains[0].voluntary >= _MOVES
 
 
-def _works(samples: Sequence[Sample], calls: Sequence[str]) -> str:
+def _still_s(samples: Sequence[Sample]) -> float:
+    """Return for how long the main thread has slept now without being scheduled once."""
+    last = samples[-1].main
+    since = samples[-1].at
+    for sample in reversed(samples):
+        main = sample.main
+        if main is None or last is None or main.state not in "SD":
+            break
+        if main.switches != last.switches:
+            break
+        since = sample.at
+    return samples[-1].at - since
+
+
+def _is_lock(sample: Sample, call: str) -> bool:
+    main = sample.main
+    return call in _LOCKS or (not call and main is not None and "futex" in main.waits_in)
+
+
+def _works(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
     seconds = samples[-1].at - samples[0].at
     used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     call = collections.Counter(calls).most_common(1)[0][0]
@@ -124,27 +194,61 @@ def _works(samples: Sequence[Sample], calls: Sequence[str]) -> str:
     return f"{where}; {used:.1f} s of CPU time in {seconds:.1f} s"
 
 
-def _storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
+def _waits(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
+    seconds = _still_s(samples)
+    return f"the main thread was in {calls[-1] or 'a wait'} and not scheduled in {seconds:.1f} s"
+
+
+def _busy(samples: Sequence[Sample], _calls: Sequence[str], _able: float) -> str:
+    seconds = samples[-1].at - samples[0].at
+    return f"the main thread computed for {seconds:.1f} s and never waited for anything"
+
+
+def _starved(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
+    seconds = samples[-1].at - samples[0].at
+    used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
+    return (
+        f"it could run for {able:.0%} of {seconds:.1f} s, and waited for a processor otherwise; "
+        f"{used:.1f} s of CPU time"
+    )
+
+
+_DETAILS: dict[Movement, Callable[[Sequence[Sample], Sequence[str], float], str]] = {
+    "works": _works,
+    "waits": _waits,
+    "busy": _busy,
+    "starved": _starved,
+}
+
+
+def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able: float) -> bool:
+    """Whether a signal interrupts its thread so often that it gets to nothing else."""
+    handles_alone = storm.share >= _HALF and _used(samples, storm.tid) >= _HALF
+    return storm.switches_a_second >= STORM_SWITCHES * max(able, _LEAST_SHARE) or handles_alone
+
+
+def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
+    """Return the signal that was seen most in one thread, in two samples or more."""
     looks = sum(sample.looks for sample in samples)
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
+    present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
-        seen.update(
-            {key: n for key, n in sample.storming.items() if key[1] not in hang_detector.TIMERS}
-        )
-    (tid, number), count = seen.most_common(1)[0]
-    rates = _switch_rates(samples)
-    rate = rates.get(tid, 0.0)
-    handles_alone = count / looks >= _HALF and _used(samples, tid) >= _HALF
-    if rate < STORM_SWITCHES and not handles_alone:
+        found = {key: n for key, n in sample.storming.items() if key[1] not in hang_detector.TIMERS}
+        seen.update(found)
+        present.update(found.keys())
+    often = [key for key, _ in seen.most_common() if present[key] >= _SUSPICIOUS_SAMPLES]
+    if not often:
         return None
+    tid, number = often[0]
+    rates = _switch_rates(samples)
     main = samples[-1].main
     return Storm(
         signal=number,
         tid=tid,
         thread=next((t.name for t in samples[-1].threads if t.tid == tid), "?"),
         is_main=main is not None and main.tid == tid,
-        share=count / looks,
-        switches_a_second=round(rate),
+        share=seen[tid, number] / looks,
+        switches_a_second=round(rates.get(tid, 0.0)),
         sender=_sender(samples, tid, rates, senders),
     )
 

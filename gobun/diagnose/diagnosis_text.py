@@ -6,6 +6,7 @@ import textwrap
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from gobun.diagnose.wait_texts import wait_line
 from gobun.observe import flag_names, signal_name, stack_text
 from gobun.printable import printable
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 _WIDTH = 96
 _LIBC_OWN = {32, 33}
+_LISTED = 8
+"""Signals with the same handler that are listed one by one."""
 _TITLES: dict[Kind, str] = {
     "storm": "it hangs: a signal storm, by Go's SA_ONSTACK",
     "other-storm": "it hangs: a signal storm, and Go has no part in it",
+    "taken": "it hangs: a library took the signal that suspends threads",
     "deadlock": "it hangs: a deadlock",
+    "waits": "it waits in a native call",
     "busy": "it computes without a pause",
+    "starved": "cannot tell, the machine is too busy",
     "healthy": "it works, with Go in it",
     "no-go": "it works, and there is no Go in it",
     "ended": "it ended",
@@ -31,7 +37,7 @@ _TITLES: dict[Kind, str] = {
 def render(diagnosis: Diagnosis) -> str:
     """Return the page that is printed."""
     lines = [
-        f"process {diagnosis.pid}: {_TITLES[diagnosis.kind]}",
+        f"process {diagnosis.pid}: {title(diagnosis)}",
         "",
         *textwrap.wrap(diagnosis.cause, _WIDTH),
     ]
@@ -41,12 +47,23 @@ def render(diagnosis: Diagnosis) -> str:
             lines += _item(entry.do)
             if entry.costs:
                 lines += _item(entry.costs, "    ")
-    lines += ["", "what was seen:", *_seen(diagnosis)]
+    if diagnosis.kind != "ended":
+        lines += ["", "what was seen:", *_seen(diagnosis)]
     for note in diagnosis.notes:
         lines += _item(f"note: {note}")
     if diagnosis.backtrace:
         lines += ["", diagnosis.backtrace.rstrip()]
     return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+
+
+def title(diagnosis: Diagnosis) -> str:
+    """Return the verdict in one phrase."""
+    if diagnosis.taken is not None and diagnosis.kind in {"healthy", "no-go"}:
+        return "it works, and the next suspension will hang it"
+    wait = diagnosis.motion.wait
+    if diagnosis.kind == "waits" and wait is not None and wait.in_runtime:
+        return "it waits in a call of the runtime"
+    return _TITLES[diagnosis.kind]
 
 
 def _item(text: str, indent: str = "  - ") -> list[str]:
@@ -61,6 +78,8 @@ def _seen(diagnosis: Diagnosis) -> Iterator[str]:
     if not diagnosis.libraries:
         yield "  Go library: none"
     yield from _item(f"{diagnosis.motion.detail}", "  watched: ")
+    if diagnosis.motion.wait is not None:
+        yield from _item(wait_line(diagnosis.motion.wait), "  waits: ")
     storm = diagnosis.motion.storm
     if storm is not None:
         sender = f", by {storm.sender}" if storm.sender else ""
@@ -70,11 +89,19 @@ def _seen(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
+    same: dict[str, list[str]] = {}
     for handler in snapshot.handlers:
         if handler.number in _LIBC_OWN:
             continue
-        if handler.on_stack or handler.number == diagnosis.suspend_signal:
-            yield _handler(handler, suspends=handler.number == diagnosis.suspend_signal)
+        suspends = handler.number == diagnosis.suspend_signal
+        if handler.on_stack or suspends:
+            same.setdefault(_handler(handler, suspends=suspends), []).append(
+                signal_name(handler.number)
+            )
+    for text, names in same.items():
+        many = len(names) > _LISTED  # Go may handle all 60 of them
+        for name in [f"{names[0]} and {len(names) - 1} more"] if many else names:
+            yield f"  {name}: {text}"
     alike: dict[str, list[ThreadView]] = {}
     for thread in snapshot.threads:
         if thread.alternate is not None:
@@ -84,14 +111,16 @@ def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _handler(handler: Handler, *, suspends: bool) -> str:
+    note = "; JavaScriptCore suspends by it" if suspends else ""
+    if handler.ignored:
+        return f"ignored{note}"
     where = PurePath(handler.owner).name or "memory of no file"
     flag = (
         "SA_ONSTACK"
         if handler.on_stack
         else f"no SA_ONSTACK ({' '.join(flag_names(handler.flags))})"
     )
-    note = "; JavaScriptCore suspends by it" if suspends else ""
-    return f"  {signal_name(handler.number)}: {flag}, handler in {where}{note}"
+    return f"{flag}, handler in {where}{note}"
 
 
 def _thread(thread: ThreadView, pid: int, alike: dict[str, list[ThreadView]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ class _RemedyRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
     versions: str = ""
     armed: bool | None = None
+    taken: bool | None = None
 
 
 class _RemedyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +32,13 @@ class _RemedyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def remedies_for(
-    kind: Kind, runtime: str, version: str, *, armed: bool, table: Path = _TABLE
+    kind: Kind,
+    runtime: str,
+    version: str,
+    *,
+    armed: bool,
+    taken: bool = False,
+    table: Path = _TABLE,
 ) -> tuple[Remedy, ...]:
     """Return what helps, the smallest first.
 
@@ -45,6 +52,7 @@ def remedies_for(
         if kind in row.kinds
         and row.runtime in {"", runtime}
         and row.armed in {None, armed}
+        and row.taken in {None, taken}
         and (not row.versions or in_range(version, row.versions))
     )
 

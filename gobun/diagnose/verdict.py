@@ -9,10 +9,17 @@ import msgspec
 
 from gobun.diagnose.records import Activity, Diagnosis, GoLibrary, Kind, RuntimeSeen
 from gobun.diagnose.remedies import is_fixed_in, remedies_for
+from gobun.diagnose.takeover import find_taken, taken_text
+from gobun.diagnose.wait_texts import place_text, starved_text, wait_text
 from gobun.observe import Handler, Snapshot, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gobun.diagnose.records import Taken
+
+
+_BUSY = 0.8
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -32,7 +39,12 @@ class Facts(msgspec.Struct, frozen=True):
 
 def judge(facts: Facts) -> Diagnosis:
     """Return the diagnosis of what was seen."""
-    kind, armed = _kind(facts), _armed(facts)
+    if facts.motion.kind == "starved" and _suspension_fails(facts):
+        # What is sent to a handler that cannot answer is sent for ever, however seldom that is.
+        motion = msgspec.structs.replace(facts.motion, kind="storm", storm=facts.motion.suspect)
+        facts = msgspec.structs.replace(facts, motion=motion)
+    taken = find_taken(facts.snapshot, facts.suspend_signal, facts.runtime, facts.libraries)
+    kind, armed = _kind(facts, taken), _armed(facts)
     return Diagnosis(
         pid=facts.pid,
         kind=kind,
@@ -42,24 +54,46 @@ def judge(facts: Facts) -> Diagnosis:
         snapshot=facts.snapshot,
         suspend_signal=facts.suspend_signal,
         armed=armed,
-        cause=_cause(facts, kind, armed=armed),
+        cause=_cause(facts, kind, taken, armed=armed),
+        taken=taken,
         help=remedies_for(
             kind,
             facts.runtime.name,
             facts.runtime.version,
             armed=armed and not is_fixed_in(facts.runtime.version),
+            taken=taken is not None,
         ),
         notes=tuple(_notes(facts)),
     )
 
 
-def _kind(facts: Facts) -> Kind:
+def _kind(facts: Facts, taken: Taken | None) -> Kind:
     motion = facts.motion
+    if taken is not None and _is_suspended(motion):
+        return "taken"
     if motion.kind == "storm":
         return "storm" if _by_go(facts) else "other-storm"
     if motion.kind == "works":
         return "healthy" if facts.libraries else "no-go"
     return motion.kind
+
+
+def _is_suspended(motion: Activity) -> bool:
+    """Whether the main thread waits for another one, in the runtime's own code."""
+    if motion.kind not in {"deadlock", "waits"}:
+        return False
+    wait = motion.wait
+    return motion.kind == "deadlock" if wait is None else wait.in_runtime and wait.wakes == "thread"
+
+
+def _suspension_fails(facts: Facts) -> bool:
+    """Whether a thread is sent the suspend signal, and has a handler that never takes it."""
+    suspect, snapshot = facts.motion.suspect, facts.snapshot
+    if suspect is None or snapshot is None or suspect.signal != facts.suspend_signal:
+        return False
+    if not facts.libraries or is_fixed_in(facts.runtime.version):
+        return False
+    return _flagged(snapshot.handler(suspect.signal)) and _alternate_of(snapshot, suspect.tid)
 
 
 def _by_go(facts: Facts) -> bool:
@@ -94,7 +128,9 @@ def _armed(facts: Facts) -> bool:
     return _flagged(handler) and _alternate_of(snapshot, facts.pid)
 
 
-def _cause(facts: Facts, kind: Kind, *, armed: bool) -> str:
+def _cause(facts: Facts, kind: Kind, taken: Taken | None, *, armed: bool) -> str:
+    if taken is not None and kind in {"taken", "healthy", "no-go"}:
+        return taken_text(taken, hangs=kind == "taken")
     if kind == "storm":
         return _storm_cause(facts)
     if kind == "ended":
@@ -110,10 +146,15 @@ def _cause(facts: Facts, kind: Kind, *, armed: bool) -> str:
 
 def _other_cause(facts: Facts, kind: Kind) -> str:
     go = _go_text(facts)
+    if kind == "starved":
+        return starved_text(facts.motion)
+    if kind == "waits" and facts.motion.wait is not None:
+        return f"{wait_text(facts.motion.wait)} {go}"
     if kind == "deadlock":
+        where = f" {place_text(facts.motion.wait)}" if facts.motion.wait is not None else ""
         return (
             "The main thread waits for another thread, and none of them works. No signal takes "
-            f"part in it. {go} The backtraces say which lock: gdb -p {facts.pid} -batch -ex "
+            f"part in it.{where} {go} The backtraces say which lock: gdb -p {facts.pid} -batch -ex "
             "'thread apply all bt'."
         )
     if kind == "busy":
@@ -183,9 +224,14 @@ def _storm_cause(facts: Facts) -> str:
         "by which JavaScriptCore suspends a thread. Since then that handler runs on the alternate "
         f"stack{size} of {whom}; it looks there whether it has interrupted JavaScript on the "
         "thread's own stack, finds that it has not, and asks to be sent again, for ever. "
-        f"{sender} does so {storm.switches_a_second:,} times a second, and the event loop does "
-        "not turn any more."
+        f"{sender} does so {storm.switches_a_second:,} times a second{_busy_text(facts)}, and the "
+        "event loop does not turn any more."
     )
+
+
+def _busy_text(facts: Facts) -> str:
+    able = facts.motion.able
+    return f" on a machine that lets it run for {able:.0%} of the time" if able < _BUSY else ""
 
 
 def _why_not_go(facts: Facts) -> str:

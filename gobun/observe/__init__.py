@@ -4,10 +4,10 @@ The door of this room. What it sees are records; what they mean is decided elsew
 """
 
 from gobun.observe.backtrace import backtrace, core_backtrace
-from gobun.observe.blocking import Blocked, all_stuck, blocked_thread, blocked_threads
+from gobun.observe.blocking import Answer, Blocked, all_stuck, blocked_thread, blocked_threads
 from gobun.observe.callers import Caller
 from gobun.observe.cores import find_core
-from gobun.observe.descriptors import Descriptor
+from gobun.observe.descriptors import Descriptor, Wakes
 from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
@@ -21,6 +21,7 @@ from gobun.observe.syscalls import EVENT_WAITS
 __all__ = [
     "EVENT_WAITS",
     "SA_ONSTACK",
+    "Answer",
     "Blocked",
     "Caller",
     "Descriptor",
@@ -31,6 +32,7 @@ __all__ = [
     "Thread",
     "ThreadView",
     "Usage",
+    "Wakes",
     "able_share",
     "all_stuck",
     "at_address",

@@ -14,7 +14,7 @@ from gobun.observe import proc_files
 from gobun.process import run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 LIMIT_S = 20.0
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
@@ -70,14 +70,16 @@ class Inspection(msgspec.Struct, frozen=True):
 _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 
 
-def inspect_process(pid: int, program: Path) -> Inspection:
+def inspect_process(pid: int, program: Path, spare: Sequence[int] = ()) -> Inspection:
     """Ask a process; each of its threads stands still for a fraction of a millisecond.
+
+    Threads in ``spare`` are left alone.
 
     It goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as under
     ``strace``. Never raises for what the process is like: ``problem`` says why it did not answer.
     """
     try:
-        done = run_tool([program, str(pid)], timeout_s=LIMIT_S)
+        done = run_tool([program, str(pid), *map(str, spare)], timeout_s=LIMIT_S)
     except PrerequisiteError as error:
         return Inspection(problem=error.what)
     return read_lines(done.out, pid)

@@ -89,8 +89,12 @@ class Snapshot(msgspec.Struct, frozen=True):
         return next((found for found in self.handlers if found.number == number), None)
 
 
-def take_snapshot(pid: int, inspector: Path | None, *, doomed: bool = False) -> Snapshot:
+def take_snapshot(
+    pid: int, inspector: Path | None, *, doomed: bool = False, spare: Sequence[int] = ()
+) -> Snapshot:
     """Look at a process; without the program ``inspector``, only at what ``/proc`` tells.
+
+    Threads in ``spare`` are not stopped, so their stacks are not known.
 
     One that is ``doomed``, about to be killed, is stopped once ``/proc`` has told: one that spins
     takes the CPU from who asks it, and from all others.
@@ -104,7 +108,7 @@ def take_snapshot(pid: int, inspector: Path | None, *, doomed: bool = False) -> 
     if inspector is None:
         asked = Inspection(problem="there is no inspector for this platform")
     else:
-        asked = inspect_process(pid, inspector)
+        asked = inspect_process(pid, inspector, spare)
     answers = {answer.tid: answer for answer in asked.threads}
     limit = stack_limit(pid)
     return Snapshot(

@@ -1,4 +1,5 @@
-/* inspect PID: what a running process knows of its signals and /proc does not tell.
+/* inspect PID [TID…]: what a running process knows of its signals and /proc does not tell.
+ * Threads named by TID are left alone: a system call that they wait in may not be interrupted.
  * inspect -- COMMAND…: becomes a command that any process of this user may inspect, also where
  * Yama (ptrace_scope 1) leaves that to ancestors.
  *
@@ -252,7 +253,15 @@ static int refuse(int number, const char *what) {
   return 1;
 }
 
-static int inspect(pid_t pid) {
+/* Whether a thread is one of those to be left alone. */
+static bool is_spared(pid_t tid, char **spared) {
+  for (; *spared != NULL; spared++) {
+    if (atoi(*spared) == tid) return true;
+  }
+  return false;
+}
+
+static int inspect(pid_t pid, char **spared) {
   Process process = {.pid = pid};
   const char *what = "";
   int number = open_process(&process, &what);
@@ -262,6 +271,10 @@ static int inspect(pid_t pid) {
   if (tids == NULL) return refuse(ESRCH, "there is no such process");
   for (size_t i = 0; i < count; i++) {
     const char *problem = NULL;
+    if (is_spared(tids[i], spared)) {
+      printf("{\"at\":\"thread\",\"tid\":%d,\"problem\":\"its call may not be interrupted\"}\n", (int)tids[i]);
+      continue;
+    }
     for (int tries = 0; tries < TRIES; tries++) {
       problem = try_thread(&process, tids[i], stdout);
       if (problem == NULL || strcmp(problem, IN_SEQUENCE) != 0) break;
@@ -277,7 +290,7 @@ static int inspect(pid_t pid) {
 }
 
 /* Does the work in a child that writes to the pipe. */
-static pid_t start_worker(pid_t pid, const int *pipe_ends) {
+static pid_t start_worker(pid_t pid, char **spared, const int *pipe_ends) {
   pid_t worker = fork();
   if (worker != 0) return worker;
   sigset_t all;
@@ -290,7 +303,7 @@ static pid_t start_worker(pid_t pid, const int *pipe_ends) {
   /* Nothing is written while a thread stands: what reads may be slow, or gone. */
   static char room[1 << 22];
   setvbuf(stdout, room, _IOFBF, sizeof room);
-  exit(inspect(pid));
+  exit(inspect(pid, spared));
 }
 
 int main(int argc, char **argv) {
@@ -300,13 +313,13 @@ int main(int argc, char **argv) {
     fprintf(stderr, "inspect: cannot run %s: %s\n", argv[2], strerror(errno));
     return 127;
   }
-  pid_t pid = argc == 2 ? atoi(argv[1]) : 0;
+  pid_t pid = argc >= 2 ? atoi(argv[1]) : 0;
   int ends[2];
   if (pid <= 0 || pipe(ends) < 0) {
-    fprintf(stderr, "usage: inspect PID | inspect -- COMMAND…\n");
+    fprintf(stderr, "usage: inspect PID [TID…] | inspect -- COMMAND…\n");
     return 2;
   }
-  pid_t worker = start_worker(pid, ends);
+  pid_t worker = start_worker(pid, argv + 2, ends);
   if (worker < 0) return refuse(errno, "no process can be started");
   close(ends[1]);
   char text[1 << 16];

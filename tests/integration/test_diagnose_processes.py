@@ -127,7 +127,7 @@ def test_without_an_inspector_the_rest_is_still_told(tmp_path: Path) -> None:
 
 def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> None:
     started = time.monotonic()
-    found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector)
+    found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector, end=True)
     assert found.kind == "other-storm"
     assert time.monotonic() - started < 30
     assert not Path(f"/proc/{found.pid}").exists()
@@ -136,7 +136,8 @@ def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> No
 def test_what_a_command_starts_is_watched_too(inspector: Path, tmp_path: Path) -> None:
     """As `npm start` does: the process that hangs is another one."""
     work = shlex.join(loading(bun("1.2.19"), "simple", tmp_path))
-    found = diagnose.diagnose_command(["/bin/sh", "-c", f"{work}; exit 3"], inspector=inspector)
+    command = ["/bin/sh", "-c", f"{work}; exit 3"]
+    found = diagnose.diagnose_command(command, inspector=inspector, end=True)
     assert (found.kind, found.runtime.label) == ("storm", "bun@1.2.19"), diagnose.render(found)
     deadline = time.monotonic() + 20
     while Path(f"/proc/{found.pid}").exists():  # until the system has buried it

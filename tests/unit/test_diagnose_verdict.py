@@ -9,7 +9,7 @@ import pytest
 
 from gobun import diagnose
 from gobun.diagnose import activity, remedies
-from gobun.diagnose.records import Activity, GoLibrary, Movement, RuntimeSeen, Storm
+from gobun.diagnose.records import Activity, GoLibrary, Movement, NativeWait, RuntimeSeen, Storm
 from gobun.diagnose.verdict import Facts, judge
 from gobun.errors import UsageError
 from gobun.matrix import hang_detector
@@ -18,6 +18,8 @@ from gobun.observe import Blocked, Handler, Snapshot, Stack, Thread, ThreadView
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gobun.observe import Wakes
 
 PID = 700
 MAIN = Thread(
@@ -41,6 +43,19 @@ def snapshot(*, on_stack: bool = True, alternate: bool = True, guarded: bool = F
     )
     stack = Stack(4096, 512 * 1024) if alternate else None
     return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True, alternate=stack),), (handler,))
+
+
+def taken_snapshot(*, ignored: bool = False, owner: str = "/app/simple.so") -> Snapshot:
+    handler = Handler(
+        30,
+        ignored=ignored,
+        on_stack=not ignored,
+        flags=0x18000004,
+        address=1,
+        owner="" if ignored else owner,
+        blocks=0,
+    )
+    return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True),), (handler,))
 
 
 def facts(
@@ -120,6 +135,118 @@ def test_a_works_with_go_is_armed_or_copes() -> None:
     assert old.help
     assert new.help == ()
     assert judge(facts(seen=snapshot(on_stack=False))).armed is False
+
+
+@pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
+def test_taken_signal_names_library_and_remedy(version: str) -> None:
+    found = judge(facts("deadlock", version=version, seen=taken_snapshot()))
+    assert (found.kind, found.stuck) == ("taken", True)
+    assert found.taken is not None
+    assert (found.taken.signal, found.taken.how) == (30, "handled")
+    assert found.taken.libraries == ("/app/simple.so",)
+    assert "simple.so (Go) has put its own handler on SIGPWR" in found.cause
+    assert "signal.Notify" in found.help[0].do
+    page = diagnose.render(found)
+    assert "copes" not in page
+    assert "as it was" not in page
+
+
+def test_ignored_signal_is_shown_as_ignored() -> None:
+    found = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
+    assert found.kind == "taken"
+    assert "simple.so (Go) has the process ignore SIGPWR" in found.cause
+    assert "SIGPWR: ignored; JavaScriptCore suspends by it" in diagnose.render(found)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
+    found = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
+    assert (found.kind, found.stuck, found.worth_telling) == ("healthy", False, True)
+    assert "it works, and the next suspension will hang it" in diagnose.render(found)
+    assert "on every release" in found.cause
+    assert found.help
+
+
+def test_signal_taken_by_other_library_is_not_gos() -> None:
+    found = judge(facts("deadlock", seen=taken_snapshot(owner="/app/other.so")))
+    assert found.kind == "taken"
+    assert "other.so has put" in found.cause
+    assert "Go, signal" not in found.cause
+
+
+@pytest.mark.parametrize("owner", ["/bun", ""])
+def test_handler_of_runtime_is_not_taken(owner: str) -> None:
+    assert judge(facts("deadlock", seen=taken_snapshot(owner=owner))).kind == "deadlock"
+
+
+def wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeWait:
+    return NativeWait(
+        library="/bun" if in_runtime else "/app/slow.so",
+        function="" if in_runtime else "Wait",
+        call="futex" if wakes == "thread" else "clock_nanosleep",
+        why="a lock" if wakes == "thread" else "it sleeps",
+        seconds=7.5,
+        can_return="unknown" if wakes == "thread" else "yes",
+        wakes=wakes,
+        in_runtime=in_runtime,
+    )
+
+
+def waiting(found: NativeWait, seen: Snapshot | None = None) -> Facts:
+    base = facts("waits", version="1.4.5", seen=seen)
+    moved = msgspec.structs.replace(base.motion, wait=found)
+    return msgspec.structs.replace(base, motion=moved)
+
+
+def test_wait_names_library_function_call_and_seconds() -> None:
+    found = judge(waiting(wait()))
+    assert (found.kind, found.stuck, found.worth_telling) == ("waits", False, True)
+    for word in ("slow.so", "function Wait", "system call clock_nanosleep", "for 7.5 s"):
+        assert word in found.cause
+    assert "deadlock" not in found.cause
+    assert "it waits in a native call" in diagnose.render(found)
+    assert "it waits in a call of the runtime" in diagnose.render(
+        judge(waiting(wait(in_runtime=True)))
+    )
+
+
+def test_wait_for_thread_in_runtime_is_taken_signals_doing() -> None:
+    locked = wait(in_runtime=True, wakes="thread")
+    assert judge(waiting(locked, taken_snapshot())).kind == "taken"
+    assert judge(waiting(locked)).kind == "waits"
+    assert judge(waiting(wait(in_runtime=True), taken_snapshot())).kind == "waits"
+    assert judge(waiting(wait(wakes="thread"), taken_snapshot())).kind == "waits"
+
+
+def starving(version: str, *, signal: int = 30, seen: Snapshot | None = None) -> Facts:
+    base = facts("starved", version=version, seen=seen)
+    suspect = msgspec.structs.replace(STORM, signal=signal, switches_a_second=2)
+    moved = msgspec.structs.replace(base.motion, suspect=suspect, able=0.02)
+    return msgspec.structs.replace(base, motion=moved)
+
+
+def test_starved_suspension_that_cannot_end_is_a_storm() -> None:
+    found = judge(starving("1.2.19"))
+    assert found.kind == "storm"
+    assert "2 times a second on a machine that lets it run for 2% of the time" in found.cause
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        starving("1.4.5"),
+        starving("1.2.19", signal=12),
+        starving("1.2.19", seen=snapshot(on_stack=False)),
+        starving("1.2.19", seen=snapshot(alternate=False)),
+        starving("1.2.19", seen=snapshot(guarded=True)),
+        starving("1.2.19", seen=Snapshot(PID, (), (), "it may not be traced")),
+    ],
+)
+def test_starved_suspension_that_may_end_cannot_be_told(other: Facts) -> None:
+    found = judge(other)
+    assert (found.kind, found.stuck) == ("starved", False)
+    assert "cannot tell, the machine is too busy" in diagnose.render(found)
+    assert "it works" not in diagnose.render(found)
 
 
 def test_node_is_never_armed() -> None:
@@ -245,6 +372,32 @@ def test_waiting_for_events_is_work_and_waiting_for_a_lock_is_not() -> None:
     assert waits.kind == "works"
     assert locked is not None
     assert locked.kind == "deadlock"
+
+
+def test_computation_is_busy_only_after_time_it_could_use() -> None:
+    found = samples(26, storming={}, state="R", rate=100)
+    quiet = activity.judge_activity(found, ["running"] * len(found), able=0.5)
+    starved = activity.judge_activity(found, ["running"] * len(found), able=0.05)
+    assert quiet is not None
+    assert starved is not None
+    assert (quiet.kind, starved.kind) == ("busy", "starved")
+
+
+def test_call_that_began_in_between_is_a_wait() -> None:
+    before, then = samples(0.3, storming={}, state="R", rate=90), samples(2, storming={})
+    late = [msgspec.structs.replace(sample, at=sample.at + 0.4) for sample in then]
+    found = activity.judge_activity(
+        [*before, *late], ["running"] * len(before) + ["recvfrom"] * len(late)
+    )
+    assert found is not None
+    assert found.kind == "waits"
+
+
+def test_storm_of_a_starved_process_is_measured_by_its_own_time() -> None:
+    rare = samples(4, storming={(PID, 30): 20}, rate=150)
+    for able, expected in ((1.0, None), (0.02, "storm")):
+        found = activity.judge_activity(rare, ["futex"] * len(rare), [701], able=able)
+        assert (found and found.kind) == expected
 
 
 def test_a_thread_that_never_waits_is_busy() -> None:

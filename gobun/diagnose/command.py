@@ -1,0 +1,164 @@
+"""Starts an application in the foreground, and looks at it from beside until it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from gobun import observe
+from gobun.diagnose import activity, examine
+from gobun.diagnose.diagnosis_text import title
+from gobun.diagnose.foreground import Foreground
+from gobun.diagnose.libraries import go_libraries
+from gobun.errors import GobunError, PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gobun.diagnose.records import Diagnosis
+
+LOOK_EVERY_S = 5.0
+_SETTLES_S = 1.0
+_JOIN_S = 5.0
+_NO_SUCH_PROGRAM = 127
+
+
+def diagnose_command(
+    command: Sequence[str],
+    *,
+    inspector: Path | None = None,
+    backtrace: bool = False,
+    end: bool = False,
+    tell: Callable[[Diagnosis], None] = lambda _: None,
+) -> Diagnosis:
+    """Start an application, look at it until it ends, and return how it ended.
+
+    The application keeps this terminal and environment, and gets the signals that it would get
+    without this program. ``tell`` is called in another thread with each diagnosis worth telling:
+    it hangs, it waits in a native call, it will hang, it works again. None of them ends the
+    application, unless ``end`` is set: the first diagnosis that it hangs then ends it, with all
+    that it started, and is returned.
+
+    Raises:
+        UsageError: there is no command.
+        PrerequisiteError: this is not Linux, or the command cannot be started.
+    """
+    if not command:
+        raise UsageError("there is no command", hint="invoke diagnose -- bun app.js")
+    examine.check_system()
+    started = time.monotonic()
+    # The inspector makes it traceable first, where only ancestors may trace.
+    wrapper = [str(inspector), "--"] if inspector is not None else []
+    with Foreground(command, wrapper=wrapper) as running:
+        lookout = _Lookout(running.pid, inspector, backtrace=backtrace, tell=tell)
+        lookout.start()
+        try:
+            code = running.wait(lookout.raise_stuck if end else lambda: None)
+        except _StuckError as stuck:
+            running.end()
+            return stuck.found
+        finally:
+            lookout.stop()
+    if lookout.error is not None:
+        raise lookout.error
+    if code == _NO_SUCH_PROGRAM and lookout.last is None:
+        raise PrerequisiteError(f"cannot run {command[0]}: there is no such program")
+    seconds = time.monotonic() - started
+    how = f"exit code {code}" if code >= 0 else observe.signal_name(-code)
+    detail = f"{command[0]} ended with {how} after {seconds:.1f} s"
+    if lookout.last is not None:
+        detail += f"; when it was last looked at: {title(lookout.last)}"
+    return examine.ended(running.pid, detail, seconds)
+
+
+class _StuckError(Exception):
+    """The application hangs."""
+
+    def __init__(self, found: Diagnosis) -> None:
+        super().__init__()
+        self.found = found
+
+
+class _Lookout(threading.Thread):
+    """Looks at a command and what it starts, again and again."""
+
+    def __init__(
+        self,
+        pid: int,
+        inspector: Path | None,
+        *,
+        backtrace: bool,
+        tell: Callable[[Diagnosis], None],
+    ) -> None:
+        super().__init__(name="lookout", daemon=True)
+        self._pid = pid
+        self._inspector = inspector
+        self._backtrace = backtrace
+        self._tell = tell
+        self._ends = threading.Event()
+        self._told: dict[int, Diagnosis] = {}
+        self._asked: set[int] = set()
+        self.last: Diagnosis | None = None
+        """What was found last."""
+        self.stuck: Diagnosis | None = None
+        self.error: Exception | None = None
+        """Why it stopped looking; the application goes on."""
+
+    def run(self) -> None:
+        """Look until ``stop`` is called."""
+        started = time.monotonic()
+        try:
+            while not self._ends.wait(
+                LOOK_EVERY_S if time.monotonic() - started > LOOK_EVERY_S else _SETTLES_S
+            ):
+                for pid in suspects(self._pid):
+                    self._look(pid)
+        except Exception as error:  # noqa: BLE001 - raised where the application has ended
+            self.error = error
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._ends.set()
+        self.join(_JOIN_S)
+
+    def raise_stuck(self) -> None:
+        """Raise once the application was found to hang."""
+        if self.stuck is not None:
+            raise _StuckError(self.stuck)
+
+    def _look(self, pid: int) -> None:
+        watched = activity.watch_process(pid)
+        if self._ends.is_set() or watched.kind == "ended":
+            return
+        if watched.kind == "works" and pid in self._asked and pid not in self._told:
+            return
+        try:
+            found = examine.diagnose(
+                pid, inspector=self._inspector, backtrace=self._backtrace, watched=watched
+            )
+        except GobunError:  # it is gone meanwhile, or became another user's
+            return
+        self._asked.add(pid)
+        if found.kind == "ended" or self._ends.is_set():
+            return
+        self.last = found
+        before = self._told.pop(pid, None)
+        if found.worth_telling:
+            self._told[pid] = found
+        # Once it was told of, that it works again is news too.
+        if found.worth_telling if before is None else found.verdict != before.verdict:
+            self._tell(found)
+        if found.stuck:
+            self.stuck = found
+
+
+def suspects(pid: int) -> list[int]:
+    """Return the processes of a command that have Go in them; the command's own if none has.
+
+    ``npm start`` and ``bun run start`` leave the work to a process that they start.
+    """
+    family = observe.family(pid)
+    with_go = [each for each in family if go_libraries(each, observe.mappings(each)).libraries]
+    return with_go or [pid]

@@ -1,0 +1,118 @@
+"""Runs a person's command in the foreground of this terminal, as a shell would run it.
+
+The command keeps the terminal, the process group and the environment, so Ctrl-C, Ctrl-Z and a
+closed terminal reach it as they reach a bare one. What other processes send to this program is
+passed on. The command goes on when this program is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Self
+
+from gobun import observe
+from gobun.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+PASSED_ON = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+"""Signals that a bare command could get by ``kill`` and that would end this program."""
+
+_BY_KERNEL = 0x80
+"""``SI_KERNEL``: the terminal sent it, to the whole process group."""
+_AFTER_INTERRUPT_S = 5.0
+"""How long a wrapper such as nox may take to end us after Ctrl-C, which the command has got."""
+_GRACE_S = 3.0
+_LOOK_S = 0.5
+
+
+class Foreground:
+    """A running command. Use as a context manager: signals are held back inside."""
+
+    def __init__(self, command: Sequence[str], *, wrapper: Sequence[str] = ()) -> None:
+        """Start ``command``, by the program ``wrapper`` that becomes it, where one is given.
+
+        Raises:
+            PrerequisiteError: it cannot be started.
+        """
+        self._held = {*PASSED_ON, signal.SIGCHLD}
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
+        self._interrupted_at = float("-inf")
+        try:
+            # In the child, and before there are threads: nothing else resets a mask.
+            self._child = subprocess.Popen([*wrapper, *command], preexec_fn=self._let_through)  # noqa: PLW1509
+        except OSError as error:
+            self._let_through()
+            raise PrerequisiteError(f"cannot run {command[0]}: {error.strerror}") from error
+
+    @property
+    def pid(self) -> int:
+        """The process of the command itself."""
+        return self._child.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while signal.sigtimedwait(self._held, 0) is not None:
+            pass  # they were the command's
+        self._let_through()
+
+    def wait(self, on_tick: Callable[[], None] = lambda: None) -> int:
+        """Wait until the command ends, and return its exit code, negative for a signal.
+
+        ``on_tick`` is called about twice a second, and may raise to stop waiting.
+        """
+        while (code := self._child.poll()) is None:
+            on_tick()
+            if (got := signal.sigtimedwait(self._held, _LOOK_S)) is not None:
+                self._pass_on(got)
+        return code
+
+    def end(self) -> int:
+        """End the command and all that it started: SIGTERM, and SIGKILL after three seconds."""
+        with contextlib.ExitStack() as stack:
+            family = list(_handles(observe.family(self.pid), stack))
+            self._child.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + _GRACE_S
+            while self._child.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            for handle in family:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+        return self._child.wait()
+
+    def _pass_on(self, got: signal.struct_siginfo) -> None:
+        now = time.monotonic()
+        if got.si_signo == signal.SIGCHLD:
+            return
+        if got.si_code == _BY_KERNEL:
+            self._interrupted_at = now
+            return
+        by_wrapper = got.si_pid == os.getppid() and now - self._interrupted_at < _AFTER_INTERRUPT_S
+        if not by_wrapper:
+            self._child.send_signal(got.si_signo)
+
+    def _let_through(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+
+def _handles(pids: Iterable[int], stack: contextlib.ExitStack) -> Iterator[int]:
+    """Yield descriptors of processes, which name no other one once they have ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            stack.callback(os.close, handle)
+            yield handle

@@ -1,0 +1,66 @@
+"""Finds a library that handles, or ignores, the signal by which JavaScriptCore suspends threads.
+
+Go's ``os/signal`` does so: ``signal.Notify(c)`` without a list, or with that signal in it, and
+``signal.Ignore``. The suspended thread then never answers, and whoever suspends it waits for ever:
+a deadlock, on every release.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from gobun.diagnose.records import GoLibrary, RuntimeSeen, Taken
+from gobun.observe import SA_ONSTACK, signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.observe import Snapshot
+
+_SA_SIGINFO, _SA_RESTART = 0x4, 0x10000000
+_BY_GO = SA_ONSTACK | _SA_SIGINFO | _SA_RESTART
+"""Flags of every handler that Go's runtime sets, also where it has a signal ignored."""
+
+
+def find_taken(
+    snapshot: Snapshot | None,
+    number: int | None,
+    runtime: RuntimeSeen,
+    libraries: Sequence[GoLibrary],
+) -> Taken | None:
+    """Return who took the suspend signal; None where nobody did, or that is not known.
+
+    A handler in the runtime's executable is its own, one that is guarded leads there, and one in
+    no file may be made at run time. Any other is not the runtime's.
+    """
+    handler = snapshot.handler(number) if snapshot is not None and number is not None else None
+    if handler is None or handler.guarded:
+        return None
+    in_go = tuple(library.path for library in libraries)
+    if handler.ignored:
+        by_go = bool(in_go) and handler.flags & _BY_GO == _BY_GO
+        return Taken(handler.number, "ignored", in_go if by_go else (), by_go)
+    if handler.owner in {"", runtime.program.removesuffix(" (deleted)")}:
+        return None
+    return Taken(handler.number, "handled", (handler.owner,), handler.owner in in_go)
+
+
+def taken_text(taken: Taken, *, hangs: bool) -> str:
+    """Return what happened to the signal, and what follows, as sentences."""
+    name = signal_name(taken.signal)
+    names = " or ".join(PurePath(path).name for path in taken.libraries)
+    who = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"
+    what = "has the process ignore" if taken.how == "ignored" else "has put its own handler on"
+    how = {
+        "handled": "signal.Notify does that without a list of signals, or with this one in it",
+        "ignored": "signal.Ignore does that",
+    }[taken.how]
+    by = f" In Go, {how}." if taken.is_go else ""
+    then = (
+        "JavaScriptCore has sent it and waits for an answer for ever, and the main thread with it."
+        if hangs
+        else "It works until something suspends a thread, as the garbage collector or a profiler "
+        "does; then it hangs for ever, on every release of Bun."
+    )
+    return f"{who}{what} {name}, by which JavaScriptCore suspends a thread.{by} {then}"

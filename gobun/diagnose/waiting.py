@@ -1,0 +1,102 @@
+"""In what a main thread waits, by whose code, and for how long."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import observe
+from gobun.diagnose.records import NativeWait
+
+if TYPE_CHECKING:
+    from gobun.observe import Blocked
+
+_LAST_RAN = re.compile(rb"^se\.exec_start\s*:\s*(\d+)\.", re.MULTILINE)
+_PROCESSOR = 36
+"""Which word behind the name in a ``stat`` is the processor that the thread ran on last."""
+_AGAIN_S = 0.15
+_TRIES = 3
+_INTERRUPTED = {
+    "accept", "accept4", "connect", "epoll_wait", "epoll_pwait", "epoll_pwait2", "io_getevents",
+    "io_pgetevents", "io_uring_enter", "mq_timedreceive", "mq_timedsend", "msgrcv", "msgsnd",
+    "read", "readv", "recvfrom", "recvmmsg", "recvmsg", "rt_sigtimedwait", "semop", "semtimedop",
+    "sendmsg", "sendmmsg", "sendto", "write", "writev",
+}  # fmt: skip
+"""Calls that may return EINTR after a stop by ptrace, sockets those that have a time-out."""
+
+
+def native_wait(pid: int, watched_s: float) -> NativeWait | None:
+    """Return in what the main thread waits now; None where it does not, or that is not known.
+
+    It was seen to wait for ``watched_s`` already. Where that is 0, it was seen to run in between,
+    and is asked several times: one that polls waits in the same library each time.
+    """
+    found: list[NativeWait] = []
+    for attempt in range(1 if watched_s else _TRIES):
+        if attempt:
+            time.sleep(_AGAIN_S)
+        main = observe.blocked_thread(pid, pid)
+        if main is None or not main.waits or main.caller is None:
+            return None
+        found.append(_wait(pid, main, watched_s))
+        if len({each.library for each in found}) > 1 or found[0].in_runtime:
+            return found[0] if found[0].in_runtime else None
+    return found[-1]
+
+
+def fragile_threads(pid: int) -> tuple[int, ...]:
+    """Return the threads that must not be stopped: a call of somebody's code would fail for it.
+
+    A runtime's own loop, and Go, go on after EINTR; the code of a C library may not.
+    """
+    program = observe.read_link(Path(f"/proc/{pid}/exe"))
+    return tuple(
+        each.tid
+        for each in observe.blocked_threads(pid)
+        if each.waits
+        and each.call in _INTERRUPTED
+        and each.caller is not None
+        and each.caller.library != program
+    )
+
+
+def _wait(pid: int, main: Blocked, watched_s: float) -> NativeWait:
+    library = main.caller.library if main.caller is not None else ""
+    return NativeWait(
+        library=library,
+        function=main.caller.function if main.caller is not None else "",
+        call=main.call,
+        why=main.why,
+        seconds=max(watched_s, _asleep_s(pid)),
+        can_return=main.can_return,
+        wakes=main.wakes,
+        in_runtime=library == observe.read_link(Path(f"/proc/{pid}/exe")),
+    )
+
+
+def _asleep_s(pid: int) -> float:
+    """Return for how long the main thread has not been scheduled; 0 where that is not known.
+
+    Each processor has a clock of its own, so the time now is read on the one that it ran on.
+    """
+    words = observe.read_bytes(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
+    then = _last_ran_ms(f"{pid}/task/{pid}")
+    allowed = os.sched_getaffinity(0)
+    if not then or len(words) <= _PROCESSOR:
+        return 0.0
+    try:
+        os.sched_setaffinity(0, {int(words[_PROCESSOR])})  # this thread alone
+        now = _last_ran_ms("thread-self")
+    except (OSError, ValueError):
+        return 0.0
+    finally:
+        os.sched_setaffinity(0, allowed)
+    return max(now - then, 0) / 1000
+
+
+def _last_ran_ms(task: str) -> int:
+    found = _LAST_RAN.search(observe.read_bytes(Path(f"/proc/{task}/sched")))
+    return 0 if found is None else int(found[1])
