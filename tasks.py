@@ -2,7 +2,7 @@
 
 from gobun.commands.check import check_bun
 from gobun.commands.diagnose import diagnose
-from gobun.commands.libraries import audit, build_guard, build_warmup
+from gobun.commands.libraries import audit, build_guard, build_warmup, embed_guard, vendor_guard
 from gobun.commands.maintenance import benchmark, cache, doctor, lock, test
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.release import download_warmup, pack_loader, release, verify_release
@@ -34,6 +34,7 @@ __all__ = [
     "diagnose",
     "doctor",
     "download_warmup",
+    "embed_guard",
     "expect",
     "fetch_bun",
     "lock",
@@ -52,5 +53,6 @@ __all__ = [
     "report",
     "repro",
     "test",
+    "vendor_guard",
     "verify_release",
 ]

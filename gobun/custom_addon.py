@@ -143,9 +143,17 @@ def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:
             )
 
 
-def with_custom_addon(context: matrix.RunContext, addon: CustomAddon) -> matrix.RunContext:
-    """Return the context with the addon as its one module."""
-    return msgspec.structs.replace(context, modules={addon.name: addon.fixture}, smoke=addon.smoke)
+def with_custom_addon(
+    context: matrix.RunContext, addon: CustomAddon, treatments: Sequence[str]
+) -> matrix.RunContext:
+    """Return the context with the addon as its one module.
+
+    Raises:
+        UsageError: a treatment puts the guard into the addon, which cannot have it.
+    """
+    modules = {addon.name: addon.fixture}
+    guarded = matrix.guarded_modules(modules, treatments, host_target())
+    return msgspec.structs.replace(context, modules=modules, guarded=guarded, smoke=addon.smoke)
 
 
 def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axes:

@@ -158,11 +158,17 @@ def _build(axes: Axes, request: Request, target: Target) -> matrix.RunContext:
     own_addon = request.addon
     modules = axes.modules if own_addon is None else ()
     context = matrix.build_run_context(
-        modules, target, out=request.out, limit_s=axes.limit_s, gdb=True, cores=request.core
+        modules,
+        target,
+        out=request.out,
+        limit_s=axes.limit_s,
+        gdb=True,
+        cores=request.core,
+        treatments=axes.treatments,
     )
     if own_addon is None:
         return context
-    return custom_addon.with_custom_addon(context, own_addon)
+    return custom_addon.with_custom_addon(context, own_addon, axes.treatments)
 
 
 def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:

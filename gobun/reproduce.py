@@ -97,7 +97,8 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
 
 def _context(result: Result, out: Path) -> RunContext:
     target, cell, addon = host_target(), result.cell, custom_addon.addon_of(result)
-    context = matrix.build_run_context([] if addon else [cell.module], target, out=out, limit_s=0)
+    modules, treatments = [] if addon else [cell.module], [cell.treatment]
+    context = matrix.build_run_context(modules, target, out=out, limit_s=0, treatments=treatments)
     [runtime] = runtimes.provide_runtimes(cell.runtime, [cell.version], target)
     context = msgspec.structs.replace(context, runtimes={(cell.runtime, cell.version): runtime})
-    return custom_addon.with_custom_addon(context, addon) if addon else context
+    return custom_addon.with_custom_addon(context, addon, treatments) if addon else context

@@ -6,12 +6,4 @@
 #include "../../native/guard/hook.c"
 #include "../../native/guard/stacks.c"
 
-#include <stdlib.h>
-
-/* While the library is being loaded, before Go's runtime starts: a suspension that came between that
- * and a later call would find the handler with Go's flag, and the thread that sends it may hold what
- * the loading thread needs. */
-__attribute__((constructor(101))) static void install_first(void) {
-  const char *wanted = getenv("GO_WARMUP_GUARD");
-  if (wanted == NULL || strcmp(wanted, "0") != 0) GuardInstall();
-}
+#include "../../native/guard_autoinstall/constructor.c"

@@ -112,7 +112,13 @@ def _context(question: BisectRequest, target: Target) -> RunContext:
             f"{question.treatment!r} is several treatments",
             hint=f"name one: {', '.join(axes.treatments)}",
         )
-    return build_run_context([question.module], target, out=question.out, limit_s=axes.limit_s)
+    return build_run_context(
+        [question.module],
+        target,
+        out=question.out,
+        limit_s=axes.limit_s,
+        treatments=[question.treatment],
+    )
 
 
 def canaries_of(release: str) -> str:

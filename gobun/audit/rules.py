@@ -24,7 +24,13 @@ WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
 GUARD_MAX_BYTES = 20_000
 """Most that a guard may weigh: it is C, and small enough to be read."""
 
-GUARD_EXPORTS = ("GuardInstall", "GuardRemove", "GuardStats", "GuardVersion")
+GUARD_EXPORTS = (
+    "GuardInstall",
+    "GuardRemove",
+    "GuardStats",
+    "GuardVersion",
+    "napi_register_module_v1",
+)
 
 PRELOAD_EXPORTS = ("pthread_create", "sigaction", "signal")
 """What it interposes."""

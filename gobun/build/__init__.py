@@ -5,7 +5,7 @@ the native helpers of the harness.
 """
 
 from gobun.build.alternatives import Alternatives, build_alternatives
-from gobun.build.build_store import builds_root
+from gobun.build.build_store import builds_root, built, recipe
 from gobun.build.fixtures import (
     ASHERAH,
     CONTROL,
@@ -17,25 +17,36 @@ from gobun.build.fixtures import (
     build_fixture,
     build_supervise,
 )
-from gobun.build.guard import GUARD_NAME, GUARD_SOURCES, build_guard
+from gobun.build.guard import (
+    EMBEDDED_SOURCES,
+    GUARD_NAME,
+    STATIC_NAME,
+    build_embeddable_guard,
+    build_guard,
+    build_static_guard,
+)
+from gobun.build.guard_source import GUARD_SOURCES
 from gobun.build.guard_stress import GuardStress, build_guard_stress
 from gobun.build.inspector import build_inspector
 from gobun.build.library import BuiltLibrary, file_names
 from gobun.build.preload import build_preload
 from gobun.build.publish import SUMS, ManifestEntry, place, publish, sums_text
 from gobun.build.published_asherah import published_asherah
+from gobun.build.vendor import vendor_guard
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
     "ASHERAH",
     "CONTROL",
     "DEFAULT_NAME",
+    "EMBEDDED_SOURCES",
     "EXPORTS",
     "FIXTURES",
     "GUARD_NAME",
     "GUARD_SOURCES",
     "NAMES",
     "PUBLISHED",
+    "STATIC_NAME",
     "SUMS",
     "Alternatives",
     "BuiltLibrary",
@@ -44,17 +55,22 @@ __all__ = [
     "ManifestEntry",
     "build_alternatives",
     "build_dlcall",
+    "build_embeddable_guard",
     "build_fixture",
     "build_guard",
     "build_guard_stress",
     "build_inspector",
     "build_preload",
+    "build_static_guard",
     "build_supervise",
     "build_warmup",
     "builds_root",
+    "built",
     "file_names",
     "place",
     "publish",
     "published_asherah",
+    "recipe",
     "sums_text",
+    "vendor_guard",
 ]

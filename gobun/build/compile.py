@@ -144,8 +144,11 @@ def go_shared(
     output: Path,
     exports: Sequence[str],
     flags: GoFlags | None = None,
+    linked: Sequence[str] = (),
 ) -> None:
     """Compile a package of ``go/`` for ``target`` into a library (``-buildmode=c-shared``).
+
+    ``linked`` are further words for the linker.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
@@ -156,7 +159,7 @@ def go_shared(
         words = shared_link_flags(target, name=output.name, exports=exports, scratch=Path(scratch))
         if target.os == "darwin":
             words.append(f"-F{_stub_frameworks(Path(scratch))}")
-        external = " ".join(quoted(word) for word in words)
+        external = " ".join(quoted(word) for word in (*words, *linked))
         linker = [*flags.linker, quoted(f"-extldflags={external}")]
         _go_build(
             "c-shared",
@@ -272,6 +275,7 @@ def c_shared(
     output: Path,
     exports: Sequence[str],
     includes: Sequence[Path] = (),
+    flags: Sequence[str] = (),
 ) -> None:
     """Compile and link C sources and archives into a library or an addon.
 
@@ -289,9 +293,28 @@ def c_shared(
         arguments += shared_link_flags(
             target, name=output.name, exports=exports, scratch=Path(scratch)
         )
-        _zig_cc(target, [*arguments, *inputs, "-o", output])
+        _zig_cc(target, [*arguments, *flags, *inputs, "-o", output])
     if target.os == "darwin":
         macho.make_deterministic(output)
+
+
+def c_archive(source: Path, *, target: Target, output: Path) -> None:
+    """Compile one C source into a static library, whose member has the name of the source.
+
+    Raises:
+        PrerequisiteError: Zig is missing, or the disk is full.
+        BuildError: the compiler or the archiver said no.
+    """
+    member = source.with_suffix(".o")
+    flags = ["-c", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+    # Debug information and paths would differ from one machine to the next.
+    flags.append(f"-ffile-prefix-map={source.parent}=.")
+    _zig_cc(target, [*flags, source, "-o", member])
+    zig = toolchain.zig().program
+    done = run_tool([zig, "ar", "rcsD", output, member], env=zig_environment())
+    if done.code != 0:
+        raise _refused(f"zig ar could not build {output.name} for {target.name}", done)
+    member.unlink()
 
 
 def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:

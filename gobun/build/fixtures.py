@@ -10,6 +10,8 @@ import msgspec
 from gobun import fetch, files, paths, toolchain
 from gobun.build import build_store
 from gobun.build import compile as compiling
+from gobun.build.guard import build_static_guard
+from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
 from gobun.build.published_asherah import published_asherah
 from gobun.errors import UsageError
 
@@ -88,8 +90,10 @@ def node_api_headers() -> Path:
     return fetch.fetch_packages([package])[package] / "include"
 
 
-def build_fixture(name: str, target: Target) -> Fixture:
+def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixture:
     """Build a fixture for ``target``, or take it from the cache.
+
+    ``guarded`` links the guard into both forms, which installs itself.
 
     Raises:
         UsageError: there is no such fixture.
@@ -113,25 +117,41 @@ def build_fixture(name: str, target: Target) -> Fixture:
     published = [*sorted((paths.NATIVE_SOURCES / "libasherah").glob("*.c")), control[1]]
     exports = (*EXPORTS, *_MORE_EXPORTS.get(name, ()))
 
+    guard = [build_static_guard([target])[0].library] if guarded else []
+    # A linker takes the guard from the archive only where something refers to it.
+    linked = ["-Wl,-u,GuardVersion"] if guarded else []
+
     def make(folder: Path) -> None:
         if name in GO_FIXTURES:
             package, go = GO_FIXTURES[name], toolchain.go()
             compiling.go_shared(
-                package, target=target, go=go, output=folder / library, exports=exports
+                package,
+                target=target,
+                go=go,
+                output=folder / library,
+                exports=exports,
+                linked=[*linked, *map(str, guard)],
             )
             module = [folder / "module.a"]
             compiling.go_archive(package, target=target, go=go, output=module[0])
         else:
             module = published if name == PUBLISHED else control
-            compiling.c_shared(module, target=target, output=folder / library, exports=exports)
+            compiling.c_shared(
+                [*module, *guard],
+                target=target,
+                output=folder / library,
+                exports=exports,
+                flags=linked,
+            )
         if name == PUBLISHED:
             files.copy_whole(published_asherah(target), folder / published_name)
         compiling.c_shared(
-            [*glue.values(), *module],
+            [*glue.values(), *module, *guard],
             target=target,
             output=folder / addon,
             exports=_ADDON_EXPORTS,
             includes=[node_api_headers()],
+            flags=linked,
         )
         (folder / "module.a").unlink(missing_ok=True)
 
@@ -139,7 +159,9 @@ def build_fixture(name: str, target: Target) -> Fixture:
     if name in GO_FIXTURES:
         packages = (GO_FIXTURES[name], "testhooks", "workload", "go.mod")
         own = [paths.GO_SOURCES / package for package in packages]
-    folder = _built(f"{name}-{target.name}", [*parts, *own], target, make)
+    own = [*own, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
+    title = f"{name}-guarded" if guarded else name
+    folder = _built(f"{title}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None
     return Fixture(name, folder / library, folder / addon, beside)
 

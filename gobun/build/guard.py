@@ -1,23 +1,41 @@
-"""The signal guard: one C source, the same bytes everywhere."""
+"""The signal guard: one C source, as a shared and as a static library."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import audit, paths
+from gobun import audit, files, paths, toolchain
+from gobun.build import build_store
+from gobun.build import compile as compiling
+from gobun.build.guard_source import (
+    GUARD_SOURCES,
+    INSTALL_SOURCES,
+    PUBLIC_HEADER,
+    guard_sources,
+    one_file,
+)
 from gobun.build.library import BuiltLibrary, build_c_library, file_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from gobun.targets import Target
 
+EMBEDDED_SOURCES = (
+    GUARD_SOURCES,
+    INSTALL_SOURCES,
+    paths.ROOT / "gobun" / "embed",
+    paths.ROOT / "gobun" / "elf",
+)
+"""What decides how a library comes out that has the guard embedded."""
+
 GUARD_NAME = "go-guard"
-GUARD_SOURCES = paths.NATIVE_SOURCES / "guard"
+STATIC_NAME = "libgo-guard"
 
 
 def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
-    """Build the library for each target, or take it from the cache, in the order given.
+    """Build the shared library for each target, or take it from the cache, in the order given.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -26,13 +44,73 @@ def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
     return [_build(target) for target in targets]
 
 
+def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
+    """Build the static library for each target, or take it from the cache, in the order given.
+
+    It installs the guard in a constructor, so linking it is all that an addon has to do.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build failed.
+    """
+    return [_build_static(target) for target in targets]
+
+
 def _build(target: Target) -> BuiltLibrary:
     file_name, _ = file_names(GUARD_NAME, target)
     return build_c_library(
         GUARD_NAME,
         target,
         audit.guard_rules(target, file_name=file_name),
-        folders=[GUARD_SOURCES],
-        sources=sorted(GUARD_SOURCES.glob("*.c")),
-        header=GUARD_SOURCES / "go-guard.h",
+        folders=[GUARD_SOURCES, INSTALL_SOURCES],
+        sources=[*guard_sources(), INSTALL_SOURCES / "addon.c"],
+        header=PUBLIC_HEADER,
     )
+
+
+def _build_static(target: Target) -> BuiltLibrary:
+    file_name, header_name = file_names(STATIC_NAME, target)
+    zig = toolchain.zig()
+    recipe = build_store.recipe(
+        f"{STATIC_NAME}-{target.name}",
+        sources=[GUARD_SOURCES, INSTALL_SOURCES],
+        settings=(target.zig_triple, zig.version),
+    )
+
+    def make(folder: Path) -> None:
+        source = folder / "go-guard.c"
+        source.write_text(one_file())
+        compiling.c_archive(source, target=target, output=folder / file_name)
+        source.unlink()
+        files.copy_whole(PUBLIC_HEADER, folder / header_name)
+
+    folder = build_store.built(recipe, make)
+    return BuiltLibrary(target, folder / file_name, folder / header_name, "", zig.version, ())
+
+
+def build_embeddable_guard(target: Target) -> Path:
+    """Return the guard as a library whose segments ``gobun.embed`` copies into other libraries.
+
+    It exports nothing, and has no read-only data after relocation: what it becomes a part of has
+    such data of its own already, and a library can have one range of it.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build failed.
+    """
+    zig = toolchain.zig()
+    recipe = build_store.recipe(
+        f"embeddable-guard-{target.name}",
+        sources=[GUARD_SOURCES, INSTALL_SOURCES],
+        settings=(target.zig_triple, zig.version),
+    )
+    name = "go-guard.so"
+
+    def make(folder: Path) -> None:
+        source = folder / "go-guard.c"
+        source.write_text(one_file())
+        flags = ("-Wl,-z,norelro", "-Wl,-z,max-page-size=4096")
+        compiling.c_shared([source], target=target, output=folder / name, exports=(), flags=flags)
+        source.unlink()
+
+    return build_store.built(recipe, make) / name

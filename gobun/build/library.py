@@ -36,9 +36,13 @@ class BuiltLibrary(msgspec.Struct, frozen=True):
 
 
 def file_names(name: str, target: Target) -> tuple[str, str]:
-    """Return the file names of a library for ``target``, and of its header."""
+    """Return the file names of a library for ``target``, and of its header.
+
+    A name that begins with ``lib`` is that of a static library, as linkers expect it.
+    """
     stem = f"{name}-{target.name}"
-    return f"{stem}{target.library_suffix}", f"{stem}.h"
+    suffix = ".a" if name.startswith("lib") else target.library_suffix
+    return f"{stem}{suffix}", f"{stem}.h"
 
 
 def enforce_rules(library: Path, rules: Rules) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import audit, paths
-from gobun.build.guard import GUARD_NAME, GUARD_SOURCES
+from gobun.build.guard import GUARD_NAME
+from gobun.build.guard_source import GUARD_SOURCES
 from gobun.build.library import BuiltLibrary, build_c_library, file_names
 from gobun.errors import PrerequisiteError
 

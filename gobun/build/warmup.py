@@ -11,7 +11,7 @@ import msgspec
 from gobun import audit, files, paths, process, toolchain
 from gobun.build import build_store
 from gobun.build import compile as compiling
-from gobun.build.guard import GUARD_SOURCES
+from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
 from gobun.build.library import AUDIT, BuiltLibrary, enforce_rules, file_names
 from gobun.errors import UsageError
 
@@ -59,6 +59,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
     file_name, header_name = file_names(name, target)
     flags = compiling.GoFlags.compact(go.version)
     guard = sorted(path for path in GUARD_SOURCES.iterdir() if path.suffix in {".c", ".h"})
+    guard.append(INSTALL_SOURCES / "constructor.c")
     if target.os == "linux":
         digest = hashlib.sha256("".join(map(files.sha256_of, guard)).encode()).hexdigest()
         flags = msgspec.structs.replace(flags, included=digest)

@@ -48,6 +48,8 @@ Treatment = Literal[
     "warmup",
     "guard",
     "guard-after",
+    "built-in",
+    "embedded",
     "gc-signal:12",
     "gc-signal:18",
     "gc-signal:20",
@@ -69,9 +71,11 @@ Treatment = Literal[
 ]
 """``warmup`` calls the warm-up library first, which brings the signal guard; ``warmup-plain``
 has that switched off, as it was before there was one. ``guard`` installs the guard alone, before
-the module is loaded, and ``guard-after`` once it has been called. ``patched`` is what a Bun built
-of patched sources has, ``1.2.19+patched``, and no other; ``self-built`` is its control, built here
-without a patch, ``1.2.19+self-built``.
+the module is loaded, and ``guard-after`` once it has been called. ``built-in`` loads the module
+with the guard linked into it, and ``embedded`` with the guard put into the finished file: nothing
+is loaded before, and nothing is called. ``patched`` is what a Bun built of patched sources has,
+``1.2.19+patched``, and no other; ``self-built`` is its control, built here without a patch,
+``1.2.19+self-built``.
 
 ``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import audit as auditing
 from gobun import build, paths
+from gobun import embed as embedding
 from gobun.commands.cli import command, given_path, split_csv, variadic_paths
 from gobun.console import show
 from gobun.targets import TARGETS, target_named
@@ -31,12 +32,26 @@ def build_warmup(
 
 @command
 def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
-    """Build the signal guard, and for Linux its preload library: --target linux-x64,… --out DIR."""
+    """Build the guard: shared, static, and for LD_PRELOAD: --target linux-x64,… --out DIR."""
     targets = [target_named(part) for part in split_csv(target) or tuple(TARGETS)]
     preload = build.build_preload([each for each in targets if each.os == "linux"])
     folder = given_path(out)
-    for entry in build.publish([*build.build_guard(targets), *preload], folder):
+    built = [*build.build_guard(targets), *build.build_static_guard(targets), *preload]
+    for entry in build.publish(built, folder):
         show(f"{entry.sha256}  {paths.shown(folder / entry.file)}  {entry.size:,} bytes")
+
+
+@command
+def vendor_guard(_: Context, out: str) -> None:
+    """Write the guard as a Go package to copy into a module: --out DIR/internal/goguard."""
+    for path in build.vendor_guard(given_path(out)):
+        show(paths.shown(path))
+
+
+@command
+def embed_guard(_: Context, file: str, out: str) -> None:
+    """Put the guard into a finished library or addon: FILE -o OUT."""
+    show(paths.shown(embedding.embed_guard(given_path(file), given_path(out))))
 
 
 @command

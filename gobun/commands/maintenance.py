@@ -59,7 +59,7 @@ def lock(_: Context) -> None:
 
 @command
 def benchmark(_: Context, name: str) -> None:
-    """Measure something: asherah, guard, harness, or warmup."""
+    """Measure something: asherah, guard, harness, loader, or warmup."""
     known = {path.stem: path for path in sorted(paths.ROOT.glob("benchmarks/[!_]*.py"))}
     if name not in known:
         raise UsageError.unknown("benchmark", name, known)

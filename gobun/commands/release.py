@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 @command
 def pack_loader(_: Context, version: str, out: str = "dist") -> None:
-    """Pack the npm package go-warmup with its libraries: --version X --out DIR."""
+    """Pack the npm package go-warmup, and one a platform: --version X --out DIR."""
     named = releasing.check_version(version)
-    libraries = build.build_warmup(list(TARGETS.values()))
-    show(paths.shown(releasing.pack_loader(named, libraries, given_path(out))))
+    targets = list(TARGETS.values())
+    guards, libraries = build.build_guard(targets), build.build_warmup(targets)
+    for packed in releasing.pack_loader(named, guards, libraries, given_path(out)):
+        show(paths.shown(packed.tarball))
 
 
 @command

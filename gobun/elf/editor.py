@@ -95,9 +95,10 @@ class Editor:
     """A copy of a library, and changes to it, which ``finish`` makes a file of.
 
     ``new_segments`` is how many will be opened, because room for their headers is made first.
+    ``add_tls`` makes room for one more, where the library has no thread-local storage yet.
     """
 
-    def __init__(self, image: Image, *, new_segments: int = 1) -> None:
+    def __init__(self, image: Image, *, new_segments: int = 1, add_tls: bool = False) -> None:
         self.image = image
         self.data = bytearray(image.data)
         self.dynamic = list(image.dynamic)
@@ -105,10 +106,13 @@ class Editor:
         self.sections = [msgspec.structs.replace(section) for section in image.sections]
         self._segments = [msgspec.structs.replace(segment) for segment in image.segments]
         self._expected = new_segments
+        self._more_headers = int(add_tls and not image.of_kind(elf.PT_TLS))
         self._opened: list[NewSegment] = []
         self._strings = b""
         self._names = b""
         self._headers_at = image.segments_at
+        self._dynamic_at = image.offset_of(image.dynamic_at)
+        self._dynamic_room = image.dynamic_room
         self._drop_header_tables()
 
     # --- what callers change ---------------------------------------------------------------
@@ -145,6 +149,41 @@ class Editor:
         at = len(self.image.strings) + len(self._strings)
         self._strings += text.encode() + b"\0"
         return at
+
+    def add_thread_local(self, size: int, align: int, at: int) -> int:
+        """Make every thread have ``size`` more zero bytes, and return their offset in the block.
+
+        A library without such a block gets one, whose header names the address ``at``.
+        """
+        for each in self._segments:
+            if each.kind == elf.PT_TLS:
+                offset = each.memory_size + -each.memory_size % align
+                each.memory_size = offset + size
+                each.align = max(each.align, align)
+                return offset
+        where = self._opened[-1].offset_of(at)
+        self._segments.append(Segment(elf.PT_TLS, elf.PF_R, where, at, at, 0, size, align))
+        return 0
+
+    def fit_dynamic(self, segment: NewSegment) -> None:
+        """Move the dynamic table into ``segment`` if it has outgrown its place.
+
+        Call it when the table has all its entries. Only program headers and sections refer to it.
+        """
+        if len(self.dynamic) < self._dynamic_room:
+            return
+        room = len(self.dynamic) + 1
+        size = room * DYNAMIC.size
+        address = segment.add(bytes(size), align=8)
+        self._dynamic_at, self._dynamic_room = segment.offset_of(address), room
+        for each in self._segments:
+            if each.kind == elf.PT_DYNAMIC:
+                each.address = each.physical = address
+                each.offset = self._dynamic_at
+                each.file_size = each.memory_size = size
+        for section in self.sections:
+            if section.kind == elf.SHT_DYNAMIC:
+                section.address, section.offset, section.size = address, self._dynamic_at, size
 
     def add_unmapped(self, name: str, data: bytes) -> None:
         """Add a section for tools alone, or replace the one of that name."""
@@ -211,12 +250,13 @@ class Editor:
 
     @property
     def _closed(self) -> int:
-        return len(self._segments) - len(self.image.segments)
+        loads = sum(each.kind == elf.PT_LOAD for each in self._segments)
+        return loads - len(self.image.loads)
 
     def _make_room(self, segment: NewSegment) -> None:
         start = self.image.segments_at
         old_end = start + len(self.image.segments) * SEGMENT.size
-        new_end = old_end + self._expected * SEGMENT.size
+        new_end = old_end + (self._expected + self._more_headers) * SEGMENT.size
         blocks = self._in_the_way(old_end, new_end)
         if blocks is None:
             size = new_end - start
@@ -321,14 +361,15 @@ class Editor:
                 section.offset = segment.offset_of(address)
 
     def _write_dynamic(self) -> None:
-        spare = self.image.dynamic_room - len(self.dynamic)
+        spare = self._dynamic_room - len(self.dynamic)
         if spare < 1:
             raise UsageError(
                 f"{self.image.path} has no room in its dynamic table",
                 hint="link it again with GNU ld, which leaves some",
             )
         entries = [*self.dynamic, *[(elf.DT_NULL, 0)] * spare]
-        self.write(self.image.dynamic_at, b"".join(DYNAMIC.pack(*entry) for entry in entries))
+        table = b"".join(DYNAMIC.pack(*entry) for entry in entries)
+        self.data[self._dynamic_at : self._dynamic_at + len(table)] = table
 
     def _write_segments(self) -> None:
         table = b"".join(SEGMENT.pack(*msgspec.structs.astuple(each)) for each in self._segments)

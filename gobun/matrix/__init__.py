@@ -6,6 +6,7 @@ from gobun.matrix.attempt import (
     cell_environment,
     treatment_environment,
 )
+from gobun.matrix.guarded_modules import guarded_modules
 from gobun.matrix.repro_bundle import ReproCell, group_name, write_repro
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
@@ -24,6 +25,7 @@ __all__ = [
     "cell_environment",
     "durations_of",
     "group_name",
+    "guarded_modules",
     "new_header",
     "parse_shard",
     "plan_json",

@@ -44,7 +44,7 @@ class Attempt(msgspec.Struct, frozen=True):
 def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
     """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
     runtime = context.runtimes[cell.runtime, cell.version]
-    module = context.modules[cell.module]
+    module = context.module_for(cell)
     argument = {
         "load": cell.load,
         "stress": cell.stress,

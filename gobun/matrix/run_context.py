@@ -12,11 +12,13 @@ from gobun import build
 from gobun.build import Fixture
 from gobun.expectations import Expectations
 from gobun.matrix.evidence import EvidenceTools
-from gobun.runtimes import Runtime
+from gobun.matrix.guarded_modules import GUARD_INSIDE, guarded_modules
+from gobun.runtimes import LacksError, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gobun.cells.records import Cell
     from gobun.targets import Target
 
 
@@ -40,8 +42,23 @@ class RunContext(msgspec.Struct, frozen=True):
     """The library for LD_PRELOAD, where there is such a thing."""
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
     """What a process that hangs is looked at with."""
+    guarded: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
+    """The modules with the guard inside, by treatment and name."""
     smoke: Path | None = None
     """The script that loads and checks a person's own addon."""
+
+    def module_for(self, cell: Cell) -> Fixture:
+        """Return the module that a cell loads.
+
+        Raises:
+            LacksError: there is none with the guard inside, as its treatment has it.
+        """
+        if cell.treatment not in GUARD_INSIDE:
+            return self.modules[cell.module]
+        found = self.guarded.get((cell.treatment, cell.module))
+        if found is None:
+            raise LacksError(f"there is no {cell.module} with the guard {cell.treatment}")
+        return found
 
 
 def build_run_context(
@@ -52,8 +69,9 @@ def build_run_context(
     limit_s: float,
     gdb: bool = False,
     cores: bool = False,
+    treatments: Sequence[str] = (),
 ) -> RunContext:
-    """Build what cells of ``modules`` need; the runtimes are still to be added.
+    """Build what cells of ``modules`` and ``treatments`` need; the runtimes are still to be added.
 
     Raises:
         UsageError: there is no such module.
@@ -62,13 +80,15 @@ def build_run_context(
         FetchError: Node's headers could not be fetched.
     """
     linux = target.os == "linux"
+    built = {name: build.build_fixture(name, target) for name in modules}
     inspector = build.build_inspector(target) if linux else None
     return RunContext(
         supervise=build.build_supervise(target),
         warmup=build.build_warmup([target])[0].library,
         guard=build.build_guard([target])[0].library,
         probe=build.build_fixture(build.CONTROL, target).library,
-        modules={name: build.build_fixture(name, target) for name in modules},
+        modules=built,
+        guarded=guarded_modules(built, treatments, target),
         out=out,
         limit_s=limit_s,
         preload=build.build_preload([target])[0].library if linux else None,

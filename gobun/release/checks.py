@@ -11,13 +11,14 @@ import msgspec
 from gobun import audit, build, files
 from gobun.errors import GobunError, UsageError
 from gobun.release import layout, sbom
+from gobun.release import loader as loader_package
 from gobun.release.loader import tarball_name
 from gobun.release.provenance import Statement
 from gobun.release.version import check_version
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from gobun.release.layout import Manifest
@@ -41,7 +42,7 @@ def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{layout.PROVENANCE} is of another release than {layout.MANIFEST}"
     yield from _of_sums(folder, manifest, found)
     yield from _of_libraries(folder, manifest)
-    yield from _of_loader(folder, manifest, found)
+    yield from _of_packages(folder, manifest, found)
     yield from _of_sbom(folder, manifest, found)
 
 
@@ -109,6 +110,8 @@ def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterato
 def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
     for entry in manifest.libraries:
         path = folder / entry.file
+        if entry.file.endswith(".a"):
+            continue  # an archive exports nothing and needs nothing, and its sums are checked above
         if path.is_file() and entry.target in TARGETS:
             is_guard = entry.file.startswith(f"{build.GUARD_NAME}-")
             rules_of = audit.guard_rules if is_guard else audit.warmup_rules
@@ -124,31 +127,65 @@ class _Package(msgspec.Struct):
     version: str
 
 
-def _of_loader(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
-    name = tarball_name(manifest.version)
-    if name not in found:
-        yield f"the loader's package {name} is missing"
-        return
+def _of_packages(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+    guards = [it for it in manifest.libraries if it.file.startswith(f"{build.GUARD_NAME}-")]
+    warmups = [it for it in manifest.libraries if it.file.startswith(f"{build.DEFAULT_NAME}-")]
+    inside = [it for it in guards if it.target in TARGETS and TARGETS[it.target].os == "linux"]
+    loader = tarball_name(manifest.version)
+    content = yield from _of_package(folder, loader, loader_package.PACKAGE, manifest.version)
+    if content:
+        expected = {it.file: it.sha256 for it in (*inside, *warmups)}
+        yield from _of_sums_inside(loader, content, expected)
+        yield from _of_content(loader, content, [f"lib/{it.file}" for it in inside], found)
+    for entry in warmups:
+        if entry.target not in TARGETS:
+            continue
+        target = TARGETS[entry.target]
+        tarball = tarball_name(manifest.version, target)
+        name = loader_package.platform_package(target)
+        content = yield from _of_package(folder, tarball, name, manifest.version)
+        if content:
+            yield from _of_content(tarball, content, [entry.file], found)
+
+
+def _of_package(
+    folder: Path, tarball: str, name: str, version: str
+) -> Generator[str, None, dict[str, bytes]]:
+    """Return the files in a package, none where it is missing or is not what it must be."""
+    if not (folder / tarball).is_file():
+        yield f"the npm package {tarball} is missing"
+        return {}
     try:
-        with tarfile.open(folder / name) as archive:
+        with tarfile.open(folder / tarball) as archive:
             inside = {it.name: _bytes(archive, it) for it in archive}
         about = msgspec.json.decode(inside["package/package.json"], type=_Package)
-        sums = msgspec.json.decode(inside["package/sums.json"], type=dict[str, str])
     except (OSError, EOFError, KeyError, tarfile.TarError, msgspec.MsgspecError) as error:
-        yield f"{name} cannot be read: {error}"
-        return
-    if (about.name, about.version) != ("go-warmup", manifest.version):
-        yield f"{name} is of {about.name} {about.version}"
-    wanted = {
-        entry.file: entry.sha256
-        for entry in manifest.libraries
-        if entry.file.startswith(f"{build.DEFAULT_NAME}-")
-    }
-    yield from _unlike(f"sums.json in {name}", sums, wanted)
-    for file in wanted:
-        data = inside.get(f"package/lib/{file}", b"")
+        yield f"{tarball} cannot be read: {error}"
+        return {}
+    if (about.name, about.version) != (name, version):
+        yield f"{tarball} is of {about.name} {about.version}"
+    return inside
+
+
+def _of_sums_inside(
+    tarball: str, content: dict[str, bytes], expected: dict[str, str]
+) -> Iterator[str]:
+    try:
+        sums = msgspec.json.decode(content.get("package/sums.json", b""), type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        yield f"{tarball} cannot be read: sums.json: {error}"
+    else:
+        yield from _unlike(f"sums.json in {tarball}", sums, expected)
+
+
+def _of_content(
+    tarball: str, content: dict[str, bytes], names: list[str], found: dict[str, str]
+) -> Iterator[str]:
+    for name in names:
+        file = name.rpartition("/")[2]
+        data = content.get(f"package/{name}", b"")
         if file in found and hashlib.sha256(data).hexdigest() != found[file]:
-            yield f"{name} has another {file} than the release"
+            yield f"{tarball} has another {file} than the release"
 
 
 def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -161,5 +198,6 @@ def _of_sbom(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterato
         return  # said above
     bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
     listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
-    parts = [*(entry.file for entry in manifest.libraries), tarball_name(manifest.version)]
+    tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]
+    parts = [*(entry.file for entry in manifest.libraries), *tarballs]
     yield from _unlike(layout.SBOM, listed, {name: found.get(name, "") for name in parts})

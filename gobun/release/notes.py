@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from gobun.release.layout import ReleaseFile
 
 
-def render(version: str, entries: Sequence[ManifestEntry], loader: ReleaseFile) -> str:
+def render(version: str, entries: Sequence[ManifestEntry], packages: Sequence[ReleaseFile]) -> str:
     """Return the notes of a release, in Markdown."""
     rows = [f"| `{entry.file}` | {entry.size:,} | `{entry.sha256}` |" for entry in entries]
-    rows.append(f"| `{loader.name}` | {loader.size:,} | `{loader.sha256}` |")
+    rows += [f"| `{each.name}` | {each.size:,} | `{each.sha256}` |" for each in packages]
     return "\n".join(
         [
             f"# go-warmup {version}",
@@ -28,7 +28,9 @@ def render(version: str, entries: Sequence[ManifestEntry], loader: ReleaseFile) 
             "| --- | ---: | --- |",
             *rows,
             "",
-            "- `go-guard` is the signal guard alone, which `go-warmup` has inside on Linux.",
+            "- `go-guard` is the signal guard as a shared library, `libgo-guard` as a static one."
+            " The npm package `go-warmup` has the first inside, for Linux.",
+            "- `go-warmup-<platform>` as npm packages are published as `@go-warmup/<platform>`.",
             f"- `{build.SUMS['linux']}` and `{build.SUMS['darwin']}` have the sums of libraries"
             " and headers, for `sha256sum -c`.",
             f"- `{layout.SBOM}` is the bill of materials (CycloneDX 1.6).",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gobun.build import ManifestEntry
     from gobun.release.layout import ReleaseFile
+    from gobun.release.loader import Packed
 
 _STANDARD_LIBRARY = "std"
 
@@ -99,42 +100,47 @@ class Bom(_Record, frozen=True, omit_defaults=False):
 def bill(
     version: str,
     entries: Sequence[ManifestEntry],
-    loader: ReleaseFile,
+    packages: Sequence[tuple[Packed, ReleaseFile]],
     tools: Mapping[str, tuple[str, str]],
 ) -> Bom:
-    """Return the bill of a release: its libraries, the loader's package, and what is in them.
+    """Return the bill of a release: its libraries, its npm packages, and what is in them.
 
     ``tools`` maps what made it to its version and the Python package it came in.
     """
     go = {entry.go for entry in entries if entry.go}
     libraries = [_library(version, entry) for entry in entries]
     standard = [_standard_library(release) for release in sorted(go)]
-    package = Component(
-        "library",
-        loader.name,
-        "go-warmup",
-        version,
-        "the npm package that loads the libraries",
-        _hashes(loader.sha256),
-        _licences("MIT"),
-        f"pkg:npm/go-warmup@{version}",
-    )
-    digests = sorted([*(entry.sha256 for entry in entries), loader.sha256])
+    packed = [_package(version, about.name, file) for about, file in packages]
+    files = [file.name for _, file in packages]
+    digests = sorted([*(entry.sha256 for entry in entries), *(it.sha256 for _, it in packages)])
     whole = Component("application", "release", "go-warmup", version)
     inside = [
         Dependency(entry.file, (f"{_STANDARD_LIBRARY}@{entry.go}",) if entry.go else ())
         for entry in entries
     ]
-    packed = tuple(entry.file for entry in entries if entry.file.startswith("go-warmup-"))
     return Bom(
         f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join([version, *digests]))}",
         Metadata(Tools(tuple(_tool(name, *about) for name, about in sorted(tools.items()))), whole),
-        (*libraries, package, *standard),
+        (*libraries, *packed, *standard),
         (
-            Dependency("release", (*(entry.file for entry in entries), loader.name)),
-            Dependency(loader.name, packed),
+            Dependency("release", (*(entry.file for entry in entries), *files)),
+            *(Dependency(file.name, about.libraries) for about, file in packages),
             *inside,
         ),
+    )
+
+
+def _package(version: str, name: str, file: ReleaseFile) -> Component:
+    # A scope's @ is written %40 in a package URL.
+    return Component(
+        "library",
+        file.name,
+        name,
+        version,
+        f"the npm package {name}",
+        _hashes(file.sha256),
+        _licences("MIT"),
+        f"pkg:npm/{name.replace('@', '%40')}@{version}",
     )
 
 

@@ -102,7 +102,7 @@ def _make_again(manifest: Manifest, folder: Path) -> None:
     for kept in ("go-build", "gopath", "zig"):
         (paths.cache_root() / kept).mkdir(parents=True, exist_ok=True)
         (cache / kept).symlink_to(paths.cache_root() / kept)
-    always = {build.DEFAULT_NAME, build.GUARD_NAME}
+    always = {build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME}
     names = [name for name in manifest.names if name not in always]
     words = ["release", "--version", manifest.version, "--out", str(folder / "dist"), "--dirty"]
     done = run_tool(

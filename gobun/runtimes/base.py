@@ -45,7 +45,7 @@ class Runtime(Protocol):
 
 def common_environment(treatment: str) -> dict[str, str]:
     """Return what ``treatment`` adds to the environment of any runtime."""
-    wanted = {"warmup": "1", "warmup-plain": "0"}
+    wanted = {"warmup": "1", "warmup-plain": "0", "built-in": "1", "embedded": "1"}
     return {"GO_WARMUP_GUARD": wanted[treatment]} if treatment in wanted else {}
 
 

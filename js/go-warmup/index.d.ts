@@ -11,10 +11,13 @@ export interface Outcome {
    */
   readonly need: "required" | "optional" | "none";
   readonly why: string;
-  /** The library was loaded, and `Warmup()` returned 1. */
+  /** A library was loaded and did its work: the guard on Linux, the warm-up library elsewhere. */
   readonly warmed: boolean;
-  /** Whether the loaded library has the signal guard, and whether the environment allows it. */
-  readonly guard: "inside" | "off" | "absent";
+  /**
+   * `installed`: this package's guard is. `inside`: the warm-up library that was loaded has one.
+   * `off`: the environment switches it off (`GO_WARMUP_GUARD=0`). `absent`: there is none.
+   */
+  readonly guard: "installed" | "inside" | "off" | "absent";
   /** The library that was loaded. */
   readonly library: string | null;
 }
@@ -22,6 +25,45 @@ export interface Outcome {
 export interface Options {
   /** Load the library wherever the runtime has a foreign function interface, needed or not. */
   force?: boolean;
+  /** Load this library in the place of the package's own, as `GO_WARMUP_LIBRARY` does. */
+  library?: string;
+}
+
+/** The guard's counters. Signals are given by their numbers; what is counted only ever grows. */
+export interface GuardStats {
+  readonly reason:
+    | "installed"
+    | "not-yet"
+    | "no-handler"
+    | "by-another"
+    | "platform"
+    | "no-stack"
+    | "lost"
+    | "unknown";
+  /** Signals whose handler this guard keeps working. */
+  readonly signals: readonly number[];
+  /** Signals that another guard in the process keeps working, such as one inside an addon. */
+  readonly others: readonly number[];
+  /** Signals whose handler ran on the thread's own stack, to which the guard moved it. */
+  readonly moved: number;
+  /** Signals whose handler the kernel put there itself. */
+  readonly direct: number;
+  /** Signals that interrupted Go or another handler, and were handled where they came. */
+  readonly foreign: number;
+  /** Signals handled where they came because the thread's own stack is full. */
+  readonly tight: number;
+  /** Signals handled where they came because their frame or stack was not understood. */
+  readonly unknown: number;
+  /** Threads whose stack was looked up. */
+  readonly searched: number;
+  /** Handlers that are not guarded because all places are taken. */
+  readonly full: number;
+  /** Signals that a library asked for as well. */
+  readonly shared: readonly number[];
+  /** Signals whose handler was replaced past the guard, and is not guarded any more. */
+  readonly lost: readonly number[];
+  /** Handlers that the guard put back after that. */
+  readonly restored: number;
 }
 
 export type ErrorCode =
@@ -38,11 +80,14 @@ export declare class GoWarmupError extends Error {
 }
 
 /**
- * Warms up where this runtime needs it; the second call in a thread returns what the first did.
+ * Loads what this runtime needs; the second call in a thread returns what the first did.
  *
- * @throws GoWarmupError where a library is needed and cannot be had.
+ * @throws GoWarmupError where a library is needed and cannot be loaded.
  */
 export declare function warmup(options?: Options): Outcome;
 
 /** Calls `warmup()`, then `load`, and returns what `load` does. */
 export declare function wrap<T>(load: () => T): T;
+
+/** Reads the guard's counters, or returns `null` where this package has installed no guard. */
+export declare function guardStats(): GuardStats | null;

@@ -1,40 +1,67 @@
 // What an application requires before it loads a Go native module.
+//
+// Every application in Bun on Linux takes the short way to the guard at its start. So that way is in
+// this one file: each further module would cost a quarter of all of it, and one of Node's many times
+// as much. Everything else is required when it is used.
 "use strict";
-const { detect } = require("./src/detect.js");
-const { needOf } = require("./src/needs.js");
-const { GoWarmupError } = require("./src/errors.js");
-const say = require("./src/say.js");
 
 // The state of this thread: shared by every copy of the package, bundled ones included.
 const KEPT = Symbol.for("go-warmup");
 const NOT_DONE = { warmed: false, guard: "absent", library: null };
 
-// Warms up where this runtime needs it, once; says what came of it, and throws where it must not
-// go on.
+// Loads what this runtime needs, once; returns what it did, and throws where a library is needed
+// and cannot be loaded.
 function warmup(options) {
-  const force = Boolean(options && options.force);
   const kept = globalThis[KEPT];
-  if (kept && (kept.warmed || !force)) return kept;
-  const host = detect(globalThis);
-  const { need, why } = needOf(host);
-  const done = need === "none" && !force ? leave(host, why) : load(host, need, why);
-  const { runtime, version, target } = host;
-  globalThis[KEPT] = Object.freeze({ runtime, version, target, need, why, ...NOT_DONE, ...done });
-  return globalThis[KEPT];
+  if (kept && (kept.warmed || !(options && (options.force || options.library)))) return kept;
+  return (globalThis[KEPT] = (!options && shortWay()) || longWay(options || {}));
 }
 
-function leave(host, why) {
-  say(host, `${named(host)}: nothing to do: ${why}`);
-}
-
-function load(host, need, why) {
-  say(host, `${named(host)}: ${need === "none" ? "asked to by force" : `${need}: ${why}`}`);
-  if (host.runtime === "bun" || host.runtime === "deno") {
-    // Here, because a runtime that is not known may lack what it requires.
-    return require("./src/load.js").load(host, need === "required");
+// Loads the guard in Bun on Linux. Returns `undefined` where something stands in the way: another
+// runtime, a file that is missing or damaged, a bundle, musl, a variable of the environment.
+function shortWay() {
+  try {
+    const { arch, env, platform, versions } = process;
+    if (platform !== "linux" || !versions.bun) return undefined;
+    if (env.GO_WARMUP_DEBUG || env.GO_WARMUP_GUARD || env.GO_WARMUP_LIBRARY) return undefined;
+    // In a bundle this module has no file, and __dirname is a folder of the machine that made it.
+    if (module.filename !== __filename) return undefined;
+    const target = `${platform}-${arch}`;
+    const name = `go-guard-${target}.so`;
+    const library = `${__dirname}/lib/${name}`;
+    const digest = new Bun.CryptoHasher("sha256").update(Bun.mmap(library)).digest("hex");
+    if (digest !== require("./sums.json")[name]) return undefined;
+    // The guard is a Node addon too, which installs itself when it is loaded.
+    process.dlopen({ exports: {} }, library);
+    const host = { runtime: "bun", version: versions.bun, platform, target };
+    return outcome(host, { warmed: true, guard: "installed", library });
+  } catch {
+    return undefined;
   }
-  say(host, "nothing is loaded: this runtime has no foreign function interface");
-  return undefined;
+}
+
+function longWay({ force = false, library = "" }) {
+  const host = require("./src/detect.js").detect(globalThis);
+  const done = require("./src/decide.js").decide(host, { force, library });
+  return outcome(host, { ...NOT_DONE, ...done });
+}
+
+// The reasons are read by people, and later.
+function outcome(host, done) {
+  const needed = () => require("./src/needs.js").needOf(host);
+  const { runtime, version, target } = host;
+  return Object.freeze({
+    runtime,
+    version,
+    target,
+    get need() {
+      return needed().need;
+    },
+    get why() {
+      return needed().why;
+    },
+    ...done,
+  });
 }
 
 // Warms up where this runtime needs it, then loads: the drop-in for a package's `require`.
@@ -46,8 +73,18 @@ function wrap(load) {
   return load();
 }
 
-function named(host) {
-  return `${host.runtime} ${host.version} on ${host.target}`;
+// What became of signals so far, or null where this package has loaded no guard.
+function guardStats() {
+  const { guard, library } = globalThis[KEPT] || NOT_DONE;
+  if (guard !== "installed") return null;
+  return require("./src/stats.js").guardStats(library);
 }
 
-module.exports = { GoWarmupError, warmup, wrap };
+module.exports = {
+  get GoWarmupError() {
+    return require("./src/errors.js").GoWarmupError;
+  },
+  guardStats,
+  warmup,
+  wrap,
+};

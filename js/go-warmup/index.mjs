@@ -1,4 +1,4 @@
 import goWarmup from "./index.js";
 
-export const { GoWarmupError, warmup, wrap } = goWarmup;
+export const { GoWarmupError, guardStats, warmup, wrap } = goWarmup;
 export default goWarmup;

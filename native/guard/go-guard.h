@@ -7,7 +7,9 @@
 
 #include <stdint.h>
 
+#ifndef GUARD_API
 #define GUARD_API __attribute__((visibility("default")))
+#endif
 
 #ifdef __cplusplus
 extern "C" {

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 OLD, IDLE_HANGS = "1.0.36", "1.2.19"
-LIBRARY = f"go-warmup-{host_target().name}{host_target().library_suffix}"
+LIBRARY = f"go-guard-{host_target().name}{host_target().library_suffix}"
+MOST_BYTES = 150_000
 COMMON = """
 const { GoWarmupError, warmup, wrap } = require("go-warmup");
 const said = { runtime: null, error: null };
@@ -137,11 +138,25 @@ def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> N
         }
     about = json.loads(content["package.json"])
     assert (about["name"], about["version"]) == ("go-warmup", "1.2.3-rc.1")
-    assert not {"dependencies", "optionalDependencies", "scripts", "bin"} & set(about)
+    assert not {"dependencies", "scripts", "bin"} & set(about)
+    apple = [it for it in TARGETS.values() if it.os == "darwin"]
+    packages = {f"@go-warmup/{it.name}": "1.2.3-rc.1" for it in apple}
+    assert about["optionalDependencies"] == packages
+    assert sum(map(len, content.values())) <= MOST_BYTES
     libraries = {
         name.removeprefix("lib/"): data for name, data in content.items() if "lib/" in name
     }
-    assert set(libraries) == {f"go-warmup-{it.name}{it.library_suffix}" for it in TARGETS.values()}
+    linux = [it for it in TARGETS.values() if it.os == "linux"]
+    assert set(libraries) == {f"go-guard-{it.name}.so" for it in linux}
+    for target in TARGETS.values():
+        library = f"go-warmup-{target.name}{target.library_suffix}"
+        with tarfile.open(tarball.with_name(f"go-warmup-{target.name}-1.2.3-rc.1.tgz")) as archive:
+            libraries[library] = archive.extractfile(f"package/{library}").read()  # type: ignore[union-attr]
+            about = json.load(archive.extractfile("package/package.json"))  # type: ignore[arg-type]
+        system, arch = target.name.split("-")
+        assert (about["name"], about["version"]) == (f"@go-warmup/{target.name}", "1.2.3-rc.1")
+        assert (about["os"], about["cpu"]) == ([system], [arch])
+        assert about.get("libc") == (["glibc"] if system == "linux" else None)
     assert json.loads(content["sums.json"]) == {
         name: hashlib.sha256(data).hexdigest() for name, data in libraries.items()
     }
@@ -151,31 +166,34 @@ def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> N
     assert sources <= set(content)
 
 
-@pytest.mark.parametrize("version", [OLD, IDLE_HANGS])
+@pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
+@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
-def test_affected_bun_is_warmed_up(installed: Path, version: str, script: str) -> None:
-    done = run([bun(version).program, script], installed, GO_WARMUP_DEBUG="1")
+def test_every_bun_is_guarded(installed: Path, version: str, script: str, debug: str) -> None:
+    runtime = bun(version)
+    done = run([runtime.program, script], installed, GO_WARMUP_DEBUG=debug)
     answer = json.loads(succeed(done))
     library = installed / "node_modules" / "go-warmup" / "lib" / LIBRARY
     assert answer.pop("why")
     expected = {
         "runtime": "bun",
-        "version": version,
+        "version": runtime.version,
         "target": host_target().name,
         "need": "required",
         "warmed": True,
-        "guard": "inside",
+        "guard": "installed",
         "library": str(library),
     }
     if script == "app.cjs":
         assert answer == {**expected, "error": None, "wrapped": [True, 42]}
     else:
         assert answer == {**expected, "same": True, "wrapped": 42}
-    assert f"go-warmup: loaded {library}: Warmup() returned 1" in done.stderr
-    assert done.stderr.count("go-warmup: ") == 2
+    said = f"go-warmup: loaded {library}: the signal guard is installed\n"
+    assert done.stderr.endswith(said if debug else "")
+    assert done.stderr.count("go-warmup: ") == (2 if debug else 0)
 
 
-@pytest.mark.parametrize("name", ["bun", "node", "deno"])
+@pytest.mark.parametrize("name", ["node", "deno"])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_others_are_left_alone(installed: Path, name: str, script: str) -> None:
     done = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
@@ -267,7 +285,7 @@ def test_compiled_and_alone(installed: Path, version: str, tmp_path: Path) -> No
 
 def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
     shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
-    for name in ("bun", "node", "deno"):
+    for name in ("node", "deno"):
         done = run([*newest(name), "app.cjs"], own)
         assert (json.loads(succeed(done))["error"], done.stderr) == (None, "")
     is_ours, code, text, path = said([bun(OLD).program, "app.cjs"], own)["error"]
@@ -281,7 +299,7 @@ def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
         env = {"GO_WARMUP_LIBRARY": named, "FORCE": force}
         error = said([bun(version).program, "app.cjs"], own, **env)["error"]
         assert error[1::2] == ["ERR_GO_WARMUP_MISSING", named]
-        assert "GO_WARMUP_LIBRARY names" in error[2]
+        assert "GO_WARMUP_LIBRARY names it" in error[2]
 
 
 def test_a_corrupt_library_is_refused(own: Path) -> None:
@@ -312,6 +330,57 @@ def test_what_is_no_warm_up_library_is_refused(own: Path) -> None:
         answer = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY=name)
         assert answer["error"][:2] == [True, "ERR_GO_WARMUP_LOAD"], name
         assert "cannot be loaded" in answer["error"][2]
+
+
+STATS = """
+const { guardStats, warmup } = require("go-warmup");
+const before = guardStats();
+warmup({ force: true });
+console.log(JSON.stringify({ before, after: guardStats() }));
+process.exit(0);
+"""
+
+
+@pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno", "node"])
+def test_guard_stats_says_what_is_guarded(installed: Path, name: str) -> None:
+    (installed / "stats.cjs").write_text(STATS)
+    command = newest(name) if name in {"deno", "node"} else [bun(name).program]
+    answer = said([*command, "stats.cjs"], installed)
+    assert answer["before"] is None
+    if name == "node":
+        assert answer["after"] is None
+        return
+    after = answer["after"]
+    suspends = {OLD: [10], IDLE_HANGS: [30], "": [30], "deno": []}
+    assert after["signals"] == suspends[name]
+    assert after["reason"] == ("no-handler" if name == "deno" else "installed")
+    assert after["others"] == []
+    assert {type(value) for key, value in after.items() if key != "reason"} == {int, list}
+
+
+def test_warmup_library_is_loaded_when_it_is_named(installed: Path, tarball: Path) -> None:
+    target = host_target().name
+    package = tarball.with_name(f"go-warmup-{target}-1.2.3-rc.1.tgz")
+    folder = installed / "warmup-package"
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    script = f"""
+    const {{ guardStats, warmup }} = require("go-warmup");
+    const library = require("{folder}/package");
+    console.log(JSON.stringify([warmup({{ library }}), guardStats()]));
+    process.exit(0);
+    """
+    (installed / "named.cjs").write_text(script)
+    outcome, stats = json.loads(succeed(run([bun(IDLE_HANGS).program, "named.cjs"], installed)))
+    expected = str(folder / "package" / f"go-warmup-{target}.so")
+    assert (outcome["guard"], outcome["library"], stats) == ("inside", expected, None)
+    env = {"GO_WARMUP_LIBRARY": expected}
+    assert said([bun("").program, "app.cjs"], installed, **env)["library"] == expected
+
+
+def test_guard_switched_off_by_the_environment(installed: Path) -> None:
+    answer = said([bun("").program, "app.cjs"], installed, GO_WARMUP_GUARD="0")
+    assert [answer[key] for key in ("guard", "warmed", "library")] == ["off", False, None]
 
 
 def test_wrap_takes_a_function_and_gives_what_it_gives(installed: Path) -> None:

@@ -79,13 +79,24 @@ def test_libraries_and_guards_for_all_platforms(made: Path) -> None:
         for target in TARGETS.values()
         for suffix in (target.library_suffix, ".h")
     }
+    libraries |= {
+        f"libgo-guard-{target.name}{suffix}"
+        for target in TARGETS.values()
+        for suffix in (".a", ".h")
+    }
+    packages = {f"go-warmup-{target.name}-1.2.3.tgz" for target in TARGETS.values()}
     others = {"manifest.json", "sbom.cdx.json", "provenance.json", "RELEASE_NOTES.md", *SYSTEMS}
-    assert {path.name for path in made.iterdir()} == {*libraries, *others, "go-warmup-1.2.3.tgz"}
+    assert {path.name for path in made.iterdir()} == {
+        *libraries,
+        *others,
+        *packages,
+        "go-warmup-1.2.3.tgz",
+    }
 
 
 @pytest.mark.parametrize("sums", SYSTEMS)
 def test_sums_are_checked_by_the_systems_own_tool(made: Path, sums: str) -> None:
-    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 8
+    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 12
     # A downloader that has the list in its own repository, and takes one library and its header.
     for target in (it for it in TARGETS.values() if it.os == SYSTEMS[sums]):
         name = f"go-warmup-{target.name}"
@@ -108,7 +119,11 @@ def test_bill_of_materials_keeps_to_its_schema(made: Path) -> None:
     hashes = {it["name"]: it["hashes"][0]["content"] for it in bill["components"] if "hashes" in it}
     assert hashes[LIBRARY] == sha256((made / LIBRARY).read_bytes())
     inside = {it["ref"]: it["dependsOn"] for it in bill["dependencies"]}
-    assert inside["go-guard-linux-x64.so"] == []
+    assert inside["go-guard-linux-x64.so"] == inside["libgo-guard-linux-x64.a"] == []
+    assert set(inside["go-warmup-1.2.3.tgz"]) == {
+        f"go-guard-{it.name}.so" for it in TARGETS.values() if it.os == "linux"
+    }
+    assert inside["go-warmup-linux-x64-1.2.3.tgz"] == [LIBRARY]
     assert inside[LIBRARY] == [f"std@{read(made / 'manifest.json')['libraries'][0]['go']}"]
 
 
@@ -125,7 +140,7 @@ def test_provenance_names_every_file_and_the_commit(made: Path) -> None:
 
 def test_comes_out_the_same_again(made: Path) -> None:
     said = succeed(invoke("verify-release", made))
-    assert said == f"{made} is go-warmup 1.2.3, 23 files, and comes out the same here\n"
+    assert said == f"{made} is go-warmup 1.2.3, 35 files, and comes out the same here\n"
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
@@ -134,9 +149,9 @@ def rewrite(path: Path, change: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(record))
 
 
-def repack(folder: Path, name: str, data: bytes) -> None:
-    """Put other bytes into the loader's package."""
-    tarball = folder / "go-warmup-1.2.3.tgz"
+def repack(folder: Path, name: str, data: bytes, package: str = "go-warmup") -> None:
+    """Put other bytes into an npm package."""
+    tarball = folder / f"{package}-1.2.3.tgz"
     with tarfile.open(tarball) as archive:
         inside = {it.name: archive.extractfile(it).read() for it in archive}  # type: ignore[union-attr]
     inside[f"package/{name}"] = data
@@ -207,9 +222,21 @@ FORGERIES: dict[str, tuple[list[Forgery], str]] = {
         [lambda it: (it / LIBRARY).write_text("no library"), settle],
         f"{LIBRARY}: ",
     ),
-    "another library in the package": (
-        [lambda it: repack(it, f"lib/{LIBRARY}", b""), settle],
-        f"has another {LIBRARY} than the release",
+    "another guard in the package": (
+        [lambda it: repack(it, "lib/go-guard-linux-x64.so", b""), settle],
+        "go-warmup-1.2.3.tgz has another go-guard-linux-x64.so than the release",
+    ),
+    "another library in a platform's package": (
+        [lambda it: repack(it, LIBRARY, b"", "go-warmup-linux-x64"), settle],
+        f"go-warmup-linux-x64-1.2.3.tgz has another {LIBRARY} than the release",
+    ),
+    "no package of a platform": (
+        [lambda it: (it / "go-warmup-darwin-x64-1.2.3.tgz").unlink(), settle],
+        "the npm package go-warmup-darwin-x64-1.2.3.tgz is missing",
+    ),
+    "another static library": (
+        [lambda it: flip(it / "libgo-guard-linux-x64.a")],
+        "SHA256SUMS says",
     ),
     "other sums in the package": (
         [lambda it: repack(it, "sums.json", b"{}"), settle],

@@ -3,11 +3,24 @@
 "use strict";
 const { join } = require("path");
 
+// Each call stands in a `try` of its own: the bundler passes over what is not installed only there.
 const NAMED = {
-  "linux-x64": () => require("../lib/go-warmup-linux-x64.so"),
-  "linux-arm64": () => require("../lib/go-warmup-linux-arm64.so"),
-  "darwin-x64": () => require("../lib/go-warmup-darwin-x64.dylib"),
-  "darwin-arm64": () => require("../lib/go-warmup-darwin-arm64.dylib"),
+  "linux-x64": () => require("../lib/go-guard-linux-x64.so"),
+  "linux-arm64": () => require("../lib/go-guard-linux-arm64.so"),
+  "darwin-x64": () => {
+    try {
+      return require("@go-warmup/darwin-x64/go-warmup-darwin-x64.dylib");
+    } catch {
+      return undefined;
+    }
+  },
+  "darwin-arm64": () => {
+    try {
+      return require("@go-warmup/darwin-arm64/go-warmup-darwin-arm64.dylib");
+    } catch {
+      return undefined;
+    }
+  },
 };
 
 module.exports = function embedded(target) {

@@ -3,28 +3,42 @@
 const fs = require("fs");
 const path = require("path");
 const embedded = require("#embedded");
-const environment = require("./environment.js");
+const { environment } = require("./environment.js");
 const { isEmbedded } = require("./unpack.js");
 
-const SUFFIXES = { linux: ".so", darwin: ".dylib" };
-
-// A library's file name, or undefined where none is built for the platform.
+// A library's file name, or undefined where none is built for the platform: on Linux that of the
+// guard, which is part of this package, on macOS that of the warm-up library, which is a package of
+// its own.
 function fileName(host) {
-  const suffix = SUFFIXES[host.platform];
-  return suffix && `go-warmup-${host.target}${suffix}`;
+  if (host.platform === "linux") return `go-guard-${host.target}.so`;
+  if (host.platform === "darwin") return `go-warmup-${host.target}.dylib`;
+  return undefined;
+}
+
+// The library that a person names: by an option, or in the environment.
+function named(host, option) {
+  return option || environment(host, "GO_WARMUP_LIBRARY");
 }
 
 // The places to look in, the surest first.
 function places(host, name) {
-  const given = environment(host, "GO_WARMUP_LIBRARY");
-  if (given) return [path.resolve(given)];
-  // The last are for other bundlers, whose users copy the folder lib.
-  return [
-    ...embedded(host.target),
+  const beside = [
     path.join(__dirname, "..", "lib", name),
     path.join(__dirname, "lib", name),
     path.join(path.dirname(program()), "lib", name),
   ];
+  // The last are for other bundlers, whose users copy the folder lib.
+  return [...embedded(host.target), ...platformPackage(host, name), ...beside];
+}
+
+// The file in the optional package for this platform, if npm has installed it.
+function platformPackage(host, name) {
+  if (host.platform !== "darwin") return [];
+  try {
+    return [require.resolve(`@go-warmup/${host.target}/${name}`)];
+  } catch {
+    return [];
+  }
 }
 
 // The script that was started, or the executable that it is part of.
@@ -46,4 +60,4 @@ function firstOf(paths, unreadable) {
   return undefined;
 }
 
-module.exports = { fileName, firstOf, places };
+module.exports = { fileName, firstOf, named, places };

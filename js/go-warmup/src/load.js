@@ -1,45 +1,39 @@
-// Finds the library, holds it to its checksum, loads it and calls it.
+// Finds the library, holds it to its checksum, loads it and calls it: every way but the short one,
+// which is in index.js.
 "use strict";
 const { createHash } = require("crypto");
 const path = require("path");
 const { GoWarmupError } = require("./errors.js");
-const environment = require("./environment.js");
-const { fileName, firstOf, places } = require("./find.js");
+const { environment, say } = require("./environment.js");
+const { fileName, firstOf, named, places } = require("./find.js");
 const { libcOf } = require("./libc.js");
-const say = require("./say.js");
 const { isEmbedded, unpacked } = require("./unpack.js");
 
-const OVERRIDE = "set GO_WARMUP_LIBRARY to the path of one";
-
 // `undefined` where there is nothing to load and nothing that needs it.
-function load(host, required) {
+function load(host, required, option) {
+  const given = named(host, option);
   const name = fileName(host);
-  if (!name) {
+  if (!name && !given) {
     say(host, `nothing is loaded: no library is built for ${host.target}`);
     return undefined;
   }
-  refuseMusl(host, name);
-  const looked = places(host, name);
+  if (!given && host.platform === "linux" && environment(host, "GO_WARMUP_GUARD") === "0") {
+    say(host, "nothing is loaded: GO_WARMUP_GUARD=0 switches the guard off");
+    return { guard: "off" };
+  }
+  refuseMusl(host, given ? path.basename(given) : name);
+  const looked = given ? [path.resolve(given)] : places(host, name);
   const found = firstOf(looked, (file, error) => unloadable(file, error, false));
   if (!found) {
-    if (required || environment(host, "GO_WARMUP_LIBRARY")) throw missing(host, looked);
+    if (required || given) throw missing(host, looked, given);
     say(host, `nothing is loaded: there is no ${looked.join(", no ")}`);
     return undefined;
   }
   const digest = createHash("sha256").update(found.bytes).digest("hex");
-  check(host, found.path, name, digest);
+  check(host, found.path, given ? path.basename(given) : name, digest, given);
   const opened = open(host, found, digest);
-  if (opened.result !== 1) {
-    throw new GoWarmupError(
-      "RESULT",
-      opened.file,
-      `Warmup() of ${opened.file} returned ${opened.result}, not 1`,
-      "it is not a warm-up library: install go-warmup again, or look at GO_WARMUP_LIBRARY",
-    );
-  }
-  const guard = guardOf(host, found.bytes);
-  say(host, `loaded ${opened.file}: Warmup() returned 1, ${SAID[guard]}`);
-  return { warmed: true, guard, library: opened.file };
+  say(host, `loaded ${opened.file}: ${opened.said}`);
+  return { warmed: true, guard: opened.guard, library: opened.file };
 }
 
 const SAID = {
@@ -59,64 +53,95 @@ function refuseMusl(host, name) {
   throw new GoWarmupError(
     "MUSL",
     name,
-    `${process.execPath} is built for musl, where no Go shared library can be loaded ` +
-      "(its thread-local storage has to be there from the start)",
+    `${process.execPath} is built for musl, and ${name} for glibc`,
     "use the runtime's build for glibc, such as a Debian image instead of an Alpine one",
   );
 }
 
-function missing(host, looked) {
-  const given = environment(host, "GO_WARMUP_LIBRARY");
+function missing(host, looked, given) {
+  if (given) {
+    return new GoWarmupError(
+      "MISSING",
+      looked[0],
+      `the library that is named (GO_WARMUP_LIBRARY names it, or the option library), ${looked[0]}, ` +
+        "is not there",
+      "correct the path, or leave it out",
+    );
+  }
   return new GoWarmupError(
     "MISSING",
-    looked[0],
-    given
-      ? `GO_WARMUP_LIBRARY names ${looked[0]}, which is not there`
-      : `Bun ${host.version} on ${host.target} needs the warm-up library, and it is in none of:` +
-        looked.map((each) => `\n  ${each}`).join(""),
-    given
-      ? "correct the path, or leave the variable out"
-      : `install go-warmup again, copy its folder lib beside your bundle, or ${OVERRIDE}; ` +
-        "Bun 1.4.4 and newer need none",
+    looked.find((each) => !isEmbedded(each)),
+    `Bun ${host.version} on ${host.target} needs the guard, and it is in none of:` +
+      looked.map((each) => `\n  ${each}`).join(""),
+    "install go-warmup again, copy its folder lib beside your bundle, " +
+      "or set GO_WARMUP_LIBRARY to the path of one",
   );
 }
 
 // What has the package's own name has to be the package's own file.
-function check(host, file, name, digest) {
-  const sums = require("../sums.json");
-  const given = environment(host, "GO_WARMUP_LIBRARY");
-  const wanted = sums[given ? path.basename(file) : name];
-  if (wanted === undefined) {
+function check(host, file, name, digest, given) {
+  const expected = require("../sums.json")[name];
+  if (expected === undefined) {
     say(host, `${file} is not a file of this package, so it is not checked`);
     return;
   }
-  if (wanted === digest) return;
+  if (expected === digest) return;
   throw new GoWarmupError(
     "CORRUPT",
     file,
     `${file} is damaged or of another release, and is not loaded:` +
-      `\n  expected SHA-256: ${wanted}\n  found:            ${digest}`,
+      `\n  expected SHA-256: ${expected}\n  found:            ${digest}`,
     given
       ? "correct GO_WARMUP_LIBRARY; a library of your own needs a name of its own"
       : "install go-warmup again",
   );
 }
 
+// A library is told by the name that it exports, which stands in it as text.
 function open(host, found, digest) {
   let file = found.path;
   try {
     if (isEmbedded(file)) file = unpacked(found.bytes, digest);
-    if (host.runtime === "deno") {
-      const warmup = { parameters: [], result: "i32" };
-      return { file, result: Deno.dlopen(file, { Warmup: warmup }).symbols.Warmup() };
-    }
-    // Here, because other bundlers let pass what they cannot resolve inside of a try.
-    const { dlopen } = require("bun:ffi");
-    const warmup = { args: [], returns: "i32" };
-    return { file, result: dlopen(file, { Warmup: warmup }).symbols.Warmup() };
+    return found.bytes.includes("\0GuardInstall\0")
+      ? openGuard(host, file)
+      : openWarmup(host, file, found.bytes);
   } catch (error) {
+    if (error instanceof GoWarmupError) throw error;
     throw unloadable(file, error, isEmbedded(found.path));
   }
+}
+
+function openGuard(host, file) {
+  // Bun loads an addon faster than it prepares a foreign function.
+  if (host.runtime === "bun") process.dlopen({ exports: {} }, file);
+  else expect(file, "GuardInstall", call(host, file, "GuardInstall"), (result) => result >= 0);
+  return { file, guard: "installed", said: "the signal guard is installed" };
+}
+
+function openWarmup(host, file, bytes) {
+  expect(file, "Warmup", call(host, file, "Warmup"), (result) => result === 1);
+  const guard = guardOf(host, bytes);
+  return { file, guard, said: `Warmup() returned 1, ${SAID[guard]}` };
+}
+
+function call(host, file, name) {
+  if (host.runtime === "deno") {
+    return Deno.dlopen(file, { [name]: { parameters: [], result: "i32" } }).symbols[name]();
+  }
+  // Here, because other bundlers let pass what they cannot resolve inside of a try.
+  const { dlopen } = require("bun:ffi");
+  return dlopen(file, { [name]: { args: [], returns: "i32" } }).symbols[name]();
+}
+
+function expect(file, name, result, isRight) {
+  if (isRight(result)) return;
+  throw new GoWarmupError(
+    "RESULT",
+    file,
+    `${name}() of ${file} returned ${result}`,
+    "it cannot work here, or is another library: install go-warmup again, or look at " +
+      "GO_WARMUP_LIBRARY",
+  );
 }
 
 function unloadable(file, error, embedded) {
@@ -125,8 +150,9 @@ function unloadable(file, error, embedded) {
     file,
     `${file} cannot be loaded: ${error && error.message}`,
     embedded
-      ? `set TMPDIR to a folder that allows programs, or ${OVERRIDE}`
-      : `look at its permissions and the system's messages, or ${OVERRIDE}`,
+      ? "set TMPDIR to a folder that allows programs, or set GO_WARMUP_LIBRARY to the path of one"
+      : "look at its permissions and the system's messages, " +
+        "or set GO_WARMUP_LIBRARY to the path of one",
     error,
   );
 }

@@ -1,4 +1,5 @@
-// The one table of who needs the library: the first row that fits.
+// Why a runtime needs a library, or needs none: the first row that fits. Bun on Linux always gets the
+// guard, so its versions only explain.
 "use strict";
 
 // `before`: releases older than that. What is measured is in docs/why-it-hangs.md of the project.
@@ -8,13 +9,15 @@ const ROWS = [
     platform: "linux",
     before: "1.4.4",
     need: "required",
-    why: "Go's SA_ONSTACK on JavaScriptCore's suspend handler hangs it; the library's guard helps",
+    why: "Go's SA_ONSTACK on JavaScriptCore's suspend handler hangs it, and the guard prevents that",
   },
   {
     runtime: "bun",
     platform: "linux",
-    need: "none",
-    why: "Bun 1.4.4 and newer cope with SA_ONSTACK",
+    need: "required",
+    why:
+      "Bun 1.4.4 and newer cope with SA_ONSTACK, but hang when a library takes the suspend signal " +
+      "itself, and the guard prevents that",
   },
   {
     runtime: "bun",

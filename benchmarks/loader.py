@@ -1,0 +1,76 @@
+"""What the npm package adds to the start of an application, beside loading the warm-up library.
+
+    .venv/bin/nox -s shell -- benchmark loader
+
+Each number is the least over fresh processes, and in brackets their median, which other work on the
+machine moves. `guard` loads the guard as the package does, `package` requires the package and calls
+`warmup()`, and `warm-up library` loads that one by FFI and calls it, as the package did before. The
+three take turns.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from gobun import build, release, runtimes
+from gobun.targets import host_target
+
+ROUNDS = 25
+VERSIONS = ("1.2.19", "1.4.5")
+TIMED = """
+require("./empty.cjs"); // the first module of an application costs more than any other
+const started = performance.now();
+{0}
+console.log(performance.now() - started);
+process.exit(0);
+"""
+WAYS = {
+    "guard": "process.dlopen({{ exports: {{}} }}, {guard!r});",
+    "package": "require('./package/index.js').warmup();",
+    "warm-up library": (
+        "require('bun:ffi').dlopen({warmup!r}, {{ Warmup: {{ args: [], returns: 'i32' }} }})"
+        ".symbols.Warmup();"
+    ),
+}
+
+
+def main() -> None:
+    """Measure, and print a line a version of Bun."""
+    target = host_target()
+    guard, warmup = build.build_guard([target])[0], build.build_warmup([target])[0]
+    with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as name:
+        folder = Path(name)
+        packed = release.pack_loader("0.0.1", [guard], [], folder)
+        with tarfile.open(packed[0].tarball) as archive:
+            archive.extractall(folder, filter="data")
+        (folder / "empty.cjs").write_text("")
+        paths = {"guard": str(guard.library), "warmup": str(warmup.library)}
+        scripts = {}
+        for way, code in WAYS.items():
+            scripts[way] = folder / f"{way.split()[0]}.cjs"
+            scripts[way].write_text(TIMED.replace("{0}", code.format(**paths)))
+        for bun in runtimes.provide_bun(VERSIONS, target):
+            show(bun, scripts)
+
+
+def show(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
+    """Time each way in fresh processes, and print the least and the median."""
+    taken: dict[str, list[float]] = {way: [] for way in scripts}
+    for _ in range(ROUNDS):
+        for way, script in scripts.items():
+            command = [str(bun.program), str(script)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            taken[way].append(float(done.stdout))
+    parts = [
+        f"{way} {min(times):.2f} ms ({statistics.median(times):.2f})"
+        for way, times in taken.items()
+    ]
+    print(f"bun@{bun.version}: {', '.join(parts)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Puts the guard into a library or addon that is already built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gobun import audit, build, files
+from gobun.elf import Image
+from gobun.embed.merge import Merge
+from gobun.errors import BuildError, UsageError
+from gobun.targets import TARGETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MARK = b"GoGuard1"
+"""Stands in every entry of a guard, by which guards know each other."""
+
+
+def embed_guard(library: Path, out: Path) -> Path:
+    """Write ``library`` with the guard inside to ``out``, and return ``out``.
+
+    Raises:
+        UsageError: ``library`` is not for Linux with glibc, has a guard already, or holds something
+            that this does not understand; or ``out`` is ``library``.
+        PrerequisiteError: Zig is missing, or ``out`` cannot be written.
+        BuildError: the guard could not be built, or the result does not pass its audit.
+    """
+    if out.resolve() == library.resolve():
+        raise UsageError(f"{out} is the library itself", hint="give another file with -o")
+    before = audit.inspect(library)
+    if before.format != "elf" or before.target not in TARGETS:
+        raise UsageError(
+            f"{library} is built for {before.target}, and the guard is for Linux on x64 and arm64",
+            hint="other systems suspend no thread by a signal, so they need no guard",
+        )
+    if before.libc == "musl":
+        raise UsageError(f"{library} is linked against musl", hint="give the glibc build")
+    data = library.read_bytes()
+    if _MARK in data:
+        raise UsageError(
+            f"{library} has a guard inside already", hint="give the library as it was published"
+        )
+    donor_path = build.build_embeddable_guard(TARGETS[before.target])
+    host, donor = Image(library, data), Image(donor_path, donor_path.read_bytes())
+    result = Merge(host, donor).run()
+    with files.temporary_sibling(out) as folder:
+        staged = folder / out.name
+        files.write_whole(staged, result, mode=library.stat().st_mode & 0o777)
+        _check(before, staged, marks=donor.data.count(_MARK))
+        with files.disk_errors(out):
+            staged.replace(out)
+    return out
+
+
+def _check(before: audit.LibraryReport, made: Path, *, marks: int) -> None:
+    """Hold the result to what the library was.
+
+    Raises:
+        BuildError: something other than the guard changed.
+    """
+    after = audit.inspect(made)
+    for field in ("exports", "needed", "install_name", "runpath", "relro", "libc", "target"):
+        was, now = getattr(before, field), getattr(after, field)
+        if was != now:
+            raise BuildError(f"embedding would change {field} of {before.path}: {was} to {now}")
+    if after.executable_stack and not before.executable_stack:
+        raise BuildError(f"embedding would give {before.path} an executable stack")
+    if made.read_bytes().count(_MARK) != marks:
+        raise BuildError(f"the guard in {before.path} is not whole")

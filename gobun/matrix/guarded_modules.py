@@ -1,0 +1,69 @@
+"""Modules with the guard inside: linked into them, or put into the finished files."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, embed, files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from gobun.build import Fixture
+    from gobun.targets import Target
+
+BUILT_IN, EMBEDDED = "built-in", "embedded"
+GUARD_INSIDE = (BUILT_IN, EMBEDDED)
+"""The treatments that change the module and nothing else."""
+
+
+def guarded_modules(
+    modules: Mapping[str, Fixture], treatments: Iterable[str], target: Target
+) -> dict[tuple[str, str], Fixture]:
+    """Return the modules that cells load in the place of ``modules``, by treatment and name.
+
+    A module that was not compiled here has none for ``built-in``. Off Linux there are none.
+
+    Raises:
+        PrerequisiteError: a tool is missing, or the disk refuses.
+        BuildError: a build failed.
+        UsageError: a module cannot have the guard put into it.
+    """
+    chosen = set(treatments) if target.os == "linux" else set()
+    found: dict[tuple[str, str], Fixture] = {}
+    for name, module in modules.items():
+        if BUILT_IN in chosen and name in build.FIXTURES and module.published is None:
+            found[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
+        if EMBEDDED in chosen:
+            found[EMBEDDED, name] = _embedded(module, target)
+    return found
+
+
+def _embedded(module: Fixture, target: Target) -> Fixture:
+    # Where both files only lead to a published library, that is the one with Go in it.
+    own = [module.library, module.addon]
+    given = [*dict.fromkeys(own), *([module.published] if module.published else [])]
+    recipe = build.recipe(
+        f"{module.name}-embedded-{target.name}",
+        sources=build.EMBEDDED_SOURCES,
+        settings=[files.sha256_of(path) for path in given],
+    )
+
+    def make(folder: Path) -> None:
+        for path in given:
+            if module.published in {None, path}:
+                embed.embed_guard(path, folder / path.name)
+            else:
+                shutil.copy(path, folder)
+
+    folder = build.built(recipe, make)
+    return msgspec.structs.replace(
+        module,
+        library=folder / module.library.name,
+        addon=folder / module.addon.name,
+        published=folder / module.published.name if module.published else None,
+    )

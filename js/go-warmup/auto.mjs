@@ -1,3 +1,0 @@
-import outcome from "./auto.js";
-
-export default outcome;

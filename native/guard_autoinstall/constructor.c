@@ -1,0 +1,14 @@
+/* Installs the guard while the library that holds it is loaded, before Go's runtime starts: a
+ * suspension between that and a later call would find the handler with Go's flag, and the thread
+ * that sends it may hold what the loading thread needs.
+ *
+ * Go starts its runtime in a constructor without a priority, which runs after all that have one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../guard/go-guard.h"
+
+__attribute__((constructor(101))) static void install_first(void) {
+  const char *wanted = getenv("GO_WARMUP_GUARD");
+  if (wanted == NULL || strcmp(wanted, "0") != 0) GuardInstall();
+}

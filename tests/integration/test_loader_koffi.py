@@ -1,0 +1,76 @@
+"""A plain Go library that koffi loads, with the package go-warmup and without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import bun, succeed
+
+from gobun import build, release, toolchain
+from gobun.process import tool_environment
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.network]
+KOFFI = "koffi@2.9.0"
+"""Newer ones end Bun 1.2 with a failed assertion, without Go too."""
+SCRIPT = """
+if (process.argv[2] === "guarded") require("./package/index.js").warmup();
+const run = require("koffi").load(process.argv[3]).func("int Run()");
+const result = run();
+let turns = 0;
+setInterval(() => {
+  if (++turns < 20) return;
+  console.log(result, turns);
+  process.exit(0);
+}, 50);
+"""
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "package.json").write_text('{"name": "app", "private": true}')
+    words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", KOFFI]
+    done = subprocess.run(
+        [*map(str, toolchain.npm_command()), *words],
+        cwd=folder,
+        env=tool_environment({"npm_config_cache": str(folder / ".cache")}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    succeed(done)
+    guards = build.build_guard([host_target()])
+    with tarfile.open(release.pack_loader("1.2.3", guards, [], folder)[0].tarball) as archive:
+        archive.extractall(folder, filter="data")
+    (folder / "script.cjs").write_text(SCRIPT)
+    return folder
+
+
+def run(application: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["timeout", "-s", "KILL", "10", bun("1.2.19").program, "script.cjs", *words],
+        cwd=application,
+        env={"HOME": str(application), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_koffi_with_guard_leaves_the_event_loop_turning(application: Path) -> None:
+    library = str(build.build_fixture("simple", host_target()).library)
+    assert succeed(run(application, "guarded", library)) == "0 20\n"
+    # What the guard is for.
+    assert run(application, "plain", library).returncode != 0
+    control = str(build.build_fixture(build.CONTROL, host_target()).library)
+    assert succeed(run(application, "plain", control)) == "0 20\n"
