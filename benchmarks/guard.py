@@ -9,11 +9,25 @@ median of blocks that alternate; a thread without an alternate stack gets its si
 from __future__ import annotations
 
 import subprocess
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import build
 from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+ROUNDS = 3
+SUSPENDS = 2000
+
+
+class Suspended(msgspec.Struct):
+    """What ``native/guard_stress/guard_stress`` prints."""
+
+    mean_us: float
 
 
 class Cost(msgspec.Struct):
@@ -24,6 +38,8 @@ class Cost(msgspec.Struct):
     moved_ns: float
     direct_plain_ns: float
     direct_ns: float
+    unwatched_ns: float
+    watched_ns: float
 
 
 def main() -> None:
@@ -35,6 +51,27 @@ def main() -> None:
     cost = msgspec.json.decode(done.stdout, type=Cost)
     show("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)
     show("thread without alternate stack", cost.direct_plain_ns, cost.direct_ns)
+    added = cost.watched_ns - cost.unwatched_ns
+    print(f"looking at the handler before each pthread_kill: {added / 1000:+.2f} µs a signal")
+    guard_stress = build.build_guard_stress(target)
+    suspend_us = min(suspend_cost(guard_stress, guard) for _ in range(ROUNDS))
+    print(
+        f"a suspension of another thread, as a whole: {suspend_us:.1f} µs, of which looking is "
+        f"{2 * added / 10 / suspend_us:.1f} %"
+    )
+
+
+def suspend_cost(guard_stress: build.GuardStress, guard: Path) -> float:
+    """Return the mean microseconds from the first signal until a thread stands still."""
+    command: list[str | Path] = [
+        guard_stress.guard_stress,
+        "before",
+        str(SUSPENDS),
+        guard_stress.library,
+        guard,
+    ]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return msgspec.json.decode(done.stdout, type=Suspended).mean_us
 
 
 def show(what: str, without: float, guarded: float) -> None:

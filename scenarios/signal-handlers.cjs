@@ -37,6 +37,16 @@ function changes(before, after) {
   return told.join(", ");
 }
 
+// The signal by which JavaScriptCore suspends threads: which one that is, is seen by which one the runtime
+// catches before anything is loaded. Undefined where there is none.
+function suspendSignal(cell) {
+  if (!process.versions.bun) return undefined;
+  const { SIGPWR, SIGUSR1 } = os.constants.signals;
+  const found = dispositions(cell);
+  const candidates = [Number(process.env.JSC_SIGNAL_FOR_GC), SIGPWR, SIGUSR1];
+  return candidates.find((candidate) => isHandled(found, candidate));
+}
+
 const isHandled = (found, number) => ((found[number] ?? 0) & HANDLED) !== 0;
 
-module.exports = { changes, dispositions, isHandled, nameOf };
+module.exports = { changes, dispositions, nameOf, suspendSignal };

@@ -20,6 +20,7 @@ import (
 	"gobun/asherah/engine"
 	_ "gobun/testhooks" // its exports are this library's too
 	_ "gobun/testhooks/overflow"
+	_ "gobun/testhooks/signals"
 
 	"github.com/godaddy/asherah/go/appencryption"
 )

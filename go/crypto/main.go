@@ -11,6 +11,7 @@ import (
 
 	_ "gobun/testhooks" // its exports are this library's too
 	_ "gobun/testhooks/overflow"
+	_ "gobun/testhooks/signals"
 	"gobun/workload"
 )
 

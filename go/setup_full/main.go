@@ -14,6 +14,7 @@ import (
 
 	_ "gobun/testhooks" // its exports are this library's too
 	_ "gobun/testhooks/overflow"
+	_ "gobun/testhooks/signals"
 	"gobun/workload"
 )
 

@@ -17,4 +17,14 @@ func Run() int32 { return 0 }
 //export Overflow
 func Overflow() int32 { return -1 }
 
+// TakeSignals returns -1: not here either, as os/signal brings much along.
+//
+//export TakeSignals
+func TakeSignals(how, number int32) int32 { return -1 }
+
+// SignalsReceived returns 0.
+//
+//export SignalsReceived
+func SignalsReceived(number int32) int32 { return 0 }
+
 func main() {}

@@ -4,6 +4,9 @@
 #include "../../native/guard/frame.c"
 #include "../../native/guard/guard.c"
 #include "../../native/guard/hook.c"
+#include "../../native/guard/send.c"
+#include "../../native/guard/share.c"
+#include "../../native/guard/slots.c"
 #include "../../native/guard/stacks.c"
 
 #include "../../native/guard_autoinstall/constructor.c"

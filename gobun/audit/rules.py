@@ -24,6 +24,9 @@ WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
 GUARD_MAX_BYTES = 20_000
 """Most that a guard may weigh: it is C, and small enough to be read."""
 
+PRELOAD_MAX_BYTES = 28_000
+"""Most that a preload library may weigh: it holds the guard."""
+
 GUARD_EXPORTS = (
     "GuardInstall",
     "GuardRemove",
@@ -97,7 +100,7 @@ def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
 def preload_rules(target: targets.Target, *, file_name: str) -> Rules:
     """Return what a preload library for ``target`` must keep to."""
     return library_rules(
-        target, file_name=file_name, exports=PRELOAD_EXPORTS, max_bytes=GUARD_MAX_BYTES
+        target, file_name=file_name, exports=PRELOAD_EXPORTS, max_bytes=PRELOAD_MAX_BYTES
     )
 
 

@@ -42,6 +42,8 @@ EXPORTS = (
     "Busy",
     "CallBack",
     "DeepStack",
+    "TakeSignals",
+    "SignalsReceived",
 )
 """What the library of every fixture exports; ``go/testhooks`` says what each does."""
 

@@ -15,14 +15,23 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed", "Lend")
+_RIVAL = (
+    "RivalTakes",
+    "RivalPutsBack",
+    "RivalTakesRaw",
+    "RivalIgnores",
+    "RivalForwards",
+    "RivalSaw",
+)
 _PROGRAMS = {
-    "guard_stress": ("guard_stress.c", "suspender.c"),
+    "guard_stress": ("guard_stress.c", "sandbox.c", "suspender.c"),
     "semantics": (
         "semantics.c",
         "assertions.c",
         "stack_limits.c",
         "running.c",
         "handler_ownership.c",
+        "sharing.c",
     ),
     "cost": ("cost.c",),
 }
@@ -36,6 +45,8 @@ class GuardStress(msgspec.Struct, frozen=True):
     cost: Path
     library: Path
     """The Go library that the first one loads."""
+    rival: Path
+    """A library that takes signals, which ``semantics`` loads."""
 
 
 def build_guard_stress(target: Target) -> GuardStress:
@@ -74,6 +85,12 @@ def build_guard_stress(target: Target) -> GuardStress:
             exports=_EXPORTS,
         )
 
+        compiling.c_shared(
+            [sources / "rival.c"], target=target, output=folder / "rival.so", exports=_RIVAL
+        )
+
     folder = build_store.built(recipe, make)
     guard_stress, semantics, cost = (folder / name for name in _PROGRAMS)
-    return GuardStress(guard_stress, semantics, cost, folder / "guard_stress.so")
+    return GuardStress(
+        guard_stress, semantics, cost, folder / "guard_stress.so", folder / "rival.so"
+    )

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 _NAME = f"{GUARD_NAME}-preload"
 _SOURCES = paths.NATIVE_SOURCES / "preload"
-_CORE = tuple(GUARD_SOURCES / name for name in ("core.c", "entry.c", "frame.c", "stacks.c"))
-"""The guard without the functions by which a program asks for it, and without the hook: what is
-preloaded stands before libc's own function."""
+_CORE = tuple(sorted(set(GUARD_SOURCES.glob("*.c")) - {GUARD_SOURCES / "guard.c"}))
+"""The guard without the functions that its users call: a preloaded library stands before libc."""
 
 
 def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:

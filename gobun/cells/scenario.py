@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from gobun.errors import UsageError
 from gobun.toml_config import read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -34,6 +35,8 @@ class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asks: str
     apart: bool = False
     """Not one of ``all``: it takes minutes, or asks something of one module alone."""
+    environment: dict[str, str] = {}
+    """What it adds to the environment of the runtime."""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +61,17 @@ def read_scenario(path: Path | None = None) -> Scenario:
         if not stress_script(name).is_file():
             raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
     return scenario
+
+
+@functools.cache
+def stress_environment(name: str) -> Mapping[str, str]:
+    """Return what a stress adds to the environment of the runtime.
+
+    Raises:
+        UsageError: as `read_scenario`.
+    """
+    stress = read_scenario().stress.get(name)
+    return {} if stress is None else stress.environment
 
 
 def stress_script(name: str) -> Path:

@@ -12,6 +12,7 @@ import msgspec
 
 from gobun import paths
 from gobun.cells.records import Ending
+from gobun.cells.scenario import stress_environment
 from gobun.errors import GobunError
 from gobun.matrix import evidence
 from gobun.matrix.classify import End, classify
@@ -77,13 +78,14 @@ def cell_command(
 
 
 def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
-    """Return what the treatment of ``cell`` adds to the environment of its runtime, and no other.
+    """Return what the stress and the treatment of ``cell`` add to the environment of its runtime.
 
     Raises:
         LacksError: its runtime cannot be treated so.
     """
     runtime = context.runtimes[cell.runtime, cell.version]
     return {
+        **stress_environment(cell.stress),
         **runtime.environment(cell.treatment),
         **preload_environment(cell.treatment, runtime.program, context.preload),
     }

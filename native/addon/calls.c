@@ -22,6 +22,8 @@ static const Function functions[] = {
     {.name = "Busy", .one = Busy},
     {.name = "DeepStack", .one = DeepStack},
     {.name = "BlockThreads", .two = BlockThreads},
+    {.name = "SignalsReceived", .one = SignalsReceived},
+    {.name = "TakeSignals", .two = TakeSignals},
 };
 
 typedef struct {

@@ -9,6 +9,8 @@
 extern int32_t Run(void);
 extern int32_t Recover(void);
 extern int32_t Overflow(void);
+extern int32_t TakeSignals(int32_t, int32_t);
+extern int32_t SignalsReceived(int32_t);
 extern int32_t BlockThreads(int32_t n, int32_t ms);
 extern int32_t Busy(int32_t ms);
 extern int32_t DeepStack(int32_t bytes);

@@ -36,6 +36,18 @@ EXPORT int32_t Recover(void) { return 0; }
 /* -1: there is no Go stack to overflow. */
 EXPORT int32_t Overflow(void) { return -1; }
 
+/* -1: there is no Go to take a signal. */
+EXPORT int32_t TakeSignals(int32_t how, int32_t number) {
+  (void)how;
+  (void)number;
+  return -1;
+}
+
+EXPORT int32_t SignalsReceived(int32_t number) {
+  (void)number;
+  return 0;
+}
+
 /* Runs `work` in n threads at once, and returns how many there were. */
 static int32_t together(int32_t n, void *(*work)(void *), void *data) {
   pthread_t threads[MOST_THREADS];

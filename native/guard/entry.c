@@ -3,11 +3,10 @@
 
 #ifdef __linux__
 
-GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
-
 /* An entry names its slot and goes on in the part that all share. That saves what the handler is to
- * get, asks guard_place where the frame should be, and leaves everything as the kernel hands it over:
- * also the return address, so that shadow stacks and debuggers see what they would see without it. */
+ * get, asks guard_place where the frame should be and whose handler to call, and leaves everything as the
+ * kernel hands it over: also the return address, so that shadow stacks and debuggers see what they would
+ * see without it. */
 #if defined __x86_64__
 
 #define ENTRY(n)                                    \
@@ -32,6 +31,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
   "movq %rax, %rdi\n"             \
   "cld\n"                         \
   "xorl %ecx, %ecx\n"             \
+  "leaq 8(%rsp), %r9\n"           \
   "call guard_place\n"            \
   "addq $8, %rsp\n"               \
   "popq %r11\n"                   \
@@ -65,6 +65,7 @@ GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
   "mov x3, x29\n"                 \
   "mov w4, w0\n"                  \
   "mov x0, x5\n"                  \
+  "add x5, sp, #40\n"             \
   "bl guard_place\n"              \
   "mov x3, x0\n"                  \
   "ldp x2, x16, [sp, #32]\n"      \

@@ -116,13 +116,19 @@ static bool reaches_alternate(const ucontext_t *context, uintptr_t sp, uintptr_t
   return base < sp && sp - needed < base + context->uc_stack.ss_size;
 }
 
-intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record, int signal) {
+intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record, int signal,
+                     const GuardSlot **chosen) {
   uintptr_t end;
   if (guard_reset_fault(signal)) return 0;
   /* Called by another handler and not by the kernel, or a frame that is not known. */
   if (!frame_end(frame, info, context, record, &end) || end - frame > FRAME_MAX) {
     count(&guard_counts.unknown);
     return 0;
+  }
+  const GuardSlot *sharer = guard_sharer_of(signal, (const siginfo_t *)info);
+  if (sharer != NULL) {
+    *chosen = sharer;
+    if (sharer->flags & SA_ONSTACK) return 0;
   }
   ucontext_t *interrupted = (ucontext_t *)context;
   uintptr_t sp = interrupted_sp(interrupted);

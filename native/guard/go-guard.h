@@ -21,7 +21,8 @@ enum {
   GUARD_NO_HANDLER = 2, /* no handler needs it (Node, Deno): looked at, nothing done */
   GUARD_BY_ANOTHER = 3, /* another guard in this process has done it already */
   GUARD_PLATFORM = 4,   /* this platform needs none (macOS): nothing done */
-  GUARD_NO_STACK = 5    /* /proc/self/maps could not be read: nothing done */
+  GUARD_NO_STACK = 5,   /* the kernel does not tell where stacks are: nothing done */
+  GUARD_LOST = 6        /* the handler of a signal in `lost` is not guarded any more */
 };
 
 /* All 64 bits wide, so that a script may read it as an array of numbers. */
@@ -37,6 +38,12 @@ struct GuardStats {
   uint64_t unknown;  /* … was called where it was, because its frame or stack was not understood */
   uint64_t searched; /* threads whose stack was looked up, once each */
   uint64_t full;     /* handlers left unguarded because all 64 places are taken */
+  uint64_t shared;   /* bit N-1: a library asked for signal N as well; it gets what other processes send,
+                        and the program gets what the process sends to its own threads */
+  uint64_t lost;     /* bit N-1: a library replaced the handler of signal N past the guard. It is put back
+                        when the program sends the signal next, or by GuardInstall(), unless it was
+                        replaced before the guard was installed */
+  uint64_t restored; /* handlers put back so */
 };
 
 /* Guards every handler that needs it, now and when it is set later. Returns how many are guarded

@@ -16,7 +16,19 @@ static GuardSigaction *real;
 static int through_guard(int signal, const struct sigaction *act, struct sigaction *old) {
   /* Another guard may still call this one when it has been removed. */
   if (reason == GUARD_NOT_YET) return real(signal, act, old);
-  return guard_sigaction(real, signal, act, old);
+  return guard_sigaction(real, __builtin_return_address(0), signal, act, old);
+}
+
+static void *through_dlopen(const char *file, int flags);
+
+static GuardProgramHook opens = {.name = "dlopen", .mine = (void *)through_dlopen};
+
+/* A library that the program loads calls the guard too, before it can take a signal. */
+static void *through_dlopen(const char *file, int flags) {
+  void *library = ((void *(*)(const char *, int))opens.real)(file, flags);
+  guard_stay_hooked(&opens);
+  if (library != NULL && reason != GUARD_NOT_YET) guard_hook(real, through_guard);
+  return library;
 }
 
 int32_t GuardInstall(void) {
@@ -28,6 +40,8 @@ int32_t GuardInstall(void) {
   if (real == NULL) real = sigaction;
   reason = GUARD_NO_HANDLER;
   guard_hook(real, through_guard);
+  guard_hook_program(&opens);
+  guard_watch_sends();
   int32_t guarded = __builtin_popcountll(guard_wrap_all());
   uint64_t own = guard_wrapped(&others);
   reason = own ? GUARD_INSTALLED : others ? GUARD_BY_ANOTHER : GUARD_NO_HANDLER;
@@ -51,6 +65,9 @@ static void fill(struct GuardStats *stats) {
   stats->unknown = counts->unknown;
   stats->searched = counts->searched;
   stats->full = counts->full;
+  stats->restored = counts->restored;
+  stats->shared = guard_shared(&stats->lost);
+  if (stats->lost) stats->reason = GUARD_LOST;
 }
 
 #else

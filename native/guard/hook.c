@@ -1,6 +1,5 @@
-/* Has the loaded objects call sigaction through the guard, by the addresses that the dynamic linker
- * filled in for them. What is loaded later calls libc's: its handlers are found when the guard looks
- * at all signals again. */
+/* Has the loaded objects call functions through the guard, by the addresses that the dynamic linker filled
+ * in for them. */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -20,13 +19,15 @@ enum { TO_CALL = R_AARCH64_JUMP_SLOT, TO_ADDRESS = R_AARCH64_GLOB_DAT };
 #endif
 
 typedef struct {
-  GuardSigaction *theirs, *mine;
-  unsigned changed;
+  const char *name;
+  void *theirs, *mine;       /* NULL for `theirs` means any function */
+  GuardProgramHook *program; /* only the program is changed, which is noted here; NULL for all objects */
 } Exchange;
 
 typedef struct {
   const ElfW(Rela) *relocations[2];
   size_t bytes[2];
+  size_t nameless; /* relocations at the start of the second table, often most of it */
   const ElfW(Sym) *symbols;
   const char *names;
 } Dynamic;
@@ -45,6 +46,7 @@ static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) *pa
       case DT_PLTRELSZ: found->bytes[0] = each->d_un.d_val; break;
       case DT_RELA: found->relocations[1] = at(object, each->d_un.d_ptr); break;
       case DT_RELASZ: found->bytes[1] = each->d_un.d_val; break;
+      case DT_RELACOUNT: found->nameless = each->d_un.d_val; break;
       case DT_SYMTAB: found->symbols = at(object, each->d_un.d_ptr); break;
       case DT_STRTAB: found->names = at(object, each->d_un.d_ptr); break;
     }
@@ -74,56 +76,82 @@ static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
   return false;
 }
 
-static bool replace(const struct dl_phdr_info *object, GuardSigaction **place, bool lazy,
-                    const Exchange *wanted) {
-  GuardSigaction *now = __atomic_load_n(place, __ATOMIC_RELAXED);
-  /* Before the first call it is the object's own code, which has the linker look for the name. */
-  if (now != wanted->theirs && !(lazy && contains(object, (uintptr_t)now))) return false;
+static void write_place(const struct dl_phdr_info *object, void **place, void *function) {
   uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE), page = (uintptr_t)place & ~(size - 1);
   bool closed = sealed(object, (uintptr_t)place);
-  if (closed && mprotect((void *)page, size, PROT_READ | PROT_WRITE) != 0) return false;
-  __atomic_store_n(place, wanted->mine, __ATOMIC_RELEASE);
+  if (closed && mprotect((void *)page, size, PROT_READ | PROT_WRITE) != 0) return;
+  __atomic_store_n(place, function, __ATOMIC_RELEASE);
   /* Only a page that is sealed as a whole is: another may have the linker's lazy addresses in it. */
   if (closed && sealed(object, page) && sealed(object, page + size - 1)) {
     mprotect((void *)page, size, PROT_READ);
   }
-  return true;
+}
+
+static void note(GuardProgramHook *hook, void **place, void *now, bool unbound) {
+  if (unbound) hook->place = place;
+  if (unbound && hook->real == NULL) hook->real = hook->linker = now;
+  if (!unbound) hook->real = now;
+}
+
+static void replace(const struct dl_phdr_info *object, void **place, bool lazy, const Exchange *wanted) {
+  void *now = __atomic_load_n(place, __ATOMIC_RELAXED);
+  /* Before the first call it is the object's own code, which has the linker look for the name. */
+  bool unbound = lazy && contains(object, (uintptr_t)now);
+  if (wanted->theirs == NULL) {
+    note(wanted->program, place, now, unbound);
+  } else if (now != wanted->theirs && !unbound) {
+    return;
+  }
+  write_place(object, place, wanted->mine);
 }
 
 static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
   (void)size;
   Exchange *wanted = data;
   Dynamic dynamic;
-  bool changed = false;
   const ElfW(Phdr) *found = NULL;
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
     if (object->dlpi_phdr[each].p_type == PT_DYNAMIC) found = &object->dlpi_phdr[each];
   }
-  if (found == NULL || contains(object, (uintptr_t)&guard_hook)) return 0;
+  int stop = wanted->program != NULL;
+  if (found == NULL || contains(object, (uintptr_t)&guard_hook)) return stop;
   /* The kernel's own object has a table of names, and nothing to fill in. */
   uintptr_t kernels = getauxval(AT_SYSINFO_EHDR);
-  if (kernels != 0 && contains(object, kernels)) return 0;
-  if (!read_dynamic(object, found, &dynamic)) return 0;
+  if (kernels != 0 && contains(object, kernels)) return stop;
+  if (!read_dynamic(object, found, &dynamic)) return stop;
   for (unsigned table = 0; table < 2; table++) {
     const ElfW(Rela) *each = dynamic.relocations[table];
     if (each == NULL) continue;
     const ElfW(Rela) *end = (const ElfW(Rela) *)((const char *)each + dynamic.bytes[table]);
+    if (table == 1) each += dynamic.nameless;
     for (; each < end; each++) {
       unsigned kind = ELF64_R_TYPE(each->r_info), symbol = ELF64_R_SYM(each->r_info);
       if (kind != TO_CALL && kind != TO_ADDRESS) continue;
-      if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, "sigaction") != 0) continue;
-      GuardSigaction **place = (GuardSigaction **)(object->dlpi_addr + each->r_offset);
-      changed |= replace(object, place, kind == TO_CALL, wanted);
+      if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, wanted->name) != 0) continue;
+      replace(object, (void **)(object->dlpi_addr + each->r_offset), kind == TO_CALL, wanted);
     }
   }
-  wanted->changed += changed;
-  return 0;
+  return stop; /* the program is the first */
 }
 
-unsigned guard_hook(GuardSigaction *theirs, GuardSigaction *mine) {
-  Exchange wanted = {theirs, mine, 0};
+void guard_hook(GuardSigaction *theirs, GuardSigaction *mine) {
+  Exchange wanted = {"sigaction", (void *)theirs, (void *)mine, NULL};
   dl_iterate_phdr(exchange_in, &wanted);
-  return wanted.changed;
+}
+
+/* Once is enough: a guard that hooks the same function later calls this one. */
+void guard_hook_program(GuardProgramHook *hook) {
+  if (hook->real != NULL) return;
+  Exchange wanted = {hook->name, NULL, hook->mine, hook};
+  dl_iterate_phdr(exchange_in, &wanted);
+}
+
+void guard_stay_hooked(GuardProgramHook *hook) {
+  if (hook->place == NULL) return;
+  void *now = __atomic_load_n(hook->place, __ATOMIC_RELAXED);
+  if (now == hook->mine) return;
+  if (hook->real == hook->linker) hook->real = now;
+  if (hook->real == now) __atomic_store_n(hook->place, hook->mine, __ATOMIC_RELEASE);
 }
 
 #endif

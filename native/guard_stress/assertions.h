@@ -67,4 +67,7 @@ void called_by_another_handler(void);
 void several_guards(void);
 void removing(void);
 void every_entry_taken(void);
+
+/* Signals that a library wants as well; `library` is the file of rival.c. */
+void signals_are_shared(const char *library);
 #endif

@@ -2,7 +2,8 @@
  * Three handlers are asked in turn, block by block, so that a machine that gets slower does so for
  * all: `plain` runs on the thread's own stack, as without Go; `flagged` on the alternate one, as with
  * Go; `guarded` is moved from there to the own stack. `direct` is guarded, on a thread that has no
- * alternate stack. Prints one line of JSON with the median of the blocks. */
+ * alternate stack. `unwatched` and `watched` are guarded signals that pthread_kill sends, past the guard and
+ * through it. Prints one line of JSON with the median of the blocks. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -14,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCKS = 201, BLOCK = 500, PLAIN = 40, FLAGGED = 41, GUARDED = 42, KINDS = 3 };
+enum { BLOCKS = 201, BLOCK = 500, PLAIN = 40, FLAGGED = 41, GUARDED = 42 };
+
+typedef enum { SENT_PLAIN, SENT_FLAGGED, SENT_GUARDED, UNWATCHED, WATCHED, KINDS } Kind;
 
 static volatile int calls;
 
@@ -31,10 +34,18 @@ static uint64_t now_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static double block(int signal) {
+static int (*libc_kill)(pthread_t, int);
+
+static double block(Kind kind) {
+  static const int SIGNALS[] = {PLAIN, FLAGGED, GUARDED};
   long process = getpid(), thread = syscall(SYS_gettid);
+  pthread_t self = pthread_self();
   uint64_t started = now_ns();
-  for (int i = 0; i < BLOCK; i++) syscall(SYS_tgkill, process, thread, signal);
+  for (int i = 0; i < BLOCK; i++) {
+    if (kind == WATCHED) pthread_kill(self, GUARDED);
+    else if (kind == UNWATCHED) libc_kill(self, GUARDED);
+    else syscall(SYS_tgkill, process, thread, SIGNALS[kind]);
+  }
   return (double)(now_ns() - started) / BLOCK;
 }
 
@@ -45,9 +56,8 @@ static int ascending(const void *one, const void *other) {
 
 static void measure(double *medians) {
   static double taken[KINDS][BLOCKS];
-  static const int SIGNALS[KINDS] = {PLAIN, FLAGGED, GUARDED};
   for (int i = 0; i < BLOCKS; i++) {
-    for (int kind = 0; kind < KINDS; kind++) taken[kind][i] = block(SIGNALS[kind]);
+    for (int kind = 0; kind < KINDS; kind++) taken[kind][i] = block((Kind)kind);
   }
   for (int kind = 0; kind < KINDS; kind++) {
     qsort(taken[kind], BLOCKS, sizeof(double), ascending);
@@ -68,6 +78,7 @@ int main(int argc, char **argv) {
   }
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
   sigaction(GUARDED, &action, NULL);
+  libc_kill = (int (*)(pthread_t, int))dlsym(RTLD_DEFAULT, "pthread_kill");
   int32_t guarded = ((int32_t(*)(void))dlsym(guard, "GuardInstall"))();
   struct {
     uint64_t handler, flags, restorer, mask;
@@ -86,7 +97,9 @@ int main(int argc, char **argv) {
   sigaltstack(&alternate, NULL);
   measure(moved);
   printf("{\"guarded\": %d, \"plain_ns\": %.0f, \"flagged_ns\": %.0f, \"moved_ns\": %.0f, "
-         "\"direct_plain_ns\": %.0f, \"direct_ns\": %.0f}\n",
-         guarded, moved[0], moved[1], moved[2], direct[0], direct[2]);
+         "\"direct_plain_ns\": %.0f, \"direct_ns\": %.0f, \"unwatched_ns\": %.0f, "
+         "\"watched_ns\": %.0f}\n",
+         guarded, moved[SENT_PLAIN], moved[SENT_FLAGGED], moved[SENT_GUARDED], direct[SENT_PLAIN],
+         direct[SENT_GUARDED], moved[UNWATCHED], moved[WATCHED]);
   return 0;
 }

@@ -1,4 +1,4 @@
-/* guard_stress MODE SUSPENDS GO-LIBRARY [GUARD]: suspends threads by a signal, as a JavaScript engine
+/* guard_stress MODE SUSPENDS GO-LIBRARY [GUARD [ANOTHER [SANDBOX]]]: suspends threads by a signal, as a JavaScript engine
  * does, while they compute, run Go, panic there, are called back and load libraries, and checks what a
  * signal must leave alone. Prints one line of JSON.
  *
@@ -7,10 +7,12 @@
  *        after        the Go library, then the guard
  *        left-alone   the signal is one whose handler Go leaves alone (JSC_SIGNAL_FOR_GC=21 in Bun)
  *        no-go        neither Go nor a guard: what a suspend costs
- *        twice        before, and a second copy of the guard after the Go library (5th argument)
+ *        twice        before, and a second copy of the guard, ANOTHER, after the Go library
+ *
+ * SANDBOX is one of sandbox.h, entered when all is loaded.
  *
  * Exit code 0: all well. 1: something was changed that must not be. 3: a thread could not be
- * suspended. Anything else is a crash. */
+ * suspended. 4: the sandbox cannot be had here. Anything else is a crash. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #include "../guard/go-guard.h"
+#include "sandbox.h"
 #include "suspender.h"
 #include "vectors.h"
 
@@ -41,6 +44,7 @@ enum {
   SCRIBBLED = 8 << 10,
   CHANGED = 1,
   STUCK = 3,
+  SANDBOX_FAILED = 4,
 };
 
 typedef enum { MAIN, PLAIN, ALTERNATE, GIVEN, BRIEF, LENT } Kind; /* the last is a thread of Go's */
@@ -57,7 +61,7 @@ typedef struct {
 static Mutator mutators[MUTATORS];
 static unsigned mutator_count = MUTATORS;
 static _Atomic(Mutator *) active; /* the one that works; more would fight for the processors */
-static bool with_go;
+static bool with_go, with_files = true;
 static atomic_ulong pestered, faults;
 static char first_fault[160];
 
@@ -110,7 +114,7 @@ static void one_round(Mutator *mutator) {
   if (!vectors_survive(round, 200)) changed("a vector register");
   if (errno != 4242) changed("errno");
   if (with_go) run_go(mutator, round);
-  if (round % LOAD_EVERY == 0) load_and_drop();
+  if (with_files && round % LOAD_EVERY == 0) load_and_drop();
   sigaltstack(NULL, &after);
   pthread_sigmask(SIG_SETMASK, NULL, &blocked_after);
   /* Go gives a thread an alternate stack when it first runs there. */
@@ -122,7 +126,9 @@ static void one_round(Mutator *mutator) {
   }
 }
 
+/* libc reads a file to tell where the main thread's stack is. */
 static void find_stack(Mutator *mutator) {
+  if (mutator->kind == MAIN && mutator->subject.high != 0) return;
   pthread_attr_t attributes;
   void *low;
   size_t size;
@@ -295,6 +301,13 @@ int main(int argc, char **argv) {
   struct sigaction pestering = {.sa_handler = on_pester, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigaction(SIGUSR2, &pestering, NULL);
 
+  find_stack(&mutators[0]);
+  if (argc > 6) {
+    static char buffer[BUFSIZ]; /* libc asks what kind of file it is, where it makes the buffer */
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    with_files = false;
+    if (!enter_sandbox(argv[6])) return SANDBOX_FAILED;
+  }
   pthread_t suspender;
   for (unsigned i = 0; i < mutator_count; i++) sem_init(&mutators[i].turn, 0, 0);
   mutators[0].subject.id = pthread_self();

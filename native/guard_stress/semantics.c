@@ -1,4 +1,4 @@
-/* semantics GUARD ANOTHER-GUARD: asks of the guard, one by one, what a handler may rely on. Prints a
+/* semantics GUARD ANOTHER-GUARD RIVAL: asks of the guard, one by one, what a handler may rely on. Prints a
  * line for each: `ok …` or `FAILED …`. Exit code 1 if any failed. No Go takes part: what Go does to a
  * handler, adding SA_ONSTACK to it, is done here. */
 #define _GNU_SOURCE
@@ -26,7 +26,7 @@ static void *opened(const char *path) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) return 2;
+  if (argc < 4) return 2;
   void *guard = opened(argv[1]), *another = opened(argv[2]);
   install = (int32_t(*)(void))dlsym(guard, "GuardInstall");
   removed = (int32_t(*)(void))dlsym(guard, "GuardRemove");
@@ -56,6 +56,7 @@ int main(int argc, char **argv) {
   calls_go_on();
   queued_signals();
   called_by_another_handler();
+  signals_are_shared(argv[3]);
   several_guards();
   removing();
   every_entry_taken();

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "action.h"
 
 typedef void Handler(int);
 
@@ -29,17 +29,27 @@ static bool is_guarded(int number) {
 EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   if (!atomic_load(&ready)) return __sigaction(number, action, before);
   bool tells = action != NULL && preload_loud(), was = tells && is_guarded(number);
-  int result = guard_sigaction(__sigaction, number, action, before);
+  int result = guard_sigaction(__sigaction, __builtin_return_address(0), number, action, before);
   if (tells && is_guarded(number) && !was) preload_note("guards the handler of signal ", number);
   return result;
+}
+
+/* Whether a library wants a signal that is kept for the program. */
+static bool shares(const void *caller, int number, Handler *handler, struct sigaction *before) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  if (number < 1 || number > GUARD_SIGNALS || handler == SIG_ERR) return false;
+  sigaddset(&action.sa_mask, number);
+  return !guard_in_program((uintptr_t)caller) && guard_share(number, &action, before);
 }
 
 /* A handler set so is not told the registers and needs no guard; one that it replaces may have had
  * it. */
 EXPORT Handler *signal(int number, Handler *handler) {
   if (!atomic_load(&ready)) return ssignal(number, handler);
+  const void *caller = __builtin_return_address(0);
   struct sigaction before;
-  bool known = guard_sigaction(__sigaction, number, NULL, &before) == 0;
+  if (shares(caller, number, handler, &before)) return before.sa_handler;
+  bool known = guard_sigaction(__sigaction, caller, number, NULL, &before) == 0;
   Handler *found = ssignal(number, handler);
   return known && found != SIG_ERR ? before.sa_handler : found;
 }
@@ -47,10 +57,11 @@ EXPORT Handler *signal(int number, Handler *handler) {
 __attribute__((constructor)) static void start(void) {
   if (!(preload_chosen() & SUSPEND)) return;
   if (!guard_prepare()) {
-    preload_note("guards nothing: the main thread's stack is not found in /proc of process ",
+    preload_note("guards nothing: the kernel does not tell where the main stack is in process ",
                  (unsigned long)getpid());
     return;
   }
   atomic_store(&ready, true);
+  guard_watch_sends();
   guard_wrap_all(); /* what libraries installed whose constructors ran before */
 }

@@ -1,9 +1,7 @@
-// Another process sends the signal by which JavaScriptCore suspends threads. Which one that is, is
-// seen by which one the runtime catches before anything is loaded.
+// Another process sends the signal by which JavaScriptCore suspends threads.
 "use strict";
 const { spawnSync } = require("node:child_process");
-const os = require("node:os");
-const { dispositions, isHandled } = require("../signal-handlers.cjs");
+const { suspendSignal } = require("../signal-handlers.cjs");
 const { Skip } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
@@ -19,10 +17,7 @@ module.exports = async function externalSignal(cell, module, number) {
 module.exports.inMain = true;
 module.exports.before = async function before(cell) {
   if (!process.versions.bun) throw new Skip("this runtime suspends no threads by a signal");
-  const { SIGPWR, SIGUSR1 } = os.constants.signals;
-  const found = dispositions(cell);
-  const candidates = [Number(process.env.JSC_SIGNAL_FOR_GC), SIGPWR, SIGUSR1];
-  const number = candidates.find((candidate) => isHandled(found, candidate));
+  const number = suspendSignal(cell);
   if (number === undefined) throw new Skip("this runtime catches no signal to suspend threads by");
   return number;
 };

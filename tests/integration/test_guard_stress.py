@@ -46,6 +46,7 @@ class Told(msgspec.Struct):
     moved: int
     direct: int
     foreign: int
+    tight: int
     unknown: int
     searched: int
 
@@ -101,7 +102,9 @@ def upward_mappings() -> None:
 def test_what_it_promises(
     guard_stress: GuardStress, tmp_path: Path, before: Callable[[], None] | None
 ) -> None:
-    done = run([guard_stress.semantics, *guards(host_target(), tmp_path)], before)
+    done = run(
+        [guard_stress.semantics, *guards(host_target(), tmp_path), guard_stress.rival], before
+    )
     failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
     assert (failed, done.returncode) == ([], 0)
     assert done.stdout.endswith("ok during exit\n")
@@ -109,8 +112,8 @@ def test_what_it_promises(
 
 def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
     emulator = arm64_emulator()
-    program = build.build_guard_stress(ARM64).semantics
-    done = run([*emulator, program, *guards(ARM64, tmp_path)])
+    built = build.build_guard_stress(ARM64)
+    done = run([*emulator, built.semantics, *guards(ARM64, tmp_path), built.rival])
     failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
     assert (failed, done.returncode) == ([], 0)
 
@@ -135,6 +138,21 @@ def test_threads_are_suspended_whatever_they_do(
     assert seen.moved + seen.direct == 2 * SUSPENDS
     assert seen.unknown == 0
     assert min(seen.pestered, seen.foreign, seen.searched) > 0
+
+
+@pytest.mark.parametrize("sandbox", ["kill", "refuse", "chroot", "descriptors"])
+def test_threads_suspend_in_a_sandbox(
+    guard_stress: GuardStress, tmp_path: Path, sandbox: str
+) -> None:
+    """A new thread needs no file to learn where its stack is, and so always has its own."""
+    if sandbox == "chroot" and os.geteuid() != 0:
+        pytest.skip("only root changes the root folder")
+    suspends = SUSPENDS // 4
+    guarded = [guard_stress.library, *guards(host_target(), tmp_path)]
+    done = run([guard_stress.guard_stress, "before", str(suspends), *guarded, sandbox])
+    seen = told(done)
+    assert (done.returncode, seen.first, seen.stuck) == (0, "", "")
+    assert (seen.moved + seen.direct, seen.unknown, seen.tight) == (2 * suspends, 0, 0)
 
 
 def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:

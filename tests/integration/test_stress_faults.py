@@ -37,7 +37,13 @@ const calls = {
   },
   DeepStack: () => 0,
   BlockThreads: (n) => n,
+  TakeSignals(how) {
+    if (how < 2) process.on("SIGPWR", () => taken++);
+    return 0;
+  },
+  SignalsReceived: () => taken,
 };
+let taken = 0;
 class Handle {
   constructor(number) {
     this.number = number;
@@ -76,6 +82,14 @@ FAULTS = {
         "require('node:inspector').Session.prototype.post ="
         " (method, done) => done(null, { profile: { nodes: [] } });",
         "the inspector gave no profile",
+    ),
+    "vm-timeout": (
+        "require('node:vm').runInThisContext = () => {};",
+        "vm did not stop a script after 50 ms",
+    ),
+    "notify": (
+        "calls.SignalsReceived = () => 0;",
+        "signal 30 from another process did not reach Go, which asked for it",
     ),
     "cpu-prof": ("if (cell.stress === 'idle') process.exitCode = 3;", "exit code 3"),
     "worker": (

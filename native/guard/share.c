@@ -1,0 +1,151 @@
+/* Signals that the program and a library both want.
+ *
+ * A library that sets an action for a signal by which the program suspends its threads would end all
+ * suspensions: Go's os/signal does so in Notify without a list, in Ignore and in Notify of that signal.
+ * The guard keeps its entry in the kernel and notes the library as the signal's sharer. What the
+ * process sends to one of its threads goes to the program, and all else goes to the sharer.
+ *
+ * A library may also set its action past the guard: by a bare system call, by signal() of libc, or before
+ * the guard has seen the library. So the program's pthread_kill looks before each signal whether the
+ * entry is still there, and puts it back. */
+#define _GNU_SOURCE
+#include "action.h"
+
+#ifdef __linux__
+
+#include <sys/syscall.h>
+
+GUARD_HIDDEN GuardSlot *guard_sharers[GUARD_SIGNALS];
+
+/* What the kernel has for each signal whose handler is the program's and has an entry of this guard. */
+static GuardAction kept[GUARD_SIGNALS];
+static uint64_t kept_signals;
+
+static uint64_t lost_signals;
+static long process;
+
+static long this_process(void) { return guard_syscall3(SYS_getpid, 0, 0, 0); }
+
+void guard_prepare_sharing(void) {
+  if (process == 0) process = this_process();
+}
+
+/* A child of vfork changes its own actions, and shares this memory with its parent. */
+static bool in_another_process(void) { return this_process() != process; }
+
+void guard_keep(int signal) {
+  GuardAction now;
+  if (GUARD_BIT(signal) & GUARD_NEVER || in_another_process()) return;
+  if (!guard_exchange(signal, NULL, &now)) return;
+  bool keeps = guard_own_entry(now.handler) && guard_in_program(guard_slot_of(now.handler)->handler);
+  __atomic_fetch_and(&kept_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
+  __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
+  if (!keeps) return;
+  kept[signal - 1] = now;
+  __atomic_fetch_or(&kept_signals, GUARD_BIT(signal), __ATOMIC_RELEASE);
+  __atomic_fetch_and(&lost_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
+}
+
+void guard_forget(int signal) {
+  __atomic_fetch_and(&kept_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
+  __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
+}
+
+/* What a library that sets this action wants of the signal: NULL where it wants nothing, as with the
+ * default, or gives the signal back to `owner`. */
+static GuardSlot *sharer_of(const GuardAction *wanted, const GuardSlot *owner) {
+  if (wanted->handler == (uint64_t)SIG_DFL || wanted->handler == owner->handler) return NULL;
+  if (guard_slot_of(wanted->handler) != NULL) return NULL;
+  return guard_slot_for(wanted);
+}
+
+static bool is_kept(int signal) {
+  return __atomic_load_n(&kept_signals, __ATOMIC_ACQUIRE) & GUARD_BIT(signal);
+}
+
+static void take_back(int signal, const GuardAction *found) {
+  GuardAction was;
+  const GuardSlot *slot = guard_slot_of(found->handler);
+  if (slot != NULL && slot->sharers != NULL) return; /* another guard's, which does the same */
+  if (guard_in_program(found->handler)) { /* the program's own doing */
+    guard_forget(signal);
+    return;
+  }
+  if (!guard_exchange(signal, &kept[signal - 1], &was)) return;
+  const GuardSlot *owner = guard_slot_of(kept[signal - 1].handler);
+  if (guard_own_entry(was.handler)) return; /* another thread was faster */
+  __atomic_store_n(&guard_sharers[signal - 1], sharer_of(&was, owner), __ATOMIC_RELEASE);
+  __atomic_fetch_add(&guard_counts.restored, 1, __ATOMIC_RELAXED);
+}
+
+bool guard_restore(int signal) {
+  GuardAction now;
+  if (!is_kept(signal) || !guard_exchange(signal, NULL, &now)) return false;
+  if (now.handler != kept[signal - 1].handler) take_back(signal, &now);
+  return is_kept(signal);
+}
+
+void guard_before_send(int signal) {
+  GuardAction now;
+  if (signal < 1 || signal > GUARD_SIGNALS || GUARD_BIT(signal) & GUARD_NEVER) return;
+  if (guard_restore(signal) || !guard_exchange(signal, NULL, &now)) return;
+  /* The program counts on a handler of its own, which a library replaced before the guard was here. */
+  if (guard_in_program(now.handler) || guard_slot_of(now.handler) != NULL) return;
+  __atomic_fetch_or(&lost_signals, GUARD_BIT(signal), __ATOMIC_RELAXED);
+}
+
+bool guard_share(int signal, const struct sigaction *act, struct sigaction *old) {
+  GuardAction now, wanted = guard_from_libc(act);
+  if (GUARD_BIT(signal) & GUARD_NEVER || in_another_process()) return false;
+  guard_restore(signal);
+  if (!guard_exchange(signal, NULL, &now)) return false;
+  const GuardSlot *owner = guard_slot_of(now.handler);
+  if (owner == NULL || owner->sharers == NULL || !guard_in_program(owner->handler)) return false;
+  GuardSlot *was = __atomic_exchange_n(&owner->sharers[signal - 1], sharer_of(&wanted, owner),
+                                       __ATOMIC_ACQ_REL);
+  if (old != NULL) guard_show(was != NULL ? was : owner, old);
+  return true;
+}
+
+const GuardSlot *guard_visible(int signal, const GuardSlot *owner) {
+  const GuardSlot *sharer =
+      owner->sharers == NULL ? NULL
+                             : __atomic_load_n(&owner->sharers[signal - 1], __ATOMIC_ACQUIRE);
+  return sharer != NULL ? sharer : owner;
+}
+
+static void do_nothing(void) {}
+
+static const GuardSlot nothing = {.function = do_nothing, .flags = SA_ONSTACK};
+
+const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
+  GuardSlot *sharer = __atomic_load_n(&guard_sharers[signal - 1], __ATOMIC_ACQUIRE);
+  if (sharer == NULL) return NULL;
+  if (info->si_code == SI_TKILL && info->si_pid == this_process()) return NULL;
+  if (sharer->handler == (uint64_t)SIG_IGN) return &nothing;
+  if (sharer->flags & SA_RESETHAND) {
+    __atomic_compare_exchange_n(&guard_sharers[signal - 1], &sharer, NULL, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
+  }
+  /* The kernel blocked what the program's handler asked for; it takes that back when this one returns. */
+  uint64_t blocked = sharer->mask | (sharer->flags & SA_NODEFER ? 0 : GUARD_BIT(signal));
+  guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
+  return sharer;
+}
+
+uint64_t guard_shared(uint64_t *lost) {
+  uint64_t shared = 0;
+  *lost = __atomic_load_n(&lost_signals, __ATOMIC_RELAXED);
+  for (int signal = 1; signal <= GUARD_SIGNALS; signal++) {
+    GuardAction now;
+    if (GUARD_BIT(signal) & GUARD_NEVER || !guard_exchange(signal, NULL, &now)) continue;
+    const GuardSlot *owner = guard_slot_of(now.handler);
+    if (owner == NULL && is_kept(signal) && !guard_in_program(now.handler)) {
+      *lost |= GUARD_BIT(signal);
+    }
+    if (owner != NULL && guard_visible(signal, owner) != owner) shared |= GUARD_BIT(signal);
+  }
+  return shared;
+}
+
+#endif

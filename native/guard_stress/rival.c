@@ -1,0 +1,64 @@
+/* A library that wants signals which the program has, as Go's os/signal does, in every way there is. */
+#define _GNU_SOURCE
+#include "rival.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef void Handler(int, siginfo_t *, void *);
+
+static struct RivalSeen seen;
+static Handler *next;
+
+static void on_signal(int number, siginfo_t *info, void *context) {
+  stack_t stack;
+  sigaltstack(NULL, &stack);
+  seen.calls++;
+  seen.number = number;
+  seen.code = info->si_code;
+  seen.on_alternate = (stack.ss_flags & SS_ONSTACK) != 0;
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &seen.blocked, 8);
+  if (next != NULL) next(number, info, context);
+}
+
+static struct sigaction action_of(enum RivalHandler handler, int flags) {
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = flags | SA_SIGINFO};
+  if (handler == RIVAL_IGNORES) action.sa_handler = SIG_IGN;
+  if (handler == RIVAL_DEFAULTS) action.sa_handler = SIG_DFL;
+  sigfillset(&action.sa_mask);
+  return action;
+}
+
+EXPORT int RivalTakes(int number, enum RivalHandler handler, int flags, struct sigaction *old) {
+  struct sigaction action = action_of(handler, flags);
+  return sigaction(number, &action, old);
+}
+
+EXPORT int RivalPutsBack(int number, const struct sigaction *old) { return sigaction(number, old, NULL); }
+
+/* As a language does that has system calls of its own. */
+EXPORT int RivalTakesRaw(int number, enum RivalHandler handler) {
+  struct {
+    uint64_t handler, flags, restorer, mask;
+  } raw;
+  struct sigaction action = action_of(handler, SA_ONSTACK);
+  syscall(SYS_rt_sigaction, number, NULL, &raw, 8);
+  raw.handler = (uint64_t)(uintptr_t)action.sa_sigaction;
+  raw.flags |= (uint64_t)action.sa_flags;
+  raw.mask = ~UINT64_C(0);
+  return (int)syscall(SYS_rt_sigaction, number, &raw, NULL, 8);
+}
+
+EXPORT void RivalIgnores(int number) { signal(number, SIG_IGN); }
+
+/* Has the handler call another as a function, as Go does with what is none of its own. */
+EXPORT void RivalForwards(void (*to)(int, siginfo_t *, void *)) { next = to; }
+
+EXPORT struct RivalSeen RivalSaw(void) {
+  struct RivalSeen found = seen;
+  seen = (struct RivalSeen){0};
+  return found;
+}

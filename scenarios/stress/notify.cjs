@@ -1,0 +1,73 @@
+// Go takes signals for itself, the one by which JavaScriptCore suspends threads among them. Threads must
+// still be suspended, and Go must get that signal from another process where it asked for it.
+"use strict";
+const { spawn } = require("node:child_process");
+const os = require("node:os");
+const { collect, garbage } = require("../gc.cjs");
+const { suspendSignal } = require("../signal-handlers.cjs");
+const { expectResult } = require("../loaders.cjs");
+const { Skip, say } = require("../protocol.cjs");
+const { turn } = require("../event-loop.cjs");
+const profile = require("./profile.cjs");
+
+// What TakeSignals() of the module takes.
+const [EVERY, ONE, IGNORED, STOPPED, RESET] = [0, 1, 2, 3, 4];
+const NOT_HERE = -1;
+const LATE_MS = 10_000;
+
+// Has the main thread suspended: by collections, by a profiler, and by idling on some releases.
+async function suspendThreads() {
+  garbage();
+  collect();
+  if (process.versions.bun) {
+    const { profile } = require("bun:jsc");
+    if (typeof profile === "function") profile(garbage, 500);
+  }
+  await turn(100);
+}
+
+async function profileOnce() {
+  try {
+    await profile();
+  } catch (error) {
+    if (!(error instanceof Skip)) throw error;
+  }
+}
+
+async function expectReceived(module, number) {
+  const before = module.call("SignalsReceived", number);
+  const until = performance.now() + LATE_MS;
+  // Nobody waits for its end, of which Go is told now (SIGCHLD) and the runtime may not be.
+  spawn("/bin/sh", ["-c", `kill -${number} ${process.pid}`], { stdio: "ignore" }).unref();
+  while (module.call("SignalsReceived", number) === before) {
+    if (performance.now() > until) {
+      throw new Error(`signal ${number} from another process did not reach Go, which asked for it`);
+    }
+    await turn(10);
+  }
+}
+
+module.exports = async function notify(cell, module, number) {
+  const take = async (how, what) => {
+    const result = module.call("TakeSignals", how, number);
+    if (result === NOT_HERE) throw new Skip("this module takes no signals");
+    expectResult(`TakeSignals(${how})`, result, 0);
+    say({ at: what });
+    await suspendThreads();
+  };
+  await take(EVERY, "every signal");
+  await profileOnce();
+  await expectReceived(module, number);
+  await take(IGNORED, "ignored");
+  await take(RESET, "reset");
+  await take(ONE, "one signal");
+  await expectReceived(module, number);
+  await take(STOPPED, "stopped");
+  await take(EVERY, "every signal again");
+  await expectReceived(module, number);
+  await take(RESET, "reset again");
+};
+module.exports.before = async function before(cell) {
+  if (os.platform() !== "linux") throw new Skip("threads are suspended by a signal on Linux alone");
+  return suspendSignal(cell) ?? os.constants.signals.SIGPWR;
+};
