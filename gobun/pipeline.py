@@ -112,9 +112,9 @@ def run_plan(
     plan: Plan,
     request: Request,
     expectations: Expectations,
-    notes: Mapping[str, str] | None = None,
+    patched: Mapping[str, str] | None = None,
 ) -> None:
-    """Run the cells of a plan as ``run_matrix`` does; ``notes`` go into the results' header.
+    """Run the cells of a plan as ``run_matrix`` does; ``patched`` goes into the results' header.
 
     Raises:
         UsageError: two expectations contradict each other.
@@ -125,7 +125,7 @@ def run_plan(
     """
     expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
     header, cells = _part(plan.cells, request)
-    header = msgspec.structs.replace(header, tools={**header.tools, **(notes or {})})
+    header = msgspec.structs.replace(header, patched=dict(patched or {}))
     kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = host_target()
     # Building keeps the processor busy and fetching the network, so both go on at once.
@@ -253,8 +253,8 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
             f"{path} is of another plan, so it cannot be resumed",
             hint="give the same versions and lists as before, another --out, or leave --resume out",
         )
-    made = {"gobun": before.suite, **before.tools}
-    now = {"gobun": header.suite, **header.tools}
+    made = {"gobun": before.suite, **before.made_with}
+    now = {"gobun": header.suite, **header.made_with}
     if made != now:
         other = [name for name in sorted({*made, *now}) if made.get(name) != now.get(name)]
         raise UsageError(

@@ -128,7 +128,7 @@ def _check_alike(parts: Sequence[_ShardFile]) -> None:
 
 
 def _tools(header: Header) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
+    return ", ".join(f"{name} {version}" for name, version in header.made_with.items())
 
 
 def _split(header: Header) -> str:

@@ -250,3 +250,10 @@ class Header(msgspec.Struct, frozen=True):
     """The part that this file is of; None for the whole."""
     hosts: tuple[Host, ...] = ()
     """The machines of the parts, where there were several."""
+    patched: dict[str, str] = msgspec.field(default_factory=dict)
+    """The patches in each patched Bun and each emulation, by its name in reports."""
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """Everything that decides the results beside the cells: the tools, then the patches."""
+        return {**dict(sorted(self.tools.items())), **dict(sorted(self.patched.items()))}

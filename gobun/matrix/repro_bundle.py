@@ -153,7 +153,7 @@ def _readme(trials: Sequence[ReproCell], package: str, header: Header) -> str:
         f"| {_one_line(trial.ending.detail)} |"
         for trial in trials
     )
-    tools = ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
+    tools = ", ".join(f"{name} {version}" for name, version in header.made_with.items())
     variable, version = _VARIABLES[cell.runtime], trials[-1].cell.version
     get = (
         f"npm install --no-save {package}@{version}\n"

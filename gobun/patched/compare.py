@@ -157,12 +157,12 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
             cells += plan_cells([("bun", version)], one)
     known = read_expectations()
     expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
-    notes = {name: said for line in lines for name, said in _notes(line)}
-    pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, notes)
+    patched = {name: patches for line in lines for name, patches in _patches_of(line)}
+    pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, patched)
 
 
-def _notes(line: SeriesRuns) -> Iterator[tuple[str, str]]:
-    """Yield what the header of the results says of everything patched."""
+def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
+    """Yield the name in reports and the patches of each patched Bun and each emulation."""
     for one in line.built:
         patches = ", ".join(one.patches) or "no patches"
         yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"

@@ -60,11 +60,11 @@ def differences(run: Run) -> tuple[Difference, ...]:
     """Return a difference for each patched Bun and each emulation that ran beside stock."""
     stock = {result.cell: result for result in run.results if result.treatment == "stock"}
     grouped: dict[tuple[str, str], list[Result]] = {}
-    told = run.header.tools
+    patched = run.header.patched
     for result in in_order(run.results):
         key = (version_label(result), result.treatment)
         built = result.treatment == own_treatment(result.version)
-        if built or emulation_note(*key) in told:
+        if built or emulation_note(*key) in patched:
             grouped.setdefault(key, []).append(result)
     found = []
     for (runtime, treatment), results in grouped.items():
@@ -73,8 +73,8 @@ def differences(run: Run) -> tuple[Difference, ...]:
             twin = stock.get(_stock_cell(result.cell))
             pairs.append((_kind(result, twin), result, twin))
         if any(twin for _, _, twin in pairs):
-            emulated = told.get(emulation_note(runtime, treatment), "")
-            patches = told.get(runtime, "") or emulated
+            emulated = patched.get(emulation_note(runtime, treatment), "")
+            patches = patched.get(runtime, "") or emulated
             found.append(Difference(runtime, treatment, patches, tuple(pairs)))
     return tuple(found)
 

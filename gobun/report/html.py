@@ -44,7 +44,7 @@ def render_html(run: Run) -> str:
         "Run": header.started.replace("T", " ").replace("+00:00", " UTC"),
         "Host": f"{host.system}, {host.libc}",
         "Processor": f"{host.cpu}, {host.cores} cores",
-        "Tools": ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items())),
+        "Tools": ", ".join(f"{name} {version}" for name, version in header.made_with.items()),
         "Suite": f"gobun {header.suite}, plan {header.plan}",
     }
     parts = {

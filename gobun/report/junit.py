@@ -58,7 +58,7 @@ def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
     known = {
         "host": f"{host.system}, {host.cpu} ({host.cores} cores), {host.libc}",
         "gobun": run.header.suite,
-        **dict(sorted(run.header.tools.items())),
+        **run.header.made_with,
     }
     for name, value in known.items():
         ET.SubElement(properties, "property", {"name": xml_text(name), "value": xml_text(value)})

@@ -73,7 +73,7 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     """Return the summary, and whether its tables are whole."""
     header = run.header
     host = header.host
-    tools = ", ".join(f"{name} {version}" for name, version in sorted(header.tools.items()))
+    tools = ", ".join(f"{name} {version}" for name, version in header.made_with.items())
     parts = [
         "# Go native modules: how each runtime takes them",
         "",

@@ -22,6 +22,7 @@ def printable_run(run: Run) -> Run:
         host=_printable(run.header.host),
         hosts=tuple(_printable(host) for host in run.header.hosts),
         tools={_text(name): _text(version) for name, version in run.header.tools.items()},
+        patched={_text(name): _text(patches) for name, patches in run.header.patched.items()},
     )
     return msgspec.structs.replace(
         run, header=header, results=tuple(_printable(result) for result in run.results)

@@ -167,8 +167,8 @@ def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix
             cell("1.2.19", "pass", treatment="preload:suspend", stress=stress),
         ]
     run = run_of(found)
-    tools = {
+    patched = {
         "bun@1.2.19+patched": f"v1.2.19, {remark}, 0123456789abcdef",
         "bun@1.2.19 preload:suspend": remark,
     }
-    return msgspec.structs.replace(run, header=msgspec.structs.replace(run.header, tools=tools))
+    return msgspec.structs.replace(run, header=msgspec.structs.replace(run.header, patched=patched))

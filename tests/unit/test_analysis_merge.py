@@ -128,6 +128,7 @@ def test_cells_on_which_two_files_disagree_are_named(shards: list[Path], tmp_pat
         ({"plan": "0" * 16}, "plan"),
         ({"suite": "9.9"}, "suite version"),
         ({"tools": {"go": "1.1"}}, r"tools .* and go 1\.1"),
+        ({"patched": {"bun@1.2.19+patched": "a-b"}}, r"tools .* and .*bun@1\.2\.19\+patched a-b"),
         ({"shard": {"number": 2, "of": 3, "cells": 2, "split": "x"}}, "split"),
         ({"shard": None}, "split"),
     ],

@@ -187,8 +187,8 @@ def test_patched_versions_are_chosen_by_name(tmp_path: Path) -> None:
 
 def run_of(*results: Result) -> matrix.Run:
     header = matrix.new_header([result.cell for result in results])
-    tools = {"bun@1.2.19+patched": "v1.2.19, first, second"}
-    return matrix.Run(msgspec.structs.replace(header, tools=tools), results)
+    patched = {"bun@1.2.19+patched": "v1.2.19, first, second"}
+    return matrix.Run(msgspec.structs.replace(header, patched=patched), results)
 
 
 def both(stress: str, before: str, after: str) -> list[Result]:
@@ -234,8 +234,8 @@ def test_emulations_are_compared_where_the_run_says_what_they_emulate() -> None:
     warm = result_of(msgspec.structs.replace(STOCK, treatment="warmup"), "pass")
     run = run_of(stock, warm)
     assert differences(run) == ()
-    tools = {report.emulation_note("bun@1.2.19", "warmup"): "first"}
-    header = msgspec.structs.replace(run.header, tools=tools)
+    patched = {report.emulation_note("bun@1.2.19", "warmup"): "first"}
+    header = msgspec.structs.replace(run.header, patched=patched)
     (found,) = differences(msgspec.structs.replace(run, header=header))
     assert (found.patches, len(found.of("cured"))) == ("first", 1)
 

@@ -105,7 +105,13 @@ def test_a_hostile_machine_becomes_no_markup() -> None:
     tools = {"go": HOSTILE, HOSTILE: "1"}
     changed = type(run)(
         type(run.header)(
-            suite=HOSTILE, started=HOSTILE, host=run.header.host, tools=tools, plan="", cells=1
+            suite=HOSTILE,
+            started=HOSTILE,
+            host=run.header.host,
+            tools=tools,
+            plan="",
+            cells=1,
+            patched=tools,
         ),
         run.results,
     )
