@@ -8,18 +8,17 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 import msgspec
 
-from gobun import paths
+from gobun import folder_locks, paths
 from gobun.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _CHUNK = 1 << 20
 _LARGEST_INPUT = 64 << 20
@@ -63,6 +62,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def temporary_sibling(path: Path) -> Iterator[Path]:
     """Yield a fresh folder beside ``path``, on the same file system, gone afterwards.
 
+    Those that a killed process left for the same ``path`` are removed first.
     Its path is absolute, so a tool that works in another folder finds it.
 
     Raises:
@@ -71,11 +71,14 @@ def temporary_sibling(path: Path) -> Iterator[Path]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         parent = path.parent.absolute()
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+        for stale in folder_locks.left_over(parent, f".{path.name}."):
+            shutil.rmtree(stale, ignore_errors=True)
+        folder, lock = folder_locks.new_locked(parent, f".{path.name}.")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def read_input(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.md"
 JOBS_A_CORE = 2
+MOST_REPEATS = 1000
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -71,6 +73,11 @@ def plan_matrix(request: Request) -> Plan:
         raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
     if request.repeat < 1:
         raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
+    if request.repeat > MOST_REPEATS:
+        raise UsageError(
+            f"--repeat {request.repeat} is more than a cell may be run",
+            hint=f"give at most {MOST_REPEATS}",
+        )
     specs = runtimes.split_versions(request.versions, request.runtimes)
     modules = request.modules
     if request.addon is not None:
@@ -198,7 +205,10 @@ def _run(
     console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
     addon = request.addon
     try:
-        with matrix.Writer(path, header, kept) as writer:
+        with (
+            contextlib.closing(_journal(request, header, todo)) as journal,
+            matrix.Writer(path, header, kept) as writer,
+        ):
             matrix.run_cells(
                 context,
                 todo,
@@ -206,6 +216,7 @@ def _run(
                 record=lambda each: writer.add(
                     custom_addon.with_repro_flags(each, addon) if addon else each
                 ),
+                journal=journal,
             )
     finally:
         if path.is_file():
@@ -225,6 +236,17 @@ def _run(
             hint=f"see {paths.shown(request.out / REPORT_NAME)}"
             + ("; --resume repeats those that were not judged" if starved else ""),
         )
+
+
+def _journal(request: Request, header: Header, todo: Sequence[Cell]) -> matrix.Journal:
+    """Return the journal of a run that repeats its cells, with what a resumed one had of them."""
+    path = request.out / matrix.JOURNAL_NAME
+    cells = set(todo)
+    earlier = [each for each in matrix.read_journal(path) if each.cell in cells]
+    if request.repeat == 1:
+        path.unlink(missing_ok=True)
+        return matrix.Journal()
+    return matrix.Journal.opened(path, header, earlier if request.resume else ())
 
 
 def write_report(out: Path) -> None:

@@ -1,7 +1,11 @@
 // What a worker thread runs; workers.cjs starts it.
 "use strict";
 const { parentPort, workerData } = require("node:worker_threads");
-const { Hang, Skip, reasonOf } = require("./protocol.cjs");
+const { Hang, Skip, openThreadChannel, reasonOf } = require("./protocol.cjs");
+
+const { channel } = workerData;
+delete workerData.channel; // A secret: it is gone before a module can look for it.
+openThreadChannel(channel);
 
 async function main() {
   const ready = () => parentPort.postMessage({ ready: true });

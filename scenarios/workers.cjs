@@ -1,7 +1,7 @@
 // Worker threads: starts one on a task of a script, and tells how it fares.
 "use strict";
 const path = require("node:path");
-const { Hang, Skip } = require("./protocol.cjs");
+const { Hang, Skip, channelForThread } = require("./protocol.cjs");
 
 // Runs `tasks[task](data, ready)` of `script` in a new thread. `ready` is a promise of the call of
 // ready(), `result` one of the task's result, `gone` one of the thread's end.
@@ -12,7 +12,7 @@ function startThread(script, task, data) {
   } catch (error) {
     throw new Skip(`this runtime has no worker threads: ${error.message}`);
   }
-  const workerData = { script, task, data };
+  const workerData = { script, task, data, channel: channelForThread() };
   const worker = new Worker(path.join(__dirname, "worker-entry.cjs"), { workerData });
   const gone = new Promise((resolve) => worker.on("exit", resolve));
   let tellReady;

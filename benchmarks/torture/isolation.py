@@ -123,9 +123,13 @@ def _adopt_orphans() -> None:
 
 
 def _descriptors() -> int:
-    with contextlib.suppress(OSError):
-        return sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return 0
+    """Return how many descriptors are open, those that hold entries of the cache left out."""
+    held = str(paths.cache_root())
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
+        with contextlib.suppress(OSError):
+            count += not str(descriptor.readlink()).startswith(held)
+    return count
 
 
 def _children() -> set[int]:

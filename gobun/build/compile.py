@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from gobun import cache, paths, toolchain
 from gobun.build import go_modules, macho
 from gobun.errors import BuildError, GobunError, PrerequisiteError
 from gobun.process import Finished, run_tool
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,10 +155,10 @@ def go_shared(
         BuildError: Go, the C compiler or the linker said no.
     """
     flags = flags or GoFlags()
-    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
-        words = shared_link_flags(target, name=output.name, exports=exports, scratch=Path(scratch))
+    with scratch_folder("build") as temporary:
+        words = shared_link_flags(target, name=output.name, exports=exports, scratch=temporary)
         if target.os == "darwin":
-            words.append(f"-F{_stub_frameworks(Path(scratch))}")
+            words.append(f"-F{_stub_frameworks(temporary)}")
         external = " ".join(quoted(word) for word in (*words, *linked))
         linker = [*flags.linker, quoted(f"-extldflags={external}")]
         _go_build(
@@ -182,8 +182,8 @@ def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:
         BuildError: Go or the C compiler said no.
     """
     flags = GoFlags()
-    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
-        linker = [*flags.linker, quoted(f"-extar={_archiver(Path(scratch))}")]
+    with scratch_folder("build") as temporary:
+        linker = [*flags.linker, quoted(f"-extar={_archiver(temporary)}")]
         _go_build(
             "c-archive",
             package=package,
@@ -289,10 +289,8 @@ def c_shared(
     arguments += [f"-I{folder}" for folder in includes]
     if target.os == "darwin":
         arguments += ["-undefined", "dynamic_lookup"]
-    with tempfile.TemporaryDirectory(prefix="gobun-") as scratch:
-        arguments += shared_link_flags(
-            target, name=output.name, exports=exports, scratch=Path(scratch)
-        )
+    with scratch_folder("build") as temporary:
+        arguments += shared_link_flags(target, name=output.name, exports=exports, scratch=temporary)
         _zig_cc(target, [*arguments, *flags, *inputs, "-o", output])
     if target.os == "darwin":
         macho.make_deterministic(output)

@@ -197,10 +197,11 @@ def build_supervise(target: Target) -> Path:
         PrerequisiteError: Zig is missing.
         BuildError: the build failed.
     """
-    source = paths.NATIVE_SOURCES / "supervise" / "supervise.c"
+    source = paths.NATIVE_SOURCES / "supervise"
 
     def make(folder: Path) -> None:
-        compiling.c_program(source, target=target, output=folder / "supervise")
+        sources = sorted(source.glob("*.c"))
+        compiling.c_program(*sources, target=target, output=folder / "supervise")
 
     return _built(f"supervise-{target.name}", [source], target, make) / "supervise"
 

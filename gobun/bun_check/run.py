@@ -6,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +18,7 @@ from gobun.bun_check.tree import stock_content
 from gobun.bun_source import identity_of
 from gobun.bun_source.apply import make_commits
 from gobun.errors import PatchError, UsageError
+from gobun.scratch import scratch_folder
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _reading(
     """Ask about every file that a patch touches, as it is right after that patch."""
     git = checkout.git
     befores = [checkout.base, *commits]
-    with tempfile.TemporaryDirectory(prefix="gobun-check-") as temporary:
+    with scratch_folder("check") as temporary:
         for patch, before, after in zip(patches, befores, commits, strict=False):
             defined: set[str] = set()
             for path in patch.files:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from gobun.bun_source.checkout_transaction import move_checkout
 from gobun.bun_source.git import EMAIL, NAME, Git
 from gobun.bun_source.hunks import parse_patch
 from gobun.errors import PatchError
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def make_commits(
         PatchError: one does not apply; says where, and where it nearly would.
     """
     commits: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="gobun-patch-") as folder:
+    with scratch_folder("patch") as folder:
         scratch = git.with_index(Path(folder) / "index")
         scratch("read-tree", base)
         for patch in patches:

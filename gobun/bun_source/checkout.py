@@ -6,7 +6,6 @@ person's work, which nothing here removes unless it is told to.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gobun.bun_source.commits import read_commits
 from gobun.bun_source.git import Git
 from gobun.bun_source.git_store import Store
 from gobun.errors import UsageError
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +135,7 @@ def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]
 
     ``git`` works on a work tree; neither that nor its index is changed.
     """
-    with tempfile.TemporaryDirectory(prefix="gobun-tree-") as temporary:
+    with scratch_folder("tree") as temporary:
         scratch = git.with_index(Path(temporary) / "index")
         scratch("read-tree", commit)
         paths = [path for path in scratch("ls-files", "-z").split("\0") if path and keep(path)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from gobun import files
 from gobun.errors import FetchError, UsageError
 from gobun.process import run_tool
 from gobun.runtimes.registered import QUIET, ask_revision
+from gobun.scratch import scratch_folder
 from gobun.toml_config import read_toml
 
 TABLE = Path(__file__).parent / "commits.toml"
@@ -86,7 +86,7 @@ def shown_revision(program: Path) -> str:
 
 def full_revision(program: Path) -> str | None:
     """Return the whole commit id that a Bun carries, or None where it is too old to say it."""
-    with tempfile.TemporaryDirectory(prefix="gobun-revision-") as folder:
+    with scratch_folder("revision") as folder:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
         done = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from gobun.bun_source.hunks import FileDiff, parse_patch
 from gobun.bun_source.series import FILE_NAME, TODO, Series, check_id, read_series
 from gobun.bun_source.series_toml import rewritten
 from gobun.errors import UsageError
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,7 +215,7 @@ def new_patch(
     if name in taken:
         raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
-    with tempfile.TemporaryDirectory(prefix="gobun-new-") as temporary:
+    with scratch_folder("new") as temporary:
         # A copy, for the checkout's own index knows which files were left out of it; with its
         # date, by which git knows which files to read again.
         index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))

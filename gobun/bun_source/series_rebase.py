@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +15,7 @@ from gobun.bun_source.hunks import parse_patch
 from gobun.bun_source.series import FILE_NAME, TODO
 from gobun.bun_source.series_toml import rewritten
 from gobun.errors import PatchError
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def write_rebased(
 def _try(
     git: Git, head: str, content: bytes, patch: Patch, version: str
 ) -> tuple[RebaseStep, str | None]:
-    with tempfile.TemporaryDirectory(prefix="gobun-rebase-") as folder:
+    with scratch_folder("rebase") as folder:
         scratch = git.with_index(Path(folder) / "index")
         scratch("read-tree", head)
         backwards = ("apply", "--cached", "--check", "--reverse", "-")

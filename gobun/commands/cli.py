@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -29,18 +30,38 @@ if TYPE_CHECKING:
     from gobun.bun_source import Patch, Series
 
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a task: Ctrl-C, a CI system or ``timeout``, and a terminal that closes."""
+
+_CLEANING_S = 3.0
+"""Seconds after such a signal in which another does nothing: what was started is being ended."""
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
 _LONGEST_SHOWN = 60
 _LARGEST_NUMBER = 1_000_000
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, by which CI systems and ``timeout`` end a task: what it started ends with it too."""
+class _EndedError(KeyboardInterrupt):
+    """A signal that ends a task, and all that it started."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+def _end_by_signals() -> None:
+    """Turn each signal that ends a task into an exception, except one that is ignored."""
+    began = -math.inf
+
+    def end(number: int, _: object) -> None:
+        nonlocal began
+        if time.monotonic() - began > _CLEANING_S:
+            began = time.monotonic()
+            raise _EndedError(number)
+
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` starts it
+            signal.signal(number, end)
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
@@ -48,7 +69,7 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
 
     @functools.wraps(function)
     def run(*args: object, **kwargs: object) -> None:
-        signal.signal(signal.SIGTERM, _terminate)
+        _end_by_signals()
         try:
             function(*args, **kwargs)
             sys.stdout.flush()
@@ -67,7 +88,7 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
             raise SystemExit(told.exit_code) from None
         except KeyboardInterrupt as error:
             show_error("interrupted")
-            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            number = error.number if isinstance(error, _EndedError) else signal.SIGINT
             raise SystemExit(128 + number) from None
 
     return task(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import msgspec
 from gobun import observe
 from gobun.errors import PrerequisiteError
 from gobun.process import tool_environment
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[
     Raises:
         PrerequisiteError: the runtime could not be started, or not be inspected.
     """
-    with tempfile.TemporaryDirectory(prefix="gobun-signals-") as folder:
+    with scratch_folder("signals") as folder:
         go = Path(folder) / "go"
         argument = {**runtime.settings(module), "go": str(go)}
         command = runtime.command(_SCRIPT, msgspec.json.encode(argument).decode())

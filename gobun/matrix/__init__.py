@@ -7,6 +7,7 @@ from gobun.matrix.attempt import (
     treatment_environment,
 )
 from gobun.matrix.guarded_modules import guarded_modules
+from gobun.matrix.journal import JOURNAL_NAME, Journal, read_journal
 from gobun.matrix.repro_bundle import ReproCell, group_name, write_repro
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
@@ -15,6 +16,8 @@ from gobun.matrix.shard import durations_of, parse_shard, plan_json, plan_parts,
 
 __all__ = [
     "FILE_NAME",
+    "JOURNAL_NAME",
+    "Journal",
     "ReproCell",
     "Run",
     "RunContext",
@@ -30,6 +33,7 @@ __all__ = [
     "parse_shard",
     "plan_json",
     "plan_parts",
+    "read_journal",
     "read_results",
     "run_cell",
     "run_cells",

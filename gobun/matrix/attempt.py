@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,14 @@ import msgspec
 from gobun import paths
 from gobun.cells.records import Ending
 from gobun.cells.scenario import stress_environment
-from gobun.errors import GobunError
-from gobun.matrix import evidence
+from gobun.matrix import control_groups, evidence
+from gobun.matrix.channel import Channel
 from gobun.matrix.classify import End, classify
-from gobun.matrix.monitor import Monitor
-from gobun.matrix.supervised_process import SupervisedProcess
+from gobun.matrix.monitor import Monitor, StoppedError
+from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.matrix.witness import Witness
 from gobun.runtimes import LacksError, preload_environment
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import threading
@@ -108,7 +109,7 @@ def cell_environment(home: Path) -> dict[str, str]:
 
 
 def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
-    """Run a cell once.
+    """Run a cell once. Whatever goes wrong meanwhile is this cell's ``error``, and no other's.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
@@ -116,58 +117,93 @@ def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Atte
     started = time.monotonic()
     seen = evidence.Observation()
     try:
-        with tempfile.TemporaryDirectory(prefix="gobun-cell-", ignore_cleanup_errors=True) as home:
-            ending, end = _observe(context, cell, Path(home), stop, seen)
+        with scratch_folder("cell") as home, control_groups.cell_group() as group:
+            ending, end = _observe(context, cell, _Place(home, group), stop, seen)
+    except StoppedError:
+        raise
     except LacksError as lack:
         ending, end = Ending("skip", str(lack)), None
-    except (GobunError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - a child can provoke any
         ending, end = Ending("error", f"{type(error).__name__}: {error}"), None
     return Attempt(ending, end, round((time.monotonic() - started) * 1000), seen)
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """Where a cell runs."""
+
+    home: Path
+    group: control_groups.CellGroup
+
+
 def _observe(
-    context: RunContext, cell: Cell, home: Path, stop: threading.Event, seen: evidence.Observation
+    context: RunContext,
+    cell: Cell,
+    place: _Place,
+    stop: threading.Event,
+    seen: evidence.Observation,
 ) -> tuple[Ending, End | None]:
-    told = {"witness": str(home / _WITNESS)} if context.smoke is not None else {}
-    command, inside = cell_command(context, cell, told), treatment_environment(context, cell)
+    witness_note = place.home / _WITNESS
     since = time.time()
-    core_bytes = evidence.CORE_BYTES if context.means.cores else 0
-    with SupervisedProcess(
-        context.supervise,
-        command,
-        cwd=home,
-        env=cell_environment(home),
-        inside=inside,
-        core_bytes=core_bytes,
-    ) as child:
-        witness = Witness(_module_file(context, cell), home / _WITNESS)
-        monitor = Monitor(child, context.limit_s, witness)
-        verdict = monitor.watch(stop)
-        seen.starved = monitor.starved
-        seen.mapped, seen.go = witness.mapped, witness.go
-        if verdict is not None and child.pid is not None:
-            seen.look_at(child.pid, cell, context.means)
-            child.kill()
-        while not child.closed:
-            child.listen(1.0)
-    seen.output, seen.events = child.output.text, tuple(child.events)
-    if child.start_error is not None:
-        reason = os.strerror(child.start_error)
-        return Ending("error", f"{command[0]} could not be started: {reason}"), None
-    if child.end is None:
-        return Ending("error", "the supervisor ended without a report"), None
-    if child.crowd is not None:
-        verdict = Ending("fail", f"started processes without end: {child.crowd}, all killed")
-    ending = verdict or classify(child.end, child.events, child.output.text)
+    with contextlib.closing(Channel(place.home)) as channel:
+        told = {"channel": str(channel.folder)}
+        if context.smoke is not None:
+            told["witness"] = str(witness_note)
+        launch = Launch(
+            command=cell_command(context, cell, told),
+            cwd=place.home,
+            env=cell_environment(place.home),
+            inside=treatment_environment(context, cell),
+            core_bytes=evidence.CORE_BYTES if context.means.cores else 0,
+            group=place.group,
+        )
+        with SupervisedProcess(context.supervise, launch, channel) as child:
+            witness = Witness(_module_file(context, cell), witness_note)
+            monitor = Monitor(child, context.limit_s, witness)
+            verdict = monitor.watch(stop)
+            seen.starved = monitor.starved
+            seen.mapped, seen.go = witness.mapped, witness.go
+            if verdict is not None and child.pid is not None:
+                _look_at(child.pid, cell, context, seen)
+            child.finish()
+    seen.output, seen.events = child.printed, tuple(child.events)
+    seen.reported = channel.progress.count
+    ending = _ending(child, verdict, launch)
     if context.smoke is not None and ending.outcome == "pass" and not seen.mapped:
         ending = _never_loaded(context, cell)
     if context.means.cores and child.pid is not None and ending.outcome == "crash":
-        if child.end.signal is None:
+        if child.end is None or child.end.signal is None:
             seen.core = "no core: it ended by an exit code"
         else:
-            crash = evidence.Crash(child.pid, command[0], home, since)
+            crash = evidence.Crash(child.pid, launch.command[0], place.home, since)
             seen.take_core(crash, cell, context.means, context.out)
     return ending, child.end
+
+
+def _look_at(pid: int, cell: Cell, context: RunContext, seen: evidence.Observation) -> None:
+    """Gather evidence of a process that hangs; a failure to do so does not change the verdict."""
+    try:
+        seen.look_at(pid, cell, context.means)
+    except Exception as error:  # noqa: BLE001 - names, maps and states are the child's to choose
+        seen.problem = f"not looked at: {type(error).__name__}: {error}"
+
+
+def _ending(child: SupervisedProcess, verdict: Ending | None, launch: Launch) -> Ending:
+    """Return how a child that is over ended, where ``verdict`` is on one that did not by itself."""
+    if child.start_error is not None:
+        reason = os.strerror(child.start_error)
+        return Ending("error", f"{launch.command[0]} could not be started: {reason}")
+    if child.fault is not None:
+        return Ending("error", f"the cell broke its supervision: {child.fault}")
+    if child.crowd is not None:
+        return Ending("fail", f"started processes without end: {child.crowd}, all killed")
+    if launch.group.memory_kills:
+        most = control_groups.memory_limit() / (1 << 30)
+        return Ending("fail", f"used more than {most:.1f} GiB of memory, and was killed for it")
+    if verdict is not None:
+        return verdict
+    if child.end is None:
+        return Ending("error", "the supervisor ended without a report")
+    return classify(child.end, child.events, child.printed)
 
 
 def _module_file(context: RunContext, cell: Cell) -> Path:

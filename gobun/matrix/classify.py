@@ -58,13 +58,13 @@ class End(msgspec.Struct, frozen=True):
     """Processes that it left behind, and that were killed."""
 
 
-_TURNING = {"beat", "turns", "ends"}
+TURNING = {"beat", "turns", "ends"}
 """What is said of event loops, not of how far the cell got."""
 
 
 def steps(events: Sequence[Event]) -> list[Event]:
     """Return what a cell said of how far it got, heartbeats left out."""
-    return [event for event in events if event.at not in _TURNING]
+    return [event for event in events if event.at not in TURNING]
 
 
 def last_step(events: Sequence[Event]) -> str:

@@ -73,11 +73,16 @@ class Observation(msgspec.Struct):
 
     output: str = ""
     events: tuple[Event, ...] = ()
+    """The steps it reported."""
+    reported: int = 0
+    """How many events it reported in all, heartbeats included."""
     snapshot: Snapshot | None = None
     backtrace: str = ""
     core: str = ""
     """What became of the core of a crash; empty where none was asked for."""
     core_kept: bool = False
+    problem: str = ""
+    """Why the process could not be looked at; empty where it could."""
     mapped: bool = False
     """Whether its module was seen mapped in its process."""
     go: bool = False
@@ -136,9 +141,9 @@ def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> 
     folder = folder_of(cell, out)
     said = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
-        f"last step: {last_step(seen.events)} ({len(seen.events)} events)\n"
+        f"last step: {last_step(seen.events)} ({seen.reported} events)\n"
         + "".join(f"  {event.text}\n" for event in steps(seen.events))
-        + (f"{seen.core}\n" if seen.core else "")
+        + "".join(f"{each}\n" for each in (seen.core, seen.problem) if each)
     )
     written = {"output.txt": f"{said}\n{seen.output}"}
     if seen.snapshot is not None and seen.snapshot.threads:

@@ -80,7 +80,7 @@ class Monitor:
 
     @property
     def _over(self) -> bool:
-        return self._child.closed or self._child.end is not None
+        return self._child.over
 
     def _keep_time(self) -> None:
         now = self._clock()

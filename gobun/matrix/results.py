@@ -66,7 +66,7 @@ def new_header(cells: Sequence[Cell]) -> Header:
 class Writer:
     """Appends results; every line is on its way to the disk before the next cell is recorded."""
 
-    def __init__(self, path: Path, header: Header, kept: Sequence[Result] = ()) -> None:
+    def __init__(self, path: Path, header: Header, kept: Sequence[msgspec.Struct] = ()) -> None:
         """Begin the file anew, with ``kept`` as its first results.
 
         Raises:
@@ -86,10 +86,14 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._stream.close()
 
-    def add(self, result: Result) -> None:
-        """Append one result.
+    def add(self, result: msgspec.Struct) -> None:
+        """Append one result, or another record of a run.
 
         Raises:
             PrerequisiteError: the disk takes no more.

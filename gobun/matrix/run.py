@@ -8,18 +8,19 @@ import shlex
 import threading
 from typing import TYPE_CHECKING
 
-from gobun import console
+from gobun import console, process
 from gobun.cells.records import UNJUDGED, WORST_FIRST, Result
 from gobun.expectations import is_unexpected
 from gobun.matrix import evidence
+from gobun.matrix.journal import Journal, record_of
 from gobun.matrix.retry import attempt_until_judged
-from gobun.observe import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gobun.cells.records import Cell
+    from gobun.cells.records import Cell, Outcome
     from gobun.matrix.attempt import Attempt
+    from gobun.matrix.journal import AttemptRecord
     from gobun.matrix.run_context import RunContext
 
 
@@ -32,71 +33,114 @@ def repro(cell: Cell) -> str:
 
 
 def run_cells(
-    context: RunContext, cells: Sequence[Cell], *, jobs: int, record: Callable[[Result], None]
+    context: RunContext,
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    record: Callable[[Result], None],
+    journal: Journal | None = None,
 ) -> None:
     """Run every cell, ``jobs`` at a time, and hand each result to ``record`` as it comes.
 
-    On KeyboardInterrupt the cells in flight are killed, and the interruption goes on.
+    On KeyboardInterrupt the cells in flight are killed, and the interruption goes on. What was
+    handed over by then, one at a time and by any thread, is all that has ended.
     """
     stop = threading.Event()
+    recording = threading.Lock()
+
+    def run_one(cell: Cell) -> Result:
+        result = run_cell(context, cell, stop, journal)
+        with recording:
+            record(result)
+        return result
+
     with (
         console.progress("cells", len(cells)) as shown,
         concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool,
     ):
-        running = [pool.submit(run_cell, context, cell, stop) for cell in cells]
+        running = [pool.submit(run_one, cell) for cell in cells]
         try:
             for future in concurrent.futures.as_completed(running):
                 result = future.result()
-                record(result)
                 shown.advance(note=f"{result.cell.name}: {result.outcome}")
-        except BaseException:
+        except BaseException as error:
             stop.set()
+            if isinstance(error, KeyboardInterrupt):
+                process.interrupt_tools()  # a debugger takes seconds for a backtrace
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def run_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Result:
+def run_cell(
+    context: RunContext, cell: Cell, stop: threading.Event, journal: Journal | None = None
+) -> Result:
     """Run one cell as often as the context says; the worst attempt is what it came to.
+
+    Each attempt goes into ``journal`` when it ends, and those it had of the cell count.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
     """
-    attempts = [attempt_until_judged(context, cell, stop)]
-    while len(attempts) < context.repeat and attempts[0].ending.outcome != "skip":
-        attempts.append(attempt_until_judged(context, cell, stop))
-    attempts = [one for one in attempts if one.ending.kind not in UNJUDGED] or attempts
-    worst = min(attempts, key=lambda attempt: WORST_FIRST.index(attempt.ending.outcome))
-    outcomes = tuple(attempt.ending.outcome for attempt in attempts)
+    journal = journal or Journal()
+    past = list(journal.earlier(cell))[: context.repeat]
+    worst: Attempt | None = None
+    while len(past) < context.repeat and not (past and past[0].outcome == "skip"):
+        attempt = attempt_until_judged(context, cell, stop)
+        past.append(record_of(cell, len(past) + 1, attempt))
+        journal.add(past[-1])
+        if worst is None or _rank(past[-1]) < _rank(record_of(cell, 0, worst)):
+            worst = attempt
+    return _result(context, cell, past, worst)
+
+
+def _rank(attempt: AttemptRecord) -> tuple[bool, int]:
+    """Return the order of attempts, the one that counts first; one without a verdict is last."""
+    return attempt.kind in UNJUDGED, WORST_FIRST.index(attempt.outcome)
+
+
+def _result(
+    context: RunContext, cell: Cell, past: Sequence[AttemptRecord], latest: Attempt | None
+) -> Result:
+    """Put a cell's attempts together; ``latest`` is the worst of those that were made just now."""
+    judged = [each for each in past if each.kind not in UNJUDGED] or past
+    worst = min(judged, key=_rank)
+    outcomes = tuple(each.outcome for each in judged)
     expected = context.expectations.of(cell)
-    end, outcome = worst.end, worst.ending.outcome
-    by_itself = end is not None and outcome not in {"hang", "timeout"}
+    detail = _detail(worst, outcomes)
+    kept: tuple[str, ...] = ()
+    if latest is not None and latest.ending.outcome == worst.outcome:
+        try:
+            kept = evidence.write_evidence(latest.seen, cell, latest.ending, context.out)
+        except Exception as error:  # noqa: BLE001 - a child chooses most of what is in it
+            detail = f"{detail} (its evidence could not be kept: {type(error).__name__}: {error})"
+    by_itself = worst.outcome not in {"hang", "timeout"}
     return Result(
         **{field: getattr(cell, field) for field in cell.__struct_fields__},
-        outcome=outcome,
-        detail=_detail(worst, attempts),
+        outcome=worst.outcome,
+        detail=detail,
         expected=expected,
         unexpected=is_unexpected(expected, outcomes),
         wall_ms=worst.wall_ms,
-        cpu_ms=end.cpu_ms if end else 0,
-        max_rss_kb=end.max_rss_kb if end else 0,
-        exit_code=end.exit_code if end and by_itself else None,
-        signal=signal_name(end.signal) if end and end.signal and by_itself else None,
-        attempts=len(attempts),
-        evidence=evidence.write_evidence(worst.seen, cell, worst.ending, context.out),
+        cpu_ms=worst.cpu_ms,
+        max_rss_kb=worst.max_rss_kb,
+        exit_code=worst.exit_code if by_itself else None,
+        signal=worst.signal if by_itself else None,
+        attempts=len(judged),
+        evidence=kept,
         repro=repro(cell),
         outcomes=outcomes,
         why=context.expectations.why(cell),
-        kind=worst.ending.kind,
-        mapped=any(one.seen.mapped for one in attempts),
-        go=any(one.seen.go for one in attempts),
+        kind=worst.kind,
+        mapped=any(each.mapped for each in judged),
+        go=any(each.go for each in judged),
     )
 
 
-def _detail(worst: Attempt, attempts: Sequence[Attempt]) -> str:
-    counted = collections.Counter(attempt.ending.outcome for attempt in attempts)
+def _detail(worst: AttemptRecord, outcomes: Sequence[Outcome]) -> str:
+    counted = collections.Counter(outcomes)
     if len(counted) == 1:
-        return worst.ending.detail
+        return worst.detail
     mixed = ", ".join(
         f"{outcome} {counted[outcome]}" for outcome in WORST_FIRST if counted[outcome]
     )
-    return f"intermittent ({mixed}): {worst.ending.detail}"
+    return f"intermittent ({mixed}): {worst.detail}"

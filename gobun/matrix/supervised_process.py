@@ -1,28 +1,46 @@
-"""A cell's process: started under ``supervise``, its words and its end read as they come."""
+"""A cell's process, started under ``supervise``: its output, its events and its end.
+
+Nothing here waits without a deadline. The child, and whatever it has started, may kill or stop its
+supervisor, hold its output open for ever, or write any bytes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import selectors
+import signal
+import socket
 import subprocess
+import sys
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from gobun import strays
 from gobun.errors import PrerequisiteError
 from gobun.matrix.classify import End, Event
+from gobun.matrix.control_groups import CellGroup
+from gobun.observe import signal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from gobun.matrix.channel import Channel
 
-_MARK = b"@gobun "
 _KEPT_HEAD = 48_000
 _KEPT_TAIL = 16_000
-_LONGEST_LINE = 64_000
+_LONGEST_REPORT = 4096
 _CHUNK = 1 << 16
+_LOOK_AGAIN_S = 0.25
+"""How often the supervisor itself is looked at."""
+END_WITHIN_S = 5.0
+"""What a supervisor may take to kill everything, once it is told to."""
+STOP_WITHIN_S = 1.5
+"""The same when the run is being stopped."""
+_DRAIN_S = 1.0
+"""What is read of a process's output after its end; a stranger may hold that open."""
 
 
 class Output:
@@ -49,170 +67,239 @@ class Output:
         return (bytes(self._head) + note + bytes(self._tail)).decode(errors="replace")
 
 
+class Launch(msgspec.Struct, frozen=True):
+    """What is started, and with what around it."""
+
+    command: Sequence[str]
+    cwd: Path
+    """Its private folder."""
+    env: Mapping[str, str]
+    """Its whole environment, and that of ``supervise``."""
+    inside: Mapping[str, str] = {}
+    """What the command alone gets: ``supervise`` must not preload what the command preloads."""
+    core_bytes: int = 0
+    """How large a core it may leave if it crashes."""
+    group: CellGroup = CellGroup()
+    """The control groups it runs in, where there are any."""
+
+    def words(self, supervise: Path) -> list[str]:
+        """Return the command line that starts it."""
+        core = ("--core", str(self.core_bytes)) if self.core_bytes else ()
+        groups = [word for folder in self.group.folders for word in ("--group", str(folder))]
+        settings = [f"{name}={value}" for name, value in self.inside.items()]
+        return [str(supervise), *core, *groups, *settings, *self.command]
+
+
 class SupervisedProcess:
     """A running cell. Use as a context manager: nothing of it is left afterwards."""
 
-    def __init__(
-        self,
-        supervise: Path,
-        command: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        inside: Mapping[str, str] | None = None,
-        core_bytes: int = 0,
-    ) -> None:
-        """Start ``command`` with exactly the environment ``env`` and ``inside``.
-
-        ``supervise`` itself does not get ``inside``: what it preloads is for the command alone.
-
-        If it crashes, it may leave a core of ``core_bytes``.
+    def __init__(self, supervise: Path, launch: Launch, channel: Channel | None = None) -> None:
+        """Start ``launch`` under the program ``supervise``, and listen to ``channel``.
 
         Raises:
             PrerequisiteError: ``supervise`` cannot be run.
         """
-        self.events: list[Event] = []
-        self.output = Output()
+        self.stdout = Output()
+        self.stderr = Output()
         self.pid: int | None = None
         self.end: End | None = None
         self.start_error: int | None = None
         self.crowd: int | None = None
         """How many processes there were when there were too many."""
-        self._turned_at = {"": time.monotonic()}
-        self._line = bytearray()
+        self.fault: str | None = None
+        """What the child did to its supervision, if it did: its end cannot be believed then."""
+        self._launch = launch
+        self._channel = channel
+        self._started_at = time.monotonic()
+        self._looked_at = 0.0
+        self._killed = False
+        self._finished = False
+        self._reports = bytearray()
         self._selector = selectors.DefaultSelector()
-        control_read, self._control = os.pipe()
-        self._report, report_write = os.pipe()
+        self._control, theirs = socket.socketpair()
         try:
-            words = [str(supervise), *(("--core", str(core_bytes)) if core_bytes else ())]
-            settings = [f"{name}={value}" for name, value in (inside or {}).items()]
-            words += [str(control_read), str(report_write), *settings, *command]
             self._process = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
+                launch.words(supervise),
+                cwd=launch.cwd,
+                env=dict(launch.env),
+                stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(control_read, report_write),
                 start_new_session=True,
             )
         except OSError as error:
-            os.close(self._control)
-            os.close(self._report)
+            self._control.close()
+            self._selector.close()
             raise PrerequisiteError(
                 f"cannot run {supervise}: {error.strerror}", hint="`invoke doctor` checks the tools"
             ) from error
         finally:
-            os.close(control_read)
-            os.close(report_write)
+            theirs.close()
         assert self._process.stdout is not None  # noqa: S101 - for mypy
         assert self._process.stderr is not None  # noqa: S101 - for mypy
-        for stream, kind in (
-            (self._process.stdout.fileno(), "events"),
-            (self._process.stderr.fileno(), "output"),
-            (self._report, "report"),
-        ):
-            os.set_blocking(stream, False)
-            self._selector.register(stream, selectors.EVENT_READ, kind)
+        self._control.setblocking(False)
+        for stream, kind in ((self._process.stdout, "stdout"), (self._process.stderr, "stderr")):
+            os.set_blocking(stream.fileno(), False)
+            self._selector.register(stream.fileno(), selectors.EVENT_READ, kind)
+        self._selector.register(self._control.fileno(), selectors.EVENT_READ, "report")
+        if channel is not None:
+            self._selector.register(channel.fd, selectors.EVENT_READ, "channel")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        while self.end is None and self._selector.get_map():
-            self.listen(1.0)
-        self._process.wait()
-        self._selector.close()
-        os.close(self._report)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.finish(END_WITHIN_S if kind is None else STOP_WITHIN_S)
+        finally:
+            self._selector.close()
+            self._control.close()
+            for stream in (self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    stream.close()
+
+    @property
+    def over(self) -> bool:
+        """Whether its process has ended, or the harness has lost hold of it."""
+        return self.end is not None or self.fault is not None or self._finished
+
+    @property
+    def events(self) -> list[Event]:
+        """What it reported of its steps: the first ones and the last ones."""
+        return self._channel.progress.steps if self._channel else []
+
+    @property
+    def progressed_at(self) -> float:
+        """When it last progressed, in monotonic seconds."""
+        return self._channel.progress.progressed_at if self._channel else self._started_at
+
+    @property
+    def printed(self) -> str:
+        """What was kept of its standard output, then of its standard error."""
+        return "\n".join(text for text in (self.stdout.text, self.stderr.text) if text)
 
     def kill(self) -> None:
         """Have the whole process tree killed; ``end`` comes by ``listen`` as always."""
-        if self._control >= 0:
-            os.close(self._control)
-            self._control = -1
+        self._killed = True
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
 
     def listen(self, timeout_s: float) -> None:
         """Take in what comes within ``timeout_s`` seconds, and return at the first of it."""
         for key, _ in self._selector.select(timeout_s):
-            with contextlib.suppress(BlockingIOError):
-                data = os.read(key.fd, _CHUNK)
-                if not data:
-                    self._selector.unregister(key.fd)
-                elif key.data == "report":
-                    self._take_report(data)
-                elif key.data == "events":
-                    self._take_lines(data)
-                else:
-                    self.output.add(data)
+            self._read(key.fd, key.data)
+        if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
+            self._look_at_supervisor()
 
-    @property
-    def progressed_at(self) -> float:
-        """When the event loop that is silent for longest last turned, in monotonic seconds.
+    def finish(self, within_s: float = END_WITHIN_S) -> None:
+        """Have all of it killed, if it has not ended, and read the rest of its output.
 
-        A loop counts from ``turns`` to ``ends``; the main thread's always does.
+        Returns after little more than ``within_s`` seconds at the latest; ``fault`` says so where
+        the supervisor has not ended by then, and was killed.
         """
-        return min(self._turned_at.values())
+        if self._finished:
+            return
+        if self.end is None:
+            self.kill()
+        deadline = time.monotonic() + within_s
+        while self.end is None and self._hears("report") and time.monotonic() < deadline:
+            self.listen(min(0.1, within_s))
+        if self.end is None:
+            self._fault(f"the supervisor did not end within {within_s:g} s of being told to")
+        self._finished = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # It has ended, or nothing else ends it.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DRAIN_S)
+        if self.fault is not None:
+            self._launch.group.kill()
+            strays.kill_marked(self._launch.cwd, within_s=_DRAIN_S)
+        self._drain()
 
-    def _note_turn(self, event: Event) -> None:
-        if event.at == "ends" and event.source:
-            self._turned_at.pop(event.source, None)
-        elif event.at == "turns" or event.source in self._turned_at:
-            self._turned_at[event.source] = time.monotonic()
+    def _drain(self) -> None:
+        """Read what is left in the pipes, of which strangers may hold the other end."""
+        deadline = time.monotonic() + _DRAIN_S
+        while self._selector.get_map() and time.monotonic() < deadline:
+            ready = self._selector.select(0)
+            if sum(self._read(key.fd, key.data) for key, _ in ready) == 0:
+                return
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more can come."""
-        return not self._selector.get_map()
+    def _hears(self, kind: str) -> bool:
+        return any(key.data == kind for key in self._selector.get_map().values())
 
-    def _take_lines(self, data: bytes) -> None:
-        self._line += data
-        *lines, rest = self._line.split(b"\n")
+    def _read(self, fd: int, kind: str) -> int:
+        """Read once from one of the streams; return how much came."""
+        if kind == "channel":
+            assert self._channel is not None  # noqa: S101 - for mypy
+            return self._channel.read()
+        data = b""
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return 0
+        except OSError:  # a socket that its other end reset
+            pass
+        if not data:
+            self._selector.unregister(fd)
+            if kind == "report" and self.end is None:
+                self._look_at_supervisor()
+                self._fault("its supervisor was killed")
+        elif kind == "report":
+            self._take_reports(data)
+        else:
+            (self.stdout if kind == "stdout" else self.stderr).add(data)
+        return len(data)
+
+    def _fault(self, what: str) -> None:
+        self.fault = self.fault or what
+
+    def _look_at_supervisor(self) -> None:
+        """See whether the supervisor was stopped: it would never report anything."""
+        self._looked_at = time.monotonic()
+        if sys.platform == "darwin" or self._process.returncode is not None:
+            return
+        state = None
+        with contextlib.suppress(ChildProcessError):
+            state = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        if state is not None and state.si_code == os.CLD_STOPPED:
+            self._fault("its supervisor was stopped")
+            self.kill()
+            self._process.send_signal(signal.SIGCONT)
+
+    def _take_reports(self, data: bytes) -> None:
+        self._reports += data
+        *lines, self._reports = self._reports.split(b"\n")
+        if len(self._reports) > _LONGEST_REPORT:
+            self._reports.clear()
         for line in lines:
-            if (event := _event(line)) is not None:
-                self.events.append(event)
-                self._note_turn(event)
-            else:
-                self.output.add(bytes(line) + b"\n")
-        if len(rest) > _LONGEST_LINE:
-            self.output.add(bytes(rest))
-            rest = bytearray()
-        self._line = rest
+            words = line.decode("ascii", errors="replace").split()
+            try:
+                self._take_report(words[0], [int(word) for word in words[1:]])
+            except (ValueError, IndexError):
+                self._fault(f"its supervisor reported {bytes(line[:80])!r}")
 
-    def _take_report(self, data: bytes) -> None:
-        for kind, numbers in _reports(data):
-            if kind == "pid":
-                self.pid = numbers[0]
-            elif kind == "error":
-                self.start_error = numbers[0]
-            elif kind == "crowd":
-                self.crowd = numbers[0]
-            else:
-                number, user_us, system_us, max_rss_kb, strays = numbers
-                self.end = End(
-                    exit_code=number if kind == "exit" else None,
-                    signal=number if kind == "signal" else None,
-                    cpu_ms=(user_us + system_us) // 1000,
-                    max_rss_kb=max_rss_kb,
-                    strays=strays,
-                )
+    def _take_report(self, kind: str, numbers: list[int]) -> None:
+        if kind == "pid":
+            self.pid = numbers[0]
+        elif kind == "error":
+            self.start_error = numbers[0]
+        elif kind == "crowd":
+            self.crowd = numbers[0]
+        elif kind == "stopped":
+            self._fault("its parent process, which is the harness's, was stopped")
+        elif kind in {"exit", "signal", "lost"}:
+            self._take_end(kind, numbers)
 
-
-def _event(line: bytes | bytearray) -> Event | None:
-    if not line.startswith(_MARK):
-        return None
-    try:
-        return msgspec.json.decode(line[len(_MARK) :], type=Event)
-    except msgspec.DecodeError:
-        return None
-
-
-def _reports(data: bytes) -> Iterator[tuple[str, list[int]]]:
-    # Lines are far below PIPE_BUF, so each arrives whole.
-    for line in data.decode().splitlines():
-        kind, *numbers = line.split()
-        yield kind, [int(number) for number in numbers]
+    def _take_end(self, kind: str, numbers: list[int]) -> None:
+        number, user_us, system_us, max_rss_kb, left_behind = numbers
+        ended_by_us = self._killed or self.crowd is not None or self.start_error is not None
+        if kind == "lost" and not ended_by_us:
+            name = signal_name(number)
+            self._fault(f"its parent process, which is the harness's, was ended by {name}")
+        self.end = End(
+            exit_code=number if kind == "exit" else None,
+            signal=number if kind != "exit" else None,
+            cpu_ms=(user_us + system_us) // 1000,
+            max_rss_kb=max_rss_kb,
+            strays=left_behind,
+        )

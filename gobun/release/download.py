@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from gobun import build, fetch, files
 from gobun.errors import FetchError, UsageError
 from gobun.release import layout
 from gobun.release.version import check_version
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def download_warmup(
             hint=f"write {_PLACE} there, like https://host/releases/v{_PLACE}",
         )
     base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
-    with tempfile.TemporaryDirectory(prefix="gobun-") as temporary:
+    with scratch_folder("download") as temporary:
         came = Path(temporary)
         wanted = _wanted(base, came, targets, name, trusted)
         missing = [(file, digest) for file, digest in wanted if not _is(out / file, digest)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from gobun.release import layout, provenance
 from gobun.release.checks import problems, read_provenance
 from gobun.release.layout import Manifest
 from gobun.release.make import differences
+from gobun.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def verify_release(where: str, *, rebuild: bool) -> Manifest:
     if "://" not in where:
         return _verify(Path(where), rebuild=rebuild)
     base = fetch.check_address(where, trusted=False)
-    with tempfile.TemporaryDirectory(prefix="gobun-") as name:
+    with scratch_folder("verify") as name:
         folder = Path(name) / "release"
         folder.mkdir()
         fetch.fetch_files(base, [(layout.MANIFEST, None)], folder, advice=_ADVICE)
@@ -82,7 +82,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
                 f" Go {pins['go']} and Zig {pins['zig']}",
                 hint=f"check out the release's commit, {commit}, or --no-rebuild",
             )
-    with tempfile.TemporaryDirectory(prefix="gobun-") as name:
+    with scratch_folder("verify") as name:
         again = Path(name) / "dist" / manifest.version
         _make_again(manifest, Path(name))
         differing = [it for it in differences(folder, again) if it != layout.PROVENANCE]

@@ -1,216 +1,346 @@
-/* supervise [--core BYTES] CONTROL REPORT [NAME=VALUE…] COMMAND…: runs a command of which nothing
- * survives.
+/* supervise [--core BYTES] [--group FOLDER]… [NAME=VALUE…] COMMAND…: runs a command and leaves
+ * nothing of it behind.
  *
- * The command alone gets the variables: LD_PRELOAD would be of this program otherwise.
+ * Three processes: this one, its child the `holder`, and the command. The command's parent is the
+ * holder, so a command that kills or stops its parent hits a process that only waits. This process
+ * sees that, ends everything, and reports it. On Linux it is a child subreaper: a process that
+ * left the group or the session becomes its child, and it returns only when it has none left.
  *
- * Every process the command leaves behind is killed when the command ends, when the holder of
- * the other end of the pipe CONTROL closes it, and when that holder dies, by SIGKILL included:
- * the kernel closes its pipes then. On Linux this reaches processes that left the process group
- * too, because orphans become children of this process.
+ * Standard input is a socket to the harness. When its other end closes, by SIGKILL of the harness
+ * included, everything is killed. The command never inherits it, and a socket cannot be opened
+ * again by its path in /proc. The command's own standard input is /dev/null.
  *
- * The command leaves no core file, or one of at most BYTES.
+ * The command alone gets the variables: LD_PRELOAD would apply to this program otherwise. It
+ * enters the control groups FOLDER before it starts. It leaves no core file, or one of at most
+ * BYTES.
  *
- * Lines on REPORT: `pid N` once the command runs; `error ERRNO` if it could not be started;
- * `crowd N` if it had too many processes, and was killed for it; `exit CODE USER_US SYSTEM_US MAXRSS_KB STRAYS` or `signal NUMBER …` once nothing of it is left.
- */
+ * Lines on the socket: `pid N` once the command runs; `error ERRNO` if it could not be started;
+ * `ungrouped ERRNO` if it could not enter its groups; `crowd N` if it had too many processes, and
+ * was killed for it; `stopped` if the holder was. The last line comes when nothing is left: `exit
+ * CODE USER_US SYSTEM_US MAXRSS_KB STRAYS`, `signal NUMBER …`, or `lost NUMBER …` with the signal
+ * that killed the holder. */
+#define _GNU_SOURCE /* SCHED_RESET_ON_FORK */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
-#include <dirent.h>
 #include <sys/prctl.h>
-#include <sys/sysinfo.h>
 #endif
+#include "descendants.h"
+#include "group.h"
 
-/* A command may have so many processes below it: one that starts them without end is stopped
- * before the machine is out of them. RLIMIT_NPROC counts all of a user's, and root's not at all. */
+/* A command may have so many processes: one that starts them without end is stopped before the
+ * machine runs out of them. RLIMIT_NPROC counts all of a user's, and does not bind root. */
 #define MOST 256
 #define COUNT_EVERY_MS 50
+#define END_WITHIN_MS 1000
 
-static int wake[2];
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
 
-static void on_child(int number) {
-  int saved = errno;
-  (void)number;
-  (void)!write(wake[1], "", 1);
-  errno = saved;
-}
+enum { HARNESS = STDIN_FILENO };
 
-static int inherited(const char *text) {
-  char *end;
-  long fd = strtol(text, &end, 10);
-  if (*text == '\0' || *end != '\0' || fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
-    fprintf(stderr, "supervise: %s is not an open file descriptor\n", text);
-    exit(2);
-  }
-  return (int)fd;
+struct note {
+  enum { STARTED, FAILED, UNGROUPED, ENDED } kind;
+  int number;
+  struct rusage usage;
+};
+
+static void on_child(int number) { (void)number; }
+
+/* Sends a line to the harness; false when nobody listens any more. */
+__attribute__((format(printf, 1, 2))) static bool report(const char *format, ...) {
+  char line[160];
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  return send(HARNESS, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length;
 }
 
 /* No variable has a slash in its name, and the path of a program has one before any sign. */
 static bool sets_variable(const char *word) { return word[strcspn(word, "=/")] == '='; }
 
-static void run(char **command, pid_t parent, int report, rlim_t core) {
-#ifdef __linux__
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  /* Lets the harness's inspector look at a cell that hangs, where Yama restricts tracing. */
-  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-  if (getppid() != parent) _exit(127);
-#else
-  (void)parent;
-#endif
+static void limit_core(rlim_t core) {
   struct rlimit limit;
   getrlimit(RLIMIT_CORE, &limit);
   if (limit.rlim_max > core) limit.rlim_max = core;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_CORE, &limit);
-  while (*command != NULL && sets_variable(*command)) putenv(*command++);
-  if (*command == NULL) _exit(127);
-  execvp(command[0], command);
-  dprintf(report, "error %d\n", errno);
+}
+
+static void tell(int notes, int kind, int number, const struct rusage *usage) {
+  struct note note = {.kind = kind, .number = number};
+  if (usage != NULL) note.usage = *usage;
+  (void)!write(notes, &note, sizeof note);
+}
+
+static void die_with(pid_t parent) {
+#ifdef __linux__
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+  if (getppid() != parent) _exit(127);
+}
+
+static void become_command(char **words, int notes, rlim_t core, const sigset_t *signals) {
+  int nothing = open("/dev/null", O_RDONLY);
+  if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) _exit(127);
+  close(nothing);
+  setpgid(0, 0);
+#ifdef __linux__
+  /* Lets the harness's inspector look at a cell that hangs, where Yama restricts tracing. */
+  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+#endif
+  int error = group_enter();
+  if (error != 0) tell(notes, UNGROUPED, error, NULL);
+  limit_core(core);
+  signal(SIGPIPE, SIG_DFL);
+  signal(SIGCHLD, SIG_DFL);
+  sigprocmask(SIG_SETMASK, signals, NULL);
+  while (*words != NULL && sets_variable(*words)) putenv(*words++);
+  if (*words != NULL) execvp(words[0], words);
+  tell(notes, FAILED, *words != NULL ? errno : EINVAL, NULL);
   _exit(127);
 }
 
-#ifdef __linux__
-/* Calls itself for every process below `pid`, kills it if asked to, and returns how many they are.
- * A process that is killed starts no others, so the list of its children is read afterwards. */
-static int below(pid_t pid, bool killing) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-  DIR *tasks = opendir(path);
-  if (tasks == NULL) return 0;
-  int count = 0;
-  for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
-    if (task->d_name[0] == '.') continue;
-    snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", (int)pid, task->d_name);
-    FILE *list = fopen(path, "r");
-    if (list == NULL) continue;
-    for (int child; fscanf(list, "%d", &child) == 1; count++) {
-      if (killing) kill(child, SIGKILL);
-      count += below(child, killing);
-    }
-    fclose(list);
+/* The command's parent: waits for it, passes on how it ended, and does nothing else. */
+static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, pid_t supervisor) {
+  die_with(supervisor);
+  close(HARNESS);
+  pid_t self = getpid(), child = fork();
+  if (child == 0) {
+    die_with(self);
+    become_command(words, notes, core, signals);
   }
-  closedir(tasks);
-  return count;
+  if (child < 0) {
+    tell(notes, FAILED, errno, NULL);
+    _exit(1);
+  }
+  setpgid(child, child);
+  tell(notes, STARTED, (int)child, NULL);
+  struct rusage usage;
+  int status;
+  while (wait4(child, &status, 0, &usage) < 0) {
+    if (errno != EINTR) _exit(1);
+  }
+  tell(notes, ENDED, status, &usage);
+  _exit(0);
 }
 
-/* Returns how many processes there are below this one, if they can be many: it counts them only
- * once the machine has more tasks than it had. */
-static int crowd(void) {
-  static int least = 1 << 16;
-  struct sysinfo machine;
-  if (sysinfo(&machine) < 0) return 0;
-  if (machine.procs < least) least = machine.procs;
-  return machine.procs - least > MOST / 2 ? below(getpid(), false) : 0;
-}
-#else
-static int below(pid_t pid, bool killing) {
-  (void)pid, (void)killing;
-  return 0;
+struct watched {
+  pid_t holder, command;
+  int notes;
+  bool over;     /* everything has been told to die */
+  bool ended;    /* the command did, and its status is known */
+  bool gone;     /* the holder is */
+  bool told;     /* that the holder was stopped */
+  int status;    /* of the command, or of a holder that ended before it */
+  struct rusage usage;
+  long long give_up_at_ms; /* when the holder is killed too, once all is over */
+};
+
+static long long now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static int crowd(void) { return 0; }
-#endif
+static void end_all(struct watched *it) {
+  if (it->over) return;
+  it->over = true;
+  it->give_up_at_ms = now_ms() + END_WITHIN_MS;
+  group_kill();
+  if (it->command > 0) {
+    kill(-it->command, SIGKILL);
+    kill(it->command, SIGKILL);
+  }
+}
+
+static void take_notes(struct watched *it) {
+  struct note note;
+  while (recv(it->notes, &note, sizeof note, MSG_DONTWAIT) == (ssize_t)sizeof note) {
+    if (note.kind == STARTED) {
+      it->command = note.number;
+      report("pid %d\n", note.number);
+      if (it->over) kill(it->command, SIGKILL);
+    } else if (note.kind == ENDED) {
+      it->ended = true;
+      it->status = note.number;
+      it->usage = note.usage;
+    } else {
+      report("%s %d\n", note.kind == FAILED ? "error" : "ungrouped", note.number);
+    }
+  }
+}
+
+static void look_at_holder(struct watched *it) {
+  int status;
+  if (it->gone || waitpid(it->holder, &status, WNOHANG | WUNTRACED) <= 0) return;
+  if (WIFSTOPPED(status)) {
+    if (!it->told) report("stopped\n");
+    it->told = true;
+    end_all(it);
+    kill(it->holder, SIGCONT);
+    return;
+  }
+  it->gone = true;
+  take_notes(it);
+  if (!it->ended) it->status = status;
+}
+
+static void reap_orphans(const struct watched *it) {
+  siginfo_t info = {.si_pid = 0};
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+         info.si_pid != it->holder) {
+    waitpid(info.si_pid, NULL, WNOHANG);
+    info.si_pid = 0;
+  }
+}
+
+/* Waits for the next event, no longer than until processes have to be counted again. */
+static void wait_for_event(const struct watched *it, const sigset_t *signals) {
+  fd_set readable;
+  FD_ZERO(&readable);
+  FD_SET(it->notes, &readable);
+  if (!it->over) FD_SET(HARNESS, &readable);
+  struct timespec pause = {0, COUNT_EVERY_MS * 1000000L};
+  int last = it->notes > HARNESS ? it->notes : HARNESS;
+  if (pselect(last + 1, &readable, NULL, NULL, &pause, signals) < 0) FD_ZERO(&readable);
+}
+
+static bool harness_is_gone(void) {
+  char unused[16];
+  ssize_t got = recv(HARNESS, unused, sizeof unused, MSG_DONTWAIT);
+  return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static void watch(struct watched *it, const sigset_t *signals) {
+  while (!it->ended && !it->gone) {
+    wait_for_event(it, signals);
+    take_notes(it);
+    look_at_holder(it);
+    reap_orphans(it);
+    if (!it->over) {
+      int many = group_count();
+      if (many < 0) many = descendants_if_many(MOST);
+      if (many > MOST) report("crowd %d\n", many);
+      if (many > MOST || harness_is_gone()) end_all(it);
+    } else if (now_ms() > it->give_up_at_ms) {
+      kill(it->holder, SIGKILL);
+    }
+  }
+}
 
 /* Kills and reaps until no descendant is left; returns how many were found beside the command. */
-static int sweep(pid_t group) {
+static int sweep(struct watched *it) {
   int strays = 0;
   for (;;) {
-    kill(-group, SIGKILL);
-    below(getpid(), true);
+    group_kill();
+    descendants_kill();
+    int status;
     pid_t pid;
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) strays++;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+      if (pid != it->holder) strays++;
+    }
     if (pid < 0 && errno == ECHILD) return strays;
-    poll(NULL, 0, 2); /* they die; what was missed is seen when its parent is gone */
+    usleep(2000); /* they die; what was missed is seen when its parent is gone */
   }
 }
 
-static void report_end(int report, int status, const struct rusage *usage, int strays) {
-  bool exited = WIFEXITED(status);
-  dprintf(report, "%s %d %lld %lld %ld %d\n", exited ? "exit" : "signal",
-          exited ? WEXITSTATUS(status) : WTERMSIG(status),
-          (long long)usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec,
-          (long long)usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec,
+static bool report_end(const struct watched *it, int strays) {
+  const char *how = !it->ended ? "lost" : WIFEXITED(it->status) ? "exit" : "signal";
+  const struct rusage *use = &it->usage;
+  return report("%s %d %lld %lld %ld %d\n", how,
+                WIFEXITED(it->status) ? WEXITSTATUS(it->status) : WTERMSIG(it->status),
+                (long long)use->ru_utime.tv_sec * 1000000 + use->ru_utime.tv_usec,
+                (long long)use->ru_stime.tv_sec * 1000000 + use->ru_stime.tv_usec,
 #ifdef __APPLE__
-          usage->ru_maxrss / 1024,
+                use->ru_maxrss / 1024,
 #else
-          usage->ru_maxrss,
+                use->ru_maxrss,
 #endif
-          strays);
+                strays);
+}
+
+/* A fork bomb leaves one process among thousands no processor, so this one goes before them where
+ * it may; nothing that it starts does. It sleeps all but a few microseconds of every 50 ms. */
+static void go_first(void) {
+#ifdef __linux__
+  struct sched_param lowest = {.sched_priority = 1}, none = {.sched_priority = 0};
+  if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0) return;
+  if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0) {
+    setpriority(PRIO_PROCESS, 0, -20);
+  }
+#endif
+}
+
+static rlim_t read_options(int argc, char ***argv) {
+  rlim_t core = 0;
+  char **words = *argv + 1;
+  for (; argc > 3 && words[0] != NULL && words[1] != NULL; words += 2) {
+    if (strcmp(words[0], "--core") == 0) core = strtoull(words[1], NULL, 10);
+    else if (strcmp(words[0], "--group") == 0) group_add(words[1]);
+    else break;
+  }
+  *argv = words;
+  return core;
 }
 
 int main(int argc, char **argv) {
-  rlim_t core = 0;
-  if (argc > 2 && strcmp(argv[1], "--core") == 0) {
-    core = strtoull(argv[2], NULL, 10);
-    argc -= 2;
-    argv += 2;
-  }
-  if (argc < 4) {
+  rlim_t core = read_options(argc, &argv);
+  struct stat kind;
+  if (*argv == NULL || fstat(HARNESS, &kind) < 0 || !S_ISSOCK(kind.st_mode)) {
     fprintf(stderr,
-            "usage: supervise [--core BYTES] CONTROL REPORT [NAME=VALUE…] COMMAND…\n");
+            "usage: supervise [--core BYTES] [--group FOLDER]… [NAME=VALUE…] COMMAND…\n"
+            "Standard input has to be a socket.\n");
     return 2;
   }
-  int control = inherited(argv[1]), report = inherited(argv[2]);
-  if (pipe(wake) < 0) return 2;
-  for (int i = 0; i < 2; i++) {
-    fcntl(wake[i], F_SETFD, FD_CLOEXEC);
-    fcntl(wake[i], F_SETFL, O_NONBLOCK);
-  }
-  struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
-  sigaction(SIGCHLD, &action, NULL);
-  /* A reader that is gone must not end the clean-up. */
-  signal(SIGPIPE, SIG_IGN);
+  int notes[2];
+  fcntl(HARNESS, F_SETFD, FD_CLOEXEC);
+  if (socketpair(AF_UNIX, SOCK_DGRAM, 0, notes) < 0) return 2;
+  for (int i = 0; i < 2; i++) fcntl(notes[i], F_SETFD, FD_CLOEXEC);
+  /* No signal but SIGKILL and SIGSTOP reaches the supervisor or the holder. */
+  sigset_t every, before, waiting;
+  sigfillset(&every);
+  sigprocmask(SIG_SETMASK, &every, &before);
+  waiting = every;
+  sigdelset(&waiting, SIGCHLD);
+  signal(SIGCHLD, on_child);
 #ifdef __linux__
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_DUMPABLE, 0); /* its descriptors are none of the command's business */
 #endif
+  go_first();
+  descendants_if_many(MOST); /* from here on, more are the command's */
 
-  crowd(); /* from here on, more are the command's */
-  pid_t self = getpid(), child = fork();
-  if (child < 0) {
-    dprintf(report, "error %d\n", errno);
+  pid_t self = getpid(), holder = fork();
+  if (holder < 0) {
+    report("error %d\n", errno);
     return 1;
   }
-  if (child == 0) {
-    signal(SIGCHLD, SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
-    setpgid(0, 0);
-    run(argv + 3, self, report, core);
+  if (holder == 0) {
+    close(notes[0]);
+    hold(argv, notes[1], core, &before, self);
   }
-  setpgid(child, child);
-  dprintf(report, "pid %d\n", (int)child);
-
-  struct pollfd waiting[] = {{.fd = control, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
-  struct rusage usage;
-  int status;
-  for (bool over = false;;) {
-    pid_t pid = wait4(-1, &status, WNOHANG, &usage);
-    if (pid == child) break;
-    if (pid > 0) continue; /* an orphan that ended by itself */
-    if (poll(waiting, 2, over ? -1 : COUNT_EVERY_MS) < 0) continue;
-    int many = over ? 0 : crowd();
-    if (many > MOST) dprintf(report, "crowd %d\n", many);
-    if (waiting[0].revents || many > MOST) {
-      kill(-child, SIGKILL);
-      kill(child, SIGKILL);
-      waiting[0].fd = -1;
-      over = true;
-    }
-    char drained[64];
-    while (read(wake[0], drained, sizeof drained) > 0) {
-    }
-  }
-  int strays = sweep(child);
-  report_end(report, status, &usage, strays);
+  close(notes[1]);
+  struct watched it = {.holder = holder, .notes = notes[0]};
+  watch(&it, &waiting);
+  if (!report_end(&it, sweep(&it))) group_remove();
   return 0;
 }

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parent / "native" / "child.c"
 
 
 class KnownChild(msgspec.Struct, frozen=True):
-    """A runtime that runs ``child MODE NOTE`` whatever it is asked."""
+    """A runtime that runs ``child MODE NOTE CHANNEL`` whatever it is asked."""
 
     program: Path
     mode: str
@@ -32,7 +32,8 @@ class KnownChild(msgspec.Struct, frozen=True):
     version: str = "0.0.1"
 
     def command(self, script: Path, argument: str) -> list[str]:
-        return [str(self.program), self.mode, str(self.note)]
+        channel = msgspec.json.decode(argument)["channel"]
+        return [str(self.program), self.mode, str(self.note), channel]
 
     def settings(self, module: Fixture) -> dict[str, str]:
         return {}

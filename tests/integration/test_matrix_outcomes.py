@@ -184,16 +184,20 @@ def test_evidence_of_a_hang_names_its_threads(child: Path, tmp_path: Path) -> No
 
 def test_a_flood_is_kept_in_part(child: Path, tmp_path: Path) -> None:
     from gobun import build
-    from gobun.matrix.supervised_process import SupervisedProcess
+    from gobun.matrix.channel import Channel
+    from gobun.matrix.supervised_process import Launch, SupervisedProcess
     from gobun.targets import host_target
 
     supervise = build.build_supervise(host_target())
-    with SupervisedProcess(supervise, [str(child), "flood"], cwd=tmp_path, env={}) as running:
-        while not running.closed:
-            running.listen(1.0)
-    assert [event.at for event in running.events] == ["start", "done"]
-    assert len(running.output.text) < 100_000
-    assert "bytes left out" in running.output.text
+    with contextlib.closing(Channel(tmp_path)) as channel:
+        command = [str(child), "flood", "", str(channel.folder)]
+        with SupervisedProcess(supervise, Launch(command, tmp_path, {}), channel) as running:
+            while not running.over:
+                running.listen(1.0)
+        assert [event.at for event in running.events] == ["start", "done"]
+    for printed in (running.stdout.text, running.stderr.text):
+        assert len(printed) < 100_000
+        assert "bytes left out" in printed
 
 
 def test_a_program_that_cannot_start_is_our_error(child: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
         pipeline.run_matrix(other)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_process_and_is_resumed(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -128,14 +128,24 @@ def test_an_interrupted_run_leaves_no_process_and_is_resumed(
     )
     path = out / matrix.FILE_NAME
     until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
+    began = time.monotonic()
     os.kill(running.pid, number)
     code = running.wait(timeout=30)
+    assert time.monotonic() - began < 3.0
     assert code == (-number if number == signal.SIGKILL else 128 + number)
     until(lambda: not inside(scratch))
+    assert number == signal.SIGKILL or not list(scratch.iterdir())
 
     first = matrix.read_results(path).results
     assert 2 <= len(first) < 12
-    subprocess.run([*command, "--resume"], cwd=paths.ROOT, check=True, timeout=120)
+    subprocess.run(
+        [*command, "--resume"],
+        cwd=paths.ROOT,
+        env=os.environ | {"TMPDIR": str(scratch)},
+        check=True,
+        timeout=120,
+    )
+    assert not list(scratch.iterdir()), "the next run removes what a killed one left"
     resumed = matrix.read_results(path)
     assert resumed.results[: len(first)] == first
     assert len(resumed.results) == resumed.header.cells == 12

@@ -14,7 +14,7 @@ import pytest
 from gobun import build, matrix, observe, runtimes, toolchain
 from gobun.build import compile as compiling
 from gobun.cells import Cell, narrowed, read_scenario
-from gobun.matrix.supervised_process import SupervisedProcess
+from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.process import run_tool
 from gobun.runtimes import LacksError, preload_environment
 from gobun.targets import host_target
@@ -128,14 +128,12 @@ def test_the_harness_itself_preloads_nothing(context: matrix.RunContext, tmp_pat
     """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
     inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
     command = [str(program(context, HANGS)), "--version"]
-    with SupervisedProcess(
-        context.supervise, command, cwd=tmp_path, env={}, inside=inside
-    ) as child:
-        while not child.closed:
+    with SupervisedProcess(context.supervise, Launch(command, tmp_path, {}, inside)) as child:
+        while not child.over:
             child.listen(1.0)
     assert child.end is not None
     assert child.end.exit_code == 0
-    [said] = [line for line in child.output.text.splitlines() if "go-guard-preload" in line]
+    [said] = [line for line in child.printed.splitlines() if "go-guard-preload" in line]
     assert said == f"go-guard-preload[{child.pid}]: does suspend"
 
 

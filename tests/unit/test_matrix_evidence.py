@@ -51,7 +51,9 @@ def test_what_a_cell_said_of_itself_is_kept(tmp_path: Path) -> None:
         ("unfit", "a frame of 6 MiB"),
         ("beat", ""),
     )
-    seen = evidence.Observation("and this", events=tuple(Event(at, why) for at, why in said))
+    seen = evidence.Observation(
+        "and this", events=tuple(Event(at, why) for at, why in said), reported=5
+    )
     [path] = evidence.write_evidence(seen, CELL, Ending("fail", "exit code 1"), tmp_path)
     assert (tmp_path / path).read_text() == (
         f"{CELL.name}: fail\nexit code 1\nlast step: unfit (5 events)\n"

@@ -1,4 +1,5 @@
-/* child MODE: a process that ends, or does not end, in one known way. */
+/* child MODE NOTE CHANNEL: a process that ends, or does not end, in one known way, and reports on
+ * a channel as scenarios do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,9 +14,29 @@
 #include <time.h>
 #include <unistd.h>
 
+static int events = -1;
+static char key[64];
+
+static void open_channel(const char *folder) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/key", folder);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || read(fd, key, sizeof key - 1) <= 0) exit(3);
+  close(fd);
+  unlink(path);
+  snprintf(path, sizeof path, "%s/events", folder);
+  events = open(path, O_WRONLY | O_CLOEXEC);
+}
+
+static void say_json(const char *json) {
+  static int number;
+  dprintf(events, "\n@gobun %s 0 %d %s\n", key, ++number, json);
+}
+
 static void say(const char *event) {
-  printf("@gobun {\"at\":\"%s\"}\n", event);
-  fflush(stdout);
+  char json[100];
+  snprintf(json, sizeof json, "{\"at\":\"%s\"}", event);
+  say_json(json);
 }
 
 static void wait_ms(long ms) {
@@ -81,6 +102,7 @@ static void bomb(const char *note, int leave) {
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   pthread_t self = pthread_self(), other;
+  if (argc > 3) open_channel(argv[3]);
   say("start");
   if (!strcmp(mode, "pass")) {
     say("done");
@@ -89,10 +111,10 @@ int main(int argc, char **argv) {
   } else if (!strcmp(mode, "quiet-end")) {
     say("called");
   } else if (!strcmp(mode, "fail")) {
-    puts("@gobun {\"at\":\"fail\",\"why\":\"Error: it is broken\\n    at line 1\"}");
+    say_json("{\"at\":\"fail\",\"why\":\"Error: it is broken\\n    at line 1\"}");
     return 1;
   } else if (!strcmp(mode, "skip")) {
-    puts("@gobun {\"at\":\"skip\",\"why\":\"there is none\"}");
+    say_json("{\"at\":\"skip\",\"why\":\"there is none\"}");
   } else if (!strcmp(mode, "segv")) {
     *(volatile int *)16 = 1;
   } else if (!strcmp(mode, "bus")) {
@@ -167,7 +189,7 @@ int main(int argc, char **argv) {
     char chunk[4096];
     memset(chunk, 'y', sizeof chunk);
     for (int i = 0; i < 2000; i++) fwrite(chunk, 1, sizeof chunk, stdout);
-    puts("");
+    fflush(stdout);
     say("done");
   } else if (!strcmp(mode, "daemon")) {
     leave_daemon(argv[2]);

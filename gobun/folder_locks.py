@@ -1,0 +1,64 @@
+"""Temporary folders with an owner: a lock that the kernel gives free when its holder dies.
+
+So a folder with a free lock is left over from a process that was killed, and can be removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Make a folder in ``parent``; return it and the open descriptor that holds its lock.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        # Until it is locked, another process may take it for a left-over.
+        if _lock(fd) and _is_still(made, fd):
+            return made, fd
+        os.close(fd)
+
+
+def left_over(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield this user's folders with such names that nobody holds, each locked meanwhile."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+        for name in names:
+            path = parent / name
+            with contextlib.suppress(OSError):
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    ours = os.fstat(fd).st_uid == os.getuid()
+                    if ours and _lock(fd, unsupported=False) and _is_still(path, fd):
+                        yield path
+                finally:
+                    os.close(fd)
+
+
+def _lock(fd: int, *, unsupported: bool = True) -> bool:
+    """Lock a folder; where its file system has no locks, return ``unsupported``."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return unsupported and error.errno not in {errno.EWOULDBLOCK, errno.EAGAIN}
+    return True
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except OSError:
+        return False

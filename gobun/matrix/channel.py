@@ -1,0 +1,151 @@
+"""The protocol channel: how a cell reports its progress, on a way of its own.
+
+A cell's module prints what it likes on standard output and standard error, so neither carries the
+protocol. The channel is a FIFO in the cell's private folder. Each line on it is a *frame*, which
+begins with a random key that only this cell has::
+
+    @gobun KEY LINE NUMBER {"at": "called"}
+
+The scenario reads the key from a file, deletes the file before it loads the module, and keeps the
+key in a closure. LINE names the thread that writes, and NUMBER counts its frames, so that a frame
+which is written once more is refused. ``docs/trust-boundary.md`` says what this does not stop.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.matrix.classify import TURNING, Event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER_NAME = ".gobun"
+_FRAME = re.compile(rb"@gobun ([0-9a-f]{32}) ([0-9.]{1,60}) ([0-9]{1,15}) (\{.*\})")
+_LONGEST_FRAME = 8192
+"""Bytes. The scenario writes at most PIPE_BUF, so that frames of several threads never mix."""
+_CHUNK = 1 << 16
+_KEPT_STEPS = 200
+"""Steps kept from the beginning of a cell, and as many from its end."""
+_MOST_SOURCES = 256
+
+
+class Progress:
+    """What a cell reported: a bounded number of its steps, and when each event loop last turned."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Events in all, heartbeats included."""
+        self._first: list[Event] = []
+        self._last: collections.deque[Event] = collections.deque(maxlen=_KEPT_STEPS)
+        self._turned_at = {"": time.monotonic()}
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        self.count += 1
+        self._note_turn(event)
+        if event.at in TURNING:
+            return
+        if len(self._first) < _KEPT_STEPS:
+            self._first.append(event)
+        else:
+            self._last.append(event)
+
+    @property
+    def steps(self) -> list[Event]:
+        """The first and the last steps; turns of event loops left out."""
+        return [*self._first, *self._last]
+
+    @property
+    def progressed_at(self) -> float:
+        """When the event loop that is silent for longest last turned, in monotonic seconds.
+
+        A loop counts from ``turns`` to ``ends``; the main thread's always does.
+        """
+        return min(self._turned_at.values())
+
+    def _note_turn(self, event: Event) -> None:
+        if event.at == "ends" and event.source:
+            self._turned_at.pop(event.source, None)
+        elif event.source in self._turned_at or (
+            event.at == "turns" and len(self._turned_at) < _MOST_SOURCES
+        ):
+            self._turned_at[event.source] = time.monotonic()
+
+
+class Channel:
+    """The harness's end of the channel. Use as a context manager."""
+
+    def __init__(self, home: Path) -> None:
+        """Make the channel in ``home``, the private folder of a cell.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.folder = home / FOLDER_NAME
+        self.progress = Progress()
+        self.refused = 0
+        """Lines that are no frame of this cell: forged, damaged, or written twice."""
+        self._key = secrets.token_hex(16).encode()
+        self._numbers: dict[bytes, int] = {}
+        self._rest = bytearray()
+        self.folder.mkdir(mode=0o700)
+        key = os.open(self.folder / "key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(key, "wb") as stream:  # noqa: PTH123 - opened for its owner alone
+            stream.write(self._key)
+        events = self.folder / "events"
+        os.mkfifo(events, 0o600)
+        self.fd = os.open(events, os.O_RDONLY | os.O_NONBLOCK)
+        # An open writer: the end of the cell's last one is no end of the file.
+        self._writer = os.open(events, os.O_WRONLY | os.O_NONBLOCK)
+
+    def close(self) -> None:
+        """Close both ends."""
+        for fd in (self.fd, self._writer):
+            os.close(fd)
+
+    def read(self) -> int:
+        """Take in what has arrived, at most 64 KiB, and return how many bytes that was."""
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self.fd, _CHUNK)
+        self._rest += data
+        *lines, rest = self._rest.split(b"\n")
+        for line in lines:
+            self._take(bytes(line))
+        if len(rest) > _LONGEST_FRAME:
+            self.refused += 1
+            rest = bytearray()
+        self._rest = rest
+        return len(data)
+
+    def _take(self, line: bytes) -> None:
+        if not line:  # Each frame begins with a newline too, so that no text before it spoils it.
+            return
+        event = self._event(line)
+        if event is None:
+            self.refused += 1
+        else:
+            self.progress.add(event)
+
+    def _event(self, line: bytes) -> Event | None:
+        frame = _FRAME.fullmatch(line)
+        if frame is None or not secrets.compare_digest(frame[1], self._key):
+            return None
+        thread, number = frame[2], int(frame[3])
+        if number <= self._numbers.get(thread, 0) or len(self._numbers) > _MOST_SOURCES:
+            return None
+        try:
+            event = msgspec.json.decode(frame[4].decode(errors="replace"), type=Event)
+        except msgspec.DecodeError:
+            return None
+        self._numbers[thread] = number
+        return event

@@ -1,0 +1,231 @@
+"""A control group for each cell, where the machine lets us make one.
+
+A group holds every process of a cell, whatever its session or parent. It can be frozen and killed
+as a whole, and it limits tasks and memory. Version 2 of control groups offers the first to any
+owner of a group. Limits need the controllers, which version 1 may still have.
+``docs/trust-boundary.md`` says what holds with a group and what without.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import itertools
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_TASKS = 16_384
+"""Threads and processes of a cell. Go alone gives up at 10,000 threads."""
+_GONE_WITHIN_S = 1.0
+_PAUSE_S = 0.002
+_LIMITS = {"pids": ("pids.max", "pids.max"), "memory": ("memory.max", "memory.limit_in_bytes")}
+"""The file of a limit in version 2, and in version 1."""
+
+
+class CellGroup(msgspec.Struct, frozen=True):
+    """The folders of one cell's group: one in version 2, one a controller in version 1."""
+
+    folders: tuple[Path, ...] = ()
+
+    def kill(self) -> None:
+        """Freeze the group, and kill all that is in it."""
+        deadline = time.monotonic() + _GONE_WITHIN_S
+        while any(_members(folder) for folder in self.folders) and time.monotonic() < deadline:
+            for folder in self.folders:
+                _kill_group(folder)
+            time.sleep(_PAUSE_S)
+
+    @property
+    def memory_kills(self) -> int:
+        """How many of its processes the kernel killed at the memory limit."""
+        texts = [
+            _read(folder / name)
+            for folder in self.folders
+            for name in ("memory.events", "memory.oom_control")
+        ]
+        counted = [
+            line.split()[1] for text in texts for line in text.splitlines() if _is_kill(line)
+        ]
+        return sum(int(count) for count in counted)
+
+
+def memory_limit() -> int:
+    """Return what a cell may use of memory, in bytes: half of the machine's."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+@contextlib.contextmanager
+def cell_group() -> Iterator[CellGroup]:
+    """Yield a fresh group, and remove it afterwards; it has no folders where none can be made."""
+    made: list[Path] = []
+    try:
+        for folder in _run_folders():
+            with contextlib.suppress(OSError):
+                made.append(_make_cell(folder))
+        group = CellGroup(tuple(made))
+        yield group
+    finally:
+        CellGroup(tuple(made)).kill()
+        for folder in made:
+            _remove(folder)
+
+
+_numbers = itertools.count(1)
+
+
+def _make_cell(run_folder: Path) -> Path:
+    folder = run_folder / f"cell-{next(_numbers)}"
+    folder.mkdir()
+    limits = {"pids": MOST_TASKS, "memory": memory_limit()}
+    for controller, names in _LIMITS.items():
+        for name in names:
+            with contextlib.suppress(OSError):
+                _write(folder / name, str(limits[controller]))
+    return folder
+
+
+@functools.cache
+def _run_folders() -> tuple[Path, ...]:
+    """Return this process's own groups, in which cells have theirs; sweep those of dead runs."""
+    if not sys.platform.startswith("linux"):
+        return ()
+    try:
+        bases = list(_bases())
+    except (OSError, ValueError, IndexError):
+        return ()
+    made = []
+    for base in bases:
+        with contextlib.suppress(OSError):
+            _sweep(base)
+            folder = base / _own_name()
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+            for holder in (base, folder):
+                for controller in _LIMITS:
+                    with contextlib.suppress(OSError):  # not there, or processes are in the way
+                        _write(holder / "cgroup.subtree_control", f"+{controller}")
+        atexit.register(_remove, folder)
+    return tuple(made)
+
+
+def _bases() -> Iterator[Path]:
+    """Yield the groups that this process is in and may make others in.
+
+    Those are the one of version 2, and of version 1 those of the controllers that limit, with the
+    freezer where there is no version 2.
+    """
+    own: dict[str, str] = {}
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        own |= dict.fromkeys(controllers.split(","), path)
+    found: dict[str, Path] = {}
+    for line in _read(Path("/proc/self/mountinfo")).splitlines():
+        before, _, after = line.partition(" - ")
+        root, mounted = before.split()[3:5]
+        kind, _, options = after.split()[:3]
+        names = {"cgroup2": [""], "cgroup": options.split(",")}.get(kind, [])
+        for name in names:
+            if name in own and name in {"", "freezer", *_LIMITS}:
+                inside = os.path.relpath(own[name], root)
+                below = "." if inside.startswith("..") else inside
+                found.setdefault(name, Path(mounted, below))
+    usable = {name: path for name, path in found.items() if _is_ours(path)}
+    if "" in usable:
+        usable.pop("freezer", None)
+    yield from dict.fromkeys(usable.values())
+
+
+def _is_ours(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
+
+
+def _own_name() -> str:
+    return f"gobun-{_namespace()}-{os.getpid()}-{_started('self')}"
+
+
+def _namespace() -> int:
+    """Return which numbering of processes this is: those of a container are its own."""
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def _started(process: str) -> str:
+    """Return when a process started, in ticks since the machine did; empty where it is gone."""
+    words = _read(Path("/proc", process, "stat")).rpartition(")")[2].split()
+    return words[19] if len(words) > 19 else ""
+
+
+def _sweep(base: Path) -> None:
+    """Kill and remove the groups of runs whose harness was killed."""
+    for folder in base.glob(f"gobun-{_namespace()}-*-*"):
+        pid, started = folder.name.split("-")[2:4]
+        if _started(pid) == started:
+            continue
+        for each in (*folder.iterdir(), folder):
+            if each.is_dir():
+                CellGroup((each,)).kill()
+                _remove(each)
+
+
+def _kill_group(folder: Path) -> None:
+    for name, state in (("cgroup.freeze", "1"), ("freezer.state", "FROZEN")):
+        _try_write(folder / name, state)
+    if not _try_write(folder / "cgroup.kill", "1"):
+        for pid in _members(folder):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    # What version 1 froze dies only once it is thawed.
+    for name, state in (("cgroup.freeze", "0"), ("freezer.state", "THAWED")):
+        _try_write(folder / name, state)
+
+
+def _members(folder: Path) -> list[int]:
+    return [int(word) for word in _read(folder / "cgroup.procs").split()]
+
+
+def _remove(folder: Path) -> None:
+    """Remove a group; one is busy for moments after its last process has ended."""
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while folder.is_dir():
+        try:
+            folder.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_PAUSE_S)
+
+
+def _is_kill(line: str) -> bool:
+    return line.startswith("oom_kill ")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY)  # never made: outside a group's folder there is no such file
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def _try_write(path: Path, text: str) -> bool:
+    try:
+        _write(path, text)
+    except OSError:
+        return False
+    return True

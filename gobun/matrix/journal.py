@@ -1,0 +1,119 @@
+"""The attempts of a run with ``--repeat``, each on the disk when it ends.
+
+A result is written once a cell has all its attempts, which may take hours. The journal beside the
+results has each attempt, and a run that was killed goes on after the last one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from gobun.cells.records import Cell, Kind, Outcome
+from gobun.matrix.results import Writer
+from gobun.observe import signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from gobun.cells.records import Header
+    from gobun.matrix.attempt import Attempt
+
+JOURNAL_NAME = "attempts.jsonl"
+
+
+class AttemptRecord(msgspec.Struct, frozen=True):
+    """One attempt at a cell, as it is kept."""
+
+    cell: Cell
+    number: int
+    """From 1."""
+    outcome: Outcome
+    detail: str
+    wall_ms: int
+    cpu_ms: int = 0
+    max_rss_kb: int = 0
+    exit_code: int | None = None
+    signal: str | None = None
+    kind: Kind = ""
+    mapped: bool = False
+    go: bool = False
+
+
+def record_of(cell: Cell, number: int, attempt: Attempt) -> AttemptRecord:
+    """Return the record of an attempt."""
+    end = attempt.end
+    return AttemptRecord(
+        cell,
+        number,
+        attempt.ending.outcome,
+        attempt.ending.detail,
+        attempt.wall_ms,
+        cpu_ms=end.cpu_ms if end else 0,
+        max_rss_kb=end.max_rss_kb if end else 0,
+        exit_code=end.exit_code if end else None,
+        signal=signal_name(end.signal) if end and end.signal else None,
+        kind=attempt.ending.kind,
+        mapped=attempt.seen.mapped,
+        go=attempt.seen.go,
+    )
+
+
+class Journal:
+    """Takes the attempts of a run, from several threads. Without a file it only forgets them."""
+
+    def __init__(self) -> None:
+        self._writer: Writer | None = None
+        self._lock = threading.Lock()
+        self._earlier: dict[Cell, list[AttemptRecord]] = {}
+
+    @classmethod
+    def opened(cls, path: Path, header: Header, earlier: Iterable[AttemptRecord] = ()) -> Self:
+        """Begin the file anew, with ``earlier`` as its first records.
+
+        Raises:
+            PrerequisiteError: it cannot be written.
+        """
+        made = cls()
+        kept = tuple(earlier)
+        for each in kept:
+            made._earlier.setdefault(each.cell, []).append(each)
+        made._writer = Writer(path, header, kept)
+        return made
+
+    def earlier(self, cell: Cell) -> list[AttemptRecord]:
+        """Return the attempts that an interrupted run made at ``cell``, our own errors left out."""
+        return [each for each in self._earlier.get(cell, ()) if each.outcome != "error"]
+
+    def add(self, record: AttemptRecord) -> None:
+        """Append one attempt.
+
+        Raises:
+            PrerequisiteError: the disk takes no more.
+        """
+        if self._writer is not None:
+            with self._lock:
+                self._writer.add(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def read_journal(path: Path) -> list[AttemptRecord]:
+    """Return the attempts in a journal, up to the first line that is damaged; none without one."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return []
+    found: list[AttemptRecord] = []
+    for line in lines[1:-1]:  # after the header; what follows the last newline was cut
+        try:
+            found.append(msgspec.json.decode(line, type=AttemptRecord))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            break
+    return found

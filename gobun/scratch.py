@@ -1,0 +1,104 @@
+"""Temporary folders of which none is left, not even by a process that is killed.
+
+All temporary folders of one process are below one, which it holds locked. The kernel gives a lock
+free when its holder dies. So a folder whose lock is free belongs to nobody, and the next process
+that needs one removes it, with the processes that still work in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import files, folder_locks, strays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFIX = "gobun-run-"
+_REMOVE_WITHIN_S = 20.0
+_STRAYS_WITHIN_S = 2.0
+
+_lock = threading.Lock()
+_numbers = itertools.count(1)
+
+
+class _Parent:
+    """The folder of this process, for as long as there is one below it."""
+
+    def __init__(self, temporary: Path) -> None:
+        self.path, self.lock = folder_locks.new_locked(temporary, _PREFIX)
+        self.uses = 0
+
+
+_parents: dict[Path, _Parent] = {}
+"""By the temporary folder that they are in."""
+
+
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """Yield a fresh folder ``NAME-N``, gone afterwards whatever is in it.
+
+    Raises:
+        PrerequisiteError: the temporary folder cannot be written.
+    """
+    temporary = Path(tempfile.gettempdir()).absolute()
+    with _used_parent(temporary) as parent:
+        made = parent / f"{name}-{next(_numbers)}"
+        with files.disk_errors(made):
+            made.mkdir(mode=0o700)
+        try:
+            yield made
+        finally:
+            _remove(made)
+
+
+@contextlib.contextmanager
+def _used_parent(temporary: Path) -> Iterator[Path]:
+    with _lock:
+        if temporary not in _parents:
+            with files.disk_errors(temporary):
+                sweep()
+                _parents[temporary] = _Parent(temporary)
+        parent = _parents[temporary]
+        parent.uses += 1
+    try:
+        yield parent.path
+    finally:
+        with _lock:
+            parent.uses -= 1
+            if parent.uses == 0:
+                del _parents[temporary]
+                _remove(parent.path)
+                os.close(parent.lock)
+
+
+def sweep() -> None:
+    """Remove the folders of processes that were killed, and end what still works in them."""
+    for each in folder_locks.left_over(Path(tempfile.gettempdir()), _PREFIX):
+        strays.kill_marked(each, within_s=_STRAYS_WITHIN_S)
+        _remove(each)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, however deep it is and whatever its modes are."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
+    if not path.exists():
+        return
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf", "--"]):
+            subprocess.run(
+                [*command, str(path)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_REMOVE_WITHIN_S,
+            )

@@ -1,0 +1,76 @@
+"""Processes of a cell that nothing holds any more, found by the private folder they were given.
+
+The supervisor finds its descendants by their parents, and a control group holds all that is in it.
+This is for what remains where the supervisor itself was killed and there is no control group, and
+for what a harness left behind that died together with its supervisors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MOST_ENVIRONMENT = 1 << 20
+"""Bytes of a process's environment that are looked at."""
+_PAUSE_S = 0.005
+
+
+def kill_marked(folder: Path, *, within_s: float) -> int:
+    """Kill every process that has ``folder`` in its environment or works below it.
+
+    All are stopped before any is killed: what is stopped starts no others. Returns how many
+    processes were killed, after ``within_s`` seconds at the latest.
+    """
+    if not sys.platform.startswith("linux"):
+        return 0
+    deadline = time.monotonic() + within_s
+    killed: set[int] = set()
+    while time.monotonic() < deadline:
+        found = set(_marked(folder))
+        if not found:
+            break
+        for number in (signal.SIGSTOP, signal.SIGKILL) if found - killed else (signal.SIGKILL,):
+            for pid in found:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)
+        killed |= found
+        time.sleep(_PAUSE_S)
+    return len(killed)
+
+
+def _marked(folder: Path) -> Iterator[int]:
+    mark = os.fsencode(folder)
+    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of entries, by their names alone
+        if name.isdigit() and int(name) != os.getpid() and _is_marked(f"/proc/{name}", mark):
+            yield int(name)
+
+
+def _is_marked(process: str, mark: bytes) -> bool:
+    try:
+        with open(f"{process}/stat", "rb") as stream:  # noqa: PTH123 - as above
+            if stream.read().rpartition(b")")[2].split()[0] in {b"Z", b"X"}:
+                return False
+        with open(f"{process}/environ", "rb") as stream:  # noqa: PTH123 - as above
+            if _names(stream.read(_MOST_ENVIRONMENT), mark):
+                return True
+        where = os.readlink(os.fsencode(f"{process}/cwd"))  # noqa: PTH115 - bytes, whatever they are
+    except (OSError, IndexError):
+        return False
+    return where == mark or where.startswith(mark + b"/")
+
+
+def _names(environment: bytes, mark: bytes) -> bool:
+    """Return whether a variable is the folder, or a path below it."""
+    for variable in environment.split(b"\0"):
+        value = variable.partition(b"=")[2]
+        if value == mark or value.startswith(mark + b"/"):
+            return True
+    return False
