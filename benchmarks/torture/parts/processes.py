@@ -38,6 +38,9 @@ _PIECES = (
     b"a" * 4000,
 )
 
+_LONGEST_NAME = 15
+"""What the kernel keeps of a thread's name, in bytes."""
+
 
 def _name(random: Random) -> bytes:
     return b"".join(random.choices(_PIECES, k=random.randrange(6)))
@@ -54,8 +57,8 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
     def feed(name: bytes) -> None:
         nonlocal wrong
         for folder in (thread, thread.parent.parent):
-            (folder / "stat").write_bytes(_STAT % name)
-            (folder / "status").write_bytes(_STATUS % name)
+            (folder / "stat").write_bytes(_STAT % name[:_LONGEST_NAME])
+            (folder / "status").write_bytes(_STATUS % name[:_LONGEST_NAME])
             (folder / "wchan").write_bytes(b"0")
             (folder / "maps").write_bytes(_MAPS % name)
         (seen,) = procfs.threads(7)
