@@ -2,7 +2,15 @@
 
 from gobun.commands.check import check_bun
 from gobun.commands.diagnose import diagnose
-from gobun.commands.libraries import audit, build_guard, build_warmup, embed_guard, vendor_guard
+from gobun.commands.libraries import (
+    audit,
+    build_guard,
+    build_warmup,
+    convert_musl,
+    embed_guard,
+    musl_sysroot,
+    vendor_guard,
+)
 from gobun.commands.maintenance import benchmark, cache, doctor, lock, test
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.release import download_warmup, pack_loader, release, verify_release
@@ -31,6 +39,7 @@ __all__ = [
     "cache",
     "check_bun",
     "claims",
+    "convert_musl",
     "diagnose",
     "doctor",
     "download_warmup",
@@ -41,6 +50,7 @@ __all__ = [
     "matrix",
     "matrix_patched",
     "merge",
+    "musl_sysroot",
     "pack_loader",
     "patch_bun",
     "patch_export",

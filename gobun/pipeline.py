@@ -14,8 +14,8 @@ import msgspec
 from gobun import console, custom_addon, files, matrix, paths, process, report, runtimes
 from gobun.cells import Axes, Cell, Header, Result, check_names, narrowed, plan_cells, read_scenario
 from gobun.errors import UnexpectedOutcomeError, UsageError
-from gobun.expectations import Expectations, known_names, read_expectations, review
-from gobun.targets import host_target
+from gobun.expectations import Expectations, Place, known_names, read_expectations, review
+from gobun.targets import for_libc, host_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,18 @@ class Request(msgspec.Struct, frozen=True):
     """Whether what crashes leaves its core."""
     addon: custom_addon.CustomAddon | None = None
     """A person's own module, in the place of the suite's."""
+    libc: str = ""
+    """``musl`` for runtimes of musl, also where the machine has glibc; empty for its own."""
+
+    @property
+    def target(self) -> Target:
+        """The platform that the cells run on.
+
+        Raises:
+            UsageError: there is no such C library.
+            PrerequisiteError: this platform is not built for.
+        """
+        return for_libc(host_target(), self.libc)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -97,7 +109,7 @@ def plan_matrix(request: Request) -> Plan:
     named = [
         (name, version)
         for name in request.runtimes
-        for version in runtimes.choose_versions(name, specs.get(name, ""), host_target())
+        for version in runtimes.choose_versions(name, specs.get(name, ""), request.target)
     ]
     return Plan(axes, tuple(plan_cells(named, axes)))
 
@@ -112,7 +124,10 @@ def run_matrix(request: Request) -> None:
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    run_plan(plan_matrix(request), request, read_expectations())
+    plan = plan_matrix(request)
+    target = request.target
+    place = Place(target.os, target.arch, target.libc)
+    run_plan(plan, request, read_expectations(place=place))
 
 
 def run_plan(
@@ -134,7 +149,7 @@ def run_plan(
     header, cells = _part(plan.cells, request)
     header = msgspec.structs.replace(header, patched=dict(patched or {}))
     kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
-    target = host_target()
+    target = request.target
     # Building keeps the processor busy and fetching the network, so both go on at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
         building = pool.submit(_build, plan.axes, request, target)
@@ -151,7 +166,7 @@ def run_plan(
 
 
 def _part(cells: Sequence[Cell], request: Request) -> tuple[Header, Sequence[Cell]]:
-    header = matrix.new_header(cells)
+    header = matrix.new_header(cells, libc=runtimes.foreign_libc(request.target))
     if not request.shard:
         return header, cells
     number, of = matrix.parse_shard(request.shard)

@@ -10,7 +10,7 @@ import msgspec
 from gobun import console, custom_addon, matrix, runtimes
 from gobun.cells import Ending
 from gobun.errors import UsageError
-from gobun.targets import host_target
+from gobun.targets import Target, for_libc, host_target
 from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
     Raises:
         UsageError: there are no results, or no cell fits.
     """
-    for result in _chosen(matrix.read_results(out / matrix.FILE_NAME).results, only):
-        context = _context(result, out)
+    run = matrix.read_results(out / matrix.FILE_NAME)
+    target = for_libc(host_target(), _libc(run))
+    for result in _chosen(run.results, only):
+        context = _context(result, out, target)
         try:
             treated = matrix.treatment_environment(context, result.cell)
         except runtimes.LacksError as lack:
@@ -77,8 +79,9 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
-    context = _context(results[-1], folder.parent)
-    package = runtimes.fitting_package(host_target()) if last.runtime == "bun" else ""
+    target = for_libc(host_target(), _libc(run))
+    context = _context(results[-1], folder.parent, target)
+    package = runtimes.fitting_package(target) if last.runtime == "bun" else ""
     try:
         treated = matrix.treatment_environment(context, last)
     except runtimes.LacksError as lack:
@@ -95,8 +98,14 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
     return folder
 
 
-def _context(result: Result, out: Path) -> RunContext:
-    target, cell, addon = host_target(), result.cell, custom_addon.addon_of(result)
+def _libc(run: Run) -> str:
+    """Return the C library of the runtimes in a run, where a target says which it is."""
+    name = run.header.host.libc.partition(" ")[0]
+    return name if name in {"glibc", "musl"} else ""
+
+
+def _context(result: Result, out: Path, target: Target) -> RunContext:
+    cell, addon = result.cell, custom_addon.addon_of(result)
     modules, treatments = [] if addon else [cell.module], [cell.treatment]
     context = matrix.build_run_context(modules, target, out=out, limit_s=0, treatments=treatments)
     [runtime] = runtimes.provide_runtimes(cell.runtime, [cell.version], target)

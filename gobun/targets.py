@@ -27,13 +27,26 @@ class Target(msgspec.Struct, frozen=True):
     zig_triple: str
     """What ``zig cc -target`` takes, the minimum system version included."""
     library_suffix: str
+    libc: Literal["glibc", "musl", ""]
+    """The C library of Linux; empty elsewhere."""
     bun_package: str
     """Name of Bun's npm package for this platform, without its scope."""
+
+    @property
+    def arch(self) -> str:
+        """The processor, as Node spells it."""
+        return self.name.split("-")[1]
 
 
 _TABLE = (
     Target(
-        "linux-x64", "linux", "amd64", f"x86_64-linux-gnu.{LIBRARY_GLIBC}", ".so", "bun-linux-x64"
+        "linux-x64",
+        "linux",
+        "amd64",
+        f"x86_64-linux-gnu.{LIBRARY_GLIBC}",
+        ".so",
+        "glibc",
+        "bun-linux-x64",
     ),
     Target(
         "linux-arm64",
@@ -41,10 +54,35 @@ _TABLE = (
         "arm64",
         f"aarch64-linux-gnu.{LIBRARY_GLIBC}",
         ".so",
+        "glibc",
         "bun-linux-aarch64",
     ),
     Target(
-        "darwin-x64", "darwin", "amd64", f"x86_64-macos.{LIBRARY_MACOS}", ".dylib", "bun-darwin-x64"
+        "linux-x64-musl",
+        "linux",
+        "amd64",
+        "x86_64-linux-musl",
+        ".so",
+        "musl",
+        "bun-linux-x64-musl",
+    ),
+    Target(
+        "linux-arm64-musl",
+        "linux",
+        "arm64",
+        "aarch64-linux-musl",
+        ".so",
+        "musl",
+        "bun-linux-aarch64-musl",
+    ),
+    Target(
+        "darwin-x64",
+        "darwin",
+        "amd64",
+        f"x86_64-macos.{LIBRARY_MACOS}",
+        ".dylib",
+        "",
+        "bun-darwin-x64",
     ),
     Target(
         "darwin-arm64",
@@ -52,11 +90,17 @@ _TABLE = (
         "arm64",
         f"aarch64-macos.{LIBRARY_MACOS}",
         ".dylib",
+        "",
         "bun-darwin-aarch64",
     ),
 )
 
-TARGETS: dict[str, Target] = {target.name: target for target in _TABLE}
+ALL_TARGETS: dict[str, Target] = {target.name: target for target in _TABLE}
+
+TARGETS: dict[str, Target] = {
+    name: target for name, target in ALL_TARGETS.items() if target.libc != "musl"
+}
+"""The targets of a release, and of a task that names none."""
 
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -68,22 +112,42 @@ def target_named(name: str) -> Target:
         UsageError: there is no such target.
     """
     try:
-        return TARGETS[name]
+        return ALL_TARGETS[name]
     except KeyError:
-        raise UsageError.unknown("target", name, TARGETS) from None
+        raise UsageError.unknown("target", name, ALL_TARGETS) from None
 
 
 def host_target() -> Target:
     """Return the target this process runs on.
 
     Raises:
-        PrerequisiteError: this platform is not one of the four.
+        PrerequisiteError: this platform is not in the table.
     """
     system = "linux" if sys.platform.startswith("linux") else sys.platform
     name = f"{system}-{_MACHINES.get(platform.machine().lower(), platform.machine())}"
-    if name not in TARGETS:
+    if system == "linux" and platform.libc_ver()[0] != "glibc":
+        name += "-musl"
+    if name not in ALL_TARGETS:
         raise PrerequisiteError(
             f"this machine is {name}, which is not a platform built for",
             hint=f"run on one of: {', '.join(TARGETS)}",
         )
-    return TARGETS[name]
+    return ALL_TARGETS[name]
+
+
+def for_libc(target: Target, libc: str) -> Target:
+    """Return the target of the same processor with another C library; ``""`` changes nothing.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not libc or libc == target.libc:
+        return target
+    found = [
+        each
+        for each in ALL_TARGETS.values()
+        if (each.os, each.goarch, each.libc) == (target.os, target.goarch, libc)
+    ]
+    if not found:
+        raise UsageError(f"there is no target for {target.name} with the C library {libc!r}")
+    return found[0]

@@ -1,7 +1,7 @@
 """What is inside a built native library, and whether it keeps the rules."""
 
 from gobun.audit.inspection import audit_files, inspect, inspect_slices
-from gobun.audit.record import GoBuild, LibraryReport, Signature
+from gobun.audit.record import GoBuild, LibraryReport, MuslSupport, Signature
 from gobun.audit.report_text import concerns, render
 from gobun.audit.rules import (
     GUARD_MAX_BYTES,
@@ -19,6 +19,7 @@ __all__ = [
     "WARMUP_MAX_BYTES",
     "GoBuild",
     "LibraryReport",
+    "MuslSupport",
     "Rules",
     "Signature",
     "audit_files",

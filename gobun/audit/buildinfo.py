@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gobun.audit.container import BinarySection
+    from gobun.elf import Section as ElfSection
 
 MAGIC = b"\xff Go buildinf:"
 SECTIONS = (".go.buildinfo", "__go_buildinfo")
@@ -24,7 +25,7 @@ _INLINE = 2  # flag: the strings follow the header, each after its length
 _SENTINEL = 16  # the module record stands between two marks of this length
 
 
-def find(data: bytes, sections: Iterable[BinarySection]) -> GoBuild | None:
+def find(data: bytes, sections: Iterable[BinarySection | ElfSection]) -> GoBuild | None:
     """Return the build record in a library, or None when there is no Go in it.
 
     A library whose record was taken out, but not Go's function table, is ``UNKNOWN``.

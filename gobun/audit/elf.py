@@ -11,8 +11,10 @@ from packaging.version import InvalidVersion, Version
 from gobun.audit import buildinfo, kinds
 from gobun.audit.buildpaths import find_build_paths, own_folders
 from gobun.audit.container import BinarySection
-from gobun.audit.record import LibraryReport
+from gobun.audit.record import LibraryReport, MuslSupport
+from gobun.elf import Image
 from gobun.errors import UsageError
+from gobun.musl import support_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,12 +77,22 @@ def read(path: Path, piece: BinarySlice) -> LibraryReport:
         libc="glibc" if glibc_max else _libc(needed),
         glibc_max=glibc_max,
         static_tls=_Flag.STATIC_TLS in flags,
+        musl=_musl(path, piece),
         relro=_relro(segments, entries, flags),
         nodelete=_Flag.NODELETE in flags,
         text_relocations=(
             _Flag.TEXTREL in flags or any(entry.tag == _Tag.TEXTREL for entry in entries)
         ),
     )
+
+
+def _musl(path: Path, piece: BinarySlice) -> MuslSupport | None:
+    if piece.arch not in {"x64", "arm64"}:
+        return None
+    try:
+        return support_of(Image(path, piece.data))
+    except UsageError as error:
+        return MuslSupport(0, None, converted=False, problems=(str(error.what),))
 
 
 def _config() -> lief.ELF.ParserConfig:

@@ -47,6 +47,19 @@ class Signature(msgspec.Struct, frozen=True):
     """How many page hashes were compared."""
 
 
+class MuslSupport(msgspec.Struct, frozen=True):
+    """Whether a library loads in a musl process, as on Alpine."""
+
+    words: int
+    """Words of initial-exec TLS, which musl refuses in ``dlopen``."""
+    sites: int | None
+    """Instructions that load them; None where a use is not understood."""
+    converted: bool
+    """``convert-musl`` made it."""
+    problems: tuple[str, ...]
+    """Why it does not load, one clause each; empty where nothing is known against it."""
+
+
 class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is inside one shared library or Node addon, or one slice of a universal one."""
 
@@ -81,6 +94,8 @@ class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):
     """ELF: the newest glibc it asks for, like ``2.17``."""
     static_tls: bool = False
     """ELF: it uses the initial-exec model, so it wants room in the static TLS block."""
+    musl: MuslSupport | None = None
+    """ELF, x64 and arm64: None for others."""
     relro: Relro | None = None
     """ELF: how much of its relocated data is read-only once it runs."""
     nodelete: bool = False

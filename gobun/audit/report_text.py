@@ -12,7 +12,7 @@ from gobun.targets import LIBRARY_MACOS, TARGETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gobun.audit.record import LibraryReport
+    from gobun.audit.record import LibraryReport, MuslSupport
 
 NODE_GLIBC = "2.28"
 """The glibc that Node's own Linux builds need; addons are expected to load where Node runs."""
@@ -69,9 +69,17 @@ def _elf(report: LibraryReport) -> list[tuple[str, str]]:
     return [
         ("glibc", libc),
         ("TLS", tls),
+        *([("musl", _musl(report.musl))] if report.musl else []),
         ("hardening", f"RELRO {report.relro}, {stack}, {text}"),
         ("unload", "never (nodelete)" if report.nodelete else "by dlclose"),
     ]
+
+
+def _musl(support: MuslSupport) -> str:
+    if not support.problems:
+        return "loads; converted with convert-musl" if support.converted else "loads"
+    loads = f" ({support.sites:,} instructions load it)" if support.sites else ""
+    return f"does not load: it {'; it '.join(support.problems)}{loads}"
 
 
 def _macho(report: LibraryReport) -> list[tuple[str, str]]:

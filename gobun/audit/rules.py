@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WARMUP_MAX_BYTES = 1_300_000
 """Most that a warm-up library of the pinned Go may weigh: an application installs four."""
 
+MUSL_EXTRA_BYTES = 50_000
+"""What a conversion for musl adds, half of it for debuggers alone."""
+
 WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
 
 GUARD_MAX_BYTES = 20_000
@@ -61,6 +64,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     tolerated_exports: tuple[str, ...] = ()
     """Patterns of names it may define besides; ``*`` makes ``exports`` a required subset."""
     libc: Libc | None = None
+    loads_on_musl: bool = False
     max_glibc: str | None = None
     macos_min: str | None = None
     """Exactly this one: a newer one locks users out, an older one was not built for."""
@@ -81,6 +85,8 @@ def warmup_rules(
 
     ``max_bytes`` is for Go releases other than the pinned one; None is no limit.
     """
+    if max_bytes is not None and target.libc == "musl":
+        max_bytes += MUSL_EXTRA_BYTES
     return library_rules(
         target,
         file_name=file_name,
@@ -113,10 +119,9 @@ def library_rules(
     max_bytes: int | None = None,
 ) -> Rules:
     """Return what any library that is given away must keep to."""
-    arch = target.name.partition("-")[2]
     common = Rules(
         os=target.os,
-        arch=arch,
+        arch=target.arch,
         exports=exports,
         tolerated_exports=tolerated_exports,
         max_bytes=max_bytes,
@@ -128,8 +133,9 @@ def library_rules(
         return msgspec.structs.replace(
             common,
             format="elf",
-            libc="glibc",
-            max_glibc=targets.LIBRARY_GLIBC,
+            libc=target.libc or None,
+            max_glibc=targets.LIBRARY_GLIBC if target.libc == "glibc" else None,
+            loads_on_musl=target.libc == "musl",
             install_name=file_name,
             full_relro=True,
         )
@@ -139,7 +145,7 @@ def library_rules(
         macos_min=targets.LIBRARY_MACOS,
         install_name=f"@rpath/{file_name}",
         # macOS loads an unsigned library on x64 only.
-        signatures=("ad-hoc",) if arch == "arm64" else ("none", "ad-hoc"),
+        signatures=("ad-hoc",) if target.arch == "arm64" else ("none", "ad-hoc"),
     )
 
 
@@ -189,6 +195,9 @@ def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
     found, limit = report.glibc_max, rules.max_glibc
     if limit is not None and found is not None and Version(found) > Version(limit):
         yield f"glibc: it needs {found}, and may need at most {limit}."
+    if rules.loads_on_musl and report.musl is not None:
+        for problem in report.musl.problems:
+            yield f"musl: it {problem}, and must load there."
     yield from _differs("oldest macOS", report.macos_min, rules.macos_min)
     if rules.signatures is not None:
         kind = report.signature.kind if report.signature else "none"

@@ -29,6 +29,7 @@ from gobun.build.guard_source import GUARD_SOURCES
 from gobun.build.guard_stress import GuardStress, build_guard_stress
 from gobun.build.inspector import build_inspector
 from gobun.build.library import BuiltLibrary, file_names
+from gobun.build.musl import conversion_outputs, convert_file
 from gobun.build.preload import build_preload
 from gobun.build.publish import SUMS, ManifestEntry, place, publish, sums_text
 from gobun.build.published_asherah import published_asherah
@@ -66,6 +67,8 @@ __all__ = [
     "build_warmup",
     "builds_root",
     "built",
+    "conversion_outputs",
+    "convert_file",
     "file_names",
     "place",
     "publish",

@@ -335,6 +335,20 @@ def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
         raise _refused(f"zig cc could not build {output} for {target.name}", done)
 
 
+def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) -> None:
+    """Compile one C file into a program without a libc, with exactly these flags.
+
+    Raises:
+        PrerequisiteError: Zig is missing, or the disk is full.
+        BuildError: the compiler or the linker rejected it.
+    """
+    words: list[str | Path] = ["cc", "-target", triple, *flags, source, "-o", output]
+    command = [toolchain.zig().program, *words]
+    done = run_tool(command, env=zig_environment())
+    if done.code != 0:
+        raise _refused(f"zig cc could not build {output.name} for {triple}", done)
+
+
 def _refused(what: str, done: Finished) -> GobunError:
     if _DISK_FULL in done.tail.casefold():
         return PrerequisiteError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import fetch, files, paths, toolchain
-from gobun.build import build_store
+from gobun.build import build_store, musl
 from gobun.build import compile as compiling
 from gobun.build.guard import build_static_guard
 from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
@@ -156,12 +156,16 @@ def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixtur
             flags=linked,
         )
         (folder / "module.a").unlink(missing_ok=True)
+        if name in GO_FIXTURES:
+            musl.settle(folder / library, target)
+            musl.settle(folder / addon, target)
 
     own = [*control, *published] if name == PUBLISHED else control
     if name in GO_FIXTURES:
         packages = (GO_FIXTURES[name], "testhooks", "workload", "go.mod")
         own = [paths.GO_SOURCES / package for package in packages]
     own = [*own, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
+    own = [*own, *musl.sources_for(target)]
     title = f"{name}-guarded" if guarded else name
     folder = _built(f"{title}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None

@@ -20,7 +20,7 @@ def published_asherah(target: Target) -> Path:
         PrerequisiteError: pip is missing, or the disk refuses.
         FetchError: the package could not be fetched, or is not what the lock file names.
     """
-    arch = target.name.partition("-")[2]
+    arch = target.arch
     library = Path(_PACKAGE) / "libasherah" / f"libasherah-{arch}{target.library_suffix}"
     version = toolchain.pip_pins()[_PACKAGE]
     return wheels.installed(wheels.WheelRequest(_PACKAGE, version, _PACKAGE, library, "Asherah"))

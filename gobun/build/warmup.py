@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import audit, files, paths, process, toolchain
-from gobun.build import build_store
+from gobun.build import build_store, musl
 from gobun.build import compile as compiling
 from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
 from gobun.build.library import AUDIT, BuiltLibrary, enforce_rules, file_names
@@ -73,6 +73,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
             paths.GO_SOURCES / _PACKAGE,
             paths.GO_SOURCES / "go.mod",
             *guard,
+            *musl.sources_for(target),
             AUDIT,
         ],
         settings=(target.zig_triple, go.version, zig.version, repr(rules)),
@@ -83,6 +84,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
         compiling.go_shared(
             _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
         )
+        musl.settle(library, target)
         enforce_rules(library, rules)
         files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / header_name)
 

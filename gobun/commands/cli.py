@@ -125,7 +125,7 @@ def _has_no_reader() -> bool:
 
 def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
     """Let a task take ``paths``, as many as follow its name: Invoke fixes the number of words."""
-    name = function.__name__
+    name = function.__name__.replace("_", "-")
     words = sys.argv[sys.argv.index(name) + 1 :] if name in sys.argv else []
     count = max(1, len(list(itertools.takewhile(lambda word: not word.startswith("-"), words))))
     context, _, *flags = inspect.signature(function).parameters.values()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import audit as auditing
-from gobun import build, paths
+from gobun import build, paths, sysroot
 from gobun import embed as embedding
 from gobun.commands.cli import command, given_path, split_csv, variadic_paths
 from gobun.console import show
-from gobun.targets import TARGETS, target_named
+from gobun.targets import TARGETS, for_libc, host_target, target_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +59,24 @@ def embed_guard(_: Context, file: str, out: str) -> None:
 def audit(_: Context, paths: list[Path]) -> None:
     """Say what is inside libraries: FILE…."""
     show("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))
+
+
+@command
+@variadic_paths
+def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
+    """Make Go libraries load on musl (Alpine): FILE… -o OUT, a file, or a folder for several."""
+    for path, target in build.conversion_outputs(libraries, given_path(out) if out else None):
+        done = build.convert_file(path, target)
+        shown = paths.shown(target)
+        show(f"{shown}  {done.sites:,} loads of Go's TLS word converted, {done.added:+,} bytes")
+        if done.renamed:
+            show(f"  needs libc.so in place of {', '.join(done.renamed)}")
+
+
+@command
+def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = "") -> None:
+    """Assemble a folder for programs of musl: --loader PATH, --program FILE to prepare one."""
+    chosen = target_named(target) if target else for_libc(host_target(), "musl")
+    root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
+    found = root.program(given_path(program)) if program else root.folder
+    show(f"{found}  musl {root.version}")

@@ -74,6 +74,7 @@ def matrix(
     smoke: str = "",
     name: str = "",
     config: str = "",
+    libc: str = "",
 ) -> None:
     """Run the matrix; six flags take comma lists. Your module: --addon, --smoke, or gobun.toml."""
     pipeline.run_matrix(
@@ -84,6 +85,7 @@ def matrix(
             shard=shard,
             durations=given_path(durations) if durations else None,
             core=core,
+            libc=libc,
         )
     )
 

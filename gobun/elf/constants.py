@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ET_DYN = 3
+ET_EXEC, ET_DYN = 2, 3
 EM_X86_64, EM_AARCH64 = 62, 183
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7

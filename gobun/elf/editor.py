@@ -38,6 +38,8 @@ _MOVABLE = frozenset(
     }
 )
 
+_INTERPRETER = ".interp"
+
 
 class NewSegment:
     """A segment that is being filled; addresses in it are final."""
@@ -55,22 +57,38 @@ class NewSegment:
         """The address of what is added next, if it needs no alignment."""
         return self.address + len(self.content)
 
+    def align(self, size: int, padding: bytes = b"\0") -> None:
+        """Pad with ``padding``, which is one byte, to a multiple of ``size``."""
+        self.content += padding * (-self.here % size)
+
     def add(
         self, data: bytes, *, align: int = _BLOCK_ALIGN, name: str = "", code: bool = False
     ) -> int:
         """Append ``data`` and return its address; ``name`` makes a section of it."""
-        self.content += bytes(-self.here % align)
+        self.align(align)
         address = self.here
         self.content += data
         if name:
-            flags = elf.SHF_ALLOC
-            flags |= elf.SHF_EXECINSTR if code else 0
-            flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
-            offset = self._offset + address - self.address
-            self.sections.append(
-                Section(name, elf.SHT_PROGBITS, flags, address, offset, len(data), align=align)
-            )
+            self.cover(name, address, code=code, align=align)
         return address
+
+    def cover(self, name: str, start: int, *, code: bool, align: int = _BLOCK_ALIGN) -> None:
+        """Make a section of what was added from ``start`` on."""
+        flags = elf.SHF_ALLOC
+        flags |= elf.SHF_EXECINSTR if code else 0
+        flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
+        size = self.here - start
+        self.sections.append(
+            Section(
+                name,
+                elf.SHT_PROGBITS,
+                flags,
+                start,
+                self.offset_of(start),
+                size,
+                align=align,
+            )
+        )
 
     def header(self) -> Segment:
         """Return its program header."""
@@ -150,6 +168,29 @@ class Editor:
         self._strings += text.encode() + b"\0"
         return at
 
+    def set_interpreter(self, loader: str, segment: NewSegment) -> None:
+        """Make a program name another loader; the name goes into ``segment``.
+
+        Raises:
+            UsageError: it names none.
+        """
+        data = loader.encode() + b"\0"
+        address = segment.add(data)
+        named = [each for each in self._segments if each.kind == elf.PT_INTERP]
+        if len(named) != 1:
+            raise UsageError(f"{self.image.path} names no loader", hint="give a dynamic program")
+        for each in named:
+            each.address = each.physical = address
+            each.offset, each.file_size, each.memory_size = (
+                segment.offset_of(address),
+                len(data),
+                len(data),
+            )
+        for section in self.sections:
+            if section.name == _INTERPRETER:
+                section.address, section.offset = address, segment.offset_of(address)
+                section.size = len(data)
+
     def add_thread_local(self, size: int, align: int, at: int) -> int:
         """Make every thread have ``size`` more zero bytes, and return their offset in the block.
 
@@ -210,7 +251,7 @@ class Editor:
         if self.sections:
             self._write_sections()
         result = bytes(self.data)
-        Image(self.image.path, result)
+        Image(self.image.path, result, program=True)
         return result
 
     # --- how -------------------------------------------------------------------------------
@@ -318,7 +359,10 @@ class Editor:
             for each in self._mapped_sections()
             if _meet(block, range(each.offset, each.offset + each.size))
         ]
-        return all(each.kind in _MOVABLE and not each.flags & elf.SHF_WRITE for each in inside)
+        return all(
+            (each.kind in _MOVABLE or each.name == _INTERPRETER) and not each.flags & elf.SHF_WRITE
+            for each in inside
+        )
 
     def _move(self, block: range, segment: NewSegment) -> None:
         start = self._address_of(block.start)

@@ -92,11 +92,11 @@ class Image:
         UsageError: it is not a 64-bit x86-64 or arm64 shared object, or contradicts itself.
     """
 
-    def __init__(self, path: Path, data: bytes) -> None:
-        """``path`` is for messages only."""
+    def __init__(self, path: Path, data: bytes, *, program: bool = False) -> None:
+        """``path`` is for messages only; ``program`` takes executables too."""
         self.path = path
         self.data = data
-        fields = self._header()
+        fields = self._header((elf.ET_DYN, elf.ET_EXEC) if program else (elf.ET_DYN,))
         self.machine: int = fields[2]
         self.segments_at: int = fields[5]
         self.sections_at: int = fields[6]
@@ -112,7 +112,7 @@ class Image:
         """Return the error for a library that cannot be made sense of."""
         return UsageError(f"{self.path} is damaged: {why}", hint=_REBUILD)
 
-    def _header(self) -> tuple[int, ...]:
+    def _header(self, kinds: Collection[int]) -> tuple[int, ...]:
         if self.data[:4] != b"\x7fELF":
             raise UsageError(f"{self.path} is not an ELF file", hint="give a Linux library")
         if len(self.data) < HEADER.size:
@@ -123,7 +123,7 @@ class Image:
                 f"{self.path} is for another architecture (ELF machine {fields[2]})",
                 hint="give a library for x86-64 or arm64",
             )
-        if fields[1] != elf.ET_DYN:
+        if fields[1] not in kinds:
             raise UsageError(
                 f"{self.path} is not a shared library (ELF type {fields[1]})",
                 hint="give a shared library or a Node addon (.so, .node)",

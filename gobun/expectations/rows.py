@@ -30,20 +30,22 @@ class Place(msgspec.Struct, frozen=True):
 
     os: str
     arch: str
+    libc: str = ""
+    """``glibc`` or ``musl``; empty where it is not Linux, or not known."""
 
 
 def this_place() -> Place:
     """Return the place that this process runs in."""
     try:
-        system, _, arch = host_target().name.partition("-")
+        host = host_target()
     except PrerequisiteError:  # not a platform built for, but results can still be looked at
         return Place(sys.platform, platform.machine().lower())
-    return Place(system, arch)
+    return Place(host.os, host.arch, host.libc)
 
 
 def place_of(host: Host) -> Place:
     """Return the place that results were made in; what they do not say is as it is here."""
-    return Place(host.os, host.arch or this_place().arch)
+    return Place(host.os, host.arch or this_place().arch, host.libc.partition(" ")[0])
 
 
 class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +58,7 @@ class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     runtime: str | None = None
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
+    libc: Literal["glibc", "musl"] | None = None
     versions: str | None = None
     """A range, as ``gobun.version_ranges`` reads it."""
     treatments: tuple[Treatment, ...] | None = None
@@ -64,7 +67,10 @@ class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     stresses: tuple[str, ...] | None = None
 
 
-SELECTORS = ("runtime", "os", "arch", "versions", "treatments", "modules", "loads", "stresses")
+SELECTORS = (
+    *("runtime", "os", "arch", "libc", "versions"),
+    *("treatments", "modules", "loads", "stresses"),
+)
 LISTS = ("treatments", "modules", "loads", "stresses")
 AXES = ("treatment", "module", "load", "stress")
 """The field of a cell behind each of ``LISTS``."""
@@ -83,7 +89,8 @@ class ExpectationRow(ExpectationFields, frozen=True):
 
     def selects_place(self, place: Place) -> bool:
         """Return whether this row speaks of ``place``."""
-        return self.os in {None, place.os} and self.arch in {None, place.arch}
+        wanted = ((self.os, place.os), (self.arch, place.arch), (self.libc, place.libc))
+        return all(mine in {None, theirs} for mine, theirs in wanted)
 
     def selects_values(self, values: Sequence[str]) -> bool:
         """Return whether this row speaks of a treatment, module, load and stress."""

@@ -8,7 +8,7 @@ import msgspec
 import semver
 
 from gobun.errors import UsageError
-from gobun.targets import TARGETS
+from gobun.targets import ALL_TARGETS, TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
 _BUN_SCOPE = "@oven"
@@ -60,7 +60,7 @@ def is_name(name: str) -> bool:
 
 def bun_package(target: str, variant: str = "") -> str:
     """Return the npm package of Bun for a target; ``variant`` is ``baseline`` or ``musl``."""
-    name = f"{_BUN_SCOPE}/{TARGETS[target].bun_package}"
+    name = f"{_BUN_SCOPE}/{ALL_TARGETS[target].bun_package}"
     return f"{name}-{variant}" if variant else name
 
 

@@ -36,8 +36,11 @@ class Run(msgspec.Struct, frozen=True):
     """Whether the last line was cut off, as a kill in mid-write leaves it."""
 
 
-def new_header(cells: Sequence[Cell]) -> Header:
-    """Return the header of a run that starts now, on this machine."""
+def new_header(cells: Sequence[Cell], *, libc: str = "") -> Header:
+    """Return the header of a run that starts now, on this machine.
+
+    ``libc`` is the runtimes' C library and its version, where it is not the machine's own.
+    """
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -54,7 +57,7 @@ def new_header(cells: Sequence[Cell]) -> Header:
             kernel=platform.release(),
             cpu=cpu,
             cores=os.cpu_count() or 1,
-            libc=" ".join(platform.libc_ver()).strip() or "unknown",
+            libc=libc or " ".join(platform.libc_ver()).strip() or "unknown",
             arch=this_place().arch,
         ),
         tools=toolchain.pins(),

@@ -14,6 +14,7 @@ from gobun.expectations import Expectations
 from gobun.matrix.evidence import EvidenceTools
 from gobun.matrix.guarded_modules import GUARD_INSIDE, guarded_modules
 from gobun.runtimes import LacksError, Runtime
+from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +82,10 @@ def build_run_context(
     """
     linux = target.os == "linux"
     built = {name: build.build_fixture(name, target) for name in modules}
-    inspector = build.build_inspector(target) if linux else None
+    host = host_target()  # which may run what is for another C library, and not the reverse
+    inspector = build.build_inspector(host) if linux else None
     return RunContext(
-        supervise=build.build_supervise(target),
+        supervise=build.build_supervise(host),
         warmup=build.build_warmup([target])[0].library,
         guard=build.build_guard([target])[0].library,
         probe=build.build_fixture(build.CONTROL, target).library,

@@ -3,6 +3,7 @@
 from gobun.runtimes.base import LacksError, Runtime, label
 from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
 from gobun.runtimes.deno import Deno, provide_deno
+from gobun.runtimes.musl import foreign_libc
 from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.preload import preload_environment
 from gobun.runtimes.provide import (
@@ -36,6 +37,7 @@ __all__ = [
     "choose_bun",
     "choose_versions",
     "fitting_package",
+    "foreign_libc",
     "label",
     "named_version",
     "own_treatment",

@@ -75,7 +75,7 @@ def _holds(program: Path, text: bytes) -> bool:
 
 def bun_variant(target: Target) -> str:
     """Return which of Bun's builds this machine can run: ``baseline``, ``musl``, or the usual."""
-    if target.os != "linux":
+    if target.os != "linux" or target.libc == "musl":  # whose package is one for musl already
         return ""
     if platform.libc_ver()[0] != "glibc":
         return "musl"

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from gobun import toolchain
 from gobun.errors import UsageError
+from gobun.runtimes import musl
 from gobun.runtimes.bun import choose_bun, provide_bun
 from gobun.runtimes.deno import provide_deno
 from gobun.runtimes.node import provide_node
 from gobun.runtimes.versions import select_versions
+from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +74,8 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
     if not spec:
         return (toolchain.pins()[name],)
     known = toolchain.releases(name)
+    if target.libc == "musl" and target != host_target():
+        known = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
     return select_versions(spec, known=known, tags={}, runtime=name.capitalize())
 
 
@@ -84,6 +88,8 @@ def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list
         FetchError: a download failed, or is not what the lock file names.
         BuildError: what Node needs beside it could not be built.
     """
+    if target.libc == "musl":
+        return musl.provide(name, versions, target)
     if name == "node":
         return [provide_node(target, version) for version in versions]
     if name == "deno":

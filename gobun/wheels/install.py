@@ -28,6 +28,8 @@ class WheelRequest(msgspec.Struct, frozen=True):
     """What people call it."""
     otherwise: str = ""
     """What a person can do who cannot have it."""
+    platforms: tuple[str, ...] = ()
+    """Tags of wheels to take, where not this machine's own."""
 
 
 def installed(wanted: WheelRequest) -> Path:
@@ -61,6 +63,7 @@ def _install(release: WheelRequest, folder: Path) -> None:
         command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet"]
         command += ["--no-deps"]
         strict = ["--require-hashes"] if digests else []
+        command += [word for tag in release.platforms for word in ("--platform", tag)]
         command += ["--only-binary=:all:", *strict, "--target"]
         command += [staged / "it", "--requirement", listed]
         try:

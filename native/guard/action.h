@@ -19,7 +19,11 @@ typedef struct {
 #define GUARD_BIT(signal) (UINT64_C(1) << ((signal) - 1))
 
 /* libc keeps two signals to itself: one cancels a thread, one changes its user. */
+#ifdef __GLIBC__
 #define GUARD_OF_LIBC (GUARD_BIT(32) | GUARD_BIT(33))
+#else /* musl has a third, by which a function runs in every thread */
+#define GUARD_OF_LIBC (GUARD_BIT(32) | GUARD_BIT(33) | GUARD_BIT(34))
+#endif
 
 /* Go takes these over, and hands on what is none of its own. */
 #define GUARD_FAULTS (GUARD_BIT(SIGBUS) | GUARD_BIT(SIGFPE) | GUARD_BIT(SIGSEGV))

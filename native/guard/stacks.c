@@ -25,7 +25,11 @@ static uintptr_t main_top;
  * that a handler may touch it. */
 static __thread struct {
   uintptr_t top, seen;
-} own __attribute__((tls_model("initial-exec")));
+} own
+#ifdef __GLIBC__ /* musl refuses it in dlopen, and gives every thread its memory beforehand */
+  __attribute__((tls_model("initial-exec")))
+#endif
+  ;
 
 bool guard_prepare_stacks(void) {
   uintptr_t within = getauxval(AT_RANDOM);

@@ -23,7 +23,9 @@ def image_of(data: bytes) -> Image:
 def edited(data: bytes, *, content: bytes = b"content") -> tuple[Image, Image, int]:
     before = image_of(data)
     editor = Editor(before)
-    address = editor.open_segment(READ_EXECUTE).add(content, name=".added", code=True)
+    segment = editor.open_segment(READ_EXECUTE)
+    address = segment.add(content)
+    segment.cover(".added", address, code=True)
     return before, image_of(editor.finish()), address
 
 
@@ -37,7 +39,7 @@ def section(image: Image, name: str) -> bytes:
 def test_editor_new_segment_is_mapped_behind_all_others(machine: int) -> None:
     before, after, address = edited(made_elf.library(machine=machine))
 
-    assert after.read(address, 7) == b"content"
+    assert section(after, ".added") == after.read(address, 7) == b"content"
     assert len(after.loads) == len(before.loads) + 1
     last = after.loads[-1]
     assert last.flags == READ_EXECUTE

@@ -268,3 +268,9 @@ def test_of_what_is_preloaded_the_guard_alone_helps(
 def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_expectations(written(tmp_path, text))
+
+
+def test_a_row_of_one_libc_selects_that_place() -> None:
+    rows = (ExpectationRow(outcomes=("crash",), why="x", libc="musl"),)
+    assert Expectations(rows, Place("linux", "x64", "musl")).of(CELL) == ("crash",)
+    assert Expectations(rows, Place("linux", "x64", "glibc")).of(CELL) == ("pass",)

@@ -9,7 +9,7 @@ import pytest
 
 from gobun import targets
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.targets import TARGETS, host_target, target_named
+from gobun.targets import ALL_TARGETS, TARGETS, for_libc, host_target, target_named
 
 
 def test_the_table() -> None:
@@ -62,3 +62,27 @@ def test_a_host_that_is_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PrerequisiteError, match="this machine is linux-riscv64") as raised:
         host_target()
     assert "linux-x64, linux-arm64, darwin-x64, darwin-arm64" in str(raised.value)
+
+
+def test_musl_targets_are_named_and_not_in_a_release() -> None:
+    assert set(ALL_TARGETS) - set(TARGETS) == {"linux-x64-musl", "linux-arm64-musl"}
+    for name in ("linux-x64-musl", "linux-arm64-musl"):
+        target = target_named(name)
+        assert (target.libc, f"linux-{target.arch}-musl") == ("musl", name)
+
+
+def test_host_of_musl_by_its_libc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert host_target().name == "linux-x64-musl"
+
+
+def test_target_for_another_libc() -> None:
+    here = TARGETS["linux-arm64"]
+    assert for_libc(here, "musl").name == "linux-arm64-musl"
+    assert for_libc(here, "glibc") is for_libc(here, "") is here
+    with pytest.raises(UsageError, match="C library 'musl'"):
+        for_libc(TARGETS["darwin-x64"], "musl")
+    with pytest.raises(UsageError, match="C library 'uclibc'"):
+        for_libc(here, "uclibc")

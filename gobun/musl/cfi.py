@@ -1,0 +1,119 @@
+"""Call frame information for thunks, so that gdb sees a backtrace through one.
+
+A thunk is described as a function that its site called without using any stack: its caller goes on
+right behind the site, with the same stack pointer and registers. An unwinder then takes the
+site's own function by whatever describes that, which need not be known here.
+
+It stands in ``.debug_frame``, which only debuggers read. Unwinders inside the process use
+``.eh_frame``, where Go has nothing for its own functions either.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.elf import constants as elf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gobun.elf import Image
+
+SECTION = ".debug_frame"
+_NO_CIE = 0xFFFFFFFF
+_VERSION = 3
+_CODE_ALIGN, _DATA_ALIGN = b"\x01", b"\x78"  # 1, and -8 as SLEB128
+_DEF_CFA, _DEF_CFA_OFFSET, _SAME_VALUE, _VAL_EXPRESSION, _OFFSET_EXTENDED = 12, 14, 8, 22, 5
+_ADVANCE, _RESTORE_EXTENDED, _NOP = 0x40, 6, 0
+_OP_ADDR = b"\x03"
+_COMPRESSED = struct.Struct("<IIQQ")
+_ZLIB = 1
+_MOST_FRAME = 1 << 28
+
+
+class Unwind(msgspec.Struct, frozen=True):
+    """How an architecture numbers registers in DWARF."""
+
+    pc: int
+    stack: int
+    kept: tuple[int, ...]
+    """Registers whose values a thunk hands on."""
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A register that a thunk keeps on the stack for a while."""
+
+    register: int
+    size: int
+    """Bytes of stack that it takes."""
+    start: int
+    end: int
+    """Distances in the thunk, in bytes."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A thunk, and where its caller goes on."""
+
+    address: int
+    size: int
+    back: int
+    saved: Saved | None = None
+
+
+def section(image: Image, unwind: Unwind, frames: Iterable[Frame]) -> bytes | None:
+    """Return ``.debug_frame`` with the thunks added; None where the old one cannot be read."""
+    old = _existing(image)
+    if old is None:
+        return None
+    data = bytearray(old + bytes(-len(old) % 8))
+    cie_at = len(data)
+    head = struct.pack("<IB", _NO_CIE, _VERSION) + b"\0" + _CODE_ALIGN + _DATA_ALIGN
+    head += bytes([unwind.pc, _DEF_CFA, unwind.stack, 0])
+    for register in unwind.kept:
+        head += bytes([_SAME_VALUE, register])
+    data += _entry(head)
+    for frame in frames:
+        body = struct.pack("<IQQ", cie_at, frame.address, frame.size)
+        expression = _OP_ADDR + struct.pack("<Q", frame.back)
+        body += bytes([_VAL_EXPRESSION, unwind.pc, len(expression)]) + expression
+        data += _entry(body + _saving(frame.saved))
+    return bytes(data)
+
+
+def _saving(saved: Saved | None) -> bytes:
+    if saved is None:
+        return b""
+    slot = saved.size // 8
+    return bytes(
+        [
+            *(_ADVANCE | saved.start, _DEF_CFA_OFFSET, saved.size),
+            *(_OFFSET_EXTENDED, saved.register, slot),
+            *(_ADVANCE | saved.end - saved.start, _DEF_CFA_OFFSET, 0),
+            *(_RESTORE_EXTENDED, saved.register),
+        ]
+    )
+
+
+def _entry(body: bytes) -> bytes:
+    body += bytes([_NOP]) * (-(len(body) + 4) % 8)
+    return struct.pack("<I", len(body)) + body
+
+
+def _existing(image: Image) -> bytes | None:
+    found = [each for each in image.sections if each.name == SECTION]
+    if not found:
+        return b""
+    raw = image.bytes_at(found[0].offset, found[0].size)
+    if not found[0].flags & elf.SHF_COMPRESSED:
+        return raw
+    kind, _, size, _ = _COMPRESSED.unpack_from(raw) if len(raw) >= _COMPRESSED.size else (0,) * 4
+    if kind != _ZLIB or size > _MOST_FRAME:
+        return None
+    try:
+        return zlib.decompressobj().decompress(raw[_COMPRESSED.size :], size)
+    except zlib.error:
+        return None

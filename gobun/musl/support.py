@@ -1,0 +1,45 @@
+"""Whether a library loads in a musl process, and what keeps it from loading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gobun.audit.record import MuslSupport
+from gobun.elf.tls import initial_exec_words, sites_of
+from gobun.errors import UsageError
+from gobun.musl.libc import GLIBC_NAMES, missing_functions
+from gobun.musl.startup import is_converted
+
+if TYPE_CHECKING:
+    from gobun.elf import Image
+
+_SHOWN = 12
+
+
+def support_of(image: Image) -> MuslSupport:
+    """Return whether a library loads in a musl process.
+
+    Raises:
+        UsageError: the library contradicts itself.
+    """
+    words = initial_exec_words(image)
+    sites: int | None = 0
+    problems: list[str] = []
+    if words:
+        plural = "s" if len(words) > 1 else ""
+        problems.append(
+            f"has {len(words)} word{plural} of initial-exec TLS, which musl refuses in dlopen"
+        )
+        try:
+            sites = len(sites_of(image, words))
+        except UsageError as error:
+            sites = None
+            problems.append(error.what.removeprefix(f"{image.path} "))
+    names = [name for name in image.needed if name in GLIBC_NAMES]
+    if names:
+        problems.append(f"needs {', '.join(names)}, which Bun for musl refuses by name")
+    missing = missing_functions(image)
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        problems.append(f"calls {', '.join(missing[:_SHOWN])}{more}, which musl does not have")
+    return MuslSupport(len(words), sites, is_converted(image), tuple(problems))

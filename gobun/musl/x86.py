@@ -1,0 +1,75 @@
+"""The thunk that stands in for a load of the TLS word, on x86-64."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from gobun.elf.x86 import flags_matter
+from gobun.errors import UsageError
+from gobun.musl.cfi import Saved, Unwind
+
+if TYPE_CHECKING:
+    from gobun.elf import Image
+    from gobun.elf.site import Site
+
+UNWIND = Unwind(pc=16, stack=7, kept=tuple(number for number in range(16) if number != 7))
+ARCH = "x64"
+PADDING = b"\xcc"
+_MOST_OFFSET = 1 << 31
+_DTV, _SELF = 8, 0  # at %fs
+
+
+def check(image: Image, site: Site) -> None:
+    """Refuse a site at which the thunk would change what later code reads.
+
+    Raises:
+        UsageError: the arithmetic flags, which the thunk overwrites, may be read after it.
+    """
+    if flags_matter(image, site.address + site.size):
+        raise UsageError(
+            f"{image.path} may read the arithmetic flags after {site.address:#x}, and the code "
+            "that replaces that instruction changes them",
+            hint="report the library: no compiler is known to do so",
+        )
+
+
+def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
+    """Return code for ``address`` that does what the site did, for a variable at ``offset``.
+
+    It uses no stack, no second register and no call, so a signal may interrupt it anywhere.
+
+    Raises:
+        UsageError: the offset is too large.
+    """
+    if not 0 <= offset < _MOST_OFFSET:
+        raise UsageError(
+            f"{image.path} has a TLS variable at offset {offset:#x} that is too far from the others"
+        )
+    high, low = site.register >> 3, site.register & 7
+    to_register = 0x48 | high << 2  # REX.W, and REX.R for %r8 and above
+    on_register = 0x48 | high  # the same with REX.B
+    from_fs = bytes([0x04 | low << 3, 0x25])
+    index = b"\x24" if low == 4 else b""  # %rsp and %r12 as a base need a SIB byte
+    code = bytes([to_register, 0x8B, low << 3 | 5])
+    code += struct.pack("<i", site.word - (address + 7))  # mov word(%rip), %reg
+    code += bytes([on_register, 0xC1, 0xE0 | low, 3])  # shl $3, %reg
+    code += bytes([0x64, to_register, 0x03]) + from_fs + struct.pack("<i", _DTV)  # add %fs:8, %reg
+    both = 0x48 | high << 2 | high
+    code += bytes([both, 0x8B, 0x40 | low << 3 | low]) + index + b"\0"  # mov 0(%reg), %reg
+    code += bytes([0x64, to_register, 0x2B]) + from_fs + struct.pack("<i", _SELF)  # sub %fs:0
+    if offset:
+        code += bytes([on_register, 0x81, 0xC0 | low]) + struct.pack("<i", offset)  # add $offset
+    back = site.address + site.size - (address + len(code) + 5)
+    return code + b"\xe9" + struct.pack("<i", back)  # jmp
+
+
+def saved(code: bytes) -> Saved | None:
+    """Return None, for a thunk keeps nothing on the stack."""
+    del code
+    return None
+
+
+def jump(site: Site, address: int) -> bytes:
+    """Return what is written over the site: a jump to its thunk, and a NOP."""
+    return b"\xe9" + struct.pack("<i", address - (site.address + 5)) + b"\x66\x90"

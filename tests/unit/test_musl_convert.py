@@ -1,0 +1,276 @@
+"""The converter for musl, on libraries made field by field: what it changes, what it refuses."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import made_elf
+import pytest
+from made_elf import CODE_AT, GOT_AT, INIT_AT, Import
+
+from gobun.audit import GoBuild, buildinfo
+from gobun.elf import Image
+from gobun.elf import constants as elf
+from gobun.elf.tls import DTPMOD
+from gobun.errors import BuildError, UsageError
+from gobun.musl import Conversion, cfi, convert, support_of
+from gobun.musl.startup import MARK
+
+PATH = Path("made.so")
+STARTUP = bytes(range(1, 65))
+MACHINES = (made_elf.X64, made_elf.ARM64)
+DYNAMIC_WITH_INIT = ("rela", "relr", "symbol")
+
+
+def converted(**shape: object) -> tuple[Image, Conversion]:
+    done = convert(PATH, made_elf.library(**shape), lambda _: STARTUP)
+    return Image(PATH, done.data), done
+
+
+def refused(**shape: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        converted(**shape)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_relocation_becomes_module_number(machine: int) -> None:
+    after, _ = converted(machine=machine)
+    (relocation,) = after.relocations({DTPMOD[machine]})
+
+    assert (relocation.at, relocation.symbol, relocation.addend) == (GOT_AT, 0, 0)
+    assert support_of(after).problems == ()
+    assert support_of(after).converted
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_site_jumps_to_thunk_and_back(machine: int) -> None:
+    import capstone
+
+    after, done = converted(machine=machine)
+    is_x64 = machine == made_elf.X64
+    kind = (capstone.CS_ARCH_X86, capstone.CS_MODE_64) if is_x64 else (capstone.CS_ARCH_ARM64, 0)
+    site = CODE_AT if is_x64 else CODE_AT + 4
+    decoder = capstone.Cs(*kind)
+    decoder.detail = True
+    (jump,) = decoder.disasm(after.read(site, 7 if is_x64 else 4), site, 1)
+    thunk = jump.operands[0].imm
+    steps = list(decoder.disasm(after.read(thunk, 40), thunk))
+    end = next(step for step in steps if step.mnemonic == jump.mnemonic)
+
+    assert done.sites == 1
+    assert end.operands[0].imm == site + (7 if is_x64 else 4)
+    words = [f"{step.mnemonic} {step.op_str}" for step in steps[: steps.index(end)]]
+    if is_x64:
+        load = steps[0]
+        assert load.address + load.size + load.operands[1].mem.disp == GOT_AT
+        words[0] = "mov rcx, qword ptr [rip + word]"
+    assert words == (X64_THUNK if is_x64 else ARM64_THUNK)
+
+
+X64_THUNK = [
+    "mov rcx, qword ptr [rip + word]",
+    "shl rcx, 3",
+    "add rcx, qword ptr fs:[8]",
+    "mov rcx, qword ptr [rcx]",
+    "sub rcx, qword ptr fs:[0]",
+]
+ARM64_THUNK = [
+    "str x16, [sp, #-0x10]!",
+    "ldr x27, [x27, #0x400]",
+    "mrs x16, tpidr_el0",
+    "ldur x16, [x16, #-8]",
+    "ldr x27, [x16, x27, lsl #3]",
+    "mrs x16, tpidr_el0",
+    "sub x27, x27, x16",
+    "ldr x16, [sp], #0x10",
+]
+
+
+@pytest.mark.parametrize("register", range(16))
+def test_convert_thunk_of_every_register_loads_that_one(register: int) -> None:
+    import capstone
+
+    code = made_elf.mov_load(register, at=CODE_AT) + b"\x31\xc0\xc3"
+    after, _ = converted(code=code)
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    (jump,) = decoder.disasm(after.read(CODE_AT, 7), CODE_AT, 1)
+    thunk = jump.operands[0].imm
+    (name,) = {
+        step.op_str.split(",")[0] for step in decoder.disasm(after.read(thunk, 35), thunk, 5)
+    }
+    (load,) = decoder.disasm(code[:7], CODE_AT, 1)
+
+    assert name == load.op_str.split(",")[0]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("init", DYNAMIC_WITH_INIT)
+def test_convert_first_initialiser_becomes_startup_code(machine: int, init: str) -> None:
+    after, _ = converted(machine=machine, init=init)
+    entry = after.word(INIT_AT)
+    table = entry + len(STARTUP)
+    first, others, count, word, offset = struct.unpack("<qqQqQ", after.read(table, 40))
+
+    assert after.read(entry - len(MARK), len(MARK) + len(STARTUP)) == MARK + STARTUP
+    assert (first + table, others + table, count) == (CODE_AT, INIT_AT + 8, 0)
+    assert (word + table, offset) == (GOT_AT, 0)
+    assert after.dynamic_value(elf.DT_INIT_ARRAYSZ) == 8
+    relocated = {each.at: each for each in after.relocations(range(1 << 32))}
+    if init == "relr":
+        assert INIT_AT in set(after.packed_relocations())
+        assert INIT_AT not in relocated
+    else:
+        assert relocated[INIT_AT].kind == made_elf.RELATIVE[machine]
+        assert relocated[INIT_AT].addend == entry
+
+
+def test_convert_needs_musl_alone_and_no_versions() -> None:
+    imports = (
+        Import("malloc", "GLIBC_2.2.5"),
+        Import("stat64", "GLIBC_2.33"),
+        Import("_Unwind_Resume", "GCC_3.0", "libgcc_s.so.1"),
+        Import("napi_throw"),
+    )
+    needed = ("libc.so.6", "libgcc_s.so.1", "libpthread.so.0", "ld-linux-x86-64.so.2")
+    after, done = converted(imports=imports, needed=needed)
+
+    assert after.needed == ["libc.so", "libgcc_s.so.1"]
+    assert done.renamed == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
+    for tag in (elf.DT_VERNEED, elf.DT_VERNEEDNUM, elf.DT_VERSYM):
+        assert after.dynamic_value(tag) is None
+    assert after.dynamic_value(elf.DT_FLAGS) == 8
+    assert after.symbol(3).name == "_Unwind_Resume"
+
+
+def test_convert_library_of_musl_keeps_its_needs() -> None:
+    after, done = converted(needed=("libc.musl-x86_64.so.1", "libc.so"))
+
+    assert after.needed == ["libc.musl-x86_64.so.1", "libc.so"]
+    assert done.renamed == ()
+
+
+def test_convert_keeps_notes_and_build_record() -> None:
+    after, _ = converted()
+    note = next(each for each in after.sections if each.name == ".note.gnu.build-id")
+
+    assert after.bytes_at(note.offset, note.size) == made_elf.BUILD_ID
+    assert buildinfo.find(after.data, after.sections) == GoBuild("go1.27.3")
+
+
+def test_convert_same_input_gives_same_bytes() -> None:
+    assert converted()[0].data == converted()[0].data
+
+
+def test_convert_without_section_headers_is_possible() -> None:
+    after, done = converted(sections=False)
+
+    assert done.sites == 1
+    assert support_of(after).problems == ()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_describes_each_thunk_for_debuggers(machine: int) -> None:
+    after, _ = converted(machine=machine)
+    table = next(each for each in after.sections if each.name == cfi.SECTION)
+    raw = after.bytes_at(table.offset, table.size)
+    (cie_size,) = struct.unpack_from("<I", raw)
+    _, cie, start, size = struct.unpack_from("<IIQQ", raw, cie_size + 4)
+    site_end = CODE_AT + (7 if machine == made_elf.X64 else 8)
+
+    assert cie == 0
+    assert after.offset_of(start, size)
+    assert struct.pack("<BQ", 3, site_end) in raw[cie_size + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ({"go": False}, "has no Go in it"),
+        ({"words": ()}, "has no initial-exec TLS word"),
+        ({"tls": False}, "uses thread-local variables, and has none"),
+        ({"foreign": True}, "thread-local variables of another library: alien"),
+        ({"init": "absent"}, "has no initialiser"),
+        ({"extra": ((21, 0),)}, "is an executable"),
+        ({"extra": ((0x6FFFFFFB, 0x08000000),)}, "is an executable"),
+        ({"code": b"\xc3"}, "that no code loads"),
+        ({"pointer": GOT_AT}, "data that points to it"),
+        (
+            {"code": made_elf.mov_load(1, at=CODE_AT) + b"\x74\x00\xc3"},
+            f"may read the arithmetic flags after {CODE_AT:#x}",
+        ),
+        ({"words": (1 << 40,)}, "is damaged"),
+    ],
+)
+def test_convert_kind_it_does_not_understand_is_refused(
+    shape: dict[str, object], words: str
+) -> None:
+    assert words in refused(**shape)
+
+
+def test_convert_lists_every_function_that_musl_lacks() -> None:
+    imports = (
+        Import("__vfprintf_chk", "GLIBC_2.3.4"),
+        Import("malloc", "GLIBC_2.2.5"),
+        Import("gnu_get_libc_version", "GLIBC_2.2.5"),
+        Import("__own_chk"),
+        Import("__cxa_throw", "CXXABI_1.3", "libstdc++.so.6"),
+    )
+    text = refused(imports=imports)
+
+    assert "\n  - __vfprintf_chk\n  - gnu_get_libc_version" in text
+    assert "__own_chk" not in text
+    assert "__cxa_throw" not in text
+
+
+def test_convert_converted_library_is_refused() -> None:
+    _, done = converted()
+
+    with pytest.raises(UsageError, match="is converted already"):
+        convert(PATH, done.data, lambda _: STARTUP)
+
+
+def test_support_names_what_keeps_a_library_from_loading() -> None:
+    image = Image(PATH, made_elf.library(imports=(Import("__fdelt_chk", "GLIBC_2.15"),)))
+    found = support_of(image)
+
+    assert (found.words, found.sites, found.converted) == (1, 1, False)
+    assert [problem.split()[0] for problem in found.problems] == ["has", "needs", "calls"]
+    assert "__fdelt_chk" in found.problems[2]
+
+
+def test_convert_every_truncation_is_refused() -> None:
+    whole = made_elf.library()
+    for size in range(0, len(whole), 97):
+        with pytest.raises(UsageError):
+            convert(PATH, whole[:size], lambda _: STARTUP)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_hostile_bytes_never_end_in_another_error(machine: int) -> None:
+    whole = made_elf.library(
+        machine=machine, init="relr", imports=(Import("malloc", "GLIBC_2.2.5"),)
+    )
+    chance = random.Random(machine)  # noqa: S311
+    refusals = 0
+    for _ in range(400):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 8)):
+            at = chance.choice((chance.randrange(0x900), chance.randrange(0x1000, len(data))))
+            data[at] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+        try:
+            convert(PATH, bytes(data), lambda _: STARTUP)
+        except (UsageError, BuildError):
+            refusals += 1
+    assert refusals > 100
+
+
+def test_convert_random_bytes_are_refused() -> None:
+    chance = random.Random(5)  # noqa: S311
+    for size in (0, 1, 63, 64, 65, 4096):
+        for start in (b"", b"\x7fELF\x02\x01\x01", made_elf.library()[:64]):
+            with pytest.raises(UsageError):
+                convert(PATH, (start + chance.randbytes(size))[: max(size, 8)], lambda _: STARTUP)

@@ -1,0 +1,85 @@
+"""The sysroot for musl: which sources apt is given, which loaders are taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import made_elf
+import pytest
+
+from gobun.elf import Editor, Image
+from gobun.elf import constants as elf
+from gobun.errors import UsageError
+from gobun.sysroot import debian, sysroot_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STANZAS = """\
+# a comment
+Types: deb
+URIs: mirror://example/debian
+Suites: bookworm bookworm-updates
+Components: main contrib
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: mirror://example/other
+Suites: nodistro
+Components: main
+"""
+
+
+def test_sources_stanza_of_this_release_gets_another_suite() -> None:
+    ((suffix, text),) = debian._rewritten(".sources", STANZAS, "bookworm")
+
+    assert suffix == ".sources"
+    assert "Suites: trixie\nComponents: main\n" in text
+    assert "URIs: mirror://example/debian" in text
+    assert "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" in text
+    assert "nodistro" not in text
+
+
+def test_sources_lines_of_this_release_get_another_suite() -> None:
+    text = (
+        "deb [signed-by=/a b=c] mirror://example/debian bookworm main contrib\n"
+        "# deb mirror://example/debian bookworm main\n"
+        "deb-src mirror://example/debian bookworm main\n"
+        "deb mirror://example/x stable main\n"
+        "deb mirror://example/debian bookworm main\n"
+    )
+    assert [line for _, line in debian._rewritten(".list", text, "bookworm")] == [
+        "deb [signed-by=/a b=c] mirror://example/debian trixie main\n",
+        "deb mirror://example/debian trixie main\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "is not musl's loader"),
+        (b"\x7fELF anything", "is not musl's loader"),
+        (b"musl libc (x86_64)\nVersion %s\n\x001.2.3\0", "older than musl 1.2.5"),
+        (b"musl libc (x86_64)\nVersion %s\n\0", "older than musl 1.2.5"),
+    ],
+)
+def test_loader_that_cannot_serve_is_refused(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    loader = tmp_path / "libc.so"
+    if content is not None:
+        loader.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        sysroot_for("linux-x64-musl", loader)
+
+
+def test_target_without_musl_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown musl target 'linux-x64'"):
+        sysroot_for("linux-x64")
+
+
+def test_interpreter_of_library_without_one_is_refused(tmp_path: Path) -> None:
+    image = Image(tmp_path / "lib.so", made_elf.library())
+    editor = Editor(image)
+    with pytest.raises(UsageError, match="names no loader"):
+        editor.set_interpreter("/lib/ld.so", editor.open_segment(elf.PF_R))
