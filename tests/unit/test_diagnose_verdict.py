@@ -146,6 +146,7 @@ def test_taken_signal_names_library_and_remedy(version: str) -> None:
     assert found.taken.libraries == ("/app/simple.so",)
     assert "simple.so (Go) has put its own handler on SIGPWR" in found.cause
     assert "signal.Notify" in found.help[0].do
+    assert "signal guard before the library" in found.help[1].do
     page = diagnose.render(found)
     assert "copes" not in page
     assert "as it was" not in page
