@@ -70,3 +70,8 @@ def test_commands_are_found(known: dict[str, set[str]]) -> None:
     assert list(named(asked)) == [["matrix", "--versions", "latest", "--stress", "all"]]
     found = {words[0] for path in sources() for words in named(path.read_text())}
     assert len(found) > len(known) / 2
+
+
+def test_commands_page_lists_every_task(known: dict[str, set[str]]) -> None:
+    listed = set(re.findall(r"`([a-z][a-z-]*)", (paths.ROOT / "docs" / "commands.md").read_text()))
+    assert set(known) - listed == set()
