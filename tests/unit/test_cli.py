@@ -26,7 +26,7 @@ def invoke(*words: str) -> subprocess.CompletedProcess[str]:
     ("words", "said"),
     [
         ("build-warmup --target linux-x46", "did you mean: linux-x64"),
-        ("build-warmup --target linux-x64,,", "known: linux-x64, linux-arm64, darwin-x64"),
+        ("build-warmup --target linux-x64,,", "known: linux-x64, linux-arm64, linux-x64-musl"),
         ("build-warmup --name go-warmpu", "did you mean: go-warmup"),
         ("build-warmup --go latest", "'latest' is not a Go release"),
         ("build-warmup --go ../1.26.0", "is not a Go release"),

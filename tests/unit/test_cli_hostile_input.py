@@ -57,6 +57,8 @@ NEEDED = {
     "pid": "1",
     "name": "x",
     "where": "x",
+    "file": "x",
+    "out": "x",
 }
 """What a task has to be given, where the junk is in another flag."""
 

@@ -11,7 +11,7 @@ import pytest
 from gobun import files, toolchain, wheels
 from gobun.errors import FetchError, UsageError
 from gobun.process import Finished
-from gobun.targets import TARGETS
+from gobun.targets import ALL_TARGETS, TARGETS
 from gobun.wheels.wheels_lock import format_lock
 from gobun.wheels.wheels_lock_update import platform_tags
 
@@ -38,7 +38,10 @@ def test_the_lock_file_that_is_shipped() -> None:
     assert list(lock["asherah"]) == [toolchain.pip_pins()["asherah"]]
     assert {version.split(".")[0] for version in lock[PACKAGE]} >= {"20", "22", "24"}
     digests = [each for found in lock[PACKAGE].values() for each in found]
-    assert len(digests) == len(set(digests)) == len(TARGETS) * len(lock[PACKAGE])
+    # A wheel a platform; the pinned release has those of musl too.
+    musl = len(ALL_TARGETS) - len(TARGETS)
+    assert len(digests) == len(set(digests)) == len(TARGETS) * len(lock[PACKAGE]) + musl
+    assert len(lock[PACKAGE][toolchain.pins()["node"]]) == len(ALL_TARGETS)
     known = toolchain.releases("node")
     assert known[-1] == "24.19.0" == toolchain.pins()["node"]
     assert known.index("20.18.0") < known.index("22.20.0") < known.index("24.11.1")
