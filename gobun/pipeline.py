@@ -259,7 +259,8 @@ def _journal(request: Request, header: Header, todo: Sequence[Cell]) -> matrix.J
     cells = set(todo)
     earlier = [each for each in matrix.read_journal(path) if each.cell in cells]
     if request.repeat == 1:
-        path.unlink(missing_ok=True)
+        with files.disk_errors(path):
+            path.unlink(missing_ok=True)
         return matrix.Journal()
     return matrix.Journal.opened(path, header, earlier if request.resume else ())
 

@@ -181,7 +181,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def optional_number(text: str, flag: str) -> float | None:
+def optional_number(text: str, flag: str, most: int = _LARGEST_NUMBER) -> float | None:
     """Read a number that may be left out."""
     try:
         found = float(text) if text else None
@@ -189,14 +189,14 @@ def optional_number(text: str, flag: str) -> float | None:
         found = math.nan
     if found is not None and not math.isfinite(found):
         raise UsageError(f"{flag} {_shortened(text)!r} is not a number")
-    if found is not None and abs(found) > _LARGEST_NUMBER:
-        raise UsageError(f"{flag} {_shortened(text)} is too large", hint="a million is the most")
+    if found is not None and abs(found) > most:
+        raise UsageError(f"{flag} {_shortened(text)} is too large", hint=f"the most is {most:,}")
     return found
 
 
-def optional_integer(text: str, flag: str) -> int | None:
+def optional_integer(text: str, flag: str, most: int = _LARGEST_NUMBER) -> int | None:
     """Read a whole number that may be left out."""
-    found = optional_number(text, flag)
+    found = optional_number(text, flag, most)
     if found is not None and not found.is_integer():
         raise UsageError(f"{flag} {_shortened(text)!r} is not a whole number")
     return None if found is None else int(found)

@@ -14,6 +14,9 @@ from gobun.printable import printable_json
 if TYPE_CHECKING:
     from invoke.context import Context
 
+_LARGEST_PID = 2**31 - 1
+"""What the kernel's ``pid_t`` holds."""
+
 
 def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
     """Print a diagnosis for a person or for a program."""
@@ -47,7 +50,7 @@ else:
     @command
     def diagnose(_: Context, pid: str, json: bool = False, backtrace: bool = False) -> None:
         """Say why process PID hangs and what helps; or start one: diagnose -- COMMAND…."""
-        number_of = optional_integer(pid, "the process")
+        number_of = optional_integer(pid, "the process", most=_LARGEST_PID)
         show(
             forensics.diagnose(
                 number_of or 0, inspector=forensics.find_inspector(), backtrace=backtrace

@@ -168,7 +168,7 @@ def test_fetch_killed_half_way_is_completed_by_the_next(pinned: Pinned, cache: P
         "    real(*words); print('half', flush=True); time.sleep(60)\n"
         "s.write_files = slow\n"
         f"b.fetch_checkout({up.VERSION!r}, b.parse_origin(sys.argv[1]), "
-        "release=b.Release(*sys.argv[2:4]), sources=b.parse_sources((sys.argv[4],)))"
+        "release=b.BunCommit(*sys.argv[2:4]), sources=b.parse_sources((sys.argv[4],)))"
     )
     release = pinned.upstream.release
     words = [str(pinned.upstream.folder), release.commit, str(release.tree), str(pinned.mirrors)]

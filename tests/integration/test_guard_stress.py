@@ -27,6 +27,8 @@ pytestmark = [
     pytest.mark.skipif(host_target().os != "linux", reason="elsewhere the guard does nothing"),
 ]
 
+AT_MINSIGSTKSZ = 51
+LARGE_FRAME = 2048
 SUSPENDS = int(os.environ.get("GOBUN_GUARD_STRESS", "20000"))
 """How often threads are suspended; 1000000 is the long form."""
 
@@ -172,11 +174,23 @@ def test_without_the_guard_the_main_thread_never_stops(guard_stress: GuardStress
     assert (done.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
 
 
+def _getauxval(kind: int) -> int:
+    """Return a value that the kernel handed to this process; 0 where it has none."""
+    libc = ctypes.CDLL(None)
+    libc.getauxval.restype = ctypes.c_ulong
+    return int(libc.getauxval(ctypes.c_ulong(kind)))
+
+
 def test_a_signal_that_go_leaves_alone_damages_goroutines(guard_stress: GuardStress) -> None:
     """What an environment variable alone can do (``docs/guard.md`` warns of it).
 
     What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.
+    The chance is that of a signal frame which is larger than the rest of a goroutine's stack. With
+    AVX-512 a frame has 3.6 KB, and 21 of 22 runs were damaged; with 1.8 KB none of 9 were.
     """
+    frame = _getauxval(AT_MINSIGSTKSZ)
+    if frame < LARGE_FRAME:
+        pytest.skip(f"a signal frame has {frame} bytes on this processor, which rarely does damage")
     for _ in range(3):
         try:
             done = run(
