@@ -1,5 +1,6 @@
-"""The tasks that ``invoke --list`` shows; they stand in ``gobun/commands/``."""
+"""The tasks that ``invoke --list`` shows, by group; ``gobun/commands/`` has their code."""
 
+from gobun.commands.bun_builds import build_bun, matrix_patched, register_bun
 from gobun.commands.check import check_bun
 from gobun.commands.diagnose import diagnose
 from gobun.commands.libraries import (
@@ -13,19 +14,17 @@ from gobun.commands.libraries import (
 )
 from gobun.commands.maintenance import benchmark, cache, doctor, lock, test
 from gobun.commands.matrix import matrix, plan
+from gobun.commands.program import install
 from gobun.commands.release import download_warmup, pack_loader, release, verify_release
 from gobun.commands.results import bisect, claims, expect, merge, report, repro
 from gobun.commands.source import (
-    build_bun,
     bun_commits,
     fetch_bun,
-    matrix_patched,
     patch_bun,
     patch_export,
     patch_lint,
     patch_new,
     patch_rebase,
-    register_bun,
 )
 
 __all__ = [
@@ -66,3 +65,37 @@ __all__ = [
     "vendor_guard",
     "verify_release",
 ]
+
+GROUPS = {
+    "Main jobs": (matrix, plan, merge, diagnose, bisect),
+    "Bun from source": (
+        fetch_bun,
+        patch_bun,
+        check_bun,
+        build_bun,
+        register_bun,
+        matrix_patched,
+        patch_new,
+        patch_export,
+        patch_rebase,
+        patch_lint,
+        bun_commits,
+    ),
+    "Results": (report, repro, claims, expect),
+    "Libraries": (
+        build_guard,
+        vendor_guard,
+        embed_guard,
+        build_warmup,
+        audit,
+        convert_musl,
+        musl_sysroot,
+        pack_loader,
+        release,
+        verify_release,
+        download_warmup,
+    ),
+    "Upkeep": (doctor, cache, lock, benchmark, test),
+}
+
+install(GROUPS)

@@ -19,6 +19,7 @@ from gobun.bun_source.preflight import (
     BuildPrerequisite,
     OfflineSources,
     examine,
+    is_missing_any,
     jobs_by_memory,
     memory_gib,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "export_series",
     "fetch_checkout",
     "identity_of",
+    "is_missing_any",
     "jobs_by_memory",
     "lines",
     "lint_series",

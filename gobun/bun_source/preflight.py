@@ -43,6 +43,8 @@ class BuildPrerequisite(msgspec.Struct, frozen=True):
     debian: str = ""
     """The command that provides it there; empty where none does."""
     macos: str = ""
+    least: tuple[int, ...] = ()
+    """The lowest version that the build takes; empty where any will do."""
 
 
 class OfflineSources(msgspec.Struct, frozen=True):
@@ -151,15 +153,20 @@ def examine(
     return rows
 
 
+def is_missing_any(rows: Sequence[BuildPrerequisite]) -> bool:
+    """Return whether something is missing that the build cannot do without."""
+    return any(row.state == "missing" for row in rows)
+
+
 def check(rows: Sequence[BuildPrerequisite]) -> None:
     """Refuse to build where something is missing.
 
     Raises:
         PrerequisiteError: names everything, and one command each for Debian and macOS.
     """
-    gone = [row for row in rows if row.state == "missing"]
-    if not gone:
+    if not is_missing_any(rows):
         return
+    gone = [row for row in rows if row.state == "missing"]
     listed = "".join(
         f"\n  {row.name}: {f'{row.wanted} wanted, ' if row.wanted else ''}{row.found}"
         for row in gone
@@ -233,15 +240,18 @@ def _program(need: _Need) -> BuildPrerequisite:
     wanted = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
     lacking: State = "missing" if need.needed else "note"
     program = shutil.which(need.name)
+    absent = BuildPrerequisite(
+        need.name, wanted, "not there", lacking, **_install(need), least=need.least
+    )
     if program is None:
-        return BuildPrerequisite(need.name, wanted, "not there", lacking, **_install(need))
+        return absent
     if not need.asked:
-        return BuildPrerequisite(need.name, wanted, program)
+        return BuildPrerequisite(need.name, wanted, program, least=need.least)
     version, shown = _version(program, *need.asked)
     if version is None or version < need.least:
         shown += "" if version is None else ": too old"
-        return BuildPrerequisite(need.name, wanted, shown, lacking, **_install(need))
-    return BuildPrerequisite(need.name, wanted, shown)
+        return msgspec.structs.replace(absent, found=shown)
+    return BuildPrerequisite(need.name, wanted, shown, least=need.least)
 
 
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
@@ -295,14 +305,14 @@ def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
         for program in _programs((name, f"{name}-{major}"), candidates):
             version, shown = _version(program, "--version")
             if version is not None and low <= version < above:
-                rows.append(BuildPrerequisite(name, wanted, shown))
+                rows.append(BuildPrerequisite(name, wanted, shown, least=low))
                 break
             seen.append(shown if version is None else f"{shown}: not of the range")
         else:
             found = seen[0] if seen else "not there"
             rows.append(
                 BuildPrerequisite(
-                    name, wanted, found, "missing", debian, f"brew install llvm@{major}"
+                    name, wanted, found, "missing", debian, f"brew install llvm@{major}", low
                 )
             )
     return rows

@@ -23,10 +23,10 @@ def check_bun(
     object: bool = False,
     unpatched: bool = False,
 ) -> None:
-    """Check a patched tree: --series v1.2.19 --only ids --except ids; --quick, --object.
+    """Check a patched tree of Bun without building all of it.
 
-    --quick reads files only; --object also compiles all Zig code and looks into what comes out.
-    --unpatched asks the same of the release itself.
+    --quick reads files only; --object also compiles all Zig code and checks the machine code.
+    With --unpatched the release itself is checked.
     """
     if quick and object:
         raise UsageError("--quick reads files only, and --object compiles them: give one of them")

@@ -1,143 +1,97 @@
-"""What the tasks share: flags read into types, errors told in words."""
+"""What the tasks share: the decorators that make them, and flags read into types."""
 
 from __future__ import annotations
 
-import errno
 import functools
 import inspect
-import itertools
 import math
-import os
-import select
-import signal
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
-from invoke.tasks import task
+from invoke.tasks import Task
 
 from gobun import bun_source
-from gobun.console import show_error
-from gobun.errors import GobunError, PrerequisiteError, UsageError
+from gobun.commands.endings import with_readable_errors
+from gobun.commands.flag_help import flag_help
+from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke.context import Context
+    from invoke.parser.argument import Argument
 
     from gobun.bun_source import Patch, Series
 
 
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a task: Ctrl-C, a CI system or ``timeout``, and a terminal that closes."""
-
-_CLEANING_S = 3.0
-"""Seconds after such a signal in which another does nothing: what was started is being ended."""
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
 _LONGEST_SHOWN = 60
 _LARGEST_NUMBER = 1_000_000
 
 
-class _EndedError(KeyboardInterrupt):
-    """A signal that ends a task, and all that it started."""
+class Command(Task[Any]):
+    """A task with help for every flag, and parameters that take words without a flag."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+    leading = ""
+    """The parameter that takes the words after the name of the task."""
+    remainder = ""
+    """The parameter that takes the words after ``--``."""
 
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments; Invoke empties ``help`` as it reads it, so fill it each time."""
+        parameters = self.argspec(self.body).parameters.values()
+        self.help = flag_help(self.name.replace("_", "-"), parameters)
+        return super().get_arguments(ignore_unknown_help)
 
-def _end_by_signals() -> None:
-    """Turn each signal that ends a task into an exception, except one that is ignored."""
-    began = -math.inf
-
-    def end(number: int, _: object) -> None:
-        nonlocal began
-        if time.monotonic() - began > _CLEANING_S:
-            began = time.monotonic()
-            raise _EndedError(number)
-
-    for number in _ENDINGS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` starts it
-            signal.signal(number, end)
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:  # noqa: ANN401 - Invoke's
+        """Return the options of a flag; none takes ``-h``, which prints help."""
+        return super().arg_opts(name, default, {*taken_names, "h"})
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
-    """Make a task whose errors are one readable message and the exit code of their class."""
+    """Make a task whose errors are one readable message and the exit code of their class.
 
-    @functools.wraps(function)
-    def run(*args: object, **kwargs: object) -> None:
-        _end_by_signals()
-        try:
-            function(*args, **kwargs)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            if not _has_no_reader():
-                raise
-            # Python itself flushes once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(128 + signal.SIGPIPE) from None
-        except GobunError as error:
-            show_error(f"error: {error}")
-            raise SystemExit(error.exit_code) from None
-        except OSError as error:
-            told = _of_system(error)
-            show_error(f"error: {told}")
-            raise SystemExit(told.exit_code) from None
-        except KeyboardInterrupt as error:
-            show_error("interrupted")
-            number = error.number if isinstance(error, _EndedError) else signal.SIGINT
-            raise SystemExit(128 + number) from None
-
-    return task(run)
+    A parameter with the default None becomes a list.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    lists = [each.name for each in parameters if each.default is None]
+    return Command(with_readable_errors(function), iterable=lists)
 
 
-_OF_A_PATH = {
-    errno.EACCES,
-    errno.EINVAL,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ENXIO,
-    errno.EEXIST,
-}
+def command_with_words(
+    *, leading: str = "", remainder: str = ""
+) -> Callable[[Callable[..., None]], Any]:
+    """Make a task that takes words without a flag.
 
+    The parameter ``leading`` takes those after the name of the task: all of them where it is a
+    list, else one. The list ``remainder`` takes those after ``--``.
+    """
 
-def _of_system(error: OSError) -> GobunError:
-    """Return what the system refused as an error of ours: a path that was named, or the machine."""
-    where = f" {error.filename}" if error.filename is not None else ""
-    what = f"cannot use{where}: {error.strerror or error}"
-    if error.errno in _OF_A_PATH:
-        return UsageError(what, hint="correct the path, or choose another")
-    return PrerequisiteError(what, hint="make room, or free what the machine lacks")
+    def decorate(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
+        made = command(function)
+        made.leading, made.remainder = leading, remainder
+        return made
 
-
-def _has_no_reader() -> bool:
-    """Return whether nobody reads standard output any more, as after ``| head``."""
-    asked = select.poll()
-    asked.register(sys.stdout.fileno(), 0)
-    return any(told & (select.POLLERR | select.POLLHUP) for _, told in asked.poll(0))
+    return decorate
 
 
 def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
-    """Let a task take ``paths``, as many as follow its name: Invoke fixes the number of words."""
-    name = function.__name__.replace("_", "-")
-    words = sys.argv[sys.argv.index(name) + 1 :] if name in sys.argv else []
-    count = max(1, len(list(itertools.takewhile(lambda word: not word.startswith("-"), words))))
+    """Turn the list flag ``path`` of a task into the files that it names."""
     context, _, *flags = inspect.signature(function).parameters.values()
-    names = ["path", *(f"path{number}" for number in range(2, count + 1))]
-    given = [context.replace(name=each) for each in names]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    listed = inspect.Parameter("path", keyword, default=None)
 
     @functools.wraps(function)
-    def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
-        named = [path for each in names for path in glob_files(kwargs.pop(each))]
-        function(context, named, **kwargs)
+    def run(context: Context, path: list[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+        if not path:
+            name = function.__name__.replace("_", "-")
+            raise UsageError("there is no file to read", hint=f"invoke {name} FILE…")
+        function(context, [each for word in path for each in glob_files(word)], **kwargs)
 
-    run.__signature__ = inspect.Signature([context, *given, *flags])  # type: ignore[attr-defined]
+    named = [context, listed, *(flag.replace(kind=keyword) for flag in flags)]
+    run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return run
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import diagnose as forensics
-from gobun.commands.cli import command, optional_integer
+from gobun.commands.cli import command_with_words, optional_integer
+from gobun.errors import UsageError
 from gobun.printable import printable_json
 
 if TYPE_CHECKING:
@@ -24,36 +24,42 @@ def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
     print(document or forensics.render(found), flush=True)
 
 
-if "--" in sys.argv:
-
-    @command
-    def diagnose(
-        _: Context, json: bool = False, backtrace: bool = False, end: bool = False
-    ) -> None:
-        """Start the command after --, and say why it hangs if it does; --end also ends it then."""
-
-        def tell(found: forensics.Diagnosis) -> None:
-            show(found, as_json=json)
-
-        found = forensics.diagnose_command(
-            sys.argv[sys.argv.index("--") + 1 :],
-            inspector=forensics.find_inspector(),
-            backtrace=backtrace,
-            end=end,
-            tell=tell,
+@command_with_words(leading="pid", remainder="command")
+def diagnose(
+    _: Context,
+    pid: str = "",
+    command: list[str] | None = None,
+    json: bool = False,
+    backtrace: bool = False,
+    end: bool = False,
+) -> None:
+    """Explain why a process hangs and what helps: PID, or -- COMMAND… to start one."""
+    if command and pid:
+        raise UsageError("give a process or a command, not both")
+    if command:
+        _diagnose_command(command, json=json, backtrace=backtrace, end=end)
+        return
+    if not pid:
+        raise UsageError(
+            "there is no process, and there is no command to start",
+            hint="invoke diagnose PID, or invoke diagnose -- bun app.js",
         )
-        if not found.stuck:  # that was told when it was found
-            tell(found)
+    if end:
+        raise UsageError("--end ends a command after --; a process is left alone")
+    number = optional_integer(pid, "the process", most=_LARGEST_PID) or 0
+    inspector = forensics.find_inspector()
+    show(forensics.diagnose(number, inspector=inspector, backtrace=backtrace), as_json=json)
 
-else:
 
-    @command
-    def diagnose(_: Context, pid: str, json: bool = False, backtrace: bool = False) -> None:
-        """Say why process PID hangs and what helps; or start one: diagnose -- COMMAND…."""
-        number_of = optional_integer(pid, "the process", most=_LARGEST_PID)
-        show(
-            forensics.diagnose(
-                number_of or 0, inspector=forensics.find_inspector(), backtrace=backtrace
-            ),
-            as_json=json,
-        )
+def _diagnose_command(words: list[str], *, json: bool, backtrace: bool, end: bool) -> None:
+    """Start a command and explain it as soon as it hangs, or when it ends."""
+
+    def tell(found: forensics.Diagnosis) -> None:
+        show(found, as_json=json)
+
+    inspector = forensics.find_inspector()
+    found = forensics.diagnose_command(
+        words, inspector=inspector, backtrace=backtrace, end=end, tell=tell
+    )
+    if not found.stuck:  # a process that hangs was shown when that was found
+        tell(found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gobun import audit as auditing
 from gobun import build, paths, sysroot
 from gobun import embed as embedding
-from gobun.commands.cli import command, given_path, split_csv, variadic_paths
+from gobun.commands.cli import command, command_with_words, given_path, split_csv, variadic_paths
 from gobun.console import show
 from gobun.targets import TARGETS, for_libc, host_target, target_named
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def build_warmup(
     _: Context, target: str = "", out: str = "dist", go: str = "", name: str = build.DEFAULT_NAME
 ) -> None:
-    """Build the warm-up libraries: --target linux-x64,… --out DIR --go VERSION --name NAME."""
+    """Build the warm-up libraries for every platform."""
     targets = [target_named(part) for part in split_csv(target) or tuple(TARGETS)]
     built = build.build_warmup(targets, name=name, go_version=go or None)
     folder = given_path(out)
@@ -32,7 +32,7 @@ def build_warmup(
 
 @command
 def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
-    """Build the guard: shared, static, and for LD_PRELOAD: --target linux-x64,… --out DIR."""
+    """Build the guard: a shared library, a static one, and one for LD_PRELOAD."""
     targets = [target_named(part) for part in split_csv(target) or tuple(TARGETS)]
     preload = build.build_preload([each for each in targets if each.os == "linux"])
     folder = given_path(out)
@@ -43,7 +43,7 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
 
 @command
 def vendor_guard(_: Context, out: str) -> None:
-    """Write the guard as a Go package to copy into a module: --out DIR/internal/goguard."""
+    """Write the guard as a Go package to copy into a module."""
     for path in build.vendor_guard(given_path(out)):
         show(paths.shown(path))
 
@@ -54,17 +54,17 @@ def embed_guard(_: Context, file: str, out: str) -> None:
     show(paths.shown(embedding.embed_guard(given_path(file), given_path(out))))
 
 
-@command
+@command_with_words(leading="path")
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
-    """Say what is inside libraries: FILE…."""
+    """Check what finished libraries contain and need: FILE…."""
     show("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))
 
 
-@command
+@command_with_words(leading="path")
 @variadic_paths
 def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
-    """Make Go libraries load on musl (Alpine): FILE… -o OUT, a file, or a folder for several."""
+    """Make Go libraries load on musl (Alpine): FILE… -o OUT."""
     for path, target in build.conversion_outputs(libraries, given_path(out) if out else None):
         done = build.convert_file(path, target)
         shown = paths.shown(target)
@@ -75,7 +75,7 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
 
 @command
 def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = "") -> None:
-    """Assemble a folder for programs of musl: --loader PATH, --program FILE to prepare one."""
+    """Assemble a folder in which programs of musl run."""
     chosen = target_named(target) if target else for_libc(host_target(), "musl")
     root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
     found = root.program(given_path(program)) if program else root.folder

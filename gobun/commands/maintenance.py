@@ -12,6 +12,7 @@ from gobun import cache as caching
 from gobun import console, fetch, paths, toolchain, wheels
 from gobun import doctor as doctoring
 from gobun.commands.cli import command, optional_number, split_csv
+from gobun.commands.flag_help import benchmark_names
 from gobun.console import show
 from gobun.errors import UsageError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @command
 def doctor(_: Context) -> None:
-    """Say which tools are there, what is missing, and what to do."""
+    """List the tools that are installed and those that are missing."""
     findings = doctoring.examine()
     show(doctoring.render(findings))
     if any(finding.state == "missing" for finding in findings):
@@ -30,7 +31,7 @@ def doctor(_: Context) -> None:
 
 @command
 def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "") -> None:
-    """Show the cache; --evict empties it, or a --kind a,b of it, or what is --older-than DAYS."""
+    """List the cache, or remove entries with --evict."""
     if not evict:
         show(caching.render(caching.usage()))
         return
@@ -48,7 +49,7 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
 
 @command
 def lock(_: Context) -> None:
-    """Add new releases of Bun, Node and Deno to the lock files; no entry is ever changed."""
+    """Add new releases of Bun, Node and Deno to the lock files."""
     summary = fetch.update_lock()
     for package in summary.added:
         show(f"added {package}")
@@ -59,16 +60,15 @@ def lock(_: Context) -> None:
 
 @command
 def benchmark(_: Context, name: str) -> None:
-    """Measure something: asherah, guard, harness, loader, or warmup."""
-    known = {path.stem: path for path in sorted(paths.ROOT.glob("benchmarks/[!_]*.py"))}
-    if name not in known:
+    """Run a benchmark and write its measurements."""
+    if name not in (known := benchmark_names()):
         raise UsageError.unknown("benchmark", name, known)
-    runpy.run_path(str(known[name]), run_name="__main__")
+    runpy.run_path(str(paths.ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
 
 
 @command
 def test(_: Context, only: str = "") -> None:
-    """Run the tests; --only takes what pytest takes, between spaces."""
+    """Run the tests."""
     try:
         words = shlex.split(only)
     except ValueError as error:

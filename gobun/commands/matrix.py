@@ -76,7 +76,7 @@ def matrix(
     config: str = "",
     libc: str = "",
 ) -> None:
-    """Run the matrix; six flags take comma lists. Your module: --addon, --smoke, or gobun.toml."""
+    """Run the matrix of cells, on the modules here or on your own addon."""
     pipeline.run_matrix(
         make_request(
             cells,
@@ -103,7 +103,7 @@ def plan(
     name: str = "",
     config: str = "",
 ) -> None:
-    """Print a plan split into --shards N; with --json for the matrix of a CI system."""
+    """Print the plan of a matrix, split into shards."""
     past = measuring.read_results(given_path(durations)).results if durations else ()
     parts = optional_integer(shards, "--shards") or 0
     planned = pipeline.plan_matrix(

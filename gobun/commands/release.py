@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @command
 def pack_loader(_: Context, version: str, out: str = "dist") -> None:
-    """Pack the npm package go-warmup, and one a platform: --version X --out DIR."""
+    """Pack the npm package go-warmup and one package per platform."""
     named = releasing.check_version(version)
     targets = list(TARGETS.values())
     guards, libraries = build.build_guard(targets), build.build_warmup(targets)
@@ -28,14 +28,14 @@ def pack_loader(_: Context, version: str, out: str = "dist") -> None:
 def release(
     _: Context, version: str, out: str = "dist", names: str = "", dirty: bool = False
 ) -> None:
-    """Make a release in --out/X: --version X --names a,b (older names too) --dirty."""
+    """Make a release in a folder below --out."""
     folder = releasing.make_release(version, given_path(out), names=split_csv(names), dirty=dirty)
     show(paths.shown(folder))
 
 
 @command
 def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
-    """Check the release in a folder or behind an address, and make it again: [--no-rebuild]."""
+    """Check a release in a folder or at an address, and build it again."""
     place = where if "://" in where else str(given_path(where))
     manifest = releasing.verify_release(place, rebuild=rebuild)
     again = ", and comes out the same here" if rebuild else ""
@@ -52,7 +52,7 @@ def download_warmup(
     name: str = build.DEFAULT_NAME,
     sums: str = "",
 ) -> None:
-    """Bring libraries: --version X --from URL-with-{version} --target a,b --sums FILE --out DIR."""
+    """Download the libraries of a release and check their digests."""
     targets = [target_named(part) for part in split_csv(target)] or [host_target()]
     trusted = given_path(sums) if sums else None
     for path in releasing.download_warmup(

@@ -16,7 +16,13 @@ from gobun.analysis import (
     read_claims,
     read_facts,
 )
-from gobun.commands.cli import command, given_path, optional_integer, variadic_paths
+from gobun.commands.cli import (
+    command,
+    command_with_words,
+    given_path,
+    optional_integer,
+    variadic_paths,
+)
 from gobun.console import show
 from gobun.errors import UsageError
 from gobun.expectations import known_names, lint, place_of, read_expectations, update_expectations
@@ -27,17 +33,17 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
 
-@command
+@command_with_words(leading="path")
 @variadic_paths
 def merge(_: Context, paths: list[Path], out: str = "report") -> None:
-    """Join the results of shards, FILE… or folders, into --out, and report."""
+    """Join the results of shards and write the report: FILE or FOLDER…."""
     merge_into(paths, given_path(out))
     pipeline.write_report(given_path(out))
 
 
 @command
 def expect(_: Context, update: str = "", review: str = "") -> None:
-    """Check the expectations, --review them by RESULTS, or --update their ranges by RESULTS."""
+    """Check the expectations, or review or update them from results."""
     if update and review:
         raise UsageError("--update and --review are two commands", hint="give one of them")
     if review:
@@ -76,7 +82,7 @@ def bisect(
     attempts: str = "3",
     out: str = "report/bisect",
 ) -> None:
-    """Find the releases of --runtime at which a cell turns; --good and --bad are ends between."""
+    """Find the releases at which a cell breaks or starts to pass."""
     answer = bisect_releases(
         BisectRequest(
             stress=stress,
@@ -102,7 +108,7 @@ def claims(
     facts: str = "report/facts.json",
     markdown: bool = False,
 ) -> None:
-    """Say which claims the results in --out bear out; --markdown for a page."""
+    """Check each claim against the results."""
     run = measuring.read_results(given_path(out))
     sizes, measured = given_path(manifest), given_path(facts)
     known = library_sizes(sizes) if sizes.is_file() else {}
@@ -116,13 +122,13 @@ def claims(
 
 @command
 def report(_: Context, out: str = "report") -> None:
-    """Make the reports of a results folder anew, and print the table."""
+    """Write the reports of a results folder again and print the table."""
     pipeline.write_report(given_path(out))
 
 
 @command
 def repro(_: Context, out: str = "report", only: str = "", folders: bool = False) -> None:
-    """Print the bare command of what did not pass, or make --folders; --only PART of a name."""
+    """Print the command that reproduces each cell that did not pass."""
     if folders:
         for folder in reproduce.folders(given_path(out), only):
             show(folder)

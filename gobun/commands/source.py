@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import build, bun_source, console, patched, paths, pipeline, runtimes
+from gobun import build, bun_source, console, paths, runtimes
 from gobun.analysis import read_claims
 from gobun.cells import LOADS, OUTCOMES, TREATMENTS, read_scenario
 from gobun.commands.cli import (
-    Selection,
     command,
-    given_path,
-    optional_integer,
-    run_flags,
     select_patches,
     split_csv,
-    with_cell_selection,
 )
 from gobun.console import show
 from gobun.errors import FetchError, PatchError, UsageError
@@ -36,9 +31,9 @@ def fetch_bun(
     submodules: str = "",
     discard: bool = False,
 ) -> None:
-    """Check out Bun's sources: --version V --source URL|FOLDER|BUNDLE|ARCHIVE --ref COMMIT.
+    """Check out Bun's sources.
 
-    --submodules FOLDER|NAME=SOURCE,… takes submodules from there.
+    The source may be an address, a clone, a bundle or an archive.
     """
     release = bun_source.read_commits().get(version)
     if release is None and not ref:
@@ -92,7 +87,7 @@ def _compared(version: str, commit: str) -> str:
 
 @command
 def bun_commits(_: Context, versions: str) -> None:
-    """Ask released Buns which commit they are built of, and add what is new to the table."""
+    """Record the commits that released Buns were built from."""
     target = host_target()
     found = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
     for version in bun_source.record_new_commits({bun.version: bun.program for bun in found}):
@@ -103,7 +98,7 @@ def bun_commits(_: Context, versions: str) -> None:
 def patch_bun(
     _: Context, series: str, only: str = "", except_: str = "", version: str = ""
 ) -> None:
-    """Apply a series, all of it or nothing: --series v1.2.19 --only ids --except ids."""
+    """Apply a series of patches to a checkout, all of it or nothing."""
     found, chosen = select_patches(series, only, except_)
     with bun_source.open_checkout(version or found.version) as checkout:
         done = bun_source.apply_series(checkout, found, chosen)
@@ -115,7 +110,7 @@ def patch_bun(
 
 @command
 def patch_export(_: Context, series: str, drop: bool = False) -> None:
-    """Write the commits of a checkout back to its series; --drop removes what it lacks."""
+    """Write the commits of a checkout back to its series."""
     found = bun_source.series_named(series)
     with bun_source.open_checkout(found.version) as checkout:
         done = bun_source.export_series(checkout, found.folder, drop=drop)
@@ -124,7 +119,7 @@ def patch_export(_: Context, series: str, drop: bool = False) -> None:
 
 @command
 def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: str = "") -> None:
-    """Make a patch of a checkout's changes: --series S --id ID --title T --why W --add FILES."""
+    """Make a patch from the changes in a checkout."""
     folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
     with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
         done = bun_source.new_patch(
@@ -144,7 +139,7 @@ def _tell(done: bun_source.Export, folder: Path) -> None:
 
 @command
 def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
-    """Carry a series to another release: --series v1.2.19 --onto 1.2.20 --except ids."""
+    """Move a series to another release of Bun."""
     found = bun_source.series_named(series)
     folder = paths.PATCHES / f"v{onto}"
     if folder.exists():
@@ -166,7 +161,7 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
 
 @command
 def patch_lint(_: Context, series: str = "") -> None:
-    """Check the form of all series, or of one: unused, duplicate, unreasoned patches and more."""
+    """Check the form of one series, or of all."""
     names = [bun_source.series_named(series).line] if series else bun_source.lines()
     every = [bun_source.series_named(name) for name in bun_source.lines()]
     wrong = bun_source.lint_series(every, _known())
@@ -186,118 +181,3 @@ def _known() -> bun_source.KnownNames:
         stresses=tuple(read_scenario().stress),
         outcomes=OUTCOMES,
     )
-
-
-@command
-def build_bun(
-    _: Context,
-    series: str,
-    only: str = "",
-    except_: str = "",
-    unpatched: bool = False,
-    profile: str = "release",
-    jobs: str = "",
-    zig: str = "",
-    webkit: str = "",
-    prefetch: str = "",
-    downloads: str = "",
-    preflight: bool = False,
-) -> None:
-    """Build patched Bun: --series v1.2.19 --only ids --except ids; --preflight only looks.
-
-    --unpatched builds the control, which is registered as self-built.
-    """
-    found, _chosen = select_patches(series, only, except_)
-    _check_unpatched(only, except_, unpatched=unpatched)
-    wish = patched.BuildRequest(
-        series=found,
-        only=split_csv(only),
-        without=split_csv(except_),
-        unpatched=unpatched,
-        profile=profile,
-        jobs=optional_integer(jobs, "--jobs"),
-        zig=zig,
-        webkit=webkit,
-        offline=bun_source.OfflineSources(
-            webkit=None if webkit == patched.WEBKIT_FROM_NPM else _folder(webkit, "--webkit"),
-            prefetch=_folder(prefetch, "--prefetch"),
-            cache=_folder(downloads, "--downloads"),
-        ),
-    )
-    rows = patched.preflight(wish)
-    show(bun_source.render_preflight(rows))
-    bun_source.check_preflight(rows)
-    if not preflight:
-        _tell_registered(patched.build_patched(wish))
-
-
-def _check_unpatched(only: str, except_: str, *, unpatched: bool) -> None:
-    """Refuse a choice of patches beside `--unpatched`.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if unpatched and (only or except_):
-        raise UsageError(
-            "--unpatched leaves no patches to choose from", hint="leave out --only and --except"
-        )
-
-
-def _folder(text: str, flag: str) -> Path | None:
-    path = given_path(text) if text else None
-    if path is not None and not path.is_dir():
-        raise UsageError(f"{flag} {text}: there is no such folder")
-    return path
-
-
-@command
-def register_bun(
-    _: Context,
-    path: str,
-    series: str,
-    only: str = "",
-    except_: str = "",
-    unpatched: bool = False,
-) -> None:
-    """Keep a Bun built elsewhere as a runtime: FILE --series v1.2.19 --only ids --except ids.
-
-    --unpatched keeps it as self-built, the control without a patch.
-    """
-    found, chosen = select_patches(series, only, except_)
-    _check_unpatched(only, except_, unpatched=unpatched)
-    done = patched.register(given_path(path), found, chosen, unpatched=unpatched)
-    _tell_registered(done)
-
-
-@command
-@with_cell_selection
-def matrix_patched(
-    _: Context,
-    cells: Selection,
-    series: str = "",
-    ablate: bool = False,
-    out: str = "report/patched",
-    jobs: str = "",
-    limit: str = "",
-    repeat: str = "1",
-    resume: bool = False,
-) -> None:
-    """Run patched Buns beside stock, or emulations of patches; --ablate patch by patch."""
-    names = split_csv(series) or tuple(bun_source.lines())
-    request = pipeline.Request(
-        runtimes=cells.runtime,
-        versions=cells.versions,
-        treatments=cells.treatment,
-        modules=cells.module,
-        loads=cells.load,
-        stresses=cells.stress,
-        **run_flags(out, jobs, limit, repeat, resume=resume),
-    )
-    found = [bun_source.series_named(name) for name in names]
-    patched.run_beside_stock(request, found, ablate=ablate)
-
-
-def _tell_registered(done: runtimes.Registered) -> None:
-    show(f"bun@{done.label}: {done.program}")
-    patches = ", ".join(done.patches) or "none"
-    show(f"says it is {done.revision}; patches: {patches}; {done.identity}")

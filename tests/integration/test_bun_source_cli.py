@@ -6,9 +6,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 import bun_upstream as up
+import msgspec
 from commands import copy_checkout, invoke, succeed
 
 from gobun import bun_source, paths, runtimes
+from gobun.commands import bun_builds
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -74,5 +76,9 @@ def test_a_patch_from_its_idea_to_the_preflight(tmp_path: Path) -> None:
     said = run("build-bun", *series, "--preflight", code=3)
     assert f"{VERSION}, fetched by this suite" in said
     assert "host.invalid: answers wanted, no connection" in said
+    said = run("build-bun", *series, "--preflight", "--json", code=3)
+    document = msgspec.json.decode(said.splitlines()[-1], type=bun_builds.BuildReport)
+    states = {row.name: row.state for row in document.prerequisites}
+    assert (states["host.invalid"], document.registered) == ("missing", None)
     assert "byte for byte" in run("register-bun", stock, *series, code=2)
     assert "emulation to run in its place" in run("matrix-patched", code=3)

@@ -8,13 +8,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from gobun import bun_source, paths
-from gobun.bun_source import BuildPrerequisite
-from gobun.commands import source
+from gobun import paths
+from gobun.bun_source import BuildLayout, BuildPrerequisite, preflight
+from gobun.commands import bun_builds
 from gobun.runtimes import Registered
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
     from invoke.tasks import Task
 
@@ -87,17 +89,30 @@ def test_a_binary_is_handed_on_under_the_name_it_is_fetched_by() -> None:
     assert len(set(names)) == 1
 
 
-def test_the_script_reads_what_the_tasks_print(capsys: pytest.CaptureFixture[str]) -> None:
-    of_preflight, of_build = re.findall(r"sed -n '([^']*)'", SCRIPT)
+def test_script_reads_json_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    function = re.search(r"^read_json\(\).*$", SCRIPT, re.MULTILINE)
+    assert function
+    of_preflight, of_build = re.findall(r"read_json '([^']*)' < \w+\.json", SCRIPT)
 
-    def sed(program: str, text: str) -> str:
-        return subprocess.check_output(["sed", "-n", program], input=text, text=True).strip()
+    def read(expression: str) -> str:
+        words = ["bash", "-c", f'{function[0]}\nread_json "$1"', "bash", expression]
+        return subprocess.check_output(words, input=capsys.readouterr().out, text=True).strip()
 
     rows = [
-        BuildPrerequisite("clang", ">= 21.1, < 21.1.99", "not there", "missing"),
-        BuildPrerequisite("clang++", ">= 21.1, < 21.1.99", "not there", "missing"),
+        BuildPrerequisite("cmake", ">= 3.24", "3.25.1", least=(3, 24)),
+        BuildPrerequisite("clang", ">= 21.1, < 21.1.99", "not there", "missing", least=(21, 1)),
     ]
-    assert sed(of_preflight, bun_source.render_preflight(rows)) == "21"
+    bun_builds.show_build(rows, None)
+    assert read(of_preflight) == "21"
     record = Registered("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")
-    source._tell_registered(record)
-    assert sed(of_build, capsys.readouterr().out) == str(record.program)
+    bun_builds.show_build(rows, record)
+    assert read(of_build) == str(record.program)
+
+
+def test_preflight_of_llvm_names_lowest_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(preflight, "_llvm_folders", lambda _: [])
+    layout = BuildLayout("build.ts", "1.2.19", {"llvm": "19.1.7"}, (), ())
+    assert {row.name: row.least for row in preflight._llvm(layout)}["clang"] == (19, 1)

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
+from invoke.main import program
 
 from gobun import paths
 
@@ -20,6 +22,31 @@ def invoke(*words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+Here = Callable[..., tuple[object, str, str]]
+"""Runs `invoke` in this process; returns the exit code and both outputs."""
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
+    monkeypatch.chdir(paths.ROOT)
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    handlers = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+
+    def run(*words: str) -> tuple[object, str, str]:
+        code: object = 0
+        try:
+            program.run(["invoke", *words])
+        except SystemExit as error:
+            code = error.code
+        return (code, *capsys.readouterr())
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +136,89 @@ def test_every_task_says_what_it_takes() -> None:
         assert flag in done.stdout
 
 
-def test_who_has_read_enough_is_not_told_of_it() -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("matrix --jbs 3", "unknown matrix flag '--jbs'\n  next: did you mean: --jobs"),
+        ("matrix --jbs=3", "unknown matrix flag '--jbs'"),
+        ("--lsit", "unknown flag '--lsit'\n  next: did you mean: --list"),
+        ("build-warmpu", "unknown task 'build-warmpu'\n  next: did you mean: build-warmup"),
+        ("--help matrx", "unknown task 'matrx'\n  next: did you mean: matrix"),
+        ("fetch-bun --vesion 1.2.19", "unknown fetch-bun flag '--vesion'\n  next: did you mean"),
+        ("verify-release --no-rebuid x", "did you mean: --no-rebuild"),
+        ("fetch-bun", "fetch-bun needs --version"),
+        ("matrix --jobs", "--jobs needs a value"),
+        ("doctor now", "doctor does not take 'now'"),
+        ("matrix -- x", "matrix takes nothing after --"),
+        ("audit", "there is no file to read\n  next: invoke audit FILE…"),
+        ("audit -o x pyproject.toml", "unknown audit flag '-o'"),
+        ("audit tasks.py pyproject.toml", "tasks.py is a text file"),
+        ("doctor audit tasks.py --lbc", "unknown audit flag '--lbc'"),
+        ("report -o audit", "cannot read audit/results.jsonl"),
+        ("diagnose", "there is no process, and there is no command to start"),
+        ("diagnose --", "there is no command to start"),
+        ("diagnose 1 -- true", "give a process or a command, not both"),
+        ("diagnose 1 --end", "--end ends a command"),
+        ("diagnose 1 2", "diagnose does not take '2'"),
+        ("diagnose 999999999", "there is no process 999999999"),
+    ],
+)
+def test_invoke_unknown_or_missing_words_exits_2(words: str, said: str, here: Here) -> None:
+    code, out, err = here(*words.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+
+
+def test_invoke_without_a_task_says_where_to_start(here: Here) -> None:
+    done = invoke()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Where to start:\n")
+    assert done.stdout.endswith(here("--list")[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("diagnose -- bun --json -o x", {"command": ["bun", "--json", "-o", "x"], "pid": ""}),
+        ("diagnose --end -- a\\ b", {"command": ["a\\", "b"], "end": True}),
+        ("diagnose 7 --json", {"pid": "7", "json": True, "command": []}),
+        ("audit a.so doctor", {"path": ["a.so", "doctor"]}),
+        ("audit --path a.so -p b.so", {"path": ["a.so", "b.so"]}),
+        ("convert-musl a.so b.so -o out", {"path": ["a.so", "b.so"], "out": "out"}),
+        ("doctor merge s1 s2 --out r", {"path": ["s1", "s2"], "out": "r"}),
+    ],
+)
+def test_words_without_a_flag_reach_their_parameter(
+    words: str, expected: dict[str, object], here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(
+        program, "execute", lambda: given.update(program.tasks[-1].as_kwargs), raising=False
+    )
+    here(*words.split())
+    assert given.items() >= expected.items()
+
+
+@pytest.mark.parametrize("words", ["fetch-bun --help", "fetch-bun -h", "--help fetch-bun"])
+def test_help_of_task_with_required_flag_is_printed(words: str, here: Here) -> None:
+    code, out, err = here(*words.split())
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "--version=STRING version of the release (required)" in said
+
+
+def test_completion_lists_tasks_and_flags(here: Here) -> None:
+    assert "build-warmup" in here("--complete", "--", "invoke", "")[1].split()
+    assert "--jobs" in here("--complete", "--", "invoke", "matrix", "--j")[1].split()
+    assert "invoke --complete" in here("--print-completion-script=bash")[1]
+
+
+@pytest.mark.parametrize("task", ["patch-lint", "--list"])
+def test_who_has_read_enough_is_not_told_of_it(task: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    words = [sys.executable, "-m", "invoke", "patch-lint"]
+    words = [sys.executable, "-m", "invoke", task]
     done = subprocess.run(words, cwd=paths.ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")

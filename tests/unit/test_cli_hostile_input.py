@@ -150,11 +150,11 @@ def test_task_junk_in_a_flag_ends_in_own_error(
         junk_here = {kind: TEXTS[kind] for kind in FEW} if flag in LISTS else TEXTS | junk_files
         for kind, junk in junk_here.items():
             needed = {
-                each: NEEDED[each]
+                each: [NEEDED[each]] if value is None else NEEDED[each]
                 for each, value in flags.items()
-                if value is inspect.Parameter.empty and each != flag
+                if each in NEEDED and value in (None, inspect.Parameter.empty) and each != flag
             }
-            end = end_of(body, {**needed, flag: junk})
+            end = end_of(body, {**needed, flag: [junk] if default is None else junk})
             said = capsys.readouterr()
             if (
                 end not in CODES

@@ -1,0 +1,176 @@
+"""Tasks that build patched Buns, register them, and run them beside stock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import bun_source, patched, pipeline, runtimes
+from gobun.commands.cli import (
+    Selection,
+    command,
+    given_path,
+    optional_integer,
+    run_flags,
+    select_patches,
+    split_csv,
+    with_cell_selection,
+)
+from gobun.console import show
+from gobun.errors import UsageError
+from gobun.printable import printable_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from invoke.context import Context
+
+
+@command
+def build_bun(
+    _: Context,
+    series: str,
+    only: str = "",
+    except_: str = "",
+    unpatched: bool = False,
+    profile: str = "release",
+    jobs: str = "",
+    zig: str = "",
+    webkit: str = "",
+    prefetch: str = "",
+    downloads: str = "",
+    preflight: bool = False,
+    json: bool = False,
+) -> None:
+    """Build a patched Bun and register it as a runtime.
+
+    With --unpatched it is the control, registered as self-built.
+    """
+    found, _chosen = select_patches(series, only, except_)
+    _check_unpatched(only, except_, unpatched=unpatched)
+    wish = patched.BuildRequest(
+        series=found,
+        only=split_csv(only),
+        without=split_csv(except_),
+        unpatched=unpatched,
+        profile=profile,
+        jobs=optional_integer(jobs, "--jobs"),
+        zig=zig,
+        webkit=webkit,
+        offline=bun_source.OfflineSources(
+            webkit=None if webkit == patched.WEBKIT_FROM_NPM else _folder(webkit, "--webkit"),
+            prefetch=_folder(prefetch, "--prefetch"),
+            cache=_folder(downloads, "--downloads"),
+        ),
+    )
+    rows = patched.preflight(wish)
+    if not json:
+        show(bun_source.render_preflight(rows))
+    if preflight or bun_source.is_missing_any(rows):
+        if json:
+            show_build(rows, None)
+        bun_source.check_preflight(rows)
+        return
+    done = patched.build_patched(wish)
+    if json:
+        show_build(rows, done)
+    else:
+        _tell_registered(done)
+
+
+class BuildReport(msgspec.Struct, frozen=True):
+    """The output of `build-bun --json`."""
+
+    prerequisites: tuple[bun_source.BuildPrerequisite, ...]
+    label: str
+    """The version under which the matrix runs it; empty where nothing was built."""
+    program: str
+    """Path of the executable; empty where nothing was built."""
+    registered: runtimes.Registered | None
+
+
+def show_build(
+    rows: Sequence[bun_source.BuildPrerequisite], done: runtimes.Registered | None
+) -> None:
+    """Print a build for programs; ``done`` is None where nothing was built."""
+    report = BuildReport(
+        prerequisites=tuple(rows),
+        label=done.label if done else "",
+        program=str(done.program) if done else "",
+        registered=done,
+    )
+    print(printable_json(msgspec.json.encode(report).decode()), flush=True)
+
+
+def _check_unpatched(only: str, except_: str, *, unpatched: bool) -> None:
+    """Refuse a choice of patches beside `--unpatched`.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if unpatched and (only or except_):
+        raise UsageError(
+            "--unpatched leaves no patches to choose from", hint="leave out --only and --except"
+        )
+
+
+def _folder(text: str, flag: str) -> Path | None:
+    path = given_path(text) if text else None
+    if path is not None and not path.is_dir():
+        raise UsageError(f"{flag} {text}: there is no such folder")
+    return path
+
+
+@command
+def register_bun(
+    _: Context,
+    path: str,
+    series: str,
+    only: str = "",
+    except_: str = "",
+    unpatched: bool = False,
+) -> None:
+    """Register a Bun that was built elsewhere as a runtime: FILE.
+
+    With --unpatched it is the control, registered as self-built.
+    """
+    found, chosen = select_patches(series, only, except_)
+    _check_unpatched(only, except_, unpatched=unpatched)
+    done = patched.register(given_path(path), found, chosen, unpatched=unpatched)
+    _tell_registered(done)
+
+
+@command
+@with_cell_selection
+def matrix_patched(
+    _: Context,
+    cells: Selection,
+    series: str = "",
+    ablate: bool = False,
+    out: str = "report/patched",
+    jobs: str = "",
+    limit: str = "",
+    repeat: str = "1",
+    resume: bool = False,
+) -> None:
+    """Run patched Buns, or emulations of the patches, beside stock Bun."""
+    names = split_csv(series) or tuple(bun_source.lines())
+    request = pipeline.Request(
+        runtimes=cells.runtime,
+        versions=cells.versions,
+        treatments=cells.treatment,
+        modules=cells.module,
+        loads=cells.load,
+        stresses=cells.stress,
+        **run_flags(out, jobs, limit, repeat, resume=resume),
+    )
+    found = [bun_source.series_named(name) for name in names]
+    patched.run_beside_stock(request, found, ablate=ablate)
+
+
+def _tell_registered(done: runtimes.Registered) -> None:
+    show(f"bun@{done.label}: {done.program}")
+    patches = ", ".join(done.patches) or "none"
+    show(f"says it is {done.revision}; patches: {patches}; {done.identity}")

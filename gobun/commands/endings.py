@@ -1,0 +1,117 @@
+"""The ways a task ends: an error with its exit code, a signal, or a reader that has gone."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import math
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from gobun.console import show_error
+from gobun.errors import GobunError, PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a task: Ctrl-C, a CI system or ``timeout``, and a terminal that closes."""
+
+_CLEANING_S = 3.0
+"""Seconds after such a signal in which another does nothing: what was started is being ended."""
+
+
+class _EndedError(KeyboardInterrupt):
+    """A signal that ends a task, and all that it started."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _end_by_signals() -> None:
+    """Turn each signal that ends a task into an exception, except one that is ignored."""
+    began = -math.inf
+
+    def end(number: int, _: object) -> None:
+        nonlocal began
+        if time.monotonic() - began > _CLEANING_S:
+            began = time.monotonic()
+            raise _EndedError(number)
+
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` starts it
+            signal.signal(number, end)
+
+
+@contextlib.contextmanager
+def quiet_without_reader() -> Iterator[None]:
+    """End quietly, as a filter does, when nobody reads standard output any more (``| head``)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_no_reader():
+            raise
+        # Python itself flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def with_readable_errors(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn each error into one readable message and the exit code of its class."""
+
+    @functools.wraps(function)
+    def run(*args: object, **kwargs: object) -> None:
+        _end_by_signals()
+        try:
+            with quiet_without_reader():
+                function(*args, **kwargs)
+        except GobunError as error:
+            show_error(f"error: {error}")
+            raise SystemExit(error.exit_code) from None
+        except OSError as error:
+            told = _of_system(error)
+            show_error(f"error: {told}")
+            raise SystemExit(told.exit_code) from None
+        except KeyboardInterrupt as error:
+            show_error("interrupted")
+            number = error.number if isinstance(error, _EndedError) else signal.SIGINT
+            raise SystemExit(128 + number) from None
+
+    return run
+
+
+_OF_A_PATH = {
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENXIO,
+    errno.EEXIST,
+}
+
+
+def _of_system(error: OSError) -> GobunError:
+    """Return what the system refused as an error of ours: a path that was named, or the machine."""
+    where = f" {error.filename}" if error.filename is not None else ""
+    what = f"cannot use{where}: {error.strerror or error}"
+    if error.errno in _OF_A_PATH:
+        return UsageError(what, hint="correct the path, or choose another")
+    return PrerequisiteError(what, hint="make room, or free what the machine lacks")
+
+
+def _has_no_reader() -> bool:
+    """Return whether nobody reads standard output any more, as after ``| head``."""
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), 0)
+    return any(told & (select.POLLERR | select.POLLHUP) for _, told in asked.poll(0))
