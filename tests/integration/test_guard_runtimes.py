@@ -162,7 +162,10 @@ def test_a_crash_ends_an_old_bun(guard: Path, simple: Path, tmp_path: Path, *, h
 
 def test_build_guard(tmp_path: Path) -> None:
     said = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
-    assert sum("go-guard-preload-" not in line for line in said.splitlines()) == len(TARGETS)
+    # The library and, to link in, the archive of each platform.
+    lines = [line for line in said.splitlines() if "go-guard-preload-" not in line]
+    assert sum("libgo-guard-" in line for line in lines) == len(TARGETS)
+    assert len(lines) == 2 * len(TARGETS)
     assert succeed(invoke("build-guard", "--out", tmp_path / "dist")) == said
     listed = (tmp_path / "dist" / "SHA256SUMS").read_text()
     assert {"go-guard-linux-arm64.so", "go-guard-linux-x64.so"} <= set(listed.split()[1::2])

@@ -21,11 +21,17 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 LIMIT_S = 4.0
 PRELUDE = """
-import json, os, signal, sys, time
+import itertools, json, os, signal, sys, time
+
+folder = sys.argv[3]
+with open(f"{folder}/key") as stream:
+    key = stream.read()
+channel = os.open(f"{folder}/events", os.O_WRONLY | os.O_APPEND)
+numbers = itertools.count(1)
 
 def say(at, source="", **more):
     event = {"at": at, **({"in": source} if source else {}), **more}
-    os.write(1, f"@gobun {json.dumps(event)}\\n".encode())
+    os.write(channel, f"\\n@gobun {key} 0 {next(numbers)} {json.dumps(event)}\\n".encode())
 
 def beat(seconds, *sources):
     until = time.monotonic() + seconds
