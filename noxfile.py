@@ -61,7 +61,8 @@ def shell(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install(session, "toolchain", "tests")
-    session.run("pytest", *session.posargs)
+    # A file is one worker's: what its tests share is made once. `-n 0` runs all in this process.
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -25,8 +25,12 @@ LACKING = {
     ("ffi", "handles"): "skip: this module offers nothing of Node-API to the stress",
     ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
     ("deno", "external-signal"): "skip: this runtime suspends no threads by a signal",
+    ("deno", "vm-timeout"): "skip: the vm of Deno has no time limits",
+    ("node", "profiled"): "skip: this runtime has no profiler that a variable switches on",
+    ("deno", "profiled"): "skip: this runtime has no profiler that a variable switches on",
+    **{(name, "notify"): "skip: this module takes no signals" for name in ("bun", "node", "deno")},
 }
-"""What a load or a runtime has not got, and says so."""
+"""What a load, a runtime or the control has not got, and says so."""
 ASHERAHS = ("asherah", "asherah-memory", "cobhan")
 
 
