@@ -53,9 +53,12 @@ class Foreground:
         try:
             # In the child, and before there are threads: nothing else resets a mask.
             self._child = subprocess.Popen([*wrapper, *command], preexec_fn=self._let_through)  # noqa: PLW1509
-        except OSError as error:
+        except BaseException as error:  # a NUL in a word is no OSError, and signals must go on
             self._let_through()
-            raise PrerequisiteError(f"cannot run {command[0]}: {error.strerror}") from error
+            if isinstance(error, OSError):
+                what = f"cannot run {command[0]}: {error.strerror}"
+                raise PrerequisiteError(what) from error
+            raise
 
     @property
     def pid(self) -> int:

@@ -19,6 +19,8 @@ import cells
 import pytest
 
 from gobun.build import compile as compiling
+from gobun.diagnose.foreground import Foreground
+from gobun.errors import PrerequisiteError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -162,3 +164,11 @@ def wait_for_state(pid: int, state: str) -> None:
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != state:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_command_that_cannot_start_leaves_no_signal_blocked() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for command, error in (("/no/such/program", PrerequisiteError), ("a\0b", ValueError)):
+        with pytest.raises(error):
+            Foreground([command])
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

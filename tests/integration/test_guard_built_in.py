@@ -214,6 +214,8 @@ def test_static_library_linked_by_cmake(
 def test_static_library_linked_by_cargo(load_order: Path, tmp_path: Path) -> None:
     if shutil.which("cargo") is None:
         pytest.skip("needs cargo")
+    if subprocess.run(["cargo", "--version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs a Rust toolchain: rustup has no default one in this home")
     library = build.build_static_guard([host_target()])[0].library
     (tmp_path / "src").mkdir()
     (tmp_path / "Cargo.toml").write_text(

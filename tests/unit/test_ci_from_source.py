@@ -92,21 +92,24 @@ def test_a_binary_is_handed_on_under_the_name_it_is_fetched_by() -> None:
 def test_script_reads_json_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
     function = re.search(r"^read_json\(\).*$", SCRIPT, re.MULTILINE)
     assert function
-    of_preflight, of_build = re.findall(r"read_json '([^']*)' < \w+\.json", SCRIPT)
+    of_layout, of_llvm, of_build = re.findall(r"read_json '([^']*)' < \w+\.json", SCRIPT)
 
-    def read(expression: str) -> str:
+    def read(expression: str, printed: str) -> str:
         words = ["bash", "-c", f'{function[0]}\nread_json "$1"', "bash", expression]
-        return subprocess.check_output(words, input=capsys.readouterr().out, text=True).strip()
+        return subprocess.check_output(words, input=printed, text=True).strip()
 
     rows = [
+        BuildPrerequisite("layout", "", "make"),
         BuildPrerequisite("cmake", ">= 3.24", "3.25.1", least=(3, 24)),
         BuildPrerequisite("clang", ">= 21.1, < 21.1.99", "not there", "missing", least=(21, 1)),
     ]
     bun_builds.show_build(rows, None)
-    assert read(of_preflight) == "21"
+    printed = capsys.readouterr().out
+    assert read(of_layout, printed) == "make"
+    assert read(of_llvm, printed) == "21"
     record = Registered("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")
     bun_builds.show_build(rows, record)
-    assert read(of_build) == str(record.program)
+    assert read(of_build, capsys.readouterr().out) == str(record.program)
 
 
 def test_preflight_of_llvm_names_lowest_version(

@@ -166,7 +166,8 @@ def test_every_task_says_what_it_takes() -> None:
 def test_invoke_unknown_or_missing_words_exits_2(words: str, said: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, out) == (2, "")
-    assert err.startswith("error: ")
+    # The first task of a fresh cache logs what it builds before it looks.
+    assert any(line.startswith("error: ") for line in err.splitlines())
     assert said in err
 
 
