@@ -84,6 +84,13 @@ def load_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
+def check_hangs(script: Path, library: Path) -> None:
+    """Check that ``script`` never ends in Bun 1.2.19 with ``library`` as it was published."""
+    words: list[str | Path] = ["timeout", "-s", "KILL", "8", bun("1.2.19").program]
+    command = [*words, script, library]
+    assert subprocess.run(command, check=False, capture_output=True).returncode != 0
+
+
 @pytest.mark.parametrize(
     ("linker", "text"),
     [("gcc", SIMPLE), ("gcc", THREADED), ("zig", SIMPLE), ("zig", THREADED)],
@@ -122,16 +129,7 @@ def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> No
     for version in ("1.0.4", "1.2.19", ""):
         assert run(bun(version).program, script, out) == "0 20\n"
     # What the guard is for: as it was, the library hangs that release.
-    command: list[str | Path] = [
-        "timeout",
-        "-s",
-        "KILL",
-        "8",
-        bun("1.2.19").program,
-        script,
-        library,
-    ]
-    assert subprocess.run(command, check=False, capture_output=True).returncode != 0
+    check_hangs(script, library)
 
 
 def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
@@ -158,16 +156,7 @@ def test_published_libasherah_is_guarded(tmp_path: Path, load_order: Path) -> No
         .replace("args: []", 'args: ["i32", "i32"]')
     )
     assert run(bun("1.2.19").program, script, out).endswith(" 20\n")
-    command: list[str | Path] = [
-        "timeout",
-        "-s",
-        "KILL",
-        "8",
-        bun("1.2.19").program,
-        script,
-        library,
-    ]
-    assert subprocess.run(command, check=False, capture_output=True).returncode != 0
+    check_hangs(script, library)
 
 
 @pytest.mark.parametrize(
