@@ -169,7 +169,7 @@ def asherah() -> build.Fixture:
     return build.build_fixture(build.ASHERAH, host_target())
 
 
-def test_cobhan_buffers(asherah: build.Fixture, tmp_path: Path) -> None:
+def test_cobhan_buffers_round_trip(asherah: build.Fixture, tmp_path: Path) -> None:
     words = [sys.executable, str(CALLS), str(asherah.library), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -177,7 +177,7 @@ def test_cobhan_buffers(asherah: build.Fixture, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bun", "node"])
-def test_errors_say_why(
+def test_asherah_errors_give_their_reason(
     asherah: build.Fixture,
     name: str,
     tmp_path: Path,
@@ -189,7 +189,7 @@ def test_errors_say_why(
     assert len(found["heard"]) == len(wanted) - 2  # A hook that throws, and none, hear nothing.
 
 
-def test_what_is_declared_is_there(asherah: build.Fixture, tmp_path: Path) -> None:
+def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path: Path) -> None:
     declared = re.findall(r"^export function (\w+)", DECLARED.read_text(), re.MULTILINE)
     script = "console.log(JSON.stringify(Object.keys(require(process.argv[2]))))"
     names = set(
@@ -200,7 +200,7 @@ def test_what_is_declared_is_there(asherah: build.Fixture, tmp_path: Path) -> No
     assert names == set(declared) | common
 
 
-def test_the_types_say_what_they_should(tmp_path: Path) -> None:
+def test_asherah_type_declarations_match_the_module(tmp_path: Path) -> None:
     (tmp_path / "asherah.d.ts").write_text(DECLARED.read_text())
     (tmp_path / "use.ts").write_text(TYPED)
     done = subprocess.run(
@@ -226,7 +226,7 @@ def test_the_types_say_what_they_should(tmp_path: Path) -> None:
         ("deno", "ffi", "asherah-memory"),
     ],
 )
-def test_what_an_application_does(
+def test_asherah_application_encrypts_and_decrypts(
     asherah: build.Fixture,
     tmp_path: Path,
     *,
@@ -240,7 +240,7 @@ def test_what_an_application_does(
 
 
 @pytest.mark.parametrize("way", ["wasm", "process"])
-def test_the_ways_round(way: str, tmp_path: Path) -> None:
+def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> None:
     built = build.build_alternatives(host_target())
     given = {
         "way": way,
@@ -263,7 +263,7 @@ def test_the_ways_round(way: str, tmp_path: Path) -> None:
     assert all(value > 0 for value in said.values())
 
 
-def test_arm64_under_qemu(tmp_path: Path) -> None:
+def test_asherah_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
     command = arm64_bun()
     fixture = build.build_fixture(build.ASHERAH, target_named("linux-arm64"))
     for file in (fixture.library, fixture.addon):

@@ -94,7 +94,7 @@ def run(using: Runtime, script: str, folder: Path, given: Mapping[str, object]) 
     return done.stdout
 
 
-def test_what_one_encrypts_every_other_decrypts(
+def test_asherah_implementations_decrypt_each_others_data(
     asherah: build.Fixture, connection: str, tmp_path: Path
 ) -> None:
     given: dict[str, object] = {
@@ -117,7 +117,7 @@ def test_what_one_encrypts_every_other_decrypts(
     assert len(records) == len(names) * 110
 
 
-def test_a_database_that_is_not_there_is_told(asherah: build.Fixture, tmp_path: Path) -> None:
+def test_asherah_missing_database_is_reported(asherah: build.Fixture, tmp_path: Path) -> None:
     node = runtime("node")
     script = tmp_path / "refused.cjs"
     script.write_text(REFUSED)

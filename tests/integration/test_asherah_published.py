@@ -68,7 +68,7 @@ def published() -> Path:
     return build.published_asherah(host_target())
 
 
-def test_it_is_the_published_one(published: Path) -> None:
+def test_published_asherah_files_are_the_published_ones(published: Path) -> None:
     assert {path.name for path in published.parent.iterdir()} == {
         f"libasherah-{target.name.partition('-')[2]}{target.library_suffix}"
         for target in TARGETS.values()
@@ -82,7 +82,7 @@ def test_it_is_the_published_one(published: Path) -> None:
     assert found.version == "go1.20.12"
 
 
-def test_cobhan_buffers_are_what_cobhan_go_has_them(published: Path, tmp_path: Path) -> None:
+def test_published_asherah_reads_buffers_like_cobhan_go(published: Path, tmp_path: Path) -> None:
     words = [sys.executable, str(CALLS), str(published), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -91,7 +91,7 @@ def test_cobhan_buffers_are_what_cobhan_go_has_them(published: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(("what", "said"), ENDING)
-def test_what_ends_the_process_in_it_alone(published: Path, what: str, said: str) -> None:
+def test_published_asherah_misuse_ends_the_process(published: Path, what: str, said: str) -> None:
     ours = build.build_fixture(build.ASHERAH, host_target()).library
     ended = {}
     for library in (published, ours):
@@ -105,13 +105,13 @@ def test_what_ends_the_process_in_it_alone(published: Path, what: str, said: str
 
 @pytest.mark.parametrize("module", [build.ASHERAH, build.PUBLISHED])
 @pytest.mark.parametrize("name", ["bun", "deno"])
-def test_raw_buffers(module: str, name: str, tmp_path: Path) -> None:
+def test_published_asherah_raw_buffers_work(module: str, name: str, tmp_path: Path) -> None:
     runtime: runtimes.Runtime = bun() if name == "bun" else runtimes.provide_deno()
     given = runtime.settings(build.build_fixture(module, host_target()))
     assert run_stress(runtime, "cobhan", tmp_path, load="ffi", **given).outcome == "pass"
 
 
-def test_what_needs_reasons_is_skipped(tmp_path: Path) -> None:
+def test_published_asherah_without_reasons_is_skipped(tmp_path: Path) -> None:
     fixture = build.build_fixture(build.PUBLISHED, host_target())
     assert fixture.published is not None
     assert fixture.published.parent == fixture.addon.parent

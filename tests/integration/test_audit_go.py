@@ -60,7 +60,7 @@ def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_go_on_linux(tmp_path: Path) -> None:
+def test_audit_go_library_on_linux_reports_its_build(tmp_path: Path) -> None:
     path = build(tmp_path, "linux-x64", STRIPPED, "-trimpath")
     report = audit.inspect(path)
     assert report.go is not None
@@ -82,7 +82,7 @@ def test_go_on_linux(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_go_library_built_without_trimpath_names_its_folders(tmp_path: Path) -> None:
+def test_audit_go_library_without_trimpath_names_its_folders(tmp_path: Path) -> None:
     report = audit.inspect(build(tmp_path, "linux-x64", STRIPPED))
     assert any(str(tmp_path / "main.go") in path for path in report.build_paths)
     assert any("-trimpath" in concern for concern in audit.concerns(report))

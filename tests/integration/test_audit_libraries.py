@@ -100,7 +100,7 @@ def finding(report: LibraryReport, rules: Rules) -> str:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_good_library_of_each_target(make: Maker, name: str) -> None:
+def test_audit_correct_library_passes_on_each_target(make: Maker, name: str) -> None:
     target = TARGETS[name]
     darwin = target.os == "darwin"
     if darwin:
@@ -118,7 +118,7 @@ def test_a_good_library_of_each_target(make: Maker, name: str) -> None:
     assert audit.concerns(report) == []
 
 
-def test_wrong_architecture_and_system(make: Maker) -> None:
+def test_audit_wrong_architecture_and_system_are_reported(make: Maker) -> None:
     report = audit.inspect(make(GOOD, "aarch64-linux-gnu.2.28"))
     assert finding(report, Rules(arch="x64")) == "architecture: it is arm64, and must be x64."
     found = audit.check(report, Rules(format="mach-o", os="darwin"))
@@ -128,21 +128,21 @@ def test_wrong_architecture_and_system(make: Maker) -> None:
     ]
 
 
-def test_an_extra_and_a_missing_export(make: Maker) -> None:
+def test_audit_extra_and_missing_exports_are_reported(make: Maker) -> None:
     report = audit.inspect(make("int Warmup, other;\nint main_of_it(void) { return 1; }\n", LINUX))
     found = audit.check(report, Rules(exports=("Warmup", "WarmupGoRuntime")))
     assert "WarmupGoRuntime is missing" in found[0]
     assert "main_of_it, other are exported" in found[1]
 
 
-def test_hidden_symbols_are_no_exports(make: Maker) -> None:
+def test_audit_hidden_symbols_are_not_exports(make: Maker) -> None:
     source = '__attribute__((visibility("hidden"))) int hidden(void) { return 1; }\n'
     for triple in (LINUX, DARWIN):
         report = audit.inspect(make(GOOD + source, triple))
         assert report.exports == ("Warmup", "WarmupGoRuntime")
 
 
-def test_a_glibc_that_is_too_new(make: Maker) -> None:
+def test_audit_newer_glibc_is_reported(make: Maker) -> None:
     report = audit.inspect(make(NEW_GLIBC, "x86_64-linux-gnu.2.34"))
     assert (report.libc, report.glibc_max) == ("glibc", "2.34")
     assert finding(report, Rules(max_glibc="2.17")) == (
@@ -153,7 +153,7 @@ def test_a_glibc_that_is_too_new(make: Maker) -> None:
     assert audit.check(old, Rules(libc="glibc", max_glibc="2.17")) == []
 
 
-def test_musl_and_static_tls(make: Maker) -> None:
+def test_audit_static_tls_for_musl_is_reported(make: Maker) -> None:
     source = "#include <stdio.h>\n" + STATIC_TLS.replace("++seen", "puts(0) + ++seen")
     report = audit.inspect(make(source, "x86_64-linux-musl"))
     assert (report.libc, report.glibc_max, report.static_tls) == ("musl", None, True)
@@ -161,7 +161,7 @@ def test_musl_and_static_tls(make: Maker) -> None:
     assert any("musl's dlopen refuses" in concern for concern in audit.concerns(report))
 
 
-def test_the_models_of_tls(make: Maker) -> None:
+def test_audit_tls_models_are_recognised(make: Maker) -> None:
     static = audit.inspect(make(STATIC_TLS, LINUX))
     dynamic = audit.inspect(make(DYNAMIC_TLS, LINUX))
     plain = audit.inspect(make(GOOD, LINUX))
@@ -174,7 +174,7 @@ def test_the_models_of_tls(make: Maker) -> None:
     assert audit.inspect(make(DYNAMIC_TLS, DARWIN)).tls
 
 
-def test_relro(make: Maker) -> None:
+def test_audit_missing_relro_is_reported(make: Maker) -> None:
     assert audit.inspect(make(GOOD, LINUX)).relro == "full"
     lazy = audit.inspect(make(GOOD, LINUX, "-Wl,-z,lazy"))
     assert finding(lazy, Rules(full_relro=True)) == "RELRO: it is partial, and must be full."
@@ -182,7 +182,7 @@ def test_relro(make: Maker) -> None:
     assert finding(bare, Rules(full_relro=True)) == "RELRO: it is none, and must be full."
 
 
-def test_an_executable_stack(make: Maker, tmp_path: Path) -> None:
+def test_audit_executable_stack_is_reported(make: Maker, tmp_path: Path) -> None:
     # Zig refuses -z execstack, so the flag is set where the linker would have set it.
     path = make(GOOD, LINUX)
     data = path.read_bytes()
@@ -199,12 +199,12 @@ def test_an_executable_stack(make: Maker, tmp_path: Path) -> None:
     assert unsaid.executable_stack
 
 
-def test_text_relocations(make: Maker) -> None:
+def test_audit_text_relocations_are_reported(make: Maker) -> None:
     report = audit.inspect(make(GOOD, LINUX, "-Wl,-z,notext"))
     assert finding(report, Rules(no_text_relocations=True)).startswith("text relocations:")
 
 
-def test_a_build_path(make: Maker) -> None:
+def test_audit_build_path_is_reported(make: Maker) -> None:
     for triple, flag in ((LINUX, "-Wl,-soname,w"), (DARWIN, "-Wl,-install_name,w")):
         report = audit.inspect(make(LEAKY, triple, flag))
         assert report.build_paths == ("/home/someone/project/x.c",)
@@ -213,21 +213,21 @@ def test_a_build_path(make: Maker) -> None:
         )
 
 
-def test_an_install_name_left_to_the_linker_is_a_build_path(make: Maker) -> None:
+def test_audit_default_install_name_is_a_build_path(make: Maker) -> None:
     path = make(GOOD, DARWIN)
     report = audit.inspect(path)
     assert report.install_name == str(path)
     assert report.build_paths == (str(path),)
 
 
-def test_size(make: Maker) -> None:
+def test_audit_size_over_the_limit_is_reported(make: Maker) -> None:
     path = make(GOOD, LINUX)
     report, size = audit.inspect(path), path.stat().st_size
     assert audit.check(report, Rules(max_bytes=size)) == []
     assert finding(report, Rules(max_bytes=size - 1)).startswith(f"size: it is {size:,} bytes")
 
 
-def test_names_search_paths_and_unloading(make: Maker) -> None:
+def test_audit_names_search_paths_and_unloading_are_checked(make: Maker) -> None:
     flags = ("-Wl,-soname,it.so", "-Wl,-rpath,/opt/x:$ORIGIN", "-Wl,-z,nodelete")
     report = audit.inspect(make(GOOD, LINUX, *flags))
     assert (report.install_name, report.nodelete) == ("it.so", True)
@@ -238,7 +238,7 @@ def test_names_search_paths_and_unloading(make: Maker) -> None:
     assert audit.inspect(make(GOOD, DARWIN, "-Wl,-rpath,@loader_path")).runpath == ("@loader_path",)
 
 
-def test_a_library_needed_at_a_fixed_place(make: Maker) -> None:
+def test_audit_library_needed_by_path_is_reported(make: Maker) -> None:
     fixed = make(GOOD, LINUX, "-Wl,-soname,/opt/x/libfixed.so")
     source = "int Warmup(void);\nint call(void) { return Warmup(); }\n"
     report = audit.inspect(make(source, LINUX, str(fixed)))
@@ -246,7 +246,7 @@ def test_a_library_needed_at_a_fixed_place(make: Maker) -> None:
     assert any("at that very place" in concern for concern in audit.concerns(report))
 
 
-def test_another_macos_and_another_install_name(make: Maker) -> None:
+def test_audit_other_macos_and_install_name_are_reported(make: Maker) -> None:
     report = audit.inspect(dylib(make, "aarch64-macos.14.0", "@rpath/other.dylib"))
     assert audit.check(
         report, audit.warmup_rules(TARGETS["darwin-arm64"], file_name="w.dylib")
@@ -256,7 +256,7 @@ def test_another_macos_and_another_install_name(make: Maker) -> None:
     ]
 
 
-def test_a_flipped_byte_in_each_signed_page(make: Maker, tmp_path: Path) -> None:
+def test_audit_flipped_byte_in_signed_page_is_reported(make: Maker, tmp_path: Path) -> None:
     path = dylib(make)
     report = audit.inspect(path)
     assert report.signature is not None
@@ -274,7 +274,7 @@ def test_a_flipped_byte_in_each_signed_page(make: Maker, tmp_path: Path) -> None
         assert any("does not hold" in concern for concern in audit.concerns(broken))
 
 
-def test_an_unsigned_arm64_library(make: Maker, tmp_path: Path) -> None:
+def test_audit_unsigned_arm64_library_is_reported(make: Maker, tmp_path: Path) -> None:
     binary = lief.MachO.parse(str(dylib(make)))
     assert binary is not None
     assert binary[0] is not None
@@ -288,7 +288,7 @@ def test_an_unsigned_arm64_library(make: Maker, tmp_path: Path) -> None:
     assert audit.inspect(dylib(make, "x86_64-macos.13.0")).signature == audit.Signature("none")
 
 
-def test_a_bundle_is_an_addon_too(make: Maker, tmp_path: Path) -> None:
+def test_audit_macos_bundle_is_an_addon(make: Maker, tmp_path: Path) -> None:
     path = changed(dylib(make), tmp_path, 12, struct.pack("<I", 8))
     assert audit.inspect(path).exports == ("Warmup", "WarmupGoRuntime")
 
@@ -308,7 +308,7 @@ def universal(folder: Path, *pieces: Path) -> Path:
     return result
 
 
-def test_a_universal_file_has_a_report_a_slice(make: Maker, tmp_path: Path) -> None:
+def test_audit_universal_file_reports_each_slice(make: Maker, tmp_path: Path) -> None:
     both = universal(tmp_path, dylib(make, "x86_64-macos.13.0"), dylib(make))
     intel, arm = audit.audit_files([both])
     assert (intel.arch, arm.arch) == ("x64", "arm64")
@@ -320,11 +320,11 @@ def test_a_universal_file_has_a_report_a_slice(make: Maker, tmp_path: Path) -> N
         audit.inspect(both)
 
 
-def test_a_universal_file_of_one_slice(make: Maker, tmp_path: Path) -> None:
+def test_audit_universal_file_with_one_slice_is_accepted(make: Maker, tmp_path: Path) -> None:
     assert audit.inspect(universal(tmp_path, dylib(make))).slices == ("arm64",)
 
 
-def test_what_is_no_library(make: Maker) -> None:
+def test_audit_other_file_is_refused(make: Maker) -> None:
     for triple in (LINUX, DARWIN):
         member = make(GOOD, triple, "-c", suffix=".o")
         with pytest.raises(UsageError, match="object file"):
@@ -337,13 +337,13 @@ def test_what_is_no_library(make: Maker) -> None:
         audit.inspect(make(PROGRAM, LINUX, "-no-shared", "-pie", suffix=".exe"))
 
 
-def test_several_files_keep_their_order(make: Maker) -> None:
+def test_audit_several_files_keep_their_order(make: Maker) -> None:
     given = [make(GOOD, LINUX), dylib(make)]
     assert [report.path for report in audit.audit_files(given)] == given
 
 
 @pytest.mark.parametrize("triple", [LINUX, DARWIN])
-def test_damage_is_told_or_survived_in_silence(
+def test_audit_damaged_library_is_reported_or_harmless(
     make: Maker, tmp_path: Path, triple: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = make(GOOD, triple).read_bytes()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSIONS = ["1.0.36", "1.1.45", "1.2.1", "1.2.2", "1.2.19", "1.2.20", "1.3.14", "1.4.5"]
 
 
-def test_the_idle_hang_has_both_its_ends_found(tmp_path: Path) -> None:
+def test_bisect_idle_hang_finds_both_ends(tmp_path: Path) -> None:
     steps: list[VersionOutcome] = []
     question = BisectRequest(stress="idle", load="ffi", attempts=2, out=tmp_path)
     answer = bisect_releases(question, versions=VERSIONS, on_step=steps.append)
@@ -26,7 +26,7 @@ def test_the_idle_hang_has_both_its_ends_found(tmp_path: Path) -> None:
     assert {outcome for step in steps for outcome in step.outcomes} == {"pass", "hang"}
 
 
-def test_a_cell_that_passes_everywhere_is_nothing_to_bisect(tmp_path: Path) -> None:
+def test_bisect_cell_that_always_passes_is_refused(tmp_path: Path) -> None:
     question = BisectRequest(stress="idle", module="control", attempts=1, out=tmp_path)
     with pytest.raises(UsageError, match=r"of 2 versions .*, all are good"):
         bisect_releases(question, versions=["1.2.19", "1.2.20"])
@@ -41,7 +41,7 @@ def test_a_cell_that_passes_everywhere_is_nothing_to_bisect(tmp_path: Path) -> N
         (BisectRequest(stress="idle", treatment="gc-signal"), "'gc-signal' is several treatments"),
     ],
 )
-def test_what_is_wrong_in_a_question_is_said_before_anything_is_built(
+def test_bisect_bad_arguments_are_refused_before_building(
     question: BisectRequest, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):

@@ -96,7 +96,7 @@ def known() -> dict[str, runtimes.Bun | runtimes.Node]:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_addon(
+def test_fixture_addon_works_in_each_runtime(
     fixture: build.Fixture,
     known: dict[str, runtimes.Bun | runtimes.Node],
     runtime: str,
@@ -111,7 +111,7 @@ def test_the_addon(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_library(
+def test_fixture_library_works_in_each_runtime(
     fixture: build.Fixture,
     known: dict[str, runtimes.Bun | runtimes.Node],
     runtime: str,
@@ -127,7 +127,7 @@ def test_the_library(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES[1:])
-def test_cobhan(
+def test_fixture_cobhan_calls_return_documented_codes(
     known: dict[str, runtimes.Bun | runtimes.Node], runtime: str, tmp_path: Path
 ) -> None:
     library = build.build_fixture("setup-full", host_target()).library
@@ -135,7 +135,7 @@ def test_cobhan(
     assert " ".join(said) == "0 -1 -2 -2 -2 -5 -5 -5 -5 -5 -100 0"
 
 
-def test_what_is_inside(fixture: build.Fixture) -> None:
+def test_fixture_files_export_their_declared_symbols(fixture: build.Fixture) -> None:
     library, addon = audit.inspect(fixture.library), audit.inspect(fixture.addon)
     more = {
         build.CONTROL: {"Crash", "Disposition", "WriteToClosedSocket"},
@@ -159,5 +159,5 @@ def test_what_is_inside(fixture: build.Fixture) -> None:
     assert fixture.addon.name.endswith(".node")
 
 
-def test_the_name_that_people_know() -> None:
+def test_fixture_addon_has_its_public_name() -> None:
     assert build.build_fixture("setup-full", host_target()).addon.name == "go_setup_full.node"

@@ -37,11 +37,11 @@ def fetch(package: Path, **more: str) -> None:
     go_modules.fetch_modules(package, go, environment | more)
 
 
-def test_what_the_cache_holds_needs_no_network(package: Path) -> None:
+def test_go_modules_in_cache_need_no_network(package: Path) -> None:
     fetch(package)
 
 
-def test_without_network_and_cache_it_is_told(package: Path, tmp_path: Path) -> None:
+def test_go_modules_without_network_or_cache_fail(package: Path, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="could not fetch the modules of go/asherah") as raised:
         fetch(package, GOPATH=str(tmp_path / "empty"))
     assert "GOPROXY=off" in raised.value.what
@@ -49,7 +49,7 @@ def test_without_network_and_cache_it_is_told(package: Path, tmp_path: Path) -> 
     assert raised.value.exit_code == 4
 
 
-def test_a_module_that_is_another_is_refused(package: Path) -> None:
+def test_go_modules_with_wrong_digest_are_refused(package: Path) -> None:
     sums = package / "go.sum"
     pattern = r"(appencryption v[\d.]+ h1:)....."
     wrong, count = re.subn(pattern, r"\1AAAAA", sums.read_text())
@@ -59,6 +59,6 @@ def test_a_module_that_is_another_is_refused(package: Path) -> None:
         fetch(package)
 
 
-def test_only_what_depends_on_others_is_a_module_of_its_own() -> None:
+def test_go_modules_exist_only_for_code_with_dependencies() -> None:
     found = [each.name for each in paths.GO_SOURCES.iterdir() if go_modules.has_dependencies(each)]
     assert found == [ASHERAH.name]

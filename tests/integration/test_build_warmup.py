@@ -92,7 +92,7 @@ def sums(dist: Path) -> dict[str, str]:
     return {file: digest for digest, file in lines}
 
 
-def test_all_four_with_sums_and_manifest(dist: Path) -> None:
+def test_build_warmup_writes_four_libraries_sums_and_manifest(dist: Path) -> None:
     checked = [
         subprocess.run(
             ["sha256sum", "-c", "--strict", name],
@@ -118,7 +118,7 @@ def test_all_four_with_sums_and_manifest(dist: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_each_passes_its_audit(dist: Path, name: str) -> None:
+def test_build_warmup_each_library_passes_its_audit(dist: Path, name: str) -> None:
     target = TARGETS[name]
     library = dist / f"go-warmup-{name}{target.library_suffix}"
     found = audit.inspect(library)
@@ -130,7 +130,7 @@ def test_each_passes_its_audit(dist: Path, name: str) -> None:
         assert {"Warmup", "WarmupGoRuntime"} <= set(found.exports)
 
 
-def test_the_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
+def test_build_warmup_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(
         '#include "it.h"\nint main(void) { return Warmup() + WarmupGoRuntime() - 2; }\n'
     )
@@ -153,7 +153,7 @@ def test_the_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
         assert ran.returncode == 0
 
 
-def test_the_same_bytes_from_another_folder_cache_home_and_user(dist: Path, tmp_path: Path) -> None:
+def test_build_warmup_bytes_are_the_same_anywhere(dist: Path, tmp_path: Path) -> None:
     root = copy_checkout(tmp_path / "another's check out")
     (tmp_path / "tem, porary").mkdir()
     environment = {
@@ -177,7 +177,7 @@ def test_the_same_bytes_from_another_folder_cache_home_and_user(dist: Path, tmp_
     assert not (root / "dist").exists()
 
 
-def test_what_the_linker_left_to_chance_is_settled(dist: Path, tmp_path: Path) -> None:
+def test_build_warmup_linker_output_is_made_deterministic(dist: Path, tmp_path: Path) -> None:
     built = (dist / "go-warmup-darwin-arm64.dylib").read_bytes()
     commands = dict(macho._commands(bytearray(built)))
     table, count = struct.unpack_from("<II", built, commands[macho._DYSYMTAB] + 56)
@@ -192,7 +192,7 @@ def test_what_the_linker_left_to_chance_is_settled(dist: Path, tmp_path: Path) -
         assert path.read_bytes() == built
 
 
-def test_unchanged_libraries_are_not_compiled_again(
+def test_build_warmup_unchanged_libraries_are_not_recompiled(
     dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -204,7 +204,7 @@ def test_unchanged_libraries_are_not_compiled_again(
     assert sums(tmp_path / "again") == sums(dist)
 
 
-def test_older_names(tmp_path: Path) -> None:
+def test_build_warmup_older_names_are_accepted(tmp_path: Path) -> None:
     out = tmp_path / "dist"
     for name in ("bun_warmup_minimal", "go-runtime-warmup"):
         words = ("build-warmup", "--target", "linux-x64", "--name", name, "--out", out)
@@ -237,19 +237,21 @@ class TestRefused:
         assert [path for path in (cache / "build").iterdir() if path.is_dir()] == []
         return done.stderr
 
-    def test_a_source_that_does_not_compile(self, root: Path, cache: Path) -> None:
+    def test_build_warmup_source_that_does_not_compile_fails(self, root: Path, cache: Path) -> None:
         said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
         assert "could not build go/warmup for linux-x64" in said
         assert "undefined: one" in said
 
-    def test_a_library_that_fails_its_audit(self, root: Path, cache: Path) -> None:
+    def test_build_warmup_library_that_fails_audit_is_refused(
+        self, root: Path, cache: Path
+    ) -> None:
         more = "//export Extra\nfunc Extra() {}\n\nfunc main"
         said = self.fail(root, cache, "darwin-x64", "func main", more)
         assert "go-warmup-darwin-x64.dylib does not pass its audit" in said
         assert "exports: Extra is exported" in said
 
 
-def test_an_interruption_ends_the_compilers(tmp_path: Path) -> None:
+def test_build_warmup_interrupted_ends_the_compilers(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -280,20 +282,20 @@ def test_an_interruption_ends_the_compilers(tmp_path: Path) -> None:
 class TestCalled:
     """The libraries in real runtimes."""
 
-    def test_in_bun(self, dist: Path, tmp_path: Path) -> None:
+    def test_warmup_library_works_in_bun(self, dist: Path, tmp_path: Path) -> None:
         name = host_target().name
         library = str(dist / f"go-warmup-{name}.so")
         said = run_script([bun().program], CALLS, tmp_path, library)
         assert said == f"{name.partition('-')[2]} 1 1 1\n"
 
-    def test_in_node(self, dist: Path, tmp_path: Path) -> None:
+    def test_warmup_library_works_in_node(self, dist: Path, tmp_path: Path) -> None:
         node = runtimes.provide_node(host_target())
         name = host_target().name
         words = [str(node.dlcall), str(dist / f"go-warmup-{name}.so"), "/no/such/library.so"]
         said = run_script([node.program], DLCALLS, tmp_path, *words)
         assert said == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
 
-    def test_arm64_under_qemu(self, dist: Path, tmp_path: Path) -> None:
+    def test_warmup_library_on_arm64_runs_under_qemu(self, dist: Path, tmp_path: Path) -> None:
         command = arm64_bun()
         said = run_script(command, CALLS, tmp_path, str(dist / "go-warmup-linux-arm64.so"))
         assert said == "arm64 1 1 1\n"

@@ -31,7 +31,7 @@ outcomes = ["pass"]
 """
 
 
-def test_a_registered_bun_runs_beside_stock(
+def test_registered_bun_runs_beside_stock(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / f"v{VERSION}"

@@ -82,7 +82,9 @@ FOUR, EIGHT = 4 << 20, 8 << 20
 
 @pytest.mark.parametrize("flags", [(), ("-ffunction-sections",)], ids=["one section", "sections"])
 @pytest.mark.parametrize("stack", [FOUR, EIGHT])
-def test_constants_are_found_in_code(tmp_path: Path, flags: tuple[str, ...], stack: int) -> None:
+def test_object_code_constants_in_instructions_are_found(
+    tmp_path: Path, flags: tuple[str, ...], stack: int
+) -> None:
     machine = ObjectCode(compiled(tmp_path, SOURCE.replace("STACK", str(stack)), *flags))
     found = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR, EIGHT))
     assert found.calls
@@ -90,14 +92,14 @@ def test_constants_are_found_in_code(tmp_path: Path, flags: tuple[str, ...], sta
 
 
 @pytest.mark.parametrize("stack", [FOUR, EIGHT])
-def test_constants_are_found_in_records(tmp_path: Path, stack: int) -> None:
+def test_object_code_constants_in_records_are_found(tmp_path: Path, stack: int) -> None:
     machine = ObjectCode(compiled(tmp_path, RECORD.replace("STACK", str(stack)), "-fdata-sections"))
     found = machine.reach("wake", "nothing", "spawn", (FOUR, EIGHT))
     assert found.calls
     assert found.constants == (("wake", stack),)
 
 
-def test_only_what_is_asked_for_is_followed(tmp_path: Path) -> None:
+def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> None:
     machine = ObjectCode(
         compiled(tmp_path, SOURCE.replace("STACK", str(FOUR)), "-ffunction-sections")
     )
@@ -111,20 +113,20 @@ def test_only_what_is_asked_for_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["aarch64-linux-gnu.2.17", "x86_64-macos.13.0"])
-def test_another_platform_is_refused(tmp_path: Path, target: str) -> None:
+def test_object_code_of_other_platform_is_refused(tmp_path: Path, target: str) -> None:
     made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
     with pytest.raises(BuildError, match=r"pool\.o is not an object for Linux x64"):
         ObjectCode(made)
 
 
 @pytest.mark.parametrize("content", [b"\x7fELF", b"words", b""])
-def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_object_code_other_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.o").write_bytes(content)
     with pytest.raises(BuildError, match="is not an object"):
         ObjectCode(tmp_path / "a.o")
 
 
-def test_half_an_object_is_refused(tmp_path: Path) -> None:
+def test_object_code_truncated_file_is_refused(tmp_path: Path) -> None:
     made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"))
     whole = made.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 20):
@@ -133,7 +135,7 @@ def test_half_an_object_is_refused(tmp_path: Path) -> None:
             ObjectCode(made)
 
 
-def test_the_stock_zig_takes_what_is_rewritten(tmp_path: Path) -> None:
+def test_zig_compat_rewritten_source_compiles_with_stock_zig(tmp_path: Path) -> None:
     fork = b"""const Counter = struct {
     #count: u32 = 0,
 

@@ -176,7 +176,7 @@ def about(report: CheckReport, check: str) -> CheckResult:
 
 
 class TestFiles:
-    def test_what_is_well_is_proven(self, bench: Bench) -> None:
+    def test_check_bun_correct_tree_proves_every_property(self, bench: Bench) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         bench.patch("glue", GLUE, "return given;", "return given + 1;")
         report = bench.check()
@@ -189,7 +189,7 @@ class TestFiles:
             "zig ast-check",
         }
 
-    def test_what_is_not_is_named(self, bench: Bench) -> None:
+    def test_check_bun_broken_tree_names_each_fault(self, bench: Bench) -> None:
         bench.patch("format", POOL, "4 * megabyte", "4*megabyte")
         bench.patch("unknown", POOL, "return notify(attributes);", "return unheard_of(attributes);")
         bench.patch("syntax", GLUE, "return given;", "return (given;")
@@ -202,12 +202,12 @@ class TestFiles:
             ("lost", "keeps every function"),
         }
 
-    def test_a_patch_that_needs_another_is_told(self, bench: Bench) -> None:
+    def test_check_bun_patch_with_missing_prerequisite_is_reported(self, bench: Bench) -> None:
         bench.patch("first", POOL, "4 * megabyte", "8 * megabyte")
         bench.patch("second", POOL, "8 * megabyte", "16 * megabyte")
         assert wrong(bench.check()) == {("second", "applies alone")}
 
-    def test_a_function_that_the_series_names_has_to_be_there(
+    def test_check_bun_missing_required_function_is_reported(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
@@ -216,7 +216,7 @@ class TestFiles:
         report = bench.check()
         assert [each.subject for each in report.wrong] == ["elsewhere"]
 
-    def test_a_line_that_carries_nothing_is_told_so(self, bench: Bench) -> None:
+    def test_check_bun_line_without_carried_patch_is_reported(self, bench: Bench) -> None:
         bench.folder.mkdir(parents=True)
         path = bench.folder / "series.toml"
         path.write_text(f'version = "{up.VERSION}"\nabout = "upstream has it all"\n')
@@ -226,7 +226,7 @@ class TestFiles:
 
 
 class TestWhole:
-    def test_all_of_it_and_its_object_and_the_checkout_is_left_alone(
+    def test_check_bun_object_code_leaves_checkout_untouched(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
@@ -248,7 +248,7 @@ class TestWhole:
         assert up.git(bench.tree, "rev-parse", "HEAD") == head
         assert up.git(bench.tree, "status", "--porcelain", "--ignored") == ""
 
-    def test_a_compiler_that_is_killed_says_nothing_of_the_code(
+    def test_check_bun_killed_compiler_reports_no_code_error(
         self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
@@ -269,7 +269,7 @@ class TestWhole:
         kept.write_bytes(kept.read_bytes()[:40])
         assert bench.check("semantics") == report, "what is damaged is asked again"
 
-    def test_an_error_beside_a_private_field_is_told_of_the_tree(self, bench: Bench) -> None:
+    def test_check_bun_error_beside_private_field_blames_tree(self, bench: Bench) -> None:
         bench.patch("lost", POOL, "return self.#size;", "return self.#size.lost;")
         report = bench.check("object")
         found = about(report, "semantic analysis")
@@ -278,14 +278,14 @@ class TestWhole:
         found = about(report, "compiled constant")
         assert (found.verdict, found.detail) == ("not checked", "no patch says what it should hold")
 
-    def test_a_missing_header_is_told_with_the_package(self, bench: Bench, tmp_path: Path) -> None:
+    def test_check_bun_missing_header_names_its_package(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "include" / "zdict.h").unlink()
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         with pytest.raises(PrerequisiteError, match=r"zdict\.h") as caught:
             bench.check("semantics")
         assert "libzstd-dev" in str(caught.value)
 
-    def test_a_copy_for_which_there_is_no_room(
+    def test_check_bun_copy_without_disk_space_fails(
         self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         git = tmp_path / "bin" / "git"
@@ -303,7 +303,7 @@ class TestWhole:
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    def test_an_unknown_layout_is_not_checked(self, bench: Bench, tmp_path: Path) -> None:
+    def test_check_bun_unknown_layout_is_refused(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         found = about(bench.check("semantics"), "semantic analysis")

@@ -44,7 +44,7 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_
     return bun_source.read_series(folder)
 
 
-def test_a_patched_tree_is_built_and_kept(series: bun_source.Series) -> None:
+def test_build_bun_patched_tree_is_built_and_registered(series: bun_source.Series) -> None:
     done = patched.build_patched(patched.BuildRequest(series, jobs=3))
     assert (done.label, done.patches, done.whole) == ("1.2.19+patched", ("pool-stacks",), True)
     assert done.revision == f"{VERSION}+{done.head[:9]}"
@@ -61,7 +61,7 @@ def test_a_patched_tree_is_built_and_kept(series: bun_source.Series) -> None:
         runtimes.registered_as(["1.2.19+patchd"])
 
 
-def test_a_failed_build_shows_its_first_error_and_keeps_its_log(
+def test_build_bun_failure_shows_first_error_and_keeps_log(
     series: bun_source.Series, tmp_path: Path
 ) -> None:
     tree = up.tree_of(tmp_path / "the cache", VERSION)
@@ -80,7 +80,7 @@ def test_a_failed_build_shows_its_first_error_and_keeps_its_log(
     patched.build_patched(patched.BuildRequest(broken, only=("pool-stacks",)))
 
 
-def test_a_build_goes_on_where_it_failed(
+def test_build_bun_repeated_continues_where_it_failed(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = tmp_path / "full"
@@ -104,7 +104,7 @@ def test_a_build_goes_on_where_it_failed(
     assert subprocess.check_output([done.program]) == b"8\n"
 
 
-def test_no_other_build_starts_before_the_executable_is_kept(
+def test_build_bun_checkout_stays_locked_until_registered(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = up.tree_of(tmp_path / "the cache", VERSION)
@@ -121,7 +121,7 @@ def test_no_other_build_starts_before_the_executable_is_kept(
     assert len(kept) == 1
 
 
-def test_what_a_build_leaves_behind_does_not_hold_the_checkout(
+def test_build_bun_leftover_process_does_not_lock_checkout(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler, pids = tmp_path / "compiler", tmp_path / "pids"
@@ -143,7 +143,7 @@ def test_what_a_build_leaves_behind_does_not_hold_the_checkout(
             os.kill(pid, signal.SIGKILL)
 
 
-def test_what_is_not_a_patched_build_is_not_registered(
+def test_register_bun_unpatched_executable_is_refused(
     series: bun_source.Series, tmp_path: Path, stock: Path
 ) -> None:
     copy = tmp_path / "copy"
@@ -177,7 +177,7 @@ def test_what_is_not_a_patched_build_is_not_registered(
     assert runtimes.registered() == [done]
 
 
-def test_a_preflight_says_everything_that_is_missing(
+def test_build_bun_preflight_lists_everything_missing(
     series: bun_source.Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.preflight._LEAST_DISK_GIB", 1 << 30)
@@ -233,7 +233,7 @@ def plan(tree: Path, **given: Path | str) -> BuildPlan:
     return plan_build(read_layout(tree), tree, msgspec.structs.replace(options, **given))
 
 
-def test_plan_of_cmake_checkout_is_one_command(
+def test_build_bun_plan_for_cmake_is_one_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = up.GOLDEN / "build"
@@ -258,7 +258,7 @@ def test_plan_of_cmake_checkout_is_one_command(
         read_layout(tmp_path)
 
 
-def test_plan_of_build_ts_and_cargo_checkouts(
+def test_build_bun_plans_for_build_ts_and_cargo_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
@@ -298,7 +298,7 @@ def test_plan_of_build_ts_and_cargo_checkouts(
     assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
 
 
-def test_plan_of_first_cmake_checkout_reads_its_pins(tmp_path: Path) -> None:
+def test_build_bun_plan_for_first_cmake_reads_its_pins(tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         'set(Bun_VERSION "1.0.36")\nset(WEBKIT_TAG 089023cc9078b3aa)\nset(LLVM_VERSION 16)\n'
     )
@@ -320,7 +320,7 @@ def test_plan_of_first_cmake_checkout_reads_its_pins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("gib", "jobs"), [(24.0, 12), (64.0, 16), (5.0, 2), (1.0, 1)])
-def test_jobs_are_as_many_as_there_is_memory_for(
+def test_build_bun_jobs_fit_the_memory(
     monkeypatch: pytest.MonkeyPatch, gib: float, jobs: int
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.preflight.memory_gib", lambda: gib)
@@ -336,12 +336,12 @@ def test_jobs_are_as_many_as_there_is_memory_for(
         ("0 errors\nb\n", "0 errors\n  b"),
     ],
 )
-def test_the_first_real_error_of_a_log(tmp_path: Path, log: str, said: str) -> None:
+def test_build_bun_log_yields_its_first_real_error(tmp_path: Path, log: str, said: str) -> None:
     (tmp_path / "log").write_text(log)
     assert first_error(tmp_path / "log").strip().startswith(said)
 
 
-def test_an_error_of_a_megabyte_is_cut(tmp_path: Path) -> None:
+def test_build_bun_huge_error_is_truncated(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f"a.o: error: {'x' * (1 << 20)}\nmore\n")
     said = first_error(tmp_path / "log")
     assert said.endswith("\n  more")

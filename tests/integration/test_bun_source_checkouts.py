@@ -43,7 +43,7 @@ def private(bench: up.Bench) -> Path:
     return Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
 
 
-def test_a_new_file_is_work_too(bench: up.Bench) -> None:
+def test_checkout_new_file_counts_as_work(bench: up.Bench) -> None:
     (bench.tree / "src/mine.zig").write_text("mine\n")
     with pytest.raises(UsageError, match=r"not committed: src/mine\.zig"):
         fetch(bench, ref="main")
@@ -51,7 +51,7 @@ def test_a_new_file_is_work_too(bench: up.Bench) -> None:
     bench.apply()
 
 
-def test_an_ignored_file_is_not_written_over(bench: up.Bench) -> None:
+def test_checkout_ignored_file_is_not_overwritten(bench: up.Bench) -> None:
     exclude = private(bench).parent.parent / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("*.zig\n")
@@ -61,14 +61,14 @@ def test_an_ignored_file_is_not_written_over(bench: up.Bench) -> None:
     assert (bench.tree / NEW).read_text() == "mine\n"
 
 
-def test_a_commit_below_the_last_patch_is_nobodys_work(bench: up.Bench) -> None:
+def test_checkout_commit_below_last_patch_is_not_work(bench: up.Bench) -> None:
     bench.apply()
     up.git(bench.tree, "checkout", "--quiet", "--detach", "HEAD~1")
     bench.apply()
     bench.check_is("after")
 
 
-def test_a_rebase_that_waits_is_not_moved_away_from(
+def test_checkout_with_pending_rebase_is_not_moved(
     bench: up.Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.apply()
@@ -83,7 +83,7 @@ def test_a_rebase_that_waits_is_not_moved_away_from(
     assert bench.export().changed == ()
 
 
-def test_settings_of_a_checkout_change_no_patch(bench: up.Bench) -> None:
+def test_checkout_git_settings_change_no_patch(bench: up.Bench) -> None:
     bench.apply()
     (bench.tree / up.POOL).write_text("one\n\ntwo\n\nthree\n")
     bench.new_patch("rewrite")
@@ -101,7 +101,7 @@ def test_settings_of_a_checkout_change_no_patch(bench: up.Bench) -> None:
     assert bench.export().changed == ()
 
 
-def test_a_new_patch_that_is_refused_commits_nothing(bench: up.Bench) -> None:
+def test_patch_new_refused_patch_commits_nothing(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
     (bench.tree / "src/main.zig").write_text("mine\n")
     with pytest.raises(UsageError, match=r"lacks patches of .*: bindings, warm-up"):
@@ -110,14 +110,14 @@ def test_a_new_patch_that_is_refused_commits_nothing(bench: up.Bench) -> None:
 
 
 @pytest.mark.parametrize("add", ["../mine", str(paths.ROOT / "tasks.py")])
-def test_a_new_patch_takes_files_of_the_checkout_only(bench: up.Bench, add: str) -> None:
+def test_patch_new_files_outside_checkout_are_refused(bench: up.Bench, add: str) -> None:
     bench.apply()
     (bench.tree.parent / "mine").write_text("mine\n")
     with pytest.raises(UsageError, match="there is no such file in"):
         bench.new_patch("mine", add=(add,))
 
 
-def test_commits_that_no_patch_can_be_are_refused(bench: up.Bench) -> None:
+def test_patch_export_unexportable_commits_are_refused(bench: up.Bench) -> None:
     before = bench.apply().head
     up.git(bench.tree, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
     with pytest.raises(UsageError, match="the patch nothing, changes nothing"):
@@ -131,7 +131,7 @@ def test_commits_that_no_patch_can_be_are_refused(bench: up.Bench) -> None:
     assert up.contents(bench.folder) == up.contents(up.SERIES / "patches")
 
 
-def test_an_interruption_before_the_first_file_is_undone(bench: up.Bench) -> None:
+def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> None:
     shutil.rmtree(bench.folder)
     (bench.tree / "src/new.zig").write_text("new\n")
     bench.new_patch("new", add=("src/new.zig",))
@@ -162,7 +162,7 @@ def test_an_interruption_before_the_first_file_is_undone(bench: up.Bench) -> Non
     assert not lock.exists()
 
 
-def test_the_lock_of_another_git_is_told_and_left(bench: up.Bench) -> None:
+def test_checkout_locked_by_other_git_is_reported_and_left(bench: up.Bench) -> None:
     lock = private(bench) / "index.lock"
     lock.touch()
     with pytest.raises(UsageError, match=r"another git works in .*\n.*remove .*index\.lock"):
@@ -171,7 +171,7 @@ def test_the_lock_of_another_git_is_told_and_left(bench: up.Bench) -> None:
     bench.apply()
 
 
-def test_a_cache_that_was_moved_or_copied(
+def test_checkout_in_moved_or_copied_cache_works(
     bench: up.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.apply()
@@ -195,7 +195,7 @@ def test_a_cache_that_was_moved_or_copied(
     bench.check_is("after")
 
 
-def test_a_damaged_checkout_is_discarded(bench: up.Bench) -> None:
+def test_checkout_damaged_is_discarded(bench: up.Bench) -> None:
     shutil.rmtree(private(bench))
     with pytest.raises(FetchError, match=r"not a git repository(.|\n)*fetch-bun --discard"):
         fetch(bench)
@@ -204,7 +204,7 @@ def test_a_damaged_checkout_is_discarded(bench: up.Bench) -> None:
     bench.check_is("after")
 
 
-def test_a_damaged_store_is_not_taken_for_a_bad_network(bench: up.Bench) -> None:
+def test_checkout_damaged_store_is_not_a_network_error(bench: up.Bench) -> None:
     for pack in (private(bench).parent.parent / "objects" / "pack").glob("*.pack"):
         pack.chmod(0o644)
         os.truncate(pack, pack.stat().st_size - 30)
@@ -212,7 +212,7 @@ def test_a_damaged_store_is_not_taken_for_a_bad_network(bench: up.Bench) -> None
         fetch(bench, discard=True)
 
 
-def test_a_partial_clone_serves_what_it_has(bench: up.Bench, tmp_path: Path) -> None:
+def test_checkout_partial_clone_serves_its_files(bench: up.Bench, tmp_path: Path) -> None:
     upstream = bench.upstream.folder
     up.git(upstream, "config", "uploadpack.allowFilter", "true")
     clone = ("clone", "--quiet", "--bare", "--filter=blob:none", f"file://{upstream}", "partial")
@@ -226,7 +226,7 @@ def test_a_partial_clone_serves_what_it_has(bench: up.Bench, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("how", ["the same version", "another version"])
-def test_what_was_left_out_comes_with_its_content(
+def test_checkout_omitted_file_arrives_with_its_content(
     bench: up.Bench, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lossy = up.lossy(bench.upstream, tmp_path, "src/main.zig")

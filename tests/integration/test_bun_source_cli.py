@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VERSION = "1.2.19"
 
 
-def test_a_patch_from_its_idea_to_the_preflight(tmp_path: Path) -> None:
+def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     stock = runtimes.provide_bun([VERSION], host_target())[0].program
     root = copy_checkout(tmp_path / "a copy")
     shutil.copytree(paths.ROOT / "claims", root / "claims")

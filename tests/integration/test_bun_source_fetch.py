@@ -59,7 +59,7 @@ def check_whole(cache: Path, commit: str) -> None:
     assert up.git(tree, "status", "--porcelain") == ""
 
 
-def test_a_repository_is_checked_out_at_the_release(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_repository_checks_out_the_release(cache: Path, upstream: up.Upstream) -> None:
     done = fetch(upstream.folder, upstream.release)
     assert (done.base, done.is_release, done.missing) == (upstream.commit, True, ())
     assert not done.there_before
@@ -67,7 +67,7 @@ def test_a_repository_is_checked_out_at_the_release(cache: Path, upstream: up.Up
     assert fetch(upstream.folder, upstream.release).there_before
 
 
-def test_a_daemon_serves_one_commit_and_its_files_only(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_git_daemon_serves_only_needed_files(cache: Path, upstream: up.Upstream) -> None:
     for filters in (True, False):
         with up.served(upstream.folder.parent, filters=filters) as url:
             fetch(f"{url}/up%20stream", upstream.release, discard=not filters)
@@ -78,7 +78,7 @@ def test_a_daemon_serves_one_commit_and_its_files_only(cache: Path, upstream: up
         up.git(store, "-c", "protocol.allow=never", "cat-file", "-e", older)
 
 
-def test_a_branch_of_a_fork_will_do(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_branch_of_fork_is_accepted(cache: Path, upstream: up.Upstream) -> None:
     newer, older = up.git(upstream.folder, "rev-parse", "main", "main~2").split()
     with up.served(upstream.folder.parent) as url:
         done = fetch(f"{url}/up%20stream", upstream.release, "main")
@@ -89,7 +89,9 @@ def test_a_branch_of_a_fork_will_do(cache: Path, upstream: up.Upstream) -> None:
             fetch(f"{url}/up%20stream", upstream.release, "mian")
 
 
-def test_a_shallow_clone_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_shallow_clone_is_accepted(
+    cache: Path, tmp_path: Path, upstream: up.Upstream
+) -> None:
     tag = f"--branch=bun-v{up.VERSION}"
     clone = ("clone", "--quiet", "--depth=1", tag, f"file://{upstream.folder}", "shallow")
     up.git(tmp_path, *clone)
@@ -97,7 +99,7 @@ def test_a_shallow_clone_will_do(cache: Path, tmp_path: Path, upstream: up.Upstr
     check_whole(cache, upstream.commit)
 
 
-def test_a_bundle_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_bundle_is_accepted(cache: Path, tmp_path: Path, upstream: up.Upstream) -> None:
     bundle = tmp_path / "all.bundle"
     up.git(upstream.folder, "bundle", "create", "--quiet", str(bundle), "--all")
     fetch(bundle, upstream.release)
@@ -105,7 +107,7 @@ def test_a_bundle_will_do(cache: Path, tmp_path: Path, upstream: up.Upstream) ->
 
 
 @pytest.mark.parametrize("known_tree", [True, False])
-def test_an_archive_is_known_by_its_files(
+def test_fetch_bun_archive_is_identified_by_its_files(
     cache: Path, tmp_path: Path, upstream: up.Upstream, known_tree: bool
 ) -> None:
     archive = tmp_path / "bun.tar.gz"
@@ -121,7 +123,7 @@ def test_an_archive_is_known_by_its_files(
         fetch(archive, BunCommit("ab" * 20), discard=True)
 
 
-def test_an_archive_of_something_else_is_refused(
+def test_fetch_bun_archive_of_other_project_is_refused(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     archive = tmp_path / "other.tar"
@@ -138,7 +140,7 @@ def test_an_archive_of_something_else_is_refused(
             fetch(archive, upstream.release)
 
 
-def test_a_link_of_an_archive_may_lead_nowhere(cache: Path, tmp_path: Path) -> None:
+def test_fetch_bun_archive_with_dangling_link_is_accepted(cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bun"
     folder.mkdir()
     for name, target in (("out", "/etc/passwd"), ("nowhere", "x/y"), (os.fsdecode(b"\xe9"), "out")):
@@ -150,7 +152,7 @@ def test_a_link_of_an_archive_may_lead_nowhere(cache: Path, tmp_path: Path) -> N
         assert (up.tree_of(cache) / link.name).readlink() == link.readlink()
 
 
-def test_a_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
+def test_fetch_bun_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
     up.put(tmp_path / "bun", {f"src/{number}": os.urandom(5_000) for number in range(40)})
     for kind in ("gz", "xz"):
         archive = tmp_path / f"bun.tar.{kind}"
@@ -170,15 +172,13 @@ def test_a_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
             fetch(archive, BunCommit("ab" * 20))
 
 
-def test_a_commit_that_the_source_lacks(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_source_without_commit_is_refused(cache: Path, upstream: up.Upstream) -> None:
     with pytest.raises(FetchError, match=f"has no commit {'ab' * 20}"):
         fetch(upstream.folder, BunCommit("ab" * 20))
     assert not up.tree_of(cache).exists()
 
 
-def test_another_commit_is_taken_by_ref_and_said_to_be_another(
-    cache: Path, upstream: up.Upstream
-) -> None:
+def test_fetch_bun_other_commit_by_ref_is_labelled(cache: Path, upstream: up.Upstream) -> None:
     newer = up.git(upstream.folder, "rev-parse", "main")
     done = fetch(upstream.folder, upstream.release, "main")
     assert (done.base, done.is_release) == (newer, False)
@@ -187,7 +187,7 @@ def test_another_commit_is_taken_by_ref_and_said_to_be_another(
     check_whole(cache, upstream.commit)
 
 
-def test_an_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstream) -> None:
     with pytest.raises(UsageError, match=r"the commit of Bun 9\.9\.1 is not known"):
         fetch(upstream.folder, None)
 
@@ -202,7 +202,7 @@ def test_an_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstream) -> N
         ("a" * 300, "cannot be read"),
     ],
 )
-def test_what_is_no_source_is_refused(
+def test_fetch_bun_invalid_source_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -211,13 +211,13 @@ def test_what_is_no_source_is_refused(
         bun_source.parse_origin(text)
 
 
-def test_without_a_source_it_is_upstream() -> None:
+def test_fetch_bun_without_source_uses_upstream() -> None:
     origin = bun_source.parse_origin()
     assert (origin.kind, origin.location.rpartition("/")[2]) == ("url", "bun.git")
     assert origin.location.split("/")[3] == "oven-sh"
 
 
-def test_a_bundle_without_its_base_is_refused(
+def test_fetch_bun_bundle_without_its_base_is_refused(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     bundle = tmp_path / "newest.bundle"
@@ -226,7 +226,7 @@ def test_a_bundle_without_its_base_is_refused(
         fetch(bundle, upstream.release)
 
 
-def test_nobody_who_answers_is_exit_code_4(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_unreachable_host_exits_4(cache: Path, upstream: up.Upstream) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"git://127.0.0.1:{closed.getsockname()[1]}/bun"
@@ -234,7 +234,7 @@ def test_nobody_who_answers_is_exit_code_4(cache: Path, upstream: up.Upstream) -
         fetch(url, upstream.release)
 
 
-def test_a_persons_work_is_not_thrown_away(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_local_work_is_kept(cache: Path, upstream: up.Upstream) -> None:
     fetch(upstream.folder, upstream.release)
     tree = up.tree_of(cache)
     (tree / "src" / "main.zig").write_text("mine\n")
@@ -247,7 +247,7 @@ def test_a_persons_work_is_not_thrown_away(cache: Path, upstream: up.Upstream) -
     check_whole(cache, upstream.commit)
 
 
-def test_what_a_mirror_lacks_is_reported_and_left_out(
+def test_fetch_bun_file_missing_from_mirror_is_reported(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     mirror = up.lossy(upstream, tmp_path, "src/main.zig")
@@ -337,7 +337,7 @@ def git_below(folder: Path) -> list[int]:
     return found
 
 
-def test_a_killed_fetch_is_run_again(
+def test_fetch_bun_killed_run_succeeds_when_repeated(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = {f"src/{number}.bin": os.urandom(50_000) for number in range(20)}
@@ -368,7 +368,7 @@ def test_a_killed_fetch_is_run_again(
     assert not list(packs.glob("tmp_*"))
 
 
-def test_a_half_made_checkout_is_made_anew(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_partial_checkout_is_recreated(cache: Path, upstream: up.Upstream) -> None:
     fetch(upstream.folder, upstream.release)
     store = cache / "bun-source" / "store.git"
     up.git(store, "update-ref", "-d", f"refs/gobun/base/{up.VERSION}")  # it comes last
@@ -381,7 +381,7 @@ def test_a_half_made_checkout_is_made_anew(cache: Path, upstream: up.Upstream) -
     assert not fetch(upstream.folder, upstream.release, "main").there_before
 
 
-def test_a_full_disk_is_exit_code_3_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+def test_fetch_bun_full_disk_exits_3_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     upstream = up.make_upstream(tmp_path / "large", {"src/large.bin": os.urandom(400_000)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -395,7 +395,7 @@ def test_a_full_disk_is_exit_code_3_and_leaves_nothing(cache: Path, tmp_path: Pa
     assert (up.tree_of(cache) / "src" / "large.bin").stat().st_size == 400_000
 
 
-def test_two_runs_at_once_make_one_checkout(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_two_parallel_runs_make_one_checkout(cache: Path, upstream: up.Upstream) -> None:
     runs = [run_fetch(str(upstream.folder), upstream.release) for _ in range(3)]
     started = time.monotonic()
     assert [run.wait(60) for run in runs] == [0, 0, 0]

@@ -69,7 +69,7 @@ def test_make_checkout_is_recognised(series: bun_source.Series, tmp_path: Path) 
     assert layout.llvm_range == ((16,), (17,))
 
 
-def test_control_and_patched_builds_are_registered_apart(
+def test_build_bun_control_and_patched_are_registered_separately(
     series: bun_source.Series, webkit: Path, tmp_path: Path
 ) -> None:
     control = patched.build_patched(wish(series, webkit, unpatched=True))
@@ -86,7 +86,7 @@ def test_control_and_patched_builds_are_registered_apart(
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
 
-def test_failed_stage_is_named_and_the_next_run_continues(
+def test_build_bun_failed_stage_is_named_and_resumed(
     series: bun_source.Series, webkit: Path, tmp_path: Path
 ) -> None:
     library = webkit / "lib" / "libJavaScriptCore.a"
@@ -99,7 +99,7 @@ def test_failed_stage_is_named_and_the_next_run_continues(
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
 
-def test_build_patch_cannot_be_left_out(series: bun_source.Series) -> None:
+def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     with pytest.raises(UsageError, match=r"unknown patch of the series v1\.0\.4 'zig-release'"):
         series.selected(without=("zig-release",))
     (kept,) = series.selected(without=("pool-stacks",))
@@ -115,7 +115,7 @@ def test_build_patch_cannot_be_left_out(series: bun_source.Series) -> None:
         ({"profile": "debug"}, "unknown profile 'debug'"),
     ],
 )
-def test_wrong_build_flags_are_refused(
+def test_build_bun_wrong_flags_are_refused(
     series: bun_source.Series, webkit: Path, flags: dict[str, object], said: str
 ) -> None:
     given: dict[str, object] = {"series": series, "webkit": str(webkit), **flags}

@@ -37,7 +37,7 @@ def bench(make: Callable[..., up.Bench]) -> up.Bench:
     return make()
 
 
-def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: up.Bench) -> None:
+def test_patch_bun_series_applies_and_exports_byte_for_byte(bench: up.Bench) -> None:
     done = bench.apply()
     bench.check_is("after")
     assert done.patches == ("pool-stacks", "bindings", "warm-up")
@@ -48,7 +48,7 @@ def test_a_series_goes_on_and_comes_back_byte_for_byte(bench: up.Bench) -> None:
     bench.check_is("before")
 
 
-def test_commits_are_the_same_wherever_they_are_made(
+def test_patch_bun_commits_are_reproducible(
     make: Callable[..., up.Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads = {make().apply().head}
@@ -63,7 +63,7 @@ def test_commits_are_the_same_wherever_they_are_made(
     assert len(heads) == 1
 
 
-def test_a_part_of_a_series_has_its_own_identity(bench: up.Bench) -> None:
+def test_patch_bun_partial_series_has_its_own_identity(bench: up.Bench) -> None:
     whole = bench.apply()
     part = bench.apply("warm-up")
     assert part.patches == ("warm-up",)
@@ -79,7 +79,7 @@ def spoil(bench: up.Bench, patch: str, old: bytes, new: bytes) -> None:
     path.write_bytes(path.read_bytes().replace(old, new))
 
 
-def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: up.Bench) -> None:
+def test_patch_bun_failed_hunk_leaves_checkout_untouched(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
     spoil(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
     with pytest.raises(PatchError) as caught:
@@ -92,18 +92,18 @@ def test_a_patch_that_does_not_apply_leaves_everything_as_it_was(bench: up.Bench
     assert up.git(bench.tree, "status", "--porcelain") == ""
 
 
-def test_a_patch_with_two_places_is_refused(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_ambiguous_hunk_is_refused(make: Callable[..., up.Bench]) -> None:
     bench = make(content={POOL: b"// moved\n" + (SERIES / "before" / POOL).read_bytes() * 2})
     with pytest.raises(PatchError, match=r"fits in 2 places \(lines 9, 24\)"):
         bench.apply("pool-stacks")
 
 
-def test_a_patch_that_upstream_has_is_told(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_already_upstream_is_reported(make: Callable[..., up.Bench]) -> None:
     with pytest.raises(PatchError, match=r"ThreadPool.zig, hunk 1 .* in the file already"):
         make(content=SERIES / "after").apply("pool-stacks")
 
 
-def test_other_line_ends_are_told(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_different_line_endings_are_reported(make: Callable[..., up.Bench]) -> None:
     text = (SERIES / "before" / POOL).read_bytes().replace(b"\n", b"\r\n")
     bench = make(content={POOL: text})
     assert (bench.tree / POOL).read_bytes() == text
@@ -111,7 +111,7 @@ def test_other_line_ends_are_told(make: Callable[..., up.Bench]) -> None:
         bench.apply("pool-stacks")
 
 
-def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_file_with_crlf_keeps_its_line_endings(make: Callable[..., up.Bench]) -> None:
     bench = make(content={POOL: b"one\r\ntwo\r\n", "src/main.zig": b"a\n"})
     shutil.rmtree(bench.folder)
     (bench.tree / POOL).write_bytes(b"one\r\nTWO\r\n")
@@ -124,7 +124,7 @@ def test_a_file_with_crlf_is_patched_and_exported_as_it_is(make: Callable[..., u
     assert bench.export().changed == ()
 
 
-def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., up.Bench]) -> None:
+def test_patch_export_context_is_minimal_and_unique(make: Callable[..., up.Bench]) -> None:
     block = b"a\nb\nc\nd\n"
     bench = make(content={POOL: b"top\n" + block * 3, "src/main.zig": b"one\ntwo\nthree\nfour\n"})
     shutil.rmtree(bench.folder)
@@ -138,14 +138,14 @@ def test_a_patch_has_the_context_that_leaves_one_place(make: Callable[..., up.Be
     assert b"@@ -2,3 +2,3 @@\n two\n-three\n" in (bench.folder / "alone.patch").read_bytes()
 
 
-def test_a_renamed_file_is_told(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_renamed_file_is_reported(make: Callable[..., up.Bench]) -> None:
     text = (SERIES / "before" / POOL).read_bytes()
     bench = make(content={"src/ThreadPool.zig": text})
     with pytest.raises(PatchError, match=r"it is src/ThreadPool\.zig now, where it fits at line 8"):
         bench.apply("pool-stacks")
 
 
-def test_what_a_mirror_lacks_matters_to_the_patch_that_touches_it(
+def test_patch_bun_missing_mirror_file_matters_when_touched(
     make: Callable[..., up.Bench],
 ) -> None:
     bench = make(lost=("src/main.zig",))
@@ -155,7 +155,7 @@ def test_what_a_mirror_lacks_matters_to_the_patch_that_touches_it(
         bench.apply()
 
 
-def test_a_persons_changes_are_refused_and_kept(bench: up.Bench) -> None:
+def test_patch_bun_local_changes_are_refused_and_kept(bench: up.Bench) -> None:
     (bench.tree / POOL).write_text("mine\n")
     for act in (bench.apply, bench.export):
         with pytest.raises(UsageError, match=r"not committed: src/threading/ThreadPool\.zig"):
@@ -166,7 +166,7 @@ def test_a_persons_changes_are_refused_and_kept(bench: up.Bench) -> None:
         bench.apply()
 
 
-def test_a_file_in_the_way_is_refused_and_kept(bench: up.Bench) -> None:
+def test_patch_bun_untracked_file_is_refused_and_kept(bench: up.Bench) -> None:
     (bench.tree / "src/warm_up.zig").write_text("mine\n")
     before = bench.head()
     with pytest.raises(UsageError, match=r"src/warm_up\.zig"):
@@ -177,7 +177,7 @@ def test_a_file_in_the_way_is_refused_and_kept(bench: up.Bench) -> None:
     bench.check_is("after")
 
 
-def test_what_a_kill_left_half_done_is_undone(bench: up.Bench) -> None:
+def test_patch_bun_killed_midway_is_rolled_back(bench: up.Bench) -> None:
     start, end = bench.head(), bench.apply().head
     back = bench.apply("warm-up").head
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
@@ -192,7 +192,7 @@ def test_what_a_kill_left_half_done_is_undone(bench: up.Bench) -> None:
     assert not (private / "gobun-moving").exists()
 
 
-def test_what_a_kill_left_is_not_undone_over_other_changes(bench: up.Bench) -> None:
+def test_patch_bun_rollback_spares_other_changes(bench: up.Bench) -> None:
     end = bench.apply().head
     back = bench.apply("pool-stacks").head
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
@@ -203,7 +203,7 @@ def test_what_a_kill_left_is_not_undone_over_other_changes(bench: up.Bench) -> N
     assert (bench.tree / POOL).read_text() == "mine\n"
 
 
-def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_killed_anywhere_is_whole_or_absent(make: Callable[..., up.Bench]) -> None:
     many = {f"src/{number:03}.zig": b"old\n" + b"same\n" * 20_000 for number in range(25)}
     bench = make(content=many)
     shutil.rmtree(bench.folder)
@@ -234,7 +234,7 @@ def test_a_kill_at_any_moment_leaves_the_one_or_the_other(make: Callable[..., up
         assert up.git(bench.tree, "status", "--porcelain") == ""
 
 
-def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_full_disk_leaves_checkout_untouched(make: Callable[..., up.Bench]) -> None:
     bench = make(content={"src/large.zig": b"%s\n" % os.urandom(150_000).hex().encode()})
     shutil.rmtree(bench.folder)
     (bench.tree / "src/large.zig").write_bytes(os.urandom(150_000).hex().encode())
@@ -252,7 +252,7 @@ def test_a_full_disk_leaves_the_checkout_as_it_was(make: Callable[..., up.Bench]
     assert bench.export().changed == ()
 
 
-def test_changes_become_a_patch_at_the_end(bench: up.Bench) -> None:
+def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
     bench.apply()
     with pytest.raises(UsageError, match="nothing is changed"):
         bench.new_patch("more")
@@ -272,7 +272,7 @@ def test_changes_become_a_patch_at_the_end(bench: up.Bench) -> None:
     assert bench.export().changed == ()
 
 
-def test_commits_of_a_person_are_exported(bench: up.Bench) -> None:
+def test_patch_export_personal_commits_are_exported(bench: up.Bench) -> None:
     bench.apply()
     (bench.tree / "src/main.zig").write_text("mine\n")
     up.commit_all(bench.tree, "My own change")
@@ -295,7 +295,7 @@ def test_commits_of_a_person_are_exported(bench: up.Bench) -> None:
     assert bench.export().changed == ()
 
 
-def test_a_series_is_carried_to_another_release(bench: up.Bench, tmp_path: Path) -> None:
+def test_patch_rebase_moves_series_to_another_release(bench: up.Bench, tmp_path: Path) -> None:
     moved = {
         **up.contents(SERIES / "before"),
         POOL: (SERIES / "after" / POOL).read_bytes(),
@@ -322,7 +322,9 @@ def test_a_series_is_carried_to_another_release(bench: up.Bench, tmp_path: Path)
         assert bun_source.export_series(checkout, folder).changed == ()
 
 
-def test_a_conflict_is_told_and_the_rest_goes_on(bench: up.Bench, tmp_path: Path) -> None:
+def test_patch_rebase_conflict_is_reported_and_rest_continues(
+    bench: up.Bench, tmp_path: Path
+) -> None:
     changed = {**up.contents(SERIES / "before"), "src/main.zig": b"pub fn main() void {}\n"}
     newer = up.make_upstream(tmp_path / "newer", changed)
     origin = bun_source.parse_origin(str(newer.folder))
@@ -336,7 +338,7 @@ def test_a_conflict_is_told_and_the_rest_goes_on(bench: up.Bench, tmp_path: Path
     assert [patch.id for patch in done.patches] == ["pool-stacks", "bindings"]
 
 
-def test_a_series_without_a_checkout_says_what_to_do(
+def test_patch_export_without_checkout_gives_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path))

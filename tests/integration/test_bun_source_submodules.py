@@ -104,7 +104,7 @@ def test_fetch_submodule_of_missing_test_file_leaves_it_out(
     assert (up.tree_of(cache) / ZLIB / "zlib.h").is_file()
 
 
-def test_source_without_the_commit_is_refused_and_leaves_nothing(
+def test_fetch_submodule_source_without_commit_leaves_nothing(
     pinned: Pinned, tmp_path: Path, cache: Path
 ) -> None:
     other = tmp_path / "other"
@@ -123,7 +123,9 @@ def test_source_without_the_commit_is_refused_and_leaves_nothing(
         assert bun_source.missing_submodules(checkout) == ()
 
 
-def test_archive_of_unknown_commit_is_refused(pinned: Pinned, tmp_path: Path) -> None:
+def test_fetch_submodule_archive_of_unknown_commit_is_refused(
+    pinned: Pinned, tmp_path: Path
+) -> None:
     library = pinned.mirrors / "zlib"
     named, unnamed = tmp_path / "named.tar", tmp_path / "unnamed.tar"
     up.git(library, "archive", f"--output={named}", "--prefix=z/", pinned.commit)
@@ -133,7 +135,7 @@ def test_archive_of_unknown_commit_is_refused(pinned: Pinned, tmp_path: Path) ->
     pinned.fetch(f"zlib={named}")
 
 
-def test_folder_in_the_way_is_kept(pinned: Pinned, cache: Path) -> None:
+def test_fetch_submodule_existing_folder_is_kept(pinned: Pinned, cache: Path) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
     mine = up.tree_of(cache) / ZLIB / "mine.c"
@@ -159,7 +161,7 @@ def test_wrong_submodules_flag_is_refused(
     assert said in caught.value.what
 
 
-def test_fetch_killed_half_way_is_completed_by_the_next(pinned: Pinned, cache: Path) -> None:
+def test_fetch_submodule_killed_midway_is_completed_next_run(pinned: Pinned, cache: Path) -> None:
     code = (
         "import sys, time, gobun.bun_source.submodules as s\n"
         "from gobun import bun_source as b\n"

@@ -42,7 +42,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_small_matrix(ran: Path) -> None:
+def test_matrix_small_plan_writes_its_results(ran: Path) -> None:
     run = matrix.read_results(ran / "results.jsonl")
     assert run.header.cells == len(run.results) == 4
     assert {result.cell.name for result in run.results} == {
@@ -54,7 +54,7 @@ def test_a_small_matrix(ran: Path) -> None:
     assert "| bun@1.2.1 | pass | pass |" in page
 
 
-def test_the_report_is_a_function_of_the_results(ran: Path, tmp_path: Path) -> None:
+def test_report_depends_on_results_alone(ran: Path, tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_bytes((ran / "results.jsonl").read_bytes())
     said = succeed(invoke("report", "--out", tmp_path))
     assert "4 cells: 4 pass" in said
@@ -65,7 +65,7 @@ def test_the_report_is_a_function_of_the_results(ran: Path, tmp_path: Path) -> N
     assert (tmp_path / "report.md").read_bytes() == (ran / "report.md").read_bytes()
 
 
-def test_the_bare_command_really_runs(ran: Path, tmp_path: Path) -> None:
+def test_repro_bare_command_runs(ran: Path, tmp_path: Path) -> None:
     assert succeed(invoke("repro", "--out", ran)) == ""
     said = succeed(invoke("repro", "--out", ran, "--only", "simple/ffi"))
     comment, line = said.splitlines()
@@ -78,13 +78,13 @@ def test_the_bare_command_really_runs(ran: Path, tmp_path: Path) -> None:
     assert steps[-1] == '@gobun {"at":"done"}'
 
 
-def test_repro_of_no_cell(ran: Path) -> None:
+def test_repro_unknown_cell_is_refused(ran: Path) -> None:
     done = invoke("repro", "--out", ran, "--only", "bun@1.2.1/stock/simpel/ffi/idle")
     assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean: bun@1.2.1/stock/simple/ffi/idle" in done.stderr
 
 
-def test_a_cell_s_own_command_line_runs_it_again(ran: Path, tmp_path: Path) -> None:
+def test_matrix_command_of_a_cell_reruns_it(ran: Path, tmp_path: Path) -> None:
     result = matrix.read_results(ran / "results.jsonl").results[0]
     program, *words = shlex.split(result.repro)
     assert program == "invoke"
@@ -93,21 +93,21 @@ def test_a_cell_s_own_command_line_runs_it_again(ran: Path, tmp_path: Path) -> N
     assert again.cell == result.cell
 
 
-def test_the_cache_shows_what_the_matrix_used(ran: Path) -> None:
+def test_cache_lists_what_the_matrix_used(ran: Path) -> None:
     said = succeed(invoke("cache"))
     assert said.startswith(f"{paths.cache_root()}: ")
     assert "@1.2.1 " in said
     assert f"simple-{host_target().name}-" in said
 
 
-def test_doctor_where_everything_is_there() -> None:
+def test_doctor_complete_machine_passes() -> None:
     said = succeed(invoke("doctor"))
     names = {line.split()[1] for line in said.splitlines() if line.startswith("ok ")}
     assert {"platform", "go", "zig", "node", "npm", "cache", "scenarios"} <= names
     assert "missing" not in said
 
 
-def test_doctor_and_the_build_without_zig(tmp_path: Path) -> None:
+def test_doctor_without_zig_fails_like_the_build(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE_ZIG)
     without = {"PYTHONPATH": str(tmp_path)}
     done = invoke("doctor", env=without)
@@ -124,7 +124,7 @@ def test_doctor_and_the_build_without_zig(tmp_path: Path) -> None:
     assert not (tmp_path / "dist").exists()
 
 
-def test_doctor_with_a_file_where_the_cache_goes(tmp_path: Path) -> None:
+def test_doctor_with_file_as_cache_reports_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = invoke("doctor", env={"GOBUN_CACHE": str(tmp_path / "file" / "cache")})
     assert done.returncode == 3
@@ -132,7 +132,7 @@ def test_doctor_with_a_file_where_the_cache_goes(tmp_path: Path) -> None:
     assert "cannot be written" in line
 
 
-def test_no_network_and_nothing_cached(tmp_path: Path) -> None:
+def test_matrix_without_network_or_cache_fails(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -150,14 +150,14 @@ def test_no_network_and_nothing_cached(tmp_path: Path) -> None:
     assert not (tmp_path / "report").exists()
 
 
-def test_an_unknown_version_is_refused_with_the_near_ones() -> None:
+def test_matrix_unknown_version_suggests_near_ones() -> None:
     done = invoke("matrix", "--versions", "1.2.199")
     assert (done.returncode, done.stdout) == (2, "")
     assert "unknown Bun version '1.2.199'" in done.stderr
     assert "1.2.19" in done.stderr
 
 
-def test_a_file_where_the_results_go(tmp_path: Path) -> None:
+def test_matrix_file_as_results_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     done = invoke(*SMALL, "--out", tmp_path / "file" / "report")
     assert (done.returncode, done.stdout) == (3, "")

@@ -48,7 +48,7 @@ def read(out: Path) -> matrix.Run:
     return matrix.read_results(out / matrix.FILE_NAME)
 
 
-def test_every_attempt_is_recorded(ran: Path) -> None:
+def test_matrix_every_attempt_is_recorded(ran: Path) -> None:
     found = {result.cell.name: result for result in read(ran).results}
     assert {result.attempts for result in found.values()} == {2}
     assert {name: result.outcomes for name, result in found.items()} == {
@@ -59,7 +59,7 @@ def test_every_attempt_is_recorded(ran: Path) -> None:
     }
 
 
-def test_a_plan_names_every_cell_once() -> None:
+def test_plan_names_every_cell_once() -> None:
     [line] = succeed(invoke("plan", "--shards", "3", "--json")).splitlines()
     include = json.loads(line)["include"]
     assert [part["shard"] for part in include] == ["1/3", "2/3", "3/3"]
@@ -73,7 +73,7 @@ def test_a_plan_names_every_cell_once() -> None:
         assert set(said["versions"].split(",")) == {cell.version for cell in part}
 
 
-def test_a_plan_is_balanced_by_what_cells_took(ran: Path) -> None:
+def test_plan_shards_are_balanced_by_past_durations(ran: Path) -> None:
     words = ("plan", *SMALL, "--shards", "2")
     include = json.loads(succeed(invoke(*words, "--json", "--durations", ran)))["include"]
     assert [part["versions"] for part in include] == ["1.2.19", "1.4.5"]
@@ -86,7 +86,7 @@ def test_a_plan_is_balanced_by_what_cells_took(ran: Path) -> None:
 
 
 @pytest.mark.parametrize("shards", ["0", "5", "two", "1.5"])
-def test_a_plan_that_cannot_be_split_so(shards: str) -> None:
+def test_plan_impossible_split_is_refused(shards: str) -> None:
     done = invoke("plan", *SMALL, "--shards", shards)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -103,7 +103,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return found
 
 
-def test_shards_make_the_whole(ran: Path, shards: list[Path], tmp_path: Path) -> None:
+def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path: Path) -> None:
     parts = [{result.cell for result in read(out).results} for out in shards]
     assert [len(part) for part in parts] == [2, 2]
     assert not parts[0] & parts[1]
@@ -122,7 +122,7 @@ def test_shards_make_the_whole(ran: Path, shards: list[Path], tmp_path: Path) ->
     assert by_pattern == said
 
 
-def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
+def test_merge_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
     done = invoke("merge", shards[0], "--out", tmp_path / "merged")
     assert (done.returncode, done.stdout) == (2, "")
     assert "2 of the 4 cells of the plan are in none of the files; shards 2/2 are missing" in (
@@ -131,7 +131,7 @@ def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
     assert not (tmp_path / "merged").exists()
 
 
-def test_the_reports_are_made_anew(ran: Path, tmp_path: Path) -> None:
+def test_report_results_alone_recreate_every_page(ran: Path, tmp_path: Path) -> None:
     shutil.copy(ran / matrix.FILE_NAME, tmp_path)
     assert "4 cells: 3 pass, 1 hang; 0 unexpected." in succeed(invoke("report", "--out", tmp_path))
     for name in ("report.md", "report.html", "junit.xml"):
@@ -140,7 +140,7 @@ def test_the_reports_are_made_anew(ran: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_the_expectations_have_their_form(tmp_path: Path) -> None:
+def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
     assert succeed(invoke("expect")) == "every expectation has its form and a reason\n"
     copy = copy_checkout(tmp_path / "copy")
     shutil.copytree(paths.ROOT / "claims", copy / "claims")
@@ -151,7 +151,7 @@ def test_the_expectations_have_their_form(tmp_path: Path) -> None:
     assert "C999" in done.stdout
 
 
-def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
+def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) -> None:
     """A narrowed run is silent on what it left out; a review of it is not."""
     copy = copy_checkout(tmp_path / "copy")
     shutil.copytree(paths.ROOT / "claims", copy / "claims")
@@ -173,7 +173,7 @@ def test_rows_that_match_nothing_are_told(ran: Path, tmp_path: Path) -> None:
     assert done.stdout.endswith(f"row {count + 1} of [[expect]]: {reason}\n")
 
 
-def test_the_shipped_expectations_fit_the_results(ran: Path, tmp_path: Path) -> None:
+def test_expect_shipped_rows_fit_the_results(ran: Path, tmp_path: Path) -> None:
     copy = copy_checkout(tmp_path / "copy")
     results = ran / matrix.FILE_NAME
     assert succeed(invoke("expect", "--update", results, root=copy)) == "nothing to change\n"
@@ -181,7 +181,7 @@ def test_the_shipped_expectations_fit_the_results(ran: Path, tmp_path: Path) -> 
         assert (copy / "expectations" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_expectations_follow_the_results(ran: Path, tmp_path: Path) -> None:
+def test_expect_update_follows_the_results(ran: Path, tmp_path: Path) -> None:
     folder = tmp_path / "expectations"
     folder.mkdir()
     stale = (
@@ -208,7 +208,7 @@ def test_expectations_follow_the_results(ran: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", ["x64", "arm64"])
-def test_an_update_is_of_the_processor_that_the_results_name(
+def test_expect_update_applies_to_the_results_processor_only(
     ran: Path, tmp_path: Path, arch: str
 ) -> None:
     copy = copy_checkout(tmp_path / "copy")
@@ -227,7 +227,7 @@ def test_an_update_is_of_the_processor_that_the_results_name(
     assert ('versions = ">=1.2.2 <1.2.19"' in table.read_text()) is (arch == "arm64")
 
 
-def test_claims_come_from_the_results(ran: Path, tmp_path: Path) -> None:
+def test_claims_verdicts_come_from_the_results(ran: Path, tmp_path: Path) -> None:
     said = succeed(invoke("claims", "--out", ran, "--manifest", tmp_path / "absent.json"))
     for claim in read_claims():
         assert claim in said
@@ -235,7 +235,7 @@ def test_claims_come_from_the_results(ran: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_a_repro_folder_reproduces(ran: Path, tmp_path: Path) -> None:
+def test_repro_folder_reproduces_the_cell(ran: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     shutil.copytree(ran, out)
     [line] = succeed(invoke("repro", "--folders", "--out", out)).splitlines()
@@ -275,7 +275,7 @@ def stuck(folder: Path) -> Iterator[int]:
             process.kill()
 
 
-def test_a_stuck_process_is_diagnosed(tmp_path: Path) -> None:
+def test_diagnose_stuck_process_is_explained(tmp_path: Path) -> None:
     with stuck(tmp_path) as pid:
         page = succeed(invoke("diagnose", str(pid)))
         found = msgspec.json.decode(
@@ -287,7 +287,7 @@ def test_a_stuck_process_is_diagnosed(tmp_path: Path) -> None:
     assert (found.kind, found.pid, found.runtime.version) == ("storm", pid, "1.2.19"), found
 
 
-def test_a_command_is_started_and_diagnosed() -> None:
+def test_diagnose_command_is_started_and_explained() -> None:
     said = succeed(invoke("diagnose", "--", "sleep", "1"))
     assert ": it ended\n" in said
     assert "sleep ended with exit code 0" in " ".join(said.split())
@@ -307,13 +307,13 @@ def test_a_command_is_started_and_diagnosed() -> None:
         ("bun", "the process 'bun' is not a number"),
     ],
 )
-def test_what_is_no_process(pid: str, message: str) -> None:
+def test_diagnose_invalid_process_id_is_refused(pid: str, message: str) -> None:
     done = invoke("diagnose", pid)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"error: {message}" in done.stderr
 
 
-def test_several_libraries_are_audited() -> None:
+def test_audit_several_libraries_are_reported() -> None:
     control, simple = (
         build.build_fixture(name, host_target()).library for name in ("control", "simple")
     )

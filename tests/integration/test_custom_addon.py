@@ -82,7 +82,7 @@ def outcomes(
     ],
     ids=["sync", "async"],
 )
-def test_a_smoke_script_that_is_content(
+def test_addon_smoke_script_that_succeeds_passes(
     tmp_path: Path, addon: Path, members: tuple[str, ...]
 ) -> None:
     found = outcomes(tmp_path, addon, *members, stresses=("idle", "gc"), limit_s=20.0)
@@ -141,7 +141,7 @@ def test_a_smoke_script_that_is_content(
         ),
     ],
 )
-def test_a_smoke_script_that_fails_or_dies(
+def test_addon_smoke_script_that_fails_or_dies_fails(
     tmp_path: Path, addon: Path, members: tuple[str, ...], in_main: str, in_worker: str | None
 ) -> None:
     found = outcomes(tmp_path, addon, *members, limit_s=20.0)
@@ -165,7 +165,7 @@ def test_a_smoke_script_that_fails_or_dies(
     ],
     ids=["never-settles", "spins"],
 )
-def test_a_smoke_script_that_never_ends(
+def test_addon_smoke_script_that_never_ends_is_stopped(
     tmp_path: Path, addon: Path, check: str, limit_s: float, ending: str
 ) -> None:
     found = outcomes(tmp_path, addon, LOAD, check, limit_s=limit_s)
@@ -173,7 +173,7 @@ def test_a_smoke_script_that_never_ends(
     assert all(each.startswith(ending) for each in found.values()), found
 
 
-def test_it_goes_the_whole_way_from_the_command_line(tmp_path: Path, addon: Path) -> None:
+def test_addon_runs_from_the_command_line(tmp_path: Path, addon: Path) -> None:
     script = smoke(tmp_path, LOAD, "check() { throw new Error('not so'); }")
     words = ("--versions", BUN, "--treatment", "stock", "--stress", "idle", "--out", tmp_path)
     done = invoke("matrix", "--addon", addon, "--smoke", script, *words)
@@ -182,7 +182,7 @@ def test_it_goes_the_whole_way_from_the_command_line(tmp_path: Path, addon: Path
     assert "error: unexpected outcomes: 2 of 2 cells" in done.stderr
 
 
-def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> None:
+def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "my.node").write_bytes(addon.read_bytes())
@@ -215,14 +215,12 @@ def test_a_file_says_all_of_it_and_flags_win(tmp_path: Path, addon: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["simple", "../mine", "a b", "-x"])
-def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, addon: Path, name: str) -> None:
+def test_addon_invalid_name_is_refused(tmp_path: Path, addon: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of an addon"):
         custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)), name)
 
 
-def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(
-    tmp_path: Path, addon: Path
-) -> None:
+def test_addon_named_like_a_suite_module_stays_separate(tmp_path: Path, addon: Path) -> None:
     """The one that runs is the person's, of which runSync() is not asked."""
     mine = tmp_path / "control.node"
     mine.write_bytes(addon.read_bytes())
@@ -235,9 +233,7 @@ def test_an_addon_of_the_suite_s_name_is_no_module_of_the_suite(
     ["load: () => ({})", "load: () => require('./other.node')"],
     ids=["nothing", "another-file"],
 )
-def test_an_addon_that_was_never_mapped_does_not_pass(
-    tmp_path: Path, addon: Path, load: str
-) -> None:
+def test_addon_that_was_never_mapped_does_not_pass(tmp_path: Path, addon: Path, load: str) -> None:
     (tmp_path / "other.node").write_bytes(addon.read_bytes())
     found = outcomes(tmp_path, addon, load, "check() {}", limit_s=20.0)
     assert len(found) == 4
@@ -249,9 +245,7 @@ def test_an_addon_that_was_never_mapped_does_not_pass(
 
 
 @pytest.mark.parametrize(("module", "go"), [("simple", True), ("control", False)])
-def test_a_result_tells_whether_the_addon_and_a_go_runtime_were_there(
-    tmp_path: Path, module: str, go: bool
-) -> None:
+def test_addon_result_records_addon_and_go_runtime(tmp_path: Path, module: str, go: bool) -> None:
     mine = tmp_path / "mine.node"
     mine.write_bytes(build.build_fixture(module, host_target()).addon.read_bytes())
     chosen = custom_addon.make_addon(str(mine), str(smoke(tmp_path, LOAD, "check() {}")))
@@ -268,9 +262,7 @@ BUSY = "busy: (it, ms) => it.callSync('Busy', ms)"
 CALL_ASYNC = "callAsync: (it, ms) => it.callAsync(ms ? 'Busy' : 'Run', ms)"
 
 
-def test_a_smoke_script_with_busy_and_call_async_runs_every_load_and_stress(
-    tmp_path: Path, addon: Path
-) -> None:
+def test_addon_with_busy_and_call_async_runs_everything(tmp_path: Path, addon: Path) -> None:
     members = (LOAD, SYNC, BUSY, CALL_ASYNC)
     found = outcomes(
         tmp_path,
@@ -284,15 +276,13 @@ def test_a_smoke_script_with_busy_and_call_async_runs_every_load_and_stress(
     assert len(found) == 12
 
 
-def test_a_stress_without_the_function_it_needs_is_a_skip_that_names_it(
-    tmp_path: Path, addon: Path
-) -> None:
+def test_addon_without_needed_function_skips_the_stress(tmp_path: Path, addon: Path) -> None:
     found = outcomes(tmp_path, addon, LOAD, SYNC, stresses=("terminate",), limit_s=20.0)
     said = "skip: the smoke script has no busy(), which stands for Busy() of a module"
     assert set(found.values()) == {said}
 
 
-def test_a_plain_library_is_opened_by_the_runtime_s_own_interface(tmp_path: Path) -> None:
+def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
     library = tmp_path / "slow_call.so"
     source = Path(__file__).parent / "native" / "slow_call.c"
     compiling.c_shared([source], target=host_target(), output=library, exports=["Wait"])
@@ -320,7 +310,7 @@ def refused(*words: str | Path) -> str:
     return what
 
 
-def test_an_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
+def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
     other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
     addon = build.build_fixture("control", target_named(other)).addon
     said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
@@ -329,7 +319,7 @@ def test_an_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_an_addon_for_musl_is_refused(tmp_path: Path) -> None:
+def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
     """musl's library is called libc.so, and an empty one of that name is enough here."""
     nothing, libc, addon = (tmp_path / name for name in ("nothing.c", "libc.so", "mine.node"))
     nothing.write_text("int napi_register_module_v1(void) { return 0; }\n")
@@ -347,7 +337,7 @@ def test_an_addon_for_musl_is_refused(tmp_path: Path) -> None:
     assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
 
-def test_half_of_what_is_needed_is_refused(tmp_path: Path, addon: Path) -> None:
+def test_addon_with_incomplete_flags_is_refused(tmp_path: Path, addon: Path) -> None:
     script = smoke(tmp_path, LOAD, SYNC)
     assert refused("--addon", addon) == "error: --addon is given without --smoke"
     assert refused("--smoke", script) == "error: --smoke is given without --addon"
@@ -362,7 +352,7 @@ def test_half_of_what_is_needed_is_refused(tmp_path: Path, addon: Path) -> None:
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-async"])
-def test_a_load_that_a_smoke_script_does_not_decide_is_refused(
+def test_addon_load_flag_with_smoke_script_is_refused(
     tmp_path: Path, addon: Path, load: Load
 ) -> None:
     chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
@@ -372,13 +362,13 @@ def test_a_load_that_a_smoke_script_does_not_decide_is_refused(
     assert loads == {"napi-sync", "worker"}
 
 
-def test_a_module_beside_an_addon_is_refused(tmp_path: Path, addon: Path) -> None:
+def test_addon_together_with_module_flag_is_refused(tmp_path: Path, addon: Path) -> None:
     chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
     with pytest.raises(UsageError, match="--module simple and --addon"):
         pipeline.plan_matrix(Request(versions=BUN, modules=("simple",), addon=chosen))
 
 
-def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
+def test_addon_results_reproduce_the_cell(tmp_path: Path, addon: Path) -> None:
     outcomes(tmp_path, addon, LOAD, "check() { process.exit(3); }", limit_s=20.0)
     out = tmp_path / "out"
     [result, *_] = matrix.read_results(out / matrix.FILE_NAME).results
@@ -413,7 +403,7 @@ def test_its_results_show_the_cell_again(tmp_path: Path, addon: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["my addon.node", '-it\'s "ü" $(x).node'])
-def test_addon_odd_file_name_works_everywhere(tmp_path: Path, addon: Path, name: str) -> None:
+def test_addon_with_odd_file_name_works(tmp_path: Path, addon: Path, name: str) -> None:
     odd = tmp_path / name
     shutil.copy(addon, odd)
     script = smoke(tmp_path, LOAD, SYNC)

@@ -97,7 +97,7 @@ def terminal(*command: Path | str, then: str = "") -> Iterator[Terminal]:
         found.close()
 
 
-def test_interrupt_key_ends_command_as_usual(program: Path) -> None:
+def test_diagnose_interrupt_key_ends_command(program: Path) -> None:
     with terminal(program) as screen:
         ready = screen.read_until(r"ready (\d+) tty=1 own-group=0")
         screen.type(b"\x03")
@@ -106,7 +106,7 @@ def test_interrupt_key_ends_command_as_usual(program: Path) -> None:
         assert not Path(f"/proc/{ready[1]}").exists()
 
 
-def test_interrupt_key_reaches_graceful_command_once(program: Path) -> None:
+def test_diagnose_interrupt_key_reaches_graceful_command_once(program: Path) -> None:
     with terminal(program, "handle") as screen:
         screen.read_until("ready")
         screen.type(b"\x03")
@@ -115,7 +115,7 @@ def test_interrupt_key_reaches_graceful_command_once(program: Path) -> None:
         assert screen.wait() == 0
 
 
-def test_signal_from_other_process_is_passed_on(program: Path) -> None:
+def test_diagnose_signal_from_other_process_is_forwarded(program: Path) -> None:
     with terminal(program, "handle") as screen:
         screen.read_until("ready")
         os.kill(screen.pid, signal.SIGTERM)
@@ -124,7 +124,7 @@ def test_signal_from_other_process_is_passed_on(program: Path) -> None:
         assert screen.wait() == 0
 
 
-def test_stop_key_stops_and_continue_goes_on(program: Path) -> None:
+def test_diagnose_stop_key_stops_and_continue_resumes(program: Path) -> None:
     with terminal(program, then="echo stopped; fg >/dev/null") as screen:
         pid = int(screen.read_until(r"ready (\d+)")[1])
         screen.type(b"\x1a")
@@ -135,7 +135,7 @@ def test_stop_key_stops_and_continue_goes_on(program: Path) -> None:
         screen.read_until("ended with SIGINT")
 
 
-def test_hanging_command_is_told_and_goes_on(child: Path) -> None:
+def test_diagnose_hanging_command_is_reported_and_continues(child: Path) -> None:
     with terminal(child, "deadlock") as screen:
         pid = int(screen.read_until(r"process (\d+): it hangs: a deadlock")[1])
         time.sleep(1.5)
@@ -145,7 +145,7 @@ def test_hanging_command_is_told_and_goes_on(child: Path) -> None:
         screen.read_until("ended with SIGINT")
 
 
-def test_command_outlives_killed_diagnose(program: Path) -> None:
+def test_diagnose_killed_leaves_command_running(program: Path) -> None:
     command = [sys.executable, "-c", RUN, str(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as diagnosing:
         assert diagnosing.stdout is not None
@@ -166,7 +166,7 @@ def wait_for_state(pid: int, state: str) -> None:
         time.sleep(0.05)
 
 
-def test_command_that_cannot_start_leaves_no_signal_blocked() -> None:
+def test_diagnose_unstartable_command_leaves_no_signal_blocked() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     for command, error in (("/no/such/program", PrerequisiteError), ("a\0b", ValueError)):
         with pytest.raises(error):

@@ -68,7 +68,7 @@ def test_diagnose_command_beside_hostile_process_works(program: Path, tmp_path: 
     assert found.kind == "ended"
 
 
-def test_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_path: Path) -> None:
+def test_diagnose_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with running(program, tmp_path / "code.so", "fifo", pipe) as pid:
@@ -83,7 +83,7 @@ def test_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_path: Pat
         assert time.monotonic() - started < 5
 
 
-def test_mapped_device_is_not_opened(tmp_path: Path) -> None:
+def test_diagnose_mapped_device_is_not_opened(tmp_path: Path) -> None:
     with Path("/dev/zero").open("rb") as zero:
         mapping = observe.Mapping(
             0, 4096, "r-xp", "/dev/zero", inode=os.fstat(zero.fileno()).st_ino
@@ -91,7 +91,7 @@ def test_mapped_device_is_not_opened(tmp_path: Path) -> None:
     assert observe.open_mapped(os.getpid(), mapping) is None
 
 
-def test_huge_sparse_library_is_left_unread(
+def test_diagnose_huge_sparse_library_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libraries, "_MOST_BYTES", 1 << 25)
@@ -105,7 +105,7 @@ def test_huge_sparse_library_is_left_unread(
     assert time.monotonic() - started < 20
 
 
-def test_program_deleted_is_still_recognised(program: Path, tmp_path: Path) -> None:
+def test_diagnose_deleted_program_is_still_recognised(program: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.write_bytes(program.read_bytes() + b"BUN_JSC_ Bun v1.2.19 ")
     copy.chmod(0o755)

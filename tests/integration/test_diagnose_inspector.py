@@ -53,7 +53,7 @@ def unharmed(child: subprocess.Popen[str]) -> str:
     return said
 
 
-def test_two_hundred_inspections_change_nothing(
+def test_inspector_two_hundred_runs_change_nothing(
     inspector: Path, careful: Path, tmp_path: Path
 ) -> None:
     child = start(careful, 200_000, tmp_path / "stop")
@@ -65,7 +65,7 @@ def test_two_hundred_inspections_change_nothing(
     unharmed(child)
 
 
-def test_what_it_tells_is_so(inspector: Path, careful: Path) -> None:
+def test_inspector_running_process_reports_true_state(inspector: Path, careful: Path) -> None:
     child = start(careful, 1500)
     snapshot = observe.take_snapshot(child.pid, inspector)
     trap, user = snapshot.handler(signal.SIGTRAP), snapshot.handler(signal.SIGUSR1)
@@ -81,7 +81,7 @@ def test_what_it_tells_is_so(inspector: Path, careful: Path) -> None:
     unharmed(child)
 
 
-def test_an_inspector_that_is_killed_leaves_nothing_behind(inspector: Path, careful: Path) -> None:
+def test_inspector_killed_midway_leaves_nothing_behind(inspector: Path, careful: Path) -> None:
     child = start(careful, 4000)
     chance = random.Random(4711)  # noqa: S311
     for _ in range(150):
@@ -92,7 +92,7 @@ def test_an_inspector_that_is_killed_leaves_nothing_behind(inspector: Path, care
     unharmed(child)
 
 
-def test_several_inspectors_at_once_do_no_harm(inspector: Path, careful: Path) -> None:
+def test_inspector_several_at_once_do_no_harm(inspector: Path, careful: Path) -> None:
     child = start(careful, 3000)
     many = [
         threading.Thread(target=lambda: [inspect_process(child.pid, inspector) for _ in range(20)])
@@ -105,7 +105,7 @@ def test_several_inspectors_at_once_do_no_harm(inspector: Path, careful: Path) -
     unharmed(child)
 
 
-def test_a_stopped_process_is_asked_and_stays_stopped(inspector: Path) -> None:
+def test_inspector_stopped_process_stays_stopped(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         child.send_signal(signal.SIGSTOP)
@@ -121,7 +121,7 @@ def test_a_stopped_process_is_asked_and_stays_stopped(inspector: Path) -> None:
         child.wait()
 
 
-def test_a_doomed_process_is_seen_at_work_and_then_stands_still(inspector: Path) -> None:
+def test_inspector_doomed_process_is_sampled_then_stopped(inspector: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", "print('ready', flush=True)\nwhile True: pass"],
         stdout=subprocess.PIPE,
@@ -137,7 +137,7 @@ def test_a_doomed_process_is_seen_at_work_and_then_stands_still(inspector: Path)
         child.communicate()
 
 
-def test_a_sleep_ends_when_it_would_have(inspector: Path) -> None:
+def test_inspector_sleeping_process_wakes_on_time(inspector: Path) -> None:
     started = time.monotonic()
     child = subprocess.Popen(["sleep", "2"])
     while child.poll() is None and time.monotonic() - started < 1.8:
@@ -147,7 +147,7 @@ def test_a_sleep_ends_when_it_would_have(inspector: Path) -> None:
     assert 1.9 < time.monotonic() - started < 3.0
 
 
-def test_no_process_and_a_traced_one_say_why(inspector: Path) -> None:
+def test_inspector_missing_or_traced_process_gives_reason(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     child.kill()
     child.wait()
@@ -155,7 +155,7 @@ def test_no_process_and_a_traced_one_say_why(inspector: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
-def test_another_users_process_is_refused_in_words(inspector: Path) -> None:
+def test_inspector_other_users_process_is_refused(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +172,7 @@ def test_another_users_process_is_refused_in_words(inspector: Path) -> None:
         child.wait()
 
 
-def test_the_inspector_can_become_a_command(inspector: Path) -> None:
+def test_inspector_run_with_command_becomes_that_command(inspector: Path) -> None:
     done = subprocess.run(
         [inspector, "--", "echo", "hi"], capture_output=True, text=True, check=True
     )
@@ -183,7 +183,7 @@ def test_the_inspector_can_become_a_command(inspector: Path) -> None:
     )
 
 
-def test_it_is_built_for_linux_alone() -> None:
+def test_inspector_builds_for_linux_only() -> None:
     assert build_inspector(TARGETS["linux-arm64"]).is_file()
     with pytest.raises(PrerequisiteError, match="needs Linux"):
         build_inspector(TARGETS["darwin-arm64"])

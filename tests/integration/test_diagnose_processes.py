@@ -68,7 +68,7 @@ def bun(version: str) -> runtimes.Runtime:
     return found
 
 
-def test_bun_that_hangs(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_hanging_bun_names_the_storm(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
         found = diagnose.diagnose(pid, inspector=inspector)
     assert (found.kind, found.armed, found.suspend_signal) == ("storm", True, 30)
@@ -83,21 +83,21 @@ def test_bun_that_hangs(inspector: Path, tmp_path: Path) -> None:
     assert "alternate stack: 512 KiB" in page
 
 
-def test_bun_that_copes(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_fixed_bun_reports_no_problem(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.4.5"), "simple", tmp_path), b"called 0\n") as pid:
         found = diagnose.diagnose(pid, inspector=inspector)
     assert (found.kind, found.armed, found.runtime.version) == ("healthy", True, "1.4.5")
     assert "copes" in found.cause
 
 
-def test_bun_without_go(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_bun_without_go_says_so(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "control", tmp_path), b"called 0\n") as pid:
         found = diagnose.diagnose(pid, inspector=inspector)
     assert (found.kind, found.armed, found.libraries) == ("no-go", False, ())
     assert "SIGPWR: no SA_ONSTACK" in diagnose.render(found)
 
 
-def test_node_with_go(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_node_with_go_reports_no_problem(inspector: Path, tmp_path: Path) -> None:
     node = runtimes.provide_node(host_target())
     with running(loading(node, "crypto", tmp_path), b"called 0\n") as pid:
         found = diagnose.diagnose(pid, inspector=inspector)
@@ -109,7 +109,9 @@ def test_node_with_go(inspector: Path, tmp_path: Path) -> None:
     ("mode", "kind"),
     [("deadlock", "deadlock"), ("spin", "busy"), ("storm", "other-storm"), ("ping-pong", "no-go")],
 )
-def test_known_children(child: Path, inspector: Path, mode: str, kind: str) -> None:
+def test_diagnose_known_program_has_its_kind(
+    child: Path, inspector: Path, mode: str, kind: str
+) -> None:
     with running([str(child), mode]) as pid:
         found = diagnose.diagnose(pid, inspector=inspector)
     assert found.kind == kind, diagnose.render(found)
@@ -118,14 +120,14 @@ def test_known_children(child: Path, inspector: Path, mode: str, kind: str) -> N
         assert found.motion.storm.sender.startswith("child (")
 
 
-def test_without_an_inspector_the_rest_is_still_told(tmp_path: Path) -> None:
+def test_diagnose_without_inspector_reports_the_rest(tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
         found = diagnose.diagnose(pid)
     assert found.kind == "storm"
     assert "handlers and alternate stacks are not known" in found.notes[0]
 
 
-def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> None:
+def test_diagnose_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> None:
     started = time.monotonic()
     found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector, end=True)
     assert found.kind == "other-storm"
@@ -133,7 +135,7 @@ def test_a_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> No
     assert not Path(f"/proc/{found.pid}").exists()
 
 
-def test_what_a_command_starts_is_watched_too(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_children_of_command_are_watched_too(inspector: Path, tmp_path: Path) -> None:
     """As `npm start` does: the process that hangs is another one."""
     work = shlex.join(loading(bun("1.2.19"), "simple", tmp_path))
     command = ["/bin/sh", "-c", f"{work}; exit 3"]
@@ -145,13 +147,13 @@ def test_what_a_command_starts_is_watched_too(inspector: Path, tmp_path: Path) -
         time.sleep(0.05)
 
 
-def test_a_command_that_ends_is_told(child: Path, inspector: Path) -> None:
+def test_diagnose_command_that_ends_is_reported(child: Path, inspector: Path) -> None:
     found = diagnose.diagnose_command([str(child), "exit-7"], inspector=inspector)
     assert (found.kind, found.stuck) == ("ended", False)
     assert "ended with exit code 7" in found.motion.detail
 
 
-def test_what_is_no_process_and_what_may_not_be_seen(child: Path, inspector: Path) -> None:
+def test_diagnose_missing_or_forbidden_process_is_refused(child: Path, inspector: Path) -> None:
     with pytest.raises(UsageError, match="there is no process"):
         diagnose.diagnose(2**22 + 1)
     with pytest.raises(UsageError, match="there is no command"):
@@ -160,7 +162,7 @@ def test_what_is_no_process_and_what_may_not_be_seen(child: Path, inspector: Pat
         diagnose.diagnose_command(["/absent"], inspector=inspector)
 
 
-def test_what_go_changes_is_a_table(inspector: Path) -> None:
+def test_diagnose_changes_made_by_go_are_a_table(inspector: Path) -> None:
     module = build.build_fixture("simple", host_target())
     found = {v: diagnose.signal_changes(bun(v), module, inspector) for v in ("1.2.1", "1.2.19")}
     old, new = ({c.signal: c.text for c in changes} for changes in found.values())
@@ -171,7 +173,7 @@ def test_what_go_changes_is_a_table(inspector: Path) -> None:
     assert "| SIGPWR | as it was | bun → bun+SA_ONSTACK |" in diagnose.render_changes(found)
 
 
-def test_a_process_that_ends_meanwhile_is_told(inspector: Path) -> None:
+def test_diagnose_process_that_ends_meanwhile_is_reported(inspector: Path) -> None:
     process = subprocess.Popen(["sleep", "1"])
     reaper = threading.Thread(target=process.wait)
     reaper.start()

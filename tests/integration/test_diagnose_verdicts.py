@@ -141,7 +141,7 @@ def group() -> Iterator[Path]:
     pytest.skip("a control group cannot be made here")
 
 
-def test_waiting_call_is_named_and_goes_on(slow_call: Path, inspector: Path) -> None:
+def test_diagnose_waiting_call_is_named_and_continues(slow_call: Path, inspector: Path) -> None:
     with running(bun().program, CALL, slow_call, "Wait", 6) as process:
         found = diagnose.diagnose(process.pid, inspector=inspector)
         said = process.communicate(timeout=30)[0]
@@ -155,7 +155,9 @@ def test_waiting_call_is_named_and_goes_on(slow_call: Path, inspector: Path) -> 
     assert said == "returned 0\n"
 
 
-def test_call_that_a_stop_would_interrupt_is_left_alone(slow_call: Path, inspector: Path) -> None:
+def test_diagnose_call_a_stop_would_interrupt_is_left_alone(
+    slow_call: Path, inspector: Path
+) -> None:
     """A socket with a time-out returns EINTR after a stop by ptrace."""
     with running(bun().program, CALL, slow_call, "Receive", 8) as process:
         found = diagnose.diagnose(process.pid, inspector=inspector)
@@ -166,7 +168,7 @@ def test_call_that_a_stop_would_interrupt_is_left_alone(slow_call: Path, inspect
     assert said == "returned 11\n"  # EAGAIN
 
 
-def test_go_call_that_waits_for_go_is_no_deadlock(go_library: Path, inspector: Path) -> None:
+def test_diagnose_go_call_waiting_for_go_is_no_deadlock(go_library: Path, inspector: Path) -> None:
     with running(bun().program, CALL, go_library, "Lock", 0) as process:
         found = diagnose.diagnose(process.pid, inspector=inspector)
     assert found.kind == "waits"
@@ -177,7 +179,7 @@ def test_go_call_that_waits_for_go_is_no_deadlock(go_library: Path, inspector: P
 
 @pytest.mark.parametrize("function", ["Notify", "Ignore"])
 @pytest.mark.parametrize("hangs", ["", "hangs"])
-def test_taken_suspend_signal_is_named(
+def test_diagnose_taken_suspend_signal_is_named(
     go_library: Path, inspector: Path, function: str, hangs: str
 ) -> None:
     how = "handled" if function == "Notify" else "ignored"
@@ -194,7 +196,7 @@ def test_taken_suspend_signal_is_named(
     assert ("SIGPWR: ignored" in page) is (how == "ignored")
 
 
-def test_starved_storm_is_a_storm(group: Path, inspector: Path) -> None:
+def test_diagnose_starved_storm_is_a_storm(group: Path, inspector: Path) -> None:
     library = build.build_fixture("simple", host_target()).library
     [old] = runtimes.provide_bun(["1.2.19"], host_target())
     script = TAKE.replace('args: ["i32"]', "args: []")
@@ -206,7 +208,9 @@ def test_starved_storm_is_a_storm(group: Path, inspector: Path) -> None:
 
 
 @pytest.mark.parametrize("work", ["for (;;) JSON.stringify([1])", "setInterval(() => {}, 100)"])
-def test_starved_healthy_process_is_not_hung(group: Path, inspector: Path, work: str) -> None:
+def test_diagnose_starved_healthy_process_is_not_hung(
+    group: Path, inspector: Path, work: str
+) -> None:
     script = f'require("fs").writeSync(1, "ready\\n"); {work}'
     with running(bun().program, script) as process:
         (group / "cgroup.procs").write_text(str(process.pid))

@@ -63,7 +63,7 @@ def run(folder: Path, version: str, limit: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
-def test_a_copied_folder_reproduces(tmp_path: Path, load: Load) -> None:
+def test_repro_copied_folder_reproduces_the_cell(tmp_path: Path, load: Load) -> None:
     write(tmp_path / "made", "1.2.19", "simple", load)
     copied = tmp_path / "else where" / "repro"
     shutil.copytree(tmp_path / "made", copied)
@@ -77,7 +77,7 @@ def test_a_copied_folder_reproduces(tmp_path: Path, load: Load) -> None:
     assert '"done"' in passed.stdout
 
 
-def test_a_treatment_comes_with_it(tmp_path: Path) -> None:
+def test_repro_folder_includes_its_treatment(tmp_path: Path) -> None:
     write(tmp_path / "made", "1.2.19", "simple", "ffi", "preload:suspend")
     copied = tmp_path / "else where"
     (tmp_path / "made").rename(copied)
@@ -89,7 +89,7 @@ def test_a_treatment_comes_with_it(tmp_path: Path) -> None:
     assert str(paths.cache_root()) not in script
 
 
-def test_nothing_in_it_names_this_machine(tmp_path: Path) -> None:
+def test_repro_folder_contains_no_machine_paths(tmp_path: Path) -> None:
     write(tmp_path / "made", "1.2.19", "control", "ffi")
     text = "".join(
         path.read_text()
@@ -109,7 +109,7 @@ def test_nothing_in_it_names_this_machine(tmp_path: Path) -> None:
     assert not (tmp_path / "made" / "libraries" / "control.node").exists()
 
 
-def test_it_is_written_anew(tmp_path: Path) -> None:
+def test_repro_existing_folder_is_rewritten(tmp_path: Path) -> None:
     for module in ("control", "simple"):
         write(tmp_path / "made", "1.2.19", module, "ffi")
     assert [path.name for path in (tmp_path / "made" / "libraries").iterdir()] == ["simple.so"]
@@ -117,7 +117,7 @@ def test_it_is_written_anew(tmp_path: Path) -> None:
 
 @on_x64
 @pytest.mark.parametrize(("flags", "ending"), [(set(), "-baseline"), ({"avx2"}, "")])
-def test_it_names_the_build_of_bun_that_was_run(
+def test_repro_folder_names_the_tested_bun_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: set[str], ending: str
 ) -> None:
     """A processor without AVX2 gets the baseline build; the usual one stands in for its file."""

@@ -44,7 +44,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         yield served
 
 
-def test_packages_come_verified_and_unpacked(registry: Registry) -> None:
+def test_fetch_packages_are_verified_and_unpacked(registry: Registry) -> None:
     wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(6)]
     other = registry.publish("node-api-headers", "1.9.0")
     write_lock(registry)
@@ -61,7 +61,7 @@ def test_packages_come_verified_and_unpacked(registry: Registry) -> None:
     assert len(asked) == 2, "one question a package, however many versions"
 
 
-def test_warm_cache_needs_neither_network_nor_npm(
+def test_fetch_warm_cache_needs_neither_network_nor_npm(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)
@@ -71,7 +71,7 @@ def test_warm_cache_needs_neither_network_nor_npm(
     assert fetch.fetch_packages([package]) == first
 
 
-def test_downloads_run_side_by_side(registry: Registry) -> None:
+def test_fetch_downloads_run_in_parallel(registry: Registry) -> None:
     together = threading.Barrier(4, timeout=30)
 
     def with_the_others(handler: Handler, data: bytes) -> None:
@@ -84,7 +84,7 @@ def test_downloads_run_side_by_side(registry: Registry) -> None:
     assert len(fetch.fetch_packages(wanted)) == 4
 
 
-def test_canary_is_checked_against_the_registry_and_said(
+def test_fetch_canary_is_checked_against_the_registry(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = registry.publish(NAME, "1.3.9-canary.20260218.1")
@@ -97,7 +97,7 @@ def test_canary_is_checked_against_the_registry_and_said(
     assert str(release) not in said[0]
 
 
-def test_redirect_is_followed_and_a_loop_is_not(registry: Registry) -> None:
+def test_fetch_redirect_is_followed_and_loop_refused(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, status(302, Location="/elsewhere"))
     registry.answers["/elsewhere"] = [
@@ -113,7 +113,7 @@ def test_redirect_is_followed_and_a_loop_is_not(registry: Registry) -> None:
 # --- going on
 
 
-def test_cut_connection_is_continued(registry: Registry) -> None:
+def test_fetch_cut_connection_is_resumed(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, cut_after(HALF), whole)
     fetch.fetch_packages([package])
@@ -123,7 +123,7 @@ def test_cut_connection_is_continued(registry: Registry) -> None:
     assert first.sent + second.sent == len(registry.archives[package])
 
 
-def test_next_run_continues_the_last(registry: Registry) -> None:
+def test_fetch_partial_file_is_resumed_by_next_run(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, cut_after(HALF), status(404))
     with pytest.raises(FetchError, match="does not have it"):
@@ -135,7 +135,7 @@ def test_next_run_continues_the_last(registry: Registry) -> None:
     assert sum(r.sent for r in registry.asked(package)) == len(registry.archives[package])
 
 
-def test_host_that_ignores_ranges_starts_again(registry: Registry) -> None:
+def test_fetch_host_without_ranges_restarts_the_file(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, cut_after(HALF), lambda handler, data: handler.reply(200, data))
     fetch.fetch_packages([package])
@@ -143,7 +143,7 @@ def test_host_that_ignores_ranges_starts_again(registry: Registry) -> None:
     assert registry.asked(package)[1].sent == len(registry.archives[package])
 
 
-def test_changed_file_is_not_glued_to_an_old_part(registry: Registry) -> None:
+def test_fetch_changed_file_is_not_joined_to_old_part(registry: Registry) -> None:
     package = locked_package(registry)
     old = noise(400_000, seed=7)
     registry.answer(package, lambda handler, _data: cut_after(HALF)(handler, old), whole)
@@ -159,14 +159,14 @@ def test_changed_file_is_not_glued_to_an_old_part(registry: Registry) -> None:
         lambda handler, data: handler.reply(206, data),
     ],
 )
-def test_odd_answer_to_a_range_starts_again(registry: Registry, odd: Answer) -> None:
+def test_fetch_wrong_range_answer_restarts_the_file(registry: Registry, odd: Answer) -> None:
     package = locked_package(registry)
     registry.answer(package, cut_after(HALF), odd, whole)
     fetch.fetch_packages([package])
     assert registry.asked(package)[2].range is None
 
 
-def test_complete_part_of_a_killed_run_is_not_fetched_again(registry: Registry) -> None:
+def test_fetch_complete_part_of_killed_run_is_reused(registry: Registry) -> None:
     package = locked_package(registry)
     part = fetch.package_folder(package).with_name(f"{package.version}.tgz.part")
     part.parent.mkdir(parents=True)
@@ -175,7 +175,7 @@ def test_complete_part_of_a_killed_run_is_not_fetched_again(registry: Registry) 
     assert registry.asked(package) == []
 
 
-def test_overload_is_waited_out(registry: Registry) -> None:
+def test_fetch_overloaded_host_is_retried(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, status(429, Retry_After="0"), status(503), status(500), whole)
     fetch.fetch_packages([package])
@@ -185,7 +185,7 @@ def test_overload_is_waited_out(registry: Registry) -> None:
 # --- how a host is reached, and the lock
 
 
-def test_versions_and_tags(registry: Registry) -> None:
+def test_fetch_versions_and_tags_are_listed(registry: Registry) -> None:
     for version in ("1.10.0", "1.9.0", "1.9.1-canary.20260101.1", "1.9.1"):
         registry.publish(NAME, version)
     assert fetch.published_versions(NAME) == ("1.9.0", "1.9.1", "1.9.1-canary.20260101.1", "1.10.0")
@@ -195,7 +195,7 @@ def test_versions_and_tags(registry: Registry) -> None:
     assert fetch.published_versions("single") == ("1.0.0",)
 
 
-def test_versions_without_network(
+def test_fetch_versions_without_network_come_from_cache(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canary = registry.publish(NAME, "1.4.0-canary.1")
@@ -211,7 +211,7 @@ def test_versions_without_network(
         fetch.published_versions("unheard-of")
 
 
-def test_lock_grows_and_never_changes(registry: Registry) -> None:
+def test_fetch_lock_grows_and_keeps_old_entries(registry: Registry) -> None:
     first = registry.publish(NAME, "1.0.0")
     registry.publish(NAME, "0.8.0")
     registry.publish(NAME, "1.1.0-canary.1")
@@ -232,7 +232,7 @@ def test_lock_grows_and_never_changes(registry: Registry) -> None:
     assert paths.LOCK_FILE.read_bytes() == before
 
 
-def test_mirror_that_keeps_its_origins_addresses(
+def test_fetch_mirror_with_original_addresses_works(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)
@@ -250,7 +250,9 @@ def test_mirror_that_keeps_its_origins_addresses(
     fetch.fetch_packages([package])
 
 
-def test_proxy_of_npm_is_used(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_proxy_from_npm_config_is_used(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = locked_package(registry)
     with serving() as proxy:
         monkeypatch.setenv("npm_config_proxy", proxy.url)
@@ -264,7 +266,7 @@ def test_proxy_of_npm_is_used(registry: Registry, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.network
-def test_real_release_against_the_committed_lock(
+def test_fetch_real_release_matches_the_committed_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path))
@@ -276,7 +278,7 @@ def test_real_release_against_the_committed_lock(
 
 
 @pytest.mark.parametrize("setting", ["npm_config_cafile", "NODE_EXTRA_CA_CERTS"])
-def test_authority_of_npm_is_trusted(
+def test_fetch_authority_from_npm_config_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry, setting: str
 ) -> None:
     certificate, key = self_signed(tmp_path)
@@ -292,7 +294,7 @@ def test_authority_of_npm_is_trusted(
         fetch.fetch_packages([package])
 
 
-def test_missing_authority_file_is_said(
+def test_fetch_missing_authority_file_is_reported(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)

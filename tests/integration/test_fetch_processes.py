@@ -53,7 +53,7 @@ UNPACKS_TO_MANY = npm_archive({f"package/{number}": b"" for number in range(50)}
         pytest.param(UNPACKS_TO_MANY, "nr_inodes=30", id="no file while unpacking"),
     ],
 )
-def test_full_disk(
+def test_fetch_full_disk_is_reported(
     registry: Registry,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -77,7 +77,7 @@ def test_full_disk(
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_disk_that_fails_while_unpacking(
+def test_fetch_disk_error_while_unpacking_is_reported(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_number: int) -> None:
@@ -90,7 +90,7 @@ def test_disk_that_fails_while_unpacking(
     assert not fetch.package_folder(package).exists()
 
 
-def test_cache_that_cannot_be_written(
+def test_fetch_unwritable_cache_is_reported(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)
@@ -125,7 +125,7 @@ def child_fetching(package: fetch.Package) -> subprocess.Popen[str]:
     )
 
 
-def test_two_processes_share_one_download(registry: Registry) -> None:
+def test_fetch_two_processes_share_one_download(registry: Registry) -> None:
     def slow(handler: Handler, data: bytes) -> None:
         time.sleep(1.5)
         whole(handler, data)
@@ -141,7 +141,7 @@ def test_two_processes_share_one_download(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_killed_run_is_continued_by_the_next(registry: Registry, how: signal.Signals) -> None:
+def test_fetch_killed_run_is_resumed(registry: Registry, how: signal.Signals) -> None:
     package = locked_package(registry)
     registry.answer(package, stall_after(HALF, seconds=60))
     child = child_fetching(package)
@@ -162,7 +162,7 @@ def test_killed_run_is_continued_by_the_next(registry: Registry, how: signal.Sig
     assert (fetch.package_folder(package) / "bin" / "tool").is_file()
 
 
-def test_half_unpacked_folder_of_a_killed_run_is_cleared(registry: Registry) -> None:
+def test_fetch_partially_unpacked_folder_is_removed(registry: Registry) -> None:
     package = locked_package(registry)
     left = fetch.package_folder(package).parent / f".{package.version}.abc123"
     (left / "package").mkdir(parents=True)
@@ -172,7 +172,7 @@ def test_half_unpacked_folder_of_a_killed_run_is_cleared(registry: Registry) -> 
     assert fetch.cached_versions(NAME) == (package.version,)
 
 
-def test_eviction_leaves_what_another_process_uses(registry: Registry) -> None:
+def test_cache_eviction_spares_entries_in_use(registry: Registry) -> None:
     package = locked_package(registry)
     child = child_fetching(package)
     assert child.stdout is not None

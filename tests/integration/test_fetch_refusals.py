@@ -79,7 +79,9 @@ def _corrupt(handler: Handler, data: bytes) -> None:
         ),
     ],
 )
-def test_bad_answer_is_refused(registry: Registry, answer: Answer, said: str, part: bool) -> None:
+def test_fetch_bad_answer_is_refused(
+    registry: Registry, answer: Answer, said: str, part: bool
+) -> None:
     package = locked_package(registry)
     registry.answer(package, answer)
     with pytest.raises(FetchError, match=said) as caught:
@@ -90,7 +92,7 @@ def test_bad_answer_is_refused(registry: Registry, answer: Answer, said: str, pa
     assert nothing_kept(package, part=part)
 
 
-def test_truncation_for_ever_gives_up_and_keeps_the_part(registry: Registry) -> None:
+def test_fetch_endless_truncation_gives_up_and_keeps_part(registry: Registry) -> None:
     package = locked_package(registry)
 
     def shorter(handler: Handler, data: bytes) -> None:
@@ -112,7 +114,7 @@ def test_truncation_for_ever_gives_up_and_keeps_the_part(registry: Registry) -> 
     assert nothing_kept(package, part=True)
 
 
-def test_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_READ_TIMEOUT_S", 0.2)
     package = locked_package(registry)
     registry.answer(package, stall_after(HALF, seconds=1))
@@ -121,7 +123,7 @@ def test_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -
     assert nothing_kept(package, part=True)
 
 
-def test_damage_names_both_digests(registry: Registry) -> None:
+def test_fetch_damaged_file_names_both_digests(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, _corrupt)
     with pytest.raises(FetchError) as caught:
@@ -130,7 +132,7 @@ def test_damage_names_both_digests(registry: Registry) -> None:
     assert str(caught.value).count("sha512-") == 2
 
 
-def test_tampered_lock_is_refused_before_any_byte(registry: Registry) -> None:
+def test_fetch_tampered_lock_is_refused_before_download(registry: Registry) -> None:
     package = locked_package(registry)
     npm_lock.write_lock({package: integrity.parse(sri(b"something else"))})
     with pytest.raises(FetchError, match="not what the lock file names") as caught:
@@ -139,7 +141,7 @@ def test_tampered_lock_is_refused_before_any_byte(registry: Registry) -> None:
     assert registry.asked(package) == []
 
 
-def test_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> None:
+def test_fetch_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> None:
     package = locked_package(registry)
     registry.archives[package] = npm_archive({"package/bin/tool": b"evil"})
     with pytest.raises(FetchError, match="not what the lock file names"):
@@ -150,7 +152,7 @@ def test_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> No
     assert nothing_kept(package)
 
 
-def test_bad_archive_is_refused_and_removed(registry: Registry, tmp_path: Path) -> None:
+def test_fetch_bad_archive_is_refused_and_removed(registry: Registry, tmp_path: Path) -> None:
     package = locked_package(
         registry, data=npm_archive({"package/ok": b"1", "package/../../../../evil": b"2"})
     )
@@ -160,7 +162,7 @@ def test_bad_archive_is_refused_and_removed(registry: Registry, tmp_path: Path) 
     assert not list(tmp_path.rglob("evil"))
 
 
-def test_one_failure_stops_the_rest_soon(registry: Registry) -> None:
+def test_fetch_one_failure_stops_the_others(registry: Registry) -> None:
     bad = locked_package(registry, "1.0.0")
     slow = [locked_package(registry, f"1.2.{patch}") for patch in range(8)]
     registry.answer(bad, status(404))
@@ -175,7 +177,7 @@ def test_one_failure_stops_the_rest_soon(registry: Registry) -> None:
 # --- npm's own errors
 
 
-def test_no_network_names_the_step_and_what_is_cached(
+def test_fetch_without_network_names_step_and_cache(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached = locked_package(registry, "1.2.1")
@@ -190,7 +192,9 @@ def test_no_network_names_the_step_and_what_is_cached(
     assert caught.value.exit_code == 4
 
 
-def test_no_network_and_nothing_cached(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_without_network_or_cache_fails(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = locked_package(registry)
     go_offline(monkeypatch)
     with pytest.raises(npm.UnreachableError, match="connect once"):
@@ -208,7 +212,7 @@ def test_no_network_and_nothing_cached(registry: Registry, monkeypatch: pytest.M
         (lambda handler, _data: handler.reply(200, b"[1,2"), "npm"),
     ],
 )
-def test_bad_metadata_is_refused(registry: Registry, answer: Answer, said: str) -> None:
+def test_fetch_bad_metadata_is_refused(registry: Registry, answer: Answer, said: str) -> None:
     package = locked_package(registry)
     registry.answers["/" + NAME.replace("/", "%2f")] = [answer]
     with pytest.raises(FetchError, match=said) as caught:
@@ -216,7 +220,7 @@ def test_bad_metadata_is_refused(registry: Registry, answer: Answer, said: str) 
     assert caught.value.hint
 
 
-def test_release_that_is_not_there(registry: Registry) -> None:
+def test_fetch_missing_release_is_reported(registry: Registry) -> None:
     locked_package(registry, "1.2.1")
     for wanted in (["1.9.9"], ["1.2.1", "1.9.9"]):
         with pytest.raises(FetchError, match=r"does not have .*1\.9\.9"):
@@ -224,7 +228,7 @@ def test_release_that_is_not_there(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("shown", ["sha1-AAAA", "", "sha512-AAAA"])
-def test_registry_without_a_usable_integrity(registry: Registry, shown: str) -> None:
+def test_fetch_registry_without_usable_integrity_is_refused(registry: Registry, shown: str) -> None:
     package = locked_package(registry)
     registry.integrity[package] = shown
     with pytest.raises(FetchError, match="integrity of"):
@@ -241,7 +245,9 @@ def test_registry_without_a_usable_integrity(registry: Registry, shown: str) -> 
         ("", "1.0.0"),
     ],
 )
-def test_name_that_must_not_become_a_path(registry: Registry, name: str, version: str) -> None:
+def test_fetch_name_that_would_leave_folder_is_refused(
+    registry: Registry, name: str, version: str
+) -> None:
     with pytest.raises(UsageError):
         fetch.fetch_packages([fetch.Package(name, version)])
     assert registry.requests == []
@@ -316,7 +322,7 @@ def test_download_address_names_login_sends_it(registry: Registry, tmp_path: Pat
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "https://[fe80::%]/x", "https://host:99999999/x"])
-def test_address_malformed_is_refused(registry: Registry, url: str) -> None:
+def test_download_malformed_address_is_refused(registry: Registry, url: str) -> None:
     with pytest.raises(UsageError, match="not a web address"):
         fetch.check_address(url, trusted=True)
     package = locked_package(registry)
@@ -327,7 +333,7 @@ def test_address_malformed_is_refused(registry: Registry, url: str) -> None:
         fetch.fetch_packages([package])
 
 
-def test_npm_certificate_not_trusted_is_told(
+def test_npm_untrusted_certificate_is_reported(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = self_signed(tmp_path)
@@ -341,7 +347,7 @@ def test_npm_certificate_not_trusted_is_told(
     assert "login" not in str(caught.value)
 
 
-def test_npm_stalls_falls_back_to_what_is_known(
+def test_npm_stall_falls_back_to_cached_versions(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)

@@ -150,7 +150,7 @@ def test_vendored_package_elsewhere_is_empty(
         go(vendored, "zig", "build", "./internal/goguard", **where)
 
 
-def test_vendor_guard_again_replaces_and_refuses_other_code(tmp_path: Path) -> None:
+def test_vendor_guard_repeated_replaces_and_refuses_other_code(tmp_path: Path) -> None:
     first = {path.name: path.read_bytes() for path in build.vendor_guard(tmp_path)}
     (tmp_path / "goguard.c").write_text("old")
     assert {path.name: path.read_bytes() for path in build.vendor_guard(tmp_path)} == first
@@ -174,7 +174,7 @@ def test_vendor_guard_again_replaces_and_refuses_other_code(tmp_path: Path) -> N
     ],
     ids=["undefined", "whole", "alone"],
 )
-def test_static_library_linked_with_go_archive(
+def test_static_library_links_with_go_archive(
     plain_archive: Path, load_order: Path, name: str, flags: list[str], said: str
 ) -> None:
     library = build.build_static_guard([host_target()])[0].library
@@ -193,7 +193,7 @@ def test_static_library_linked_with_go_archive(
     assert run(plain_archive.parent, load_order, plain_archive.parent / f"{name}.so") == said
 
 
-def test_static_library_linked_by_cmake(
+def test_static_library_links_with_cmake(
     plain_archive: Path, load_order: Path, tmp_path: Path
 ) -> None:
     if shutil.which("cmake") is None or shutil.which("gcc") is None:
@@ -211,7 +211,7 @@ def test_static_library_linked_by_cmake(
     assert run(tmp_path, load_order, tmp_path / "build" / "libaddon.so") == "42 guarded guarded\n"
 
 
-def test_static_library_linked_by_cargo(load_order: Path, tmp_path: Path) -> None:
+def test_static_library_links_with_cargo(load_order: Path, tmp_path: Path) -> None:
     if shutil.which("cargo") is None:
         pytest.skip("needs cargo")
     if subprocess.run(["cargo", "--version"], capture_output=True, check=False).returncode != 0:

@@ -143,7 +143,7 @@ def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
     assert audit.inspect(out).exports == audit.inspect(library).exports
 
 
-def test_published_libasherah_is_guarded(tmp_path: Path, load_order: Path) -> None:
+def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path) -> None:
     library = build.published_asherah(host_target())
     out = embed.embed_guard(library, tmp_path / "libasherah.so")
     found = (audit.inspect(library), audit.inspect(out))
@@ -177,7 +177,7 @@ def test_published_libasherah_is_guarded(tmp_path: Path, load_order: Path) -> No
     ],
     ids=["text", "executable", "guard", "darwin"],
 )
-def test_embed_guard_refuses_with_its_reason(make, said: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_embed_guard_unsupported_library_gives_its_reason(make, said: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     library, out = tmp_path / "library.so", tmp_path / "out.so"
     make(library)
     done = invoke("embed-guard", library, "-o", out)
@@ -186,7 +186,7 @@ def test_embed_guard_refuses_with_its_reason(make, said: str, tmp_path: Path) ->
     assert not out.exists()
 
 
-def test_embed_guard_refuses_to_replace_its_input(tmp_path: Path) -> None:
+def test_embed_guard_output_equal_to_input_is_refused(tmp_path: Path) -> None:
     library = compiled(tmp_path, SIMPLE, zig())
     content = library.read_bytes()
     (tmp_path / "link.so").symlink_to(library)
@@ -196,13 +196,13 @@ def test_embed_guard_refuses_to_replace_its_input(tmp_path: Path) -> None:
     assert library.read_bytes() == content
 
 
-def test_embed_guard_refuses_large_dynamic_thread_memory(tmp_path: Path) -> None:
+def test_embed_guard_large_dynamic_thread_memory_is_refused(tmp_path: Path) -> None:
     text = "__thread char large[4096];\nchar *Run(void) { return large; }\n"
     with pytest.raises(UsageError, match="every thread has 4,096 bytes"):
         embed.embed_guard(compiled(tmp_path, text, gcc()), tmp_path / "out.so")
 
 
-def test_embed_guard_of_damaged_library_leaves_nothing(tmp_path: Path) -> None:
+def test_embed_guard_damaged_library_leaves_nothing(tmp_path: Path) -> None:
     library = compiled(tmp_path, THREADED, zig())
     data = bytearray(library.read_bytes())
     for size in range(64, len(data), max(1, len(data) // 40)):

@@ -88,7 +88,7 @@ def simple() -> Path:
 @pytest.mark.parametrize(
     ("version", "number"), [("1.2.1", 10), ("1.2.2", SIGPWR), ("1.2.19", SIGPWR)]
 )
-def test_bun_idles_next_to_go(
+def test_guard_in_bun_idles_beside_go(
     guard: Path, simple: Path, tmp_path: Path, *, version: str, number: int, when: str
 ) -> None:
     program = bun(version).program
@@ -100,7 +100,7 @@ def test_bun_idles_next_to_go(
     assert said[2] == "remove 1 1n 0"
 
 
-def test_node_has_no_handler_that_needs_it(guard: Path, simple: Path, tmp_path: Path) -> None:
+def test_guard_in_node_finds_no_handler_to_guard(guard: Path, simple: Path, tmp_path: Path) -> None:
     node = runtimes.provide_node(host_target())
     words = [str(node.dlcall), str(guard), str(simple)]
     assert run_script([node.program], DLCALLS, tmp_path, *words) == "0 0 0\n"
@@ -110,7 +110,7 @@ def test_node_has_no_handler_that_needs_it(guard: Path, simple: Path, tmp_path: 
     ("settings", "guarded"), [({}, True), ({"GO_WARMUP_GUARD": "0"}, False)], ids=["on", "off"]
 )
 @pytest.mark.parametrize("call", ["call", "load"])
-def test_the_warm_up_library_brings_it(
+def test_guard_comes_with_the_warmup_library(
     tmp_path: Path, *, settings: dict[str, str], guarded: bool, call: str
 ) -> None:
     """It is there as soon as the library is loaded: before its Go runtime could do harm."""
@@ -136,7 +136,9 @@ def test_the_warm_up_library_brings_it(
 
 
 @pytest.mark.parametrize("helped", ["", "guard", "warm-up", "preload"])
-def test_a_crash_ends_an_old_bun(guard: Path, simple: Path, tmp_path: Path, *, helped: str) -> None:
+def test_guard_in_old_bun_lets_a_crash_end_it(
+    guard: Path, simple: Path, tmp_path: Path, *, helped: str
+) -> None:
     """Its crash handler returns, and counts on being called once; Go calls it for ever."""
     target = host_target()
     control = build.build_fixture("control", target).library
@@ -160,7 +162,7 @@ def test_a_crash_ends_an_old_bun(guard: Path, simple: Path, tmp_path: Path, *, h
     assert ended == (-signal.SIGSEGV if helped else None)
 
 
-def test_build_guard(tmp_path: Path) -> None:
+def test_build_guard_writes_the_libraries(tmp_path: Path) -> None:
     said = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
     # The library and, to link in, the archive of each platform.
     lines = [line for line in said.splitlines() if "go-guard-preload-" not in line]

@@ -101,7 +101,7 @@ def upward_mappings() -> None:
     [None, unlimited_stack, upward_mappings],
     ids=["usual-stack", "unlimited-stack", "upward-mappings"],
 )
-def test_what_it_promises(
+def test_guard_under_stress_keeps_its_promises(
     guard_stress: GuardStress, tmp_path: Path, before: Callable[[], None] | None
 ) -> None:
     done = run(
@@ -112,7 +112,7 @@ def test_what_it_promises(
     assert done.stdout.endswith("ok during exit\n")
 
 
-def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
+def test_guard_under_qemu_keeps_its_promises(tmp_path: Path) -> None:
     emulator = arm64_emulator()
     built = build.build_guard_stress(ARM64)
     done = run([*emulator, built.semantics, *guards(ARM64, tmp_path), built.rival])
@@ -121,7 +121,7 @@ def test_what_it_promises_on_arm64(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["before", "after", "twice"])
-def test_threads_are_suspended_whatever_they_do(
+def test_guard_in_any_thread_state_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path, mode: str
 ) -> None:
     done = run(
@@ -143,7 +143,7 @@ def test_threads_are_suspended_whatever_they_do(
 
 
 @pytest.mark.parametrize("sandbox", ["kill", "refuse", "chroot", "descriptors"])
-def test_threads_suspend_in_a_sandbox(
+def test_guard_in_sandbox_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path, sandbox: str
 ) -> None:
     """A new thread needs no file to learn where its stack is, and so always has its own."""
@@ -157,7 +157,7 @@ def test_threads_suspend_in_a_sandbox(
     assert (seen.moved + seen.direct, seen.unknown, seen.tight) == (2 * suspends, 0, 0)
 
 
-def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:
+def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
     emulator = arm64_emulator()
     built = build.build_guard_stress(ARM64)
     done = run(
@@ -168,7 +168,7 @@ def test_threads_are_suspended_on_arm64(tmp_path: Path) -> None:
     assert seen.moved > 0
 
 
-def test_without_the_guard_the_main_thread_never_stops(guard_stress: GuardStress) -> None:
+def test_main_thread_without_guard_never_stops(guard_stress: GuardStress) -> None:
     done = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
     seen = told(done)
     assert (done.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
@@ -181,7 +181,7 @@ def _getauxval(kind: int) -> int:
     return int(libc.getauxval(ctypes.c_ulong(kind)))
 
 
-def test_a_signal_that_go_leaves_alone_damages_goroutines(guard_stress: GuardStress) -> None:
+def test_signal_untouched_by_go_damages_goroutines(guard_stress: GuardStress) -> None:
     """What an environment variable alone can do (``docs/guard.md`` warns of it).
 
     What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.

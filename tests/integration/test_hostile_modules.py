@@ -59,7 +59,7 @@ def assert_gone(pid: int) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_hostile_module_has_its_outcome(
+def test_hostile_module_gets_its_outcome(
     bench: matrix.RunContext, tmp_path: Path, case: Case
 ) -> None:
     assert wrong(case, run(bench, tmp_path, case)) == ""
@@ -74,14 +74,14 @@ def test_hostile_output_in_node_changes_nothing(
 
 @pytest.mark.usefixtures("groups")
 @pytest.mark.parametrize("case", BREAKS, ids=lambda case: case.name)
-def test_broken_supervision_is_an_error_and_leaves_nothing(
+def test_hostile_broken_supervision_is_our_error(
     bench: matrix.RunContext, tmp_path: Path, case: Case
 ) -> None:
     assert wrong(case, run(bench, tmp_path, case)) == ""
     assert_gone(int((tmp_path / "note").read_text()))
 
 
-def test_stranger_that_holds_the_output_keeps_nobody_waiting(
+def test_hostile_process_holding_output_blocks_nobody(
     bench: matrix.RunContext, tmp_path: Path
 ) -> None:
     code = (
@@ -107,9 +107,7 @@ def test_stranger_that_holds_the_output_keeps_nobody_waiting(
         stranger.wait()
 
 
-def test_endless_output_is_kept_in_bounded_memory_and_disk(
-    bench: matrix.RunContext, tmp_path: Path
-) -> None:
+def test_hostile_endless_output_is_bounded(bench: matrix.RunContext, tmp_path: Path) -> None:
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     check = "const chunk = Buffer.alloc(1 << 20, 97); for (;;) fs.writeSync(1, chunk);"
     result = run(bench, tmp_path, Case("floods", check))
@@ -118,7 +116,7 @@ def test_endless_output_is_kept_in_bounded_memory_and_disk(
     assert all((bench.out / path).stat().st_size < 200_000 for path in result.evidence)
 
 
-def test_memory_beyond_the_limit_is_named(
+def test_hostile_memory_over_the_limit_is_named(
     bench: matrix.RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with control_groups.cell_group() as group:
@@ -136,7 +134,9 @@ def test_memory_beyond_the_limit_is_named(
 
 
 @pytest.mark.usefixtures("groups")
-def test_threads_by_the_thousand_are_held_and_end(bench: matrix.RunContext, tmp_path: Path) -> None:
+def test_hostile_thousands_of_threads_are_contained(
+    bench: matrix.RunContext, tmp_path: Path
+) -> None:
     """As many as a cell may have, in a process that Python starts: no runtime starts so many."""
     code = (
         "import threading, time\n"

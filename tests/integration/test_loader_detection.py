@@ -78,7 +78,7 @@ def like_bun(version: str, platform: str = "linux", arch: str = "x64") -> dict[s
     return {"process": {"platform": platform, "arch": arch, "versions": versions}}
 
 
-def test_who_is_taken_for_what_and_who_needs_it(tmp_path: Path) -> None:
+def test_loader_each_runtime_is_recognised_and_guarded_when_needed(tmp_path: Path) -> None:
     linux = {"platform": "linux", "arch": "arm64"}
     cases = [
         (like_bun("1.0.0"), ["bun", "1.0.0", "linux-x64", "required"]),
@@ -114,7 +114,7 @@ def test_who_is_taken_for_what_and_who_needs_it(tmp_path: Path) -> None:
     assert node(ASK, tmp_path, given)["answers"] == [expected for _, expected in cases]
 
 
-def test_the_limit_is_that_of_the_expectations(tmp_path: Path) -> None:
+def test_loader_version_limit_matches_the_expectations(tmp_path: Path) -> None:
     rows = tomllib.loads((paths.EXPECTATIONS / "bun.toml").read_text())["expect"]
     hangs = [row for row in rows if "hang" in row["outcomes"] and "versions" in row]
     by_go = [row for row in hangs if "control" not in row.get("modules", ["control"])]
@@ -123,7 +123,7 @@ def test_the_limit_is_that_of_the_expectations(tmp_path: Path) -> None:
     assert node(ASK, tmp_path, "[]")["limit"] == newest
 
 
-def test_an_unknown_runtime_is_asked_for_nothing(tmp_path: Path) -> None:
+def test_loader_unknown_runtime_needs_nothing(tmp_path: Path) -> None:
     assert node(STRANGE, tmp_path) == [["unknown", "none", False, 42, []]] * 5
 
 
@@ -140,7 +140,7 @@ def elf(folder: Path, name: str, loader: bytes | None) -> Path:
     return path
 
 
-def test_musl_is_told_by_the_loader_that_an_executable_names(tmp_path: Path) -> None:
+def test_loader_musl_is_detected_from_the_interpreter(tmp_path: Path) -> None:
     musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
     glibc = elf(tmp_path, "glibc", b"/nix/store/x/lib/ld-linux-x86-64.so.2\0")
     static = elf(tmp_path, "static", None)
@@ -152,7 +152,7 @@ def test_musl_is_told_by_the_loader_that_an_executable_names(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", ["1.0.36", ""])
-def test_musl_is_refused_in_words(version: str, tmp_path: Path) -> None:
+def test_loader_on_musl_refuses_with_its_reason(version: str, tmp_path: Path) -> None:
     musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
     command = [bun(version).program]
     said = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))

@@ -130,7 +130,7 @@ def said(command: Sequence[str | Path], folder: Path, **env: str) -> dict[str, A
     return answer
 
 
-def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> None:
+def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
     with tarfile.open(tarball) as archive:
         content = {
             member.name.removeprefix("package/"): archive.extractfile(member).read()  # type: ignore[union-attr]
@@ -169,7 +169,9 @@ def test_tarball_holds_the_libraries_and_asks_nothing_of_npm(tarball: Path) -> N
 @pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
 @pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
-def test_every_bun_is_guarded(installed: Path, version: str, script: str, debug: str) -> None:
+def test_loader_every_bun_is_guarded(
+    installed: Path, version: str, script: str, debug: str
+) -> None:
     runtime = bun(version)
     done = run([runtime.program, script], installed, GO_WARMUP_DEBUG=debug)
     answer = json.loads(succeed(done))
@@ -195,7 +197,7 @@ def test_every_bun_is_guarded(installed: Path, version: str, script: str, debug:
 
 @pytest.mark.parametrize("name", ["node", "deno"])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
-def test_others_are_left_alone(installed: Path, name: str, script: str) -> None:
+def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script: str) -> None:
     done = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
     answer = json.loads(succeed(done))
     found = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
@@ -204,7 +206,7 @@ def test_others_are_left_alone(installed: Path, name: str, script: str) -> None:
     assert done.stderr.count("go-warmup: ") == done.stderr.count("nothing to do") == 1
 
 
-def test_silence_by_default_and_deno_without_permissions(installed: Path) -> None:
+def test_loader_deno_without_permissions_stays_silent(installed: Path) -> None:
     deno = [runtimes.provide_deno().program, "run", "--no-lock", "--no-prompt"]
     for command in (deno, newest("node"), [bun(OLD).program]):
         done = run([*command, "app.mjs"], installed)
@@ -212,13 +214,13 @@ def test_silence_by_default_and_deno_without_permissions(installed: Path) -> Non
         assert done.stderr == ""
 
 
-def test_deno_loads_by_force(installed: Path) -> None:
+def test_loader_deno_with_force_loads(installed: Path) -> None:
     answer = said([*newest("deno"), "app.cjs"], installed, FORCE="1")
     assert (answer["warmed"], answer["need"]) == (True, "none")
 
 
 @pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno"])
-def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
+def test_loader_workers_share_the_process_guard(installed: Path, name: str) -> None:
     command = newest("deno") if name == "deno" else [bun(name).program]
     assert said([*command, "threads.mjs", "./worker.mjs"], installed) == {
         "warmed": True,
@@ -226,7 +228,7 @@ def test_workers_share_what_the_process_has(installed: Path, name: str) -> None:
     }
 
 
-def test_a_wrapped_module_leaves_the_event_loop_turning(installed: Path) -> None:
+def test_loader_wrapped_module_leaves_event_loop_turning(installed: Path) -> None:
     addon = build.build_fixture("simple", host_target()).addon
     command = [str(bun(IDLE_HANGS).program), "event-loop.cjs", str(addon)]
     assert said([*command], installed) == {"done": 0, "turns": 20}
@@ -234,14 +236,14 @@ def test_a_wrapped_module_leaves_the_event_loop_turning(installed: Path) -> None
     assert run(["timeout", "-s", "KILL", "8", *command], installed, GO_WARMUP_GUARD="0").returncode
 
 
-def test_installed_by_bun(tarball: Path, tmp_path: Path) -> None:
+def test_loader_installed_by_bun_works(tarball: Path, tmp_path: Path) -> None:
     app = application(tmp_path)
     succeed(run([*newest("bun"), "add", tarball], app, BUN_INSTALL_CACHE_DIR=str(app / ".cache")))
     assert said([bun(OLD).program, "app.cjs"], app)["warmed"]
 
 
 @pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
-def test_bundled_and_moved(installed: Path, version: str, tmp_path: Path) -> None:
+def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path: Path) -> None:
     program = bun(version).program
     out = tmp_path / "out"
     words = ["build", "app.cjs", "threads.mjs", "worker.mjs", "--target=bun", "--outdir"]
@@ -262,7 +264,9 @@ def test_bundled_and_moved(installed: Path, version: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
-def test_compiled_and_alone(installed: Path, version: str, tmp_path: Path) -> None:
+def test_loader_compiled_executable_works_alone(
+    installed: Path, version: str, tmp_path: Path
+) -> None:
     words = ["build", "--compile", "app.cjs", "--outfile", "app.exe"]
     succeed(run([bun(version).program, *words], installed))
     (installed / "app.exe").rename(tmp_path / "app.exe")
@@ -283,7 +287,7 @@ def test_compiled_and_alone(installed: Path, version: str, tmp_path: Path) -> No
     assert answer["library"].startswith(str(tmp_path / ".cache" / "go-warmup"))
 
 
-def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
+def test_loader_missing_library_is_reported_only_where_needed(own: Path) -> None:
     shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
     for name in ("node", "deno"):
         done = run([*newest(name), "app.cjs"], own)
@@ -302,7 +306,7 @@ def test_a_missing_library_is_told_only_where_it_is_needed(own: Path) -> None:
         assert "GO_WARMUP_LIBRARY names it" in error[2]
 
 
-def test_a_corrupt_library_is_refused(own: Path) -> None:
+def test_loader_corrupt_library_is_refused(own: Path) -> None:
     library = own / "node_modules" / "go-warmup" / "lib" / LIBRARY
     data = bytearray(library.read_bytes())
     data[-100] ^= 1
@@ -322,7 +326,7 @@ def test_a_corrupt_library_is_refused(own: Path) -> None:
     assert answer["library"] == str(own / "mine.so")
 
 
-def test_what_is_no_warm_up_library_is_refused(own: Path) -> None:
+def test_loader_other_library_is_refused_as_warmup(own: Path) -> None:
     control = build.build_fixture(build.CONTROL, host_target()).library
     (own / "text.so").write_text("no library")
     (own / "folder.so").mkdir()
@@ -342,7 +346,7 @@ process.exit(0);
 
 
 @pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno", "node"])
-def test_guard_stats_says_what_is_guarded(installed: Path, name: str) -> None:
+def test_loader_guard_stats_report_guarded_signals(installed: Path, name: str) -> None:
     (installed / "stats.cjs").write_text(STATS)
     command = newest(name) if name in {"deno", "node"} else [bun(name).program]
     answer = said([*command, "stats.cjs"], installed)
@@ -358,7 +362,7 @@ def test_guard_stats_says_what_is_guarded(installed: Path, name: str) -> None:
     assert {type(value) for key, value in after.items() if key != "reason"} == {int, list}
 
 
-def test_warmup_library_is_loaded_when_it_is_named(installed: Path, tarball: Path) -> None:
+def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -> None:
     target = host_target().name
     package = tarball.with_name(f"go-warmup-{target}-1.2.3-rc.1.tgz")
     folder = installed / "warmup-package"
@@ -378,12 +382,12 @@ def test_warmup_library_is_loaded_when_it_is_named(installed: Path, tarball: Pat
     assert said([bun("").program, "app.cjs"], installed, **env)["library"] == expected
 
 
-def test_guard_switched_off_by_the_environment(installed: Path) -> None:
+def test_loader_guard_disabled_by_environment_is_off(installed: Path) -> None:
     answer = said([bun("").program, "app.cjs"], installed, GO_WARMUP_GUARD="0")
     assert [answer[key] for key in ("guard", "warmed", "library")] == ["off", False, None]
 
 
-def test_wrap_takes_a_function_and_gives_what_it_gives(installed: Path) -> None:
+def test_loader_wrap_returns_what_its_function_returns(installed: Path) -> None:
     script = """
     const { wrap } = require("go-warmup");
     const said = [];

@@ -44,7 +44,7 @@ def said(result: Result, folder: Path) -> str:
 
 @files_only
 @pytest.mark.parametrize(("mode", "signal"), [("segv", "SIGSEGV"), ("abort", "SIGABRT")])
-def test_a_crash_leaves_its_core_and_a_backtrace(
+def test_core_of_crash_is_kept_with_backtrace(
     child: Path, tmp_path: Path, mode: str, signal: str
 ) -> None:
     result, _ = run_known(child, mode, tmp_path, means=EvidenceTools(gdb=True, cores=True))
@@ -60,7 +60,7 @@ def test_a_crash_leaves_its_core_and_a_backtrace(
 
 
 @files_only
-def test_one_core_for_cells_that_crash_alike(child: Path, tmp_path: Path) -> None:
+def test_core_is_kept_once_for_similar_crashes(child: Path, tmp_path: Path) -> None:
     means = EvidenceTools(cores=True)
     first, _ = run_known(child, "segv", tmp_path, means=means)
     again, _ = run_known(child, "segv", tmp_path / "again", means=means)
@@ -69,9 +69,7 @@ def test_one_core_for_cells_that_crash_alike(child: Path, tmp_path: Path) -> Non
     assert "no core: another cell of this version" in said(again, tmp_path / "again")
 
 
-def test_nothing_is_kept_unasked_and_of_what_did_not_die_of_a_signal(
-    child: Path, tmp_path: Path
-) -> None:
+def test_core_unrequested_or_without_signal_is_not_kept(child: Path, tmp_path: Path) -> None:
     unasked, _ = run_known(child, "segv", tmp_path / "unasked")
     assert "core" not in said(unasked, tmp_path / "unasked")
     assert not list(tmp_path.rglob("core*"))
@@ -80,7 +78,7 @@ def test_nothing_is_kept_unasked_and_of_what_did_not_die_of_a_signal(
 
 
 @files_only
-def test_a_core_that_is_too_large_is_none(
+def test_core_too_large_is_dropped(
     child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's limit and ours are one number, and both hold."""
@@ -91,7 +89,7 @@ def test_a_core_that_is_too_large_is_none(
     assert all(path.stat().st_blocks * 512 <= 24_576 for path in kept)
 
 
-def test_a_shell_that_forbids_cores_is_told(child: Path, tmp_path: Path) -> None:
+def test_core_forbidden_by_shell_is_reported(child: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
@@ -123,7 +121,7 @@ def kernel(folder: Path, pattern: str, uses_pid: str = "0") -> Path:
         ("c%", "0", "c"),
     ],
 )
-def test_a_core_is_found_by_the_kernels_pattern(
+def test_core_is_found_by_the_kernel_pattern(
     tmp_path: Path, pattern: str, uses_pid: str, name: str
 ) -> None:
     folder = tmp_path / "run"
@@ -150,5 +148,5 @@ def test_a_core_is_found_by_the_kernels_pattern(
         ("", "the kernel keeps none (kernel.core_pattern is empty)"),
     ],
 )
-def test_a_kernel_that_keeps_no_files_is_told(tmp_path: Path, pattern: str, why: str) -> None:
+def test_core_not_written_by_kernel_is_reported(tmp_path: Path, pattern: str, why: str) -> None:
     assert str(observe.find_core(7, tmp_path, 0, kernel(tmp_path, pattern))).startswith(why)

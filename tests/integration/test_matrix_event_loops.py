@@ -111,7 +111,7 @@ def run(folder: Path) -> Result:
         "turns-again",
     ],
 )
-def test_one_loop_that_goes_silent_is_a_hang(results: dict[str, Result], name: str) -> None:
+def test_cell_with_one_silent_loop_hangs(results: dict[str, Result], name: str) -> None:
     result = results[name]
     assert result.outcome == "hang", result.detail
     assert result.detail.startswith("busy: no turn of the event loop in ")
@@ -124,7 +124,7 @@ def test_one_loop_that_goes_silent_is_a_hang(results: dict[str, Result], name: s
 @pytest.mark.parametrize(
     "name", ["both-beat", "worker-ends", "late-beat", "nobody-s-beat", "pauses"]
 )
-def test_loops_that_turn_or_have_ended_only_meet_the_limit(
+def test_cell_with_turning_loops_is_decided_at_the_limit(
     results: dict[str, Result], name: str
 ) -> None:
     result = results[name]
@@ -135,7 +135,7 @@ def test_loops_that_turn_or_have_ended_only_meet_the_limit(
 
 
 @pytest.mark.parametrize("name", ["done-in-the-end", "done-without-ends"])
-def test_a_program_that_ends_is_judged_by_its_end(results: dict[str, Result], name: str) -> None:
+def test_cell_that_ends_is_judged_by_its_end(results: dict[str, Result], name: str) -> None:
     assert (results[name].outcome, results[name].detail) == ("pass", "")
 
 
@@ -148,7 +148,7 @@ def test_a_program_that_ends_is_judged_by_its_end(results: dict[str, Result], na
         ("told-hang-after-fail", ("fail", "first")),
     ],
 )
-def test_a_hang_that_the_cell_tells_of(
+def test_cell_that_reports_its_own_hang_hangs(
     results: dict[str, Result], name: str, ending: tuple[str, str]
 ) -> None:
     result = results[name]

@@ -59,14 +59,14 @@ def busy_machine() -> Iterator[None]:
         ("no-newline", "pass", ""),
     ],
 )
-def test_a_process_that_ends(
+def test_cell_that_ends_gets_its_outcome(
     child: Path, tmp_path: Path, mode: str, outcome: str, detail: str
 ) -> None:
     result, _ = run_known(child, mode, tmp_path)
     assert (result.outcome, result.detail) == (outcome, detail)
 
 
-def test_exit_code_signal_and_use_are_recorded(child: Path, tmp_path: Path) -> None:
+def test_cell_that_ends_records_code_signal_and_usage(child: Path, tmp_path: Path) -> None:
     ended, _ = run_known(child, "exit-7", tmp_path)
     crashed, _ = run_known(child, "bus", tmp_path)
     assert (ended.exit_code, ended.signal) == (7, None)
@@ -75,14 +75,14 @@ def test_exit_code_signal_and_use_are_recorded(child: Path, tmp_path: Path) -> N
     assert ended.wall_ms < 2_000
 
 
-def test_a_signal_storm_is_a_hang_decided_early_and_named(child: Path, tmp_path: Path) -> None:
+def test_cell_with_signal_storm_hangs_early_with_signal_name(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "storm", tmp_path)
     assert (result.outcome, result.kind) == ("hang", "livelock")
     assert "livelock: SIGUSR1 was pending or being handled" in result.detail
     assert result.wall_ms < 10_000
 
 
-def test_a_storm_is_told_on_a_busy_machine_too(
+def test_cell_with_storm_on_busy_machine_still_hangs(
     child: Path, tmp_path: Path, busy_machine: None
 ) -> None:
     result, _ = run_known(child, "storm", tmp_path)
@@ -90,7 +90,7 @@ def test_a_storm_is_told_on_a_busy_machine_too(
     assert "livelock: SIGUSR1" in result.detail
 
 
-def test_a_deadlock_is_a_hang_decided_before_the_limit(child: Path, tmp_path: Path) -> None:
+def test_cell_with_deadlock_hangs_before_the_limit(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "deadlock", tmp_path)
     assert (result.outcome, result.kind) == ("hang", "deadlock")
     assert result.detail.startswith("deadlock: the main thread slept")
@@ -100,7 +100,7 @@ def test_a_deadlock_is_a_hang_decided_before_the_limit(child: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("mode", "call"), [("sleep", "clock_nanosleep"), ("reads-socket", "recvfrom")]
 )
-def test_a_wait_that_can_return_is_decided_by_the_limit_and_named(
+def test_cell_in_returnable_wait_hangs_at_the_limit(
     child: Path, tmp_path: Path, mode: str, call: str
 ) -> None:
     result, _ = run_known(child, mode, tmp_path, limit_s=3.0)
@@ -109,17 +109,17 @@ def test_a_wait_that_can_return_is_decided_by_the_limit_and_named(
     assert result.wall_ms >= 3_000
 
 
-def test_a_call_that_waits_longer_than_a_deadlock_takes_passes(child: Path, tmp_path: Path) -> None:
+def test_cell_in_wait_longer_than_deadlock_time_passes(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "waits-5-s", tmp_path)
     assert result.outcome == "pass"
 
 
-def test_a_process_that_stops_itself_is_told_as_stopped(child: Path, tmp_path: Path) -> None:
+def test_cell_that_stops_itself_is_reported_as_stopped(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "stops-itself", tmp_path, limit_s=2.5)
     assert (result.outcome, result.kind) == ("hang", "stopped")
 
 
-def test_a_starved_process_is_given_the_time_that_its_limit_stands_for(
+def test_cell_starved_gets_its_full_processor_time(
     child: Path, tmp_path: Path, busy_machine: None
 ) -> None:
     """It needs 1.5 s of processor time, and shares two processors with three others."""
@@ -127,9 +127,7 @@ def test_a_starved_process_is_given_the_time_that_its_limit_stands_for(
     assert result.outcome == "pass"
 
 
-def test_a_harness_that_stood_still_judges_nothing_by_that_time(
-    child: Path, tmp_path: Path
-) -> None:
+def test_cell_judgement_ignores_time_the_harness_paused(child: Path, tmp_path: Path) -> None:
     """It is stopped for longer than the limit, while the cell beats and then ends."""
     code = (
         "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
@@ -153,7 +151,7 @@ def test_a_harness_that_stood_still_judges_nothing_by_that_time(
 
 
 @pytest.mark.parametrize("mode", ["spin", "waits-for-worker", "ping-pong"])
-def test_work_without_a_turn_of_the_loop_is_decided_by_the_limit_alone(
+def test_cell_without_loop_turn_is_decided_at_the_limit(
     child: Path, tmp_path: Path, mode: str
 ) -> None:
     result, _ = run_known(child, mode, tmp_path, limit_s=6.0)
@@ -163,26 +161,24 @@ def test_work_without_a_turn_of_the_loop_is_decided_by_the_limit_alone(
     assert result.wall_ms >= 6_000
 
 
-def test_what_still_progresses_at_the_limit_is_no_hang(child: Path, tmp_path: Path) -> None:
+def test_cell_progressing_at_the_limit_is_a_timeout(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "beats-for-ever", tmp_path, limit_s=1.0)
     assert result.outcome == "timeout"
     assert result.detail == "still progressing at the limit of 1 s"
 
 
-def test_a_slow_cell_passes_on_a_busy_machine(
-    child: Path, tmp_path: Path, busy_machine: None
-) -> None:
+def test_cell_slow_on_busy_machine_passes(child: Path, tmp_path: Path, busy_machine: None) -> None:
     assert run_known(child, "slow", tmp_path)[0].outcome == "pass"
 
 
-def test_evidence_of_a_hang_names_its_threads(child: Path, tmp_path: Path) -> None:
+def test_cell_that_hangs_names_threads_in_evidence(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "deadlock", tmp_path)
     assert sorted(Path(path).name for path in result.evidence) == ["output.txt", "threads.txt"]
     table = next(path for path in result.evidence if path.endswith("threads.txt"))
     assert "child" in (tmp_path / "out" / table).read_text()
 
 
-def test_a_flood_is_kept_in_part(child: Path, tmp_path: Path) -> None:
+def test_cell_output_flood_is_truncated(child: Path, tmp_path: Path) -> None:
     from gobun import build
     from gobun.matrix.channel import Channel
     from gobun.matrix.supervised_process import Launch, SupervisedProcess
@@ -200,26 +196,28 @@ def test_a_flood_is_kept_in_part(child: Path, tmp_path: Path) -> None:
         assert "bytes left out" in printed
 
 
-def test_a_program_that_cannot_start_is_our_error(child: Path, tmp_path: Path) -> None:
+def test_cell_with_unstartable_program_is_our_error(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(tmp_path / "absent", "pass", tmp_path)
     assert result.outcome == "error"
     assert "could not be started: No such file or directory" in result.detail
 
 
-def test_nothing_survives_a_cell_that_ends(child: Path, tmp_path: Path) -> None:
+def test_cell_that_ends_leaves_no_process(child: Path, tmp_path: Path) -> None:
     result, note = run_known(child, "daemon", tmp_path)
     assert result.outcome == "pass"
     assert not alive(int(note.read_text()))
 
 
-def test_nothing_survives_a_cell_that_is_killed(child: Path, tmp_path: Path) -> None:
+def test_cell_that_is_killed_leaves_no_process(child: Path, tmp_path: Path) -> None:
     result, note = run_known(child, "daemon-and-hang", tmp_path)
     assert result.outcome == "hang"
     assert not alive(int(note.read_text()))
 
 
 @pytest.mark.parametrize("mode", ["fork-bomb", "fork-bomb-in-sessions"])
-def test_a_fork_bomb_is_stopped_and_told(child: Path, tmp_path: Path, mode: str) -> None:
+def test_cell_with_fork_bomb_is_stopped_and_reported(
+    child: Path, tmp_path: Path, mode: str
+) -> None:
     """It holds itself at 300 processes, above the 256 that a cell may have."""
     result, note = run_known(child, mode, tmp_path)
     assert result.outcome == "fail"
@@ -243,7 +241,7 @@ def holders(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])
-def test_nothing_survives_the_harness(child: Path, tmp_path: Path, signal_name: str) -> None:
+def test_harness_killed_leaves_no_process(child: Path, tmp_path: Path, signal_name: str) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
         "import cells\n"

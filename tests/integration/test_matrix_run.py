@@ -39,7 +39,7 @@ def outcomes(out: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_the_hang_begins_and_ends_where_it_is_known_to(tmp_path: Path) -> None:
+def test_matrix_hang_appears_only_in_known_versions(tmp_path: Path) -> None:
     pipeline.run_matrix(
         Request(
             versions="1.2.1,1.2.19,latest",
@@ -65,13 +65,13 @@ def test_the_hang_begins_and_ends_where_it_is_known_to(tmp_path: Path) -> None:
             assert all((tmp_path / path).is_file() for path in result.evidence)
 
 
-def test_node_takes_every_module_by_every_load(tmp_path: Path) -> None:
+def test_matrix_node_loads_every_module_every_way(tmp_path: Path) -> None:
     pipeline.run_matrix(Request(runtimes=("node",), stresses=("gc",), out=tmp_path))
     assert set().union(*outcomes(tmp_path).values()) == {"pass"}
     assert len(matrix.read_results(tmp_path / matrix.FILE_NAME).results) == 18
 
 
-def test_an_outcome_that_is_not_expected_is_reported(
+def test_matrix_unexpected_outcome_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "expectations"
@@ -92,7 +92,7 @@ def test_an_outcome_that_is_not_expected_is_reported(
     )
 
 
-def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
+def test_matrix_resume_of_other_plan_is_refused(tmp_path: Path) -> None:
     request = Request(
         runtimes=("node",),
         treatments=("stock",),
@@ -116,7 +116,7 @@ def test_results_of_another_plan_are_not_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_an_interrupted_run_leaves_no_process_and_is_resumed(
+def test_matrix_interrupted_run_leaves_nothing_and_resumes(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     out, scratch = tmp_path / "out", tmp_path / "scratch"

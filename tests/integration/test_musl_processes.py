@@ -105,7 +105,7 @@ def test_musl_unconverted_library_is_refused(caller: Path, libraries: dict[str, 
         assert NOT_LOADED in call(caller, library)
 
 
-def test_musl_converted_library_runs_whatever_linked_it(
+def test_musl_converted_library_runs_with_any_linker(
     caller: Path, converted: dict[str, Path]
 ) -> None:
     for library in converted.values():
@@ -132,7 +132,7 @@ def test_musl_converted_library_runs_after_strip(
 @pytest.mark.skipif(
     shutil.which("gcc") is None, reason="GNU ld, which keeps relocations, is missing"
 )
-def test_sites_are_those_that_the_linker_relocated(tmp_path: Path) -> None:
+def test_musl_found_sites_are_those_the_linker_relocated(tmp_path: Path) -> None:
     """With --emit-relocs GNU ld leaves its own list of what refers to the TLS word."""
     output = tmp_path / "kept.so"
     environment = compiling.go_environment(
@@ -159,7 +159,7 @@ def test_sites_are_those_that_the_linker_relocated(tmp_path: Path) -> None:
     assert found == linker
 
 
-def test_audit_says_whether_a_library_loads_on_musl(
+def test_musl_audit_tells_whether_a_library_loads(
     libraries: dict[str, Path], converted: dict[str, Path]
 ) -> None:
     before = audit.inspect(libraries["zig-glibc"])
@@ -184,7 +184,7 @@ setTimeout(() => console.log("turned"), 20);
 """
 
 
-def test_bun_for_musl_calls_a_converted_library(
+def test_musl_bun_calls_a_converted_library(
     musl: Sysroot, libraries: dict[str, Path], converted: dict[str, Path], tmp_path: Path
 ) -> None:
     package = fetch.Package(fetch.bun_package("linux-x64", "musl"), BUN)
@@ -200,7 +200,7 @@ def test_bun_for_musl_calls_a_converted_library(
 ADDON = "console.log('runSync returned', require(process.argv[2]).runSync())"
 
 
-def test_node_and_bun_for_musl_call_a_converted_addon(musl: Sysroot, tmp_path: Path) -> None:
+def test_musl_node_and_bun_call_a_converted_addon(musl: Sysroot, tmp_path: Path) -> None:
     fixture = build.build_fixture("setup-full", TARGETS["linux-x64"])
     addon = tmp_path / "addon.node"
     convert_file(fixture.addon, addon)
@@ -214,7 +214,7 @@ def test_node_and_bun_for_musl_call_a_converted_addon(musl: Sysroot, tmp_path: P
         assert "returned 0" not in call(musl.program(program), script, fixture.addon)
 
 
-def test_converted_library_ends_a_glibc_process_with_one_line(
+def test_musl_converted_library_ends_a_glibc_process_cleanly(
     converted: dict[str, Path], tmp_path: Path
 ) -> None:
     """glibc has no libc.so to load, so a test lends it one of that name."""

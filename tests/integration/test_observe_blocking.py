@@ -107,7 +107,7 @@ def settled(pid: int, call: str, *, threads: int = 1, signals: bool = True) -> t
         ("spin", "running", "itself", "yes"),
     ],
 )
-def test_a_wait_names_its_call_and_who_can_end_it(  # noqa: PLR0917 - a row of the table
+def test_blocked_thread_names_call_and_who_can_wake_it(  # noqa: PLR0917 - a row of the table
     waiting: Path, tmp_path: Path, mode: str, call: str, wakes: str, can_return: str
 ) -> None:
     lock = tmp_path / "lock"
@@ -117,27 +117,27 @@ def test_a_wait_names_its_call_and_who_can_end_it(  # noqa: PLR0917 - a row of t
     assert (main.call, main.wakes, main.can_return) == (call, wakes, can_return), main
 
 
-def test_a_lock_beside_a_sleeper_names_the_thread_that_may_wake_it(waiting: Path) -> None:
+def test_blocked_lock_beside_sleeper_names_the_sleeper(waiting: Path) -> None:
     with running(waiting, "lock-beside-sleeper") as pid:
         main, other = settled(pid, "futex")
     assert main.wakers == (other.tid,)
     assert observe.all_stuck((main, other)) == "no"
 
 
-def test_two_threads_that_wait_for_one_another_are_stuck(waiting: Path) -> None:
+def test_blocked_two_threads_in_deadlock_are_stuck(waiting: Path) -> None:
     with running(waiting, "two-locks") as pid:
         found = settled(pid, "futex", threads=2)
     assert [each.can_return for each in found] == ["no", "no"]
     assert observe.all_stuck(found) == "yes"
 
 
-def test_a_wait_for_a_signal_is_stuck_where_nobody_sends_one(waiting: Path) -> None:
+def test_blocked_signal_wait_without_sender_is_stuck(waiting: Path) -> None:
     with running(waiting, "pause") as pid:
         assert observe.all_stuck(settled(pid, "pause")) == "unknown"
         assert observe.all_stuck(settled(pid, "pause", signals=False)) == "yes"
 
 
-def test_a_stopped_thread_can_be_continued(waiting: Path) -> None:
+def test_blocked_stopped_thread_can_be_continued(waiting: Path) -> None:
     with running(waiting, "stopped") as pid:
         deadline = time.monotonic() + SETTLES_S
         while (main := observe.blocked_threads(pid)[0]).state != "T":
@@ -149,7 +149,7 @@ def test_a_stopped_thread_can_be_continued(waiting: Path) -> None:
     ("mode", "call", "kinds"),
     [("epoll-socket", "epoll_wait", ["epoll"]), ("own-pipe", "read", ["pipe"])],
 )
-def test_descriptors_have_their_kinds(
+def test_blocked_descriptors_have_their_kinds(
     waiting: Path, mode: str, call: str, kinds: list[str]
 ) -> None:
     with running(waiting, mode) as pid:
@@ -157,19 +157,19 @@ def test_descriptors_have_their_kinds(
     assert [each.kind for each in main.descriptors] == kinds
 
 
-def test_a_relative_time_out_is_read_from_the_process(waiting: Path) -> None:
+def test_blocked_relative_timeout_is_read_from_the_process(waiting: Path) -> None:
     with running(waiting, "poll-timed") as pid:
         assert settled(pid, "poll")[0].timeout_s == pytest.approx(600)
 
 
-def test_a_process_that_is_gone_has_no_threads() -> None:
+def test_blocked_threads_of_gone_process_are_empty() -> None:
     assert observe.blocked_threads(2**22 + 1) == ()
     assert observe.blocked_thread(2**22 + 1, 2**22 + 1) is None
     assert observe.all_stuck(()) == "unknown"
 
 
 @pytest.mark.parametrize("function", ["Wait", "WaitFor"])
-def test_the_caller_of_a_wait_in_bun_is_library_and_function(
+def test_blocked_wait_in_bun_names_library_and_function(
     slow_call: Path, tmp_path: Path, function: str
 ) -> None:
     script = tmp_path / "app.js"

@@ -65,26 +65,26 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 class TestSuspendHandler:
-    def test_a_thread_with_an_alternate_stack_is_stopped_every_time(self, program: Path) -> None:
+    def test_patch_thread_with_alternate_stack_always_stops(self, program: Path) -> None:
         code, counted = suspend(program, "own", "200")
         assert code == 0
         assert counted["stopped"] == 200
         assert counted["wrong"] == 0
         assert counted["others"] > 0
 
-    def test_so_is_one_without(self, program: Path) -> None:
+    def test_patch_thread_without_alternate_stack_always_stops(self, program: Path) -> None:
         code, counted = suspend(program, "none", "200")
         assert (code, counted["stopped"], counted["wrong"]) == (0, 200, 0)
 
-    def test_a_small_stack_is_not_written_to(self, program: Path) -> None:
+    def test_patch_small_alternate_stack_is_refused(self, program: Path) -> None:
         code, counted = suspend(program, "goroutine", "60")
         assert (code, counted["refused"], counted["wrong"]) == (0, 60, 0)
 
-    def test_without_it_no_thread_is_ever_stopped(self, program: Path) -> None:
+    def test_unpatched_thread_on_alternate_stack_never_stops(self, program: Path) -> None:
         _, counted = suspend(program, "own", "20", "stock")
         assert (counted["stopped"], counted["refused"]) == (0, 200)
 
-    def test_an_alternate_stack_that_is_not_cut_is_overwritten(self, tmp_path: Path) -> None:
+    def test_unpatched_alternate_stack_is_overwritten(self, tmp_path: Path) -> None:
         whole = added(LINES[0], "suspend-any-stack", "SuspendHandler.cpp")
         uncut = whole.replace("frame - bottom < alternate.ss_size", "false")
         assert uncut != whole
@@ -99,7 +99,7 @@ class TestSuspendHandler:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_new_thread_gets_its_creators_mask(line: str, tmp_path: Path) -> None:
+def test_new_thread_inherits_its_creators_mask(line: str, tmp_path: Path) -> None:
     functions = tmp_path / "functions.cpp"
     functions.write_text(
         "#include <signal.h>\n#define OS(name) 0\n" + added(line, "block-signals", "c-bindings.cpp")

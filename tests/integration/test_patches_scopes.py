@@ -38,7 +38,7 @@ def addon(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("version", "crashes"), [("1.3.14", True), ("1.4.5", False)])
-def test_a_finalizer_makes_a_value_during_a_sweep(
+def test_finalizer_creating_value_crashes_only_affected_versions(
     version: str, crashes: bool, addon: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "script.cjs"

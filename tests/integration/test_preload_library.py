@@ -97,7 +97,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return Program(host_target().name, tmp_path_factory.mktemp("preload"))
 
 
-def test_without_it(program: Program) -> None:
+def test_preload_absent_changes_nothing(program: Program) -> None:
     assert program.run() == (expected(""), [])
 
 
@@ -105,14 +105,14 @@ def test_without_it(program: Program) -> None:
     "words",
     ["", "suspend", "stack8m", "sigmask", "sigmask-keep", "stack8m,sigmask,suspend"],
 )
-def test_what_is_chosen_is_done_and_nothing_else(program: Program, words: str) -> None:
+def test_preload_chosen_words_do_only_what_they_say(program: Program, words: str) -> None:
     out, err = program.run(program.library, program.spy, GO_GUARD_PRELOAD=words)
     assert out == expected(words)
     blocked = MOST if "sigmask" in words else 0
     assert err == [f"made {blocked}"] * 5
 
 
-def test_suspend_alone_where_nothing_is_said(program: Program) -> None:
+def test_preload_without_words_guards_suspend_only(program: Program) -> None:
     assert program.run(program.library) == (expected("suspend"), [])
 
 
@@ -125,7 +125,7 @@ def test_suspend_alone_where_nothing_is_said(program: Program) -> None:
         ("sigmask,sigmask-keep", "choose one of sigmask and sigmask-keep"),
     ],
 )
-def test_a_wrong_word_is_named_and_nothing_is_done(
+def test_preload_wrong_word_is_named_and_does_nothing(
     program: Program, words: str, problem: str
 ) -> None:
     out, [line] = program.run(program.library, GO_GUARD_PRELOAD=words)
@@ -136,7 +136,7 @@ def test_a_wrong_word_is_named_and_nothing_is_done(
     )
 
 
-def test_it_says_what_it_does(program: Program) -> None:
+def test_preload_verbose_logs_its_actions(program: Program) -> None:
     _, err = program.run(program.library, GO_GUARD_PRELOAD="suspend,stack8m", GO_GUARD_DEBUG="1")
     said = [line.partition("]: ")[2] for line in err]
     assert said[0] == "does suspend,stack8m"
@@ -147,7 +147,7 @@ def test_it_says_what_it_does(program: Program) -> None:
     assert [line.partition("]: ")[2] for line in err] == ["does nothing"]
 
 
-def test_two_of_them_do_what_one_does(program: Program, tmp_path: Path) -> None:
+def test_preload_loaded_twice_acts_once(program: Program, tmp_path: Path) -> None:
     other = tmp_path / "other.so"
     shutil.copyfile(program.library, other)
     settings = {"GO_GUARD_PRELOAD": "stack8m,sigmask,suspend", "GO_GUARD_DEBUG": "1"}
@@ -157,7 +157,7 @@ def test_two_of_them_do_what_one_does(program: Program, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_a_shell_keeps_its_traps(program: Program, shell: str) -> None:
+def test_preload_in_shell_keeps_its_traps(program: Program, shell: str) -> None:
     script = (
         "trap 'echo usr1' USR1; trap 'echo pwr' PWR; kill -USR1 $$; kill -PWR $$;"
         "(trap - USR1; kill -USR1 $(exec sh -c 'echo $PPID')) & wait $!; echo $?;"
@@ -177,7 +177,7 @@ def test_a_shell_keeps_its_traps(program: Program, shell: str) -> None:
     assert treated == plain
 
 
-def test_arm64_under_qemu(tmp_path: Path) -> None:
+def test_preload_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
     arm64 = Program("linux-arm64", tmp_path, tuple(arm64_emulator()))
     assert arm64.run() == (expected(""), [])
     words = "stack8m,sigmask,suspend"
@@ -188,6 +188,6 @@ def test_arm64_under_qemu(tmp_path: Path) -> None:
     assert out == expected("sigmask-keep", MOST_UNDER_QEMU)
 
 
-def test_it_is_for_linux_alone() -> None:
+def test_preload_builds_for_linux_only() -> None:
     with pytest.raises(PrerequisiteError, match="LD_PRELOAD is of Linux"):
         build.build_preload([TARGETS["darwin-arm64"]])

@@ -93,7 +93,7 @@ def pool_threads(context: matrix.RunContext, words: str) -> Iterator[observe.Thr
     ("words", "stack", "blocked"),
     [("", 4, 0), ("suspend", 4, 0), ("stack8m", 8, 0), ("sigmask", 4, 0), ("sigmask-keep", 4, 60)],
 )
-def test_the_threads_of_the_pool(
+def test_preload_pool_threads_have_chosen_stack_and_mask(
     context: matrix.RunContext, words: str, stack: int, blocked: int
 ) -> None:
     for thread in pool_threads(context, words):
@@ -115,7 +115,7 @@ def test_the_threads_of_the_pool(
         (HANGS, "suspend", "spawn", "pass"),
     ],
 )
-def test_what_it_cures_and_leaves_as_it_was(
+def test_preload_cures_only_what_it_should(
     context: matrix.RunContext, version: str, words: str, stress: str, outcome: str
 ) -> None:
     [treatment] = narrowed(read_scenario(), treatments=[f"preload:{words}"]).treatments
@@ -124,7 +124,7 @@ def test_what_it_cures_and_leaves_as_it_was(
     assert (result.outcome, result.repro.count(f"--treatment preload:{words} ")) == (outcome, 1)
 
 
-def test_the_harness_itself_preloads_nothing(context: matrix.RunContext, tmp_path: Path) -> None:
+def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path: Path) -> None:
     """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
     inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
     command = [str(program(context, HANGS)), "--version"]
@@ -137,7 +137,7 @@ def test_the_harness_itself_preloads_nothing(context: matrix.RunContext, tmp_pat
     assert said == f"go-guard-preload[{child.pid}]: does suspend"
 
 
-def test_a_compiled_executable(context: matrix.RunContext, tmp_path: Path) -> None:
+def test_preload_compiled_executable_is_covered(context: matrix.RunContext, tmp_path: Path) -> None:
     source, made = tmp_path / "app.js", tmp_path / "app"
     source.write_text(COMPILED)
     home = {"PATH": os.defpath, "HOME": str(tmp_path)}
@@ -166,9 +166,7 @@ def test_a_compiled_executable(context: matrix.RunContext, tmp_path: Path) -> No
     assert run(20, LD_PRELOAD=str(context.preload)).stdout == "called 0\ndone\n"
 
 
-def test_what_cannot_be_preloaded_is_told_by_itself(
-    context: matrix.RunContext, tmp_path: Path
-) -> None:
+def test_preload_unsupported_runtime_is_skipped(context: matrix.RunContext, tmp_path: Path) -> None:
     source, static = tmp_path / "static.c", tmp_path / "static"
     source.write_text(STATIC)
     zig, triple = toolchain.zig().program, host_target().zig_triple

@@ -72,7 +72,7 @@ def shell(command: str, folder: Path) -> str:
     return succeed(done)
 
 
-def test_libraries_and_guards_for_all_platforms(made: Path) -> None:
+def test_release_has_libraries_and_guards_for_all_platforms(made: Path) -> None:
     libraries = {
         f"{name}-{target.name}{suffix}"
         for name in ("go-warmup", "go-guard")
@@ -95,7 +95,7 @@ def test_libraries_and_guards_for_all_platforms(made: Path) -> None:
 
 
 @pytest.mark.parametrize("sums", SYSTEMS)
-def test_sums_are_checked_by_the_systems_own_tool(made: Path, sums: str) -> None:
+def test_release_checksums_pass_the_system_tool(made: Path, sums: str) -> None:
     assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == 12
     # A downloader that has the list in its own repository, and takes one library and its header.
     for target in (it for it in TARGETS.values() if it.os == SYSTEMS[sums]):
@@ -111,7 +111,7 @@ def test_sums_are_checked_by_the_systems_own_tool(made: Path, sums: str) -> None
         ]
 
 
-def test_bill_of_materials_keeps_to_its_schema(made: Path) -> None:
+def test_release_bill_of_materials_fits_its_schema(made: Path) -> None:
     text = (made / "sbom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace("SHA-256", "SHA"))
@@ -127,7 +127,7 @@ def test_bill_of_materials_keeps_to_its_schema(made: Path) -> None:
     assert inside[LIBRARY] == [f"std@{read(made / 'manifest.json')['libraries'][0]['go']}"]
 
 
-def test_provenance_names_every_file_and_the_commit(made: Path) -> None:
+def test_release_provenance_names_every_file_and_commit(made: Path) -> None:
     stated = read(made / "provenance.json")
     assert stated["_type"] == "https://in-toto.io/Statement/v1"
     assert stated["predicateType"] == "https://slsa.dev/provenance/v1"
@@ -138,7 +138,7 @@ def test_provenance_names_every_file_and_the_commit(made: Path) -> None:
     assert first["digest"] == {"gitCommit": shell("git rev-parse HEAD", paths.ROOT).strip()}
 
 
-def test_comes_out_the_same_again(made: Path) -> None:
+def test_release_built_again_is_identical(made: Path) -> None:
     said = succeed(invoke("verify-release", made))
     assert said == f"{made} is go-warmup 1.2.3, 35 files, and comes out the same here\n"
 
@@ -258,7 +258,7 @@ FORGERIES: dict[str, tuple[list[Forgery], str]] = {
 
 
 @pytest.mark.parametrize("what", FORGERIES)
-def test_forgery_is_found(copy: Path, what: str) -> None:
+def test_verify_release_forged_file_is_found(copy: Path, what: str) -> None:
     steps, said = FORGERIES[what]
     for step in steps:
         step(copy)
@@ -268,26 +268,28 @@ def test_forgery_is_found(copy: Path, what: str) -> None:
     assert caught.value.exit_code == 4
 
 
-def test_what_only_making_it_again_finds(
+def test_verify_release_changed_notes_need_a_rebuild(
     made: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "RELEASE_NOTES.md").write_text("# go-warmup 1.2.3\n\nTrust me.\n")
     settle(copy)
     release.verify_release(str(copy), rebuild=False)
-    # What test_comes_out_the_same_again has shown to come out.
+    # What test_release_built_again_is_identical has shown to come out.
     again = lambda _, folder: shutil.copytree(made, folder / "dist" / VERSION)  # noqa: E731
     monkeypatch.setattr(verify, "_make_again", again)
     with pytest.raises(FetchError, match=r"RELEASE_NOTES\.md comes out differently here"):
         release.verify_release(str(copy), rebuild=True)
 
 
-def test_other_tools_cannot_make_it_again(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_release_other_tools_cannot_rebuild(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(toolchain, "pins", lambda: {"go": "1.30.0", "zig": "0.17.0"})
     with pytest.raises(PrerequisiteError, match=r"this checkout has Go 1\.30\.0"):
         release.verify_release(str(copy), rebuild=True)
 
 
-def test_behind_an_address(made: Path) -> None:
+def test_verify_release_by_url_works(made: Path) -> None:
     with serving() as host:
         for path in made.iterdir():
             host.answers[f"/v1.2.3/{path.name}"] = [sending(path.read_bytes())]
@@ -301,7 +303,7 @@ def test_behind_an_address(made: Path) -> None:
             release.verify_release(where, rebuild=False)
 
 
-def test_what_is_no_release(tmp_path: Path) -> None:
+def test_verify_release_other_folder_is_refused(tmp_path: Path) -> None:
     for where in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(UsageError, match=r"has no manifest\.json"):
             release.verify_release(where, rebuild=False)
@@ -309,7 +311,9 @@ def test_what_is_no_release(tmp_path: Path) -> None:
         release.verify_release("http://192.0.2.1/v1", rebuild=False)
 
 
-def test_another_release_is_not_overwritten(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_other_version_is_not_overwritten(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stated = read(copy / "provenance.json")["predicate"]["buildDefinition"]
     first = stated["resolvedDependencies"][0]
     clean = not first.get("annotations")
@@ -324,9 +328,7 @@ def test_another_release_is_not_overwritten(copy: Path, monkeypatch: pytest.Monk
     assert {name for name in before if before[name] != after[name]} == {LIBRARY}
 
 
-def test_nothing_is_left_of_a_release_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_release_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Path:
         raise BuildError("npm is out of order")
 
@@ -336,7 +338,7 @@ def test_nothing_is_left_of_a_release_that_failed(
     assert list((tmp_path / "dist").iterdir()) == []
 
 
-def test_a_release_is_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git does not say"):
         source.read_source(dirty=False)
@@ -355,6 +357,8 @@ def test_a_release_is_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("version", "names", "said"),
     [("1.2", [], "not a version"), (VERSION, ["warmup"], "unknown library name")],
 )
-def test_bad_words(version: str, names: list[str], said: str, tmp_path: Path) -> None:
+def test_release_bad_arguments_are_refused(
+    version: str, names: list[str], said: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=said):
         release.make_release(version, tmp_path, names=names)

@@ -75,7 +75,7 @@ def asked(host: Registry, name: str) -> int:
     return [request.path for request in host.requests].count(f"{PLACE}/{name}")
 
 
-def test_brings_library_and_header_once(host: Registry, tmp_path: Path) -> None:
+def test_download_warmup_fetches_library_and_header_once(host: Registry, tmp_path: Path) -> None:
     out = tmp_path / "lib"
     assert bring(host, out) == [out / LIBRARY, out / HEADER]
     assert {path.name: path.read_bytes() for path in out.iterdir()} == CONTENT
@@ -95,7 +95,9 @@ def test_brings_library_and_header_once(host: Registry, tmp_path: Path) -> None:
         status(429),
     ],
 )
-def test_what_passes_is_tried_again(host: Registry, bad: Answer, tmp_path: Path) -> None:
+def test_download_warmup_temporary_failure_is_retried(
+    host: Registry, bad: Answer, tmp_path: Path
+) -> None:
     serve(host, LIBRARY, bad, sending(CONTENT[LIBRARY]))
     bring(host, tmp_path)
     assert (tmp_path / LIBRARY).read_bytes() == CONTENT[LIBRARY]
@@ -129,7 +131,7 @@ def longer(handler: Handler, _data: bytes) -> None:
         ),
     ],
 )
-def test_what_stays_is_refused(
+def test_download_warmup_permanent_failure_is_refused(
     host: Registry, name: str, answer: Answer, said: str, tmp_path: Path
 ) -> None:
     serve(host, name, answer)
@@ -143,7 +145,7 @@ def test_what_stays_is_refused(
     assert not (tmp_path / "lib").exists()
 
 
-def test_one_stall_too_many(host: Registry, tmp_path: Path) -> None:
+def test_download_warmup_repeated_stalls_give_up(host: Registry, tmp_path: Path) -> None:
     serve(host, LIBRARY, with_data(stall_after(1000, seconds=1), CONTENT[LIBRARY]))
     with pytest.raises(FetchError, match="the host stalled"):
         bring(host, tmp_path / "lib")
@@ -151,7 +153,7 @@ def test_one_stall_too_many(host: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [CONTENT[LIBRARY][:-9], CONTENT[LIBRARY][:-1] + b"x", b""])
-def test_other_bytes_are_refused_and_nothing_is_placed(
+def test_download_warmup_wrong_bytes_write_nothing(
     host: Registry, data: bytes, tmp_path: Path
 ) -> None:
     serve(host, LIBRARY, sending(data))
@@ -168,7 +170,7 @@ def test_other_bytes_are_refused_and_nothing_is_placed(
     assert not (tmp_path / "lib").exists()
 
 
-def test_redirects_lead_to_other_hosts(host: Registry, tmp_path: Path) -> None:
+def test_download_warmup_redirect_to_other_host_is_followed(host: Registry, tmp_path: Path) -> None:
     with serving() as other:
         other.answers["/elsewhere"] = [sending(CONTENT[LIBRARY])]
         serve(host, LIBRARY, redirect(f"http://localhost:{other.port}/elsewhere"))
@@ -177,7 +179,7 @@ def test_redirects_lead_to_other_hosts(host: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hops", ["/last", "/back"])
-def test_no_hop_leads_from_https_to_http(
+def test_download_warmup_redirect_from_https_to_http_is_refused(
     host: Registry, hops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = self_signed(tmp_path)
@@ -203,14 +205,16 @@ def test_no_hop_leads_from_https_to_http(
         ("Not found", "line 1 is not a checksum"),
     ],
 )
-def test_sums_that_are_none(host: Registry, text: str, said: str, tmp_path: Path) -> None:
+def test_download_warmup_malformed_checksums_are_refused(
+    host: Registry, text: str, said: str, tmp_path: Path
+) -> None:
     serve(host, "SHA256SUMS", sending(text.encode()))
     with pytest.raises(FetchError, match=said):
         bring(host, tmp_path / "lib")
     assert asked(host, LIBRARY) == 0
 
 
-def test_sums_of_ones_own_come_first(host: Registry, tmp_path: Path) -> None:
+def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path: Path) -> None:
     own = tmp_path / "SHA256SUMS"
     own.write_text(f"{sha256(CONTENT[LIBRARY])} *{LIBRARY}\n")
     serve(host, "SHA256SUMS", status(404))
@@ -233,14 +237,14 @@ def test_sums_of_ones_own_come_first(host: Registry, tmp_path: Path) -> None:
         ("1.2.3", "https://host/{version}", "warmup", "unknown library name"),
     ],
 )
-def test_bad_words_are_refused_before_anything_is_asked(
+def test_download_warmup_bad_arguments_send_no_request(
     version: str, source: str, name: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=said):
         release.download_warmup(version, source, tmp_path, targets=[LINUX], name=name)
 
 
-def test_the_command_says_what_was_wrong(host: Registry, tmp_path: Path) -> None:
+def test_download_warmup_command_explains_its_error(host: Registry, tmp_path: Path) -> None:
     source = f"{host.url}/releases/v{{version}}"
     words = ["--version", "1.2.3", "--from", source, "--target", "linux-x64", "--out"]
     done = invoke("download-warmup", *words, tmp_path / "lib")

@@ -64,7 +64,7 @@ def shown(page: Browser) -> int:
     return int(page.run(STATUS).partition(" ")[0])
 
 
-def test_filters_show_what_they_say(page: Browser) -> None:
+def test_page_filters_show_matching_cells(page: Browser) -> None:
     results = many()
     assert shown(page) == 10_000
     tick(page, "outcome", "hang")
@@ -91,7 +91,7 @@ def test_filters_show_what_they_say(page: Browser) -> None:
     assert shown(page) == sum(result.unexpected for result in results)
 
 
-def test_search_finds_names_and_causes(page: Browser) -> None:
+def test_page_search_finds_names_and_causes(page: Browser) -> None:
     def search(words: str) -> int:
         page.run(f"""(() => {{
           const box = document.querySelector('[name=q]');
@@ -108,7 +108,7 @@ def test_search_finds_names_and_causes(page: Browser) -> None:
     assert page.run("document.querySelector('.empty').textContent") == "No cell is like that."
 
 
-def test_the_address_restores_what_was_shown(page: Browser, large: str) -> None:
+def test_page_address_restores_the_view(page: Browser, large: str) -> None:
     cells = [result for result in many() if result.outcome == "crash"]
     name = cells[5].cell.name
     page.open("about:blank")
@@ -124,13 +124,13 @@ def test_the_address_restores_what_was_shown(page: Browser, large: str) -> None:
 
 
 @pytest.mark.parametrize("hash_", ["#%", "#outcome=%zz,hang", "#nothing=1&outcome=none", "#by=x"])
-def test_a_broken_address_shows_all(page: Browser, large: str, hash_: str) -> None:
+def test_page_broken_address_shows_all_cells(page: Browser, large: str, hash_: str) -> None:
     page.open("about:blank")
     page.open(large + hash_)
     assert shown(page) == 10_000
 
 
-def test_the_keyboard_is_enough(page: Browser) -> None:
+def test_page_works_with_keyboard_alone(page: Browser) -> None:
     page.press("Tab")
     assert page.run("document.activeElement.id") == "skip"
     page.press("Enter")
@@ -158,7 +158,7 @@ def test_the_keyboard_is_enough(page: Browser) -> None:
     assert page.run(FOCUSED).startswith("bun@1.0.0/stock/simple/ffi/gc: ")
 
 
-def test_the_roles_are_those_of_a_grid(page: Browser) -> None:
+def test_page_roles_form_a_grid(page: Browser) -> None:
     tree = page.call("Accessibility.getFullAXTree")["nodes"]
     roles: dict[str, list[Any]] = {}
     for node in tree:
@@ -171,7 +171,7 @@ def test_the_roles_are_those_of_a_grid(page: Browser) -> None:
     assert {"main", "search", "status", "button", "link"} <= roles.keys()
 
 
-def test_a_detail_has_all_there_is(page: Browser) -> None:
+def test_page_detail_shows_all_fields(page: Browser) -> None:
     tick(page, "intermittent")
     page.run(f"{CELLS}[0].click()")
     first = next(result for result in many() if result.intermittent)
@@ -197,7 +197,7 @@ def test_a_detail_has_all_there_is(page: Browser) -> None:
     assert page.run("getSelection().toString()") == first.repro
 
 
-def test_a_link_of_the_timeline_shows_its_cells(page: Browser) -> None:
+def test_page_timeline_link_shows_its_cells(page: Browser) -> None:
     page.run("document.querySelectorAll('.stress')[1].open = true")
     page.run("document.querySelector('.stress[open] a').click()")
     page.run("new Promise((done) => setTimeout(done, 100))")
@@ -205,7 +205,7 @@ def test_a_link_of_the_timeline_shows_its_cells(page: Browser) -> None:
     assert 0 < shown(page) < 10_000
 
 
-def test_filtering_is_quick(page: Browser) -> None:
+def test_page_filtering_is_fast(page: Browser) -> None:
     """By the processor time of the page's thread, of which other programs take none."""
 
     def worked() -> float:
@@ -242,7 +242,7 @@ def _find(words: str) -> str:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_only_the_map_scrolls_sideways(page: Browser, width: int) -> None:
+def test_page_only_the_map_scrolls_sideways(page: Browser, width: int) -> None:
     page.size(width, 844, phone=width < 500)
     page.run("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     assert page.run("document.documentElement.scrollWidth") <= width
@@ -258,7 +258,7 @@ def test_only_the_map_scrolls_sideways(page: Browser, width: int) -> None:
     assert page.run("document.getElementById('detail').scrollWidth") <= width
 
 
-def test_names_are_whole_on_a_phone_too(browser: Browser, tmp_path: Path) -> None:
+def test_page_names_are_whole_on_a_phone(browser: Browser, tmp_path: Path) -> None:
     canary = "1.2.19-canary.20250726.1"
     run = run_of([cell(version, "hang") for version in ("1.2.19", canary, "1.4.5")])
     tools = dict.fromkeys(("go", "zig", "node", "deno"), "1.27.3-with-a-long-version")
@@ -285,7 +285,7 @@ def test_names_are_whole_on_a_phone_too(browser: Browser, tmp_path: Path) -> Non
         assert browser.run("document.getElementById('keys').checkVisibility()") is not phone
 
 
-def test_dark_is_dark(page: Browser) -> None:
+def test_page_dark_scheme_is_dark(page: Browser) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     assert page.run(ground) == "rgb(255, 255, 255)"
     page.dark()
@@ -312,7 +312,7 @@ LISTED = "[...document.querySelectorAll('#pairs-list li')].map((item) => item.in
 LIST_OPEN = "!document.getElementById('pairs').hidden"
 
 
-def test_the_difference_opens_its_cells_by_the_keyboard(patched: Browser) -> None:
+def test_page_difference_opens_cells_by_keyboard(patched: Browser) -> None:
     for _ in range(2):  # the link to the map, then the first count
         patched.press("Tab")
     assert patched.run(FOCUSED) == "3 cured by bun@1.2.19 stock + preload:suspend"
@@ -342,7 +342,7 @@ def test_the_difference_opens_its_cells_by_the_keyboard(patched: Browser) -> Non
     assert patched.run(FOCUSED) == "60 broken by bun@1.2.19+patched"
 
 
-def test_the_difference_is_a_table_on_a_phone_too(patched: Browser) -> None:
+def test_page_difference_is_a_table_on_a_phone(patched: Browser) -> None:
     for width, phone in ((1280, False), (360, True)):
         patched.size(width, 780, phone=phone)
         patched.run("document.querySelector('button.count[aria-expanded=false]').click()")
@@ -365,7 +365,7 @@ def test_the_difference_is_a_table_on_a_phone_too(patched: Browser) -> None:
         assert all(distance < 1 for row in off for distance in row)
 
 
-def test_hostile_results_do_nothing(page: Browser, tmp_path: Path) -> None:
+def test_page_hostile_results_run_no_script(page: Browser, tmp_path: Path) -> None:
     hostile = [
         cell(f"1.0.{i}", "hang", module=HOSTILE, stress=HOSTILE, detail=HOSTILE, repro=HOSTILE,
              evidence=(f"javascript:alert(1)//{i}", "//elsewhere/x"), unexpected=True)

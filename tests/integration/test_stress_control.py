@@ -42,7 +42,7 @@ def warmup() -> str:
 @pytest.mark.parametrize("stress", [each for each in stresses() if each not in ASHERAHS])
 @pytest.mark.parametrize("load", ["ffi", "napi-async", "worker"])
 @pytest.mark.parametrize("name", ["bun", "node", "deno"])
-def test_the_control_passes(
+def test_stress_without_go_passes(
     warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
 ) -> None:
     told = run_stress(runtime(name), stress, tmp_path, load=load, second=warmup)
@@ -52,7 +52,7 @@ def test_the_control_passes(
 
 @pytest.mark.parametrize("stress", ASHERAHS)
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
-def test_what_only_asherah_is_asked(tmp_path: Path, *, load: str, stress: str) -> None:
+def test_stress_for_asherah_skips_other_modules(tmp_path: Path, *, load: str, stress: str) -> None:
     outcome = run_stress(bun(), stress, tmp_path, load=load).outcome
     wanted = {"ffi": "skip: this module has no IsSetUp()", "napi-sync": "skip: this module is not"}
     wanted |= {"napi-sync": "skip: an addon makes its buffers"} if stress == "cobhan" else {}
@@ -61,11 +61,11 @@ def test_what_only_asherah_is_asked(tmp_path: Path, *, load: str, stress: str) -
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
 @pytest.mark.parametrize("version", ["1.0.36", "1.1.45"])
-def test_old_releases_load_what_is_built_today(version: str, load: str, tmp_path: Path) -> None:
+def test_stress_on_old_releases_loads_new_builds(version: str, load: str, tmp_path: Path) -> None:
     for stress in ("idle", "deep-stack", "threads"):
         assert run_stress(bun(version), stress, tmp_path, load=load).outcome == "pass"
 
 
 @pytest.mark.parametrize("stress", ["long", "soak"])
-def test_a_soak_of_a_second(tmp_path: Path, stress: str) -> None:
+def test_stress_soak_of_one_second_passes(tmp_path: Path, stress: str) -> None:
     assert run_stress(bun(), stress, tmp_path, seconds=1).outcome == "pass"

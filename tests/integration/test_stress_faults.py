@@ -160,13 +160,17 @@ def addon(folder: Path, fault: str = "") -> str:
 
 
 @pytest.mark.parametrize("stress", sorted(FAULTS))
-def test_a_good_addon_passes(node: runtimes.Node, warmup: str, stress: str, tmp_path: Path) -> None:
+def test_stress_correct_addon_passes(
+    node: runtimes.Node, warmup: str, stress: str, tmp_path: Path
+) -> None:
     told = run_stress(node, stress, tmp_path, addon=addon(tmp_path), second=warmup, seconds=1)
     assert told.outcome == "pass"
 
 
 @pytest.mark.parametrize("stress", sorted(FAULTS))
-def test_a_fault_is_told(node: runtimes.Node, warmup: str, stress: str, tmp_path: Path) -> None:
+def test_stress_faulty_addon_fails_with_its_fault(
+    node: runtimes.Node, warmup: str, stress: str, tmp_path: Path
+) -> None:
     fault, wanted = FAULTS[stress]
     told = run_stress(
         node, stress, tmp_path, addon=addon(tmp_path, fault), second=warmup, seconds=1
@@ -175,30 +179,28 @@ def test_a_fault_is_told(node: runtimes.Node, warmup: str, stress: str, tmp_path
     assert wanted in told.outcome
 
 
-def test_a_child_that_hangs_is_told(node: runtimes.Node, tmp_path: Path) -> None:
+def test_stress_hanging_child_process_fails(node: runtimes.Node, tmp_path: Path) -> None:
     told = run_stress(node, "exit", tmp_path, addon=addon(tmp_path, STAYS))
     assert told.outcome == "hang: a child process (exit itself) was silent for 5 s after 'done'"
 
 
-def test_a_fault_in_a_worker_is_told(node: runtimes.Node, tmp_path: Path) -> None:
+def test_stress_fault_in_worker_fails(node: runtimes.Node, tmp_path: Path) -> None:
     spoilt = addon(tmp_path, "calls.Recover = () => 1;")
     told = run_stress(node, "recover", tmp_path, load="worker", addon=spoilt)
     assert told.outcome == "fail: Error: in a worker: Error: Recover() returned 1, not 0"
 
 
-def test_a_write_that_kills_is_told(node: runtimes.Node, faulty: str, tmp_path: Path) -> None:
+def test_stress_killing_write_is_a_crash(node: runtimes.Node, faulty: str, tmp_path: Path) -> None:
     told = run_stress(node, "signals", tmp_path, load="ffi", library=faulty)
     assert told.code == -signal.SIGPIPE
 
 
-def test_a_crash_that_is_swallowed_is_told(
-    node: runtimes.Node, faulty: str, tmp_path: Path
-) -> None:
+def test_stress_swallowed_crash_fails(node: runtimes.Node, faulty: str, tmp_path: Path) -> None:
     told = run_stress(node, "recover", tmp_path, load="ffi", library=faulty)
     assert "a crash after loading ends the process with code 3" in told.outcome
 
 
-def test_a_module_without_the_trials_skips_them(
+def test_stress_module_without_test_hooks_is_skipped(
     node: runtimes.Node, faulty: str, tmp_path: Path
 ) -> None:
     told = run_stress(node, "threads", tmp_path, load="ffi", library=faulty)
@@ -210,7 +212,9 @@ def test_a_module_without_the_trials_skips_them(
         assert told.outcome == f"skip: this addon has no {lacks}()"
 
 
-def test_dispositions_are_compared(node: runtimes.Node, tmp_path: Path) -> None:
+def test_stress_signal_handlers_before_and_after_are_compared(
+    node: runtimes.Node, tmp_path: Path
+) -> None:
     simple = build.build_fixture("simple", host_target())
     without = run_stress(node, "signals", tmp_path)
     loaded = run_stress(node, "signals", tmp_path, load="ffi", library=str(simple.library))

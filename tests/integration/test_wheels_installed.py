@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.network]
 
 
 @pytest.mark.parametrize("line", ["20", "22"])
-def test_node_by_version(line: str, tmp_path: Path) -> None:
+def test_wheels_install_node_by_version(line: str, tmp_path: Path) -> None:
     [version] = runtimes.choose_versions("node", line, host_target())
     [node] = runtimes.provide_runtimes("node", [version], host_target())
     assert version.startswith(f"{line}.")
@@ -31,7 +31,9 @@ def test_node_by_version(line: str, tmp_path: Path) -> None:
         assert run_stress(node, "idle", tmp_path, load=load, **given).outcome == "pass"
 
 
-def test_other_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_with_wrong_bytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = tmp_path / "wheels.lock.toml"
     [digest] = wheels.read_lock()["asherah"][toolchain.pip_pins()["asherah"]]
     lock.write_text(paths.WHEELS_LOCK_FILE.read_text().replace(digest, f"sha256:{'0' * 64}"))
@@ -42,7 +44,7 @@ def test_other_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix == ".so"]
 
 
-def test_pip_says_what_the_lock_file_has(tmp_path: Path) -> None:
+def test_wheels_pip_offers_what_the_lock_file_names(tmp_path: Path) -> None:
     shipped = wheels.read_lock()
     lock = tmp_path / "wheels.lock.toml"
     shutil.copyfile(paths.WHEELS_LOCK_FILE, lock)

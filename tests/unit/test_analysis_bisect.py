@@ -44,7 +44,7 @@ def between(versions: Sequence[str], first: str, last: str) -> Callable[[str], b
     return lambda version: low <= versions.index(version) <= high
 
 
-def test_a_hang_in_the_middle_has_both_its_ends_found() -> None:
+def test_bisect_hang_in_the_middle_finds_both_ends() -> None:
     probe = Fake(between(RELEASES, "1.2.2", "1.2.19"))
     steps: list[VersionOutcome] = []
     answer = bisect(RELEASES, probe, on_step=steps.append)
@@ -55,7 +55,7 @@ def test_a_hang_in_the_middle_has_both_its_ends_found() -> None:
     assert set(probe.runs.values()) == {1, 3}  # a bad one is not run again
 
 
-def test_two_ends_find_one_turn_in_log_n_steps_in_either_direction() -> None:
+def test_bisect_single_change_takes_log_n_steps() -> None:
     chance = random.Random(7)  # noqa: S311
     for _ in range(300):
         count = chance.randint(2, len(RELEASES))
@@ -72,7 +72,7 @@ def test_two_ends_find_one_turn_in_log_n_steps_in_either_direction() -> None:
         assert answer.text.startswith("good up to" if falls else "bad up to")
 
 
-def test_any_pattern_gives_turns_that_are_true() -> None:
+def test_bisect_random_pattern_finds_true_changes() -> None:
     chance = random.Random(8)  # noqa: S311
     refused = 0
     for _ in range(300):
@@ -97,7 +97,7 @@ def test_any_pattern_gives_turns_that_are_true() -> None:
     assert refused < 30
 
 
-def test_one_bad_attempt_makes_a_version_bad() -> None:
+def test_bisect_one_bad_attempt_makes_a_version_bad() -> None:
     runs: Counter[str] = Counter()
 
     def now_and_then(version: str) -> Outcome:
@@ -111,12 +111,12 @@ def test_one_bad_attempt_makes_a_version_bad() -> None:
     assert bad.outcomes == ("pass", "pass", "hang")
 
 
-def test_one_bad_release_is_enough_to_find_both_ends() -> None:
+def test_bisect_single_bad_release_finds_both_ends() -> None:
     answer = bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.4")), bad="1.2.3")
     assert answer.text == "bad from 1.2.2 to 1.2.4; first good again 1.2.5"
 
 
-def test_what_cannot_be_tested_is_stepped_round_and_said() -> None:
+def test_bisect_untestable_version_is_skipped_and_reported() -> None:
     skip = between(RELEASES, "1.1.30", "1.2.3")
     probe = Fake(lambda version: RELEASES.index(version) >= 66, skip)
     answer = bisect(RELEASES, probe, good=RELEASES[0], bad=RELEASES[-1])
@@ -125,7 +125,7 @@ def test_what_cannot_be_tested_is_stepped_round_and_said() -> None:
     assert "1.1.30, 1.1.31, 1.2.0, 1.2.1, 1.2.2, 1.2.3 could not be tested" in answer.text
 
 
-def test_the_canaries_of_a_release_are_those_that_carry_its_number() -> None:
+def test_bisect_canaries_are_matched_to_their_release() -> None:
     known = (
         "1.2.1-canary.20250120.1",
         "1.2.1-canary.20250201.3",
@@ -137,7 +137,7 @@ def test_the_canaries_of_a_release_are_those_that_carry_its_number() -> None:
     assert found == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
 
 
-def test_canaries_between_two_releases_are_looked_at() -> None:
+def test_bisect_canaries_between_releases_are_tested() -> None:
     days = [f"1.2.1-canary.2025010{day}.1" for day in range(1, 8)]
     asked: list[tuple[str, str]] = []
 
@@ -166,16 +166,14 @@ def test_canaries_between_two_releases_are_looked_at() -> None:
         ("9.9.9", None, r"unknown version for --good '9\.9\.9'"),
     ],
 )
-def test_ends_that_are_not_what_they_are_said_to_be(
-    good: str | None, bad: str | None, message: str
-) -> None:
+def test_bisect_wrong_ends_are_refused(good: str | None, bad: str | None, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.19")), good=good, bad=bad)
     caught.match(message.removesuffix("$"))
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_where_all_is_alike_there_is_nothing_to_bisect(state: bool) -> None:
+def test_bisect_without_change_is_refused(state: bool) -> None:
     probe = Fake(lambda _: state)
     with pytest.raises(UsageError, match=f"all are {'bad' if state else 'good'}"):
         bisect(RELEASES, probe)
@@ -188,7 +186,7 @@ def test_where_all_is_alike_there_is_nothing_to_bisect(state: bool) -> None:
         bisect(RELEASES, probe, attempts=0)
 
 
-def test_a_step_is_one_line() -> None:
+def test_bisect_step_is_one_line() -> None:
     assert (
         VersionOutcome("1.2.3", ("pass", "hang"), "bad", 7).text
         == "1.2.3: pass/hang: bad, 7 left between"

@@ -72,13 +72,13 @@ def asked(rule: str, *outcomes: Outcome) -> Claim:
         ("always", "psp", "reproduced"),
     ],
 )
-def test_rules(rule: str, ends: str, verdict: str) -> None:
+def test_claims_rules_give_their_verdicts(rule: str, ends: str, verdict: str) -> None:
     words: dict[str, Outcome] = {"p": "pass", "h": "hang", "s": "skip", "e": "error"}
     results = [result(f"1.0.{patch}", words[end]) for patch, end in enumerate(ends)]
     assert one(asked(rule, "pass"), *results).verdict == verdict
 
 
-def test_every_attempt_counts() -> None:
+def test_claims_count_every_attempt() -> None:
     mixed = result("1.0.0", "hang", "pass", "pass")
     assert one(asked("always", "pass"), mixed).verdict == "refuted"
     assert one(asked("always", "pass", "hang"), mixed).verdict == "reproduced"
@@ -86,7 +86,7 @@ def test_every_attempt_counts() -> None:
     assert "1 hang/pass" in one(asked("somewhere", "hang"), mixed).because
 
 
-def test_a_cell_is_compared_with_its_counterpart() -> None:
+def test_claims_compare_a_cell_with_its_counterpart() -> None:
     given = Given(outcomes=("hang",), treatment="stock")
     check = Check("it helps", "always", ("pass",), treatments=("warmup",), given=given)
     claim = Claim("text", check=(check,))
@@ -105,7 +105,7 @@ def test_a_cell_is_compared_with_its_counterpart() -> None:
     assert one(claim, *results[:2]).verdict == "no data"
 
 
-def test_selectors_take_patterns_and_ranges() -> None:
+def test_claims_selectors_accept_patterns_and_ranges() -> None:
     check = Check(
         "so", "always", ("pass",), treatments=("gc-signal:2*",), versions=">=1.2.2", runtime="bun"
     )
@@ -120,7 +120,7 @@ def test_selectors_take_patterns_and_ranges() -> None:
     assert (found.verdict, len(found.supporting)) == ("reproduced", 1)
 
 
-def test_parts_make_a_whole_and_what_is_not_known_makes_nothing_true() -> None:
+def test_claims_unknown_parts_never_make_a_claim_true() -> None:
     true, false = Check("a", "always", ("pass",)), Check("b", "always", ("hang",))
     absent = Check("c", "always", ("pass",), stresses=("gc",))
     elsewhere = Check("d", "always", ("pass",), os="darwin")
@@ -137,7 +137,7 @@ def test_parts_make_a_whole_and_what_is_not_known_makes_nothing_true() -> None:
         assert one(Claim("text", check=checks), passing).verdict == verdict, verdict
 
 
-def test_facts_are_compared_with_bounds() -> None:
+def test_claims_facts_are_compared_with_bounds() -> None:
     claim = Claim("text", check=(Check("so", "mostly", fact="library-bytes", between=(1.0, 2.0)),))
     assert one(claim).verdict == "no data"
     found = one(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
@@ -148,7 +148,7 @@ def test_facts_are_compared_with_bounds() -> None:
     )
 
 
-def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
+def test_claims_sizes_come_from_a_manifest(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     with pytest.raises(UsageError, match="cannot read"):
         library_sizes(path)
@@ -162,7 +162,7 @@ def test_sizes_come_from_a_manifest(tmp_path: Path) -> None:
         library_sizes(path)
 
 
-def test_measured_numbers_are_kept_in_a_file(tmp_path: Path) -> None:
+def test_claims_measured_numbers_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     with pytest.raises(UsageError, match="cannot read"):
         read_facts(path)
@@ -174,7 +174,7 @@ def test_measured_numbers_are_kept_in_a_file(tmp_path: Path) -> None:
         read_facts(path)
 
 
-def test_the_published_library_settles_what_a_buffer_is() -> None:
+def test_claims_published_library_settles_the_buffer_claim() -> None:
     def verdict(*ends: Outcome) -> str:
         cells = zip(("idle", "cobhan"), ends, strict=True)
         results = [
@@ -188,7 +188,7 @@ def test_the_published_library_settles_what_a_buffer_is() -> None:
     assert verdict("hang", "hang") == "no data"
 
 
-def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
+def test_claims_all_eighteen_have_verdicts() -> None:
     assert list(read_claims()) == [f"C{number}" for number in range(1, 19)]
     treatments: tuple[Treatment, ...] = ("stock", "warmup-plain")
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
@@ -224,7 +224,7 @@ def test_the_eighteen_claims_have_verdicts_on_what_is_known() -> None:
     assert on_mac[0].verdict == "reproduced"
 
 
-def test_patches_emulated_at_load_time_settle_two_claims() -> None:
+def test_claims_emulated_patches_settle_two() -> None:
     ends: tuple[tuple[str, Outcome], ...] = (("1.2.19", "hang"), ("1.3.14", "pass"))
     alike: tuple[Treatment, ...] = ("stock", "preload:stack8m", "preload:sigmask")
     results = [
@@ -238,7 +238,7 @@ def test_patches_emulated_at_load_time_settle_two_claims() -> None:
         assert "0 of 1 cells" in found[name].because
 
 
-def test_verdicts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
     results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]
     found = one(claim, *results)
@@ -311,9 +311,7 @@ CHECK = START + '[[claim.C1.check]]\nsays = "s"\nrule = "always"\n'
         ),
     ],
 )
-def test_a_malformed_file_is_named_with_table_and_key(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_claims_malformed_file_names_table_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=message) as caught:
@@ -321,7 +319,7 @@ def test_a_malformed_file_is_named_with_table_and_key(
     assert "mine.toml" in caught.value.what
 
 
-def test_a_name_that_is_planned_may_be_asked_for(tmp_path: Path) -> None:
+def test_claims_may_refer_to_planned_names(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     text = CHECK + 'supports = ["pass"]\nstresses = ["boil"]\n'
     path.write_text(text)

@@ -60,7 +60,7 @@ def change(path: Path, **fields: object) -> None:
     path.write_bytes(msgspec.json.encode(changed) + b"\n" + b"".join(lines))
 
 
-def test_shards_make_the_run_whatever_their_order(shards: list[Path]) -> None:
+def test_merge_shards_in_any_order_make_the_run(shards: list[Path]) -> None:
     run = merge(shards)
     versions = [found.version for found in run.results]
     assert versions == ["1.2.2", "1.2.2", "1.2.10", "1.2.10", "1.3.0", "1.3.0"]
@@ -72,12 +72,12 @@ def test_shards_make_the_run_whatever_their_order(shards: list[Path]) -> None:
     assert merge([path.parent for path in shards]).results == run.results
 
 
-def test_one_file_that_is_whole_is_a_run(tmp_path: Path) -> None:
+def test_merge_single_complete_file_is_a_run(tmp_path: Path) -> None:
     path = written(tmp_path, matrix.new_header(CELLS), [result(cell, "pass") for cell in CELLS])
     assert len(merge([path]).results) == len(CELLS)
 
 
-def test_hosts_may_differ_and_are_all_kept(shards: list[Path]) -> None:
+def test_merge_different_hosts_are_all_kept(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[2], host=host | {"cpu": "Other"}, started="2001-01-01T00:00:00+00:00")
     header = merge(shards).header
@@ -88,19 +88,19 @@ def test_hosts_may_differ_and_are_all_kept(shards: list[Path]) -> None:
     assert merge(shards[:2] + shards[:1] + shards[2:]).header == header
 
 
-def test_a_missing_shard_is_named(shards: list[Path]) -> None:
+def test_merge_missing_shard_is_named(shards: list[Path]) -> None:
     with pytest.raises(UsageError, match=r"2 of the 6 cells .*; shards 2/3 are missing"):
         merge([shards[0], shards[2]])
 
 
-def test_a_cut_shard_is_named(shards: list[Path]) -> None:
+def test_merge_truncated_shard_is_named(shards: list[Path]) -> None:
     shards[1].write_bytes(shards[1].read_bytes()[:-9])
     said = rf"1 of the 6 cells .*{shards[1]} \(shard 2/3\) has 1 cells, and its last line is cut"
     with pytest.raises(UsageError, match=said):
         merge(shards)
 
 
-def test_a_cut_that_another_file_makes_up_for_is_mentioned(
+def test_merge_truncation_covered_elsewhere_is_mentioned(
     shards: list[Path], tmp_path: Path
 ) -> None:
     again = tmp_path / "again.jsonl"
@@ -111,7 +111,7 @@ def test_a_cut_that_another_file_makes_up_for_is_mentioned(
     assert len(run.results) == len(CELLS)
 
 
-def test_cells_on_which_two_files_disagree_are_named(shards: list[Path], tmp_path: Path) -> None:
+def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -> None:
     first = matrix.read_results(shards[0])
     other = tmp_path / "other"
     written(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
@@ -133,7 +133,7 @@ def test_cells_on_which_two_files_disagree_are_named(shards: list[Path], tmp_pat
         ({"shard": None}, "split"),
     ],
 )
-def test_files_of_different_runs_are_refused(
+def test_merge_files_of_different_runs_are_refused(
     shards: list[Path], fields: dict[str, object], said: str
 ) -> None:
     change(shards[1], **fields)
@@ -141,14 +141,14 @@ def test_files_of_different_runs_are_refused(
         merge(shards)
 
 
-def test_results_of_another_system_are_refused(shards: list[Path]) -> None:
+def test_merge_results_of_other_system_are_refused(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[1], host=host | {"os": "darwin"})
     with pytest.raises(UsageError, match="system linux and darwin"):
         merge(shards)
 
 
-def test_results_of_another_processor_are_refused(shards: list[Path]) -> None:
+def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[0], host={name: host[name] for name in host if name != "arch"})
     change(shards[1], host=host | {"arch": "x64"})
@@ -159,7 +159,7 @@ def test_results_of_another_processor_are_refused(shards: list[Path]) -> None:
         merge(shards)
 
 
-def test_cells_that_are_not_of_the_plan_are_refused(shards: list[Path]) -> None:
+def test_merge_cells_outside_the_plan_are_refused(shards: list[Path]) -> None:
     stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
     with shards[0].open("ab") as stream:
         stream.write(msgspec.json.encode(result(stranger, "pass")) + b"\n")
@@ -167,7 +167,7 @@ def test_cells_that_are_not_of_the_plan_are_refused(shards: list[Path]) -> None:
         merge(shards)
 
 
-def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
+def test_merge_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to merge"):
         merge([])
     with pytest.raises(UsageError, match=r"cannot read .*absent"):
@@ -181,7 +181,7 @@ def test_a_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["../outside", "evidence/../../outside", "/outside"])
-def test_evidence_that_leads_out_of_its_folder_is_refused(
+def test_merge_evidence_outside_its_folder_is_refused(
     shards: list[Path], tmp_path: Path, name: str
 ) -> None:
     first, *rest = matrix.read_results(shards[0]).results
@@ -192,7 +192,7 @@ def test_evidence_that_leads_out_of_its_folder_is_refused(
     assert not (tmp_path / "all").exists()
 
 
-def test_what_is_merged_into_a_folder_has_its_evidence(shards: list[Path], tmp_path: Path) -> None:
+def test_merge_into_folder_copies_the_evidence(shards: list[Path], tmp_path: Path) -> None:
     name = "evidence/one/output.txt"
     header = header_of(shards[0])
     first, *rest = matrix.read_results(shards[0]).results

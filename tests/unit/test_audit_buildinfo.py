@@ -31,7 +31,7 @@ def record(version: str = "go1.27.3", text: str = TEXT, flags: int = 2) -> bytes
     return head + b"".join(varint(len(part)) + part for part in parts)
 
 
-def test_a_whole_record() -> None:
+def test_buildinfo_complete_record_is_read() -> None:
     build = buildinfo.parse(record() + b"\0" * 50)
     assert build is not None
     assert build.version == "go1.27.3"
@@ -46,21 +46,21 @@ def test_a_whole_record() -> None:
     assert build.summary == "go1.27.3 c-shared, module example.org/it"
 
 
-def test_a_record_without_module() -> None:
+def test_buildinfo_without_module_is_read() -> None:
     assert buildinfo.parse(record(text="")) == GoBuild("go1.27.3")
     assert GoBuild("go1.27.3").summary == "go1.27.3"
 
 
-def test_go_before_118_left_pointers() -> None:
+def test_buildinfo_before_go_118_uses_pointers() -> None:
     assert buildinfo.parse(record(flags=0)) == GoBuild(buildinfo.BEFORE_118)
 
 
 @pytest.mark.parametrize("blob", [b"", b"\x7fELF" * 20, buildinfo.MAGIC, record("perl5")])
-def test_what_is_no_record(blob: bytes) -> None:
+def test_buildinfo_invalid_record_is_none(blob: bytes) -> None:
     assert buildinfo.parse(blob) is None
 
 
-def test_any_cut_and_any_changed_byte_is_survived() -> None:
+def test_buildinfo_damaged_record_raises_nothing() -> None:
     whole = record()
     for at in range(len(whole)):
         buildinfo.parse(whole[:at])
@@ -68,7 +68,7 @@ def test_any_cut_and_any_changed_byte_is_survived() -> None:
             buildinfo.parse(whole[:at] + bytes([value]) + whole[at + 1 :])
 
 
-def test_it_is_found_by_section() -> None:
+def test_buildinfo_is_found_by_section() -> None:
     data = b"x" * 40 + record()
     for name in buildinfo.SECTIONS:
         found = buildinfo.find(data, [BinarySection(name, 40, len(data))])
@@ -76,15 +76,15 @@ def test_it_is_found_by_section() -> None:
         assert found.version == "go1.27.3"
 
 
-def test_it_is_found_without_sections_when_aligned() -> None:
+def test_buildinfo_without_sections_is_found_when_aligned() -> None:
     assert buildinfo.find(b"x" * 48 + record(), []) is not None
     assert buildinfo.find(b"x" * 41 + record(), []) is None
 
 
-def test_text_that_only_looks_for_records_is_not_one() -> None:
+def test_buildinfo_searching_text_is_no_record() -> None:
     assert buildinfo.find(buildinfo.MAGIC + b"not a buildinfo file; go on, please", []) is None
 
 
-def test_go_whose_record_was_taken_out_is_still_go() -> None:
+def test_buildinfo_stripped_go_library_is_still_go() -> None:
     for name in (".gopclntab", ".data.rel.ro.gopclntab", "__gopclntab"):
         assert buildinfo.find(b"", [BinarySection(name, 0, 0)]) == GoBuild(buildinfo.UNKNOWN)

@@ -66,47 +66,47 @@ def test_build_paths_are_found(path: str) -> None:
         "/var/run/x/y",
     ],
 )
-def test_what_programs_use_at_run_time_is_not_found(text: str) -> None:
+def test_build_paths_ignore_run_time_paths(text: str) -> None:
     assert find(text) == ()
 
 
 @pytest.mark.parametrize("switch", ["-I", "-L", "-B", "-F", "file://"])
-def test_paths_glued_to_what_goes_before(switch: str) -> None:
+def test_build_paths_attached_to_text_are_found(switch: str) -> None:
     assert find(f"{switch}/home/someone/include") == ("/home/someone/include",)
 
 
-def test_machine_code_may_go_right_before() -> None:
+def test_build_paths_after_machine_code_are_found() -> None:
     code = b"\xc0\x03\x5f\xd6"
     assert find_build_paths(code + b"/home/someone/x.c\0", ()) == ("/home/someone/x.c",)
 
 
-def test_own_folders_count_wherever_they_are() -> None:
+def test_build_paths_of_this_machine_are_found_anywhere() -> None:
     assert find("/data/ci/job/x.c", "/data/ci") == ("/data/ci/job/x.c",)
     assert find("/data/ci", "/data/ci") == ("/data/ci",)
     # Go packs its strings without a mark between them.
     assert find("unexpected/data/ci/x.go", "/data/ci/") == ("/data/ci/x.go",)
 
 
-def test_own_folders_are_whole_words() -> None:
+def test_build_paths_of_this_machine_match_whole_words() -> None:
     assert find("/data/cinema/x", "/data/ci") == ()
 
 
-def test_a_folder_of_one_word_needs_a_path_below_it() -> None:
+def test_build_paths_single_word_folder_needs_a_path() -> None:
     assert find("/src", "/src") == ()
     assert find("lib/src/x.c", "/src") == ()
     assert find("/src/x.c", "/src") == ("/src/x.c",)
 
 
 @pytest.mark.parametrize("folder", ["/", "/tmp", "/usr", "/usr/lib/x86_64-linux-gnu", "relative"])
-def test_folders_every_machine_has_are_left_alone(folder: str) -> None:
+def test_build_paths_common_folders_are_ignored(folder: str) -> None:
     assert find("/tmp/x /usr/x /usr/lib/x86_64-linux-gnu/libc.so.6 relative/x /x", folder) == ()
 
 
-def test_each_path_is_told_once_and_in_order() -> None:
+def test_build_paths_are_listed_once_and_in_order() -> None:
     text = "/tmp/b/y.c\0/tmp/a/x.c\0/tmp/b/y.c"
     assert find(text) == ("/tmp/a/x.c", "/tmp/b/y.c")
 
 
-def test_this_machines_folders_are_absolute() -> None:
+def test_build_paths_of_this_machine_are_absolute() -> None:
     assert own_folders()
     assert all(folder.startswith("/") for folder in own_folders())

@@ -76,7 +76,7 @@ def fat(*places: tuple[int, int]) -> bytes:
         (fat((28, 8)) + b"!<arch>\n", "is a static archive"),
     ],
 )
-def test_it_is_named(tmp_path: Path, data: bytes, words: str) -> None:
+def test_audit_unreadable_file_gives_its_reason(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "given.so"
     path.write_bytes(data)
     with pytest.raises(UsageError) as caught:
@@ -85,7 +85,7 @@ def test_it_is_named(tmp_path: Path, data: bytes, words: str) -> None:
     assert caught.value.hint
 
 
-def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+def test_audit_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         audit.inspect(tmp_path / "nothing.so")
     with pytest.raises(UsageError, match="is a folder"):
@@ -94,12 +94,12 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         audit.inspect(tmp_path / ("x" * 300))
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_audit_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="not a regular file"):
         audit.inspect(tmp_path / "pipe")
 
 
-def test_the_door_is_cheap() -> None:
+def test_audit_import_is_cheap() -> None:
     program = "import sys, gobun.audit; sys.exit('lief' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -44,7 +44,7 @@ DARWIN = LibraryReport(
 SLICE = "(a slice of a universal file: x64, arm64)"
 
 
-def test_a_linux_library_in_words() -> None:
+def test_audit_text_describes_a_linux_library() -> None:
     assert audit.render(LINUX).splitlines() == [
         "x.node",
         "  is: ELF library for linux-x64, 1,234,567 bytes",
@@ -61,7 +61,7 @@ def test_a_linux_library_in_words() -> None:
     ]
 
 
-def test_a_macos_library_in_words() -> None:
+def test_audit_text_describes_a_macos_library() -> None:
     assert audit.render(msgspec.structs.replace(DARWIN, slices=("x64", "arm64"))).splitlines() == [
         "x.dylib",
         f"  is: Mach-O library for darwin-arm64, 1,000 bytes {SLICE}",
@@ -96,14 +96,16 @@ def test_a_macos_library_in_words() -> None:
         (DARWIN, {"needed": ("/opt/homebrew/lib/libx.dylib",)}, "at that very place"),
     ],
 )
-def test_each_warning(report: LibraryReport, changed: dict[str, Any], words: str) -> None:
+def test_audit_text_shows_each_warning(
+    report: LibraryReport, changed: dict[str, Any], words: str
+) -> None:
     assert audit.concerns(report) == []
     (warning,) = audit.concerns(msgspec.structs.replace(report, **changed))
     assert words in warning
     assert f"warning: {warning}" in audit.render(msgspec.structs.replace(report, **changed))
 
 
-def test_what_works_elsewhere_is_no_warning() -> None:
+def test_audit_text_has_no_warning_for_supported_systems() -> None:
     unsigned = msgspec.structs.replace(DARWIN, arch="x64", signature=Signature("none"))
     assert audit.concerns(unsigned) == []
     relative = msgspec.structs.replace(LINUX, runpath=("$ORIGIN",), glibc_max="2.28")

@@ -50,7 +50,7 @@ def findings(report: LibraryReport, target: str, **changed: object) -> list[str]
     return audit.check(msgspec.structs.replace(report, **changed), rules)
 
 
-def test_good_warmup_libraries() -> None:
+def test_rules_correct_warmup_library_passes() -> None:
     assert findings(LINUX, "linux-x64") == []
     assert findings(LINUX, "linux-arm64", arch="arm64", glibc_max="2.17") == []
     assert findings(DARWIN, "darwin-arm64") == []
@@ -58,7 +58,7 @@ def test_good_warmup_libraries() -> None:
     assert findings(DARWIN, "darwin-x64", arch="x64", signature=unsigned) == []
 
 
-def test_no_rules_find_nothing() -> None:
+def test_rules_empty_set_finds_nothing() -> None:
     assert audit.check(LINUX, audit.Rules()) == []
 
 
@@ -91,7 +91,7 @@ def test_no_rules_find_nothing() -> None:
         ),
     ],
 )
-def test_each_linux_rule_broken(changed: dict[str, Any], finding: str) -> None:
+def test_rules_each_linux_violation_is_found(changed: dict[str, Any], finding: str) -> None:
     assert findings(LINUX, "linux-x64", **changed) == [finding]
 
 
@@ -117,27 +117,27 @@ def test_each_linux_rule_broken(changed: dict[str, Any], finding: str) -> None:
         ),
     ],
 )
-def test_each_darwin_rule_broken(changed: dict[str, Any], finding: str) -> None:
+def test_rules_each_darwin_violation_is_found(changed: dict[str, Any], finding: str) -> None:
     assert findings(DARWIN, "darwin-arm64", **changed) == [finding]
 
 
-def test_a_broken_signature_is_no_better_on_x64() -> None:
+def test_rules_broken_signature_fails_on_darwin_x64_too() -> None:
     broken = Signature("invalid", "it has no CodeDirectory")
     assert len(findings(DARWIN, "darwin-x64", arch="x64", signature=broken)) == 1
 
 
-def test_the_size_of_other_go_releases_is_not_limited() -> None:
+def test_rules_size_of_other_go_releases_is_unlimited() -> None:
     rules = audit.warmup_rules(TARGETS["linux-x64"], file_name="x.so", max_bytes=None)
     assert audit.check(msgspec.structs.replace(LINUX, size=9_000_000), rules) == []
 
 
-def test_a_required_subset() -> None:
+def test_rules_required_exports_may_be_a_subset() -> None:
     rules = audit.Rules(exports=("Warmup",), tolerated_exports=("*",))
     assert audit.check(LINUX, rules) == []
     assert audit.check(msgspec.structs.replace(LINUX, exports=("a", "b")), rules) != []
 
 
-def test_long_lists_are_cut() -> None:
+def test_rules_long_lists_are_truncated() -> None:
     names = tuple(f"name{number}" for number in range(9))
     (finding,) = audit.check(msgspec.structs.replace(LINUX, exports=names), audit.Rules(exports=()))
     assert finding == (

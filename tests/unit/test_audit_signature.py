@@ -65,24 +65,24 @@ def verify(signed: bytes, code: bytes = CODE) -> Signature:
     return signature.verify(code + signed, len(code), len(signed))
 
 
-def test_a_good_ad_hoc_signature() -> None:
+def test_signature_valid_ad_hoc_is_accepted() -> None:
     found = verify(blob(code=directory(), requirements=REQUIREMENTS))
     assert (found.kind, found.problem) == ("ad-hoc", "")
     assert (found.identifier, found.pages) == ("org.example", 3)
 
 
-def test_a_certificate_makes_it_other() -> None:
+def test_signature_with_certificate_is_not_ad_hoc() -> None:
     signed = blob(code=directory(flags=0), requirements=REQUIREMENTS, cms=CERTIFICATE)
     assert verify(signed).kind == "other"
 
 
-def test_a_certificate_does_not_excuse_a_changed_page() -> None:
+def test_signature_with_certificate_still_checks_pages() -> None:
     signed = blob(code=directory(flags=0), requirements=REQUIREMENTS, cms=CERTIFICATE)
     assert verify(signed, b"\1" + CODE[1:]).kind == "invalid"
 
 
 @pytest.mark.parametrize("at", [0, PAGE - 1, PAGE, 2 * PAGE, len(CODE) - 1])
-def test_one_changed_byte_on_any_page_is_found(at: int) -> None:
+def test_signature_changed_byte_on_any_page_is_found(at: int) -> None:
     changed = bytearray(CODE)
     changed[at] ^= 1
     found = verify(blob(code=directory(), requirements=REQUIREMENTS), bytes(changed))
@@ -90,7 +90,7 @@ def test_one_changed_byte_on_any_page_is_found(at: int) -> None:
     assert f"page {at // PAGE} " in found.problem
 
 
-def test_alternate_directories_are_checked_too() -> None:
+def test_signature_alternate_directories_are_checked() -> None:
     def sha1(data: bytes) -> bytes:
         return hashlib.sha1(data, usedforsecurity=False).digest()
 
@@ -121,11 +121,11 @@ def test_alternate_directories_are_checked_too() -> None:
         (struct.pack(">III", 0xFADE0CC0, 12, 7), "ends inside its headers"),
     ],
 )
-def test_what_does_not_hold_is_invalid_and_says_why(signed: bytes, problem: str) -> None:
+def test_signature_invalid_gives_its_reason(signed: bytes, problem: str) -> None:
     found = verify(signed)
     assert found.kind == "invalid"
     assert problem in found.problem
 
 
-def test_a_place_outside_the_file_is_invalid() -> None:
+def test_signature_outside_the_file_is_invalid() -> None:
     assert signature.verify(CODE, len(CODE) + 5, 100).kind == "invalid"

@@ -58,11 +58,11 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
         ('/say "zig"', "'/say \"zig\"'"),
     ],
 )
-def test_quoting_for_go(word: str, wanted: str) -> None:
+def test_go_flags_are_quoted(word: str, wanted: str) -> None:
     assert quoted(word) == wanted
 
 
-def test_both_kinds_of_quotes_cannot_be_told() -> None:
+def test_go_flag_with_both_quotes_is_refused() -> None:
     with pytest.raises(BuildError, match="holds both kinds of quotes") as raised:
         quoted('/o\'brien "x"')
     assert "TMPDIR" in (raised.value.hint or "")
@@ -80,7 +80,7 @@ def test_both_kinds_of_quotes_cannot_be_told() -> None:
         ("1.100.0", True, "nosizespecializedmalloc"),
     ],
 )
-def test_compact_flags_are_those_the_release_has(
+def test_compact_flags_depend_on_the_go_release(
     version: str, *, aligned: bool, experiment: str
 ) -> None:
     flags = GoFlags.compact(version)
@@ -90,7 +90,7 @@ def test_compact_flags_are_those_the_release_has(
     assert flags.experiment == experiment
 
 
-def test_no_check_is_given_up() -> None:
+def test_compile_disables_no_check() -> None:
     flags = GoFlags.compact("1.27.3")
     assert not {"-B", "-N"} & {*flags.compiler, *flags.linker}
     assert flags.described == (
@@ -100,7 +100,7 @@ def test_no_check_is_given_up() -> None:
     )
 
 
-def test_the_export_list(tmp_path: Path) -> None:
+def test_export_list_names_every_symbol(tmp_path: Path) -> None:
     words = compiling.shared_link_flags(
         LINUX, name="it.so", exports=("Run", "SetupJson"), scratch=tmp_path
     )
@@ -110,12 +110,12 @@ def test_the_export_list(tmp_path: Path) -> None:
     assert {"-s", "-Wl,-soname,it.so", "-Wl,-z,relro,-z,now", "-Wl,-z,nodelete"} <= set(words)
 
 
-def test_darwin_has_an_install_name(tmp_path: Path) -> None:
+def test_darwin_library_has_an_install_name(tmp_path: Path) -> None:
     words = compiling.shared_link_flags(DARWIN, name="it.dylib", exports=("Run",), scratch=tmp_path)
     assert words == ["-Wl,-install_name,@rpath/it.dylib"]
 
 
-def test_the_environment_of_go(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
     for name in ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOFLAGS", "GOPATH", "GOAMD64", "GOPROXY"):
         monkeypatch.setenv(name, "the user's")
     zig = Tool("zig", "0", "ziglang", Path("/my tools/zig"))
@@ -132,7 +132,7 @@ def test_the_environment_of_go(monkeypatch: pytest.MonkeyPatch, asked: Asked) ->
     assert "the user's" not in environment.values()
 
 
-def test_a_go_library(asked: Asked, tmp_path: Path) -> None:
+def test_go_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
     output = tmp_path / "it.so"
     (tmp_path / "it.h").write_text("what Go writes beside it")
     compiling.go_shared("warmup", target=LINUX, go=GO, output=output, exports=("Warmup",))
@@ -153,7 +153,7 @@ def test_a_go_library(asked: Asked, tmp_path: Path) -> None:
         ("pla,in", "'-extldflags=-s -Xlinker --version-script={} -Wl,"),
     ],
 )
-def test_a_temporary_folder_of_any_name(
+def test_go_build_accepts_any_temporary_folder_name(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
 ) -> None:
     (tmp_path / folder).mkdir()
@@ -167,7 +167,7 @@ def test_a_temporary_folder_of_any_name(
     assert list((tmp_path / folder).iterdir()) == []
 
 
-def test_a_temporary_folder_that_go_cannot_be_told(
+def test_go_build_refuses_unquotable_temporary_folder(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "o'brien").mkdir()
@@ -179,7 +179,7 @@ def test_a_temporary_folder_that_go_cannot_be_told(
     assert asked.command == []
 
 
-def test_what_go_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
+def test_go_error_includes_the_compiler_output(asked: Asked, tmp_path: Path) -> None:
     asked.answer = Finished(1, "", "# gobun/simple\nmain.go:3:1: syntax error\n")
     with pytest.raises(BuildError, match=r"Go 1\.27\.3 could not build go/simple") as raised:
         compiling.go_shared(
@@ -191,7 +191,7 @@ def test_what_go_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", ["No space left on device", "mkdir: no space left on device"])
-def test_a_full_disk_is_no_fault_of_the_source(asked: Asked, tmp_path: Path, said: str) -> None:
+def test_full_disk_is_a_prerequisite_error(asked: Asked, tmp_path: Path, said: str) -> None:
     asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {said}\n")
     with pytest.raises(PrerequisiteError, match="no space left on device") as raised:
         compiling.go_shared(
@@ -200,7 +200,7 @@ def test_a_full_disk_is_no_fault_of_the_source(asked: Asked, tmp_path: Path, sai
     assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 
-def test_a_c_library(asked: Asked, tmp_path: Path) -> None:
+def test_c_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
     source = tmp_path / 'it\'s a "source".c'
     compiling.c_shared(
         [source],
@@ -216,7 +216,7 @@ def test_a_c_library(asked: Asked, tmp_path: Path) -> None:
     assert asked.env.keys() == {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}
 
 
-def test_an_addon_for_darwin_may_leave_names_to_its_runtime(
+def test_darwin_addon_may_leave_symbols_undefined(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled: list[Path] = []
@@ -227,7 +227,7 @@ def test_an_addon_for_darwin_may_leave_names_to_its_runtime(
     assert asked.command[place + 1] == "dynamic_lookup"
 
 
-def test_what_zig_says_is_in_the_error(asked: Asked, tmp_path: Path) -> None:
+def test_zig_error_includes_the_compiler_output(asked: Asked, tmp_path: Path) -> None:
     asked.answer = Finished(1, "", "it.c:1:1: error: no\n")
     with pytest.raises(BuildError, match="zig cc could not build tool for linux-x64") as raised:
         compiling.c_program(tmp_path / "it.c", target=LINUX, output=tmp_path / "tool")

@@ -23,7 +23,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_outputs_default_is_a_new_name_beside_the_input(library: Path) -> None:
+def test_outputs_default_to_a_new_name_beside_input(library: Path) -> None:
     assert musl.conversion_outputs([library], None) == [(library, library.with_name("lib-musl.so"))]
 
 
@@ -33,7 +33,7 @@ def test_outputs_folder_keeps_the_names(library: Path, tmp_path: Path) -> None:
     assert musl.conversion_outputs([library], out) == [(library, out / "lib.so")]
 
 
-def test_outputs_of_several_need_a_folder(library: Path, tmp_path: Path) -> None:
+def test_outputs_of_several_inputs_need_a_folder(library: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="2 libraries cannot all become"):
         musl.conversion_outputs([library, library], tmp_path / "one.so")
 
@@ -53,7 +53,7 @@ def test_convert_file_keeps_the_input_and_its_mode(library: Path, tmp_path: Path
     assert out.stat().st_mode & 0o777 == 0o755
 
 
-def test_convert_file_in_place_when_asked(library: Path) -> None:
+def test_convert_file_in_place_replaces_its_input(library: Path) -> None:
     done = musl.convert_file(library, library)
 
     assert library.read_bytes() == done.data

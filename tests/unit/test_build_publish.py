@@ -41,7 +41,7 @@ def names(out: Path) -> list[str]:
     return sorted(path.name for path in out.iterdir())
 
 
-def test_everything_for_every_target(tmp_path: Path, out: Path) -> None:
+def test_publish_writes_everything_for_every_target(tmp_path: Path, out: Path) -> None:
     entries = publish([warmup(tmp_path, name) for name in ALL], out)
     assert names(out) == [
         "SHA256SUMS",
@@ -60,7 +60,7 @@ def test_everything_for_every_target(tmp_path: Path, out: Path) -> None:
     assert (out / "go-warmup-linux-x64.so").stat().st_mode & 0o777 == 0o755
 
 
-def test_sums_are_as_sha256sum_writes_them(tmp_path: Path, out: Path) -> None:
+def test_publish_checksums_have_sha256sum_format(tmp_path: Path, out: Path) -> None:
     publish([warmup(tmp_path, name) for name in ALL], out)
     for sums, listed in {
         "SHA256SUMS": ("go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"),
@@ -70,7 +70,7 @@ def test_sums_are_as_sha256sum_writes_them(tmp_path: Path, out: Path) -> None:
         assert (out / sums).read_bytes() == wanted.encode()
 
 
-def test_the_manifest(tmp_path: Path, out: Path) -> None:
+def test_publish_manifest_is_complete(tmp_path: Path, out: Path) -> None:
     (entry,) = publish([warmup(tmp_path, "linux-x64")], out)
     document = msgspec.json.decode((out / "manifest.json").read_bytes())
     library = out / "go-warmup-linux-x64.so"
@@ -93,7 +93,7 @@ def test_the_manifest(tmp_path: Path, out: Path) -> None:
     assert (out / "manifest.json").read_text().endswith("}\n")
 
 
-def test_one_system_alone_has_one_list(tmp_path: Path, out: Path) -> None:
+def test_publish_single_system_has_one_checksum_list(tmp_path: Path, out: Path) -> None:
     publish([warmup(tmp_path, "darwin-x64")], out)
     assert "SHA256SUMS" not in names(out)
     assert "SHA256SUMS-darwin" in names(out)
@@ -108,7 +108,7 @@ def in_manifest(out: Path) -> list[str]:
     return [library["target"] for library in document["libraries"]]
 
 
-def test_what_is_still_there_stays_and_what_vanished_goes(tmp_path: Path, out: Path) -> None:
+def test_publish_keeps_existing_and_drops_missing_libraries(tmp_path: Path, out: Path) -> None:
     publish([warmup(tmp_path, name) for name in ALL], out)
     publish([warmup(tmp_path, "linux-x64", b"newer")], out)
     assert listed(out) == ["go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"]
@@ -120,7 +120,7 @@ def test_what_is_still_there_stays_and_what_vanished_goes(tmp_path: Path, out: P
     assert sorted(in_manifest(out)) == ["darwin-arm64", "darwin-x64", "linux-x64"]
 
 
-def test_a_list_of_which_nothing_is_left_goes(tmp_path: Path, out: Path) -> None:
+def test_publish_empty_checksum_list_is_removed(tmp_path: Path, out: Path) -> None:
     publish([warmup(tmp_path, name) for name in ("linux-x64", "darwin-x64")], out)
     (out / "go-warmup-darwin-x64.dylib").unlink()
     publish([warmup(tmp_path, "linux-x64")], out)
@@ -128,7 +128,7 @@ def test_a_list_of_which_nothing_is_left_goes(tmp_path: Path, out: Path) -> None
     assert in_manifest(out) == ["linux-x64"]
 
 
-def test_a_second_time_writes_nothing(
+def test_publish_repeated_writes_nothing(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = [warmup(tmp_path, name) for name in ALL]
@@ -143,7 +143,7 @@ def test_a_second_time_writes_nothing(
     assert {path.name: path.stat().st_ino for path in out.iterdir()} == before
 
 
-def test_a_damaged_library_is_put_right(tmp_path: Path, out: Path) -> None:
+def test_publish_damaged_library_is_replaced(tmp_path: Path, out: Path) -> None:
     built = warmup(tmp_path, "linux-x64")
     publish([built], out)
     (out / built.library.name).write_bytes(b"damaged")
@@ -152,7 +152,7 @@ def test_a_damaged_library_is_put_right(tmp_path: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"not json", b"[]", b'{"libraries": [{}]}', b"\xff\xfe"])
-def test_a_damaged_manifest_and_list_are_made_anew(
+def test_publish_damaged_manifest_and_list_are_recreated(
     tmp_path: Path, out: Path, damage: bytes
 ) -> None:
     out.mkdir()
@@ -163,7 +163,7 @@ def test_a_damaged_manifest_and_list_are_made_anew(
     assert listed(out) == ["go-warmup-linux-x64.so"]
 
 
-def test_a_file_where_the_folder_goes(tmp_path: Path, out: Path) -> None:
+def test_publish_file_as_output_folder_is_refused(tmp_path: Path, out: Path) -> None:
     out.write_text("mine")
     with pytest.raises(PrerequisiteError, match="a file is in the way"):
         publish([warmup(tmp_path, "linux-x64")], out)
@@ -171,7 +171,7 @@ def test_a_file_where_the_folder_goes(tmp_path: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["go-warmup-linux-x64.so", "SHA256SUMS", "manifest.json"])
-def test_a_folder_where_a_file_goes(tmp_path: Path, out: Path, name: str) -> None:
+def test_publish_folder_as_output_file_is_refused(tmp_path: Path, out: Path, name: str) -> None:
     (out / name).mkdir(parents=True)
     with pytest.raises(PrerequisiteError, match="a folder is in the way"):
         publish([warmup(tmp_path, "linux-x64")], out)

@@ -53,14 +53,14 @@ def digest(root: Path, name: str = "thing", settings: tuple[str, ...] = ("a", "b
     return build_store.recipe(name, sources=[root / "source"], settings=settings).digest
 
 
-def test_a_recipe_is_the_same_for_the_same(checkout: Path) -> None:
+def test_recipe_of_same_input_is_the_same(checkout: Path) -> None:
     first = digest(checkout)
     (checkout / "room" / "store.pyc").write_text("compiled")
     (checkout / "source" / "main.c").write_text("int x;")
     assert digest(checkout) == first
 
 
-def test_a_recipe_does_not_know_where_the_checkout_is(
+def test_recipe_ignores_the_checkout_location(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = digest(checkout)
@@ -80,14 +80,14 @@ def test_a_recipe_does_not_know_where_the_checkout_is(
         ("room/compile.py", ""),
     ],
 )
-def test_any_source_changes_a_recipe(checkout: Path, path: str, text: str) -> None:
+def test_recipe_changes_with_any_source(checkout: Path, path: str, text: str) -> None:
     first = digest(checkout)
     (checkout / path).parent.mkdir(exist_ok=True)
     (checkout / path).write_text(text)
     assert digest(checkout) != first
 
 
-def test_a_name_changes_a_recipe(checkout: Path) -> None:
+def test_recipe_changes_with_the_name(checkout: Path) -> None:
     first = digest(checkout)
     (checkout / "source" / "main.c").rename(checkout / "source" / "other.c")
     assert digest(checkout) != first
@@ -95,16 +95,16 @@ def test_a_name_changes_a_recipe(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [("a",), ("b", "a"), ("ab",), ("a", "b", ""), ("a", "c")])
-def test_any_setting_changes_a_recipe(checkout: Path, settings: tuple[str, ...]) -> None:
+def test_recipe_changes_with_any_setting(checkout: Path, settings: tuple[str, ...]) -> None:
     assert digest(checkout, settings=settings) != digest(checkout)
 
 
-def test_one_file_can_be_a_source(checkout: Path) -> None:
+def test_recipe_accepts_a_single_file_as_source(checkout: Path) -> None:
     found = build_store.recipe("x", sources=[checkout / "source" / "main.c"], settings=())
     assert [name for name, _ in found.sources] == ["source/main.c", "room/store.py"]
 
 
-def test_what_is_built_is_built_once(cache: Path) -> None:
+def test_store_builds_an_entry_once(cache: Path) -> None:
     wanted = build_store.Recipe("thing", (("a", "b"),), ("c",))
     calls: list[Path] = []
 
@@ -123,7 +123,9 @@ def test_what_is_built_is_built_once(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [BuildError("no"), KeyboardInterrupt(), ValueError("bug")])
-def test_a_failure_leaves_nothing_and_is_tried_again(cache: Path, error: BaseException) -> None:
+def test_store_failed_build_leaves_nothing_and_is_retried(
+    cache: Path, error: BaseException
+) -> None:
     wanted = build_store.Recipe("thing", (), ())
 
     def fail(folder: Path) -> None:
@@ -136,7 +138,9 @@ def test_a_failure_leaves_nothing_and_is_tried_again(cache: Path, error: BaseExc
     assert list(build_store.built(wanted, lambda folder: (folder / "it").touch()).iterdir()) != []
 
 
-def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_unwritable_cache_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "file"))
     with pytest.raises(PrerequisiteError, match="cannot write") as raised:
@@ -144,7 +148,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 
-def test_two_processes_build_it_once(tmp_path: Path, cache: Path) -> None:
+def test_store_two_processes_build_once(tmp_path: Path, cache: Path) -> None:
     made = tmp_path / "made"
     builders = [
         subprocess.Popen(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TestParsing:
-    def test_functions_of_each_language(self) -> None:
+    def test_functions_of_each_language_are_found(self) -> None:
         sources = {
             "a.zig": b"pub fn one() u32 {}\nconst S = struct { fn two() void {} };\n",
             "a.rs": b"pub fn one(x: u32) -> u32 { x }\nimpl S { fn two(&self) {} }\n",
@@ -36,10 +36,10 @@ class TestParsing:
             ("a.cpp", b"int one() { return (1; }\n"),
         ],
     )
-    def test_what_is_not_the_language(self, path: str, content: bytes) -> None:
+    def test_functions_in_other_text_are_ignored(self, path: str, content: bytes) -> None:
         assert parsing.parse(path, content).errors
 
-    def test_only_new_errors_count(self) -> None:
+    def test_errors_present_before_are_not_counted(self) -> None:
         before = parsing.parse("a.cpp", b"int one() { return (1; }\n")
         moved = parsing.parse("a.cpp", b"\n\nint one() { return (1; }\n")
         worse = parsing.parse("a.cpp", b"int one() { return (1; }\nint two() { int = 2; }\n")
@@ -47,12 +47,12 @@ class TestParsing:
         assert parsing.new_errors(before, worse)
         assert parsing.new_errors(None, before)
 
-    def test_a_list_of_files_has_no_grammar(self) -> None:
+    def test_file_lists_are_not_parsed_as_code(self) -> None:
         assert parsing.is_known("src/main.zig")
         assert not parsing.is_known("cmake/sources/CxxSources.txt")
 
 
-def test_each_line_in_zig_has_a_wheel() -> None:
+def test_zig_wheel_exists_for_each_patched_line() -> None:
     assert zig.wheel_for("1.2.19").startswith("0.14.")
     assert zig.wheel_for("1.3.14").startswith("0.15.")
     with pytest.raises(UsageError, match=r"which Zig Bun 1\.4\.5"):
@@ -62,7 +62,7 @@ def test_each_line_in_zig_has_a_wheel() -> None:
 @pytest.mark.parametrize(
     "known_by", ["cmake/sources/ZigGeneratedClassesSources.txt", "scripts/build/zig.ts"]
 )
-def test_a_layout_is_known_by_a_file(tmp_path: Path, known_by: str) -> None:
+def test_layout_is_recognised_by_a_file(tmp_path: Path, known_by: str) -> None:
     assert codegen.layout_of(tmp_path) is None
     (tmp_path / known_by).parent.mkdir(parents=True)
     (tmp_path / known_by).touch()
@@ -71,7 +71,7 @@ def test_a_layout_is_known_by_a_file(tmp_path: Path, known_by: str) -> None:
     assert "." in layout.packages
 
 
-def test_only_packages_of_a_registry_are_installed(tmp_path: Path) -> None:
+def test_packages_outside_registries_are_not_installed(tmp_path: Path) -> None:
     package = {
         "name": "small",
         "dependencies": {"a": "^1.2.3", "b": "github:some/one#0123", "c": "latest"},
@@ -90,7 +90,7 @@ def test_only_packages_of_a_registry_are_installed(tmp_path: Path) -> None:
     assert path.read_text() == before, "a file that needs no change stays as it is"
 
 
-def test_the_functions_that_a_patch_adds_are_looked_for() -> None:
+def test_functions_added_by_a_patch_are_required() -> None:
     """Those it changes inside are not in its lines; `check-bun` looks for them in the tree."""
     for line in bun_source.lines():
         series = bun_source.series_named(line)
@@ -101,7 +101,7 @@ def test_the_functions_that_a_patch_adds_are_looked_for() -> None:
             assert new <= set(patch.functions), (line, patch.id)
 
 
-def test_a_report_says_what_is_wrong_and_what_is_open() -> None:
+def test_check_report_lists_faults_and_open_points() -> None:
     findings = (
         CheckResult("one", "parses", "a.zig", "proven"),
         CheckResult("one", "zig fmt", "a.zig", "wrong", "is not formatted"),

@@ -32,7 +32,7 @@ const after = made.#count;
 """
 
 
-def test_private_fields_are_named_otherwise_and_nothing_else_is_touched() -> None:
+def test_zig_compat_renames_only_private_fields() -> None:
     after = zig_compat.stock(PRIVATE).decode()
     assert after.count('@"#count"') == 5
     assert after.count('@"#label"') == 2
@@ -46,18 +46,18 @@ def test_private_fields_are_named_otherwise_and_nothing_else_is_touched() -> Non
     assert after.replace('@"#count"', "#count").replace('@"#label"', "#label").encode() == PRIVATE
 
 
-def test_what_is_rewritten_is_not_rewritten_again() -> None:
+def test_zig_compat_rewriting_twice_changes_nothing() -> None:
     assert zig_compat.stock(zig_compat.stock(PRIVATE)) == zig_compat.stock(PRIVATE)
 
 
 @pytest.mark.parametrize(
     "given", [b"", b"const a = 1;\n", b'const a = "# b";\r\n', b"// 'it's #1\n"]
 )
-def test_zig_of_both_stays_as_it_is(given: bytes) -> None:
+def test_zig_compat_portable_code_stays_unchanged(given: bytes) -> None:
     assert zig_compat.stock(given) == given
 
 
-def test_folders_are_rewritten_in_place(tmp_path: Path) -> None:
+def test_zig_compat_folders_are_rewritten_in_place(tmp_path: Path) -> None:
     (tmp_path / "src" / "deep").mkdir(parents=True)
     (tmp_path / "src" / "deep" / "a.zig").write_bytes(PRIVATE)
     (tmp_path / "src" / "b.zig").write_bytes(b"const a = 1;\n")
@@ -80,7 +80,7 @@ def test_folders_are_rewritten_in_place(tmp_path: Path) -> None:
         (b";", 49),
     ],
 )
-def test_places_are_told_of_the_file_as_it_is_written(there: bytes, column: int) -> None:
+def test_zig_compat_errors_refer_to_the_original_file(there: bytes, column: int) -> None:
     line = b"        return self.#count + self.#label.unknown;"
     now = zig_compat.stock(line)
     said = f"src/a.zig:8:{now.index(there) + 1}: error: no field named '@\"#count\"'"
@@ -93,6 +93,6 @@ def test_places_are_told_of_the_file_as_it_is_written(there: bytes, column: int)
     assert zig_compat.as_written(said, read) == told
 
 
-def test_what_names_no_place_is_told_as_it_is() -> None:
+def test_zig_compat_messages_without_place_are_unchanged() -> None:
     said = "error: the following command failed with 2 compilation errors:"
     assert zig_compat.as_written(said, lambda *_: b"") == said

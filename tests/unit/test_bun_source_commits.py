@@ -39,7 +39,7 @@ def bun(folder: Path, version: str, shown: str, said: str) -> Path:
     return program
 
 
-def test_a_new_release_is_put_in_its_place(tmp_path: Path, table: Path) -> None:
+def test_commits_new_release_is_inserted_in_order(tmp_path: Path, table: Path) -> None:
     programs = {
         "1.2.10": bun(tmp_path, "1.2.10", NEW[:9], NEW),
         "1.2.9": bun(tmp_path, "1.2.9", OLD[:9], OLD),
@@ -54,7 +54,7 @@ def test_a_new_release_is_put_in_its_place(tmp_path: Path, table: Path) -> None:
     assert table.read_bytes() == before
 
 
-def test_a_release_that_changed_is_an_error(tmp_path: Path, table: Path) -> None:
+def test_commits_changed_release_is_an_error(tmp_path: Path, table: Path) -> None:
     with pytest.raises(FetchError, match=f"says it is {NEW}, and commits.toml says {OTHER}"):
         record_new_commits({"1.3.0": bun(tmp_path, "1.3.0", NEW[:9], NEW)}, table)
     assert table.read_text() == TABLE
@@ -63,7 +63,7 @@ def test_a_release_that_changed_is_an_error(tmp_path: Path, table: Path) -> None
 @pytest.mark.parametrize(
     ("shown", "said"), [(NEW[:9], OLD), (NEW[:9], "Bun: a fast runtime"), ("nothing", NEW)]
 )
-def test_what_names_no_one_commit_is_refused(
+def test_commits_ambiguous_reference_is_refused(
     tmp_path: Path, table: Path, shown: str, said: str
 ) -> None:
     with pytest.raises(FetchError, match=r"names no commit|which is no one full commit"):
@@ -71,13 +71,13 @@ def test_what_names_no_one_commit_is_refused(
     assert table.read_text() == TABLE
 
 
-def test_the_oldest_show_the_whole_id_only_at_once(tmp_path: Path, table: Path) -> None:
+def test_commits_old_release_records_its_full_id(tmp_path: Path, table: Path) -> None:
     program = bun(tmp_path, "1.0.0", NEW, "Bun: a fast runtime")
     assert shown_revision(program) == NEW
     assert record_new_commits({"1.0.0": program}, table) == ["1.0.0"]
 
 
-def test_a_table_of_the_wrong_form_is_refused(table: Path) -> None:
+def test_commits_malformed_table_is_refused(table: Path) -> None:
     table.write_text(TABLE.replace(OLD, OLD[:-1]))
     with pytest.raises(UsageError, match="is not a release and a full id"):
         read_commits(table)

@@ -19,13 +19,13 @@ from gobun.process import FinishedBytes
         "fatal: write error: No space left on device",
     ],
 )
-def test_a_full_disk_is_a_prerequisite(said: str) -> None:
+def test_git_full_disk_is_a_prerequisite_error(said: str) -> None:
     err = f"warning: something else\n{said}\n".encode()
     with pytest.raises(PrerequisiteError, match=f"cannot write to /a: {said}"):
         _check_disk(Path("/a"), FinishedBytes(128, b"", err))
 
 
-def test_git_knows_how_to_reach_a_server_and_nothing_else(
+def test_git_environment_has_only_server_access_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "GIT_DIR", "GIT_CONFIG_COUNT"):

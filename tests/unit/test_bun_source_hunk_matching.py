@@ -19,7 +19,7 @@ def said(file: bytes | None, patch: bytes = PATCH, others: dict[str, bytes] | No
     return "\n".join(mismatches(diff, tree.get, lambda: list(tree)))
 
 
-def test_a_patch_is_read_with_its_two_sides() -> None:
+def test_patch_file_is_parsed_with_both_sides() -> None:
     (diff,) = parse_patch(PATCH, "p")
     (hunk,) = diff.hunks
     assert (diff.path, hunk.old_start) == ("f", 2)
@@ -28,13 +28,13 @@ def test_a_patch_is_read_with_its_two_sides() -> None:
     assert hunk.added == (b"THREE\n",)
 
 
-def test_a_missing_last_line_end_belongs_to_its_side() -> None:
+def test_patch_file_missing_final_newline_keeps_its_side() -> None:
     patch = HEAD + b"@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n"
     (hunk,) = parse_patch(patch, "p")[0].hunks
     assert (hunk.old, hunk.new) == ((b"a",), (b"a\n",))
 
 
-def test_a_lone_carriage_return_ends_no_line() -> None:
+def test_patch_file_lone_carriage_return_ends_no_line() -> None:
     assert lines_of(b"a\rb\r\nc") == [b"a\rb\r\n", b"c"]
 
 
@@ -50,27 +50,27 @@ def test_a_lone_carriage_return_ends_no_line() -> None:
         (b"diff --git a/f b/g\nrename from f\nrename to g\n", "renamed"),
     ],
 )
-def test_what_is_no_patch_is_refused(patch: bytes, wrong: str) -> None:
+def test_patch_file_invalid_text_is_refused(patch: bytes, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         parse_patch(patch, "p")
 
 
-def test_it_fits_where_it_was_and_where_it_moved() -> None:
+def test_hunk_fits_at_original_and_moved_position() -> None:
     assert said(FILE) == ""
     assert said(b"zero\n" * 40 + FILE) == ""
 
 
-def test_two_places_leave_a_doubt_unless_one_is_where_it_was() -> None:
+def test_hunk_with_two_places_is_ambiguous_unless_original() -> None:
     assert said(FILE + FILE) == ""
     assert "fits in 2 places (lines 3, 8), and none is where it was" in said(b"0\n" + FILE + FILE)
 
 
-def test_a_later_hunk_moves_with_the_earlier_ones() -> None:
+def test_hunk_later_ones_move_with_earlier_ones() -> None:
     two = PATCH + b"@@ -8,2 +8,2 @@\n x\n-y\n+Y\n"
     assert said(b"0\n" + FILE + b"6\n7\nx\ny\nx\ny\n", two) == ""
 
 
-def test_a_hunk_at_an_edge_of_the_file_stays_there() -> None:
+def test_hunk_at_file_edge_stays_there() -> None:
     first = HEAD + b"@@ -1,2 +1,2 @@\n-one\n+ONE\n two\n"
     last = HEAD + b"@@ -5 +5,2 @@\n five\n+six\n"
     assert said(FILE, first) == said(FILE, last) == said(b"zero\n" + FILE, last) == ""
@@ -78,54 +78,54 @@ def test_a_hunk_at_an_edge_of_the_file_stays_there() -> None:
     assert "fits at line 5, and git takes it at the end" in said(FILE + b"six and a half\n", last)
 
 
-def test_applied_already_is_told() -> None:
+def test_hunk_already_applied_is_reported() -> None:
     assert "is in the file already, at line 2" in said(FILE.replace(b"three", b"THREE"))
 
 
-def test_line_ends_are_told() -> None:
+def test_hunk_different_line_endings_are_reported() -> None:
     assert "would fit at line 2, but the file has CRLF" in said(FILE.replace(b"\n", b"\r\n"))
 
 
-def test_the_nearest_place_and_what_differs_are_told() -> None:
+def test_hunk_nearest_place_and_difference_are_reported() -> None:
     text = said(b"0\n" * 9 + FILE.replace(b"three", b"3"))
     assert "hunk 1 (line 2): the nearest place is line 11, where 2 of 3 lines agree" in text
     assert "the patch expects: three" in text
     assert "the file has:      3" in text
 
 
-def test_nothing_alike_is_told() -> None:
+def test_hunk_without_similar_place_is_reported() -> None:
     assert "no place of the file is like it" in said(b"alpha beta\ngamma delta\n" * 50)
 
 
-def test_a_renamed_file_is_found() -> None:
+def test_hunk_in_renamed_file_is_found() -> None:
     text = said(None, others={"src/f": b"0\n" + FILE, "g": b""})
     assert text == "f: is not there; it is src/f now, where it fits at line 3"
     assert said(None, others={"unlike": FILE}) == "f: is not there"
 
 
-def test_a_file_without_content_is_not_called_renamed() -> None:
+def test_hunk_empty_file_is_not_called_renamed() -> None:
     (diff,) = parse_patch(PATCH, "p")
     (text,) = mismatches(diff, {"src/f": FILE}.get, lambda: ["f", "src/f"])
     assert text == "f: the source that was fetched from has no content of it"
 
 
-def test_a_new_file_may_not_be_there() -> None:
+def test_hunk_new_file_must_not_exist() -> None:
     new = b"diff --git a/f b/f\nnew file mode 100644\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n"
     assert said(None, new) == ""
     assert "is there already" in said(b"a\n", new)
 
 
-def test_certain_means_one_place_forwards_and_backwards() -> None:
+def test_hunk_certain_position_is_unique_both_ways() -> None:
     (diff,) = parse_patch(HEAD + b"@@ -1,2 +1 @@\n a\n-b\n", "p")
     assert is_unambiguous(diff, b"a\nb\n", b"a\n")
     assert not is_unambiguous(diff, b"a\nb\na\nb\n", b"a\na\nb\n")
 
 
-def test_places_of_an_empty_hunk_are_none() -> None:
+def test_hunk_empty_one_has_no_places() -> None:
     assert places([], [b"a\n"]) == []
 
 
-def test_the_nearest_place_of_a_long_file_is_found() -> None:
+def test_hunk_nearest_place_in_long_file_is_found() -> None:
     lines = [f"line {number}\n".encode() for number in range(20_000)]
     wanted = [lines[15_000], b"changed\n", lines[15_002]]
     assert nearest_place(wanted, lines)[0] == 15_000

@@ -71,7 +71,7 @@ def make(root: Path, text: str = TEXT, line: str = "v1.2.3", **patches: str) -> 
     return folder
 
 
-def test_a_series_is_read(tmp_path: Path) -> None:
+def test_series_file_is_read(tmp_path: Path) -> None:
     make(tmp_path)
     make(tmp_path, line="v1.10.0")
     assert lines(tmp_path) == ["v1.2.3", "v1.10.0"]
@@ -94,14 +94,12 @@ def test_a_series_is_read(tmp_path: Path) -> None:
         ('upstream = "not proposed"', 'upstream = "perhaps"', r"upstream of row 1 of .*'perhaps'"),
     ],
 )
-def test_a_series_of_the_wrong_form_is_refused(
-    tmp_path: Path, old: str, new: str, wrong: str
-) -> None:
+def test_series_malformed_file_is_refused(tmp_path: Path, old: str, new: str, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         read_series(make(tmp_path, TEXT.replace(old, new)))
 
 
-def test_a_pattern_is_read_before_anything_is_compiled(tmp_path: Path) -> None:
+def test_series_invalid_pattern_is_refused_before_compiling(tmp_path: Path) -> None:
     compiled = """[[patch.compiled]]
 functions = 'pool\\.wake'
 through = '.*'
@@ -118,7 +116,7 @@ was = 1
         read_series(wrong)
 
 
-def test_unknown_names_are_refused(tmp_path: Path) -> None:
+def test_series_unknown_names_are_refused(tmp_path: Path) -> None:
     series = read_series(make(tmp_path))
     with pytest.raises(UsageError, match="unknown series 'v9'"):
         series_named("v9", tmp_path)
@@ -133,7 +131,7 @@ def lint(root: Path) -> list[str]:
     return lint_series([read_series(root / line) for line in lines(root)], KNOWN)
 
 
-def test_a_good_series_has_nothing_to_find(tmp_path: Path) -> None:
+def test_series_lint_correct_series_has_no_findings(tmp_path: Path) -> None:
     make(tmp_path, TEXT.replace('id = "other"', 'id = "more"'))
     more = TEXT.replace('id = "first"', 'id = "more"').replace('id = "other"', 'id = "first"')
     folder = make(tmp_path, more, "v2.0.0", more=PATCH)
@@ -141,7 +139,7 @@ def test_a_good_series_has_nothing_to_find(tmp_path: Path) -> None:
     assert lint(tmp_path) == []
 
 
-def test_a_patch_beside_all_series_is_found(tmp_path: Path) -> None:
+def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "v9").mkdir()
     (tmp_path / "v9" / "first.patch").write_text(PATCH)
@@ -170,13 +168,15 @@ def test_a_patch_beside_all_series_is_found(tmp_path: Path) -> None:
         (TEXT, {}, r"\[\[without\]\] other is a patch of no line"),
     ],
 )
-def test_lint_finds(tmp_path: Path, text: str, patches: dict[str, str], wrong: str) -> None:
+def test_series_lint_finds_each_fault(
+    tmp_path: Path, text: str, patches: dict[str, str], wrong: str
+) -> None:
     make(tmp_path, text, **patches)
     found = "\n".join(lint(tmp_path))
     assert re.search(wrong, found), found
 
 
-def test_a_line_must_speak_of_what_the_others_carry(tmp_path: Path) -> None:
+def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
     make(tmp_path, TEXT.partition("[[without]]")[0])
     bare = TEXT.partition("# Why")[0]
     folder = make(tmp_path, bare, "v2.0.0")
@@ -189,7 +189,7 @@ def test_a_line_must_speak_of_what_the_others_carry(tmp_path: Path) -> None:
     ]
 
 
-def test_a_missing_patch_file_is_found(tmp_path: Path) -> None:
+def test_series_lint_missing_patch_file_is_found(tmp_path: Path) -> None:
     (make(tmp_path) / "first.patch").unlink()
     assert "patch 'first' has no readable file first.patch" in "\n".join(lint(tmp_path))
 
@@ -198,11 +198,11 @@ FIRST = SeriesCommit("first", "Do a thing", "C11: a reason", b"", ("f",))
 NEW = SeriesCommit("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
 
 
-def test_an_unchanged_series_is_written_as_it_was() -> None:
+def test_series_unchanged_is_written_byte_for_byte() -> None:
     assert rewritten(TEXT, "1.2.3", [FIRST]) == TEXT
 
 
-def test_what_changed_is_written_and_the_rest_stays() -> None:
+def test_series_write_changes_only_what_changed() -> None:
     text = rewritten(
         TEXT, "1.2.3", [NEW, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
     )
@@ -215,25 +215,25 @@ def test_what_changed_is_written_and_the_rest_stays() -> None:
     )
 
 
-def test_blanks_around_a_reason_are_no_change() -> None:
+def test_series_blanks_around_a_reason_are_no_change() -> None:
     text = TEXT.replace('why = "C11: a reason"', 'why = """\nC11: a reason\n"""')
     assert rewritten(text, "1.2.3", [FIRST]) == text
 
 
-def test_a_patch_takes_the_place_of_what_was_said_of_its_absence(tmp_path: Path) -> None:
+def test_series_added_patch_replaces_its_absence_note(tmp_path: Path) -> None:
     other = SeriesCommit("other", "Carried now", "a fact", b"", ("f",))
     series = read_series(make(tmp_path, rewritten(TEXT, "1.2.3", [FIRST, other])))
     assert [patch.id for patch in series.patches] == ["first", "other", "proper"]
     assert series.without == ()
 
 
-def test_a_removed_patch_goes_with_its_comment() -> None:
+def test_series_removed_patch_takes_its_comment() -> None:
     text = rewritten(TEXT, "1.2.3", [])
     assert "first" not in text
     assert 'id = "proper"' in text
 
 
-def test_a_new_series_can_be_read(tmp_path: Path) -> None:
+def test_series_new_file_can_be_read(tmp_path: Path) -> None:
     text = rewritten("", "1.2.3", [NEW], without=[{"id": "gone", "why": "upstream has it"}])
     series = read_series(make(tmp_path, text))
     assert series.patches[0].why == NEW.why
@@ -241,7 +241,7 @@ def test_a_new_series_can_be_read(tmp_path: Path) -> None:
     assert series.without[0].id == "gone"
 
 
-def test_an_identity_tells_commits_contents_and_order_apart() -> None:
+def test_series_identity_depends_on_commit_content_and_order() -> None:
     a, b = ("a", b"1"), ("b", b"2")
     variants = [
         tree_identity("c", [a, b]),
@@ -255,7 +255,7 @@ def test_an_identity_tells_commits_contents_and_order_apart() -> None:
     assert tree_identity("c", [a, b]) == variants[0]
 
 
-def test_the_table_of_commits_has_its_form_and_the_lines_we_patch() -> None:
+def test_commits_table_is_valid_and_covers_patched_releases() -> None:
     known = read_commits()
     assert known["1.2.19"].commit.startswith("aad3abead")
     assert known["1.3.14"].commit.startswith("0d9b296af")
@@ -263,6 +263,6 @@ def test_the_table_of_commits_has_its_form_and_the_lines_we_patch() -> None:
         commit_of_release("1.2.99")
 
 
-def test_the_series_of_this_repository_are_read() -> None:
+def test_series_shipped_files_are_read() -> None:
     for line in lines():
         assert series_named(line).folder.parent == paths.PATCHES

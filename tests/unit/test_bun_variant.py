@@ -18,7 +18,7 @@ from gobun.targets import TARGETS
         ("darwin-x64", "", set(), ""),
     ],
 )
-def test_the_build_that_fits(
+def test_bun_variant_fits_the_processor(
     monkeypatch: pytest.MonkeyPatch, target: str, libc: str, flags: set[str], variant: str
 ) -> None:
     monkeypatch.setattr("platform.libc_ver", lambda: (libc, ""))

@@ -51,13 +51,13 @@ def names(entries: tuple[cache.CacheEntry, ...] | list[cache.CacheEntry]) -> lis
     return [entry.name for entry in entries]
 
 
-def test_empty(root: Path) -> None:
+def test_cache_empty_has_no_entries(root: Path) -> None:
     assert cache.usage() == []
     assert "is empty" in cache.render([])
     assert cache.evict().removed == ()
 
 
-def test_usage_by_kind_and_size(root: Path) -> None:
+def test_cache_usage_is_by_kind_and_size(root: Path) -> None:
     everything(root)
     found = [(entry.kind, entry.name, entry.size) for entry in cache.usage()]
     assert found == [
@@ -73,7 +73,7 @@ def test_usage_by_kind_and_size(root: Path) -> None:
     assert str(root) in table
 
 
-def test_what_an_interrupted_run_left_is_seen_and_goes(root: Path) -> None:
+def test_cache_interrupted_leftovers_are_listed_and_evicted(root: Path) -> None:
     folder = root / "npm" / "@oven" / "bun"
     folder.mkdir(parents=True)
     (folder / "1.2.3.tgz.part").write_bytes(bytes(100))
@@ -85,7 +85,7 @@ def test_what_an_interrupted_run_left_is_seen_and_goes(root: Path) -> None:
     assert cache.usage() == []
 
 
-def test_evict_by_kind(root: Path) -> None:
+def test_cache_evict_by_kind_removes_that_kind(root: Path) -> None:
     everything(root)
     assert names(cache.evict(kinds=["go", "build"]).removed) == ["warmup-abc", "1.26.0"]
     assert {entry.kind for entry in cache.usage()} == {"npm", "go-build"}
@@ -94,7 +94,7 @@ def test_evict_by_kind(root: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bun-source", "patched"])
-def test_what_a_person_made_goes_only_by_name(root: Path, kind: str) -> None:
+def test_cache_personal_files_are_evicted_only_by_name(root: Path, kind: str) -> None:
     work = root / kind / "trees" / "mine.zig"
     work.parent.mkdir(parents=True)
     work.write_text("hours of work")
@@ -106,20 +106,20 @@ def test_what_a_person_made_goes_only_by_name(root: Path, kind: str) -> None:
     assert not work.exists()
 
 
-def test_evict_by_age(root: Path) -> None:
+def test_cache_evict_by_age_keeps_recent_entries(root: Path) -> None:
     everything(root)
     done = cache.evict(older_than_days=30)
     assert names(done.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
     assert done.freed == 2050
 
 
-def test_use_makes_it_young(root: Path) -> None:
+def test_cache_use_renews_an_entry(root: Path) -> None:
     everything(root)
     cache.pin(root / "build" / "warmup-abc")
     assert names(cache.evict(older_than_days=30).removed) == ["@oven/bun-linux-x64@1.2.1"]
 
 
-def test_what_is_used_or_made_stays(root: Path) -> None:
+def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
     everything(root)
     used = root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19"
     cache.pin(used)
@@ -130,14 +130,14 @@ def test_what_is_used_or_made_stays(root: Path) -> None:
     assert used.is_dir()
 
 
-def test_what_is_in_the_making_stays(root: Path) -> None:
+def test_cache_partial_entry_is_kept(root: Path) -> None:
     filled(root / "build" / ".thing.abc123", 10)
     with files.locked(root / "build" / "thing"):
         assert names(cache.evict().busy) == ["thing (unfinished)"]
     assert names(cache.evict().removed) == ["thing (unfinished)"]
 
 
-def test_hold_ends_with_its_process_and_not_with_its_children(root: Path) -> None:
+def test_cache_hold_ends_with_its_own_process(root: Path) -> None:
     used = filled(root / "build" / "thing", 10)
     code = (
         "import subprocess, sys; from pathlib import Path; from gobun import cache;"
@@ -164,7 +164,7 @@ def test_hold_ends_with_its_process_and_not_with_its_children(root: Path) -> Non
         holder.communicate()
 
 
-def test_read_only_tree_goes(root: Path) -> None:
+def test_cache_read_only_tree_is_evicted(root: Path) -> None:
     folder = filled(root / "gopath" / "mod" / "x", 10)
     (folder / "link").symlink_to("/etc")
     folder.chmod(0o555)
@@ -173,6 +173,6 @@ def test_read_only_tree_goes(root: Path) -> None:
     assert not (root / "gopath").exists()
 
 
-def test_hold_in_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+def test_cache_hold_in_unwritable_cache_works(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache.pin(tmp_path / "file" / "below")

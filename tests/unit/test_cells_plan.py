@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 SCENARIO = read_scenario()
 
 
-def test_a_plan_is_every_combination_once_versions_outermost() -> None:
+def test_plan_has_every_combination_once_versions_outermost() -> None:
     axes = narrowed(SCENARIO, modules=["simple", "crypto"], stresses=["idle"])
     cells = plan_cells([("bun", "1.2.1"), ("bun", "1.4.5")], axes)
     assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 3
     assert [cell.version for cell in cells] == ["1.2.1"] * 12 + ["1.4.5"] * 12
 
 
-def test_a_plan_is_known_by_its_cells_not_by_their_order() -> None:
+def test_plan_identity_ignores_the_order_of_cells() -> None:
     cells = plan_cells([("bun", "1.2.1")], SCENARIO.matrix)
     assert plan_hash(cells) == plan_hash(cells[::-1])
     assert plan_hash(cells) != plan_hash(cells[1:])
 
 
-def test_each_axis_can_be_narrowed_alone() -> None:
+def test_plan_each_axis_can_be_narrowed_alone() -> None:
     axes = narrowed(SCENARIO, loads=["ffi"], limit_s=3)
     assert axes.loads == ("ffi",)
     assert axes.limit_s == 3
@@ -46,7 +46,7 @@ def test_each_axis_can_be_narrowed_alone() -> None:
         ("stresses", "idel", "idle"),
     ],
 )
-def test_an_unknown_name_gives_the_near_ones(axis: str, given: str, near: str) -> None:
+def test_plan_unknown_name_suggests_near_ones(axis: str, given: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
         narrowed(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
     assert repr(given) in caught.value.what
@@ -71,7 +71,9 @@ def test_an_unknown_name_gives_the_near_ones(axis: str, given: str, near: str) -
         ),
     ],
 )
-def test_what_a_treatment_with_words_means(given: list[str], meant: tuple[str, ...]) -> None:
+def test_treatment_with_words_becomes_their_settings(
+    given: list[str], meant: tuple[str, ...]
+) -> None:
     assert narrowed(SCENARIO, treatments=given).treatments == meant
 
 
@@ -84,14 +86,14 @@ def test_what_a_treatment_with_words_means(given: list[str], meant: tuple[str, .
         ("preload:", "preload:suspend"),
     ],
 )
-def test_an_unknown_word_of_a_treatment_gives_the_near_ones(given: str, near: str) -> None:
+def test_treatment_unknown_word_suggests_near_ones(given: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
         narrowed(SCENARIO, treatments=[given])
     assert repr(given) in caught.value.what
     assert near in str(caught.value.hint)
 
 
-def test_all_stresses_are_those_that_any_module_ends_soon() -> None:
+def test_plan_all_stresses_excludes_long_running_ones() -> None:
     stresses = narrowed(SCENARIO, stresses=["all"]).stresses
     assert {"idle", "exit", "cpu-prof"} <= set(stresses)
     assert not {"long", "soak", "asherah", "asherah-memory"} & set(stresses)
@@ -99,18 +101,18 @@ def test_all_stresses_are_those_that_any_module_ends_soon() -> None:
         narrowed(SCENARIO, stresses=["idle", "all"])
 
 
-def test_a_name_given_twice_is_refused() -> None:
+def test_plan_repeated_name_is_refused() -> None:
     with pytest.raises(UsageError, match="'ffi' is given twice"):
         narrowed(SCENARIO, loads=["ffi", "ffi"])
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_limit_must_be_a_positive_number(limit: float) -> None:
+def test_plan_limit_must_be_positive(limit: float) -> None:
     with pytest.raises(UsageError, match="the limit is"):
         narrowed(SCENARIO, limit_s=limit)
 
 
-def test_the_command_of_a_cell_names_all_of_it() -> None:
+def test_cell_command_names_every_axis() -> None:
     cell = Cell("bun", "1.2.19", "warmup", "setup-full", "napi-async", "gc")
     assert repro(cell) == (
         "invoke matrix --runtime bun --versions 1.2.19 --treatment warmup --module setup-full"
@@ -120,7 +122,7 @@ def test_the_command_of_a_cell_names_all_of_it() -> None:
     assert "--runtime node --versions 22.20.0" in node
 
 
-def test_a_scenario_that_names_a_stress_without_a_script_is_refused(tmp_path: Path) -> None:
+def test_scenario_stress_without_script_is_refused(tmp_path: Path) -> None:
     text = (paths.SCENARIOS / "default.toml").read_text()
     path = tmp_path / "mine.toml"
     path.write_text(text + '\n[stress.boil]\nasks = "hot?"\n')

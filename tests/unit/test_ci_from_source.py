@@ -47,7 +47,7 @@ def commands() -> list[list[str]]:
     return found
 
 
-def test_the_workflow_runs_tasks_that_there_are() -> None:
+def test_workflow_tasks_all_exist() -> None:
     named = [words[0] for words in commands()]
     assert named == [
         *("register-bun", "matrix-patched"),
@@ -61,7 +61,7 @@ def test_the_workflow_runs_tasks_that_there_are() -> None:
                 assert word.removeprefix("--").replace("-", "_") in flags, (name, word)
 
 
-def test_nox_is_given_sessions_that_there_are_and_no_flags_of_its_own() -> None:
+def test_workflow_nox_sessions_exist_and_take_no_flags() -> None:
     sessions = set(
         re.findall(r"^def (\w+)\(session", (paths.ROOT / "noxfile.py").read_text(), re.MULTILINE)
     )
@@ -75,7 +75,7 @@ def test_nox_is_given_sessions_that_there_are_and_no_flags_of_its_own() -> None:
     assert seen > 3
 
 
-def test_both_jobs_run_on_every_platform() -> None:
+def test_workflow_jobs_run_on_every_platform() -> None:
     listed = re.findall(r"^ *os: \[(.*)\]$", WORKFLOW, re.MULTILINE)
     assert len(listed) == 2
     for runners in listed:
@@ -83,13 +83,13 @@ def test_both_jobs_run_on_every_platform() -> None:
     assert re.search(r"^  matrix:\n    needs: build$", WORKFLOW, re.MULTILINE)
 
 
-def test_a_binary_is_handed_on_under_the_name_it_is_fetched_by() -> None:
+def test_workflow_binary_is_downloaded_by_its_uploaded_name() -> None:
     names = re.findall(r"name: (bun-\$.*)$", WORKFLOW, re.MULTILINE)
     assert len(names) == 2
     assert len(set(names)) == 1
 
 
-def test_script_reads_json_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ci_script_reads_json_from_tasks(capsys: pytest.CaptureFixture[str]) -> None:
     function = re.search(r"^read_json\(\).*$", SCRIPT, re.MULTILINE)
     assert function
     of_layout, of_llvm, of_build = re.findall(r"read_json '([^']*)' < \w+\.json", SCRIPT)
@@ -112,7 +112,7 @@ def test_script_reads_json_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> N
     assert read(of_build, capsys.readouterr().out) == str(record.program)
 
 
-def test_preflight_of_llvm_names_lowest_version(
+def test_ci_preflight_names_lowest_llvm_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -92,7 +92,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("cache --evict --older-than=-1", "--older-than -1 is in the future"),
     ],
 )
-def test_bad_arguments(
+def test_invoke_bad_arguments_exit_2(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
@@ -106,7 +106,7 @@ def test_bad_arguments(
     assert list(cache.iterdir()) == []
 
 
-def test_the_list_names_every_task() -> None:
+def test_invoke_list_names_every_task() -> None:
     done = invoke("--list")
     assert done.returncode == 0
     names = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
@@ -129,7 +129,7 @@ def test_the_list_names_every_task() -> None:
     assert tasks <= names
 
 
-def test_every_task_says_what_it_takes() -> None:
+def test_invoke_help_describes_every_task() -> None:
     done = invoke("--help", "matrix")
     assert done.returncode == 0
     for flag in ("--versions", "--treatment", "--module", "--load", "--stress", "--jobs", "--out"):
@@ -163,7 +163,7 @@ def test_every_task_says_what_it_takes() -> None:
         ("diagnose 999999999", "there is no process 999999999"),
     ],
 )
-def test_invoke_unknown_or_missing_words_exits_2(words: str, said: str, here: Here) -> None:
+def test_invoke_unknown_or_missing_arguments_exit_2(words: str, said: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, out) == (2, "")
     # The first task of a fresh cache logs what it builds before it looks.
@@ -171,7 +171,7 @@ def test_invoke_unknown_or_missing_words_exits_2(words: str, said: str, here: He
     assert said in err
 
 
-def test_invoke_without_a_task_says_where_to_start(here: Here) -> None:
+def test_invoke_without_a_task_gives_a_starting_point(here: Here) -> None:
     done = invoke()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Where to start:\n")
@@ -190,7 +190,7 @@ def test_invoke_without_a_task_says_where_to_start(here: Here) -> None:
         ("doctor merge s1 s2 --out r", {"path": ["s1", "s2"], "out": "r"}),
     ],
 )
-def test_words_without_a_flag_reach_their_parameter(
+def test_invoke_positional_arguments_reach_their_parameter(
     words: str, expected: dict[str, object], here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, object] = {}
@@ -202,21 +202,21 @@ def test_words_without_a_flag_reach_their_parameter(
 
 
 @pytest.mark.parametrize("words", ["fetch-bun --help", "fetch-bun -h", "--help fetch-bun"])
-def test_help_of_task_with_required_flag_is_printed(words: str, here: Here) -> None:
+def test_invoke_help_of_task_with_required_flag_is_printed(words: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, err) == (0, "")
     said = " ".join(out.split())
     assert "--version=STRING version of the release (required)" in said
 
 
-def test_completion_lists_tasks_and_flags(here: Here) -> None:
+def test_invoke_completion_lists_tasks_and_flags(here: Here) -> None:
     assert "build-warmup" in here("--complete", "--", "invoke", "")[1].split()
     assert "--jobs" in here("--complete", "--", "invoke", "matrix", "--j")[1].split()
     assert "invoke --complete" in here("--print-completion-script=bash")[1]
 
 
 @pytest.mark.parametrize("task", ["patch-lint", "--list"])
-def test_who_has_read_enough_is_not_told_of_it(task: str) -> None:
+def test_invoke_closed_output_exits_quietly(task: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     words = [sys.executable, "-m", "invoke", task]

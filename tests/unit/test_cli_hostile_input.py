@@ -133,7 +133,7 @@ def end_of(body: Callable[..., None], arguments: dict[str, object]) -> object:
 
 
 @pytest.mark.parametrize("name", sorted(tasks.__all__))
-def test_task_junk_in_a_flag_ends_in_own_error(
+def test_task_junk_in_a_flag_raises_our_error(
     name: str,
     junk_files: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,

@@ -43,7 +43,7 @@ def test_temporary_sibling_of_relative_path_is_absolute(
 
 
 @pytest.mark.parametrize("module", sorted(COMMANDS.glob("*.py")), ids=lambda path: path.stem)
-def test_command_module_makes_paths_by_given_path_alone(module: Path) -> None:
+def test_command_modules_make_paths_absolute_in_one_way(module: Path) -> None:
     tree = ast.parse(module.read_text())
     makers = [
         node.name

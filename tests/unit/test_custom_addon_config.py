@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     lists = 'versions = ["1.2.19", ">=1.4.0"]\nloads = ["worker"]\nstresses = ["idle"]\n'
     text = f'{ADDON}name = "mine"\n[matrix]\n{lists}treatments = ["gc-signal"]\njobs = 1\n'
     found = read_config(written(tmp_path, f"{text}limit_s = 5\n"))
@@ -55,14 +55,14 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (f'{ADDON}[matrix]\ntreatments = ["x"]\n', r"treatments of \[matrix\]: unknown treatment"),
     ],
 )
-def test_a_wrong_file_is_named_with_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_addon_config_wrong_file_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(UsageError, match=said) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
 
 
-def test_the_file_of_this_folder_is_found_unless_modules_are_named(
+def test_addon_config_in_folder_yields_to_named_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

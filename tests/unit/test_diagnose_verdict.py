@@ -76,7 +76,7 @@ def facts(
     )
 
 
-def test_gos_storm_names_library_signal_sender_and_help() -> None:
+def test_verdict_go_storm_names_library_signal_and_remedy() -> None:
     found = judge(facts("storm"))
     assert (found.kind, found.stuck, found.armed) == ("storm", True, True)
     for word in ("simple.so (go1.27.3)", "SA_ONSTACK", "SIGPWR", "512 KiB", "C (701)"):
@@ -86,7 +86,7 @@ def test_gos_storm_names_library_signal_sender_and_help() -> None:
     assert "JSC_SIGNAL_FOR_GC=21" in found.help[2].do
 
 
-def test_a_guarded_handler_is_not_armed_and_makes_no_storm() -> None:
+def test_verdict_guarded_handler_makes_no_storm() -> None:
     works = judge(facts(seen=snapshot(guarded=True)))
     assert (works.kind, works.armed, works.help) == ("healthy", False, ())
     assert "The signal guard (go-guard-linux-x64.so) is before the handler of SIGPWR" in works.cause
@@ -96,14 +96,14 @@ def test_a_guarded_handler_is_not_armed_and_makes_no_storm() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.2.2", "1.2.19", "1.3.14", "1.4.3"])
-def test_the_guard_helps_the_releases_that_do_not_cope(version: str) -> None:
+def test_verdict_guard_is_advised_for_affected_releases(version: str) -> None:
     kinds: tuple[Movement, ...] = ("storm", "works")
     for kind in kinds:
         found = judge(facts(kind, version=version))
         assert any("signal guard" in entry.do for entry in found.help)
 
 
-def test_the_one_release_that_ignores_the_variable_is_not_told_to_set_it() -> None:
+def test_verdict_variable_is_not_advised_where_ignored() -> None:
     assert not any(
         "start Bun with" in entry.do for entry in judge(facts("storm", version="1.2.2")).help
     )
@@ -117,17 +117,17 @@ def test_the_one_release_that_ignores_the_variable_is_not_told_to_set_it() -> No
         facts("storm", seen=snapshot(alternate=False)),
     ],
 )
-def test_a_storm_without_all_of_gos_marks_is_another(other: Facts) -> None:
+def test_verdict_storm_without_go_signs_is_another_kind(other: Facts) -> None:
     assert judge(other).kind == "other-storm"
 
 
-def test_a_process_that_could_not_be_asked_is_judged_by_the_rest() -> None:
+def test_verdict_without_inspection_uses_the_rest() -> None:
     found = judge(facts("storm", seen=Snapshot(PID, (), (), "it may not be traced")))
     assert found.kind == "storm"
     assert "it may not be traced" in found.notes[0]
 
 
-def test_a_works_with_go_is_armed_or_copes() -> None:
+def test_verdict_live_process_with_go_is_armed_or_fixed() -> None:
     old, new = judge(facts(version="1.4.3")), judge(facts(version="1.4.4"))
     assert (old.kind, new.kind) == ("healthy", "healthy")
     assert "does not cope" in old.cause
@@ -138,7 +138,7 @@ def test_a_works_with_go_is_armed_or_copes() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
-def test_taken_signal_names_library_and_remedy(version: str) -> None:
+def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
     found = judge(facts("deadlock", version=version, seen=taken_snapshot()))
     assert (found.kind, found.stuck) == ("taken", True)
     assert found.taken is not None
@@ -152,7 +152,7 @@ def test_taken_signal_names_library_and_remedy(version: str) -> None:
     assert "as it was" not in page
 
 
-def test_ignored_signal_is_shown_as_ignored() -> None:
+def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
     found = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
     assert found.kind == "taken"
     assert "simple.so (Go) has the process ignore SIGPWR" in found.cause
@@ -160,7 +160,7 @@ def test_ignored_signal_is_shown_as_ignored() -> None:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
+def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
     found = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
     assert (found.kind, found.stuck, found.worth_telling) == ("healthy", False, True)
     assert "it works, and the next suspension will hang it" in diagnose.render(found)
@@ -168,7 +168,7 @@ def test_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
     assert found.help
 
 
-def test_signal_taken_by_other_library_is_not_gos() -> None:
+def test_verdict_signal_taken_by_other_library_is_not_gos() -> None:
     found = judge(facts("deadlock", seen=taken_snapshot(owner="/app/other.so")))
     assert found.kind == "taken"
     assert "other.so has put" in found.cause
@@ -176,7 +176,7 @@ def test_signal_taken_by_other_library_is_not_gos() -> None:
 
 
 @pytest.mark.parametrize("owner", ["/bun", ""])
-def test_handler_of_runtime_is_not_taken(owner: str) -> None:
+def test_verdict_handler_of_runtime_is_not_taken(owner: str) -> None:
     assert judge(facts("deadlock", seen=taken_snapshot(owner=owner))).kind == "deadlock"
 
 
@@ -199,7 +199,7 @@ def waiting(found: NativeWait, seen: Snapshot | None = None) -> Facts:
     return msgspec.structs.replace(base, motion=moved)
 
 
-def test_wait_names_library_function_call_and_seconds() -> None:
+def test_verdict_wait_names_library_function_call_and_seconds() -> None:
     found = judge(waiting(wait()))
     assert (found.kind, found.stuck, found.worth_telling) == ("waits", False, True)
     for word in ("slow.so", "function Wait", "system call clock_nanosleep", "for 7.5 s"):
@@ -211,7 +211,7 @@ def test_wait_names_library_function_call_and_seconds() -> None:
     )
 
 
-def test_wait_for_thread_in_runtime_is_taken_signals_doing() -> None:
+def test_verdict_wait_in_runtime_blames_the_taken_signal() -> None:
     locked = wait(in_runtime=True, wakes="thread")
     assert judge(waiting(locked, taken_snapshot())).kind == "taken"
     assert judge(waiting(locked)).kind == "waits"
@@ -226,7 +226,7 @@ def starving(version: str, *, signal: int = 30, seen: Snapshot | None = None) ->
     return msgspec.structs.replace(base, motion=moved)
 
 
-def test_starved_suspension_that_cannot_end_is_a_storm() -> None:
+def test_verdict_starved_endless_suspension_is_a_storm() -> None:
     found = judge(starving("1.2.19"))
     assert found.kind == "storm"
     assert "2 times a second on a machine that lets it run for 2% of the time" in found.cause
@@ -243,14 +243,14 @@ def test_starved_suspension_that_cannot_end_is_a_storm() -> None:
         starving("1.2.19", seen=Snapshot(PID, (), (), "it may not be traced")),
     ],
 )
-def test_starved_suspension_that_may_end_cannot_be_told(other: Facts) -> None:
+def test_verdict_starved_finite_suspension_is_undecided(other: Facts) -> None:
     found = judge(other)
     assert (found.kind, found.stuck) == ("starved", False)
     assert "cannot tell, the machine is too busy" in diagnose.render(found)
     assert "it works" not in diagnose.render(found)
 
 
-def test_node_is_never_armed() -> None:
+def test_verdict_node_is_never_armed() -> None:
     found = judge(facts(name="node", version="24.19.0"))
     assert (found.kind, found.armed) == ("healthy", False)
     assert "does not suspend its threads by a signal" in found.cause
@@ -259,17 +259,17 @@ def test_node_is_never_armed() -> None:
 @pytest.mark.parametrize(
     ("kind", "verdict"), [("deadlock", "deadlock"), ("busy", "busy"), ("works", "no-go")]
 )
-def test_without_go_the_cause_says_so(kind: Movement, verdict: str) -> None:
+def test_verdict_without_go_says_so(kind: Movement, verdict: str) -> None:
     found = judge(facts(kind, libraries=()))
     assert found.kind == verdict
     assert "no Go" in found.cause
 
 
-def test_two_go_runtimes_are_counted() -> None:
+def test_verdict_two_go_runtimes_are_counted() -> None:
     assert "2 Go runtimes" in judge(facts(libraries=GO * 2)).cause
 
 
-def test_the_page_and_the_record_hold_the_same() -> None:
+def test_verdict_text_and_record_agree() -> None:
     found = judge(facts("storm"))
     page = diagnose.render(found)
     assert page.startswith(f"process {PID}: it hangs: a signal storm, by Go's SA_ONSTACK")
@@ -288,16 +288,14 @@ def test_the_page_and_the_record_hold_the_same() -> None:
         ("", False, False),
     ],
 )
-def test_help_goes_by_the_version_that_an_executable_says(
-    version: str, works: bool, copes: bool
-) -> None:
+def test_remedies_depend_on_the_executables_version(version: str, works: bool, copes: bool) -> None:
     said = [each.do for each in remedies.remedies_for("storm", "bun", version, armed=True)]
     assert any(do.startswith("Upgrade Bun: 1.2.20") for do in said) is works
     assert remedies.is_fixed_in(version) is copes
     assert any("keep the Go library out" in do for do in said)
 
 
-def test_a_table_with_a_wrong_range_is_refused(tmp_path: Path) -> None:
+def test_remedies_table_with_wrong_range_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "remedies.toml"
     row = '[[help]]\nkinds = ["storm"]\ndo = "x"\nversions = "1.2.x"\n'
     table.write_text(f'copes = ">=1.4.5"\n{row}')
@@ -305,7 +303,7 @@ def test_a_table_with_a_wrong_range_is_refused(tmp_path: Path) -> None:
         remedies.is_fixed_in("1.4.5", table=table)
 
 
-def test_a_wrong_table_is_refused(tmp_path: Path) -> None:
+def test_remedies_malformed_table_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "remedies.toml"
     table.write_text('copes = ">=1.4.5"\n[[help]]\nkinds = ["storm"]\ndo = "x"\nmore = 1\n')
     with pytest.raises(UsageError, match="more"):
@@ -326,7 +324,7 @@ def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int =
     ]
 
 
-def test_a_storm_needs_a_thread_that_is_scheduled_all_the_time() -> None:
+def test_activity_storm_needs_a_constantly_scheduled_thread() -> None:
     calm = samples(1.5, storming={(PID, 30): 20}, rate=50)
     wild = samples(1.5, storming={(PID, 30): 20}, rate=50_000)
     assert activity.judge_activity(calm, ["futex"] * len(calm)) is None
@@ -336,7 +334,7 @@ def test_a_storm_needs_a_thread_that_is_scheduled_all_the_time() -> None:
     assert (found.storm.signal, found.storm.tid, found.storm.sender) == (30, PID, "Collector (701)")
 
 
-def test_a_storm_with_a_core_to_itself_switches_seldom() -> None:
+def test_activity_storm_on_a_free_core_switches_rarely() -> None:
     def alone(looks: int, ticks: int) -> Activity | None:
         seen = [
             msgspec.structs.replace(
@@ -357,13 +355,13 @@ def test_a_storm_with_a_core_to_itself_switches_seldom() -> None:
     assert alone(40, 2) is None, "kept from running, with a signal pending"
 
 
-def test_a_thread_that_blocks_everything_for_moments_sends_and_is_not_stormed() -> None:
+def test_activity_thread_blocking_everything_is_a_sender() -> None:
     [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
     assert hang_detector.senders_in(sample) == {701}
     assert activity._without(sample, {701}).storming == {(PID, 30): 20}
 
 
-def test_waiting_for_events_is_work_and_waiting_for_a_lock_is_not() -> None:
+def test_activity_waiting_for_events_is_idle_unlike_locks() -> None:
     still = samples(5, storming={})
     waits = activity.judge_activity(still, ["epoll_wait"] * len(still))
     wait = Blocked(PID, "bun", "S", "futex", wakes="thread", can_return="no", why="a lock")
@@ -375,7 +373,7 @@ def test_waiting_for_events_is_work_and_waiting_for_a_lock_is_not() -> None:
     assert locked.kind == "deadlock"
 
 
-def test_computation_is_busy_only_after_time_it_could_use() -> None:
+def test_activity_busy_needs_usable_processor_time() -> None:
     found = samples(26, storming={}, state="R", rate=100)
     quiet = activity.judge_activity(found, ["running"] * len(found), able=0.5)
     starved = activity.judge_activity(found, ["running"] * len(found), able=0.05)
@@ -384,7 +382,7 @@ def test_computation_is_busy_only_after_time_it_could_use() -> None:
     assert (quiet.kind, starved.kind) == ("busy", "starved")
 
 
-def test_call_that_began_in_between_is_a_wait() -> None:
+def test_activity_call_begun_in_between_is_a_wait() -> None:
     before, then = samples(0.3, storming={}, state="R", rate=90), samples(2, storming={})
     late = [msgspec.structs.replace(sample, at=sample.at + 0.4) for sample in then]
     found = activity.judge_activity(
@@ -394,14 +392,14 @@ def test_call_that_began_in_between_is_a_wait() -> None:
     assert found.kind == "waits"
 
 
-def test_storm_of_a_starved_process_is_measured_by_its_own_time() -> None:
+def test_activity_starved_storm_is_measured_in_able_time() -> None:
     rare = samples(4, storming={(PID, 30): 20}, rate=150)
     for able, expected in ((1.0, None), (0.02, "storm")):
         found = activity.judge_activity(rare, ["futex"] * len(rare), [701], able=able)
         assert (found and found.kind) == expected
 
 
-def test_a_thread_that_never_waits_is_busy() -> None:
+def test_activity_thread_that_never_waits_is_busy() -> None:
     found = samples(4, storming={}, state="R", rate=100)
     judged = activity.judge_activity(found, ["running"] * len(found))
     assert judged is not None

@@ -50,7 +50,7 @@ def known() -> dict[str, set[str]]:
     return {str(context.name): {*context.flags, *context.inverse_flags} for context in contexts}
 
 
-def test_what_is_named_is_there(known: dict[str, set[str]]) -> None:
+def test_documented_tasks_sessions_and_flags_exist(known: dict[str, set[str]]) -> None:
     wrong = []
     for path in sources():
         for task, *words in named(path.read_text()):
@@ -61,7 +61,7 @@ def test_what_is_named_is_there(known: dict[str, set[str]]) -> None:
     assert wrong == []
 
 
-def test_commands_are_found(known: dict[str, set[str]]) -> None:
+def test_documented_commands_are_found(known: dict[str, set[str]]) -> None:
     text = (
         'x="$(.venv/bin/nox -s shell -- plan --json --shards "$N")"\n`invoke expect --update F`\n'
     )

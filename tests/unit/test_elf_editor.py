@@ -71,7 +71,7 @@ def test_editor_moved_symbols_are_found_by_dynamic_table() -> None:
     assert after.needed == before.needed
 
 
-def test_editor_code_and_data_stay_where_they_were() -> None:
+def test_editor_code_and_data_keep_their_addresses() -> None:
     before, after, _ = edited(made_elf.library())
 
     for name in (".text", ".init_array", ".got", ".go.buildinfo"):
@@ -147,7 +147,7 @@ def test_image_other_file_is_refused_by_name(data: bytes, words: str) -> None:
         image_of(data)
 
 
-def test_image_random_damage_never_ends_in_another_error() -> None:
+def test_image_random_damage_raises_only_its_own_error() -> None:
     whole = made_elf.library()
     chance = random.Random(13)  # noqa: S311
     refused = 0

@@ -50,7 +50,7 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
             assert (at + 3, 0) in found, hex(at)
 
 
-def test_x64_load_of_neighbour_is_not_a_site() -> None:
+def test_x64_load_of_neighbour_is_no_site() -> None:
     code = made_elf.mov_load(1, at=CODE_AT, word=GOT_AT + 8) + RET
 
     assert sites(image_of(code=code)) == []
@@ -143,5 +143,5 @@ def test_arm64_other_use_is_refused(use: int) -> None:
         (b"\xf3\xa6\x74\x00\xc3", True),  # repe cmpsb with a count of zero; je
     ],
 )
-def test_x64_flags_after_a_site(code: bytes, matter: bool) -> None:
+def test_x64_site_knows_whether_flags_are_live(code: bytes, matter: bool) -> None:
     assert flags_matter(image_of(code=code), CODE_AT) is matter

@@ -8,7 +8,7 @@ from gobun import errors
 from gobun.errors import GobunError, UsageError
 
 
-def test_one_class_an_exit_code() -> None:
+def test_errors_have_distinct_exit_codes() -> None:
     codes = {kind.__name__: kind.exit_code for kind in GobunError.__subclasses__()}
     assert codes == {
         "UnexpectedOutcomeError": 1,
@@ -20,7 +20,7 @@ def test_one_class_an_exit_code() -> None:
     }
 
 
-def test_the_message_says_what_to_do_next() -> None:
+def test_errors_give_the_next_step() -> None:
     assert str(errors.FetchError("it broke", hint="mend it")) == "it broke\n  next: mend it"
     assert str(errors.FetchError("it broke")) == "it broke"
 
@@ -34,14 +34,14 @@ def test_the_message_says_what_to_do_next() -> None:
         ("", "known: control, simple, crypto, setup-full"),
     ],
 )
-def test_near_matches_else_all(given: str, hint: str) -> None:
+def test_errors_suggest_near_matches_or_all(given: str, hint: str) -> None:
     known = ("control", "simple", "crypto", "setup-full")
     error = UsageError.unknown("module", given, iter(known))
     assert error.what == f"unknown module {given!r}"
     assert error.hint == hint
 
 
-def test_a_long_list_is_cut() -> None:
+def test_errors_long_list_is_truncated() -> None:
     error = UsageError.unknown("version", "zzz", [f"1.0.{patch}" for patch in range(40)])
     assert error.hint is not None
     assert error.hint.endswith("1.0.18, 1.0.19 … (40 in all)")

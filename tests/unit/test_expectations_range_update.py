@@ -98,7 +98,7 @@ def ends(states: str, **more: str) -> list[Result]:
     ]
 
 
-def test_nothing_changes_where_everything_is_as_expected(folder: Path) -> None:
+def test_update_with_expected_results_changes_nothing(folder: Path) -> None:
     assert update(folder, ends("..hhhhhh....."[:13])).diff == ""
     assert (folder / "bun.toml").read_text() == FILE
 
@@ -117,7 +117,7 @@ def test_nothing_changes_where_everything_is_as_expected(folder: Path) -> None:
         ("......h......", "1.2.6"),
     ],
 )
-def test_a_range_follows_the_results_and_comments_stay(
+def test_update_range_follows_results_and_keeps_comments(
     folder: Path, states: str, versions: str
 ) -> None:
     done = update(folder, ends(states))
@@ -127,7 +127,7 @@ def test_a_range_follows_the_results_and_comments_stay(
     assert f'+versions = "{versions}" # measured\n' in done.diff
 
 
-def test_the_diff_can_be_had_without_writing(folder: Path) -> None:
+def test_update_dry_run_shows_diff_without_writing(folder: Path) -> None:
     diff = update_expectations(
         ends(".hhhhhhh....."), folder, known={"bun": KNOWN}, place=PLACE, write=False
     ).diff
@@ -135,13 +135,13 @@ def test_the_diff_can_be_had_without_writing(folder: Path) -> None:
     assert (folder / "bun.toml").read_text() == FILE
 
 
-def test_a_row_whose_cells_all_pass_goes_with_its_comment(folder: Path) -> None:
+def test_update_row_whose_cells_pass_is_removed(folder: Path) -> None:
     update(folder, ends("." * 13))
     text = (folder / "bun.toml").read_text()
     assert text == FILE[: FILE.index("# the storm")] + FILE[FILE.index("# Other systems") :]
 
 
-def test_a_part_that_ends_otherwise_is_left_out_of_the_list(folder: Path) -> None:
+def test_update_differing_part_leaves_the_list(folder: Path) -> None:
     results = [*ends("..hhhhhh....."), *ends("." * 13, module="crypto")]
     update(folder, results)
     assert (folder / "bun.toml").read_text() == FILE.replace(
@@ -149,7 +149,7 @@ def test_a_part_that_ends_otherwise_is_left_out_of_the_list(folder: Path) -> Non
     )
 
 
-def test_what_no_row_explains_gets_a_row_without_a_reason(folder: Path) -> None:
+def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> None:
     loads: tuple[Load, ...] = ("ffi", "napi-sync")
     done = update(
         folder,
@@ -177,31 +177,31 @@ def test_what_no_row_explains_gets_a_row_without_a_reason(folder: Path) -> None:
     assert FILE in (folder / "bun.toml").read_text() + "\n"
 
 
-def test_attempts_that_differ_make_a_row_with_both_outcomes(tmp_path: Path) -> None:
+def test_update_differing_attempts_give_both_outcomes(tmp_path: Path) -> None:
     update(tmp_path, [result("1.2.3", "hang", "pass", "hang"), result("1.2.4", "pass", "pass")])
     (row,) = read_expectations(tmp_path).rows
     assert (set(row.outcomes), row.versions) == ({"hang", "pass"}, "1.2.3")
 
 
-def test_skips_and_our_errors_say_nothing(folder: Path) -> None:
+def test_update_ignores_skips_and_our_errors(folder: Path) -> None:
     assert update(folder, ends("sssss        ")).diff == ""
     assert update(folder, [result("1.2.3", "error")]).diff == ""
 
 
-def test_releases_between_two_that_end_alike_are_taken_to_end_so(tmp_path: Path) -> None:
+def test_update_gap_between_equal_releases_is_filled(tmp_path: Path) -> None:
     update(tmp_path, ends(". h    h . . "))
     (row,) = read_expectations(tmp_path).rows
     assert row.versions == ">=1.2.2 <=1.2.7"
 
 
-def test_canaries_that_were_run_bound_a_range(tmp_path: Path) -> None:
+def test_update_tested_canaries_bound_a_range(tmp_path: Path) -> None:
     canary = "1.2.7-canary.20250813.1"
     update(tmp_path, [*ends("  hhhhhh....."), result(canary, "hang")])
     (row,) = read_expectations(tmp_path).rows
     assert row.versions == f">=1.2.2 <={canary}"
 
 
-def test_a_row_without_a_runtime_is_left_alone_and_excepted(tmp_path: Path) -> None:
+def test_update_row_without_runtime_gets_an_exception_row(tmp_path: Path) -> None:
     (tmp_path / "all.toml").write_text('[[expect]]\noutcomes = ["hang"]\nwhy = "C8"\n')
     update(tmp_path, [result("1.2.3", "pass"), result("24.0.0", "hang", runtime="node")])
     assert (tmp_path / "all.toml").read_text() == '[[expect]]\noutcomes = ["hang"]\nwhy = "C8"\n'
@@ -209,28 +209,28 @@ def test_a_row_without_a_runtime_is_left_alone_and_excepted(tmp_path: Path) -> N
     assert (row.outcomes, row.versions, row.why) == (("pass",), "1.2.3", TODO)
 
 
-def test_an_exception_in_the_middle_is_a_row_of_its_own(folder: Path) -> None:
+def test_update_exception_in_the_middle_gets_its_row(folder: Path) -> None:
     update(folder, [*ends("..hhchhh....."), *ends("..hhhhhh.....", stress="gc")])
     first, added = (row for row in read_expectations(folder).rows if row.os == "linux")
     assert first.versions == ">=1.2.2 <1.2.8"
     assert (added.versions, added.outcomes, added.stresses) == ("1.2.4", ("crash",), ("idle",))
 
 
-def test_what_only_some_cells_of_a_row_gain_is_not_given_its_reason(folder: Path) -> None:
+def test_update_partial_gain_does_not_inherit_the_reason(folder: Path) -> None:
     update(folder, [*ends("..hhhhhh....."), *ends("..hhhhhh...hh", stress="gc")])
     assert FILE in (folder / "bun.toml").read_text()
     (added,) = [row for row in read_expectations(folder).rows if row.why == TODO]
     assert (added.versions, added.stresses, added.outcomes) == (">=1.3.1", ("gc",), ("hang",))
 
 
-def test_several_runtimes_have_a_file_each(tmp_path: Path) -> None:
+def test_update_several_runtimes_have_a_file_each(tmp_path: Path) -> None:
     update(tmp_path, [result("1.2.3", "hang"), result("24.1.0", "crash", runtime="node")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bun.toml", "node.toml"]
     assert 'outcomes = ["crash"]' in (tmp_path / "node.toml").read_text()
     assert "versions" not in (tmp_path / "node.toml").read_text()
 
 
-def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text(
         '[[expect]]\nmodules = ["simple"]\noutcomes = ["hang"]\nwhy = "C8"\n'
         '[[expect]]\nloads = ["ffi"]\noutcomes = ["crash"]\nwhy = "C1"\n'
@@ -239,22 +239,20 @@ def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         update_expectations([result("1.2.3", "hang")], tmp_path, known={"bun": KNOWN}, place=PLACE)
 
 
-def test_an_inline_array_of_rows_is_refused_with_its_file(tmp_path: Path) -> None:
+def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
     with pytest.raises(UsageError, match=r"bun\.toml: its rows are not all tables"):
         update_expectations([result("1.2.3", "pass")], tmp_path, known={"bun": KNOWN}, place=PLACE)
 
 
-def test_the_releases_of_the_lock_file_are_known() -> None:
+def test_update_knows_the_releases_in_the_lock_file() -> None:
     known = known_releases()
     assert known.index("1.2.9") < known.index("1.2.10") < known.index("1.3.0")
     assert not any("-" in version for version in known)
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_whatever_was_known_and_seen_the_update_fits_and_is_stable(
-    tmp_path: Path, seed: int
-) -> None:
+def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     modules, stresses = ("simple", "crypto"), ("idle", "gc")
     loads: tuple[Load, ...] = ("ffi", "worker")

@@ -42,12 +42,12 @@ def result(*outcomes: Outcome, cell: Cell = CELL) -> Result:
     return result_of(cell, *outcomes)
 
 
-def test_what_no_row_selects_passes() -> None:
+def test_expected_outcome_without_row_is_pass() -> None:
     assert Expectations().of(CELL) == ("pass",)
     assert Expectations().why(CELL) == ""
 
 
-def test_the_row_that_selects_most_wins_and_says_why() -> None:
+def test_expectation_row_with_most_selectors_wins() -> None:
     general = ExpectationRow(("hang",), "one", modules=("simple",))
     special = ExpectationRow(("crash", "hang"), "two", modules=("simple",), stresses=("idle",))
     rows = Expectations((special, general))
@@ -55,7 +55,7 @@ def test_the_row_that_selects_most_wins_and_says_why() -> None:
     assert rows.why(CELL) == "two"
 
 
-def test_rows_that_tie_and_agree_are_one() -> None:
+def test_expectation_tied_rows_that_agree_merge() -> None:
     rows = (
         ExpectationRow(("hang", "pass"), "a", modules=("simple",)),
         ExpectationRow(("pass", "hang"), "b", loads=("ffi",)),
@@ -63,7 +63,7 @@ def test_rows_that_tie_and_agree_are_one() -> None:
     assert Expectations(rows).of(CELL) == ("hang", "pass")
 
 
-def test_rows_that_tie_and_disagree_are_both_named(tmp_path: Path) -> None:
+def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
     written(
         tmp_path, '[[expect]]\noutcomes = ["hang"]\nwhy = "one"\nmodules = ["simple"]', "a.toml"
     )
@@ -81,14 +81,14 @@ def test_rows_that_tie_and_disagree_are_both_named(tmp_path: Path) -> None:
     assert rows.of(msgspec.structs.replace(CELL, load="napi-sync")) == ("hang",)
 
 
-def test_rows_that_can_only_contradict_are_refused_at_once(tmp_path: Path) -> None:
+def test_expectation_always_contradicting_rows_are_refused(tmp_path: Path) -> None:
     one = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
     other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
     with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):
         read_expectations(written(tmp_path, one + other))
 
 
-def test_a_row_speaks_of_its_own_system_and_processor() -> None:
+def test_expectation_row_applies_to_its_system_and_processor() -> None:
     rows = (
         ExpectationRow(("hang",), "", os="linux"),
         ExpectationRow(("crash",), "", os="linux", arch="arm64"),
@@ -98,7 +98,7 @@ def test_a_row_speaks_of_its_own_system_and_processor() -> None:
     assert Expectations(rows, Place("darwin", "arm64")).of(CELL) == ("pass",)
 
 
-def test_rows_that_match_no_cell_are_found() -> None:
+def test_expectation_rows_matching_no_cell_are_found() -> None:
     absent = ExpectationRow(("hang",), "", stresses=("wasm",))
     elsewhere = ExpectationRow(("hang",), "", os="darwin")
     matched = ExpectationRow(("hang",), "", versions="<1.3.0")
@@ -117,11 +117,13 @@ def test_rows_that_match_no_cell_are_found() -> None:
         (("error",), True),
     ],
 )
-def test_every_attempt_must_be_expected(attempts: tuple[Outcome, ...], unexpected: bool) -> None:
+def test_expectation_every_attempt_must_be_expected(
+    attempts: tuple[Outcome, ...], unexpected: bool
+) -> None:
     assert is_unexpected(("hang", "pass"), attempts) is unexpected
 
 
-def test_a_row_is_told_what_its_cells_came_to() -> None:
+def test_expectation_row_observes_the_outcomes_of_its_cells() -> None:
     rows = Expectations((ExpectationRow(("hang",), "C8: storm", where="x"),))
 
     def told(*attempts: tuple[Outcome, ...]) -> list[str]:
@@ -141,7 +143,7 @@ def test_a_row_is_told_what_its_cells_came_to() -> None:
     assert review(either, [result("hang", "pass")]) == []
 
 
-def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
+def test_expectation_review_names_rows_to_drop_or_shrink() -> None:
     other = msgspec.structs.replace(CELL, load="worker")
     stale = ExpectationRow(("hang",), "C1", loads=("ffi",), where="stale")
     half = ExpectationRow(("hang",), "TODO: reason", loads=("worker",), where="half")
@@ -169,7 +171,7 @@ def test_a_review_names_rows_that_can_go_shrink_or_lack_a_reason() -> None:
         ({"stresses": ("idel",), "modules": ("mine",)}, ["stresses names", "modules names 'mine'"]),
     ],
 )
-def test_a_row_that_nothing_could_match_is_named_whatever_was_run(
+def test_expectation_impossible_row_is_named_in_any_run(
     selectors: dict[str, Any], said: list[str]
 ) -> None:
     """And one that was left out of a narrowed run is not, unless one asks for all."""
@@ -183,7 +185,7 @@ def test_a_row_that_nothing_could_match_is_named_whatever_was_run(
     assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
 
 
-def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
+def test_expectation_reason_needs_existing_link_or_claim() -> None:
     rows = Expectations(
         (
             ExpectationRow(("hang",), "because", where="a"),
@@ -200,7 +202,7 @@ def test_reasons_need_a_link_or_a_claim_that_exists() -> None:
     ]
 
 
-def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
+def test_expectation_shipped_rows_are_valid_with_reasons() -> None:
     shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
     assert shipped.of(CELL) == ("hang",)
     assert shipped.of(Cell("bun", "1.2.19", "stock", "control", "ffi", "idle")) == ("pass",)
@@ -225,7 +227,7 @@ def test_the_shipped_rows_can_be_read_and_have_reasons() -> None:
     ],
 )
 @pytest.mark.parametrize(("version", "stress"), [("1.2.19", "idle"), ("1.3.14", "profile")])
-def test_of_what_is_preloaded_the_guard_alone_helps(
+def test_expectation_preload_words_only_guard_helps(
     treatment: Treatment, outcome: Outcome, version: str, stress: str
 ) -> None:
     shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
@@ -265,12 +267,12 @@ def test_of_what_is_preloaded_the_guard_alone_helps(
         ),
     ],
 )
-def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_expectation_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_expectations(written(tmp_path, text))
 
 
-def test_a_row_of_one_libc_selects_that_place() -> None:
+def test_expectation_row_with_libc_selects_only_it() -> None:
     rows = (ExpectationRow(outcomes=("crash",), why="x", libc="musl"),)
     assert Expectations(rows, Place("linux", "x64", "musl")).of(CELL) == ("crash",)
     assert Expectations(rows, Place("linux", "x64", "glibc")).of(CELL) == ("pass",)

@@ -41,7 +41,7 @@ def unpacked(tmp_path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
     return folder
 
 
-def test_files_and_modes(tmp_path: Path) -> None:
+def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
     folder = unpacked(
         tmp_path,
         [
@@ -89,7 +89,7 @@ def test_files_and_modes(tmp_path: Path) -> None:
         (member("package"), "place of another"),
     ],
 )
-def test_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, said: str) -> None:
+def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, said: str) -> None:
     with pytest.raises(FetchError, match=said) as caught:
         unpacked(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
     assert "it@1.0.0" in str(caught.value)
@@ -97,13 +97,15 @@ def test_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, said: str) 
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
-def test_bomb_of_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpack_size_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST_BYTES", 5)
     with pytest.raises(FetchError, match="beyond"):
         unpacked(tmp_path, [member("package/a"), member("package/b")])
 
 
-def test_bomb_of_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpack_member_count_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archive, "MOST_MEMBERS", 10)
     with pytest.raises(FetchError, match="too many"):
         unpacked(tmp_path, [member(f"package/{number}") for number in range(11)])
@@ -112,14 +114,14 @@ def test_bomb_of_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "data", [b"", b"not an archive", gzip.compress(b"not a tar" * 200, mtime=0)]
 )
-def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
+def test_unpack_other_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "it.tgz"
     path.write_bytes(data)
     with pytest.raises(FetchError, match="damaged"):
         archive.unpack(path, tmp_path, "it@1.0.0")
 
 
-def test_cut_archive(tmp_path: Path) -> None:
+def test_unpack_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "it.tgz", [member(f"package/{number}") for number in range(50)])
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FetchError, match="damaged"):
@@ -143,7 +145,7 @@ def test_unpack_huge_header_is_refused_unread(tmp_path: Path, kind: bytes) -> No
         tracemalloc.stop()
 
 
-def test_unpack_far_larger_than_archive_is_refused(
+def test_unpack_extreme_compression_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "_HEADERS_BYTES", 1 << 20)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHA512 = "sha512-" + base64.b64encode(hashlib.sha512(b"x").digest()).decode()
 
 
-def test_digest_round_trip(tmp_path: Path) -> None:
+def test_digest_round_trips(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x")
     assert str(integrity.parse(SHA512)) == SHA512
     assert integrity.of_file(tmp_path / "x") == integrity.parse(SHA512)
@@ -41,12 +41,12 @@ def test_digest_round_trip(tmp_path: Path) -> None:
         SHA512.replace("sha512", "SHA512"),
     ],
 )
-def test_bad_digest(text: str) -> None:
+def test_digest_malformed_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"wants|base64"):
         integrity.parse(text)
 
 
-def test_written_sorted_and_read_back(tmp_path: Path) -> None:
+def test_npm_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
     value = integrity.parse(SHA512)
     names = [("b", "1.10.0"), ("b", "1.9.0"), ("b", "1.10.0-canary.2"), ("@a/c", "1.0.0")]
     entries = {fetch.Package(*name): value for name in names}
@@ -70,7 +70,7 @@ def test_written_sorted_and_read_back(tmp_path: Path) -> None:
         (f'["a"]\n1.0.0 = "{SHA512}"', "'a'.* key '1' is not a version"),
     ],
 )
-def test_malformed_lock_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_npm_lock_malformed_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "lock.toml"
     path.write_text(text)
     with pytest.raises(FetchError, match=said) as caught:
@@ -79,7 +79,7 @@ def test_malformed_lock_names_table_and_key(tmp_path: Path, text: str, said: str
     assert caught.value.exit_code == 4
 
 
-def test_missing_or_binary_lock(tmp_path: Path) -> None:
+def test_npm_lock_missing_or_binary_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "lock.toml"
     with pytest.raises(FetchError, match="No such file"):
         npm_lock.read_lock(path)
@@ -88,7 +88,7 @@ def test_missing_or_binary_lock(tmp_path: Path) -> None:
         npm_lock.read_lock(path)
 
 
-def test_committed_lock_is_whole_and_as_written() -> None:
+def test_npm_lock_committed_file_is_complete_and_canonical() -> None:
     locked = npm_lock.read_lock()
     assert npm_lock.format_lock(locked.entries) == paths.LOCK_FILE.read_text()
     for name in fetch.bun_packages():
@@ -99,6 +99,6 @@ def test_committed_lock_is_whole_and_as_written() -> None:
     assert fetch.Package(fetch.HEADERS_PACKAGE, "1.9.0") in locked.entries
 
 
-def test_bun_packages() -> None:
+def test_bun_packages_cover_every_build_of_bun() -> None:
     assert len(fetch.bun_packages()) == 7
     assert fetch.bun_package("linux-arm64", "musl") in fetch.bun_packages()

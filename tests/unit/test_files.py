@@ -38,7 +38,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_written_with_its_folders_and_mode(tmp_path: Path) -> None:
+def test_write_file_creates_folders_and_sets_mode(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "text"
     files.write_whole(path, "größe\n", mode=0o755)
     assert path.read_bytes() == "größe\n".encode()
@@ -49,7 +49,7 @@ def test_a_file_is_written_with_its_folders_and_mode(tmp_path: Path) -> None:
     assert left(path.parent) == ["text"]
 
 
-def test_a_copy_keeps_the_mode(tmp_path: Path) -> None:
+def test_copy_file_keeps_the_mode(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"#!\n")
     source.chmod(0o700)
@@ -58,7 +58,7 @@ def test_a_copy_keeps_the_mode(tmp_path: Path) -> None:
     assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+def test_write_file_reader_never_sees_a_part(tmp_path: Path) -> None:
     path = tmp_path / "file"
     contents = (b"a" * 300_000, b"b" * 200_000)
     files.write_whole(path, contents[0])
@@ -81,7 +81,7 @@ def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
     assert seen <= set(contents)
 
 
-def test_a_disk_that_fills_leaves_the_old_file(
+def test_write_file_full_disk_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_leaves_the_old_file(
     assert left(tmp_path) == ["file"]
 
 
-def test_a_real_refusal_in_mid_write_leaves_nothing(tmp_path: Path) -> None:
+def test_write_file_real_refusal_midway_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path / "file")],
         cwd=paths.ROOT,
@@ -113,7 +113,7 @@ def test_a_real_refusal_in_mid_write_leaves_nothing(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-def test_what_is_in_the_way(tmp_path: Path) -> None:
+def test_write_file_obstacle_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder" / "below").mkdir(parents=True)
     with pytest.raises(PrerequisiteError, match="a file is in the way"):
@@ -128,7 +128,7 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_what_no_disk_says_goes_through(tmp_path: Path) -> None:
+def test_disk_errors_leave_other_errors_unchanged(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError), files.disk_errors(tmp_path):
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
@@ -137,12 +137,12 @@ def test_what_no_disk_says_goes_through(tmp_path: Path) -> None:
     "number",
     [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOENT, errno.ELOOP],
 )
-def test_each_refusal_of_a_disk_is_a_prerequisite(tmp_path: Path, number: int) -> None:
+def test_disk_errors_become_prerequisite_errors(tmp_path: Path, number: int) -> None:
     with pytest.raises(PrerequisiteError, match="cannot write"), files.disk_errors(tmp_path):
         raise OSError(number, os.strerror(number))
 
 
-def test_a_temporary_folder_goes_with_its_block(tmp_path: Path) -> None:
+def test_temporary_folder_is_removed_after_its_block(tmp_path: Path) -> None:
     def use() -> None:
         with files.temporary_sibling(tmp_path / "x") as folder:
             (folder / "part").write_text("")
@@ -154,7 +154,7 @@ def test_a_temporary_folder_goes_with_its_block(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-def test_the_first_of_several_publishers_wins(tmp_path: Path) -> None:
+def test_publish_folder_first_of_several_wins(tmp_path: Path) -> None:
     path = tmp_path / "published"
     barrier = threading.Barrier(8)
 
@@ -173,7 +173,7 @@ def test_the_first_of_several_publishers_wins(tmp_path: Path) -> None:
     assert left(path) == ["a", "b"]
 
 
-def test_a_file_where_a_folder_is_published(tmp_path: Path) -> None:
+def test_publish_folder_on_existing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "published").write_text("mine")
     (tmp_path / "staged").mkdir()
     with pytest.raises(PrerequisiteError, match="part of the path is a file"):
@@ -181,7 +181,7 @@ def test_a_file_where_a_folder_is_published(tmp_path: Path) -> None:
     assert (tmp_path / "published").read_text() == "mine"
 
 
-def test_a_lock_keeps_others_out_until_it_is_given_back(tmp_path: Path) -> None:
+def test_lock_excludes_others_until_released(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "thing"
     with files.locked(path), pytest.raises(filelock.Timeout), files.locked(path, wait=False):
         pytest.fail("two hold it")
@@ -195,7 +195,7 @@ def test_a_lock_keeps_others_out_until_it_is_given_back(tmp_path: Path) -> None:
         pytest.fail("held a lock below a file")
 
 
-def test_holes_stay_holes_and_the_size_is_bounded(tmp_path: Path) -> None:
+def test_copy_sparse_keeps_holes_and_limits_size(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     with source.open("wb") as stream:
         stream.write(b"begin" * 1000)

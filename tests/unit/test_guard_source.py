@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_one_file_holds_every_source_once_and_needs_no_other() -> None:
+def test_guard_source_single_file_is_complete() -> None:
     text = one_file()
     assert not re.findall(r'#include "', text)
     for path in guard_sources():

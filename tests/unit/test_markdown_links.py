@@ -49,7 +49,7 @@ def test_markdown_links_resolve() -> None:
     assert {page: links for page, links in wrong.items() if links} == {}
 
 
-def test_broken_link_and_anchor_are_found(tmp_path: Path) -> None:
+def test_markdown_broken_link_and_anchor_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# One `two`: three?\n[a](#one-two-three) [b](#gone) [c](gone.md) [d](page.md#gone)\n"

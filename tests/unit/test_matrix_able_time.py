@@ -45,17 +45,17 @@ NOTHING = used(0, 0)
         (used(0, 0, on_disk=1), 0.0),
     ],
 )
-def test_able_share_is_what_it_got_of_what_it_asked_for(after: Usage, share: float) -> None:
+def test_able_share_is_received_part_of_requested_time(after: Usage, share: float) -> None:
     assert able_share(NOTHING, after, 1.0) == pytest.approx(share)
 
 
-def test_able_share_of_a_thread_that_came_or_went_counts_what_is_known() -> None:
+def test_able_share_ignores_threads_seen_once() -> None:
     before = used(5, 5, threads=2)
     assert able_share(before, used(5.1, 5.9), 1.0) == pytest.approx(0.1)
     assert able_share(NOTHING, used(0.5, 0.5, threads=2), 1.0) == pytest.approx(0.5)
 
 
-def test_able_clock_a_pause_of_the_harness_counts_little() -> None:
+def test_able_clock_counts_a_harness_pause_as_short() -> None:
     clock = AbleClock(20.0, now=0.0)
     clock.look(None, 0.25)
     clock.look(None, 3600.0)
@@ -64,7 +64,7 @@ def test_able_clock_a_pause_of_the_harness_counts_little() -> None:
     assert not clock.out_of_patience
 
 
-def test_able_clock_is_over_after_the_limit() -> None:
+def test_able_clock_ends_after_the_limit() -> None:
     clock = AbleClock(1.0, now=0.0)
     for tenth in range(1, 11):
         clock.look(None, tenth / 10)
@@ -73,7 +73,7 @@ def test_able_clock_is_over_after_the_limit() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_usage_counts_the_time_of_a_real_process() -> None:
+def test_usage_of_a_real_process_counts_its_time() -> None:
     spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         deadline = time.monotonic() + 10

@@ -68,7 +68,7 @@ def test_channel_whole_and_split_frames_are_events(channel: Channel) -> None:
         b"x" * 100_000,
     ],
 )
-def test_channel_line_that_is_no_frame_is_refused(channel: Channel, line: bytes) -> None:
+def test_channel_line_without_frame_is_refused(channel: Channel, line: bytes) -> None:
     key = key_of(channel)
     write(channel, line.replace(b"KEY", key.encode()), f'\n@gobun {key} 0 1 {{"at":"start"}}\n')
     assert at(channel) == ["start"]
@@ -100,7 +100,7 @@ def test_channel_threads_count_their_own_frames(channel: Channel) -> None:
     assert at(channel) == ["s0", "s0.1", "s0.1.1"]
 
 
-def test_progress_endless_events_keeps_the_first_and_the_last() -> None:
+def test_progress_endless_events_keep_first_and_last() -> None:
     progress = Progress()
     for number in range(100_000):
         progress.add(Event(f"step-{number}"))

@@ -28,42 +28,42 @@ DONE = (Event("start"), Event("called"), Event("beat"), Event("done"))
         "FATAL ERROR: Error::New napi_create_error",
     ],
 )
-def test_the_text_of_a_crash_outranks_the_exit_code(text: str) -> None:
+def test_classify_crash_text_outranks_exit_code(text: str) -> None:
     ending = classify(end(2), DONE[:2], f"before\n{text}\nafter\n")
     assert ending.outcome == "crash"
     assert text in ending.detail
 
 
-def test_a_signal_is_a_crash_and_quotes_the_text() -> None:
+def test_classify_signal_is_a_crash_and_quotes_text() -> None:
     ending = classify(end(signal=4), DONE[:3], "panic(main thread): reached unreachable code\n")
     assert ending.outcome == "crash"
     assert ending.detail == "SIGILL after 'called': panic(main thread): reached unreachable code"
 
 
-def test_panic_in_the_middle_of_a_line_is_no_crash() -> None:
+def test_classify_panic_inside_a_line_is_no_crash() -> None:
     assert classify(end(0), DONE, "do not panic: it works\n").outcome == "pass"
 
 
-def test_a_handled_panic_that_was_printed_is_no_crash_when_all_went_well() -> None:
+def test_classify_printed_handled_panic_is_no_crash() -> None:
     assert classify(end(0), DONE, "panic: recovered\n").outcome == "pass"
 
 
-def test_what_a_cell_says_outranks_its_exit_code() -> None:
+def test_classify_report_of_cell_outranks_exit_code() -> None:
     assert classify(end(1), (*DONE[:1], Event("fail", "TypeError: x\n at y")), "").detail == (
         "TypeError: x"
     )
     assert classify(end(0), (*DONE[:1], Event("skip", "no wasm")), "").outcome == "skip"
 
 
-def test_an_exit_code_after_done_is_a_failure() -> None:
+def test_classify_exit_code_after_done_is_a_failure() -> None:
     assert classify(end(3), DONE, "").outcome == "fail"
 
 
-def test_an_end_before_done_is_a_failure() -> None:
+def test_classify_end_before_done_is_a_failure() -> None:
     assert classify(end(0), DONE[:2], "").outcome == "fail"
     assert classify(end(0), (), "").detail.startswith("ended by itself after 'nothing'")
 
 
-def test_the_last_step_is_no_heartbeat() -> None:
+def test_classify_heartbeat_is_not_the_last_step() -> None:
     assert last_step(DONE[:3]) == "called"
     assert last_step(()) == "nothing"

@@ -19,13 +19,13 @@ THREAD = Thread(
 HANDLER = Handler(30, ignored=False, on_stack=True, flags=0, address=1, owner="/bun", blocks=0)
 
 
-def test_nothing_is_kept_of_a_pass(tmp_path: Path) -> None:
+def test_evidence_of_a_pass_is_not_kept(tmp_path: Path) -> None:
     assert (
         evidence.write_evidence(evidence.Observation("x"), CELL, Ending("pass", ""), tmp_path) == ()
     )
 
 
-def test_a_snapshot_is_kept_for_people_and_for_programs(tmp_path: Path) -> None:
+def test_evidence_snapshot_has_text_and_record(tmp_path: Path) -> None:
     snapshot = Snapshot(1, (ThreadView(THREAD, "futex", asked=True),), (HANDLER,))
     seen = evidence.Observation("said", snapshot=snapshot, backtrace="#0 main\n")
     kept = evidence.write_evidence(seen, CELL, Ending("hang", "livelock"), tmp_path)
@@ -35,7 +35,7 @@ def test_a_snapshot_is_kept_for_people_and_for_programs(tmp_path: Path) -> None:
     assert msgspec.json.decode((tmp_path / table).read_bytes(), type=Snapshot) == snapshot
 
 
-def test_without_an_inspector_there_is_no_record_for_programs(tmp_path: Path) -> None:
+def test_evidence_without_inspector_has_no_record(tmp_path: Path) -> None:
     seen = evidence.Observation(
         "said", snapshot=Snapshot(1, (ThreadView(THREAD, "futex", asked=False),), ())
     )
@@ -43,7 +43,7 @@ def test_without_an_inspector_there_is_no_record_for_programs(tmp_path: Path) ->
     assert sorted(Path(path).name for path in kept) == ["output.txt", "threads.txt"]
 
 
-def test_what_a_cell_said_of_itself_is_kept(tmp_path: Path) -> None:
+def test_evidence_keeps_the_output_of_a_cell(tmp_path: Path) -> None:
     said = (
         ("start", ""),
         ("beat", ""),
@@ -61,14 +61,14 @@ def test_what_a_cell_said_of_itself_is_kept(tmp_path: Path) -> None:
     )
 
 
-def test_the_folder_of_a_cell_can_be_stored_anywhere(tmp_path: Path) -> None:
+def test_evidence_folder_name_is_portable(tmp_path: Path) -> None:
     cell = msgspec.structs.replace(CELL, treatment="gc-signal:21")
     name = evidence.folder_of(cell, tmp_path).name
     assert name == "bun@1.2.19_gc-signal-21_simple_ffi_idle"
 
 
 @pytest.mark.parametrize("gdb", [True, False])
-def test_one_backtrace_a_version_treatment_and_stress(gdb: bool) -> None:
+def test_evidence_backtrace_is_one_per_similar_hang(gdb: bool) -> None:
     means = evidence.EvidenceTools(gdb=gdb)
     other = msgspec.structs.replace(CELL, module="crypto")
     later = msgspec.structs.replace(CELL, version="1.2.18")

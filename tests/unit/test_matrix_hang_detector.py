@@ -51,12 +51,12 @@ def samples(
     ]
 
 
-def test_nothing_is_proven_by_one_look() -> None:
+def test_judge_single_sample_proves_nothing() -> None:
     assert judge(samples(0), 0.0) is None
     assert judge([], 0.0) is None
 
 
-def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
+def test_judge_constant_signal_is_a_storm_after_a_second() -> None:
     assert judge(samples(0.9, storming={(7, 30): 2}, switches=200), 100) is None
     assert judge(samples(1.2, storming={(7, 30): 2}, switches=200), 100) is not None
     assert judge(samples(0.5, storming={(7, 30): 12}, switches=200), 100) is None
@@ -66,7 +66,7 @@ def test_a_signal_that_is_always_there_is_a_storm_after_a_second() -> None:
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
 
 
-def test_a_storm_in_a_thread_that_runs_is_certain_sooner() -> None:
+def test_judge_storm_in_running_thread_is_decided_sooner() -> None:
     def running(seconds: float, looks: int) -> Ending | None:
         seen = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
         return judge(seen, 100)
@@ -77,7 +77,7 @@ def test_a_storm_in_a_thread_that_runs_is_certain_sooner() -> None:
     assert judge(samples(0.7, storming={(8, 30): 12}, other_ticks=1), 100) is None
 
 
-def test_a_thread_that_is_not_scheduled_has_signals_pending_and_is_no_storm() -> None:
+def test_judge_unscheduled_thread_with_pending_signals_is_no_storm() -> None:
     assert judge(samples(3.5, storming={(7, 30): 60}, switches=10), 100) is None
     beside = samples(1.2, storming={(7, 30): 60, (8, 10): 12}, switches=10, other_ticks=1)
     ending = judge(beside, 100)
@@ -85,7 +85,7 @@ def test_a_thread_that_is_not_scheduled_has_signals_pending_and_is_no_storm() ->
     assert "SIGUSR1" in ending.detail
 
 
-def test_a_storm_in_another_thread_names_it() -> None:
+def test_judge_storm_in_another_thread_names_it() -> None:
     ending = judge(samples(1.2, storming={(8, 10): 30}, other_ticks=1), 100)
     assert ending is not None
     assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
@@ -93,7 +93,7 @@ def test_a_storm_in_another_thread_names_it() -> None:
     )
 
 
-def test_a_signal_now_and_then_is_no_storm() -> None:
+def test_judge_occasional_signal_is_no_storm() -> None:
     assert judge(samples(3, storming={(7, 30): 1}, switches=200), 100) is None
     rare = samples(3, switches=200)
     rare[3] = msgspec.structs.replace(rare[3], storming={(7, 30): 60})
@@ -102,7 +102,7 @@ def test_a_signal_now_and_then_is_no_storm() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
-def test_a_profilers_timer_and_gos_preemption_are_no_storm(number: int) -> None:
+def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> None:
     assert judge(samples(3, storming={(7, number): 40}, switches=200), 100) is None
     both = samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}, other_ticks=1)
     assert judge(both, 100) is not None
@@ -113,7 +113,7 @@ def waiting(seconds: float, *waits: Blocked) -> list[Sample]:
     return [msgspec.structs.replace(sample, waits=waits) for sample in samples(seconds)]
 
 
-def test_judge_locks_that_nobody_opens_are_a_deadlock_soon() -> None:
+def test_judge_unopened_locks_are_a_deadlock_soon() -> None:
     other = msgspec.structs.replace(LOCKED, tid=8)
     assert judge(waiting(0.3, LOCKED, other), 100) is None
     ending = judge(waiting(0.5, LOCKED, other), 100)
@@ -122,31 +122,31 @@ def test_judge_locks_that_nobody_opens_are_a_deadlock_soon() -> None:
     assert ending.detail.startswith("deadlock: the main thread slept in futex")
 
 
-def test_judge_own_files_that_nobody_writes_to_are_a_deadlock_later() -> None:
+def test_judge_unwritten_own_files_are_a_deadlock_later() -> None:
     assert judge(waiting(1.5, READS_OWN_PIPE), 100) is None
     ending = judge(waiting(2.5, READS_OWN_PIPE), 100)
     assert ending is not None
     assert ending.kind == "deadlock"
 
 
-def test_judge_a_wait_that_can_return_is_never_a_deadlock() -> None:
+def test_judge_returnable_wait_is_never_a_deadlock() -> None:
     beside = msgspec.structs.replace(LOCKED, can_return="unknown")
     for waits in ((SLEEPS,), (beside, SLEEPS), (SLEEPS, LOCKED)):
         assert judge(waiting(60, *waits), 100) is None
 
 
-def test_judge_what_nobody_asked_about_is_no_deadlock() -> None:
+def test_judge_without_blocking_facts_finds_no_deadlock() -> None:
     assert judge(samples(60), 100) is None
 
 
-def test_judge_a_thread_that_was_woken_since_is_no_deadlock() -> None:
+def test_judge_thread_woken_since_is_no_deadlock() -> None:
     seen = waiting(3, LOCKED)
     woken = msgspec.structs.replace(MAIN, switches=MAIN.switches + 1)
     seen[-1] = msgspec.structs.replace(seen[-1], threads=(woken, OTHER), waits=())
     assert judge(seen, 100) is None
 
 
-def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
+def test_judge_scheduled_main_thread_is_no_deadlock() -> None:
     moving = [
         msgspec.structs.replace(
             sample, threads=(msgspec.structs.replace(MAIN, switches=40 + i), OTHER)
@@ -156,14 +156,14 @@ def test_a_main_thread_that_is_scheduled_is_no_deadlock() -> None:
     assert judge(moving, 100) is None
 
 
-def test_judge_a_thread_that_runs_or_waits_for_the_disk_is_no_deadlock() -> None:
+def test_judge_running_or_disk_waiting_thread_is_no_deadlock() -> None:
     for state, wakes in (("R", "itself"), ("D", "outside")):
         busy = msgspec.structs.replace(LOCKED, tid=8, state=state, wakes=wakes, can_return="yes")
         beside = msgspec.structs.replace(LOCKED, can_return="unknown")
         assert judge(waiting(6, beside, busy), 100) is None
 
 
-def test_judge_a_signal_that_comes_and_goes_fast_is_a_storm_at_once() -> None:
+def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     def stormy(seconds: float, changes: int) -> Ending | None:
         seen = [
             msgspec.structs.replace(sample, changes={(7, 30): changes})
@@ -194,23 +194,23 @@ def turning(seconds: float, *, switches: int, ran_ns: int, partner: bool = True)
     ]
 
 
-def test_judge_two_threads_that_wake_each_other_for_a_signal_are_a_storm_though_starved() -> None:
+def test_judge_starved_threads_waking_each_other_are_a_storm() -> None:
     ending = judge(turning(1.2, switches=12, ran_ns=12 * 20_000), 100)
     assert ending is not None
     assert ending.kind == "livelock"
 
 
-def test_judge_a_starved_thread_that_computes_under_a_pending_signal_is_no_storm() -> None:
+def test_judge_starved_thread_computing_is_no_storm() -> None:
     assert judge(turning(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
     assert judge(turning(8, switches=12, ran_ns=240_000, partner=False), 100) is None
 
 
-def test_a_process_that_is_gone_is_no_hang() -> None:
+def test_judge_gone_process_is_no_hang() -> None:
     gone = [Sample(at=100 + i, threads=(), looks=60, storming={}) for i in range(9)]
     assert judge(gone, 100) is None
 
 
-def test_the_limit_tells_progress_from_none() -> None:
+def test_judge_at_the_limit_separates_progress_from_hang() -> None:
     assert verdict_at_limit([], 0.1, 20).kind == "progressing"
     assert verdict_at_limit(samples(30), 30, 20, able_s=0.5).kind == "progressing"
     assert verdict_at_limit(samples(0.5), 0.6, 20).outcome == "timeout"
@@ -220,7 +220,7 @@ def test_the_limit_tells_progress_from_none() -> None:
     assert "9.1 s, 9.0 s of CPU time" in ending.detail
 
 
-def test_the_limit_names_a_wait_that_could_have_ended() -> None:
+def test_judge_at_the_limit_names_a_returnable_wait() -> None:
     ending = verdict_at_limit(waiting(9, SLEEPS), 9.1, 9)
     assert (ending.outcome, ending.kind) == ("hang", "waiting")
     assert "in clock_nanosleep (it sleeps), which can return" in ending.detail
@@ -228,7 +228,7 @@ def test_the_limit_names_a_wait_that_could_have_ended() -> None:
     assert verdict_at_limit(samples(9, main=stopped), 9.1, 9).kind == "stopped"
 
 
-def test_signals_have_names() -> None:
+def test_judge_signals_have_names() -> None:
     assert signal_name(30) == "SIGPWR"
     assert signal_name(36) == "SIGRTMIN+2"
     assert signal_numbers(1 << 29 | 1) == [1, 30]

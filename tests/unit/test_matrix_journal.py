@@ -51,7 +51,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
     monkeypatch.setattr(run, "attempt_until_judged", attempt)
 
 
-def test_journal_interrupted_run_goes_on_after_its_last_attempt(
+def test_journal_interrupted_run_resumes_after_last_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, header = tmp_path / matrix.JOURNAL_NAME, matrix.new_header([CELL])
@@ -74,7 +74,9 @@ def test_journal_interrupted_run_goes_on_after_its_last_attempt(
     resumed.close()
 
 
-def test_journal_own_errors_are_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_our_own_errors_are_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = matrix.Journal()
     attempts(monkeypatch, "error")
     matrix.run_cell(bench(tmp_path, 1), CELL, threading.Event(), journal)
@@ -101,7 +103,7 @@ def test_read_journal_missing_is_empty(tmp_path: Path) -> None:
     assert matrix.read_journal(tmp_path / "absent") == []
 
 
-def test_evidence_that_cannot_be_kept_does_not_end_the_run(
+def test_journal_unkept_evidence_does_not_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts(monkeypatch, "fail")

@@ -29,7 +29,7 @@ def written(path: Path) -> Path:
     return path
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_results_round_trip(tmp_path: Path) -> None:
     run = matrix.read_results(written(tmp_path / "results.jsonl"))
     assert [found.cell for found in run.results] == CELLS
     assert run.results[0].detail == "größe"
@@ -38,7 +38,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert not run.cut
 
 
-def test_a_header_says_the_machine_and_an_older_one_is_read(tmp_path: Path) -> None:
+def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
     path = written(tmp_path / "results.jsonl")
     header, *lines = path.read_bytes().splitlines(keepends=True)
     said = msgspec.json.decode(header)
@@ -54,14 +54,14 @@ def test_a_header_says_the_machine_and_an_older_one_is_read(tmp_path: Path) -> N
     assert place_of(run.header.host) == this_place()
 
 
-def test_every_line_is_there_before_the_next_cell(tmp_path: Path) -> None:
+def test_results_line_is_written_before_next_cell(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with matrix.Writer(path, matrix.new_header(CELLS)) as writer:
         writer.add(result(CELLS[0]))
         assert len(matrix.read_results(path).results) == 1
 
 
-def test_a_line_holds_the_contract(tmp_path: Path) -> None:
+def test_results_line_has_the_documented_fields(tmp_path: Path) -> None:
     line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
     fields = (
         "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
@@ -70,7 +70,7 @@ def test_a_line_holds_the_contract(tmp_path: Path) -> None:
     assert " ".join(msgspec.json.decode(line)) == fields
 
 
-def test_a_cut_last_line_is_left_out_at_every_length(
+def test_results_truncated_last_line_is_dropped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path / "results.jsonl")
@@ -88,7 +88,7 @@ def test_a_cut_last_line_is_left_out_at_every_length(
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+def test_results_damaged_line_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "results.jsonl")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + '{"runtime": 1}\n' + lines[2])
@@ -110,7 +110,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         matrix.read_results(tmp_path / "absent.jsonl")
 
 
-def test_a_resumed_run_keeps_all_but_our_own_errors(tmp_path: Path) -> None:
+def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
     path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
     assert pipeline._kept(path, header) == ()
     ended = [result(CELLS[0]), result_of(CELLS[1], "error")]
@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_all_but_our_own_errors(tmp_path: Path) -> None:
         pipeline._kept(path, newer)
 
 
-def test_a_full_disk_leaves_the_results_so_far(tmp_path: Path) -> None:
+def test_results_full_disk_keeps_earlier_lines(tmp_path: Path) -> None:
     import errno
 
     class Full:

@@ -38,9 +38,7 @@ def durations(seed: int = 1) -> dict[Cell, float]:
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 7, len(CELLS)])
 @pytest.mark.parametrize("known", [{}, durations()])
-def test_shards_are_disjoint_complete_and_in_the_order_of_the_plan(
-    of: int, known: dict[Cell, float]
-) -> None:
+def test_shards_are_disjoint_complete_and_in_plan_order(of: int, known: dict[Cell, float]) -> None:
     shards = [shard(CELLS, number, of, known) for number in range(1, of + 1)]
     assert all(shards)
     assert sorted(cell for part in shards for cell in part) == sorted(CELLS)
@@ -49,7 +47,7 @@ def test_shards_are_disjoint_complete_and_in_the_order_of_the_plan(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_shards_are_balanced_by_past_durations_and_stable_under_order(seed: int) -> None:
+def test_shards_are_balanced_and_stable_under_reordering(seed: int) -> None:
     known = durations(seed)
     shuffled = CELLS[:]
     random.Random(seed).shuffle(shuffled)  # noqa: S311
@@ -86,18 +84,20 @@ def plan_of(versions: int) -> list[Cell]:
         (1, 3, [1, 1, 1]),
     ],
 )
-def test_a_version_stays_together_where_it_can(versions: int, of: int, each: list[int]) -> None:
+def test_shards_keep_a_version_together_where_possible(
+    versions: int, of: int, each: list[int]
+) -> None:
     assert fetched(split_plan(plan_of(versions), of)) == each
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("of", [2, 3, 5])
-def test_few_versions_are_fetched_twice_whatever_the_durations(seed: int, of: int) -> None:
+def test_shards_fetch_few_versions_twice(seed: int, of: int) -> None:
     parts = split_plan(CELLS, of, durations(seed))
     assert sum(fetched(parts)) <= len(VERSIONS) + of - 1
 
 
-def test_neighbours_go_to_different_shards() -> None:
+def test_shards_separate_neighbouring_cells() -> None:
     """Where nothing is known of durations: what hangs for many versions hangs in each shard."""
     parts = split_plan(plan_of(30), 3)
     hanging = {f"1.0.{patch}" for patch in range(10, 19)}
@@ -105,7 +105,7 @@ def test_neighbours_go_to_different_shards() -> None:
 
 
 @pytest.mark.parametrize("of", [2, 5, 8])
-def test_a_cell_that_outlasts_a_shard_leaves_something_for_the_others(of: int) -> None:
+def test_shards_with_one_dominant_cell_share_the_rest(of: int) -> None:
     cells = plan_of(2)[:10]
     for slow in cells:
         parts = split_plan(cells, of, {**dict.fromkeys(cells, 1.0), slow: 1e6})
@@ -113,7 +113,7 @@ def test_a_cell_that_outlasts_a_shard_leaves_something_for_the_others(of: int) -
         assert sorted(cell for part in parts for cell in part) == sorted(cells)
 
 
-def test_one_slow_stress_counts_in_versions_that_were_never_run() -> None:
+def test_shards_estimate_a_slow_stress_for_new_versions() -> None:
     cells = [
         Cell("bun", version, "stock", "simple", "ffi", stress)
         for version in ("1.0.0", "1.0.1")
@@ -125,12 +125,12 @@ def test_one_slow_stress_counts_in_versions_that_were_never_run() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1.5/2"])
-def test_what_is_no_shard(text: str) -> None:
+def test_shard_invalid_text_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a shard"):
         parse_shard(text)
 
 
-def test_a_plan_cannot_be_split_into_more_than_it_has() -> None:
+def test_shards_cannot_outnumber_the_cells() -> None:
     assert parse_shard(" 2/4 ") == (2, 4)
     with pytest.raises(UsageError, match="2 cells cannot be split into 3 shards"):
         split_plan(CELLS[:2], 3)
@@ -138,7 +138,7 @@ def test_a_plan_cannot_be_split_into_more_than_it_has() -> None:
         plan_parts(CELLS, 0)
 
 
-def test_a_header_says_which_shard_of_which_split() -> None:
+def test_shard_header_names_its_part_and_split() -> None:
     header = matrix.new_header(CELLS)
     one, two = (shard_header(header, CELLS, number, 2, durations()) for number in (1, 2))
     assert one.plan == header.plan == plan_hash(CELLS)
@@ -154,7 +154,7 @@ def test_a_header_says_which_shard_of_which_split() -> None:
     assert read.plan == header.plan
 
 
-def test_the_json_is_a_matrix_of_a_ci_system() -> None:
+def test_shards_json_is_a_ci_matrix() -> None:
     node = [Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")]
     include = json.loads(plan_json(plan_parts([*CELLS, *node], 3, durations())))["include"]
     assert [entry["shard"] for entry in include] == ["1/3", "2/3", "3/3"]
@@ -165,6 +165,6 @@ def test_the_json_is_a_matrix_of_a_ci_system() -> None:
     assert all(entry["seconds"] > 0 for entry in include)
 
 
-def test_a_cells_duration_counts_all_its_attempts() -> None:
+def test_shards_duration_counts_all_attempts() -> None:
     result = result_of(CELLS[0], "pass", wall_ms=300, attempts=3)
     assert durations_of([result]) == {CELLS[0]: 900.0}

@@ -128,7 +128,7 @@ def test_convert_first_initialiser_becomes_startup_code(machine: int, init: str)
         assert relocated[INIT_AT].addend == entry
 
 
-def test_convert_needs_musl_alone_and_no_versions() -> None:
+def test_convert_result_needs_musl_alone() -> None:
     imports = (
         Import("malloc", "GLIBC_2.2.5"),
         Import("stat64", "GLIBC_2.33"),
@@ -165,7 +165,7 @@ def test_convert_same_input_gives_same_bytes() -> None:
     assert converted()[0].data == converted()[0].data
 
 
-def test_convert_without_section_headers_is_possible() -> None:
+def test_convert_without_section_headers_works() -> None:
     after, done = converted(sections=False)
 
     assert done.sites == 1
@@ -205,13 +205,11 @@ def test_convert_describes_each_thunk_for_debuggers(machine: int) -> None:
         ({"words": (1 << 40,)}, "is damaged"),
     ],
 )
-def test_convert_kind_it_does_not_understand_is_refused(
-    shape: dict[str, object], words: str
-) -> None:
+def test_convert_unsupported_kind_is_refused(shape: dict[str, object], words: str) -> None:
     assert words in refused(**shape)
 
 
-def test_convert_lists_every_function_that_musl_lacks() -> None:
+def test_convert_lists_every_function_musl_lacks() -> None:
     imports = (
         Import("__vfprintf_chk", "GLIBC_2.3.4"),
         Import("malloc", "GLIBC_2.2.5"),
@@ -233,7 +231,7 @@ def test_convert_converted_library_is_refused() -> None:
         convert(PATH, done.data, lambda _: STARTUP)
 
 
-def test_support_names_what_keeps_a_library_from_loading() -> None:
+def test_support_names_what_prevents_loading() -> None:
     image = Image(PATH, made_elf.library(imports=(Import("__fdelt_chk", "GLIBC_2.15"),)))
     found = support_of(image)
 
@@ -250,7 +248,7 @@ def test_convert_every_truncation_is_refused() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_convert_hostile_bytes_never_end_in_another_error(machine: int) -> None:
+def test_convert_hostile_bytes_raise_only_its_own_error(machine: int) -> None:
     whole = made_elf.library(
         machine=machine, init="relr", imports=(Import("malloc", "GLIBC_2.2.5"),)
     )

@@ -31,14 +31,14 @@ def test_signals_have_names(number: int, name: str) -> None:
     assert observe.signal_name(number) == name
 
 
-def test_a_mask_is_told_by_the_shorter_half() -> None:
+def test_signal_mask_is_described_by_its_shorter_half() -> None:
     assert observe.mask_text(0) == "none"
     assert observe.mask_text(1 << 29) == "SIGPWR"
     assert observe.mask_text((1 << 64) - 1) == "all"
     assert observe.mask_text((1 << 64) - 1 & ~(1 << 10)) == "all but SIGSEGV"
 
 
-def test_a_blocked_signal_is_seen_pending_in_every_look_and_a_thread_that_is_gone_in_none() -> None:
+def test_signal_sampling_of_blocked_and_gone_threads_is_correct() -> None:
     main = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:
@@ -54,7 +54,7 @@ def test_a_blocked_signal_is_seen_pending_in_every_look_and_a_thread_that_is_gon
     assert observe.looks_at_signals(main, 2**22 + 1, 3) == []
 
 
-def test_an_address_belongs_to_a_file_or_to_none() -> None:
+def test_address_maps_to_a_file_or_none() -> None:
     assert memory.owner(MAPS, 0x1000) == "/opt/bun"
     assert memory.owner(MAPS, 0x3FFF) == "/opt/bun"  # its zero-initialised data
     assert memory.owner(MAPS, 0x8000) == ""
@@ -62,7 +62,7 @@ def test_an_address_belongs_to_a_file_or_to_none() -> None:
     assert memory.at_address(MAPS, 0x0FFF) is None
 
 
-def test_the_inspectors_words_become_records() -> None:
+def test_inspector_output_becomes_records() -> None:
     said = read_lines(
         '{"at":"signal","number":30,"handler":4096,"flags":134217728,"mask":0}\n'
         '{"at":"thread","tid":5,"pc":1,"sp":2,"tls":3,"alt_base":4,"alt_size":512,"alt_flags":0,'
@@ -83,25 +83,25 @@ def test_the_inspectors_words_become_records() -> None:
         ('{"at":"refused","errno":8,"why":"it runs 32-bit code"}\n', "it runs 32-bit code"),
     ],
 )
-def test_what_could_not_be_asked_says_why(text: str, problem: str) -> None:
+def test_inspector_failure_gives_its_reason(text: str, problem: str) -> None:
     assert problem in read_lines(text, pid=5).problem
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_refusal_names_the_rule_that_makes_it() -> None:
+def test_inspector_refusal_names_the_kernel_rule() -> None:
     said = read_lines('{"at":"refused","errno":1,"why":"x"}\n', pid=os.getpid())
     assert "may not be traced" in said.problem
     assert any(rule in said.problem for rule in ("ptrace_scope", "SYS_PTRACE", "belongs to"))
 
 
-def test_a_handler_is_told_with_its_file_and_flags() -> None:
+def test_signal_handler_text_has_file_and_flags() -> None:
     handler = Handler(30, ignored=False, on_stack=True, flags=0x18000004, address=0x1234,
                       owner="/opt/bun", blocks=0)  # fmt: skip
     assert handler_text(handler) == "handler in bun (0x1234), SA_SIGINFO SA_ONSTACK SA_RESTART"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_this_process_has_threads_and_a_stack() -> None:
+def test_snapshot_of_this_process_has_threads_and_a_stack() -> None:
     snapshot = observe.take_snapshot(os.getpid(), inspector=None)
     assert snapshot.threads[0].seen.tid == os.getpid()
     assert snapshot.threads[0].asked is False

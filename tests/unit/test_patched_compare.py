@@ -53,14 +53,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_with_nothing_to_run_it_says_what_to_do() -> None:
+def test_compare_without_builds_gives_a_hint() -> None:
     for series in ([SERIES], []):
         with pytest.raises(PrerequisiteError, match="no patched Bun is registered") as caught:
             patched.runs_of_series(series, ablate=True)
         assert "invoke build-bun --series v1.2.19" in str(caught.value)
 
 
-def test_what_is_built_runs_beside_stock(tmp_path: Path) -> None:
+def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
     whole = made(tmp_path)
     part = made(tmp_path, identity="fedcba9876543210", patches=("first",), whole=False)
     made(tmp_path, identity="1" * 16, target="another-machine")
@@ -75,13 +75,13 @@ def test_what_is_built_runs_beside_stock(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "given", [{"runtimes": ("node",)}, {"versions": "1.2.19"}, {"treatments": ("guard",)}]
 )
-def test_what_the_series_say_is_not_chosen_by_flags(given: dict[str, object]) -> None:
+def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> None:
     request = msgspec.structs.replace(pipeline.Request(), **given)
     with pytest.raises(UsageError, match="the series say which"):
         patched.run_beside_stock(request, [SERIES], ablate=False)
 
 
-def test_the_newest_of_two_whole_ones_has_the_plain_name(tmp_path: Path) -> None:
+def test_compare_newest_complete_build_has_plain_name(tmp_path: Path) -> None:
     made(tmp_path)
     made(tmp_path, identity="a" * 16, registered="2026-02-01")
     assert [one.label for one in runtimes.registered()] == [
@@ -90,7 +90,7 @@ def test_the_newest_of_two_whole_ones_has_the_plain_name(tmp_path: Path) -> None
     ]
 
 
-def test_a_record_that_is_damaged_is_passed_over(tmp_path: Path) -> None:
+def test_compare_damaged_record_is_skipped(tmp_path: Path) -> None:
     good = made(tmp_path)
     made(tmp_path, version="1.2")
     path = made(tmp_path, identity="f" * 16).folder / "record.json"
@@ -98,7 +98,7 @@ def test_a_record_that_is_damaged_is_passed_over(tmp_path: Path) -> None:
     assert runtimes.registered() == [good]
 
 
-def test_another_state_of_the_series_is_told(
+def test_compare_build_of_other_series_state_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(tmp_path, identity="a" * 16)
@@ -106,7 +106,7 @@ def test_another_state_of_the_series_is_told(
     assert "bun@1.2.19+patched is of another state of v1.2.19" in capsys.readouterr().err
 
 
-def test_emulations_run_where_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_without_builds_runs_emulations(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("stock", "preload:a", "preload:b", "preload:a+b")
     monkeypatch.setattr("gobun.patched.compare.TREATMENTS", names)
     patches = tuple(
@@ -122,7 +122,7 @@ def test_emulations_run_where_nothing_is_built(monkeypatch: pytest.MonkeyPatch) 
     assert patched.emulations_of(one, ablate=True) == ("preload:b",)
 
 
-def test_patched_cells_are_expected_to_change_as_the_series_says() -> None:
+def test_compare_patched_cells_expect_the_series_changes() -> None:
     row = ExpectationRow(outcomes=("hang",), why="known", runtime="bun")
     known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST, CHANGE),))
     assert known.of(STOCK) == ("hang",)
@@ -132,7 +132,7 @@ def test_patched_cells_are_expected_to_change_as_the_series_says() -> None:
         assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
 
 
-def test_a_change_that_no_default_stress_would_show_is_run_too() -> None:
+def test_compare_change_outside_default_stresses_is_run() -> None:
     changes = tuple(
         msgspec.structs.replace(CHANGE, stresses=stresses)
         for stresses in (("idle", "gc"), ("recover",), None)
@@ -143,7 +143,7 @@ def test_a_change_that_no_default_stress_would_show_is_run_too() -> None:
 
 
 @pytest.mark.skipif(host_target().os != "linux", reason="what is known is of Linux")
-def test_the_series_name_every_cell_that_their_emulations_cure() -> None:
+def test_compare_series_name_every_cell_emulations_cure() -> None:
     known = read_expectations()
     for series in map(bun_source.series_named, bun_source.lines()):
         for patch in series.applied:
@@ -166,7 +166,7 @@ def test_the_series_name_every_cell_that_their_emulations_cure() -> None:
             assert cured - told <= not_run, f"{patch.id} of {series.line}"
 
 
-def test_an_executable_is_treated_as_what_it_is() -> None:
+def test_patched_bun_accepts_only_fitting_treatments() -> None:
     stock, patched = Bun("1.2.19", Path("x")), Bun("1.2.19+patched", Path("x"))
     assert stock.environment("stock") == patched.environment("patched") == {}
     with pytest.raises(LacksError, match="not patched"):
@@ -176,7 +176,7 @@ def test_an_executable_is_treated_as_what_it_is() -> None:
     assert patched.environment("warmup") == stock.environment("warmup")
 
 
-def test_patched_versions_are_chosen_by_name(tmp_path: Path) -> None:
+def test_compare_patched_versions_are_selected_by_name(tmp_path: Path) -> None:
     record = made(tmp_path)
     assert runtimes.choose_bun("1.2.19+patched", host_target()) == ("1.2.19+patched",)
     (bun,) = runtimes.provide_bun(["1.2.19+patched"], host_target())
@@ -199,7 +199,7 @@ def both(stress: str, before: str, after: str) -> list[Result]:
     ]
 
 
-def test_differences_count_what_every_attempt_came_to() -> None:
+def test_compare_differences_count_every_attempt() -> None:
     run = run_of(
         *both("a", "hang", "pass"),
         *both("b", "hang pass", "pass"),
@@ -219,14 +219,14 @@ def test_differences_count_what_every_attempt_came_to() -> None:
     assert text.index("Broken by") < text.index("Changed by") < text.index("Cured by")
 
 
-def test_an_emulation_is_named_as_one() -> None:
+def test_compare_emulation_is_labelled() -> None:
     found = Difference("bun@1.2.19", "preload:x", "first", ())
     assert found.name == (
         "bun@1.2.19 stock + preload:x (emulates first at load time, nothing is built)"
     )
 
 
-def test_emulations_are_compared_where_the_run_says_what_they_emulate() -> None:
+def test_compare_emulations_need_a_note_in_the_run() -> None:
     """And what else was done to a patched Bun is no difference that the patches make."""
     stock = result_of(STOCK, "hang")
     guarded = result_of(msgspec.structs.replace(PATCHED, treatment="guard"), "pass")
@@ -240,12 +240,12 @@ def test_emulations_are_compared_where_the_run_says_what_they_emulate() -> None:
     assert (found.patches, len(found.of("cured"))) == ("first", 1)
 
 
-def test_without_stock_there_is_no_difference() -> None:
+def test_compare_without_stock_has_no_difference() -> None:
     assert differences(run_of(result_of(PATCHED, "pass"))) == ()
     assert difference_lines(()) == []
 
 
-def test_the_difference_is_the_first_table_of_the_report() -> None:
+def test_compare_difference_is_the_first_table() -> None:
     page = report.render_markdown(run_of(*both("idle", "hang", "pass")))
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert tables[0].startswith("| patched | cured | broken")

@@ -35,12 +35,12 @@ def test_printable_keeps_named_characters() -> None:
     assert printable("a\n\x1b\tb", keep="\n\t") == "a\n\\x1b\tb"
 
 
-def test_printable_bytes_takes_any_bytes() -> None:
+def test_printable_bytes_accepts_any_bytes() -> None:
     assert printable_bytes(bytes(range(256))).isprintable()
     assert printable_bytes("é\xff".encode("latin-1")) == "\\xe9\\xff"
 
 
-def test_printable_json_says_the_same() -> None:
+def test_printable_json_keeps_the_value() -> None:
     value = {"name": "\x9b\u202e\U000e0041 ü"}
     document = printable_json(json.dumps(value, ensure_ascii=False))
     assert document.isprintable()

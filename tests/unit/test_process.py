@@ -43,7 +43,7 @@ def wait_for(number: int, wanted: bytes) -> None:
     assert os.read(number, 10) == wanted
 
 
-def test_what_a_tool_says_and_how_it_ends() -> None:
+def test_process_output_and_exit_are_returned() -> None:
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
     done = run_tool([PYTHON, "-c", code])
     assert (done.code, done.out, done.err) == (3, "out\n", "err\n")
@@ -52,17 +52,17 @@ def test_what_a_tool_says_and_how_it_ends() -> None:
     assert killed.code == -9
 
 
-def test_bytes_that_are_no_text_do_no_harm() -> None:
+def test_process_undecodable_output_is_accepted() -> None:
     done = run_tool([PYTHON, "-c", r"import sys; sys.stdout.buffer.write(b'\xff\n')"])
     assert done.out == "\ufffd\n"
 
 
-def test_a_long_story_is_cut_at_its_head() -> None:
+def test_process_long_output_keeps_its_end() -> None:
     done = run_tool([PYTHON, "-c", "for i in range(100): print(i)"])
     assert done.tail.splitlines() == [str(i) for i in range(75, 100)]
 
 
-def test_the_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CC", "GOFLAGS", "CGO_CFLAGS", "GOPROXY", "LD_PRELOAD", "PYTHONPATH", "ZIG_X"):
         monkeypatch.setenv(name, "bad")
     for name in ("npm_config_cache", "NPM_CONFIG_X", "PIP_X", "https_proxy", "NO_PROXY"):
@@ -76,12 +76,12 @@ def test_the_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "GOFLAGS" not in said
 
 
-def test_a_tool_gets_no_input_and_a_group_of_its_own() -> None:
+def test_process_has_no_input_and_its_own_group() -> None:
     code = "import os, sys; print(len(sys.stdin.read()), os.getpgid(0) == os.getpid())"
     assert run_tool([PYTHON, "-c", code]).out == "0 True\n"
 
 
-def test_a_tool_that_cannot_be_started(tmp_path: Path) -> None:
+def test_process_unstartable_tool_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="cannot run no-such-tool: not found") as raised:
         run_tool(["no-such-tool", "x"])
     assert "invoke doctor" in (raised.value.hint or "")
@@ -94,7 +94,7 @@ def test_a_tool_that_cannot_be_started(tmp_path: Path) -> None:
         run_tool([plain])
 
 
-def test_a_timeout() -> None:
+def test_process_timeout_ends_the_tool() -> None:
     with pytest.raises(PrerequisiteError, match=r"sleep 60 did not end within 0\.1 seconds"):
         run_tool(["sleep", "60"], timeout_s=0.1)
 
@@ -106,7 +106,7 @@ def test_a_timeout() -> None:
         (subprocess.TimeoutExpired("it", 1), PrerequisiteError),
     ],
 )
-def test_an_end_before_its_time_takes_the_grandchildren_along(
+def test_process_ended_early_takes_its_grandchildren(
     fifo: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException, raised: type[BaseException]
 ) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -122,7 +122,7 @@ def test_an_end_before_its_time_takes_the_grandchildren_along(
     os.close(reader)
 
 
-def test_what_a_tool_leaves_behind_is_ended_with_it(tmp_path: Path, fifo: Path) -> None:
+def test_process_leftover_children_are_killed(tmp_path: Path, fifo: Path) -> None:
     number = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     script = f'exec 3>"{fifo}"; printf up >&3; sleep 60 & exit 4'
     assert process.run_logged(["sh", "-c", script], tmp_path / "log", cwd=tmp_path) == 4
@@ -131,7 +131,7 @@ def test_what_a_tool_leaves_behind_is_ended_with_it(tmp_path: Path, fifo: Path) 
     os.close(number)
 
 
-def test_an_interruption_reaches_the_tools_of_other_threads(
+def test_process_interruption_reaches_other_threads(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_interrupted", threading.Event())

@@ -9,7 +9,7 @@ from gobun.errors import UsageError
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "1.2.3", "1.2.3-rc.1"])
-def test_semver_is_taken_as_it_is(version: str) -> None:
+def test_version_semver_is_accepted_unchanged(version: str) -> None:
     assert release.check_version(version) == version
 
 
@@ -25,7 +25,7 @@ def test_semver_is_taken_as_it_is(version: str) -> None:
         ("1.2.3+linux", "npm does not keep"),
     ],
 )
-def test_what_npm_would_change_is_refused(version: str, said: str) -> None:
+def test_version_rewritten_by_npm_is_refused(version: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         release.check_version(version)
     assert repr(version) in str(caught.value)

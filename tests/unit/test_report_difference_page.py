@@ -14,7 +14,7 @@ from gobun.report.order import in_order
 from gobun.report.packing import pack
 
 
-def test_the_difference_is_the_first_thing_on_the_page() -> None:
+def test_difference_comes_first_on_the_page() -> None:
     page = report.render_html(patched_run())
     body = page[page.index("</h1>") :]
     places = [
@@ -25,13 +25,13 @@ def test_the_difference_is_the_first_thing_on_the_page() -> None:
     assert page.count("<table") == 1
 
 
-def test_without_patches_there_is_no_such_section() -> None:
+def test_difference_without_patches_is_absent() -> None:
     page = report.render_html(run_of([cell("1.2.19", "hang")]))
     assert "What the patches change" not in page.partition("<pre")[0]
     assert difference_section(()) == ""
 
 
-def test_the_table_says_all_without_the_script() -> None:
+def test_difference_table_is_complete_without_script() -> None:
     section = difference_section(differences(patched_run()))
     rows = section.partition("<tbody")[2].split("</tr>")
     words = [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in rows]
@@ -41,12 +41,12 @@ def test_the_table_says_all_without_the_script() -> None:
     assert words[1].endswith("\u2191 2 \u2193 1 \u2260 1 = 1 - 1")
 
 
-def test_every_kind_has_its_own_glyph() -> None:
+def test_difference_kinds_have_distinct_glyphs() -> None:
     assert tuple(MARKS) == KINDS
     assert len({glyph for glyph, _ in MARKS.values()}) == len(KINDS)
 
 
-def test_the_pairs_are_of_the_cells_that_they_name() -> None:
+def test_difference_pairs_belong_to_their_cells() -> None:
     run = patched_run()
     found = differences(run)
     ordered = in_order(run.results)
@@ -58,7 +58,7 @@ def test_the_pairs_are_of_the_cells_that_they_name() -> None:
             assert cells == [(now.cell, before.cell) for now, before in one.of(kind) if before]
 
 
-def test_a_cell_that_stock_lacks_has_no_number() -> None:
+def test_difference_cell_missing_from_stock_has_no_number() -> None:
     run = patched_run()
     alone = cell("1.2.19+patched", "pass", treatment="patched", stress="alone")
     run = type(run)(run.header, (*run.results, alone))
@@ -66,7 +66,7 @@ def test_a_cell_that_stock_lacks_has_no_number() -> None:
     assert [before for _, before in packed[1]["not compared"]].count(-1) == 1
 
 
-def test_nothing_of_a_series_becomes_markup() -> None:
+def test_difference_series_text_never_becomes_markup() -> None:
     page = report.render_html(patched_run(remark=HOSTILE))
     assert page.count("<img") == 0
     assert page.count("<script") == page.count("</script>") == 2

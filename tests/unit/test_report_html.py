@@ -62,19 +62,19 @@ def unpacked(results: list[Result], kind: str) -> list[str]:
     return found
 
 
-def test_texts_come_back_whole() -> None:
+def test_html_texts_round_trip() -> None:
     texts = ["", "no number", "1.2.3 and 4", "7", "a 1.5 s b", "ends in 9"]
     results = [cell(f"1.0.{i}", detail=text) for i, text in enumerate(texts)]
     assert unpacked(results, "detail") == texts
 
 
-def test_a_page_of_ten_thousand_cells_is_small() -> None:
+def test_html_ten_thousand_cells_stay_small() -> None:
     results = many()
     assert len(results) == 10_000
     assert len(page(*results).encode()) < 2 * MEGABYTE
 
 
-def test_a_page_of_long_details_is_small_too() -> None:
+def test_html_long_details_stay_small() -> None:
     results = [
         cell(r.version, "crash", treatment=r.treatment, module=r.module, load=r.load,
              stress=r.stress, detail=f"{i:x} " * 700)
@@ -85,7 +85,7 @@ def test_a_page_of_long_details_is_small_too() -> None:
     assert few == ["x" * 3000]
 
 
-def test_nothing_of_the_results_becomes_markup() -> None:
+def test_html_results_never_become_markup() -> None:
     plain = page(*sequence("phhp"))
     hostile = [
         cell(f"1.0.{i}", "hang", module=HOSTILE, stress=HOSTILE, detail=HOSTILE,
@@ -100,7 +100,7 @@ def test_nothing_of_the_results_becomes_markup() -> None:
     assert "\u2028" not in text.split('id="data"')[1]
 
 
-def test_a_hostile_machine_becomes_no_markup() -> None:
+def test_html_hostile_machine_never_becomes_markup() -> None:
     run = run_of([cell()])
     tools = {"go": HOSTILE, HOSTILE: "1"}
     changed = type(run)(
@@ -118,14 +118,14 @@ def test_a_hostile_machine_becomes_no_markup() -> None:
     assert report.render_html(changed).count("<img") == 0
 
 
-def test_json_in_a_script_cannot_end_it() -> None:
+def test_html_json_cannot_end_its_script() -> None:
     text = embedded_json(json.dumps({"a": "</script>\u2028<!--"}, ensure_ascii=False).encode())
     assert "<" not in text
     assert "\u2028" not in text
     assert json.loads(text) == {"a": "</script>\u2028<!--"}
 
 
-def test_the_page_is_sealed() -> None:
+def test_html_page_loads_nothing_external() -> None:
     text = page(*sequence("phhp"))
     reader = Reader(text)
     (policy,) = [
@@ -145,14 +145,14 @@ def test_the_page_is_sealed() -> None:
     assert not re.search(r"url\(|@import|https?:", style + script)
 
 
-def test_what_happened_is_there_without_the_script() -> None:
+def test_html_without_script_shows_the_outcomes() -> None:
     text = page(*sequence("phhp"))
     assert "first bad 1.0.1 (hang), first good 1.0.3" in text
     assert "4 cells: 2 pass, 2 hang; 0 unexpected." in text
     assert "#stress=idle&amp;runtime=bun&amp;treatment=stock&amp;module=simple&amp;load=ffi" in text
 
 
-def test_every_outcome_has_its_own_glyph() -> None:
+def test_html_outcomes_have_distinct_glyphs() -> None:
     assert sorted(GLYPHS) == sorted(WORST_FIRST)
     assert len(set(GLYPHS.values())) == len(WORST_FIRST)
 
@@ -179,7 +179,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(scheme: str) -> None:
+def test_html_colours_have_enough_contrast(scheme: str) -> None:
     known = colours(scheme)
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for outcome in WORST_FIRST:

@@ -18,7 +18,7 @@ def parsed(*results: Result) -> ET.Element:
     return ET.fromstring(report.render_junit(run_of(results)))  # noqa: S314 - our own
 
 
-def test_a_suite_a_version_and_a_case_a_cell() -> None:
+def test_junit_has_suite_per_version_and_case_per_cell() -> None:
     root = parsed(cell("1.10.0"), cell("1.2.1"), cell("1.2.1", load="napi-sync", stress="gc"))
     assert root.attrib == {
         "name": "gobun",
@@ -39,7 +39,7 @@ def test_a_suite_a_version_and_a_case_a_cell() -> None:
     assert not list(old.iter("system-out"))
 
 
-def test_what_each_end_becomes() -> None:
+def test_junit_outcomes_map_to_case_states() -> None:
     root = parsed(
         cell(outcome="hang", expected=("hang",), detail="livelock", stress="a"),
         cell(outcome="hang", unexpected=True, detail="livelock\nand more", stress="b"),
@@ -67,13 +67,13 @@ def test_what_each_end_becomes() -> None:
     assert known["ffi/d"].get("message") == "no ffi"
 
 
-def test_an_intermittent_cell_says_so() -> None:
+def test_junit_intermittent_cell_is_marked() -> None:
     root = parsed(cell(outcome="hang", expected=("hang",), outcomes=("pass", "hang", "pass")))
     (said,) = root.iter("system-out")
     assert "intermittent: hang 1/3, pass 2/3" in (said.text or "")
 
 
-def test_what_xml_cannot_hold_is_written_out() -> None:
+def test_junit_invalid_xml_characters_are_escaped() -> None:
     root = parsed(
         cell(outcome="crash", unexpected=True, detail=HOSTILE, module=HOSTILE, repro=HOSTILE)
     )
@@ -85,18 +85,18 @@ def test_what_xml_cannot_hold_is_written_out() -> None:
     assert xml_text("\ud800") == "\\xd800"
 
 
-def test_a_long_detail_is_whole_in_the_text_only() -> None:
+def test_junit_long_detail_is_whole_only_in_text() -> None:
     root = parsed(cell(outcome="crash", unexpected=True, detail="x" * 5000))
     (failure,) = root.iter("failure")
     assert len(failure.get("message", "")) == 500
     assert "x" * 5000 in (failure.text or "")
 
 
-def test_no_case_is_there_twice() -> None:
+def test_junit_cases_are_unique() -> None:
     root = parsed(*many(2000))
     cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
     assert len(cases) == len(set(cases)) == 2000
 
 
-def test_nothing_ran() -> None:
+def test_junit_empty_run_is_valid() -> None:
     assert len(parsed()) == 0

@@ -100,45 +100,45 @@ def page(*results: Result, cut: bool = False, cells: int = 5) -> str:
     return report.render_markdown(matrix.Run(header, results, cut=cut))
 
 
-def test_the_page() -> None:
+def test_markdown_page_is_complete() -> None:
     again = msgspec.structs.replace(HUNG, load="napi-sync", detail="another")
     assert page(again, SURPRISED, PASSED, HUNG) == PAGE
 
 
-def test_all_passed() -> None:
+def test_markdown_all_passed_says_so() -> None:
     text = page(PASSED, cells=1)
     assert "1 cell: 1 pass; 0 unexpected." in text
     assert "What did not pass" not in text
     assert text.endswith("| bun@1.2.1 | pass |\n")
 
 
-def test_nothing_ran() -> None:
+def test_markdown_empty_run_says_so() -> None:
     assert "0 cells: none, 5 not run; 0 unexpected." in page()
 
 
-def test_a_shard_is_no_run_that_lacks_the_rest() -> None:
+def test_markdown_shard_is_not_an_incomplete_run() -> None:
     run = run_of([PASSED])
     header = msgspec.structs.replace(run.header, cells=9, shard=Shard(2, 4, 3, "split"))
     text = report.render_markdown(msgspec.structs.replace(run, header=header))
     assert "1 cell of shard 2/4: 1 pass, 2 not run; 0 unexpected." in text
 
 
-def test_a_cut_file_is_said() -> None:
+def test_markdown_truncated_file_is_reported() -> None:
     assert "The last line of the results was cut off" in page(PASSED, cut=True)
     assert "cut off" not in page(PASSED)
 
 
-def test_a_skip_is_no_failure() -> None:
+def test_markdown_skip_is_no_failure() -> None:
     skipped = msgspec.structs.replace(PASSED, outcome="skip", detail="no ffi")
     assert "| bun@1.2.1 | skip 1/1 |" in page(skipped)
 
 
-def test_a_detail_of_several_lines_stays_in_its_item() -> None:
+def test_markdown_multiline_detail_stays_in_its_item() -> None:
     broken = msgspec.structs.replace(PASSED, outcome="error", detail="a\n  next: b\n# c")
     assert "- for one: a next: b \\# c\n" in page(broken)
 
 
-def test_an_intermittent_cell_is_shown_as_such() -> None:
+def test_markdown_intermittent_cell_is_marked() -> None:
     outcomes: tuple[Outcome, ...] = ("pass", "hang", "pass", "hang", "pass")
     flaky = msgspec.structs.replace(HUNG, outcomes=outcomes, attempts=5)
     text = page(flaky, msgspec.structs.replace(HUNG, load="napi-sync"), PASSED)
@@ -148,7 +148,7 @@ def test_an_intermittent_cell_is_shown_as_such() -> None:
     assert "- intermittent: ffi/idle hang 2/5, pass 3/5\n" in text
 
 
-def test_the_summary_is_short_whatever_ran() -> None:
+def test_markdown_summary_is_short_for_any_run() -> None:
     chance = random.Random(3)  # noqa: S311 - not a secret
     noisy = [
         msgspec.structs.replace(result, outcome=outcome, unexpected=outcome != "pass")
@@ -167,7 +167,7 @@ def test_the_summary_is_short_whatever_ran() -> None:
     assert "## Every version" in whole
 
 
-def test_a_summary_with_room_has_whole_tables() -> None:
+def test_markdown_summary_with_room_has_whole_tables() -> None:
     results = many(2000)
     small = [result for result in results if result.treatment == "stock"]
     text = report.render_summary(run_of(small))
@@ -175,7 +175,7 @@ def test_a_summary_with_room_has_whole_tables() -> None:
     assert "Every version" not in report.render_markdown(run_of(small))
 
 
-def test_what_a_cell_says_does_not_format_the_page() -> None:
+def test_markdown_text_from_cells_is_escaped() -> None:
     wild = msgspec.structs.replace(
         HUNG, detail="<img src=x> **a** `b` | [c](d) #1", repro="echo `a` ``b``", module="a|b"
     )
@@ -185,7 +185,9 @@ def test_what_a_cell_says_does_not_format_the_page() -> None:
     assert r"| runtime | a\|b<br>stock |" in text
 
 
-def test_many_columns_become_a_table_a_treatment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markdown_many_columns_become_tables_per_treatment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     treatments = [name for name in TREATMENTS if not name.startswith("preload:")]
     modules = ("control", "simple", "crypto")
     results = [
@@ -201,14 +203,14 @@ def test_many_columns_become_a_table_a_treatment(capsys: pytest.CaptureFixture[s
     assert sum("control" in line for line in lines) == len(treatments)
 
 
-def test_many_equal_versions_are_one_row() -> None:
+def test_markdown_equal_versions_share_a_row() -> None:
     versions = [f"1.0.{patch}" for patch in range(20)]
     results = [msgspec.structs.replace(PASSED, version=version) for version in versions]
     text = page(*results, HUNG)
     assert "| bun@1.0.0 … 1.0.19 (20) | pass |  |\n| bun@1.2.19 |" in text
 
 
-def test_the_terminal_names_what_is_intermittent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_names_intermittent_cells(capsys: pytest.CaptureFixture[str]) -> None:
     report.print_report(run_of(many()))
     said = capsys.readouterr().out
     assert "intermittent: bun@1.2.2/stock/" in said
@@ -216,7 +218,7 @@ def test_the_terminal_names_what_is_intermittent(capsys: pytest.CaptureFixture[s
     assert "more; the report has all" in said
 
 
-def test_the_terminal_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_agrees_with_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     report.print_report(matrix.Run(HEADER, (PASSED, HUNG, SURPRISED)))
     said = capsys.readouterr().out
     assert "3 cells: 2 pass, 1 hang, 2 not run; 1 unexpected." in said

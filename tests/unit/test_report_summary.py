@@ -53,32 +53,32 @@ def result(
         ),
     ],
 )
-def test_tallies(outcomes: list[Outcome], text: str, worst: str) -> None:
+def test_summary_tallies_outcomes(outcomes: list[Outcome], text: str, worst: str) -> None:
     assert tally(outcomes).text == text
     assert tally(outcomes).worst == worst
     assert tally(list(reversed(outcomes))) == tally(outcomes)
 
 
-def test_an_intermittent_cell_is_counted_apart() -> None:
+def test_summary_intermittent_cell_is_counted_apart() -> None:
     assert tally(["hang", "hang", "pass"], ["hang"]).text == "hang 1, ~hang 1, pass 1"
     assert tally(["hang", "hang"], ["hang", "hang"]).text == "~hang 2/2"
     assert tally(["hang", "pass"], ["hang"]).text == "~hang 1, pass 1"
 
 
-def test_attempts_are_told_worst_first() -> None:
+def test_summary_attempts_are_listed_worst_first() -> None:
     flaky = msgspec.structs.replace(result("1.2.2", "hang"), outcomes=("pass", "hang", "pass"))
     assert attempts_text(flaky) == "hang 1/3, pass 2/3"
     assert attempts_text(result("1.2.2", "hang")) == "hang 1/1"
     assert summarise([flaky, result("1.2.1")]).intermittent == (flaky,)
 
 
-def test_nothing_gives_nothing() -> None:
+def test_summary_empty_run_is_empty() -> None:
     summary = summarise([])
     assert (summary.columns, summary.rows, summary.groups, summary.counts) == ((), (), (), ())
     assert summary.unexpected == 0
 
 
-def test_rows_are_in_the_order_of_versions() -> None:
+def test_summary_rows_are_in_version_order() -> None:
     versions = ["1.2.2", "1.10.0", "1.2.19", "1.3.0-canary.20250101.1", "1.3.0", "1.2.0"]
     results = [result(version) for version in versions] + [result("24.0.0", runtime="node")]
     assert [row.runtime for row in summarise(reversed(results)).rows] == [
@@ -92,7 +92,7 @@ def test_rows_are_in_the_order_of_versions() -> None:
     ]
 
 
-def test_columns_do_not_depend_on_which_cell_was_first() -> None:
+def test_summary_columns_do_not_depend_on_first_cell() -> None:
     treatments: tuple[Treatment, ...] = ("stock", "warmup")
     modules = ("control", "simple", "crypto", "setup-full")
     results = [
@@ -103,7 +103,7 @@ def test_columns_do_not_depend_on_which_cell_was_first() -> None:
     assert summarise(results).columns == tuple(itertools.product(treatments, modules))
 
 
-def test_a_hole_in_the_table_is_none() -> None:
+def test_summary_missing_table_cell_is_none() -> None:
     results = [result("1.2.1", module="control"), result("1.2.2", "hang", module="simple")]
     summary = summarise(results)
     assert summary.columns == (("stock", "control"), ("stock", "simple"))
@@ -111,7 +111,7 @@ def test_a_hole_in_the_table_is_none() -> None:
     assert texts == [["pass", None], [None, "hang 1/1"]]
 
 
-def test_outcomes_that_differ_within_a_column_are_all_counted() -> None:
+def test_summary_differing_outcomes_in_a_column_are_counted() -> None:
     results = [
         result("1.2.2", "hang", stress="idle"),
         result("1.2.2", "pass", stress="gc"),
@@ -125,7 +125,7 @@ def test_outcomes_that_differ_within_a_column_are_all_counted() -> None:
     assert sorted(group.outcome for group in summary.groups) == ["crash", "hang"]
 
 
-def test_groups_hold_what_did_not_pass_and_what_passed_unexpectedly() -> None:
+def test_summary_groups_hold_failures_and_unexpected_passes() -> None:
     results = [
         result("1.2.1"),
         result("1.2.1", "skip", load="napi-sync"),
@@ -147,6 +147,6 @@ def test_groups_hold_what_did_not_pass_and_what_passed_unexpectedly() -> None:
     assert summary.unexpected == 2
 
 
-def test_an_expected_and_an_unexpected_end_are_two_groups() -> None:
+def test_summary_expected_and_unexpected_ends_are_separate() -> None:
     results = [result("1.2.2", "hang"), result("1.2.2", "hang", stress="gc", unexpected=True)]
     assert [group.unexpected for group in summarise(results).groups] == [True, False]

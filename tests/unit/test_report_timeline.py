@@ -36,22 +36,22 @@ def track(ends: str) -> Track:
         ("hsep", "hang on the oldest, 1.0.0, first good 1.0.3"),
     ],
 )
-def test_where_a_sequence_changes(ends: str, text: str) -> None:
+def test_timeline_shows_where_outcomes_change(ends: str, text: str) -> None:
     assert track(ends).text == text
 
 
-def test_skips_and_errors_alone_say_nothing() -> None:
+def test_timeline_skips_and_errors_are_ignored() -> None:
     assert timelines(sequence("sse")) == ()
 
 
-def test_versions_are_ordered_as_they_were_made() -> None:
+def test_timeline_versions_are_in_release_order() -> None:
     canary = "1.10.0-canary.20260218.1"
     results = [cell(v, "hang") for v in (canary, "1.10.0", "1.9.0", "1.10.0-canary.1")]
     (span,) = spans_of([*results, cell("1.2.0", "hang")])
     assert (span.first, span.last, span.versions) == ("1.2.0", canary, 5)
 
 
-def test_what_changes_alike_is_one_track() -> None:
+def test_timeline_equal_changes_share_a_track() -> None:
     results = [
         *sequence("phhp", module="crypto"),
         *sequence("phhp", module="simple", load="napi-sync"),
@@ -76,7 +76,7 @@ def test_what_changes_alike_is_one_track() -> None:
     ]
 
 
-def test_an_end_of_what_was_tested_is_no_change() -> None:
+def test_timeline_end_of_tested_range_is_no_change() -> None:
     (timeline,) = timelines([*sequence("pphp"), *sequence(" php  ", start=0, module="crypto")])
     (only,) = timeline.tracks
     assert [(span.first, span.last) for span in only.spans] == [
@@ -86,14 +86,14 @@ def test_an_end_of_what_was_tested_is_no_change() -> None:
     ]
 
 
-def test_what_comes_and_goes_is_told_together() -> None:
+def test_timeline_recurring_changes_are_grouped() -> None:
     (timeline,) = timelines([*sequence("phphphp"), *sequence("pphphphh", module="crypto")])
     (only,) = timeline.tracks
     assert not only.settled
     assert only.text == "comes and goes: first bad 1.0.1, last bad 1.0.7"
 
 
-def test_the_order_of_results_is_nothing() -> None:
+def test_timeline_ignores_the_order_of_results() -> None:
     results = many(3000)
     shuffled = random.Random(1).sample(results, len(results))  # noqa: S311 - not a secret
     assert timelines(results) == timelines(shuffled)

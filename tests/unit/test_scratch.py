@@ -29,7 +29,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_scratch_folder_is_gone_afterwards(temporary: Path) -> None:
+def test_scratch_folder_is_removed_afterwards(temporary: Path) -> None:
     with scratch.scratch_folder("cell") as folder:
         (folder / "closed" / "inside").mkdir(parents=True)
         (folder / "closed").chmod(0)
@@ -38,14 +38,14 @@ def test_scratch_folder_is_gone_afterwards(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_scratch_folder_in_no_folder_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scratch_folder_without_parent_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/proc/self")
     with pytest.raises((PrerequisiteError, OSError)), scratch.scratch_folder("cell"):
         pass
 
 
 @LINUX
-def test_scratch_killed_process_is_swept_and_living_one_is_not(temporary: Path) -> None:
+def test_scratch_only_folders_of_killed_processes_are_removed(temporary: Path) -> None:
     command = [
         sys.executable,
         "-c",
@@ -66,7 +66,7 @@ def test_scratch_killed_process_is_swept_and_living_one_is_not(temporary: Path) 
 
 
 @LINUX
-def test_strays_process_that_works_in_the_folder_is_killed(tmp_path: Path) -> None:
+def test_strays_working_in_the_folder_are_killed(tmp_path: Path) -> None:
     (tmp_path / "home" / "deep").mkdir(parents=True)
     inside = subprocess.Popen(["sleep", "600"], env={}, cwd=tmp_path / "home" / "deep")
     beside = subprocess.Popen(["sleep", "600"], env={"HOME": f"{tmp_path}/home-2"}, cwd="/")
@@ -77,7 +77,7 @@ def test_strays_process_that_works_in_the_folder_is_killed(tmp_path: Path) -> No
     beside.wait()
 
 
-def test_temporary_sibling_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+def test_temporary_sibling_of_killed_process_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".results.jsonl.abcd1234"
     left.mkdir()
     held, lock = folder_locks.new_locked(tmp_path, ".results.jsonl.")

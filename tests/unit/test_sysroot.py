@@ -30,7 +30,7 @@ Components: main
 """
 
 
-def test_sources_stanza_of_this_release_gets_another_suite() -> None:
+def test_sources_stanza_is_rewritten_for_other_suite() -> None:
     ((suffix, text),) = debian._rewritten(".sources", STANZAS, "bookworm")
 
     assert suffix == ".sources"
@@ -40,7 +40,7 @@ def test_sources_stanza_of_this_release_gets_another_suite() -> None:
     assert "nodistro" not in text
 
 
-def test_sources_lines_of_this_release_get_another_suite() -> None:
+def test_sources_lines_are_rewritten_for_other_suite() -> None:
     text = (
         "deb [signed-by=/a b=c] mirror://example/debian bookworm main contrib\n"
         "# deb mirror://example/debian bookworm main\n"
@@ -63,7 +63,7 @@ def test_sources_lines_of_this_release_get_another_suite() -> None:
         (b"musl libc (x86_64)\nVersion %s\n\0", "older than musl 1.2.5"),
     ],
 )
-def test_loader_that_cannot_serve_is_refused(
+def test_sysroot_unusable_loader_is_refused(
     tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     loader = tmp_path / "libc.so"
@@ -73,7 +73,7 @@ def test_loader_that_cannot_serve_is_refused(
         sysroot_for("linux-x64-musl", loader)
 
 
-def test_target_without_musl_is_refused() -> None:
+def test_sysroot_target_without_musl_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown musl target 'linux-x64'"):
         sysroot_for("linux-x64")
 

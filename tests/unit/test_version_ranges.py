@@ -36,14 +36,12 @@ OWN_WORDS = "1.2.21-canary.16+37a207e2a"
         ("<=1.2.1 || >=1.2.3", "1.2.0 1.2.3", "1.2.2 bun canary 1.2 v1.2.3"),
     ],
 )
-def test_a_canary_comes_after_its_release_and_all_else_as_semver_says(
-    text: str, inside: str, outside: str
-) -> None:
+def test_version_canary_follows_its_release(text: str, inside: str, outside: str) -> None:
     assert [version for version in inside.split() if not in_range(version, text)] == []
     assert [version for version in outside.split() if in_range(version, text)] == []
 
 
-def test_a_version_that_nobody_knows_is_in_no_range() -> None:
+def test_version_unknown_is_in_no_range() -> None:
     assert not in_range("", "<=1.2.1 || >1.2.1")
     with pytest.raises(ValueError, match="not a whole version"):
         in_range("", "newest")
@@ -53,7 +51,7 @@ def test_a_version_that_nobody_knows_is_in_no_range() -> None:
     "text",
     ["", " ", "1.2", "1.2.x", "latest", "~1.2.3", ">=", "1.2.3 ||", "|| 1.2.3", ">=1.2.3 <=1.2"],
 )
-def test_what_is_not_a_range(text: str) -> None:
+def test_range_invalid_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a whole version|empty"):
         parse_range(text)
 
@@ -61,12 +59,12 @@ def test_what_is_not_a_range(text: str) -> None:
 @pytest.mark.parametrize(
     "text", [">1.2.3 <1.2.3", ">=1.2.4 <=1.2.3", "1.2.3 1.2.4", ">1.2.3 1.2.3"]
 )
-def test_a_range_that_nothing_can_be_in(text: str) -> None:
+def test_range_without_possible_version_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no version is"):
         parse_range(text)
 
 
-def test_any_set_of_versions_can_be_written_and_is_read_back() -> None:
+def test_range_of_any_versions_round_trips() -> None:
     versions = ["1.0.0", "1.1.0", "1.1.0-canary.20240101.1", "1.2.0", "1.2.10", "1.10.0"]
     for inside in itertools.product([False, True], repeat=len(versions)):
         if not any(inside):
@@ -78,7 +76,7 @@ def test_any_set_of_versions_can_be_written_and_is_read_back() -> None:
         assert [in_range(version, text) for version in versions] == list(inside), text
 
 
-def test_a_range_is_open_where_nothing_further_is_known() -> None:
+def test_range_is_open_beyond_known_versions() -> None:
     versions = ["1.0.0", "1.1.0", "1.2.0", "1.3.0"]
     assert range_text([True, True, False, False], versions) == "<=1.1.0"
     assert range_text([False, False, True, True], versions) == ">=1.2.0"
@@ -86,7 +84,7 @@ def test_a_range_is_open_where_nothing_further_is_known() -> None:
     assert range_text([True, False, False, True], versions) == "<=1.0.0 || >=1.3.0"
 
 
-def test_ranges_are_ordered_by_where_they_begin() -> None:
+def test_ranges_are_ordered_by_their_start() -> None:
     texts = [">=1.10.0", "<1.2.0", ">=1.9.0 || <1.0.0", "1.2.3", None, ">=1.2.3-0"]
     random.Random(1).shuffle(texts)  # noqa: S311
     begins = [lower_bound_key(text) for text in sorted(texts, key=lower_bound_key)]

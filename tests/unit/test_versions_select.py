@@ -63,16 +63,16 @@ def chosen(spec: str) -> tuple[str, ...]:
         (">=1.3.0 <=1.3.9-canary.20260218.1", ["1.3.0", "1.3.9", "1.3.9-canary.20260218.1"]),
     ],
 )
-def test_selection(spec: str, expected: list[str]) -> None:
+def test_select_versions_accepts_each_form(spec: str, expected: list[str]) -> None:
     assert list(chosen(spec)) == expected
 
 
-def test_all_is_stable_since_one() -> None:
+def test_select_all_is_every_stable_release_since_one() -> None:
     stable = [version for version in KNOWN[1:-1] if "-" not in version]
     assert list(chosen("all")) == stable
 
 
-def test_latest_without_tags() -> None:
+def test_select_latest_without_tags_is_the_newest() -> None:
     assert select_versions("latest", known=KNOWN, tags={}) == ("1.4.0",)
 
 
@@ -81,24 +81,24 @@ def test_latest_without_tags() -> None:
     ["", ",", "1.2.1,", "1.2.1,,1.3.0", " ", "one", "1.2.3.4", "^1.2.0", "~1.2", ">=", "v1.2.1",
      "1.2.1 || 1.3.0", ">=x", "1.-1", "../1", "1.2.1;1.3.0", "x", "<<1.2", "all 1.2.1"],
 )  # fmt: skip
-def test_nonsense_is_refused_with_the_forms(spec: str) -> None:
+def test_select_invalid_text_lists_the_forms(spec: str) -> None:
     with pytest.raises(UsageError, match=r"write 1\.2\.19"):
         chosen(spec)
 
 
 @pytest.mark.parametrize("spec", ["1.2.18", "9.x", ">=9", "1.2.1 1.2.2", "<1.0.0 >=1.0.0"])
-def test_unknown_names_near_matches(spec: str) -> None:
+def test_select_unknown_version_suggests_near_ones(spec: str) -> None:
     with pytest.raises(UsageError, match=r"unknown Bun version .*\n.*1\.") as caught:
         chosen(spec)
     assert caught.value.exit_code == 2
 
 
-def test_near_match_is_near() -> None:
+def test_select_unknown_version_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean: .*1\.2\.19"):
         chosen("1.2.18")
 
 
-def test_nothing_known() -> None:
+def test_select_without_known_versions_fails() -> None:
     for spec in ("all", "latest", "canary", "1.2.x"):
         with pytest.raises(UsageError):
             select_versions(spec, known=(), tags={})
@@ -119,11 +119,11 @@ NODES = ("20.13.0", "20.18.0", "22.9.0", "22.20.0", "24.2.0", "24.19.0")
         ("all", list(NODES)),
     ],
 )
-def test_a_line_of_node_is_its_newest_release(spec: str, expected: list[str]) -> None:
+def test_select_node_line_is_its_newest_release(spec: str, expected: list[str]) -> None:
     assert list(select_versions(spec, known=NODES, tags={}, runtime="Node")) == expected
 
 
-def test_what_node_does_not_have_is_told_with_what_there_is() -> None:
+def test_select_unknown_node_version_lists_known_ones() -> None:
     with pytest.raises(UsageError, match=r"unknown Node version '21'\n.*24\.19\.0, .*20\.13\.0"):
         select_versions("21", known=NODES, tags={}, runtime="Node")
     with pytest.raises(UsageError, match=r"write 22, 22\.20\.0"):
@@ -141,7 +141,9 @@ def test_what_node_does_not_have_is_told_with_what_there_is() -> None:
         ("1.2.19,,", ("bun",), {"bun": "1.2.19,,"}),
     ],
 )
-def test_whose_versions(spec: str, names: tuple[str, ...], expected: dict[str, str]) -> None:
+def test_runtime_of_version_prefix_is_found(
+    spec: str, names: tuple[str, ...], expected: dict[str, str]
+) -> None:
     assert split_versions(spec, names) == expected
 
 
@@ -155,12 +157,14 @@ def test_whose_versions(spec: str, names: tuple[str, ...], expected: dict[str, s
         ("node@ ", ("node",), "names no version"),
     ],
 )
-def test_whose_versions_cannot_be_told(spec: str, names: tuple[str, ...], said: str) -> None:
+def test_runtime_of_ambiguous_version_is_refused(
+    spec: str, names: tuple[str, ...], said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         split_versions(spec, names)
 
 
-def test_node_is_the_pinned_one_unless_asked() -> None:
+def test_select_node_default_is_the_pinned_one() -> None:
     node, deno = toolchain.pins()["node"], toolchain.pins()["deno"]
     assert choose_versions("node", "", host_target()) == (node,)
     assert choose_versions("deno", deno, host_target()) == (deno,)

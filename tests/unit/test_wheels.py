@@ -32,7 +32,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_lock_file_that_is_shipped() -> None:
+def test_wheels_lock_shipped_file_is_valid() -> None:
     lock = wheels.read_lock()
     assert set(lock) == {"asherah", "deno", PACKAGE}
     assert list(lock["asherah"]) == [toolchain.pip_pins()["asherah"]]
@@ -47,7 +47,7 @@ def test_the_lock_file_that_is_shipped() -> None:
     assert known.index("20.18.0") < known.index("22.20.0") < known.index("24.11.1")
 
 
-def test_a_lock_file_is_written_in_order_and_read_again(tmp_path: Path) -> None:
+def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
     lock: wheels.Lock = {"b": {"1.10.0": (TWO,), "1.9.0": (ONE, TWO)}, "a": {"1.0.0": (ONE,)}}
     path = tmp_path / "lock.toml"
     path.write_text(format_lock(lock))
@@ -66,7 +66,7 @@ def test_a_lock_file_is_written_in_order_and_read_again(tmp_path: Path) -> None:
         (f'[a]\n"1.0" = ["{ONE}"]\n', r"\[a\] key '1\.0' is not a version"),
     ],
 )
-def test_a_damaged_lock_file(tmp_path: Path, text: str, said: str) -> None:
+def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "lock.toml"
     with pytest.raises(FetchError, match="No such file"):
         wheels.read_lock(path)
@@ -76,7 +76,7 @@ def test_a_damaged_lock_file(tmp_path: Path, text: str, said: str) -> None:
     assert "git checkout" in (raised.value.hint or "")
 
 
-def test_a_locked_release_is_installed_by_its_digests(
+def test_wheels_locked_release_is_installed_by_digest(
     lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[str] = []
@@ -95,7 +95,7 @@ def test_a_locked_release_is_installed_by_its_digests(
     assert asked == [f"{PACKAGE}==20.1.0 --hash={ONE} --hash={TWO}"]
 
 
-def test_what_is_not_what_the_lock_file_names(
+def test_wheels_package_unlike_the_lock_is_refused(
     lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     said = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
@@ -105,7 +105,9 @@ def test_what_is_not_what_the_lock_file_names(
     assert not (tmp_path / "cache/node/20.1.0").exists()
 
 
-def test_a_package_without_the_program(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_package_without_its_program_is_refused(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def install(command: Sequence[str | Path], **_: object) -> Finished:
         words = [str(word) for word in command]
         Path(words[words.index("--target") + 1]).mkdir()
@@ -116,7 +118,7 @@ def test_a_package_without_the_program(lock: Path, monkeypatch: pytest.MonkeyPat
         wheels.installed(NODE)
 
 
-def test_a_release_that_is_not_locked_is_not_asked_for(
+def test_wheels_unlocked_release_is_not_requested(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: pytest.fail("asked"))
@@ -125,9 +127,7 @@ def test_a_release_that_is_not_locked_is_not_asked_for(
     assert "20.1.0" in (raised.value.hint or "")
 
 
-def test_new_releases_are_added_and_none_is_changed(
-    lock: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wheels_lock_update_only_adds_releases(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = "a" * 64
     published = {PACKAGE: "20.2.0, 20.1.0, 19.0.0, 20.3.0rc1", "deno": "2.0.0, 1.9.0"}
 
@@ -153,7 +153,9 @@ def test_new_releases_are_added_and_none_is_changed(
 
 
 @pytest.mark.parametrize("said", ["", "no list", "Available versions: 20.9.0\n"])
-def test_pip_that_cannot_be_asked(lock: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_wheels_unusable_pip_is_reported(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
     def pip(command: Sequence[str | Path], **_: object) -> Finished:
         return Finished(0, said, "") if "index" in map(str, command) else Finished(1, "", "refused")
 
@@ -164,7 +166,7 @@ def test_pip_that_cannot_be_asked(lock: Path, monkeypatch: pytest.MonkeyPatch, s
     assert lock.read_text() == before
 
 
-def test_every_platform_has_its_tags() -> None:
+def test_wheels_every_platform_has_tags() -> None:
     tags = {name: platform_tags(target) for name, target in TARGETS.items()}
     assert {"manylinux_2_17_x86_64", "manylinux_2_28_x86_64"} < set(tags["linux-x64"])
     assert "manylinux2014_aarch64" in tags["linux-arm64"]
