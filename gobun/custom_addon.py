@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import audit, build, matrix
+from gobun import audit, build, embed, matrix
 from gobun.build import Fixture
 from gobun.errors import UsageError
 from gobun.targets import host_target
@@ -174,16 +174,20 @@ def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axe
 
 
 def loading_note(addon: CustomAddon, results: Sequence[Result]) -> str:
-    """Return in how many cells the addon was seen in the process, and a Go runtime with it."""
+    """Return in how many cells the addon was mapped, with Go, and how to keep a guard in it on."""
     ran = [result for result in results if result.outcome not in {"skip", "error"}]
     mapped = sum(result.mapped for result in ran)
     with_go = sum(result.go for result in ran)
     go = audit.inspect(addon.addon).go
     built = f"it is built with {go.version}" if go else "there is no Go in the file"
-    return (
+    note = (
         f"{addon.addon.name} was seen mapped in {mapped} of {len(ran)} cells, and a Go runtime in "
         f"{with_go}; {built}"
     )
+    switched_off = any(result.treatment == "stock" for result in ran)
+    if switched_off and embed.has_guard(addon.addon):
+        note += "; `stock` switches the guard inside it off, `--treatment built-in` keeps it on"
+    return note
 
 
 def _check_fits(path: Path) -> None:

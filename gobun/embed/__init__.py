@@ -17,6 +17,11 @@ _MARK = b"GoGuard1"
 """Stands in every entry of a guard, by which guards know each other."""
 
 
+def has_guard(library: Path) -> bool:
+    """Return whether a library has a guard inside, linked into it or embedded."""
+    return _MARK in library.read_bytes()
+
+
 def embed_guard(library: Path, out: Path) -> Path:
     """Write ``library`` with the guard inside to ``out``, and return ``out``.
 

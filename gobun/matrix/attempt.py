@@ -208,12 +208,12 @@ def _ending(child: SupervisedProcess, verdict: Ending | None, launch: Launch) ->
 
 def _module_file(context: RunContext, cell: Cell) -> Path:
     """Return the file that a cell loads its module from."""
-    module = context.modules[cell.module]
+    module = context.module_for(cell)
     return module.library if cell.load == "ffi" else module.addon
 
 
 def _never_loaded(context: RunContext, cell: Cell) -> Ending:
     """Return how a cell ended whose script was content although the addon was never there."""
-    addon = context.modules[cell.module].addon
+    addon = context.module_for(cell).addon
     detail = f"{addon} was never mapped in the process: the smoke script loads something else"
     return Ending("fail", detail, "not-loaded")

@@ -26,7 +26,8 @@ def guarded_modules(
 ) -> dict[tuple[str, str], Fixture]:
     """Return the modules that cells load in the place of ``modules``, by treatment and name.
 
-    A module that was not compiled here has none for ``built-in``. Off Linux there are none.
+    Of the suite's modules, those that are compiled here have one for ``built-in``. An addon of
+    your own has one if the guard is in its file already. Off Linux there are none.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk refuses.
@@ -36,6 +37,8 @@ def guarded_modules(
     chosen = set(treatments) if target.os == "linux" else set()
     found: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
+        if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):
+            found[BUILT_IN, name] = module
         if BUILT_IN in chosen and name in build.FIXTURES and module.published is None:
             found[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
         if EMBEDDED in chosen:

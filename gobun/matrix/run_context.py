@@ -58,7 +58,7 @@ class RunContext(msgspec.Struct, frozen=True):
             return self.modules[cell.module]
         found = self.guarded.get((cell.treatment, cell.module))
         if found is None:
-            raise LacksError(f"there is no {cell.module} with the guard {cell.treatment}")
+            raise LacksError(f"there is no {cell.module} with the guard inside")
         return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from commands import bun, invoke, succeed
 
-from gobun import build, custom_addon, matrix, paths, pipeline, toolchain
+from gobun import build, custom_addon, embed, matrix, paths, pipeline, toolchain
 from gobun.build import compile as compiling
 from gobun.cells import Cell, Load
 from gobun.errors import UnexpectedOutcomeError, UsageError
@@ -256,6 +256,39 @@ def test_addon_result_records_addon_and_go_runtime(tmp_path: Path, module: str, 
     note = custom_addon.loading_note(chosen, results)
     assert f"mapped in 4 of 4 cells, and a Go runtime in {4 if go else 0}" in note
     assert note.endswith("there is no Go in the file") != go
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["guard-inside", "no-guard"])
+def test_addon_with_guard_inside_passes_as_built_in(
+    tmp_path: Path, addon: Path, inside: bool
+) -> None:
+    mine = tmp_path / "mine.node"
+    if inside:
+        embed.embed_guard(addon, mine)
+    else:
+        mine.write_bytes(addon.read_bytes())
+    chosen = custom_addon.make_addon(str(mine), str(smoke(tmp_path, LOAD, SYNC)))
+    assert chosen is not None
+    request = Request(
+        versions="1.2.19",
+        treatments=("stock", "built-in") if inside else ("stock", "embedded"),
+        stresses=("idle",),
+        loads=("napi-sync",),
+        limit_s=20.0,
+        out=tmp_path / "out",
+        addon=chosen,
+    )
+    with pytest.raises(UnexpectedOutcomeError):  # the hang in stock, where the guard is off
+        pipeline.run_matrix(request)
+    results = matrix.read_results(tmp_path / "out" / matrix.FILE_NAME).results
+    ended = {(each.treatment == "stock", each.outcome, each.mapped) for each in results}
+    assert ended == {(True, "hang", True), (False, "pass", True)}
+    assert ("--treatment built-in" in custom_addon.loading_note(chosen, results)) == inside
+
+
+def test_addon_without_guard_skips_built_in(tmp_path: Path, addon: Path) -> None:
+    modules = {"mine": custom_addon.CustomAddon(addon, smoke(tmp_path, LOAD, SYNC), "mine").fixture}
+    assert matrix.guarded_modules(modules, ["built-in"], host_target()) == {}
 
 
 BUSY = "busy: (it, ms) => it.callSync('Busy', ms)"
