@@ -16,7 +16,10 @@ from gobun.process import run_tool
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-LIMIT_S = 20.0
+WITHIN_MS = 6000
+LIMIT_S = 120.0
+"""The inspector gives up by itself before: after 90 s it waits for no further thread. Until then it
+counts the time in which a thread was able to run, so a busy machine only delays it."""
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
@@ -70,16 +73,20 @@ class Inspection(msgspec.Struct, frozen=True):
 _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 
 
-def inspect_process(pid: int, program: Path, spare: Sequence[int] = ()) -> Inspection:
+def inspect_process(
+    pid: int, program: Path, spare: Sequence[int] = (), *, within_ms: int = WITHIN_MS
+) -> Inspection:
     """Ask a process; each of its threads stands still for a fraction of a millisecond.
 
-    Threads in ``spare`` are left alone.
+    Threads in ``spare`` are left alone. A thread may take ``within_ms`` milliseconds to stop, of
+    the time in which it was able to run.
 
     It goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as under
     ``strace``. Never raises for what the process is like: ``problem`` says why it did not answer.
     """
     try:
-        done = run_tool([program, str(pid), *map(str, spare)], timeout_s=LIMIT_S)
+        words = ["--within", str(within_ms), str(pid), *map(str, spare)]
+        done = run_tool([program, *words], timeout_s=LIMIT_S)
     except PrerequisiteError as error:
         return Inspection(problem=error.what)
     return read_lines(done.out, pid)

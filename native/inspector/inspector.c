@@ -1,5 +1,6 @@
-/* inspect PID [TID…]: what a running process knows of its signals and /proc does not tell.
- * Threads named by TID are left alone: a system call that they wait in may not be interrupted.
+/* inspect [--within MS] PID [TID…]: what a running process knows of its signals and /proc does not
+ * tell. Threads named by TID are left alone: a system call that they wait in may not be interrupted.
+ * A thread has MS milliseconds to stop, in which it was able to run; all together have STOPS_MOST_MS.
  * inspect -- COMMAND…: becomes a command that any process of this user may inspect, also where
  * Yama (ptrace_scope 1) leaves that to ancestors.
  *
@@ -16,6 +17,7 @@
  * So the work is done by a child in a session of its own that no signal but SIGKILL ends, and that
  * finishes also when the program that people and harnesses see is killed. */
 #define _GNU_SOURCE
+#include "able_time.h"
 #include "target.h"
 
 #include <signal.h>
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,7 +38,8 @@
 #endif
 enum { GET_RSEQ = 0x420f, EVENT_STOP = 128, SIGNALS = 64, PAGE = 4096 };
 static const char IN_SEQUENCE[] = "it is in a restartable sequence";
-enum { STOP_WITHIN_MS = 6000, TRIES = 8 };
+static const char TOO_BUSY[] = "the machine is too busy to stop it";
+enum { STOP_WITHIN_MS = 6000, STOPS_MOST_MS = 90000, TRIES = 8 };
 
 typedef struct {
   uint64_t handler, flags, restorer, mask; /* as the kernel lays them out */
@@ -56,12 +60,6 @@ typedef struct {
 } Guest;
 
 typedef enum { SYSCALL_STOP, OTHER_STOP, FAULT, GONE } Stop;
-
-static uint64_t now_us(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static void rest_us(long us) { nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL); }
 
@@ -112,17 +110,20 @@ static const char *call(const Process *process, Guest *guest, long number,
 }
 
 /* Stops a thread, whatever it is at. */
-static const char *stop(pid_t tid) {
+static const char *stop(const Process *process, pid_t tid) {
+  if (now_us() >= process->give_up_us) return TOO_BUSY;
   if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) < 0) {
     return errno == ESRCH ? "it ended" : strerror(errno);
   }
   ptrace(PTRACE_INTERRUPT, tid, 0, 0);
-  uint64_t deadline = now_us() + STOP_WITHIN_MS * UINT64_C(1000);
-  while (now_us() < deadline) {
+  AbleTime time = able_time(process->pid, tid);
+  for (long rest = 20; time.able_us < process->within_us; count(&time)) {
     int status;
+    if (now_us() >= process->give_up_us) return TOO_BUSY;
     pid_t seen = waitpid(tid, &status, __WALL | WNOHANG);
     if (seen == 0) {
-      rest_us(20);
+      rest_us(rest);
+      if (rest < 2000) rest += rest / 8;
     } else if (seen < 0 || !WIFSTOPPED(status)) {
       return "it ended";
     } else if (status >> 16 == EVENT_STOP) {
@@ -229,7 +230,7 @@ static const char *try_thread(Process *process, pid_t tid, FILE *out) {
   memset(&guest, 0, sizeof guest);
   guest.tid = tid;
   uint64_t started = now_us();
-  const char *problem = stop(tid);
+  const char *problem = stop(process, tid);
   if (problem != NULL) return problem;
   problem = settle(process, &guest);
   if (!guest.masked) {
@@ -261,8 +262,9 @@ static bool is_spared(pid_t tid, char **spared) {
   return false;
 }
 
-static int inspect(pid_t pid, char **spared) {
-  Process process = {.pid = pid};
+static int inspect(pid_t pid, uint64_t within_us, char **spared) {
+  Process process = {
+      .pid = pid, .within_us = within_us, .give_up_us = now_us() + STOPS_MOST_MS * UINT64_C(1000)};
   const char *what = "";
   int number = open_process(&process, &what);
   if (number != 0) return refuse(number, what);
@@ -290,20 +292,21 @@ static int inspect(pid_t pid, char **spared) {
 }
 
 /* Does the work in a child that writes to the pipe. */
-static pid_t start_worker(pid_t pid, char **spared, const int *pipe_ends) {
+static pid_t start_worker(pid_t pid, uint64_t within_us, char **spared, const int *pipe_ends) {
   pid_t worker = fork();
   if (worker != 0) return worker;
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, NULL);
   setsid();
+  setpriority(PRIO_PROCESS, 0, -20); /* Where it may: a thread must not stand because we are kept waiting. */
   dup2(pipe_ends[1], STDOUT_FILENO);
   close(pipe_ends[0]);
   close(pipe_ends[1]);
   /* Nothing is written while a thread stands: what reads may be slow, or gone. */
   static char room[1 << 22];
   setvbuf(stdout, room, _IOFBF, sizeof room);
-  exit(inspect(pid, spared));
+  exit(inspect(pid, within_us, spared));
 }
 
 int main(int argc, char **argv) {
@@ -313,13 +316,19 @@ int main(int argc, char **argv) {
     fprintf(stderr, "inspect: cannot run %s: %s\n", argv[2], strerror(errno));
     return 127;
   }
+  uint64_t within_us = STOP_WITHIN_MS * UINT64_C(1000);
+  if (argc > 2 && strcmp(argv[1], "--within") == 0) {
+    within_us = strtoull(argv[2], NULL, 10) * 1000;
+    argv += 2;
+    argc -= 2;
+  }
   pid_t pid = argc >= 2 ? atoi(argv[1]) : 0;
   int ends[2];
   if (pid <= 0 || pipe(ends) < 0) {
-    fprintf(stderr, "usage: inspect PID [TID…] | inspect -- COMMAND…\n");
+    fprintf(stderr, "usage: inspect [--within MS] PID [TID…] | inspect -- COMMAND…\n");
     return 2;
   }
-  pid_t worker = start_worker(pid, argv + 2, ends);
+  pid_t worker = start_worker(pid, within_us, argv + 2, ends);
   if (worker < 0) return refuse(errno, "no process can be started");
   close(ends[1]);
   char text[1 << 16];

@@ -17,6 +17,8 @@ typedef struct {
   uint64_t gadget; /* the address of an instruction that makes a system call */
   uint64_t asked;  /* the signals worth asking for */
   bool answered;
+  uint64_t within_us;  /* how long a thread may take to stop, in time that it was able to run */
+  uint64_t give_up_us; /* when no further thread is waited for */
 } Process;
 
 static bool read_memory(const Process *process, uint64_t at, void *into, size_t size) {

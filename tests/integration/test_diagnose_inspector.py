@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.torture.loads import Group
 from gobun import observe
 from gobun.build import compile as compiling
 from gobun.build.inspector import build_inspector
@@ -51,6 +52,13 @@ def unharmed(child: subprocess.Popen[str]) -> str:
     said, _ = child.communicate(timeout=60)
     assert (child.returncode, "errors=0" in said) == (0, True), said
     return said
+
+
+def wait_for_state(pid: int, state: str) -> None:
+    deadline = time.monotonic() + 30
+    while (found := observe.threads(pid)[0].state) != state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
 
 
 def test_inspector_two_hundred_runs_change_nothing(
@@ -109,13 +117,11 @@ def test_inspector_stopped_process_stays_stopped(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         child.send_signal(signal.SIGSTOP)
-        time.sleep(0.1)
+        wait_for_state(child.pid, "T")
         assert inspect_process(child.pid, inspector).problem == ""
-        time.sleep(0.1)
-        assert observe.threads(child.pid)[0].state == "T"
+        wait_for_state(child.pid, "T")
         child.send_signal(signal.SIGCONT)
-        time.sleep(0.1)
-        assert observe.threads(child.pid)[0].state == "S"
+        wait_for_state(child.pid, "S")
     finally:
         child.kill()
         child.wait()
@@ -139,12 +145,37 @@ def test_inspector_doomed_process_is_sampled_then_stopped(inspector: Path) -> No
 
 def test_inspector_sleeping_process_wakes_on_time(inspector: Path) -> None:
     started = time.monotonic()
-    child = subprocess.Popen(["sleep", "2"])
+    child, control = (subprocess.Popen(["sleep", "2"]) for _ in range(2))
     while child.poll() is None and time.monotonic() - started < 1.8:
         inspect_process(child.pid, inspector)
         time.sleep(0.05)
-    assert child.wait(timeout=10) == 0
-    assert 1.9 < time.monotonic() - started < 3.0
+    assert control.wait(timeout=60) == 0
+    late = time.monotonic()
+    assert child.wait(timeout=60) == 0
+    assert time.monotonic() - started > 1.9
+    assert time.monotonic() - late < 1.0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a control group")
+def test_inspector_throttled_process_is_waited_for(inspector: Path) -> None:
+    # It runs for 5 ms a second, so it stops up to a second late by the clock on the wall.
+    limits = {"cpu.cfs_period_us": "1000000", "cpu.cfs_quota_us": "5000", "cpu.max": "5000 1000000"}
+    with Group({"cpu": limits}) as group:
+        if not group.folders:
+            pytest.skip("no control group with the controller cpu can be made here")
+        command = group.command([sys.executable, "-S", "-c", "while True: pass"])
+        child = subprocess.Popen(command)
+        try:
+            time.sleep(1.1)
+            started = time.monotonic()
+            for _ in range(2):
+                time.sleep(0.2)
+                found = inspect_process(child.pid, inspector, within_ms=20)
+                assert [thread.problem for thread in found.threads] == [""]
+            assert time.monotonic() - started > 1.0
+        finally:
+            child.kill()
+            child.wait()
 
 
 def test_inspector_missing_or_traced_process_gives_reason(inspector: Path) -> None:
