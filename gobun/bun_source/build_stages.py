@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.bun_source.build_progress import CountedFiles
 from gobun.bun_source.build_systems import build_system_of
 from gobun.errors import UsageError
 from gobun.process import path_before
@@ -43,6 +44,18 @@ _MAKE_SCRIPTS = {
     "fallback_decoder": (("src/fallback.out.js",), 1),
     "bun_error": (("packages/bun-error/dist",), 5),
 }
+_BINDINGS = "src/bun.js/bindings"
+_MAKE_BINDINGS = CountedFiles(
+    (
+        f"{_BINDINGS}/*.cpp",
+        *(f"{_BINDINGS}/{each}/*.cpp" for each in ("webcore", "sqlite", "node_os", "webcrypto")),
+        "src/bun.js/modules/*.cpp",
+        "src/io/*.cpp",
+        "src/js/out/*.cpp",
+    ),
+    "src/bun.js/bindings-obj/*.o",
+)
+"""What `release-bindings` compiles."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -60,6 +73,8 @@ class BuildOptions(msgspec.Struct, frozen=True):
     """A folder of everything that build.ts downloads, by address."""
     cache: Path | None = None
     """The folder where upstream's scripts keep downloads."""
+    commit: str = ""
+    """The upstream commit, which the executable gives as its revision (`make`)."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -72,6 +87,8 @@ class Stage(msgspec.Struct, frozen=True):
     one that names none runs in every build, and finds out itself what is old."""
     weight: int = 1
     """Seconds of CPU time, roughly, for the estimate of the time that is left."""
+    counted: CountedFiles | None = None
+    """The files by which its progress is told; ninja tells its own."""
 
 
 class BuildPlan(msgspec.Struct, frozen=True):
@@ -99,6 +116,8 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
     env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if layout.era == "make":
         _refuse(layout, options, "prefetch", "cache")
+        # Otherwise it is HEAD, and every change of a C++ patch compiles all of the Zig code anew.
+        env["GIT_SHA"] = options.commit
         return BuildPlan(_make_stages(options, program), env, program)
     if layout.era == "cmake-1":
         _refuse(layout, options, "prefetch", "cache")
@@ -154,8 +173,8 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
     settings += [f"ZIG={options.zig}"] if options.zig else []
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
 
-    def target(name: str, outputs: tuple[str, ...], weight: int, *flags: str) -> Stage:
-        return Stage(name, ("make", name, *flags, *settings), outputs, weight)
+    def target(name: str, outputs: tuple[str, ...], weight: int) -> Stage:
+        return Stage(name, ("make", name, *settings), outputs, weight)
 
     libraries = [
         target(name, tuple(f"src/deps/{each}" for each in outputs), weight)
@@ -167,7 +186,12 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
         *libraries,
         *scripts,
         target("identifier-cache", (), 5),
-        target("release-bindings", (), 2700, f"-j{options.jobs}"),
+        Stage(
+            "release-bindings",
+            ("make", "release-bindings", f"-j{options.jobs}", *settings),
+            weight=2700,
+            counted=_MAKE_BINDINGS,
+        ),
         Stage("folder", ("mkdir", "-p", str(Path(program).parent))),
         target("build-obj", (), 480),
         target("bun-link-lld-release", (), 60),

@@ -205,6 +205,8 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
             files.write_whole(_left_out_by(git), _patterns(missing))
             store.git("config", "core.sparseCheckout", "true")
             store.git("config", "core.sparseCheckoutCone", "false")
+            # A file that a person puts there in its place is left alone.
+            store.git("config", "sparse.expectFilesOutsideOfPatterns", "true")
         git("read-tree", "-m", "-u", "HEAD")
     except GitError as error:
         raise FetchError(

@@ -128,6 +128,11 @@ def examine(
         for name, pin in layout.pins.items()
         if name != "llvm"
     ]
+    by_hand = [path for path in missing if (tree / path).is_file()]
+    if by_hand:
+        given = f"put in by hand, not compared with upstream: {', '.join(by_hand[:3])}"
+        rows.append(BuildPrerequisite("files", "upstream's", given, "note"))
+    missing = [path for path in missing if path not in by_hand]
     if missing:
         built = [path for path in missing if is_built(path)]
         found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"

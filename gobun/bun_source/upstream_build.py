@@ -13,6 +13,7 @@ import msgspec
 
 from gobun import console
 from gobun.bun_source.apply import Applied
+from gobun.bun_source.build_progress import BuildProgress
 from gobun.bun_source.build_stages import BuildPlan, Stage
 from gobun.bun_source.checkouts import tree_locked
 from gobun.bun_source.git import Git
@@ -25,15 +26,21 @@ if TYPE_CHECKING:
 
 _ERROR = re.compile(
     r"error(\[\w+\])?:|FAILED:|CMake Error|undefined (reference|symbol)|panic:|BuildError|"
-    r"cannot find|No space left"
+    r"cannot find|No space left|\bKilled\b|terminated unexpectedly|[Oo]ut ?[Oo]f ?[Mm]emory"
 )
 _NO_ERROR = re.compile(r"\b0 errors?\b|-Werror|warning:|--error-limit")
+_SHORTAGES = {
+    "the disk is full: make room for some 10 GB": re.compile(r"No space left on device|ENOSPC"),
+    "memory ran out (Zig's release object takes 6 GB): end other programs, or give --jobs 1": (
+        re.compile(r"\bKilled\b|[Oo]ut ?[Oo]f ?[Mm]emory|Cannot allocate|terminated unexpectedly")
+    ),
+}
+"""What to do where a build fails for want of something; what it says then names no fault."""
 _SHOWN = 12
 _WIDEST = 1000
 """A linker's command alone can be a megabyte."""
 _TOLD_EVERY_S = 20.0
 _HEADING = "==== stage "
-_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -66,8 +73,9 @@ def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
             console.log(f"building in {applied.folder}, log {log}")
+            progress = BuildProgress(plan.stages, applied.folder, log)
             for position, stage in enumerate(plan.stages):
-                _run_stage(_Run(applied, plan, log, descriptor, started), position, stage)
+                _run_stage(_Run(applied, plan, log, descriptor, progress), position, stage)
         program = applied.folder / plan.program
         if not program.is_file():
             raise _failed(applied, log, f"made no {plan.program}")
@@ -82,7 +90,7 @@ class _Run(msgspec.Struct, frozen=True):
     log: Path
     lock: int
     """The descriptor that holds the checkout."""
-    started: float
+    progress: BuildProgress
 
 
 def _run_stage(run: _Run, position: int, stage: Stage) -> None:
@@ -97,9 +105,7 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     there = stage.outputs and all((folder / output).exists() for output in stage.outputs)
     if there and record.is_file() and record.read_text() == key:
         return
-    shown = f"stage {position + 1} of {len(run.plan.stages)}, {stage.name}"
-    if len(run.plan.stages) > 1:
-        console.log(shown)
+    run.progress.begin(position)
     with run.log.open("a") as stream:
         stream.write(f"{_HEADING}{stage.name}: {' '.join(stage.words)}\n")
     code = run_logged(
@@ -108,7 +114,7 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
         cwd=folder,
         env=run.plan.env,
         keep=(run.lock,),
-        on_wait=console.throttled(_TOLD_EVERY_S, lambda: _tell(run, position, shown)),
+        on_wait=console.throttled(_TOLD_EVERY_S, run.progress.tell),
     )
     if code != 0:
         raise _failed(run.applied, run.log, f"ended with {code} in the stage {stage.name}")
@@ -116,6 +122,7 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     if absent:
         raise _failed(run.applied, run.log, f"made no {absent[0]} in the stage {stage.name}")
     write_whole(record, key)
+    run.progress.end()
 
 
 def _record(folder: Path, stage: Stage) -> Path:
@@ -124,30 +131,13 @@ def _record(folder: Path, stage: Stage) -> Path:
 
 
 def _failed(applied: Applied, log: Path, how: str) -> BuildError:
+    said = first_error(log)
+    wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(said))
     return BuildError(
-        f"the build of Bun {applied.version} {how}:\n{first_error(log)}",
-        hint=f"the log is {log}; what was built is kept, and the next run goes on from there",
+        f"the build of Bun {applied.version} {how}:\n{said}",
+        hint=f"{wanting}the log is {log}; what was built is kept, and the next run goes on from "
+        "there",
     )
-
-
-def _time_left(run: _Run, position: int) -> str:
-    """Return an estimate of the minutes that are left, by the stages that are done."""
-    done = sum(stage.weight for stage in run.plan.stages[:position])
-    rest = sum(stage.weight for stage in run.plan.stages[position:])
-    if not done:
-        return ""
-    minutes = (time.monotonic() - run.started) / done * rest / 60
-    return f", about {max(1, round(minutes))} min left"
-
-
-def _tell(run: _Run, position: int, shown: str) -> None:
-    """Print how far a build is: ninja counts its steps, and the stages before took their time."""
-    with run.log.open("rb") as stream:
-        stream.seek(max(0, run.log.stat().st_size - 4096))
-        text = stream.read().decode(errors="replace")
-    steps = _STEP.findall(text)
-    last = f"step {steps[-1][0]} of {steps[-1][1]}" if steps else text.strip()[-80:]
-    console.log(f"still building, {shown}{_time_left(run, position)}: {last}")
 
 
 def first_error(log: Path) -> str:

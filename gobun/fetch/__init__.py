@@ -9,7 +9,14 @@ from gobun.fetch.connectivity import unreachable
 from gobun.fetch.http_files import check_address, fetch_files
 from gobun.fetch.npm_lock import Lock, read_lock
 from gobun.fetch.npm_lock_update import LockSummary, update_lock
-from gobun.fetch.package import HEADERS_PACKAGE, Package, bun_package, bun_packages
+from gobun.fetch.package import (
+    HEADERS_PACKAGE,
+    Package,
+    bun_package,
+    bun_packages,
+    webkit_package,
+    webkit_packages,
+)
 from gobun.fetch.package_cache import cached_versions, fetch_packages, package_folder
 from gobun.fetch.versions import dist_tags, published_versions
 
@@ -30,4 +37,6 @@ __all__ = [
     "read_lock",
     "unreachable",
     "update_lock",
+    "webkit_package",
+    "webkit_packages",
 ]

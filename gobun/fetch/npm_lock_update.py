@@ -10,7 +10,13 @@ from gobun import paths
 from gobun.errors import FetchError
 from gobun.fetch import npm
 from gobun.fetch.npm_lock import Lock, read_lock, write_lock
-from gobun.fetch.package import HEADERS_PACKAGE, Package, bun_packages, check_name
+from gobun.fetch.package import (
+    HEADERS_PACKAGE,
+    Package,
+    bun_packages,
+    check_name,
+    webkit_packages,
+)
 from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
@@ -33,7 +39,8 @@ class LockSummary(msgspec.Struct, frozen=True):
 def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockSummary:
     """Add the new releases of ``names`` (all locked packages unless given) to the lock file.
 
-    Of Bun's packages these are the stable releases from 1.0.0, of another package its newest.
+    Of Bun's packages these are the stable releases from 1.0.0, of its WebKit those that are built
+    here, of another package its newest.
 
     Raises:
         FetchError: the registry cannot be asked, or names other bytes for a locked release.
@@ -43,9 +50,11 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     path = path or paths.LOCK_FILE
     lock = read_lock(path) if path.exists() else Lock({})
     entries = dict(lock.entries)
-    for name in names or (*bun_packages(), HEADERS_PACKAGE):
+    webkits = {package.name: package.version for package in webkit_packages()}
+    for name in names or (*bun_packages(), *webkits, HEADERS_PACKAGE):
         check_name(name)
-        entries |= _checked(lock, _published(name))
+        wanted = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
+        entries |= _checked(lock, _published(name, wanted))
     added = sorted(
         entries.keys() - lock.entries.keys(),
         key=lambda package: (package.name, rank(package.version)),
@@ -55,8 +64,7 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     return LockSummary(tuple(added), len(lock.entries))
 
 
-def _published(name: str) -> dict[Package, Integrity]:
-    wanted = _BUN_RANGE if name in bun_packages() else "latest"
+def _published(name: str, wanted: str) -> dict[Package, Integrity]:
     found = npm.matching(name, wanted)
     if not found:
         raise FetchError(

@@ -12,6 +12,9 @@ from gobun.targets import ALL_TARGETS, TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
 _BUN_SCOPE = "@oven"
+_WEBKIT = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
+_LOCKED_WEBKITS = ("f8aa36d4737faee92bd2d1e337a2fd01a5437c61",)
+"""The commits whose packages the lock file covers: those of the lines that are built here."""
 _PART = "[a-z0-9][a-z0-9._-]*"
 _NAME = re.compile(rf"(@{_PART}/)?{_PART}")
 
@@ -74,3 +77,18 @@ def bun_packages() -> tuple[str, ...]:
         if target.os == "linux":
             names.append(bun_package(target.name, "musl"))
     return tuple(names)
+
+
+def webkit_package(target: str, commit: str) -> Package | None:
+    """Return the package of upstream's built WebKit, None where there is none for a target.
+
+    Upstream published these until it kept them on its own servers.
+    """
+    name = _WEBKIT.get(target)
+    return Package(name, f"0.0.1-{commit}") if name else None
+
+
+def webkit_packages() -> tuple[Package, ...]:
+    """Return every package of WebKit that the lock file covers."""
+    found = [webkit_package(target, commit) for commit in _LOCKED_WEBKITS for target in _WEBKIT]
+    return tuple(package for package in found if package)

@@ -95,6 +95,7 @@ def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
 def cell_environment(home: Path) -> dict[str, str]:
     """Return the environment of a stock cell whose files go to ``home``."""
     return {
+        "BUN_DEBUG_QUIET_LOGS": "1",  # a debug build logs what it does
         "BUN_ENABLE_CRASH_REPORTING": "0",
         "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
         "DENO_NO_UPDATE_CHECK": "1",

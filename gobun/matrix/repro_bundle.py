@@ -71,7 +71,11 @@ def write_repro(
         inside = _copied(_needed(argument), made)
         (made / "repro.cjs").write_text(_script(inside))
         script = made / "run.sh"
-        switches = {"BUN_ENABLE_CRASH_REPORTING": "0", "GO_WARMUP_GUARD": "0"}
+        switches = {
+            "BUN_DEBUG_QUIET_LOGS": "1",
+            "BUN_ENABLE_CRASH_REPORTING": "0",
+            "GO_WARMUP_GUARD": "0",
+        }
         settings = {**switches, **_copied(treated, made)}
         script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)

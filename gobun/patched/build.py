@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 WEBKIT_FROM_NPM = "npm"
 """What `--webkit` says for the static libraries that upstream published on npm."""
-_WEBKIT_PACKAGES = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
-_WEBKIT_VERSION = "0.0.1-{}"
 
 
 class BuildRequest(msgspec.Struct, frozen=True):
@@ -97,7 +96,10 @@ def build_patched(wish: BuildRequest) -> Registered:
     stock = _stock(series.version)
     with bun_source.open_checkout(series.version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
-        plan = bun_source.plan_build(layout, checkout.folder, _options(wish, layout, stock.program))
+        options = msgspec.structs.replace(
+            _options(wish, layout, stock.program), commit=checkout.upstream
+        )
+        plan = bun_source.plan_build(layout, checkout.folder, options)
         applied = bun_source.apply_series(checkout, series, wish.patches)
     name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
     log = paths.cache_root() / "logs" / name
@@ -115,17 +117,40 @@ def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:
     """Refuse flags that do not fit, before anything is fetched.
 
     Raises:
-        UsageError: a number of jobs below 1, a path that is not there, `--webkit npm` of a build
-            whose WebKit npm does not have.
+        UsageError: a number of jobs below 1, a path that is not there, a WebKit of another commit,
+            `--webkit npm` of a build whose WebKit npm does not have.
     """
     if wish.jobs is not None and wish.jobs < 1:
         raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
     if wish.webkit == WEBKIT_FROM_NPM:
         _webkit_package(layout)
-    elif wish.webkit and not Path(wish.webkit).is_dir():
-        raise UsageError(f"--webkit {wish.webkit}: there is no such folder", hint="or give npm")
+    elif wish.webkit:
+        _check_webkit(Path(wish.webkit), layout)
     if "/" in wish.zig and not Path(wish.zig).is_file():
         raise UsageError(f"--zig {wish.zig}: there is no such file", hint="or give a version")
+
+
+class _NpmPackage(msgspec.Struct):
+    name: str = ""
+    version: str = ""
+
+
+def _check_webkit(folder: Path, layout: BuildLayout) -> None:
+    """Refuse a WebKit that is not there, or a package of npm that is of another commit.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"--webkit {folder}: there is no such folder", hint="or give npm")
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        package = msgspec.json.decode((folder / "package.json").read_bytes(), type=_NpmPackage)
+        commit, pin = package.version.partition("-")[2], layout.pins.get("webkit")
+        if package.name.startswith("bun-webkit") and pin and commit != pin:
+            raise UsageError(
+                f"--webkit {folder} is of the commit {commit}, and Bun {layout.version} pins {pin}",
+                hint="give the folder of that commit, or npm",
+            )
 
 
 def _options(wish: BuildRequest, layout: BuildLayout, bun: Path) -> bun_source.BuildOptions:
@@ -164,12 +189,14 @@ def _webkit(wish: BuildRequest, layout: BuildLayout) -> Path | None:
 
 def _webkit_package(layout: BuildLayout) -> fetch.Package:
     target = host_target().name
-    if layout.era != "make" or "webkit" not in layout.pins or target not in _WEBKIT_PACKAGES:
+    pin = layout.pins.get("webkit", "")
+    package = fetch.webkit_package(target, pin) if layout.era == "make" and pin else None
+    if package is None:
         raise UsageError(
             f"npm has no WebKit for Bun {layout.version} on {target}",
             hint="give --webkit PATH: a folder with the include and lib of a built WebKit",
         )
-    return fetch.Package(_WEBKIT_PACKAGES[target], _WEBKIT_VERSION.format(layout.pins["webkit"]))
+    return package
 
 
 def register(

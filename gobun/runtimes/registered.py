@@ -33,7 +33,12 @@ SELF_BUILT: Built = "self-built"
 """Treatments of a Bun that was built from sources, with patches and without. The version has the
 treatment behind the release's, after a plus sign."""
 
-QUIET = {"BUN_ENABLE_CRASH_REPORTING": "0", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
+QUIET = {
+    "BUN_DEBUG_QUIET_LOGS": "1",  # a debug build logs what it does
+    "BUN_ENABLE_CRASH_REPORTING": "0",
+    "DO_NOT_TRACK": "1",
+    "NO_COLOR": "1",
+}
 """What keeps a Bun that is asked something from saying more."""
 
 

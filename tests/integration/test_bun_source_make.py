@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = "1.0.4"
+PINNED = "f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
 
 
 @pytest.fixture
@@ -75,12 +77,15 @@ def test_build_bun_control_and_patched_are_registered_separately(
     control = patched.build_patched(wish(series, webkit, unpatched=True))
     assert (control.label, control.treatment) == ("1.0.4+self-built", "self-built")
     assert control.patches == ("zig-release",)
+    assert control.revision == f"{VERSION}+{control.commit}"
     assert subprocess.check_output([control.program]) == b"4\n"
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     done = patched.build_patched(wish(series, webkit))
     assert (done.label, done.treatment) == ("1.0.4+patched", "patched")
     assert done.patches == ("zig-release", "pool-stacks")
     assert subprocess.check_output([done.program]) == b"8\n"
+    # With HEAD in it, every change of a C++ patch would compile all of the Zig code anew.
+    assert done.revision == control.revision
     assert set(runtimes.registered()) == {control, done}
     # The libraries are built once: a patch of Bun's own code does not touch them.
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
@@ -97,6 +102,70 @@ def test_build_bun_failed_stage_is_named_and_resumed(
     library.touch()
     patched.build_patched(wish(series, webkit))
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("ld.lld: error: failed to write to the output file: No space left on device", "make room"),
+        ("error: unable to build object: OutOfMemory", "memory ran out"),
+        ("make: *** [Makefile:698: build-obj] Killed", "memory ran out"),
+    ],
+)
+def test_build_bun_shortage_is_named_and_resumed(
+    series: bun_source.Series, webkit: Path, tmp_path: Path, said: str, advice: str
+) -> None:
+    short = tmp_path / "short"
+    zig = tmp_path / "zig"
+    zig.write_text(
+        f'#!/bin/sh\nif [ -e "{short}" ] && [ "$1" = cc ]; then echo "{said}" >&2; exit 1; fi\n'
+        f'exec "{toolchain.zig().program}" "$@"\n'
+    )
+    zig.chmod(0o755)
+    short.touch()
+    asked = patched.BuildRequest(series, zig=str(zig), webkit=str(webkit), jobs=2)
+    with pytest.raises(BuildError) as caught:
+        patched.build_patched(asked)
+    assert said in caught.value.what
+    assert advice in (caught.value.hint or "")
+    libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
+    short.unlink()
+    patched.build_patched(asked)
+    assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
+
+
+def test_build_bun_webkit_of_another_commit_is_refused(
+    series: bun_source.Series, webkit: Path
+) -> None:
+    package = webkit / "package.json"
+    package.write_text(f'{{"name": "bun-webkit-linux-amd64", "version": "0.0.1-{"9" * 40}"}}')
+    with pytest.raises(UsageError, match=r"is of the commit 9{40}, and Bun 1\.0\.4 pins f8aa36d47"):
+        patched.build_patched(wish(series, webkit))
+    package.write_text(package.read_text().replace("9" * 40, PINNED))
+    patched.build_patched(wish(series, webkit))
+
+
+def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_path: Path) -> None:
+    release = bun_source.commit_of_release(series.version)
+    upstream = up.Upstream(tmp_path / "upstream", release)
+    mirror = up.lossy(upstream, tmp_path, "src/bun.c")
+    origin = bun_source.parse_origin(str(mirror))
+    shutil.rmtree(tmp_path / "the cache")
+    fetched = bun_source.fetch_checkout(VERSION, origin, release=upstream.release)
+    asked = patched.BuildRequest(series, webkit=str(tmp_path))
+    rows = {row.name: row for row in patched.preflight(asked)}
+    assert (rows["files"].state, rows["files"].found) == (
+        "missing",
+        "1 without content: src/bun.c",
+    )
+    mine = fetched.folder / "src" / "bun.c"
+    mine.write_text("int main(void) { return 0; }\n")
+    rows = {row.name: row for row in patched.preflight(asked)}
+    assert rows["files"].state == "note"
+    assert rows["files"].found == "put in by hand, not compared with upstream: src/bun.c"
+    with bun_source.open_checkout(VERSION) as checkout:
+        bun_source.apply_series(checkout, series, series.applied)
+    assert mine.read_text() == "int main(void) { return 0; }\n"
 
 
 def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:

@@ -232,6 +232,16 @@ def test_fetch_lock_grows_and_keeps_old_entries(registry: Registry) -> None:
     assert paths.LOCK_FILE.read_bytes() == before
 
 
+def test_fetch_lock_of_webkit_takes_the_pinned_commit(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "LOCK_FILE", tmp_path / "npm.lock.toml")
+    wanted = fetch.webkit_packages()[0]
+    registry.publish(wanted.name, wanted.version)
+    registry.publish(wanted.name, "0.0.1-" + "0" * 40)
+    assert fetch.update_lock((wanted.name,)).added == (wanted,)
+
+
 def test_fetch_mirror_with_original_addresses_works(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

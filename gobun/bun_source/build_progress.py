@@ -1,0 +1,105 @@
+"""Tell how far a build is, and about how long it will take."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.bun_source.build_stages import Stage
+
+_STEP = re.compile(r"\[(\d+)/(\d+)\]")
+_TAIL_BYTES = 4096
+_PRIOR_S = 60.0
+"""Seconds of work by which the first estimates lean on the weights alone."""
+_UNFINISHED = 0.95
+"""The most that is believed of a stage which counts nothing and runs longer than expected."""
+
+
+class BuildProgress:
+    """The stages of one build, and the seconds that they took in this run.
+
+    A stage that an earlier run finished took no time in this one, and says nothing about it.
+    """
+
+    def __init__(self, stages: Sequence[Stage], folder: Path, log: Path) -> None:
+        self._stages = tuple(stages)
+        self._folder = folder
+        self._log = log
+        self._spent_s = 0.0
+        self._earned = 0
+        self._position = 0
+        self._began = time.monotonic()
+
+    def begin(self, position: int) -> None:
+        """Note that the stage at ``position`` starts."""
+        self._position, self._began = position, time.monotonic()
+        if len(self._stages) > 1:
+            console.log(self._shown)
+
+    def end(self) -> None:
+        """Note that the stage is finished."""
+        self._spent_s += time.monotonic() - self._began
+        self._earned += self._stages[self._position].weight
+
+    def tell(self) -> None:
+        """Print how far the build is."""
+        steps = self._steps()
+        counted = f"step {steps[0]} of {steps[1]}" if steps else self._last_words()
+        left = self.minutes_left(time.monotonic() - self._began)
+        console.log(f"still building, {self._shown}, about {left} min left: {counted}")
+
+    def minutes_left(self, elapsed_s: float) -> int:
+        """Return an estimate of the minutes that are left, ``elapsed_s`` into the stage."""
+        stage = self._stages[self._position]
+        rate = (self._spent_s + _PRIOR_S) / (self._earned + _PRIOR_S)
+        steps = self._steps()
+        if steps and steps[0]:
+            share = steps[0] / steps[1]
+            rest_s = elapsed_s / share - elapsed_s if elapsed_s > _PRIOR_S else 0.0
+            rest_s = max(rest_s, stage.weight * rate * (1 - share))
+        else:
+            share = min(elapsed_s / (stage.weight * rate), _UNFINISHED)
+            rest_s = stage.weight * rate * (1 - share)
+        later = sum(each.weight for each in self._stages[self._position + 1 :])
+        return max(1, round((rest_s + later * rate) / 60))
+
+    @property
+    def _shown(self) -> str:
+        name = self._stages[self._position].name
+        return f"stage {self._position + 1} of {len(self._stages)}, {name}"
+
+    def _steps(self) -> tuple[int, int] | None:
+        """Return steps done and steps in all: of files where the stage counts them, or ninja's."""
+        counted = self._stages[self._position].counted
+        if counted is not None:
+            total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
+            done = len(list(self._folder.glob(counted.made)))
+            return (min(done, total), total) if total else None
+        found = _STEP.findall(self._tail())
+        return (int(found[-1][0]), int(found[-1][1])) if found else None
+
+    def _last_words(self) -> str:
+        return self._tail().strip()[-80:]
+
+    def _tail(self) -> str:
+        with self._log.open("rb") as stream:
+            stream.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
+            return stream.read().decode(errors="replace")
+
+
+class CountedFiles(msgspec.Struct, frozen=True):
+    """What tells how far a stage is that says nothing of it: sources, and what becomes of them."""
+
+    sources: tuple[str, ...]
+    """Patterns below the checkout; a file is made of each."""
+    made: str
+    """The pattern of what is made."""

@@ -1,0 +1,84 @@
+"""Tell how far a build is: by its own counts, and by what stages of this run took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.bun_source.build_progress import BuildProgress, CountedFiles
+from gobun.bun_source.build_stages import Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_COUNTED = CountedFiles(("src/*.cpp", "src/more/*.cpp"), "made/*.o")
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("gobun.bun_source.build_progress.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def progress(tmp_path: Path, *weights: int, counted: CountedFiles | None = None) -> BuildProgress:
+    """Return the progress of stages with these weights, the last of which counts its files."""
+    (tmp_path / "log").touch()
+    stages = [Stage(f"stage{at}", ("true",), weight=weight) for at, weight in enumerate(weights)]
+    stages[-1] = Stage("last", ("true",), weight=weights[-1], counted=counted)
+    return BuildProgress(stages, tmp_path, tmp_path / "log")
+
+
+def test_minutes_left_of_a_fresh_build_are_those_of_the_weights(
+    tmp_path: Path, clock: Clock
+) -> None:
+    build = progress(tmp_path, 60, 540)
+    build.begin(0)
+    assert build.minutes_left(clock.now - 1000) == 10
+
+
+def test_minutes_left_ignores_stages_that_an_earlier_run_finished(
+    tmp_path: Path, clock: Clock
+) -> None:
+    build = progress(tmp_path, 6000, 600)
+    build.begin(1)
+    assert build.minutes_left(0.0) == 10
+
+
+def test_minutes_left_follows_the_speed_of_this_run(tmp_path: Path, clock: Clock) -> None:
+    build = progress(tmp_path, 540, 600)
+    build.begin(0)
+    clock.now += 5 * 540
+    build.end()
+    build.begin(1)
+    assert build.minutes_left(0.0) == 46
+
+
+@pytest.mark.parametrize(("made", "minutes"), [(1, 30), (3, 10), (4, 1)])
+def test_minutes_left_of_a_counting_stage_follow_its_files(
+    tmp_path: Path, clock: Clock, made: int, minutes: int
+) -> None:
+    build = progress(tmp_path, 60, 600, counted=_COUNTED)
+    for name in ("src/a.cpp", "src/b.cpp", "src/more/c.cpp", "src/more/d.cpp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "made").mkdir()
+    for number in range(made):
+        (tmp_path / "made" / f"{number}.o").touch()
+    build.begin(1)
+    assert build.minutes_left(600.0 if made == 1 else 1800.0) == minutes
+
+
+def test_tell_shows_the_steps_of_ninja(
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = progress(tmp_path, 60, 60)
+    build.begin(0)
+    (tmp_path / "log").write_text("[1/9] a\n[3/9] b\n")
+    build.tell()
+    assert "stage 1 of 2, stage0, about 2 min left: step 3 of 9" in capsys.readouterr().err
