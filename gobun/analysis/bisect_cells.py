@@ -10,7 +10,7 @@ import msgspec
 
 from gobun import runtimes
 from gobun.analysis.bisect import Answer, VersionOutcome, bisect
-from gobun.cells.records import Cell, Load, Outcome, Treatment
+from gobun.cells.records import Cell, Load, Outcome
 from gobun.cells.scenario import check_names, narrowed, read_scenario
 from gobun.errors import UsageError
 from gobun.matrix.run import run_cell
@@ -81,7 +81,6 @@ def make_probe(
     context: RunContext, question: BisectRequest, provide: Callable[[str], Runtime]
 ) -> Callable[[str], Outcome]:
     """Return the probe that runs the cell of ``question`` once, in the version it is given."""
-    treatment = msgspec.convert(question.treatment, Treatment)
     load = msgspec.convert(question.load, Load)
     stop = threading.Event()
 
@@ -90,7 +89,14 @@ def make_probe(
         ready = msgspec.structs.replace(
             context, runtimes={(runtime.name, version): runtime}, repeat=1
         )
-        cell = Cell(runtime.name, version, treatment, question.module, load, question.stress)
+        cell = Cell(
+            runtime=runtime.name,
+            version=version,
+            treatment=question.treatment,
+            module=question.module,
+            load=load,
+            stress=question.stress,
+        )
         result = run_cell(ready, cell, stop)
         return result.outcome if result.judged else "error"
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import build, paths
-from gobun.cells.records import LOADS, TREATMENTS, Load, Outcome
+from gobun.cells.records import LOADS, Load, Outcome
 from gobun.cells.scenario import read_scenario
 from gobun.errors import UsageError
 from gobun.runtimes import RUNTIMES
 from gobun.toml_config import read_toml
+from gobun.treatments import TREATMENTS
 from gobun.version_ranges import in_range, parse_range
 
 if TYPE_CHECKING:

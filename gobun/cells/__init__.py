@@ -2,27 +2,21 @@
 
 from gobun.cells.plan import plan_cells, plan_hash
 from gobun.cells.records import (
-    EMULATION,
     LOADS,
     OUTCOMES,
-    TREATMENTS,
     Cell,
     Ending,
     Header,
     Load,
     Outcome,
     Result,
-    Treatment,
     attempts_of,
-    words_of,
 )
 from gobun.cells.scenario import Axes, check_names, narrowed, read_scenario
 
 __all__ = [
-    "EMULATION",
     "LOADS",
     "OUTCOMES",
-    "TREATMENTS",
     "Axes",
     "Cell",
     "Ending",
@@ -30,12 +24,10 @@ __all__ = [
     "Load",
     "Outcome",
     "Result",
-    "Treatment",
     "attempts_of",
     "check_names",
     "narrowed",
     "plan_cells",
     "plan_hash",
     "read_scenario",
-    "words_of",
 ]

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from gobun.treatments import TreatmentName
+
 Outcome = Literal["pass", "fail", "crash", "hang", "timeout", "skip", "error"]
 """How a cell ended. ``hang``: no progress. ``timeout``: still progressing at the limit.
 ``error``: the harness's own, never the runtime's."""
@@ -42,59 +44,6 @@ UNJUDGED: tuple[Kind, ...] = ("starved",)
 Load = Literal["ffi", "napi-sync", "napi-async", "worker"]
 LOADS: tuple[Load, ...] = get_args(Load)
 
-Treatment = Literal[
-    "stock",
-    "warmup-plain",
-    "warmup",
-    "guard",
-    "guard-after",
-    "built-in",
-    "embedded",
-    "gc-signal:12",
-    "gc-signal:18",
-    "gc-signal:20",
-    "gc-signal:21",
-    "gc-signal:22",
-    "preload:stack8m",
-    "preload:sigmask",
-    "preload:sigmask-keep",
-    "preload:suspend",
-    "preload:stack8m+sigmask",
-    "preload:stack8m+sigmask-keep",
-    "preload:stack8m+suspend",
-    "preload:sigmask+suspend",
-    "preload:sigmask-keep+suspend",
-    "preload:stack8m+sigmask+suspend",
-    "preload:stack8m+sigmask-keep+suspend",
-    "self-built",
-    "patched",
-]
-"""``warmup`` calls the warm-up library first, which brings the signal guard; ``warmup-plain``
-has that switched off, as it was before there was one. ``guard`` installs the guard alone, before
-the module is loaded, and ``guard-after`` once it has been called. ``built-in`` loads the module
-with the guard linked into it, and ``embedded`` with the guard put into the finished file: nothing
-is loaded before, and nothing is called. ``patched`` is what a Bun built of patched sources has,
-``1.2.19+patched``, and no other; ``self-built`` is its control, built here without a patch,
-``1.2.19+self-built``.
-
-``gc-signal:N`` starts Bun with ``JSC_SIGNAL_FOR_GC=N``. Go's table marks 18, 20, 21 and 22
-(SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so it leaves their handlers alone; 12 (SIGUSR2)
-it does not, which makes that one the counter-check. ``preload:WORD[+WORD]`` starts a runtime with
-the guard's preload library and ``GO_GUARD_PRELOAD=WORD,WORD`` (``native/preload``)."""
-
-TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
-
-
-EMULATION = "preload"
-"""The kind of those that emulate patches of Bun."""
-
-
-def words_of(treatment: str) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of a treatment and, sorted, the words of its argument."""
-    kind, _, argument = treatment.partition(":")
-    return kind, tuple(sorted(argument.split("+")))
-
-
 WORST_FIRST: tuple[Outcome, ...] = (
     "error",
     "crash",
@@ -113,7 +62,7 @@ class Cell(msgspec.Struct, frozen=True, order=True):
     runtime: str
     """``bun``, ``node`` or ``deno``."""
     version: str
-    treatment: Treatment
+    treatment: TreatmentName
     module: str
     load: Load
     stress: str
@@ -138,7 +87,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
 
     runtime: str
     version: str
-    treatment: Treatment
+    treatment: TreatmentName
     module: str
     load: Load
     stress: str

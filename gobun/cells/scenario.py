@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import build, paths
-from gobun.cells.records import LOADS, TREATMENTS, Load, Treatment, words_of
+from gobun.cells.records import LOADS, Load
 from gobun.errors import UsageError
 from gobun.toml_config import read_toml
+from gobun.treatments import TREATMENTS, TreatmentName, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The values of each dimension, and the limit of a cell."""
 
     versions: tuple[str, ...]
-    treatments: tuple[Treatment, ...]
+    treatments: tuple[TreatmentName, ...]
     modules: tuple[str, ...]
     loads: tuple[Load, ...]
     stresses: tuple[str, ...]
@@ -94,10 +95,10 @@ def narrowed(
         UsageError: a name is unknown, with the near matches; or the limit is not positive.
     """
     axes = scenario.matrix
-    treatments = _expanded(treatments)
+    treatments = expanded(treatments)
     if tuple(stresses) == ("all",):
         stresses = [name for name, stress in scenario.stress.items() if not stress.apart]
-    check_names("treatment", treatments, TREATMENTS)
+    check_names("treatment", treatments, tuple(TREATMENTS))
     check_names("module", modules, build.FIXTURES)
     check_names("load", loads, LOADS)
     check_names("stress", stresses, tuple(scenario.stress))
@@ -111,19 +112,6 @@ def narrowed(
         "limit_s": limit_s or axes.limit_s,
     }
     return msgspec.convert(msgspec.to_builtins(axes) | given, Axes)
-
-
-def _expanded(treatments: Sequence[str]) -> list[str]:
-    """Put every argument in the place of a kind alone (``gc-signal``, ``preload``).
-
-    Words of one argument (``preload:suspend+stack8m``) are put in the order they are known in.
-    """
-    found: list[str] = []
-    for name in treatments:
-        single = [known for known in TREATMENTS if known.startswith(f"{name}:")]
-        same = [known for known in TREATMENTS if words_of(known) == words_of(name)]
-        found += [known for known in single if "+" not in known] or same or [name]
-    return found
 
 
 def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

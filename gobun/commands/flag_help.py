@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from gobun import build, paths
-from gobun.cells import LOADS, TREATMENTS
+from gobun.cells import LOADS
 from gobun.patched import WEBKIT_FROM_NPM
 from gobun.runtimes import RUNTIMES
 from gobun.targets import ALL_TARGETS, TARGETS
+from gobun.treatments import TREATMENTS
 
 REQUIRED = "required"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import build, bun_source, console, paths, runtimes
 from gobun.analysis import read_claims
-from gobun.cells import LOADS, OUTCOMES, TREATMENTS, read_scenario
+from gobun.cells import LOADS, OUTCOMES, read_scenario
 from gobun.commands.cli import (
     command,
     select_patches,
@@ -15,6 +15,7 @@ from gobun.commands.cli import (
 from gobun.console import show
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path

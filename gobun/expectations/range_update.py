@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gobun import build, files, paths
-from gobun.cells.records import LOADS, TREATMENTS, telling_outcomes
+from gobun.cells.records import LOADS, telling_outcomes
 from gobun.cells.scenario import read_scenario
 from gobun.errors import UsageError
 from gobun.expectations import toml_edit
@@ -26,6 +26,7 @@ from gobun.expectations.rows import (
     read_rows,
     this_place,
 )
+from gobun.treatments import TREATMENTS
 from gobun.version_ranges import range_text, rank
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _world(
 ) -> ObservedRuns:
     tested = {result.version for result in results}
     versions = tuple(sorted({*tested, *known}, key=rank))
-    suite = (TREATMENTS, build.FIXTURES, LOADS, tuple(read_scenario().stress))
+    suite = (tuple(TREATMENTS), build.FIXTURES, LOADS, tuple(read_scenario().stress))
     axes = tuple(
         tuple(
             dict.fromkeys(

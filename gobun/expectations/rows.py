@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import paths
-from gobun.cells.records import Cell, Load, Outcome, Treatment
+from gobun.cells.records import Cell, Load, Outcome
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.targets import host_target
 from gobun.toml_config import read_toml
+from gobun.treatments import TreatmentName
 from gobun.version_ranges import in_range, parse_range
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     libc: Literal["glibc", "musl"] | None = None
     versions: str | None = None
     """A range, as ``gobun.version_ranges`` reads it."""
-    treatments: tuple[Treatment, ...] | None = None
+    treatments: tuple[TreatmentName, ...] | None = None
     modules: tuple[str, ...] | None = None
     loads: tuple[Load, ...] | None = None
     stresses: tuple[str, ...] | None = None

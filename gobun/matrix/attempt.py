@@ -19,8 +19,9 @@ from gobun.matrix.classify import End, classify
 from gobun.matrix.monitor import Monitor, StoppedError
 from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.matrix.witness import Witness
-from gobun.runtimes import LacksError, preload_environment
+from gobun.runtimes import LacksError, treated_environment
 from gobun.scratch import scratch_folder
+from gobun.treatments import GUARD_SWITCH, TREATMENTS
 
 if TYPE_CHECKING:
     import threading
@@ -58,12 +59,11 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
         argument["published"] = str(module.published)
     if context.smoke is not None:
         argument["smoke"] = str(context.smoke)
-    if cell.treatment in {"warmup", "warmup-plain"}:
-        argument["warmup"] = str(context.warmup)
-    if cell.treatment in {"guard", "guard-after"}:
-        argument["guard"] = str(context.guard)
-        argument["guarded"] = "after" if cell.treatment == "guard-after" else "before"
-    return argument
+    treated = TREATMENTS[cell.treatment]
+    if treated.calls:
+        libraries = {"warmup": context.warmup, "guard": context.guard}
+        argument[treated.calls] = str(libraries[treated.calls])
+    return argument | treated.argument
 
 
 def cell_command(
@@ -87,8 +87,7 @@ def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
     runtime = context.runtimes[cell.runtime, cell.version]
     return {
         **stress_environment(cell.stress),
-        **runtime.environment(cell.treatment),
-        **preload_environment(cell.treatment, runtime.program, context.preload),
+        **treated_environment(runtime, cell.treatment, context.preload),
     }
 
 
@@ -100,7 +99,7 @@ def cell_environment(home: Path) -> dict[str, str]:
         "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
         "DENO_NO_UPDATE_CHECK": "1",
         "DO_NOT_TRACK": "1",
-        "GO_WARMUP_GUARD": "0",  # also where `two-go` loads the warm-up library
+        GUARD_SWITCH: "0",  # also where `two-go` loads the warm-up library
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "NO_COLOR": "1",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import build, embed, files
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 BUILT_IN, EMBEDDED = "built-in", "embedded"
-GUARD_INSIDE = (BUILT_IN, EMBEDDED)
-"""The treatments that change the module and nothing else."""
+"""The forms of a module that a treatment can name as its `variant`."""
 
 
 def guarded_modules(
     modules: Mapping[str, Fixture], treatments: Iterable[str], target: Target
 ) -> dict[tuple[str, str], Fixture]:
-    """Return the modules that cells load in the place of ``modules``, by treatment and name.
+    """Return the modules that cells load in the place of ``modules``, by variant and name.
 
     Of the suite's modules, those that are compiled here have one for ``built-in``. An addon of
     your own has one if the guard is in its file already. Off Linux there are none.
@@ -34,7 +34,8 @@ def guarded_modules(
         BuildError: a build failed.
         UsageError: a module cannot have the guard put into it.
     """
-    chosen = set(treatments) if target.os == "linux" else set()
+    linux = target.os == "linux"
+    chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
     found: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
         if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):

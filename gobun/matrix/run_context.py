@@ -12,9 +12,10 @@ from gobun import build
 from gobun.build import Fixture
 from gobun.expectations import Expectations
 from gobun.matrix.evidence import EvidenceTools
-from gobun.matrix.guarded_modules import GUARD_INSIDE, guarded_modules
+from gobun.matrix.guarded_modules import guarded_modules
 from gobun.runtimes import LacksError, Runtime
 from gobun.targets import host_target
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ class RunContext(msgspec.Struct, frozen=True):
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
     """What a process that hangs is looked at with."""
     guarded: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
-    """The modules with the guard inside, by treatment and name."""
+    """The modules with the guard inside, by variant and name."""
     smoke: Path | None = None
     """The script that loads and checks a person's own addon."""
 
@@ -54,9 +55,10 @@ class RunContext(msgspec.Struct, frozen=True):
         Raises:
             LacksError: there is none with the guard inside, as its treatment has it.
         """
-        if cell.treatment not in GUARD_INSIDE:
+        variant = TREATMENTS[cell.treatment].variant
+        if not variant:
             return self.modules[cell.module]
-        found = self.guarded.get((cell.treatment, cell.module))
+        found = self.guarded.get((variant, cell.module))
         if found is None:
             raise LacksError(f"there is no {cell.module} with the guard inside")
         return found

@@ -11,8 +11,8 @@ import msgspec
 from gobun import bun_source, fetch, paths, runtimes, toolchain
 from gobun.bun_source import OfflineSources, Series
 from gobun.errors import UsageError
-from gobun.runtimes import PATCHED, SELF_BUILT
 from gobun.targets import host_target
+from gobun.treatments import PATCHED, SELF_BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

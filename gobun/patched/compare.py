@@ -8,11 +8,12 @@ import msgspec
 
 from gobun import bun_source, console, pipeline, report, runtimes
 from gobun.bun_source import Change, Patch, Series
-from gobun.cells import EMULATION, TREATMENTS, Cell, Outcome, Treatment, plan_cells, words_of
+from gobun.cells import Cell, Outcome, plan_cells
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.expectations import ExpectationRow, Expectations, read_expectations
-from gobun.runtimes import PATCHED, SELF_BUILT, Registered
+from gobun.runtimes import Registered
 from gobun.targets import host_target
+from gobun.treatments import PATCHED, SELF_BUILT, TREATMENTS, TreatmentName, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,13 +24,15 @@ class SeriesRuns(msgspec.Struct, frozen=True):
 
     series: Series
     built: tuple[Registered, ...] = ()
-    emulations: tuple[Treatment, ...] = ()
+    emulations: tuple[TreatmentName, ...] = ()
     """Treatments of the stock binary, where nothing is built."""
 
-    def runs(self) -> list[tuple[str, Treatment]]:
+    def runs(self) -> list[tuple[str, TreatmentName]]:
         """Return the versions and treatments of its cells, stock first; none without a patch."""
-        patched: list[tuple[str, Treatment]] = [(one.label, one.treatment) for one in self.built]
-        patched += [(self.series.version, treatment) for treatment in self.emulations]
+        patched = [
+            *((one.label, one.treatment) for one in self.built),
+            *((self.series.version, treatment) for treatment in self.emulations),
+        ]
         return [(self.series.version, "stock"), *patched] if patched else []
 
 
@@ -120,15 +123,13 @@ def _is_of(one: Registered, series: Series, treatment: str) -> bool:
     return one.line == series.line and one.treatment == treatment
 
 
-def emulations_of(series: Series, *, ablate: bool) -> tuple[Treatment, ...]:
+def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
     """Return the treatments that emulate a series: all at once, and each alone to ablate."""
     alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
-    words = {word for name in known for word in _words(name)}
-    wanted = (EMULATION, tuple(sorted(words)))
-    together = [name for name in TREATMENTS if words_of(name) == wanted]
-    chosen = [*together, *(known if ablate or not together else ())]
-    return cast("tuple[Treatment, ...]", tuple(dict.fromkeys(chosen)))
+    at_once = together(known)
+    chosen = [*at_once, *(known if ablate or not at_once else ())]
+    return tuple(dict.fromkeys(chosen))
 
 
 def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, ablate: bool) -> None:
@@ -167,18 +168,14 @@ def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
         patches = ", ".join(one.patches) or "no patches"
         yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"
     for treatment in line.emulations:
-        words = _words(treatment)
+        words = set(TREATMENTS[treatment].emulates)
         named = [
             patch.id
             for patch in line.series.applied
-            if patch.emulation and _words(patch.emulation) <= words
+            if patch.emulation in TREATMENTS and set(TREATMENTS[patch.emulation].emulates) <= words
         ]
         runtime = f"bun@{line.series.version}"
         yield report.emulation_note(runtime, treatment), ", ".join(named)
-
-
-def _words(treatment: str) -> set[str]:
-    return set(words_of(treatment)[1])
 
 
 def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun.cells import EMULATION, Cell, Result, attempts_of, words_of
+from gobun.cells import Cell, Result, attempts_of
 from gobun.report.order import in_order, version_label
 from gobun.runtimes import own_treatment
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
     @property
     def emulated(self) -> bool:
         """Whether it was the stock binary, and no patched build."""
-        return words_of(self.treatment)[0] == EMULATION
+        return bool(TREATMENTS[self.treatment].emulates)
 
     @property
     def title(self) -> str:

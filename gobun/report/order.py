@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gobun import build
-from gobun.cells.records import LOADS, TREATMENTS, Load, Treatment
+from gobun.cells.records import LOADS, Load
+from gobun.treatments import TREATMENTS, TreatmentName
 from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def module_key(module: str) -> tuple[int, str]:
     return known, module
 
 
-def treatment_key(treatment: Treatment) -> int:
+def treatment_key(treatment: TreatmentName) -> int:
     """Order treatments as the suite names them."""
-    return TREATMENTS.index(treatment)
+    return list(TREATMENTS).index(treatment)
 
 
 def load_key(load: Load) -> int:
@@ -41,7 +42,7 @@ def load_key(load: Load) -> int:
     return LOADS.index(load)
 
 
-def column_key(column: tuple[Treatment, str]) -> tuple[int, tuple[int, str]]:
+def column_key(column: tuple[TreatmentName, str]) -> tuple[int, tuple[int, str]]:
     """Order the columns of a table: a treatment and a module each."""
     treatment, module = column
     return treatment_key(treatment), module_key(module)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.cells import Outcome, Result, Treatment, attempts_of
+from gobun.cells import Outcome, Result, attempts_of
 from gobun.cells.records import WORST_FIRST
 from gobun.report.order import column_key, in_order, version_label
+from gobun.treatments import TreatmentName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +69,8 @@ class VersionRow(msgspec.Struct, frozen=True):
 class SummaryTable(msgspec.Struct, frozen=True):
     """Versions and columns that are shown together."""
 
-    columns: tuple[tuple[Treatment, str], ...]
-    """Treatment and module."""
+    columns: tuple[tuple[TreatmentName, str], ...]
+    """TreatmentName and module."""
     rows: tuple[VersionRow, ...]
 
 
@@ -87,8 +88,8 @@ class OutcomeGroup(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """A results file, boiled down."""
 
-    columns: tuple[tuple[Treatment, str], ...]
-    """Treatment and module."""
+    columns: tuple[tuple[TreatmentName, str], ...]
+    """TreatmentName and module."""
     rows: tuple[VersionRow, ...]
     groups: tuple[OutcomeGroup, ...]
     """Everything that neither passed as expected nor was skipped."""
@@ -105,7 +106,7 @@ def summarise(results: Iterable[Result]) -> Summary:
     ordered = in_order(results)
     present = {(result.treatment, result.module) for result in ordered}
     columns = tuple(sorted(present, key=column_key))
-    table: dict[str, dict[tuple[Treatment, str], list[Result]]] = {}
+    table: dict[str, dict[tuple[TreatmentName, str], list[Result]]] = {}
     for result in ordered:
         columns_of = table.setdefault(version_label(result), {})
         columns_of.setdefault((result.treatment, result.module), []).append(result)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.cells.records import WORST_FIRST, Load, Outcome, Treatment
+from gobun.cells.records import WORST_FIRST, Load, Outcome
 from gobun.report.order import column_key, load_key, version_key
+from gobun.treatments import TreatmentName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,7 +55,7 @@ class OutcomeSpan(msgspec.Struct, frozen=True):
 class Member(msgspec.Struct, frozen=True):
     """A sequence, but for the runtime and the stress."""
 
-    treatment: Treatment
+    treatment: TreatmentName
     module: str
     load: Load
 
@@ -137,10 +138,10 @@ def describe_members(members: Sequence[Member], loads: Sequence[Load] = ()) -> s
 
     Loads are named where they are not all of ``loads``.
     """
-    by_pair: dict[tuple[Treatment, str], list[Load]] = {}
+    by_pair: dict[tuple[TreatmentName, str], list[Load]] = {}
     for member in members:
         by_pair.setdefault((member.treatment, member.module), []).append(member.load)
-    kinds: dict[tuple[Treatment, tuple[Load, ...]], list[str]] = {}
+    kinds: dict[tuple[TreatmentName, tuple[Load, ...]], list[str]] = {}
     for (treatment, module), used in sorted(by_pair.items(), key=lambda item: column_key(item[0])):
         kinds.setdefault((treatment, tuple(sorted(used, key=load_key))), []).append(module)
     alike: dict[tuple[tuple[str, ...], tuple[Load, ...]], list[str]] = {}

@@ -5,7 +5,6 @@ from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
 from gobun.runtimes.deno import Deno, provide_deno
 from gobun.runtimes.musl import foreign_libc
 from gobun.runtimes.node import Node, provide_node
-from gobun.runtimes.preload import preload_environment
 from gobun.runtimes.provide import (
     RUNTIMES,
     choose_versions,
@@ -14,8 +13,6 @@ from gobun.runtimes.provide import (
     split_versions,
 )
 from gobun.runtimes.registered import (
-    PATCHED,
-    SELF_BUILT,
     Registered,
     own_treatment,
     register,
@@ -23,11 +20,10 @@ from gobun.runtimes.registered import (
     registered_as,
     revision_of,
 )
+from gobun.runtimes.treated import treated_environment
 
 __all__ = [
-    "PATCHED",
     "RUNTIMES",
-    "SELF_BUILT",
     "Bun",
     "Deno",
     "LacksError",
@@ -41,7 +37,6 @@ __all__ = [
     "label",
     "named_version",
     "own_treatment",
-    "preload_environment",
     "provide_bun",
     "provide_deno",
     "provide_node",
@@ -51,4 +46,5 @@ __all__ = [
     "registered_as",
     "revision_of",
     "split_versions",
+    "treated_environment",
 ]

@@ -35,29 +35,13 @@ class Runtime(Protocol):
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return what the scenario has to know to load ``module`` here."""
 
-    def environment(self, treatment: str) -> dict[str, str]:
-        """Return what ``treatment`` adds to the environment of a cell.
+    @property
+    def engine(self) -> str:
+        """Its JavaScript engine: ``JavaScriptCore`` or ``V8``."""
 
-        Raises:
-            LacksError: this runtime cannot be treated so.
-        """
-
-
-def common_environment(treatment: str) -> dict[str, str]:
-    """Return what ``treatment`` adds to the environment of any runtime."""
-    wanted = {"warmup": "1", "warmup-plain": "0", "built-in": "1", "embedded": "1"}
-    return {"GO_WARMUP_GUARD": wanted[treatment]} if treatment in wanted else {}
-
-
-def v8_environment(treatment: str) -> dict[str, str]:
-    """Return what ``treatment`` adds where JavaScript runs on V8.
-
-    Raises:
-        LacksError: the treatment is one for JavaScriptCore.
-    """
-    if treatment.startswith("gc-signal:"):
-        raise LacksError("JSC_SIGNAL_FOR_GC is a setting of JavaScriptCore, and this is V8")
-    return common_environment(treatment)
+    @property
+    def lack(self) -> str:
+        """Why none of its cells can run; empty where they can."""
 
 
 def label(runtime: Runtime) -> str:

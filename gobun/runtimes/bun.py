@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import mmap
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from gobun import fetch
-from gobun.runtimes.base import LacksError, common_environment
-from gobun.runtimes.registered import PATCHED, SELF_BUILT, own_treatment, registered_as
+from gobun.runtimes.registered import own_treatment, registered_as
 from gobun.runtimes.versions import select_versions
 from gobun.version_ranges import rank
 
@@ -23,12 +20,11 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 
-_OWN = ("stock", PATCHED, SELF_BUILT)
-"""The treatments that say which executable it is."""
-
-
 class Bun(msgspec.Struct, frozen=True):
     """A Bun executable."""
+
+    engine: ClassVar[str] = "JavaScriptCore"
+    lack: ClassVar[str] = ""
 
     version: str
     program: Path
@@ -45,32 +41,6 @@ class Bun(msgspec.Struct, frozen=True):
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return where the library and the addon are."""
         return {"library": str(module.library), "addon": str(module.addon)}
-
-    def environment(self, treatment: str) -> dict[str, str]:
-        """Return what ``treatment`` adds to the environment.
-
-        Raises:
-            LacksError: this release does not know the setting.
-        """
-        own = own_treatment(self.version)
-        if treatment in _OWN and treatment != (own or "stock"):
-            raise LacksError(
-                f"this Bun was built from sources: its treatment is `{own}`"
-                if own
-                else f"the stock executable is not {treatment}"
-            )
-        kind, _, number = treatment.partition(":")
-        if kind != "gc-signal":
-            return common_environment(treatment)
-        if not _holds(self.program, b"JSC_SIGNAL_FOR_GC"):
-            raise LacksError("this release of Bun does not know JSC_SIGNAL_FOR_GC")
-        return {"JSC_SIGNAL_FOR_GC": number}
-
-
-@functools.cache
-def _holds(program: Path, text: bytes) -> bool:
-    with program.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data:
-        return data.find(text) >= 0
 
 
 def bun_variant(target: Target) -> str:

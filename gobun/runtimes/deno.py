@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from gobun import toolchain
-from gobun.runtimes.base import v8_environment
 
 if TYPE_CHECKING:
     from gobun.build import Fixture
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 class Deno(msgspec.Struct, frozen=True):
     """A Deno executable."""
+
+    engine: ClassVar[str] = "V8"
+    lack: ClassVar[str] = ""
 
     version: str
     program: Path
@@ -33,14 +35,6 @@ class Deno(msgspec.Struct, frozen=True):
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return where the library and the addon are."""
         return {"library": str(module.library), "addon": str(module.addon)}
-
-    def environment(self, treatment: str) -> dict[str, str]:
-        """Return what ``treatment`` adds to the environment.
-
-        Raises:
-            LacksError: it is not one for V8.
-        """
-        return v8_environment(treatment)
 
 
 def provide_deno(version: str | None = None) -> Deno:

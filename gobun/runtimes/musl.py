@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from gobun import build, sysroot, toolchain
-from gobun.runtimes.base import LacksError
 from gobun.runtimes.bun import provide_bun
 from gobun.runtimes.node import Node, provide_node
 from gobun.targets import host_target
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 class NoDeno(msgspec.Struct, frozen=True):
     """Stands for Deno, which has no build for musl: each of its cells is skipped, and says so."""
+
+    engine: ClassVar[str] = "V8"
+    lack: ClassVar[str] = "Deno has no build for musl"
 
     version: str
     program: Path = Path("deno")
@@ -40,14 +42,6 @@ class NoDeno(msgspec.Struct, frozen=True):
         """Return nothing, for nothing is loaded."""
         del module
         return {}
-
-    def environment(self, treatment: str) -> dict[str, str]:
-        """Refuse every treatment.
-
-        Raises:
-            LacksError: always.
-        """
-        raise LacksError(f"Deno has no build for musl (asked for {treatment})")
 
 
 def foreign_libc(target: Target) -> str:

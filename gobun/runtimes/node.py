@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from gobun import build, toolchain
-from gobun.runtimes.base import v8_environment
 
 if TYPE_CHECKING:
     from gobun.build import Fixture
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
 
 class Node(msgspec.Struct, frozen=True):
     """A Node executable."""
+
+    engine: ClassVar[str] = "V8"
+    lack: ClassVar[str] = ""
 
     version: str
     program: Path
@@ -39,14 +41,6 @@ class Node(msgspec.Struct, frozen=True):
             "addon": str(module.addon),
             "dlcall": str(self.dlcall),
         }
-
-    def environment(self, treatment: str) -> dict[str, str]:
-        """Return what ``treatment`` adds to the environment.
-
-        Raises:
-            LacksError: it is not one for V8.
-        """
-        return v8_environment(treatment)
 
 
 def provide_node(target: Target, version: str | None = None) -> Node:

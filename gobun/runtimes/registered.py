@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 import semver
@@ -18,6 +18,7 @@ import semver
 from gobun import cache, files, paths
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.process import run_tool
+from gobun.treatments import PATCHED, SELF_BUILT, Built
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,7 @@ if TYPE_CHECKING:
 
     from gobun.process import Finished
 
-Built = Literal["patched", "self-built"]
-
 KIND = "patched"
-PATCHED: Built = "patched"
-SELF_BUILT: Built = "self-built"
-"""Treatments of a Bun that was built from sources, with patches and without. The version has the
-treatment behind the release's, after a plus sign."""
 
 QUIET = {
     "BUN_DEBUG_QUIET_LOGS": "1",  # a debug build logs what it does

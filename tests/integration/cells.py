@@ -30,15 +30,14 @@ class KnownChild(msgspec.Struct, frozen=True):
     note: Path
     name: str = "bun"
     version: str = "0.0.1"
+    engine: str = "JavaScriptCore"
+    lack: str = ""
 
     def command(self, script: Path, argument: str) -> list[str]:
         channel = msgspec.json.decode(argument)["channel"]
         return [str(self.program), self.mode, str(self.note), channel]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        return {}
-
-    def environment(self, treatment: str) -> dict[str, str]:
         return {}
 
 

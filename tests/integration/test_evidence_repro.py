@@ -8,16 +8,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sample_results import result_of
 
 from gobun import build, fetch, matrix, paths, reproduce, runtimes
-from gobun.cells import Cell, Load, Treatment
+from gobun.cells import Cell, Load
 from gobun.cells.records import Ending, Header, Host
 from gobun.matrix import repro_bundle
 from gobun.runtimes import bun
 from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from gobun.treatments import TreatmentName
 
 on_x64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 has one build")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang")
@@ -31,7 +35,7 @@ def write(
     version: str,
     module: str,
     load: Load,
-    treatment: Treatment = "stock",
+    treatment: TreatmentName = "stock",
 ) -> None:
     target = host_target()
     [runtime] = runtimes.provide_bun([version], target)
@@ -43,7 +47,7 @@ def write(
         [repro_bundle.ReproCell(cell, HANG)],
         runtime=runtime,
         argument={"load": load, "stress": "idle", **runtime.settings(fixture)},
-        treated=runtimes.preload_environment(treatment, runtime.program, library),
+        treated=runtimes.treated_environment(runtime, treatment, library),
         package=f"@oven/{target.bun_package}",
         header=HEADER,
     )

@@ -17,9 +17,9 @@ from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.pipeline import Request
 
 if TYPE_CHECKING:
-    from gobun.cells import Treatment
+    from gobun.treatments import TreatmentName
 
-TREATMENTS: tuple[Treatment, ...] = ("stock", "warmup-plain", "warmup", "guard")
+TREATMENTS: tuple[TreatmentName, ...] = ("stock", "warmup-plain", "warmup", "guard")
 PASSES_THROUGHOUT = {
     "1.2.19 stock control",
     "1.2.19 warmup control",

@@ -16,7 +16,7 @@ from gobun.build import compile as compiling
 from gobun.cells import Cell, narrowed, read_scenario
 from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.process import run_tool
-from gobun.runtimes import LacksError, preload_environment
+from gobun.runtimes import Bun, LacksError, treated_environment
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -176,10 +176,10 @@ def test_preload_unsupported_runtime_is_skipped(context: matrix.RunContext, tmp_
     )
     assert done.code == 0, done.err
     with pytest.raises(LacksError, match="linked statically"):
-        preload_environment("preload:suspend", static, context.preload)
+        treated_environment(Bun(HANGS, static), "preload:suspend", context.preload)
     spaced = tmp_path / "a folder" / "library.so"
     with pytest.raises(LacksError, match="cannot be preloaded"):
-        preload_environment("preload:suspend", program(context, HANGS), spaced)
+        treated_environment(Bun(HANGS, program(context, HANGS)), "preload:suspend", spaced)
     with pytest.raises(LacksError, match="another system"):
-        preload_environment("preload:suspend", static, None)
-    assert preload_environment("stock", static, None) == {}
+        treated_environment(Bun(HANGS, static), "preload:suspend", None)
+    assert treated_environment(Bun(HANGS, static), "stock", None) == {}

@@ -10,13 +10,14 @@ import msgspec
 from sample_results import result_of
 
 from gobun import matrix
-from gobun.cells import Cell, Outcome, Result, Treatment
+from gobun.cells import Cell, Outcome, Result
 from gobun.cells.records import Header, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gobun.cells.records import Load
+    from gobun.treatments import TreatmentName
 
 VERSIONS = (
     *(f"1.0.{patch}" for patch in (0, 5, 12, 20, 28, 36)),
@@ -42,7 +43,7 @@ def cell(
     outcome: Outcome = "pass",
     *,
     runtime: str = "bun",
-    treatment: Treatment = "stock",
+    treatment: TreatmentName = "stock",
     module: str = "simple",
     load: Load = "ffi",
     stress: str = "idle",
@@ -94,7 +95,7 @@ def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
 def many(count: int = 10_000) -> list[Result]:
     """Return a large matrix of mixed outcomes, the same one each time."""
     chance = random.Random(7)  # noqa: S311 - not a secret
-    treatments: tuple[Treatment, ...] = ("stock", "warmup", "gc-signal:20")
+    treatments: tuple[TreatmentName, ...] = ("stock", "warmup", "gc-signal:20")
     modules = ("simple", "crypto", "setup-full", "asherah")
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
     stresses = ("gc", "idle", "profile", "terminate", "wasm", "worker", "worker-load")

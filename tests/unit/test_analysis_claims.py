@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from gobun.cells import Load, Outcome, Treatment
+    from gobun.cells import Load, Outcome
+    from gobun.treatments import TreatmentName
 
 
 def result(
     version: str,
     *outcomes: Outcome,
-    treatment: Treatment = "stock",
+    treatment: TreatmentName = "stock",
     module: str = "simple",
     load: Load = "napi-sync",
     stress: str = "idle",
@@ -190,7 +191,7 @@ def test_claims_published_library_settles_the_buffer_claim() -> None:
 
 def test_claims_all_eighteen_have_verdicts() -> None:
     assert list(read_claims()) == [f"C{number}" for number in range(1, 19)]
-    treatments: tuple[Treatment, ...] = ("stock", "warmup-plain")
+    treatments: tuple[TreatmentName, ...] = ("stock", "warmup-plain")
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
     states: dict[str, Outcome] = {"1.2.1": "pass", "1.2.19": "hang", "1.2.20": "pass"}
     results = [
@@ -226,7 +227,7 @@ def test_claims_all_eighteen_have_verdicts() -> None:
 
 def test_claims_emulated_patches_settle_two() -> None:
     ends: tuple[tuple[str, Outcome], ...] = (("1.2.19", "hang"), ("1.3.14", "pass"))
-    alike: tuple[Treatment, ...] = ("stock", "preload:stack8m", "preload:sigmask")
+    alike: tuple[TreatmentName, ...] = ("stock", "preload:stack8m", "preload:sigmask")
     results = [
         result(version, end, treatment=treatment) for treatment in alike for version, end in ends
     ]

@@ -26,7 +26,8 @@ from gobun.expectations import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gobun.cells import Outcome, Treatment
+    from gobun.cells import Outcome
+    from gobun.treatments import TreatmentName
 
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 LINUX = Place("linux", "x64")
@@ -228,7 +229,7 @@ def test_expectation_shipped_rows_are_valid_with_reasons() -> None:
 )
 @pytest.mark.parametrize(("version", "stress"), [("1.2.19", "idle"), ("1.3.14", "profile")])
 def test_expectation_preload_words_only_guard_helps(
-    treatment: Treatment, outcome: Outcome, version: str, stress: str
+    treatment: TreatmentName, outcome: Outcome, version: str, stress: str
 ) -> None:
     shipped = msgspec.structs.replace(read_expectations(), place=LINUX)
     cell = Cell("bun", version, treatment, "simple", "napi-sync", stress)

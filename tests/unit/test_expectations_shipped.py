@@ -8,9 +8,10 @@ import pytest
 
 from gobun import build
 from gobun.cells import read_scenario
-from gobun.cells.records import LOADS, TREATMENTS, Cell
+from gobun.cells.records import LOADS, Cell
 from gobun.expectations import read_expectations
 from gobun.fetch.npm_lock import read_lock
+from gobun.treatments import TREATMENTS
 
 STABLE = [name for name in read_lock().versions("@oven/bun-linux-x64") if "-" not in name]
 EVERY = 6

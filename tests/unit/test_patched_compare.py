@@ -17,7 +17,7 @@ from gobun.expectations import ExpectationRow, read_expectations
 from gobun.patched import compare
 from gobun.patched.compare import PatchedExpectations
 from gobun.report.difference import KINDS, Difference, difference_lines, differences
-from gobun.runtimes import Bun, LacksError, Registered
+from gobun.runtimes import Bun, Deno, LacksError, Registered, treated_environment
 from gobun.targets import host_target
 
 CHANGE = Change(was=("hang",), outcomes=("pass",), stresses=("idle",))
@@ -106,20 +106,19 @@ def test_compare_build_of_other_series_state_is_reported(
     assert "bun@1.2.19+patched is of another state of v1.2.19" in capsys.readouterr().err
 
 
-def test_compare_without_builds_runs_emulations(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("stock", "preload:a", "preload:b", "preload:a+b")
-    monkeypatch.setattr("gobun.patched.compare.TREATMENTS", names)
+def test_compare_without_builds_runs_emulations() -> None:
+    names = ("preload:suspend", "", "preload:stack8m", "preload:stack8m", "preload:gone")
     patches = tuple(
-        msgspec.structs.replace(FIRST, id=f"p{at}", emulation=name)
-        for at, name in enumerate(("preload:b", "", "preload:a", "preload:a", "preload:gone"))
+        msgspec.structs.replace(FIRST, id=f"p{at}", emulation=name) for at, name in enumerate(names)
     )
     series = msgspec.structs.replace(SERIES, patches=patches)
-    assert patched.emulations_of(series, ablate=False) == ("preload:a+b",)
-    assert patched.emulations_of(series, ablate=True) == ("preload:a+b", "preload:b", "preload:a")
+    both, suspend, stack = "preload:stack8m+suspend", "preload:suspend", "preload:stack8m"
+    assert patched.emulations_of(series, ablate=False) == (both,)
+    assert patched.emulations_of(series, ablate=True) == (both, suspend, stack)
     (line,) = patched.runs_of_series([series], ablate=False)
-    assert line.runs() == [("1.2.19", "stock"), ("1.2.19", "preload:a+b")]
+    assert line.runs() == [("1.2.19", "stock"), ("1.2.19", both)]
     one = msgspec.structs.replace(SERIES, patches=patches[:1])
-    assert patched.emulations_of(one, ablate=True) == ("preload:b",)
+    assert patched.emulations_of(one, ablate=True) == (suspend,)
 
 
 def test_compare_patched_cells_expect_the_series_changes() -> None:
@@ -168,12 +167,14 @@ def test_compare_series_name_every_cell_emulations_cure() -> None:
 
 def test_patched_bun_accepts_only_fitting_treatments() -> None:
     stock, patched = Bun("1.2.19", Path("x")), Bun("1.2.19+patched", Path("x"))
-    assert stock.environment("stock") == patched.environment("patched") == {}
+    assert treated_environment(stock, "stock") == treated_environment(patched, "patched") == {}
     with pytest.raises(LacksError, match="not patched"):
-        stock.environment("patched")
+        treated_environment(stock, "patched")
     with pytest.raises(LacksError, match="its treatment is `patched`"):
-        patched.environment("stock")
-    assert patched.environment("warmup") == stock.environment("warmup")
+        treated_environment(patched, "stock")
+    assert treated_environment(patched, "warmup") == treated_environment(stock, "warmup")
+    with pytest.raises(LacksError, match="not patched"):
+        treated_environment(Deno("2.9.8", Path("x")), "patched")
 
 
 def test_compare_patched_versions_are_selected_by_name(tmp_path: Path) -> None:
@@ -220,9 +221,9 @@ def test_compare_differences_count_every_attempt() -> None:
 
 
 def test_compare_emulation_is_labelled() -> None:
-    found = Difference("bun@1.2.19", "preload:x", "first", ())
+    found = Difference("bun@1.2.19", "preload:suspend", "first", ())
     assert found.name == (
-        "bun@1.2.19 stock + preload:x (emulates first at load time, nothing is built)"
+        "bun@1.2.19 stock + preload:suspend (emulates first at load time, nothing is built)"
     )
 
 

@@ -10,9 +10,10 @@ from report_cells import many, run_of
 from sample_results import result_of
 
 from gobun import matrix, report
-from gobun.cells import OUTCOMES, TREATMENTS, Cell, Outcome, Result
+from gobun.cells import OUTCOMES, Cell, Outcome, Result
 from gobun.cells.records import Header, Host, Shard
 from gobun.report.markdown import LONGEST_SUMMARY
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     import pytest

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from sample_results import result_of
 
-from gobun.cells import Cell, Outcome, Result, Treatment
+from gobun.cells import Cell, Outcome, Result
 from gobun.report import summarise
 from gobun.report.summary import attempts_text, tally
 
 if TYPE_CHECKING:
     from gobun.cells.records import Load
+    from gobun.treatments import TreatmentName
 
 
 def result(
@@ -23,7 +24,7 @@ def result(
     outcome: Outcome = "pass",
     *,
     runtime: str = "bun",
-    treatment: Treatment = "stock",
+    treatment: TreatmentName = "stock",
     module: str = "simple",
     load: Load = "ffi",
     stress: str = "idle",
@@ -93,7 +94,7 @@ def test_summary_rows_are_in_version_order() -> None:
 
 
 def test_summary_columns_do_not_depend_on_first_cell() -> None:
-    treatments: tuple[Treatment, ...] = ("stock", "warmup")
+    treatments: tuple[TreatmentName, ...] = ("stock", "warmup")
     modules = ("control", "simple", "crypto", "setup-full")
     results = [
         result("1.2.1", treatment=treatment, module=module)

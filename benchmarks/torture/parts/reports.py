@@ -18,8 +18,9 @@ from benchmarks.torture.registry import Budget, Figure, part
 from gobun import matrix, pipeline
 from gobun.analysis import merge_into
 from gobun.cells import Cell, Outcome, Result
-from gobun.cells.records import LOADS, OUTCOMES, TREATMENTS
+from gobun.cells.records import LOADS, OUTCOMES
 from gobun.report import print_report, render_html, render_junit, render_markdown
+from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def _timed(what: str, call: Callable[[], object], at_most: float) -> Figure:
 def _cells() -> Iterator[Cell]:
     versions = (f"1.{minor}.{patch}" for minor in range(100) for patch in range(20))
     for version in versions:
-        for treatment, load in itertools.product(TREATMENTS[:3], LOADS):
+        for treatment, load in itertools.product(list(TREATMENTS)[:3], LOADS):
             for stress in range(_STRESSES):
                 yield Cell("bun", version, treatment, "simple", load, f"stress-{stress}")
 

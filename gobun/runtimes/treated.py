@@ -1,0 +1,83 @@
+"""Applies a treatment to a runtime: what it adds to the environment, and whether it can be had."""
+
+from __future__ import annotations
+
+import functools
+import mmap
+from typing import TYPE_CHECKING
+
+from gobun.process import run_tool
+from gobun.runtimes.base import LacksError
+from gobun.runtimes.registered import own_treatment
+from gobun.treatments import TREATMENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.runtimes.base import Runtime
+    from gobun.treatments import Treatment
+
+_LONGEST_START_S = 30.0
+
+
+def treated_environment(
+    runtime: Runtime, treatment: str, preload: Path | None = None
+) -> dict[str, str]:
+    """Return what ``treatment`` adds to the environment of ``runtime``.
+
+    ``preload`` is the library for ``LD_PRELOAD``, None where there is none for this system.
+
+    Raises:
+        LacksError: this runtime cannot be treated so.
+    """
+    if runtime.lack:
+        raise LacksError(runtime.lack)
+    treated = TREATMENTS[treatment]
+    _check_executable(runtime, treated)
+    added = dict(treated.environment)
+    if treated.emulates:
+        _check_preload(runtime.program, preload)
+        added |= {"LD_PRELOAD": str(preload), "GO_GUARD_PRELOAD": ",".join(treated.emulates)}
+    return added
+
+
+def _check_executable(runtime: Runtime, treated: Treatment) -> None:
+    own = own_treatment(runtime.version)
+    if treated.origin and treated.origin != (own or "stock"):
+        raise LacksError(
+            f"this {runtime.name.capitalize()} was built from sources: its treatment is `{own}`"
+            if own
+            else f"the stock executable is not {treated.origin}"
+        )
+    if treated.engine not in {"", runtime.engine}:
+        raise LacksError(
+            f"{treated.setting} is a setting of {treated.engine}, and this is {runtime.engine}"
+        )
+    if treated.setting and not _holds(runtime.program, treated.setting.encode()):
+        raise LacksError(
+            f"this release of {runtime.name.capitalize()} does not know {treated.setting}"
+        )
+
+
+def _check_preload(program: Path, library: Path | None) -> None:
+    if library is None:
+        raise LacksError("LD_PRELOAD is of Linux, and this is another system")
+    if lack := _preload_lack(program, library):
+        raise LacksError(f"nothing can be preloaded into this executable: {lack}")
+
+
+@functools.cache
+def _holds(program: Path, text: bytes) -> bool:
+    with program.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return data.find(text) >= 0
+
+
+@functools.cache
+def _preload_lack(program: Path, library: Path) -> str:
+    """Return why a program does not load a library, or nothing; asked by starting it once."""
+    asked = {"LD_PRELOAD": str(library), "GO_GUARD_PRELOAD": "", "GO_GUARD_DEBUG": "1"}
+    done = run_tool([program, "--version"], env=asked, timeout_s=_LONGEST_START_S)
+    if "go-guard-preload[" in done.err:
+        return ""
+    said = done.err.strip().splitlines()
+    return said[0] if said else "it is linked statically, or ignores LD_PRELOAD"

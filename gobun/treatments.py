@@ -1,0 +1,212 @@
+"""The one table of treatments: what is done to help a runtime that has Go in its process.
+
+A record says all that the suite knows of a treatment. `gobun.runtimes.treated_environment` applies
+the part for the runtime, `gobun.matrix` the part for the module and for the cell. A new treatment
+is a new record, unless it does something that no field can say yet.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Built = Literal["patched", "self-built"]
+"""How an executable was built here: with patches, or without any, as the control. Its version has
+this after a plus sign: ``1.2.19+patched``."""
+
+PATCHED: Built = "patched"
+SELF_BUILT: Built = "self-built"
+
+GUARD_SWITCH = "GO_WARMUP_GUARD"
+"""The variable that switches every guard in a process on (``1``) or off (``0``)."""
+
+
+class Treatment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to one cell, and where it can be done."""
+
+    name: str
+    """As a person gives it: ``KIND`` or ``KIND:WORD+WORD``."""
+    summary: str
+    """What is done, for people; the same for all treatments of a kind."""
+    environment: dict[str, str] = {}
+    """What it adds to the environment of the runtime."""
+    calls: Literal["", "warmup", "guard"] = ""
+    """The library of ours that the scenario opens and calls."""
+    argument: dict[str, str] = {}
+    """What the scenario is told besides."""
+    variant: Literal["", "built-in", "embedded"] = ""
+    """The form of the module that takes its place; empty for the module itself."""
+    emulates: tuple[str, ...] = ()
+    """The words of the preload library that it is started with. Each does at load time what a
+    patch of Bun does in the sources."""
+    origin: Literal["", "stock", Built] = ""
+    """The only executables it is for; empty for all."""
+    engine: str = ""
+    """The only JavaScript engine it is for; empty for all."""
+    setting: str = ""
+    """The text that an executable holds if it knows the setting; empty where none is needed."""
+
+    @property
+    def kind(self) -> str:
+        """The name without its words: ``gc-signal`` of ``gc-signal:21``."""
+        return self.name.partition(":")[0]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words behind the kind, sorted."""
+        return words_of(self.name)
+
+
+PRELOAD_WORDS = ("stack8m", "sigmask", "sigmask-keep", "suspend")
+"""What the preload library can do (``native/preload``)."""
+
+_EITHER = {"sigmask", "sigmask-keep"}
+"""Words of which one process can have one."""
+
+GC_SIGNALS = (12, 18, 20, 21, 22)
+"""Go's table marks 18, 20, 21 and 22 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so Go
+leaves their handlers alone. It does not leave 12 (SIGUSR2) alone, which makes that one the
+counter-check."""
+
+
+def _emulations() -> Iterator[Treatment]:
+    for size in range(1, len(PRELOAD_WORDS)):
+        for words in itertools.combinations(PRELOAD_WORDS, size):
+            if not set(words) >= _EITHER:
+                yield Treatment(
+                    name=f"preload:{'+'.join(words)}",
+                    summary="the runtime starts with the preload library, which does WORD at load"
+                    " time",
+                    emulates=words,
+                )
+
+
+def _gc_signals() -> Iterator[Treatment]:
+    for number in GC_SIGNALS:
+        yield Treatment(
+            name=f"gc-signal:{number}",
+            summary="the runtime starts with `JSC_SIGNAL_FOR_GC=WORD`",
+            environment={"JSC_SIGNAL_FOR_GC": str(number)},
+            engine="JavaScriptCore",
+            setting="JSC_SIGNAL_FOR_GC",
+        )
+
+
+_TABLE: tuple[Treatment, ...] = (
+    Treatment(name="stock", summary="nothing", origin="stock"),
+    Treatment(
+        name="warmup-plain",
+        summary="as `warmup`, with the guard switched off: the warm-up that the claims speak of",
+        environment={GUARD_SWITCH: "0"},
+        calls="warmup",
+    ),
+    Treatment(
+        name="warmup",
+        summary="the warm-up library is loaded and called first; the guard is inside it",
+        environment={GUARD_SWITCH: "1"},
+        calls="warmup",
+    ),
+    Treatment(
+        name="guard",
+        summary="`go-guard` is installed before the module is loaded",
+        calls="guard",
+        argument={"guarded": "before"},
+    ),
+    Treatment(
+        name="guard-after",
+        summary="`go-guard` is installed after the module was loaded and called",
+        calls="guard",
+        argument={"guarded": "after"},
+    ),
+    Treatment(
+        name="built-in",
+        summary="the module has the guard linked into it; nothing is loaded before it",
+        environment={GUARD_SWITCH: "1"},
+        variant="built-in",
+    ),
+    Treatment(
+        name="embedded",
+        summary="the finished files of the module have the guard put into them; nothing is loaded"
+        " before it",
+        environment={GUARD_SWITCH: "1"},
+        variant="embedded",
+    ),
+    *_gc_signals(),
+    *_emulations(),
+    Treatment(
+        name=SELF_BUILT,
+        summary="a Bun that was built here without a patch, named as version `1.2.19+self-built`:"
+        " the control of `patched`",
+        origin=SELF_BUILT,
+    ),
+    Treatment(
+        name=PATCHED,
+        summary="a Bun that was built of patched sources, named as version `1.2.19+patched`",
+        origin=PATCHED,
+    ),
+)
+
+TREATMENTS: dict[str, Treatment] = {each.name: each for each in _TABLE}
+"""Every treatment by name, in the order in which reports name them."""
+
+if TYPE_CHECKING:
+    TreatmentName: TypeAlias = str
+else:
+    TreatmentName = Literal[tuple(TREATMENTS)]  # so that msgspec refuses every other name
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words behind the kind of a treatment, sorted; empty if there are none."""
+    _, colon, words = name.partition(":")
+    return tuple(sorted(words.split("+"))) if colon else ()
+
+
+def expanded(names: Iterable[str]) -> list[str]:
+    """Return known names for what a person may write; an unknown name comes back as it is.
+
+    A kind alone (``gc-signal``, ``preload``) stands for all its treatments of one word. Words may
+    come in any order: ``preload:suspend+stack8m``.
+    """
+    found: list[str] = []
+    for name in names:
+        kind = name.partition(":")[0]
+        alike = [each for each in TREATMENTS.values() if each.kind == kind]
+        single = [each.name for each in alike if len(each.words) == 1]
+        same = [each.name for each in alike if each.words == words_of(name)]
+        found += same or (single if name == kind else []) or [name]
+    return found
+
+
+def together(names: Iterable[str]) -> list[str]:
+    """Return the treatment that emulates at once what those in ``names`` emulate, if there is one.
+
+    Unknown names count for nothing.
+    """
+    words = {word for name in names if name in TREATMENTS for word in TREATMENTS[name].emulates}
+    return [each.name for each in _TABLE if words and set(each.emulates) == words]
+
+
+def described() -> list[tuple[str, str]]:
+    """Return each kind of treatment as a person gives it, and what it does: a table for people."""
+    rows = []
+    for kind in dict.fromkeys(each.kind for each in _TABLE):
+        alike = [each for each in _TABLE if each.kind == kind]
+        words = list(dict.fromkeys(word for each in alike for word in each.words))
+        if not words:
+            rows.append((f"`{kind}`", alike[0].summary))
+            continue
+        more = "[+WORD]" if any(len(each.words) > 1 for each in alike) else ""
+        listed = ", ".join(f"`{word}`" for word in words)
+        rows.append(
+            (
+                f"`{kind}:WORD{more}`, `{kind}`",
+                f"{alike[0].summary}; WORD is one of {listed}, and `{kind}` alone means one cell"
+                " for each",
+            )
+        )
+    return rows
