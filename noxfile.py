@@ -99,6 +99,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/; arguments after -- go to `mkdocs build`."""
+    install(session, "docs")
+    # As a module, so that the hooks import `tasks` and `gobun` from this folder.
+    session.run("python", "-m", "mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(default=False)
 def torture(session: nox.Session) -> None:
     """Measure how much abuse the suite stands; after --: --seconds N --out PAGE PART…."""
     install(session, "toolchain", "tests")

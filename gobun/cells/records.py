@@ -9,8 +9,15 @@ import msgspec
 from gobun.treatments import TreatmentName
 
 Outcome = Literal["pass", "fail", "crash", "hang", "timeout", "skip", "error"]
-"""How a cell ended. ``hang``: no progress. ``timeout``: still progressing at the limit.
-``error``: the harness's own, never the runtime's."""
+"""How a cell ended:
+
+- ``pass``: the module was loaded and called, and the stress got its answer;
+- ``fail``: the cell reported that something is wrong, or ended too early;
+- ``crash``: a signal or a crash handler ended the process;
+- ``hang``: the process made no progress;
+- ``timeout``: the process still made progress at the limit, or did not get the processor;
+- ``skip``: the runtime lacks something that the cell needs; the detail names it;
+- ``error``: the harness failed, not the cell."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -26,20 +33,20 @@ Kind = Literal[
     "starved",
     "not-loaded",
 ]
-"""What an outcome was like. Of a ``hang``:
+"""What an outcome was like, where there are several sorts of it. A ``hang`` is one of these:
 
 - ``livelock``: a storm of signals kept a thread from its work;
-- ``deadlock``: no thread alive could wake the one that waited;
+- ``deadlock``: no thread of the process could wake any other;
 - ``busy``: a thread computed until the limit;
-- ``waiting``: a thread waited until the limit, in a wait that could have ended;
+- ``waiting``: a thread waited until the limit, in a call that can return;
 - ``stopped``: a signal had stopped the process;
-- ``reported``: the cell itself said that a process it started hung.
+- ``reported``: the cell reported that a process it had started hung.
 
-Of a ``timeout``: ``progressing``, or ``starved``, which says that the machine gave the cell too
-little time to judge it. Of a ``fail``: ``not-loaded``, the module was never in the process."""
+A ``timeout`` is ``progressing``, or ``starved``: the process could not run for long enough to be
+judged. A ``fail`` is ``not-loaded`` if the module was never in the process."""
 
 UNJUDGED: tuple[Kind, ...] = ("starved",)
-"""Kinds that say nothing about a cell."""
+"""Kinds that are no evidence about a cell."""
 
 Load = Literal["ffi", "napi-sync", "napi-async", "worker"]
 LOADS: tuple[Load, ...] = get_args(Load)
@@ -57,7 +64,7 @@ WORST_FIRST: tuple[Outcome, ...] = (
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
-    """One child process: a runtime, how it is helped, and what is loaded, how, and then done."""
+    """One child process: runtime, treatment, module, load and stress."""
 
     runtime: str
     """``bun``, ``node`` or ``deno``."""
@@ -69,7 +76,7 @@ class Cell(msgspec.Struct, frozen=True, order=True):
 
     @property
     def name(self) -> str:
-        """The cell on one line, for people and as part of file names' stems."""
+        """The cell on one line, as reports show it."""
         parts = (self.treatment, self.module, self.load, self.stress)
         return "/".join((f"{self.runtime}@{self.version}", *parts))
 
@@ -86,62 +93,77 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     """A line of ``results.jsonl``: a cell and how it ended."""
 
     runtime: str
+    """``bun``, ``node`` or ``deno``."""
     version: str
+    """The release of the runtime, such as ``1.2.19`` or ``1.2.19+patched``."""
     treatment: TreatmentName
+    """The change that was made to help the runtime."""
     module: str
+    """The native code under test."""
     load: Load
+    """The way in which the module got into the process."""
     stress: str
+    """The question that the cell answered after the load."""
     outcome: Outcome
+    """How the cell ended; the worst of its attempts."""
     detail: str
+    """One sentence on what led to the outcome; empty for a pass."""
     expected: tuple[Outcome, ...]
+    """The outcomes that the expectations list for this cell."""
     unexpected: bool
+    """Whether the outcome is none of the expected ones."""
     wall_ms: int
+    """Duration of the worst attempt, in milliseconds."""
     cpu_ms: int
+    """Processor time of the worst attempt, in milliseconds."""
     max_rss_kb: int
+    """Largest resident memory of the worst attempt, in KiB."""
     exit_code: int | None
+    """Exit code of the runtime; null if a signal or the harness ended it."""
     signal: str | None
+    """Name of the signal that ended the runtime; null if it exited or the harness ended it."""
     attempts: int
-    """How often the cell was run."""
+    """The number of times that the cell was run."""
     evidence: tuple[str, ...]
-    """Paths relative to the folder of the results."""
+    """Paths of the evidence, relative to the folder of the results."""
     repro: str
     """One command line that runs this cell alone."""
     outcomes: tuple[Outcome, ...] = ()
-    """What each attempt came to, in order; ``outcome`` is the worst of them."""
+    """The outcome of each attempt, in order."""
     why: str = ""
-    """Why ``expected`` is expected, where it is not ``pass``."""
+    """The reason for ``expected``, where it is not ``pass``."""
     kind: Kind = ""
-    """What the outcome was like, where there are several sorts of it."""
+    """The sort of the outcome, where it has several."""
     mapped: bool = False
-    """Whether the file of the module was seen mapped in the process, from outside."""
+    """Whether the harness saw the module's file mapped in the process, from outside."""
     go: bool = False
     """Whether that file has a Go runtime in it."""
 
     @property
     def judged(self) -> bool:
-        """Whether the cell was given the time that it takes to tell how it ends."""
+        """Whether the process could run for long enough to be judged."""
         return self.kind not in UNJUDGED
 
     @property
     def intermittent(self) -> bool:
-        """Whether the attempts came to different ends."""
+        """Whether attempts had different outcomes."""
         return len(set(self.outcomes)) > 1
 
     @property
     def cell(self) -> Cell:
-        """The cell this is the result of."""
+        """The cell that the result belongs to."""
         return Cell(self.runtime, self.version, self.treatment, self.module, self.load, self.stress)
 
 
 def attempts_of(result: Result) -> tuple[Outcome, ...]:
-    """Return what each attempt of a result came to."""
+    """Return the outcome of each attempt."""
     return result.outcomes or (result.outcome,)
 
 
 def telling_outcomes(result: Result) -> frozenset[Outcome]:
-    """Return the outcomes that say something about a cell.
+    """Return the outcomes that are evidence about a cell.
 
-    Skips and our own errors do not, nor does a cell that the machine was too busy to judge.
+    Skips and errors of the harness are none, nor is a cell that the machine was too busy to judge.
     """
     if not result.judged:
         return frozenset()
@@ -152,12 +174,17 @@ class Host(msgspec.Struct, frozen=True):
     """The machine a matrix ran on."""
 
     os: str
+    """``linux`` or ``darwin``."""
     kernel: str
+    """Release of the kernel."""
     cpu: str
+    """Name of the processor."""
     cores: int
+    """Number of cores."""
     libc: str
+    """C library of the runtimes, with its version."""
     arch: str = ""
-    """As Node names processors; empty in results of releases that did not say."""
+    """Architecture, by Node's name for it; empty in results of old releases of the suite."""
 
     @property
     def system(self) -> str:
@@ -166,15 +193,16 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """Which part of a plan a results file is of."""
+    """The part of a plan that a results file covers."""
 
     number: int
-    """From 1."""
+    """Number of the part, from 1."""
     of: int
+    """Number of parts."""
     cells: int
-    """How many cells of the plan it has."""
+    """Number of cells in this part."""
     split: str
-    """Identity of the whole split: it differs where other durations made another one."""
+    """Identity of the whole split. Other durations make another split."""
 
     @property
     def name(self) -> str:
@@ -188,21 +216,23 @@ class Header(msgspec.Struct, frozen=True):
     suite: str
     """Version of this suite."""
     started: str
-    """When, in UTC, ISO 8601."""
+    """Start of the run in UTC, ISO 8601."""
     host: Host
+    """The machine of the run."""
     tools: dict[str, str]
+    """The versions of the pinned tools, by name."""
     plan: str
     """Hash of the planned cells; equal plans have equal hashes."""
     cells: int
-    """How many cells were planned."""
+    """Number of cells in the plan."""
     shard: Shard | None = None
-    """The part that this file is of; None for the whole."""
+    """The part of the plan in this file; null for the whole plan."""
     hosts: tuple[Host, ...] = ()
-    """The machines of the parts, where there were several."""
+    """The machines of the shards, where there were several."""
     patched: dict[str, str] = msgspec.field(default_factory=dict)
     """The patches in each patched Bun and each emulation, by its name in reports."""
 
     @property
     def made_with(self) -> dict[str, str]:
-        """Everything that decides the results beside the cells: the tools, then the patches."""
+        """The tools and the patches: all that decides the results beside the cells."""
         return {**dict(sorted(self.tools.items())), **dict(sorted(self.patched.items()))}

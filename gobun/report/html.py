@@ -115,7 +115,7 @@ def _timeline(timeline: Timeline) -> str:
     stress = html.escape(timeline.stress)
     bad = [track for track in timeline.tracks if track.bad]
     head = html.escape(bad[0].text if bad else "no bad version")
-    others = pluralize(len(bad) - 1, "other course")
+    others = pluralize(len(bad) - 1, "other pattern")
     more = f" <span>and {others}</span>" if len(bad) > 1 else ""
     tracks = "".join(_track(timeline.stress, track, loads) for track in timeline.tracks)
     return (

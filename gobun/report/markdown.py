@@ -75,7 +75,7 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     host = header.host
     tools = ", ".join(f"{name} {version}" for name, version in header.made_with.items())
     parts = [
-        "# Go native modules: how each runtime takes them",
+        "# Go native modules in every runtime",
         "",
         _escaped(
             f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
@@ -187,7 +187,7 @@ def _course(timeline: Timeline) -> str:
         return f"{track.text}: {track.runtime}, {_cut(describe_members(track.members, loads))}"
 
     left = len(bad) - _MOST_TRACKS
-    more = f"; and {pluralize(left, 'other course')}" if left > 0 else ""
+    more = f"; and {pluralize(left, 'other pattern')}" if left > 0 else ""
     courses = "; ".join(said(track) for track in bad[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 

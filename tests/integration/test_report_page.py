@@ -105,7 +105,9 @@ def test_page_search_finds_names_and_causes(page: Browser) -> None:
     assert search("@1.2.19/") == len(at)
     assert search("@1.2.19/ sigpwr") == sum("SIGPWR" in result.detail for result in at)
     assert search("no such cell") == 0
-    assert page.run("document.querySelector('.empty').textContent") == "No cell is like that."
+    assert (
+        page.run("document.querySelector('.empty').textContent") == "No cell matches these filters."
+    )
 
 
 def test_page_address_restores_the_view(page: Browser, large: str) -> None:

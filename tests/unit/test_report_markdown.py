@@ -47,7 +47,7 @@ SURPRISED = msgspec.structs.replace(
 )
 
 PAGE = """\
-# Go native modules: how each runtime takes them
+# Go native modules in every runtime
 
 2026-01-02T03:04:05+00:00, linux 6.1, a processor (2 cores), glibc 2.36; go 1.27.3, zig 0.17.0; \
 gobun 0.1.0.

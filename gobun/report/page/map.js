@@ -149,7 +149,7 @@ const heatMap = (map, open) => {
     body.append(...shownRows);
     watcher.disconnect();
     for (const row of shownRows) watcher.observe(row);
-    map.replaceChildren(...(found.length ? [header(shown, levels), body] : [element("p", "empty", "No cell is like that.")]));
+    map.replaceChildren(...(found.length ? [header(shown, levels), body] : [element("p", "empty", "No cell matches these filters.")]));
     focus = [0, 0];
     const first = cellAt(0, 0);
     if (first) first.tabIndex = 0;
