@@ -16,7 +16,7 @@ from gobun.commands.maintenance import benchmark, cache, doctor, lock, test
 from gobun.commands.matrix import matrix, plan
 from gobun.commands.program import install
 from gobun.commands.release import download_warmup, pack_loader, release, verify_release
-from gobun.commands.results import bisect, claims, expect, merge, report, repro
+from gobun.commands.results import bisect, claims, expect, issue_text, merge, report, repro
 from gobun.commands.source import (
     bun_commits,
     fetch_bun,
@@ -45,6 +45,7 @@ __all__ = [
     "embed_guard",
     "expect",
     "fetch_bun",
+    "issue_text",
     "lock",
     "matrix",
     "matrix_patched",
@@ -81,7 +82,7 @@ GROUPS = {
         patch_lint,
         bun_commits,
     ),
-    "Results": (report, repro, claims, expect),
+    "Results": (report, repro, claims, expect, issue_text),
     "Libraries": (
         build_guard,
         vendor_guard,

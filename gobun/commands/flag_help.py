@@ -97,6 +97,7 @@ _SHARED = {
     "rebuild": Flag("build the release again and compare"),
     "ref": Flag("commit, tag or branch to check out", "the commit of the release"),
     "repeat": Flag("times to run each cell"),
+    "results": Flag("results of a run, after the name of the task"),
     "resume": Flag("keep the cells that --out already has and run the rest"),
     "review": Flag("results to review the expectations against", "none"),
     "runtime": Flag("runtimes to run, a comma list", "bun", RUNTIMES),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gobun import analysis, console, expectations, pipeline, reproduce
 from gobun import matrix as measuring
+from gobun import report as reporting
 from gobun.analysis import (
     BisectRequest,
     bisect_releases,
@@ -124,6 +127,16 @@ def claims(
 def report(_: Context, out: str = "report") -> None:
     """Write the reports of a results folder again and print the table."""
     pipeline.write_report(given_path(out))
+
+
+@command_with_words(leading="results")
+def issue_text(_: Context, results: str, json: bool = False) -> None:
+    """Print the issue about all unexpected outcomes of a run: FILE or FOLDER."""
+    issue = reporting.issue_text(measuring.read_results(given_path(results)))
+    if json:
+        show(msgspec.json.encode(issue).decode())
+    else:
+        show(f"# {issue.title}\n\n{issue.body}".rstrip("\n"))
 
 
 @command

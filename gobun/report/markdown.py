@@ -106,12 +106,12 @@ def _after_tables(run: Run, summary: Summary) -> list[str]:
         parts += ["## First bad, first good", ""]
         parts += [_course(timeline) for timeline in timelines(run.results)]
         parts += ["", "## What did not pass", ""]
-        parts += _capped([_brief(bunch) for bunch in bunches(run.results)], _MOST_BUNCHES)
+        parts += _capped([brief(bunch) for bunch in bunches(run.results)], _MOST_BUNCHES)
         parts += [""]
     if summary.intermittent:
         parts += ["## Intermittent", ""]
-        said = [f"- `{cell.cell.name}`: {attempts_text(cell)}" for cell in summary.intermittent]
-        parts += [*_capped(said, _MOST_INTERMITTENT), ""]
+        lines = [f"- `{cell.cell.name}`: {attempts_text(cell)}" for cell in summary.intermittent]
+        parts += [*_capped(lines, _MOST_INTERMITTENT), ""]
     return parts
 
 
@@ -192,7 +192,8 @@ def _course(timeline: Timeline) -> str:
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 
 
-def _brief(bunch: Bunch) -> str:
+def brief(bunch: Bunch) -> str:
+    """Return one bunch as a Markdown list item: where, why for one cell, and the command."""
     one = bunch.cells[0]
     versions = list(dict.fromkeys(cell.version for cell in bunch.cells))
     modules = ", ".join(sorted({cell.module for cell in bunch.cells}, key=module_key))

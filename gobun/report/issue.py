@@ -1,0 +1,101 @@
+"""The issue that a nightly run keeps open while results and expectations disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.console import pluralize
+from gobun.report.markdown import LONGEST_SUMMARY, brief, bunches, render_summary
+from gobun.report.order import version_label
+from gobun.report.printable_run import printable_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gobun.cells import Result
+    from gobun.matrix import Run
+    from gobun.report.markdown import Bunch
+
+_MOST_BUNCHES = 20
+_MOST_IN_TITLE = 3
+
+_SECTIONS = {
+    "broken": "These cells are expected to pass. A release may have a new fault, or the guard may"
+    " miss something.",
+    "cured": "These cells are expected to go wrong, and passed. If they pass in five runs of five,"
+    " narrow the rows of `expectations/` with `invoke expect --update RESULTS`.",
+    "changed": "These cells are expected to go wrong, and went wrong in another way.",
+    "failed": "The suite failed here, not the runtime. These cells are no evidence about a"
+    " release.",
+}
+"""The directions in which an outcome can differ, with the advice for each."""
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """The text of an issue, and whether one is needed."""
+
+    needed: bool
+    """Whether any cell disagrees with its expectation."""
+    title: str
+    """At most 120 characters."""
+    body: str
+    """Markdown; fits into an issue."""
+
+
+def issue_text(run: Run) -> Issue:
+    """Return the issue about all unexpected outcomes of a run, in both directions.
+
+    Cells that the machine was too busy to judge are left out.
+    """
+    run = printable_run(run)
+    wrong = [result for result in run.results if result.unexpected and result.judged]
+    groups = {
+        name: bunches(result for result in wrong if _direction(result) == name)
+        for name in _SECTIONS
+    }
+    day = run.header.started[:10]
+    if not wrong:
+        return Issue(False, "Nightly: all as expected", f"Run of {day}: all as expected.\n")
+    parts = [
+        f"The run of {day} disagrees with the expectations in {pluralize(len(wrong), 'cell')} of"
+        f" {len(run.results)}. Each nightly run updates this issue.",
+        "",
+        *(line for name, found in groups.items() for line in _section(name, found)),
+        "<details><summary>The whole run</summary>",
+        "",
+        render_summary(run)[:LONGEST_SUMMARY],
+        "</details>",
+    ]
+    return Issue(True, _title(groups), "\n".join(parts) + "\n")
+
+
+def _direction(result: Result) -> str:
+    if result.outcome == "error":
+        return "failed"
+    if result.outcome == "pass":
+        return "cured"
+    return "broken" if "pass" in result.expected else "changed"
+
+
+def _title(groups: Mapping[str, Sequence[Bunch]]) -> str:
+    counts = ", ".join(
+        f"{sum(len(bunch.cells) for bunch in found)} {name}"
+        for name, found in groups.items()
+        if found
+    )
+    cells = [cell for found in groups.values() for bunch in found for cell in bunch.cells]
+    labels = list(dict.fromkeys(version_label(cell) for cell in cells))
+    shown = ", ".join(labels[:_MOST_IN_TITLE])
+    more = f" and {len(labels) - _MOST_IN_TITLE} more" if len(labels) > _MOST_IN_TITLE else ""
+    return f"Nightly: {counts} on {shown}{more}"
+
+
+def _section(name: str, found: Sequence[Bunch]) -> list[str]:
+    if not found:
+        return []
+    lines = [brief(bunch) for bunch in found[:_MOST_BUNCHES]]
+    if len(found) > _MOST_BUNCHES:
+        lines.append(f"- and {len(found) - _MOST_BUNCHES} more groups of cells")
+    return [f"## {name.capitalize()}", "", _SECTIONS[name], "", *lines, ""]
