@@ -4,6 +4,8 @@ const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const { AbleTime } = require("./able-time.cjs");
+const { until } = require("./event-loop.cjs");
 const { Hang, frameReader } = require("./protocol.cjs");
 
 const CELL = path.join(__dirname, "cell.cjs");
@@ -47,15 +49,17 @@ function makeChannel() {
   };
 }
 
-// Runs `cell` in a process of its own, and returns how it ended: { code, signal, output,
-// events, endedAt }. Refuses with Hang once one of its event loops no longer turns.
+// Runs `cell` in a process of its own, and returns how it ended: { code, signal, output, events,
+// endedAt }, with moments in milliseconds in which it was able to run. Refuses with Hang once one of
+// its event loops no longer turns.
 function runChild(cell, flags = []) {
   const channel = makeChannel();
   const argument = JSON.stringify({ ...cell, channel: channel.folder });
   const words = [...runtimeWords(), ...flags, CELL, argument];
   const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
   const seen = { output: "", events: [] };
-  const turnedAt = new Map([["", performance.now()]]); // of each event loop
+  const able = new AbleTime(child.pid);
+  const turnedAt = new Map([["", 0]]); // of each event loop
   let isOver = false;
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (data) => (seen.output = (seen.output + data).slice(0, KEPT_OUTPUT)));
@@ -67,7 +71,7 @@ function runChild(cell, flags = []) {
     isOver = isOver || ENDINGS.includes(at);
   }
   function look() {
-    const when = performance.now();
+    const when = able.ms;
     for (const event of channel.read()) {
       note(event, when);
       if (event.at !== "beat") seen.events.push({ ...event, when });
@@ -95,9 +99,10 @@ function runChild(cell, flags = []) {
     }
     child.on("error", (error) => finish(() => reject(error)));
     child.on("exit", (code, signal) => {
-      seen.endedAt = performance.now();
+      seen.endedAt = able.ms;
+      const tell = () => finish(() => resolve({ ...seen, code, signal }));
       // What it left behind may hold its output open for as long as it likes.
-      setTimeout(() => finish(() => resolve({ ...seen, code, signal })), DRAIN_MS);
+      until(() => finished, DRAIN_MS, "its output is open").catch(tell);
     });
     child.on("close", (code, signal) => finish(() => resolve({ ...seen, code, signal })));
   });

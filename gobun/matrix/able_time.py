@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gobun import observe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gobun.observe import Usage
 
 EVERY_S = 0.25
@@ -27,10 +31,11 @@ STARVED_SHARE, STARVED_AFTER_S = 0.35, 1.0
 class AbleClock:
     """Counts the time that a process was able to run, from the moment it is made."""
 
-    def __init__(self, limit_s: float, now: float) -> None:
+    def __init__(self, limit_s: float, now: float, pids: Iterable[int] = ()) -> None:
+        """Count from ``now``; a process that is not among ``pids`` begins later."""
         self._limit_s = limit_s
         self._last = now
-        self._usage: Usage | None = None
+        self._usage = {pid: observe.usage(pid) for pid in pids}
         self.able_s = 0.0
         """Seconds that the process was able to run."""
         self.seen_s = 0.0
@@ -40,14 +45,16 @@ class AbleClock:
         """Return whether it is time for the next look."""
         return now - self._last >= EVERY_S
 
-    def look(self, pid: int | None, now: float) -> None:
-        """Count the time since the last look, as far as the process was able to use it."""
+    def look(self, pids: Iterable[int], now: float) -> None:
+        """Count the time since the last look, as far as every process was able to use it."""
         passed = now - self._last
         counted = min(passed, GAP_S)
-        usage = observe.usage(pid) if pid is not None else None
-        share = 1.0
-        if usage is not None and self._usage is not None:
-            share = observe.able_share(self._usage, usage, passed)
+        usage = {pid: observe.usage(pid) for pid in pids}
+        shares = (
+            observe.able_share(self._usage.get(pid) or _new(after), after, passed)
+            for pid, after in usage.items()
+        )
+        share = min(shares, default=1.0)
         self._last, self._usage = now, usage
         self.seen_s += counted
         self.able_s += counted * share
@@ -63,6 +70,16 @@ class AbleClock:
         return self.seen_s >= PATIENCE * self._limit_s
 
     @property
+    def gives_up(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.over or self.out_of_patience
+
+    @property
     def starved(self) -> bool:
         """Whether the process was kept from running most of the time."""
         return self.seen_s > STARVED_AFTER_S and self.able_s < STARVED_SHARE * self.seen_s
+
+
+def _new(usage: Usage) -> Usage:
+    """Return what a process had used when it began, since the last look."""
+    return msgspec.structs.replace(usage, times={}, major_faults=0, on_disk=False)

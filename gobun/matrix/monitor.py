@@ -72,7 +72,7 @@ class Monitor:
             if not self._over:
                 self._witness.look(self._child.pid, self._child.events, self._clock())
             taken = self._sample()
-            if taken or self._able.over or self._able.out_of_patience:
+            if taken or self._able.gives_up:
                 self._child.listen(0.0)
                 if not self._over and (ending := self._verdict()) is not None:
                     return ending
@@ -85,7 +85,7 @@ class Monitor:
     def _keep_time(self) -> None:
         now = self._clock()
         if self._able.due(now):
-            self._able.look(self._child.pid, now)
+            self._able.look(self._child.pids, now)
         if self._child.progressed_at != self._progress[0]:
             self._progress = (self._child.progressed_at, self._able.able_s)
 

@@ -22,6 +22,7 @@ import msgspec
 
 from gobun import strays
 from gobun.errors import PrerequisiteError
+from gobun.matrix.able_time import AbleClock
 from gobun.matrix.classify import End, Event
 from gobun.matrix.control_groups import CellGroup
 from gobun.observe import signal_name
@@ -36,9 +37,10 @@ _CHUNK = 1 << 16
 _LOOK_AGAIN_S = 0.25
 """How often the supervisor itself is looked at."""
 END_WITHIN_S = 5.0
-"""What a supervisor may take to kill everything, once it is told to."""
+"""What a supervisor may take to kill everything, once it is told to, of the time in which it and
+the cell were able to run."""
 STOP_WITHIN_S = 1.5
-"""The same when the run is being stopped."""
+"""What it may take when the run is being stopped."""
 _DRAIN_S = 1.0
 """What is read of a process's output after its end; a stranger may hold that open."""
 
@@ -150,7 +152,7 @@ class SupervisedProcess:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            self.finish(END_WITHIN_S if kind is None else STOP_WITHIN_S)
+            self.finish(hurried=kind is not None)
         finally:
             self._selector.close()
             self._control.close()
@@ -162,6 +164,11 @@ class SupervisedProcess:
     def over(self) -> bool:
         """Whether its process has ended, or the harness has lost hold of it."""
         return self.end is not None or self.fault is not None or self._finished
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The supervisor and, once it is known, the process."""
+        return (self._process.pid,) if self.pid is None else (self._process.pid, self.pid)
 
     @property
     def events(self) -> list[Event]:
@@ -191,19 +198,25 @@ class SupervisedProcess:
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
             self._look_at_supervisor()
 
-    def finish(self, within_s: float = END_WITHIN_S) -> None:
+    def finish(self, *, hurried: bool = False) -> None:
         """Have all of it killed, if it has not ended, and read the rest of its output.
 
-        Returns after little more than ``within_s`` seconds at the latest; ``fault`` says so where
-        the supervisor has not ended by then, and was killed.
+        Returns once the processes have had ``END_WITHIN_S`` seconds in which they were able to run,
+        or, ``hurried``, after ``STOP_WITHIN_S`` seconds. ``fault`` says so where the supervisor has
+        not ended by then, and was killed.
         """
         if self._finished:
             return
         if self.end is None:
             self.kill()
-        deadline = time.monotonic() + within_s
-        while self.end is None and self._hears("report") and time.monotonic() < deadline:
+        within_s = STOP_WITHIN_S if hurried else END_WITHIN_S
+        # What dies needs a processor for it. A run that is being stopped does not wait for one.
+        dying = () if hurried else self.pids
+        clock = AbleClock(within_s, time.monotonic(), dying)
+        while self.end is None and self._hears("report") and not clock.gives_up:
             self.listen(min(0.1, within_s))
+            if clock.due(now := time.monotonic()):
+                clock.look(dying, now)
         if self.end is None:
             self._fault(f"the supervisor did not end within {within_s:g} s of being told to")
         self._finished = True

@@ -32,12 +32,15 @@ class Usage(msgspec.Struct, frozen=True):
     major_faults: int
     on_disk: bool
     """A thread waits for a device now."""
+    runnable: frozenset[int] = frozenset()
+    """Threads that run or want to. The kernel adds to the queue's time of one when it gets out."""
 
 
 def usage(pid: int) -> Usage:
     """Return what a process used so far; nothing where it is gone."""
     times: dict[int, tuple[int, int]] = {}
     faults, on_disk = 0, False
+    runnable: set[int] = set()
     for folder in _tasks(pid):
         words = read_text(folder / "schedstat").split()
         fields = read_text(folder / "stat").rpartition(")")[2].split()
@@ -46,7 +49,9 @@ def usage(pid: int) -> Usage:
         if len(fields) > 9:
             faults += int(fields[9])
             on_disk = on_disk or fields[0] == "D"
-    return Usage(times, _cores(pid), throttled_ns(pid), faults, on_disk)
+            if fields[0] == "R":
+                runnable.add(int(folder.name))
+    return Usage(times, _cores(pid), throttled_ns(pid), faults, on_disk, frozenset(runnable))
 
 
 def able_share(before: Usage, after: Usage, seconds: float) -> float:
@@ -59,12 +64,15 @@ def able_share(before: Usage, after: Usage, seconds: float) -> float:
         return 0.0
     if after.on_disk or after.major_faults - before.major_faults >= _FAULTS:
         return 0.0
-    ran = waited = 0
+    span_ns = seconds * 1e9
+    ran = waited = 0.0
     for tid, (ran_ns, queued_ns) in after.times.items():
         ran_before, queued_before = before.times.get(tid, (0, 0))
         ran += max(ran_ns - ran_before, 0)
         waited += max(queued_ns - queued_before, 0)
-    span_ns = seconds * 1e9
+        unmoved = (ran_ns, queued_ns) == (ran_before, queued_before)
+        if tid in after.runnable and unmoved:
+            waited += span_ns
     wanted = min((ran + waited) / span_ns, float(after.cores))
     missed = max(wanted - ran / span_ns, 0.0)
     share = max(1.0 - missed / max(wanted, 1.0), 0.0)

@@ -2,7 +2,7 @@
 "use strict";
 const { collect, garbage } = require("../gc.cjs");
 const { expectResult } = require("../loaders.cjs");
-const { turn } = require("../event-loop.cjs");
+const { turn, until } = require("../event-loop.cjs");
 
 const CALLS = 2000;
 const LATE_MS = 3000;
@@ -19,8 +19,7 @@ module.exports = async function callback(cell, module) {
       }
     }, CALLS);
     expectResult("callBack()", made, CALLS);
-    const until = performance.now() + LATE_MS;
-    while (called < CALLS && performance.now() < until) await turn(5);
+    await until(() => called >= CALLS, LATE_MS, `of ${CALLS} calls into JavaScript, some are missing`);
     if (called !== CALLS) throw new Error(`of ${CALLS} calls into JavaScript, ${called} arrived`);
     await turn(50);
   }

@@ -7,7 +7,7 @@ const { collect, garbage } = require("../gc.cjs");
 const { suspendSignal } = require("../signal-handlers.cjs");
 const { expectResult } = require("../loaders.cjs");
 const { Skip, say } = require("../protocol.cjs");
-const { turn } = require("../event-loop.cjs");
+const { turn, until } = require("../event-loop.cjs");
 const profile = require("./profile.cjs");
 
 // What TakeSignals() of the module takes.
@@ -36,15 +36,12 @@ async function profileOnce() {
 
 async function expectReceived(module, number) {
   const before = module.call("SignalsReceived", number);
-  const until = performance.now() + LATE_MS;
   // Nobody waits for its end, of which Go is told now (SIGCHLD) and the runtime may not be.
-  spawn("/bin/sh", ["-c", `kill -${number} ${process.pid}`], { stdio: "ignore" }).unref();
-  while (module.call("SignalsReceived", number) === before) {
-    if (performance.now() > until) {
-      throw new Error(`signal ${number} from another process did not reach Go, which asked for it`);
-    }
-    await turn(10);
-  }
+  const sender = spawn("/bin/sh", ["-c", `kill -${number} ${process.pid}`], { stdio: "ignore" });
+  sender.unref();
+  const late = `signal ${number} from another process did not reach Go, which asked for it`;
+  const received = () => module.call("SignalsReceived", number) !== before;
+  await until(received, LATE_MS, late, [sender.pid]);
 }
 
 module.exports = async function notify(cell, module, number) {

@@ -1,6 +1,7 @@
 // A sampling profiler, which stops the thread it looks at a thousand times a second.
 "use strict";
 const { Skip } = require("../protocol.cjs");
+const { AbleTime } = require("../able-time.cjs");
 const { turn } = require("../event-loop.cjs");
 
 const SLICE_MS = 30;
@@ -22,13 +23,13 @@ async function profileByJsc() {
   const { profile, samplingProfilerStackTraces } = require("bun:jsc");
   if (typeof profile !== "function") return false;
   let samples = 0;
-  const until = performance.now() + PATIENCE_MS;
+  const able = new AbleTime();
   const workUntilSeen = () => {
     do {
       work();
       const seen = samplingProfilerStackTraces();
       samples += (typeof seen === "string" ? JSON.parse(seen) : seen).traces.length;
-    } while (samples < SAMPLES && performance.now() < until);
+    } while (samples < SAMPLES && able.ms < PATIENCE_MS);
   };
   for (const each of [workUntilSeen, work]) {
     if (!profile(each, 500)) throw new Error("profile() gave no profile");

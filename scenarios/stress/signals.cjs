@@ -8,7 +8,7 @@ const path = require("node:path");
 const { changes, dispositions } = require("../signal-handlers.cjs");
 const { expectResult, probe } = require("../loaders.cjs");
 const { say } = require("../protocol.cjs");
-const { turn } = require("../event-loop.cjs");
+const { turn, until } = require("../event-loop.cjs");
 
 const { EPIPE } = os.constants.errno;
 const LATE_MS = 3000;
@@ -27,11 +27,8 @@ function listen(names) {
 async function expectDelivered(counts, name) {
   const wanted = counts[name] + 1;
   process.kill(process.pid, name);
-  const until = performance.now() + LATE_MS;
-  while (counts[name] < wanted) {
-    if (performance.now() > until) throw new Error(`${name} was not delivered to process.on()`);
-    await turn(5);
-  }
+  const late = `${name} was not delivered to process.on()`;
+  await until(() => counts[name] >= wanted, LATE_MS, late);
 }
 
 function expectBrokenPipe() {

@@ -13,7 +13,10 @@ function endOf(child) {
   });
 }
 
-const soon = (end) => within(LATE_MS, end, "the end of a child was not told");
+function soon(end, ...children) {
+  const pids = children.map((child) => child.pid);
+  return within(LATE_MS, end, "the end of a child was not told", pids);
+}
 
 function expect(what, found, wanted) {
   if (found !== wanted) {
@@ -29,15 +32,17 @@ module.exports = async function spawnChildren() {
   }
   const start = (_, i) => spawn(SHELL, ["-c", `exit ${i}`], { stdio: "ignore" });
   const children = Array.from({ length: 8 }, start);
-  const ends = await soon(Promise.all(children.map(endOf)));
+  const ends = await soon(Promise.all(children.map(endOf)), ...children);
   expect("exit codes of spawn", ends.join(), "0,1,2,3,4,5,6,7");
   const killed = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
   const end = endOf(killed);
   killed.kill("SIGTERM");
-  expect("signal of a killed child", await soon(end), "SIGTERM");
+  expect("signal of a killed child", await soon(end, killed), "SIGTERM");
+  let echo;
   const output = new Promise((resolve, reject) => {
-    execFile(SHELL, ["-c", "echo later"], (error, out) => (error ? reject(error) : resolve(out)));
+    const tell = (error, out) => (error ? reject(error) : resolve(out));
+    echo = execFile(SHELL, ["-c", "echo later"], tell);
   });
-  expect("output of execFile", await soon(output), "later\n");
+  expect("output of execFile", await soon(output, echo), "later\n");
   await turn(100);
 };

@@ -16,7 +16,9 @@ from gobun.observe import Usage, able_share
 SECOND_NS = 10**9
 
 
-def used(ran_s: float, queued_s: float, *, threads: int = 1, **kwargs: int) -> Usage:
+def used(
+    ran_s: float, queued_s: float, *, threads: int = 1, runnable: bool = False, **kwargs: int
+) -> Usage:
     """Return the usage of threads that each ran and queued for so long."""
     each = (int(ran_s * SECOND_NS), int(queued_s * SECOND_NS))
     return Usage(
@@ -25,6 +27,7 @@ def used(ran_s: float, queued_s: float, *, threads: int = 1, **kwargs: int) -> U
         throttled_ns=kwargs.get("throttled_ns", 0),
         major_faults=kwargs.get("major_faults", 0),
         on_disk=bool(kwargs.get("on_disk", 0)),
+        runnable=frozenset(range(threads if runnable else 0)),
     )
 
 
@@ -55,10 +58,24 @@ def test_able_share_ignores_threads_seen_once() -> None:
     assert able_share(NOTHING, used(0.5, 0.5, threads=2), 1.0) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("after", "share"),
+    [
+        (used(0, 0, runnable=True), 0.0),  # in the queue all the time, which is not counted yet
+        (used(0.5, 0.5, runnable=True), 0.5),
+        (used(1, 0, runnable=True), 1.0),
+        (used(0, 0, threads=8, runnable=True), 0.0),
+    ],
+)
+def test_able_share_thread_still_in_queue_was_not_able(after: Usage, share: float) -> None:
+    before = used(0, 0, threads=len(after.times))
+    assert able_share(before, after, 1.0) == pytest.approx(share)
+
+
 def test_able_clock_counts_a_harness_pause_as_short() -> None:
     clock = AbleClock(20.0, now=0.0)
-    clock.look(None, 0.25)
-    clock.look(None, 3600.0)
+    clock.look([], 0.25)
+    clock.look([], 3600.0)
     assert clock.able_s == pytest.approx(0.25 + GAP_S)
     assert not clock.over
     assert not clock.out_of_patience
@@ -67,9 +84,16 @@ def test_able_clock_counts_a_harness_pause_as_short() -> None:
 def test_able_clock_ends_after_the_limit() -> None:
     clock = AbleClock(1.0, now=0.0)
     for tenth in range(1, 11):
-        clock.look(None, tenth / 10)
+        clock.look([], tenth / 10)
     assert clock.over
     assert not clock.starved
+
+
+def test_able_clock_new_process_counts_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "usage", lambda _: used(0.05, 0.2))
+    clock = AbleClock(1.0, now=0.0)
+    clock.look([7], 0.25)
+    assert clock.able_s == pytest.approx(0.05)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
