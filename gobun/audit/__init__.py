@@ -1,6 +1,6 @@
 """What is inside a built native library, and whether it keeps the rules."""
 
-from gobun.audit.inspection import audit_files, inspect, inspect_slices
+from gobun.audit.inspection import audit_files, describe, inspect, inspect_slices
 from gobun.audit.record import GoBuild, LibraryReport, MuslSupport, Signature
 from gobun.audit.report_text import concerns, render
 from gobun.audit.rules import (
@@ -25,6 +25,7 @@ __all__ = [
     "audit_files",
     "check",
     "concerns",
+    "describe",
     "guard_rules",
     "inspect",
     "inspect_slices",

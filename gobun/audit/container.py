@@ -88,6 +88,20 @@ def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
     raise kinds.refusal(path, data)
 
 
+def slices_of(path: Path, data: bytes) -> tuple[bytes, ...]:
+    """Return the bytes of each slice of a universal file, or all of another file.
+
+    Raises:
+        UsageError: it is a universal file that is not whole.
+    """
+    if data[:4] not in _FAT_MAGICS:
+        return (data,)
+    try:
+        return tuple(_fat(path, data))
+    except struct.error as error:
+        raise kinds.damaged(path, "it ends inside its headers") from error
+
+
 def _elf(path: Path, data: bytes) -> BinarySlice:
     if len(data) < 20 or data[4] not in {1, 2} or data[5] not in {1, 2}:
         raise kinds.damaged(path, "its ELF header is not of a known class")

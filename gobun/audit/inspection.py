@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun.audit import container, kinds
+from gobun.audit import container, kinds, programs
+from gobun.audit.report_text import render
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +73,20 @@ def audit_files(paths: Sequence[Path]) -> tuple[LibraryReport, ...]:
         UsageError: one of them is not a whole library.
     """
     return tuple(report for path in paths for report in inspect_slices(path))
+
+
+def describe(path: Path) -> str:
+    """Return what is inside a library or a program of macOS, in words: a block a slice.
+
+    Raises:
+        UsageError: it is neither, or is not whole.
+    """
+    data = kinds.read_bytes(path)
+    slices = container.slices_of(path, data)
+    if all(programs.is_program(each) for each in slices):
+        reports = [programs.read_program(path, each) for each in slices]
+        return "\n\n".join(programs.render_program(report) for report in reports)
+    return "\n\n".join(render(report) for report in inspect_slices(path))
 
 
 def _read(path: Path, piece: container.BinarySlice) -> LibraryReport:

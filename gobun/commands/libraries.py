@@ -57,8 +57,8 @@ def embed_guard(_: Context, file: str, out: str) -> None:
 @command_with_words(leading="path")
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
-    """Check what finished libraries contain and need: FILE…."""
-    show("\n\n".join(auditing.render(report) for report in auditing.audit_files(paths)))
+    """Check what finished libraries, or runtimes for macOS, contain and need: FILE…."""
+    show("\n\n".join(auditing.describe(path) for path in paths))
 
 
 @command_with_words(leading="path")

@@ -1,0 +1,188 @@
+"""Reads a Mach-O program, such as a runtime: how it can suspend threads, and its main stack.
+
+On Linux, JavaScriptCore suspends a thread with a signal, and a Go library changes how signals are
+delivered. The imports of a program for macOS tell whether that can happen there too. They name
+what a program can call. They do not tell when, nor what it reaches without an import.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import paths
+from gobun.audit import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MAGIC_64 = b"\xcf\xfa\xed\xfe"
+_EXECUTE = 2
+_CPUS = {0x01000007: "x64", 0x0100000C: "arm64"}
+_LC_SYMTAB, _LC_MAIN, _LC_BUILD_VERSION, _LC_VERSION_MIN = 0x2, 0x80000028, 0x32, 0x24
+_HEADER_BYTES = 32
+_SYMBOL = struct.Struct("<IBBHQ")
+_STAB, _TYPE, _EXTERNAL = 0xE0, 0x0E, 0x01
+_LONGEST_NAME = 512
+
+SUSPENDING = ("thread_suspend", "thread_get_state", "thread_resume")
+"""Mach's calls that stop a thread without a signal, and read its registers."""
+SIGNALLING = ("pthread_kill",)
+"""What sends a signal to one thread."""
+EXCEPTION_PORTS = (
+    "thread_set_exception_ports",
+    "task_set_exception_ports",
+    "thread_swap_exception_ports",
+    "task_swap_exception_ports",
+)
+"""Mach's calls that take a fault before it becomes a signal."""
+HANDLING = ("sigaction", "signal", "sigaltstack")
+STACK_SIZES = ("pthread_attr_setstacksize",)
+
+
+class ProgramReport(msgspec.Struct, frozen=True):
+    """What is inside a program, or one slice of a universal one."""
+
+    path: Path
+    size: int
+    """In bytes; of the slice alone in a universal file."""
+    arch: str
+    """``x64`` or ``arm64``."""
+    macos_min: str | None
+    main_stack: int | None
+    """What the program says its main thread's stack is, in bytes; None or 0 for the system's."""
+    imports: tuple[str, ...]
+    """Sorted names of what it takes from libraries, without the leading underscore."""
+
+    def imported(self, names: Sequence[str]) -> list[str]:
+        """Return which of ``names`` it imports."""
+        return [name for name in names if name in self.imports]
+
+
+class _SymbolTable(msgspec.Struct, frozen=True):
+    """Where the symbols and their names are: offsets and sizes in bytes, and a count."""
+
+    offset: int
+    count: int
+    strings: int
+    strings_size: int
+
+
+def is_program(data: bytes) -> bool:
+    """Return whether a file begins like a 64-bit Mach-O program."""
+    return data[:4] == _MAGIC_64 and data[12:16] == struct.pack("<I", _EXECUTE)
+
+
+def read_program(path: Path, data: bytes) -> ProgramReport:
+    """Return what is in a program.
+
+    Raises:
+        UsageError: it is damaged, or cut short.
+    """
+    try:
+        return _read(path, data)
+    except struct.error as error:
+        raise kinds.damaged(path, "it ends inside its tables") from error
+
+
+def render_program(report: ProgramReport) -> str:
+    """Return a report as a block of lines."""
+    lines = [
+        ("is", f"Mach-O program for darwin-{report.arch}, {report.size:,} bytes"),
+        ("macOS", f"needs {report.macos_min} or newer" if report.macos_min else "does not say"),
+        ("suspends threads", _suspension(report)),
+        ("exception ports", _exception_ports(report)),
+        ("signals", ", ".join(report.imported(HANDLING)) or "installs no handler"),
+        ("main stack", _main_stack(report)),
+        ("other stacks", _other_stacks(report)),
+        ("limits", "imports tell what it can call, not when, nor system calls of its own"),
+    ]
+    return "\n".join(
+        [str(paths.shown(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+    )
+
+
+def _suspension(report: ProgramReport) -> str:
+    calls, signals = report.imported(SUSPENDING), report.imported(SIGNALLING)
+    ways = []
+    if {"thread_suspend", "thread_get_state"} <= set(calls):
+        ways.append(f"with Mach calls ({', '.join(calls)})")
+    if signals:
+        ways.append(f"can signal a thread ({', '.join(signals)})")
+    if not ways:
+        return "no way is imported"
+    return "; ".join(ways) + ("" if signals else "; imports no pthread_kill")
+
+
+def _exception_ports(report: ProgramReport) -> str:
+    found = report.imported(EXCEPTION_PORTS)
+    return f"can be set ({', '.join(found)})" if found else "no call that sets one is imported"
+
+
+def _main_stack(report: ProgramReport) -> str:
+    if report.main_stack is None:
+        return "no LC_MAIN"
+    if report.main_stack == 0:
+        return "the system's own (LC_MAIN says 0)"
+    return f"{report.main_stack:,} bytes (LC_MAIN)"
+
+
+def _other_stacks(report: ProgramReport) -> str:
+    found = report.imported(STACK_SIZES)
+    return f"can be sized ({', '.join(found)})" if found else "the system's own"
+
+
+def _read(path: Path, data: bytes) -> ProgramReport:
+    cpu, count, size = struct.unpack_from("<4xI8xII", data)
+    if cpu not in _CPUS:
+        raise kinds.damaged(path, f"its processor {cpu:#x} is unknown")
+    if _HEADER_BYTES + size > len(data):
+        raise kinds.cut_short(path, wanted=_HEADER_BYTES + size, found=len(data))
+    macos_min: str | None = None
+    main_stack: int | None = None
+    imports: tuple[str, ...] = ()
+    for command, at in _commands(path, data, count):
+        if command == _LC_MAIN:
+            (main_stack,) = struct.unpack_from("<Q", data, at + 16)
+        elif command == _LC_BUILD_VERSION:
+            macos_min = _version(*struct.unpack_from("<I", data, at + 12))
+        elif command == _LC_VERSION_MIN:
+            macos_min = _version(*struct.unpack_from("<I", data, at + 8))
+        elif command == _LC_SYMTAB:
+            imports = _imports(path, data, _SymbolTable(*struct.unpack_from("<IIII", data, at + 8)))
+    return ProgramReport(path, len(data), _CPUS[cpu], macos_min, main_stack, imports)
+
+
+def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
+    """Yield each load command and where it stands."""
+    at = _HEADER_BYTES
+    for _ in range(count):
+        command, size = struct.unpack_from("<II", data, at)
+        if size < 8:
+            raise kinds.damaged(path, "one of its load commands is shorter than its own header")
+        yield command, at
+        at += size
+
+
+def _imports(path: Path, data: bytes, where: _SymbolTable) -> tuple[str, ...]:
+    """Return the names of the symbols that are external and not defined here."""
+    end = where.offset + where.count * _SYMBOL.size
+    wanted = max(end, where.strings + where.strings_size)
+    if wanted > len(data):
+        raise kinds.cut_short(path, wanted=wanted, found=len(data))
+    found = set()
+    for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[where.offset : end]):
+        taken = kind & _EXTERNAL and not kind & (_STAB | _TYPE)
+        if taken and name_at < where.strings_size:
+            start = where.strings + name_at
+            name = data[start : start + _LONGEST_NAME].partition(b"\0")[0]
+            found.add(name.decode("utf-8", errors="replace").removeprefix("_"))
+    return tuple(sorted(found - {""}))
+
+
+def _version(packed: int) -> str:
+    major, minor, patch = packed >> 16, packed >> 8 & 0xFF, packed & 0xFF
+    return f"{major}.{minor}.{patch}" if patch else f"{major}.{minor}"
