@@ -5,6 +5,7 @@ from gobun.commands.check import check_bun
 from gobun.commands.diagnose import diagnose
 from gobun.commands.libraries import (
     audit,
+    build_asherah,
     build_guard,
     build_warmup,
     convert_musl,
@@ -31,6 +32,7 @@ __all__ = [
     "audit",
     "benchmark",
     "bisect",
+    "build_asherah",
     "build_bun",
     "build_guard",
     "build_warmup",
@@ -84,6 +86,7 @@ GROUPS = {
     ),
     "Results": (report, repro, claims, expect, issue_text),
     "Libraries": (
+        build_asherah,
         build_guard,
         vendor_guard,
         embed_guard,

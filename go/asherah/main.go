@@ -14,13 +14,11 @@ import (
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"gobun/asherah/cobhan"
 	"gobun/asherah/engine"
-	_ "gobun/testhooks" // its exports are this library's too
-	_ "gobun/testhooks/overflow"
-	_ "gobun/testhooks/signals"
 
 	"github.com/godaddy/asherah/go/appencryption"
 )
@@ -39,12 +37,19 @@ var (
 	errAlreadySetUp = errors.New("Asherah is set up already: call shutdown first")
 )
 
+// setUp is what SetupJson has made.
+type setUp struct {
+	*engine.Engine
+	names         int // how long the names are that a key's ID is made of
+	nullDataCheck bool
+}
+
 // The engine of this process. Calls that use it hold the lock for reading, so that Shutdown waits
-// for them.
+// for them. Who only asks about it takes no lock: setting up may wait for a database, and shutting
+// down for calls.
 var (
 	lock    sync.RWMutex
-	current *engine.Engine
-	names   int // how long the names are that a key's ID is made of
+	current atomic.Pointer[setUp]
 )
 
 // answer makes a call's result of what it does: panics are failures, and reasons are kept.
@@ -104,14 +109,14 @@ func SetupJson(configuration unsafe.Pointer) int32 {
 		}
 		lock.Lock()
 		defer lock.Unlock()
-		if current != nil {
+		if current.Load() != nil {
 			return errAlreadySetUp
 		}
 		made, err := engine.New(options)
 		if err != nil {
 			return err
 		}
-		current, names = made, len(options.ServiceName)+len(options.ProductID)
+		current.Store(&setUp{made, options.NamesLength(), options.NullDataCheck})
 		return nil
 	})
 }
@@ -123,11 +128,10 @@ func Shutdown() {
 	answer(badConfig, func() error {
 		lock.Lock()
 		defer lock.Unlock()
-		if current == nil {
+		closed := current.Swap(nil)
+		if closed == nil {
 			return nil
 		}
-		closed := current
-		current = nil
 		return closed.Close()
 	})
 }
@@ -136,9 +140,7 @@ func Shutdown() {
 //
 //export IsSetUp
 func IsSetUp() int32 {
-	lock.RLock()
-	defer lock.RUnlock()
-	if current == nil {
+	if current.Load() == nil {
 		return 0
 	}
 	return 1
@@ -165,9 +167,10 @@ func EstimateBuffer(data, partition int32) int32 {
 	if data < 0 || partition < 0 {
 		return cobhan.TooLarge
 	}
-	lock.RLock()
-	ids := names
-	lock.RUnlock()
+	ids := 0
+	if used := current.Load(); used != nil {
+		ids = used.names
+	}
 	encoded := (int64(data) + sealed + 2) / 3 * 4
 	size := cobhan.HeaderSize + envelope + encoded + escapedBytes*(int64(partition)+int64(ids))
 	if size > math.MaxInt32 {
@@ -270,10 +273,19 @@ func encrypt(partition, data unsafe.Pointer) (*appencryption.DataRowRecord, erro
 	defer clear(content)
 	lock.RLock()
 	defer lock.RUnlock()
-	if current == nil {
+	used := current.Load()
+	if used == nil {
 		return nil, errNotSetUp
 	}
-	return current.Encrypt(name, content)
+	null := used.nullDataCheck && cobhan.AllNull(content)
+	if null {
+		complain("input data buffer is all null before encryption (len=%d)", len(content))
+	}
+	record, err := used.Encrypt(name, content)
+	if used.nullDataCheck && !null && cobhan.HoldsNull(data) {
+		complain("input data buffer was nulled during encryption (len=%d)", len(content))
+	}
+	return record, err
 }
 
 func decrypt(partition unsafe.Pointer, record *appencryption.DataRowRecord, output unsafe.Pointer) error {
@@ -283,15 +295,21 @@ func decrypt(partition unsafe.Pointer, record *appencryption.DataRowRecord, outp
 	}
 	lock.RLock()
 	defer lock.RUnlock()
-	if current == nil {
+	used := current.Load()
+	if used == nil {
 		return errNotSetUp
 	}
-	content, err := current.Decrypt(name, record)
+	content, err := used.Decrypt(name, record)
 	if err != nil {
 		return err
 	}
 	defer clear(content)
 	return orNil(cobhan.Put(content, output))
+}
+
+// complain prints what NullDataCheck has found, in the words of the published library.
+func complain(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, "asherah: "+format+"\n", values...)
 }
 
 // orNil keeps a nil pointer from becoming an error that is not nil.

@@ -1,3 +1,5 @@
+//go:build !application
+
 package main
 
 import "C"
@@ -8,6 +10,9 @@ import (
 	"errors"
 
 	"gobun/asherah/engine"
+	_ "gobun/testhooks" // its exports are this library's too
+	_ "gobun/testhooks/overflow"
+	_ "gobun/testhooks/signals"
 
 	"github.com/godaddy/asherah/go/appencryption"
 )

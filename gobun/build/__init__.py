@@ -5,8 +5,10 @@ the native helpers of the harness.
 """
 
 from gobun.build.alternatives import Alternatives, build_alternatives
+from gobun.build.asherah_addon import build_asherah_addon, write_asherah_package
 from gobun.build.build_store import builds_root, built, recipe
 from gobun.build.fixtures import (
+    ADDON_EXPORTS,
     ASHERAH,
     CONTROL,
     EXPORTS,
@@ -37,6 +39,7 @@ from gobun.build.vendor import vendor_guard
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
 __all__ = [
+    "ADDON_EXPORTS",
     "ASHERAH",
     "CONTROL",
     "DEFAULT_NAME",
@@ -55,6 +58,7 @@ __all__ = [
     "GuardStress",
     "ManifestEntry",
     "build_alternatives",
+    "build_asherah_addon",
     "build_dlcall",
     "build_embeddable_guard",
     "build_fixture",
@@ -76,4 +80,5 @@ __all__ = [
     "recipe",
     "sums_text",
     "vendor_guard",
+    "write_asherah_package",
 ]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import cache, console, files, paths
+from gobun import cache, console, files, paths, toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from gobun.targets import Target
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -66,3 +68,12 @@ def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
                     make(result)
                     files.publish_folder(result, folder)
     return folder
+
+
+def built_with_pins(
+    name: str, sources: Iterable[Path], target: Target, make: Callable[[Path], None]
+) -> Path:
+    """Return the folder of what ``sources`` give for ``target`` with the pinned tools."""
+    pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
+    settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
+    return built(recipe(name, sources=sources, settings=settings), make)

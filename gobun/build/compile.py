@@ -34,6 +34,7 @@ class GoFlags(msgspec.Struct, frozen=True):
     compiler: tuple[str, ...] = ()
     linker: tuple[str, ...] = ("-s", "-w", "-buildid=")
     experiment: str = ""
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def compact(cls, go_version: str) -> GoFlags:
@@ -174,14 +175,16 @@ def go_shared(
         macho.make_deterministic(output)
 
 
-def go_archive(package: str, *, target: Target, go: Tool, output: Path) -> None:
+def go_archive(
+    package: str, *, target: Target, go: Tool, output: Path, flags: GoFlags | None = None
+) -> None:
     """Compile a package of ``go/`` for ``target`` into an archive (``-buildmode=c-archive``).
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
         BuildError: Go or the C compiler said no.
     """
-    flags = GoFlags()
+    flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
         linker = [*flags.linker, quoted(f"-extar={_archiver(temporary)}")]
         _go_build(
@@ -208,6 +211,8 @@ def _go_build(
     words = [f"-buildmode={mode}"]
     if flags.compiler:
         words.append(f"-gcflags=all={' '.join(flags.compiler)}")
+    if flags.tags:
+        words.append(f"-tags={','.join(flags.tags)}")
     environment = go_environment(target, go, toolchain.zig(), flags)
     folder, name = paths.GO_SOURCES, f"./{package}"
     if go_modules.has_dependencies(folder / package):

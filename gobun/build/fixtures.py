@@ -16,8 +16,6 @@ from gobun.build.published_asherah import published_asherah
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gobun.targets import Target
 
 ASHERAH = "asherah"
@@ -67,7 +65,8 @@ _MORE_EXPORTS = {
 }
 _MORE_GLUE = {ASHERAH: ("asherah",), PUBLISHED: ("asherah",)}
 """Fixture to parts of ``native/`` that its addon is made of, beside the common one."""
-_ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
+ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
+"""What every addon exports, and all that it does."""
 
 
 class Fixture(msgspec.Struct, frozen=True):
@@ -151,7 +150,7 @@ def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixtur
             [*glue.values(), *module, *guard],
             target=target,
             output=folder / addon,
-            exports=_ADDON_EXPORTS,
+            exports=ADDON_EXPORTS,
             includes=[node_api_headers()],
             flags=linked,
         )
@@ -167,7 +166,7 @@ def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixtur
     own = [*own, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
     own = [*own, *musl.sources_for(target)]
     title = f"{name}-guarded" if guarded else name
-    folder = _built(f"{title}-{target.name}", [*parts, *own], target, make)
+    folder = build_store.built_with_pins(f"{title}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None
     return Fixture(name, folder / library, folder / addon, beside)
 
@@ -187,11 +186,13 @@ def build_dlcall(target: Target) -> Path:
             [source],
             target=target,
             output=folder / "dlcall.node",
-            exports=_ADDON_EXPORTS,
+            exports=ADDON_EXPORTS,
             includes=[node_api_headers()],
         )
 
-    return _built(f"dlcall-{target.name}", [source], target, make) / "dlcall.node"
+    return (
+        build_store.built_with_pins(f"dlcall-{target.name}", [source], target, make) / "dlcall.node"
+    )
 
 
 def build_supervise(target: Target) -> Path:
@@ -207,10 +208,7 @@ def build_supervise(target: Target) -> Path:
         sources = sorted(source.glob("*.c"))
         compiling.c_program(*sources, target=target, output=folder / "supervise")
 
-    return _built(f"supervise-{target.name}", [source], target, make) / "supervise"
-
-
-def _built(name: str, sources: list[Path], target: Target, make: Callable[[Path], None]) -> Path:
-    pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
-    settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
-    return build_store.built(build_store.recipe(name, sources=sources, settings=settings), make)
+    return (
+        build_store.built_with_pins(f"supervise-{target.name}", [source], target, make)
+        / "supervise"
+    )

@@ -135,6 +135,10 @@ _OWN = {
         "stress": Flag("stress to run", choices=lambda: _stresses()[1:]),
         "treatment": Flag("treatment to apply", choices=TREATMENTS),
     },
+    "build-asherah": {
+        "out": Flag("folder of the package to write"),
+        "target": Flag("platform to build for", "this machine's", TARGETS),
+    },
     "build-bun": {"jobs": Flag("compilers to run at once", "chosen from cores and memory")},
     "bun-commits": {"versions": Flag("releases of Bun, a comma list of 1.2.19 or 1.4.x")},
     "claims": {"out": _RESULTS_FOLDER},

@@ -42,6 +42,14 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
 
 
 @command
+def build_asherah(_: Context, target: str = "", out: str = "dist/asherah") -> None:
+    """Build Asherah's addon as a package that replaces asherah-node."""
+    chosen = target_named(target) if target else host_target()
+    for path in build.write_asherah_package(chosen, given_path(out)):
+        show(f"{paths.shown(path)}  {path.stat().st_size:,} bytes")
+
+
+@command
 def vendor_guard(_: Context, out: str) -> None:
     """Write the guard as a Go package to copy into a module."""
     for path in build.vendor_guard(given_path(out)):

@@ -17,7 +17,16 @@ extern int32_t EncryptToJson(void *partition, void *data, void *output);
 extern int32_t DecryptFromJson(void *partition, void *record, void *output);
 extern int32_t LastReason(char *text, int32_t size);
 
-enum { HEADER = 8, INPUTS = 2, LONGEST_REASON = 1024, NO_MEMORY = -200 };
+enum { HEADER = 8, INPUTS = 2, LONGEST_REASON = 1024 };
+
+/* Results, as the library has them; NO_MEMORY is the addon's own. */
+enum {
+  NOT_SET_UP = -100,
+  SET_UP_ALREADY = -101,
+  ENCRYPT_FAILED = -103,
+  DECRYPT_FAILED = -104,
+  NO_MEMORY = -200,
+};
 
 /* Buffers of synchronous calls up to this size lie on the stack. */
 extern _Atomic size_t stack_limit;
@@ -33,7 +42,7 @@ typedef struct {
 
 /* Each reads a value or, where it is none of the kind, throws a TypeError that begins with `what`. */
 bool read_text(napi_env env, const char *what, napi_value value, Source *source);
-bool read_bytes(napi_env env, const char *what, napi_value value, Source *source);
+bool read_data(napi_env env, const char *what, napi_value value, Source *source);
 
 /* How much memory the buffer of a source takes: text is written with a zero behind it. */
 size_t room_of(const Source *source);
@@ -56,6 +65,12 @@ typedef struct {
 
 /* Asks the library, on the thread that made the call, why it failed. */
 void note_failure(Failure *failure, const char *function, int32_t result);
+
+/* Throws the JavaScript error of a failure. */
+void throw_failure(napi_env env, const Failure *failure);
+
+/* Throws the JavaScript error of a call that fails for a reason of the addon's own; returns false. */
+bool refuse_call(napi_env env, const char *function, int32_t result, const char *reason);
 
 /* Makes the JavaScript error of a failure, and tells the log hook; NULL where that failed too. */
 napi_value error_of(napi_env env, const Failure *failure);

@@ -25,15 +25,43 @@ bool read_text(napi_env env, const char *what, napi_value value, Source *source)
   return fits(env, what, source);
 }
 
-bool read_bytes(napi_env env, const char *what, napi_value value, Source *source) {
+/* The bytes of any view of memory: a Buffer, a typed array of whatever elements, a DataView. */
+static bool read_view(napi_env env, napi_value value, Source *source) {
+  static const uint8_t sizes[] = {
+      [napi_int8_array] = 1,      [napi_uint8_array] = 1,   [napi_uint8_clamped_array] = 1,
+      [napi_int16_array] = 2,     [napi_uint16_array] = 2,  [napi_int32_array] = 4,
+      [napi_uint32_array] = 4,    [napi_float32_array] = 4, [napi_float64_array] = 8,
+      [napi_bigint64_array] = 8,  [napi_biguint64_array] = 8,
+  };
   napi_typedarray_type type;
+  void *bytes = NULL;
+  napi_value memory; /* is not wanted, but Bun 1.0 crashes without a place for it */
+  size_t offset;
   bool is = false;
+  if (napi_is_typedarray(env, value, &is) == napi_ok && is) {
+    if (napi_get_typedarray_info(env, value, &type, &source->length, &bytes, NULL, NULL) !=
+            napi_ok ||
+        (size_t)type >= sizeof sizes) {
+      return false;
+    }
+    source->length *= sizes[type];
+  } else if (napi_is_dataview(env, value, &is) != napi_ok || !is ||
+             napi_get_dataview_info(env, value, &source->length, &bytes, &memory, &offset) !=
+                 napi_ok) {
+    return false;
+  }
+  source->bytes = bytes;
+  return true;
+}
+
+bool read_data(napi_env env, const char *what, napi_value value, Source *source) {
+  napi_valuetype type;
   *source = (Source){0};
-  if (napi_is_typedarray(env, value, &is) != napi_ok || !is ||
-      napi_get_typedarray_info(env, value, &type, &source->length, (void **)&source->bytes, NULL,
-                               NULL) != napi_ok ||
-      type != napi_uint8_array) {
-    return refuse(env, what, "has to be a Buffer or a Uint8Array");
+  if (napi_typeof(env, value, &type) == napi_ok && type == napi_string) {
+    return read_text(env, what, value, source);
+  }
+  if (!read_view(env, value, source)) {
+    return refuse(env, what, "has to be a string, a Buffer or a typed array");
   }
   return fits(env, what, source);
 }

@@ -19,10 +19,10 @@ static const struct {
     {-7, "ERR_COBHAN_UTF8_INVALID"},
     {-8, "ERR_COBHAN_FILE_NOT_READ"},
     {-9, "ERR_COBHAN_FILE_NOT_WRITTEN"},
-    {-100, "ERR_ASHERAH_NOT_INITIALIZED"},
-    {-101, "ERR_ASHERAH_ALREADY_INITIALIZED"},
-    {-103, "ERR_ASHERAH_ENCRYPT_FAILED"},
-    {-104, "ERR_ASHERAH_DECRYPT_FAILED"},
+    {NOT_SET_UP, "ERR_ASHERAH_NOT_INITIALIZED"},
+    {SET_UP_ALREADY, "ERR_ASHERAH_ALREADY_INITIALIZED"},
+    {ENCRYPT_FAILED, "ERR_ASHERAH_ENCRYPT_FAILED"},
+    {DECRYPT_FAILED, "ERR_ASHERAH_DECRYPT_FAILED"},
     {-105, "ERR_ASHERAH_BAD_CONFIG"},
     {NO_MEMORY, "ERR_ASHERAH_NO_MEMORY"},
 };
@@ -34,12 +34,15 @@ static const char *code_of(int32_t result) {
   return "ERR_ASHERAH";
 }
 
-void note_failure(Failure *failure, const char *function, int32_t result) {
+static void note_reason(Failure *failure, const char *function, int32_t result, const char *reason) {
   failure->function = function;
   failure->result = result;
-  failure->length = result == NO_MEMORY
-                        ? snprintf(failure->reason, LONGEST_REASON, "out of memory")
-                        : LastReason(failure->reason, LONGEST_REASON);
+  failure->length = snprintf(failure->reason, LONGEST_REASON, "%s", reason);
+}
+
+void note_failure(Failure *failure, const char *function, int32_t result) {
+  note_reason(failure, function, result, "out of memory");
+  if (result != NO_MEMORY) failure->length = LastReason(failure->reason, LONGEST_REASON);
 }
 
 /* The hook that this environment was given, or NULL. */
@@ -73,6 +76,18 @@ napi_value error_of(napi_env env, const Failure *failure) {
   }
   tell_hook(env, message);
   return napi_create_error(env, code, message, &error) == napi_ok ? error : NULL;
+}
+
+void throw_failure(napi_env env, const Failure *failure) {
+  napi_value error = error_of(env, failure);
+  if (error != NULL) napi_throw(env, error);
+}
+
+bool refuse_call(napi_env env, const char *function, int32_t result, const char *reason) {
+  Failure failure;
+  note_reason(&failure, function, result, reason);
+  throw_failure(env, &failure);
+  return false;
 }
 
 static napi_value set_log_hook(napi_env env, napi_callback_info info) {

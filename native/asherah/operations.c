@@ -2,6 +2,7 @@
  * of the runtime's pool, which is a promise. */
 #include <alloca.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ typedef enum { SETUP, SHUTDOWN, ENCRYPT, DECRYPT } Kind;
 typedef struct {
   const char *name;
   Kind kind;
-  bool text;  /* what is encrypted or decrypted is a string */
+  bool text;  /* what comes is a string; what is given may always be one */
   bool later; /* on a pool thread */
 } Operation;
 
@@ -49,6 +50,22 @@ typedef struct {
 
 static size_t inputs_of(Kind kind) { return kind == SETUP ? 1 : kind == SHUTDOWN ? 0 : 2; }
 
+static bool has_string(napi_env env, napi_value object, const char *name) {
+  napi_value value;
+  napi_valuetype type;
+  bool pending = false;
+  if (napi_get_named_property(env, object, name, &value) == napi_ok &&
+      napi_typeof(env, value, &type) == napi_ok && type == napi_string) {
+    return true;
+  }
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending) {
+    char message[64];
+    snprintf(message, sizeof message, "the configuration's %s has to be a string", name);
+    napi_throw_type_error(env, NULL, message);
+  }
+  return false;
+}
+
 /* A configuration may be an object, of which JSON is made, or JSON. */
 static bool read_configuration(napi_env env, napi_value value, Source *source) {
   napi_valuetype type = napi_undefined;
@@ -56,6 +73,7 @@ static bool read_configuration(napi_env env, napi_value value, Source *source) {
   if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) {
     return read_text(env, "the configuration, if it is no object,", value, source);
   }
+  if (!has_string(env, value, "ServiceName") || !has_string(env, value, "ProductID")) return false;
   if (napi_get_global(env, &global) != napi_ok ||
       napi_get_named_property(env, global, "JSON", &json) != napi_ok ||
       napi_get_named_property(env, json, "stringify", &stringify) != napi_ok ||
@@ -64,6 +82,14 @@ static bool read_configuration(napi_env env, napi_value value, Source *source) {
     return false;
   }
   return read_text(env, "the configuration", value, source);
+}
+
+static bool read_partition(napi_env env, const Operation *operation, napi_value value,
+                           Source *source) {
+  if (!read_text(env, "the partition", value, source)) return false;
+  if (source->length > 0) return true;
+  int32_t result = operation->kind == ENCRYPT ? ENCRYPT_FAILED : DECRYPT_FAILED;
+  return refuse_call(env, operation->name, result, "partition id cannot be empty");
 }
 
 static bool read_sources(napi_env env, napi_callback_info info, const Operation *operation,
@@ -79,13 +105,11 @@ static bool read_sources(napi_env env, napi_callback_info info, const Operation 
       return true;
     case SETUP:
       return read_configuration(env, arguments[0], &sources[0]);
-    case DECRYPT:
-      return read_text(env, "the partition", arguments[0], &sources[0]) &&
-             read_text(env, "the record", arguments[1], &sources[1]);
     case ENCRYPT:
-      return read_text(env, "the partition", arguments[0], &sources[0]) &&
-             (operation->text ? read_text : read_bytes)(env, "the data", arguments[1],
-                                                        &sources[1]);
+    case DECRYPT:
+      return read_partition(env, operation, arguments[0], &sources[0]) &&
+             read_data(env, operation->kind == ENCRYPT ? "the data" : "the record", arguments[1],
+                       &sources[1]);
   }
   return false;
 }
@@ -183,8 +207,7 @@ static napi_value call_now(napi_env env, const Operation *operation, const Sourc
   }
   napi_value value = value_of(env, &call);
   if (call.result != 0) {
-    napi_value error = error_of(env, &call.failure);
-    if (error != NULL) napi_throw(env, error);
+    throw_failure(env, &call.failure);
   } else if (value == NULL) {
     throw_last_error(env);
   }
@@ -259,13 +282,26 @@ static napi_value call_later(napi_env env, const Operation *operation, const Sou
   return promise;
 }
 
+/* Throws where the call cannot do anything in this state. As in the published addon this comes before
+ * all else, and at once from asynchronous calls too. */
+static bool allowed(napi_env env, const Operation *operation) {
+  bool wanted = operation->kind != SETUP;
+  if ((IsSetUp() == 1) == wanted) return true;
+  if (wanted) {
+    return refuse_call(env, operation->name, NOT_SET_UP,
+                       "Asherah is not set up: call setup first");
+  }
+  return refuse_call(env, operation->name, SET_UP_ALREADY,
+                     "Asherah is set up already: call shutdown first");
+}
+
 static napi_value call(napi_env env, napi_callback_info info) {
   const Operation *operation;
   Source sources[INPUTS];
   if (napi_get_cb_info(env, info, NULL, NULL, NULL, (void **)&operation) != napi_ok) {
     return throw_last_error(env);
   }
-  if (!read_sources(env, info, operation, sources)) return NULL;
+  if (!allowed(env, operation) || !read_sources(env, info, operation, sources)) return NULL;
   return (operation->later ? call_later : call_now)(env, operation, sources);
 }
 

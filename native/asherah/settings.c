@@ -10,30 +10,43 @@ enum { STACK_LIMIT = 2048, HIGHEST_STACK_LIMIT = 64 << 10, HIGHEST_PADDING = 1 <
 _Atomic size_t stack_limit = STACK_LIMIT;
 _Atomic size_t padding = 0;
 
-/* Reads the one argument of a setter: a size in bytes. */
-static napi_value set_size(napi_env env, napi_callback_info info, _Atomic size_t *to,
-                           double highest, const char *refusal) {
-  napi_value argument;
+static size_t clamped(double size, size_t highest) {
+  if (!(size > 0)) return 0; /* NaN too */
+  return size < (double)highest ? (size_t)size : highest;
+}
+
+/* Reads the one argument of a setter. */
+static bool read_argument(napi_env env, napi_callback_info info, napi_value *argument) {
   size_t count = 1;
-  double size = -1;
-  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
-      napi_get_value_double(env, argument, &size) != napi_ok ||
-      !(size >= 0 && size <= highest)) {
-    napi_throw_range_error(env, NULL, refusal);
-    return NULL;
+  if (napi_get_cb_info(env, info, &count, argument, NULL, NULL) == napi_ok && count == 1) {
+    return true;
   }
-  atomic_store(to, (size_t)size);
-  return NULL;
+  napi_throw_type_error(env, NULL, "a number of bytes is missing");
+  return false;
 }
 
 static napi_value set_max_stack_alloc_item_size(napi_env env, napi_callback_info info) {
-  return set_size(env, info, &stack_limit, HIGHEST_STACK_LIMIT,
-                  "set_max_stack_alloc_item_size takes a number of bytes from 0 to 65536");
+  napi_value argument;
+  double size;
+  if (!read_argument(env, info, &argument)) return NULL;
+  if (napi_coerce_to_number(env, argument, &argument) != napi_ok ||
+      napi_get_value_double(env, argument, &size) != napi_ok) {
+    return throw_last_error(env);
+  }
+  atomic_store(&stack_limit, clamped(size, HIGHEST_STACK_LIMIT));
+  return NULL;
 }
 
+/* The published addon reads no argument. Here a number counts, for the module "libasherah", whose
+ * estimates may be too small. */
 static napi_value set_safety_padding_overhead(napi_env env, napi_callback_info info) {
-  return set_size(env, info, &padding, HIGHEST_PADDING,
-                  "set_safety_padding_overhead takes a number of bytes from 0 to 1048576");
+  napi_value argument;
+  double size;
+  if (!read_argument(env, info, &argument)) return NULL;
+  if (napi_get_value_double(env, argument, &size) == napi_ok) {
+    atomic_store(&padding, clamped(size, HIGHEST_PADDING));
+  }
+  return NULL;
 }
 
 static napi_value get_setup_status(napi_env env, napi_callback_info info) {
@@ -48,7 +61,7 @@ static napi_value setenv_of(napi_env env, napi_callback_info info) {
   size_t count = 1;
   Source source;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
-      !read_text(env, "the environment", argument, &source)) {
+      !read_data(env, "the environment", argument, &source)) {
     return NULL;
   }
   Failure failure;
@@ -62,8 +75,7 @@ static napi_value setenv_of(napi_env env, napi_callback_info info) {
   free(buffer);
   if (result == 0) return NULL;
   note_failure(&failure, "setenv", result);
-  napi_value error = error_of(env, &failure);
-  if (error != NULL) napi_throw(env, error);
+  throw_failure(env, &failure);
   return NULL;
 }
 

@@ -83,16 +83,21 @@ function openAsherah(library) {
     if (result !== 0) throw Object.assign(new Error(`${what}: result ${result}`), { result });
   }
 
+  // A string's UTF-8, or the bytes of a view of memory.
+  function bytesOf(value) {
+    if (typeof value === "string") return encoder.encode(value);
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
   const text = (value) => buffer(encoder.encode(value));
   const jsonOf = (value) => text(typeof value === "string" ? value : JSON.stringify(value));
 
   function encryption(partition, data) {
-    const [name, bytes] = [encoder.encode(partition), data];
+    const [name, bytes] = [encoder.encode(partition), bytesOf(data)];
     const room = now.EstimateBuffer(bytes.length, name.length) - HEADER;
     return [buffer(name), buffer(bytes), buffer(room)];
   }
   function decryption(partition, record) {
-    const json = encoder.encode(record);
+    const json = bytesOf(record);
     return [text(partition), buffer(json), buffer(json.length)];
   }
   function encrypt(partition, data) {
@@ -105,14 +110,18 @@ function openAsherah(library) {
     check("decrypt", now.DecryptFromJson(...buffers));
     return Buffer.from(contentOf(buffers[2]));
   }
+  function shutdown() {
+    if (now.IsSetUp() !== 1) throw new Error("shutdown: Asherah is not set up: call setup first");
+    now.Shutdown();
+  }
   const asherah = {
     setup: (config) => check("setup", now.SetupJson(jsonOf(config))),
-    shutdown: () => now.Shutdown(),
+    shutdown,
     get_setup_status: () => now.IsSetUp() === 1,
     setenv: (environment) => check("setenv", now.SetEnv(text(environment))),
     encrypt,
     decrypt,
-    encrypt_string: (partition, data) => encrypt(partition, encoder.encode(data)),
+    encrypt_string: encrypt,
     decrypt_string: (partition, record) => decrypt(partition, record).toString(),
   };
   if (later) {

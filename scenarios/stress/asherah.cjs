@@ -121,7 +121,7 @@ module.exports = async function asherah(cell, module) {
     await refusals(asherah);
     before = asherah.encrypt("sizes", bytes(10));
     asherah.shutdown();
-    asherah.shutdown(); // again is no error
+    await refused("a second shutdown", /not set up/, () => asherah.shutdown());
     if (asherah.get_setup_status()) throw new Error("it is shut down, and says it is set up");
     await refused("use after shutdown", /not set up/, () => asherah.decrypt("sizes", before));
     say({ at: "round" });

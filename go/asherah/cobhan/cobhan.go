@@ -6,6 +6,7 @@
 package cobhan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -99,6 +100,17 @@ func fromFile(buffer unsafe.Pointer, size int64) ([]byte, *Error) {
 		return nil, failed(FileNotRead, err)
 	}
 	return content, nil
+}
+
+// AllNull returns whether there are bytes, and every one is null.
+func AllNull(content []byte) bool {
+	return len(content) > 0 && bytes.Count(content, []byte{0}) == len(content)
+}
+
+// HoldsNull returns whether a buffer's own memory is all null. A file is not looked at.
+func HoldsNull(buffer unsafe.Pointer) bool {
+	size := int(length(buffer))
+	return size > 0 && AllNull(data(buffer, size))
 }
 
 // String returns a copy of the text that a buffer holds.

@@ -22,7 +22,7 @@ type Engine struct {
 
 // New sets Asherah up.
 func New(options *Options) (*Engine, error) {
-	if options.ServiceName == "" || options.ProductID == "" {
+	if options.ServiceName == nil || options.ProductID == nil {
 		return nil, errors.New("ServiceName and ProductID are required")
 	}
 	if options.Verbose {
@@ -36,8 +36,8 @@ func New(options *Options) (*Engine, error) {
 		if store, err = engine.metastore(options); err == nil {
 			engine.factory = appencryption.NewSessionFactory(
 				&appencryption.Config{
-					Service: options.ServiceName,
-					Product: options.ProductID,
+					Service: *options.ServiceName,
+					Product: *options.ProductID,
 					Policy:  options.policy(),
 				},
 				store, keys, crypto,
