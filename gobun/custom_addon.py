@@ -13,12 +13,13 @@ import msgspec
 from gobun import audit, build, embed, matrix
 from gobun.build import Fixture
 from gobun.errors import UsageError
-from gobun.targets import host_target
+from gobun.targets import for_libc, host_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.cells import Axes, Load, Result
+    from gobun.targets import Target
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OTHER = re.compile(r"[^A-Za-z0-9._]+")
@@ -85,15 +86,15 @@ def addon_of(result: Result) -> CustomAddon | None:
         return None
     flags = dict(itertools.pairwise(words))
     addon, smoke = (flags.get(flag, "") for flag in ("--addon", "--smoke"))
-    return make_addon(addon, smoke, flags.get("--name", ""))
+    return make_addon(addon, smoke, flags.get("--name", ""), flags.get("--libc", ""))
 
 
-def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
-    """Return the addon a person named, or None where none is.
+def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> CustomAddon | None:
+    """Return the addon a person named, or None where none is; ``libc`` is that of the runtimes.
 
     Raises:
-        UsageError: one of the two is missing, the addon is not for this machine, or its name
-            cannot be one.
+        UsageError: one of the two is missing, the addon is not for this machine or for this C
+            library, or its name cannot be one.
     """
     if not addon and not smoke:
         if name:
@@ -117,7 +118,7 @@ def make_addon(addon: str, smoke: str, name: str = "") -> CustomAddon | None:
             + ", ".join(build.FIXTURES),
         )
     path = Path(addon).absolute()
-    _check_fits(path)
+    _check_fits(path, for_libc(host_target(), libc))
     return CustomAddon(path, script, name)
 
 
@@ -152,8 +153,8 @@ def with_custom_addon(
         UsageError: a treatment puts the guard into the addon, which cannot have it.
     """
     modules = {addon.name: addon.fixture}
-    guarded = matrix.guarded_modules(modules, treatments, host_target())
-    return msgspec.structs.replace(context, modules=modules, guarded=guarded, smoke=addon.smoke)
+    variants = matrix.module_variants(modules, treatments, context.target)
+    return msgspec.structs.replace(context, modules=modules, variants=variants, smoke=addon.smoke)
 
 
 def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axes:
@@ -190,16 +191,21 @@ def loading_note(addon: CustomAddon, results: Sequence[Result]) -> str:
     return note
 
 
-def _check_fits(path: Path) -> None:
+def _check_fits(path: Path, target: Target) -> None:
     report = audit.inspect(path)
-    host = host_target()
-    if report.target != host.name:
+    if report.target != f"{target.os}-{target.arch}":
         raise UsageError(
-            f"{path} is built for {report.target}, and this machine is {host.name}",
+            f"{path} is built for {report.target}, and this machine is {host_target().name}",
             hint="give the build for this platform",
         )
-    if report.libc == "musl":
+    if target.libc == "glibc" and report.libc == "musl":
         raise UsageError(
             f"{path} is linked against musl, and the runtimes here against glibc",
-            hint="give the glibc build",
+            hint="give the glibc build, or run it with --libc musl",
+        )
+    if target.libc == "musl" and report.musl is not None and report.musl.problems:
+        convert = f"invoke convert-musl {shlex.quote(str(path))}"
+        raise UsageError(
+            f"{path} does not load on musl: it {'; it '.join(report.musl.problems)}",
+            hint=f"convert it: {convert}" if report.go else "give the build for musl",
         )

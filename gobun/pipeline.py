@@ -291,6 +291,11 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
             f"{path} is of another plan, so it cannot be resumed",
             hint="give the same versions and lists as before, another --out, or leave --resume out",
         )
+    if before.host.libc_name != header.host.libc_name:
+        raise UsageError(
+            f"{path} is of runtimes of {before.host.libc}, so it cannot be resumed",
+            hint="give the same --libc as before, another --out, or leave --resume out",
+        )
     made = {"gobun": before.suite, **before.made_with}
     now = {"gobun": header.suite, **header.made_with}
     if made != now:

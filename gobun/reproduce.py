@@ -31,7 +31,7 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
-    target = for_libc(host_target(), _libc(run))
+    target = for_libc(host_target(), run.header.host.libc_name)
     for result in _chosen(run.results, only):
         context = _context(result, out, target)
         try:
@@ -79,7 +79,7 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
-    target = for_libc(host_target(), _libc(run))
+    target = for_libc(host_target(), run.header.host.libc_name)
     context = _context(results[-1], folder.parent, target)
     package = runtimes.fitting_package(target) if last.runtime == "bun" else ""
     try:
@@ -96,12 +96,6 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
         header=run.header,
     )
     return folder
-
-
-def _libc(run: Run) -> str:
-    """Return the C library of the runtimes in a run, where a target says which it is."""
-    name = run.header.host.libc.partition(" ")[0]
-    return name if name in {"glibc", "musl"} else ""
 
 
 def _context(result: Result, out: Path, target: Target) -> RunContext:

@@ -135,6 +135,11 @@ def host_target() -> Target:
     return ALL_TARGETS[name]
 
 
+def _libcs(target: Target) -> list[str]:
+    names = (each.libc for each in ALL_TARGETS.values() if each.os == target.os and each.libc)
+    return list(dict.fromkeys(names))
+
+
 def for_libc(target: Target, libc: str) -> Target:
     """Return the target of the same processor with another C library; ``""`` changes nothing.
 
@@ -149,5 +154,5 @@ def for_libc(target: Target, libc: str) -> Target:
         if (each.os, each.goarch, each.libc) == (target.os, target.goarch, libc)
     ]
     if not found:
-        raise UsageError(f"there is no target for {target.name} with the C library {libc!r}")
+        raise UsageError.unknown(f"C library of {target.os}", libc, _libcs(target))
     return found[0]

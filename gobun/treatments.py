@@ -39,7 +39,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     """The library of ours that the scenario opens and calls."""
     argument: dict[str, str] = {}
     """What the scenario is told besides."""
-    variant: Literal["", "built-in", "embedded"] = ""
+    variant: Literal["", "built-in", "embedded", "unconverted"] = ""
     """The form of the module that takes its place; empty for the module itself."""
     emulates: tuple[str, ...] = ()
     """The words of the preload library that it is started with. Each does at load time what a
@@ -135,6 +135,12 @@ _TABLE: tuple[Treatment, ...] = (
         " before it",
         environment={GUARD_SWITCH: "1"},
         variant="embedded",
+    ),
+    Treatment(
+        name="unconverted",
+        summary="in runtimes of musl: the Go module as its linker made it, where every other"
+        " treatment has it converted",
+        variant="unconverted",
     ),
     *_gc_signals(),
     *_emulations(),

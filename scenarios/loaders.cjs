@@ -45,7 +45,13 @@ function warmUp(cell, library = cell.warmup) {
 }
 
 // Installs the signal guard. How many handlers it guards is the runtime's affair: none in some.
+// In Bun it is loaded as an addon, as the package go-warmup does: not every Bun for musl can open a
+// library by bun:ffi.
 function installGuard(cell, library = cell.guard) {
+  if (process.versions.bun) {
+    process.dlopen({ exports: {} }, library);
+    return;
+  }
   const guarded = callLibrary(cell, library, "GuardInstall");
   if (guarded < 0) throw new Error(`GuardInstall() returned ${guarded}`);
 }

@@ -15,7 +15,7 @@ from gobun.cells.scenario import check_names, narrowed, read_scenario
 from gobun.errors import UsageError
 from gobun.matrix.run import run_cell
 from gobun.matrix.run_context import RunContext, build_run_context
-from gobun.targets import host_target
+from gobun.targets import for_libc, host_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,8 @@ class BisectRequest(msgspec.Struct, frozen=True):
     module: str = "simple"
     treatment: str = "stock"
     runtime: str = "bun"
+    libc: str = ""
+    """``musl`` for runtimes of musl; empty for this machine's own."""
     attempts: int = 3
     """One bad attempt of these makes a version bad: some hangs come one time in three."""
     limit_s: float | None = None
@@ -59,7 +61,7 @@ def bisect_releases(
         FetchError: a release could not be fetched.
         BuildError: a library could not be built.
     """
-    target = host_target()
+    target = for_libc(host_target(), question.libc)
     context = _context(question, target)
     name = question.runtime
     among = versions if versions is not None else runtimes.choose_versions(name, "all", target)

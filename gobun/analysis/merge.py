@@ -116,6 +116,7 @@ def _check_alike(parts: Sequence[_ShardFile]) -> None:
             ("suite version", first.header.suite, part.header.suite),
             ("tools", _tools(first.header), _tools(part.header)),
             ("system", first.header.host.os, part.header.host.os),
+            ("C library", first.header.host.libc_name, part.header.host.libc_name),
             ("processor", arch, part.header.host.arch or arch),
             ("split", _split(first.header), _split(part.header)),
         ):

@@ -91,10 +91,13 @@ def node_api_headers() -> Path:
     return fetch.fetch_packages([package])[package] / "include"
 
 
-def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixture:
+def build_fixture(
+    name: str, target: Target, *, guarded: bool = False, converted: bool = True
+) -> Fixture:
     """Build a fixture for ``target``, or take it from the cache.
 
-    ``guarded`` links the guard into both forms, which installs itself.
+    ``guarded`` links the guard into both forms, which installs itself. For musl both forms are
+    ``converted``, so that they load; elsewhere there is nothing to convert.
 
     Raises:
         UsageError: there is no such fixture.
@@ -155,7 +158,7 @@ def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixtur
             flags=linked,
         )
         (folder / "module.a").unlink(missing_ok=True)
-        if name in GO_FIXTURES:
+        if name in GO_FIXTURES and converted:
             musl.settle(folder / library, target)
             musl.settle(folder / addon, target)
 
@@ -164,8 +167,8 @@ def build_fixture(name: str, target: Target, *, guarded: bool = False) -> Fixtur
         packages = (GO_FIXTURES[name], "testhooks", "workload", "go.mod")
         own = [paths.GO_SOURCES / package for package in packages]
     own = [*own, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
-    own = [*own, *musl.sources_for(target)]
-    title = f"{name}-guarded" if guarded else name
+    own = [*own, *(musl.sources_for(target) if converted else ())]
+    title = f"{name}{'-guarded' if guarded else ''}{'' if converted else '-unconverted'}"
     folder = build_store.built_with_pins(f"{title}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None
     return Fixture(name, folder / library, folder / addon, beside)

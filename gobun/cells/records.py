@@ -187,6 +187,12 @@ class Host(msgspec.Struct, frozen=True):
     """Architecture, by Node's name for it; empty in results of old releases of the suite."""
 
     @property
+    def libc_name(self) -> str:
+        """``glibc``, ``musl``, or ``""`` where it is neither."""
+        name = self.libc.partition(" ")[0]
+        return name if name in {"glibc", "musl"} else ""
+
+    @property
     def system(self) -> str:
         """``linux 6.1, x64``."""
         return f"{self.os} {self.kernel}" + (f", {self.arch}" if self.arch else "")

@@ -41,6 +41,7 @@ def make_request(cells: Selection, mine: AddonFlags, **flags: Any) -> pipeline.R
         mine.addon or (given.file if given else ""),
         mine.smoke or (given.smoke if given else ""),
         mine.name or (given.name if given else ""),
+        flags.get("libc", ""),
     )
     for field in ("jobs", "limit_s"):
         if flags.get(field) is None:
@@ -102,12 +103,13 @@ def plan(
     smoke: str = "",
     name: str = "",
     config: str = "",
+    libc: str = "",
 ) -> None:
     """Print the plan of a matrix, split into shards."""
     past = measuring.read_results(given_path(durations)).results if durations else ()
     parts = optional_integer(shards, "--shards") or 0
     planned = pipeline.plan_matrix(
-        make_request(cells, AddonFlags(addon, smoke, name, config))
+        make_request(cells, AddonFlags(addon, smoke, name, config), libc=libc)
     ).cells
     found = measuring.plan_parts(planned, parts, measuring.durations_of(past))
     show(measuring.plan_json(found) if json else "\n".join(part.text for part in found))

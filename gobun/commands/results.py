@@ -84,6 +84,7 @@ def bisect(
     bad: str = "",
     attempts: str = "3",
     out: str = "report/bisect",
+    libc: str = "",
 ) -> None:
     """Find the releases at which a cell breaks or starts to pass."""
     answer = bisect_releases(
@@ -93,6 +94,7 @@ def bisect(
             module=module,
             treatment=treatment,
             runtime=runtime,
+            libc=libc,
             attempts=optional_integer(attempts, "--attempts") or 0,
             out=given_path(out),
         ),

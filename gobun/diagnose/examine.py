@@ -49,8 +49,9 @@ def diagnose(
     if watched.kind == "ended":
         return ended(pid, watched.detail, watched.seconds)
     snapshot = observe.take_snapshot(pid, inspector, spare=fragile_threads(pid))
-    runtime = seen_runtime(pid)
-    search = go_libraries(pid, observe.mappings(pid))
+    maps = observe.mappings(pid)
+    runtime = seen_runtime(pid, maps)
+    search = go_libraries(pid, maps)
     facts = verdict.Facts(
         pid=pid,
         runtime=runtime,

@@ -39,6 +39,8 @@ class RuntimeSeen(msgspec.Struct, frozen=True):
     program: str
     compiled: bool = False
     """Made by ``bun build --compile``: the application is inside the executable."""
+    libc: str = ""
+    """``glibc`` or ``musl``; ``""`` where neither is mapped."""
 
     @property
     def label(self) -> str:
@@ -46,6 +48,7 @@ class RuntimeSeen(msgspec.Struct, frozen=True):
         if not self.name:
             return "no JavaScript runtime known here"
         label = f"{self.name}@{self.version}" if self.version else self.name
+        label += " for musl" if self.libc == "musl" else ""
         return f"{label}, inside a compiled executable" if self.compiled else label
 
 

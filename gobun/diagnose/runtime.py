@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gobun.diagnose.records import RuntimeSeen
 from gobun.observe import chunks, open_program, read_bytes, read_link
 from gobun.printable import printable_bytes
 from gobun.version_ranges import in_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.observe import Mapping
 
 _COMPILED_MARK = b"\n---- Bun! ----\n"
 _TAIL = 1 << 16
@@ -32,6 +38,11 @@ _MARKS = {
     "deno": b"DENO_DIR",
     "node": b"NODE_OPTIONS",
 }
+_LIBCS = {
+    "musl": re.compile(r"ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"),
+    "glibc": re.compile(r"libc\.so\.6|libc-2\.\d+\.so"),
+}
+"""The file that each C library is mapped from; musl is its own loader."""
 _BY_SIGUSR1 = "<=1.2.1"
 """The releases of Bun that suspend by SIGUSR1."""
 _BEFORE, _SINCE = 10, 30
@@ -40,8 +51,11 @@ _IGNORES_IT = "1.2.2"
 """The only release that takes the variable for an option it does not know; measured."""
 
 
-def seen_runtime(pid: int) -> RuntimeSeen:
-    """Return which runtime a process is; nameless where that cannot be read or is none."""
+def seen_runtime(pid: int, maps: Sequence[Mapping] = ()) -> RuntimeSeen:
+    """Return which runtime a process is; nameless where that cannot be read or is none.
+
+    ``maps`` are its mappings, which tell its C library.
+    """
     shown = read_link(Path(f"/proc/{pid}/exe"))
     if not shown:  # a kernel thread has none
         return RuntimeSeen("", "", _command_line(pid))
@@ -49,11 +63,20 @@ def seen_runtime(pid: int) -> RuntimeSeen:
     if handle is None:
         return RuntimeSeen("", "", shown)
     try:
-        return _recognise(handle, shown)
+        return _recognise(handle, shown, libc_of(maps))
     except OSError:
         return RuntimeSeen("", "", shown)
     finally:
         os.close(handle)
+
+
+def libc_of(maps: Sequence[Mapping]) -> str:
+    """Return the C library that a process has mapped: ``glibc``, ``musl``, or ``""``."""
+    for mapping in maps:
+        for libc, name in _LIBCS.items():
+            if name.fullmatch(mapping.path.rpartition("/")[2]):
+                return libc
+    return ""
 
 
 def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
@@ -79,7 +102,7 @@ def _parts_of(version: str) -> tuple[int, ...]:
     return tuple(map(int, numbers)) if all(number.isdecimal() for number in numbers) else ()
 
 
-def _recognise(handle: int, shown: str) -> RuntimeSeen:
+def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
     seen: set[str] = set()
     for _, data in chunks(handle, _MOST_PROGRAM, _OVERLAP):
         seen |= {name for name, mark in _MARKS.items() if mark in data}
@@ -95,7 +118,7 @@ def _recognise(handle: int, shown: str) -> RuntimeSeen:
     # Deno's also names older ones; the executable itself is the newest of them.
     version = max(found, key=_parts_of, default="")
     tail = os.pread(handle, _TAIL, max(0, os.fstat(handle).st_size - _TAIL))
-    return RuntimeSeen(name, version, shown, name == "bun" and _COMPILED_MARK in tail)
+    return RuntimeSeen(name, version, shown, name == "bun" and _COMPILED_MARK in tail, libc)
 
 
 def _command_line(pid: int) -> str:

@@ -256,6 +256,12 @@ def _go_text(facts: Facts) -> str:
 def _notes(facts: Facts) -> Iterator[str]:
     if facts.container:
         yield facts.container
+    if facts.runtime.libc == "musl":
+        yield (
+            "the process runs on musl, so what it loads has to be built or converted for musl: the "
+            "guard is go-guard-linux-x64-musl.so (invoke build-guard --target linux-x64-musl), or "
+            "linux-arm64-musl, and invoke convert-musl converts Go libraries (docs/alpine.md)"
+        )
     if facts.snapshot is not None and facts.snapshot.problem:
         yield f"handlers and alternate stacks are not known: {facts.snapshot.problem}"
     if facts.unread:

@@ -46,7 +46,7 @@ def this_place() -> Place:
 
 def place_of(host: Host) -> Place:
     """Return the place that results were made in; what they do not say is as it is here."""
-    return Place(host.os, host.arch or this_place().arch, host.libc.partition(" ")[0])
+    return Place(host.os, host.arch or this_place().arch, host.libc_name)
 
 
 class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

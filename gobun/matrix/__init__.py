@@ -6,8 +6,8 @@ from gobun.matrix.attempt import (
     cell_environment,
     treatment_environment,
 )
-from gobun.matrix.guarded_modules import guarded_modules
 from gobun.matrix.journal import JOURNAL_NAME, Journal, read_journal
+from gobun.matrix.module_variants import module_variants
 from gobun.matrix.repro_bundle import ReproCell, group_name, write_repro
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
 from gobun.matrix.run import run_cell, run_cells
@@ -28,7 +28,7 @@ __all__ = [
     "cell_environment",
     "durations_of",
     "group_name",
-    "guarded_modules",
+    "module_variants",
     "new_header",
     "parse_shard",
     "plan_json",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 30
 _LIBRARIES = "libraries"
+_NEEDS_MUSL = " Run it on Alpine, or another system of musl, with the package libstdc++."
 _VARIABLES = {"bun": "BUN", "node": "NODE", "deno": "DENO"}
 
 
@@ -165,9 +166,10 @@ def _readme(trials: Sequence[ReproCell], package: str, header: Header) -> str:
         if package
         else f"{variable}=/path/to/{cell.runtime} ./run.sh\n"
     )
+    needs = _NEEDS_MUSL if host.libc_name == "musl" else ""
     return (
         f"# {group_name(cell)}\n\n"
-        f"{_said(cell)} `run.sh` ends with 124 when it hangs.\n\n"
+        f"{_said(cell)} `run.sh` ends with 124 when it hangs.{needs}\n\n"
         f"```\n{get}```\n\n"
         f"| runtime | outcome | seen |\n| --- | --- | --- |\n{rows}\n\n"
         f"Seen on {host.system} ({host.libc}, {host.cpu}, {host.cores} cores). "

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from gobun.matrix.run_context import RunContext
 
 
-def repro(cell: Cell) -> str:
-    """Return the command line that runs ``cell`` alone."""
+def repro(cell: Cell, libc: str = "") -> str:
+    """Return the command line that runs ``cell`` alone, with the C library if it is named."""
     words = ["invoke", "matrix", "--runtime", cell.runtime, "--versions", cell.version]
     words += ["--treatment", cell.treatment, "--module", cell.module]
     words += ["--load", cell.load, "--stress", cell.stress]
+    words += ["--libc", libc] if libc else []
     return shlex.join(words)
 
 
@@ -127,7 +128,7 @@ def _result(
         signal=worst.signal if by_itself else None,
         attempts=len(judged),
         evidence=kept,
-        repro=repro(cell),
+        repro=repro(cell, context.foreign_libc),
         outcomes=outcomes,
         why=context.expectations.why(cell),
         kind=worst.kind,

@@ -12,16 +12,15 @@ from gobun import build
 from gobun.build import Fixture
 from gobun.expectations import Expectations
 from gobun.matrix.evidence import EvidenceTools
-from gobun.matrix.guarded_modules import guarded_modules
+from gobun.matrix.module_variants import module_variants
 from gobun.runtimes import LacksError, Runtime
-from gobun.targets import host_target
+from gobun.targets import Target, host_target
 from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.cells.records import Cell
-    from gobun.targets import Target
 
 
 class RunContext(msgspec.Struct, frozen=True):
@@ -33,6 +32,8 @@ class RunContext(msgspec.Struct, frozen=True):
     probe: Path
     """A library without Go, by which a cell asks about its own process."""
     modules: Mapping[str, Fixture]
+    target: Target
+    """The platform of the runtimes and modules."""
     out: Path
     """Folder of the results; evidence goes below it."""
     limit_s: float
@@ -44,23 +45,28 @@ class RunContext(msgspec.Struct, frozen=True):
     """The library for LD_PRELOAD, where there is such a thing."""
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
     """What a process that hangs is looked at with."""
-    guarded: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
-    """The modules with the guard inside, by variant and name."""
+    variants: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
+    """The other forms of the modules, by variant and name."""
     smoke: Path | None = None
     """The script that loads and checks a person's own addon."""
+
+    @property
+    def foreign_libc(self) -> str:
+        """The C library of the runtimes, where it is not this machine's own; ``""`` otherwise."""
+        return "" if self.target == host_target() else self.target.libc
 
     def module_for(self, cell: Cell) -> Fixture:
         """Return the module that a cell loads.
 
         Raises:
-            LacksError: there is none with the guard inside, as its treatment has it.
+            LacksError: the module has no such form as its treatment loads.
         """
         variant = TREATMENTS[cell.treatment].variant
         if not variant:
             return self.modules[cell.module]
-        found = self.guarded.get((variant, cell.module))
+        found = self.variants.get((variant, cell.module))
         if found is None:
-            raise LacksError(f"there is no {cell.module} with the guard inside")
+            raise LacksError(f"there is no {variant} form of {cell.module} for {self.target.name}")
         return found
 
 
@@ -92,7 +98,8 @@ def build_run_context(
         guard=build.build_guard([target])[0].library,
         probe=build.build_fixture(build.CONTROL, target).library,
         modules=built,
-        guarded=guarded_modules(built, treatments, target),
+        target=target,
+        variants=module_variants(built, treatments, target),
         out=out,
         limit_s=limit_s,
         preload=build.build_preload([target])[0].library if linux else None,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from gobun import fetch
+from gobun.errors import UsageError
 from gobun.runtimes.registered import own_treatment, registered_as
 from gobun.runtimes.versions import select_versions
+from gobun.targets import for_libc, target_named
 from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
         others = [part for part in parts if part not in ours]
         stock = choose_bun(",".join(others), target) if others else ()
         return (*stock, *dict.fromkeys(ours))
+    absent = [part for part in parts if lacks_build(part, target)]
+    if absent:
+        others = [part for part in parts if part not in absent]
+        there = choose_bun(",".join(others), target) if others else ()
+        return tuple(sorted({*absent, *there}, key=rank))
     package = fitting_package(target)
     here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part in here for part in parts):
@@ -89,10 +96,23 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     )
 
 
+def lacks_build(version: str, target: Target) -> bool:
+    """Return whether a release has no build for ``target``, though it has one for glibc.
+
+    The lock file tells: it has every release of every build. Bun for musl begins with 1.1.39.
+    """
+    if target.libc != "musl":
+        return False
+    lock, glibc = fetch.read_lock(), for_libc(target, "glibc")
+    builds = [lock.versions(fetch.bun_package(each.name)) for each in (glibc, target)]
+    return version in builds[0] and version not in builds[1]
+
+
 def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     """Return Bun in each version, fetched if need be.
 
     Raises:
+        UsageError: one was built from sources for another platform.
         FetchError: a download failed, or is not what the lock file names.
     """
     name = fitting_package(target)
@@ -100,5 +120,11 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     packages = [fetch.Package(name, version) for version in versions if version not in ours]
     folders = fetch.fetch_packages(packages) if packages else {}
     found = {package.version: folders[package] / "bin" / "bun" for package in packages}
-    found |= {one.label: one.program for one in registered_as(ours)}
+    for one in registered_as(ours):
+        if for_libc(target_named(one.target), target.libc) != target_named(one.target):
+            raise UsageError(
+                f"Bun {one.label} was built for {one.target}, and not for {target.name}",
+                hint="leave --libc out, or give releases alone",
+            )
+        found[one.label] = one.program
     return [Bun(version, found[version]) for version in versions]

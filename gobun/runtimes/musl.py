@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from gobun import build, sysroot, toolchain
-from gobun.runtimes.bun import provide_bun
+from gobun.runtimes.bun import lacks_build, provide_bun
 from gobun.runtimes.node import Node, provide_node
 from gobun.targets import host_target
+from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,23 +21,28 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 
-class NoDeno(msgspec.Struct, frozen=True):
-    """Stands for Deno, which has no build for musl: each of its cells is skipped, and says so."""
+class NoBuild(msgspec.Struct, frozen=True):
+    """Stands for a release without a build for musl: each of its cells is skipped, and says so."""
 
-    engine: ClassVar[str] = "V8"
-    lack: ClassVar[str] = "Deno has no build for musl"
+    engine: ClassVar[str] = ""
 
+    name: str
     version: str
-    program: Path = Path("deno")
 
     @property
-    def name(self) -> str:
-        """``deno``."""
-        return "deno"
+    def program(self) -> Path:
+        """The name of the program that there is not."""
+        return Path(self.name)
+
+    @property
+    def lack(self) -> str:
+        """Why no cell can run."""
+        release = "Deno" if self.name == "deno" else f"{self.name.capitalize()} {self.version}"
+        return f"{release} has no build for musl"
 
     def command(self, script: Path, argument: str) -> list[str]:
         """Return the command that a cell would have."""
-        return [str(self.program), "run", str(script), argument]
+        return [self.name, str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
         """Return nothing, for nothing is loaded."""
@@ -66,7 +72,14 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
         BuildError: what Node needs beside it could not be built.
     """
     if name == "deno":
-        return [NoDeno(version) for version in versions]
+        return [NoBuild(name, version) for version in versions]
+    absent = {each for each in versions if name == "bun" and lacks_build(each, target)}
+    there = [version for version in versions if version not in absent]
+    found = _provide(name, there, target) if there else []
+    return [*(NoBuild(name, each) for each in sorted(absent, key=rank)), *found]
+
+
+def _provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
     if target == host_target():
         if name == "node":
             return [provide_node(target, version) for version in versions]

@@ -63,6 +63,7 @@ def context(
         probe=nothing,
         runtimes={(runtime.name, runtime.version): runtime},
         modules={CELL.module: Fixture(CELL.module, nothing, nothing)},
+        target=host_target(),
         expectations=Expectations(),
         out=out,
         limit_s=limit_s,

@@ -288,7 +288,7 @@ def test_addon_with_guard_inside_passes_as_built_in(
 
 def test_addon_without_guard_skips_built_in(tmp_path: Path, addon: Path) -> None:
     modules = {"mine": custom_addon.CustomAddon(addon, smoke(tmp_path, LOAD, SYNC), "mine").fixture}
-    assert matrix.guarded_modules(modules, ["built-in"], host_target()) == {}
+    assert matrix.module_variants(modules, ["built-in"], host_target()) == {}
 
 
 BUSY = "busy: (it, ms) => it.callSync('Busy', ms)"

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gobun import audit, build, fetch, sysroot, toolchain
+from gobun import audit, build, fetch, matrix, pipeline, reproduce, sysroot, toolchain
 from gobun.build import compile as compiling
 from gobun.build.musl import convert_file
+from gobun.custom_addon import make_addon
 from gobun.elf import Image
 from gobun.elf import constants as elf
 from gobun.elf.tls import initial_exec_words, sites_of
-from gobun.errors import FetchError, PrerequisiteError
+from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.paths import ROOT
-from gobun.targets import TARGETS, host_target
+from gobun.targets import ALL_TARGETS, TARGETS, host_target
 
 if TYPE_CHECKING:
     from gobun.sysroot import Sysroot
@@ -244,3 +245,60 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
     assert (done.returncode, done.stdout) == (127, "")
     assert done.stderr.startswith("a Go library that was converted for musl cannot run here: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
+    musl: Sysroot, tmp_path: Path
+) -> None:
+    """Bun 1.2.19 hangs with a converted library, and refuses one that is not converted."""
+    request = pipeline.Request(
+        versions="1.2.19",
+        treatments=("stock", "unconverted"),
+        modules=("simple",),
+        loads=("napi-sync",),
+        stresses=("idle",),
+        out=tmp_path,
+        libc="musl",
+    )
+    pipeline.run_matrix(request)
+    run = matrix.read_results(tmp_path / matrix.FILE_NAME)
+    found = {result.treatment: result for result in run.results}
+
+    assert run.header.host.libc == f"musl {musl.version}"
+    assert {name: result.outcome for name, result in found.items()} == {
+        "stock": "hang",
+        "unconverted": "fail",
+    }
+    assert NOT_LOADED in found["unconverted"].detail
+    assert all(result.repro.endswith(" --libc musl") for result in run.results)
+
+    [folder] = reproduce.folders(tmp_path, "stock/simple")
+    package = fetch.Package(fetch.bun_package("linux-x64-musl"), "1.2.19")
+    bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
+    done = subprocess.run(
+        [folder / "run.sh"],
+        env={"PATH": os.defpath, "BUN": str(bun), "LIMIT": "5", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 124, done.stdout + done.stderr
+    assert '"called"' in done.stdout
+    readme = (folder / "README.md").read_text()
+    assert f"npm install --no-save {package.name}@1.2.19" in readme
+    assert "Alpine" in readme
+
+
+def test_addon_that_is_not_converted_is_refused_for_musl(tmp_path: Path) -> None:
+    smoke = tmp_path / "smoke.cjs"
+    smoke.write_text("exports.load = (addon) => require(addon); exports.check = () => {};")
+    plain = build.build_fixture("simple", TARGETS["linux-x64"]).addon
+    converted = build.build_fixture("simple", ALL_TARGETS["linux-x64-musl"]).addon
+    with pytest.raises(UsageError, match="does not load on musl: it has 1 word") as raised:
+        make_addon(str(plain), str(smoke), libc="musl")
+    assert f"invoke convert-musl {plain}" in str(raised.value.hint)
+    assert make_addon(str(converted), str(smoke), libc="musl") is not None
+    with pytest.raises(UsageError, match="linked against musl") as raised:
+        make_addon(str(converted), str(smoke))
+    assert "--libc musl" in str(raised.value.hint)

@@ -134,7 +134,10 @@ main(int argc, char **argv)
 	}
 	wait(&status);
 	check(status, 0, "a child");
-	check(interruptions > 0, 1, "the timer's count");
+	/* The timer counts the time of the processor, which a busy machine may not have given yet. */
+	alarm(60);
+	while (!interruptions)
+		check(libraries[0].run(), 0, "Run");
 	puts("pass");
 	return 0;
 }

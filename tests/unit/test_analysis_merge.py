@@ -159,6 +159,13 @@ def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> Non
         merge(shards)
 
 
+def test_merge_results_of_another_libc_are_refused(shards: list[Path]) -> None:
+    host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[1], host=host | {"libc": "musl 1.2.5"})
+    with pytest.raises(UsageError, match="C library glibc and musl"):
+        merge(shards)
+
+
 def test_merge_cells_outside_the_plan_are_refused(shards: list[Path]) -> None:
     stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
     with shards[0].open("ab") as stream:

@@ -120,6 +120,7 @@ def test_cell_command_names_every_axis() -> None:
     )
     node = repro(Cell("node", "22.20.0", "stock", "simple", "ffi", "gc"))
     assert "--runtime node --versions 22.20.0" in node
+    assert repro(cell, "musl") == f"{repro(cell)} --libc musl"
 
 
 def test_scenario_stress_without_script_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 from gobun import diagnose
 from gobun.diagnose import activity, remedies
 from gobun.diagnose.records import Activity, GoLibrary, Movement, NativeWait, RuntimeSeen, Storm
+from gobun.diagnose.runtime import libc_of
 from gobun.diagnose.verdict import Facts, judge
 from gobun.errors import UsageError
 from gobun.matrix import hang_detector
 from gobun.matrix.hang_detector import Sample
-from gobun.observe import Blocked, Handler, Snapshot, Stack, Thread, ThreadView
+from gobun.observe import Blocked, Handler, Mapping, Snapshot, Stack, Thread, ThreadView
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,10 +66,11 @@ def facts(
     name: str = "bun",
     libraries: tuple[GoLibrary, ...] = GO,
     seen: Snapshot | None = None,
+    libc: str = "glibc",
 ) -> Facts:
     return Facts(
         pid=PID,
-        runtime=RuntimeSeen(name, version, "/bun"),
+        runtime=RuntimeSeen(name, version, "/bun", libc=libc),
         libraries=libraries,
         motion=Activity(kind, "seen", 1.5, STORM if kind == "storm" else None),
         snapshot=seen or snapshot(),
@@ -93,6 +95,32 @@ def test_verdict_guarded_handler_makes_no_storm() -> None:
     storm = judge(facts("storm", seen=snapshot(guarded=True)))
     assert storm.kind == "other-storm"
     assert "the signal guard (go-guard-linux-x64.so) is before the handler" in storm.cause
+
+
+def test_diagnosis_of_musl_process_names_libc_and_its_builds() -> None:
+    for kind in ("storm", "works"):
+        found = diagnose.render(judge(facts(kind, libc="musl")))
+        assert "runtime: bun@1.2.19 for musl (/bun)" in found
+        said = " ".join(found.split())
+        assert "go-guard-linux-x64-musl.so" in said
+        assert "invoke convert-musl" in said
+    assert "musl" not in diagnose.render(judge(facts("storm")))
+
+
+@pytest.mark.parametrize(
+    ("path", "libc"),
+    [
+        ("/lib/ld-musl-x86_64.so.1", "musl"),
+        ("/cache/musl/lib/ld-musl-aarch64.so.1", "musl"),
+        ("/usr/lib/x86_64-linux-gnu/libc.so.6", "glibc"),
+        ("/lib64/libc-2.31.so", "glibc"),
+        ("/app/not-ld-musl-x86_64.so.1", ""),
+        ("/app/libc.so.6.bak", ""),
+        ("[stack]", ""),
+    ],
+)
+def test_libc_is_told_by_mapped_file(path: str, libc: str) -> None:
+    assert libc_of([Mapping(0, 4096, "r-xp", path)]) == libc
 
 
 @pytest.mark.parametrize("version", ["1.2.2", "1.2.19", "1.3.14", "1.4.3"])

@@ -17,6 +17,7 @@ from gobun.matrix import evidence, run
 from gobun.matrix.attempt import Attempt
 from gobun.matrix.journal import record_of
 from gobun.pipeline import MOST_REPEATS, Request, plan_matrix
+from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from gobun.cells import Outcome
@@ -32,6 +33,7 @@ def bench(out: Path, repeat: int) -> matrix.RunContext:
         guard=nothing,
         probe=nothing,
         modules={},
+        target=host_target(),
         out=out,
         limit_s=1.0,
         repeat=repeat,

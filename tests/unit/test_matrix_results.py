@@ -123,6 +123,16 @@ def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
         pipeline._kept(path, newer)
 
 
+def test_resume_with_another_libc_is_refused(tmp_path: Path) -> None:
+    path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
+    with matrix.Writer(path, header, [result(CELLS[0])]):
+        musl = matrix.new_header(CELLS, libc="musl 1.2.5")
+    assert musl.plan == header.plan
+    with pytest.raises(UsageError, match="is of runtimes of glibc") as raised:
+        pipeline._kept(path, musl)
+    assert "--libc" in str(raised.value.hint)
+
+
 def test_results_full_disk_keeps_earlier_lines(tmp_path: Path) -> None:
     import errno
 

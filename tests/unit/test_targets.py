@@ -82,7 +82,8 @@ def test_target_for_another_libc_is_found() -> None:
     here = TARGETS["linux-arm64"]
     assert for_libc(here, "musl").name == "linux-arm64-musl"
     assert for_libc(here, "glibc") is for_libc(here, "") is here
-    with pytest.raises(UsageError, match="C library 'musl'"):
+    with pytest.raises(UsageError, match="C library of darwin 'musl'"):
         for_libc(TARGETS["darwin-x64"], "musl")
-    with pytest.raises(UsageError, match="C library 'uclibc'"):
+    with pytest.raises(UsageError, match="C library of linux 'uclibc'") as raised:
         for_libc(here, "uclibc")
+    assert raised.value.hint == "did you mean: glibc"

@@ -12,6 +12,7 @@ from gobun import matrix, paths
 from gobun.build import Fixture
 from gobun.cells import Cell, read_scenario
 from gobun.runtimes import Bun, Deno, LacksError, Node, treated_environment
+from gobun.targets import ALL_TARGETS
 from gobun.treatments import (
     GUARD_SWITCH,
     PRELOAD_WORDS,
@@ -99,7 +100,7 @@ def test_treatment_of_own_builds_is_refused_for_releases(
 def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
     variants = {
         (variant, "simple"): Fixture("simple", Path(variant), Path(variant))
-        for variant in ("built-in", "embedded")
+        for variant in ("built-in", "embedded", "unconverted")
     }
     context = matrix.RunContext(
         supervise=HERE,
@@ -107,10 +108,11 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         guard=Path("the-guard"),
         probe=HERE,
         modules={"simple": Fixture("simple", Path("itself"), Path("itself"))},
+        target=ALL_TARGETS["linux-x64-musl"],
         out=HERE,
         limit_s=1,
         runtimes={("bun", "1.2.19"): BUN},
-        guarded=variants,
+        variants=variants,
     )
     argument = matrix.cell_argument(context, Cell("bun", "1.2.19", name, "simple", "ffi", "idle"))
     told = {key: argument[key] for key in ("warmup", "guard", "guarded") if key in argument}
@@ -121,4 +123,4 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         "guard-after": {"guard": "the-guard", "guarded": "after"},
     }
     assert told == expected.get(name, {})
-    assert argument["library"] == (name if name in {"built-in", "embedded"} else "itself")
+    assert argument["library"] == (TREATMENTS[name].variant or "itself")

@@ -1,4 +1,4 @@
-"""Modules with the guard inside: linked into them, or put into the finished files."""
+"""The forms of a module that some treatments load in its place."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from gobun.build import Fixture
     from gobun.targets import Target
 
-BUILT_IN, EMBEDDED = "built-in", "embedded"
+BUILT_IN, EMBEDDED, UNCONVERTED = "built-in", "embedded", "unconverted"
 """The forms of a module that a treatment can name as its `variant`."""
 
 
-def guarded_modules(
+def module_variants(
     modules: Mapping[str, Fixture], treatments: Iterable[str], target: Target
 ) -> dict[tuple[str, str], Fixture]:
     """Return the modules that cells load in the place of ``modules``, by variant and name.
 
-    Of the suite's modules, those that are compiled here have one for ``built-in``. An addon of
-    your own has one if the guard is in its file already. Off Linux there are none.
+    Of the suite's modules, those that are compiled here have one for ``built-in``, and for musl one
+    for ``unconverted``. An addon of your own has one for ``built-in`` if the guard is in its file
+    already. The guard is not embedded into modules for musl. Off Linux there are none.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk refuses.
@@ -38,11 +39,14 @@ def guarded_modules(
     chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
     found: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
+        compiled = name in build.FIXTURES and module.published is None
         if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):
             found[BUILT_IN, name] = module
-        if BUILT_IN in chosen and name in build.FIXTURES and module.published is None:
+        if BUILT_IN in chosen and compiled:
             found[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
-        if EMBEDDED in chosen:
+        if UNCONVERTED in chosen and compiled and target.libc == "musl":
+            found[UNCONVERTED, name] = build.build_fixture(name, target, converted=False)
+        if EMBEDDED in chosen and target.libc != "musl":
             found[EMBEDDED, name] = _embedded(module, target)
     return found
 
