@@ -18,13 +18,15 @@ from gobun import observe
 from gobun.diagnose.records import Activity, Storm
 from gobun.diagnose.waiting import native_wait
 from gobun.matrix import hang_detector
+from gobun.matrix.samples import SAMPLE_EVERY_S, Sampler, counter_growth, senders_in
+from gobun.matrix.storms import TIMERS
 from gobun.observe import EVENT_WAITS, syscall_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gobun.diagnose.records import Movement
-    from gobun.matrix.hang_detector import Sample
+    from gobun.matrix.samples import Sample
 
 WORKS_AFTER_S = 1.6
 """A process that does something else than wait for one of its own threads is well by then."""
@@ -66,20 +68,20 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
     samples: list[Sample] = []
     calls: list[str] = []
     senders: collections.Counter[int] = collections.Counter()
-    sampler = hang_detector.Sampler(pid, signals=True)
+    sampler = Sampler(pid, signals=True)
     before = observe.usage(pid)
     while True:
         sample = sampler.take(clock())
         if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
             return Activity("ended", "the process ended", clock() - started)
-        senders.update(hang_detector.senders_in(sample))
-        samples.append(_without(sample, hang_detector.senders_in(sample)))
+        senders.update(senders_in(sample))
+        samples.append(sample.without(senders_in(sample)))
         calls.append(syscall_of(pid, pid))
         able = observe.able_share(before, observe.usage(pid), clock() - started)
         found = judge_activity(samples, calls, [tid for tid, _ in senders.most_common()], able=able)
         if found is not None:
             return _asked(pid, found)
-        time.sleep(hang_detector.SAMPLE_EVERY_S)
+        time.sleep(SAMPLE_EVERY_S)
 
 
 def judge_activity(
@@ -154,9 +156,7 @@ def _asked(pid: int, found: Activity) -> Activity:
 
 
 def _may_storm(samples: Sequence[Sample]) -> bool:
-    stormy = [
-        s for s in samples if any(number not in hang_detector.TIMERS for _, number in s.storming)
-    ]
+    stormy = [s for s in samples if any(number not in TIMERS for _, number in s.storming)]
     return len(stormy) >= _SUSPICIOUS_SAMPLES
 
 
@@ -233,7 +233,7 @@ def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
-        found = {key: n for key, n in sample.storming.items() if key[1] not in hang_detector.TIMERS}
+        found = {key: n for key, n in sample.storming.items() if key[1] not in TIMERS}
         seen.update(found)
         present.update(found.keys())
     often = [key for key, _ in seen.most_common() if present[key] >= _SUSPICIOUS_SAMPLES]
@@ -267,11 +267,6 @@ def _sender(
     return f"{others[busiest].name} ({busiest})"
 
 
-def _without(sample: Sample, tids: set[int]) -> Sample:
-    kept = {key: n for key, n in sample.storming.items() if key[0] not in tids}
-    return msgspec.structs.replace(sample, storming=kept)
-
-
 def _computes(samples: Sequence[Sample]) -> bool:
     """Whether the main thread could run all the time, also where others kept it from it."""
     mains = [sample.main for sample in samples if sample.main is not None]
@@ -284,7 +279,7 @@ def _computes(samples: Sequence[Sample]) -> bool:
 def _used(samples: Sequence[Sample], tid: int) -> float:
     """Return the share of the time that a thread ran."""
     seconds = max(samples[-1].at - samples[0].at, 0.001)
-    return hang_detector.counter_growth(samples, tid, "cpu_ticks") / _TICKS_A_SECOND / seconds
+    return counter_growth(samples, tid, "cpu_ticks") / _TICKS_A_SECOND / seconds
 
 
 def _switch_rates(samples: Sequence[Sample]) -> dict[int, float]:

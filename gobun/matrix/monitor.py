@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gobun.matrix import hang_detector
 from gobun.matrix.able_time import AbleClock
+from gobun.matrix.samples import Sample, Sampler, sample_is_due
 
 if TYPE_CHECKING:
     import threading
@@ -48,8 +49,8 @@ class Monitor:
         self._limit_s = limit_s
         self._clock = clock
         self._able = AbleClock(limit_s, clock())
-        self._samples: collections.deque[hang_detector.Sample] = collections.deque(maxlen=_KEPT)
-        self._sampler: hang_detector.Sampler | None = None
+        self._samples: collections.deque[Sample] = collections.deque(maxlen=_KEPT)
+        self._sampler: Sampler | None = None
         self._progress = (0.0, 0.0)
         """When the cell last progressed, and how much it had been able to run by then."""
 
@@ -93,10 +94,10 @@ class Monitor:
         """Take a sample if one is due, and return whether it was."""
         pid, now = self._child.pid, self._clock()
         since = now - self._samples[-1].at if self._samples else float("inf")
-        if pid is None or not hang_detector.sample_is_due(since, now - self._child.progressed_at):
+        if pid is None or not sample_is_due(since, now - self._child.progressed_at):
             return False
         if self._sampler is None:
-            self._sampler = hang_detector.Sampler(pid, signals=False)
+            self._sampler = Sampler(pid, signals=False)
         self._samples.append(self._sampler.take(now))
         return True
 

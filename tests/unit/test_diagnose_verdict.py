@@ -13,8 +13,7 @@ from gobun.diagnose.records import Activity, GoLibrary, Movement, NativeWait, Ru
 from gobun.diagnose.runtime import libc_of
 from gobun.diagnose.verdict import Facts, judge
 from gobun.errors import UsageError
-from gobun.matrix import hang_detector
-from gobun.matrix.hang_detector import Sample
+from gobun.matrix.samples import Sample, senders_in
 from gobun.observe import Blocked, Handler, Mapping, Snapshot, Stack, Thread, ThreadView
 
 if TYPE_CHECKING:
@@ -385,8 +384,8 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
 
 def test_activity_thread_blocking_everything_is_a_sender() -> None:
     [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
-    assert hang_detector.senders_in(sample) == {701}
-    assert activity._without(sample, {701}).storming == {(PID, 30): 20}
+    assert senders_in(sample) == {701}
+    assert sample.without({701}).storming == {(PID, 30): 20}
 
 
 def test_activity_waiting_for_events_is_idle_unlike_locks() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gobun.matrix.hang_detector import Sample, judge, verdict_at_limit
+from gobun.matrix.hang_detector import judge, verdict_at_limit
+from gobun.matrix.samples import Sample
 from gobun.observe import Blocked, Thread, signal_name, signal_numbers
 
 if TYPE_CHECKING:
@@ -203,6 +204,37 @@ def test_judge_starved_threads_waking_each_other_are_a_storm() -> None:
 def test_judge_starved_thread_computing_is_no_storm() -> None:
     assert judge(turning(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
     assert judge(turning(8, switches=12, ran_ns=240_000, partner=False), 100) is None
+
+
+def test_judge_storm_missed_by_some_samples_is_still_proven() -> None:
+    def seen_in_every(step: int) -> Ending | None:
+        rare = [
+            msgspec.structs.replace(sample, storming=sample.storming if i % step == 0 else {})
+            for i, sample in enumerate(turning(2.4, switches=1000, ran_ns=1000 * 15_000))
+        ]
+        return judge(rare, 100)
+
+    assert seen_in_every(3) is not None
+    assert seen_in_every(4) is None
+
+
+def test_judge_storm_seen_after_pauses_alone_is_proven() -> None:
+    later = [
+        msgspec.structs.replace(sample, storming={}, later=frozenset({(7, 30)}))
+        for sample in turning(0.5, switches=1000, ran_ns=1000 * 15_000)
+    ]
+    ending = judge(later, 100)
+    assert ending is not None
+    assert ending.kind == "livelock"
+
+
+def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
+    # A profiler with an interval of 500 us: two thousand signals a second, for ever.
+    suspended = [
+        msgspec.structs.replace(sample, storming={(7, 30): 1})
+        for sample in turning(60, switches=200, ran_ns=200 * 250_000)
+    ]
+    assert judge(suspended, 100) is None
 
 
 def test_judge_gone_process_is_no_hang() -> None:

@@ -1,0 +1,170 @@
+"""Samples of a process that has gone silent: what its threads did, and which signals they handled.
+
+A sample takes a few milliseconds. Its looks at the signals of a thread follow one another closely,
+so that changes between them count; a few more, with pauses, show a signal that is sent all the
+time on a machine that gives the process only short turns.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import operator
+import time
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gobun import observe
+from gobun.observe import Blocked, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SAMPLE_EVERY_S = 0.1
+STALE_AFTER_S = 0.1
+"""No sample is taken while events are younger than this: a healthy cell costs nothing."""
+
+_CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
+"""Up to so many seconds of silence, a sample is due so often: a storm shows within a few."""
+_RARELY_S = 0.25
+_WAITS_EVERY_S = 0.2
+"""How often a process whose main thread sleeps is asked what all its threads wait for."""
+
+_LOOKS = 60
+_PAUSES_S = (0.0007, 0.0011, 0.0016, 0.0009, 0.0013)
+"""Pauses before further looks. They differ, so that nothing regular keeps step with them."""
+_LOOKS_AFTER_A_PAUSE = 2
+_BLOCKS_ALL = 16
+_LOOKED_AT = 4
+"""Threads a sample looks at: the main one, and those that were scheduled most."""
+
+Key = tuple[int, int]
+"""A thread and a signal."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A process at one moment."""
+
+    at: float
+    """Seconds, of the monotonic clock."""
+    threads: tuple[Thread, ...]
+    looks: int
+    """How often the signals of each thread were looked at, in quick succession."""
+    storming: dict[Key, int]
+    """Thread and signal to the number of looks in which it was pending or newly blocked."""
+    changes: dict[Key, int] = {}
+    """Thread and signal to how often that changed from one look to the next."""
+    later: frozenset[Key] = frozenset()
+    """The same, seen in the looks after pauses."""
+    waits: tuple[Blocked, ...] = ()
+    """What all threads wait for; empty where nobody asked."""
+
+    @property
+    def main(self) -> Thread | None:
+        """The main thread, if the process was there."""
+        return self.threads[0] if self.threads else None
+
+    @property
+    def cpu_ticks(self) -> int:
+        """What all threads used."""
+        return sum(thread.cpu_ticks for thread in self.threads)
+
+    def without(self, tids: set[int]) -> Sample:
+        """Return the same without the signals of some threads."""
+        return msgspec.structs.replace(
+            self,
+            storming={key: n for key, n in self.storming.items() if key[0] not in tids},
+            later=frozenset(key for key in self.later if key[0] not in tids),
+        )
+
+
+class Sampler:
+    """Takes samples of one process, each a few milliseconds long."""
+
+    def __init__(self, pid: int, *, signals: bool) -> None:
+        """Look at ``pid``. Other processes may send it ``signals``, or are known to send none."""
+        self._pid = pid
+        self._signals = signals
+        self._before: dict[int, int] = {}
+        self._asked_at = float("-inf")
+
+    def take(self, at: float) -> Sample:
+        """Return a sample of this moment, which is ``at`` on the monotonic clock."""
+        threads = observe.threads(self._pid)
+        sample = _look(self._pid, at, threads, self._busiest(threads))
+        asleep = bool(threads) and threads[0].state == "S" and self._is_still(threads[0])
+        self._before = {thread.tid: thread.switches for thread in threads}
+        if not asleep or at - self._asked_at < _WAITS_EVERY_S:
+            return sample
+        self._asked_at = at
+        waits = observe.blocked_threads(self._pid, callers=False, signals=self._signals)
+        return msgspec.structs.replace(sample, waits=waits)
+
+    def _busiest(self, threads: Sequence[Thread]) -> list[Thread]:
+        """Return the main thread, and those that were scheduled most since the last sample."""
+
+        def scheduled(thread: Thread) -> int:
+            return thread.switches - self._before.get(thread.tid, 0)
+
+        return [*threads[:1], *sorted(threads[1:], key=scheduled, reverse=True)[: _LOOKED_AT - 1]]
+
+    def _is_still(self, main: Thread) -> bool:
+        return self._before.get(main.tid) == main.switches
+
+
+def sample_is_due(since_last_s: float, silent_s: float) -> bool:
+    """Return whether to take a sample of a process that has been silent for a while."""
+    if silent_s < STALE_AFTER_S:
+        return False
+    every_s = next((every_s for until_s, every_s in _CADENCE if silent_s < until_s), _RARELY_S)
+    return since_last_s >= every_s
+
+
+def senders_in(sample: Sample) -> set[int]:
+    """Return the threads that block nearly everything for moments.
+
+    glibc's ``pthread_kill`` does, around its system call; a handler of a storm does not.
+    """
+    blocked = collections.Counter(tid for tid, _ in sample.storming)
+    return {tid for tid, count in blocked.items() if count >= _BLOCKS_ALL}
+
+
+def counter_growth(
+    samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]
+) -> int:
+    """Return by how much a counter of a thread grew."""
+    counts: list[int] = [
+        getattr(t, what) for sample in samples for t in sample.threads if t.tid == tid
+    ]
+    return counts[-1] - counts[0] if counts else 0
+
+
+def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thread]) -> Sample:
+    storming: dict[Key, int] = {}
+    changes: dict[Key, int] = {}
+    settled: dict[int, int] = {}
+    for thread in chosen:
+        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS)
+        if not looks:
+            continue
+        # A signal that is blocked all the time is a setting, not a handler that comes and goes.
+        settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in looks))
+        active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in looks]
+        for number in observe.signal_numbers(functools.reduce(operator.or_, active)):
+            seen = [mask >> (number - 1) & 1 for mask in active]
+            storming[thread.tid, number] = sum(seen)
+            changes[thread.tid, number] = sum(map(operator.ne, seen, seen[1:]))
+    later = frozenset(_later(pid, settled))
+    return Sample(at, threads, _LOOKS, storming, changes, later)
+
+
+def _later(pid: int, settled: dict[int, int]) -> Iterator[Key]:
+    """Yield what is seen after pauses, in which a process on a busy machine gets its turns."""
+    for pause_s in _PAUSES_S:
+        time.sleep(pause_s)
+        for tid, setting in settled.items():
+            for pending, blocked in observe.looks_at_signals(pid, tid, _LOOKS_AFTER_A_PAUSE):
+                numbers = observe.signal_numbers((pending | blocked) & ~setting)
+                if len(numbers) < _BLOCKS_ALL:
+                    yield from ((tid, number) for number in numbers)

@@ -1,0 +1,170 @@
+"""The rules that tell a storm: signals that interrupt a thread so often that it gets to nothing.
+
+A healthy thread has signals too: a profiler suspends it a thousand times a second, and a collector
+whenever it likes. In a storm there are tens of thousands, and two threads do nothing but wake each
+other for them. A busy machine makes a storm slower and its signals harder to see. It does not make
+a healthy thread look like one: it computes between its signals.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from gobun.matrix.samples import Key, Sample, counter_growth, senders_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGURG)
+"""What interrupts healthy work all the time; SIGURG is Go's, for a goroutine that runs long."""
+
+
+class StormRule(msgspec.Struct, frozen=True):
+    """What has to be seen before a signal storm is certain."""
+
+    after_s: float
+    """Seconds without progress."""
+    samples: int
+    seen_in: int
+    """Samples in which the signal was seen to come or go."""
+    share: float
+    """Looks in which it was pending or being handled, of all."""
+
+
+STORM_RULES = (
+    StormRule(after_s=0.6, samples=5, seen_in=5, share=0.08),
+    StormRule(after_s=1.0, samples=8, seen_in=4, share=0.02),
+)
+
+_AT_ONCE_S = 0.15
+_LIVELY_CHANGES = 6
+"""Changes between two looks, of 59, from which on a sample alone shows thousands of signals a
+second. A profiler sends one thousand, which shows as two."""
+_LIVELY_SAMPLES = 5
+
+_TURNS = 100
+"""Switches of a thread that another one wakes for a signal, between samples that show the
+signal: evidence that a busy machine does not spoil, only delays."""
+_TURN_PAIRS = 3
+_APART = 3
+"""How many samples later the signal has to be seen again: one look in two misses it."""
+_TURN_NS = 50_000
+"""Processor time that such a thread uses between two switches at most, on average: 10 to 20
+microseconds in a storm. One that a profiler suspends twice a millisecond computes for 250."""
+
+_RAN_TICKS = 10
+_SWITCHES = 500
+"""What the interrupted thread did meanwhile, one or the other: it ran on through its signals, or
+was woken by them. One that is not scheduled has signals pending too."""
+
+
+class Storm(NamedTuple):
+    """A storm that was proven."""
+
+    tid: int
+    """The thread that is interrupted."""
+    signal: int
+    share: float
+    """Of the looks in quick succession, those that showed the signal."""
+
+
+def find_storm(samples: Sequence[Sample], stale_s: float) -> Storm | None:
+    """Return the storm that the samples since the last progress prove, ``stale_s`` seconds ago."""
+    received = [_without_senders(sample) for sample in samples]
+    seen: collections.Counter[Key] = collections.Counter()
+    for sample in received:
+        seen.update({**dict.fromkeys(sample.later, 0), **sample.storming})
+    looks = sum(sample.looks for sample in samples)
+    for (tid, number), count in seen.most_common():
+        # A profiler's timer interrupts healthy work all the time.
+        if number not in TIMERS and (
+            _comes_and_goes(received, (tid, number), stale_s)
+            or _is_seen_often(received, (tid, number), stale_s)
+            or _takes_turns(received, (tid, number))
+        ):
+            return Storm(tid, number, count / looks)
+    return None
+
+
+def _without_senders(sample: Sample) -> Sample:
+    senders = senders_in(sample)
+    return sample.without(senders) if senders else sample
+
+
+def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
+    """Whether a signal changed within samples so fast that nothing but a storm does it."""
+    lively = sum(
+        key in sample.storming and sample.changes.get(key, 0) >= _LIVELY_CHANGES
+        for sample in samples
+    )
+    return stale_s >= _AT_ONCE_S and lively >= _LIVELY_SAMPLES
+
+
+def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
+    """Whether a signal was there in many looks, and came or went within many samples.
+
+    One that is pending in all looks of a sample may be that of a thread that is not scheduled.
+    """
+    tid, _ = key
+    if counter_growth(samples, tid, "cpu_ticks") < _RAN_TICKS and (
+        counter_growth(samples, tid, "switches") < _SWITCHES
+    ):
+        return False
+    partly = [
+        sample.storming[key] for sample in samples if 0 < sample.storming.get(key, 0) < sample.looks
+    ]
+    share = sum(partly) / sum(sample.looks for sample in samples)
+    return any(
+        stale_s >= rule.after_s
+        and len(samples) >= rule.samples
+        and len(partly) >= rule.seen_in
+        and share >= rule.share
+        for rule in STORM_RULES
+    )
+
+
+def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
+    """Whether a thread was woken for a signal again and again, and did nothing else.
+
+    Counts from one sample that shows the signal to the next, of which few may lie between. Another
+    thread has to be scheduled as often, which is the one that sends.
+    """
+    tid, _ = key
+    showing = [
+        index
+        for index, sample in enumerate(samples)
+        if key in sample.storming or key in sample.later
+    ]
+    pairs = [
+        (samples[first], samples[then])
+        for first, then in itertools.pairwise(showing)
+        if then - first <= _APART
+    ]
+    own = [_moved(*pair, tid) for pair in pairs]
+    if sum(switches > 1 for switches, _ in own) < _TURN_PAIRS or not _is_turning(own):
+        return False
+    total = sum(switches for switches, _ in own)
+    for other in samples[-1].threads:
+        theirs = [_moved(*pair, other.tid) for pair in pairs] if other.tid != tid else []
+        if _is_turning(theirs) and total / 2 <= sum(each for each, _ in theirs) <= total * 2:
+            return True
+    return False
+
+
+def _is_turning(moves: Sequence[tuple[int, int]]) -> bool:
+    switches, ran_ns = (sum(part) for part in zip(*moves, strict=True)) if moves else (0, 0)
+    return switches >= _TURNS and 0 < ran_ns <= switches * _TURN_NS
+
+
+def _moved(before: Sample, after: Sample, tid: int) -> tuple[int, int]:
+    """Return the switches and the processor time of a thread between two samples."""
+    first = next((thread for thread in before.threads if thread.tid == tid), None)
+    then = next((thread for thread in after.threads if thread.tid == tid), None)
+    if first is None or then is None:
+        return 0, 0
+    return then.switches - first.switches, then.ran_ns - first.ran_ns
