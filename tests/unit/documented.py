@@ -28,19 +28,27 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=\S*$")
 _PROGRAMS = {
     ".venv/bin/nox",
     "ADDON",
+    "apt-get",
     "bash",
     "bun",
+    "cd",
+    "curl",
+    "docker",
+    "export",
     "gcc",
     "git",
     "go",
     "guard_stress",
     "invoke",
+    "make",
     "node",
     "nox",
     "npm",
     "pip",
     "pytest",
     "python3",
+    "sh",
+    "tar",
     "timeout",
 }
 """What a line that a reader types begins with; a line of output never does."""
@@ -114,17 +122,20 @@ def commands() -> list[Command]:
 
 
 def commands_of(block: Block) -> Iterator[Command]:
-    """Yield the commands of a block: the lines after `$`, or all of a block without output."""
+    """Yield the commands of a block: lines after `$`, or all lines that begin with a program."""
     lines = block.body.replace("\\\n", " ").splitlines()
     marked = [line[2:] for line in lines if line.startswith("$ ")]
     typed = marked or [line for line in lines if _is_command(line)]
-    if typed and not marked:
-        assert len(typed) == len([line for line in lines if line.strip()]), (
-            f"{block.page}:{block.line}: mark the commands with $, because the block has output too"
-        )
     for text in typed:
         for part in re.sub(r"\s+#\s.*", "", text).split(" && "):
             yield Command(block.page, block.line, " ".join(part.split()))
+
+
+def mixes_output(block: Block) -> bool:
+    """Return whether a block has commands without `$` and output, so that a reader has to guess."""
+    lines = [line for line in block.body.replace("\\\n", " ").splitlines() if line.strip()]
+    typed = [line for line in lines if _is_command(line)]
+    return bool(typed) and len(typed) < len(lines) and not any(x.startswith("$ ") for x in lines)
 
 
 def _is_command(line: str) -> bool:

@@ -142,8 +142,13 @@ def test_commands_of_block_skip_output_and_join_lines() -> None:
     found = documented.commands_of(Block("p", 1, "", shown))
     assert [each.text for each in found] == ["invoke a --b 1", "node c", "bun d"]
     assert list(documented.commands_of(Block("p", 1, "", "bun@1.2.19 hangs\n"))) == []
-    with pytest.raises(AssertionError, match="mark the commands"):
-        list(documented.commands_of(Block("p", 1, "", "invoke a\noutput\n")))
+
+
+def test_blocks_with_output_mark_their_commands() -> None:
+    assert documented.mixes_output(Block("p", 1, "", "invoke a\noutput\n"))
+    assert not documented.mixes_output(Block("p", 1, "", "$ invoke a\nbun says\n"))
+    mixed = [block for block in documented.blocks() if documented.mixes_output(block)]
+    assert [(block.page, block.line) for block in mixed if not block.kind] == []
 
 
 def test_rows_of_the_table_all_match_a_command() -> None:
