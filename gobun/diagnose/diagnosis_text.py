@@ -1,4 +1,4 @@
-"""A diagnosis as text: the verdict first, then why, then what helps, then what was seen."""
+"""A diagnosis as text: the verdict, the cause, the remedies, then the observations."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 _WIDTH = 96
 _LIBC_OWN = {32, 33}
 _LISTED = 8
-"""Signals with the same handler that are listed one by one."""
+"""Most signals with the same handler that are listed one by one."""
 _TITLES: dict[Kind, str] = {
-    "storm": "it hangs: a signal storm, by Go's SA_ONSTACK",
-    "other-storm": "it hangs: a signal storm, and Go has no part in it",
-    "taken": "it hangs: a library took the signal that suspends threads",
+    "storm": "it hangs: a signal storm, because of Go's SA_ONSTACK",
+    "other-storm": "it hangs: a signal storm, not because of Go",
+    "taken": "it hangs: a library took the suspend signal",
     "deadlock": "it hangs: a deadlock",
     "waits": "it waits in a native call",
     "busy": "it computes without a pause",
-    "starved": "cannot tell, the machine is too busy",
+    "starved": "no verdict: the machine is too busy",
     "healthy": "it works, with Go in it",
-    "no-go": "it works, and there is no Go in it",
+    "no-go": "it works, without Go in it",
     "ended": "it ended",
 }
 
 
 def render(diagnosis: Diagnosis) -> str:
-    """Return the page that is printed."""
+    """Return the whole text of a diagnosis."""
     lines = [
         f"process {diagnosis.pid}: {title(diagnosis)}",
         "",
@@ -48,7 +48,7 @@ def render(diagnosis: Diagnosis) -> str:
             if entry.costs:
                 lines += _item(entry.costs, "    ")
     if diagnosis.kind != "ended":
-        lines += ["", "what was seen:", *_seen(diagnosis)]
+        lines += ["", "observations:", *_seen(diagnosis)]
     for note in diagnosis.notes:
         lines += _item(f"note: {note}")
     if diagnosis.backtrace:
@@ -59,7 +59,7 @@ def render(diagnosis: Diagnosis) -> str:
 def title(diagnosis: Diagnosis) -> str:
     """Return the verdict in one phrase."""
     if diagnosis.taken is not None and diagnosis.kind in {"healthy", "no-go"}:
-        return "it works, and the next suspension will hang it"
+        return "it works, but the next suspension will hang it"
     wait = diagnosis.motion.wait
     if diagnosis.kind == "waits" and wait is not None and wait.in_runtime:
         return "it waits in a call of the runtime"
@@ -111,7 +111,7 @@ def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _handler(handler: Handler, *, suspends: bool) -> str:
-    note = "; JavaScriptCore suspends by it" if suspends else ""
+    note = "; JavaScriptCore's suspend signal" if suspends else ""
     if handler.ignored:
         return f"ignored{note}"
     where = PurePath(handler.owner).name or "memory of no file"

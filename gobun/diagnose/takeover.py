@@ -1,8 +1,8 @@
-"""Finds a library that handles, or ignores, the signal by which JavaScriptCore suspends threads.
+"""Finds a library that handles or ignores the signal with which JavaScriptCore suspends threads.
 
 Go's ``os/signal`` does so: ``signal.Notify(c)`` without a list, or with that signal in it, and
-``signal.Ignore``. The suspended thread then never answers, and whoever suspends it waits for ever:
-a deadlock, on every release.
+``signal.Ignore``. The thread that is to be suspended never answers, and the one that suspends it
+waits forever: a deadlock, on every release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SA_SIGINFO, _SA_RESTART = 0x4, 0x10000000
 _BY_GO = SA_ONSTACK | _SA_SIGINFO | _SA_RESTART
-"""Flags of every handler that Go's runtime sets, also where it has a signal ignored."""
+"""Flags of every handler that Go's runtime sets, and of a signal that it ignores."""
 
 
 def find_taken(
@@ -29,10 +29,10 @@ def find_taken(
     runtime: RuntimeSeen,
     libraries: Sequence[GoLibrary],
 ) -> Taken | None:
-    """Return who took the suspend signal; None where nobody did, or that is not known.
+    """Return the library that took the suspend signal; None if there is none, or it is not known.
 
-    A handler in the runtime's executable is its own, one that is guarded leads there, and one in
-    no file may be made at run time. Any other is not the runtime's.
+    A handler in the runtime's executable is the runtime's own. A guarded handler leads to it, and a
+    handler in no file may be generated code. Every other handler belongs to a library.
     """
     handler = snapshot.handler(number) if snapshot is not None and number is not None else None
     if handler is None or handler.guarded:
@@ -47,20 +47,20 @@ def find_taken(
 
 
 def taken_text(taken: Taken, *, hangs: bool) -> str:
-    """Return what happened to the signal, and what follows, as sentences."""
+    """Return sentences on what happened to the signal, and on what follows."""
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)
     who = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"
-    what = "has the process ignore" if taken.how == "ignored" else "has put its own handler on"
+    what = "ignores" if taken.how == "ignored" else "has put its own handler on"
     how = {
-        "handled": "signal.Notify does that without a list of signals, or with this one in it",
+        "handled": "signal.Notify does that if its list of signals is empty or has this one",
         "ignored": "signal.Ignore does that",
     }[taken.how]
     by = f" In Go, {how}." if taken.is_go else ""
     then = (
-        "JavaScriptCore has sent it and waits for an answer for ever, and the main thread with it."
+        "JavaScriptCore has sent it, and waits for an answer forever. So does the main thread."
         if hangs
-        else "It works until something suspends a thread, as the garbage collector or a profiler "
-        "does; then it hangs for ever, on every release of Bun."
+        else "The process works until something suspends a thread, such as the garbage collector "
+        "or a profiler. Then it hangs forever, on every release of Bun."
     )
-    return f"{who}{what} {name}, by which JavaScriptCore suspends a thread.{by} {then}"
+    return f"{who}{what} {name}, with which JavaScriptCore suspends threads.{by} {then}"

@@ -1,4 +1,4 @@
-"""From what was seen to a verdict and one paragraph of cause: pure."""
+"""Turns facts about a process into a verdict and one paragraph on the cause; a pure module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUSY = 0.8
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Everything that was seen of a process."""
+    """Everything that is known about a process."""
 
     pid: int
     runtime: RuntimeSeen
@@ -34,13 +34,13 @@ class Facts(msgspec.Struct, frozen=True):
     unread: tuple[str, ...] = ()
     """Mapped files that could not be searched for Go."""
     container: str = ""
-    """A note on the process being in another container, or ``""``."""
+    """A note if the process is in another container; else ``""``."""
 
 
 def judge(facts: Facts) -> Diagnosis:
-    """Return the diagnosis of what was seen."""
+    """Return the diagnosis that follows from ``facts``."""
     if facts.motion.kind == "starved" and _suspension_fails(facts):
-        # What is sent to a handler that cannot answer is sent for ever, however seldom that is.
+        # This handler can never answer, so the signal is sent forever, however seldom.
         motion = msgspec.structs.replace(facts.motion, kind="storm", storm=facts.motion.suspect)
         facts = msgspec.structs.replace(facts, motion=motion)
     taken = find_taken(facts.snapshot, facts.suspend_signal, facts.runtime, facts.libraries)
@@ -87,7 +87,7 @@ def _is_suspended(motion: Activity) -> bool:
 
 
 def _suspension_fails(facts: Facts) -> bool:
-    """Whether a thread is sent the suspend signal, and has a handler that never takes it."""
+    """Whether a thread gets the suspend signal, and its handler can never accept it."""
     suspect, snapshot = facts.motion.suspect, facts.snapshot
     if suspect is None or snapshot is None or suspect.signal != facts.suspend_signal:
         return False
@@ -97,10 +97,9 @@ def _suspension_fails(facts: Facts) -> bool:
 
 
 def _by_go(facts: Facts) -> bool:
-    """Whether a storm is one that Go's flag makes.
+    """Whether Go's flag causes a storm.
 
-    Where the process could not be asked for the flag, its suspend signal and a Go runtime have to
-    do.
+    If the handlers could not be read, the suspend signal and a Go runtime are enough.
     """
     storm, snapshot = facts.motion.storm, facts.snapshot
     if storm is None or not facts.libraries:
@@ -112,7 +111,7 @@ def _by_go(facts: Facts) -> bool:
 
 
 def _flagged(handler: Handler | None) -> bool:
-    """Whether a handler has Go's flag, and no guard that makes up for it."""
+    """Whether a handler has Go's flag, and no guard that corrects it."""
     return handler is not None and handler.on_stack and not handler.guarded
 
 
@@ -134,11 +133,9 @@ def _cause(facts: Facts, kind: Kind, taken: Taken | None, *, armed: bool) -> str
     if kind == "storm":
         return _storm_cause(facts)
     if kind == "ended":
-        return f"There is nothing to look at any more: {facts.motion.detail}."
+        return f"The process has ended: {facts.motion.detail}."
     if kind == "no-go":
-        return (
-            "It works, and there is no Go library in it, so the hang this tool is for cannot come."
-        )
+        return "It works. There is no Go library in it, so it cannot get the hang that Go causes."
     if kind == "healthy":
         return f"It works. {_go_text(facts)} {_why_healthy(facts, armed=armed)}"
     return _other_cause(facts, kind)
@@ -153,55 +150,56 @@ def _other_cause(facts: Facts, kind: Kind) -> str:
     if kind == "deadlock":
         where = f" {place_text(facts.motion.wait)}" if facts.motion.wait is not None else ""
         return (
-            "The main thread waits for another thread, and none of them works. No signal takes "
-            f"part in it.{where} {go} The backtraces say which lock: gdb -p {facts.pid} -batch -ex "
+            "The main thread waits for another thread, and no thread runs. No signal is involved."
+            f"{where} {go} To see which lock it is, run: gdb -p {facts.pid} -batch -ex "
             "'thread apply all bt'."
         )
     if kind == "busy":
         return (
-            "The main thread computes all the time, and no signal interrupts it more than it "
-            f"should: an endless loop, or a long computation. {go}"
+            "The main thread computes all the time, in an endless loop or a long computation. No "
+            f"storm of signals interrupts it. {go}"
         )
     storm = facts.motion.storm
     name = signal_name(storm.signal) if storm is not None else "a signal"
     return (
-        f"{name} is sent to one thread without end, and keeps it from everything else. That "
-        f"is not what Go does to a handler: {_why_not_go(facts)}."
+        f"{name} arrives at one thread again and again, and keeps it from all other work. Go is "
+        f"not the cause: {_why_not_go(facts)}."
     )
 
 
 def _why_healthy(facts: Facts, *, armed: bool) -> str:
     if facts.suspend_signal is None:
-        return "This runtime does not suspend its threads by a signal."
+        return "This runtime does not suspend its threads with a signal."
     suspends = signal_name(facts.suspend_signal)
     if armed:
         return (
-            f"Go has put SA_ONSTACK on the handler of {suspends}, by which JavaScriptCore suspends "
-            f"a thread, and the main thread has an alternate stack. {_what_then(facts)}"
+            f"JavaScriptCore suspends threads with {suspends}. Go has put SA_ONSTACK on its "
+            f"handler, and the main thread has an alternate stack. {_what_then(facts)}"
         )
     return _unarmed(facts, suspends)
 
 
 def _what_then(facts: Facts) -> str:
     if is_fixed_in(facts.runtime.version):
-        return "This release copes with that."
+        return "The handler of this release copes with that."
     return (
-        "This release does not cope with that: it hangs once something suspends the main thread, "
-        "as a profiler does (and on 1.2.2 to 1.2.19 the collector, while idle)."
+        "The handler of this release does not cope with that. The process hangs once something "
+        "suspends the main thread, such as a profiler, or on 1.2.2 to 1.2.19 the garbage collector "
+        "of an idle process."
     )
 
 
 def _unarmed(facts: Facts, suspends: str) -> str:
     if facts.snapshot is None or not facts.snapshot.handlers:
-        return f"Whether the handler of {suspends} has SA_ONSTACK could not be asked."
+        return f"It is not known whether the handler of {suspends} has SA_ONSTACK."
     handler = facts.snapshot.handler(facts.suspend_signal or 0)
     if handler is not None and handler.guarded:
         return (
-            f"The signal guard ({PurePath(handler.owner).name}) is before the handler of "
-            f"{suspends}, by which JavaScriptCore suspends a thread: it runs on the thread's own "
-            "stack, whatever flag Go has put on it."
+            f"JavaScriptCore suspends threads with {suspends}. The signal guard "
+            f"({PurePath(handler.owner).name}) runs its handler on the thread's own stack, "
+            "whatever flag Go has put on it."
         )
-    return f"The handler of {suspends}, by which JavaScriptCore suspends a thread, is as it was."
+    return f"JavaScriptCore suspends threads with {suspends}. Go has not changed its handler."
 
 
 def _storm_cause(facts: Facts) -> str:
@@ -220,11 +218,11 @@ def _storm_cause(facts: Facts) -> str:
         "",
     )
     return (
-        f"{_go_text(facts)} When its runtime started, it put SA_ONSTACK on the handler of {name}, "
-        "by which JavaScriptCore suspends a thread. Since then that handler runs on the alternate "
-        f"stack{size} of {whom}; it looks there whether it has interrupted JavaScript on the "
-        "thread's own stack, finds that it has not, and asks to be sent again, for ever. "
-        f"{sender} does so {storm.switches_a_second:,} times a second{_busy_text(facts)}, and the "
+        f"{_go_text(facts)} When that runtime started, it put SA_ONSTACK on the handler of "
+        f"{name}, the signal with which JavaScriptCore suspends a thread. Since then the handler "
+        f"runs on the alternate stack{size} of {whom}. There it finds that it is not on the "
+        "thread's own stack, takes this for a bad moment, and asks for the signal again, forever. "
+        f"{sender} sends it {storm.switches_a_second:,} times a second{_busy_text(facts)}, so the "
         "event loop does not turn any more."
     )
 
@@ -240,7 +238,9 @@ def _why_not_go(facts: Facts) -> str:
     storm, snapshot = facts.motion.storm, facts.snapshot
     handler = snapshot.handler(storm.signal) if snapshot is not None and storm is not None else None
     if handler is not None and handler.guarded:
-        return f"the signal guard ({PurePath(handler.owner).name}) is before the handler"
+        return (
+            f"the signal guard ({PurePath(handler.owner).name}) runs the handler on the right stack"
+        )
     return "the handler does not have SA_ONSTACK, or the thread has no alternate stack"
 
 
@@ -249,8 +249,8 @@ def _go_text(facts: Facts) -> str:
     if not names:
         return "There is no Go in the process."
     if len(names) == 1:
-        return f"{names[0]} brings a Go runtime into the process."
-    return f"{len(names)} Go runtimes are in the process: {', '.join(names)}."
+        return f"{names[0]} has a Go runtime in it."
+    return f"There are {len(names)} Go runtimes in the process: {', '.join(names)}."
 
 
 def _notes(facts: Facts) -> Iterator[str]:
@@ -267,6 +267,6 @@ def _notes(facts: Facts) -> Iterator[str]:
     if facts.unread:
         names = ", ".join(PurePath(path).name for path in facts.unread[:3])
         more = f" and {len(facts.unread) - 3} more" if len(facts.unread) > 3 else ""
-        yield f"these mapped files could not be searched for Go: {names}{more}"
+        yield f"diagnose could not search these mapped files for Go: {names}{more}"
     if facts.runtime.name == "bun" and not facts.runtime.version:
-        yield "the executable does not say which Bun it is, so the help may be for another one"
+        yield "the executable does not contain its version, so some advice may be for another Bun"

@@ -1,4 +1,4 @@
-"""A wait, and a machine that is too busy, in words."""
+"""Sentences about a wait, and about a machine that is too busy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def wait_line(wait: NativeWait) -> str:
-    """Return library, function, system call and seconds, for a list of what was seen."""
+    """Return library, function, system call and seconds, for the list of observations."""
     name = PurePath(wait.library).name or "code of no file"
     function = f", function {wait.function}" if wait.function else ""
     return f"{name}{function}, system call {wait.call} ({wait.why}), for {wait.seconds:.1f} s"
@@ -27,28 +27,28 @@ def wait_text(wait: NativeWait) -> str:
     """Return what a wait is and what may end it, as sentences."""
     whose = "the runtime itself" if wait.in_runtime else "a native library"
     ends = {
-        "yes": "It can return: by a time-out, or by somebody outside of the process.",
-        "unknown": "Only another thread of the process, or a signal, can end it; whether one will "
-        "cannot be seen. If none does, it is a deadlock.",
+        "yes": "It can return, after a time-out or because of another process.",
+        "unknown": "Only another thread of the process, or a signal, can end it. Nobody can see "
+        "from outside whether one will. If none does, it is a deadlock.",
         "no": "No thread of the process can end it any more.",
     }[wait.can_return]
     return (
         f"The main thread waits in a call of {whose}: {wait_line(wait)}. The event loop does not "
-        f"turn until that returns. {ends}"
+        f"turn until the call returns. {ends}"
     )
 
 
 def starved_text(motion: Activity) -> str:
-    """Return why nothing can be said, as sentences."""
+    """Return sentences on why there is no verdict."""
     suspect = motion.suspect
     seen = (
-        f" {signal_name(suspect.signal)} was seen at thread {suspect.thread} ({suspect.tid}) again "
-        "and again, which may be a signal storm or work."
+        f" {signal_name(suspect.signal)} came to thread {suspect.thread} ({suspect.tid}) again and "
+        "again, which may be a signal storm or normal work."
         if suspect is not None
         else ""
     )
     return (
         f"The process could run for {motion.able:.0%} of the time, and waited for a processor "
-        f"otherwise. What it did in the rest does not tell whether it hangs.{seen} Look again "
-        "when the machine or its control group has time for it."
+        f"otherwise. That was too little to see whether it hangs.{seen} Run diagnose again when "
+        "the machine or the control group of the process is less busy."
     )

@@ -281,7 +281,7 @@ def test_diagnose_stuck_process_is_explained(tmp_path: Path) -> None:
         found = msgspec.json.decode(
             succeed(invoke("diagnose", str(pid), "--json")), type=diagnose.Diagnosis
         )
-    assert page.startswith(f"process {pid}: it hangs: a signal storm, by Go's SA_ONSTACK\n")
+    assert page.startswith(f"process {pid}: it hangs: a signal storm, because of Go's SA_ONSTACK\n")
     assert "storm: SIGPWR to " in page
     assert "simple.so" in page
     assert (found.kind, found.pid, found.runtime.version) == ("storm", pid, "1.2.19"), found

@@ -79,7 +79,7 @@ def test_diagnose_hanging_bun_names_the_storm(inspector: Path, tmp_path: Path) -
     assert found.motion.storm.is_main
     assert "ollector Thread" in found.motion.storm.sender
     page = diagnose.render(found)
-    assert "SIGPWR: SA_ONSTACK, handler in bun; JavaScriptCore suspends by it" in page
+    assert "SIGPWR: SA_ONSTACK, handler in bun; JavaScriptCore's suspend signal" in page
     assert "alternate stack: 512 KiB" in page
 
 

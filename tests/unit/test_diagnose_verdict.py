@@ -90,10 +90,10 @@ def test_verdict_go_storm_names_library_signal_and_remedy() -> None:
 def test_verdict_guarded_handler_makes_no_storm() -> None:
     works = judge(facts(seen=snapshot(guarded=True)))
     assert (works.kind, works.armed, works.help) == ("healthy", False, ())
-    assert "The signal guard (go-guard-linux-x64.so) is before the handler of SIGPWR" in works.cause
+    assert "The signal guard (go-guard-linux-x64.so) runs its handler" in works.cause
     storm = judge(facts("storm", seen=snapshot(guarded=True)))
     assert storm.kind == "other-storm"
-    assert "the signal guard (go-guard-linux-x64.so) is before the handler" in storm.cause
+    assert "the signal guard (go-guard-linux-x64.so) runs the handler" in storm.cause
 
 
 def test_diagnosis_of_musl_process_names_libc_and_its_builds() -> None:
@@ -176,21 +176,21 @@ def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
     assert "signal guard before the library" in found.help[1].do
     page = diagnose.render(found)
     assert "copes" not in page
-    assert "as it was" not in page
+    assert "has not changed its handler" not in page
 
 
 def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
     found = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
     assert found.kind == "taken"
-    assert "simple.so (Go) has the process ignore SIGPWR" in found.cause
-    assert "SIGPWR: ignored; JavaScriptCore suspends by it" in diagnose.render(found)
+    assert "simple.so (Go) ignores SIGPWR" in found.cause
+    assert "SIGPWR: ignored; JavaScriptCore's suspend signal" in diagnose.render(found)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
     found = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
     assert (found.kind, found.stuck, found.worth_telling) == ("healthy", False, True)
-    assert "it works, and the next suspension will hang it" in diagnose.render(found)
+    assert "it works, but the next suspension will hang it" in diagnose.render(found)
     assert "on every release" in found.cause
     assert found.help
 
@@ -273,14 +273,14 @@ def test_verdict_starved_endless_suspension_is_a_storm() -> None:
 def test_verdict_starved_finite_suspension_is_undecided(other: Facts) -> None:
     found = judge(other)
     assert (found.kind, found.stuck) == ("starved", False)
-    assert "cannot tell, the machine is too busy" in diagnose.render(found)
+    assert "no verdict: the machine is too busy" in diagnose.render(found)
     assert "it works" not in diagnose.render(found)
 
 
 def test_verdict_node_is_never_armed() -> None:
     found = judge(facts(name="node", version="24.19.0"))
     assert (found.kind, found.armed) == ("healthy", False)
-    assert "does not suspend its threads by a signal" in found.cause
+    assert "does not suspend its threads with a signal" in found.cause
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_verdict_two_go_runtimes_are_counted() -> None:
 def test_verdict_text_and_record_agree() -> None:
     found = judge(facts("storm"))
     page = diagnose.render(found)
-    assert page.startswith(f"process {PID}: it hangs: a signal storm, by Go's SA_ONSTACK")
+    assert page.startswith(f"process {PID}: it hangs: a signal storm, because of Go's SA_ONSTACK")
     assert "bun@1.2.19" in page
     assert msgspec.json.decode(msgspec.json.encode(found), type=diagnose.Diagnosis) == found
 
