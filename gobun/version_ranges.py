@@ -25,8 +25,10 @@ _COMPARATOR = re.compile(r"(>=|<=|>|<|=)?(.+)")
 _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
 _NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
 
-Rank = tuple[semver.Version, bool, semver.Version]
-"""What versions are ordered by."""
+_Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
+
+Rank = tuple[_Precedence, bool, _Precedence]
+"""What versions are ordered by: plain values, because a run compares millions of them."""
 
 Bound = tuple[Rank, bool]
 """A version's rank, and whether it is itself inside."""
@@ -40,8 +42,16 @@ def rank(version: str) -> Rank:
         ValueError: it is not a version.
     """
     found = semver.Version.parse(version)
+    own = _precedence(found)
     canary = _NPM_CANARY.fullmatch(found.prerelease or "") is not None
-    return found.finalize_version() if canary else found, canary, found
+    return _precedence(found.finalize_version()) if canary else own, canary, own
+
+
+def _precedence(version: semver.Version) -> _Precedence:
+    """Return what semver orders by: a prerelease comes before its release, a number before text."""
+    words = version.prerelease.split(".") if version.prerelease else []
+    parts = tuple((not w.isdigit(), int(w) if w.isdigit() else 0, w) for w in words)
+    return version.major, version.minor, version.patch, not parts, parts
 
 
 class VersionSpan:

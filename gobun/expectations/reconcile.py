@@ -12,7 +12,7 @@ import msgspec
 
 from gobun.cells.records import Outcome
 from gobun.expectations.cover import Box, Config, cover
-from gobun.expectations.rows import LISTS, contradiction
+from gobun.expectations.rows import LISTS, RowIndex, contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,10 +78,13 @@ def compare(
 class _Reconciler:
     def __init__(self, rows: Sequence[ExpectationRow], world: ObservedRuns) -> None:
         self._rows = rows
+        self._index = RowIndex(rows)
+        self._won: dict[tuple[int, ...], dict[int, int]] = {}
         self._world = world
         self._everything = (1 << len(world.versions)) - 1
         self._masks = [_mask(row.selects_version(v) for v in world.versions) for row in rows]
         self._matching: dict[Config, list[int]] = {}
+        self._selected: list[list[Config]] = [[] for _ in rows]
         self._unknown: dict[Config, int] = {}
         self._agreeing: list[dict[Config, int]] = [{} for _ in rows]
         self._contrary: list[dict[Config, int]] = [{} for _ in rows]
@@ -92,12 +95,14 @@ class _Reconciler:
 
     def enter(self, config: Config) -> None:
         """Enter all versions of one treatment, module, load and stress."""
-        matching = [i for i, row in enumerate(self._rows) if row.selects_values(config)]
+        matching = self._index.matching(config)
         seen = self._world.observed.get(config, {})
         if not matching and not seen:
             return
         self._matching[config] = matching
-        won = self._winners(config, matching)
+        for index in matching:
+            self._selected[index].append(config)
+        won = dict(self._winners(config, tuple(matching)))
         unclaimed = self._everything
         for mask in won.values():
             unclaimed &= ~mask
@@ -156,12 +161,15 @@ class _Reconciler:
             undecided &= ~(agreeing | contrary)
         return like, unlike
 
-    def _winners(self, config: Config, matching: Sequence[int]) -> dict[int, int]:
+    def _winners(self, config: Config, matching: tuple[int, ...]) -> dict[int, int]:
         """Return which row decides on which versions."""
+        if matching in self._won:
+            return self._won[matching]
         won: dict[int, int] = {}
+        weights = self._index.specificities
         taken = 0
-        by_weight = sorted(matching, key=lambda i: -self._rows[i].specificity)
-        for _, group in itertools.groupby(by_weight, key=lambda i: self._rows[i].specificity):
+        by_weight = sorted(matching, key=lambda i: -weights[i])
+        for _, group in itertools.groupby(by_weight, key=weights.__getitem__):
             among: dict[int, int] = {}
             for index in group:
                 mask = self._masks[index] & ~taken
@@ -175,6 +183,7 @@ class _Reconciler:
             for index, mask in among.items():
                 won[index] = mask
                 taken |= mask
+        self._won[matching] = won
         return won
 
     def _settle(
@@ -224,18 +233,16 @@ class _Reconciler:
     def covered_by_others(self, index: int) -> dict[Config, int]:
         """Return what a row selects that more specific rows, or equal ones, answer for."""
         row = self._rows[index]
-        may: dict[Config, int] = defaultdict(int)
+        may = dict.fromkeys(self._selected[index], 0)
+        answering = list(self.new.values())
         for other, owned in zip(self._rows, self.must, strict=True):
             same = other.specificity == row.specificity and other.agrees_with(row)
             if other is not row and (other.specificity > row.specificity or same):
-                for config, mask in owned.items():
-                    may[config] |= mask
-        for owned in self.new.values():
-            for config, mask in owned.items():
-                may[config] |= mask
-        return {
-            config: mask for config, mask in may.items() if index in self._matching.get(config, ())
-        }
+                answering.append(owned)
+        for owned in answering:
+            for config in owned.keys() & may.keys():
+                may[config] |= owned[config]
+        return {config: mask for config, mask in may.items() if mask}
 
     def boxes(self, index: int, may: Mapping[Config, int]) -> list[Box] | None:
         """Return what stands in the place of a row; None if it can stay as it is.
@@ -272,8 +279,7 @@ class _Reconciler:
         was, must = self._masks[index], self.must[index]
         return any(
             must.get(config, 0) & ~was or was & ~(must.get(config, 0) | may.get(config, 0))
-            for config, matching in self._matching.items()
-            if index in matching
+            for config in self._selected[index]
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import sys
 from typing import TYPE_CHECKING, Literal
@@ -118,11 +119,42 @@ class ExpectationRow(ExpectationFields, frozen=True):
         return set(self.outcomes) == set(other.outcomes)
 
 
-class Expectations(msgspec.Struct, frozen=True):
+class RowIndex:
+    """Finds the rows that speak of a treatment, module, load and stress, without asking each.
+
+    A run asks about every cell of its plan, and an update about every cell that there can be.
+    """
+
+    def __init__(self, rows: Sequence[ExpectationRow]) -> None:
+        """Note for each axis which rows select each value: as bits, the first row the lowest."""
+        self.specificities = [row.specificity for row in rows]
+        self._of_all = [0] * len(LISTS)
+        self._of_value: list[dict[str, int]] = [{} for _ in LISTS]
+        for bit, row in enumerate(rows):
+            for axis, name in enumerate(LISTS):
+                values: tuple[str, ...] | None = getattr(row, name)
+                if values is None:
+                    self._of_all[axis] |= 1 << bit
+                for value in values or ():
+                    self._of_value[axis][value] = self._of_value[axis].get(value, 0) | 1 << bit
+
+    def matching(self, values: Sequence[str]) -> list[int]:
+        """Return the indices of the rows that speak of a treatment, module, load and stress."""
+        bits = -1
+        for axis, value in enumerate(values):
+            bits &= self._of_all[axis] | self._of_value[axis].get(value, 0)
+        return [at for at in range(bits.bit_length()) if bits >> at & 1]
+
+
+class Expectations(msgspec.Struct, frozen=True, dict=True):
     """All that is known; what no row selects is expected to pass."""
 
     rows: tuple[ExpectationRow, ...] = ()
     place: Place = msgspec.field(default_factory=this_place)
+
+    @functools.cached_property
+    def _index(self) -> RowIndex:
+        return RowIndex(self.rows)
 
     def row(self, cell: Cell) -> ExpectationRow | None:
         """Return the row that decides on ``cell``: the most specific of those that select it.
@@ -130,11 +162,16 @@ class Expectations(msgspec.Struct, frozen=True):
         Raises:
             UsageError: two rows that are equally specific disagree.
         """
-        selecting = [row for row in self.rows if row.selects(cell, self.place)]
+        values = (cell.treatment, cell.module, cell.load, cell.stress)
+        selecting = [
+            (self._index.specificities[at], self.rows[at])
+            for at in self._index.matching(values)
+            if self.rows[at].selects(cell, self.place)
+        ]
         if not selecting:
             return None
-        most = max(row.specificity for row in selecting)
-        best = [row for row in selecting if row.specificity == most]
+        most = max(specificity for specificity, _ in selecting)
+        best = [row for specificity, row in selecting if specificity == most]
         for other in best[1:]:
             if not other.agrees_with(best[0]):
                 raise contradiction(best[0], other, cell.name)

@@ -16,7 +16,7 @@ from gobun.report.difference import KINDS
 from gobun.report.order import in_order, load_key, module_key, treatment_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gobun.cells import Result
     from gobun.report.difference import Difference
@@ -35,7 +35,7 @@ GLYPHS: dict[Outcome, str] = {
 }
 """What tells outcomes apart where colour does not."""
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)*")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)*)")
 _BYTES_A_CELL = 150
 """How much the page may hold of a cell on average: 2 MB for 10,000 with everything else."""
 _LEAST_BYTES = 400_000
@@ -59,14 +59,17 @@ class _ColumnTable:
 class _Texts:
     """Texts as pairs of a template and what fills its holes."""
 
-    def __init__(self) -> None:
-        self.templates = _ColumnTable([""])
-        self.fillings = _ColumnTable([""])
+    def __init__(self, templates: Sequence[str] = ("",), fillings: Sequence[str] = ("",)) -> None:
+        self.templates = _ColumnTable(templates)
+        self.fillings = _ColumnTable(fillings)
+
+    def copied(self) -> _Texts:
+        """Return the same texts, to add others to."""
+        return _Texts(self.templates.values, self.fillings.values)
 
     def add(self, text: str) -> tuple[int, int]:
-        plain = text.replace(HOLE, "\ufffd")
-        filling = " ".join(_NUMBER.findall(plain))
-        return self.templates.add(_NUMBER.sub(HOLE, plain)), self.fillings.add(filling)
+        parts = _NUMBER.split(text.replace(HOLE, "\ufffd"))
+        return self.templates.add(HOLE.join(parts[::2])), self.fillings.add(" ".join(parts[1::2]))
 
 
 def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
@@ -77,15 +80,33 @@ def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
     pairs = _paired(ordered, found)
+    columns, known = _columns(ordered), _Texts()
+    texts: dict[str, list[int]] = {
+        "evidence": _added(known, ("\n".join(result.evidence) for result in ordered)),
+        "repro": _added(known, (result.repro for result in ordered)),
+    }
     packed = b""
     for limit in _DETAIL_LIMITS:
-        packed = msgspec.json.encode(_packed(ordered, limit) | {"differences": pairs})
+        all_texts = known.copied()
+        details = _added(all_texts, (_cut(result.detail, limit) for result in ordered))
+        page = columns | {
+            "texts": {"detail": details, **texts},
+            "templates": all_texts.templates.values,
+            "fillings": all_texts.fillings.values,
+            "differences": pairs,
+        }
+        packed = msgspec.json.encode(page)
         if len(packed) <= most:
             break
     return packed
 
 
-def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
+def _added(known: _Texts, texts: Iterable[str]) -> list[int]:
+    """Return the numbers of texts, two for each, and add to ``known`` what it lacks."""
+    return [number for text in texts for number in known.add(text)]
+
+
+def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
     tables = {
         "runtime": _ColumnTable(sorted({result.runtime for result in ordered})),
         "version": _ColumnTable(),
@@ -101,8 +122,6 @@ def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
     }
     columns: dict[str, list[int]] = {name: [] for name in tables}
     numbers: dict[str, list[int]] = {name: [] for name in ("wall", "cpu", "rss", "attempts")}
-    texts = _Texts()
-    long: dict[str, list[int]] = {"detail": [], "evidence": [], "repro": []}
     for result in ordered:
         said = {
             "runtime": result.runtime,
@@ -125,19 +144,10 @@ def _packed(ordered: Sequence[Result], limit: int) -> dict[str, Any]:
             strict=True,
         ):
             numbers[name].append(number)
-        for name, text in (
-            ("detail", _cut(result.detail, limit)),
-            ("evidence", "\n".join(result.evidence)),
-            ("repro", result.repro),
-        ):
-            long[name].extend(texts.add(text))
     return {
         "tables": {name: table.values for name, table in tables.items()},
         "columns": columns,
         "numbers": numbers,
-        "texts": long,
-        "templates": texts.templates.values,
-        "fillings": texts.fillings.values,
         "unexpected": [i for i, result in enumerate(ordered) if result.unexpected],
         "intermittent": [i for i, result in enumerate(ordered) if result.intermittent],
         "glyphs": [GLYPHS[outcome] for outcome in WORST_FIRST],

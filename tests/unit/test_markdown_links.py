@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gobun import paths
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ _README_WORDS = 900
 
 
 def pages() -> list[Path]:
-    patterns = ("*.md", "docs/*.md", "js/*/*.md", ".github/**/*.md")
+    patterns = ("*.md", "docs/*.md", "js/*/*.md", "native/*.md", "go/*.md", ".github/**/*.md")
     return sorted(path for pattern in patterns for path in paths.ROOT.glob(pattern))
 
 
@@ -67,3 +69,10 @@ def test_every_page_is_linked_from_the_readme() -> None:
     text = (paths.ROOT / "README.md").read_text()
     docs = {f"docs/{page.name}" for page in (paths.ROOT / "docs").glob("*.md")}
     assert {page for page in docs if f"({page}" not in text} == set()
+
+
+@pytest.mark.parametrize("folder", ["native", "go"])
+def test_index_of_sources_names_every_folder(folder: str) -> None:
+    index = (paths.ROOT / folder / "README.md").read_text()
+    folders = {f"{path.name}/" for path in (paths.ROOT / folder).iterdir() if path.is_dir()}
+    assert set(re.findall(r"^\| `([\w]+/)` \|", index, re.MULTILINE)) == folders

@@ -89,4 +89,4 @@ def test_ranges_are_ordered_by_their_start() -> None:
     random.Random(1).shuffle(texts)  # noqa: S311
     begins = [lower_bound_key(text) for text in sorted(texts, key=lower_bound_key)]
     assert begins[:3] == [lower_bound_key(None)] * 3
-    assert [str(version) for _, (_, _, version) in begins[3:]] == ["1.2.3-0", "1.2.3", "1.10.0"]
+    assert begins[3:] == [lower_bound_key(text) for text in (">=1.2.3-0", "1.2.3", ">=1.10.0")]
