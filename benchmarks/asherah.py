@@ -1,4 +1,6 @@
-"""The ways to Asherah, beside each other in one run: Node-API, FFI, WebAssembly, another process.
+"""The ways to Asherah, beside each other in one run.
+
+They are Node-API, FFI, WebAssembly, another process, and the engine in Rust of npm's asherah 4.x.
 
     .venv/bin/nox -s shell -- benchmark asherah
 
@@ -28,8 +30,8 @@ SLOW_PAIRS = {"wasm": 100}
 VERSION = "1.4.5"
 SCRIPT = paths.SCENARIOS / "asherah" / "timed.cjs"
 WAYS = {
-    "bun": ("napi-sync", "napi-async", "ffi", "wasm", "process"),
-    "node": ("napi-sync", "napi-async", "wasm", "process"),
+    "bun": ("napi-sync", "napi-async", "rust-sync", "rust-async", "ffi", "wasm", "process"),
+    "node": ("napi-sync", "napi-async", "rust-sync", "rust-async", "wasm", "process"),
 }
 
 
@@ -50,6 +52,7 @@ def main() -> None:
     (known["bun"],) = runtimes.provide_bun([VERSION], target)
     given = {
         "addon": str(fixture.addon),
+        "engine": str(build.rust_asherah(target).addon),
         "library": str(fixture.library),
         "server": str(ways.server),
         "wasm": str(ways.wasm),

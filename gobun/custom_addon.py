@@ -46,7 +46,7 @@ class CustomAddon(msgspec.Struct, frozen=True):
         """What the module is called in results; never as one of the suite's own."""
         # `my addon.node` is a file's name and no module's: a results file has names without spaces.
         stem = _OTHER.sub("-", self.addon.stem).strip("-.") or "addon"
-        return self.called or (f"own-{stem}" if stem in build.FIXTURES else stem)
+        return self.called or (f"own-{stem}" if stem in build.MODULES else stem)
 
     @property
     def loads(self) -> tuple[Load, ...]:
@@ -111,11 +111,11 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
     script = Path(smoke).absolute()
     if not script.is_file():
         raise UsageError(f"there is no smoke script {smoke}", hint="give the path of a .js file")
-    if name and (name in build.FIXTURES or not _NAME.fullmatch(name)):
+    if name and (name in build.MODULES or not _NAME.fullmatch(name)):
         raise UsageError(
             f"{name!r} cannot be the name of an addon",
             hint="letters, digits, dots, dashes and underscores, and none of the suite's modules: "
-            + ", ".join(build.FIXTURES),
+            + ", ".join(build.MODULES),
         )
     path = Path(addon).absolute()
     _check_fits(path, for_libc(host_target(), libc))

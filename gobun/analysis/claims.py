@@ -111,7 +111,7 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
     content = read_toml(path, _ClaimsFile)
     known = {
         "treatments": (*TREATMENTS, *content.planned.treatments),
-        "modules": (*build.FIXTURES, *content.planned.modules),
+        "modules": (*build.MODULES, *content.planned.modules),
         "loads": LOADS,
         "stresses": (*read_scenario().stress, *content.planned.stresses),
     }

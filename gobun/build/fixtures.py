@@ -13,7 +13,7 @@ from gobun.build import compile as compiling
 from gobun.build.guard import build_static_guard
 from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
 from gobun.build.published_asherah import published_asherah
-from gobun.errors import UsageError
+from gobun.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from gobun.targets import Target
@@ -31,6 +31,11 @@ CONTROL = "control"
 PUBLISHED = "libasherah"
 """The library that asherah's makers publish, of which nothing is compiled here."""
 FIXTURES = (CONTROL, *GO_FIXTURES, PUBLISHED)
+"""The modules that have the functions of every fixture, as a library and as an addon."""
+
+RUST = "asherah-rust"
+MODULES = (*FIXTURES, RUST)
+"""All modules under test that the suite has."""
 
 EXPORTS = (
     "Run",
@@ -79,6 +84,8 @@ class Fixture(msgspec.Struct, frozen=True):
     """Loaded by ``require``; exports ``runSync``, ``callAsync`` and others (``native/addon``)."""
     published: Path | None = None
     """What both are only the way to, and which lies beside them."""
+    glue: str = ""
+    """Script of ``scenarios/asherah`` that gives an addon the functions of a fixture."""
 
 
 def node_api_headers() -> Path:
@@ -172,6 +179,37 @@ def build_fixture(
     folder = build_store.built_with_pins(f"{title}-{target.name}", [*parts, *own], target, make)
     beside = folder / published_name if name == PUBLISHED else None
     return Fixture(name, folder / library, folder / addon, beside)
+
+
+def provide_module(name: str, target: Target) -> Fixture:
+    """Return one of ``MODULES`` for ``target``: built, or fetched.
+
+    Raises:
+        UsageError: there is no such module.
+        PrerequisiteError: Go or Zig is missing, or the module is not for ``target``.
+        BuildError: the build failed.
+        FetchError: a package could not be fetched.
+    """
+    if name not in MODULES:
+        raise UsageError.unknown("module", name, MODULES)
+    return rust_asherah(target) if name == RUST else build_fixture(name, target)
+
+
+def rust_asherah(target: Target) -> Fixture:
+    """Return the engine of npm's asherah 4.x, an addon without Go, fetched if need be.
+
+    Raises:
+        PrerequisiteError: no package is pinned for ``target``.
+        FetchError: the package could not be fetched, or is not what the lock file names.
+    """
+    if target.name != "linux-x64":
+        raise PrerequisiteError(
+            f"{RUST} is pinned for linux-x64 only, not for {target.name}",
+            hint="leave it out of --module",
+        )
+    package = fetch.Package(fetch.ENGINE_PACKAGE, toolchain.npm_pins()[fetch.ENGINE_PACKAGE])
+    addon = fetch.fetch_packages([package])[package] / "index.linux-x64-gnu.node"
+    return Fixture(RUST, addon, addon, glue="rust")
 
 
 def build_dlcall(target: Target) -> Path:

@@ -57,7 +57,7 @@ def read_scenario(path: Path | None = None) -> Scenario:
     scenario = read_toml(path, Scenario)
     known = tuple(scenario.stress)
     check_names("stress", scenario.matrix.stresses, known)
-    check_names("module", scenario.matrix.modules, build.FIXTURES)
+    check_names("module", scenario.matrix.modules, build.MODULES)
     for name in known:
         if not stress_script(name).is_file():
             raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
@@ -99,7 +99,7 @@ def narrowed(
     if tuple(stresses) == ("all",):
         stresses = [name for name, stress in scenario.stress.items() if not stress.apart]
     check_names("treatment", treatments, tuple(TREATMENTS))
-    check_names("module", modules, build.FIXTURES)
+    check_names("module", modules, build.MODULES)
     check_names("load", loads, LOADS)
     check_names("stress", stresses, tuple(scenario.stress))
     if limit_s is not None and not 0 < limit_s < float("inf"):

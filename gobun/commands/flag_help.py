@@ -79,7 +79,7 @@ _SHARED = {
     "loader": Flag("path of the dynamic loader of musl", "the one of Debian"),
     "manifest": Flag("manifest of the built libraries, for their sizes"),
     "markdown": Flag("print Markdown"),
-    "module": Flag("modules under test, a comma list", _OF_RUN, build.FIXTURES),
+    "module": Flag("modules under test, a comma list", _OF_RUN, build.MODULES),
     "name": Flag("name of the library"),
     "names": Flag("older names to ship the libraries under too, a comma list", "none"),
     "object": Flag("also compile all Zig code and check the machine code"),
@@ -129,7 +129,7 @@ _OWN = {
     "benchmark": {"name": Flag("what to measure", choices=benchmark_names)},
     "bisect": {
         "load": Flag("way to load the module", choices=LOADS),
-        "module": Flag("module under test", choices=build.FIXTURES),
+        "module": Flag("module under test", choices=build.MODULES),
         "out": _OUT_FOLDER,
         "runtime": Flag("runtime to bisect", choices=RUNTIMES),
         "stress": Flag("stress to run", choices=lambda: _stresses()[1:]),

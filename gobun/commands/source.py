@@ -177,7 +177,7 @@ def _known() -> bun_source.KnownNames:
     return bun_source.KnownNames(
         claims=read_claims().keys(),
         treatments=TREATMENTS,
-        modules=tuple(build.FIXTURES),
+        modules=tuple(build.MODULES),
         loads=LOADS,
         stresses=tuple(read_scenario().stress),
         outcomes=OUTCOMES,

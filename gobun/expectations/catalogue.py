@@ -47,7 +47,7 @@ def known_names() -> Catalogue:
     releases = {
         name: known_releases() if name == "bun" else toolchain.releases(name) for name in RUNTIMES
     }
-    return Catalogue(releases, build.FIXTURES, tuple(read_scenario().stress))
+    return Catalogue(releases, build.MODULES, tuple(read_scenario().stress))
 
 
 def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:

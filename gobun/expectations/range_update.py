@@ -128,7 +128,7 @@ def _world(
 ) -> ObservedRuns:
     tested = {result.version for result in results}
     versions = tuple(sorted({*tested, *known}, key=rank))
-    suite = (tuple(TREATMENTS), build.FIXTURES, LOADS, tuple(read_scenario().stress))
+    suite = (tuple(TREATMENTS), build.MODULES, LOADS, tuple(read_scenario().stress))
     axes = tuple(
         tuple(
             dict.fromkeys(

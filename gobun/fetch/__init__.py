@@ -10,6 +10,7 @@ from gobun.fetch.http_files import check_address, fetch_files
 from gobun.fetch.npm_lock import Lock, read_lock
 from gobun.fetch.npm_lock_update import LockSummary, update_lock
 from gobun.fetch.package import (
+    ENGINE_PACKAGE,
     HEADERS_PACKAGE,
     Package,
     bun_package,
@@ -21,6 +22,7 @@ from gobun.fetch.package_cache import cached_versions, fetch_packages, package_f
 from gobun.fetch.versions import dist_tags, published_versions
 
 __all__ = [
+    "ENGINE_PACKAGE",
     "HEADERS_PACKAGE",
     "Lock",
     "LockSummary",

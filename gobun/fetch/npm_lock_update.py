@@ -11,6 +11,7 @@ from gobun.errors import FetchError
 from gobun.fetch import npm
 from gobun.fetch.npm_lock import Lock, read_lock, write_lock
 from gobun.fetch.package import (
+    ENGINE_PACKAGE,
     HEADERS_PACKAGE,
     Package,
     bun_packages,
@@ -51,7 +52,7 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     lock = read_lock(path) if path.exists() else Lock({})
     entries = dict(lock.entries)
     webkits = {package.name: package.version for package in webkit_packages()}
-    for name in names or (*bun_packages(), *webkits, HEADERS_PACKAGE):
+    for name in names or (*bun_packages(), *webkits, HEADERS_PACKAGE, ENGINE_PACKAGE):
         check_name(name)
         wanted = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
         entries |= _checked(lock, _published(name, wanted))

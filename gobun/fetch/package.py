@@ -11,6 +11,8 @@ from gobun.errors import UsageError
 from gobun.targets import ALL_TARGETS, TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
+ENGINE_PACKAGE = "asherah-linux-x64-gnu"
+"""The engine of asherah 4.x, in Rust; pinned for this platform alone."""
 _BUN_SCOPE = "@oven"
 _WEBKIT = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
 _LOCKED_WEBKITS = ("f8aa36d4737faee92bd2d1e337a2fd01a5437c61",)

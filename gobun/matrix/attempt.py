@@ -57,6 +57,8 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
     }
     if module.published is not None:
         argument["published"] = str(module.published)
+    if module.glue:
+        argument["glue"] = module.glue
     if context.smoke is not None:
         argument["smoke"] = str(context.smoke)
     treated = TREATMENTS[cell.treatment]

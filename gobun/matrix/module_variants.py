@@ -28,7 +28,8 @@ def module_variants(
 
     Of the suite's modules, those that are compiled here have one for ``built-in``, and for musl one
     for ``unconverted``. An addon of your own has one for ``built-in`` if the guard is in its file
-    already. The guard is not embedded into modules for musl. Off Linux there are none.
+    already. The guard is not embedded into modules for musl. A module without Go
+    has none, and off Linux there are none.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk refuses.
@@ -39,6 +40,8 @@ def module_variants(
     chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
     found: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
+        if name == build.RUST:
+            continue
         compiled = name in build.FIXTURES and module.published is None
         if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):
             found[BUILT_IN, name] = module

@@ -89,7 +89,7 @@ def build_run_context(
         FetchError: Node's headers could not be fetched.
     """
     linux = target.os == "linux"
-    built = {name: build.build_fixture(name, target) for name in modules}
+    built = {name: build.provide_module(name, target) for name in modules}
     host = host_target()  # which may run what is for another C library, and not the reverse
     inspector = build.build_inspector(host) if linux else None
     return RunContext(

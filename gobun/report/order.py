@@ -28,7 +28,7 @@ def version_key(version: str) -> tuple[Rank, str]:
 
 def module_key(module: str) -> tuple[int, str]:
     """Order modules as the suite names them, and those it does not know after them."""
-    known = build.FIXTURES.index(module) if module in build.FIXTURES else len(build.FIXTURES)
+    known = build.MODULES.index(module) if module in build.MODULES else len(build.MODULES)
     return known, module
 
 

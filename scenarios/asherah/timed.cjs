@@ -5,6 +5,7 @@ const fs = require("node:fs");
 const net = require("node:net");
 const { spawn } = require("node:child_process");
 const { openAsherah } = require("./ffi.cjs");
+const rust = require("./rust.cjs");
 
 const CONFIG = { ...require("./surface.cjs").CONFIG, EnableSessionCaching: true };
 const DATA = Buffer.alloc(1024, 7);
@@ -62,17 +63,18 @@ async function otherProcess({ server, socket }) {
   };
 }
 
+const later = ({ encrypt_async: encrypt, decrypt_async: decrypt }) => ({ encrypt, decrypt });
+
 const WAYS = {
   "napi-sync": ({ addon }) => native(require(addon)),
-  "napi-async"({ addon }) {
-    const asherah = native(require(addon));
-    return { encrypt: asherah.encrypt_async, decrypt: asherah.decrypt_async };
-  },
+  "napi-async": ({ addon }) => later(native(require(addon))),
+  "rust-sync": ({ engine }) => native(rust.open(engine)),
+  "rust-async": ({ engine }) => later(native(rust.open(engine))),
   ffi: ({ library }) => native(openAsherah(library)),
   wasm: webAssembly,
   process: otherProcess,
 };
-const SYNCHRONOUS = new Set(["napi-sync", "ffi", "wasm"]);
+const SYNCHRONOUS = new Set(["napi-sync", "rust-sync", "ffi", "wasm"]);
 
 async function main() {
   const given = JSON.parse(process.argv[2]);

@@ -1,6 +1,6 @@
 // The same module once more: opened or required again, and in a worker.
 "use strict";
-const { callLibrary, expectResult, loadModule } = require("../loaders.cjs");
+const { callLibrary, expectResult, loadModule, openAddon } = require("../loaders.cjs");
 const { startThread } = require("../workers.cjs");
 const { turn } = require("../event-loop.cjs");
 
@@ -16,9 +16,9 @@ function loadOnceMore(cell, module) {
     expectResult("Run() of the library opened again", callLibrary(cell, cell.library, "Run"), 0);
     return;
   }
-  expectResult("runSync() of the addon required twice", require(cell.addon).runSync(), 0);
+  expectResult("runSync() of the addon required twice", openAddon(cell).runSync(), 0);
   delete require.cache[require.resolve(cell.addon)]; // so that the runtime opens it anew
-  expectResult("runSync() of the addon opened again", require(cell.addon).runSync(), 0);
+  expectResult("runSync() of the addon opened again", openAddon(cell).runSync(), 0);
 }
 
 module.exports = async function reload(cell, module) {

@@ -20,7 +20,7 @@ EVERY = 6
 @pytest.mark.parametrize("version", sorted({*STABLE[::EVERY], "1.0.4", "1.1.34", "1.2.2", "1.4.3"}))
 def test_shipped_expectations_do_not_contradict_each_other(version: str) -> None:
     expectations, scenario = read_expectations(), read_scenario()
-    axes = (TREATMENTS, build.FIXTURES, LOADS, scenario.stress)
+    axes = (TREATMENTS, build.MODULES, LOADS, scenario.stress)
     for treatment, module, load, stress in itertools.product(*axes):
         cell = Cell("bun", version, treatment, module, load, stress)
         assert expectations.of(cell)
