@@ -14,6 +14,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from gobun.guarded_read import read_memory_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -49,18 +51,18 @@ def kill_marked(folder: Path, *, within_s: float) -> int:
 def _marked(folder: Path) -> Iterator[int]:
     mark = os.fsencode(folder)
     for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of entries, by their names alone
-        if name.isdigit() and int(name) != os.getpid() and _is_marked(f"/proc/{name}", mark):
+        if name.isdigit() and int(name) != os.getpid() and _is_marked(int(name), mark):
             yield int(name)
 
 
-def _is_marked(process: str, mark: bytes) -> bool:
+def _is_marked(pid: int, mark: bytes) -> bool:
+    process = f"/proc/{pid}"
     try:
         with open(f"{process}/stat", "rb") as stream:  # noqa: PTH123 - as above
             if stream.read().rpartition(b")")[2].split()[0] in {b"Z", b"X"}:
                 return False
-        with open(f"{process}/environ", "rb") as stream:  # noqa: PTH123 - as above
-            if _names(stream.read(_MOST_ENVIRONMENT), mark):
-                return True
+        if _names(read_memory_file(pid, "environ", _MOST_ENVIRONMENT), mark):
+            return True
         where = os.readlink(os.fsencode(f"{process}/cwd"))  # noqa: PTH115 - bytes, whatever they are
     except (OSError, IndexError):
         return False

@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.torture.isolation import run_here, run_isolated
-from benchmarks.torture.registry import all_parts, chosen_parts
+from benchmarks.torture.registry import Budget, Choices, all_parts, chosen_parts
 from benchmarks.torture.table import render, write_into
 from gobun.errors import GobunError
 
@@ -20,14 +22,18 @@ def main() -> int:
             print(f"{part.name:<28} {part.seconds:>5.0f} s  {part.about}")
         return 0
     if options.one:
-        run_here(all_parts()[options.one], options.seconds, options.folder, options.answer)
+        choices = msgspec.json.decode(options.choices, type=Choices)
+        budget = Budget.starting_now(options.seconds, options.folder, choices)
+        run_here(all_parts()[options.one], budget, options.answer)
         return 0
+    kept = str(options.keep.absolute()) if options.keep else ""
+    choices = Choices(kept, options.rounds, options.every_cell, options.cores)
     parts = chosen_parts(options.parts)
     whole = sum(part.seconds for part in parts)
-    scale = min(1.0, options.seconds / whole) if options.seconds else 1.0
+    scale = options.seconds / whole if options.seconds else 1.0
     outcomes = []
     for part in parts:
-        outcome = run_isolated(part, part.seconds * scale)
+        outcome = run_isolated(part, part.seconds * scale, choices)
         outcomes.append(outcome)
         print(
             f"{'holds' if outcome.holds else 'FAILS'} {part.name} {outcome.seconds:.1f} s",
@@ -52,8 +58,20 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, help="the time for all parts (default: each its own)"
     )
     parser.add_argument("--out", type=Path, help="the page whose table is replaced")
+    verdicts = parser.add_argument_group("verdicts-… only")
+    verdicts.add_argument(
+        "--keep", type=Path, help="keep results in this folder, and go on with those that are there"
+    )
+    verdicts.add_argument("--rounds", type=int, default=1, help="run the cells so often")
+    verdicts.add_argument(
+        "--every-cell", action="store_true", help="run the default matrix, not a sample of it"
+    )
+    verdicts.add_argument(
+        "--cores", type=float, default=0.0, help="processors that run and load may use together"
+    )
     parser.add_argument("--list", action="store_true", help="name the parts and do nothing")
-    for hidden, kind in (("--one", str), ("--folder", Path), ("--answer", Path)):
+    hidden_ones = (("--one", str), ("--folder", Path), ("--answer", Path), ("--choices", str))
+    for hidden, kind in hidden_ones:
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     return parser
 

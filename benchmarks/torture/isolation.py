@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.torture.registry import Budget, Figure
+from benchmarks.torture.registry import Figure
 from gobun import paths
+from gobun.guarded_read import close_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.torture.registry import Part
+    from benchmarks.torture.registry import Budget, Choices, Part
 
 _SUBREAPER = 36
 _SETTLE_S = 2.0
@@ -49,7 +50,7 @@ class _Answer(msgspec.Struct, frozen=True):
     """How many more descriptors are open at the end than at the beginning."""
 
 
-def run_isolated(part: Part, seconds: float) -> Outcome:
+def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
     """Run a part in a child process, and add the figures that every part is held to.
 
     The runner becomes the parent of all orphans below it, so that no process of a part escapes
@@ -62,7 +63,7 @@ def run_isolated(part: Part, seconds: float) -> Outcome:
     try:
         temporary = root / "tmp"
         temporary.mkdir()
-        answer, log = _run_child(part, seconds, root, temporary)
+        answer, log = _run_child(part, seconds, choices, root)
         took = time.monotonic() - started
         processes = _reap(before)
         left = sorted(child.name for child in temporary.iterdir())
@@ -78,22 +79,24 @@ def run_isolated(part: Part, seconds: float) -> Outcome:
     return Outcome(part.name, part.about, took, (*figures, ended, *leaks))
 
 
-def run_here(part: Part, seconds: float, folder: Path, answer: Path) -> None:
+def run_here(part: Part, budget: Budget, answer: Path) -> None:
     """Run a part in this process and write what it measured to a file."""
     before = _descriptors()
-    figures = tuple(part.run(Budget.starting_now(seconds, folder)))
+    figures = tuple(part.run(budget))
+    close_reader()
     answer.write_bytes(msgspec.json.encode(_Answer(figures, max(0, _descriptors() - before))))
 
 
 def _run_child(
-    part: Part, seconds: float, root: Path, temporary: Path
+    part: Part, seconds: float, choices: Choices, root: Path
 ) -> tuple[_Answer | None, str]:
     answer = root / "answer.json"
     scratch = root / "scratch"
     scratch.mkdir()
     command = [sys.executable, "-m", "benchmarks.torture", "--one", part.name]
     command += ["--seconds", str(seconds), "--folder", str(scratch), "--answer", str(answer)]
-    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"}
+    command += ["--choices", msgspec.json.encode(choices).decode()]
+    environment = {**os.environ, "TMPDIR": str(root / "tmp"), "PYTHONFAULTHANDLER": "1"}
     log = root / "log"
     with log.open("wb") as stream:
         child = subprocess.Popen(

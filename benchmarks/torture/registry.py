@@ -32,6 +32,19 @@ class Figure(msgspec.Struct, frozen=True):
         return low and (self.at_most is None or self.value <= self.at_most)
 
 
+class Choices(msgspec.Struct, frozen=True):
+    """What the command line chooses for parts that can be more thorough, or less."""
+
+    kept: str = ""
+    """Folder where results stay, so that a part that was interrupted goes on with them."""
+    rounds: int = 1
+    """How often a part measures the same."""
+    every_cell: bool = False
+    """Whether the default matrix is measured, and not its sample."""
+    cores: float = 0.0
+    """Processors that a measurement under load may use; 0 for no such limit."""
+
+
 class Budget(msgspec.Struct, frozen=True):
     """What a part may use."""
 
@@ -41,11 +54,17 @@ class Budget(msgspec.Struct, frozen=True):
     """An empty folder, removed afterwards."""
     ends: float
     """``time.monotonic()`` at which the time is spent."""
+    choices: Choices = Choices()
 
     @classmethod
-    def starting_now(cls, seconds: float, folder: Path) -> Budget:
+    def starting_now(cls, seconds: float, folder: Path, choices: Choices | None = None) -> Budget:
         """Return a budget whose time runs from this moment."""
-        return cls(seconds, folder, time.monotonic() + seconds)
+        return cls(seconds, folder, time.monotonic() + seconds, choices or Choices())
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left, 0 at least."""
+        return max(0.0, self.ends - time.monotonic())
 
     def remains(self) -> bool:
         """Return whether time is left."""

@@ -17,6 +17,7 @@ from gobun.diagnose.records import Activity, Diagnosis, RuntimeSeen
 from gobun.diagnose.runtime import seen_runtime, suspend_signal
 from gobun.diagnose.waiting import fragile_threads
 from gobun.errors import GobunError, PrerequisiteError, UsageError
+from gobun.guarded_read import read_memory_file
 from gobun.targets import host_target
 
 
@@ -85,8 +86,8 @@ def _check(pid: int) -> None:
             "run this inside it, or take the number that the host's ps shows",
         )
     try:
-        command = _command_line(folder)
-        (folder / "maps").read_bytes()
+        command = _command_line(pid)
+        maps = (folder / "maps").read_bytes()
     except OSError as error:
         owner = folder.stat().st_uid
         raise PrerequisiteError(
@@ -94,17 +95,17 @@ def _check(pid: int) -> None:
             hint="run this as that user or as root; inside a container, with the capability "
             "SYS_PTRACE (docker run --cap-add SYS_PTRACE)",
         ) from error
-    if not command:
+    if not command and not maps:
         raise UsageError(
             f"process {pid} has no program in it: a kernel thread, or one that has ended already",
             hint="pgrep -a 'bun|node' lists candidates",
         )
 
 
-def _command_line(folder: Path) -> bytes:
+def _command_line(pid: int) -> bytes:
     """Read a command line; it is empty for a moment while a process changes its program."""
     for _ in range(20):
-        if command := (folder / "cmdline").read_bytes():
+        if command := read_memory_file(pid, "cmdline", 1):
             return command
         time.sleep(0.005)
     return b""

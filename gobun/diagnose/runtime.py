@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun.diagnose.records import RuntimeSeen
-from gobun.observe import chunks, open_program, read_bytes, read_link
+from gobun.guarded_read import read_memory_file
+from gobun.observe import chunks, open_program, read_link
 from gobun.printable import printable_bytes
 from gobun.version_ranges import in_range
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _COMPILED_MARK = b"\n---- Bun! ----\n"
 _TAIL = 1 << 16
 _MOST_PROGRAM = 1 << 30
+_LONGEST_COMMAND = 1 << 20
 _MOST_ENVIRONMENT = 16 << 20
 _OVERLAP = 128
 """More bytes than a mark or a version takes, so that none is lost between two chunks."""
@@ -91,7 +93,7 @@ def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
 
 def environment(pid: int) -> dict[str, str]:
     """Return the environment a process was started with; empty where that may not be read."""
-    entries = read_bytes(Path(f"/proc/{pid}/environ"), _MOST_ENVIRONMENT).split(b"\0")
+    entries = read_memory_file(pid, "environ", _MOST_ENVIRONMENT).split(b"\0")
     pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
     return {name: value for name, _, value in pairs}
 
@@ -122,4 +124,4 @@ def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
 
 
 def _command_line(pid: int) -> str:
-    return printable_bytes(read_bytes(Path(f"/proc/{pid}/cmdline")).split(b"\0")[0])
+    return printable_bytes(read_memory_file(pid, "cmdline", _LONGEST_COMMAND).split(b"\0")[0])

@@ -237,6 +237,8 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
     if name in _FUTEXES:
         return _futex(process, call, timed=timed, seconds=seconds)
     waits_for = _files(process, call)
+    if waits_for is None:
+        return _Wait("unknown", f"{name}, for files that could not be read")
     wakes, why = _untimed(name, waits_for)
     if timed:
         return _Wait(
@@ -306,7 +308,9 @@ def _time_at(pid: int, address: int) -> float | None:
     return found if 0 <= found < _LONGEST_S else None
 
 
-def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...]:
+def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...] | None:
+    """Return the files that a call waits for; None where the list of them cannot be read."""
+    numbers: list[int] | None
     name, arguments = call.name, call.arguments
     if name in _ON_FILE or name in _ON_SETS:
         numbers = [arguments[0]]
@@ -316,25 +320,31 @@ def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...]:
         numbers = _selected(process.pid, arguments)
     else:
         numbers = []
+    if numbers is None:
+        return None
     return tuple(
         descriptor(process.pid, number & 0x7FFFFFFF, children=process.children)
         for number in numbers
     )
 
 
-def _polled(pid: int, arguments: Sequence[int]) -> list[int]:
-    count = min(arguments[1], _MOST_POLLED)
-    data = memory.read(pid, arguments[0], count * _POLL.size)
-    whole = data[: len(data) - len(data) % _POLL.size]
-    return [number for number, _, _ in _POLL.iter_unpack(whole) if number >= 0]
+def _polled(pid: int, arguments: Sequence[int]) -> list[int] | None:
+    size = min(arguments[1], _MOST_POLLED) * _POLL.size
+    data = memory.read(pid, arguments[0], size)
+    if len(data) < size:
+        return None
+    return [number for number, _, _ in _POLL.iter_unpack(data) if number >= 0]
 
 
-def _selected(pid: int, arguments: Sequence[int]) -> list[int]:
+def _selected(pid: int, arguments: Sequence[int]) -> list[int] | None:
     count = min(arguments[0], _MOST_POLLED)
+    size = -(-count // 64) * 8
     mask = 0
     for pointer in arguments[1:4]:
-        if pointer:
-            mask |= int.from_bytes(memory.read(pid, pointer, -(-count // 64) * 8), "little")
+        data = memory.read(pid, pointer, size) if pointer else b""
+        if pointer and len(data) < size:
+            return None
+        mask |= int.from_bytes(data, "little")
     return [number for number in range(count) if mask >> number & 1]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.guarded_read import read_memory_file
 from gobun.observe.proc_files import read_lines
 from gobun.printable import printable
 
@@ -76,12 +77,7 @@ def owner(ascending: Sequence[Mapping], address: int) -> str:
 
 def read(pid: int, address: int, size: int) -> bytes:
     """Return bytes of a process's memory; fewer, or none, where that may not be read."""
-    try:
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            memory.seek(address)
-            return memory.read(size)
-    except (OSError, ValueError, OverflowError):
-        return b""
+    return read_memory_file(pid, "mem", size, address)
 
 
 def _mapping(line: str) -> Mapping:

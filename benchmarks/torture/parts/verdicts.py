@@ -1,82 +1,111 @@
 """Verdicts under load: cells that are known to pass and to hang, on a machine that is in trouble.
 
 Each part runs the same cells of the matrix through `invoke matrix`, and counts the hangs that are
-none, the passes that are none, and the cells that it could not judge.
+none, the passes that are none, and the cells that it could not judge. With `--keep FOLDER` the
+results stay, and the same command goes on with them:
+
+    python -m benchmarks.torture --keep out/proof --rounds 5 --every-cell verdicts-
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.torture import loads
 from benchmarks.torture.loads import Group
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import matrix, paths
+from gobun.errors import GobunError
 
 if TYPE_CHECKING:
+    from benchmarks.torture.registry import Choices
     from gobun.cells import Result
+    from gobun.matrix import Run
 
-_AXES = {
+_SAMPLE = {
     "versions": "1.2.19,1.4.5",
     "treatment": "stock",
     "module": "control,simple",
     "load": "ffi,napi-sync",
-    "stress": "idle,profile",
+    "stress": "idle,profile,exit,spawn,terminate",
 }
+"""The sample: the last release that hangs when it idles and one that never hangs, without Go and
+with it, both ways of loading. `idle` and `profile` hang differently; the other stresses have
+deadlines of their own, which a busy machine may break."""
 _LIMIT_S = 5.0
 _STOPS_S = 7.0
 _HUNGRY = {"memory.limit_in_bytes": str(300 << 20), "memory.max": str(300 << 20)}
 _HALF = {"cpu.shares": "8192", "cpu.weight": "800"}
 """A group counts as one task among all others of the machine, so it is given the weight of some."""
-_TENTH = {"cpu.cfs_quota_us": "10000", "cpu.max": "10000 100000"}
+_PERIOD_US = 100_000
+_TENTH = 0.1
+_ENDS_WITHIN_S = 15.0
 
 Load = Callable[[Group, "subprocess.Popen[str]"], contextlib.AbstractContextManager[None]]
+
+
+def _nothing(_: Group, __: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+class Trouble(NamedTuple):
+    """A condition that cells are judged in."""
+
+    name: str
+    """The folder of its results."""
+    load: Load = _nothing
+    limits: Mapping[str, Mapping[str, str]] | None = None
+    """Those of the control group; by default half of the machine, or ``--cores``."""
+    limit_s: float = 20.0
 
 
 @part(seconds=60)
 def verdicts_quiet(budget: Budget) -> Iterator[Figure]:
     """Judge known cells with nothing else to do."""
-    yield from _measure(budget, Group({"cpu": _HALF}), _nothing)
+    yield from _measure(budget, Trouble("quiet"))
 
 
 @part(seconds=90)
 def verdicts_busy_2(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 2 busy processes."""
-    yield from _measure(budget, Group({"cpu": _HALF}), _busy(2))
+    yield from _measure(budget, _busy(2))
 
 
 @part(seconds=180)
 def verdicts_busy_8(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 8 busy processes."""
-    yield from _measure(budget, Group({"cpu": _HALF}), _busy(8))
+    yield from _measure(budget, _busy(8))
 
 
 @part(seconds=900)
 def verdicts_busy_64(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 64 busy processes."""
-    yield from _measure(budget, Group({"cpu": _HALF}), _busy(64))
+    yield from _measure(budget, _busy(64))
 
 
 @part(seconds=900)
 def verdicts_tenth_of_a_core(budget: Budget) -> Iterator[Figure]:
     """Judge known cells in a control group with 10 % of a core."""
-    yield from _measure(budget, Group({"cpu": _TENTH}), _nothing)
+    yield from _measure(budget, Trouble("tenth-of-a-core", limits={"cpu": _quota(_TENTH)}))
 
 
 @part(seconds=300)
 def verdicts_little_memory(budget: Budget) -> Iterator[Figure]:
     """Judge known cells in a control group with 300 MiB and a process that reads files."""
-    runtimes = str(Path.home() / ".cache" / "gobun" / "npm" / "**" / "bun")
-    yield from _measure(
-        budget, Group({"memory": _HUNGRY}), lambda group, _: loads.reading(runtimes, group)
-    )
+    files = str(paths.cache_root() / "npm" / "**" / "bun")
+
+    def reads(group: Group, _: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
+        return loads.reading(files, group)
+
+    yield from _measure(budget, Trouble("little-memory", reads, {"memory": _HUNGRY}))
 
 
 @part(seconds=180)
@@ -86,44 +115,85 @@ def verdicts_harness_stopped(budget: Budget) -> Iterator[Figure]:
     def stops(_: Group, run: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
         return loads.stopping(run, runs_s=3.0, stops_s=_STOPS_S)
 
-    yield from _measure(budget, Group({"cpu": _HALF}), stops, limit_s=_LIMIT_S)
+    yield from _measure(budget, Trouble("harness-stopped", stops, limit_s=_LIMIT_S))
 
 
-def _nothing(_: Group, __: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext()
+def _busy(count: int) -> Trouble:
+    return Trouble(f"busy-{count}", lambda group, _: loads.busy(count, group))
 
 
-def _busy(count: int) -> Load:
-    return lambda group, _: loads.busy(count, group)
+def _quota(cores: float) -> dict[str, str]:
+    """Return the limits of a group that may use so many processors."""
+    quota = round(cores * _PERIOD_US)
+    return {
+        "cpu.cfs_period_us": str(_PERIOD_US),
+        "cpu.cfs_quota_us": str(quota),
+        "cpu.max": f"{quota} {_PERIOD_US}",
+    }
 
 
-def _measure(
-    budget: Budget, limits: Group, load: Load, *, limit_s: float = 20.0
-) -> Iterator[Figure]:
-    out = budget.folder / "out"
+def _measure(budget: Budget, trouble: Trouble) -> Iterator[Figure]:
+    choices = budget.choices
+    cap = {"cpu": {**_HALF, **(_quota(choices.cores) if choices.cores else {})}}
+    folder = (Path(choices.kept) if choices.kept else budget.folder) / trouble.name
+    began = time.monotonic()
+    runs: list[Run] = []
+    said = ""
+    for number in range(1, choices.rounds + 1):
+        out = folder / f"round-{number}"
+        whole = _read(out)
+        if (whole is None or not _is_whole(whole)) and budget.left_s > 0:
+            with Group(trouble.limits or cap) as group:
+                words = _words(choices, out, trouble.limit_s)
+                said = _run(words, group, trouble.load, budget.left_s)
+            whole = _read(out)
+        runs += [whole] if whole is not None else []
+    planned = runs[0].header.cells * choices.rounds if runs else 0
+    yield from _figures([result for run in runs for result in run.results], planned, said)
+    yield Figure("seconds", time.monotonic() - began, "s")
+
+
+def _words(choices: Choices, out: Path, limit_s: float) -> list[str]:
+    axes = {} if choices.every_cell else _SAMPLE
     words = [sys.executable, "-m", "invoke", "matrix"]
-    words += [word for name, value in _AXES.items() for word in (f"--{name}", value)]
+    words += [word for name, value in axes.items() for word in (f"--{name}", value)]
     words += ["--limit", f"{limit_s:g}", "--jobs", "2", "--out", str(out)]
-    started = time.monotonic()
-    with limits as group:
-        run = subprocess.Popen(
-            group.command(words),
-            cwd=paths.ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            with load(group, run), contextlib.suppress(subprocess.TimeoutExpired):
-                run.communicate(timeout=budget.seconds)
-        finally:
-            run.kill()
-            said, _ = run.communicate()
-    yield from _figures(matrix.read_results(out).results, said)
-    yield Figure("seconds", time.monotonic() - started, "s")
+    return [*words, "--resume"] if _read(out) is not None else words
 
 
-def _figures(results: tuple[Result, ...], said: str) -> Iterator[Figure]:
+def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
+    """Run the matrix until it ends or the time is spent, and return the end of what it printed."""
+    run = subprocess.Popen(
+        group.command(words),
+        cwd=paths.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with load(group, run), contextlib.suppress(subprocess.TimeoutExpired):
+            run.communicate(timeout=seconds)
+        run.terminate()  # results that have ended are kept
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.communicate(timeout=_ENDS_WITHIN_S)
+    finally:
+        run.kill()
+        said, _ = run.communicate()
+    return said[-2000:]
+
+
+def _read(out: Path) -> Run | None:
+    try:
+        return matrix.read_results(out)
+    except GobunError:
+        return None
+
+
+def _is_whole(run: Run) -> bool:
+    return len(run.results) == run.header.cells
+
+
+def _figures(results: list[Result], planned: int, said: str) -> Iterator[Figure]:
     hangs = [one for one in results if one.outcome == "hang" and "hang" not in one.expected]
     passes = [one for one in results if one.outcome == "pass" and "pass" not in one.expected]
     starved = [one for one in results if not one.judged]
@@ -132,15 +202,19 @@ def _figures(results: tuple[Result, ...], said: str) -> Iterator[Figure]:
         for one in results
         if one.unexpected and one.judged and one not in hangs and one not in passes
     ]
-    yield Figure("cells", len(results), at_least=1, detail=said[-2000:])
+    yield Figure("cells", len(results), at_least=1, detail=said)
+    yield Figure("cells not reached in this time", planned - len(results))
     yield Figure("false hangs", len(hangs), at_most=0, detail=_told(hangs))
     yield Figure("false passes", len(passes), at_most=0, detail=_told(passes))
     yield Figure("otherwise wrong", len(others), at_most=0, detail=_told(others))
     yield Figure("could not be judged", len(starved), detail=_told(starved))
-    livelocks = [one.wall_ms / 1000 for one in results if one.kind == "livelock"]
-    yield Figure("storms named", len(livelocks))
-    if livelocks:
-        yield Figure("median storm cell", statistics.median(livelocks), "s")
+    silent = [float(found[1]) for one in results if (found := _SILENT.search(one.detail))]
+    yield Figure("storms named", len(silent))
+    if silent:
+        yield Figure("median silence when a storm was named", statistics.median(silent), "s")
+
+
+_SILENT = re.compile(r"^livelock: .* no turn of the event loop in ([0-9.]+) s$")
 
 
 def _told(results: list[Result]) -> str:

@@ -1,0 +1,168 @@
+"""Reads of files in ``/proc`` that have a process's memory in them, each with a deadline.
+
+The process chooses what its memory is: a page may be one that its own program fills in
+(userfaultfd, a mapped file on FUSE). Whoever reads it waits until that program answers, or for
+ever, and a thread that waits so may not even be killed. ``/proc/PID/mem``, ``environ`` and
+``cmdline`` are such files. So a small program reads them. One that is overdue is killed and left to
+the kernel, and the process that kept it waiting is not read again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+_WITHIN_S = 1.0
+"""What a read may take, the time left out in which the reader waited for a processor."""
+_MOST_S = 15.0
+_LOOK_S = 0.05
+_LEAVES_WITHIN_S = 0.5
+_REQUEST = struct.Struct("<QQ")
+_ANSWER = struct.Struct("<Q")
+_LARGEST = 1 << 20
+_LAST = (1 << 63) - 1
+_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH")
+_READER = f"""
+import os, socket, struct
+with socket.socket(fileno=0) as ours:
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(ours, {_REQUEST.size}, 1)
+        if not request:
+            break
+        at, size = struct.unpack("<QQ", request)
+        try:
+            data = os.pread(descriptors[0], size, at)
+        except (OSError, OverflowError):
+            data = b""
+        os.close(descriptors[0])
+        ours.sendall(struct.pack("<Q", len(data)) + data)
+"""
+
+
+class _Reader:
+    """A running reader."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        command = [sys.executable, "-I", "-S", "-c", _READER]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                start_new_session=True,  # Ctrl-C is not for it
+            )
+
+    def read(self, descriptor: int, at: int, size: int) -> bytes | None:
+        """Read once; None where it took too long, or the reader has ended."""
+        try:
+            socket.send_fds(self._socket, [_REQUEST.pack(at, size)], [descriptor])
+            deadline = time.monotonic() + _MOST_S
+            waited_s = 0.0
+            while waited_s < _WITHIN_S and time.monotonic() < deadline:
+                if select.select([self._socket], [], [], _LOOK_S)[0]:
+                    (length,) = _ANSWER.unpack(self._receive(_ANSWER.size))
+                    return self._receive(length)
+                waited_s += 0.0 if self._wants_processor() else _LOOK_S
+        except (OSError, struct.error):
+            pass
+        return None
+
+    def close(self) -> None:
+        """End the reader; one that does not end is left to the kernel."""
+        self._socket.close()
+        try:
+            self._process.wait(_LEAVES_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Kill the reader without waiting for its end."""
+        self._socket.close()
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LOOK_S)
+        if self._process.returncode is None:
+            self._process.returncode = -signal.SIGKILL  # nobody waits for it any more
+
+    def _receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (part := self._socket.recv(size - len(data))):
+            data += part
+        return data
+
+    def _wants_processor(self) -> bool:
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_bytes()
+        except OSError:
+            return False
+        return stat.rpartition(b")")[2].split()[:1] == [b"R"]
+
+
+_lock = threading.Lock()
+_readers: list[_Reader] = []
+_blocking: set[int] = set()
+"""Processes that kept a reader waiting."""
+
+
+def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
+    """Return up to ``size`` bytes of ``/proc/PID/NAME``; fewer, or none, where it cannot be read.
+
+    Takes about a second at most, and no time for a process that took as long before.
+    """
+    if pid in _blocking or not 0 <= at <= _LAST:
+        return b""
+    try:
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    parts: list[bytes] = []
+    try:
+        while size > 0 and (part := _read(pid, descriptor, at, min(size, _LARGEST))):
+            parts.append(part)
+            at, size = at + len(part), size - len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
+
+
+def close_reader() -> None:
+    """End the program that reads; the next read starts another."""
+    with _lock:
+        while _readers:
+            _readers.pop().close()
+
+
+def _read(pid: int, descriptor: int, at: int, size: int) -> bytes:
+    with _lock:
+        try:
+            reader = _readers[-1] if _readers else _Reader()
+        except OSError:
+            return b""
+        _readers[:] = [reader]
+        try:
+            data = reader.read(descriptor, at, size)
+        except BaseException:  # an interruption: what it would answer belongs to no later read
+            _readers.clear()
+            reader.abandon()
+            raise
+        if data is None:
+            _readers.clear()
+            reader.abandon()
+            _blocking.add(pid)
+    return data or b""
+
+
+atexit.register(close_reader)
