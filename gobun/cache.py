@@ -72,7 +72,7 @@ def pin(path: Path) -> None:
     """Keep ``path`` from eviction until this process ends, and note that it is used now.
 
     Call it before looking whether ``path`` is there. A cache that cannot be written can
-    still be read, so nothing is said when the mark cannot be made.
+    still be read, so a failure to make the mark is no error.
     """
     with _pinning, contextlib.suppress(OSError):
         mark = path.with_name(path.name + ".used")
@@ -193,11 +193,11 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
         for file in (part, *_below(part)):
             # Others write here meanwhile: what is gone by now has no size.
             with contextlib.suppress(FileNotFoundError):
-                said = file.lstat()
-                if stat.S_ISREG(said.st_mode):
-                    size += said.st_size
+                status = file.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    size += status.st_size
                 if kind not in {_NPM, *_ONE_BY_ONE}:
-                    last = max(last, said.st_mtime)
+                    last = max(last, status.st_mtime)
     return CacheEntry(kind, name, guard, tuple(parts), size, last)
 
 

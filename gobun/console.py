@@ -58,12 +58,12 @@ def pluralize(number: int, what: str, several: str = "") -> str:
 
 def throttled(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
     """Return what calls ``tell`` when it is called, unless it has just begun or just done so."""
-    told = time.monotonic()
+    shown_at = time.monotonic()
 
     def tell_at_times() -> None:
-        nonlocal told
-        if time.monotonic() - told >= seconds:
-            told = time.monotonic()
+        nonlocal shown_at
+        if time.monotonic() - shown_at >= seconds:
+            shown_at = time.monotonic()
             tell()
 
     return tell_at_times

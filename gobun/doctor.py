@@ -100,9 +100,9 @@ def _patched() -> ToolStatus:
 
 def _runs(tool: toolchain.Tool, argument: str) -> str:
     done = run_tool([tool.program, argument], timeout_s=60)
-    said = (done.out or done.err).strip().splitlines()
+    lines = (done.out or done.err).strip().splitlines()
     if done.code != 0:
-        raise PrerequisiteError(f"{tool.program} does not run: {said[-1] if said else done.code}")
+        raise PrerequisiteError(f"{tool.program} does not run: {lines[-1] if lines else done.code}")
     return f"{tool.version} ({tool.program})"
 
 

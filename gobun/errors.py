@@ -71,6 +71,6 @@ class PatchError(GobunError):
 
 
 class BuildError(GobunError):
-    """A compiler, linker or the audit of their result said no."""
+    """A compiler or a linker failed, or their result did not pass its audit."""
 
     exit_code = 6

@@ -54,7 +54,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise
         raise PrerequisiteError(
             f"cannot write {path}: {reason}",
-            hint="make room or choose another folder (--out, or GOBUN_CACHE for the cache)",
+            hint="free space, or choose another folder (--out, or GOBUN_CACHE for the cache)",
         ) from error
 
 

@@ -82,9 +82,9 @@ def plan_matrix(request: Request) -> Plan:
     """
     check_names("runtime", request.runtimes, runtimes.RUNTIMES)
     if request.jobs is not None and request.jobs < 1:
-        raise UsageError(f"--jobs {request.jobs} runs nothing", hint="give at least 1")
+        raise UsageError(f"--jobs {request.jobs} would run nothing", hint="give at least 1")
     if request.repeat < 1:
-        raise UsageError(f"--repeat {request.repeat} runs nothing", hint="give at least 1")
+        raise UsageError(f"--repeat {request.repeat} would run nothing", hint="give at least 1")
     if request.repeat > MOST_REPEATS:
         raise UsageError(
             f"--repeat {request.repeat} is more than a cell may be run",
@@ -145,7 +145,7 @@ def run_plan(
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    expectations.unmatched(plan.cells)  # Two rows that contradict each other are told now.
+    expectations.unmatched(plan.cells)  # raises now if two rows contradict each other
     header, cells = _part(plan.cells, request)
     header = msgspec.structs.replace(header, patched=dict(patched or {}))
     kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
@@ -288,12 +288,12 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
     before = run.header
     if (before.plan, before.shard) != (header.plan, header.shard):
         raise UsageError(
-            f"{path} is of another plan, so it cannot be resumed",
+            f"{path} belongs to another plan, so it cannot be resumed",
             hint="give the same versions and lists as before, another --out, or leave --resume out",
         )
     if before.host.libc_name != header.host.libc_name:
         raise UsageError(
-            f"{path} is of runtimes of {before.host.libc}, so it cannot be resumed",
+            f"{path} has runtimes for {before.host.libc}, so it cannot be resumed",
             hint="give the same --libc as before, another --out, or leave --resume out",
         )
     made = {"gobun": before.suite, **before.made_with}

@@ -150,7 +150,7 @@ def run_bytes(
         if isinstance(error, subprocess.TimeoutExpired):
             raise ToolTimeoutError(
                 f"{shlex.join(map(str, command))} did not end within {timeout_s:g} seconds",
-                hint="`invoke doctor` says whether the tools run",
+                hint="check the tools with `invoke doctor`",
             ) from error
         raise
     finally:
@@ -220,7 +220,7 @@ def _start(
     except OSError as error:
         reason = "not found" if error.errno == errno.ENOENT else error.strerror
         raise PrerequisiteError(
-            f"cannot run {words[0]}: {reason}", hint="`invoke doctor` says what is missing"
+            f"cannot run {words[0]}: {reason}", hint="`invoke doctor` lists what is missing"
         ) from error
 
 

@@ -73,7 +73,7 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
     if only and not wanted:
         raise UsageError.unknown("cell", only, [result.cell.name for result in found])
     if not wanted:
-        console.log("every cell passed or was skipped: there is nothing to show")
+        console.log("every cell passed or was skipped, so there is nothing to reproduce")
     return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
 
 

@@ -129,7 +129,7 @@ def host_target() -> Target:
         name += "-musl"
     if name not in ALL_TARGETS:
         raise PrerequisiteError(
-            f"this machine is {name}, which is not a platform built for",
+            f"this machine is {name}, and there are no builds for it",
             hint=f"run on one of: {', '.join(TARGETS)}",
         )
     return ALL_TARGETS[name]

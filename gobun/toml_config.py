@@ -57,13 +57,13 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
         raise UsageError(f"{path}: {what}", hint=hint) from error
 
 
-def _told(said: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
+def _told(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
     """Return what msgspec says in the words of TOML, and what to do about it."""
-    what, at = _SAID.fullmatch(said).groups()  # type: ignore[union-attr]
+    what, at = _SAID.fullmatch(message).groups()  # type: ignore[union-attr]
     steps = [_step(*found.groups()) for found in _STEP.finditer(at or "")]
     for number, step in enumerate(steps):
         if step == _ANY:
-            steps[number] = _guilty(said, content, kind, steps[:number])
+            steps[number] = _guilty(message, content, kind, steps[:number])
     if field := _FIELD.fullmatch(what):
         key = field[2]
         if field[1] == "missing required":
@@ -98,7 +98,7 @@ def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
     return [field.encode_name for field in found.fields]
 
 
-def _guilty(said: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:
+def _guilty(message: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:
     """Return which of the tables with a free name is wrong: the one that is so by itself."""
     tables: Any = content
     for step in steps:
@@ -107,7 +107,7 @@ def _guilty(said: str, content: dict[str, Any], kind: type, steps: Sequence[str 
         try:
             msgspec.convert(_replaced(content, steps, {name: table}), kind)
         except msgspec.ValidationError as error:
-            if str(error) == said:
+            if str(error) == message:
                 return str(name)
     return _ANY
 

@@ -2,12 +2,12 @@
 // far it got. Started as: RUNTIME cell.cjs '{"load":…,"stress":…}'.
 "use strict";
 const { runCell } = require("./run-cell.cjs");
-const { fail, openOwnChannel, say, turning } = require("./protocol.cjs");
+const { fail, openOwnChannel, report, turning } = require("./protocol.cjs");
 
 async function main() {
   const { channel, ...cell } = JSON.parse(process.argv[2]);
   if (channel) openOwnChannel(channel);
-  say({ at: "start" });
+  report({ at: "start" });
   const stop = turning();
   try {
     await runCell(cell);
@@ -16,4 +16,4 @@ async function main() {
   }
 }
 
-main().then(() => say({ at: "done" }), fail);
+main().then(() => report({ at: "done" }), fail);

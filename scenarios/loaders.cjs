@@ -1,6 +1,6 @@
 // The ways a native module gets into a runtime, and the calls that start its Go runtime.
 "use strict";
-const { Skip, say } = require("./protocol.cjs");
+const { Skip, report } = require("./protocol.cjs");
 
 // Opens a library by the runtime's own foreign function interface, and returns what calls its
 // `int32_t symbol(int32_t…)`.
@@ -92,7 +92,7 @@ function openAddon(cell) {
 
 function loadAddon(cell) {
   const addon = openAddon(cell);
-  say({ at: "loaded" });
+  report({ at: "loaded" });
   const module = new Loaded((symbol, ...numbers) => {
     return symbol === "Run" ? addon.runSync() : module.napi("callSync")(symbol, ...numbers);
   }, addon);
@@ -122,7 +122,7 @@ LOADS.worker = LOADS["napi-sync"];
 async function loadBySmoke(cell) {
   const smoke = require(cell.smoke);
   const loaded = await smoke.load(cell.addon, { dlopen: dlopenFor(cell) });
-  say({ at: "loaded" });
+  report({ at: "loaded" });
   const offered = smokeCalls(smoke, loaded);
   if (cell.load === "napi-async") await offered.callAsync("Run");
   await smoke.check(loaded);

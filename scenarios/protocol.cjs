@@ -63,18 +63,18 @@ function fitted(event) {
   return text;
 }
 
-function say(event) {
+function report(event) {
   send(fitted(event));
 }
 
 // Says why a cell ends early: a runtime lacks something, something hangs, or it failed.
 function fail(error) {
   if (error instanceof Skip) {
-    say({ at: "skip", why: error.message });
+    report({ at: "skip", why: error.message });
     return;
   }
   const hangs = error instanceof Hang;
-  say(hangs ? { at: "hang", why: error.message } : { at: "fail", why: reasonOf(error) });
+  report(hangs ? { at: "hang", why: error.message } : { at: "fail", why: reasonOf(error) });
   process.exitCode = 1;
 }
 
@@ -85,15 +85,15 @@ const reasonOf = (error) => String((error && error.stack) || error);
 // so for as long as something else keeps its process from ending.
 function turning(source) {
   const named = source ? { in: source } : {};
-  if (source) say({ at: "turns", ...named });
-  const beats = setInterval(() => say({ at: "beat", ...named }), BEAT_MS);
+  if (source) report({ at: "turns", ...named });
+  const beats = setInterval(() => report({ at: "beat", ...named }), BEAT_MS);
   return () => {
     if (!source) {
       beats.unref();
       return;
     }
     clearInterval(beats);
-    say({ at: "ends", ...named });
+    report({ at: "ends", ...named });
   };
 }
 
@@ -122,6 +122,6 @@ module.exports = {
   openOwnChannel,
   openThreadChannel,
   reasonOf,
-  say,
+  report,
   turning,
 };

@@ -3,7 +3,7 @@
 "use strict";
 const fs = require("node:fs");
 const { installGuard, loadModule, warmUp } = require("./loaders.cjs");
-const { say, turning } = require("./protocol.cjs");
+const { report, turning } = require("./protocol.cjs");
 const { isRaised, raise, sharedFlag, startThread } = require("./workers.cjs");
 const { turn } = require("./event-loop.cjs");
 
@@ -23,12 +23,12 @@ async function before(cell) {
 function treatBy(cell, when) {
   if (cell.guarded !== when) return;
   installGuard(cell);
-  say({ at: "treated" });
+  report({ at: "treated" });
 }
 
 async function load(cell) {
   const module = await loadModule(cell);
-  say({ at: "called" });
+  report({ at: "called" });
   treatBy(cell, "after");
   return module;
 }
@@ -37,7 +37,7 @@ async function perform(cell) {
   const noted = await before(cell);
   const module = await load(cell);
   await stressOf(cell)(cell, module, noted);
-  say({ at: "stressed" });
+  report({ at: "stressed" });
   await witnessed(cell);
 }
 
@@ -54,7 +54,7 @@ async function performInMain(cell) {
   const thread = startThread(__filename, "hold", { cell, done });
   await thread.ready;
   await stressOf(cell)(cell, undefined, noted);
-  say({ at: "stressed" });
+  report({ at: "stressed" });
   await witnessed(cell);
   raise(done);
   await thread.result;
@@ -85,7 +85,7 @@ const tasks = {
 async function runCell(cell) {
   if (cell.warmup) {
     warmUp(cell);
-    say({ at: "treated" });
+    report({ at: "treated" });
   }
   treatBy(cell, "before");
   if (cell.load !== "worker") await perform(cell);

@@ -124,7 +124,7 @@ def bisect(
         if given is not None and given not in ordered:
             raise UsageError.unknown(f"version for --{name}", given, list(reversed(ordered)))
     if len(ordered) < 2:
-        raise UsageError(f"{len(ordered)} versions are nothing to bisect", hint="name more")
+        raise UsageError(f"{len(ordered)} versions are too few to bisect", hint="name more")
     bench = _Bisection(probe, attempts, on_step)
     tried = _ends(bench, ordered, good, bad)
     pairs = _differing(bench, ordered, tried)
@@ -145,7 +145,7 @@ class _Bisection:
         on_step: Callable[[VersionOutcome], None] | None,
     ) -> None:
         if attempts < 1:
-            raise UsageError(f"{attempts} attempts run nothing", hint="give at least 1")
+            raise UsageError(f"{attempts} attempts would run nothing", hint="give at least 1")
         self._probe = probe
         self._attempts = attempts
         self._on_step = on_step
@@ -178,12 +178,12 @@ def _ends(
 ) -> list[int]:
     """Try what has to be tried to know a good and a bad version; return the places."""
     given = [version for version in (good, bad) if version is not None]
-    for said, version in (("good", good), ("bad", bad)):
-        if version is not None and (found := bench.state(version)) != said:
+    for state, version in (("good", good), ("bad", bad)):
+        if version is not None and (found := bench.state(version)) != state:
             both = f", and so the ends do not differ: {good} and {bad}" if len(given) == 2 else ""
             raise UsageError(
-                f"{version} was given as {said} and is {found}{both}",
-                hint="name a version that is, or leave it out to have one looked for",
+                f"{version} was given as {state} and is {found}{both}",
+                hint="name a version that is, or leave the flag out to search for one",
             )
     if len(given) == 2:
         return sorted(map(ordered.index, given))
@@ -204,7 +204,7 @@ def _ends(
     raise UsageError(
         f"nothing to bisect: of {len(bench.steps)} versions from {ordered[0]} to {ordered[-1]},"
         f" all are {seen}",
-        hint="name one that is otherwise with --good or --bad",
+        hint="name a release with another outcome with --good or --bad",
     )
 
 

@@ -133,7 +133,7 @@ def _validate(check: Check, where: str, known: dict[str, tuple[str, ...]]) -> No
     for key, names in known.items():
         given: Sequence[str] | None = getattr(check, key)
         if given is not None and not given:
-            raise UsageError(f"{where}: {key} = [] selects nothing", hint="leave it out")
+            raise UsageError(f"{where}: {key} = [] selects no cell", hint="leave it out")
         for name in given or ():
             if not _is_known(name, names):
                 raise UsageError.unknown(f"name of `{key}` in {where}:", name, names)
@@ -152,12 +152,14 @@ def _validate_kind(check: Check, where: str) -> None:
         if not check.supports:
             raise UsageError(f"{where}: `supports` is missing or empty")
         if check.between is not None:
-            raise UsageError(f"{where}: `between` goes with `fact`")
+            raise UsageError(f"{where}: `between` is only for `fact`")
         return
     if check.between is None:
         raise UsageError(f"{where}: `fact` needs `between`")
     if check.supports or _selects_cells(check):
-        raise UsageError(f"{where}: `fact` is no cell, so it has no `supports` and no selectors")
+        raise UsageError(
+            f"{where}: `fact` is not a cell, so it takes no `supports` and no selectors"
+        )
     if check.between[0] > check.between[1]:
         raise UsageError(f"{where}: between = {list(check.between)} holds nothing")
 
@@ -165,7 +167,9 @@ def _validate_kind(check: Check, where: str) -> None:
 def _validate_given(given: Given, where: str, known: dict[str, tuple[str, ...]]) -> None:
     plural = {"treatment": "treatments", "module": "modules", "stress": "stresses"}
     if given.load is None and all(getattr(given, axis) is None for axis in plural):
-        raise UsageError(f"{where}: `given` names nothing that differs")
+        raise UsageError(
+            f"{where}: `given` has the same value as the cells, so it compares nothing"
+        )
     if not given.outcomes:
         raise UsageError(f"{where}: `given.outcomes` is empty")
     for axis, key in plural.items():

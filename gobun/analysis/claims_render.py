@@ -33,8 +33,8 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
         applies = f" ({verdict.applies})" if verdict.applies else ""
         parts = (verdict.id, verdict.text + applies, f"**{verdict.verdict}**", verdict.because)
         lines.append("| " + " | ".join(map(_escaped, parts)) + " |")
-    told = [(verdict.id, explained(verdict)) for verdict in verdicts]
-    cells = [f"- {name}: {_escaped(text)}" for name, text in told if text]
+    explanations = [(verdict.id, explained(verdict)) for verdict in verdicts]
+    cells = [f"- {name}: {_escaped(text)}" for name, text in explanations if text]
     return "\n".join([*lines, "", *cells]).rstrip() + "\n"
 
 

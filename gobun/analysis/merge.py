@@ -96,7 +96,7 @@ def _below(name: str, path: Path) -> Path:
     if source is None:
         raise UsageError(
             f"{path} names evidence that is not below its folder: {name}",
-            hint="it is not as this suite wrote it; leave it out",
+            hint="somebody changed the file; leave it out",
         )
     return source
 
@@ -146,7 +146,7 @@ def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
         absent = [f"{number}/{of}" for number in range(1, of + 1) if number not in shards]
         lead = f"; shards {', '.join(absent)} are missing" if absent else ""
         raise UsageError(
-            f"{missing} of the {header.cells} cells of the plan are in none of the files{lead}: "
+            f"{missing} of the {header.cells} cells of the plan are missing from the files{lead}: "
             + "; ".join(part.text for part in parts if _lacks(part)),
             hint="name every shard, and finish those that were interrupted with --resume",
         )
@@ -154,7 +154,7 @@ def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
         raise UsageError(
             f"{', '.join(str(part.path) for part in parts)} hold {len(cells)} cells that are not"
             f" the {header.cells} of the plan {header.plan}",
-            hint="a file was changed by hand, or is of another run; leave it out",
+            hint="somebody changed a file, or it belongs to another run; leave it out",
         )
 
 

@@ -87,8 +87,8 @@ def _macho(report: LibraryReport) -> list[tuple[str, str]]:
     signature = "none"
     if report.signature and report.signature.kind != "none":
         found = report.signature
-        told = found.problem or f"{found.pages} page hashes are right"
-        signature = f"{found.kind} ({told})"
+        state = found.problem or f"{found.pages} page hashes are right"
+        signature = f"{found.kind} ({state})"
     return [
         ("macOS", macos),
         ("TLS", "dynamic" if report.tls else "none"),

@@ -70,7 +70,7 @@ def quoted(word: str) -> str:
         if mark not in word:
             return f"{mark}{word}{mark}"
     raise BuildError(
-        f"{word!r} holds both kinds of quotes, which Go cannot be told",
+        f"{word!r} has both kinds of quotes in it, and Go cannot take that",
         hint="move the checkout, GOBUN_CACHE or TMPDIR to a plainer path",
     )
 
@@ -153,7 +153,7 @@ def go_shared(
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
-        BuildError: Go, the C compiler or the linker said no.
+        BuildError: Go, the C compiler or the linker failed.
     """
     flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
@@ -182,7 +182,7 @@ def go_archive(
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
-        BuildError: Go or the C compiler said no.
+        BuildError: Go or the C compiler failed.
     """
     flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
@@ -240,7 +240,7 @@ def run_go_build(
 
     Raises:
         PrerequisiteError: Go cannot be started, or the disk is full.
-        BuildError: Go, the C compiler or the linker said no.
+        BuildError: Go, the C compiler or the linker failed.
     """
     *flags, package = words
     command: list[str | Path] = [go.program, "build", *flags, "-trimpath", "-buildvcs=false"]
@@ -288,7 +288,7 @@ def c_shared(
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
-        BuildError: the compiler or the linker said no.
+        BuildError: the compiler or the linker failed.
     """
     arguments: list[str | Path] = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     arguments += [f"-I{folder}" for folder in includes]
@@ -306,7 +306,7 @@ def c_archive(source: Path, *, target: Target, output: Path) -> None:
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
-        BuildError: the compiler or the archiver said no.
+        BuildError: the compiler or the archiver failed.
     """
     member = source.with_suffix(".o")
     flags = ["-c", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
@@ -325,7 +325,7 @@ def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
-        BuildError: the compiler or the linker said no.
+        BuildError: the compiler or the linker failed.
     """
     linked = [f"-l{library}" for library in libraries]
     _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", *sources, *linked, "-o", output])
@@ -358,7 +358,7 @@ def _refused(what: str, done: Finished) -> GobunError:
     if _DISK_FULL in done.tail.casefold():
         return PrerequisiteError(
             f"{what}: {_DISK_FULL}",
-            hint="make room for the cache (GOBUN_CACHE) and for temporary files (TMPDIR)",
+            hint="free space for the cache (GOBUN_CACHE) and for temporary files (TMPDIR)",
         )
     return BuildError(
         f"{what}:\n{done.tail}",

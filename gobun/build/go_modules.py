@@ -49,5 +49,5 @@ def fetch_modules(package: Path, go: Tool, environment: dict[str, str]) -> None:
         raise FetchError(
             f"Go could not fetch the modules of go/{package.name}:\n{done.tail}",
             hint="check the network and Go's own configuration (go env GOPROXY GOSUMDB); "
-            "modules that are in the cache are not asked for again",
+            "the cache already has the modules that were fetched",
         )

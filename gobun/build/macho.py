@@ -55,7 +55,9 @@ def make_deterministic(path: Path) -> None:
         if _CODE_SIGNATURE in commands:
             _sign(data, end)
     except (KeyError, struct.error, ValueError) as error:
-        raise BuildError(f"{path.name} is not a dylib as Zig links it: {error!r}") from error
+        raise BuildError(
+            f"{path.name} is not a dylib of the form that Zig links: {error!r}"
+        ) from error
     files.write_whole(path, bytes(data), mode=path.stat().st_mode & 0o777)
 
 

@@ -34,8 +34,8 @@ def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:
 def _build(target: Target) -> BuiltLibrary:
     if target.os != "linux":
         raise PrerequisiteError(
-            f"there is no preload library for {target.name}: LD_PRELOAD is of Linux",
-            hint="no thread is suspended by a signal there, so nothing has to be guarded",
+            f"there is no preload library for {target.name}: LD_PRELOAD is a feature of Linux",
+            hint="no guard is needed there, because no signal suspends a thread",
         )
     file_name, _ = file_names(_NAME, target)
     return build_c_library(

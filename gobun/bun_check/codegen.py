@@ -105,7 +105,8 @@ def generate(scratch: Scratch, layout: CodegenLayout) -> None:
             (scratch.codegen / step.makes).write_text(done.out)
         if not (scratch.codegen / step.makes).exists():
             raise BuildError(
-                f"upstream's script did not make {step.makes}", hint=f"its output: {scratch.logs}"
+                f"upstream's script did not make {step.makes}",
+                hint=f"see its output: {scratch.logs}",
             )
 
 
@@ -119,7 +120,7 @@ def _left_out(folder: Path) -> list[str]:
         left += [name for name, where in wanted.items() if not _OF_A_REGISTRY.match(where)]
         package[kind] = {name: where for name, where in wanted.items() if name not in left}
     if left:
-        console.log(f"left out, not of the npm registry: {', '.join(left)}")
+        console.log(f"left out, because npm does not have them: {', '.join(left)}")
         path.write_text(json.dumps(package, indent=2))
     return left
 
@@ -150,6 +151,6 @@ def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, what: str) -> Fin
     if done.code != 0:
         raise BuildError(
             f"the {what} failed:\n{done.tail or f'exit code {done.code}'}",
-            hint=f"its output: {scratch.logs / 'codegen.log'}",
+            hint=f"see its output: {scratch.logs / 'codegen.log'}",
         )
     return done

@@ -94,7 +94,7 @@ def check_series(
 def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         remembered = msgspec.json.decode(path.read_bytes(), type=list[CheckResult])
-        console.log(f"asked before: {path}")
+        console.log(f"using the answer of an earlier run: {path}")
         return remembered
     path.parent.mkdir(parents=True, exist_ok=True)
     found = list(ask())
@@ -162,8 +162,8 @@ def _kept(
 ) -> Iterator[CheckResult]:
     lost = sorted(was.functions - now.functions) if was is not None else []
     if lost:
-        said = f"no longer defined: {', '.join(lost)}"
-        yield CheckResult(patch.id, "keeps every function", path, "wrong", said)
+        message = f"no longer defined: {', '.join(lost)}"
+        yield CheckResult(patch.id, "keeps every function", path, "wrong", message)
     elif was is not None:
         yield CheckResult(patch.id, "keeps every function", path, "proven")
 

@@ -49,7 +49,7 @@ def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
     missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
     write_tree(checkout.git, head, missing, tree)
     for link in cut_links(tree):
-        console.log(f"left out of the copy, a link that leads out of it: {link}")
+        console.log(f"left out of the copy, because the link leads out of it: {link}")
     layout = codegen.layout_of(tree)
     if layout is None:
         shutil.rmtree(tree)
@@ -76,12 +76,12 @@ def semantic(scratch: Scratch | None) -> CheckResult:
     check, subject = "semantic analysis", "all of Bun's Zig code"
     if scratch is None:
         return CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
-    said = zig_analysis.analyse(scratch)
-    if said.code == 0:
+    analysis = zig_analysis.analyse(scratch)
+    if analysis.code == 0:
         return CheckResult(
             ALL, check, subject, "proven", f"Zig {scratch.zig.version}, this machine"
         )
-    detail = "\n".join((*said.errors, f"the whole log: {said.log}"))
+    detail = "\n".join((*analysis.errors, f"the whole log: {analysis.log}"))
     return CheckResult(ALL, check, subject, "wrong", detail)
 
 
@@ -98,18 +98,18 @@ def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | No
     cache.pin(kept)
     with files.locked(kept):
         if made.is_file():
-            console.log(f"built before: {made}")
+            console.log(f"using the object of an earlier run: {made}")
             return made
         _check_memory()
         scratch = prepared()
         if scratch is None:
             return None
         flags = [*_RELEASE, "--prefix", str(scratch.build)]
-        said = zig_analysis.zig_build(scratch, "obj", flags, "compiling")
-        if said.code != 0:
+        compiled = zig_analysis.zig_build(scratch, "obj", flags, "compiling")
+        if compiled.code != 0:
             raise BuildError(
-                "the object could not be built:\n" + "\n".join(said.errors),
-                hint=f"the log is {said.log}",
+                "the object could not be built:\n" + "\n".join(compiled.errors),
+                hint=f"the log is {compiled.log}",
             )
         files.copy_whole(scratch.build / OBJECT, made)
     return made
@@ -120,7 +120,7 @@ def _check_memory() -> None:
     if here < _OBJECT_GIB * 0.95:
         raise PrerequisiteError(
             f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",
-            hint="leave --object out; the semantic analysis takes two",
+            hint="leave out --object; the analysis without it takes two",
         )
 
 
@@ -155,9 +155,10 @@ def _constant(machine: ObjectCode, patch: str, wanted: Constant) -> CheckResult:
     if not found.calls:
         why = f"no function {wanted.functions!r} of the object calls it"
         return CheckResult(patch, check, subject, "wrong", why)
-    said = "; ".join(f"{function} has {value}" for function, value in found.constants)
+    constants = "; ".join(f"{function} has {value}" for function, value in found.constants)
     values = {value for _, value in found.constants}
     if values == {wanted.holds}:
-        return CheckResult(patch, check, subject, "proven", said)
-    why = f"{said}, as without the patch" if wanted.was in values else "its functions have it not"
+        return CheckResult(patch, check, subject, "proven", constants)
+    same = wanted.was in values
+    why = f"{constants}, as without the patch" if same else "its functions do not have it"
     return CheckResult(patch, check, subject, "wrong", why)

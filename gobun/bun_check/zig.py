@@ -27,8 +27,8 @@ def wheel_for(version: str) -> str:
         if version.startswith(line):
             return wheel
     raise UsageError(
-        f"it is not known which Zig Bun {version} is written in",
-        hint="gobun/bun_check/zig.py has the table",
+        f"there is no known Zig for Bun {version}",
+        hint="add it to the table in gobun/bun_check/zig.py",
     )
 
 
@@ -36,12 +36,13 @@ def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]
     """Return what ``zig fmt --check`` and ``zig ast-check`` say; empty texts where it is well."""
     file = folder / path.replace("/", "+")
     file.write_bytes(content)
-    said = {}
+    answers = {}
     for name, words in (("zig fmt", ["fmt", "--check"]), ("zig ast-check", ["ast-check"])):
         done = run_tool([zig.program, *words, file], timeout_s=120)
-        said[name] = "" if done.code == 0 else _first(done.tail or "is not formatted", file, path)
+        problem = _first(done.tail or "is not formatted", file, path)
+        answers[name] = "" if done.code == 0 else problem
     file.unlink()
-    return said
+    return answers
 
 
 def _first(text: str, file: Path, path: str) -> str:

@@ -50,7 +50,7 @@ def provide(scratch: Scratch) -> None:
     for name in _HEADERS:
         if not (_INCLUDE / name).is_file():
             raise PrerequisiteError(
-                f"the header {name} is missing, which Bun's Zig code is translated from",
+                f"the header {name} is missing; Bun's Zig code needs it",
                 hint="Debian: apt-get install libzstd-dev",
             )
         shutil.copy(_INCLUDE / name, folder / name)
@@ -63,7 +63,7 @@ def rewrite(scratch: Scratch, layout: CodegenLayout) -> None:
         path.write_text(path.read_text().replace(each.says, each.put))
     changed = zig_compat.rewrite([scratch.tree / "src", scratch.codegen])
     if changed:
-        console.log(f"rewritten for the stock Zig, in the copy: {changed} files")
+        console.log(f"rewritten in the copy for the stock Zig: {changed} files")
 
 
 def analyse(scratch: Scratch) -> ZigBuildResult:
@@ -111,8 +111,9 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     ]
     if code and not errors:
         raise PrerequisiteError(
-            f"{doing} Bun's Zig code failed, and not at the code:\n" + "\n".join(lines[-_SHOWN:]),
-            hint=f"memory or the disk may have run out; the whole log is {log}",
+            f"{doing} Bun's Zig code failed, and the code is not the reason:\n"
+            + "\n".join(lines[-_SHOWN:]),
+            hint=f"free memory or disk space; the whole log is {log}",
         )
     return ZigBuildResult(code, tuple(errors[:_SHOWN]) if code else (), log)
 

@@ -47,18 +47,18 @@ def rewrite(folders: Iterable[Path]) -> int:
     return changed
 
 
-def as_written(said: str, line_of: Callable[[str, int], bytes]) -> str:
+def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:
     """Return a line that Zig said of a rewritten file, told of the file as it is written.
 
     ``line_of`` returns a line of a rewritten file, given its path and its number.
     """
-    place = _PLACE.match(said)
-    rest = said[place.end() :] if place else said
-    told = _QUOTED.sub(rb"\1", rest.encode()).decode()
+    place = _PLACE.match(message)
+    rest = message[place.end() :] if place else message
+    text = _QUOTED.sub(rb"\1", rest.encode()).decode()
     if place is None:
-        return told
+        return text
     path, number, column = place[1], int(place[2]), int(place[3])
-    return f"{path}:{number}:{_column(line_of(path, number), column)}: {told}"
+    return f"{path}:{number}:{_column(line_of(path, number), column)}: {text}"
 
 
 def _column(line: bytes, at: int) -> int:

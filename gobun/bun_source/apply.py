@@ -108,9 +108,11 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
     diffs = parse_patch(content, label)
     names = functools.partial(_names, scratch)
     wrong = [
-        said
+        mismatch
         for diff in diffs
-        for said in hunk_matching.mismatches(diff, functools.partial(read_index, scratch), names)
+        for mismatch in hunk_matching.mismatches(
+            diff, functools.partial(read_index, scratch), names
+        )
     ]
     done = scratch.attempt("apply", "--cached", "--whitespace=nowarn", "-", given=content)
     if wrong or done.code != 0:

@@ -88,7 +88,7 @@ class Checkout(msgspec.Struct, frozen=True):
         if waiting:
             raise UsageError(
                 f"{self.folder} is in the middle of a {waiting[0]}",
-                hint="end it there first; `git status` says how",
+                hint="finish it there first; `git status` says how",
             )
 
     def check_untouched(self, *, untracked: bool = False) -> None:
@@ -107,8 +107,9 @@ class Checkout(msgspec.Struct, frozen=True):
             )
         if not self.is_made(self.head):
             raise UsageError(
-                f"{self.folder} has commits that the series has not",
-                hint="`invoke patch-export` writes them; `invoke fetch-bun --discard` drops them",
+                f"{self.folder} has commits that are not in the series",
+                hint="write them with `invoke patch-export`, or drop them with "
+                "`invoke fetch-bun --discard`",
             )
 
 

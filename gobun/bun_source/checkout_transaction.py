@@ -28,16 +28,16 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
     lock = journal.with_name("index.lock")
     if lock.exists():
         raise UsageError(
-            f"another git works in {checkout.folder}, or was killed there",
-            hint=f"once none does any more, remove {lock}",
+            f"another git process runs in {checkout.folder}, or was killed there",
+            hint=f"when none runs any more, remove {lock}",
         )
     # Asked here too, for git writes over a file that is ignored.
     in_the_way = _there(checkout, head, commit)
     if in_the_way:
         raise UsageError(
-            f"{checkout.folder} has files that git does not know where the patches have theirs: "
+            f"{checkout.folder} has untracked files in the place of files of the patches: "
             f"{abbreviate(in_the_way)}",
-            hint="move what is in the way to another folder",
+            hint="move these files to another folder",
         )
     checkout.mark_made(commit)
     files.write_whole(journal, f"{head} {commit}\n")
@@ -49,8 +49,8 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
             journal.unlink()
         if isinstance(error, GitError):
             raise UsageError(
-                f"{checkout.folder} cannot be changed: {error.said}",
-                hint="move what is in the way to another folder",
+                f"{checkout.folder} cannot be changed: {error.reason}",
+                hint="move these files to another folder",
             ) from error
         raise
     journal.unlink()
@@ -79,7 +79,7 @@ def roll_back(checkout: Checkout) -> None:
             f"commit now, {checkout.head[:12]}",
             hint=f"`git branch mine` there keeps it, then `git checkout --detach {start[:12]}`",
         )
-    console.log(f"going back to before an interrupted change of {checkout.folder}")
+    console.log(f"undoing an interrupted change of {checkout.folder}")
     for name in _there(checkout, start, end):  # what the move had begun to write
         if files.below(checkout.folder, str(Path(name).parent)):  # not through a link out of it
             (checkout.folder / name).unlink()

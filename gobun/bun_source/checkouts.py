@@ -98,7 +98,7 @@ def _take_in(checkout: Checkout) -> None:
     missing = checkout.store.missing_paths(checkout.base)
     # Other patterns are a person's own.
     if set(out) - set(missing) and path.read_text() in map(_patterns, (out, missing)):
-        console.log(f"writing what was left out of {checkout.folder}")
+        console.log(f"adding the files that were missing from {checkout.folder}")
         files.write_whole(path, _patterns(missing))
         git("read-tree", "-m", "-u", "HEAD")
 
@@ -178,8 +178,8 @@ def _renew(store: Store, version: str, origin: Origin, wanted: _Wanted) -> None:
     unknowable = origin.kind == "archive" and release is not None and release.tree is None
     if not same and not wanted.by_ref and not unknowable:
         raise FetchError(
-            f"{origin.location} is not Bun {version}: its files are not those of the release",
-            hint="give the right --source; with `--ref` any commit is taken as it is",
+            f"{origin.location} is not Bun {version}: its files differ from the release",
+            hint="give the right --source, or take any commit with `--ref`",
         )
     remove_tree(store, version)
     _add_tree(store, version, commit)
@@ -210,7 +210,7 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
         git("read-tree", "-m", "-u", "HEAD")
     except GitError as error:
         raise FetchError(
-            f"cannot check out {commit[:12]}: {error.said}", hint="run the same command again"
+            f"cannot check out {commit[:12]}: {error.reason}", hint="run the same command again"
         ) from error
     store.git("update-ref", base_ref(version), commit)
 

@@ -79,7 +79,8 @@ def shown_revision(program: Path) -> str:
     found = _SHOWN.search(done.out)
     if found is None:
         raise FetchError(
-            f"{program} --revision names no commit:\n{done.tail}", hint="is it a Bun executable?"
+            f"{program} --revision names no commit:\n{done.tail}",
+            hint="check that it is a Bun executable",
         )
     return found[1]
 
@@ -90,8 +91,8 @@ def full_revision(program: Path) -> str | None:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
         done = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)
-    said = done.out.strip()
-    return said if _FULL.fullmatch(said) else None
+    output = done.out.strip()
+    return output if _FULL.fullmatch(output) else None
 
 
 def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
@@ -108,16 +109,19 @@ def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[st
     for version in sorted(programs, key=semver.Version.parse):
         program = programs[version]
         shown = shown_revision(program)
-        said = full_revision(program) or known.get(version, BunCommit(shown)).commit
-        if not said.startswith(shown) or not _FULL.fullmatch(said):
-            raise FetchError(f"Bun {version} says {shown} and {said}, which is no one full commit")
-        if version not in known:
-            table[version] = tomlkit.parse(f'new = {{ commit = "{said}" }}')["new"]
-            new.append(version)
-        elif known[version].commit != said:
+        revision = full_revision(program) or known.get(version, BunCommit(shown)).commit
+        if not revision.startswith(shown) or not _FULL.fullmatch(revision):
             raise FetchError(
-                f"Bun {version} says it is {said}, and {path.name} says {known[version].commit}",
-                hint="nothing was changed; find out which of the two is wrong",
+                f"Bun {version} prints {shown} and {revision}, which is not one full commit"
+            )
+        if version not in known:
+            table[version] = tomlkit.parse(f'new = {{ commit = "{revision}" }}')["new"]
+            new.append(version)
+        elif known[version].commit != revision:
+            raise FetchError(
+                f"Bun {version} is built from {revision}, and {path.name} has"
+                f" {known[version].commit}",
+                hint="find out which of the two is wrong; nothing was changed",
             )
     if new:
         order = sorted(table, key=semver.Version.parse)

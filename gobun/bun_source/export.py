@@ -91,7 +91,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
     if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
         raise UsageError(
             f"{checkout.folder} is not at a commit on top of {base[:12]}",
-            hint=f"`invoke fetch-bun --version {checkout.version} --discard` begins anew",
+            hint=f"`invoke fetch-bun --version {checkout.version} --discard` starts again",
         )
     found: list[SeriesCommit] = []
     for line in git("rev-list", "--reverse", "--parents", f"{base}..HEAD").splitlines():
@@ -99,7 +99,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
         if len(parents) != 1:
             raise UsageError(
                 f"commit {commit[:12]} of {checkout.folder} is a merge",
-                hint="a series is one commit after the other: rebase it",
+                hint="rebase it, because a series is a list of commits",
             )
         found.append(_written(git, parents[0], commit))
     names = [patch.id for patch in found]
@@ -126,8 +126,9 @@ def _written(git: Git, parent: str, commit: str) -> SeriesCommit:
     touched = tuple(diff.path for diff in parse_patch(content, name))
     if len(set(touched)) < len(touched):
         raise UsageError(
-            f"commit {commit[:12]}, the patch {name}, makes a link of a file, or a file of a link",
-            hint="take the one away in one commit, and make the other in the next",
+            f"commit {commit[:12]}, the patch {name}, turns a file into a link, "
+            "or a link into a file",
+            hint="remove it in one commit, and add the other in the next",
         )
     return SeriesCommit(name, title, "\n".join(body).strip() or TODO, content, touched)
 
@@ -144,7 +145,7 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
     if changed:
         raise UsageError(
             f"{checkout.folder} has changes that are not committed: {', '.join(changed[:8])}",
-            hint="commit them there, or `invoke patch-new` makes a patch of them",
+            hint="commit them there, or make a patch of them with `invoke patch-new`",
         )
     commits = commits_of(checkout)
     old = _series_before(folder)
@@ -206,7 +207,7 @@ def new_patch(
     """
     check_id(name, "--id")
     if not title.strip() or len(title.splitlines()) != 1:
-        raise UsageError(f"--title {title!r} is not one line that says what the patch does")
+        raise UsageError(f"--title {title!r} is not one line on what the patch does")
     checkout.check_settled()
     series, commits = _series_before(folder), commits_of(checkout)
     _check_none_lacks(checkout, commits, series)
@@ -232,7 +233,7 @@ def new_patch(
     if tree == git("rev-parse", f"{head}^{{tree}}"):
         raise UsageError(
             f"nothing is changed in {checkout.folder}",
-            hint="edit files there first; a new file is named by --add",
+            hint="edit files there first; name new files with --add",
         )
     commit = commit_tree(git, tree, head, message_of(title, why or TODO, name))
     git("reset", "--quiet", commit)

@@ -85,9 +85,9 @@ class GitError(FetchError):
     """Git said no: where nothing else is made of it, it could not read what it works on."""
 
     def __init__(self, folder: Path, words: Sequence[str], done: FinishedBytes) -> None:
-        said = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
-        super().__init__(f"git {' '.join(words)}, in {folder}: {said}", hint=DAMAGED)
-        self.said = said
+        reason = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
+        super().__init__(f"git {' '.join(words)}, in {folder}: {reason}", hint=DAMAGED)
+        self.reason = reason
 
 
 class Git(msgspec.Struct, frozen=True):
@@ -181,8 +181,8 @@ class Git(msgspec.Struct, frozen=True):
             GitError: the commit itself is not.
         """
         words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)
-        said = self(*words, env={"GIT_NO_LAZY_FETCH": "1"}).splitlines()
-        return {line[1:] for line in said if line.startswith("?")}
+        lines = self(*words, env={"GIT_NO_LAZY_FETCH": "1"}).splitlines()
+        return {line[1:] for line in lines if line.startswith("?")}
 
     def with_index(self, index: Path) -> Git:
         """Return the same on a scratch index."""
@@ -205,23 +205,24 @@ def check_version() -> str:
     """
     install = "apt-get install git, or `xcode-select --install` on macOS"
     try:
-        said = as_text(run_bytes(["git", "--version"]).out).strip()
+        version_line = as_text(run_bytes(["git", "--version"]).out).strip()
     except PrerequisiteError as error:
         raise PrerequisiteError("git is missing", hint=install) from error
-    found = re.search(r"(\d+)\.(\d+)", said)
+    found = re.search(r"(\d+)\.(\d+)", version_line)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        raise PrerequisiteError(f"{said or 'git'} is older than {wanted}", hint=install)
-    return said.removeprefix("git version ")
+        raise PrerequisiteError(f"{version_line or 'git'} is older than {wanted}", hint=install)
+    return version_line.removeprefix("git version ")
 
 
 def _check_disk(folder: Path, done: FinishedBytes) -> None:
-    said = as_text(done.err).splitlines()
-    full = next((line for line in said for sign in _FULL_DISK if sign in line), None)
+    lines = as_text(done.err).splitlines()
+    full = next((line for line in lines for sign in _FULL_DISK if sign in line), None)
     if full is None and done.code == -signal.SIGXFSZ:
         full = "files may not grow that large here"
     if full is not None:
         raise PrerequisiteError(
             f"git cannot write to {folder}: {full}",
-            hint="make room, or choose another folder by GOBUN_CACHE; what is there stays usable",
+            hint="free space, or choose another folder with GOBUN_CACHE; "
+            "existing files stay usable",
         )

@@ -61,9 +61,9 @@ def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]])
     found = []
     shift = 0
     for hunk in diff.hunks:
-        said = _fault(hunk, lines, shift)
-        if said:
-            found.append(f"{diff.path}, hunk {hunk.number} (line {hunk.old_start}): {said}")
+        fault = _fault(hunk, lines, shift)
+        if fault:
+            found.append(f"{diff.path}, hunk {hunk.number} (line {hunk.old_start}): {fault}")
         fits = places(hunk.old, lines)
         if len(fits) == 1:
             shift = fits[0] + 1 - hunk.old_start
@@ -121,12 +121,12 @@ def _nearest(hunk: Hunk, lines: Sequence[bytes]) -> str:
 
 
 def _difference(old: Sequence[bytes], have: Sequence[bytes]) -> list[tuple[str, bytes]]:
-    told: list[tuple[str, bytes]] = []
+    lines: list[tuple[str, bytes]] = []
     for kind, a, b, c, d in _matcher(old, have).get_opcodes():
         if kind != "equal":
-            told += [("the patch expects: ", line) for line in old[a:b]]
-            told += [("the file has:      ", line) for line in have[c:d]]
-    return told
+            lines += [("the patch expects: ", line) for line in old[a:b]]
+            lines += [("the file has:      ", line) for line in have[c:d]]
+    return lines
 
 
 def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, float]:

@@ -51,7 +51,7 @@ def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
         try:
             store.git("bundle", "unbundle", origin.location)
         except GitError as error:
-            raise FetchError(f"the bundle {origin.location}: {error.said}") from error
+            raise FetchError(f"the bundle {origin.location}: {error.reason}") from error
         listed = store.git("bundle", "list-heads", origin.location).splitlines()
         heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed}
         named = (
@@ -79,7 +79,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
         wanted = Git(Path(origin.location)).commit_of(wanted) or wanted
     console.log(f"fetching {wanted[:12]} from {origin.location}")
     base = ("fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--depth=1")
-    said = ""
+    message = ""
     for name in (wanted, f"refs/tags/{tag}"):
         mark = f"refs/gobun/fetched/{origin.remote}"
         words = (*base, "--filter=blob:none", origin.remote, f"+{name}:{mark}")
@@ -89,20 +89,20 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
             if found and (name == wanted or found.startswith(wanted)):
                 return found
         else:
-            said = said or GitError(store.folder, words, done).said
-            if not _refuses_the_commit(said):
+            message = message or GitError(store.folder, words, done).reason
+            if not _refuses_the_commit(message):
                 break  # nobody answers, and would not for another name
-    if _refuses_the_commit(said) or not said:
+    if _refuses_the_commit(message) or not message:
         return None
     hint = "check the network and the address; a --source on this machine needs none"
-    if "does not match index" in said or "is corrupt" in said:
+    if "does not match index" in message or "is corrupt" in message:
         hint = gits.DAMAGED
-    raise FetchError(f"cannot fetch from {origin.location}: {said}", hint=hint)
+    raise FetchError(f"cannot fetch from {origin.location}: {message}", hint=hint)
 
 
-def _refuses_the_commit(said: str) -> bool:
+def _refuses_the_commit(message: str) -> bool:
     signs = ("not our ref", "couldn't find remote ref", "unadvertised object", "not a valid object")
-    return any(sign in said for sign in signs)
+    return any(sign in message for sign in signs)
 
 
 def _remote(store: Store, origin: Origin) -> None:
@@ -138,10 +138,10 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
                 if done.code == 0:
                     break
                 error = GitError(store.folder, words, done)
-                absent = set(_ABSENT.findall(error.said)) & left
+                absent = set(_ABSENT.findall(error.reason)) & left
                 if not absent:
                     raise FetchError(
-                        f"cannot fetch files from {origin.location}: {error.said}",
+                        f"cannot fetch files from {origin.location}: {error.reason}",
                         hint="run the same command again; what has arrived is kept",
                     )
                 left -= absent
@@ -155,16 +155,16 @@ def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> No
         FetchError: it does, or it names none and ``required`` is set.
     """
     with tarfile.open(origin.location) as opened:
-        said = opened.pax_headers.get("comment", "")
-    if required and not said:
+        comment = opened.pax_headers.get("comment", "")
+    if required and not comment:
         raise FetchError(
             f"the archive {origin.location} does not say of which commit it is",
             hint="make it with `git archive`, which records the commit",
         )
-    both_told = re.fullmatch(r"[0-9a-f]{40}", said) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
-    if both_told and not said.startswith(wanted):
+    both_told = re.fullmatch(r"[0-9a-f]{40}", comment) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
+    if both_told and not comment.startswith(wanted):
         raise FetchError(
-            f"the archive {origin.location} says it is of commit {said}, and not of {wanted}",
+            f"the archive {origin.location} says it is of commit {comment}, and not of {wanted}",
             hint="give the archive of that commit, or its own commit by --ref",
         )
 
@@ -180,7 +180,7 @@ def _import_archive(store: Store, path: Path) -> str:
     try:
         store.git("fast-import", "--quiet", "--force", given=stream)
     except GitError as error:
-        raise FetchError(f"the archive {path} is refused: {error.said}") from error
+        raise FetchError(f"the archive {path} is refused: {error.reason}") from error
     commit = store.git(*("rev-parse", "--verify"), ref)
     store.git("update-ref", "-d", ref)
     return commit

@@ -188,15 +188,15 @@ def check(rows: Sequence[BuildPrerequisite]) -> None:
 
 def _commands(rows: Sequence[BuildPrerequisite], system: str) -> str:
     """Return what to run, the packages of all rows in one command."""
-    said = [getattr(row, system) for row in rows if getattr(row, system)]
+    commands = [getattr(row, system) for row in rows if getattr(row, system)]
     start = {"debian": "apt-get install ", "macos": "brew install "}[system]
     packages = sorted(
-        {word for each in said if each.startswith(start) for word in each.split()[2:]}
+        {word for each in commands if each.startswith(start) for word in each.split()[2:]}
     )
-    others = list(dict.fromkeys(each for each in said if not each.startswith(start)))
+    others = list(dict.fromkeys(each for each in commands if not each.startswith(start)))
     joined = [start + " ".join(packages)] if packages else []
     name = {"debian": "Debian", "macos": "macOS"}[system]
-    return f"{name}: {'; '.join((*joined, *others))}" if said else ""
+    return f"{name}: {'; '.join((*joined, *others))}" if commands else ""
 
 
 def render(rows: Sequence[BuildPrerequisite]) -> str:
@@ -262,12 +262,12 @@ def _program(need: _Need) -> BuildPrerequisite:
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
     """Return the version of a program, None where it does not say it, and what to show."""
     try:
-        said = run_tool([program, *words], timeout_s=_ANSWERS_S)
+        done = run_tool([program, *words], timeout_s=_ANSWERS_S)
     except PrerequisiteError as error:
         return None, error.what
-    version = version_of(said.out or said.err)
-    if said.code != 0 or not version:
-        why = said.tail.partition("\n")[0] or f"exit code {said.code}"
+    version = version_of(done.out or done.err)
+    if done.code != 0 or not version:
+        why = done.tail.partition("\n")[0] or f"exit code {done.code}"
         return None, f"{program} says no version: {why}"
     return version, f"{'.'.join(map(str, version))}, {program}"
 

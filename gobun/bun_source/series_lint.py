@@ -32,7 +32,7 @@ class KnownNames(msgspec.Struct, frozen=True):
 
 def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
     """Return everything that is wrong, each with where it stands."""
-    found = [said for each in series for said in _lint(each, known)]
+    found = [problem for each in series for problem in _lint(each, known)]
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
         found += [f"{path}: is no series" for path in sorted(others)]

@@ -113,15 +113,15 @@ def _try(
             tree = patched_index(scratch, content, label, f"Bun {version}")
             return RebaseStep(patch.id, "applies"), tree
         except PatchError as error:
-            said = error.what
+            message = error.what
         scratch("read-tree", head)
         three_ways = ("apply", "--cached", "--3way", "--whitespace=nowarn", "-")
         if scratch.attempt(*three_ways, given=content).code != 0:
-            return RebaseStep(patch.id, "conflict", said), None
+            return RebaseStep(patch.id, "conflict", message), None
         try:
             tree = scratch("write-tree", "--missing-ok")
         except GitError:
-            return RebaseStep(patch.id, "conflict", said), None
+            return RebaseStep(patch.id, "conflict", message), None
         if tree == git("rev-parse", f"{head}^{{tree}}"):
             return RebaseStep(patch.id, "upstream has it"), None
         return RebaseStep(patch.id, "merged"), tree

@@ -86,13 +86,13 @@ def _inside(block: str) -> dict[str, Any]:
 
 
 def _updated(block: str | None, entry: SeriesText) -> str:
-    said = {"id": entry.id, "title": entry.title, "why": entry.why, "files": list(entry.files)}
+    fields = {"id": entry.id, "title": entry.title, "why": entry.why, "files": list(entry.files)}
     if block is None:
-        return _dumped("patch", {**said, "upstream": "not proposed"})
+        return _dumped("patch", {**fields, "upstream": "not proposed"})
     document = tomlkit.parse(block)
     listed = document["patch"]
     inside = _inside(block)
-    changed = {name: value for name, value in said.items() if _bare(inside[name]) != value}
+    changed = {name: value for name, value in fields.items() if _bare(inside[name]) != value}
     if not changed:
         return block
     if isinstance(listed, AoT):

@@ -108,7 +108,7 @@ def _settings(git: Git, commit: str) -> dict[str, dict[str, str]]:
         listed = git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list")
     except GitError as error:
         raise FetchError(
-            f".gitmodules of commit {commit[:12]} cannot be read: {error.said}",
+            f".gitmodules of commit {commit[:12]} cannot be read: {error.reason}",
             hint="give a --source that has the whole commit",
         ) from error
     found: dict[str, dict[str, str]] = {}

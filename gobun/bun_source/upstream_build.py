@@ -131,10 +131,10 @@ def _record(folder: Path, stage: Stage) -> Path:
 
 
 def _failed(applied: Applied, log: Path, how: str) -> BuildError:
-    said = first_error(log)
-    wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(said))
+    message = first_error(log)
+    wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(message))
     return BuildError(
-        f"the build of Bun {applied.version} {how}:\n{said}",
+        f"the build of Bun {applied.version} {how}:\n{message}",
         hint=f"{wanting}the log is {log}; what was built is kept, and the next run goes on from "
         "there",
     )

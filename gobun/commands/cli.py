@@ -87,7 +87,7 @@ def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
     def run(context: Context, path: list[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
         if not path:
             name = function.__name__.replace("_", "-")
-            raise UsageError("there is no file to read", hint=f"invoke {name} FILE…")
+            raise UsageError("no file is named", hint=f"invoke {name} FILE…")
         function(context, [each for word in path for each in glob_files(word)], **kwargs)
 
     named = [context, listed, *(flag.replace(kind=keyword) for flag in flags)]

@@ -77,9 +77,9 @@ def with_readable_errors(function: Callable[..., None]) -> Callable[..., None]:
             show_error(f"error: {error}")
             raise SystemExit(error.exit_code) from None
         except OSError as error:
-            told = _of_system(error)
-            show_error(f"error: {told}")
-            raise SystemExit(told.exit_code) from None
+            failure = _of_system(error)
+            show_error(f"error: {failure}")
+            raise SystemExit(failure.exit_code) from None
         except KeyboardInterrupt as error:
             show_error("interrupted")
             number = error.number if isinstance(error, _EndedError) else signal.SIGINT
@@ -107,11 +107,13 @@ def _of_system(error: OSError) -> GobunError:
     what = f"cannot use{where}: {error.strerror or error}"
     if error.errno in _OF_A_PATH:
         return UsageError(what, hint="correct the path, or choose another")
-    return PrerequisiteError(what, hint="make room, or free what the machine lacks")
+    return PrerequisiteError(
+        what, hint="free disk space, or whatever else the machine has run out of"
+    )
 
 
 def _has_no_reader() -> bool:
     """Return whether nobody reads standard output any more, as after ``| head``."""
     asked = select.poll()
     asked.register(sys.stdout.fileno(), 0)
-    return any(told & (select.POLLERR | select.POLLHUP) for _, told in asked.poll(0))
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in asked.poll(0))

@@ -77,13 +77,13 @@ def _compared(version: str, commit: str) -> str:
         program = runtimes.provide_bun([version], host_target())[0].program
     except FetchError as error:
         return f"not compared with the released binary, which cannot be had: {error.what}"
-    said = bun_source.shown_revision(program)
-    if not commit.startswith(said):
+    revision = bun_source.shown_revision(program)
+    if not commit.startswith(revision):
         raise FetchError(
-            f"the released Bun {version} is built of {said}, and not of {commit}",
+            f"the released Bun {version} is built of {revision}, and not of {commit}",
             hint="gobun/bun_source/commits.toml is wrong: `invoke bun-commits` tells",
         )
-    return f"the released binary says {said}: the same"
+    return f"the released binary says {revision}: the same"
 
 
 @command
@@ -133,9 +133,9 @@ def _tell(done: bun_source.Export, folder: Path) -> None:
     for name in done.changed:
         show(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
     changed = console.pluralize(len(done.changed), "file")
-    said = f"{changed} changed" if done.changed else "as it was"
+    summary = f"{changed} changed" if done.changed else "as it was"
     patches = console.pluralize(len(done.patches), "patch", "patches")
-    show(f"{folder.name}: {patches}, {said}")
+    show(f"{folder.name}: {patches}, {summary}")
 
 
 @command
@@ -167,7 +167,7 @@ def patch_lint(_: Context, series: str = "") -> None:
     every = [bun_source.series_named(name) for name in bun_source.lines()]
     wrong = bun_source.lint_series(every, _known())
     if series:
-        wrong = [said for said in wrong if f"{paths.PATCHES / names[0]}/" in said]
+        wrong = [problem for problem in wrong if f"{paths.PATCHES / names[0]}/" in problem]
     show("\n".join(wrong) or f"{len(names)} series, nothing wrong")
     if wrong:
         raise SystemExit(UsageError.exit_code)

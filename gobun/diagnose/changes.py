@@ -109,7 +109,7 @@ def _asked(pid: int, inspector: Path) -> Snapshot:
 
 
 def _wait_for(child: subprocess.Popen[bytes], line: bytes, program: str) -> None:
-    said = child.stdout.readline() if child.stdout is not None else b""
-    if said != line:
-        wanted, found = line.decode().strip(), said.decode(errors="replace").strip() or "nothing"
-        raise PrerequisiteError(f"{program} said {found!r} where {wanted!r} was due")
+    answer = child.stdout.readline() if child.stdout is not None else b""
+    if answer != line:
+        wanted, found = line.decode().strip(), answer.decode(errors="replace").strip() or "nothing"
+        raise PrerequisiteError(f"{program} printed {found!r} instead of {wanted!r}")

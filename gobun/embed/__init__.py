@@ -44,7 +44,7 @@ def embed_guard(library: Path, out: Path) -> Path:
     data = library.read_bytes()
     if _MARK in data:
         raise UsageError(
-            f"{library} has a guard inside already", hint="give the library as it was published"
+            f"{library} has a guard inside already", hint="give the library without a guard"
         )
     donor_path = build.build_embeddable_guard(TARGETS[before.target])
     host, donor = Image(library, data), Image(donor_path, donor_path.read_bytes())

@@ -56,7 +56,7 @@ def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
     A range that names a canary is taken at its word: no list here has them.
     """
     runtimes = () if row.runtime is None else (row.runtime,)
-    said = [
+    lines = [
         f"{key} names {name!r}, which is unknown"
         for key, given, names in (
             ("runtime", runtimes, known.releases),
@@ -74,5 +74,5 @@ def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
     ]
     canary = "canary" in (row.versions or "")
     if among and not canary and not any(map(row.selects_version, among)):
-        said.append(f"versions = {row.versions!r} holds no release that is known")
-    return said
+        lines.append(f"versions = {row.versions!r} holds no release that is known")
+    return lines

@@ -39,12 +39,12 @@ def review(
         UsageError: two rows contradict each other on a cell.
     """
     cells = [result.cell for result in results]
-    said = []
+    lines = []
     for absent in expectations.unmatched(cells):
         reasons = (
             [""] if known is None else [f": {why}" for why in unmatchable_selectors(absent, known)]
         )
-        said += [f"{absent.where} matches no cell of this run{why}" for why in reasons]
+        lines += [f"{absent.where} matches no cell of this run{why}" for why in reasons]
     decided: dict[ExpectationRow, list[Result]] = {}
     for result in results:
         row = expectations.row(result.cell)
@@ -54,16 +54,16 @@ def review(
         passed = sum(set(attempts_of(result)) == {"pass"} for result in of_row)
         if passed and "pass" not in row.outcomes:
             end = "can go" if passed == len(of_row) else "can be narrowed"
-            said.append(
+            lines.append(
                 f"{row.where}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
             )
         otherwise = [found for result in of_row if (found := _strange(row, result))]
         if otherwise:
-            said.append(
+            lines.append(
                 f"{row.where} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
                 f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*otherwise)))}"
             )
-    return [*said, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
+    return [*lines, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
 
 
 def _strange(row: ExpectationRow, result: Result) -> set[str]:
@@ -87,15 +87,15 @@ def lint(
 
     What is given is checked: ids of ``claims``, and what rows select by among what is ``known``.
     """
-    said = []
+    lines = []
     for row in expectations.rows:
         ids = _CLAIM.findall(row.why)
         if row in unexplained(expectations):
-            said.append(f"{row.where}: why = {row.why!r} is not a reason")
+            lines.append(f"{row.where}: why = {row.why!r} is not a reason")
         elif not ids and not _LINK.search(row.why):
-            said.append(f"{row.where}: why has neither a link nor the id of a claim")
+            lines.append(f"{row.where}: why has neither a link nor the id of a claim")
         unknown = [name for name in ids if claims is not None and name not in claims]
-        said += [f"{row.where}: why names {name!r}, which is unknown" for name in unknown]
+        lines += [f"{row.where}: why names {name!r}, which is unknown" for name in unknown]
         if known is not None:
-            said += [f"{row.where}: {why}" for why in unmatchable_selectors(row, known)]
-    return said
+            lines += [f"{row.where}: {why}" for why in unmatchable_selectors(row, known)]
+    return lines

@@ -210,11 +210,11 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
 
 def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:
     """Return the error for two rows that are equally specific and disagree."""
-    said = " and ".join(
+    texts = " and ".join(
         f"{row.where} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
     )
     return UsageError(
-        f"expectations contradict each other on {on}: {said}",
+        f"expectations contradict each other on {on}: {texts}",
         hint="give one of the two rows another selector, or narrow its range",
     )
 
@@ -262,7 +262,7 @@ def _check(row: ExpectationRow) -> None:
         if values is None:
             continue
         if not values:
-            raise UsageError(f"{row.where}: {name} = [] selects nothing", hint="leave it out")
+            raise UsageError(f"{row.where}: {name} = [] selects no cell", hint="leave it out")
         repeated = {value for value in values if values.count(value) > 1}
         if repeated:
             raise UsageError(f"{row.where}: {name} lists {min(repeated)!r} twice")

@@ -50,7 +50,7 @@ class DownloadSource(msgspec.Struct, frozen=True):
     label: str
     url: str
     integrity: Integrity | None
-    """None where nothing is known of it beforehand."""
+    """None if nothing is known of it beforehand."""
     host: str = "the registry"
     """Who is said to have refused it."""
     advice: str = "look at `npm config get registry`; archives are fetched without a login"

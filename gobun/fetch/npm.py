@@ -127,10 +127,10 @@ def about(name: str) -> About:
 
     Raises:
         UnreachableError: the registry cannot be reached.
-        FetchError: it said no, or nonsense.
+        FetchError: npm failed, or its output has an unknown form.
     """
-    said = _npm(["view", name, "versions", "dist-tags", "--json"], f"asking npm about {name}")
-    return _decoded(said, About, name)
+    output = _npm(["view", name, "versions", "dist-tags", "--json"], f"asking npm about {name}")
+    return _decoded(output, About, name)
 
 
 def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
@@ -140,7 +140,7 @@ def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
 
     Raises:
         UnreachableError: the registry cannot be reached.
-        FetchError: it said no, or nonsense.
+        FetchError: npm failed, or its output has an unknown form.
     """
     return matching(name, " || ".join(versions))
 
@@ -150,17 +150,17 @@ def matching(name: str, wanted: str) -> dict[Package, NpmRelease]:
 
     Raises:
         UnreachableError: the registry cannot be reached.
-        FetchError: it said no, or nonsense.
+        FetchError: npm failed, or its output has an unknown form.
     """
     fields = ["version", "dist.integrity", "dist.tarball"]
-    said = _npm(
+    output = _npm(
         ["view", f"{name}@{wanted}", *fields, "--json"], f"asking npm where {name} is", absent=True
     )
-    if not said.strip():
+    if not output.strip():
         return {}
-    if not said.lstrip().startswith("["):
-        said = f"[{said}]"  # npm writes one match without the list around it
-    found = [_release(name, row) for row in _decoded(said, list[_ReleaseRow], name)]
+    if not output.lstrip().startswith("["):
+        output = f"[{output}]"  # npm writes one match without the list around it
+    found = [_release(name, row) for row in _decoded(output, list[_ReleaseRow], name)]
     return {release.package: release for release in found}
 
 
@@ -181,8 +181,8 @@ def settings() -> Settings:
     Raises:
         FetchError: npm cannot read its own configuration.
     """
-    said = _npm(["config", "list", "--json"], "reading npm's configuration")
-    return _decoded(said, Settings, "npm's configuration")
+    output = _npm(["config", "list", "--json"], "reading npm's configuration")
+    return _decoded(output, Settings, "npm's configuration")
 
 
 def own_registry() -> str:
@@ -217,30 +217,30 @@ def _npm(
     if code in _NETWORK:
         raise UnreachableError(f"{step} failed: {_NETWORK[code]} ({code})")
     if _UNTRUSTED.fullmatch(code):
-        said = _CERTIFICATES.get(code, "the registry's certificate is not trusted")
+        reason = _CERTIFICATES.get(code, "the registry's certificate is not trusted")
         hint = _CLOCK if code in {"CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"} else TRUST
-        raise FetchError(f"{step} failed: {said} ({code})", hint=hint)
+        raise FetchError(f"{step} failed: {reason} ({code})", hint=hint)
     if absent and code == "E404" and "No match" in (problem.summary or ""):
         return ""
-    said = _REFUSALS.get(code) or problem.summary or done.tail
+    reason = _REFUSALS.get(code) or problem.summary or done.tail
     raise FetchError(
-        f"{step} failed: {said} ({code})",
+        f"{step} failed: {reason} ({code})",
         hint="check `npm config get registry` and, if it wants one, `npm login`",
     )
 
 
-def _problem(said: str) -> _Problem:
+def _problem(output: str) -> _Problem:
     try:
-        return msgspec.json.decode(said, type=_Failure).error
+        return msgspec.json.decode(output, type=_Failure).error
     except msgspec.MsgspecError:
         return _Problem()
 
 
-def _decoded(said: str, kind: type[_T], what: str) -> _T:
+def _decoded(output: str, kind: type[_T], what: str) -> _T:
     try:
-        return msgspec.json.decode(said, type=kind)
+        return msgspec.json.decode(output, type=kind)
     except msgspec.MsgspecError as error:
         raise FetchError(
-            f"npm's answer about {what} is not understood: {error}",
+            f"npm's answer about {what} has an unknown form: {error}",
             hint="see what `npm view` says of it, and whether the registry is a real one",
         ) from error

@@ -52,12 +52,12 @@ def dist_tags(name: str) -> Mapping[str, str]:
 def _known(name: str) -> _KnownVersions:
     check_name(name)
     try:
-        said = npm.about(name)
+        about = npm.about(name)
     except npm.UnreachableError as error:
         return _known_here(name, error)
-    listed = [said.versions] if isinstance(said.versions, str) else said.versions
+    listed = [about.versions] if isinstance(about.versions, str) else about.versions
     valid = (version for version in listed if semver.Version.is_valid(version))
-    return _KnownVersions(tuple(sorted(valid, key=rank)), said.dist_tags)
+    return _KnownVersions(tuple(sorted(valid, key=rank)), about.dist_tags)
 
 
 def _known_here(name: str, error: npm.UnreachableError) -> _KnownVersions:
@@ -65,11 +65,11 @@ def _known_here(name: str, error: npm.UnreachableError) -> _KnownVersions:
     known = sorted({*read_lock().versions(name), *cached}, key=rank)
     if not known:
         raise FetchError(
-            f"{error.what}; nothing is known of {name} without it",
+            f"{error.what}; there is no known version of {name} without it",
             hint="connect once, then it works offline",
         ) from error
     console.log(
-        f"{error.what}; going on with the {len(known)} versions of {name} that are known here"
+        f"{error.what}; using the {len(known)} versions of {name} that are known without it"
         f" (cached: {', '.join(cached) or 'none'})"
     )
     stable = [version for version in known if semver.Version.parse(version).prerelease is None]

@@ -69,13 +69,13 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
 
 
 def cell_command(
-    context: RunContext, cell: Cell, told: Mapping[str, str] | None = None
+    context: RunContext, cell: Cell, extra: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return the command that runs ``cell``, harness and all else left out.
 
-    ``told`` is what the harness adds to the argument of the scenario.
+    ``extra`` is added to the argument of the scenario.
     """
-    argument = msgspec.json.encode(cell_argument(context, cell) | dict(told or {})).decode()
+    argument = msgspec.json.encode(cell_argument(context, cell) | dict(extra or {})).decode()
     runtime = context.runtimes[cell.runtime, cell.version]
     return runtime.command(paths.SCENARIOS / "cell.cjs", argument)
 
@@ -147,11 +147,11 @@ def _observe(
     witness_note = place.home / _WITNESS
     since = time.time()
     with contextlib.closing(Channel(place.home)) as channel:
-        told = {"channel": str(channel.folder)}
+        extra = {"channel": str(channel.folder)}
         if context.smoke is not None:
-            told["witness"] = str(witness_note)
+            extra["witness"] = str(witness_note)
         launch = Launch(
-            command=cell_command(context, cell, told),
+            command=cell_command(context, cell, extra),
             cwd=place.home,
             env=cell_environment(place.home),
             inside=treatment_environment(context, cell),

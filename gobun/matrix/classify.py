@@ -69,8 +69,8 @@ def steps(events: Sequence[Event]) -> list[Event]:
 
 def last_step(events: Sequence[Event]) -> str:
     """Return how far a cell got: the last thing it said that is not a heartbeat."""
-    said = steps(events)
-    return said[-1].at if said else "nothing"
+    reached = steps(events)
+    return reached[-1].at if reached else "nothing"
 
 
 def classify(end: End, events: Sequence[Event], output: str) -> Ending:
@@ -81,17 +81,17 @@ def classify(end: End, events: Sequence[Event], output: str) -> Ending:
     step = last_step(events)
     text = _CRASH_TEXT.search(output)
     if end.signal is not None:
-        said = f": {text[0].strip()}" if text else ""
-        return Ending("crash", f"{signal_name(end.signal)} after {step!r}{said}")
+        text_of_crash = f": {text[0].strip()}" if text else ""
+        return Ending("crash", f"{signal_name(end.signal)} after {step!r}{text_of_crash}")
     if text and end.exit_code != 0:
         return Ending("crash", f"{text[0].strip()} (exit code {end.exit_code}, after {step!r})")
-    told = next((event for event in events if event.at in {"skip", "fail", "hang"}), None)
-    if told is not None and told.at == "skip":
-        return Ending("skip", told.why)
-    if told is not None and told.at == "hang":
-        return Ending("hang", told.why, "reported")
-    if told is not None:
-        return Ending("fail", told.why.splitlines()[0] if told.why else "no reason given")
+    reported = next((event for event in events if event.at in {"skip", "fail", "hang"}), None)
+    if reported is not None and reported.at == "skip":
+        return Ending("skip", reported.why)
+    if reported is not None and reported.at == "hang":
+        return Ending("hang", reported.why, "reported")
+    if reported is not None:
+        return Ending("fail", reported.why.splitlines()[0] if reported.why else "no reason given")
     if end.exit_code != 0:
         return Ending("fail", f"exit code {end.exit_code} after {step!r}")
     if step != "done":

@@ -139,19 +139,19 @@ def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> 
     if ending.outcome in {"pass", "skip"}:
         return ()
     folder = folder_of(cell, out)
-    said = (
+    lines = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
         f"last step: {last_step(seen.events)} ({seen.reported} events)\n"
         + "".join(f"  {event.text}\n" for event in steps(seen.events))
         + "".join(f"{each}\n" for each in (seen.core, seen.problem) if each)
     )
-    written = {"output.txt": f"{said}\n{seen.output}"}
+    written = {"output.txt": f"{lines}\n{seen.output}"}
     if seen.snapshot is not None and seen.snapshot.threads:
-        written["threads.txt"] = f"{said}\n{observe.render_snapshot(seen.snapshot)}"
+        written["threads.txt"] = f"{lines}\n{observe.render_snapshot(seen.snapshot)}"
         if seen.snapshot.handlers:
             written["process.json"] = msgspec.json.encode(seen.snapshot).decode() + "\n"
     if seen.backtrace:
-        written["backtrace.txt"] = f"{said}\n{seen.backtrace}"
+        written["backtrace.txt"] = f"{lines}\n{seen.backtrace}"
     for name, text in written.items():
         files.write_whole(folder / name, text)
     names = [*written, *([CORE_NAME] if seen.core_kept else [])]

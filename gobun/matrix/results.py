@@ -136,10 +136,10 @@ def read_results(path: Path) -> Run:
         except _DAMAGED as error:
             raise UsageError(
                 f"{path}, line {number}, is damaged: {error}",
-                hint="take that line out; --resume then runs its cell again",
+                hint="delete that line; --resume then runs its cell again",
             ) from error
     if lines[-1]:
-        console.log(f"{path}: its last line was cut off, and is left out")
+        console.log(f"{path}: the last line was cut off and is ignored")
     return Run(header, tuple(results), cut=bool(lines[-1]))
 
 

@@ -54,7 +54,9 @@ def _unjudged(attempt: Attempt) -> Attempt:
     """Return an attempt whose hang is a starved process's own word as one that was not judged."""
     if attempt.ending.kind != "reported":
         return attempt
-    detail = f"starved: the machine was too busy to tell; the cell said: {attempt.ending.detail}"
+    detail = (
+        f"starved: the machine was too busy to judge the cell; it reported: {attempt.ending.detail}"
+    )
     return msgspec.structs.replace(attempt, ending=Ending("timeout", detail, "starved"))
 
 

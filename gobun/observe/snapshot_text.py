@@ -62,20 +62,20 @@ def _size(stack: Stack | None, thread: ThreadView) -> str:
 def _details(snapshot: Snapshot) -> Iterator[str]:
     for thread in snapshot.threads:
         seen = thread.seen
-        said = [f"blocked: {mask_text(seen.blocked)}"] if seen.blocked else []
+        parts = [f"blocked: {mask_text(seen.blocked)}"] if seen.blocked else []
         if seen.pending:
-            said.append(f"pending: {mask_text(seen.pending)}")
+            parts.append(f"pending: {mask_text(seen.pending)}")
         if thread.pc:
             where = PurePath(thread.pc_in).name or "memory of no file"
-            said.append(f"runs {where} at {thread.pc:#x}, stack pointer {thread.sp:#x}")
+            parts.append(f"runs {where} at {thread.pc:#x}, stack pointer {thread.sp:#x}")
         if thread.stack is not None:
-            said.append(f"stack: {stack_text(thread.stack)}")
+            parts.append(f"stack: {stack_text(thread.stack)}")
         if thread.alternate is not None:
             now = ", running on it now" if thread.on_alternate else ""
-            said.append(f"alternate stack: {stack_text(thread.alternate)}{now}")
+            parts.append(f"alternate stack: {stack_text(thread.alternate)}{now}")
         if thread.problem:
-            said.append(f"not asked: {thread.problem}")
-        yield f"{seen.tid} {seen.name}: {'; '.join(said) or 'nothing to add'}"
+            parts.append(f"not asked: {thread.problem}")
+        yield f"{seen.tid} {seen.name}: {'; '.join(parts) or 'nothing to add'}"
     if snapshot.threads and snapshot.threads[0].seen.shared:
         yield f"pending for the process: {mask_text(snapshot.threads[0].seen.shared)}"
 

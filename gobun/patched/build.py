@@ -121,7 +121,7 @@ def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:
             `--webkit npm` of a build whose WebKit npm does not have.
     """
     if wish.jobs is not None and wish.jobs < 1:
-        raise UsageError(f"--jobs {wish.jobs} builds nothing", hint="give at least 1")
+        raise UsageError(f"--jobs {wish.jobs} would build nothing", hint="give at least 1")
     if wish.webkit == WEBKIT_FROM_NPM:
         _webkit_package(layout)
     elif wish.webkit:

@@ -48,17 +48,17 @@ class PatchedExpectations(Expectations, frozen=True):
         Raises:
             UsageError: two rows that are equally specific disagree.
         """
-        told = [
+        changes = [
             (patch, change)
             for version, patch, change in self.changes
             if version == cell.version and cell.treatment == PATCHED and self._is_of(change, cell)
         ]
-        if not told:
+        if not changes:
             return super().row(cell)
-        outcomes = {name for _, change in told for name in change.outcomes}
+        outcomes = {name for _, change in changes for name in change.outcomes}
         return ExpectationRow(
             outcomes=cast("tuple[Outcome, ...]", tuple(sorted(outcomes))),
-            why="; ".join(dict.fromkeys(f"{patch.id}: {patch.why}" for patch, _ in told)),
+            why="; ".join(dict.fromkeys(f"{patch.id}: {patch.why}" for patch, _ in changes)),
             where=f"the series of {cell.version}",
         )
 
@@ -86,9 +86,9 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
         return [line for line in found if line.runs()]
     example = next((each.line for each in series if each.applied), "v1.2.19")
     raise PrerequisiteError(
-        "no patched Bun is registered, and no series has an emulation to run in its place",
-        hint=f"`invoke build-bun --series {example}` builds one, `invoke register-bun FILE "
-        f"--series {example}` takes one that was built elsewhere; docs/bun-from-source.md",
+        "no patched Bun is registered, and no series has an emulation to run instead",
+        hint=f"`invoke build-bun --series {example}` builds one, and `invoke register-bun FILE "
+        f"--series {example}` adds one that was built elsewhere; see docs/bun-from-source.md",
     )
 
 
@@ -100,7 +100,9 @@ def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> Series
         commit = one.commit
         patches = [patch for patch in series.applied if patch.id in one.patches]
         if bun_source.identity_of(commit, series, patches) != one.identity:
-            console.log(f"bun@{one.label} is of another state of {series.line} than what is here")
+            console.log(
+                f"bun@{one.label} was built from another state of {series.line} than the one here"
+            )
     if built:
         if ablate and len(built) == len(whole):
             console.log(
@@ -115,7 +117,9 @@ def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> Series
             f"{', '.join(emulations)}, which emulate patches when it is loaded"
         )
     else:
-        console.log(f"of {series.line} nothing is built, and nothing can be emulated: left out")
+        console.log(
+            f"of {series.line} nothing is built and nothing can be emulated, so it is left out"
+        )
     return SeriesRuns(series, control, emulations)
 
 
@@ -142,8 +146,8 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
     """
     if request.versions or request.treatments or request.runtimes != ("bun",):
         raise UsageError(
-            "the series say which runtimes, versions and treatments run",
-            hint="--series chooses among them; `invoke matrix` runs any other",
+            "the series decide which runtimes, versions and treatments run",
+            hint="choose among them with --series, or run others with `invoke matrix`",
         )
     lines = runs_of_series(series, ablate=ablate)
     axes = pipeline.plan_matrix(

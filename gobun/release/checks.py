@@ -195,7 +195,7 @@ def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _of_sbom(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
     if not (folder / layout.SBOM).is_file():
-        return  # said above
+        return  # another check reports it
     bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
     listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
     tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]

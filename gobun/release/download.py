@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _PLACE = "{version}"
-_ADVICE = "look whether --version and --from are right"
+_ADVICE = "check --version and --from"
 
 
 def download_warmup(
@@ -46,7 +46,7 @@ def download_warmup(
         raise UsageError.unknown("library name", name, known)
     if _PLACE not in source:
         raise UsageError(
-            f"--from {source!r} does not say where the version stands in it",
+            f"--from {source!r} has no place for the version in it",
             hint=f"write {_PLACE} there, like https://host/releases/v{_PLACE}",
         )
     base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
@@ -85,7 +85,7 @@ def _wanted(
         if library not in listed:
             raise FetchError(
                 f"{where} of this release do not name {library}",
-                hint=f"named are: {', '.join(sorted(listed)) or 'none'}",
+                hint=f"the release has: {', '.join(sorted(listed)) or 'none'}",
             )
         # The first releases came without headers in their sums.
         wanted += [(file, listed[file]) for file in (library, header) if file in listed]

@@ -57,7 +57,7 @@ def read_sums(text: str, what: str) -> dict[str, str]:
         if match is None or not _NAME.fullmatch(match["name"]):
             raise FetchError(
                 f"{what}, line {number} is not a checksum and a file name: {line[:100]!r}",
-                hint="see what is published there; a login page may have come instead",
+                hint="look at the address; it may be a login page",
             )
         if found.setdefault(match["name"], match["digest"]) != match["digest"]:
             raise FetchError(f"{what} has two checksums of {match['name']}")
@@ -74,8 +74,8 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:
         raise FetchError(
-            f"{what} is not understood: {error}",
-            hint="it is damaged, or of another release of this project",
+            f"{what} has an unknown form: {error}",
+            hint="it is damaged, or belongs to another release of this project",
         ) from error
 
 

@@ -51,8 +51,8 @@ def make_release(
         differing = differences(made, folder) if made.exists() else []
     if differing:
         raise UsageError(
-            f"{folder} has another release already, which differs in: {', '.join(differing)}",
-            hint="give this one another version or --out, or remove that folder",
+            f"{folder} already has another release, which differs in: {', '.join(differing)}",
+            hint="choose another version or --out, or remove that folder",
         )
     return folder
 

@@ -43,7 +43,7 @@ def _git(*words: str) -> str:
     done = run_tool(["git", "-C", paths.ROOT, *words], timeout_s=60)
     if done.code != 0:
         raise PrerequisiteError(
-            f"git does not say which commit this is: {done.tail}",
-            hint="make releases in a git checkout of the project; --dirty makes one without",
+            f"git cannot name the commit of this checkout: {done.tail}",
+            hint="make releases in a git checkout of the project, or use --dirty",
         )
     return done.out.strip()

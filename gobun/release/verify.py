@@ -46,7 +46,7 @@ def verify_release(where: str, *, rebuild: bool) -> Manifest:
 def _verify(folder: Path, *, rebuild: bool) -> Manifest:
     if not (folder / layout.MANIFEST).is_file():
         raise UsageError(
-            f"{folder} has no {layout.MANIFEST}, so it is not a release's folder",
+            f"{folder} has no {layout.MANIFEST}, so it is not the folder of a release",
             hint="`invoke release --version X` makes one",
         )
     manifest = _manifest(folder)
@@ -56,8 +56,8 @@ def _verify(folder: Path, *, rebuild: bool) -> Manifest:
     if wrong:
         listed = "\n".join(f"  - {finding}" for finding in wrong)
         raise FetchError(
-            f"{folder} is not the release that it says it is:\n{listed}",
-            hint="do not use it; get it again, or make it again from its commit",
+            f"{folder} is not the release that it claims to be:\n{listed}",
+            hint="do not use it; download it again, or make it again from its commit",
         )
     return manifest
 
@@ -80,7 +80,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
             raise PrerequisiteError(
                 f"{entry.file} was made by {by}, and this checkout has"
                 f" Go {pins['go']} and Zig {pins['zig']}",
-                hint=f"check out the release's commit, {commit}, or --no-rebuild",
+                hint=f"check out the commit of the release, {commit}, or --no-rebuild",
             )
     with scratch_folder("verify") as name:
         again = Path(name) / "dist" / manifest.version
@@ -112,5 +112,5 @@ def _make_again(manifest: Manifest, folder: Path) -> None:
     )
     if done.code != 0:
         raise PrerequisiteError(
-            f"the release could not be made again:\n{done.tail}", hint="`invoke doctor`"
+            f"cannot make the release again:\n{done.tail}", hint="`invoke doctor`"
         )

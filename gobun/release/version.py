@@ -21,7 +21,7 @@ def check_version(text: str) -> str:
         ) from error
     if version.build is not None:
         raise UsageError(
-            f"--version {text!r} has build metadata, which npm does not keep",
+            f"--version {text!r} has build metadata, which npm drops",
             hint=f"write {version.replace(build=None)}",
         )
     return text

@@ -83,8 +83,8 @@ def _case(result: Result) -> ET.Element:
         ET.SubElement(case, "skipped", {"message": _message(detail)})
     elif kind:
         expected = "/".join(result.expected)
-        said = f"{result.outcome}, expected {expected}" + (f": {detail}" if detail else "")
-        problem = ET.SubElement(case, kind, {"type": result.outcome, "message": _message(said)})
+        message = f"{result.outcome}, expected {expected}" + (f": {detail}" if detail else "")
+        problem = ET.SubElement(case, kind, {"type": result.outcome, "message": _message(message)})
         problem.text = xml_text(_explained(result))
     elif result.outcome != "pass":
         ET.SubElement(case, "system-out").text = xml_text(

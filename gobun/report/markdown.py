@@ -183,12 +183,12 @@ def _course(timeline: Timeline) -> str:
         return f"- `{timeline.stress}`: no bad version"
     loads = loads_of(timeline)
 
-    def said(track: Track) -> str:
+    def course_of(track: Track) -> str:
         return f"{track.text}: {track.runtime}, {_cut(describe_members(track.members, loads))}"
 
     left = len(bad) - _MOST_TRACKS
     more = f"; and {pluralize(left, 'other pattern')}" if left > 0 else ""
-    courses = "; ".join(said(track) for track in bad[:_MOST_TRACKS])
+    courses = "; ".join(course_of(track) for track in bad[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 
 

@@ -123,7 +123,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
     columns: dict[str, list[int]] = {name: [] for name in tables}
     numbers: dict[str, list[int]] = {name: [] for name in ("wall", "cpu", "rss", "attempts")}
     for result in ordered:
-        said = {
+        values = {
             "runtime": result.runtime,
             "version": result.version,
             "treatment": result.treatment,
@@ -136,7 +136,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
             "ended": _ended(result),
             "outcomes": " ".join(result.outcomes) if len(result.outcomes) > 1 else "",
         }
-        for name, value in said.items():
+        for name, value in values.items():
             columns[name].append(tables[name].add(value))
         for name, number in zip(
             numbers,

@@ -124,7 +124,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
         if for_libc(target_named(one.target), target.libc) != target_named(one.target):
             raise UsageError(
                 f"Bun {one.label} was built for {one.target}, and not for {target.name}",
-                hint="leave --libc out, or give releases alone",
+                hint="leave out --libc, or name releases only",
             )
         found[one.label] = one.program
     return [Bun(version, found[version]) for version in versions]

@@ -104,13 +104,13 @@ def revision_of(program: Path) -> str:
         done = ask_revision(program)
     except PrerequisiteError as error:
         raise UsageError(error.what, hint=_GIVE) from error
-    said = done.out.strip()
-    if done.code != 0 or not said or not said[0].isdigit():
+    output = done.out.strip()
+    if done.code != 0 or not output or not output[0].isdigit():
         raise UsageError(
             f"{program} --revision says no version:\n{done.tail or f'exit code {done.code}'}",
             hint=_GIVE,
         )
-    return said
+    return output
 
 
 def register(program: Path, record: Registered, stock: Path) -> Registered:
@@ -127,14 +127,14 @@ def register(program: Path, record: Registered, stock: Path) -> Registered:
     if digest == files.sha256_of(stock):
         raise UsageError(
             f"{program} is the stock Bun {record.version}, byte for byte",
-            hint="give the one that was built of the patched sources",
+            hint="give the executable that was built from the patched sources",
         )
     revision = revision_of(program)
     if not _is_of(revision, record.version):
         raise UsageError(
             f"{program} says it is {revision}, and the series {record.line} is for "
             f"{record.version}",
-            hint="build the checkout of that release, or name another --series",
+            hint="build the checkout of that release, or choose another --series",
         )
     record = msgspec.structs.replace(
         record,
@@ -154,8 +154,8 @@ def register(program: Path, record: Registered, stock: Path) -> Registered:
 
 def _is_of(revision: str, version: str) -> bool:
     """Return whether ``1.2.19-canary.1+abc`` or ``1.2.19+abc`` is a build of ``version``."""
-    said = semver.Version.parse(revision) if semver.Version.is_valid(revision) else None
-    return said is not None and str(said.finalize_version()) == version
+    parsed = semver.Version.parse(revision) if semver.Version.is_valid(revision) else None
+    return parsed is not None and str(parsed.finalize_version()) == version
 
 
 def registered() -> list[Registered]:

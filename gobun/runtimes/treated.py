@@ -61,9 +61,9 @@ def _check_executable(runtime: Runtime, treated: Treatment) -> None:
 
 def _check_preload(program: Path, library: Path | None) -> None:
     if library is None:
-        raise LacksError("LD_PRELOAD is of Linux, and this is another system")
+        raise LacksError("LD_PRELOAD is a feature of Linux, and this is another system")
     if lack := _preload_lack(program, library):
-        raise LacksError(f"nothing can be preloaded into this executable: {lack}")
+        raise LacksError(f"this executable cannot preload a library: {lack}")
 
 
 @functools.cache
@@ -79,5 +79,5 @@ def _preload_lack(program: Path, library: Path) -> str:
     done = run_tool([program, "--version"], env=asked, timeout_s=_LONGEST_START_S)
     if "go-guard-preload[" in done.err:
         return ""
-    said = done.err.strip().splitlines()
-    return said[0] if said else "it is linked statically, or ignores LD_PRELOAD"
+    lines = done.err.strip().splitlines()
+    return lines[0] if lines else "it is linked statically, or ignores LD_PRELOAD"

@@ -31,7 +31,9 @@ def fetch_loader(arch: str, staged: Path) -> Path:
         FetchError: the package could not be fetched or unpacked.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise PrerequisiteError("apt-get and dpkg-deb are missing, which get musl", hint=_OTHERWISE)
+        raise PrerequisiteError(
+            "apt-get and dpkg-deb are missing; they fetch musl", hint=_OTHERWISE
+        )
     sources = _sources()
     for folder in ("lists/partial", "archives/partial", "parts"):
         (staged / folder).mkdir(parents=True)
@@ -84,7 +86,7 @@ def _sources() -> list[tuple[str, str]]:
             if path.suffix in {".sources", ".list"} and path.is_file():
                 found += _rewritten(path.suffix, path.read_text(errors="replace"), codename)
     if not found:
-        raise PrerequisiteError("apt has no sources of a Debian release here", hint=_OTHERWISE)
+        raise PrerequisiteError("apt has no Debian release in its sources", hint=_OTHERWISE)
     return found
 
 

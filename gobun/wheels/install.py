@@ -78,13 +78,13 @@ def _install(release: WheelRequest, folder: Path) -> None:
             return
     if "No module named pip" in done.err:
         raise PrerequisiteError(
-            f"pip is missing, which installs {wanted}",
+            f"pip is missing; it installs {wanted}",
             hint=f"{sys.executable} -m ensurepip{release.otherwise}",
         )
     if "DO NOT MATCH THE HASHES" in done.err:
         raise FetchError(
             f"{wanted} is not what {paths.WHEELS_LOCK_FILE.name} names:\n{done.tail}",
-            hint="a published release does not change: find out who gave these bytes",
+            hint="find out where these bytes come from; a published release never changes",
         )
     if "No matching distribution" in done.err:
         listing = [line for line in done.err.splitlines() if "from versions:" in line]

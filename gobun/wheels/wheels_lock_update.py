@@ -114,7 +114,7 @@ def _digest(release: Added, target: Target) -> str:
         [one] = msgspec.json.decode(done.out, type=_Report).install
         return f"sha256:{one.download_info.archive_info['hashes']['sha256']}"
     except (msgspec.DecodeError, ValueError, KeyError) as error:
-        raise FetchError(f"pip's report on {wanted} is not of the known form: {error}") from error
+        raise FetchError(f"pip's report on {wanted} has an unknown form: {error}") from error
 
 
 class _Download(msgspec.Struct, frozen=True):

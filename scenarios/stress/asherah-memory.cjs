@@ -2,7 +2,7 @@
 "use strict";
 const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
 const { collect } = require("../gc.cjs");
-const { say } = require("../protocol.cjs");
+const { report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 const OPERATIONS = 100_000;
@@ -35,7 +35,7 @@ module.exports = async function memory(cell, module) {
   const before = await megabytes();
   await operate(asherah, operations);
   const grown = (await megabytes()) - before;
-  say({ at: "grown", why: `${before.toFixed(1)} MB, then ${grown.toFixed(1)} MB more` });
+  report({ at: "grown", why: `${before.toFixed(1)} MB, then ${grown.toFixed(1)} MB more` });
   if (grown > GROWTH_MB) throw new Error(`it grew by ${grown.toFixed(1)} MB`);
   asherah.shutdown();
 };

@@ -2,7 +2,7 @@
 // many partitions, now and later, is refused where it has to be, shuts down, and sets up again.
 "use strict";
 const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
-const { Skip, say } = require("../protocol.cjs");
+const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 const OTHER_KEY = "another 32 bytes of a master key";
@@ -71,7 +71,7 @@ async function manyPartitions(asherah) {
 // Many calls at once, and records that cross from synchronous calls to asynchronous ones and back.
 async function atOnce(asherah) {
   if (!asherah.encrypt_async) {
-    say({ at: "without", why: "this load has no asynchronous calls" });
+    report({ at: "without", why: "this load has no asynchronous calls" });
     return;
   }
   const wanted = Array.from({ length: AT_ONCE }, (_, i) => bytes(i * 7));
@@ -126,7 +126,7 @@ module.exports = async function asherah(cell, module) {
     await refused("a second shutdown", /not set up/, () => asherah.shutdown());
     if (asherah.get_setup_status()) throw new Error("it is shut down, and says it is set up");
     await refused("use after shutdown", /not set up/, () => asherah.decrypt("sizes", before));
-    say({ at: "round" });
+    report({ at: "round" });
     await turn(50);
   }
   await refused("a master key of another length", /32 bytes/, () =>

@@ -1,7 +1,7 @@
 // Go is called below a large C frame, on this thread and on one of the pool, between calls that are
 // not deep: Go has to see each time where its stack is.
 "use strict";
-const { Skip, say } = require("../protocol.cjs");
+const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 const MEGABYTES = [0, 1, 0, 3, 6, 1];
@@ -12,7 +12,7 @@ function check(where, size, result) {
   if (result !== DOES_NOT_FIT) {
     throw new Error(`Run() below ${size} MiB on ${where} returned ${result}`);
   }
-  say({ at: "unfit", why: `a frame of ${size} MiB does not fit ${where}` });
+  report({ at: "unfit", why: `a frame of ${size} MiB does not fit ${where}` });
   return false;
 }
 

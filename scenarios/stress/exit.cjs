@@ -2,7 +2,7 @@
 // error that nobody catches; each with its exit code, and within a second.
 "use strict";
 const { described, runChild, told } = require("../child-process.cjs");
-const { say } = require("../protocol.cjs");
+const { report } = require("../protocol.cjs");
 
 const CODE = 5;
 const SOON_MS = 1000;
@@ -33,6 +33,6 @@ module.exports = async function exit(cell) {
 };
 module.exports.afterwards = function afterwards(cell) {
   if (!cell.part) return;
-  say({ at: "leaving" });
+  report({ at: "leaving" });
   LEAVE[cell.part]();
 };

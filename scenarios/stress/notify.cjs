@@ -6,7 +6,7 @@ const os = require("node:os");
 const { collect, garbage } = require("../gc.cjs");
 const { suspendSignal } = require("../signal-handlers.cjs");
 const { expectResult } = require("../loaders.cjs");
-const { Skip, say } = require("../protocol.cjs");
+const { Skip, report } = require("../protocol.cjs");
 const { turn, until } = require("../event-loop.cjs");
 const profile = require("./profile.cjs");
 
@@ -49,7 +49,7 @@ module.exports = async function notify(cell, module, number) {
     const result = module.call("TakeSignals", how, number);
     if (result === NOT_HERE) throw new Skip("this module takes no signals");
     expectResult(`TakeSignals(${how})`, result, 0);
-    say({ at: what });
+    report({ at: what });
     await suspendThreads();
   };
   await take(EVERY, "every signal");

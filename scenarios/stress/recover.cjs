@@ -3,13 +3,13 @@
 "use strict";
 const { described, runChild, told } = require("../child-process.cjs");
 const { expectResult, probe } = require("../loaders.cjs");
-const { say } = require("../protocol.cjs");
+const { report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 const NOT_HERE = -1; // what Overflow() returns where there is none
 
 // The first line in which a crash handler says what happened; addresses differ.
-function report(ended) {
+function reportOf(ended) {
   const line = /^.*(?:panic|Segmentation fault|SIGSEGV).*$/im.exec(ended.output);
   return line ? line[0].replace(/0x[0-9a-f]+/gi, "0x…").trim() : "no report";
 }
@@ -30,7 +30,7 @@ async function expectCrashReported(cell) {
     runChild({ ...cell, part: "crash" }),
   ]);
   const facts = ({ code, signal }) => `code ${code}, signal ${signal}`;
-  const [wanted, found] = [without, loaded].map((ended) => `${facts(ended)}, ${report(ended)}`);
+  const [wanted, found] = [without, loaded].map((ended) => `${facts(ended)}, ${reportOf(ended)}`);
   if (found !== wanted) {
     throw new Error(`a crash after loading ends the process with ${found}; before, with ${wanted}`);
   }
@@ -39,7 +39,7 @@ async function expectCrashReported(cell) {
 
 module.exports = async function recover(cell, module) {
   if (cell.part === "overflow") {
-    say({ at: "returned", why: String(module.call("Overflow")) });
+    report({ at: "returned", why: String(module.call("Overflow")) });
     return;
   }
   if (cell.part) {

@@ -7,7 +7,7 @@ const os = require("node:os");
 const path = require("node:path");
 const { changes, dispositions } = require("../signal-handlers.cjs");
 const { expectResult, probe } = require("../loaders.cjs");
-const { say } = require("../protocol.cjs");
+const { report } = require("../protocol.cjs");
 const { turn, until } = require("../event-loop.cjs");
 
 const { EPIPE } = os.constants.errno;
@@ -55,7 +55,7 @@ function expectBrokenPipe() {
 }
 
 module.exports = async function signals(cell, module, { counts, found }) {
-  say({ at: "dispositions", why: changes(found, dispositions(cell)) || "unchanged" });
+  report({ at: "dispositions", why: changes(found, dispositions(cell)) || "unchanged" });
   expectBrokenPipe();
   expectResult("a write to a closed socket", probe(cell, "WriteToClosedSocket"), EPIPE);
   for (const name of BEFORE) await expectDelivered(counts, name);

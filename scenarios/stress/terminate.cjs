@@ -2,7 +2,7 @@
 // inside a call of the module.
 "use strict";
 const { loadModule } = require("../loaders.cjs");
-const { say } = require("../protocol.cjs");
+const { report } = require("../protocol.cjs");
 const { startThread } = require("../workers.cjs");
 const { turn, turnAble, within } = require("../event-loop.cjs");
 
@@ -50,7 +50,7 @@ module.exports = async function terminate(cell, module) {
   const [spins, stays] = await Promise.all(stopped);
   if (!stays) throw new Error("a worker went on after terminate() during a call of the module");
   if (!spins) {
-    say({ at: "unfit", why: "terminate() does not stop a worker that spins before it is done" });
+    report({ at: "unfit", why: "terminate() does not stop a worker that spins before it is done" });
   }
   await turn(50);
   if (module.call("Run") !== 0) throw new Error("Run() failed after a worker had ended");

@@ -3,13 +3,13 @@
 const { described, runChild } = require("../child-process.cjs");
 const { collect, garbage } = require("../gc.cjs");
 const { expectResult, warmUp } = require("../loaders.cjs");
-const { Skip, say } = require("../protocol.cjs");
+const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 module.exports = async function twoGo(cell, module) {
   if (!cell.second) throw new Skip("no second library with Go was given");
   warmUp(cell, cell.second);
-  say({ at: "second" });
+  report({ at: "second" });
   for (let round = 0; round < 4; round++) {
     expectResult("Run() beside another Go", module.call("Run"), 0);
     warmUp(cell, cell.second);

@@ -1,7 +1,7 @@
 // WebAssembly: a call, many instances, and loops that are run until they are compiled better; the
 // event loop turns in between.
 "use strict";
-const { Skip, say } = require("../protocol.cjs");
+const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
 
 // (module
@@ -38,7 +38,7 @@ module.exports = async function wasm() {
     expect(`add(${i}, 1)`, many.instance.exports.add(i, 1), i + 1);
   }
   await turn(50);
-  say({ at: "tier-up" });
+  report({ at: "tier-up" });
   // Several modules: whether one compilation meets the running loop is a matter of chance.
   for (let compiled = 0; compiled < 3; compiled++) {
     const { sum } = (await WebAssembly.instantiate(SUM)).instance.exports;

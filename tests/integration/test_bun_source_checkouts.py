@@ -165,7 +165,7 @@ def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> N
 def test_checkout_locked_by_other_git_is_reported_and_left(bench: up.Bench) -> None:
     lock = private(bench) / "index.lock"
     lock.touch()
-    with pytest.raises(UsageError, match=r"another git works in .*\n.*remove .*index\.lock"):
+    with pytest.raises(UsageError, match=r"another git process runs in .*\n.*remove .*index\.lock"):
         bench.apply()
     lock.unlink()
     bench.apply()

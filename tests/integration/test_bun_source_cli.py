@@ -81,4 +81,4 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     states = {row.name: row.state for row in document.prerequisites}
     assert (states["host.invalid"], document.registered) == ("missing", None)
     assert "byte for byte" in run("register-bun", stock, *series, code=2)
-    assert "emulation to run in its place" in run("matrix-patched", code=3)
+    assert "emulation to run instead" in run("matrix-patched", code=3)

@@ -180,7 +180,7 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     [
         ({"webkit": "/no/such/folder"}, "--webkit /no/such/folder: there is no such folder"),
         ({"zig": "/no/such/zig"}, "--zig /no/such/zig: there is no such file"),
-        ({"jobs": 0}, "--jobs 0 builds nothing"),
+        ({"jobs": 0}, "--jobs 0 would build nothing"),
         ({"profile": "debug"}, "unknown profile 'debug'"),
     ],
 )

@@ -125,7 +125,7 @@ def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path
 def test_merge_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
     done = invoke("merge", shards[0], "--out", tmp_path / "merged")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "2 of the 4 cells of the plan are in none of the files; shards 2/2 are missing" in (
+    assert "2 of the 4 cells of the plan are missing from the files; shards 2/2 are missing" in (
         done.stderr
     )
     assert not (tmp_path / "merged").exists()

@@ -111,7 +111,7 @@ def test_matrix_resume_of_other_plan_is_refused(tmp_path: Path) -> None:
         out=tmp_path,
         resume=True,
     )
-    with pytest.raises(UsageError, match="is of another plan"):
+    with pytest.raises(UsageError, match="belongs to another plan"):
         pipeline.run_matrix(other)
 
 

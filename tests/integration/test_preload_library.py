@@ -189,5 +189,5 @@ def test_preload_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
 
 
 def test_preload_builds_for_linux_only() -> None:
-    with pytest.raises(PrerequisiteError, match="LD_PRELOAD is of Linux"):
+    with pytest.raises(PrerequisiteError, match="LD_PRELOAD is a feature of Linux"):
         build.build_preload([TARGETS["darwin-arm64"]])

@@ -340,7 +340,7 @@ def test_release_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    with pytest.raises(PrerequisiteError, match="git does not say"):
+    with pytest.raises(PrerequisiteError, match="git cannot name the commit"):
         source.read_source(dirty=False)
     assert source.read_source(dirty=True) == SourceState(None, clean=False)
     shell("git init -q . && touch a && git add a", tmp_path)

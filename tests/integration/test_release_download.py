@@ -229,7 +229,7 @@ def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path:
     ("version", "source", "name", "said"),
     [
         ("1.2", "https://host/{version}", "go-warmup", "not a version"),
-        ("1.2.3", "https://host/1.2.3", "go-warmup", "does not say where the version"),
+        ("1.2.3", "https://host/1.2.3", "go-warmup", "has no place for the version"),
         ("1.2.3", "http://192.0.2.1/{version}", "go-warmup", "plain http"),
         ("1.2.3", "ftp://host/{version}", "go-warmup", "not a web address"),
         ("1.2.3", "/folder/{version}", "go-warmup", "not a web address"),
@@ -258,5 +258,5 @@ def test_download_warmup_command_explains_its_error(host: Registry, tmp_path: Pa
     assert f"error: downloading {HEADER} failed: 127.0.0.1:{host.port} does not have it" in (
         done.stderr
     )
-    assert "next: look whether --version and --from are right" in done.stderr
+    assert "next: check --version and --from" in done.stderr
     assert not (tmp_path / "other").exists()

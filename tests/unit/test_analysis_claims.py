@@ -287,13 +287,13 @@ CHECK = START + '[[claim.C1.check]]\nsays = "s"\nrule = "always"\n'
         ),
         (CHECK.replace("always", "often") + 'supports = ["pass"]', r"rule of row 1 .*'often'"),
         (CHECK + 'supports = ["pass"]\nstresses = ["idel"]', r"`stresses` in .*row 1 .*'idel'"),
-        (CHECK + 'supports = ["pass"]\nmodules = []', r"modules = \[\] selects nothing"),
+        (CHECK + 'supports = ["pass"]\nmodules = []', r"modules = \[\] selects no cell"),
         (CHECK + 'supports = ["pass"]\nruntime = "bnu"', r"runtime in .*C1.*'bnu'"),
         (CHECK + 'supports = ["pass"]\nversions = "1.x"', r"versions = '1\.x' is not a range"),
         (CHECK + 'supports = ["pass"]\nversions = ">2.0.0 <1.0.0"', r"no version is"),
         (
             CHECK + 'supports = ["pass"]\ngiven = {outcomes = ["hang"]}',
-            r"row 1 .*`given` names nothing",
+            r"row 1 .*`given` has the same value",
         ),
         (
             CHECK + 'supports = ["pass"]\ngiven = {outcomes = [], treatment = "stock"}',
@@ -304,11 +304,11 @@ CHECK = START + '[[claim.C1.check]]\nsays = "s"\nrule = "always"\n'
             r"`given\.treatment` in .*'stok'",
         ),
         (CHECK + 'fact = "size"', r"`fact` needs `between`"),
-        (CHECK + 'supports = ["pass"]\nbetween = [1.0, 2.0]', r"`between` goes with `fact`"),
+        (CHECK + 'supports = ["pass"]\nbetween = [1.0, 2.0]', r"`between` is only for `fact`"),
         (CHECK + 'fact = "size"\nbetween = [2.0, 1.0]', r"between = \[2\.0, 1\.0\] holds nothing"),
         (
             CHECK + 'fact = "size"\nbetween = [1.0, 2.0]\nruntime = "bun"',
-            r"`fact` is no cell",
+            r"`fact` is not a cell",
         ),
     ],
 )

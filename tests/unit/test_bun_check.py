@@ -55,7 +55,7 @@ class TestParsing:
 def test_zig_wheel_exists_for_each_patched_line() -> None:
     assert zig.wheel_for("1.2.19").startswith("0.14.")
     assert zig.wheel_for("1.3.14").startswith("0.15.")
-    with pytest.raises(UsageError, match=r"which Zig Bun 1\.4\.5"):
+    with pytest.raises(UsageError, match=r"no known Zig for Bun 1\.4\.5"):
         zig.wheel_for("1.4.5")
 
 

@@ -55,7 +55,7 @@ def test_commits_new_release_is_inserted_in_order(tmp_path: Path, table: Path) -
 
 
 def test_commits_changed_release_is_an_error(tmp_path: Path, table: Path) -> None:
-    with pytest.raises(FetchError, match=f"says it is {NEW}, and commits.toml says {OTHER}"):
+    with pytest.raises(FetchError, match=f"is built from {NEW}, and commits.toml has {OTHER}"):
         record_new_commits({"1.3.0": bun(tmp_path, "1.3.0", NEW[:9], NEW)}, table)
     assert table.read_text() == TABLE
 
@@ -66,7 +66,7 @@ def test_commits_changed_release_is_an_error(tmp_path: Path, table: Path) -> Non
 def test_commits_ambiguous_reference_is_refused(
     tmp_path: Path, table: Path, shown: str, said: str
 ) -> None:
-    with pytest.raises(FetchError, match=r"names no commit|which is no one full commit"):
+    with pytest.raises(FetchError, match=r"names no commit|which is not one full commit"):
         record_new_commits({"1.2.10": bun(tmp_path, "1.2.10", shown, said)}, table)
     assert table.read_text() == TABLE
 

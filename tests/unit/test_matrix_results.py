@@ -82,7 +82,7 @@ def test_results_truncated_last_line_is_dropped(
         assert run.cut
         assert len(run.results) == 1
         said = capsys.readouterr().err
-        assert said.endswith(f" {path}: its last line was cut off, and is left out\n")
+        assert said.endswith(f" {path}: the last line was cut off and is ignored\n")
     path.write_bytes(whole)
     assert matrix.read_results(tmp_path) == matrix.read_results(path)
     assert capsys.readouterr().err == ""
@@ -116,7 +116,7 @@ def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
     ended = [result(CELLS[0]), result_of(CELLS[1], "error")]
     with matrix.Writer(path, header, ended):
         assert pipeline._kept(path, header) == (ended[0],)
-    with pytest.raises(UsageError, match="is of another plan"):
+    with pytest.raises(UsageError, match="belongs to another plan"):
         pipeline._kept(path, matrix.new_header(CELLS[:1]))
     newer = msgspec.structs.replace(header, tools={**header.tools, "go": "9.9.9"}, suite="9.9.9")
     with pytest.raises(UsageError, match="was made with another go, gobun, so it cannot"):

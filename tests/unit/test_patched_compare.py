@@ -77,7 +77,7 @@ def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
 )
 def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> None:
     request = msgspec.structs.replace(pipeline.Request(), **given)
-    with pytest.raises(UsageError, match="the series say which"):
+    with pytest.raises(UsageError, match="the series decide which"):
         patched.run_beside_stock(request, [SERIES], ablate=False)
 
 
@@ -103,7 +103,7 @@ def test_compare_build_of_other_series_state_is_reported(
 ) -> None:
     made(tmp_path, identity="a" * 16)
     patched.runs_of_series([SERIES], ablate=False)
-    assert "bun@1.2.19+patched is of another state of v1.2.19" in capsys.readouterr().err
+    assert "bun@1.2.19+patched was built from another state of v1.2.19" in capsys.readouterr().err
 
 
 def test_compare_without_builds_runs_emulations() -> None:
