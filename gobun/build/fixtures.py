@@ -156,6 +156,8 @@ def build_fixture(
             )
         if name == PUBLISHED:
             files.copy_whole(published_asherah(target), folder / published_name)
+            if converted:
+                musl.settle(folder / published_name, target)
         compiling.c_shared(
             [*glue.values(), *module, *guard],
             target=target,

@@ -21,10 +21,17 @@ import msgspec
 from gobun.audit import buildinfo
 from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
+from gobun.elf.image import SYMBOL
 from gobun.elf.tls import DTPMOD, TlsWord, initial_exec_words, sites_of
 from gobun.errors import BuildError, UsageError
 from gobun.musl import arm64, cfi, startup, x86
-from gobun.musl.libc import GLIBC_NAMES, NAME, missing_functions
+from gobun.musl.libc import (
+    GLIBC_NAMES,
+    NAME,
+    PLAIN_NAMES,
+    missing_functions,
+    missing_imports,
+)
 from gobun.musl.support import support_of
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from gobun.elf import NewSegment
     from gobun.elf.site import Site
 
+_PRIVATE = "__"
 SEGMENT_NAME = ".gobun.musl"
 _MOST_SPAN = (1 << 31) - (1 << 26)
 """A field relative to the instruction pointer reaches 2 GiB; the rest is for the thunks."""
@@ -68,6 +76,8 @@ class Conversion(msgspec.Struct, frozen=True):
     """Bytes by which the file grew."""
     renamed: tuple[str, ...]
     """Names of glibc's libraries that are no longer asked for."""
+    plain: tuple[str, ...] = ()
+    """Functions that it now calls by the name that musl has for them."""
 
 
 def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Conversion:
@@ -92,6 +102,8 @@ def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Co
             hint="report the library",
         )
     editor = Editor(image)
+    # Before a segment is opened, which may move the table of symbols.
+    plain = _take_plain_names(editor)
     segment = editor.open_segment(elf.PF_R | elf.PF_X)
     segment.align(16)
     own = segment.here
@@ -108,7 +120,8 @@ def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Co
     problems = support_of(Image(path, result)).problems
     if problems:
         raise BuildError(f"the converted {path.name} would not load: it {'; it '.join(problems)}")
-    return Conversion(result, work.ARCH, len(sites), len(result) - len(data), renamed)
+    added = len(result) - len(data)
+    return Conversion(result, work.ARCH, len(sites), added, renamed, plain)
 
 
 def _checked(image: Image) -> list[TlsWord]:
@@ -142,7 +155,7 @@ def _checked(image: Image) -> list[TlsWord]:
             hint="load it as it is",
         )
     _check_words(image, words)
-    missing = missing_functions(image)
+    missing = [name for name in missing_functions(image) if name not in PLAIN_NAMES]
     if missing:
         listed = "".join(f"\n  - {name}" for name in missing)
         raise UsageError(
@@ -185,6 +198,20 @@ def _redirect(
         back = site.address + site.size
         frames.append(cfi.Frame(address, len(code), back, work.saved(code)))
     return frames
+
+
+def _take_plain_names(editor: Editor) -> tuple[str, ...]:
+    """Call glibc's private names of functions by their plain ones; return those."""
+    image, found = editor.image, []
+    table = image.dynamic_value(elf.DT_SYMTAB) or 0
+    for symbol in missing_imports(image):
+        if symbol.name in PLAIN_NAMES:
+            entry = table + symbol.index * SYMBOL.size
+            (name,) = struct.unpack("<I", image.read(entry, 4))
+            # The plain name is the end of the private one, in the same place.
+            editor.write(entry, struct.pack("<I", name + len(_PRIVATE)))
+            found.append(symbol.name.removeprefix(_PRIVATE))
+    return tuple(found)
 
 
 def _leave_glibc(editor: Editor) -> tuple[str, ...]:

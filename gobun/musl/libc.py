@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gobun.elf import constants as elf
 
 if TYPE_CHECKING:
-    from gobun.elf import Image
+    from gobun.elf import Image, Symbol
 
 NAME = "libc.so"
 """musl's loader takes it, like most of glibc's names, for itself."""
@@ -32,6 +32,15 @@ GLIBC_NAMES = frozenset(
 )
 """The parts of glibc; musl is one library, which has what it has of all of them."""
 
+PLAIN_NAMES = frozenset(
+    {"__dn_comp", "__dn_expand", "__dn_skipname", "__res_init", "__res_mkquery"}
+    | {"__res_query", "__res_querydomain", "__res_search", "__res_send"}
+)
+"""Functions that glibc's ``resolv.h`` calls so by a macro, and musl by the name in its manual.
+
+A conversion takes the two underscores off, which is what compiling for musl does.
+"""
+
 _LIST = Path(__file__).with_name("functions.txt")
 _NEED = struct.Struct("<HHIII")
 _VERSION = struct.Struct("<IHHII")
@@ -52,6 +61,15 @@ def functions() -> frozenset[str]:
 def missing_functions(image: Image) -> tuple[str, ...]:
     """Return the names that a library takes from glibc and musl lacks, sorted.
 
+    Raises:
+        UsageError: the library's tables leave its file.
+    """
+    return tuple(sorted(symbol.name for symbol in missing_imports(image)))
+
+
+def missing_imports(image: Image) -> tuple[Symbol, ...]:
+    """Return the symbols that a library takes from glibc and musl does not define.
+
     Only a version tells that a name is glibc's: one without may be the runtime's, as ``napi_*`` is.
 
     Raises:
@@ -61,16 +79,16 @@ def missing_functions(image: Image) -> tuple[str, ...]:
     glibc = _glibc_versions(image)
     if versions is None or not glibc:
         return ()
-    found = set()
+    found = []
     used = {each.symbol for each in image.relocations(_POINTED[image.machine])} - {0}
-    for index in used:
+    for index in sorted(used):
         symbol = image.symbol(index)
         if symbol.section != elf.SHN_UNDEF or symbol.binding == elf.STB_WEAK:
             continue
         (version,) = struct.unpack("<H", image.read(versions + 2 * index, 2))
         if version & 0x7FFF in glibc and symbol.name not in functions():
-            found.add(symbol.name)
-    return tuple(sorted(found))
+            found.append(symbol)
+    return tuple(found)
 
 
 def _glibc_versions(image: Image) -> set[int]:

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "preload.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -15,8 +16,29 @@ typedef void Handler(int);
 
 /* libc's other names of sigaction and signal. They are bound when this library is loaded, so that
  * nothing has to be looked up where a handler or a child of vfork calls. */
+#ifdef __GLIBC__
 extern int __sigaction(int, const struct sigaction *, struct sigaction *);
 extern Handler *ssignal(int, Handler *);
+static void bind_sigaction(void) {}
+#else
+extern Handler *bsd_signal(int, Handler *);
+#define ssignal bsd_signal
+
+/* musl has no other name of sigaction, so it is looked up: by this library's constructor, or by
+ * one that runs before and calls it. */
+typedef int Sigaction(int, const struct sigaction *, struct sigaction *);
+static _Atomic(Sigaction *) libcs_own;
+
+static void bind_sigaction(void) {
+  if (atomic_load(&libcs_own) == NULL)
+    atomic_store(&libcs_own, (Sigaction *)dlsym(RTLD_NEXT, "sigaction"));
+}
+
+static int __sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+  bind_sigaction();
+  return atomic_load(&libcs_own)(number, action, before);
+}
+#endif
 
 static atomic_bool ready;
 
@@ -55,6 +77,7 @@ EXPORT Handler *signal(int number, Handler *handler) {
 }
 
 __attribute__((constructor)) static void start(void) {
+  bind_sigaction();
   if (!(preload_chosen() & SUSPEND)) return;
   if (!guard_prepare()) {
     preload_note("guards nothing: the kernel does not tell where the main stack is in process ",

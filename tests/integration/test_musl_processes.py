@@ -119,6 +119,17 @@ def test_musl_several_converted_libraries_run_in_one_process(
     assert call(caller, *converted.values()) == "pass"
 
 
+def test_musl_converted_library_starts_without_proc(
+    caller: Path, converted: dict[str, Path]
+) -> None:
+    """The startup code then has no arguments to give, and Go starts with none."""
+    within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    hidden = 'mount -t tmpfs none /proc && test ! -e /proc/self && exec "$@"'
+    if call(*within, hidden, "sh", "echo", "hidden") != "hidden":
+        pytest.skip("this system lets nobody hide /proc")
+    assert call(*within, hidden, "sh", caller, converted["zig-musl"]) == "pass"
+
+
 @pytest.mark.skipif(shutil.which("strip") is None, reason="strip is missing")
 def test_musl_converted_library_runs_after_strip(
     caller: Path, converted: dict[str, Path], tmp_path: Path
@@ -253,7 +264,7 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     """Bun 1.2.19 hangs with a converted library, and refuses one that is not converted."""
     request = pipeline.Request(
         versions="1.2.19",
-        treatments=("stock", "unconverted"),
+        treatments=("stock", "unconverted", "preload:suspend"),
         modules=("simple",),
         loads=("napi-sync",),
         stresses=("idle",),
@@ -268,6 +279,7 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     assert {name: result.outcome for name, result in found.items()} == {
         "stock": "hang",
         "unconverted": "fail",
+        "preload:suspend": "pass",
     }
     assert NOT_LOADED in found["unconverted"].detail
     assert all(result.repro.endswith(" --libc musl") for result in run.results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import made_elf
@@ -57,6 +58,19 @@ def test_convert_file_in_place_replaces_its_input(library: Path) -> None:
     done = musl.convert_file(library, library)
 
     assert library.read_bytes() == done.data
+
+
+def test_convert_file_full_disk_leaves_no_half_file(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(PrerequisiteError, match="no space is left"):
+        musl.convert_file(library, tmp_path / "out.so")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_convert_file_refusal_writes_nothing(tmp_path: Path, library: Path) -> None:

@@ -16,6 +16,7 @@ from gobun.elf import constants as elf
 from gobun.elf.tls import DTPMOD
 from gobun.errors import BuildError, UsageError
 from gobun.musl import Conversion, cfi, convert, support_of
+from gobun.musl.libc import PLAIN_NAMES, functions
 from gobun.musl.startup import MARK
 
 PATH = Path("made.so")
@@ -222,6 +223,28 @@ def test_convert_lists_every_function_musl_lacks() -> None:
     assert "\n  - __vfprintf_chk\n  - gnu_get_libc_version" in text
     assert "__own_chk" not in text
     assert "__cxa_throw" not in text
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None:
+    """glibc's resolv.h has a macro for each, so only a build for glibc calls __res_search."""
+    imports = (
+        Import("__res_search", "GLIBC_2.2.5", "libresolv.so.2"),
+        Import("malloc", "GLIBC_2.2.5"),
+        Import("__res_search_own"),
+    )
+    before = Image(PATH, made_elf.library(machine=machine, imports=imports))
+    after, done = converted(machine=machine, imports=imports)
+
+    assert "calls __res_search, which" in support_of(before).problems[-1]
+    assert done.plain == ("res_search",)
+    names = [after.symbol(index).name for index in range(1, 4)]
+    assert names == ["res_search", "malloc", "__res_search_own"]
+
+
+def test_convert_plain_names_are_in_musl() -> None:
+    assert {name.removeprefix("__") for name in PLAIN_NAMES} <= functions()
+    assert not PLAIN_NAMES & functions()
 
 
 def test_convert_converted_library_is_refused() -> None:

@@ -1,0 +1,63 @@
+"""Hostile libraries end in a clear refusal, or convert into a library that can be read again."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import struct
+from pathlib import Path
+
+import made_elf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gobun.elf import Image
+from gobun.errors import BuildError, UsageError
+from gobun.musl import convert, support_of
+
+PATH = Path("made.so")
+# Everything that a reader follows is in these fields: headers, tables, the dynamic section.
+WORDS = st.sampled_from(
+    [0, 1, 7, 8, 24, 56, 64, 0x1000, 1 << 31, (1 << 32) - 1, 1 << 46, 1 << 63, (1 << 64) - 1]
+)
+
+
+@functools.cache
+def whole(machine: int, init: str) -> bytes:
+    imports = (made_elf.Import("__res_search", "GLIBC_2.2.5"), made_elf.Import("napi_throw"))
+    return made_elf.library(machine=machine, init=init, imports=imports)
+
+
+MACHINES = st.sampled_from([made_elf.X64, made_elf.ARM64])
+INITS = st.sampled_from(["rela", "relr", "symbol"])
+
+
+def judged(data: bytes) -> None:
+    """Convert a library, and hold what comes out to what a library has to be."""
+    with contextlib.suppress(UsageError, BuildError):
+        made = convert(PATH, data, lambda _: bytes(64))
+        assert support_of(Image(PATH, made.data)).converted
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    machine=MACHINES,
+    init=INITS,
+    changes=st.lists(st.tuples(st.integers(0, 0x2FF), WORDS), min_size=1, max_size=4),
+)
+def test_convert_words_of_any_value_raise_only_its_own_error(
+    machine: int, init: str, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(whole(machine, init))
+    places = [*range(16, 0x900, 8), *range(0x1000, len(data) - 8, 8)]
+    for place, value in changes:
+        struct.pack_into("<Q", data, places[place % len(places)], value)
+    judged(bytes(data))
+
+
+@settings(max_examples=20, deadline=None)
+@given(machine=MACHINES, init=INITS, cut=st.integers(0, 0x3000), more=st.binary(max_size=64))
+def test_convert_cut_and_lengthened_files_raise_only_its_own_error(
+    machine: int, init: str, cut: int, more: bytes
+) -> None:
+    judged(whole(machine, init)[:cut] + more)
