@@ -70,7 +70,7 @@ class SummaryTable(msgspec.Struct, frozen=True):
     """Versions and columns that are shown together."""
 
     columns: tuple[tuple[TreatmentName, str], ...]
-    """TreatmentName and module."""
+    """Treatment and module."""
     rows: tuple[VersionRow, ...]
 
 
@@ -89,7 +89,7 @@ class Summary(msgspec.Struct, frozen=True):
     """A results file, boiled down."""
 
     columns: tuple[tuple[TreatmentName, str], ...]
-    """TreatmentName and module."""
+    """Treatment and module."""
     rows: tuple[VersionRow, ...]
     groups: tuple[OutcomeGroup, ...]
     """Everything that neither passed as expected nor was skipped."""
