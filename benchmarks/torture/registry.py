@@ -61,11 +61,6 @@ class Budget(msgspec.Struct, frozen=True):
         """Return a budget whose time runs from this moment."""
         return cls(seconds, folder, time.monotonic() + seconds, choices or Choices())
 
-    @property
-    def left_s(self) -> float:
-        """Seconds that are left, 0 at least."""
-        return max(0.0, self.ends - time.monotonic())
-
     def remains(self) -> bool:
         """Return whether time is left."""
         return time.monotonic() < self.ends

@@ -13,7 +13,7 @@ from gobun.console import pluralize
 from gobun.report.difference import difference_lines, differences
 from gobun.report.order import in_order, module_key
 from gobun.report.printable_run import printable_run
-from gobun.report.summary import attempts_text, range_text, summarise, tables
+from gobun.report.summary import attempts_text, loaded_text, range_text, summarise, tables
 from gobun.report.timeline import describe_members, loads_of, timelines
 
 if TYPE_CHECKING:
@@ -226,6 +226,8 @@ def _explain(group: OutcomeGroup) -> list[str]:
         f"- {pluralize(len(group.cells), 'cell')}: {_escaped(', '.join(where))}",
         *([f"- intermittent: {_escaped('; '.join(shown))}"] if shown else []),
         f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
+        *([f"- kind: {_escaped(one.kind)}"] if one.kind else []),
+        *([f"- module: {loaded_text(one)}"] if one.kind or one.mapped else []),
         f"- expected: {', '.join(one.expected)}",
         f"- again: {_code(one.repro)}",
         *([f"- evidence: {_escaped(', '.join(one.evidence))}"] if one.evidence else []),

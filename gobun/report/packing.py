@@ -14,6 +14,7 @@ import msgspec
 from gobun.cells.records import WORST_FIRST, Outcome
 from gobun.report.difference import KINDS
 from gobun.report.order import in_order, load_key, module_key, treatment_key
+from gobun.report.summary import loaded_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,6 +118,8 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
         "outcome": _ColumnTable(WORST_FIRST),
         "expected": _ColumnTable(),
         "why": _ColumnTable([""]),
+        "kind": _ColumnTable([""]),
+        "loaded": _ColumnTable([""]),
         "ended": _ColumnTable([""]),
         "outcomes": _ColumnTable([""]),
     }
@@ -133,6 +136,8 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
             "outcome": result.outcome,
             "expected": " or ".join(result.expected),
             "why": result.why,
+            "kind": result.kind,
+            "loaded": loaded_text(result),
             "ended": _ended(result),
             "outcomes": " ".join(result.outcomes) if len(result.outcomes) > 1 else "",
         }

@@ -149,6 +149,18 @@ def attempts_text(result: Result) -> str:
     return ", ".join(f"{o} {count}/{len(outcomes)}" for o, count in tally(outcomes).counts)
 
 
+def loaded_text(result: Result) -> str:
+    """Return whether the module was seen in the process, and a Go runtime in it; ``""`` for none.
+
+    A cell that was skipped, or that the harness could not run, has no such process.
+    """
+    if result.outcome in {"skip", "error"}:
+        return ""
+    if not result.mapped:
+        return "not seen mapped in the process"
+    return f"mapped in the process, {'with a' if result.go else 'without a'} Go runtime in it"
+
+
 def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ...]:
     """Lay the summary out: in one table, or in one a treatment where there are many columns.
 

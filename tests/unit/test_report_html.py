@@ -11,6 +11,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from report_cells import HOSTILE, cell, many, run_of, sequence
 
@@ -66,6 +67,18 @@ def test_html_texts_round_trip() -> None:
     texts = ["", "no number", "1.2.3 and 4", "7", "a 1.5 s b", "ends in 9"]
     results = [cell(f"1.0.{i}", detail=text) for i, text in enumerate(texts)]
     assert unpacked(results, "detail") == texts
+
+
+def test_html_data_names_kind_and_loaded_module() -> None:
+    hung = cell("1.2.19", "hang")
+    storm = msgspec.structs.replace(hung, kind="livelock", mapped=True, go=True)
+    packed = json.loads(pack([storm, cell("1.2.20", "skip")]))
+
+    def shown(name: str) -> list[str]:
+        return [packed["tables"][name][i] for i in packed["columns"][name]]
+
+    assert sorted(shown("kind")) == ["", "livelock"]
+    assert sorted(shown("loaded")) == ["", "mapped in the process, with a Go runtime in it"]
 
 
 def test_html_ten_thousand_cells_stay_small() -> None:

@@ -106,6 +106,16 @@ def test_markdown_page_is_complete() -> None:
     assert page(again, SURPRISED, PASSED, HUNG) == PAGE
 
 
+def test_markdown_group_names_kind_and_loaded_module() -> None:
+    storm = msgspec.structs.replace(HUNG, kind="livelock", mapped=True, go=True)
+    text = page(storm)
+    assert "- kind: livelock\n- module: mapped in the process, with a Go runtime in it\n" in text
+    absent = msgspec.structs.replace(HUNG, outcome="fail", kind="not-loaded")
+    assert "- module: not seen mapped in the process\n" in page(absent)
+    plain = msgspec.structs.replace(HUNG, mapped=True)
+    assert "- module: mapped in the process, without a Go runtime in it\n" in page(plain)
+
+
 def test_markdown_all_passed_says_so() -> None:
     text = page(PASSED, cells=1)
     assert "1 cell: 1 pass; 0 unexpected." in text

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.torture import loads
 from benchmarks.torture.loads import Group
 from benchmarks.torture.registry import Budget, Figure, part
-from gobun import matrix, paths
+from gobun import matrix, paths, runtimes
+from gobun.cells.scenario import read_scenario
 from gobun.errors import GobunError
+from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from benchmarks.torture.registry import Choices
@@ -67,37 +69,37 @@ class Trouble(NamedTuple):
     limit_s: float = 20.0
 
 
-@part(seconds=60)
+@part(seconds=150, grace_s=300)
 def verdicts_quiet(budget: Budget) -> Iterator[Figure]:
     """Judge known cells with nothing else to do."""
     yield from _measure(budget, Trouble("quiet"))
 
 
-@part(seconds=90)
+@part(seconds=240, grace_s=300)
 def verdicts_busy_2(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 2 busy processes."""
     yield from _measure(budget, _busy(2))
 
 
-@part(seconds=180)
+@part(seconds=500, grace_s=300)
 def verdicts_busy_8(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 8 busy processes."""
     yield from _measure(budget, _busy(8))
 
 
-@part(seconds=900)
+@part(seconds=1800, grace_s=300)
 def verdicts_busy_64(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 64 busy processes."""
     yield from _measure(budget, _busy(64))
 
 
-@part(seconds=900)
+@part(seconds=1200, grace_s=300)
 def verdicts_tenth_of_a_core(budget: Budget) -> Iterator[Figure]:
     """Judge known cells in a control group with 10 % of a core."""
     yield from _measure(budget, Trouble("tenth-of-a-core", limits={"cpu": _quota(_TENTH)}))
 
 
-@part(seconds=300)
+@part(seconds=400, grace_s=300)
 def verdicts_little_memory(budget: Budget) -> Iterator[Figure]:
     """Judge known cells in a control group with 300 MiB and a process that reads files."""
     files = str(paths.cache_root() / "npm" / "**" / "bun")
@@ -108,7 +110,7 @@ def verdicts_little_memory(budget: Budget) -> Iterator[Figure]:
     yield from _measure(budget, Trouble("little-memory", reads, {"memory": _HUNGRY}))
 
 
-@part(seconds=180)
+@part(seconds=300, grace_s=300)
 def verdicts_harness_stopped(budget: Budget) -> Iterator[Figure]:
     """Judge known cells while the harness is stopped for longer than their limit."""
 
@@ -136,21 +138,37 @@ def _measure(budget: Budget, trouble: Trouble) -> Iterator[Figure]:
     choices = budget.choices
     cap = {"cpu": {**_HALF, **(_quota(choices.cores) if choices.cores else {})}}
     folder = (Path(choices.kept) if choices.kept else budget.folder) / trouble.name
+    _prepare(choices)
     began = time.monotonic()
+    ends = began + budget.seconds
     runs: list[Run] = []
     said = ""
     for number in range(1, choices.rounds + 1):
         out = folder / f"round-{number}"
         whole = _read(out)
-        if (whole is None or not _is_whole(whole)) and budget.left_s > 0:
+        if (whole is None or not _is_whole(whole)) and ends > time.monotonic():
             with Group(trouble.limits or cap) as group:
                 words = _words(choices, out, trouble.limit_s)
-                said = _run(words, group, trouble.load, budget.left_s)
+                said = _run(words, group, trouble.load, ends - time.monotonic())
             whole = _read(out)
         runs += [whole] if whole is not None else []
     planned = runs[0].header.cells * choices.rounds if runs else 0
     yield from _figures([result for run in runs for result in run.results], planned, said)
     yield Figure("seconds", time.monotonic() - began, "s")
+
+
+def _prepare(choices: Choices) -> None:
+    """Build and fetch what the cells need, before the trouble begins and the time runs.
+
+    Raises:
+        GobunError: something could not be built or fetched.
+    """
+    target = host_target()
+    default = read_scenario().matrix
+    versions = default.versions if choices.every_cell else _SAMPLE["versions"].split(",")
+    modules = default.modules if choices.every_cell else _SAMPLE["module"].split(",")
+    matrix.build_run_context(modules, target, out=paths.ROOT, limit_s=1.0)
+    runtimes.provide_runtimes("bun", versions, target)
 
 
 def _words(choices: Choices, out: Path, limit_s: float) -> list[str]:

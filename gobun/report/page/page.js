@@ -108,11 +108,13 @@
     $("detail-title").textContent = nameOf(i);
     $("facts").replaceChildren();
     fact("outcome", markOf(i), ` ${said(i)}`);
+    fact("kind", value("kind", i));
     fact("cause", text("detail", i));
     fact("expected", value("expected", i));
     fact("why", value("why", i));
     fact("attempts", `${numbers.attempts[i]}`, value("outcomes", i) && `: ${value("outcomes", i)}`);
     fact("ended by", value("ended", i));
+    fact("module", value("loaded", i));
     fact("took", `${numbers.wall[i]} ms, ${numbers.cpu[i]} ms of CPU, ${(numbers.rss[i] / 1024).toFixed(1)} MiB`);
     const evidence = text("evidence", i).split("\n").filter(Boolean).map((path) => {
       const link = element("a", "", path.split("/").at(-1));
