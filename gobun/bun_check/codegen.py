@@ -53,6 +53,14 @@ class CodegenLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packages: tuple[str, ...]
     step: tuple[CodegenStep, ...]
     instead: tuple[Substitution, ...] = ()
+    generated: str = "build/check/codegen"
+    """The folder of the copy that gets what is generated."""
+    analysis: tuple[str, ...] = ("check",)
+    """The step of ``build.zig`` that analyses the code and compiles nothing, and flags of it."""
+    options: tuple[str, ...] = ()
+    """What ``build.zig`` is told in every step."""
+    headers: tuple[str, ...] = ()
+    """The headers of zstd that the code is translated from; they are the system's."""
 
 
 def layout_of(tree: Path) -> CodegenLayout | None:
@@ -65,6 +73,7 @@ class Scratch(msgspec.Struct, frozen=True):
     """A copy of a tree that checks write into, and what they use."""
 
     tree: Path
+    layout: CodegenLayout
     version: str
     commit: str
     bun: Path
@@ -81,16 +90,31 @@ class Scratch(msgspec.Struct, frozen=True):
     @property
     def codegen(self) -> Path:
         """Where the generated files are."""
-        return self.build / "codegen"
+        return self.tree / self.layout.generated
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What the words of the table stand for."""
+        return {
+            "bun": str(self.bun),
+            "esbuild": str(self.tree / "node_modules" / ".bin" / "esbuild"),
+            "zig": str(self.zig.program),
+            "tree": str(self.tree),
+            "build": str(self.build),
+            "codegen": str(self.codegen),
+            "version": self.version,
+            "commit": self.commit,
+        }
 
 
-def generate(scratch: Scratch, layout: CodegenLayout) -> None:
+def generate(scratch: Scratch) -> None:
     """Make the files that the Zig code imports.
 
     Raises:
         BuildError: a script failed, or did not make what it should.
     """
-    scratch.codegen.mkdir(parents=True)
+    layout = scratch.layout
+    scratch.codegen.mkdir(parents=True, exist_ok=True)
     for folder in layout.packages:
         console.log(f"installing the npm packages of {folder}")
         # A changed package.json is not what a frozen lock file is of; its versions hold still.
@@ -126,13 +150,7 @@ def _left_out(folder: Path) -> list[str]:
 
 
 def _words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
-    places = {
-        "bun": str(scratch.bun),
-        "esbuild": str(scratch.tree / "node_modules" / ".bin" / "esbuild"),
-        "tree": str(scratch.tree),
-        "build": str(scratch.build),
-        "codegen": str(scratch.codegen),
-    }
+    places = scratch.places
     listed: list[str] = []
     if step.list:
         lines = (scratch.tree / step.list.format_map(places)).read_text().split()

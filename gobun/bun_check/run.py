@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun import cache, console, files, paths, toolchain
-from gobun.bun_check import parsing, tree_checks, zig
+from gobun.bun_check import cxx, parsing, tree_checks, zig
 from gobun.bun_check.records import ALL, CheckReport, CheckResult
 from gobun.bun_check.tree import stock_content
-from gobun.bun_source import identity_of
+from gobun.bun_source import identity_of, submodule_folders
 from gobun.bun_source.apply import make_commits
 from gobun.errors import PatchError, UsageError
 from gobun.scratch import scratch_folder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Depth = Literal["files", "semantics", "object"]
 """How far a check goes; each takes in those before it."""
 
-_FORM = 2
+_FORM = 3
 """Counted up when a check changes, so that what was remembered is asked again."""
 
 
@@ -56,7 +56,8 @@ def check_series(
     series.check_carries("check")
     if not patches:
         raise UsageError(f"no patch of {series.line} is left to check", hint="leave out fewer")
-    applied = () if unpatched else patches
+    applied = series.unpatched if unpatched else tuple(patches)
+    wheel = zig.wheel_for(checkout.version, series.zig)
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)
     head = commits[-1] if commits else checkout.base
     identity = identity_of(checkout.upstream, series, applied)
@@ -67,17 +68,20 @@ def check_series(
 
     @functools.cache
     def prepared() -> Scratch | None:
-        return tree_checks.prepare(checkout, head, folder)
+        return tree_checks.prepare(checkout, head, folder, wheel)
 
     def read() -> Iterator[CheckResult]:
         yield from _applying(checkout, series, applied)
-        yield from _reading(checkout, applied, commits)
+        yield from _reading(checkout, applied, commits, wheel)
 
     def analyse() -> Iterator[CheckResult]:
         if unpatched or any(path.endswith(".zig") for each in patches for path in each.files):
             yield tree_checks.semantic(prepared())
         else:
             yield CheckResult(ALL, "semantic analysis", "Zig", "not checked", "no patch touches it")
+        scratch = prepared()
+        if scratch is not None:
+            yield from cxx.compile_touched(scratch.tree, submodule_folders(checkout), applied)
 
     with files.locked(folder):
         found = _remembered(folder / "files.json", read)
@@ -87,7 +91,7 @@ def check_series(
             found += tree_checks.compiled(prepared, kept, patches)
         if not any(each.verdict == "wrong" for each in found):
             shutil.rmtree(folder / "tree", ignore_errors=True)
-    names = tuple(patch.id for patch in applied)
+    names = () if unpatched else tuple(patch.id for patch in applied)
     return CheckReport(identity, checkout.version, names, tuple(found))
 
 
@@ -122,7 +126,7 @@ def _applying(
 
 
 def _reading(
-    checkout: Checkout, patches: Sequence[Patch], commits: Sequence[str]
+    checkout: Checkout, patches: Sequence[Patch], commits: Sequence[str], wheel: str
 ) -> Iterator[CheckResult]:
     """Ask about every file that a patch touches, as it is right after that patch."""
     git = checkout.git
@@ -148,7 +152,7 @@ def _reading(
                 yield CheckResult(patch.id, "parses", path, "wrong" if worse else "proven", worse)
                 yield from _kept(patch, path, was, now)
                 if path.endswith(".zig"):
-                    yield from _zig_file(checkout.version, patch, path, new, Path(temporary))
+                    yield from _zig_file(wheel, patch, path, new, Path(temporary))
             for name in patch.functions:
                 if name in defined:
                     yield CheckResult(patch.id, "function is there", name, "proven")
@@ -169,9 +173,9 @@ def _kept(
 
 
 def _zig_file(
-    version: str, patch: Patch, path: str, content: bytes, folder: Path
+    wheel: str, patch: Patch, path: str, content: bytes, folder: Path
 ) -> Iterator[CheckResult]:
-    tool = toolchain.zig(zig.wheel_for(version))
+    tool = toolchain.zig(wheel)
     for check, fault in zig.faults(tool, path, content, folder).items():
         yield CheckResult(patch.id, check, path, "wrong" if fault else "proven", fault)
 

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from gobun import cache, console, files, paths, runtimes, toolchain
-from gobun.bun_check import codegen, zig, zig_analysis
+from gobun.bun_check import codegen, zig_analysis
 from gobun.bun_check.object_code import ObjectCode
 from gobun.bun_check.records import ALL, CheckResult
 from gobun.bun_check.tree import cut_links, write_tree
@@ -35,8 +35,10 @@ _RELEASE = (
 _OBJECT_GIB = 8
 
 
-def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
+def prepare(checkout: Checkout, head: str, folder: Path, wheel: str) -> Scratch | None:
     """Make a copy of a tree that the stock Zig can be run on; None if its layout is unknown.
+
+    ``wheel`` is the release of that Zig.
 
     Raises:
         BuildError: upstream's code generation failed.
@@ -55,13 +57,20 @@ def prepare(checkout: Checkout, head: str, folder: Path) -> Scratch | None:
         shutil.rmtree(tree)
         return None
     bun = runtimes.provide_bun([checkout.version], host_target())[0].program
-    tool = toolchain.zig(zig.wheel_for(checkout.version))
+    tool = toolchain.zig(wheel)
     scratch = codegen.Scratch(
-        tree, checkout.version, checkout.upstream, bun, tool, folder, _zig_cache(tool.version)
+        tree,
+        layout,
+        checkout.version,
+        checkout.upstream,
+        bun,
+        tool,
+        folder,
+        _zig_cache(tool.version),
     )
     zig_analysis.provide(scratch)
-    codegen.generate(scratch, layout)
-    zig_analysis.rewrite(scratch, layout)
+    codegen.generate(scratch)
+    zig_analysis.rewrite(scratch)
     return scratch
 
 

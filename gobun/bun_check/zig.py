@@ -17,12 +17,16 @@ _WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
 """The wheel of Zig nearest to the fork that a line of Bun is built with."""
 
 
-def wheel_for(version: str) -> str:
+def wheel_for(version: str, named: str = "") -> str:
     """Return the release of Zig that Bun ``version`` is checked with.
+
+    ``named`` is the one that a series builds with, if it names one.
 
     Raises:
         UsageError: there is none.
     """
+    if named:
+        return named
     for line, wheel in _WHEELS:
         if version.startswith(line):
             return wheel

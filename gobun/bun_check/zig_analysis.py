@@ -18,9 +18,8 @@ from gobun.process import as_text, run_logged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gobun.bun_check.codegen import CodegenLayout, Scratch
+    from gobun.bun_check.codegen import Scratch
 
-_HEADERS = ("zstd.h", "zstd_errors.h", "zdict.h")
 _INCLUDE = Path("/usr/include")
 _TOLD_EVERY_S = 30.0
 _ERROR = re.compile(r"^\S.*: error: ")
@@ -47,7 +46,7 @@ def provide(scratch: Scratch) -> None:
     library.symlink_to(scratch.zig.program.parent / "lib")
     folder = scratch.tree / "vendor" / "zstd" / "lib"
     folder.mkdir(parents=True)
-    for name in _HEADERS:
+    for name in scratch.layout.headers:
         if not (_INCLUDE / name).is_file():
             raise PrerequisiteError(
                 f"the header {name} is missing; Bun's Zig code needs it",
@@ -56,9 +55,9 @@ def provide(scratch: Scratch) -> None:
         shutil.copy(_INCLUDE / name, folder / name)
 
 
-def rewrite(scratch: Scratch, layout: CodegenLayout) -> None:
+def rewrite(scratch: Scratch) -> None:
     """Rewrite a copy whose generated files are there, so that the stock Zig understands it."""
-    for each in layout.instead:
+    for each in scratch.layout.instead:
         path = scratch.tree / each.file
         path.write_text(path.read_text().replace(each.says, each.put))
     changed = zig_compat.rewrite([scratch.tree / "src", scratch.codegen])
@@ -67,8 +66,9 @@ def rewrite(scratch: Scratch, layout: CodegenLayout) -> None:
 
 
 def analyse(scratch: Scratch) -> ZigBuildResult:
-    """Run ``zig build check`` on a prepared copy, for this machine, in debug mode."""
-    return zig_build(scratch, "check", [], "analysing")
+    """Have ``zig build`` analyse a prepared copy, for this machine, in debug mode."""
+    step, *flags = scratch.layout.analysis
+    return zig_build(scratch, step, flags, "analysing")
 
 
 def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigBuildResult:
@@ -84,11 +84,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
         scratch.zig.program,
         "build",
         step,
-        f"-Dcodegen_path={scratch.codegen}",
-        f"-Dversion={scratch.version}",
-        f"-Dsha={scratch.commit}",
-        "-Dreported_nodejs_version=24.3.0",
-        "-Dcanary=0",
+        *(word.format_map(scratch.places) for word in scratch.layout.options),
         *flags,
         "--zig-lib-dir",
         scratch.tree / "vendor" / "zig" / "lib",

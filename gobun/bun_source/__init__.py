@@ -37,7 +37,13 @@ from gobun.bun_source.series import (
 )
 from gobun.bun_source.series_lint import KnownNames, lint_series
 from gobun.bun_source.series_rebase import Rebased, RebaseStep, rebase, write_rebased
-from gobun.bun_source.submodules import Filled, Sources, missing_submodules, parse_sources
+from gobun.bun_source.submodules import (
+    Filled,
+    Sources,
+    missing_submodules,
+    parse_sources,
+    submodule_folders,
+)
 from gobun.bun_source.upstream_build import Built, build
 
 __all__ = [
@@ -93,6 +99,7 @@ __all__ = [
     "render_preflight",
     "series_named",
     "shown_revision",
+    "submodule_folders",
     "tree_identity",
     "write_rebased",
 ]

@@ -44,18 +44,18 @@ _MAKE_SCRIPTS = {
     "fallback_decoder": (("src/fallback.out.js",), 1),
     "bun_error": (("packages/bun-error/dist",), 5),
 }
+_MAKE_BLOBS = ("src/js_lexer/id_start_bitset.blob", "src/js_lexer/id_continue_bitset.blob")
 _BINDINGS = "src/bun.js/bindings"
-_MAKE_BINDINGS = CountedFiles(
-    (
-        f"{_BINDINGS}/*.cpp",
-        *(f"{_BINDINGS}/{each}/*.cpp" for each in ("webcore", "sqlite", "node_os", "webcrypto")),
-        "src/bun.js/modules/*.cpp",
-        "src/io/*.cpp",
-        "src/js/out/*.cpp",
-    ),
-    "src/bun.js/bindings-obj/*.o",
+_MAKE_SOURCES = (
+    f"{_BINDINGS}/*.cpp",
+    *(f"{_BINDINGS}/{each}/*.cpp" for each in ("webcore", "sqlite", "node_os", "webcrypto")),
+    "src/bun.js/modules/*.cpp",
+    "src/io/*.cpp",
+    "src/js/out/*.cpp",
 )
 """What `release-bindings` compiles."""
+_MAKE_QUICK = ("OPTIMIZATION_LEVEL=-O1", "EMIT_LLVM_FOR_RELEASE=", "EMIT_LLVM=")
+"""The profile ``quick``: C++ that is optimised less, and not once more by the linker."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -173,6 +173,11 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
     settings += [f"ZIG={options.zig}"] if options.zig else []
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
 
+    # Objects of another profile are left alone: make does not know what one was compiled with.
+    quick = options.profile == "quick"
+    objects = "src/bun.js/bindings-obj-quick" if quick else "src/bun.js/bindings-obj"
+    cxx = [*settings, f"OBJ_DIR={objects}", *(_MAKE_QUICK if quick else ())]
+
     def target(name: str, outputs: tuple[str, ...], weight: int) -> Stage:
         return Stage(name, ("make", name, *settings), outputs, weight)
 
@@ -185,16 +190,16 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
         target("npm-install", ("node_modules",), 30),
         *libraries,
         *scripts,
-        target("identifier-cache", (), 5),
+        target("identifier-cache", _MAKE_BLOBS, 40),
         Stage(
             "release-bindings",
-            ("make", "release-bindings", f"-j{options.jobs}", *settings),
+            ("make", "release-bindings", f"-j{options.jobs}", *cxx),
             weight=2700,
-            counted=_MAKE_BINDINGS,
+            counted=CountedFiles(_MAKE_SOURCES, f"{objects}/*.o"),
         ),
         Stage("folder", ("mkdir", "-p", str(Path(program).parent))),
         target("build-obj", (), 480),
-        target("bun-link-lld-release", (), 60),
+        Stage("bun-link-lld-release", ("make", "bun-link-lld-release", *cxx), weight=60),
     )
 
 

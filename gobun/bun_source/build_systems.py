@@ -117,7 +117,7 @@ BUILD_SYSTEMS = (
             "llvm": Place("Makefile", r"clang\+\+-(\d+)"),
         },
         None,
-        {"release": "packages/bun-{system}-{machine}/bun"},
+        dict.fromkeys(("release", "quick"), "packages/bun-{system}-{machine}/bun"),
     ),
 )
 

@@ -194,6 +194,15 @@ def fill_submodules(checkout: Checkout, sources: Sources) -> list[Filled]:
     ]
 
 
+def submodule_folders(checkout: Checkout) -> dict[str, Path | None]:
+    """Return the folder of each submodule that a build needs, or None where it is not there."""
+    return {
+        each.path: checkout.folder / each.path if _is_there(checkout, each) else None
+        for each in read_submodules(checkout.git, checkout.base)
+        if not each.optional
+    }
+
+
 def missing_submodules(checkout: Checkout) -> tuple[str, ...]:
     """Return the folders of the submodules that a build needs and that are not there.
 

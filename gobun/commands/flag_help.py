@@ -91,7 +91,7 @@ _SHARED = {
     "pid": Flag("process to look at, after the name of the task", "none; give a command instead"),
     "prefetch": Flag("folder with everything that the build downloads", "none"),
     "preflight": Flag("check what the build needs, and stop"),
-    "profile": Flag("build profile of upstream", choices=("release", "debug")),
+    "profile": Flag("build profile", choices=("release", "quick", "debug")),
     "program": Flag("program of musl to prepare", "none; print the folder"),
     "quick": Flag("read files only; compile nothing"),
     "rebuild": Flag("build the release again and compare"),

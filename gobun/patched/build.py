@@ -109,6 +109,7 @@ def build_patched(wish: BuildRequest) -> Registered:
             head=applied.head,
             log=str(done.log),
             seconds=done.seconds,
+            profile=wish.profile,
         )
         return runtimes.register(done.program, record, stock.program)
 

@@ -63,6 +63,8 @@ class Registered(msgspec.Struct, frozen=True):
     """Where the build's log is, if it was built here."""
     seconds: int = 0
     treatment: Built = PATCHED
+    profile: str = ""
+    """The build profile, where it was built here."""
 
     @property
     def label(self) -> str:

@@ -97,6 +97,14 @@ export fn wake(attributes: *Attributes) c_int {
 TABLE = """[small]
 known_by = "generate.js"
 packages = []
+headers = ["zstd.h", "zstd_errors.h", "zdict.h"]
+options = [
+    "-Dcodegen_path={codegen}",
+    "-Dversion={version}",
+    "-Dsha={commit}",
+    "-Dreported_nodejs_version=24.3.0",
+    "-Dcanary=0",
+]
 
 [[small.instead]]
 file = "build.zig"

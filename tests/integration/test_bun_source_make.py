@@ -168,6 +168,24 @@ def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_pa
     assert mine.read_text() == "int main(void) { return 0; }\n"
 
 
+def test_plan_build_quick_profile_keeps_objects_apart(
+    series: bun_source.Series, tmp_path: Path
+) -> None:
+    tree = up.tree_of(tmp_path / "the cache", series.version)
+    layout = read_layout(tree)
+    words = {}
+    for profile in ("release", "quick"):
+        options = bun_source.BuildOptions(profile=profile, jobs=2, bun=tmp_path / "bun")
+        plan = bun_source.plan_build(layout, tree, options)
+        words[profile] = {stage.name: stage.words for stage in plan.stages}
+    differ = [name for name in words["quick"] if words["quick"][name] != words["release"][name]]
+    assert differ == ["release-bindings", "bun-link-lld-release"]
+    for name in differ:
+        assert "OBJ_DIR=src/bun.js/bindings-obj-quick" in words["quick"][name]
+        assert "OPTIMIZATION_LEVEL=-O1" in words["quick"][name]
+        assert "OBJ_DIR=src/bun.js/bindings-obj" in words["release"][name]
+
+
 def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     with pytest.raises(UsageError, match=r"unknown patch of the series v1\.0\.4 'zig-release'"):
         series.selected(without=("zig-release",))

@@ -55,12 +55,15 @@ class TestParsing:
 def test_zig_wheel_exists_for_each_patched_line() -> None:
     assert zig.wheel_for("1.2.19").startswith("0.14.")
     assert zig.wheel_for("1.3.14").startswith("0.15.")
+    series = bun_source.series_named("v1.0.4")
+    assert zig.wheel_for(series.version, series.zig) == "0.11.0"
     with pytest.raises(UsageError, match=r"no known Zig for Bun 1\.4\.5"):
         zig.wheel_for("1.4.5")
 
 
 @pytest.mark.parametrize(
-    "known_by", ["cmake/sources/ZigGeneratedClassesSources.txt", "scripts/build/zig.ts"]
+    "known_by",
+    ["cmake/sources/ZigGeneratedClassesSources.txt", "scripts/build/zig.ts", "src/build-id"],
 )
 def test_layout_is_recognised_by_a_file(tmp_path: Path, known_by: str) -> None:
     assert codegen.layout_of(tmp_path) is None

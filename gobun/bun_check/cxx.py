@@ -1,0 +1,117 @@
+"""Compiles the C++ that patches touch against the headers of the WebKit that npm has.
+
+Upstream's Makefile says how: its command for the object, asked for by ``make -n``, is run without
+making the object. Only the releases that `make` builds have both such a command and such a package.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from gobun import console, fetch
+from gobun.bun_check.records import CheckResult
+from gobun.bun_source import read_layout
+from gobun.bun_source.preflight import version_of
+from gobun.errors import BuildError
+from gobun.process import run_tool
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gobun.bun_source import BuildLayout, Patch
+
+_CHECK = "compiles"
+_OBJECTS = "src/bun.js/bindings-obj"
+_BINDINGS = "src/bun.js/bindings/"
+_COMPILE_S = 600.0
+_ERROR = re.compile(r"^.*(?:fatal )?error: .*$", re.MULTILINE)
+_SETTINGS = ("CCACHE_PATH=", "EMIT_LLVM=", "CI=true")
+"""No cache of compilers, no code for the linker to optimise, and no list of headers is wanted."""
+
+
+def compile_touched(
+    tree: Path, libraries: Mapping[str, Path | None], patches: Sequence[Patch]
+) -> Iterator[CheckResult]:
+    """Compile each C++ file of Bun's bindings that a patch touches.
+
+    ``tree`` is a copy with all patches; ``libraries`` are the folders of its submodules and where
+    each really is, None for one that was not fetched. Nothing is yielded for a tree that another
+    build system builds.
+
+    Raises:
+        FetchError: the headers cannot be had.
+        BuildError: upstream's Makefile does not say how a file is compiled.
+    """
+    touched = {
+        path: patch.id
+        for patch in patches
+        for path in patch.files
+        if path.startswith(_BINDINGS) and path.endswith(".cpp")
+    }
+    layout = read_layout(tree) if (tree / "package.json").is_file() else None
+    if not touched or layout is None or layout.era != "make":
+        return
+    package = fetch.webkit_package(host_target().name, layout.pins.get("webkit", ""))
+    lacking = ", ".join(path for path, folder in libraries.items() if folder is None)
+    if package is None or lacking:
+        why = (
+            f"not fetched: {lacking}" if lacking else f"npm has no WebKit for {host_target().name}"
+        )
+        for path, patch in touched.items():
+            yield CheckResult(patch, _CHECK, path, "not checked", why)
+        return
+    webkit = fetch.fetch_packages([package])[package]
+    for place, folder in libraries.items():
+        if folder is not None:
+            _link(tree / place, folder)
+    for path, patch in touched.items():
+        yield _compiled(tree, layout, webkit, path, patch)
+
+
+def _link(place: Path, folder: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        place.rmdir()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(folder)
+
+
+def _compiled(tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: str) -> CheckResult:
+    words = _command(tree, webkit, path)
+    said = run_tool([words[0], "--version"], timeout_s=60)
+    version, bounds = version_of(said.out), layout.llvm_range
+    shown = f"clang {'.'.join(map(str, version))}"
+    if bounds is not None and not bounds[0] <= version < bounds[1]:
+        why = f"{shown} is there, and upstream takes {bounds[0][0]}"
+        return CheckResult(patch, _CHECK, path, "not checked", why)
+    console.log(f"compiling {path} by {shown}")
+    done = run_tool(words, cwd=tree, timeout_s=_COMPILE_S)
+    if done.code == 0:
+        return CheckResult(patch, _CHECK, path, "proven", f"{shown}, the headers of {webkit.name}")
+    error = _ERROR.search(done.err)
+    return CheckResult(patch, _CHECK, path, "wrong", error[0] if error else done.tail)
+
+
+def _command(tree: Path, webkit: Path, path: str) -> list[str]:
+    """Return upstream's command for one file, without its object.
+
+    Raises:
+        BuildError: the Makefile has none.
+    """
+    target = f"{_OBJECTS}/{PurePosixPath(path).stem}.o"
+    settings = [f"JSC_BASE_DIR={webkit}", *_SETTINGS]
+    said = run_tool(["make", "-n", target, *settings], cwd=tree, timeout_s=60)
+    for line in said.out.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)
+        if "-c" in words and any(word.endswith(path) for word in words):
+            at = words.index("-o")
+            words[at : at + 2] = []
+            words[words.index("-c")] = "-fsyntax-only"
+            return words
+    raise BuildError(
+        f"the Makefile does not say how {path} is compiled: {said.tail or 'it prints no command'}",
+        hint="leave the patch out by --except, or look only into the files by --quick",
+    )
