@@ -50,6 +50,13 @@ def deno(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def vm(session: nox.Session) -> None:
+    """Run the matrix in a virtual machine; arguments after -- go to `invoke vm`."""
+    install(session, "toolchain")
+    session.run("invoke", "vm", *session.posargs, interrupt_timeout=None)
+
+
+@nox.session(default=False)
 def shell(session: nox.Session) -> None:
     """Run any Invoke task: `nox -s shell -- doctor`; without one, list them."""
     install(session, "toolchain")

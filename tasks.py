@@ -27,6 +27,7 @@ from gobun.commands.source import (
     patch_new,
     patch_rebase,
 )
+from gobun.commands.vm import vm
 
 __all__ = [
     "audit",
@@ -67,10 +68,11 @@ __all__ = [
     "test",
     "vendor_guard",
     "verify_release",
+    "vm",
 ]
 
 GROUPS = {
-    "Main jobs": (matrix, plan, merge, diagnose, bisect),
+    "Main jobs": (matrix, vm, plan, merge, diagnose, bisect),
     "Bun from source": (
         fetch_bun,
         patch_bun,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +16,12 @@ from gobun import console, custom_addon, files, matrix, paths, process, report, 
 from gobun.cells import Axes, Cell, Header, Result, check_names, narrowed, plan_cells, read_scenario
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.expectations import Expectations, Place, known_names, read_expectations, review
-from gobun.targets import for_libc, host_target
+from gobun.targets import Target, for_libc, host_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gobun.runtimes import Runtime
-    from gobun.targets import Target
 
 REPORT_NAME = "report.md"
 JOBS_A_CORE = 2
@@ -53,6 +53,17 @@ class Request(msgspec.Struct, frozen=True):
     """A person's own module, in the place of the suite's."""
     libc: str = ""
     """``musl`` for runtimes of musl, also where the machine has glibc; empty for its own."""
+    guest: Target | None = None
+    """The platform of the virtual machine that runs the cells; None for this machine."""
+
+    @property
+    def machine(self) -> Target:
+        """The platform of the machine that runs the cells.
+
+        Raises:
+            PrerequisiteError: this platform is not built for.
+        """
+        return self.guest or host_target()
 
     @property
     def target(self) -> Target:
@@ -62,7 +73,7 @@ class Request(msgspec.Struct, frozen=True):
             UsageError: there is no such C library.
             PrerequisiteError: this platform is not built for.
         """
-        return for_libc(host_target(), self.libc)
+        return for_libc(self.machine, self.libc)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -114,7 +125,55 @@ def plan_matrix(request: Request) -> Plan:
     return Plan(axes, tuple(plan_cells(named, axes)))
 
 
-def run_matrix(request: Request) -> None:
+class Part(msgspec.Struct, frozen=True):
+    """The cells of one run, and what begins its results."""
+
+    header: Header
+    cells: tuple[Cell, ...]
+    kept: tuple[Result, ...]
+    """Results of an earlier run that a resumed one keeps."""
+
+    @property
+    def todo(self) -> tuple[Cell, ...]:
+        """The cells that have no result yet."""
+        done = {result.cell for result in self.kept}
+        return tuple(cell for cell in self.cells if cell not in done)
+
+
+def jobs_of(request: Request, cores: int) -> int:
+    """Return how many cells to run at a time on a machine."""
+    # A cell waits most of its time, and no verdict depends on having a core to itself.
+    return request.jobs or JOBS_A_CORE * cores
+
+
+def run_here(context: matrix.RunContext, part: Part, request: Request) -> None:
+    """Run the cells of a part on this machine, each result written as it comes.
+
+    Raises:
+        PrerequisiteError: the disk refuses.
+    """
+    todo, jobs = part.todo, jobs_of(request, os.cpu_count() or 1)
+    console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
+    addon = request.addon
+    path = request.out / matrix.FILE_NAME
+    journal = matrix.journal_for(context, part.header, todo, resume=request.resume)
+    with contextlib.closing(journal), matrix.Writer(path, part.header, part.kept) as writer:
+        matrix.run_cells(
+            context,
+            todo,
+            jobs=jobs,
+            record=lambda each: writer.add(
+                custom_addon.with_repro_flags(each, addon) if addon else each
+            ),
+            journal=journal,
+        )
+
+
+Execute = Callable[[matrix.RunContext, Part, Request], None]
+"""Runs the cells of a part: here, or in a virtual machine."""
+
+
+def run_matrix(request: Request, execute: Execute = run_here) -> None:
     """Build what is needed, fetch the runtimes, run the matrix, and write the report.
 
     Raises:
@@ -127,7 +186,7 @@ def run_matrix(request: Request) -> None:
     plan = plan_matrix(request)
     target = request.target
     place = Place(target.os, target.arch, target.libc)
-    run_plan(plan, request, read_expectations(place=place))
+    run_plan(plan, request, read_expectations(place=place), execute=execute)
 
 
 def run_plan(
@@ -135,6 +194,7 @@ def run_plan(
     request: Request,
     expectations: Expectations,
     patched: Mapping[str, str] | None = None,
+    execute: Execute = run_here,
 ) -> None:
     """Run the cells of a plan as ``run_matrix`` does; ``patched`` goes into the results' header.
 
@@ -162,11 +222,14 @@ def run_plan(
     context = msgspec.structs.replace(
         built, runtimes=provided, expectations=expectations, repeat=request.repeat
     )
-    _run(context, header, cells, request, kept)
+    _run(context, Part(header, tuple(cells), kept), request, execute)
 
 
 def _part(cells: Sequence[Cell], request: Request) -> tuple[Header, Sequence[Cell]]:
-    header = matrix.new_header(cells, libc=runtimes.foreign_libc(request.target))
+    libc = runtimes.foreign_libc(request.target, request.machine)
+    header = matrix.new_header(cells, libc=libc)
+    host = msgspec.structs.replace(header.host, arch=request.machine.arch)
+    header = msgspec.structs.replace(header, host=host)
     if not request.shard:
         return header, cells
     number, of = matrix.parse_shard(request.shard)
@@ -187,6 +250,7 @@ def _build(axes: Axes, request: Request, target: Target) -> matrix.RunContext:
         gdb=True,
         cores=request.core,
         treatments=axes.treatments,
+        host=request.machine,
     )
     if own_addon is None:
         return context
@@ -205,34 +269,11 @@ def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], 
     return {(runtime.name, runtime.version): runtime for runtime in provided}
 
 
-def _run(
-    context: matrix.RunContext,
-    header: Header,
-    cells: Sequence[Cell],
-    request: Request,
-    kept: Sequence[Result],
-) -> None:
+def _run(context: matrix.RunContext, part: Part, request: Request, execute: Execute) -> None:
     path = request.out / matrix.FILE_NAME
-    done = {result.cell for result in kept}
-    todo = [cell for cell in cells if cell not in done]
-    # A cell waits most of its time, and no verdict depends on having a core to itself.
-    jobs = request.jobs or JOBS_A_CORE * (os.cpu_count() or 1)
-    console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
     addon = request.addon
     try:
-        with (
-            contextlib.closing(_journal(request, header, todo)) as journal,
-            matrix.Writer(path, header, kept) as writer,
-        ):
-            matrix.run_cells(
-                context,
-                todo,
-                jobs=jobs,
-                record=lambda each: writer.add(
-                    custom_addon.with_repro_flags(each, addon) if addon else each
-                ),
-                journal=journal,
-            )
+        execute(context, part, request)
     finally:
         if path.is_file():
             write_report(request.out)
@@ -246,23 +287,11 @@ def _run(
     if unexpected:
         starved = sum(not result.judged for result in results)
         raise UnexpectedOutcomeError(
-            f"unexpected outcomes: {unexpected} of {len(cells)} cells"
+            f"unexpected outcomes: {unexpected} of {len(part.cells)} cells"
             + (f", {starved} of which the machine was too busy to judge" if starved else ""),
             hint=f"see {paths.shown(request.out / REPORT_NAME)}"
             + ("; --resume repeats those that were not judged" if starved else ""),
         )
-
-
-def _journal(request: Request, header: Header, todo: Sequence[Cell]) -> matrix.Journal:
-    """Return the journal of a run that repeats its cells, with what a resumed one had of them."""
-    path = request.out / matrix.JOURNAL_NAME
-    cells = set(todo)
-    earlier = [each for each in matrix.read_journal(path) if each.cell in cells]
-    if request.repeat == 1:
-        with files.disk_errors(path):
-            path.unlink(missing_ok=True)
-        return matrix.Journal()
-    return matrix.Journal.opened(path, header, earlier if request.resume else ())
 
 
 def write_report(out: Path) -> None:
@@ -295,6 +324,11 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
         raise UsageError(
             f"{path} has runtimes for {before.host.libc}, so it cannot be resumed",
             hint="give the same --libc as before, another --out, or leave --resume out",
+        )
+    if before.host.arch not in {"", header.host.arch}:
+        raise UsageError(
+            f"{path} was made on {before.host.arch}, so it cannot be resumed on {header.host.arch}",
+            hint="give another --out, or leave --resume out",
         )
     made = {"gobun": before.suite, **before.made_with}
     now = {"gobun": header.suite, **header.made_with}

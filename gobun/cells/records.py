@@ -185,6 +185,8 @@ class Host(msgspec.Struct, frozen=True):
     """C library of the runtimes, with its version."""
     arch: str = ""
     """Architecture, by Node's name for it; empty in results of old releases of the suite."""
+    machine: str = ""
+    """The virtual machine, and whether it is emulated; empty for a machine that is none."""
 
     @property
     def libc_name(self) -> str:
@@ -194,8 +196,10 @@ class Host(msgspec.Struct, frozen=True):
 
     @property
     def system(self) -> str:
-        """``linux 6.1, x64``."""
-        return f"{self.os} {self.kernel}" + (f", {self.arch}" if self.arch else "")
+        """``linux 6.1, x64``, then the virtual machine if it is one."""
+        return ", ".join(
+            each for each in (f"{self.os} {self.kernel}", self.arch, self.machine) if each
+        )
 
 
 class Shard(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from gobun.patched import WEBKIT_FROM_NPM
 from gobun.runtimes import RUNTIMES
 from gobun.targets import ALL_TARGETS, TARGETS
 from gobun.treatments import TREATMENTS
+from gobun.vm.architectures import ARCHITECTURES, RELEASES
 
 REQUIRED = "required"
 
@@ -49,17 +50,20 @@ _SHARED = {
     "ablate": Flag("also run what is built, or emulated, of single patches"),
     "add": Flag("new files to include in the patch, a comma list", "none"),
     "addon": Flag("your own .node file, in place of the modules here", "the one in gobun.toml"),
+    "arch": Flag("processor of the virtual machine", choices=ARCHITECTURES),
     "attempts": Flag("attempts per release; one bad attempt makes the release bad"),
     "backtrace": Flag("also print backtraces of all threads, with gdb"),
     "bad": Flag("a release that is known to be bad", "found by running releases"),
     "command": Flag("command to start; write it after --", "none; give a process instead"),
     "config": Flag("configuration file of your addon", "gobun.toml in this folder"),
+    "cores": Flag("processors of the virtual machine", "2, or what this machine has"),
     "core": Flag("keep the core dumps of cells that crash"),
     "dirty": Flag("allow changes that are not committed"),
     "discard": Flag("replace a checkout and lose the changes in it"),
     "downloads": Flag("folder to look in for downloads, and to keep them in", "none"),
     "drop": Flag("remove patches that the checkout no longer has"),
     "durations": Flag("earlier results, to balance the shards by duration", "none"),
+    "emulate": Flag("emulate the processor, also where KVM is there"),
     "end": Flag("also end a command that hangs"),
     "evict": Flag("remove entries instead of listing them"),
     "except": Flag("patches to leave out, a comma list of ids", "none"),
@@ -80,6 +84,8 @@ _SHARED = {
     "manifest": Flag("manifest of the built libraries, for their sizes"),
     "markdown": Flag("print Markdown"),
     "module": Flag("modules under test, a comma list", _OF_RUN, build.MODULES),
+    "memory": Flag("memory of the virtual machine, in MiB"),
+    "mirror": Flag("address of the Debian archive", "the one that apt uses here"),
     "name": Flag("name of the library"),
     "names": Flag("older names to ship the libraries under too, a comma list", "none"),
     "object": Flag("also compile all Zig code and check the machine code"),
@@ -96,6 +102,7 @@ _SHARED = {
     "quick": Flag("read files only; compile nothing"),
     "rebuild": Flag("build the release again and compare"),
     "ref": Flag("commit, tag or branch to check out", "the commit of the release"),
+    "release": Flag("release of Debian in the virtual machine", choices=RELEASES),
     "repeat": Flag("times to run each cell"),
     "results": Flag("results of a run, after the name of the task"),
     "resume": Flag("keep the cells that --out already has and run the rest"),
@@ -103,6 +110,7 @@ _SHARED = {
     "runtime": Flag("runtimes to run, a comma list", "bun", RUNTIMES),
     "series": Flag("series of patches, such as v1.2.19"),
     "shard": Flag("part of the plan to run, such as 2/4", "the whole plan"),
+    "shell": Flag("open a shell in the virtual machine instead; a script may come on stdin"),
     "shards": Flag("number of parts to split the plan into"),
     "smoke": Flag("script that calls your addon once", "the one in gobun.toml"),
     "source": Flag("address, clone, bundle or archive of the sources", "upstream's repository"),
@@ -169,6 +177,7 @@ _OWN = {
         "out": _RESULTS_FOLDER,
     },
     "test": {"only": Flag("arguments for pytest, separated by spaces", "all tests")},
+    "vm": {"out": _OUT_FOLDER},
     "vendor-guard": {"out": Flag("folder of the Go package to write")},
 }
 """Rows that replace a shared one: the flags of one task."""

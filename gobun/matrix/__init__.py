@@ -6,11 +6,11 @@ from gobun.matrix.attempt import (
     cell_environment,
     treatment_environment,
 )
-from gobun.matrix.journal import JOURNAL_NAME, Journal, read_journal
+from gobun.matrix.journal import JOURNAL_NAME, Journal, journal_for, read_journal
 from gobun.matrix.module_variants import module_variants
 from gobun.matrix.repro_bundle import ReproCell, group_name, write_repro
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
-from gobun.matrix.run import run_cell, run_cells
+from gobun.matrix.run import repro, run_cell, run_cells
 from gobun.matrix.run_context import RunContext, build_run_context
 from gobun.matrix.shard import durations_of, parse_shard, plan_json, plan_parts, shard, shard_header
 
@@ -28,6 +28,7 @@ __all__ = [
     "cell_environment",
     "durations_of",
     "group_name",
+    "journal_for",
     "module_variants",
     "new_header",
     "parse_shard",
@@ -35,6 +36,7 @@ __all__ = [
     "plan_parts",
     "read_journal",
     "read_results",
+    "repro",
     "run_cell",
     "run_cells",
     "shard",

@@ -110,6 +110,11 @@ def cell_environment(home: Path) -> dict[str, str]:
     }
 
 
+def slowness_environment(slowness: float) -> dict[str, str]:
+    """Return what tells a cell that its own deadlines are to be longer; usually nothing."""
+    return {"GOBUN_SLOWNESS": f"{slowness:.2f}"} if slowness > 1 else {}
+
+
 def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
     """Run a cell once. Whatever goes wrong meanwhile is this cell's ``error``, and no other's.
 
@@ -146,6 +151,7 @@ def _observe(
 ) -> tuple[Ending, End | None]:
     witness_note = place.home / _WITNESS
     since = time.time()
+    slowness = context.slowness()
     with contextlib.closing(Channel(place.home)) as channel:
         extra = {"channel": str(channel.folder)}
         if context.smoke is not None:
@@ -153,14 +159,14 @@ def _observe(
         launch = Launch(
             command=cell_command(context, cell, extra),
             cwd=place.home,
-            env=cell_environment(place.home),
+            env=cell_environment(place.home) | slowness_environment(slowness),
             inside=treatment_environment(context, cell),
             core_bytes=evidence.CORE_BYTES if context.means.cores else 0,
             group=place.group,
         )
         with SupervisedProcess(context.supervise, launch, channel) as child:
             witness = Witness(_module_file(context, cell), witness_note)
-            monitor = Monitor(child, context.limit_s, witness)
+            monitor = Monitor(child, context.limit_s, witness, slowness=slowness)
             verdict = monitor.watch(stop)
             seen.starved = monitor.starved
             seen.mapped, seen.go = witness.mapped, witness.go

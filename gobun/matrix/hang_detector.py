@@ -37,10 +37,11 @@ open files of their own, which the kernel may write to on behalf of nobody."""
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
+def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) -> Ending | None:
     """Return the hang these samples prove, or None while they prove nothing.
 
     ``samples`` are those taken since ``stale_since``, when the cell last showed progress.
+    ``slowness`` says how many times slower the machine is than a usual one.
     """
     if len(samples) < 2:
         return None
@@ -48,7 +49,7 @@ def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
     if samples[0].main is None or last.main is None:
         return None
     stale_s = last.at - stale_since
-    storm = find_storm(samples, stale_s)
+    storm = find_storm(samples, stale_s, slowness)
     if storm is not None:
         switches = counter_growth(samples, storm.tid, "switches")
         return Ending(
@@ -58,7 +59,7 @@ def judge(samples: Sequence[Sample], stale_since: float) -> Ending | None:
             f"switches and no turn of the event loop in {stale_s:.1f} s",
             "livelock",
         )
-    if _deadlocked(samples):
+    if _deadlocked(samples, slowness):
         where = f" in {last.main.waits_in}" if last.main.waits_in else ""
         return Ending(
             "hang",
@@ -107,7 +108,7 @@ def _thread_name(sample: Sample, tid: int) -> str:
     return next((f"thread {t.name!r}" for t in sample.threads if t.tid == tid), f"thread {tid}")
 
 
-def _deadlocked(samples: Sequence[Sample]) -> bool:
+def _deadlocked(samples: Sequence[Sample], slowness: float) -> bool:
     """Whether nothing moved since a look that found every thread in a wait that nobody ends."""
     asked = [sample for sample in reversed(samples) if sample.waits]
     stuck = list(
@@ -116,7 +117,7 @@ def _deadlocked(samples: Sequence[Sample]) -> bool:
     if len(stuck) < 2 or _switches(stuck[-1]) != _switches(samples[-1]):
         return False
     in_locks = all(wait.call.startswith("futex") for wait in stuck[0].waits if wait.state != "Z")
-    return stuck[0].at - stuck[-1].at >= (_LOCKED_S if in_locks else _ELSEWISE_S)
+    return stuck[0].at - stuck[-1].at >= slowness * (_LOCKED_S if in_locks else _ELSEWISE_S)
 
 
 def _switches(sample: Sample) -> dict[int, int]:

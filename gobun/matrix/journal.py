@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from gobun import files
 from gobun.cells.records import Cell, Kind, Outcome
 from gobun.matrix.results import Writer
 from gobun.observe import signal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from gobun.cells.records import Header
     from gobun.matrix.attempt import Attempt
+    from gobun.matrix.run_context import RunContext
 
 JOURNAL_NAME = "attempts.jsonl"
 
@@ -102,6 +104,26 @@ class Journal:
         """Close the file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def journal_for(
+    context: RunContext, header: Header, cells: Sequence[Cell], *, resume: bool
+) -> Journal:
+    """Return the journal of a run of ``cells``, with what a resumed run had of them.
+
+    One that runs each cell once keeps none.
+
+    Raises:
+        PrerequisiteError: the folder of the results cannot be written.
+    """
+    path = context.out / JOURNAL_NAME
+    among = set(cells)
+    earlier = [each for each in read_journal(path) if each.cell in among]
+    if context.repeat == 1:
+        with files.disk_errors(path):
+            path.unlink(missing_ok=True)
+        return Journal()
+    return Journal.opened(path, header, earlier if resume else ())
 
 
 def read_journal(path: Path) -> list[AttemptRecord]:

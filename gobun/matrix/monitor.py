@@ -41,9 +41,15 @@ class Monitor:
         limit_s: float,
         witness: Witness,
         *,
+        slowness: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch ``child``, which may be able to run for ``limit_s`` seconds."""
+        """Watch ``child``, which may be able to run for ``limit_s`` seconds of a usual machine.
+
+        This machine is slower than that by the factor ``slowness``.
+        """
+        limit_s *= slowness
+        self._slowness = slowness
         self._child = child
         self._witness = witness
         self._limit_s = limit_s
@@ -94,7 +100,8 @@ class Monitor:
         """Take a sample if one is due, and return whether it was."""
         pid, now = self._child.pid, self._clock()
         since = now - self._samples[-1].at if self._samples else float("inf")
-        if pid is None or not sample_is_due(since, now - self._child.progressed_at):
+        silent_s = now - self._child.progressed_at
+        if pid is None or not sample_is_due(since, silent_s, self._slowness):
             return False
         if self._sampler is None:
             self._sampler = Sampler(pid, signals=False)
@@ -105,7 +112,8 @@ class Monitor:
         progressed_at, now = self._child.progressed_at, self._clock()
         while self._samples and self._samples[0].at < progressed_at:
             self._samples.popleft()
-        if (hang := hang_detector.judge(self._samples, progressed_at)) is not None:
+        hang = hang_detector.judge(self._samples, progressed_at, self._slowness)
+        if hang is not None:
             return hang
         stale_s = now - progressed_at
         if self._able.over:

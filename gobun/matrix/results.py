@@ -41,6 +41,18 @@ def new_header(cells: Sequence[Cell], *, libc: str = "") -> Header:
 
     ``libc`` is the runtimes' C library and its version, where it is not the machine's own.
     """
+    return Header(
+        suite=gobun.__version__,
+        started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        host=this_host(libc),
+        tools=toolchain.pins(),
+        plan=plan_hash(cells),
+        cells=len(cells),
+    )
+
+
+def this_host(libc: str = "") -> Host:
+    """Return the facts of this machine; ``libc`` is as in ``new_header``."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -49,20 +61,13 @@ def new_header(cells: Sequence[Cell], *, libc: str = "") -> Header:
         ),
         platform.processor() or platform.machine(),
     )
-    return Header(
-        suite=gobun.__version__,
-        started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        host=Host(
-            os=platform.system().lower(),
-            kernel=platform.release(),
-            cpu=cpu,
-            cores=os.cpu_count() or 1,
-            libc=libc or " ".join(platform.libc_ver()).strip() or "unknown",
-            arch=this_place().arch,
-        ),
-        tools=toolchain.pins(),
-        plan=plan_hash(cells),
-        cells=len(cells),
+    return Host(
+        os=platform.system().lower(),
+        kernel=platform.release(),
+        cpu=cpu,
+        cores=os.cpu_count() or 1,
+        libc=libc or " ".join(platform.libc_ver()).strip() or "unknown",
+        arch=this_place().arch,
     )
 
 

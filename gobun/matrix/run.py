@@ -40,16 +40,20 @@ def run_cells(
     jobs: int,
     record: Callable[[Result], None],
     journal: Journal | None = None,
+    starting: Callable[[Cell], None] = lambda _: None,
 ) -> None:
     """Run every cell, ``jobs`` at a time, and hand each result to ``record`` as it comes.
 
-    On KeyboardInterrupt the cells in flight are killed, and the interruption goes on. What was
-    handed over by then, one at a time and by any thread, is all that has ended.
+    ``starting`` is called with each cell before it starts, by any thread. On KeyboardInterrupt the
+    cells in flight are killed, and the interruption goes on. What was handed over by then, one at a
+    time and by any thread, is all that has ended.
     """
     stop = threading.Event()
     recording = threading.Lock()
 
     def run_one(cell: Cell) -> Result:
+        if not stop.is_set():
+            starting(cell)
         result = run_cell(context, cell, stop, journal)
         with recording:
             record(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.cells.records import Cell
+
+
+def _as_usual() -> float:
+    return 1.0
 
 
 class RunContext(msgspec.Struct, frozen=True):
@@ -49,6 +53,8 @@ class RunContext(msgspec.Struct, frozen=True):
     """The other forms of the modules, by variant and name."""
     smoke: Path | None = None
     """The script that loads and checks a person's own addon."""
+    slowness: Callable[[], float] = _as_usual
+    """How many times slower this machine is than those that all limits are made for."""
 
     @property
     def foreign_libc(self) -> str:
@@ -79,8 +85,12 @@ def build_run_context(
     gdb: bool = False,
     cores: bool = False,
     treatments: Sequence[str] = (),
+    host: Target | None = None,
 ) -> RunContext:
     """Build what cells of ``modules`` and ``treatments`` need; the runtimes are still to be added.
+
+    ``host`` is the platform of the machine that runs them, by default this one. It may run what is
+    for another C library, and not the reverse.
 
     Raises:
         UsageError: there is no such module.
@@ -90,7 +100,7 @@ def build_run_context(
     """
     linux = target.os == "linux"
     built = {name: build.provide_module(name, target) for name in modules}
-    host = host_target()  # which may run what is for another C library, and not the reverse
+    host = host or host_target()
     inspector = build.build_inspector(host) if linux else None
     return RunContext(
         supervise=build.build_supervise(host),

@@ -113,8 +113,9 @@ class Sampler:
         return self._before.get(main.tid) == main.switches
 
 
-def sample_is_due(since_last_s: float, silent_s: float) -> bool:
+def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -> bool:
     """Return whether to take a sample of a process that has been silent for a while."""
+    since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
     if silent_s < STALE_AFTER_S:
         return False
     every_s = next((every_s for until_s, every_s in _CADENCE if silent_s < until_s), _RARELY_S)

@@ -4,6 +4,10 @@ A healthy thread has signals too: a profiler suspends it a thousand times a seco
 whenever it likes. In a storm there are tens of thousands, and two threads do nothing but wake each
 other for them. A busy machine makes a storm slower and its signals harder to see. It does not make
 a healthy thread look like one: it computes between its signals.
+
+A slow machine, such as an emulated one, is different: looks are slower there too, so each of them
+finds another signal of a healthy profiler. Every duration grows by its ``slowness``, and the rule
+that counts changes within one sample does not apply.
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ _LIVELY_CHANGES = 6
 """Changes between two looks, of 59, from which on a sample alone shows thousands of signals a
 second. A profiler sends one thousand, which shows as two."""
 _LIVELY_SAMPLES = 5
+_QUICK_LOOKS = 2.0
+"""Slowness up to which looks are quick enough for ``_LIVELY_CHANGES``."""
 
 _TURNS = 100
 """Switches of a thread that another one wakes for a signal, between samples that show the
@@ -73,8 +79,11 @@ class Storm(NamedTuple):
     """Of the looks in quick succession, those that showed the signal."""
 
 
-def find_storm(samples: Sequence[Sample], stale_s: float) -> Storm | None:
-    """Return the storm that the samples since the last progress prove, ``stale_s`` seconds ago."""
+def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0) -> Storm | None:
+    """Return the storm that the samples since the last progress prove, ``stale_s`` seconds ago.
+
+    ``slowness`` says how many times slower the machine is than a usual one.
+    """
     received = [_without_senders(sample) for sample in samples]
     seen: collections.Counter[Key] = collections.Counter()
     for sample in received:
@@ -83,8 +92,8 @@ def find_storm(samples: Sequence[Sample], stale_s: float) -> Storm | None:
     for (tid, number), count in seen.most_common():
         # A profiler's timer interrupts healthy work all the time.
         if number not in TIMERS and (
-            _comes_and_goes(received, (tid, number), stale_s)
-            or _is_seen_often(received, (tid, number), stale_s)
+            (slowness <= _QUICK_LOOKS and _comes_and_goes(received, (tid, number), stale_s))
+            or _is_seen_often(received, (tid, number), stale_s / slowness)
             or _takes_turns(received, (tid, number))
         ):
             return Storm(tid, number, count / looks)

@@ -50,14 +50,16 @@ class NoBuild(msgspec.Struct, frozen=True):
         return {}
 
 
-def foreign_libc(target: Target) -> str:
-    """Return the C library, with its version, of runtimes for a target that is not the host's.
+def foreign_libc(target: Target, machine: Target | None = None) -> str:
+    """Return the C library, with its version, of runtimes that do not use the one of ``machine``.
+
+    ``machine`` is the platform of what runs them, by default of this machine.
 
     Raises:
         PrerequisiteError: the sysroot cannot be assembled.
         FetchError: a part of it could not be fetched.
     """
-    if target == host_target():
+    if target == (machine or host_target()):
         return ""
     return f"{target.libc} {sysroot.sysroot_for(target.name).version}"
 

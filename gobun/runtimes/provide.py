@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import toolchain
 from gobun.errors import UsageError
-from gobun.runtimes import musl
+from gobun.runtimes import foreign, musl
 from gobun.runtimes.bun import choose_bun, provide_bun
 from gobun.runtimes.deno import provide_deno
 from gobun.runtimes.node import provide_node
@@ -90,6 +90,8 @@ def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list
     """
     if target.libc == "musl":
         return musl.provide(name, versions, target)
+    if target != host_target():
+        return foreign.provide(name, versions, target)
     if name == "node":
         return [provide_node(target, version) for version in versions]
     if name == "deno":

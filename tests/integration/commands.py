@@ -23,7 +23,10 @@ LIMIT_S = 240
 
 
 def invoke(
-    *words: str | Path, root: Path = paths.ROOT, env: Mapping[str, str] | None = None
+    *words: str | Path,
+    root: Path = paths.ROOT,
+    env: Mapping[str, str] | None = None,
+    limit_s: float = LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``invoke`` as a person does, in a checkout."""
     return subprocess.run(
@@ -33,7 +36,7 @@ def invoke(
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT_S,
+        timeout=limit_s,
     )
 
 

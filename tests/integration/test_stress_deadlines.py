@@ -120,3 +120,33 @@ def test_able_time_share_is_that_of_the_harness(tmp_path: Path) -> None:
         able_share(usage(before, cores), usage(after, cores), 1.0) for before, after in CASES
     ]
     assert shares == pytest.approx(expected)
+
+
+SLOW = """
+let now = 0;
+performance.now = () => now;
+require("node:fs").readdirSync = () => []; // no thread ever waits for a processor
+const { AbleTime } = require("SCENARIOS/able-time.cjs");
+const able = new AbleTime();
+for (const step of [60, 60, 10000]) {
+  now += step;
+  able.ms;
+}
+console.log(able.ms);
+"""
+
+
+@pytest.mark.parametrize(("slowness", "counted_ms"), [("", 220), ("20", 106), ("0.5", 220)])
+def test_able_time_goes_slower_where_the_harness_says_so(
+    tmp_path: Path, slowness: str, counted_ms: int
+) -> None:
+    script = tmp_path / "slow.cjs"
+    script.write_text(SLOW.replace("SCENARIOS", str(paths.SCENARIOS)))
+    done = subprocess.run(
+        [node().program, script],
+        env={"GOBUN_SLOWNESS": slowness},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) == pytest.approx(counted_ms)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gobun.matrix.hang_detector import judge, verdict_at_limit
-from gobun.matrix.samples import Sample
+from gobun.matrix.samples import Sample, sample_is_due
 from gobun.observe import Blocked, Thread, signal_name, signal_numbers
 
 if TYPE_CHECKING:
@@ -204,6 +204,37 @@ def test_judge_starved_threads_waking_each_other_are_a_storm() -> None:
 def test_judge_starved_thread_computing_is_no_storm() -> None:
     assert judge(turning(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
     assert judge(turning(8, switches=12, ran_ns=240_000, partner=False), 100) is None
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(1.2, False), (25, True)])
+def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, found: bool) -> None:
+    seen = samples(seconds, storming={(7, 30): 20}, switches=200)
+    assert (judge(seen, 100, slowness=20) is not None) is found
+    assert judge(seen, 100) is not None
+
+
+def test_judge_slow_machine_does_not_take_a_profiler_for_a_storm() -> None:
+    # Looks take 20 times longer there, so each of them finds another signal of a healthy profiler.
+    seen = [
+        msgspec.structs.replace(each, changes={(7, 30): 40})
+        for each in samples(5, storming={(7, 30): 30}, switches=100)
+    ]
+    assert judge(seen, 100) is not None
+    assert judge(seen, 100, slowness=20) is None
+
+
+def test_judge_slow_machine_waits_longer_for_a_deadlock() -> None:
+    assert judge(waiting(3, LOCKED), 100) is not None
+    assert judge(waiting(3, LOCKED), 100, slowness=20) is None
+    ending = judge(waiting(9, LOCKED), 100, slowness=20)
+    assert ending is not None
+    assert ending.kind == "deadlock"
+
+
+def test_sample_is_due_as_rarely_as_the_machine_is_slow() -> None:
+    assert sample_is_due(0.03, 0.2)
+    assert not sample_is_due(0.03, 0.2, slowness=20)
+    assert sample_is_due(0.6, 4.0, slowness=20)
 
 
 def test_judge_storm_missed_by_some_samples_is_still_proven() -> None:

@@ -43,7 +43,7 @@ def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
     header, *lines = path.read_bytes().splitlines(keepends=True)
     said = msgspec.json.decode(header)
     assert place_of(matrix.read_results(path).header.host) == this_place()
-    assert list(said["host"]) == ["os", "kernel", "cpu", "cores", "libc", "arch"]
+    assert list(said["host"]) == ["os", "kernel", "cpu", "cores", "libc", "arch", "machine"]
     said["host"]["arch"] = "arm64"
     path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
     assert place_of(matrix.read_results(path).header.host).arch == "arm64"

@@ -1,4 +1,4 @@
-"""The sysroot for musl: which sources apt is given, which loaders are taken."""
+"""The sysroot for musl: which loaders are taken, and programs that are prepared for them."""
 
 from __future__ import annotations
 
@@ -10,48 +10,10 @@ import pytest
 from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
 from gobun.errors import UsageError
-from gobun.sysroot import debian, sysroot_for
+from gobun.sysroot import sysroot_for
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-STANZAS = """\
-# a comment
-Types: deb
-URIs: mirror://example/debian
-Suites: bookworm bookworm-updates
-Components: main contrib
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs: mirror://example/other
-Suites: nodistro
-Components: main
-"""
-
-
-def test_sources_stanza_is_rewritten_for_other_suite() -> None:
-    ((suffix, text),) = debian._rewritten(".sources", STANZAS, "bookworm")
-
-    assert suffix == ".sources"
-    assert "Suites: trixie\nComponents: main\n" in text
-    assert "URIs: mirror://example/debian" in text
-    assert "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" in text
-    assert "nodistro" not in text
-
-
-def test_sources_lines_are_rewritten_for_other_suite() -> None:
-    text = (
-        "deb [signed-by=/a b=c] mirror://example/debian bookworm main contrib\n"
-        "# deb mirror://example/debian bookworm main\n"
-        "deb-src mirror://example/debian bookworm main\n"
-        "deb mirror://example/x stable main\n"
-        "deb mirror://example/debian bookworm main\n"
-    )
-    assert [line for _, line in debian._rewritten(".list", text, "bookworm")] == [
-        "deb [signed-by=/a b=c] mirror://example/debian trixie main\n",
-        "deb mirror://example/debian trixie main\n",
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""Gets Debian packages of any release and processor, with apt and the machine's own sources.
+
+apt works in a private state folder, so nothing is installed and nothing of the machine changes. It
+checks the archive's signature with the machine's own keys, and each package by its digest.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import files
+from gobun.errors import FetchError, PrerequisiteError
+from gobun.process import Finished, run_bytes, run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SOURCES = Path("/etc/apt")
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_ONE_LINE = re.compile(r"^deb (?P<options>\[[^]]*\] )?(?P<where>\S+) (?P<suite>\S+) (?P<parts>.+)$")
+_TIMEOUT_S = 900.0
+
+
+class Apt:
+    """apt for one processor and one release, in a folder of its own."""
+
+    def __init__(
+        self, arch: str, suite: str, folder: Path, *, otherwise: str, mirror: str = ""
+    ) -> None:
+        """Prepare apt in ``folder``, an empty one, and read the lists of packages.
+
+        ``arch`` is Debian's word (``amd64``, ``arm64``). ``mirror`` is the address of an archive;
+        without one the machine's sources name it. ``otherwise`` is the hint of every error.
+
+        Raises:
+            PrerequisiteError: apt is missing, or the machine has no sources of Debian.
+            FetchError: the lists could not be fetched.
+        """
+        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+            what = "apt-get and dpkg-deb are missing; they fetch Debian's packages"
+            raise PrerequisiteError(what, hint=otherwise)
+        self._folder = folder
+        self._otherwise = otherwise
+        sources = [_mirror_source(mirror, suite)] if mirror else own_sources(suite, otherwise)
+        for below in ("lists/partial", "archives/partial", "parts"):
+            (folder / below).mkdir(parents=True)
+        for number, (suffix, text) in enumerate(sources):
+            files.write_whole(folder / "parts" / f"{number}{suffix}", text)
+        files.write_whole(folder / "status", "")
+        options = {
+            "APT::Architecture": arch,
+            "APT::Architectures": arch,
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+            "Dir::Cache": folder,
+            "Dir::Cache::archives": folder / "archives",
+            "Dir::Etc::SourceList": "/dev/null",
+            "Dir::Etc::SourceParts": folder / "parts",
+            "Dir::State": folder,
+            "Dir::State::lists": folder / "lists",
+            "Dir::State::status": folder / "status",
+        }
+        self._options = [word for name in options for word in ("-o", f"{name}={options[name]}")]
+        self._get("update")
+
+    def download(self, name: str) -> Path:
+        """Return the package ``name``, without what it depends on.
+
+        Raises:
+            FetchError: there is no such package, or it could not be fetched.
+        """
+        below = self._folder / "single"
+        below.mkdir(exist_ok=True)
+        self._get("download", name, cwd=below)
+        found = sorted(below.glob(f"{name}_*.deb"))
+        if len(found) != 1:
+            what = f"apt-get left {len(found)} packages of {name}"
+            raise FetchError(what, hint=self._otherwise)
+        return found[0]
+
+    def download_all(self, names: Sequence[str]) -> list[Path]:
+        """Return the packages ``names`` and all that they depend on.
+
+        Raises:
+            FetchError: there is no such package, or one could not be fetched.
+        """
+        self._get("install", "--download-only", "--yes", *names)
+        return sorted((self._folder / "archives").glob("*.deb"))
+
+    def first_dependency(self, name: str) -> str:
+        """Return the first package that ``name`` depends on: of a metapackage, the real one.
+
+        Raises:
+            FetchError: there is no such package, or it depends on nothing.
+        """
+        command = ["apt-cache", *self._options, "show", "--no-all-versions", name]
+        done = run_tool(command, cwd=self._folder, timeout_s=_TIMEOUT_S)
+        found = re.search(r"^Depends: ([a-z0-9][a-z0-9+.-]*)", done.out, re.MULTILINE)
+        if done.code != 0 or found is None:
+            raise FetchError(f"there is no package {name} in the archive", hint=self._otherwise)
+        return found[1]
+
+    def _get(self, *words: str, cwd: Path | None = None) -> Finished:
+        command = ["apt-get", "-q", *self._options, *words]
+        done = run_tool(command, cwd=cwd or self._folder, timeout_s=_TIMEOUT_S)
+        if done.code != 0:
+            what = f"apt-get {' '.join(words)} failed:\n{done.tail}"
+            raise FetchError(what, hint=self._otherwise)
+        return done
+
+
+def unpack(package: Path, folder: Path, *, only: Sequence[str] = ()) -> None:
+    """Unpack the files of a package into ``folder``, or those that match ``only``.
+
+    A folder that is a link (``/lib`` of current releases) stays one.
+
+    Raises:
+        FetchError: the package is damaged.
+        PrerequisiteError: dpkg-deb or tar is missing, or the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = run_bytes(["dpkg-deb", "--fsys-tarfile", package], timeout_s=_TIMEOUT_S)
+    command = ["tar", "--extract", "--keep-directory-symlink", "--no-same-owner"]
+    command += ["--directory", str(folder), *(["--wildcards", *only] if only else [])]
+    done = run_bytes(command, given=packed.out, timeout_s=_TIMEOUT_S)
+    if packed.code != 0 or done.code != 0:
+        said = (packed.err + done.err).decode(errors="replace").strip()
+        raise FetchError(f"{package.name} cannot be unpacked:\n{said}", hint="check the disk")
+
+
+def own_sources(suite: str, otherwise: str) -> list[tuple[str, str]]:
+    """Return the machine's sources with another suite: suffix of a file, and its text.
+
+    Raises:
+        PrerequisiteError: there are none for a Debian release; ``otherwise`` is its hint.
+    """
+    release = Path("/etc/os-release")
+    text = release.read_text() if release.is_file() else ""
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    codename = fields.get("VERSION_CODENAME", "")
+    found: list[tuple[str, str]] = []
+    if fields.get("ID") == "debian" and codename:
+        for path in [_SOURCES / "sources.list", *sorted((_SOURCES / "sources.list.d").glob("*"))]:
+            if path.suffix in {".sources", ".list"} and path.is_file():
+                said = path.read_text(errors="replace")
+                found += rewritten(path.suffix, said, codename, suite)
+    if not found:
+        raise PrerequisiteError("apt has no Debian release in its sources", hint=otherwise)
+    return found
+
+
+def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[str, str]]:
+    """Return the sources of the release ``codename`` in a file, with ``suite`` in its place."""
+    if suffix == ".list":
+        lines = [_ONE_LINE.match(line.strip()) for line in text.splitlines()]
+        return [
+            (suffix, f"deb {line['options'] or ''}{line['where']} {suite} main\n")
+            for line in lines
+            if line and line["suite"] == codename
+        ]
+    found = []
+    for stanza in re.split(r"\n\s*\n", text):
+        suites = re.search(r"^Suites:(.*)$", stanza, re.MULTILINE)
+        if suites and codename in suites[1].split():
+            changed = re.sub(r"(?m)^Suites:.*$", f"Suites: {suite}", stanza)
+            found.append(
+                (suffix, re.sub(r"(?m)^Components:.*$", "Components: main", changed) + "\n")
+            )
+    return found
+
+
+def _mirror_source(mirror: str, suite: str) -> tuple[str, str]:
+    signed = f"[signed-by={_KEYRING}] " if _KEYRING.is_file() else ""
+    return ".list", f"deb {signed}{mirror} {suite} main\n"

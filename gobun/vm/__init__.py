@@ -1,0 +1,5 @@
+"""Runs the matrix in a virtual machine: another processor, kernel or C library than this one's.
+
+The host plans, builds and fetches; the guest runs cells, and writes each result into a folder that
+both see. ``docs/arm64.md`` is the guide.
+"""

@@ -1,0 +1,74 @@
+"""The one table of machines that can be emulated, and of the Debian releases they run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gobun.errors import UsageError
+from gobun.targets import ALL_TARGETS, Target
+
+
+class Architecture(msgspec.Struct, frozen=True):
+    """A processor as the suite, Debian and QEMU name it."""
+
+    name: str
+    """As Node names it."""
+    debian: str
+    program: str
+    """QEMU's program."""
+    package: str
+    """Debian's package of that program."""
+    board: str
+    """What ``-machine`` takes."""
+    console: str
+    """The kernel's name of the first serial port."""
+    host_cpu: str = "host"
+    """What ``-cpu`` takes under KVM."""
+    emulated_cpu: str = "max"
+    """The same where it is emulated."""
+
+    @property
+    def target(self) -> Target:
+        """The platform of programs of the guest itself."""
+        return ALL_TARGETS[f"linux-{self.name}"]
+
+
+ARCHITECTURES = {
+    each.name: each
+    for each in (
+        Architecture(
+            *("arm64", "arm64", "qemu-system-aarch64", "qemu-system-arm", "virt", "ttyAMA0"),
+            # Pointers are authenticated by a quick hash: the usual one takes most of the time.
+            emulated_cpu="max,pauth-impdef=on",
+        ),
+        Architecture(
+            *("x64", "amd64", "qemu-system-x86_64", "qemu-system-x86", "q35", "ttyS0"),
+            # A host that is itself a guest may refuse this register, and nothing here needs it.
+            host_cpu="host,arch-capabilities=off",
+        ),
+    )
+}
+
+RELEASES = {"bookworm": "3.11", "trixie": "3.13"}
+"""Debian release to its version of Python, which decides the wheels."""
+
+
+def architecture(name: str) -> Architecture:
+    """Return the architecture called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in ARCHITECTURES:
+        raise UsageError.unknown("architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+def check_release(name: str) -> None:
+    """Refuse a Debian release that no image can be made of.
+
+    Raises:
+        UsageError: it is none of ``RELEASES``.
+    """
+    if name not in RELEASES:
+        raise UsageError.unknown("Debian release", name, RELEASES)

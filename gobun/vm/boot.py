@@ -1,0 +1,196 @@
+"""One run of a guest, from its start to its end, of which nothing outlives the harness."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import build, files, paths
+from gobun.matrix.able_time import AbleClock
+from gobun.matrix.supervised_process import Launch, SupervisedProcess
+from gobun.printable import printable
+from gobun.process import tool_environment
+from gobun.targets import host_target
+from gobun.vm import job, qemu
+from gobun.vm.image import SITE, Image
+from gobun.vm.qemu import Emulator, Machine, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_LISTEN_S = 0.5
+_REPORT_BYTES = 1 << 16
+_PANIC = re.compile(r"Kernel panic - not syncing: ([^\r\n]*)")
+_OWN = re.compile(r"^gobun: ([^\r\n]*)", re.MULTILINE)
+_OOM = re.compile(r"Out of memory: [^\r\n]*")
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long a guest may be silent, in seconds in which it could run."""
+
+    boot_s: float
+    """Until it runs the job."""
+    silent_s: float
+    """Afterwards."""
+
+    @classmethod
+    def for_guest(cls, *, emulated: bool) -> Patience:
+        """Return what is ample for a guest of either kind."""
+        return cls(600.0, 300.0) if emulated else cls(120.0, 60.0)
+
+
+class GuestEnd(msgspec.Struct, frozen=True):
+    """How a guest ended."""
+
+    code: int | None
+    """The exit code of the job; None where the machine ended first."""
+    reason: str
+    """Why it ended first, or the last lines of the job's log."""
+
+
+class Guest(msgspec.Struct, frozen=True):
+    """Everything that a guest is started with."""
+
+    emulator: Emulator
+    image: Image
+    machine: Machine
+    shares: tuple[Share, ...]
+    """Folders beside that of the job."""
+    folder: Path
+    """The private folder of this run: the job's folder and the console are below it."""
+
+    @property
+    def job_folder(self) -> Path:
+        """The folder that the guest sees as ``job.GUEST_FOLDER``."""
+        return self.folder / "job"
+
+    @property
+    def console_folder(self) -> Path:
+        """The folder of the serial port and its log."""
+        return self.folder / "console"
+
+    def prepare(self, start: str) -> None:
+        """Make the folders, and write what the guest reads first: its shares, and ``start``.
+
+        Raises:
+            PrerequisiteError: a folder cannot be written.
+        """
+        for each in (self.job_folder, self.console_folder):
+            with files.disk_errors(each):
+                each.mkdir(parents=True, exist_ok=True)
+        (self.job_folder / job.CODE_NAME).unlink(missing_ok=True)
+        (self.job_folder / job.BEAT_NAME).unlink(missing_ok=True)
+        lines = [f"{each.tag}\t{each.mount_options}\t{each.folder}\n" for each in self.shares]
+        files.write_whole(self.job_folder / job.SHARES_NAME, "".join(lines))
+        files.write_whole(self.job_folder / job.START_NAME, start)
+
+    def started(self) -> SupervisedProcess:
+        """Start the machine. Use as a context manager: it ends with it, or with this process.
+
+        Raises:
+            PrerequisiteError: it cannot be started.
+        """
+        own = qemu.Share("job", self.job_folder, writable=True)
+        words = qemu.command(
+            self.emulator, self.image, self.machine, (own, *self.shares), self.console_folder
+        )
+        launch = Launch(words, self.folder, tool_environment())
+        return SupervisedProcess(build.build_supervise(host_target()), launch)
+
+    def end(self, child: SupervisedProcess) -> GuestEnd:
+        """Return how the machine ended that ``child`` was."""
+        code = _read(self.job_folder / job.CODE_NAME).strip()
+        if code.isdigit():
+            return GuestEnd(int(code), last_lines(_read(self.job_folder / job.LOG_NAME)))
+        said = child.printed.strip()
+        return GuestEnd(None, _why_ended(_read(self.console_folder / "log"), said))
+
+    def watch(
+        self, child: SupervisedProcess, patience: Patience, on_look: Callable[[], None]
+    ) -> GuestEnd:
+        """Wait until the machine ends, or end it where it is silent for too long.
+
+        ``on_look`` is called about twice a second.
+        """
+        beat, clock = "", AbleClock(patience.boot_s, time.monotonic())
+        while not child.over:
+            child.listen(_LISTEN_S)
+            on_look()
+            now = time.monotonic()
+            if clock.due(now):
+                clock.look(() if child.pid is None else (child.pid,), now)
+            latest = _read(self.job_folder / job.BEAT_NAME)
+            if latest != beat:
+                beat, clock = latest, AbleClock(patience.silent_s, now)
+            if clock.over or clock.out_of_patience:
+                child.finish()
+                return self._silent(child, clock, started=bool(beat))
+        child.finish()
+        return self.end(child)
+
+    def _silent(self, child: SupervisedProcess, clock: AbleClock, *, started: bool) -> GuestEnd:
+        """Return the end of a machine that was ended because it was silent."""
+        what = "gave no sign of life" if started else "did not start"
+        end = self.end(child)
+        said = f"; its console says: {end.reason}" if end.reason else ""
+        return GuestEnd(
+            None, f"the guest {what} in {clock.able_s:.0f} s in which it could run{said}"
+        )
+
+
+def start_script(command: str, *, compiled: Path) -> str:
+    """Return the script that a guest runs once all is mounted; then the guest ends.
+
+    ``command`` is a line of shell, and ``compiled`` the folder of what Python compiles.
+    """
+    folder = job.GUEST_FOLDER
+    variables = {
+        "GOBUN_CACHE": paths.cache_root(),
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": f"{paths.ROOT}:/{SITE}",
+        "PYTHONPYCACHEPREFIX": compiled,
+    }
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in variables.items()]
+    return "\n".join(
+        [
+            "busybox ip link set lo up",
+            *lines,
+            f"cd {shlex.quote(str(paths.ROOT))}",
+            command,
+            f"echo $? > {folder}/{job.CODE_NAME}",
+            "busybox sync",
+            "busybox poweroff -f",
+            "",
+        ]
+    )
+
+
+def last_lines(text: str, count: int = 15) -> str:
+    """Return the last lines of a log, safe to print."""
+    return printable("\n".join(text.strip().splitlines()[-count:]), keep="\n")
+
+
+def _why_ended(console: str, said: str) -> str:
+    for pattern in (_PANIC, _OWN, _OOM):
+        found = pattern.findall(console)
+        if found:
+            lead = "kernel panic: " if pattern is _PANIC else ""
+            return printable(f"{lead}{found[-1]}").strip()
+    return last_lines(said or console, 3)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _REPORT_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""

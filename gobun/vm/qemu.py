@@ -1,0 +1,169 @@
+"""Finds QEMU, and writes its command line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.errors import PrerequisiteError
+from gobun.process import run_tool
+from gobun.targets import host_target
+from gobun.vm.architectures import Architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.vm.image import Image
+
+_KVM = Path("/dev/kvm")
+_KVM_GET_API_VERSION = 0xAE00
+_KVM_API = 12
+_SPARE_MIB = 512
+"""What the host keeps beside the guest's memory, and what QEMU itself takes."""
+LEAST_MEMORY_MIB = 1024
+
+
+class Emulator(msgspec.Struct, frozen=True):
+    """QEMU's program for one processor, and how it runs guests here."""
+
+    arch: Architecture
+    program: Path
+    version: str
+    no_kvm: str
+    """Why every instruction is emulated; empty where KVM runs the guest."""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether every instruction is emulated."""
+        return bool(self.no_kvm)
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return f"QEMU {self.version}, " + ("emulated" if self.emulated else "KVM")
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A folder of the host that a guest sees at the same path."""
+
+    tag: str
+    folder: Path
+    writable: bool = False
+
+    @property
+    def mount_options(self) -> str:
+        """What the guest mounts it with: what nobody changes may stay in its memory."""
+        return "cache=none,rw" if self.writable else "cache=loose,ro"
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """The size of a guest."""
+
+    cores: int
+    memory_mib: int
+
+
+def find_emulator(arch: Architecture, *, emulate: bool = False) -> Emulator:
+    """Return QEMU for ``arch``; with ``emulate``, it emulates also where KVM is there.
+
+    Raises:
+        PrerequisiteError: it is not installed, or does not run.
+    """
+    program = shutil.which(arch.program)
+    hint = f"apt-get install --no-install-recommends {arch.package} ipxe-qemu"
+    if program is None:
+        raise PrerequisiteError(f"{arch.program} is not installed", hint=hint)
+    done = run_tool([program, "--version"], timeout_s=30.0)
+    version = re.search(r"version (\d+[\d.]*)", done.out)
+    if done.code != 0 or version is None:
+        raise PrerequisiteError(f"{program} does not run:\n{done.tail}", hint=hint)
+    return Emulator(
+        arch, Path(program), version[1], "you asked for it" if emulate else _why_no_kvm(arch)
+    )
+
+
+def _why_no_kvm(arch: Architecture) -> str:
+    host = host_target()
+    if host.arch != arch.name:
+        return f"this machine is {host.arch}"
+    try:
+        fd = os.open(_KVM, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{_KVM}: {error.strerror}"
+    try:
+        if fcntl.ioctl(fd, _KVM_GET_API_VERSION) != _KVM_API:
+            return f"{_KVM} is of another version"
+    except OSError as error:
+        return f"{_KVM}: {error.strerror}"
+    finally:
+        os.close(fd)
+    return ""
+
+
+def check_memory(memory_mib: int) -> None:
+    """Refuse a guest that is too small, or for which this machine is.
+
+    Raises:
+        PrerequisiteError: one of the two.
+    """
+    if memory_mib < LEAST_MEMORY_MIB:
+        raise PrerequisiteError(
+            f"a guest with {memory_mib} MiB of memory cannot run the matrix",
+            hint=f"give --memory {LEAST_MEMORY_MIB} or more",
+        )
+    available = _available_mib()
+    if available is not None and available < memory_mib + _SPARE_MIB:
+        raise PrerequisiteError(
+            f"a guest with {memory_mib} MiB of memory does not fit: {available} MiB are available",
+            hint="end other programs, or give less with --memory",
+        )
+
+
+def _available_mib() -> int | None:
+    try:
+        found = re.search(
+            r"^MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE
+        )
+    except OSError:
+        return None
+    return int(found[1]) // 1024 if found else None
+
+
+def command(
+    emulator: Emulator, image: Image, machine: Machine, shares: Sequence[Share], console: Path
+) -> list[str]:
+    """Return the command line that runs a guest; ``console`` is the folder of its serial port.
+
+    The port is a socket in there, and all that the guest writes to it is in a log beside it.
+    """
+    arch = emulator.arch
+    words = [str(emulator.program), "-nodefaults", "-no-user-config", "-no-reboot"]
+    words += ["-display", "none", "-machine", arch.board]
+    words += ["-accel", "tcg" if emulator.emulated else "kvm"]
+    words += ["-cpu", arch.emulated_cpu if emulator.emulated else arch.host_cpu]
+    words += ["-smp", str(machine.cores), "-m", str(machine.memory_mib)]
+    words += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
+    words += ["-append", f"console={arch.console} quiet panic=-1"]
+    port = f"socket,id=console,path={_escaped(console / 'socket')},server=on,wait=off"
+    words += ["-chardev", f"{port},logfile={_escaped(console / 'log')}"]
+    words += ["-serial", "chardev:console"]
+    disk = f"file={_escaped(image.disk)},format=raw,if=none,id=disk,readonly=on"
+    words += ["-drive", disk, "-device", "virtio-blk-pci,drive=disk"]
+    words += ["-device", "virtio-rng-pci"]
+    for share in shares:
+        written = "" if share.writable else ",readonly=on"
+        words += ["-fsdev", f"local,id={share.tag},path={_escaped(share.folder)}"]
+        words[-1] += f",security_model=none,multidevs=remap{written}"
+        words += ["-device", f"virtio-9p-pci,fsdev={share.tag},mount_tag={share.tag}"]
+    return words
+
+
+def _escaped(path: Path) -> str:
+    """Return a path as an option of QEMU takes it, where a comma would end it."""
+    return str(path).replace(",", ",,")

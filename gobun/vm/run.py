@@ -1,0 +1,289 @@
+"""Runs the cells of a matrix in a virtual machine, and takes their results as they come."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun import cache, console, files, matrix, paths, pipeline
+from gobun.cells import Result
+from gobun.errors import PrerequisiteError, UsageError
+from gobun.expectations import is_unexpected
+from gobun.scratch import scratch_folder
+from gobun.targets import target_named
+from gobun.vm import job, qemu, speed
+from gobun.vm.architectures import architecture, check_release
+from gobun.vm.boot import Guest, Patience, start_script
+from gobun.vm.image import image_for
+from gobun.vm.qemu import Machine, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.cells import Cell
+    from gobun.console import Progress
+    from gobun.vm.boot import GuestEnd
+    from gobun.vm.qemu import Emulator
+
+MEMORY_MIB = 3072
+CORES = 2
+_BOOT_S = {True: 75.0, False: 6.0}
+_CELL_S = {True: 30.0, False: 1.0}
+"""About how long one cell takes on one core, emulated or not; for the estimate alone."""
+
+
+class MachineRequest(msgspec.Struct, frozen=True):
+    """The guest that a person asked for."""
+
+    arch: str = "arm64"
+    release: str = "bookworm"
+    memory_mib: int = MEMORY_MIB
+    cores: int | None = None
+    mirror: str = ""
+    emulate: bool = False
+    """Whether to emulate the processor also where KVM is there."""
+
+    @property
+    def again(self) -> str:
+        """The command line that begins the repetition of a cell."""
+        return f"invoke vm --arch {self.arch} --release {self.release}"
+
+
+def check_request(wanted: MachineRequest) -> Emulator:
+    """Return the emulator of a request whose values are right.
+
+    Raises:
+        UsageError: there is no such processor or release, or no such number of cores.
+        PrerequisiteError: QEMU is missing, or the machine has too little memory.
+    """
+    arch = architecture(wanted.arch)
+    check_release(wanted.release)
+    if wanted.cores is not None and wanted.cores < 1:
+        raise UsageError(f"--cores {wanted.cores} runs nothing", hint="give at least 1")
+    emulator = qemu.find_emulator(arch, emulate=wanted.emulate)
+    qemu.check_memory(wanted.memory_mib)
+    return emulator
+
+
+def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
+    """Run the matrix in a guest, and write the results and reports on this machine.
+
+    Raises:
+        UsageError: an argument names what does not exist.
+        PrerequisiteError: QEMU, memory or room is missing, or the guest does not start.
+        FetchError: a package or a runtime could not be fetched.
+        BuildError: a library could not be built.
+        UnexpectedOutcomeError: everything ran, and a cell was not as expected.
+    """
+    emulator = check_request(wanted)
+    machine = machine_of(wanted)
+
+    def execute(context: matrix.RunContext, part: pipeline.Part, ours: pipeline.Request) -> None:
+        cells = len(part.todo)
+        jobs = ours.jobs or machine.cores * (1 if emulator.emulated else pipeline.JOBS_A_CORE)
+        console.log(estimate(emulator, machine, cells, jobs))
+        image = image_for(emulator.arch, wanted.release, wanted.mirror)
+        work = job_of(context, part, ours, emulator)
+        work = msgspec.structs.replace(work, jobs=jobs, again=wanted.again)
+        with scratch_folder("vm") as folder, files.disk_errors(ours.out):
+            ours.out.mkdir(parents=True, exist_ok=True)
+            shares = shared_folders(wanted, ours.out)
+            guest = Guest(emulator, image, machine, shares, folder)
+            with console.progress("cells", cells) as shown:
+                run_job(guest, work, shown)
+
+    pipeline.run_matrix(
+        msgspec.structs.replace(request, guest=emulator.arch.target), execute=execute
+    )
+
+
+def machine_of(wanted: MachineRequest) -> Machine:
+    """Return the size of the guest that was asked for."""
+    return Machine(wanted.cores or min(CORES, os.cpu_count() or 1), wanted.memory_mib)
+
+
+def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:
+    """Return the line that says how long a run takes, and why."""
+    emulated = emulator.emulated
+    parallel = min(jobs, machine.cores, os.cpu_count() or 1)
+    minutes = math.ceil((_BOOT_S[emulated] + cells * _CELL_S[emulated] / parallel) / 60)
+    how = f"is emulated, because {emulator.no_kvm}" if emulated else "runs with KVM"
+    return (
+        f"{emulator.arch.name} {how}: {console.pluralize(cells, 'cell')} take about "
+        f"{console.pluralize(minutes, 'minute')}"
+    )
+
+
+def shared_folders(wanted: MachineRequest, out: Path | None = None) -> tuple[Share, ...]:
+    """Return what a guest sees of this machine: suite and cache to read, ``out`` to write."""
+    root = paths.cache_root()
+    compiled = pycache(wanted)
+    cache.pin(compiled)
+    with files.disk_errors(compiled):
+        compiled.mkdir(parents=True, exist_ok=True)
+    shares = [Share("suite", paths.ROOT), Share("cache", root)]
+    # Folders to write come last: either may be below one that is only read.
+    shares.append(Share("compiled", compiled, writable=True))
+    return (*shares, Share("out", out, writable=True)) if out else tuple(shares)
+
+
+def pycache(wanted: MachineRequest) -> Path:
+    """Return the folder of what the guest's Python compiles, which later guests read."""
+    return paths.cache_root() / "vm-compiled" / f"{wanted.release}-{wanted.arch}"
+
+
+def job_of(
+    context: matrix.RunContext,
+    part: pipeline.Part,
+    request: pipeline.Request,
+    emulator: Emulator,
+) -> job.Job:
+    """Return the job of the cells of ``part`` that have no result yet."""
+    return job.Job(
+        header=part.header,
+        cells=part.todo,
+        kept=part.kept,
+        jobs=1,
+        resume=request.resume,
+        supervise=context.supervise,
+        inspector=context.means.inspector,
+        warmup=context.warmup,
+        guard=context.guard,
+        probe=context.probe,
+        preload=context.preload,
+        modules=dict(context.modules),
+        variants=tuple(
+            job.ModuleVariant(variant, fixture)
+            for (variant, _), fixture in context.variants.items()
+        ),
+        target=context.target.name,
+        runtimes=tuple(job.RuntimeRecord.of(each) for each in context.runtimes.values()),
+        expectations=context.expectations,
+        out=context.out,
+        limit_s=context.limit_s,
+        repeat=context.repeat,
+        cores=context.means.cores,
+        emulated=emulator.emulated,
+        machine=emulator.name,
+        reference_s=speed.loop_s(),
+    )
+
+
+def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
+    """Run the cells of a job in as many guests, one after the other, as it takes.
+
+    A guest that ends early costs the cells in flight, which are an ``error``.
+
+    Raises:
+        PrerequisiteError: a guest ended before it ran a cell.
+    """
+    shown.advance(0)
+    while work.cells:
+        end = _run_once(guest, work, shown)
+        results = _results(work)
+        done = {result.cell for result in results}
+        started = job.started_cells(guest.job_folder)
+        lost = [cell for cell in work.cells if cell in set(started) - done]
+        if end.code is None and not lost and len(results) == len(work.kept):
+            raise PrerequisiteError(
+                f"the guest ended before it ran a cell: {end.reason}",
+                hint="try more with --memory, or look around with `invoke vm --shell`",
+            )
+        if end.code not in {None, 0}:
+            raise PrerequisiteError(
+                f"the guest could not run the matrix:\n{end.reason}",
+                hint="look around in it with `invoke vm --shell`",
+            )
+        results += [lost_result(cell, work, end.reason) for cell in lost]
+        done = {result.cell for result in results}
+        left = tuple(cell for cell in work.cells if cell not in done)
+        if lost:
+            _record(work, results)
+            console.log(f"the guest ended: {end.reason}; {len(left)} cells are left")
+        work = msgspec.structs.replace(work, cells=left, kept=tuple(results), resume=True)
+
+
+def _run_once(guest: Guest, work: job.Job, shown: Progress) -> GuestEnd:
+    compiled = next(each.folder for each in guest.shares if each.tag == "compiled")
+    words = ["python3", "-m", "gobun.vm.guest", str(job.GUEST_FOLDER)]
+    log = shlex.quote(str(job.GUEST_FOLDER / job.LOG_NAME))
+    guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", compiled=compiled))
+    job.write_job(work, guest.job_folder)
+    seen = len(work.kept)
+
+    def look() -> None:
+        nonlocal seen
+        results = _finished(work.out / matrix.FILE_NAME)
+        for note in results[seen:]:
+            shown.advance(note=note)
+        seen = max(seen, len(results))
+
+    patience = Patience.for_guest(emulated=work.emulated)
+    with guest.started() as child:
+        end = guest.watch(child, patience, console.throttled(2.0, look))
+    look()
+    return end
+
+
+def _finished(path: Path) -> list[str]:
+    """Return the name and outcome of each result that a guest has written by now."""
+    try:
+        lines = path.read_bytes().split(b"\n")[1:-1]
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            result = msgspec.json.decode(line, type=Result)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            break
+        found.append(f"{result.cell.name}: {result.outcome}")
+    return found
+
+
+def _results(work: job.Job) -> list[Result]:
+    """Return the results that are there: those of the guest, or the kept ones before it wrote."""
+    path = work.out / matrix.FILE_NAME
+    if not _finished(path):
+        return list(work.kept)
+    return list(matrix.read_results(path).results)
+
+
+def lost_result(cell: Cell, work: job.Job, reason: str) -> Result:
+    """Return the result of a cell that was running when its guest ended."""
+    expected = work.expectations.of(cell)
+    return Result(
+        **{field: getattr(cell, field) for field in cell.__struct_fields__},
+        outcome="error",
+        detail=f"the guest ended while it ran: {reason}",
+        expected=expected,
+        unexpected=is_unexpected(expected, ("error",)),
+        wall_ms=0,
+        cpu_ms=0,
+        max_rss_kb=0,
+        exit_code=None,
+        signal=None,
+        attempts=1,
+        evidence=(),
+        repro=job.repro_in_guest(matrix.repro(cell, _libc_flag(work)), work.again),
+        outcomes=("error",),
+        why=work.expectations.why(cell),
+    )
+
+
+def _libc_flag(work: job.Job) -> str:
+    libc = target_named(work.target).libc
+    return libc if libc == "musl" else ""
+
+
+def _record(work: job.Job, results: Sequence[Result]) -> None:
+    """Write the results of a guest that ended early, with those of the cells it took along."""
+    path = work.out / matrix.FILE_NAME
+    header = matrix.read_results(path).header if path.is_file() else work.header
+    with matrix.Writer(path, header, results):
+        pass

@@ -1,0 +1,92 @@
+"""The parts of a guest's image: kernel modules in order, and the initial RAM disk."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun.errors import FetchError, UsageError
+from gobun.vm import initramfs, kernel_modules
+from gobun.vm.architectures import RELEASES, architecture, check_release
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def module(*depends: str) -> bytes:
+    return b"\x7fELF\0license=GPL\0depends=" + ",".join(depends).encode() + b"\0name=x\0"
+
+
+def kernel(folder: Path, modules: dict[str, bytes], builtin: tuple[str, ...] = ()) -> Path:
+    for name, data in modules.items():
+        path = folder / "kernel" / "drivers" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "modules.builtin").write_text("".join(f"kernel/{each}.ko\n" for each in builtin))
+    return folder
+
+
+def test_modules_in_order_puts_dependencies_first(tmp_path: Path) -> None:
+    folder = kernel(
+        tmp_path,
+        {
+            "9p.ko": module("9pnet", "netfs"),
+            "9pnet.ko": module(),
+            "netfs.ko.xz": lzma.compress(module("virtio-ring")),
+            "virtio_ring.ko": module("virtio"),
+        },
+        builtin=("virtio",),
+    )
+    found = kernel_modules.modules_in_order(folder, ["9p", "virtio_ring"])
+
+    assert [name for name, _ in found] == ["9pnet", "virtio_ring", "netfs", "9p"]
+    assert dict(found)["netfs"] == module("virtio-ring")
+
+
+def test_modules_in_order_takes_optional_ones_where_they_are(tmp_path: Path) -> None:
+    folder = kernel(tmp_path, {"ext4.ko": module(), "crc32c_generic.ko": module()})
+
+    found = kernel_modules.modules_in_order(folder, ["ext4"])
+    assert [name for name, _ in found] == ["crc32c_generic", "ext4"]
+
+
+def test_modules_in_order_missing_module_is_named(tmp_path: Path) -> None:
+    folder = kernel(tmp_path, {"9p.ko": module("fscache")})
+    with pytest.raises(FetchError, match="has no module fscache"):
+        kernel_modules.modules_in_order(folder, ["9p"])
+
+
+def test_pack_writes_members_that_can_be_read_back() -> None:
+    members = [initramfs.Member("bin"), initramfs.Member("bin/init", b"#!x\n", 0o755)]
+    packed = initramfs.pack(members)
+    data = gzip.decompress(packed)
+
+    assert packed == initramfs.pack(members)
+    found, at = [], 0
+    while True:
+        assert data[at : at + 6] == b"070701"
+        fields = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
+        size, length = fields[6], fields[11]
+        name = data[at + 110 : at + 110 + length - 1].decode()
+        at = (at + 110 + length + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            break
+        found.append((name, fields[1], data[at : at + size]))
+        at = (at + size + 3) // 4 * 4
+    assert found == [("bin", 0o040755, b""), ("bin/init", 0o100755, b"#!x\n")]
+
+
+def test_architecture_unknown_is_refused_with_the_known() -> None:
+    assert architecture("arm64").target.name == "linux-arm64"
+    with pytest.raises(UsageError, match="unknown architecture 'riscv64'"):
+        architecture("riscv64")
+
+
+def test_release_unknown_is_refused_with_the_known() -> None:
+    for name in RELEASES:
+        check_release(name)
+    with pytest.raises(UsageError, match="unknown Debian release 'buster'"):
+        check_release("buster")
