@@ -81,8 +81,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, the direction of imports, and the workflows."""
-    install(session, "lint")
+    """Check style and format of every language, the direction of imports, and the workflows."""
+    install(session, "lint", "toolchain")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
@@ -96,6 +96,37 @@ def lint(session: nox.Session) -> None:
         session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
     session.run("zizmor", "--offline", "--quiet", ".")
     session.run("shellcheck", *sorted(str(path) for path in Path("ci").iterdir()), ".ci/run")
+    lint_c(session)
+    lint_go(session)
+    lint_javascript(session)
+
+
+def lint_c(session: nox.Session) -> None:
+    """Check the format of the C, and look for faults in it."""
+    folders = ("native", "go", "tests/native", "tests/integration/native")
+    sources = [path for folder in folders for path in Path(folder).rglob("*.[ch]")]
+    session.run("clang-format", "--dry-run", "-Werror", *sorted(map(str, sources)))
+    # cppcheck does not parse what a register variable and an assembler's operands are made of.
+    defined = ("-D__linux__", "-D__x86_64__", "-D__asm__(...)=", "-DElfW(x)=Elf64_##x")
+    checks = ("--std=c11", "--enable=warning,performance,portability", "--error-exitcode=1")
+    known = "--suppressions-list=.cppcheck-suppressions"
+    session.run("cppcheck", "--quiet", *checks, known, *defined, *folders)
+
+
+def lint_go(session: nox.Session) -> None:
+    """Check the format of the Go."""
+    root = str(session.run("go", "env", "GOROOT", silent=True)).strip()
+    unformatted = session.run(f"{root}/bin/gofmt", "-l", "go", silent=True, external=True)
+    if unformatted:
+        session.error(f"gofmt would change:\n{unformatted}")
+
+
+def lint_javascript(session: nox.Session) -> None:
+    """Check the JavaScript, its format, and the types that packages declare."""
+    session.run("npm", "ci", "--prefix", "lint", "--ignore-scripts", "--no-audit", "--no-fund")
+    tools = Path("lint/node_modules/.bin").absolute()
+    session.run(f"{tools}/biome", "check", "--error-on-warnings", ".", external=True)
+    session.run(f"{tools}/tsc", "-p", "lint/tsconfig.json", external=True)
 
 
 @nox.session

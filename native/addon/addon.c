@@ -26,7 +26,6 @@ void settle(napi_env env, napi_deferred deferred, napi_value value) {
 
 napi_status add_function(napi_env env, napi_value exports, const char *name, napi_callback call) {
   napi_value function;
-  napi_status status =
-      napi_create_function(env, name, NAPI_AUTO_LENGTH, call, NULL, &function);
+  napi_status status = napi_create_function(env, name, NAPI_AUTO_LENGTH, call, NULL, &function);
   return status == napi_ok ? napi_set_named_property(env, exports, name, function) : status;
 }

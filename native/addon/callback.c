@@ -35,9 +35,8 @@ static napi_value call_back(napi_env env, napi_callback_info info) {
   napi_value arguments[2], promise, name;
   size_t count = 2;
   Job *job = calloc(1, sizeof *job);
-  if (job == NULL ||
-      napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 2 ||
-      napi_get_value_int32(env, arguments[1], &job->wanted) != napi_ok ||
+  if (job == NULL || napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok ||
+      count != 2 || napi_get_value_int32(env, arguments[1], &job->wanted) != napi_ok ||
       napi_create_string_utf8(env, "callBack", NAPI_AUTO_LENGTH, &name) != napi_ok ||
       napi_create_threadsafe_function(env, arguments[0], NULL, name, 0, 1, NULL, NULL, NULL, NULL,
                                       &job->function) != napi_ok) {

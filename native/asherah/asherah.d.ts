@@ -78,7 +78,10 @@ export function decrypt_async(
   partitionId: string,
   dataRowRecord: string | ArrayBufferView,
 ): Promise<Buffer>;
-export function decrypt_string(partitionId: string, dataRowRecord: string | ArrayBufferView): string;
+export function decrypt_string(
+  partitionId: string,
+  dataRowRecord: string | ArrayBufferView,
+): string;
 export function decrypt_string_async(
   partitionId: string,
   dataRowRecord: string | ArrayBufferView,

@@ -28,10 +28,10 @@ bool read_text(napi_env env, const char *what, napi_value value, Source *source)
 /* The bytes of any view of memory: a Buffer, a typed array of whatever elements, a DataView. */
 static bool read_view(napi_env env, napi_value value, Source *source) {
   static const uint8_t sizes[] = {
-      [napi_int8_array] = 1,      [napi_uint8_array] = 1,   [napi_uint8_clamped_array] = 1,
-      [napi_int16_array] = 2,     [napi_uint16_array] = 2,  [napi_int32_array] = 4,
-      [napi_uint32_array] = 4,    [napi_float32_array] = 4, [napi_float64_array] = 8,
-      [napi_bigint64_array] = 8,  [napi_biguint64_array] = 8,
+      [napi_int8_array] = 1,     [napi_uint8_array] = 1,     [napi_uint8_clamped_array] = 1,
+      [napi_int16_array] = 2,    [napi_uint16_array] = 2,    [napi_int32_array] = 4,
+      [napi_uint32_array] = 4,   [napi_float32_array] = 4,   [napi_float64_array] = 8,
+      [napi_bigint64_array] = 8, [napi_biguint64_array] = 8,
   };
   napi_typedarray_type type;
   void *bytes = NULL;
@@ -77,8 +77,7 @@ bool place(napi_env env, const Source *source, void *buffer) {
     if (source->length > 0) memcpy(data, source->bytes, source->length);
     return true;
   }
-  if (napi_get_value_string_utf8(env, source->text, data, source->length + 1, &copied) ==
-          napi_ok &&
+  if (napi_get_value_string_utf8(env, source->text, data, source->length + 1, &copied) == napi_ok &&
       copied == source->length) {
     return true;
   }

@@ -34,7 +34,8 @@ static const char *code_of(int32_t result) {
   return "ERR_ASHERAH";
 }
 
-static void note_reason(Failure *failure, const char *function, int32_t result, const char *reason) {
+static void note_reason(Failure *failure, const char *function, int32_t result,
+                        const char *reason) {
   failure->function = function;
   failure->result = result;
   failure->length = snprintf(failure->reason, LONGEST_REASON, "%s", reason);
@@ -67,8 +68,8 @@ static void tell_hook(napi_env env, napi_value message) {
 
 napi_value error_of(napi_env env, const Failure *failure) {
   char text[LONGEST_REASON + 64];
-  int length = snprintf(text, sizeof text, "%s: %.*s", failure->function, failure->length,
-                        failure->reason);
+  int length =
+      snprintf(text, sizeof text, "%s: %.*s", failure->function, failure->length, failure->reason);
   napi_value message, code, error;
   if (napi_create_string_utf8(env, text, (size_t)length, &message) != napi_ok ||
       napi_create_string_utf8(env, code_of(failure->result), NAPI_AUTO_LENGTH, &code) != napi_ok) {

@@ -14,7 +14,7 @@ typedef enum { SETUP, SHUTDOWN, ENCRYPT, DECRYPT } Kind;
 typedef struct {
   const char *name;
   Kind kind;
-  bool text;  /* what comes is a string; what is given may always be one */
+  bool text; /* what comes is a string; what is given may always be one */
   bool later; /* on a pool thread */
 } Operation;
 
@@ -152,9 +152,9 @@ static void perform(Call *call) {
 static napi_value value_of(napi_env env, const Call *call) {
   napi_value value = NULL;
   napi_status status;
-  const char *data = (const char *)call->output + HEADER;
   if (call->result != 0) return NULL;
-  if (call->output == NULL) {
+  const char *data = call->output == NULL ? NULL : (const char *)call->output + HEADER;
+  if (data == NULL) {
     status = napi_get_undefined(env, &value);
   } else if (call->operation->kind == ENCRYPT || call->operation->text) {
     status = napi_create_string_utf8(env, data, length_of(call->output), &value);
@@ -234,11 +234,19 @@ static void complete(napi_env env, napi_status status, void *data) {
   free(job);
 }
 
+static void throw_no_memory(napi_env env) {
+  napi_throw_error(env, "ERR_ASHERAH_NO_MEMORY", "out of memory");
+}
+
 /* A job with its buffers filled, or NULL and an exception. */
 static Job *prepare(napi_env env, const Operation *operation, const Source *sources) {
   Job *job = calloc(1, sizeof *job);
+  if (job == NULL) {
+    throw_no_memory(env);
+    return NULL;
+  }
   size_t size = output_size(operation->kind, sources);
-  bool ready = job != NULL;
+  bool ready = true;
   for (size_t i = 0; i < inputs_of(operation->kind) && ready; i++) {
     job->call.input[i] = job->call.heap[i] = malloc(room_of(&sources[i]));
     ready = job->call.input[i] != NULL;
@@ -256,8 +264,8 @@ static Job *prepare(napi_env env, const Operation *operation, const Source *sour
     give_output(&job->call, size);
     return job;
   }
-  if (!ready) napi_throw_error(env, "ERR_ASHERAH_NO_MEMORY", "out of memory");
-  if (job != NULL) release(&job->call);
+  if (!ready) throw_no_memory(env);
+  release(&job->call);
   free(job);
   return NULL;
 }
@@ -288,8 +296,7 @@ static bool allowed(napi_env env, const Operation *operation) {
   bool wanted = operation->kind != SETUP;
   if ((IsSetUp() == 1) == wanted) return true;
   if (wanted) {
-    return refuse_call(env, operation->name, NOT_SET_UP,
-                       "Asherah is not set up: call setup first");
+    return refuse_call(env, operation->name, NOT_SET_UP, "Asherah is not set up: call setup first");
   }
   return refuse_call(env, operation->name, SET_UP_ALREADY,
                      "Asherah is set up already: call shutdown first");
@@ -310,8 +317,7 @@ napi_status add_operations(napi_env env, napi_value exports) {
   for (size_t i = 0; i < sizeof operations / sizeof *operations && status == napi_ok; i++) {
     const Operation *each = &operations[i];
     napi_value function;
-    status = napi_create_function(env, each->name, NAPI_AUTO_LENGTH, call, (void *)each,
-                                  &function);
+    status = napi_create_function(env, each->name, NAPI_AUTO_LENGTH, call, (void *)each, &function);
     if (status == napi_ok) status = napi_set_named_property(env, exports, each->name, function);
   }
   return status;

@@ -52,8 +52,7 @@ static napi_value set_safety_padding_overhead(napi_env env, napi_callback_info i
 static napi_value get_setup_status(napi_env env, napi_callback_info info) {
   napi_value status;
   (void)info;
-  return napi_get_boolean(env, IsSetUp() == 1, &status) == napi_ok ? status
-                                                                   : throw_last_error(env);
+  return napi_get_boolean(env, IsSetUp() == 1, &status) == napi_ok ? status : throw_last_error(env);
 }
 
 static napi_value setenv_of(napi_env env, napi_callback_info info) {

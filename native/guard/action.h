@@ -30,9 +30,9 @@ typedef struct {
 
 /* Handlers of faults, aborts and crashes stay as they are: those want the alternate stack. SIGURG and
  * SIGPROF belong to Go, and JavaScriptCore uses neither. */
-#define GUARD_NEVER                                                                              \
-  (GUARD_BIT(SIGILL) | GUARD_BIT(SIGTRAP) | GUARD_BIT(SIGABRT) | GUARD_BIT(SIGBUS) |             \
-   GUARD_BIT(SIGFPE) | GUARD_BIT(SIGKILL) | GUARD_BIT(SIGSEGV) | GUARD_BIT(SIGSTOP) |            \
+#define GUARD_NEVER                                                                   \
+  (GUARD_BIT(SIGILL) | GUARD_BIT(SIGTRAP) | GUARD_BIT(SIGABRT) | GUARD_BIT(SIGBUS) |  \
+   GUARD_BIT(SIGFPE) | GUARD_BIT(SIGKILL) | GUARD_BIT(SIGSEGV) | GUARD_BIT(SIGSTOP) | \
    GUARD_BIT(SIGURG) | GUARD_BIT(SIGPROF) | GUARD_BIT(SIGSYS) | GUARD_OF_LIBC)
 
 /* False where the kernel refuses. */

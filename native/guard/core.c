@@ -86,8 +86,8 @@ static bool adds_flag(GuardSigaction *real, int signal, const GuardAction *wante
   return slot != NULL && slot->handler == wanted->handler;
 }
 
-int guard_sigaction(GuardSigaction *real, const void *caller, int signal, const struct sigaction *act,
-                    struct sigaction *old) {
+int guard_sigaction(GuardSigaction *real, const void *caller, int signal,
+                    const struct sigaction *act, struct sigaction *old) {
   if (signal < 1 || signal > GUARD_SIGNALS) return real(signal, act, old);
   bool by_program = guard_in_program((uintptr_t)caller);
   if (act != NULL && !by_program && guard_share(signal, act, old)) return 0;

@@ -7,6 +7,7 @@
  * get, asks guard_place where the frame should be and whose handler to call, and leaves everything as the
  * kernel hands it over: also the return address, so that shadow stacks and debuggers see what they would
  * see without it. */
+/* clang-format off */
 #if defined __x86_64__
 
 #define ENTRY(n)                                    \
@@ -86,15 +87,14 @@
 #define EIGHT(n) \
   ENTRY(n "+0") ENTRY(n "+1") ENTRY(n "+2") ENTRY(n "+3") \
   ENTRY(n "+4") ENTRY(n "+5") ENTRY(n "+6") ENTRY(n "+7")
+/* clang-format on */
 
-__asm__(".pushsection .text\n"
-        ".balign 64\n"
-        ".hidden guard_entries\n"
-        ".globl guard_entries\n"
-        "guard_entries:\n"
-        EIGHT("0") EIGHT("8") EIGHT("16") EIGHT("24")
-        EIGHT("32") EIGHT("40") EIGHT("48") EIGHT("56")
-        SHARED
-        ".popsection\n");
+__asm__(
+    ".pushsection .text\n"
+    ".balign 64\n"
+    ".hidden guard_entries\n"
+    ".globl guard_entries\n"
+    "guard_entries:\n" EIGHT("0") EIGHT("8") EIGHT("16") EIGHT("24") EIGHT("32") EIGHT("40")
+        EIGHT("48") EIGHT("56") SHARED ".popsection\n");
 
 #endif

@@ -116,8 +116,8 @@ static bool reaches_alternate(const ucontext_t *context, uintptr_t sp, uintptr_t
   return base < sp && sp - needed < base + context->uc_stack.ss_size;
 }
 
-intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record, int signal,
-                     const GuardSlot **chosen) {
+intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
+                     int signal, const GuardSlot **chosen) {
   uintptr_t end;
   if (guard_reset_fault(signal)) return 0;
   /* Called by another handler and not by the kernel, or a frame that is not known. */

@@ -35,12 +35,14 @@ struct GuardStats {
   uint64_t direct;   /* … had it from the kernel: the thread has no alternate stack */
   uint64_t foreign;  /* … interrupted a goroutine or a handler, and was called where it was */
   uint64_t tight;    /* … was called where it was, because the thread's own stack is full */
-  uint64_t unknown;  /* … was called where it was, because its frame or stack was not understood */
+  uint64_t unknown; /* … was called where it was, because its frame or stack was not understood */
   uint64_t searched; /* threads whose stack was looked up, once each */
-  uint64_t full;     /* handlers left unguarded because all 64 places are taken */
-  uint64_t shared;   /* bit N-1: a library asked for signal N as well; it gets what other processes send,
+  uint64_t full; /* handlers left unguarded because all 64 places are taken */
+  uint64_t
+      shared; /* bit N-1: a library asked for signal N as well; it gets what other processes send,
                         and the program gets what the process sends to its own threads */
-  uint64_t lost;     /* bit N-1: a library replaced the handler of signal N past the guard. It is put back
+  uint64_t
+      lost; /* bit N-1: a library replaced the handler of signal N past the guard. It is put back
                         when the program sends the signal next, or by GuardInstall(), unless it was
                         replaced before the guard was installed */
   uint64_t restored; /* handlers put back so */

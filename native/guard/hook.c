@@ -20,15 +20,16 @@ enum { TO_CALL = R_AARCH64_JUMP_SLOT, TO_ADDRESS = R_AARCH64_GLOB_DAT };
 
 typedef struct {
   const char *name;
-  void *theirs, *mine;       /* NULL for `theirs` means any function */
-  GuardProgramHook *program; /* only the program is changed, which is noted here; NULL for all objects */
+  void *theirs, *mine; /* NULL for `theirs` means any function */
+  GuardProgramHook
+      *program; /* only the program is changed, which is noted here; NULL for all objects */
 } Exchange;
 
 typedef struct {
-  const ElfW(Rela) *relocations[2];
+  const ElfW(Rela) * relocations[2];
   size_t bytes[2];
   size_t nameless; /* relocations at the start of the second table, often most of it */
-  const ElfW(Sym) *symbols;
+  const ElfW(Sym) * symbols;
   const char *names;
 } Dynamic;
 
@@ -37,18 +38,33 @@ static const void *at(const struct dl_phdr_info *object, ElfW(Addr) address) {
   return (const void *)(address < object->dlpi_addr ? object->dlpi_addr + address : address);
 }
 
-static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) *part, Dynamic *found) {
+static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) * part,
+                         Dynamic *found) {
   memset(found, 0, sizeof *found);
   const ElfW(Dyn) *each = (const ElfW(Dyn) *)(object->dlpi_addr + part->p_vaddr);
   for (; each->d_tag != DT_NULL; each++) {
     switch (each->d_tag) {
-      case DT_JMPREL: found->relocations[0] = at(object, each->d_un.d_ptr); break;
-      case DT_PLTRELSZ: found->bytes[0] = each->d_un.d_val; break;
-      case DT_RELA: found->relocations[1] = at(object, each->d_un.d_ptr); break;
-      case DT_RELASZ: found->bytes[1] = each->d_un.d_val; break;
-      case DT_RELACOUNT: found->nameless = each->d_un.d_val; break;
-      case DT_SYMTAB: found->symbols = at(object, each->d_un.d_ptr); break;
-      case DT_STRTAB: found->names = at(object, each->d_un.d_ptr); break;
+      case DT_JMPREL:
+        found->relocations[0] = at(object, each->d_un.d_ptr);
+        break;
+      case DT_PLTRELSZ:
+        found->bytes[0] = each->d_un.d_val;
+        break;
+      case DT_RELA:
+        found->relocations[1] = at(object, each->d_un.d_ptr);
+        break;
+      case DT_RELASZ:
+        found->bytes[1] = each->d_un.d_val;
+        break;
+      case DT_RELACOUNT:
+        found->nameless = each->d_un.d_val;
+        break;
+      case DT_SYMTAB:
+        found->symbols = at(object, each->d_un.d_ptr);
+        break;
+      case DT_STRTAB:
+        found->names = at(object, each->d_un.d_ptr);
+        break;
     }
   }
   return found->symbols != NULL && found->names != NULL;
@@ -58,8 +74,7 @@ static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) *pa
 static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
     const ElfW(Phdr) *part = &object->dlpi_phdr[each];
-    if (part->p_type == PT_GNU_RELRO &&
-        place - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
+    if (part->p_type == PT_GNU_RELRO && place - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
       return true;
     }
   }
@@ -93,7 +108,8 @@ static void note(GuardProgramHook *hook, void **place, void *now, bool unbound) 
   if (!unbound) hook->real = now;
 }
 
-static void replace(const struct dl_phdr_info *object, void **place, bool lazy, const Exchange *wanted) {
+static void replace(const struct dl_phdr_info *object, void **place, bool lazy,
+                    const Exchange *wanted) {
   void *now = __atomic_load_n(place, __ATOMIC_RELAXED);
   /* Before the first call it is the object's own code, which has the linker look for the name. */
   bool unbound = lazy && contains(object, (uintptr_t)now);

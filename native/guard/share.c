@@ -37,7 +37,8 @@ void guard_keep(int signal) {
   GuardAction now;
   if (GUARD_BIT(signal) & GUARD_NEVER || in_another_process()) return;
   if (!guard_exchange(signal, NULL, &now)) return;
-  bool keeps = guard_own_entry(now.handler) && guard_in_program(guard_slot_of(now.handler)->handler);
+  bool keeps =
+      guard_own_entry(now.handler) && guard_in_program(guard_slot_of(now.handler)->handler);
   __atomic_fetch_and(&kept_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
   __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
   if (!keeps) return;
@@ -101,16 +102,16 @@ bool guard_share(int signal, const struct sigaction *act, struct sigaction *old)
   if (!guard_exchange(signal, NULL, &now)) return false;
   const GuardSlot *owner = guard_slot_of(now.handler);
   if (owner == NULL || owner->sharers == NULL || !guard_in_program(owner->handler)) return false;
-  GuardSlot *was = __atomic_exchange_n(&owner->sharers[signal - 1], sharer_of(&wanted, owner),
-                                       __ATOMIC_ACQ_REL);
+  GuardSlot *was =
+      __atomic_exchange_n(&owner->sharers[signal - 1], sharer_of(&wanted, owner), __ATOMIC_ACQ_REL);
   if (old != NULL) guard_show(was != NULL ? was : owner, old);
   return true;
 }
 
 const GuardSlot *guard_visible(int signal, const GuardSlot *owner) {
-  const GuardSlot *sharer =
-      owner->sharers == NULL ? NULL
-                             : __atomic_load_n(&owner->sharers[signal - 1], __ATOMIC_ACQUIRE);
+  const GuardSlot *sharer = owner->sharers == NULL
+                                ? NULL
+                                : __atomic_load_n(&owner->sharers[signal - 1], __ATOMIC_ACQUIRE);
   return sharer != NULL ? sharer : owner;
 }
 

@@ -27,9 +27,9 @@ static __thread struct {
   uintptr_t top, seen;
 } own
 #ifdef __GLIBC__ /* musl refuses it in dlopen, and gives every thread its memory beforehand */
-  __attribute__((tls_model("initial-exec")))
+    __attribute__((tls_model("initial-exec")))
 #endif
-  ;
+    ;
 
 bool guard_prepare_stacks(void) {
   uintptr_t within = getauxval(AT_RANDOM);

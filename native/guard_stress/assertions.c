@@ -79,8 +79,7 @@ void nest(int number, siginfo_t *info, void *context) {
   sigqueue(getpid(), SECOND, (union sigval){.sival_int = value + 1});
   seen.nested_well = on_own_stack() && seen.number == SECOND && seen.value == value + 1 &&
                      seen.sp < (uintptr_t)&before && info->si_value.sival_int == value &&
-                     memcmp(&before.uc_mcontext, &((ucontext_t *)context)->uc_mcontext,
-                            64) == 0;
+                     memcmp(&before.uc_mcontext, &((ucontext_t *)context)->uc_mcontext, 64) == 0;
   note(number, info, context);
 }
 

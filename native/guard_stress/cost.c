@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
   sigaction(GUARDED, &action, NULL);
   libc_kill = (int (*)(pthread_t, int))dlsym(RTLD_DEFAULT, "pthread_kill");
-  int32_t guarded = ((int32_t(*)(void))dlsym(guard, "GuardInstall"))();
+  int32_t guarded = ((int32_t (*)(void))dlsym(guard, "GuardInstall"))();
   struct {
     uint64_t handler, flags, restorer, mask;
   } raw;
@@ -96,10 +96,11 @@ int main(int argc, char **argv) {
   stack_t alternate = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
   sigaltstack(&alternate, NULL);
   measure(moved);
-  printf("{\"guarded\": %d, \"plain_ns\": %.0f, \"flagged_ns\": %.0f, \"moved_ns\": %.0f, "
-         "\"direct_plain_ns\": %.0f, \"direct_ns\": %.0f, \"unwatched_ns\": %.0f, "
-         "\"watched_ns\": %.0f}\n",
-         guarded, moved[SENT_PLAIN], moved[SENT_FLAGGED], moved[SENT_GUARDED], direct[SENT_PLAIN],
-         direct[SENT_GUARDED], moved[UNWATCHED], moved[WATCHED]);
+  printf(
+      "{\"guarded\": %d, \"plain_ns\": %.0f, \"flagged_ns\": %.0f, \"moved_ns\": %.0f, "
+      "\"direct_plain_ns\": %.0f, \"direct_ns\": %.0f, \"unwatched_ns\": %.0f, "
+      "\"watched_ns\": %.0f}\n",
+      guarded, moved[SENT_PLAIN], moved[SENT_FLAGGED], moved[SENT_GUARDED], direct[SENT_PLAIN],
+      direct[SENT_GUARDED], moved[UNWATCHED], moved[WATCHED]);
   return 0;
 }

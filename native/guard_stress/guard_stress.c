@@ -90,11 +90,19 @@ static void called_back(void *data) {
 
 static void run_go(Mutator *mutator, unsigned long round) {
   switch (round % 8) {
-    case 0: if (go_panic() != 0) changed("a panic in Go"); break;
-    case 1: if (go_spawn(4, 8) != 0) changed("a goroutine's stack"); break;
+    case 0:
+      if (go_panic() != 0) changed("a panic in Go");
+      break;
+    case 1:
+      if (go_spawn(4, 8) != 0) changed("a goroutine's stack");
+      break;
     case 2:
-    case 3: go_back((void *)called_back, mutator); break;
-    default: if (go_descend((int32_t)(round % 5)) != 0) changed("the stack of a Go call"); break;
+    case 3:
+      go_back((void *)called_back, mutator);
+      break;
+    default:
+      if (go_descend((int32_t)(round % 5)) != 0) changed("the stack of a Go call");
+      break;
   }
 }
 
@@ -118,11 +126,13 @@ static void one_round(Mutator *mutator) {
   sigaltstack(NULL, &after);
   pthread_sigmask(SIG_SETMASK, NULL, &blocked_after);
   /* Go gives a thread an alternate stack when it first runs there. */
-  if (mutator->kind == ALTERNATE && (before.ss_sp != after.ss_sp || before.ss_flags != after.ss_flags)) {
+  if (mutator->kind == ALTERNATE &&
+      (before.ss_sp != after.ss_sp || before.ss_flags != after.ss_flags)) {
     changed("the alternate stack");
   }
   for (int number = 1; number < 65; number++) {
-    if (sigismember(&blocked, number) != sigismember(&blocked_after, number)) changed("the signal mask");
+    if (sigismember(&blocked, number) != sigismember(&blocked_after, number))
+      changed("the signal mask");
   }
 }
 
@@ -176,7 +186,8 @@ static void start(Mutator *mutator, Kind kind) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   if (kind == GIVEN) {
-    mutator->given = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mutator->given =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_attr_setstack(&attributes, mutator->given, STACK_BYTES);
   }
   pthread_create(&mutator->subject.id, &attributes, mutate, mutator);
@@ -206,13 +217,14 @@ static void print(const Work *work) {
   static const char *const KINDS[] = {"main", "plain", "alternate", "given", "brief", "lent"};
   struct GuardStats stats = {.size = sizeof stats};
   if (ask_guard != NULL) ask_guard(&stats);
-  printf("{\"suspends\": %lu, \"tries\": %lu, \"mean_us\": %.3f, \"pestered\": %lu, \"faults\": %lu, "
-         "\"first\": \"%s\", \"stuck\": \"%s\", \"moved\": %lu, \"direct\": %lu, \"foreign\": %lu, "
-         "\"tight\": %lu, \"unknown\": %lu, \"searched\": %lu}\n",
-         work->done, tries, work->done ? (double)work->spent_ns / (double)work->done / 1000 : 0,
-         atomic_load(&pestered), atomic_load(&faults), first_fault,
-         work->stuck ? KINDS[work->stuck->kind] : "", stats.moved, stats.direct, stats.foreign,
-         stats.tight, stats.unknown, stats.searched);
+  printf(
+      "{\"suspends\": %lu, \"tries\": %lu, \"mean_us\": %.3f, \"pestered\": %lu, \"faults\": %lu, "
+      "\"first\": \"%s\", \"stuck\": \"%s\", \"moved\": %lu, \"direct\": %lu, \"foreign\": %lu, "
+      "\"tight\": %lu, \"unknown\": %lu, \"searched\": %lu}\n",
+      work->done, tries, work->done ? (double)work->spent_ns / (double)work->done / 1000 : 0,
+      atomic_load(&pestered), atomic_load(&faults), first_fault,
+      work->stuck ? KINDS[work->stuck->kind] : "", stats.moved, stats.direct, stats.foreign,
+      stats.tight, stats.unknown, stats.searched);
   fflush(stdout);
 }
 
@@ -266,22 +278,23 @@ static void *opened(const char *path) {
 
 static void load_go(const char *path) {
   void *library = opened(path);
-  go_descend = (int32_t(*)(int32_t))symbol(library, "Descend");
-  go_panic = (int32_t(*)(void))symbol(library, "Panic");
-  go_spawn = (int32_t(*)(int32_t, int32_t))symbol(library, "Spawn");
+  go_descend = (int32_t (*)(int32_t))symbol(library, "Descend");
+  go_panic = (int32_t (*)(void))symbol(library, "Panic");
+  go_spawn = (int32_t (*)(int32_t, int32_t))symbol(library, "Spawn");
   go_back = (void (*)(void *, void *))symbol(library, "Back");
   go_lend = (void (*)(void *, void *))symbol(library, "Lend");
   go_crowd = (void (*)(int32_t))symbol(library, "Crowd");
-  go_disturbed = (int32_t(*)(void))symbol(library, "Disturbed");
+  go_disturbed = (int32_t (*)(void))symbol(library, "Disturbed");
   go_crowd(CROWD); /* waits until the Go runtime is there */
   with_go = true;
 }
 
 static void load_guard(const char *path) {
   void *library = opened(path);
-  int32_t guarded = ((int32_t(*)(void))symbol(library, "GuardInstall"))();
+  int32_t guarded = ((int32_t (*)(void))symbol(library, "GuardInstall"))();
   if (guarded < 1) fprintf(stderr, "guard_stress: GuardInstall returned %d\n", guarded);
-  if (ask_guard == NULL) ask_guard = (int32_t(*)(struct GuardStats *))symbol(library, "GuardStats");
+  if (ask_guard == NULL)
+    ask_guard = (int32_t (*)(struct GuardStats *))symbol(library, "GuardStats");
 }
 
 int main(int argc, char **argv) {

@@ -15,7 +15,8 @@ void owners_see_their_own(void) {
   expect(old.sa_sigaction == note && (old.sa_flags & ~0x04000000) == SA_SIGINFO,
          "sigaction tells the owner's handler and flags");
   set(FIRST, nest, SA_SIGINFO | SA_NODEFER, &old);
-  expect(old.sa_sigaction == note && guarded(FIRST), "a handler that is changed is guarded, the old one told");
+  expect(old.sa_sigaction == note && guarded(FIRST),
+         "a handler that is changed is guarded, the old one told");
   sigaction(FIRST, &old, NULL);
   value_sent(FIRST, 3);
   expect(on_own_stack() && seen.value == 3, "what was told as the old one can be put back");
@@ -24,7 +25,8 @@ void owners_see_their_own(void) {
   old.sa_flags |= SA_ONSTACK; /* as Go does */
   sigaction(FIRST, &old, NULL);
   value_sent(FIRST, 4);
-  expect(on_own_stack() && guarded(FIRST), "SA_ONSTACK is added to it by sigaction: guarded all the same");
+  expect(on_own_stack() && guarded(FIRST),
+         "SA_ONSTACK is added to it by sigaction: guarded all the same");
   sigaction(FIRST, NULL, &old);
   expect(old.sa_flags & SA_ONSTACK, "who added SA_ONSTACK sees it");
   set(FIRST, note, SA_SIGINFO, NULL);
@@ -47,7 +49,8 @@ void others_are_left_alone(void) {
   sigaction(SECOND + 10, &plain, NULL);
   expect(!guarded(SECOND + 10), "a handler that is told no registers is left alone");
   set(SIGSEGV, note, SA_SIGINFO, NULL);
-  expect(!guarded(SIGSEGV) && raw(SIGSEGV).handler == (uintptr_t)note, "a fault's handler is left alone");
+  expect(!guarded(SIGSEGV) && raw(SIGSEGV).handler == (uintptr_t)note,
+         "a fault's handler is left alone");
   signal(SIGSEGV, SIG_DFL);
   if (dlopen("libgcc_s.so.1", RTLD_NOW) != NULL) { /* without it libc cannot cancel */
     pthread_t thread;
@@ -73,7 +76,8 @@ void called_by_another_handler(void) {
   getcontext(&context);
   seen.calls = 0;
   entry(FIRST, &info, &context);
-  expect(seen.calls == 1 && stats().unknown == before + 1, "another handler may call it as a function");
+  expect(seen.calls == 1 && stats().unknown == before + 1,
+         "another handler may call it as a function");
 }
 
 void several_guards(void) {
@@ -81,7 +85,8 @@ void several_guards(void) {
   int32_t count = install();
   expect(count == install() && raw(FIRST).handler == entry, "installing again changes nothing");
   struct GuardStats other = {.size = sizeof other};
-  expect(install_another() == count && raw(FIRST).handler == entry, "another guard leaves the first one's alone");
+  expect(install_another() == count && raw(FIRST).handler == entry,
+         "another guard leaves the first one's alone");
   stats_of_another(&other);
   expect(other.reason == GUARD_BY_ANOTHER && other.signals == 0 && other.others == stats().signals,
          "and says why");

@@ -37,7 +37,9 @@ EXPORT int RivalTakes(int number, enum RivalHandler handler, int flags, struct s
   return sigaction(number, &action, old);
 }
 
-EXPORT int RivalPutsBack(int number, const struct sigaction *old) { return sigaction(number, old, NULL); }
+EXPORT int RivalPutsBack(int number, const struct sigaction *old) {
+  return sigaction(number, old, NULL);
+}
 
 /* As a language does that has system calls of its own. */
 EXPORT int RivalTakesRaw(int number, enum RivalHandler handler) {

@@ -18,7 +18,8 @@ static void leave(int number, siginfo_t *info, void *context) {
 
 void handlers_run_on_their_own_stack(void) {
   value_sent(FIRST, 77);
-  expect(seen.calls == 1 && on_own_stack(), "handler, siginfo and ucontext are on the thread's own stack");
+  expect(seen.calls == 1 && on_own_stack(),
+         "handler, siginfo and ucontext are on the thread's own stack");
   expect(seen.number == FIRST && seen.value == 77, "siginfo is the kernel's");
   stack_t now;
   sigaltstack(NULL, &now);
@@ -32,11 +33,12 @@ void handlers_run_on_their_own_stack(void) {
   for (int i = 1; i <= 16; i++) {
     uint64_t found;
     result = SYS_tgkill;
-    __asm__ volatile("movq %[value], -128(%%rsp)\nmovq %[value], -8(%%rsp)\nsyscall\n"
-                     "movq -128(%%rsp), %[found]\nxorq -8(%%rsp), %[found]"
-                     : "+a"(result), [found] "=&r"(found)
-                     : "D"((long)getpid()), "S"(syscall(SYS_gettid)), "d"((long)FIRST), [value] "r"(zone[i - 1])
-                     : "rcx", "r11", "memory");
+    __asm__ volatile(
+        "movq %[value], -128(%%rsp)\nmovq %[value], -8(%%rsp)\nsyscall\n"
+        "movq -128(%%rsp), %[found]\nxorq -8(%%rsp), %[found]"
+        : "+a"(result), [found] "=&r"(found)
+        : "D"((long)getpid()), "S"(syscall(SYS_gettid)), "d"((long)FIRST), [value] "r"(zone[i - 1])
+        : "rcx", "r11", "memory");
     kept &= result == 0 && found == 0;
   }
   expect(kept, "the red zone is left alone");
@@ -46,7 +48,8 @@ void handlers_run_on_their_own_stack(void) {
 void handlers_nest(void) {
   set(FIRST, nest, SA_SIGINFO, NULL);
   value_sent(FIRST, 5);
-  expect(seen.nested_well && seen.calls == 2, "a handler within a handler; the outer one's context stays");
+  expect(seen.nested_well && seen.calls == 2,
+         "a handler within a handler; the outer one's context stays");
   set(FIRST, leave, SA_SIGINFO, NULL);
   volatile int left = 0;
   for (volatile int i = 0; i < 1000; i++) {
@@ -74,7 +77,8 @@ void in_other_threads(void) {
   uint64_t before = stats().direct;
   pthread_create(&thread, NULL, raise_in_thread, &number);
   pthread_join(thread, NULL);
-  expect(seen.number == FIRST && stats().direct == before + 1, "a thread without an alternate stack");
+  expect(seen.number == FIRST && stats().direct == before + 1,
+         "a thread without an alternate stack");
 }
 
 void in_other_processes(void) {

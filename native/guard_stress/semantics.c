@@ -28,19 +28,20 @@ static void *opened(const char *path) {
 int main(int argc, char **argv) {
   if (argc < 4) return 2;
   void *guard = opened(argv[1]), *another = opened(argv[2]);
-  install = (int32_t(*)(void))dlsym(guard, "GuardInstall");
-  removed = (int32_t(*)(void))dlsym(guard, "GuardRemove");
-  stats_of = (int32_t(*)(struct GuardStats *))dlsym(guard, "GuardStats");
-  install_another = (int32_t(*)(void))dlsym(another, "GuardInstall");
-  remove_another = (int32_t(*)(void))dlsym(another, "GuardRemove");
-  stats_of_another = (int32_t(*)(struct GuardStats *))dlsym(another, "GuardStats");
+  install = (int32_t (*)(void))dlsym(guard, "GuardInstall");
+  removed = (int32_t (*)(void))dlsym(guard, "GuardRemove");
+  stats_of = (int32_t (*)(struct GuardStats *))dlsym(guard, "GuardStats");
+  install_another = (int32_t (*)(void))dlsym(another, "GuardInstall");
+  remove_another = (int32_t (*)(void))dlsym(another, "GuardRemove");
+  stats_of_another = (int32_t (*)(struct GuardStats *))dlsym(another, "GuardStats");
 
   expect(stats().reason == GUARD_NOT_YET, "not installed yet");
   expect(install() == 0 && stats().reason == GUARD_NO_HANDLER, "no handler, nothing to do");
   removed();
   sigaltstack(&(stack_t){.ss_sp = alternate, .ss_size = sizeof alternate}, NULL);
   set(FIRST, note, SA_SIGINFO, NULL);
-  expect(install() == 1 && stats().reason == GUARD_INSTALLED && guarded(FIRST), "one handler, guarded");
+  expect(install() == 1 && stats().reason == GUARD_INSTALLED && guarded(FIRST),
+         "one handler, guarded");
   set(SECOND, note, SA_SIGINFO, NULL);
   expect(guarded(SECOND), "a handler that is set later is guarded");
   dlclose(guard);

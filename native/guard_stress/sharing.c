@@ -80,7 +80,8 @@ static void by_sigaction(void) {
   expect(!is_shared() && gets("PP"), "the library puts the old handler back");
   takes(FIRST, RIVAL_HANDLES, 0, NULL);
   receivers_and_library(&library);
-  expect(library.calls == 1 && !library.on_alternate, "a library's handler for the own stack gets it");
+  expect(library.calls == 1 && !library.on_alternate,
+         "a library's handler for the own stack gets it");
   takes(FIRST, RIVAL_HANDLES, SA_ONSTACK | SA_NODEFER, NULL);
   expect(gets("PL"), "one that does not block itself");
   takes(FIRST, RIVAL_HANDLES, SA_ONSTACK | SA_RESETHAND, NULL);
@@ -89,7 +90,8 @@ static void by_sigaction(void) {
   sigaction(FIRST, NULL, &now);
   expect(gets("P-") && is_shared() && now.sa_handler == SIG_IGN, "a library ignores a signal");
   takes(FIRST, RIVAL_DEFAULTS, 0, NULL);
-  expect(gets("PP") && !is_shared(), "a library resets a signal to the default: the program has it");
+  expect(gets("PP") && !is_shared(),
+         "a library resets a signal to the default: the program has it");
   takes(FIRST, RIVAL_IGNORES, 0, NULL);
   set(FIRST, note, SA_SIGINFO, NULL);
   expect(gets("PP") && !is_shared(), "the program sets its handler again: it alone has it");
@@ -98,7 +100,8 @@ static void by_sigaction(void) {
 static void past_the_guard(void) {
   uint64_t restored = stats().restored, entry = raw(FIRST).handler;
   takes_raw(FIRST, RIVAL_HANDLES);
-  expect(raw(FIRST).handler != entry && stats().lost >> (FIRST - 1) & 1 && stats().reason == GUARD_LOST,
+  expect(raw(FIRST).handler != entry && stats().lost >> (FIRST - 1) & 1 &&
+             stats().reason == GUARD_LOST,
          "taken by a bare system call: the guard says that the handler is lost");
   expect(gets("PL"), "the next signal to a thread puts it back, and the library has its share");
   expect(stats().lost == 0 && stats().restored == restored + 1 && stats().reason == GUARD_INSTALLED,
@@ -124,7 +127,8 @@ static void forwarded(void) {
   forwards(entry);
   seen.calls = 0;
   send_from_outside();
-  expect(seen.calls == 1 && saw().calls == 1, "a library that forwards to the entry calls the program's");
+  expect(seen.calls == 1 && saw().calls == 1,
+         "a library that forwards to the entry calls the program's");
   forwards(NULL);
 }
 
@@ -135,7 +139,8 @@ static void in_a_child_of_vfork(void) {
     takes(FIRST, RIVAL_DEFAULTS, 0, &old);
     _exit(raw(FIRST).handler == 0 ? 7 : 8);
   }
-  expect(in_child(child) == 7 && is_shared() && gets("PL"), "a child of vfork changes its own action alone");
+  expect(in_child(child) == 7 && is_shared() && gets("PL"),
+         "a child of vfork changes its own action alone");
 }
 
 static void without_what_it_needs(void) {

@@ -47,7 +47,8 @@ void handlers_for_once(void) {
     alarm(5);
     _exit(*nowhere);
   }
-  expect(killed_by(child) == SIGSEGV, "a fault's handler that is for once is called once, handed on too");
+  expect(killed_by(child) == SIGSEGV,
+         "a fault's handler that is for once is called once, handed on too");
   uint64_t before = stats().signals;
   set(SIGSEGV, note, SA_SIGINFO | SA_RESETHAND, NULL);
   uint64_t entry = raw(SIGSEGV).handler;
@@ -55,8 +56,9 @@ void handlers_for_once(void) {
   sigaction(SIGSEGV, NULL, &old);
   signal(SIGSEGV, SIG_IGN);
   sigaction(SIGSEGV, &old, NULL);
-  expect(raw(SIGSEGV).handler == entry && !(old.sa_flags & SA_ONSTACK) && old.sa_flags & SA_RESETHAND,
-         "and what is told of it can be put back");
+  expect(
+      raw(SIGSEGV).handler == entry && !(old.sa_flags & SA_ONSTACK) && old.sa_flags & SA_RESETHAND,
+      "and what is told of it can be put back");
   signal(SIGSEGV, SIG_DFL);
 }
 

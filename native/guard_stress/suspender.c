@@ -86,7 +86,9 @@ void resume(Subject *subject) {
 }
 
 #if defined __x86_64__
-static uintptr_t stack_pointer(const ucontext_t *c) { return (uintptr_t)c->uc_mcontext.gregs[REG_RSP]; }
+static uintptr_t stack_pointer(const ucontext_t *c) {
+  return (uintptr_t)c->uc_mcontext.gregs[REG_RSP];
+}
 static const void *vector_state(const ucontext_t *c) { return c->uc_mcontext.fpregs; }
 enum { VECTOR_STATE = 512 };
 #else
@@ -109,7 +111,8 @@ void examine(const Subject *subject, unsigned turns) {
   const ucontext_t *context = atomic_load(&subject->context);
   uint64_t sum = sum_of(context);
   uintptr_t sp = stack_pointer(context);
-  if (sp < subject->low || sp >= subject->high) changed("the interrupted stack pointer is elsewhere");
+  if (sp < subject->low || sp >= subject->high)
+    changed("the interrupted stack pointer is elsewhere");
   for (volatile unsigned i = 0; i < turns * 1000; i++) {
   }
   if (sum_of(context) != sum) changed("the registers of a suspended thread");

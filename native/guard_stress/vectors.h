@@ -16,13 +16,13 @@ enum { VECTORS = 32 };
 #define STORE(n) "vmovdqu64 %%zmm" #n ", " #n "*64(%1)\n"
 #define ALL(of)                                                                                  \
   of(0) of(1) of(2) of(3) of(4) of(5) of(6) of(7) of(8) of(9) of(10) of(11) of(12) of(13) of(14) \
-  of(15) of(16) of(17) of(18) of(19) of(20) of(21) of(22) of(23) of(24) of(25) of(26) of(27)     \
-  of(28) of(29) of(30) of(31)
+      of(15) of(16) of(17) of(18) of(19) of(20) of(21) of(22) of(23) of(24) of(25) of(26) of(27) \
+          of(28) of(29) of(30) of(31)
 #define LOAD_LOW(n) "movdqu " #n "*64(%0), %%xmm" #n "\n"
 #define STORE_LOW(n) "movdqu %%xmm" #n ", " #n "*64(%1)\n"
 #define LOW(of)                                                                                  \
   of(0) of(1) of(2) of(3) of(4) of(5) of(6) of(7) of(8) of(9) of(10) of(11) of(12) of(13) of(14) \
-  of(15)
+      of(15)
 #define TURN "1: pause\n dec %2\n jnz 1b\n"
 
 __attribute__((target("avx512f"))) static void hold_wide(const void *from, void *to, long turns) {
@@ -65,11 +65,14 @@ static int vectors_survive(uint64_t seed, long turns) {
 
 #else
 
+/* clang-format would indent this list anew each time. */
+/* clang-format off */
 #define PAIR(of, a, b) #of " q" #a ", q" #b ", [%0, #(" #a "*16)]\n"
 #define ALL(of)                                                                                 \
   PAIR(of, 0, 1) PAIR(of, 2, 3) PAIR(of, 4, 5) PAIR(of, 6, 7) PAIR(of, 8, 9) PAIR(of, 10, 11)   \
   PAIR(of, 12, 13) PAIR(of, 14, 15) PAIR(of, 16, 17) PAIR(of, 18, 19) PAIR(of, 20, 21)          \
   PAIR(of, 22, 23) PAIR(of, 24, 25) PAIR(of, 26, 27) PAIR(of, 28, 29) PAIR(of, 30, 31)
+/* clang-format on */
 
 static int vectors_survive(uint64_t seed, long turns) {
   uint64_t before[VECTORS * 2], after[VECTORS * 2];

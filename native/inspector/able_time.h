@@ -38,7 +38,8 @@ static bool read_line(const char *folder, const char *name, char *line, int size
 /* The time that it ran, in nanoseconds; false where the kernel does not count it. */
 static bool ran_ns(const AbleTime *time, uint64_t *ran) {
   char line[128];
-  return read_line(time->folder, "schedstat", line, sizeof line) && sscanf(line, "%" SCNu64, ran) == 1;
+  return read_line(time->folder, "schedstat", line, sizeof line) &&
+         sscanf(line, "%" SCNu64, ran) == 1;
 }
 
 static bool wants_processor(const AbleTime *time) {

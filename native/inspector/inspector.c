@@ -61,7 +61,9 @@ typedef struct {
 
 typedef enum { SYSCALL_STOP, OTHER_STOP, FAULT, GONE } Stop;
 
-static void rest_us(long us) { nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL); }
+static void rest_us(long us) {
+  nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+}
 
 static bool get_registers(pid_t tid, Registers *r) {
   struct iovec whole = {r, sizeof *r};
@@ -209,16 +211,19 @@ static const char *ask_signals(Process *process, Guest *guest, uint64_t page, FI
 
 static const char *ask(Process *process, Guest *guest, AlternateStack *stack, FILE *out) {
   long page, result;
-  const uint64_t map[6] = {0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
+  const uint64_t map[6] = {
+      0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
   const char *problem = call(process, guest, SYS_mmap, map, &page);
   if (problem != NULL) return problem;
   if (page < 0 && page > -PAGE) return "it has no room for a page";
   const uint64_t alternate[6] = {0, (uint64_t)page}, unmap[6] = {(uint64_t)page, PAGE};
   problem = call(process, guest, SYS_sigaltstack, alternate, &result);
-  if (problem == NULL && (result != 0 || !read_memory(process, (uint64_t)page, stack, sizeof *stack))) {
+  if (problem == NULL &&
+      (result != 0 || !read_memory(process, (uint64_t)page, stack, sizeof *stack))) {
     problem = "its alternate stack cannot be read";
   }
-  if (problem == NULL && !process->answered) problem = ask_signals(process, guest, (uint64_t)page, out);
+  if (problem == NULL && !process->answered)
+    problem = ask_signals(process, guest, (uint64_t)page, out);
   const char *unmapped = call(process, guest, SYS_munmap, unmap, &result);
   return problem != NULL ? problem : unmapped;
 }
@@ -243,9 +248,10 @@ static const char *try_thread(Process *process, pid_t tid, FILE *out) {
   if (problem != NULL) return problem;
   fprintf(out,
           "{\"at\":\"thread\",\"tid\":%d,\"pc\":%" PRIu64 ",\"sp\":%" PRIu64 ",\"tls\":%" PRIu64
-          ",\"alt_base\":%" PRIu64 ",\"alt_size\":%" PRIu64 ",\"alt_flags\":%d,\"stopped_us\":%" PRIu64 "}\n",
-          (int)tid, pc_of(&guest.home), sp_of(&guest.home), tls, stack.base, stack.size, (int)stack.flags,
-          now_us() - started);
+          ",\"alt_base\":%" PRIu64 ",\"alt_size\":%" PRIu64
+          ",\"alt_flags\":%d,\"stopped_us\":%" PRIu64 "}\n",
+          (int)tid, pc_of(&guest.home), sp_of(&guest.home), tls, stack.base, stack.size,
+          (int)stack.flags, now_us() - started);
   return NULL;
 }
 
@@ -274,7 +280,8 @@ static int inspect(pid_t pid, uint64_t within_us, char **spared) {
   for (size_t i = 0; i < count; i++) {
     const char *problem = NULL;
     if (is_spared(tids[i], spared)) {
-      printf("{\"at\":\"thread\",\"tid\":%d,\"problem\":\"its call may not be interrupted\"}\n", (int)tids[i]);
+      printf("{\"at\":\"thread\",\"tid\":%d,\"problem\":\"its call may not be interrupted\"}\n",
+             (int)tids[i]);
       continue;
     }
     for (int tries = 0; tries < TRIES; tries++) {
@@ -299,7 +306,8 @@ static pid_t start_worker(pid_t pid, uint64_t within_us, char **spared, const in
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, NULL);
   setsid();
-  setpriority(PRIO_PROCESS, 0, -20); /* Where it may: a thread must not stand because we are kept waiting. */
+  setpriority(PRIO_PROCESS, 0,
+              -20); /* Where it may: a thread must not stand because we are kept waiting. */
   dup2(pipe_ends[1], STDOUT_FILENO);
   close(pipe_ends[0]);
   close(pipe_ends[1]);

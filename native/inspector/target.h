@@ -36,7 +36,8 @@ static bool find_gadget(Process *process, const char *maps, bool kernels_own) {
     uint64_t start, end;
     char rights[8];
     if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &start, &end, rights) != 3) continue;
-    if (rights[0] != 'r' || rights[2] != 'x' || (strstr(line, "[vdso]") != NULL) != kernels_own) continue;
+    if (rights[0] != 'r' || rights[2] != 'x' || (strstr(line, "[vdso]") != NULL) != kernels_own)
+      continue;
     for (uint64_t at = start; at < end && process->gadget == 0; at += sizeof code - 8) {
       size_t size = end - at < sizeof code ? end - at : sizeof code;
       if (!read_memory(process, at, code, size)) break;

@@ -125,8 +125,9 @@ static int32_t round_trip(void) {
   int32_t result = EncryptToJson(&partition, &data, &record);
   if (result == 0) result = DecryptFromJson(&partition, &record, &found);
   if (result != 0) return result;
-  return found.length == data.length && memcmp(found.data, secret, strlen(secret)) == 0 ? 0
-                                                                                        : RUN_FAILED;
+  return found.length == data.length && memcmp(found.data, secret, strlen(secret)) == 0
+             ? 0
+             : RUN_FAILED;
 }
 
 /* Sets Asherah up, has data encrypted and decrypted, and shuts it down. The published library has one

@@ -13,57 +13,49 @@ typedef unsigned long word;
 enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11 };
 enum { SYS_exit_group = 231, SYS_openat = 257 };
 
-static long
-call(long number, long a, long b, long c, long d, long e, long f)
-{
-	long result;
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
+static long call(long number, long a, long b, long c, long d, long e, long f) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
 
-	__asm__ volatile("syscall"
-	                 : "=a"(result)
-	                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	                 : "rcx", "r11", "memory");
-	return result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
 }
 
-static const word *
-thread(word *pointer)
-{
-	const word *dtv;
+static const word *thread(word *pointer) {
+  const word *dtv;
 
-	__asm__("mov %%fs:0, %0" : "=r"(*pointer));
-	__asm__("mov %%fs:8, %0" : "=r"(dtv));
-	return dtv;
+  __asm__("mov %%fs:0, %0" : "=r"(*pointer));
+  __asm__("mov %%fs:8, %0" : "=r"(dtv));
+  return dtv;
 }
 #elif defined(__aarch64__)
 enum { SYS_openat = 56, SYS_close = 57, SYS_read = 63, SYS_write = 64 };
 enum { SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222 };
 
-static long
-call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
+static long call(long number, long a, long b, long c, long d, long e, long f) {
+  register long x8 __asm__("x8") = number;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  register long x4 __asm__("x4") = e;
+  register long x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc 0"
-	                 : "+r"(x0)
-	                 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-	                 : "memory");
-	return x0;
+  __asm__ volatile("svc 0"
+                   : "+r"(x0)
+                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                   : "memory");
+  return x0;
 }
 
-static const word *
-thread(word *pointer)
-{
-	__asm__("mrs %0, tpidr_el0" : "=r"(*pointer));
-	return ((const word **)*pointer)[-1];
+static const word *thread(word *pointer) {
+  __asm__("mrs %0, tpidr_el0" : "=r"(*pointer));
+  return ((const word **)*pointer)[-1];
 }
 #endif
 
@@ -73,11 +65,11 @@ enum { MOST_LIBRARIES = 1 << 20 };
 
 /* The converter appends it to this code. Places are distances from the table. */
 struct table {
-	long first;           /* the initialiser whose place in the array this code has */
-	long others;          /* the rest of that array */
-	word count;           /* of its entries */
-	long tls_word;        /* holds the number that the loader gave this library's TLS */
-	word tls_offset;      /* of Go's variable in it */
+  long first;           /* the initialiser whose place in the array this code has */
+  long others;          /* the rest of that array */
+  word count;           /* of its entries */
+  long tls_word;        /* holds the number that the loader gave this library's TLS */
+  word tls_offset;      /* of Go's variable in it */
 };
 
 extern const struct table table __attribute__((visibility("hidden")));
@@ -86,125 +78,102 @@ static char *const nothing[4] = {0, 0, 0, 0};
 
 typedef void (*initialiser)(int, char **, char **);
 
-static char *
-map(word size)
-{
-	long at = call(SYS_mmap, 0, (long)size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+static char *map(word size) {
+  long at = call(SYS_mmap, 0, (long)size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
 
-	return (word)at > -4096UL ? 0 : (char *)at;
+  return (word)at > -4096UL ? 0 : (char *)at;
 }
 
 /* Returns a whole file of /proc, with zero bytes behind it; its size is 0 where there is none. */
-static char *
-file(const char *path, word *size)
-{
-	word capacity = FIRST_SIZE, length = 0;
-	char *text;
-	long fd = call(SYS_openat, AT_FDCWD, (long)path, O_CLOEXEC, 0, 0, 0);
+static char *file(const char *path, word *size) {
+  word capacity = FIRST_SIZE, length = 0;
+  char *text;
+  long fd = call(SYS_openat, AT_FDCWD, (long)path, O_CLOEXEC, 0, 0, 0);
 
-	*size = 0;
-	if (fd < 0)
-		return 0;
-	text = map(capacity);
-	while (text) {
-		long got = call(SYS_read, fd, (long)(text + length), (long)(capacity - length - 2), 0, 0, 0);
+  *size = 0;
+  if (fd < 0) return 0;
+  text = map(capacity);
+  while (text) {
+    long got = call(SYS_read, fd, (long)(text + length), (long)(capacity - length - 2), 0, 0, 0);
 
-		if (got == -EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		length += (word)got;
-		if (length == capacity - 2) {
-			char *larger = map(capacity * 2);
+    if (got == -EINTR) continue;
+    if (got <= 0) break;
+    length += (word)got;
+    if (length == capacity - 2) {
+      char *larger = map(capacity * 2);
 
-			if (!larger)
-				break;
-			for (word i = 0; i < length; i++)
-				((volatile char *)larger)[i] = text[i];
-			call(SYS_munmap, (long)text, (long)capacity, 0, 0, 0, 0);
-			text = larger;
-			capacity *= 2;
-		}
-	}
-	call(SYS_close, fd, 0, 0, 0, 0, 0);
-	*size = text ? length : 0;
-	return text;
+      if (!larger) break;
+      for (word i = 0; i < length; i++) ((volatile char *)larger)[i] = text[i];
+      call(SYS_munmap, (long)text, (long)capacity, 0, 0, 0, 0);
+      text = larger;
+      capacity *= 2;
+    }
+  }
+  call(SYS_close, fd, 0, 0, 0, 0, 0);
+  *size = text ? length : 0;
+  return text;
 }
 
-static word
-count(const char *text, word size)
-{
-	word strings = size && text[size - 1] ? 1 : 0;
+static word count(const char *text, word size) {
+  word strings = size && text[size - 1] ? 1 : 0;
 
-	for (word i = 0; i < size; i++)
-		strings += !text[i];
-	return strings;
+  for (word i = 0; i < size; i++) strings += !text[i];
+  return strings;
 }
 
-static char **
-point(char **to, char *text, word size)
-{
-	for (word i = 0; i < size; i++) {
-		*to++ = text + i;
-		while (i < size && text[i])
-			i++;
-	}
-	return to;
+static char **point(char **to, char *text, word size) {
+  for (word i = 0; i < size; i++) {
+    *to++ = text + i;
+    while (i < size && text[i]) i++;
+  }
+  return to;
 }
 
-static void
-fail(const char *line)
-{
-	word length = 0;
+static void fail(const char *line) {
+  word length = 0;
 
-	while (line[length])
-		length++;
-	call(SYS_write, STDERR, (long)line, (long)length, 0, 0, 0);
-	call(SYS_exit_group, FAILED, 0, 0, 0, 0, 0);
+  while (line[length]) length++;
+  call(SYS_write, STDERR, (long)line, (long)length, 0, 0, 0);
+  call(SYS_exit_group, FAILED, 0, 0, 0, 0, 0);
 }
 
 /* The converted code finds Go's variable as musl does since 1.1.22. */
-static void
-check_layout(const struct table *t)
-{
-	word pointer, library = *(const word *)((const char *)t + t->tls_word);
-	const word *dtv = thread(&pointer);
+static void check_layout(const struct table *t) {
+  word pointer, library = *(const word *)((const char *)t + t->tls_word);
+  const word *dtv = thread(&pointer);
 
 #if defined(__x86_64__)
-	if (*(const word *)pointer != pointer)
-		dtv = 0;
+  if (*(const word *)pointer != pointer) dtv = 0;
 #endif
-	if (!dtv || !library || dtv[0] < library || dtv[0] > MOST_LIBRARIES || dtv[library] < 4096 ||
-	    *(const word *)(dtv[library] + t->tls_offset) != 0)
-		fail("a Go library that was converted for musl cannot run here: the C library keeps "
-		     "thread-local storage in another way; load the unconverted library with glibc\n");
+  if (!dtv || !library || dtv[0] < library || dtv[0] > MOST_LIBRARIES || dtv[library] < 4096 ||
+      *(const word *)(dtv[library] + t->tls_offset) != 0)
+    fail(
+        "a Go library that was converted for musl cannot run here: the C library keeps "
+        "thread-local storage in another way; load the unconverted library with glibc\n");
 }
 
-__attribute__((section(".text.start"))) void
-start(void)
-{
-	const struct table *t = &table;
-	word arguments_size, environment_size, argc, envc;
-	char *arguments, *environment, **argv, **envp;
-	const word *entries = (const word *)((const char *)t + t->others);
+__attribute__((section(".text.start"))) void start(void) {
+  const struct table *t = &table;
+  word arguments_size, environment_size, argc, envc;
+  char *arguments, *environment, **argv, **envp;
+  const word *entries = (const word *)((const char *)t + t->others);
 
-	check_layout(t);
-	arguments = file("/proc/self/cmdline", &arguments_size);
-	environment = file("/proc/self/environ", &environment_size);
-	argc = count(arguments, arguments_size);
-	envc = count(environment, environment_size);
-	/* argv, NULL, envp, NULL, and an auxv that ends at once. Go keeps it for good. */
-	argv = (char **)map((argc + envc + 4) * sizeof *argv);
-	if (argv) {
-		envp = point(argv, arguments, arguments_size) + 1;
-		point(envp, environment, environment_size);
-	} else {
-		argc = 0;
-		argv = (char **)nothing;
-		envp = argv + 1;
-	}
-	((initialiser)((const char *)t + t->first))((int)argc, argv, envp);
-	for (word i = 0; i < t->count; i++)
-		if (entries[i] && entries[i] != -1UL)
-			((initialiser)entries[i])((int)argc, argv, envp);
+  check_layout(t);
+  arguments = file("/proc/self/cmdline", &arguments_size);
+  environment = file("/proc/self/environ", &environment_size);
+  argc = count(arguments, arguments_size);
+  envc = count(environment, environment_size);
+  /* argv, NULL, envp, NULL, and an auxv that ends at once. Go keeps it for good. */
+  argv = (char **)map((argc + envc + 4) * sizeof *argv);
+  if (argv) {
+    envp = point(argv, arguments, arguments_size) + 1;
+    point(envp, environment, environment_size);
+  } else {
+    argc = 0;
+    argv = (char **)nothing;
+    envp = argv + 1;
+  }
+  ((initialiser)((const char *)t + t->first))((int)argc, argv, envp);
+  for (word i = 0; i < t->count; i++)
+    if (entries[i] && entries[i] != -1UL) ((initialiser)entries[i])((int)argc, argv, envp);
 }

@@ -146,11 +146,11 @@ static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, 
 struct watched {
   pid_t holder, command;
   int notes;
-  bool over;     /* everything has been told to die */
-  bool ended;    /* the command did, and its status is known */
-  bool gone;     /* the holder is */
-  bool told;     /* that the holder was stopped */
-  int status;    /* of the command, or of a holder that ended before it */
+  bool over; /* everything has been told to die */
+  bool ended; /* the command did, and its status is known */
+  bool gone; /* the holder is */
+  bool told; /* that the holder was stopped */
+  int status; /* of the command, or of a holder that ended before it */
   struct rusage usage;
   long long give_up_at_ms; /* when the holder is killed too, once all is over */
 };

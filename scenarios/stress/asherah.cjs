@@ -82,7 +82,9 @@ async function atOnce(asherah) {
   records.forEach((record, i) => {
     equal("async to sync", asherah.decrypt(`at once ${i % 9}`, record), wanted[i]);
   });
-  (await Promise.all(crossed)).forEach((data, i) => equal("sync to async", data, wanted[i]));
+  (await Promise.all(crossed)).forEach((data, i) => {
+    equal("sync to async", data, wanted[i]);
+  });
 }
 
 async function refusals(asherah) {

@@ -19,7 +19,11 @@ module.exports = async function callback(cell, module) {
       }
     }, CALLS);
     expectResult("callBack()", made, CALLS);
-    await until(() => called >= CALLS, LATE_MS, `of ${CALLS} calls into JavaScript, some are missing`);
+    await until(
+      () => called >= CALLS,
+      LATE_MS,
+      `of ${CALLS} calls into JavaScript, some are missing`,
+    );
     if (called !== CALLS) throw new Error(`of ${CALLS} calls into JavaScript, ${called} arrived`);
     await turn(50);
   }

@@ -37,7 +37,11 @@ function expect(what, found, wanted) {
 function expectIntact(what, one) {
   expect(`${what}: the reserved bytes`, one.view.getUint32(4, true), RESERVED);
   const behind = one.buffer.subarray(HEADER + one.size);
-  expect(`${what}: the bytes behind`, behind.every((byte) => byte === BEHIND), true);
+  expect(
+    `${what}: the bytes behind`,
+    behind.every((byte) => byte === BEHIND),
+    true,
+  );
 }
 
 module.exports = async function cobhan(cell, module) {

@@ -28,7 +28,9 @@ module.exports = async function deepStack(cell, module) {
     const later = (size) => module.later("DeepStack", size << 20);
     for (const size of MEGABYTES) check("a pool thread", size, await later(size));
     const several = await Promise.all(MEGABYTES.map(later));
-    several.forEach((result, i) => check("a pool thread", MEGABYTES[i], result));
+    several.forEach((result, i) => {
+      check("a pool thread", MEGABYTES[i], result);
+    });
   }
   await turn(100);
 };

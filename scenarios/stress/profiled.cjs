@@ -8,7 +8,8 @@ const { turn } = require("../event-loop.cjs");
 const ROUNDS = 10;
 
 module.exports = async function profiled() {
-  if (!process.versions.bun) throw new Skip("this runtime has no profiler that a variable switches on");
+  if (!process.versions.bun)
+    throw new Skip("this runtime has no profiler that a variable switches on");
   for (let round = 0; round < ROUNDS; round++) {
     garbage();
     await turn(50);

@@ -20,7 +20,9 @@ typedef struct {
 static const char *first_thread = "never";
 
 static void suspend(int signal, siginfo_t *info, void *context) {
-  (void)signal, (void)info, (void)context;
+  (void)signal;
+  (void)info;
+  (void)context;
 }
 
 static int is_guarded(void) {

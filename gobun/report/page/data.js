@@ -18,10 +18,14 @@ const results = (() => {
   const value = (name, i) => tables[name][columns[name][i]];
   const version = (i) => `${value("runtime", i)}@${value("version", i)}`;
   const name = (i) =>
-    [version(i), ...["treatment", "module", "load", "stress"].map((axis) => value(axis, i))].join("/");
+    [version(i), ...["treatment", "module", "load", "stress"].map((axis) => value(axis, i))].join(
+      "/",
+    );
   const glyph = (i) => packed.glyphs[columns.outcome[i]];
   const said = (i) =>
-    (unexpected[i] ? "unexpected " : "") + (intermittent[i] ? "intermittent " : "") + value("outcome", i);
+    (unexpected[i] ? "unexpected " : "") +
+    (intermittent[i] ? "intermittent " : "") +
+    value("outcome", i);
   const text = (kind, i) => {
     const pieces = templates[packed.texts[kind][2 * i]].split(hole);
     const filling = fillings[packed.texts[kind][2 * i + 1]].split(" ");
@@ -34,7 +38,22 @@ const results = (() => {
     );
     return haystack[i];
   };
-  return { tables, columns, numbers, differences, total, unexpected, intermittent, value, version, name, glyph, said, text, searched };
+  return {
+    tables,
+    columns,
+    numbers,
+    differences,
+    total,
+    unexpected,
+    intermittent,
+    value,
+    version,
+    name,
+    glyph,
+    said,
+    text,
+    searched,
+  };
 })();
 
 /** No markup is ever made from strings: every text goes in as textContent. */

@@ -9,7 +9,17 @@ const heatMap = (map, open) => {
   const CELL_PX = 26; // as --cell in the style
   const LETTER_PX = 6.9;
   const NAME_PX = 7.3;
-  const { tables, columns, total, unexpected, intermittent, version, name: nameOf, glyph, said } = results;
+  const {
+    tables,
+    columns,
+    total,
+    unexpected,
+    intermittent,
+    version,
+    name: nameOf,
+    glyph,
+    said,
+  } = results;
 
   // Rows are versions, columns are everything else; both in the order of the results.
   const rowOf = new Int32Array(total);
@@ -77,7 +87,8 @@ const heatMap = (map, open) => {
   // A level stands above its columns where its names fit there, and else in the upright names.
   // One that is the same everywhere needs no column of its own, so it goes to the top.
   const header = (shown, asked) => {
-    const differs = (axis) => new Set(shown.map((kind) => kinds[kind][LEVELS.module.indexOf(axis)])).size > 1;
+    const differs = (axis) =>
+      new Set(shown.map((kind) => kinds[kind][LEVELS.module.indexOf(axis)])).size > 1;
     const levels = [...asked.filter((axis) => !differs(axis)), ...asked.filter(differs)];
     const head = element("div", "head");
     head.setAttribute("role", "rowgroup");
@@ -86,18 +97,28 @@ const heatMap = (map, open) => {
     levels.forEach((axis, depth) => {
       const runs = [];
       shown.forEach((kind, c) => {
-        const path = levels.slice(0, depth + 1).map((level) => kinds[kind][LEVELS.module.indexOf(level)]).join(" ");
+        const path = levels
+          .slice(0, depth + 1)
+          .map((level) => kinds[kind][LEVELS.module.indexOf(level)])
+          .join(" ");
         const name = tables[axis][kinds[kind][LEVELS.module.indexOf(axis)]];
         if (runs.length && runs.at(-1).path === path) runs.at(-1).span++;
         else runs.push({ name, path, span: 1, from: c });
       });
       const fits = runs.every(({ name, span }) => name.length * LETTER_PX + 10 <= span * CELL_PX);
       if (fits && depth < levels.length - 1) upper.push({ corner: axis, items: runs });
-      else for (const { name, span, from } of runs) for (let c = from; c < from + span; c++) leaves[c].push(name);
+      else
+        for (const { name, span, from } of runs)
+          for (let c = from; c < from + span; c++) leaves[c].push(name);
     });
     for (const labels of upper) head.append(headRow(labels));
     const rest = levels.filter((axis) => !upper.some((labels) => labels.corner === axis));
-    head.append(headRow({ corner: rest.join(" · "), items: leaves.map((names) => ({ name: names.join(" · "), leaf: true })) }));
+    head.append(
+      headRow({
+        corner: rest.join(" · "),
+        items: leaves.map((names) => ({ name: names.join(" · "), leaf: true })),
+      }),
+    );
     return head;
   };
 
@@ -120,7 +141,8 @@ const heatMap = (map, open) => {
     const order = levels.map((axis) => LEVELS.module.indexOf(axis));
     const shown = [...kinds.keys()].filter((kind) => usedKind[kind]);
     shown.sort((a, b) => {
-      for (const level of order) if (kinds[a][level] !== kinds[b][level]) return kinds[a][level] - kinds[b][level];
+      for (const level of order)
+        if (kinds[a][level] !== kinds[b][level]) return kinds[a][level] - kinds[b][level];
       return 0;
     });
     const body = element("div", "body");
@@ -138,10 +160,12 @@ const heatMap = (map, open) => {
       row.append(name);
       row.fill = () => {
         delete row.fill;
-        row.append(...shown.map((kind) => {
-          const i = at[r * kinds.length + kind];
-          return cellNode(i >= 0 && !present[i] ? -2 : i);
-        }));
+        row.append(
+          ...shown.map((kind) => {
+            const i = at[r * kinds.length + kind];
+            return cellNode(i >= 0 && !present[i] ? -2 : i);
+          }),
+        );
       };
       shownRows.push(row);
     }
@@ -149,7 +173,11 @@ const heatMap = (map, open) => {
     body.append(...shownRows);
     watcher.disconnect();
     for (const row of shownRows) watcher.observe(row);
-    map.replaceChildren(...(found.length ? [header(shown, levels), body] : [element("p", "empty", "No cell matches these filters.")]));
+    map.replaceChildren(
+      ...(found.length
+        ? [header(shown, levels), body]
+        : [element("p", "empty", "No cell matches these filters.")]),
+    );
     focus = [0, 0];
     const first = cellAt(0, 0);
     if (first) first.tabIndex = 0;
@@ -164,15 +192,24 @@ const heatMap = (map, open) => {
     return shownRows[row]?.children[column + 1];
   };
   const moveTo = (row, column) => {
-    const to = [Math.max(0, Math.min(shownRows.length - 1, row)), Math.max(0, Math.min(width - 1, column))];
+    const to = [
+      Math.max(0, Math.min(shownRows.length - 1, row)),
+      Math.max(0, Math.min(width - 1, column)),
+    ];
     const next = cellAt(...to);
     if (!next) return;
     cellAt(...focus).tabIndex = -1;
     focus = to;
     next.tabIndex = 0;
     // The place is said once somebody is there: on every cell it would double the map.
-    const place = next.cellIndex < 0 ? next.parentNode.firstChild.textContent : nameOf(next.cellIndex);
-    const end = next.cellIndex >= 0 ? said(next.cellIndex) : next.classList.contains("none") ? "not run" : "not shown";
+    const place =
+      next.cellIndex < 0 ? next.parentNode.firstChild.textContent : nameOf(next.cellIndex);
+    const end =
+      next.cellIndex >= 0
+        ? said(next.cellIndex)
+        : next.classList.contains("none")
+          ? "not run"
+          : "not shown";
     next.setAttribute("aria-label", `${place}: ${end}`);
     map.style.scrollPaddingTop = `${map.firstElementChild.offsetHeight}px`;
     next.focus();
@@ -204,7 +241,8 @@ const heatMap = (map, open) => {
   });
   map.addEventListener("mouseover", (event) => {
     const cell = event.target.closest(".cell");
-    if (cell && cell.cellIndex >= 0 && !cell.title) cell.title = `${nameOf(cell.cellIndex)}: ${said(cell.cellIndex)}`;
+    if (cell && cell.cellIndex >= 0 && !cell.title)
+      cell.title = `${nameOf(cell.cellIndex)}: ${said(cell.cellIndex)}`;
   });
 
   return { draw, refocus: () => moveTo(...focus) };

@@ -1,6 +1,17 @@
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { tables, columns, numbers, total, unexpected, intermittent, value, name: nameOf, said, text } = results;
+  const {
+    tables,
+    columns,
+    numbers,
+    total,
+    unexpected,
+    intermittent,
+    value,
+    name: nameOf,
+    said,
+    text,
+  } = results;
   const AXES = ["runtime", "treatment", "module", "load", "stress", "outcome"];
   const PASS = tables.outcome.indexOf("pass");
   const SKIP = tables.outcome.indexOf("skip");
@@ -42,11 +53,18 @@
     if (state.q) pairs.push(`q=${encodeURIComponent(state.q)}`);
     if (state.by !== "module") pairs.push(`by=${state.by}`);
     if (state.cell) pairs.push(`cell=${encodeURIComponent(state.cell)}`);
-    history.replaceState(null, "", pairs.length ? `#${pairs.join("&")}` : location.pathname + location.search);
+    history.replaceState(
+      null,
+      "",
+      pairs.length ? `#${pairs.join("&")}` : location.pathname + location.search,
+    );
   };
 
   const matching = () => {
-    const allowed = AXES.filter((axis) => state.sets[axis].size).map((axis) => [columns[axis], state.sets[axis]]);
+    const allowed = AXES.filter((axis) => state.sets[axis].size).map((axis) => [
+      columns[axis],
+      state.sets[axis],
+    ]);
     const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
     const found = [];
     for (let i = 0; i < total; i++) {
@@ -87,12 +105,17 @@
   const refresh = () => {
     const found = matching();
     map.draw(found, state.by);
-    listed = found.filter((i) => unexpected[i] || (columns.outcome[i] !== PASS && columns.outcome[i] !== SKIP));
-    listed.sort((a, b) => unexpected[b] - unexpected[a] || columns.outcome[a] - columns.outcome[b] || a - b);
+    listed = found.filter(
+      (i) => unexpected[i] || (columns.outcome[i] !== PASS && columns.outcome[i] !== SKIP),
+    );
+    listed.sort(
+      (a, b) => unexpected[b] - unexpected[a] || columns.outcome[a] - columns.outcome[b] || a - b,
+    );
     $("list").replaceChildren();
     extend();
     const surprises = found.filter((i) => unexpected[i]).length;
-    $("status").textContent = `${found.length} of ${total} cells shown, ${listed.length} in the list below, ${surprises} unexpected.`;
+    $("status").textContent =
+      `${found.length} of ${total} cells shown, ${listed.length} in the list below, ${surprises} unexpected.`;
   };
 
   // Details.
@@ -115,13 +138,19 @@
     fact("attempts", `${numbers.attempts[i]}`, value("outcomes", i) && `: ${value("outcomes", i)}`);
     fact("ended by", value("ended", i));
     fact("module", value("loaded", i));
-    fact("took", `${numbers.wall[i]} ms, ${numbers.cpu[i]} ms of CPU, ${(numbers.rss[i] / 1024).toFixed(1)} MiB`);
-    const evidence = text("evidence", i).split("\n").filter(Boolean).map((path) => {
-      const link = element("a", "", path.split("/").at(-1));
-      link.title = path;
-      link.href = `./${path.split("/").map(encodeURIComponent).join("/")}`;
-      return link;
-    });
+    fact(
+      "took",
+      `${numbers.wall[i]} ms, ${numbers.cpu[i]} ms of CPU, ${(numbers.rss[i] / 1024).toFixed(1)} MiB`,
+    );
+    const evidence = text("evidence", i)
+      .split("\n")
+      .filter(Boolean)
+      .map((path) => {
+        const link = element("a", "", path.split("/").at(-1));
+        link.title = path;
+        link.href = `./${path.split("/").map(encodeURIComponent).join("/")}`;
+        return link;
+      });
     fact("evidence", ...evidence);
     $("repro").textContent = text("repro", i);
     $("copied").textContent = "";
@@ -151,7 +180,9 @@
     }
     button.textContent = "Copied";
     if (id === "repro") $("copied").textContent = "Copied.";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 2000);
   };
   for (const button of document.querySelectorAll(".copy")) {
     button.addEventListener("click", () => copy(button.dataset.copy, button));
@@ -184,7 +215,8 @@
   const showState = () => {
     for (const box of form.querySelectorAll(".axis")) {
       const { axis } = box.dataset;
-      for (const input of box.querySelectorAll("input")) input.checked = state.sets[axis].has(input.choice);
+      for (const input of box.querySelectorAll("input"))
+        input.checked = state.sets[axis].has(input.choice);
       const names = [...state.sets[axis]].map((v) => tables[axis][v]);
       box.firstChild.textContent = `${axis}: ${names.length > 2 ? `${names.length} chosen` : names.join(", ") || "all"}`;
       box.classList.toggle("set", names.length > 0);

@@ -152,7 +152,7 @@ function unloadable(file, error, embedded) {
     embedded
       ? "set TMPDIR to a folder that allows programs, or set GO_WARMUP_LIBRARY to the path of one"
       : "look at its permissions and the system's messages, " +
-        "or set GO_WARMUP_LIBRARY to the path of one",
+          "or set GO_WARMUP_LIBRARY to the path of one",
     error,
   );
 }

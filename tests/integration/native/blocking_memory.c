@@ -33,7 +33,8 @@ int main(int argc, char **argv, char **variables) {
   struct uffdio_api api = {.api = UFFD_API};
   if (faults < 0 || ioctl(faults, UFFDIO_API, &api) < 0) return refuse();
   void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED || block(faults, (uintptr_t)page, (uintptr_t)page + PAGE) < 0) return refuse();
+  if (page == MAP_FAILED || block(faults, (uintptr_t)page, (uintptr_t)page + PAGE) < 0)
+    return refuse();
   char *last = *variables;
   for (char **each = variables; *each != NULL; each++) last = *each;
   uintptr_t start = ((uintptr_t)argv[1] + PAGE - 1) & ~(uintptr_t)(PAGE - 1);

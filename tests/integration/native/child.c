@@ -86,7 +86,8 @@ static void leave_daemon(const char *note) {
 
 /* Every process starts others, but there are never more than 300 of them, whoever kills them. */
 static void bomb(const char *note, int leave) {
-  volatile int *started = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  volatile int *started =
+      mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int mark = open(note, O_CREAT | O_WRONLY, 0600); /* inherited, so that a test can find them */
   for (;;) {
     if (__sync_fetch_and_add(started, 1) < 300) {
@@ -124,7 +125,8 @@ int main(int argc, char **argv) {
   } else if (!strcmp(mode, "abort")) {
     abort();
   } else if (!strcmp(mode, "panic")) {
-    fputs("panic(main thread): Segmentation fault at address 0x0\noh no: Bun has crashed.\n", stderr);
+    fputs("panic(main thread): Segmentation fault at address 0x0\noh no: Bun has crashed.\n",
+          stderr);
     return 134;
   } else if (!strcmp(mode, "storm")) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};

@@ -114,7 +114,8 @@ static void ask(const char *name, int number) {
   sigaction(number, NULL, &now);
   printf("handler %s %s%s%s%s%s%s\n", name, place, told_of ? "" : " not-told",
          now.sa_sigaction == handle ? "" : " another-function",
-         now.sa_flags & SA_ONSTACK ? " on-stack" : "", now.sa_flags & SA_SIGINFO ? " with-info" : "",
+         now.sa_flags & SA_ONSTACK ? " on-stack" : "",
+         now.sa_flags & SA_SIGINFO ? " with-info" : "",
          now.sa_flags & SA_RESTART ? " restarts" : "");
   fflush(stdout);
 }

@@ -53,7 +53,8 @@ static void *ticks(void *unused) {
   while (!over || next < over_ns) {
     next += TICK_MS * 1000000;
     struct timespec until = {next / 1000000000, next % 1000000000};
-    check(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0, "a tick was interrupted");
+    check(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0,
+          "a tick was interrupted");
     check(now_ns() >= next, "a tick came early");
     done[0]++;
   }
@@ -74,12 +75,18 @@ static int registers_kept(void) {
       "1: dec %%rcx\n jnz 1b\n"
       "pushfq\n pop %%r15\n cld\n"
       "xor %%rcx, %%rcx\n"
-      "cmp $0x1111, %%rax\n setne %%cl\n add %%rcx, %0\n cmp $0x2222, %%rbx\n setne %%cl\n add %%rcx, %0\n"
-      "cmp $0x3333, %%rdx\n setne %%cl\n add %%rcx, %0\n cmp $0x4444, %%rsi\n setne %%cl\n add %%rcx, %0\n"
-      "cmp $0x5555, %%rdi\n setne %%cl\n add %%rcx, %0\n cmp $0x6666, %%r8\n setne %%cl\n add %%rcx, %0\n"
-      "cmp $0x7777, %%r9\n setne %%cl\n add %%rcx, %0\n cmp $0x8888, %%r10\n setne %%cl\n add %%rcx, %0\n"
-      "cmp $0x9999, %%r11\n setne %%cl\n add %%rcx, %0\n cmp $0xaaaa, %%r12\n setne %%cl\n add %%rcx, %0\n"
-      "cmp $0xbbbb, %%r13\n setne %%cl\n add %%rcx, %0\n cmp $0xcccc, %%r14\n setne %%cl\n add %%rcx, %0\n"
+      "cmp $0x1111, %%rax\n setne %%cl\n add %%rcx, %0\n cmp $0x2222, %%rbx\n setne %%cl\n add "
+      "%%rcx, %0\n"
+      "cmp $0x3333, %%rdx\n setne %%cl\n add %%rcx, %0\n cmp $0x4444, %%rsi\n setne %%cl\n add "
+      "%%rcx, %0\n"
+      "cmp $0x5555, %%rdi\n setne %%cl\n add %%rcx, %0\n cmp $0x6666, %%r8\n setne %%cl\n add "
+      "%%rcx, %0\n"
+      "cmp $0x7777, %%r9\n setne %%cl\n add %%rcx, %0\n cmp $0x8888, %%r10\n setne %%cl\n add "
+      "%%rcx, %0\n"
+      "cmp $0x9999, %%r11\n setne %%cl\n add %%rcx, %0\n cmp $0xaaaa, %%r12\n setne %%cl\n add "
+      "%%rcx, %0\n"
+      "cmp $0xbbbb, %%r13\n setne %%cl\n add %%rcx, %0\n cmp $0xcccc, %%r14\n setne %%cl\n add "
+      "%%rcx, %0\n"
       "and $0x400, %%r15\n cmp $0x400, %%r15\n setne %%cl\n add %%rcx, %0\n"
       "movq %%xmm0, %%rax\n cmp $0x1111, %%rax\n setne %%cl\n add %%rcx, %0\n"
       "movq %%xmm5, %%rax\n cmp $0x2222, %%rax\n setne %%cl\n add %%rcx, %0\n"
@@ -88,8 +95,8 @@ static int registers_kept(void) {
       "movq %%mm3, %%rax\n cmp $0x4444, %%rax\n setne %%cl\n add %%rcx, %0\n emms\n"
       : "+m"(wrong)
       :
-      : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-        "xmm0", "xmm5", "xmm10", "xmm15", "mm3", "cc", "memory");
+      : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+        "r15", "xmm0", "xmm5", "xmm10", "xmm15", "mm3", "cc", "memory");
   return wrong == 0;
 }
 #else
@@ -154,7 +161,8 @@ static void *calls(void *unused) {
     check(got == 1 && n == wanted && errno == 4711, "a read came out otherwise");
     check(syscall(SYS_close, -1) == -1 && errno == EBADF, "errno came out otherwise");
     int64_t started = now_ns();
-    check(nanosleep(&(struct timespec){0, SLEEP_MS * 1000000}, NULL) == 0, "a sleep was interrupted");
+    check(nanosleep(&(struct timespec){0, SLEEP_MS * 1000000}, NULL) == 0,
+          "a sleep was interrupted");
     check(now_ns() - started >= SLEEP_MS * 1000000, "a sleep was cut short");
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -198,15 +206,18 @@ static void *blocked(void *unused) {
     struct sigaction trap;
     pthread_sigmask(SIG_SETMASK, NULL, &now);
     check(memcmp(&all, &now, 8) == 0, "a mask of everything changed");
-    check(sigaltstack(NULL, &found) == 0 && found.ss_sp == stack.ss_sp, "an alternate stack changed");
-    check(sigaction(SIGTRAP, NULL, &trap) == 0 && trap.sa_handler == on_signal, "SIGTRAP's handler is gone");
+    check(sigaltstack(NULL, &found) == 0 && found.ss_sp == stack.ss_sp,
+          "an alternate stack changed");
+    check(sigaction(SIGTRAP, NULL, &trap) == 0 && trap.sa_handler == on_signal,
+          "SIGTRAP's handler is gone");
     done[5]++;
   }
   return unused;
 }
 
 int main(int argc, char **argv) {
-  static const char *const names[THREADS] = {"ticks", "registers", "arithmetic", "calls", "signals", "blocked"};
+  static const char *const names[THREADS] = {"ticks", "registers", "arithmetic",
+                                             "calls", "signals",   "blocked"};
   void *(*const work[THREADS])(void *) = {ticks, registers, arithmetic, calls, signals, blocked};
   pthread_t threads[THREADS + 1];
   long limit_ms = argc > 1 ? atol(argv[1]) : 1000;
@@ -223,7 +234,8 @@ int main(int argc, char **argv) {
     if (argc > 2 && access(argv[2], F_OK) == 0) break;
     next += 100000000;
     struct timespec until = {next / 1000000000, next % 1000000000};
-    check(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0, "the long sleep was interrupted");
+    check(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0,
+          "the long sleep was interrupted");
   }
   over_ns = now_ns();
   over = 1;

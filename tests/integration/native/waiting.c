@@ -102,8 +102,7 @@ int main(int argc, char **argv) {
     }
     lock_twice();
   } else if (!strcmp(mode, "shared-lock")) {
-    sem_t *shared =
-        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sem_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     sem_init(shared, 1, 0);
     sem_wait(shared);
   } else if (!strcmp(mode, "own-pipe")) {

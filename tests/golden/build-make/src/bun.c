@@ -3,11 +3,8 @@
 
 #include "pool.h"
 
-int main(int count, char **words)
-{
-	if (count > 1 && strcmp(words[1], "--revision") == 0)
-		puts(REVISION);
-	else
-		printf("%d\n", POOL_STACK_MIB);
-	return 0;
+int main(int count, char **words) {
+  if (count > 1 && strcmp(words[1], "--revision") == 0) puts(REVISION);
+  else printf("%d\n", POOL_STACK_MIB);
+  return 0;
 }

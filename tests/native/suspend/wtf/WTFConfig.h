@@ -1,3 +1,5 @@
 #pragma once
-struct WTFConfig { int sigThreadSuspendResume; };
+struct WTFConfig {
+  int sigThreadSuspendResume;
+};
 extern WTFConfig g_wtfConfig;
