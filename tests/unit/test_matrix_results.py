@@ -128,7 +128,7 @@ def test_resume_with_another_libc_is_refused(tmp_path: Path) -> None:
     with matrix.Writer(path, header, [result(CELLS[0])]):
         musl = matrix.new_header(CELLS, libc="musl 1.2.5")
     assert musl.plan == header.plan
-    with pytest.raises(UsageError, match="is of runtimes of glibc") as raised:
+    with pytest.raises(UsageError, match="has runtimes for glibc") as raised:
         pipeline._kept(path, musl)
     assert "--libc" in str(raised.value.hint)
 
