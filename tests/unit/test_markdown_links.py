@@ -22,7 +22,7 @@ _README_WORDS = 900
 
 
 def pages() -> list[Path]:
-    patterns = ("*.md", "docs/*.md", "js/*/*.md", "native/*.md", "go/*.md", ".github/**/*.md")
+    patterns = ("*.md", "docs/**/*.md", "js/*/*.md", "native/*.md", "go/*.md", ".github/**/*.md")
     return sorted(path for pattern in patterns for path in paths.ROOT.glob(pattern))
 
 
