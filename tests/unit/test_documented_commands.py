@@ -22,9 +22,9 @@ _TASK_OF = {
     "deno": "matrix",
     "bun_patched": "matrix-patched",
 }
-_NOX = re.compile(r"\.venv/bin/nox -s (?P<session>[a-z_]+)(?: -- (?P<words>(?:[^\n`\\]|\\\n)+))?")
+_NOX = re.compile(r"\.venv/bin/nox -s (?P<session>[a-z_]+)(?: -- (?P<words>(?:[^\n`\\;]|\\\n)+))?")
 _INVOKE = re.compile(r"`invoke (?P<words>[a-z][^`]*)`")
-_PLACEHOLDERS = ("TASK", "$@;")
+_PLACEHOLDERS = ("TASK", "$@")
 
 
 def sources() -> list[Path]:
