@@ -35,7 +35,7 @@ def sources() -> list[Path]:
 def named(text: str) -> Iterator[list[str]]:
     """Yield the words of each command: a task, then what it is given."""
     for found in _NOX.finditer(text):
-        words = (found["words"] or "").replace("\\\n", " ").partition(')"')[0]
+        words = (found["words"] or "").replace("\\\n", " ").partition(')"')[0].partition(";")[0]
         first = [_TASK_OF[found["session"]]] if found["session"] in _TASK_OF else []
         given = [*first, *shlex.split(words, comments=True)]
         if given and (first or found["session"] == "shell"):
