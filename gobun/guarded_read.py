@@ -55,7 +55,7 @@ class _Reader:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         command = [sys.executable, "-I", "-S", "-c", _READER]
-        with theirs:
+        try:
             self._process = subprocess.Popen(
                 command,
                 stdin=theirs.fileno(),
@@ -64,6 +64,11 @@ class _Reader:
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 start_new_session=True,  # Ctrl-C is not for it
             )
+        except BaseException:
+            self._socket.close()
+            raise
+        finally:
+            theirs.close()
 
     def read(self, descriptor: int, at: int, size: int) -> bytes | None:
         """Read once; None where it took too long, or the reader has ended."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun.cells.records import Outcome
+from gobun.console import pluralize
 from gobun.errors import UsageError
 from gobun.version_ranges import rank
 
@@ -124,7 +125,10 @@ def bisect(
         if given is not None and given not in ordered:
             raise UsageError.unknown(f"version for --{name}", given, list(reversed(ordered)))
     if len(ordered) < 2:
-        raise UsageError(f"{len(ordered)} versions are too few to bisect", hint="name more")
+        raise UsageError(
+            f"nothing to bisect: {pluralize(len(ordered), 'version')} selected",
+            hint="select at least two",
+        )
     bench = _Bisection(probe, attempts, on_step)
     tried = _ends(bench, ordered, good, bad)
     pairs = _differing(bench, ordered, tried)

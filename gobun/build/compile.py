@@ -70,7 +70,7 @@ def quoted(word: str) -> str:
         if mark not in word:
             return f"{mark}{word}{mark}"
     raise BuildError(
-        f"{word!r} has both kinds of quotes in it, and Go cannot take that",
+        f"{word!r} holds both kinds of quotes, and Go accepts no such flag",
         hint="move the checkout, GOBUN_CACHE or TMPDIR to a plainer path",
     )
 

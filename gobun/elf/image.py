@@ -149,7 +149,7 @@ class Image:
         end = 0
         for segment in self.segments:
             self.bytes_at(segment.offset, segment.file_size)
-            if segment.address + segment.memory_size > _MOST_ADDRESS:
+            if max(segment.address, segment.physical) + segment.memory_size > _MOST_ADDRESS:
                 raise self.damaged(f"a segment at {segment.address:#x} leaves the address space")
             if segment.kind != elf.PT_LOAD:
                 continue

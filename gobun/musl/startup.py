@@ -86,6 +86,11 @@ def first_initialiser(image: Image) -> Initialiser:
         elif found is None:
             relocation = relocations.get(at)
             function = image.word(at) if relocation is None else _function(image, relocation)
+            if not any(load.holds(function) for load in image.executable):
+                raise UsageError(
+                    f"{image.path} has an initialiser at {at:#x} that is no code ({function:#x})",
+                    hint=_REPORT,
+                )
             found = Initialiser(at, function, (entries.stop - at) // 8 - 1, relocation)
     if found is None:
         raise UsageError(f"{image.path} has only empty initialisers", hint=_REPORT)

@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 def test_macho_other_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.dylib"
     path.write_bytes(data)
-    with pytest.raises(BuildError, match=r"x\.dylib is not a dylib as Zig links it"):
+    with pytest.raises(BuildError, match=r"x\.dylib is not a dylib of the form that Zig links"):
         macho.make_deterministic(path)
     assert path.read_bytes() == data
