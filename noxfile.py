@@ -79,6 +79,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "0", alone)
 
 
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Show which lines the unit tests run; arguments after -- go to pytest in their place."""
+    install(session, "toolchain", "tests", "coverage")
+    shown = ("--cov=gobun", "--cov-branch", "--cov-report=term:skip-covered")
+    session.run("pytest", "-n", "auto", *shown, *(session.posargs or ["tests/unit"]))
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format of every language, the direction of imports, and the workflows."""

@@ -35,3 +35,13 @@ def test_git_environment_has_only_server_access_settings(
         "SSH_AUTH_SOCK",
         "GIT_SSL_CAINFO",
     }
+
+
+def test_git_missing_object_is_not_fetched(tmp_path: Path) -> None:
+    marker, store = tmp_path / "asked", Git(tmp_path)
+    store("init", "--bare", "--quiet")
+    settings = {"url": tmp_path, "promisor": "true", "uploadpack": f"touch {marker}; false"}
+    for name, value in settings.items():
+        store("config", f"remote.origin.{name}", str(value))
+    assert store.commit_of("1" * 40) is None
+    assert not marker.exists()
