@@ -1,4 +1,4 @@
-"""Bun from source: a checkout, the series of patches on it, and the binary that is built of it."""
+"""Builds Bun from source: manages checkouts, applies patch series, and drives upstream's build."""
 
 from gobun.bun_source.apply import Applied, apply_series, identity_of, tree_identity
 from gobun.bun_source.build_stages import BuildOptions, BuildPlan, Stage, plan_build

@@ -1,7 +1,7 @@
-"""A series becomes commits on a checkout's base: all of it, or nothing.
+"""Applies a series to a checkout's base as commits, either all of its patches or none.
 
-The commits are made in a scratch index, beside the work tree, which is only touched once the last
-patch has gone in. Who made them and when is fixed, so equal patches make equal commits.
+The commits are made in a scratch index. The work tree changes only after the last patch has
+applied. Author and date are fixed, so equal patches make equal commits.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Applied(msgspec.Struct, frozen=True):
     """The upstream commit."""
     head: str
     identity: str
-    """Of the commit and the contents of the patches; what is built of the tree carries it."""
+    """Identity of the commit and the patch contents. Binaries built from the tree carry it."""
     patches: tuple[str, ...]
 
 
@@ -56,11 +56,11 @@ def identity_of(commit: str, series: Series, patches: Sequence[Patch]) -> str:
 
 
 def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Applied:
-    """Take a checkout from whatever the suite left it at to base plus ``patches``.
+    """Move a checkout from any state that the suite left to its base plus ``patches``.
 
     Raises:
-        UsageError: a person's work is in the checkout, or a patch file cannot be read.
-        PatchError: a patch does not apply; the checkout is as it was.
+        UsageError: the checkout has a person's work in it, or a patch file cannot be read.
+        PatchError: a patch does not apply. The checkout is unchanged.
     """
     checkout.check_untouched()
     commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
@@ -79,11 +79,11 @@ def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -
 def make_commits(
     git: Git, base: str, series: Series, patches: Sequence[Patch], version: str
 ) -> list[str]:
-    """Return a commit a patch on top of ``base``; no work tree is touched.
+    """Make one commit for each patch on top of ``base`` without touching a work tree.
 
     Raises:
         UsageError: a patch file cannot be read.
-        PatchError: one does not apply; says where, and where it nearly would.
+        PatchError: a patch does not apply. The message names the hunk and its closest match.
     """
     commits: list[str] = []
     with scratch_folder("patch") as folder:
@@ -99,11 +99,11 @@ def make_commits(
 
 
 def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
-    """Apply one patch to a scratch index, and return the tree that it makes.
+    """Apply one patch to a scratch index, and return the resulting tree.
 
     Raises:
-        UsageError: it is not a patch.
-        PatchError: it does not apply.
+        UsageError: the file is not a patch.
+        PatchError: the patch does not apply.
     """
     diffs = parse_patch(content, label)
     names = functools.partial(_names, scratch)
@@ -126,7 +126,7 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
 
 
 def read_index(scratch: Git, path: str) -> bytes | None:
-    """Return what an index has of a file, or None."""
+    """Return the content of a file in an index, or None if it is not there."""
     done = scratch.attempt("cat-file", "blob", f":{path}")
     return done.out if done.code == 0 else None
 
@@ -136,12 +136,12 @@ def _names(scratch: Git) -> list[str]:
 
 
 def message_of(title: str, why: str, name: str) -> str:
-    """Return the text of a patch's commit."""
+    """Return the commit message of a patch."""
     return f"{title}\n\n{why}\n\n{TRAILER}{name}\n"
 
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
-    """Return the commit of ``tree``, made by nobody a second after its parent."""
+    """Commit ``tree`` with the fixed identity, dated one second after its parent."""
     date = f"{int(git('show', '--no-patch', '--format=%ct', parent)) + 1} +0000"
     who = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}

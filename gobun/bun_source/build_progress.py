@@ -1,4 +1,4 @@
-"""Tell how far a build is, and about how long it will take."""
+"""Reports the progress of a build and estimates the time that is left."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 _TAIL_BYTES = 4096
 _PRIOR_S = 60.0
-"""Seconds of work by which the first estimates lean on the weights alone."""
+"""Seconds of work that the expected stage weights count for in the first estimates."""
 _UNFINISHED = 0.95
-"""The most that is believed of a stage which counts nothing and runs longer than expected."""
+"""Highest progress assumed for a stage without counters that runs longer than expected."""
 
 
 class BuildProgress:
     """The stages of one build, and the seconds that they took in this run.
 
-    A stage that an earlier run finished took no time in this one, and says nothing about it.
+    A stage that an earlier run finished is not part of the estimate, as it took no time here.
     """
 
     def __init__(self, stages: Sequence[Stage], folder: Path, log: Path) -> None:
@@ -58,7 +58,7 @@ class BuildProgress:
         console.log(f"still building, {self._shown}, about {left} min left: {counted}")
 
     def minutes_left(self, elapsed_s: float) -> int:
-        """Return an estimate of the minutes that are left, ``elapsed_s`` into the stage."""
+        """Return an estimate of the remaining minutes, ``elapsed_s`` seconds into the stage."""
         stage = self._stages[self._position]
         rate = (self._spent_s + _PRIOR_S) / (self._earned + _PRIOR_S)
         steps = self._steps()
@@ -78,7 +78,7 @@ class BuildProgress:
         return f"stage {self._position + 1} of {len(self._stages)}, {name}"
 
     def _steps(self) -> tuple[int, int] | None:
-        """Return steps done and steps in all: of files where the stage counts them, or ninja's."""
+        """Return the finished and total steps: files if the stage counts them, else ninja's."""
         counted = self._stages[self._position].counted
         if counted is not None:
             total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
@@ -97,9 +97,9 @@ class BuildProgress:
 
 
 class CountedFiles(msgspec.Struct, frozen=True):
-    """What tells how far a stage is that says nothing of it: sources, and what becomes of them."""
+    """File patterns that measure a silent stage's progress: its sources and its outputs."""
 
     sources: tuple[str, ...]
-    """Patterns below the checkout; a file is made of each."""
+    """Patterns of sources, relative to the checkout. Each source becomes one output file."""
     made: str
-    """The pattern of what is made."""
+    """The pattern of the output files."""

@@ -37,7 +37,7 @@ _MAKE_LIBRARIES: dict[str, tuple[tuple[str, ...], int]] = {
     "zstd": (("libzstd.a",), 30),
     "base64": (("libbase64.a",), 5),
 }
-"""Target of upstream's Makefile to what it leaves in ``src/deps``, and its seconds of CPU time."""
+"""Target of upstream's Makefile to its files in ``src/deps`` and its CPU time in seconds."""
 _MAKE_SCRIPTS = {
     "node-fallbacks": (("src/node-fallbacks/out",), 10),
     "runtime_js": (("src/runtime.out.js", "src/runtime.node.out.js", "src/runtime.bun.out.js"), 2),
@@ -53,24 +53,24 @@ _MAKE_SOURCES = (
     "src/io/*.cpp",
     "src/js/out/*.cpp",
 )
-"""What `release-bindings` compiles."""
+"""Files that `release-bindings` compiles."""
 _MAKE_QUICK = ("OPTIMIZATION_LEVEL=-O1", "EMIT_LLVM_FOR_RELEASE=", "EMIT_LLVM=")
-"""The profile ``quick``: C++ that is optimised less, and not once more by the linker."""
+"""The profile ``quick``: less optimisation of C++, and none by the linker."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
-    """The choices of a person for one build."""
+    """The user's options for one build."""
 
     profile: str
     jobs: int
     bun: Path
     """The released Bun that runs upstream's build scripts."""
     zig: Path | None = None
-    """A Zig in the place of the one that upstream pins."""
+    """A Zig that replaces the one that upstream pins."""
     webkit: Path | None = None
     """A folder with ``include`` and ``lib``, or a checkout of WebKit's sources (build.ts)."""
     prefetch: Path | None = None
-    """A folder of everything that build.ts downloads, by address."""
+    """A folder with every file that build.ts downloads, named by its address."""
     cache: Path | None = None
     """The folder where upstream's scripts keep downloads."""
     commit: str = ""
@@ -83,12 +83,12 @@ class Stage(msgspec.Struct, frozen=True):
     name: str
     words: tuple[str, ...]
     outputs: tuple[str, ...] = ()
-    """Files and folders below the checkout. A finished stage that has them all is not run again;
-    one that names none runs in every build, and finds out itself what is old."""
+    """Outputs, relative to the checkout. A finished stage whose outputs all exist is skipped. A
+    stage without outputs runs in every build and decides itself which files are out of date."""
     weight: int = 1
-    """Seconds of CPU time, roughly, for the estimate of the time that is left."""
+    """Approximate seconds of CPU time, for the estimate of the remaining time."""
     counted: CountedFiles | None = None
-    """The files by which its progress is told; ninja tells its own."""
+    """Files that measure its progress. Ninja reports its own."""
 
 
 class BuildPlan(msgspec.Struct, frozen=True):
@@ -97,14 +97,14 @@ class BuildPlan(msgspec.Struct, frozen=True):
     stages: tuple[Stage, ...]
     env: dict[str, str]
     program: str
-    """The executable that comes out, below the checkout."""
+    """The resulting executable, relative to the checkout."""
 
 
 def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildPlan:
-    """Return the commands that build ``tree``, and what they find in their environment.
+    """Return the commands that build ``tree``, and their environment variables.
 
     Raises:
-        UsageError: the build system has no such profile, or no such way to build offline.
+        UsageError: the build system does not support the profile or the offline option.
     """
     programs = build_system_of(tree).programs
     if options.profile not in programs:
@@ -126,10 +126,10 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
 
 
 def _refuse(layout: BuildLayout, options: BuildOptions, *flags: str) -> None:
-    """Refuse flags that the build system of a checkout has no place for.
+    """Reject flags that the build system of a checkout does not support.
 
     Raises:
-        UsageError: one of them is given.
+        UsageError: such a flag is set.
     """
     shown = {"prefetch": "--prefetch", "cache": "--downloads", "zig": "--zig"}
     for flag in flags:
@@ -141,7 +141,7 @@ def _refuse(layout: BuildLayout, options: BuildOptions, *flags: str) -> None:
 
 
 def _scripted(layout: BuildLayout, options: BuildOptions, env: dict[str, str]) -> Stage:
-    """Return the one command of the newer build systems, and add to ``env`` what it reads there."""
+    """Return the one command of the newer build systems, and add its variables to ``env``."""
     script = f"build:{options.profile}"
     if script not in layout.scripts:
         raise UsageError(
@@ -150,7 +150,7 @@ def _scripted(layout: BuildLayout, options: BuildOptions, env: dict[str, str]) -
         )
     _refuse(layout, options, "zig")
     words = [str(options.bun), "run", script, f"-j{options.jobs}"]
-    # A build of one's own calls itself a canary otherwise, and another version than it is of.
+    # Without this a local build reports itself as a canary of a different version.
     if layout.era == "cmake":
         _refuse(layout, options, "prefetch")
         words.append("-DENABLE_CANARY=OFF")
@@ -168,7 +168,7 @@ def _scripted(layout: BuildLayout, options: BuildOptions, env: dict[str, str]) -
 
 
 def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
-    """Return upstream's targets from the packages of npm to the linked executable."""
+    """Return upstream's make targets, from the npm packages to the linked executable."""
     settings = [f"CPUS={options.jobs}"]
     settings += [f"ZIG={options.zig}"] if options.zig else []
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
@@ -204,7 +204,7 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
 
 
 def _first_cmake_stages(options: BuildOptions) -> tuple[Stage, ...]:
-    """Return the three steps that upstream's notes name: libraries, configure, compile."""
+    """Return the three steps in upstream's notes: build libraries, configure, compile."""
     kind, folder = {"release": ("Release", "build-release"), "debug": ("Debug", "build")}[
         options.profile
     ]

@@ -1,7 +1,7 @@
-"""Upstream's build systems: how a checkout shows which one it has, and what that one pins.
+"""Detects which of upstream's build systems a checkout has, and reads the tools that it pins.
 
-Bun changed its build system four times. Each is one record here; `build_stages.py` has the
-commands. Everything is read from the checkout, so no table names a version of Bun.
+Bun changed its build system four times. Each build system is one record here. `build_stages.py`
+has the commands. All facts come from the checkout, so no table names a version of Bun.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Era = Literal["make", "cmake-1", "cmake", "build.ts", "cargo"]
-"""``make`` to about 1.0.7, ``cmake-1`` (one ``CMakeLists.txt``) to 1.1.2x, ``cmake`` to 1.2,
-``build.ts`` for 1.3, ``cargo`` from 1.4 on."""
+"""``make`` until about 1.0.7, ``cmake-1`` (one ``CMakeLists.txt``) until 1.1.2x, ``cmake`` until
+1.2, ``build.ts`` for 1.3, ``cargo`` from 1.4 on."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Place(msgspec.Struct, frozen=True):
     """A regular expression whose first group is the value."""
 
     def find(self, tree: Path) -> str | None:
-        """Return the value, or None where the file or the value is missing."""
+        """Return the value, or None if the file or the value is missing."""
         path = tree / self.file
         found = (
             re.search(self.pattern, path.read_text(errors="replace")) if path.is_file() else None
@@ -43,14 +43,14 @@ class BuildSystem(msgspec.Struct, frozen=True):
 
     era: Era
     signs: tuple[str, ...]
-    """Files that a checkout of it has, all of them."""
+    """Files that identify it. A checkout must have all of them."""
     version: tuple[Place, ...]
-    """Where the release stands; several parts are joined by dots."""
+    """Where to read the release. Several parts are joined by dots."""
     pins: Mapping[str, Place]
     scripts: tuple[str, str] | None
-    """Folder and pattern of the files that download something while a build runs."""
+    """Folder and pattern of the scripts that download files during a build."""
     programs: Mapping[str, str]
-    """Profile to the executable that upstream's build leaves, below the checkout."""
+    """Profile to the executable that upstream's build makes, relative to the checkout."""
 
 
 _PACKAGE = (Place("package.json", r'\A\s*\{[^{}]*"version"\s*:\s*"([\w.+-]+)"'),)
@@ -126,7 +126,7 @@ def build_system_of(tree: Path) -> BuildSystem:
     """Return the build system of a checkout.
 
     Raises:
-        UsageError: it is none of those known here.
+        UsageError: its build system is unknown.
     """
     for system in BUILD_SYSTEMS:
         if all((tree / sign).exists() for sign in system.signs):

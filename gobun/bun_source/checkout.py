@@ -1,7 +1,7 @@
-"""A checkout of Bun: a work tree a version, of which the store knows what it starts from.
+"""A checkout of Bun: one work tree for each version. The store records its base commit.
 
-Its HEAD is the base, or a commit that the suite made on top of it; anything else in it is a
-person's work, which nothing here removes unless it is told to.
+Its HEAD is the base, or a commit that the suite made on top of the base. All other changes are a
+person's work. No function here removes them unless the caller asks for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNDERWAY = {
     "CHERRY_PICK_HEAD": "cherry-pick",
     "REVERT_HEAD": "revert",
 }
-"""What git keeps beside a work tree while something waits for a person."""
+"""Files that git keeps while a rebase, merge or the like waits for a person."""
 
 
 class Checkout(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Checkout(msgspec.Struct, frozen=True):
     version: str
     folder: Path
     base: str
-    """The commit it starts from."""
+    """The base commit."""
     git: Git
     store: Store
 
@@ -50,17 +50,17 @@ class Checkout(msgspec.Struct, frozen=True):
 
     @property
     def upstream(self) -> str:
-        """The upstream commit that its files are of: an archive has a commit of its own."""
+        """The upstream commit of its files. An archive is imported as a different commit."""
         release = read_commits().get(self.version)
         same = is_release(self.store, self.base, release)
         return release.commit if release and same else self.base
 
     def missing(self) -> tuple[str, ...]:
-        """Return the files of HEAD that have no content here."""
+        """Return the files of HEAD whose content is missing from the store."""
         return self.store.missing_paths(self.head)
 
     def changes(self, *, untracked: bool = False) -> list[str]:
-        """Return the files that differ from HEAD, and those that git does not know if asked to."""
+        """Return the files that differ from HEAD, and on request those that git does not track."""
         shown = "normal" if untracked else "no"
         words = ("status", "--porcelain", "-z", "--no-renames", f"--untracked-files={shown}")
         return [line[3:] for line in self.git(*words).split("\0") if line]
@@ -72,16 +72,16 @@ class Checkout(msgspec.Struct, frozen=True):
         )
 
     def mark_made(self, commit: str) -> None:
-        """Note that ``commit`` and those below it hold nothing that is not in a series."""
+        """Record that ``commit`` and its ancestors contain only patches of a series."""
         made = self.git("rev-list", f"{self.base}..{commit}").split()
         given = "".join(f"update {_made(each)} {each}\n" for each in made)
         self.git("update-ref", "--stdin", given=given.encode())
 
     def check_settled(self) -> None:
-        """Refuse a checkout in which a rebase, a merge or the like waits to be gone on with.
+        """Reject a checkout with an unfinished rebase, merge or the like.
 
         Raises:
-            UsageError: one does.
+            UsageError: such an operation is unfinished.
         """
         private = self.git.private
         waiting = [name for sign, name in _UNDERWAY.items() if (private / sign).exists()]
@@ -92,10 +92,10 @@ class Checkout(msgspec.Struct, frozen=True):
             )
 
     def check_untouched(self, *, untracked: bool = False) -> None:
-        """Refuse a checkout that has a person's work in it, new files included if asked to.
+        """Reject a checkout with a person's work in it, on request also untracked files.
 
         Raises:
-            UsageError: files are changed, or there are commits that the series has not.
+            UsageError: files are changed, or there are commits that the series lacks.
         """
         self.check_settled()
         changed = self.changes(untracked=untracked)
@@ -114,7 +114,7 @@ class Checkout(msgspec.Struct, frozen=True):
 
 
 def is_release(store: Store, commit: str, release: BunCommit | None) -> bool:
-    """Return whether ``commit`` is that of a release, or at least has its very files."""
+    """Return whether ``commit`` is the commit of a release or has exactly its files."""
     if release is None:
         return False
     tree = store.git("rev-parse", f"{commit}^{{tree}}")
@@ -126,7 +126,7 @@ def _made(commit: str) -> str:
 
 
 def abbreviate(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first few names, and the number of the others."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
@@ -134,7 +134,7 @@ def abbreviate(names: Sequence[str]) -> str:
 def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]) -> None:
     """Write the files of ``commit`` whose path passes ``keep`` to ``folder``.
 
-    ``git`` works on a work tree; neither that nor its index is changed.
+    ``git`` belongs to a work tree. The work tree and its index do not change.
     """
     with scratch_folder("tree") as temporary:
         scratch = git.with_index(Path(temporary) / "index")

@@ -1,4 +1,4 @@
-"""Takes a checkout from one commit to another: whole, or after a kill back to where it was."""
+"""Moves a checkout between commits atomically: a move that is killed is rolled back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def move_checkout(checkout: Checkout, commit: str) -> None:
-    """Take the work tree from HEAD to ``commit``; after a kill the next opening goes back.
+    """Move the work tree from HEAD to ``commit``. If killed, the next opening rolls back.
 
     Raises:
-        UsageError: a file that git does not know is in the way, or another git is at work.
+        UsageError: an untracked file is in the way, or another git process is running.
     """
     head = checkout.head
     if head == commit:
@@ -31,7 +31,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
             f"another git process runs in {checkout.folder}, or was killed there",
             hint=f"when none runs any more, remove {lock}",
         )
-    # Asked here too, for git writes over a file that is ignored.
+    # Check again here, because git overwrites ignored files.
     in_the_way = _there(checkout, head, commit)
     if in_the_way:
         raise UsageError(
@@ -44,7 +44,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
     try:
         checkout.git("checkout", "--quiet", "--detach", commit)
     except GobunError as error:
-        # An interrupted git is not asked: whatever it left is undone by the next opening.
+        # Do not check an interrupted git: the next opening undoes its changes.
         if not lock.exists() and not checkout.changes() and not _there(checkout, head, commit):
             journal.unlink()
         if isinstance(error, GitError):
@@ -57,7 +57,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
 
 
 def roll_back(checkout: Checkout) -> None:
-    """Go back to where a killed move came from."""
+    """Roll back to the commit that a killed move started from."""
     journal = _journal(checkout)
     if not journal.is_file():
         return
@@ -80,15 +80,15 @@ def roll_back(checkout: Checkout) -> None:
             hint=f"`git branch mine` there keeps it, then `git checkout --detach {start[:12]}`",
         )
     console.log(f"undoing an interrupted change of {checkout.folder}")
-    for name in _there(checkout, start, end):  # what the move had begun to write
-        if files.below(checkout.folder, str(Path(name).parent)):  # not through a link out of it
+    for name in _there(checkout, start, end):  # files that the move had begun to write
+        if files.below(checkout.folder, str(Path(name).parent)):  # follow no link
             (checkout.folder / name).unlink()
     git("reset", "--quiet", "--hard", start)
     journal.unlink()
 
 
 def _there(checkout: Checkout, start: str, end: str) -> list[str]:
-    """Return which of the files that ``end`` has and ``start`` has not are in the folder."""
+    """Return the files in the folder that ``end`` has and ``start`` lacks."""
     words = ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", start, end)
     names = checkout.git(*words).split("\0")
     return [name for name in names if name and os.path.lexists(checkout.folder / name)]

@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What a fetch came to."""
+    """The result of a fetch."""
 
     folder: Path
     base: str
     is_release: bool
-    """Whether this is the commit, or at least has the very files, of the release."""
+    """Whether this is the release's commit or has exactly its files."""
     missing: tuple[str, ...]
-    """Files that the origin has no content of."""
+    """Files whose content is missing from the origin."""
     there_before: bool
     submodules: tuple[Filled, ...] = ()
 
 
 @contextlib.contextmanager
 def open_checkout(version: str) -> Iterator[Checkout]:
-    """Hold the checkout of ``version``, whole and with nothing half done.
+    """Lock and yield the checkout of ``version``, with no change of it half done.
 
     Raises:
-        UsageError: there is none, or an interrupted change of it cannot be undone.
+        UsageError: there is no checkout, or an interrupted change of it cannot be undone.
     """
-    # The work tree's lock comes first, so that a long build of one version stops no other.
+    # Take the work tree's lock first, so that a long build of one version blocks no other.
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         found = _existing(store, version, descriptor)
         if found is None:
@@ -65,7 +65,7 @@ def open_checkout(version: str) -> Iterator[Checkout]:
 
 @contextlib.contextmanager
 def tree_locked(version: str) -> Iterator[tuple[str, int]]:
-    """Hold the work tree of ``version`` alone, not the store; yield its HEAD and the lock.
+    """Lock the work tree of ``version`` but not the store, and yield its HEAD and the lock.
 
     Raises:
         UsageError: there is no checkout.
@@ -89,14 +89,14 @@ def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
 
 
 def _take_in(checkout: Checkout) -> None:
-    """Write the files that were left out, and whose content another fetch has brought since."""
+    """Write the files that were left out and whose content a later fetch added."""
     git, path = checkout.git, _left_out_by(checkout.git)
     if not path.is_file():
         return
     entries = git("ls-files", "-t", "-z").split("\0")
     out = [line[2:] for line in entries if line.startswith("S ")]
     missing = checkout.store.missing_paths(checkout.base)
-    # Other patterns are a person's own.
+    # A person set the other patterns.
     if set(out) - set(missing) and path.read_text() in map(_patterns, (out, missing)):
         console.log(f"adding the files that were missing from {checkout.folder}")
         files.write_whole(path, _patterns(missing))
@@ -112,14 +112,14 @@ def fetch_checkout(
     discard: bool = False,
     sources: Sources | None = None,
 ) -> Fetched:
-    """Make sure that there is a whole checkout of ``version``, at its release or at ``ref``.
+    """Ensure that there is a whole checkout of ``version``, at its release or at ``ref``.
 
-    ``sources`` says where submodules come from; without it, from where ``.gitmodules`` says.
+    ``sources`` overrides the addresses of submodules in ``.gitmodules``.
 
     Raises:
         UsageError: ``version`` is unknown and no ``ref`` is given, or a person's work is in the
-            way and is not to be discarded.
-        FetchError: an origin cannot be read or lacks the commit, or is not the release.
+            way and must not be discarded.
+        FetchError: an origin cannot be read, lacks the commit, or does not match the release.
         PrerequisiteError: the disk is full.
     """
     if release is None and not ref:
@@ -152,7 +152,7 @@ class _Wanted(msgspec.Struct, frozen=True):
     """Its id, or a branch or tag of the origin."""
     release: BunCommit | None
     by_ref: bool
-    """A person named it, so that it need not be the release."""
+    """Whether a person named it. Then it need not match the release."""
 
 
 def _gone(version: str) -> NoReturn:
@@ -163,7 +163,7 @@ def _gone(version: str) -> NoReturn:
 
 
 def _complete(checkout: Checkout, origin: Origin) -> None:
-    """Ask the origin for the files that an earlier one had no content of."""
+    """Fetch the files whose content was missing from an earlier origin."""
     if origin.can_complete and checkout.store.missing_paths(checkout.base):
         fetch_missing_files(checkout.store, origin, checkout.base)
         _take_in(checkout)
@@ -193,7 +193,7 @@ def _matches(there: Checkout, wanted: str, release: BunCommit | None) -> bool:
 
 
 def _add_tree(store: Store, version: str, commit: str) -> None:
-    """Make the work tree; the reference that says it is whole comes last."""
+    """Make the work tree. The reference that marks it as whole is written last."""
     folder = store.tree(version)
     missing = store.missing_paths(commit)
     console.log(f"checking out Bun {version} to {folder}")
@@ -201,11 +201,11 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
         store.git("worktree", "add", "--quiet", "--detach", "--no-checkout", folder, commit)
         git = Git(folder, store.git.keep)
         if missing:
-            # What has no content is left out of this work tree, so that git can write the rest.
+            # Leave files without content out of this work tree, so that git can write the rest.
             files.write_whole(_left_out_by(git), _patterns(missing))
             store.git("config", "core.sparseCheckout", "true")
             store.git("config", "core.sparseCheckoutCone", "false")
-            # A file that a person puts there in its place is left alone.
+            # Leave a file alone that a person put in its place.
             store.git("config", "sparse.expectFilesOutsideOfPatterns", "true")
         git("read-tree", "-m", "-u", "HEAD")
     except GitError as error:
@@ -224,5 +224,5 @@ def _patterns(missing: Sequence[str]) -> str:
 
 
 def _literal(path: str) -> str:
-    """Quote what a pattern of git would read as more than a name."""
+    """Quote the characters that are special in a git pattern."""
     return re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)

@@ -1,7 +1,7 @@
-"""Which commit each release of Bun was built from, as its own binary says.
+"""Records which commit each release of Bun was built from, as its own binary reports it.
 
-``commits.toml`` is only ever added to: `invoke bun-commits` asks released binaries, and a release
-that says something else than what stands there is an error to look into.
+``commits.toml`` only grows: `invoke bun-commits` reads the commits of released binaries. A binary
+that reports a different commit than the table is an error to look into.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class BunCommit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     commit: str
     tree: str | None = None
-    """The id of its files, by which an archive without history is known; None if not seen yet."""
+    """The id of its tree, which identifies an archive without history. None if unknown so far."""
 
 
 class _CommitsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,10 +40,10 @@ class _CommitsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @functools.cache
 def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
-    """Return what is known, by version.
+    """Return the recorded commits by version.
 
     Raises:
-        UsageError: the table is not of the right form.
+        UsageError: the table is malformed.
     """
     found = read_toml(path, _CommitsFile).release
     for version, release in found.items():
@@ -54,10 +54,10 @@ def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
 
 
 def commit_of_release(version: str, path: Path = TABLE) -> BunCommit:
-    """Return where ``version`` comes from.
+    """Return the commit and tree of ``version``.
 
     Raises:
-        UsageError: it is not in the table.
+        UsageError: the version is not in the table.
     """
     known = read_commits(path)
     if version not in known:
@@ -73,7 +73,7 @@ def shown_revision(program: Path) -> str:
     """Return the abbreviated commit that ``bun --revision`` prints.
 
     Raises:
-        FetchError: it does not print one.
+        FetchError: it prints no commit.
     """
     done = ask_revision(program)
     found = _SHOWN.search(done.out)
@@ -86,7 +86,7 @@ def shown_revision(program: Path) -> str:
 
 
 def full_revision(program: Path) -> str | None:
-    """Return the whole commit id that a Bun carries, or None where it is too old to say it."""
+    """Return the full commit id in a Bun binary, or None if the release is too old to have it."""
     with scratch_folder("revision") as folder:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
@@ -96,10 +96,10 @@ def full_revision(program: Path) -> str | None:
 
 
 def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
-    """Add what released binaries say of themselves, and return which versions are new.
+    """Add the commits that released binaries report, and return the new versions.
 
     Raises:
-        FetchError: one says no commit, or another than what the table has.
+        FetchError: a binary reports no commit, or a different one than the table.
         PrerequisiteError: the table cannot be written.
     """
     document = tomlkit.parse(path.read_text())

@@ -1,4 +1,4 @@
-"""The commits of a checkout become the series again, byte for byte where nothing was changed."""
+"""Exports a checkout's commits to the series. Unchanged patches stay equal byte for byte."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_CONTEXT = 25
 _HEADING = re.compile(rb"^(@@ -\S+ \+\S+ @@) .*$", re.MULTILINE)
-"""What git guesses to be the function around a hunk: upstream's text, which nothing needs."""
+"""Git's guess of the function around a hunk. It is upstream's text, and applying ignores it."""
 _DIFF = (
     "diff-tree",
     "-p",
@@ -45,7 +45,7 @@ _DIFF = (
 
 
 class SeriesCommit(msgspec.Struct, frozen=True):
-    """A commit as a series has it."""
+    """A commit in the form that a series stores."""
 
     id: str
     title: str
@@ -55,15 +55,15 @@ class SeriesCommit(msgspec.Struct, frozen=True):
 
 
 class Export(msgspec.Struct, frozen=True):
-    """What an export did to a series."""
+    """The result of an export."""
 
     patches: tuple[str, ...]
     changed: tuple[str, ...]
-    """Files that were written or removed; empty where everything was as it is."""
+    """Files that were written or removed. Empty if nothing changed."""
 
 
 def diff_text(git: Git, old: str, new: str) -> bytes:
-    """Return the patch between two commits, with the least context that leaves no doubt."""
+    """Return the patch between two commits, with the least context that makes it unambiguous."""
     content = b""
     for context in range(1, _MOST_CONTEXT + 1):
         content = _HEADING.sub(rb"\1", git.raw(*_DIFF, f"--unified={context}", old, new))
@@ -82,10 +82,11 @@ def _certain(git: Git, old: str, new: str, diff: FileDiff) -> bool:
 
 
 def commits_of(checkout: Checkout) -> list[SeriesCommit]:
-    """Return the commits on top of the base as patches, the first first.
+    """Return the commits on top of the base as patches, oldest first.
 
     Raises:
-        UsageError: the base is not below HEAD, a commit is a merge, or two have one id.
+        UsageError: HEAD does not descend from the base, a commit is a merge, or two commits
+            have the same id.
     """
     git, base = checkout.git, checkout.base
     if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
@@ -137,8 +138,8 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
     """Write the commits of a checkout to a series.
 
     Raises:
-        UsageError: there are changes that are not committed, or the series has patches that the
-            checkout has not and ``drop`` is not given.
+        UsageError: there are uncommitted changes, or the checkout lacks patches of the series
+            and ``drop`` is false.
     """
     checkout.check_settled()
     changed = checkout.changes()
@@ -176,7 +177,7 @@ def _check_none_lacks(
 def write_series(
     folder: Path, version: str, commits: Sequence[SeriesCommit], old: Series | None
 ) -> Export:
-    """Write patches and their entries; only files whose content changes are touched."""
+    """Write patches and their entries. Files whose content stays the same are not touched."""
     wanted = {f"{patch.id}.patch": patch.content for patch in commits}
     path = folder / FILE_NAME
     text = path.read_text() if old is not None else ""
@@ -197,13 +198,13 @@ def write_series(
 def new_patch(
     checkout: Checkout, folder: Path, *, name: str, title: str, why: str, add: Sequence[str]
 ) -> Export:
-    """Make a patch of the changes in a checkout that are not committed, at the series' end.
+    """Append the uncommitted changes of a checkout to the series as a new patch.
 
-    ``add`` are files that git does not know yet and that belong to the patch.
+    ``add`` lists untracked files that belong to the patch.
 
     Raises:
-        UsageError: nothing is changed, the id is taken, or the checkout lacks patches; the
-            changes are as they were.
+        UsageError: nothing is changed, the id is taken, or the checkout lacks patches. The
+            changes stay as they were.
     """
     check_id(name, "--id")
     if not title.strip() or len(title.splitlines()) != 1:
@@ -217,8 +218,8 @@ def new_patch(
         raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
     with scratch_folder("new") as temporary:
-        # A copy, for the checkout's own index knows which files were left out of it; with its
-        # date, by which git knows which files to read again.
+        # Copy the checkout's own index, because it records which files were left out. Keep its
+        # date, because git decides by it which files to read again.
         index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
         with files.disk_errors(Path(temporary)):
             scratch = git.with_index(Path(shutil.copy2(index, temporary)))

@@ -1,7 +1,7 @@
-"""Git, the same wherever it runs: no configuration but ours, no hooks, a fixed identity.
+"""Runs git the same way everywhere: with our configuration only, no hooks, a fixed identity.
 
-What a person has set up for their own work (signing, hooks, line ends, aliases, a name) would
-change which commits come out, or stop them from coming out at all.
+A person's own settings (signing, hooks, line ends, aliases, a name) would change the resulting
+commits, or make git fail.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "gobun patches"
 EMAIL = "patches@gobun.invalid"
-"""Who every commit is by; nobody can have mail there."""
+"""The author of every commit. No mail can reach the address."""
 
 OLDEST = (2, 36)
 """The oldest git that can apply a patch three ways without a work tree."""
@@ -36,7 +36,7 @@ _SETTINGS = {
     "core.autocrlf": "false",
     "core.excludesFile": "/dev/null",
     "core.fsmonitor": "false",
-    "core.fsync": "none",  # a cache: what a power failure spoils is made anew
+    "core.fsync": "none",  # a cache: files damaged by a power failure are made again
     "core.hooksPath": "/dev/null",
     "core.quotePath": "false",
     "diff.noprefix": "false",
@@ -67,7 +67,7 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": EMAIL,
 }
 _TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
-"""What of a person's environment says how to reach a server, and changes no commit."""
+"""Variables that configure network access and do not affect commits."""
 
 DAMAGED = (
     "`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is damaged, "
@@ -79,12 +79,12 @@ _FULL_DISK = (
     "Disk quota exceeded",
     "Out of diskspace",
     f"died of signal {signal.SIGXFSZ:d}",
-    "unable to write file",  # checkout-index does not say why
+    "unable to write file",  # checkout-index does not print the reason
 )
 
 
 class GitError(FetchError):
-    """Git said no: where nothing else is made of it, it could not read what it works on."""
+    """A git command failed. If not caught, it means that git could not read its repository."""
 
     def __init__(self, folder: Path, words: Sequence[str], done: FinishedBytes) -> None:
         reason = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
@@ -98,9 +98,9 @@ class Git(msgspec.Struct, frozen=True):
     folder: Path
     """A bare repository, or a work tree."""
     keep: tuple[int, ...] = ()
-    """File descriptors of locks that last as long as what is run."""
+    """File descriptors of locks. The git process inherits them and keeps the locks held."""
     index: Path | None = None
-    """A scratch index in the place of the repository's own."""
+    """A scratch index that replaces the repository's own."""
 
     def __call__(
         self,
@@ -108,7 +108,7 @@ class Git(msgspec.Struct, frozen=True):
         given: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run git and return what it printed, without the last line end.
+        """Run git and return its output without the last line end.
 
         Raises:
             GitError: it failed.
@@ -118,7 +118,7 @@ class Git(msgspec.Struct, frozen=True):
 
     @property
     def private(self) -> Path:
-        """Where git keeps what is of this work tree alone."""
+        """The folder where git keeps the state of this work tree alone."""
         return Path(self("rev-parse", "--absolute-git-dir"))
 
     def raw(
@@ -144,7 +144,7 @@ class Git(msgspec.Struct, frozen=True):
         given: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> FinishedBytes:
-        """Run git and return how it ended.
+        """Run git and return its result.
 
         Raises:
             PrerequisiteError: there is no git, or the disk is full.
@@ -164,7 +164,7 @@ class Git(msgspec.Struct, frozen=True):
         return done
 
     def succeeds(self, *words: str | Path) -> bool:
-        """Return whether git said yes.
+        """Return whether git exited with success.
 
         Raises:
             PrerequisiteError: there is no git, or the disk is full.
@@ -172,27 +172,27 @@ class Git(msgspec.Struct, frozen=True):
         return self.attempt(*words).code == 0
 
     def commit_of(self, name: str) -> str | None:
-        """Return the full id of the commit that ``name`` means here, if it means one."""
+        """Return the full id of the commit that ``name`` refers to, or None."""
         done = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return as_text(done.out).strip() if done.code == 0 else None
 
     def without(self, commit: str) -> set[str]:
-        """Return the ids of what belongs to ``commit`` and is not here.
+        """Return the ids of the objects of ``commit`` that are missing here.
 
         Raises:
-            GitError: the commit itself is not.
+            GitError: the commit itself is missing.
         """
         words = ("rev-list", "--objects", "--no-walk", "--missing=print", commit)
         lines = self(*words).splitlines()
         return {line[1:] for line in lines if line.startswith("?")}
 
     def with_index(self, index: Path) -> Git:
-        """Return the same on a scratch index."""
+        """Return the same repository with a scratch index."""
         return msgspec.structs.replace(self, index=index)
 
 
 def command() -> list[str]:
-    """Return the words that start git with our settings and no others."""
+    """Return the command that starts git with our settings only."""
     check_version()
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
     return ["git", *settings]
@@ -200,7 +200,7 @@ def command() -> list[str]:
 
 @functools.cache
 def check_version() -> str:
-    """Return which git there is; refuse one that lacks what is needed here.
+    """Return the version of git, and reject one that is too old.
 
     Raises:
         PrerequisiteError: git is missing or too old.

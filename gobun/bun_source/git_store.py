@@ -1,8 +1,8 @@
 """The one object store that every checkout of Bun shares.
 
-One process at a time works on the store. Whatever git it runs inherits the lock, so that a git
-which outlives a killed harness is waited for, and what stands about once the lock is free was left
-behind by nobody who still runs.
+One process at a time works on the store. Its git processes inherit the lock. A git process that
+outlives a killed harness keeps the lock, so the next run waits for it. A lock file that remains
+after that is stale.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ KIND = "bun-source"
 
 
 class Store(msgspec.Struct, frozen=True):
-    """The object store, open for as long as its lock is held."""
+    """The object store. It is valid while its lock is held."""
 
     folder: Path
     git: Git
 
     def tree(self, version: str) -> Path:
-        """Return where the checkout of ``version`` is."""
+        """Return the folder of the checkout of ``version``."""
         return tree_folder(version)
 
     def base(self, version: str) -> str | None:
-        """Return the commit that the checkout of ``version`` starts from, once it is whole."""
+        """Return the base commit of the checkout of ``version``, or None if it is not whole."""
         return self.git.commit_of(base_ref(version))
 
     def missing(self, commit: str) -> dict[str, list[str]]:
-        """Return the files of ``commit`` that the store has no content of: id → paths."""
+        """Return the files of ``commit`` whose content is missing from the store: id → paths."""
         absent = self.git.without(commit)
         found: dict[str, list[str]] = {}
         for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
@@ -53,15 +53,15 @@ class Store(msgspec.Struct, frozen=True):
         return found
 
     def missing_paths(self, commit: str) -> tuple[str, ...]:
-        """Return the same files, by their paths alone."""
+        """Return the paths of the same files."""
         return tuple(sorted(path for named in self.missing(commit).values() for path in named))
 
 
 def tree_folder(version: str) -> Path:
-    """Return where the checkout of ``version`` is.
+    """Return the folder of the checkout of ``version``.
 
     Raises:
-        UsageError: it is no version.
+        UsageError: the text is not a version.
     """
     if not semver.Version.is_valid(version):
         raise UsageError(f"{version!r} is not a release of Bun", hint="write it like 1.3.14")
@@ -69,13 +69,13 @@ def tree_folder(version: str) -> Path:
 
 
 def base_ref(version: str) -> str:
-    """Return the name by which the store keeps a checkout's base."""
+    """Return the name of the reference that stores a checkout's base."""
     return f"refs/gobun/base/{version}"
 
 
 @contextlib.contextmanager
 def open_store() -> Iterator[Store]:
-    """Hold the store's lock; make the store if there is none.
+    """Hold the store's lock, and make the store if there is none.
 
     Raises:
         PrerequisiteError: the cache cannot be written, or git is missing.
@@ -95,7 +95,7 @@ def open_store() -> Iterator[Store]:
 
 @contextlib.contextmanager
 def inheritable_lock(path: Path) -> Iterator[int]:
-    """Hold the lock that guards ``path``; what is given the descriptor goes on holding it.
+    """Hold the lock that guards ``path``. A process that inherits the descriptor keeps the lock.
 
     Raises:
         PrerequisiteError: the lock file cannot be made.
@@ -112,13 +112,13 @@ def inheritable_lock(path: Path) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
-        # By name: a daemon that a build started would go on holding it otherwise.
+        # Unlock explicitly: otherwise a daemon that a build started keeps holding it.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
 def _clean(bare: Path) -> None:
-    """Remove what an interrupted git leaves: nobody but the lock's holder writes these."""
+    """Remove the files of an interrupted git. Only the holder of the lock writes them."""
     leftovers = [
         *bare.glob("*.lock"),
         *bare.glob("refs/gobun/**/*.lock"),
@@ -129,22 +129,22 @@ def _clean(bare: Path) -> None:
 
 
 def _relink(folder: Path) -> None:
-    """Have store and checkouts name each other where they are: a cache is moved, or copied.
+    """Repair the paths by which store and checkouts refer to each other after a move or copy.
 
-    Git would take the checkouts of a moved store for removed ones, and forget their state; and
-    those of a copy for the original's, whose state it would change.
+    Otherwise git takes the checkouts of a moved store for removed ones and forgets their state.
+    In a copied store it would change the state of the original's checkouts.
     """
     for back in folder.glob("store.git/worktrees/*/gitdir"):
         link = folder / "trees" / back.parent.name / ".git"
         if not link.is_file() or Path(link.read_text().strip()).name != back.parent.name:
-            continue  # a work tree that a person made elsewhere
+            continue  # a person made this work tree elsewhere
         for path, text in ((link, f"gitdir: {back.parent}\n"), (back, f"{link}\n")):
             if path.read_text() != text:
                 files.write_whole(path, text)
 
 
 def remove_tree(store: Store, version: str) -> None:
-    """Remove a checkout and all that the store knows of it."""
+    """Remove a checkout and its records in the store."""
     store.git.attempt("update-ref", "-d", base_ref(version))
     folder = store.tree(version)
     with files.disk_errors(folder):

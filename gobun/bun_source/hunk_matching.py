@@ -1,4 +1,4 @@
-"""Where a hunk fits in a file, and where it nearly does: what is said of a patch that fails."""
+"""Finds where a hunk fits in a file or nearly fits, to explain why a patch fails."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _CLOSE_LOOKS = 40
 _NEAR = 0.5
-"""A place that agrees less than this is not worth a mention."""
+"""Lowest similarity at which a place is mentioned."""
 
 Reader = Callable[[str], bytes | None]
-"""Returns the content of a file by its path; None where there is none."""
+"""Returns the content of the file at a path, or None if there is no such file."""
 
 
 def places(hunk: Sequence[bytes], lines: Sequence[bytes]) -> list[int]:
-    """Return every index at which ``hunk`` stands in ``lines``."""
+    """Return every index at which ``lines`` contains ``hunk``."""
     wanted = list(hunk)
     if not wanted:
         return []
@@ -36,7 +36,7 @@ def places(hunk: Sequence[bytes], lines: Sequence[bytes]) -> list[int]:
 
 
 def is_unambiguous(diff: FileDiff, old: bytes, new: bytes) -> bool:
-    """Return whether each hunk fits in one place only, forwards and backwards."""
+    """Return whether each hunk has a unique position, both when applied and when reverted."""
     before, after = lines_of(old), lines_of(new)
     return all(
         (not hunk.old or len(places(hunk.old, before)) == 1)
@@ -46,7 +46,7 @@ def is_unambiguous(diff: FileDiff, old: bytes, new: bytes) -> bool:
 
 
 def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]]) -> list[str]:
-    """Return why a patch does not fit, a text a hunk; empty where it fits without doubt.
+    """Return why a patch does not fit, one text for each hunk; empty if it fits unambiguously.
 
     ``names`` lists the files of the tree, to look for one that was renamed.
     """
@@ -98,7 +98,7 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
 
 
 def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None:
-    """Return at which edge of the file git wants a hunk that has no context towards it."""
+    """Return the edge of the file that git requires for a hunk without context on that side."""
     if hunk.old_start <= 1 and 0 not in fits:
         return "beginning"
     at_the_end = hunk.old[-1:] != hunk.new[-1:]
@@ -130,7 +130,7 @@ def _difference(old: Sequence[bytes], have: Sequence[bytes]) -> list[tuple[str, 
 
 
 def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, float]:
-    """Return the index of the window of ``lines`` most like ``hunk``, and how much it is."""
+    """Return the index of the window of ``lines`` most similar to ``hunk``, and the similarity."""
     size = len(hunk)
     wanted = {line.strip() for line in hunk} - {b"", b"}", b"{", b"});"}
     stripped = [line.strip() for line in lines]
@@ -155,7 +155,7 @@ def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, f
 
 
 def _gone(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
-    """Say where a file that is not there has gone."""
+    """Return a hint about the new path of a missing file."""
     if diff.path in names:
         return f"{diff.path}: the source that was fetched from has no content of it"
     name = PurePosixPath(diff.path).name

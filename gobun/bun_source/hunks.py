@@ -1,4 +1,4 @@
-"""Reads a patch: which files it touches, and what each hunk expects and leaves behind."""
+"""Parses a patch: the files that it touches, and the old and new lines of each hunk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NO_END = b"\\ No newline at end of file"
 
 
 class Hunk(msgspec.Struct, frozen=True):
-    """One place of a file that a patch changes; lines carry their line ends."""
+    """One place of a file that a patch changes. Lines include their line ends."""
 
     number: int
-    """Counted within its file, from 1."""
+    """Its number within its file, from 1."""
     old_start: int
     old: tuple[bytes, ...]
     new: tuple[bytes, ...]
@@ -25,7 +25,7 @@ class Hunk(msgspec.Struct, frozen=True):
 
 
 class FileDiff(msgspec.Struct, frozen=True):
-    """What a patch does to one file."""
+    """A patch's changes to one file."""
 
     path: str
     hunks: tuple[Hunk, ...]
@@ -35,15 +35,15 @@ class FileDiff(msgspec.Struct, frozen=True):
 
 
 def lines_of(data: bytes) -> list[bytes]:
-    """Split where git does: a lone carriage return ends no line."""
+    """Split lines as git does: a lone carriage return does not end a line."""
     return re.findall(rb"[^\n]*\n|[^\n]+", data)
 
 
 def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
-    """Read a patch; ``where`` is for messages.
+    """Parse a patch. ``where`` names it in messages.
 
     Raises:
-        UsageError: it is not what ``git diff`` prints, or a hunk has not the lines it announces.
+        UsageError: it is not in the format of ``git diff``, or a hunk's line counts are wrong.
     """
     lines = lines_of(data)
     starts = [at for at, line in enumerate(lines) if line.startswith(_START)]
@@ -135,15 +135,15 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
 def _sides(
     sign: bytes, old: list[bytes], new: list[bytes], added: list[bytes]
 ) -> tuple[list[bytes], ...]:
-    """Return the lists that a line of this sign belongs to."""
+    """Return the lists that a line with this sign belongs to."""
     return {b"-": (old,), b"+": (new, added), b" ": (old, new)}.get(sign, ())
 
 
 def _cut_last(sides: tuple[list[bytes], ...], where: str) -> None:
-    """Take the line end off the line that the patch says has none.
+    """Remove the line end of a line that the patch marks as having none.
 
     Raises:
-        UsageError: there is no such line.
+        UsageError: the mark follows no line.
     """
     if not sides:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""How a commit and its files get into the store, from wherever they are."""
+"""Imports a commit and its files into the store, from any kind of origin."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
 _ROUND = 2000
-"""How many files are asked for at once; an interrupted fetch loses one round at most."""
+"""Number of files in one request. An interrupted fetch loses at most one request."""
 _EPOCH = "1 +0000"
 _LARGEST = 4 << 30
-"""How much an archive may unpack to: many times what Bun has, and less than fills a machine."""
+"""Largest unpacked size of an archive: many times the size of Bun, but no threat to a disk."""
 _CHUNK = 1 << 20
 # A repository on this machine serves what it has, whatever its own settings say.
 _SERVE = (
@@ -35,13 +35,13 @@ _SERVE = (
 
 
 def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
-    """Get a commit and its files into the store, and return its id.
+    """Import a commit and its files into the store, and return its id.
 
-    ``wanted`` is a commit id, or a branch or tag of the origin; ``tag`` is tried where the
-    origin does not give out commits by id. An archive has no commits: its files become one.
+    ``wanted`` is a commit id, or a branch or tag of the origin. If the origin does not serve
+    commits by id, ``tag`` is tried. An archive has no commits, so its files become one.
 
     Raises:
-        FetchError: the origin cannot be read, or has no such commit.
+        FetchError: the origin cannot be read, or lacks the commit.
         PrerequisiteError: the disk is full.
     """
     known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
@@ -91,7 +91,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
         else:
             message = message or GitError(store.folder, words, done).reason
             if not _refuses_the_commit(message):
-                break  # nobody answers, and would not for another name
+                break  # the host does not answer, and would not for another name
     if _refuses_the_commit(message) or not message:
         return None
     hint = "check the network and the address; a --source on this machine needs none"
@@ -114,7 +114,7 @@ def _remote(store: Store, origin: Origin) -> None:
 
 
 def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
-    """Ask for every file of ``commit`` that is not there; what the origin lacks is left out.
+    """Fetch every missing file of ``commit``, and skip files that the origin lacks.
 
     Raises:
         FetchError: the origin cannot be read.
@@ -123,7 +123,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
     _remote(store, origin)
     wanted = sorted(store.missing(commit))
     near = Git(Path(origin.location)) if origin.kind == "repository" else None
-    if near and near.commit_of(commit):  # asked at once; a partial clone serves nothing otherwise
+    if near and near.commit_of(commit):  # one request: a partial clone serves nothing otherwise
         wanted = sorted(set(wanted) - near.without(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
@@ -149,10 +149,10 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
 
 
 def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> None:
-    """Refuse an archive that names another commit than ``wanted``; those that git makes name one.
+    """Reject an archive of another commit than ``wanted``. Archives made by git name their commit.
 
     Raises:
-        FetchError: it does, or it names none and ``required`` is set.
+        FetchError: the commit differs, or it is missing and ``required`` is set.
     """
     with tarfile.open(origin.location) as opened:
         comment = opened.pax_headers.get("comment", "")
@@ -170,7 +170,7 @@ def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> No
 
 
 def _import_archive(store: Store, path: Path) -> str:
-    """Make one commit of an archive's files; equal files make an equal commit."""
+    """Make one commit from an archive's files. Equal files make an equal commit."""
     console.log(f"reading {path}")
     ref = "refs/gobun/archive"
     try:
@@ -218,4 +218,4 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
         if root is None:
             raise tarfile.ReadError("it has no files")
         while opened.fileobj and opened.fileobj.read(_CHUNK):
-            pass  # the checksum of a compressed archive comes behind its last file
+            pass  # the checksum of a compressed archive follows its last file

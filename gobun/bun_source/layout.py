@@ -1,6 +1,6 @@
-"""How a checkout of Bun is built: which of upstream's build systems it has, and what that pins.
+"""Reads how a checkout of Bun is built: its build system, and the tools that it pins.
 
-Everything is read from the checkout; nothing here names a version.
+All facts come from the checkout. No version of Bun appears here.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ def is_built(path: str) -> bool:
 
 
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
-"""An address with something to fill in, which links for people have not."""
+"""A URL with a placeholder. Links for people have none."""
 _IN_WORDS = re.compile(r"#|//|\*|/\*|hint:")
 _FETCHES = re.compile(r"download|releases|archive|dist/", re.IGNORECASE)
 
 
 class BuildLayout(msgspec.Struct, frozen=True):
-    """What a checkout says of its build."""
+    """The facts about its build that a checkout states."""
 
     era: Era
     version: str
-    """The release that it calls itself."""
+    """The release that the checkout claims to be."""
     pins: dict[str, str]
-    """What it is built with, as far as it says: webkit, zig, llvm, rust."""
+    """The versions of its tools, as far as it pins them: webkit, zig, llvm, rust."""
     hosts: tuple[str, ...]
-    """Where its build scripts download from."""
+    """The hosts that its build scripts download from."""
     scripts: tuple[str, ...]
     """The scripts of its ``package.json``."""
 
     @property
     def llvm_range(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """The oldest LLVM that its scripts take, and the first that they do not."""
+        """The oldest LLVM that its scripts accept, and the first newer one that they reject."""
         if "llvm" not in self.pins:
             return None
         low = tuple(int(part) for part in self.pins["llvm"].split(".")[:2])
@@ -65,10 +65,10 @@ class _Package(msgspec.Struct):
 
 
 def read_layout(tree: Path) -> BuildLayout:
-    """Find out how a checkout is built.
+    """Detect how a checkout is built.
 
     Raises:
-        UsageError: it is none of the layouts known here, or its ``package.json`` is damaged.
+        UsageError: its layout is unknown, or its ``package.json`` is damaged.
     """
     system = build_system_of(tree)
     try:
@@ -82,7 +82,7 @@ def read_layout(tree: Path) -> BuildLayout:
 
 
 def _hosts(tree: Path, system: BuildSystem) -> tuple[str, ...]:
-    """Return the hosts in lines that speak of downloads; links in comments are not among them."""
+    """Return the hosts in lines that download files. Links in comments do not count."""
     if system.scripts is None:
         return ()
     folder, pattern = system.scripts

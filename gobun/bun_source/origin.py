@@ -1,4 +1,4 @@
-"""Where sources come from: a URL, a repository on this machine, a bundle, or an archive."""
+"""Describes an origin of sources: a URL, a local repository, a bundle, or an archive."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ Kind = Literal["url", "repository", "bundle", "archive"]
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 _BUNDLE = re.compile(rb"# v[23] git bundle\n")
 UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
-"""What comes of reading an archive that is cut off or damaged."""
+"""Exceptions from reading a truncated or damaged archive."""
 
 _FORMS = "give a clone URL, a repository's folder, a git bundle, or a tar archive"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """A place that has sources."""
+    """A location of sources."""
 
     kind: Kind
     location: str
 
     @property
     def remote(self) -> str:
-        """What the store calls it: one remote a location."""
+        """Its name in the store. Each location has its own remote."""
         return f"origin-{hashlib.sha256(self.location.encode()).hexdigest()[:12]}"
 
     @property
     def can_complete(self) -> bool:
-        """Whether it was named by a person, and gives out single files."""
+        """Whether a person named it and it serves single files."""
         return self.kind in {"url", "repository"} and self.location != UPSTREAM
 
 
 def parse_origin(text: str = "", flag: str = "--source") -> Origin:
-    """Read the place of sources that a person gave with ``flag``; nothing means upstream.
+    """Parse the origin that a person gave with ``flag``. An empty value means upstream.
 
     Raises:
-        UsageError: it is neither a URL nor anything that is there.
+        UsageError: it is neither a URL nor an existing path.
     """
     if not text or _URL.fullmatch(text):
         return Origin("url", text or UPSTREAM)

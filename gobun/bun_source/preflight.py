@@ -1,4 +1,4 @@
-"""What a build of Bun needs, looked at before it starts: everything that is missing at once."""
+"""Checks the requirements of a build of Bun before it starts, and lists all that are missing."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class BuildPrerequisite(msgspec.Struct, frozen=True):
     wanted: str
     found: str
     state: State = "ok"
-    """``note``: the build goes on without it."""
+    """``note`` means that the build does not depend on it."""
     debian: str = ""
-    """The command that provides it there; empty where none does."""
+    """The command that installs it on that system, or empty if there is none."""
     macos: str = ""
     least: tuple[int, ...] = ()
-    """The lowest version that the build takes; empty where any will do."""
+    """The lowest version that the build accepts, or empty if any will do."""
 
 
 class OfflineSources(msgspec.Struct, frozen=True):
@@ -53,13 +53,13 @@ class OfflineSources(msgspec.Struct, frozen=True):
     webkit: Path | None = None
     """A built WebKit (CMake), or a checkout of its sources (build.ts)."""
     prefetch: Path | None = None
-    """A folder of everything that is downloaded, by address (build.ts)."""
+    """A folder with every file that is downloaded, named by its address (build.ts)."""
     cache: Path | None = None
-    """The folder where downloads are kept, and looked for first."""
+    """The download cache, which is searched first."""
 
     @property
     def holds_downloads(self) -> bool:
-        """Whether what hosts would give may be here; a WebKit alone is one download of many."""
+        """Whether all downloads may be available locally. A WebKit is only one of many."""
         return bool(self.prefetch or self.cache)
 
 
@@ -73,7 +73,7 @@ class _Need(msgspec.Struct, frozen=True):
     needed: bool = True
     why: str = ""
     asked: tuple[str, ...] = ("--version",)
-    """What makes it say its version; empty for one that not every system's understands."""
+    """The option that prints its version, or empty if some systems do not support one."""
 
 
 _NEEDS = (
@@ -94,7 +94,7 @@ _MAKE_NEEDS = (
     _Need("libtoolize", "libtool", "libtool", why="libarchive"),
     _Need("perl", "perl", "perl", why="BoringSSL"),
 )
-"""What the C libraries of the older build systems take besides."""
+"""Additional programs for the C libraries of the older build systems."""
 _LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
 
 
@@ -110,11 +110,11 @@ def examine(
     offline: OfflineSources,
     version: str,
 ) -> list[BuildPrerequisite]:
-    """Look at everything that a build of ``tree`` needs.
+    """Check every requirement of a build of ``tree``.
 
-    ``missing`` are files that the checkout lacks, ``submodules`` folders of submodules; ``bun``
-    provides the Bun that the build scripts run on, and returns its version; ``zig`` and ``webkit``
-    provide what stands in for upstream's own, and return where it is, or nothing.
+    ``missing`` lists files that the checkout lacks, ``submodules`` folders of submodules. ``bun``
+    provides the Bun that runs the build scripts, and returns its version. ``zig`` and ``webkit``
+    provide replacements of upstream's own, and return their path or nothing.
     """
     rows = [BuildPrerequisite("layout", "", layout.era)]
     same = layout.version == version
@@ -159,15 +159,15 @@ def examine(
 
 
 def is_missing_any(rows: Sequence[BuildPrerequisite]) -> bool:
-    """Return whether something is missing that the build cannot do without."""
+    """Return whether a required item is missing."""
     return any(row.state == "missing" for row in rows)
 
 
 def check(rows: Sequence[BuildPrerequisite]) -> None:
-    """Refuse to build where something is missing.
+    """Reject the build if a required item is missing.
 
     Raises:
-        PrerequisiteError: names everything, and one command each for Debian and macOS.
+        PrerequisiteError: names every missing item, and one command each for Debian and macOS.
     """
     if not is_missing_any(rows):
         return
@@ -187,7 +187,7 @@ def check(rows: Sequence[BuildPrerequisite]) -> None:
 
 
 def _commands(rows: Sequence[BuildPrerequisite], system: str) -> str:
-    """Return what to run, the packages of all rows in one command."""
+    """Return the commands to run, with the packages of all rows in one command."""
     commands = [getattr(row, system) for row in rows if getattr(row, system)]
     start = {"debian": "apt-get install ", "macos": "brew install "}[system]
     packages = sorted(
@@ -211,13 +211,13 @@ def render(rows: Sequence[BuildPrerequisite]) -> str:
 
 
 def jobs_by_memory() -> int:
-    """Return how many compilers can run at once without the machine swapping."""
+    """Return the number of compilers that can run at once without swapping."""
     by_memory = int(memory_gib() // _MEMORY_A_JOB_GIB)
     return max(1, min(os.cpu_count() or 1, by_memory))
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """Return the first version in what a program says of itself."""
+    """Return the first version in a program's output."""
     found = _VERSION.search(text)
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
@@ -260,7 +260,7 @@ def _program(need: _Need) -> BuildPrerequisite:
 
 
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
-    """Return the version of a program, None where it does not say it, and what to show."""
+    """Return the version of a program, or None if it prints none, and the text to show."""
     try:
         done = run_tool([program, *words], timeout_s=_ANSWERS_S)
     except PrerequisiteError as error:
@@ -273,7 +273,7 @@ def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, 
 
 
 def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
-    """Look for the Rust that the checkout pins: rustup fetches it, or has it already."""
+    """Check for the Rust that the checkout pins. Rustup fetches it unless it has it already."""
     channel = layout.pins.get("rust")
     if channel is None:
         return []
@@ -335,7 +335,7 @@ def _programs(names: Sequence[str], folders: Sequence[str]) -> list[Path]:
 
 @functools.cache
 def memory_gib() -> float:
-    """Return how much memory this machine has."""
+    """Return the size of this machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
 
 
@@ -354,7 +354,7 @@ def _disk(tree: Path) -> BuildPrerequisite:
 
 def _downloads(layout: BuildLayout, offline: OfflineSources) -> list[BuildPrerequisite]:
     silent = fetch.unreachable([f"https://{host}/" for host in layout.hosts])
-    # By name only: an address may have a password in it.
+    # Print names only: an address may contain a password.
     proxies = sorted(name for name in os.environ if name.lower().endswith("_proxy"))
     rows = (
         [BuildPrerequisite("proxies", "of the environment", ", ".join(proxies))] if proxies else []

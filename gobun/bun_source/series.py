@@ -1,10 +1,10 @@
 """A series: an ordered list of patches for one line of Bun releases, read from ``series.toml``.
 
-``patches/<line>/series.toml`` says in which order the patches apply and what each is for; the
-patch ``id`` itself is ``patches/<line>/<id>.patch``, in the form that ``patch-export`` writes: what
-``git diff --full-index --no-renames`` prints, without a mail header, and with the fewest lines of
-context (one at least) with which every hunk fits in one place of its file only. The same ``id`` in
-two lines is the same change, so that lines can be compared.
+``patches/<line>/series.toml`` lists the patches in the order in which they apply, and the purpose
+of each. The patch ``id`` itself is ``patches/<line>/<id>.patch``, in the form that ``patch-export``
+writes: the output of ``git diff --full-index --no-renames``, without a mail header, and with the
+least context (at least one line) that makes every hunk's position unique. The same ``id`` in two
+lines is the same change, so lines can be compared.
 
 .. code-block:: toml
 
@@ -41,10 +41,9 @@ two lines is the same change, so that lines can be compared.
     since = "1.4.4"                 # upstream has it from this release on; left out if it has not
     why = "the handler no longer compares stack pointers"
 
-A patch with ``kind = "build"`` changes nothing but what a compiler takes. Every build of the line
-has it, the unpatched one too. A patch of WebKit has ``tree = "webkit"``: it is kept and checked for
-its form, and never applied to a checkout of Bun. A patch without ``changes`` is one that no cell
-shows.
+A patch with ``kind = "build"`` only makes the sources compile. Every build of the line has it, also
+the unpatched one. A patch of WebKit has ``tree = "webkit"``. It is stored and its form is checked,
+but it is never applied to a checkout of Bun. A patch without ``changes`` affects no cell.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ from gobun.toml_config import read_toml
 
 FILE_NAME = "series.toml"
 TODO = "TODO: reason"
-"""What a patch says that was made from a commit and waits for a person to explain it."""
+"""Placeholder in a patch made from a commit, until a person explains the patch."""
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -73,12 +72,12 @@ Kind = Literal["change", "build"]
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells that a patch should change; a selector that is left out selects everything."""
+    """Cells that a patch should change. A missing selector selects everything."""
 
     was: tuple[str, ...]
-    """How they end in the stock binary."""
+    """Their outcomes in the stock binary."""
     outcomes: tuple[str, ...]
-    """How they end with the patch."""
+    """Their outcomes with the patch."""
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
     modules: tuple[str, ...] | None = None
@@ -87,21 +86,21 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A constant that functions of the compiled object use, themselves or through others."""
+    """A constant that functions of the compiled object use, directly or in functions they call."""
 
     functions: str
-    """A pattern of whole names."""
+    """A regular expression that matches their whole names."""
     through: str
-    """A pattern of the names of those that they call, and that do it for them."""
+    """A regular expression that matches the names of called functions to follow."""
     calls: str
-    """What it is for: they have to call it."""
+    """The function that takes the constant. They must call it."""
     holds: int
     was: int
-    """What they use without the patch."""
+    """The constant that they use without the patch."""
 
 
 class SeriesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A change that a series says something about."""
+    """A change that a series describes."""
 
     id: str
     why: str
@@ -116,21 +115,21 @@ class Patch(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     upstream: Upstream
     upstream_note: str = ""
     emulation: str = ""
-    """The treatment that does the same to a stock binary at load time, if there is one."""
+    """The treatment that has the same effect on a stock binary at load time, if any."""
     functions: tuple[str, ...] = ()
-    """What the patched files must still define."""
+    """Functions that the patched files must still define."""
     tree: Tree = "bun"
     kind: Kind = "change"
-    """``build``: the sources need it to compile, so every build has it, unpatched ones included."""
+    """``build``: the sources need it to compile, so every build has it, also the unpatched one."""
     changes: tuple[Change, ...] = ()
     compiled: tuple[Constant, ...] = ()
 
 
 class LeftOutChange(SeriesEntry, frozen=True, forbid_unknown_fields=True):
-    """A change that other lines carry, and why this one does not."""
+    """A change that other lines carry, and the reason why this line does not."""
 
     since: str | None = None
-    """The release from which upstream has it."""
+    """The first upstream release with the change."""
 
 
 class _SeriesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,25 +150,25 @@ class Series(msgspec.Struct, frozen=True):
     patches: tuple[Patch, ...] = ()
     without: tuple[LeftOutChange, ...] = ()
     zig: str = ""
-    """The released Zig that compiles the line; empty where it takes upstream's own."""
+    """The released Zig that compiles the line, or empty if it needs upstream's own."""
 
     @property
     def line(self) -> str:
-        """The name of the series: that of its folder."""
+        """The name of the series, which is the name of its folder."""
         return self.folder.name
 
     @property
     def path(self) -> Path:
-        """Where the series is written down."""
+        """The path of ``series.toml``."""
         return self.folder / FILE_NAME
 
     @property
     def applied(self) -> tuple[Patch, ...]:
-        """The patches for a checkout of Bun; those of WebKit are documents."""
+        """The patches for a checkout of Bun. Patches of WebKit are documentation only."""
         return tuple(patch for patch in self.patches if patch.tree == "bun")
 
     def file(self, patch: Patch) -> Path:
-        """Return where a patch is."""
+        """Return the path of a patch."""
         return self.folder / f"{patch.id}.patch"
 
     def content(self, patch: Patch) -> bytes:
@@ -188,10 +187,10 @@ class Series(msgspec.Struct, frozen=True):
             ) from error
 
     def check_carries(self, doing: str) -> None:
-        """Refuse a line without a patch: its tree is the release's own.
+        """Reject a line without patches, because its tree equals the release.
 
         Raises:
-            UsageError: it has none.
+            UsageError: the line has none.
         """
         if not self.applied:
             what = f"{self.line} carries no patch, so there is nothing to {doing}"
@@ -200,10 +199,10 @@ class Series(msgspec.Struct, frozen=True):
     def selected(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
     ) -> tuple[Patch, ...]:
-        """Return the patches to apply, in the order of the series; ``build`` ones always.
+        """Return the patches to apply, in the order of the series, with all ``build`` patches.
 
         Raises:
-            UsageError: an id is not one of the series, or is a patch of WebKit or of the build.
+            UsageError: an id is not in the series, or is a patch of WebKit or of the build.
         """
         known = [patch.id for patch in self.applied if patch.kind == "change"]
         for name in (*only, *without):
@@ -217,15 +216,15 @@ class Series(msgspec.Struct, frozen=True):
 
     @property
     def unpatched(self) -> tuple[Patch, ...]:
-        """The patches of the control that a patch is measured against: what the build needs."""
+        """The patches of the control build: those that the sources need to compile."""
         return tuple(patch for patch in self.applied if patch.kind == "build")
 
 
 def check_id(name: str, where: str) -> str:
-    """Return ``name`` if it can be a patch's id.
+    """Return ``name`` if it is a valid patch id.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it is not.
     """
     if not _ID.fullmatch(name):
         raise UsageError(
@@ -238,7 +237,7 @@ def read_series(folder: Path) -> Series:
     """Read the series of a folder.
 
     Raises:
-        UsageError: it is missing or not of the right form; names the table and the key.
+        UsageError: it is missing or malformed. The message names the table and the key.
     """
     path = folder / FILE_NAME
     content = read_toml(path, _SeriesFile)
@@ -260,10 +259,10 @@ def read_series(folder: Path) -> Series:
 
 
 def _check_patterns(constant: Constant, where: str) -> None:
-    """Refuse what could only be found out once an object is compiled.
+    """Reject an invalid pattern before the object is compiled, which takes long.
 
     Raises:
-        UsageError: it is not a regular expression.
+        UsageError: a pattern is not a regular expression.
     """
     for text in (constant.functions, constant.through):
         try:
@@ -276,10 +275,10 @@ def _check_patterns(constant: Constant, where: str) -> None:
 
 
 def series_named(line: str, root: Path | None = None) -> Series:
-    """Return the series called ``line``, such as ``v1.2.19``; the ``v`` may be left out.
+    """Return the series called ``line``, such as ``v1.2.19``. The ``v`` is optional.
 
     Raises:
-        UsageError: there is no such series, or it is not of the right form.
+        UsageError: there is no such series, or it is malformed.
     """
     known = lines(root)
     name = line if line in known or line.startswith("v") else f"v{line}"

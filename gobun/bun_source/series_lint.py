@@ -1,4 +1,4 @@
-"""What is wrong with a series as it is written down; no sources are needed."""
+"""Finds errors in a series file without reading any sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TITLE_MOST = 72
 
 
 class KnownNames(msgspec.Struct, frozen=True):
-    """The names that a series may use; each stands elsewhere."""
+    """The names that a series may use. Each is defined elsewhere."""
 
     claims: Collection[str]
     treatments: Collection[str]
@@ -31,12 +31,12 @@ class KnownNames(msgspec.Struct, frozen=True):
 
 
 def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
-    """Return everything that is wrong, each with where it stands."""
+    """Return every error with its position."""
     found = [problem for each in series for problem in _lint(each, known)]
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
         found += [f"{path}: is no series" for path in sorted(others)]
-    # What one line needs to compile is no change that others could lack.
+    # A build patch belongs to one line, so other lines cannot lack it.
     everything = {
         patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
     }

@@ -1,4 +1,4 @@
-"""Carries a series to another release: what still applies, what moved, what upstream has now."""
+"""Rebases a series onto another release, and reports which patches apply, moved, or are merged."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ State = Literal["applies", "merged", "upstream has it", "conflict"]
 
 
 class RebaseStep(msgspec.Struct, frozen=True):
-    """What became of one patch."""
+    """The result for one patch."""
 
     patch: str
     state: State
-    """``merged``: it did not apply as it stands, and git could still tell where it belongs."""
+    """``merged``: it did not apply unchanged, but git could merge it."""
     why: str = ""
 
 
 class Rebased(msgspec.Struct, frozen=True):
-    """What became of a series."""
+    """The result for a series."""
 
     steps: tuple[RebaseStep, ...]
     patches: tuple[SeriesCommit, ...]
@@ -45,17 +45,17 @@ class Rebased(msgspec.Struct, frozen=True):
 
     @property
     def empty(self) -> tuple[str, ...]:
-        """The patches that upstream has."""
+        """The patches that upstream contains."""
         return tuple(step.patch for step in self.steps if step.state == "upstream has it")
 
     @property
     def conflicts(self) -> tuple[RebaseStep, ...]:
-        """The patches that a person has to carry over."""
+        """The patches that a person must rebase by hand."""
         return tuple(step for step in self.steps if step.state == "conflict")
 
 
 def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
-    """Try ``patches`` one after the other on the base of ``onto``; no work tree is touched.
+    """Try ``patches`` one after the other on the base of ``onto`` without a work tree.
 
     A patch that conflicts is left out, and the ones after it are tried without it.
     """
@@ -80,9 +80,9 @@ def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
 def write_rebased(
     folder: Path, version: str, done: Rebased, series: Series, left: Sequence[str]
 ) -> Export:
-    """Write a rebased series: what is said of each patch goes along.
+    """Write a rebased series with the description of each patch.
 
-    ``left`` are the patches that a person left out, and has to say why.
+    ``left`` lists the patches that a person left out. The person must add the reasons.
     """
     without = [{"id": name, "since": version, "why": "upstream has it"} for name in done.empty]
     without += [{"id": name, "why": TODO} for name in left]

@@ -1,4 +1,4 @@
-"""Writes ``series.toml`` so that what a person wrote in it stays as they wrote it."""
+"""Edits ``series.toml`` and preserves everything that a person wrote in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TABLE = re.compile(r"(?:^#.*\n)*^\[\[(?P<kind>patch|without)\]\]", re.MULTILINE
 
 
 class SeriesText(Protocol):
-    """What stands in a series of one patch."""
+    """The facts about one patch that come from its commit."""
 
     @property
     def id(self) -> str:
@@ -31,7 +31,7 @@ class SeriesText(Protocol):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What it touches."""
+        """The files that it touches."""
 
 
 def rewritten(
@@ -41,11 +41,11 @@ def rewritten(
     *,
     without: Sequence[dict[str, str]] = (),
 ) -> str:
-    """Return ``text`` with the patches of Bun being ``entries``, in that order.
+    """Return ``text`` with ``entries`` as the patches of Bun, in that order.
 
-    Patches of WebKit and everything that a commit does not know stay; a new patch is added with
-    what is known of it, and takes the place of a ``[[without]]`` of its name. An unchanged series
-    comes out as it was, byte for byte.
+    Patches of WebKit and all keys that no commit provides stay. A new patch is added with its
+    known facts, and replaces a ``[[without]]`` of the same name. An unchanged series is returned
+    byte for byte.
     """
     head, blocks = _split(text)
     if not text:
@@ -70,7 +70,7 @@ def rewritten(
 
 
 def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Split a series into what comes first, and its tables with the comments above them."""
+    """Split a series into its head and its tables, each with the comments above it."""
     starts = list(_TABLE.finditer(text))
     if not starts:
         return text, []
@@ -102,7 +102,7 @@ def _updated(block: str | None, entry: SeriesText) -> str:
 
 
 def _bare(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
-    """Return a text without the blanks around it, which a commit's message does not keep."""
+    """Strip the blanks around a text, because a commit message does not keep them."""
     return value.strip() if isinstance(value, str) else value
 
 

@@ -31,7 +31,7 @@ _LINK = "160000"
 """The mode by which git marks a submodule in a tree."""
 _SETTING = re.compile(r"submodule\.(?P<name>.+)\.(?P<key>path|url|update)")
 _MARK = ".gobun-submodule"
-"""The file that says of which commit a folder is; it comes and goes with the folder."""
+"""The file that records the commit of a folder. It is part of the folder."""
 _HINT = "give --submodules NAME=SOURCE, or a folder that has a repository NAME or NAME.git"
 
 
@@ -43,11 +43,11 @@ class Submodule(msgspec.Struct, frozen=True):
     commit: str
     url: str
     optional: bool
-    """Upstream leaves it out unless it is asked for (``update = none``)."""
+    """Whether upstream skips it by default (``update = none``)."""
 
     @property
     def name(self) -> str:
-        """The last part of its address, by which `--submodules` knows it."""
+        """The last part of its address, which is its name in `--submodules`."""
         return self.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
 
 
@@ -57,7 +57,7 @@ class Filled(msgspec.Struct, frozen=True):
     submodule: Submodule
     there_before: bool
     missing: tuple[str, ...] = ()
-    """Files that the source has no content of, relative to the root of the checkout."""
+    """Files that are missing from the source, relative to the root of the checkout."""
     nested: tuple[str, ...] = ()
     """Submodules of this submodule. They are not fetched."""
 
@@ -87,10 +87,10 @@ def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
 
 
 def _check_path(path: str, commit: str) -> None:
-    """Refuse a path that leads out of the checkout.
+    """Reject a path that leads out of the checkout.
 
     Raises:
-        FetchError: it does.
+        FetchError: the path leads out of it.
     """
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or {"..", ".git"} & set(parts):
@@ -121,14 +121,14 @@ def _settings(git: Git, commit: str) -> dict[str, dict[str, str]]:
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """Where submodules come from, in the place of the addresses in ``.gitmodules``."""
+    """Origins of submodules that override the addresses in ``.gitmodules``."""
 
     folder: Path | None = None
-    """A folder that has the repositories, each by its name."""
+    """A folder with the repositories, named like the submodules."""
     named: Mapping[str, Origin] = {}
 
     def origin_of(self, submodule: Submodule) -> Origin:
-        """Return where to fetch ``submodule`` from.
+        """Return the origin of ``submodule``.
 
         Raises:
             UsageError: the folder has no repository of that name.
@@ -147,10 +147,10 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 def parse_sources(words: tuple[str, ...]) -> Sources:
-    """Read ``--submodules``: a folder of repositories, NAME=SOURCE pairs, or both.
+    """Parse ``--submodules``: a folder of repositories, NAME=SOURCE pairs, or both.
 
     Raises:
-        UsageError: a word is neither.
+        UsageError: a word is neither a folder nor a pair.
     """
     folder: Path | None = None
     named: dict[str, Origin] = {}
@@ -166,10 +166,10 @@ def parse_sources(words: tuple[str, ...]) -> Sources:
 
 
 def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
-    """Refuse a NAME=SOURCE pair that fits no submodule of the checkout.
+    """Reject a NAME=SOURCE pair that matches no submodule of the checkout.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a pair matches none.
     """
     known = sorted(submodule.name for submodule in submodules)
     for name in sources.named:
@@ -178,7 +178,7 @@ def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
 
 
 def fill_submodules(checkout: Checkout, sources: Sources) -> list[Filled]:
-    """Fetch every submodule of ``checkout`` that is not there yet, except the optional ones.
+    """Fetch every missing submodule of ``checkout``, except the optional ones.
 
     Raises:
         UsageError: a folder is in the way, or ``sources`` does not fit the checkout.
@@ -195,7 +195,7 @@ def fill_submodules(checkout: Checkout, sources: Sources) -> list[Filled]:
 
 
 def submodule_folders(checkout: Checkout) -> dict[str, Path | None]:
-    """Return the folder of each submodule that a build needs, or None where it is not there."""
+    """Return the folder of each submodule that a build needs, or None if it is missing."""
     return {
         each.path: checkout.folder / each.path if _is_there(checkout, each) else None
         for each in read_submodules(checkout.git, checkout.base)
@@ -204,10 +204,10 @@ def submodule_folders(checkout: Checkout) -> dict[str, Path | None]:
 
 
 def missing_submodules(checkout: Checkout) -> tuple[str, ...]:
-    """Return the folders of the submodules that a build needs and that are not there.
+    """Return the folders of missing submodules that a build needs.
 
-    A checkout of an archive pins no commit for them: then every folder that ``.gitmodules`` names
-    and that is empty counts.
+    A checkout of an archive pins no commits of submodules. In it, every empty folder that
+    ``.gitmodules`` names counts as missing.
     """
     git, base = checkout.git, checkout.base
     pinned = read_submodules(git, base)
@@ -243,7 +243,7 @@ def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
 
 
 def _filled(checkout: Checkout, submodule: Submodule, *, there_before: bool) -> Filled:
-    """Describe a submodule from the store; one that a person checked out has no gaps to list."""
+    """Describe a submodule from the store. One that a person checked out has no missing files."""
     store = checkout.store
     commit = store.git.commit_of(_ref(submodule))
     if commit is None:
@@ -259,7 +259,7 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
     store = checkout.store
     folder = checkout.folder / submodule.path
     missing = set(store.missing_paths(fetched))
-    # Beside git's own files: what a killed run leaves there is no new file of the checkout.
+    # Stage it beside git's own files, where files of a killed run are not part of the checkout.
     waiting = checkout.git.private / "gobun-submodule"
     for left in waiting.parent.glob(f".{waiting.name}.*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -278,7 +278,7 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
 
 
 def _is_there(checkout: Checkout, submodule: Submodule) -> bool:
-    """Return whether a submodule was written by the suite, or checked out by a person."""
+    """Return whether the suite wrote a submodule, or a person checked it out."""
     folder = checkout.folder / submodule.path
     mark = folder / _MARK
     if mark.is_file():

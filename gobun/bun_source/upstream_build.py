@@ -35,16 +35,16 @@ _SHORTAGES = {
         re.compile(r"\bKilled\b|[Oo]ut ?[Oo]f ?[Mm]emory|Cannot allocate|terminated unexpectedly")
     ),
 }
-"""What to do where a build fails for want of something; what it says then names no fault."""
+"""Hints for builds that fail because something is missing and print no helpful error."""
 _SHOWN = 12
 _WIDEST = 1000
-"""A linker's command alone can be a megabyte."""
+"""Longest printed line, in characters. A linker command alone can take a megabyte."""
 _TOLD_EVERY_S = 20.0
 _HEADING = "==== stage "
 
 
 class Built(msgspec.Struct, frozen=True):
-    """What a build came to."""
+    """The result of a build."""
 
     program: Path
     log: Path
@@ -53,13 +53,14 @@ class Built(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
-    """Build a patched checkout; an interrupted build goes on with the stage that it was in.
+    """Build a patched checkout. An interrupted build resumes at the stage that it was in.
 
-    The checkout is held until the executable was made use of: another build overwrites it.
+    The checkout stays locked while the caller uses the executable, because another build
+    overwrites it.
 
     Raises:
-        UsageError: the checkout is no longer at the patches that were applied.
-        BuildError: the build failed; shows the first real error, and where the log is.
+        UsageError: the checkout has moved away from the patches that were applied.
+        BuildError: the build failed. The message shows the first real error and the log's path.
         PrerequisiteError: the build cannot be started.
     """
     started = time.monotonic()
@@ -83,18 +84,18 @@ def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
 
 
 class _Run(msgspec.Struct, frozen=True):
-    """A build under way."""
+    """A running build."""
 
     applied: Applied
     plan: BuildPlan
     log: Path
     lock: int
-    """The descriptor that holds the checkout."""
+    """The descriptor that keeps the checkout locked."""
     progress: BuildProgress
 
 
 def _run_stage(run: _Run, position: int, stage: Stage) -> None:
-    """Run one stage, unless it is finished already.
+    """Run one stage unless it is already finished.
 
     Raises:
         BuildError: it failed.
@@ -126,7 +127,7 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
 
 
 def _record(folder: Path, stage: Stage) -> Path:
-    """Return the file that says a stage is finished; it lies with git's own files."""
+    """Return the file among git's own files that marks a stage as finished."""
     return Git(folder).private / "gobun-stages" / stage.name
 
 
@@ -141,7 +142,7 @@ def _failed(applied: Applied, log: Path, how: str) -> BuildError:
 
 
 def first_error(log: Path) -> str:
-    """Return the first line of the last stage's log that is an error, and what follows it."""
+    """Return the first error in the last stage's log, and the lines after it."""
     last_stage = log.read_text(errors="replace").rpartition(_HEADING)[2]
     lines = [line[:_WIDEST] for line in last_stage.splitlines()]
     for at, line in enumerate(lines):
