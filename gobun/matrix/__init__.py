@@ -1,4 +1,4 @@
-"""The matrix: which cells there are, running them, how each ended, and what is asked of that."""
+"""The matrix: plan the cells, run them, classify how each ended, and record the results."""
 
 from gobun.matrix.attempt import (
     cell_argument,

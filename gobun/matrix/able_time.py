@@ -1,8 +1,8 @@
-"""The clock that a cell's limit goes by: time in which its process was able to run.
+"""The clock for a cell's time limit: it counts only time in which the process was able to run.
 
-The clock on the wall goes on while the machine gives the process nothing, and while the harness
-itself stands still (SIGSTOP, a debugger, a laptop that sleeps) and sees nothing of what the process
-does. Neither may end a healthy cell.
+Wall-clock time also passes while the machine gives the process no processor. It passes while the
+harness itself is stopped (SIGSTOP, a debugger, a sleeping laptop) and cannot see the process.
+Neither may end a healthy cell.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from gobun.observe import Usage
 
 EVERY_S = 0.25
-"""How often a process is asked what it used."""
+"""Seconds between two readings of a process's usage."""
 GAP_S = 1.0
-"""A longer pause between two looks is the harness's own: it counts for no more than this."""
+"""A longer gap between two readings means that the harness itself stood still. It counts as this
+many seconds."""
 PATIENCE = 8
-"""How often its limit a cell may take, in time that the harness saw."""
+"""A cell may take this many times its limit, in time during which the harness ran."""
 STARVED_SHARE, STARVED_AFTER_S = 0.35, 1.0
-"""Below this share of the time, after so many seconds, a process counts as starved."""
+"""A process that ran for less than this share of the time, after this many seconds, is starved."""
 
 
 class AbleClock:
-    """Counts the time that a process was able to run, from the moment it is made."""
+    """Counts the time in which a process was able to run, from the moment the clock is made."""
 
     def __init__(self, limit_s: float, now: float, pids: Iterable[int] = ()) -> None:
-        """Count from ``now``; a process that is not among ``pids`` begins later."""
+        """Count from ``now``; a process outside ``pids`` counts from its first reading."""
         self._limit_s = limit_s
         self._last = now
         self._usage = {pid: observe.usage(pid) for pid in pids}
@@ -42,11 +43,11 @@ class AbleClock:
         """Seconds on the wall in which the harness ran."""
 
     def due(self, now: float) -> bool:
-        """Return whether it is time for the next look."""
+        """Return whether the next reading is due."""
         return now - self._last >= EVERY_S
 
     def look(self, pids: Iterable[int], now: float) -> None:
-        """Count the time since the last look, as far as every process was able to use it."""
+        """Add the time since the last reading, as far as every process was able to use it."""
         passed = now - self._last
         counted = min(passed, GAP_S)
         usage = {pid: observe.usage(pid) for pid in pids}
@@ -61,25 +62,25 @@ class AbleClock:
 
     @property
     def over(self) -> bool:
-        """Whether the process had all the time that its limit stands for."""
+        """Whether the process has used up its time limit."""
         return self.able_s >= self._limit_s
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the process took too long, although it had little time of its own."""
+        """Whether the process took too long, although it could run for little of the time."""
         return self.seen_s >= PATIENCE * self._limit_s
 
     @property
     def gives_up(self) -> bool:
-        """Whether there is nothing left to wait for."""
+        """Whether there is nothing left to wait for: the limit or the patience is used up."""
         return self.over or self.out_of_patience
 
     @property
     def starved(self) -> bool:
-        """Whether the process was kept from running most of the time."""
+        """Whether the process was kept from running for most of the time."""
         return self.seen_s > STARVED_AFTER_S and self.able_s < STARVED_SHARE * self.seen_s
 
 
 def _new(usage: Usage) -> Usage:
-    """Return what a process had used when it began, since the last look."""
+    """Return zero usage for the threads of a process that is new since the last reading."""
     return msgspec.structs.replace(usage, times={}, major_faults=0, on_disk=False)

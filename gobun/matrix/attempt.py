@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gobun.matrix.run_context import RunContext
 
 _WITNESS = "gobun-witness"
-"""The file that a cell waits for at its end: it was looked at from outside."""
+"""The file that a cell waits for before it exits. The harness creates it after its own look at the
+process."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -39,13 +40,13 @@ class Attempt(msgspec.Struct, frozen=True):
 
     ending: Ending
     end: End | None
-    """What the supervisor reported, if the process was there at all."""
+    """The supervisor's report, or None if the process never started."""
     wall_ms: int
     seen: evidence.Observation
 
 
 def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
-    """Return what ``scenarios/cell.cjs`` is told of ``cell``."""
+    """Return the argument of ``scenarios/cell.cjs`` that describes ``cell``."""
     runtime = context.runtimes[cell.runtime, cell.version]
     module = context.module_for(cell)
     argument = {
@@ -71,7 +72,7 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
 def cell_command(
     context: RunContext, cell: Cell, extra: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Return the command that runs ``cell``, harness and all else left out.
+    """Return the command that runs ``cell`` on its own, without the harness.
 
     ``extra`` is added to the argument of the scenario.
     """
@@ -81,10 +82,10 @@ def cell_command(
 
 
 def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
-    """Return what the stress and the treatment of ``cell`` add to the environment of its runtime.
+    """Return the environment variables that the stress and the treatment of ``cell`` add.
 
     Raises:
-        LacksError: its runtime cannot be treated so.
+        LacksError: the runtime does not support the treatment.
     """
     runtime = context.runtimes[cell.runtime, cell.version]
     return {
@@ -94,9 +95,9 @@ def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
 
 
 def cell_environment(home: Path) -> dict[str, str]:
-    """Return the environment of a stock cell whose files go to ``home``."""
+    """Return the environment of a stock cell that keeps its files in ``home``."""
     return {
-        "BUN_DEBUG_QUIET_LOGS": "1",  # a debug build logs what it does
+        "BUN_DEBUG_QUIET_LOGS": "1",  # stops the logging of a debug build
         "BUN_ENABLE_CRASH_REPORTING": "0",
         "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
         "DENO_NO_UPDATE_CHECK": "1",
@@ -111,12 +112,12 @@ def cell_environment(home: Path) -> dict[str, str]:
 
 
 def slowness_environment(slowness: float) -> dict[str, str]:
-    """Return what tells a cell that its own deadlines are to be longer; usually nothing."""
+    """Return the variables that lengthen a cell's own deadlines; empty on a usual machine."""
     return {"GOBUN_SLOWNESS": f"{slowness:.2f}"} if slowness > 1 else {}
 
 
 def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
-    """Run a cell once. Whatever goes wrong meanwhile is this cell's ``error``, and no other's.
+    """Run a cell once, and turn any failure of the harness into an ``error`` of this cell alone.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
@@ -136,7 +137,7 @@ def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Atte
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where a cell runs."""
+    """The folder and files that a cell runs with."""
 
     home: Path
     group: control_groups.CellGroup
@@ -188,7 +189,7 @@ def _observe(
 
 
 def _look_at(pid: int, cell: Cell, context: RunContext, seen: evidence.Observation) -> None:
-    """Gather evidence of a process that hangs; a failure to do so does not change the verdict."""
+    """Gather evidence of a hung process; a failure here does not change the verdict."""
     try:
         seen.look_at(pid, cell, context.means)
     except Exception as error:  # noqa: BLE001 - names, maps and states are the child's to choose
@@ -196,7 +197,7 @@ def _look_at(pid: int, cell: Cell, context: RunContext, seen: evidence.Observati
 
 
 def _ending(child: SupervisedProcess, verdict: Ending | None, launch: Launch) -> Ending:
-    """Return how a child that is over ended, where ``verdict`` is on one that did not by itself."""
+    """Return how a finished child ended. ``verdict`` is set if it did not end by itself."""
     if child.start_error is not None:
         reason = os.strerror(child.start_error)
         return Ending("error", f"{launch.command[0]} could not be started: {reason}")
@@ -221,7 +222,7 @@ def _module_file(context: RunContext, cell: Cell) -> Path:
 
 
 def _never_loaded(context: RunContext, cell: Cell) -> Ending:
-    """Return how a cell ended whose script was content although the addon was never there."""
+    """Return a failure for a cell whose script passed although its addon was never mapped."""
     addon = context.module_for(cell).addon
     detail = f"{addon} was never mapped in the process: the smoke script loads something else"
     return Ending("fail", detail, "not-loaded")

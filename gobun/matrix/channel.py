@@ -1,14 +1,14 @@
-"""The protocol channel: how a cell reports its progress, on a way of its own.
+"""The protocol channel: a cell reports its progress on a FIFO of its own.
 
-A cell's module prints what it likes on standard output and standard error, so neither carries the
-protocol. The channel is a FIFO in the cell's private folder. Each line on it is a *frame*, which
+A cell's module may print anything on standard output and standard error, so neither carries the
+protocol. The channel is a FIFO in the cell's private folder. Each line on it is a *frame*. A frame
 begins with a random key that only this cell has::
 
     @gobun KEY LINE NUMBER {"at": "called"}
 
 The scenario reads the key from a file, deletes the file before it loads the module, and keeps the
-key in a closure. LINE names the thread that writes, and NUMBER counts its frames, so that a frame
-which is written once more is refused. ``docs/trust-boundary.md`` says what this does not stop.
+key in a closure. LINE names the thread that writes. NUMBER counts that thread's frames, so a
+replayed frame is rejected. ``docs/trust-boundary.md`` lists the attacks that this does not stop.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _LONGEST_FRAME = 8192
 """Bytes. The scenario writes at most PIPE_BUF, so that frames of several threads never mix."""
 _CHUNK = 1 << 16
 _KEPT_STEPS = 200
-"""Steps kept from the beginning of a cell, and as many from its end."""
+"""The harness keeps this many steps from the beginning of a cell, and as many from its end."""
 _MOST_SOURCES = 256
 
 
 class Progress:
-    """What a cell reported: a bounded number of its steps, and when each event loop last turned."""
+    """A cell's progress: a bounded number of steps, and the last turn of each event loop."""
 
     def __init__(self) -> None:
         self.count = 0
-        """Events in all, heartbeats included."""
+        """The number of events, heartbeats included."""
         self._first: list[Event] = []
         self._last: collections.deque[Event] = collections.deque(maxlen=_KEPT_STEPS)
         self._turned_at = {"": time.monotonic()}
 
     def add(self, event: Event) -> None:
-        """Take in one event."""
+        """Record one event."""
         self.count += 1
         self._note_turn(event)
         if event.at in TURNING:
@@ -61,14 +61,15 @@ class Progress:
 
     @property
     def steps(self) -> list[Event]:
-        """The first and the last steps; turns of event loops left out."""
+        """The first and the last steps, without the turns of event loops."""
         return [*self._first, *self._last]
 
     @property
     def progressed_at(self) -> float:
-        """When the event loop that is silent for longest last turned, in monotonic seconds.
+        """When the event loop that has been silent longest last turned, in monotonic seconds.
 
-        A loop counts from ``turns`` to ``ends``; the main thread's always does.
+        A loop counts from its ``turns`` event to its ``ends`` event. The main thread's loop always
+        counts.
         """
         return min(self._turned_at.values())
 
@@ -93,7 +94,7 @@ class Channel:
         self.folder = home / FOLDER_NAME
         self.progress = Progress()
         self.refused = 0
-        """Lines that are no frame of this cell: forged, damaged, or written twice."""
+        """The number of lines that are no frame of this cell: forged, damaged, or replayed."""
         self._key = secrets.token_hex(16).encode()
         self._numbers: dict[bytes, int] = {}
         self._rest = bytearray()
@@ -104,7 +105,7 @@ class Channel:
         events = self.folder / "events"
         os.mkfifo(events, 0o600)
         self.fd = os.open(events, os.O_RDONLY | os.O_NONBLOCK)
-        # An open writer: the end of the cell's last one is no end of the file.
+        # Our own open writer: without it, the end of the cell's last one would end the file.
         self._writer = os.open(events, os.O_WRONLY | os.O_NONBLOCK)
 
     def close(self) -> None:
@@ -113,7 +114,7 @@ class Channel:
             os.close(fd)
 
     def read(self) -> int:
-        """Take in what has arrived, at most 64 KiB, and return how many bytes that was."""
+        """Read the frames that have arrived, at most 64 KiB; return the number of bytes read."""
         data = b""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.fd, _CHUNK)
@@ -128,7 +129,7 @@ class Channel:
         return len(data)
 
     def _take(self, line: bytes) -> None:
-        if not line:  # Each frame begins with a newline too, so that no text before it spoils it.
+        if not line:  # A frame also begins with a newline, so text before it is harmless.
             return
         event = self._event(line)
         if event is None:

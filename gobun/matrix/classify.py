@@ -1,7 +1,8 @@
-"""From what a finished cell said and how its process ended to an outcome: pure, and in order.
+"""Classify a finished cell from its events, its output and the end of its process.
 
-The order is that of what is surest: text of a crash, then the signal, then what the cell said of
-itself, then the exit code. How a cell that did not finish is judged is in ``watch``.
+The function is pure, and tries the most reliable evidence first: the text of a crash, then the
+signal, then the cell's own events, then the exit code. ``hang_detector`` judges cells that did not
+finish.
 """
 
 from __future__ import annotations
@@ -34,41 +35,41 @@ _CRASH_TEXT = re.compile(
 
 
 class Event(msgspec.Struct, frozen=True, rename={"source": "in"}):
-    """A line that a cell said of itself."""
+    """An event that a cell reported about itself."""
 
     at: str
     why: str = ""
     source: str = ""
-    """The thread it speaks of; the main thread has no name."""
+    """The thread that reported it; empty for the main thread."""
 
     @property
     def text(self) -> str:
-        """What was said: ``dispositions: SIGPIPE ignored → handled+on-stack``."""
+        """The event as text: ``dispositions: SIGPIPE ignored → handled+on-stack``."""
         return f"{self.at}: {self.why}" if self.why else self.at
 
 
 class End(msgspec.Struct, frozen=True):
-    """How a process ended; one of the two numbers is set."""
+    """How a process ended: either its exit code or its signal is set."""
 
     exit_code: int | None
     signal: int | None
     cpu_ms: int
     max_rss_kb: int
     strays: int
-    """Processes that it left behind, and that were killed."""
+    """The number of processes that it left behind and that the supervisor killed."""
 
 
 TURNING = {"beat", "turns", "ends"}
-"""What is said of event loops, not of how far the cell got."""
+"""Events about event loops. They do not show how far the cell got."""
 
 
 def steps(events: Sequence[Event]) -> list[Event]:
-    """Return what a cell said of how far it got, heartbeats left out."""
+    """Return the events that show how far a cell got, without heartbeats."""
     return [event for event in events if event.at not in TURNING]
 
 
 def last_step(events: Sequence[Event]) -> str:
-    """Return how far a cell got: the last thing it said that is not a heartbeat."""
+    """Return the last event of a cell that is not a heartbeat."""
     reached = steps(events)
     return reached[-1].at if reached else "nothing"
 
@@ -76,7 +77,7 @@ def last_step(events: Sequence[Event]) -> str:
 def classify(end: End, events: Sequence[Event], output: str) -> Ending:
     """Return the outcome of a cell whose process ended by itself.
 
-    ``output`` is what it printed besides its events.
+    ``output`` is the text that it printed outside the protocol channel.
     """
     step = last_step(events)
     text = _CRASH_TEXT.search(output)

@@ -1,9 +1,9 @@
-"""A control group for each cell, where the machine lets us make one.
+"""A control group for each cell, on machines that permit one.
 
-A group holds every process of a cell, whatever its session or parent. It can be frozen and killed
-as a whole, and it limits tasks and memory. Version 2 of control groups offers the first to any
-owner of a group. Limits need the controllers, which version 1 may still have.
-``docs/trust-boundary.md`` says what holds with a group and what without.
+A group holds every process of a cell, whatever its session or parent. The harness can freeze and
+kill it as a whole, and it limits tasks and memory. Version 2 of control groups lets every owner of
+a group freeze and kill it. Limits need the controllers, which version 1 may still hold.
+``docs/trust-boundary.md`` lists the guarantees with and without a group.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_TASKS = 16_384
-"""Threads and processes of a cell. Go alone gives up at 10,000 threads."""
+"""Most threads and processes of a cell. Go itself stops at 10,000 threads."""
 _GONE_WITHIN_S = 1.0
 _PAUSE_S = 0.002
 _LIMITS = {"pids": ("pids.max", "pids.max"), "memory": ("memory.max", "memory.limit_in_bytes")}
-"""The file of a limit in version 2, and in version 1."""
+"""The file of each limit, in version 2 and in version 1."""
 
 
 class CellGroup(msgspec.Struct, frozen=True):
-    """The folders of one cell's group: one in version 2, one a controller in version 1."""
+    """The folders of one cell's group: one in version 2, one for each controller in version 1."""
 
     folders: tuple[Path, ...] = ()
 
     def kill(self) -> None:
-        """Freeze the group, and kill all that is in it."""
+        """Freeze the group, and kill every process in it."""
         deadline = time.monotonic() + _GONE_WITHIN_S
         while any(_members(folder) for folder in self.folders) and time.monotonic() < deadline:
             for folder in self.folders:
@@ -47,7 +47,7 @@ class CellGroup(msgspec.Struct, frozen=True):
 
     @property
     def memory_kills(self) -> int:
-        """How many of its processes the kernel killed at the memory limit."""
+        """The number of processes that the kernel killed at the memory limit."""
         texts = [
             _read(folder / name)
             for folder in self.folders
@@ -60,13 +60,13 @@ class CellGroup(msgspec.Struct, frozen=True):
 
 
 def memory_limit() -> int:
-    """Return what a cell may use of memory, in bytes: half of the machine's."""
+    """Return the memory limit of a cell in bytes: half of the machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 @contextlib.contextmanager
 def cell_group() -> Iterator[CellGroup]:
-    """Yield a fresh group, and remove it afterwards; it has no folders where none can be made."""
+    """Yield a new group, and remove it afterwards; it has no folders where none can be made."""
     made: list[Path] = []
     try:
         for folder in _run_folders():
@@ -96,7 +96,7 @@ def _make_cell(run_folder: Path) -> Path:
 
 @functools.cache
 def _run_folders() -> tuple[Path, ...]:
-    """Return this process's own groups, in which cells have theirs; sweep those of dead runs."""
+    """Return this run's groups, the parents of its cells' groups; remove those of dead runs."""
     if not sys.platform.startswith("linux"):
         return ()
     try:
@@ -112,17 +112,17 @@ def _run_folders() -> tuple[Path, ...]:
             made.append(folder)
             for holder in (base, folder):
                 for controller in _LIMITS:
-                    with contextlib.suppress(OSError):  # not there, or processes are in the way
+                    with contextlib.suppress(OSError):  # it is missing, or holds processes
                         _write(holder / "cgroup.subtree_control", f"+{controller}")
         atexit.register(_remove, folder)
     return tuple(made)
 
 
 def _bases() -> Iterator[Path]:
-    """Yield the groups that this process is in and may make others in.
+    """Yield the groups that this process belongs to and may create others in.
 
-    Those are the one of version 2, and of version 1 those of the controllers that limit, with the
-    freezer where there is no version 2.
+    Those are the group of version 2, and in version 1 those of the limiting controllers. The
+    freezer of version 1 is among them if there is no version 2.
     """
     own: dict[str, str] = {}
     for line in _read(Path("/proc/self/cgroup")).splitlines():
@@ -154,12 +154,12 @@ def _own_name() -> str:
 
 
 def _namespace() -> int:
-    """Return which numbering of processes this is: those of a container are its own."""
+    """Return the PID namespace: a container numbers its processes separately."""
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _started(process: str) -> str:
-    """Return when a process started, in ticks since the machine did; empty where it is gone."""
+    """Return the start time of a process in clock ticks since boot; empty if it has ended."""
     words = _read(Path("/proc", process, "stat")).rpartition(")")[2].split()
     return words[19] if len(words) > 19 else ""
 
@@ -183,7 +183,7 @@ def _kill_group(folder: Path) -> None:
         for pid in _members(folder):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-    # What version 1 froze dies only once it is thawed.
+    # In version 1 a frozen process dies only once it is thawed.
     for name, state in (("cgroup.freeze", "0"), ("freezer.state", "THAWED")):
         _try_write(folder / name, state)
 
@@ -193,7 +193,7 @@ def _members(folder: Path) -> list[int]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a group; one is busy for moments after its last process has ended."""
+    """Remove a group, which stays busy for a moment after its last process has ended."""
     deadline = time.monotonic() + _GONE_WITHIN_S
     while folder.is_dir():
         try:

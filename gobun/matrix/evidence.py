@@ -1,4 +1,4 @@
-"""What is kept of a cell that did not pass: what it printed, how far it got, its threads."""
+"""The evidence of a cell that did not pass: its output, its steps and its threads."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 CORE_NAME = "core"
 CORE_BYTES = 256 << 20
-"""What a core may hold; one of Bun holds a few megabytes."""
+"""Largest core that is kept, in bytes. A core of Bun holds a few megabytes."""
 
 
 class EvidenceTools:
-    """What a process can be looked at with, shared by the cells of a run."""
+    """The tools to examine a process with, shared by the cells of a run."""
 
     def __init__(
         self, inspector: Path | None = None, *, gdb: bool = False, cores: bool = False
     ) -> None:
-        """Look with the program ``inspector``, where there is one, and with gdb, where asked.
+        """Examine processes with the program ``inspector``, if any, and with gdb if requested.
 
         With ``cores``, a process that crashes leaves its core.
         """
@@ -37,15 +37,15 @@ class EvidenceTools:
         self._lock = threading.Lock()
 
     def wants_backtrace(self, cell: Cell) -> bool:
-        """Return whether to have gdb look: once a version, treatment and stress.
+        """Return whether to run gdb: once for each version, treatment and stress.
 
-        gdb takes most of a second for a runtime, and cells that differ in module and way of
-        loading alone mostly hang in the same place.
+        gdb takes most of a second for a runtime. Cells that differ only in module and load mostly
+        hang in the same place.
         """
         return self._gdb and self._is_first("backtrace", cell)
 
     def wants_core(self, cell: Cell) -> bool:
-        """Return whether to keep the core of a crash: once a version, treatment and stress."""
+        """Return whether to keep a crash's core: once for each version, treatment and stress."""
         return self._is_first("core", cell)
 
     def _is_first(self, what: str, cell: Cell) -> bool:
@@ -63,44 +63,44 @@ class Crash(msgspec.Struct, frozen=True):
     pid: int
     program: str
     folder: Path
-    """Where it ran."""
+    """The folder that it ran in."""
     since: float
-    """When it was started, in seconds of the epoch."""
+    """Its start time, in seconds since the epoch."""
 
 
 class Observation(msgspec.Struct):
-    """What was seen of a cell while it ran."""
+    """The observations of a cell while it ran."""
 
     output: str = ""
     events: tuple[Event, ...] = ()
     """The steps it reported."""
     reported: int = 0
-    """How many events it reported in all, heartbeats included."""
+    """The number of events it reported, heartbeats included."""
     snapshot: Snapshot | None = None
     backtrace: str = ""
     core: str = ""
-    """What became of the core of a crash; empty where none was asked for."""
+    """The result of collecting the core of a crash; empty if no core was requested."""
     core_kept: bool = False
     problem: str = ""
-    """Why the process could not be looked at; empty where it could."""
+    """The reason why the process could not be examined; empty if it could."""
     mapped: bool = False
-    """Whether its module was seen mapped in its process."""
+    """Whether the harness saw the module mapped in the process."""
     go: bool = False
     """Whether that module has a Go runtime in it."""
     starved: bool = False
-    """Whether the machine kept it from running most of the time."""
+    """Whether the machine kept the process from running for most of the time."""
 
     def look_at(
         self, pid: int, cell: Cell | None = None, means: EvidenceTools | None = None
     ) -> None:
-        """Look at a process that is about to be killed."""
+        """Examine a process that is about to be killed."""
         means = means or EvidenceTools()
         self.snapshot = observe.take_snapshot(pid, means.inspector, doomed=True)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
 
     def take_core(self, crash: Crash, cell: Cell, means: EvidenceTools, out: Path) -> None:
-        """Copy the core that a crash left to the evidence, and have gdb look at it."""
+        """Copy the core of a crash to the evidence, and add its backtraces from gdb."""
         found = observe.find_core(crash.pid, crash.folder, crash.since)
         if isinstance(found, str):
             self.core = f"no core: {found}"
@@ -124,14 +124,14 @@ class Observation(msgspec.Struct):
 
 def folder_of(cell: Cell, out: Path) -> Path:
     """Return the folder of a cell's evidence."""
-    # Some stores of build results refuse a colon in a name.
+    # Some artifact stores reject a colon in a name.
     return out / "evidence" / cell.name.replace("/", "_").replace(":", "-")
 
 
 def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
-    """Write what was seen of a cell that needs explaining; return the paths, relative to ``out``.
+    """Write the evidence of a cell that needs explaining; return the paths, relative to ``out``.
 
-    ``threads.txt`` is for people, ``process.json`` for programs: a ``Snapshot``.
+    ``threads.txt`` is for people. ``process.json`` is for programs and holds a ``Snapshot``.
 
     Raises:
         PrerequisiteError: ``out`` cannot be written.

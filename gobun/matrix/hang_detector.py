@@ -1,14 +1,14 @@
-"""Tells a cell that hangs from one that is slow, by looking at how its process moves.
+"""Tells a hung cell from a slow one by the activity of its process.
 
-Every rule counts what the process itself did, and none counts time alone, so that a busy machine
+Every rule counts actions of the process itself, and none counts time alone. So a busy machine
 delays a verdict and does not change it:
 
 - a storm of signals is a signal that comes and goes in one thread, look after look, or two threads
   that wake each other for it after microseconds of work (``storms``);
-- a deadlock is a process of whose threads none can ever be woken (``observe.blocking``).
+- a deadlock is a process in which no thread can ever be woken (``observe.blocking``).
 
-A main thread that computes or that waits for something outside looks like one that works, so only
-the limit decides those.
+A main thread that computes, or that waits for something outside, looks like one that works. So only
+the limit ends those.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 _LOCKED_S = 0.4
 _ELSEWISE_S = 2.0
-"""How long a process has to be stuck: where all its threads are in locks, and where some wait for
-open files of their own, which the kernel may write to on behalf of nobody."""
+"""Seconds for which a process must be stuck if all its threads wait for locks, or if some wait for
+open files of their own. The kernel itself may write to such files."""
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) -> Ending | None:
-    """Return the hang these samples prove, or None while they prove nothing.
+    """Return the hang that these samples prove, or None while they prove nothing.
 
-    ``samples`` are those taken since ``stale_since``, when the cell last showed progress.
-    ``slowness`` says how many times slower the machine is than a usual one.
+    ``samples`` are those taken since ``stale_since``, when the cell last progressed. ``slowness``
+    is the factor by which this machine is slower than a usual one.
     """
     if len(samples) < 2:
         return None
@@ -75,8 +75,8 @@ def verdict_at_limit(
 ) -> Ending:
     """Return how a cell ended that reached its time limit.
 
-    ``samples`` are those since the last progress, which was ``stale_s`` seconds ago. The cell was
-    able to run for ``able_s`` of them, by default for all.
+    ``samples`` are those since the last progress, ``stale_s`` seconds ago. The cell was able to run
+    for ``able_s`` of these seconds, by default for all.
     """
     if not samples or (stale_s if able_s is None else able_s) < min(2.0, limit_s / 2):
         detail = f"still progressing at the limit of {limit_s:g} s"
@@ -93,7 +93,7 @@ def verdict_at_limit(
 
 
 def starved(stale_s: float, able_s: float, seen_s: float) -> Ending:
-    """Return that a cell could not be judged: it got too little of the machine."""
+    """Return the ending of a cell that got too little processor time to be judged."""
     return Ending(
         "timeout",
         f"starved: it could run for {able_s:.1f} s of {seen_s:.1f} s, and last progressed "
@@ -109,7 +109,7 @@ def _thread_name(sample: Sample, tid: int) -> str:
 
 
 def _deadlocked(samples: Sequence[Sample], slowness: float) -> bool:
-    """Whether nothing moved since a look that found every thread in a wait that nobody ends."""
+    """Whether nothing has moved since a look found every thread in a wait that nobody can end."""
     asked = [sample for sample in reversed(samples) if sample.waits]
     stuck = list(
         itertools.takewhile(lambda sample: observe.all_stuck(sample.waits) == "yes", asked)
@@ -130,7 +130,7 @@ def _main_wait(samples: Sequence[Sample]) -> str:
 
 
 def _waiting(samples: Sequence[Sample]) -> str | None:
-    """Return in what the main thread waited all the time; None where it did something else."""
+    """Return the wait that the main thread was in all the time; None if it did anything else."""
     waits = [sample.waits[0] for sample in samples if sample.waits]
     mains = [sample.main for sample in samples if sample.main is not None]
     if not waits or any(main.state != "S" for main in mains) or not waits[-1].waits:

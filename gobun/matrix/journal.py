@@ -1,7 +1,7 @@
-"""The attempts of a run with ``--repeat``, each on the disk when it ends.
+"""The attempts of a run with ``--repeat``, each written to the disk when it ends.
 
-A result is written once a cell has all its attempts, which may take hours. The journal beside the
-results has each attempt, and a run that was killed goes on after the last one.
+A result is written only once a cell has all its attempts, which may take hours. The journal next to
+the results holds each attempt. So a run that was killed resumes after its last attempt.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ JOURNAL_NAME = "attempts.jsonl"
 
 
 class AttemptRecord(msgspec.Struct, frozen=True):
-    """One attempt at a cell, as it is kept."""
+    """One attempt at a cell, as the journal stores it."""
 
     cell: Cell
     number: int
-    """From 1."""
+    """The number of the attempt, from 1."""
     outcome: Outcome
     detail: str
     wall_ms: int
@@ -65,7 +65,7 @@ def record_of(cell: Cell, number: int, attempt: Attempt) -> AttemptRecord:
 
 
 class Journal:
-    """Takes the attempts of a run, from several threads. Without a file it only forgets them."""
+    """Records the attempts of a run, from several threads. Without a file it discards them."""
 
     def __init__(self) -> None:
         self._writer: Writer | None = None
@@ -74,7 +74,7 @@ class Journal:
 
     @classmethod
     def opened(cls, path: Path, header: Header, earlier: Iterable[AttemptRecord] = ()) -> Self:
-        """Begin the file anew, with ``earlier`` as its first records.
+        """Start a new file, with ``earlier`` as its first records.
 
         Raises:
             PrerequisiteError: it cannot be written.
@@ -87,14 +87,14 @@ class Journal:
         return made
 
     def earlier(self, cell: Cell) -> list[AttemptRecord]:
-        """Return the attempts that an interrupted run made at ``cell``, our own errors left out."""
+        """Return the attempts of an interrupted run at ``cell``, without errors of the harness."""
         return [each for each in self._earlier.get(cell, ()) if each.outcome != "error"]
 
     def add(self, record: AttemptRecord) -> None:
         """Append one attempt.
 
         Raises:
-            PrerequisiteError: the disk takes no more.
+            PrerequisiteError: the disk is full or refuses the write.
         """
         if self._writer is not None:
             with self._lock:
@@ -109,9 +109,9 @@ class Journal:
 def journal_for(
     context: RunContext, header: Header, cells: Sequence[Cell], *, resume: bool
 ) -> Journal:
-    """Return the journal of a run of ``cells``, with what a resumed run had of them.
+    """Return the journal of a run of ``cells``; a resumed run keeps its earlier attempts.
 
-    One that runs each cell once keeps none.
+    A run that runs each cell once has no journal file.
 
     Raises:
         PrerequisiteError: the folder of the results cannot be written.
@@ -127,13 +127,13 @@ def journal_for(
 
 
 def read_journal(path: Path) -> list[AttemptRecord]:
-    """Return the attempts in a journal, up to the first line that is damaged; none without one."""
+    """Return a journal's attempts up to its first damaged line; none without a journal."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         return []
     found: list[AttemptRecord] = []
-    for line in lines[1:-1]:  # after the header; what follows the last newline was cut
+    for line in lines[1:-1]:  # skip the header, and the incomplete line after the last newline
         try:
             found.append(msgspec.json.decode(line, type=AttemptRecord))
         except (msgspec.DecodeError, UnicodeDecodeError):

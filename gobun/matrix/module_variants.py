@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 BUILT_IN, EMBEDDED, UNCONVERTED = "built-in", "embedded", "unconverted"
-"""The forms of a module that a treatment can name as its `variant`."""
+"""The forms of a module that a treatment can name as its ``variant``."""
 
 
 def module_variants(
     modules: Mapping[str, Fixture], treatments: Iterable[str], target: Target
 ) -> dict[tuple[str, str], Fixture]:
-    """Return the modules that cells load in the place of ``modules``, by variant and name.
+    """Return the forms of ``modules`` that the treatments load instead, by variant and name.
 
-    Of the suite's modules, those that are compiled here have one for ``built-in``, and for musl one
-    for ``unconverted``. An addon of your own has one for ``built-in`` if the guard is in its file
-    already. The guard is not embedded into modules for musl. A module without Go
-    has none, and off Linux there are none.
+    A module of the suite that is compiled here has a ``built-in`` form, and for musl an
+    ``unconverted`` one. A custom addon has a ``built-in`` form if its file already contains the
+    guard. Modules for musl have no ``embedded`` form. A module without Go has no other form, and
+    there are none outside Linux.
 
     Raises:
-        PrerequisiteError: a tool is missing, or the disk refuses.
+        PrerequisiteError: a tool is missing, or the disk refuses a write.
         BuildError: a build failed.
-        UsageError: a module cannot have the guard put into it.
+        UsageError: the guard cannot be embedded into a module.
     """
     linux = target.os == "linux"
     chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
@@ -55,7 +55,7 @@ def module_variants(
 
 
 def _embedded(module: Fixture, target: Target) -> Fixture:
-    # Where both files only lead to a published library, that is the one with Go in it.
+    # If both files only load a published library, that library is the one with Go in it.
     own = [module.library, module.addon]
     given = [*dict.fromkeys(own), *([module.published] if module.published else [])]
     recipe = build.recipe(

@@ -1,8 +1,8 @@
-"""Watches one cell from its start to its end, to a verdict, or to its limit.
+"""Watches one cell from its start to its end, a verdict, or its limit.
 
-An end that has arrived wins over every verdict, and so does progress: the monitor listens once more
-before it says that a process does not end. What a process did while the harness stood still is
-there to read then.
+An end that has already arrived, or new progress, takes precedence over every verdict. So the
+monitor reads the channel once more before it reports a hang. That also covers events from a time
+when the harness itself stood still.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _LISTEN_S = 0.025
 _KEPT = 400
-"""Samples kept of a silent process."""
+"""Number of samples kept of a silent process."""
 
 
 class StoppedError(Exception):
-    """The run is being stopped, and this cell has no result."""
+    """The run is being stopped, so this cell has no result."""
 
 
 class Monitor:
-    """Watches a cell. ``starved`` says afterwards that it ran less than half of the time."""
+    """Watches a cell. Afterwards ``starved`` tells if it could run for too little of the time."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Monitor:
     ) -> None:
         """Watch ``child``, which may be able to run for ``limit_s`` seconds of a usual machine.
 
-        This machine is slower than that by the factor ``slowness``.
+        ``slowness`` is the factor by which this machine is slower.
         """
         limit_s *= slowness
         self._slowness = slowness
@@ -58,15 +58,15 @@ class Monitor:
         self._samples: collections.deque[Sample] = collections.deque(maxlen=_KEPT)
         self._sampler: Sampler | None = None
         self._progress = (0.0, 0.0)
-        """When the cell last progressed, and how much it had been able to run by then."""
+        """The time of the cell's last progress, and how long it had been able to run by then."""
 
     @property
     def starved(self) -> bool:
-        """Whether the cell was kept from running most of the time."""
+        """Whether the cell was kept from running for most of the time."""
         return self._able.starved
 
     def watch(self, stop: threading.Event) -> Ending | None:
-        """Listen to the cell until it ends; return the verdict on one that does not.
+        """Watch the cell until it ends; return a verdict if it does not end by itself.
 
         Raises:
             StoppedError: ``stop`` was set meanwhile.

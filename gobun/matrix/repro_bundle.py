@@ -1,7 +1,7 @@
-"""A folder that shows one outcome by itself: to be attached to an issue of the runtime.
+"""Writes a folder that reproduces one outcome by itself, to attach to an upstream issue.
 
-It holds the scripts, the libraries, ``run.sh`` and a README, and nothing in it names the machine
-it was made on.
+It holds the scripts, the libraries, ``run.sh`` and a README. Nothing in it names the machine that
+made it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ReproCell(msgspec.Struct, frozen=True):
 
 
 def group_name(cell: Cell) -> str:
-    """Return the name of the cells that differ in their version alone, fit for a folder."""
+    """Return a folder name for the cells that differ only in their version."""
     parts = (cell.runtime, cell.treatment, cell.module, cell.load, cell.stress)
     return "-".join(parts).replace(":", "-")
 
@@ -52,10 +52,10 @@ def write_repro(
     package: str,
     header: Header,
 ) -> None:
-    """Write the folder for cells that differ in their version alone, in the order of versions.
+    """Write the folder for cells that differ only in their version, in version order.
 
-    ``argument`` is what ``cell.cjs`` is given, and ``treated`` what their treatment adds to the
-    environment: what stands in either as an absolute path of a file is copied into the folder.
+    ``argument`` is the argument of ``cell.cjs``. ``treated`` holds the variables that the treatment
+    adds to the environment. Files with an absolute path in either are copied into the folder.
     ``package`` is the npm package of the runtime, or ``""``.
 
     Raises:
@@ -100,7 +100,7 @@ def _copied(wanted: Mapping[str, str], made: Path) -> dict[str, str]:
 
 
 def _needed(argument: Mapping[str, str]) -> dict[str, str]:
-    """Leave out the form of the module that this way of loading does not touch."""
+    """Leave out the form of the module that this load does not use."""
     unused = {"ffi": "addon", "napi-sync": "library", "napi-async": "library"}
     # A worker may load either form, and some stresses load the other one beside it.
     simple = argument.get("stress") in {"idle", "gc", "wasm", "profile", "worker"}
@@ -127,10 +127,10 @@ def _script(argument: Mapping[str, str]) -> str:
 
 def _run_script(cell: Cell, runtime: Runtime, environment: Mapping[str, str]) -> str:
     variable = _VARIABLES[cell.runtime]
-    # The runtime's own command, with the program and the script left for the shell to fill in.
+    # The runtime's own command; the shell fills in the program and the script.
     _, *words = runtime.command(Path("repro.cjs"), "")
     command = shlex.join([word for word in words if word])
-    # Not exported: `timeout` is not to be treated.
+    # Not exported, so that `timeout` itself runs without the treatment.
     settings = shlex.join([f"{name}={value}" for name, value in environment.items()])
     return (
         "#!/bin/sh\n"

@@ -1,4 +1,4 @@
-"""``results.jsonl``: a header, then one line a cell as it finishes."""
+"""``results.jsonl``: a header, then one line for each cell as it finishes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FILE_NAME = "results.jsonl"
-_DAMAGED = (ValueError, RecursionError)  # msgspec's errors are of the first kind
+_DAMAGED = (ValueError, RecursionError)  # msgspec's errors are ValueErrors
 _LARGEST_FILE = 2 << 30
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What a results file holds."""
+    """The content of a results file."""
 
     header: Header
     results: tuple[Result, ...]
     cut: bool = False
-    """Whether the last line was cut off, as a kill in mid-write leaves it."""
+    """Whether the last line is incomplete, because the run was killed during a write."""
 
 
 def new_header(cells: Sequence[Cell], *, libc: str = "") -> Header:
-    """Return the header of a run that starts now, on this machine.
+    """Return the header of a run that starts now on this machine.
 
-    ``libc`` is the runtimes' C library and its version, where it is not the machine's own.
+    ``libc`` is the C library of the runtimes and its version, if it is not the machine's own.
     """
     return Header(
         suite=gobun.__version__,
@@ -72,10 +72,10 @@ def this_host(libc: str = "") -> Host:
 
 
 class Writer:
-    """Appends results; every line is on its way to the disk before the next cell is recorded."""
+    """Appends results, and flushes every line before the next cell is recorded."""
 
     def __init__(self, path: Path, header: Header, kept: Sequence[msgspec.Struct] = ()) -> None:
-        """Begin the file anew, with ``kept`` as its first results.
+        """Start a new file, with ``kept`` as its first results.
 
         Raises:
             PrerequisiteError: it cannot be written.
@@ -104,24 +104,24 @@ class Writer:
         """Append one result, or another record of a run.
 
         Raises:
-            PrerequisiteError: the disk takes no more.
+            PrerequisiteError: the disk is full or refuses the write.
         """
         whole = self._stream.tell()
         with files.disk_errors(self._path):
             try:
                 self._stream.write(msgspec.json.encode(result) + b"\n")
             except OSError:
-                self._stream.truncate(whole)  # no half line, so that what is there stays valid
+                self._stream.truncate(whole)  # no partial line: the file stays valid
                 raise
 
 
 def results_file(path: Path) -> Path:
-    """Return the results file that ``path`` means: itself, or the one in a folder."""
+    """Return the results file for ``path``: the file itself, or the one in that folder."""
     return path / FILE_NAME if path.is_dir() else path
 
 
 def read_results(path: Path) -> Run:
-    """Read a results file, or that of a folder, up to a last line that was cut; say if one was.
+    """Read a results file or that of a folder, and log if its last line is incomplete.
 
     Raises:
         UsageError: it is missing, or a line other than the last is damaged.
@@ -134,7 +134,7 @@ def read_results(path: Path) -> Run:
     except _DAMAGED as error:
         raise UsageError(f"{path} does not begin with the header of a run: {error}") from error
     results: list[Result] = []
-    # A whole file ends in a newline, so what follows the last newline was cut.
+    # A complete file ends in a newline, so text after the last newline is incomplete.
     for number, line in enumerate(lines[1:-1], start=2):
         try:
             results.append(_decoded(line))
@@ -152,7 +152,7 @@ def _decoded(line: bytes) -> Result:
     """Return the result on a line.
 
     Raises:
-        ValueError: it is none, or its version has no place in the order of versions.
+        ValueError: it is not a result, or its version cannot be ordered.
     """
     result = msgspec.json.decode(line, type=Result)
     rank(result.version)

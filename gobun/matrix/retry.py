@@ -1,4 +1,4 @@
-"""Runs an attempt again that the machine was too busy for, once it is less busy."""
+"""Repeats an attempt that a busy machine spoiled, once the machine is less busy."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _WAIT_S = 30.0
 _LOOK_EVERY_S = 0.2
 _LOOKS = 5
 _TASKS_A_CORE = 4
-"""Runnable tasks a core up to which the machine allows another attempt; our own jobs are half."""
+"""Most runnable tasks for each core at which another attempt may start. Our own jobs make up
+half."""
 
 
 def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
-    """Run a cell once, and once more where the machine gave it too little time to be judged.
+    """Run a cell once, and once more if the machine gave it too little time to be judged.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
@@ -44,14 +45,14 @@ def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event)
 
 
 def _is_doubtful(attempt: Attempt) -> bool:
-    """Return whether the machine may have made this end: a cell's own deadlines go by the clock."""
+    """Return whether a busy machine may have caused this end: a cell's deadlines use the clock."""
     ending = attempt.ending
     own_word = ending.outcome == "fail" or ending.kind == "reported"
     return ending.kind == "starved" or (attempt.seen.starved and own_word)
 
 
 def _unjudged(attempt: Attempt) -> Attempt:
-    """Return an attempt whose hang is a starved process's own word as one that was not judged."""
+    """Return an attempt as unjudged if a starved process reported its own hang."""
     if attempt.ending.kind != "reported":
         return attempt
     detail = (
@@ -61,7 +62,7 @@ def _unjudged(attempt: Attempt) -> Attempt:
 
 
 def _wait_until_allowed(stop: threading.Event) -> None:
-    """Wait until the machine has few tasks that want to run, for half a minute at most.
+    """Wait until the machine has few runnable tasks, for half a minute at most.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.

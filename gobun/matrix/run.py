@@ -1,4 +1,4 @@
-"""Runs a plan: each cell in processes of its own, each result written as it comes."""
+"""Runs a plan: each cell in processes of its own, each result written as soon as it exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def repro(cell: Cell, libc: str = "") -> str:
-    """Return the command line that runs ``cell`` alone, with the C library if it is named."""
+    """Return the command line that runs ``cell`` alone, with the C library if it is given."""
     words = ["invoke", "matrix", "--runtime", cell.runtime, "--versions", cell.version]
     words += ["--treatment", cell.treatment, "--module", cell.module]
     words += ["--load", cell.load, "--stress", cell.stress]
@@ -42,11 +42,11 @@ def run_cells(
     journal: Journal | None = None,
     starting: Callable[[Cell], None] = lambda _: None,
 ) -> None:
-    """Run every cell, ``jobs`` at a time, and hand each result to ``record`` as it comes.
+    """Run every cell, ``jobs`` at a time, and pass each result to ``record`` as it arrives.
 
-    ``starting`` is called with each cell before it starts, by any thread. On KeyboardInterrupt the
-    cells in flight are killed, and the interruption goes on. What was handed over by then, one at a
-    time and by any thread, is all that has ended.
+    Any thread may call ``starting`` with a cell before it starts. Any thread may call ``record``,
+    but never two at once. On KeyboardInterrupt the cells in flight are killed and the exception
+    goes on. By then ``record`` has received every cell that ended.
     """
     stop = threading.Event()
     recording = threading.Lock()
@@ -79,9 +79,9 @@ def run_cells(
 def run_cell(
     context: RunContext, cell: Cell, stop: threading.Event, journal: Journal | None = None
 ) -> Result:
-    """Run one cell as often as the context says; the worst attempt is what it came to.
+    """Run one cell as often as the context requires; its worst attempt decides the result.
 
-    Each attempt goes into ``journal`` when it ends, and those it had of the cell count.
+    Each attempt goes into ``journal`` when it ends. Attempts that the journal already holds count.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
@@ -99,14 +99,14 @@ def run_cell(
 
 
 def _rank(attempt: AttemptRecord) -> tuple[bool, int]:
-    """Return the order of attempts, the one that counts first; one without a verdict is last."""
+    """Return the sort key of attempts: the decisive one first, one without a verdict last."""
     return attempt.kind in UNJUDGED, WORST_FIRST.index(attempt.outcome)
 
 
 def _result(
     context: RunContext, cell: Cell, past: Sequence[AttemptRecord], latest: Attempt | None
 ) -> Result:
-    """Put a cell's attempts together; ``latest`` is the worst of those that were made just now."""
+    """Build the result from a cell's attempts; ``latest`` is the worst one of this run."""
     judged = [each for each in past if each.kind not in UNJUDGED] or past
     worst = min(judged, key=_rank)
     outcomes = tuple(each.outcome for each in judged)

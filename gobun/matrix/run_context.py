@@ -1,4 +1,4 @@
-"""What cells run with: everything built, found and decided before the first one starts."""
+"""The shared inputs of all cells: built, found and decided before the first one starts."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ def _as_usual() -> float:
 
 
 class RunContext(msgspec.Struct, frozen=True):
-    """Everything that cells run with."""
+    """The inputs that all cells of a run share."""
 
     supervise: Path
     warmup: Path
     guard: Path
     probe: Path
-    """A library without Go, by which a cell asks about its own process."""
+    """A library without Go, through which a cell examines its own process."""
     modules: Mapping[str, Fixture]
     target: Target
     """The platform of the runtimes and modules."""
     out: Path
-    """Folder of the results; evidence goes below it."""
+    """Folder of the results; evidence goes into subfolders."""
     limit_s: float
     runtimes: Mapping[tuple[str, str], Runtime] = msgspec.field(default_factory=dict)
     expectations: Expectations = Expectations()
     repeat: int = 1
-    """How often each cell is run."""
+    """The number of attempts for each cell."""
     preload: Path | None = None
-    """The library for LD_PRELOAD, where there is such a thing."""
+    """The library for LD_PRELOAD, on systems that have it."""
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
-    """What a process that hangs is looked at with."""
+    """The tools to examine a hung process with."""
     variants: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
     """The other forms of the modules, by variant and name."""
     smoke: Path | None = None
-    """The script that loads and checks a person's own addon."""
+    """The script that loads and checks a custom addon."""
     slowness: Callable[[], float] = _as_usual
-    """How many times slower this machine is than those that all limits are made for."""
+    """The factor by which this machine is slower than the machines that the limits are made for."""
 
     @property
     def foreign_libc(self) -> str:
-        """The C library of the runtimes, where it is not this machine's own; ``""`` otherwise."""
+        """The C library of the runtimes, if it is not this machine's own; else ``""``."""
         return "" if self.target == host_target() else self.target.libc
 
     def module_for(self, cell: Cell) -> Fixture:
         """Return the module that a cell loads.
 
         Raises:
-            LacksError: the module has no such form as its treatment loads.
+            LacksError: the module does not have the form that its treatment loads.
         """
         variant = TREATMENTS[cell.treatment].variant
         if not variant:
@@ -87,10 +87,10 @@ def build_run_context(
     treatments: Sequence[str] = (),
     host: Target | None = None,
 ) -> RunContext:
-    """Build what cells of ``modules`` and ``treatments`` need; the runtimes are still to be added.
+    """Build everything that cells of ``modules`` need, except the runtimes.
 
-    ``host`` is the platform of the machine that runs them, by default this one. It may run what is
-    for another C library, and not the reverse.
+    ``host`` is the platform of the machine that runs them, by default this one. A glibc machine can
+    run musl targets, and not the reverse.
 
     Raises:
         UsageError: there is no such module.

@@ -1,8 +1,8 @@
-"""Samples of a process that has gone silent: what its threads did, and which signals they handled.
+"""Samples of a silent process: the activity of its threads and the signals they handled.
 
-A sample takes a few milliseconds. Its looks at the signals of a thread follow one another closely,
-so that changes between them count; a few more, with pauses, show a signal that is sent all the
-time on a machine that gives the process only short turns.
+A sample takes a few milliseconds. It looks at a thread's signals many times in quick succession, so
+that it can count changes. A few later looks, after pauses, show a signal that is sent all the time
+on a machine that gives the process only short turns.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ if TYPE_CHECKING:
 
 SAMPLE_EVERY_S = 0.1
 STALE_AFTER_S = 0.1
-"""No sample is taken while events are younger than this: a healthy cell costs nothing."""
+"""Seconds. No sample is taken while events are more recent than this, so a healthy cell costs
+nothing."""
 
 _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
-"""Up to so many seconds of silence, a sample is due so often: a storm shows within a few."""
+"""Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
+few samples."""
 _RARELY_S = 0.25
 _WAITS_EVERY_S = 0.2
-"""How often a process whose main thread sleeps is asked what all its threads wait for."""
+"""Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
 _LOOKS = 60
 _PAUSES_S = (0.0007, 0.0011, 0.0016, 0.0009, 0.0013)
-"""Pauses before further looks. They differ, so that nothing regular keeps step with them."""
+"""Pauses in seconds before further looks. They differ, so that no periodic signal keeps step with
+them."""
 _LOOKS_AFTER_A_PAUSE = 2
 _BLOCKS_ALL = 16
 _LOOKED_AT = 4
-"""Threads a sample looks at: the main one, and those that were scheduled most."""
+"""Number of threads that a sample looks at: the main one, and those scheduled most."""
 
 Key = tuple[int, int]
 """A thread and a signal."""
@@ -47,31 +50,31 @@ class Sample(msgspec.Struct, frozen=True):
     """A process at one moment."""
 
     at: float
-    """Seconds, of the monotonic clock."""
+    """Time of the sample in seconds, on the monotonic clock."""
     threads: tuple[Thread, ...]
     looks: int
-    """How often the signals of each thread were looked at, in quick succession."""
+    """The number of looks at the signals of each thread, in quick succession."""
     storming: dict[Key, int]
-    """Thread and signal to the number of looks in which it was pending or newly blocked."""
+    """For each thread and signal, the number of looks in which it was pending or newly blocked."""
     changes: dict[Key, int] = {}
-    """Thread and signal to how often that changed from one look to the next."""
+    """For each thread and signal, the number of changes between one look and the next."""
     later: frozenset[Key] = frozenset()
-    """The same, seen in the looks after pauses."""
+    """The threads and signals that were seen in the looks after pauses."""
     waits: tuple[Blocked, ...] = ()
-    """What all threads wait for; empty where nobody asked."""
+    """The waits of all threads; empty if this sample did not look at them."""
 
     @property
     def main(self) -> Thread | None:
-        """The main thread, if the process was there."""
+        """The main thread, if the process still existed."""
         return self.threads[0] if self.threads else None
 
     @property
     def cpu_ticks(self) -> int:
-        """What all threads used."""
+        """Processor time of all threads, in clock ticks."""
         return sum(thread.cpu_ticks for thread in self.threads)
 
     def without(self, tids: set[int]) -> Sample:
-        """Return the same without the signals of some threads."""
+        """Return this sample without the signals of the threads ``tids``."""
         return msgspec.structs.replace(
             self,
             storming={key: n for key, n in self.storming.items() if key[0] not in tids},
@@ -83,14 +86,14 @@ class Sampler:
     """Takes samples of one process, each a few milliseconds long."""
 
     def __init__(self, pid: int, *, signals: bool) -> None:
-        """Look at ``pid``. Other processes may send it ``signals``, or are known to send none."""
+        """Sample ``pid``. ``signals`` tells if other processes may send it signals."""
         self._pid = pid
         self._signals = signals
         self._before: dict[int, int] = {}
         self._asked_at = float("-inf")
 
     def take(self, at: float) -> Sample:
-        """Return a sample of this moment, which is ``at`` on the monotonic clock."""
+        """Return a sample of this moment; ``at`` is its time on the monotonic clock."""
         threads = observe.threads(self._pid)
         sample = _look(self._pid, at, threads, self._busiest(threads))
         asleep = bool(threads) and threads[0].state == "S" and self._is_still(threads[0])
@@ -102,7 +105,7 @@ class Sampler:
         return msgspec.structs.replace(sample, waits=waits)
 
     def _busiest(self, threads: Sequence[Thread]) -> list[Thread]:
-        """Return the main thread, and those that were scheduled most since the last sample."""
+        """Return the main thread, and the threads scheduled most since the last sample."""
 
         def scheduled(thread: Thread) -> int:
             return thread.switches - self._before.get(thread.tid, 0)
@@ -114,7 +117,7 @@ class Sampler:
 
 
 def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -> bool:
-    """Return whether to take a sample of a process that has been silent for a while."""
+    """Return whether to sample a process that has been silent for ``silent_s`` seconds."""
     since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
     if silent_s < STALE_AFTER_S:
         return False
@@ -123,9 +126,9 @@ def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -
 
 
 def senders_in(sample: Sample) -> set[int]:
-    """Return the threads that block nearly everything for moments.
+    """Return the threads that block nearly every signal for a moment.
 
-    glibc's ``pthread_kill`` does, around its system call; a handler of a storm does not.
+    glibc's ``pthread_kill`` does this around its system call. A handler of a storm does not.
     """
     blocked = collections.Counter(tid for tid, _ in sample.storming)
     return {tid for tid, count in blocked.items() if count >= _BLOCKS_ALL}
@@ -134,7 +137,7 @@ def senders_in(sample: Sample) -> set[int]:
 def counter_growth(
     samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]
 ) -> int:
-    """Return by how much a counter of a thread grew."""
+    """Return the growth of a thread's counter over the samples."""
     counts: list[int] = [
         getattr(t, what) for sample in samples for t in sample.threads if t.tid == tid
     ]
@@ -149,7 +152,7 @@ def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thr
         looks = observe.looks_at_signals(pid, thread.tid, _LOOKS)
         if not looks:
             continue
-        # A signal that is blocked all the time is a setting, not a handler that comes and goes.
+        # A signal that is always blocked is a setting, not a handler that comes and goes.
         settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in looks))
         active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in looks]
         for number in observe.signal_numbers(functools.reduce(operator.or_, active)):
@@ -161,7 +164,7 @@ def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thr
 
 
 def _later(pid: int, settled: dict[int, int]) -> Iterator[Key]:
-    """Yield what is seen after pauses, in which a process on a busy machine gets its turns."""
+    """Yield the signals seen after pauses, in which a process on a busy machine gets to run."""
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)
         for tid, setting in settled.items():

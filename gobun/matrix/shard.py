@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
 _CLOSE = 1 / 16
-"""The part of a shard by which it may be longer, at either end, for a version to stay whole."""
+"""A shard may be longer by this part of itself, at either end, to keep a version whole."""
 
 
 def parse_shard(text: str) -> tuple[int, int]:
     """Read ``2/4``.
 
     Raises:
-        UsageError: it is not of that form, or there is no such part.
+        UsageError: it does not have that form, or there is no such shard.
     """
     found = _FORM.fullmatch(text.strip())
     number, of = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -40,14 +40,14 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def durations_of(results: Iterable[Result]) -> dict[Cell, float]:
-    """Return how long each cell took, all attempts together, in milliseconds."""
+    """Return the duration of each cell in milliseconds, all attempts together."""
     return {result.cell: float(result.wall_ms * max(1, result.attempts)) for result in results}
 
 
 def shard(
     cells: Sequence[Cell], number: int, of: int, durations: Mapping[Cell, float] | None = None
 ) -> list[Cell]:
-    """Return the cells of shard ``number`` of ``of``, in the order of the plan.
+    """Return the cells of shard ``number`` of ``of``, in plan order.
 
     Raises:
         UsageError: there are fewer cells than shards, or no such shard.
@@ -64,7 +64,7 @@ def shard_header(
     of: int,
     durations: Mapping[Cell, float] | None = None,
 ) -> Header:
-    """Return the header of a shard's results; ``header`` is that of the whole plan.
+    """Return the header of a shard's results, made from the ``header`` of the whole plan.
 
     Raises:
         UsageError: there are fewer cells than shards, or no such shard.
@@ -81,10 +81,10 @@ def split_plan(
 ) -> list[list[Cell]]:
     """Cut a plan into parts that take equally long and share few versions.
 
-    A version's cells stand together, and a cut that falls close to the end of a version is made
-    there, so all machines together fetch at most ``of - 1`` versions more than there are. Versions
-    that are made one after the other, which mostly behave alike, go to different shards: that
-    keeps the balance where nothing is known of durations. The order of ``cells`` does not matter.
+    A version's cells stay together: a cut that falls close to the end of a version moves there. So
+    all machines together fetch at most ``of - 1`` versions more than the plan has. Consecutive
+    versions mostly behave alike and go to different shards. That keeps the balance if no durations
+    are known. The order of ``cells`` does not matter.
 
     Raises:
         UsageError: there are fewer cells than shards.
@@ -108,16 +108,16 @@ def split_plan(
 
 
 class PlanPart(msgspec.Struct, frozen=True):
-    """What is told of a shard before it is run."""
+    """The description of a shard before it is run."""
 
     shard: str
     """``2/4``."""
     runtimes: str
     versions: str
-    """As ``--versions`` takes them; between commas, as ``runtimes``."""
+    """Its versions in the form of ``--versions``; with commas, also for ``runtimes``."""
     cells: int
     seconds: int
-    """How long its cells took, or a second each."""
+    """The earlier duration of its cells in seconds, or one second for each."""
 
     @property
     def text(self) -> str:
@@ -130,7 +130,7 @@ class PlanPart(msgspec.Struct, frozen=True):
 def plan_parts(
     cells: Sequence[Cell], of: int, durations: Mapping[Cell, float] | None = None
 ) -> list[PlanPart]:
-    """Return what there is to say of each shard of a split.
+    """Return the description of each shard of a split.
 
     Raises:
         UsageError: there are fewer cells than shards.
@@ -149,12 +149,12 @@ def plan_parts(
 
 
 def plan_json(parts: Sequence[PlanPart]) -> str:
-    """Return a split as a CI system's own matrix, for ``strategy.matrix`` of GitHub Actions."""
+    """Return a split as JSON for ``strategy.matrix`` of GitHub Actions."""
     return msgspec.json.encode({"include": parts}).decode()
 
 
 def _versions_in(cells: Iterable[Cell]) -> list[str]:
-    """Return what has ``--versions`` mean the versions of these cells."""
+    """Return the value of ``--versions`` that selects the versions of these cells."""
     found = sorted({(c.runtime, c.version) for c in cells}, key=lambda one: (one[0], rank(one[1])))
     return [version if runtime == "bun" else f"{runtime}@{version}" for runtime, version in found]
 
@@ -169,7 +169,7 @@ def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
 def _cut(
     cells: Sequence[Cell], begins: Sequence[float], share: float, number: int, possible: range
 ) -> int:
-    """Return the index of the cell with which the shard after ``number`` begins."""
+    """Return the index of the first cell of the shard after ``number``."""
 
     def distance(at: int) -> float:
         return abs(begins[at] - number * share)
@@ -184,7 +184,7 @@ def _cut(
 
 
 def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:
-    """Return how long a cell may take: as before, else as others of its stress, else as any."""
+    """Return an estimate for each cell: its own duration, else that of its stress, else any."""
     of_stress: dict[str, list[float]] = defaultdict(list)
     for cell, took in durations.items():
         of_stress[cell.stress].append(took)

@@ -1,13 +1,13 @@
-"""The rules that tell a storm: signals that interrupt a thread so often that it gets to nothing.
+"""The rules for a storm: signals that interrupt a thread so often that it does nothing else.
 
-A healthy thread has signals too: a profiler suspends it a thousand times a second, and a collector
-whenever it likes. In a storm there are tens of thousands, and two threads do nothing but wake each
-other for them. A busy machine makes a storm slower and its signals harder to see. It does not make
-a healthy thread look like one: it computes between its signals.
+A healthy thread gets signals too: a profiler suspends it a thousand times a second, and a garbage
+collector at any time. A storm has tens of thousands a second, and two threads do nothing but wake
+each other for them. A busy machine makes a storm slower and its signals harder to see. It does not
+make a healthy thread look like one, because that computes between its signals.
 
-A slow machine, such as an emulated one, is different: looks are slower there too, so each of them
-finds another signal of a healthy profiler. Every duration grows by its ``slowness``, and the rule
-that counts changes within one sample does not apply.
+A slow machine, such as an emulated one, is different. Looks are slower there too, so each of them
+may find another signal of a healthy profiler. So every duration grows by the ``slowness``, and the
+rule that counts changes within one sample does not apply.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGURG)
-"""What interrupts healthy work all the time; SIGURG is Go's, for a goroutine that runs long."""
+"""Signals that interrupt healthy work regularly. Go sends SIGURG to a goroutine that runs long."""
 
 
 class StormRule(msgspec.Struct, frozen=True):
-    """What has to be seen before a signal storm is certain."""
+    """The evidence that makes a signal storm certain."""
 
     after_s: float
     """Seconds without progress."""
     samples: int
     seen_in: int
-    """Samples in which the signal was seen to come or go."""
+    """Number of samples in which the signal came or went."""
     share: float
-    """Looks in which it was pending or being handled, of all."""
+    """Share of the looks in which it was pending or being handled."""
 
 
 STORM_RULES = (
@@ -47,42 +47,43 @@ STORM_RULES = (
 
 _AT_ONCE_S = 0.15
 _LIVELY_CHANGES = 6
-"""Changes between two looks, of 59, from which on a sample alone shows thousands of signals a
-second. A profiler sends one thousand, which shows as two."""
+"""Changes between two looks, of 59, that prove thousands of signals a second in a single sample. A
+profiler sends one thousand, which shows as two changes."""
 _LIVELY_SAMPLES = 5
 _QUICK_LOOKS = 2.0
-"""Slowness up to which looks are quick enough for ``_LIVELY_CHANGES``."""
+"""Largest slowness at which looks are quick enough for ``_LIVELY_CHANGES``."""
 
 _TURNS = 100
-"""Switches of a thread that another one wakes for a signal, between samples that show the
-signal: evidence that a busy machine does not spoil, only delays."""
+"""Context switches of a thread that another one wakes for a signal, between samples that show the
+signal. A busy machine delays this evidence and does not distort it."""
 _TURN_PAIRS = 3
 _APART = 3
-"""How many samples later the signal has to be seen again: one look in two misses it."""
+"""The signal must be seen again within this many samples: one look in two misses it."""
 _TURN_NS = 50_000
-"""Processor time that such a thread uses between two switches at most, on average: 10 to 20
-microseconds in a storm. One that a profiler suspends twice a millisecond computes for 250."""
+"""Most processor time that such a thread uses between two switches, on average. In a storm it is 10
+to 20 microseconds. A thread that a profiler suspends twice a millisecond computes for 250."""
 
 _RAN_TICKS = 10
 _SWITCHES = 500
-"""What the interrupted thread did meanwhile, one or the other: it ran on through its signals, or
-was woken by them. One that is not scheduled has signals pending too."""
+"""The interrupted thread either ran on through its signals or was woken by them. A thread that is
+not scheduled has pending signals too."""
 
 
 class Storm(NamedTuple):
     """A storm that was proven."""
 
     tid: int
-    """The thread that is interrupted."""
+    """The interrupted thread."""
     signal: int
     share: float
-    """Of the looks in quick succession, those that showed the signal."""
+    """Share of the looks in quick succession that showed the signal."""
 
 
 def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0) -> Storm | None:
-    """Return the storm that the samples since the last progress prove, ``stale_s`` seconds ago.
+    """Return the storm that the samples since the last progress prove.
 
-    ``slowness`` says how many times slower the machine is than a usual one.
+    That progress was ``stale_s`` seconds ago. ``slowness`` is the factor by which this machine is
+    slower than a usual one.
     """
     received = [_without_senders(sample) for sample in samples]
     seen: collections.Counter[Key] = collections.Counter()
@@ -90,7 +91,7 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
         seen.update({**dict.fromkeys(sample.later, 0), **sample.storming})
     looks = sum(sample.looks for sample in samples)
     for (tid, number), count in seen.most_common():
-        # A profiler's timer interrupts healthy work all the time.
+        # A profiler's timer interrupts healthy work regularly.
         if number not in TIMERS and (
             (slowness <= _QUICK_LOOKS and _comes_and_goes(received, (tid, number), stale_s))
             or _is_seen_often(received, (tid, number), stale_s / slowness)
@@ -106,7 +107,7 @@ def _without_senders(sample: Sample) -> Sample:
 
 
 def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
-    """Whether a signal changed within samples so fast that nothing but a storm does it."""
+    """Whether a signal changed within samples so fast that only a storm explains it."""
     lively = sum(
         key in sample.storming and sample.changes.get(key, 0) >= _LIVELY_CHANGES
         for sample in samples
@@ -115,9 +116,9 @@ def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool
 
 
 def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
-    """Whether a signal was there in many looks, and came or went within many samples.
+    """Whether a signal was in many looks, and came or went within many samples.
 
-    One that is pending in all looks of a sample may be that of a thread that is not scheduled.
+    A signal that is pending in all looks of a sample may belong to a thread that is not scheduled.
     """
     tid, _ = key
     if counter_growth(samples, tid, "cpu_ticks") < _RAN_TICKS and (
@@ -140,8 +141,8 @@ def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
 def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
     """Whether a thread was woken for a signal again and again, and did nothing else.
 
-    Counts from one sample that shows the signal to the next, of which few may lie between. Another
-    thread has to be scheduled as often, which is the one that sends.
+    Counts from one sample that shows the signal to the next, with few samples between them. Another
+    thread, the sender, must be scheduled as often.
     """
     tid, _ = key
     showing = [
@@ -171,7 +172,7 @@ def _is_turning(moves: Sequence[tuple[int, int]]) -> bool:
 
 
 def _moved(before: Sample, after: Sample, tid: int) -> tuple[int, int]:
-    """Return the switches and the processor time of a thread between two samples."""
+    """Return a thread's switches and processor time between two samples."""
     first = next((thread for thread in before.threads if thread.tid == tid), None)
     then = next((thread for thread in after.threads if thread.tid == tid), None)
     if first is None or then is None:

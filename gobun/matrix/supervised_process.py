@@ -1,7 +1,7 @@
 """A cell's process, started under ``supervise``: its output, its events and its end.
 
-Nothing here waits without a deadline. The child, and whatever it has started, may kill or stop its
-supervisor, hold its output open for ever, or write any bytes.
+Every wait has a deadline. The child and its descendants may kill or stop their supervisor, hold the
+output open forever, or write any bytes.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ _KEPT_TAIL = 16_000
 _LONGEST_REPORT = 4096
 _CHUNK = 1 << 16
 _LOOK_AGAIN_S = 0.25
-"""How often the supervisor itself is looked at."""
+"""Seconds between two looks at the supervisor itself."""
 END_WITHIN_S = 5.0
-"""What a supervisor may take to kill everything, once it is told to, of the time in which it and
-the cell were able to run."""
+"""Seconds for a supervisor to kill everything after the request. Only time in which it and the cell
+were able to run counts."""
 STOP_WITHIN_S = 1.5
-"""What it may take when the run is being stopped."""
+"""The same, in wall-clock seconds, while the run is being stopped."""
 _DRAIN_S = 1.0
-"""What is read of a process's output after its end; a stranger may hold that open."""
+"""Seconds for reading a process's output after its end. A stray process may hold the output
+open."""
 
 
 class Output:
-    """What a process printed: its beginning and its end, however much it was."""
+    """The beginning and the end of a process's output, whatever its length."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -54,7 +55,7 @@ class Output:
         self._cut = 0
 
     def add(self, data: bytes) -> None:
-        """Take in more."""
+        """Add output."""
         room = _KEPT_HEAD - len(self._head)
         self._head += data[:room] if room > 0 else b""
         self._tail += data[max(room, 0) :]
@@ -64,25 +65,25 @@ class Output:
 
     @property
     def text(self) -> str:
-        """All that was kept, with a note where something was left out."""
+        """The kept text, with a note in place of any omission."""
         note = f"\n… {self._cut} bytes left out …\n".encode() if self._cut else b""
         return (bytes(self._head) + note + bytes(self._tail)).decode(errors="replace")
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What is started, and with what around it."""
+    """A command to start, with its folder, environment and limits."""
 
     command: Sequence[str]
     cwd: Path
-    """Its private folder."""
+    """The private folder that it runs in."""
     env: Mapping[str, str]
-    """Its whole environment, and that of ``supervise``."""
+    """The whole environment of the command and of ``supervise``."""
     inside: Mapping[str, str] = {}
-    """What the command alone gets: ``supervise`` must not preload what the command preloads."""
+    """Variables for the command alone: ``supervise`` must not preload the command's libraries."""
     core_bytes: int = 0
-    """How large a core it may leave if it crashes."""
+    """Largest core that a crash may leave, in bytes."""
     group: CellGroup = CellGroup()
-    """The control groups it runs in, where there are any."""
+    """The control groups it runs in, if any."""
 
     def words(self, supervise: Path) -> list[str]:
         """Return the command line that starts it."""
@@ -93,7 +94,7 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class SupervisedProcess:
-    """A running cell. Use as a context manager: nothing of it is left afterwards."""
+    """A running cell. Use as a context manager, which leaves no process behind."""
 
     def __init__(self, supervise: Path, launch: Launch, channel: Channel | None = None) -> None:
         """Start ``launch`` under the program ``supervise``, and listen to ``channel``.
@@ -107,9 +108,9 @@ class SupervisedProcess:
         self.end: End | None = None
         self.start_error: int | None = None
         self.crowd: int | None = None
-        """How many processes there were when there were too many."""
+        """The number of processes when it exceeded the limit; None if it did not."""
         self.fault: str | None = None
-        """What the child did to its supervision, if it did: its end cannot be believed then."""
+        """How the child interfered with its supervision. If set, its reported end is unreliable."""
         self._launch = launch
         self._channel = channel
         self._started_at = time.monotonic()
@@ -162,55 +163,55 @@ class SupervisedProcess:
 
     @property
     def over(self) -> bool:
-        """Whether its process has ended, or the harness has lost hold of it."""
+        """Whether its process has ended, or the harness has lost control of it."""
         return self.end is not None or self.fault is not None or self._finished
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The supervisor and, once it is known, the process."""
+        """The supervisor, and the process once its id is known."""
         return (self._process.pid,) if self.pid is None else (self._process.pid, self.pid)
 
     @property
     def events(self) -> list[Event]:
-        """What it reported of its steps: the first ones and the last ones."""
+        """The steps that it reported: the first and the last ones."""
         return self._channel.progress.steps if self._channel else []
 
     @property
     def progressed_at(self) -> float:
-        """When it last progressed, in monotonic seconds."""
+        """The time of its last progress, in monotonic seconds."""
         return self._channel.progress.progressed_at if self._channel else self._started_at
 
     @property
     def printed(self) -> str:
-        """What was kept of its standard output, then of its standard error."""
+        """The kept part of its standard output, then of its standard error."""
         return "\n".join(text for text in (self.stdout.text, self.stderr.text) if text)
 
     def kill(self) -> None:
-        """Have the whole process tree killed; ``end`` comes by ``listen`` as always."""
+        """Have the whole process tree killed; ``listen`` receives the ``end`` as usual."""
         self._killed = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 
     def listen(self, timeout_s: float) -> None:
-        """Take in what comes within ``timeout_s`` seconds, and return at the first of it."""
+        """Wait up to ``timeout_s`` seconds for output or events, and return at the first."""
         for key, _ in self._selector.select(timeout_s):
             self._read(key.fd, key.data)
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
             self._look_at_supervisor()
 
     def finish(self, *, hurried: bool = False) -> None:
-        """Have all of it killed, if it has not ended, and read the rest of its output.
+        """Kill all of it if it has not ended, and read the rest of its output.
 
-        Returns once the processes have had ``END_WITHIN_S`` seconds in which they were able to run,
-        or, ``hurried``, after ``STOP_WITHIN_S`` seconds. ``fault`` says so where the supervisor has
-        not ended by then, and was killed.
+        Returns once the processes have been able to run for ``END_WITHIN_S`` seconds or, if
+        ``hurried``, after ``STOP_WITHIN_S`` seconds. If the supervisor has not ended by then, it is
+        killed and ``fault`` records that.
         """
         if self._finished:
             return
         if self.end is None:
             self.kill()
         within_s = STOP_WITHIN_S if hurried else END_WITHIN_S
-        # What dies needs a processor for it. A run that is being stopped does not wait for one.
+        # Dying takes processor time. A run that is being stopped does not wait for that.
         dying = () if hurried else self.pids
         clock = AbleClock(within_s, time.monotonic(), dying)
         while self.end is None and self._hears("report") and not clock.gives_up:
@@ -221,7 +222,7 @@ class SupervisedProcess:
             self._fault(f"the supervisor did not end within {within_s:g} s of being told to")
         self._finished = True
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # It has ended, or nothing else ends it.
+            os.killpg(self._process.pid, signal.SIGKILL)  # It has ended, or only this ends it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_DRAIN_S)
         if self.fault is not None:
@@ -230,7 +231,7 @@ class SupervisedProcess:
         self._drain()
 
     def _drain(self) -> None:
-        """Read what is left in the pipes, of which strangers may hold the other end."""
+        """Read the rest of the pipes. Stray processes may hold the other end."""
         deadline = time.monotonic() + _DRAIN_S
         while self._selector.get_map() and time.monotonic() < deadline:
             ready = self._selector.select(0)
@@ -241,7 +242,7 @@ class SupervisedProcess:
         return any(key.data == kind for key in self._selector.get_map().values())
 
     def _read(self, fd: int, kind: str) -> int:
-        """Read once from one of the streams; return how much came."""
+        """Read once from one of the streams, and return the number of bytes."""
         if kind == "channel":
             assert self._channel is not None  # noqa: S101 - for mypy
             return self._channel.read()
@@ -250,7 +251,7 @@ class SupervisedProcess:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
             return 0
-        except OSError:  # a socket that its other end reset
+        except OSError:  # the peer reset the socket
             pass
         if not data:
             self._selector.unregister(fd)
@@ -267,7 +268,7 @@ class SupervisedProcess:
         self.fault = self.fault or what
 
     def _look_at_supervisor(self) -> None:
-        """See whether the supervisor was stopped: it would never report anything."""
+        """Check if the supervisor was stopped: then it would never report anything."""
         self._looked_at = time.monotonic()
         if sys.platform == "darwin" or self._process.returncode is not None:
             return

@@ -1,8 +1,8 @@
-"""Sees from outside whether a module was in a cell's process, and a Go runtime with it.
+"""Checks from outside if a cell's process mapped its module, and a Go runtime with it.
 
-A cell that says "loaded" has run a script, which may have loaded something else, or nothing. What
-the kernel has mapped for the process is no such word. The cell waits at its end for a file that is
-made once the process was looked at, so that one that ends quickly is not missed.
+A cell that reports "loaded" may have loaded another file, or nothing. The kernel's list of mapped
+files cannot be forged that way. At its end the cell waits for a file that the harness creates after
+its look. So a look never misses a cell that ends quickly.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _LAST_STEPS = {"stressed", "done"}
 
 
 class Witness:
-    """Looks for one file among what a process has mapped."""
+    """Looks for one file among the mapped files of a process."""
 
     def __init__(self, module: Path, note: Path | None = None) -> None:
-        """Look for ``module``; make ``note``, if it is given, once the process was looked at."""
+        """Look for ``module``; create ``note``, if given, after a look at the process."""
         self._module = module
         self._note = note
         self._looked_at = float("-inf")
         self.mapped = False
         """Whether the module was mapped at any time."""
         self.go = False
-        """Whether it was, and has a Go runtime in it."""
+        """Whether the mapped module has a Go runtime in it."""
 
     def look(self, pid: int | None, events: Sequence[Event], now: float) -> None:
-        """Look at a process, unless that was done a moment ago or all was seen already."""
+        """Look at a process, unless the last look is recent or everything was seen already."""
         last = any(event.at in _LAST_STEPS for event in steps(events))
         if pid is None or (not last and now - self._looked_at < _EVERY_S):
             return
@@ -57,7 +57,7 @@ class Witness:
 
 @functools.cache
 def _has_go(module: Path) -> bool:
-    # Without the section table, which takes long to read in a large library.
+    # Skip the section table: reading it takes long in a large library.
     try:
         return buildinfo.find(module.read_bytes(), ()) is not None
     except OSError:
@@ -65,7 +65,7 @@ def _has_go(module: Path) -> bool:
 
 
 def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
-    """Return whether a file is mapped: the same one, whatever it is called in the process."""
+    """Return whether a file is mapped, even under another path in the process."""
     try:
         found = module.stat()
     except OSError:
@@ -73,7 +73,7 @@ def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
     for mapping in maps:
         if mapping.inode == found.st_ino and mapping.device == found.st_dev:
             return True
-        # A file system of layers (overlayfs) shows the device of another layer.
+        # overlayfs shows the device of another layer.
         same_path = mapping.path == os.path.realpath(module) and not mapping.deleted
         if same_path and mapping.device != found.st_dev:
             return True
