@@ -1,4 +1,4 @@
-"""Analysis of results: claims, bisection over releases, and merged shards."""
+"""Analyses results: claims, bisection over releases, and merged shards."""
 
 from gobun.analysis.bisect_cells import BisectRequest, bisect_releases
 from gobun.analysis.claims import read_claims

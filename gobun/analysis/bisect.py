@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 State = Literal["good", "bad", "untestable"]
-"""``good``: every attempt passed. ``bad``: one did not. ``untestable``: skipped, or our error."""
+"""``good``: every attempt passed. ``bad``: an attempt did not pass. ``untestable``: the cell was
+skipped, or the harness failed."""
 
 _OTHER = {"good": "bad", "bad": "good"}
 
 MOST_SAMPLES = 32
-"""How many releases are tried before it is said that all of them end alike."""
+"""Most releases that are tried before the search concludes that all of them end alike."""
 
 
 class VersionOutcome(msgspec.Struct, frozen=True):
@@ -29,10 +30,11 @@ class VersionOutcome(msgspec.Struct, frozen=True):
 
     version: str
     outcomes: tuple[Outcome, ...]
-    """One an attempt; the first bad attempt is the last."""
+    """The outcome of each attempt. The first bad attempt is the last one."""
     state: State
     left: int
-    """How many versions the next turn still lies between; 0 while both sides are looked for."""
+    """Number of versions that the next turn may still lie between; 0 until both states are
+    known."""
 
     @property
     def text(self) -> str:
@@ -42,7 +44,7 @@ class VersionOutcome(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """Where one state ends and the other begins."""
+    """The place where one state ends and the other begins."""
 
     last: str
     """The newest version of the older state."""
@@ -50,21 +52,21 @@ class Turn(msgspec.Struct, frozen=True):
     """The oldest version of the newer state."""
     into: Literal["good", "bad"]
     untestable: tuple[str, ...] = ()
-    """What lies between the two and could not be tested."""
+    """The versions between the two that could not be tested."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Where a cell turned, and how that was found."""
+    """The turns of a cell, and the steps that found them."""
 
     turns: tuple[Turn, ...]
-    """Among releases, ascending."""
+    """The turns among releases, ascending."""
     canaries: tuple[Turn, ...]
-    """The same turns among the canaries between two releases, where there are any."""
+    """The same turns among the canaries between two releases, if there are any."""
     steps: tuple[VersionOutcome, ...]
 
     @property
     def first_bad(self) -> str | None:
-        """The first bad release, if a turn to bad was looked for."""
+        """The first bad release, if the search included a turn to bad."""
         return next((turn.first for turn in self.turns if turn.into == "bad"), None)
 
     @property
@@ -108,17 +110,17 @@ def bisect(
     canaries: Callable[[str, str], Sequence[str]] | None = None,
     on_step: Callable[[VersionOutcome], None] | None = None,
 ) -> Answer:
-    """Return where a cell turns among ``versions``.
+    """Return the turns of a cell among ``versions``.
 
-    With ``good`` and ``bad`` both given, the one turn between them is found, in either direction.
-    With less, the ends are tried first, then a grid that gets finer until a good and a bad release
-    are known; every turn between those that were tried is then found.
+    If both ``good`` and ``bad`` are given, the search finds the one turn between them, in either
+    direction. Otherwise it tries the ends first, then an ever finer grid until it knows a good and
+    a bad release. It then finds every turn between the versions that it tried.
 
-    ``probe`` runs the cell once; one bad attempt of ``attempts`` makes a version bad. ``canaries``
-    names the canaries between two releases, ascending.
+    ``probe`` runs the cell once. One bad attempt of ``attempts`` makes a version bad. ``canaries``
+    returns the canaries between two releases, ascending.
 
     Raises:
-        UsageError: a version is unknown, the ends do not differ, or all that was tried is alike.
+        UsageError: a version is unknown, the ends do not differ, or all tried versions are alike.
     """
     ordered = sorted(dict.fromkeys(versions), key=rank)
     for name, given in (("good", good), ("bad", bad)):
@@ -157,7 +159,7 @@ class _Bisection:
         self.steps: list[VersionOutcome] = []
 
     def state(self, version: str, left: int = 0) -> State:
-        """Return what a version is, trying it if that was not done yet."""
+        """Return the state of a version, and try the version if that has not been done."""
         if version not in self._known:
             outcomes: list[Outcome] = []
             while len(outcomes) < self._attempts and set(outcomes) <= {"pass"}:
@@ -180,7 +182,7 @@ def _state(outcome: Outcome) -> State:
 def _ends(
     bench: _Bisection, ordered: Sequence[str], good: str | None, bad: str | None
 ) -> list[int]:
-    """Try what has to be tried to know a good and a bad version; return the places."""
+    """Try versions until a good and a bad one are known; return their indices."""
     given = [version for version in (good, bad) if version is not None]
     for state, version in (("good", good), ("bad", bad)):
         if version is not None and (found := bench.state(version)) != state:
@@ -213,7 +215,7 @@ def _ends(
 
 
 def _grid(count: int) -> Iterator[int]:
-    """Yield both ends, then the middle, the quarters, the eighths … of ``count`` places."""
+    """Yield both ends, then the middle, the quarters, the eighths … of ``count`` indices."""
     seen = {0, count - 1}
     yield 0
     yield count - 1
@@ -231,7 +233,7 @@ def _grid(count: int) -> Iterator[int]:
 def _differing(
     bench: _Bisection, ordered: Sequence[str], tried: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Return the neighbours among what was tried between which the state turns."""
+    """Return neighbours among the tried versions whose states differ."""
     testable = [at for at in sorted(set(tried)) if bench.state(ordered[at]) != "untestable"]
     return [
         (low, high)
@@ -254,7 +256,7 @@ def _turn(bench: _Bisection, versions: Sequence[str]) -> Turn:
 
 
 def _untried(bench: _Bisection, versions: Sequence[str], low: int, high: int) -> int | None:
-    """Return the testable place nearest to the middle between two."""
+    """Return the index of the testable version nearest to the middle between two."""
     middle = (low + high) // 2
     nearest = sorted(range(low + 1, high), key=lambda at: (abs(at - middle), at))
     return next(

@@ -1,4 +1,4 @@
-"""Bisection with real cells: each version is fetched when its turn comes, and run."""
+"""Bisects with real cells: each version is fetched and run when the search needs it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BisectRequest(msgspec.Struct, frozen=True):
-    """A cell without its version, and how it is asked."""
+    """A cell without its version, and the settings of its attempts."""
 
     stress: str
     load: str = "napi-sync"
@@ -35,9 +35,9 @@ class BisectRequest(msgspec.Struct, frozen=True):
     libc: str = ""
     """``musl`` for runtimes of musl; empty for this machine's own."""
     attempts: int = 3
-    """One bad attempt of these makes a version bad: some hangs come one time in three."""
+    """One bad attempt of these makes a version bad, because some hangs occur one time in three."""
     limit_s: float | None = None
-    """Seconds an attempt may take; None: what the default matrix allows."""
+    """Seconds for an attempt; None for the limit of the default matrix."""
     out: Path = Path("report/bisect")
     """Folder of the evidence."""
 
@@ -50,10 +50,10 @@ def bisect_releases(
     versions: Sequence[str] | None = None,
     on_step: Callable[[VersionOutcome], None] | None = None,
 ) -> Answer:
-    """Return at which releases a cell turns, and of Bun at which canaries between them.
+    """Return the releases at which a cell turns and, for Bun, the canaries between them.
 
-    ``versions`` are the releases to look among, by default all stable ones since 1.0.0; given, no
-    canary is looked at.
+    ``versions`` are the releases to search, by default all stable ones since 1.0.0. If they are
+    given, no canary is tried.
 
     Raises:
         UsageError: a name or version is unknown, or the ends do not differ.
@@ -82,7 +82,7 @@ def bisect_releases(
 def make_probe(
     context: RunContext, question: BisectRequest, provide: Callable[[str], Runtime]
 ) -> Callable[[str], Outcome]:
-    """Return the probe that runs the cell of ``question`` once, in the version it is given."""
+    """Return a function that runs the cell of ``question`` once, in a given version."""
     load = msgspec.convert(question.load, Load)
     stop = threading.Event()
 
@@ -130,7 +130,7 @@ def _context(question: BisectRequest, target: Target) -> RunContext:
 
 
 def canaries_of(release: str) -> str:
-    """Return what means the canaries that followed a release: they carry its number and a date."""
+    """Return the version range of a release's canaries, which have its number and a date."""
     return f">{release} <={release}-canary.99999999"
 
 

@@ -29,7 +29,7 @@ Rule = Literal["always", "mostly", "somewhere"]
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The counterpart of a cell, alike but for what is named here, and how it must have ended."""
+    """The counterpart of a cell, which differs only in these fields, and its required outcomes."""
 
     outcomes: tuple[Outcome, ...]
     treatment: str | None = None
@@ -38,7 +38,7 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stress: str | None = None
 
     def counterpart(self, cell: Cell) -> Cell:
-        """Return the cell that ``cell`` is compared with."""
+        """Return the counterpart of ``cell``."""
         named = {
             axis: getattr(self, axis)
             for axis in ("treatment", "module", "load", "stress")
@@ -51,14 +51,14 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One part of a claim: cells and the outcomes that support it, or a fact and its bounds."""
 
     says: str
-    """What is true if the claim is."""
+    """The statement that this part tests."""
     rule: Rule
     supports: tuple[Outcome, ...] = ()
     fact: str | None = None
     between: tuple[float, float] | None = None
     given: Given | None = None
     os: Literal["linux", "darwin"] | None = None
-    """Elsewhere this part cannot be tested."""
+    """The system on which this part can be tested; None for all."""
     runtime: str | None = None
     versions: str | None = None
     treatments: tuple[str, ...] | None = None
@@ -67,7 +67,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stresses: tuple[str, ...] | None = None
 
     def selects(self, cell: Cell) -> bool:
-        """Return whether this part is about ``cell``."""
+        """Return whether this part selects ``cell``."""
         return (
             self.runtime in {None, cell.runtime}
             and _named(cell.treatment, self.treatments)
@@ -79,14 +79,14 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that was said, and what settles it."""
+    """A statement to test, and the checks that decide it."""
 
     text: str
     applies: str = ""
     note: str = ""
-    """What a reader of the verdict has to know besides."""
+    """Further information for readers of the verdict."""
     untestable: str = ""
-    """Why nothing here can settle it."""
+    """The reason why no check here can decide it."""
     check: tuple[Check, ...] = ()
 
 
@@ -102,10 +102,10 @@ class _ClaimsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_claims(path: Path | None = None) -> dict[str, Claim]:
-    """Read the claims, by default the suite's own, in the order of the file.
+    """Read the claims in file order, by default the suite's own.
 
     Raises:
-        UsageError: the file is not of the right form; names it, the table and the key.
+        UsageError: the file has the wrong form; names it, the table and the key.
     """
     path = path or CLAIMS
     content = read_toml(path, _ClaimsFile)
@@ -188,6 +188,6 @@ def _named(value: str, names: Sequence[str] | None) -> bool:
 
 
 def _is_known(name: str, known: Sequence[str]) -> bool:
-    """Return whether a name, or a pattern, can mean something that is known or planned."""
+    """Return whether a name or pattern matches something that is known or planned."""
     pairs = itertools.product([name], known)
     return any(fnmatch.fnmatchcase(k, n) or fnmatch.fnmatchcase(n, k) for n, k in pairs)

@@ -1,4 +1,4 @@
-"""Verdicts on claims, computed from a results file and from measured facts."""
+"""Computes verdicts on claims from a results file and from measured facts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 Judgement = Literal["reproduced", "refuted", "partly", "not testable here", "no data"]
 
 Facts = Mapping[str, Mapping[str, float]]
-"""Name of a fact to what was measured: a label (platform, thread) and a number each."""
+"""The name of a fact, with a number for each label (platform, thread)."""
 
 
 class ClaimCheckResult(msgspec.Struct, frozen=True):
-    """What came of one check."""
+    """The result of one check."""
 
     judgement: Judgement
     because: str
@@ -37,7 +37,7 @@ class ClaimCheckResult(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of a claim."""
+    """The result of a claim."""
 
     id: str
     text: str
@@ -45,15 +45,15 @@ class Verdict(msgspec.Struct, frozen=True):
     verdict: Judgement
     because: str
     supporting: tuple[str, ...]
-    """Names of the cells that speak for it."""
+    """Names of the cells that support it."""
     opposing: tuple[str, ...]
-    """Names of the cells that speak against it."""
+    """Names of the cells that contradict it."""
 
 
 def verdicts(
     run: Run, *, facts: Facts | None = None, claims: Mapping[str, Claim] | None = None
 ) -> list[Verdict]:
-    """Return a verdict on every claim; skips, starved cells and our own errors are no evidence.
+    """Return a verdict on every claim; skips, starved cells and harness errors are no evidence.
 
     Raises:
         UsageError: the claims' own file is not of the right form.
@@ -72,7 +72,7 @@ def verdicts(
 
 
 def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
-    """Return the sizes of built warm-up libraries as a fact, from the ``manifest.json`` of a build.
+    """Return the sizes of built warm-up libraries as a fact, from a build's ``manifest.json``.
 
     Raises:
         UsageError: the file is missing or is no manifest.
@@ -85,7 +85,7 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
 
 
 def read_facts(path: Path) -> dict[str, dict[str, float]]:
-    """Return the numbers that benchmarks have measured, as ``write_facts`` keeps them.
+    """Return the measured numbers of benchmarks, as stored by ``write_facts``.
 
     Raises:
         UsageError: the file is missing, or holds no such numbers.
@@ -106,7 +106,7 @@ _T = TypeVar("_T")
 
 
 def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
-    """Return what a file holds that a task wrote; it is told so where it does ``otherwise``."""
+    """Return the content of a file that a task wrote; ``otherwise`` completes the error message."""
     data = files.read_input(path, hint=f"run invoke {task}")
     try:
         return msgspec.json.decode(data, type=kind)
@@ -118,7 +118,7 @@ class _Size(msgspec.Struct, frozen=True):
     target: str
     size: int
     go: str
-    """Empty for a library that is no warm-up, but was published beside them."""
+    """The Go version; empty for a library without Go that was published with the others."""
 
 
 class _LibrariesManifest(msgspec.Struct, frozen=True):
@@ -149,7 +149,7 @@ def _look(
     counts = ", ".join(f"{number} {name}" for name, number in counted.most_common())
     judgement = _judge(check, len(supporting), len(opposing))
     if check.rule == "somewhere" and supporting:
-        opposing = []  # elsewhere it may end as it likes
+        opposing = []  # on other systems any outcome is possible
     telling, side = (supporting, "so on") if check.rule == "somewhere" else (opposing, "not on")
     where = f"; {side} {_versions(telling)}" if telling else ""
     return ClaimCheckResult(
@@ -204,7 +204,7 @@ def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> V
 
 
 def _together(judgements: Sequence[Judgement]) -> Judgement:
-    """Return what several parts of a claim come to; what is not known never makes it true."""
+    """Return the judgement of a claim from its parts; an unknown part never makes it true."""
     decided = {found for found in judgements if found in {"reproduced", "refuted", "partly"}}
     if not decided:
         return "no data" if "no data" in judgements else "not testable here"

@@ -1,4 +1,4 @@
-"""Joins the results of shards, and refuses what does not make one whole plan."""
+"""Merges the results of shards, and rejects results that do not form one whole plan."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class _ShardFile(msgspec.Struct, frozen=True):
 
 
 def merge(paths: Sequence[Path]) -> Run:
-    """Return the run that results files or their folders make together, in order of versions.
+    """Return the run that results files or their folders form together, in version order.
 
-    What several files hold alike is taken once. Evidence stays named as in its file.
+    Records that several files share are taken once. Evidence keeps the name from its file.
 
     Raises:
         UsageError: a file is damaged; they are of different plans, splits, suites or tools; two
@@ -73,15 +73,15 @@ def _joined(parts: Sequence[_ShardFile]) -> Run:
 
 
 def merge_into(paths: Sequence[Path], out: Path) -> Run:
-    """Write the merged results to ``out``, the evidence they name included.
+    """Write the merged results to ``out``, with the evidence that they name.
 
     Raises:
-        UsageError: as ``merge``, or evidence is named that is not below its results.
+        UsageError: as in ``merge``, or named evidence is not below its results.
         PrerequisiteError: ``out`` cannot be written.
     """
     parts = [_read(path) for path in paths]
     run = _joined(parts)
-    for part in reversed(parts):  # the first file's is the one that stays
+    for part in reversed(parts):  # the first file's copy is kept
         for result in part.results:
             for name in result.evidence:
                 source, kept = _below(name, part.path), out / name
@@ -108,7 +108,7 @@ def _read(path: Path) -> _ShardFile:
 
 def _check_alike(parts: Sequence[_ShardFile]) -> None:
     first = parts[0]
-    # Files of older releases do not say, and are taken for what the others are.
+    # Files of older releases lack the field, so they count as equal to the others.
     arch = next((part.header.host.arch for part in parts if part.header.host.arch), "")
     for part in parts[1:]:
         for what, one, other in (

@@ -1,4 +1,4 @@
-"""Which cells a run has, in which order."""
+"""The plan: the cells of a run, in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plan_cells(runtimes: Iterable[tuple[str, str]], axes: Axes) -> list[Cell]:
-    """Return every combination of ``runtimes`` (name and version) and axes, versions outermost."""
+    """Return every combination of ``runtimes`` (name, version) and ``axes``, versions outermost."""
     return [
         Cell(name, version, treatment, module, load, stress)
         for (name, version), treatment, module, load, stress in itertools.product(
@@ -27,5 +27,5 @@ def plan_cells(runtimes: Iterable[tuple[str, str]], axes: Axes) -> list[Cell]:
 
 
 def plan_hash(cells: Sequence[Cell]) -> str:
-    """Return the identity of a plan, whatever the order of its cells."""
+    """Return the hash of a plan, independent of the order of its cells."""
     return hashlib.sha256(msgspec.json.encode(sorted(cells))).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The records of a matrix: cells, results, and the file they are kept in."""
+"""The records of a matrix: cells, results, and the header of a results file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Kind = Literal[
     "starved",
     "not-loaded",
 ]
-"""What an outcome was like, where there are several sorts of it. A ``hang`` is one of these:
+"""The sort of an outcome, where it has several. A ``hang`` is one of these:
 
 - ``livelock``: a storm of signals kept a thread from its work;
 - ``deadlock``: no thread of the process could wake any other;
@@ -42,8 +42,9 @@ Kind = Literal[
 - ``stopped``: a signal had stopped the process;
 - ``reported``: the cell reported that a process it had started hung.
 
-A ``timeout`` is ``progressing``, or ``starved``: the process could not run for long enough to be
-judged. A ``fail`` is ``not-loaded`` if the module was never in the process."""
+A ``timeout`` is ``progressing`` or ``starved``. ``starved`` means that the process could not run
+for long enough to be judged. A ``fail`` is ``not-loaded`` if the module was never in the
+process."""
 
 UNJUDGED: tuple[Kind, ...] = ("starved",)
 """Kinds that are no evidence about a cell."""
@@ -60,7 +61,7 @@ WORST_FIRST: tuple[Outcome, ...] = (
     "skip",
     "pass",
 )
-"""Every outcome, in the order in which it matters."""
+"""Every outcome, the most severe first."""
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
@@ -76,13 +77,13 @@ class Cell(msgspec.Struct, frozen=True, order=True):
 
     @property
     def name(self) -> str:
-        """The cell on one line, as reports show it."""
+        """The cell on one line, as in reports."""
         parts = (self.treatment, self.module, self.load, self.stress)
         return "/".join((f"{self.runtime}@{self.version}", *parts))
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """An outcome and what led to it, in one sentence."""
+    """An outcome, and one sentence on its cause."""
 
     outcome: Outcome
     detail: str
@@ -101,13 +102,13 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     module: str
     """The native code under test."""
     load: Load
-    """The way in which the module got into the process."""
+    """The method that loads the module into the process."""
     stress: str
     """The question that the cell answered after the load."""
     outcome: Outcome
     """How the cell ended; the worst of its attempts."""
     detail: str
-    """One sentence on what led to the outcome; empty for a pass."""
+    """One sentence on the cause of the outcome; empty for a pass."""
     expected: tuple[Outcome, ...]
     """The outcomes that the expectations list for this cell."""
     unexpected: bool
@@ -133,7 +134,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     why: str = ""
     """The reason for ``expected``, where it is not ``pass``."""
     kind: Kind = ""
-    """The sort of the outcome, where it has several."""
+    """The sort of the outcome, if it has several."""
     mapped: bool = False
     """Whether the harness saw the module's file mapped in the process, from outside."""
     go: bool = False
@@ -163,7 +164,7 @@ def attempts_of(result: Result) -> tuple[Outcome, ...]:
 def telling_outcomes(result: Result) -> frozenset[Outcome]:
     """Return the outcomes that are evidence about a cell.
 
-    Skips and errors of the harness are none, nor is a cell that the machine was too busy to judge.
+    Skips, errors of the harness and starved attempts are no evidence.
     """
     if not result.judged:
         return frozenset()
@@ -171,7 +172,7 @@ def telling_outcomes(result: Result) -> frozenset[Outcome]:
 
 
 class Host(msgspec.Struct, frozen=True):
-    """The machine a matrix ran on."""
+    """The machine that a matrix ran on."""
 
     os: str
     """``linux`` or ``darwin``."""
@@ -184,19 +185,19 @@ class Host(msgspec.Struct, frozen=True):
     libc: str
     """C library of the runtimes, with its version."""
     arch: str = ""
-    """Architecture, by Node's name for it; empty in results of old releases of the suite."""
+    """Architecture, by Node's name for it; empty in results of old versions of the suite."""
     machine: str = ""
-    """The virtual machine, and whether it is emulated; empty for a machine that is none."""
+    """The virtual machine, and whether it is emulated; empty on a physical machine."""
 
     @property
     def libc_name(self) -> str:
-        """``glibc``, ``musl``, or ``""`` where it is neither."""
+        """``glibc``, ``musl``, or ``""`` for any other."""
         name = self.libc.partition(" ")[0]
         return name if name in {"glibc", "musl"} else ""
 
     @property
     def system(self) -> str:
-        """``linux 6.1, x64``, then the virtual machine if it is one."""
+        """``linux 6.1, x64``, then the virtual machine if there is one."""
         return ", ".join(
             each for each in (f"{self.os} {self.kernel}", self.arch, self.machine) if each
         )
@@ -212,7 +213,7 @@ class Shard(msgspec.Struct, frozen=True):
     cells: int
     """Number of cells in this part."""
     split: str
-    """Identity of the whole split. Other durations make another split."""
+    """Identity of the whole split. A split by other durations has another identity."""
 
     @property
     def name(self) -> str:
@@ -238,11 +239,11 @@ class Header(msgspec.Struct, frozen=True):
     shard: Shard | None = None
     """The part of the plan in this file; null for the whole plan."""
     hosts: tuple[Host, ...] = ()
-    """The machines of the shards, where there were several."""
+    """The machines of the shards, if there were several."""
     patched: dict[str, str] = msgspec.field(default_factory=dict)
-    """The patches in each patched Bun and each emulation, by its name in reports."""
+    """The patches in each patched Bun and each emulation, by the name that reports use."""
 
     @property
     def made_with(self) -> dict[str, str]:
-        """The tools and the patches: all that decides the results beside the cells."""
+        """The tools and patches: everything besides the cells that decides the results."""
         return {**dict(sorted(self.tools.items())), **dict(sorted(self.patched.items()))}

@@ -1,4 +1,4 @@
-"""The TOML files that name a matrix, read into records; anything unknown in them is an error."""
+"""Reads the TOML files that define a matrix into records, and rejects unknown keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The values of each dimension, and the limit of a cell."""
+    """The values of each axis, and the time limit of a cell."""
 
     versions: tuple[str, ...]
     treatments: tuple[TreatmentName, ...]
@@ -31,13 +31,13 @@ class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens after loading."""
+    """The action of a cell after it loaded its module."""
 
     asks: str
     apart: bool = False
-    """Not one of ``all``: it takes minutes, or asks something of one module alone."""
+    """Excluded from ``all``: it takes minutes, or applies to one module alone."""
     environment: dict[str, str] = {}
-    """What it adds to the environment of the runtime."""
+    """Variables that it adds to the environment of the runtime."""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,10 +48,10 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_scenario(path: Path | None = None) -> Scenario:
-    """Read a matrix, by default that of ``scenarios/default.toml``.
+    """Read a matrix, by default the one in ``scenarios/default.toml``.
 
     Raises:
-        UsageError: the file is not of the right form, or names what does not exist.
+        UsageError: the file has the wrong form, or names something that does not exist.
     """
     path = path or paths.SCENARIOS / "default.toml"
     scenario = read_toml(path, Scenario)
@@ -66,7 +66,7 @@ def read_scenario(path: Path | None = None) -> Scenario:
 
 @functools.cache
 def stress_environment(name: str) -> Mapping[str, str]:
-    """Return what a stress adds to the environment of the runtime.
+    """Return the variables that a stress adds to the environment of the runtime.
 
     Raises:
         UsageError: as `read_scenario`.
@@ -89,7 +89,7 @@ def narrowed(
     stresses: Sequence[str] = (),
     limit_s: float | None = None,
 ) -> Axes:
-    """Return the axes with each given list in place of the scenario's own.
+    """Return the axes, with each given list in place of the scenario's own.
 
     Raises:
         UsageError: a name is unknown, with the near matches; or the limit is not positive.
@@ -115,10 +115,10 @@ def narrowed(
 
 
 def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse a name that is not in a closed set, and one that is given twice.
+    """Reject a name that is not in a closed set, and a name that occurs twice.
 
     Raises:
-        UsageError: with the near matches of an unknown name.
+        UsageError: a name is unknown (with the near matches), or occurs twice.
     """
     for i, name in enumerate(given):
         if name not in known:

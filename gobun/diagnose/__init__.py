@@ -1,7 +1,7 @@
-"""Forensics of a stuck process: what hangs it, and the smallest thing that helps.
+"""Diagnoses a stuck process: the cause of the hang, and the smallest remedy.
 
-The door of this room. It reads ``/proc`` and asks the process through the inspector; the process
-need not cooperate, and goes on unharmed.
+This is the package's public interface. It reads ``/proc`` and inspects the process with ptrace. The
+process need not cooperate, and goes on unharmed.
 """
 
 from gobun.diagnose.changes import SignalChange, render_changes, signal_changes

@@ -1,8 +1,8 @@
-"""How a process moves: watched for a few seconds, with the rules that the matrix watches by.
+"""Classifies the activity of a process, watched for a few seconds with the rules of the matrix.
 
-A cell of the matrix says when its event loop turns; somebody's own process does not. So a storm
-also has to keep its thread from everything else, and a main thread that waits in the event loop of
-its runtime is well. What a process did not do counts only for the time in which it could run.
+A cell of the matrix reports when its event loop turns; an application does not. So a storm must
+also keep its thread from everything else, and a main thread that waits in its runtime's event loop
+is healthy. Inactivity counts only for the time in which the process could run.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from gobun.matrix.samples import Sample
 
 WORKS_AFTER_S = 1.6
-"""A process that does something else than wait for one of its own threads is well by then."""
+"""Seconds after which a process counts as working, unless it only waits for a thread of its own."""
 
 GIVE_UP_AFTER_S = 12.0
 _LEAST_SAMPLES, _AT_MOST_S = 24, 40.0
-"""On a busy machine this program gets little time too, and looks so often all the same."""
+"""On a busy machine this program also gets little time, and still takes this many samples. The
+second value limits the watch, in seconds."""
 
 STARVED_SHARE = 0.35
 """A process that could run for less than this share of the time is starved."""
@@ -42,19 +43,19 @@ _CLEAR_SHARE = 0.8
 _MOVES = 20
 
 STORM_SWITCHES = 200
-"""Context switches a second below which a thread is interrupted, but not kept from its work: unless
-it has a core to itself, uses it, and was found in its handler half the time. Only seconds in which
-the process could run are counted."""
+"""Context switches a second below which a thread is interrupted, but not kept from its work. The
+exception is a thread that has a core to itself, uses it, and was in its handler in half of the
+looks. Only seconds in which the process could run count."""
 _HALF = 0.5
 _SUSPICIOUS_SAMPLES = 2
 
 _COMPUTES_S, _COMPUTES_AT_MOST_S = 3.2, 25.0
 _LOCKED_S = 4.0
 _SHORT_S = 0.3
-"""A shorter sleep is part of any work."""
+"""Seconds. A shorter sleep is part of normal work."""
 _RUNNABLE_SHARE = 0.9
 _WAITS_A_SECOND = 5
-"""Voluntary context switches a second up to which a runnable thread does nothing but compute."""
+"""Voluntary context switches a second up to which a runnable thread only computes."""
 
 _LOCKS = ("futex", "futex_wait", "futex_waitv")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -63,7 +64,7 @@ _LEAST_SHARE = 0.001
 
 
 def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> Activity:
-    """Watch a process until it is clear how it moves, for some seconds at most."""
+    """Watch a process until its activity is clear, for a limited number of seconds."""
     started = clock()
     samples: list[Sample] = []
     calls: list[str] = []
@@ -91,10 +92,11 @@ def judge_activity(
     *,
     able: float = 1.0,
 ) -> Activity | None:
-    """Return how a process moves by these samples, or None while they do not tell.
+    """Return the activity that these samples show, or None while they are inconclusive.
 
-    ``calls`` are the system calls its main thread was in, ``senders`` the threads that were seen
-    to send signals, most of all first. The process could run for the share ``able`` of the time.
+    ``calls`` are the system calls that the main thread was in. ``senders`` are the threads seen to
+    send signals, the most frequent first. ``able`` is the share of the time in which the process
+    could run.
     """
     first, last = samples[0], samples[-1]
     if first.main is None or last.main is None:
@@ -115,7 +117,7 @@ def judge_activity(
 
 
 def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Movement | None:
-    """Return how a process moves that shows no storm and no proven deadlock, once it is clear."""
+    """Return the activity without a storm or a proven deadlock, once it is clear."""
     seconds = samples[-1].at - samples[0].at
     starved = able < STARVED_SHARE
     over = seconds >= _AT_MOST_S or (
@@ -124,7 +126,7 @@ def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Mo
     still_s = _still_s(samples)
     if still_s > _SHORT_S and calls[-1] not in EVENT_WAITS:
         locked = _is_lock(samples[-1], calls[-1])
-        if locked and starved:  # by a thread that does not get to run
+        if locked and starved:  # the holder of the lock may not get to run
             return "starved" if over else None
         return "waits" if still_s >= (_LOCKED_S if locked else WORKS_AFTER_S) else None
     if _computes(samples) and not _may_storm(samples):
@@ -161,13 +163,13 @@ def _may_storm(samples: Sequence[Sample]) -> bool:
 
 
 def _moves(samples: Sequence[Sample]) -> bool:
-    """Whether the main thread waits and is woken, as one does that gets on with its work."""
+    """Whether the main thread waits and is woken, as it does during normal work."""
     mains = [sample.main for sample in samples if sample.main is not None]
     return not _may_storm(samples) and mains[-1].voluntary - mains[0].voluntary >= _MOVES
 
 
 def _still_s(samples: Sequence[Sample]) -> float:
-    """Return for how long the main thread has slept now without being scheduled once."""
+    """Return for how many seconds the main thread has slept without being scheduled."""
     last = samples[-1].main
     since = samples[-1].at
     for sample in reversed(samples):
@@ -222,13 +224,13 @@ _DETAILS: dict[Movement, Callable[[Sequence[Sample], Sequence[str], float], str]
 
 
 def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able: float) -> bool:
-    """Whether a signal interrupts its thread so often that it gets to nothing else."""
+    """Whether a signal interrupts its thread so often that it does nothing else."""
     handles_alone = storm.share >= _HALF and _used(samples, storm.tid) >= _HALF
     return storm.switches_a_second >= STORM_SWITCHES * max(able, _LEAST_SHARE) or handles_alone
 
 
 def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
-    """Return the signal that was seen most in one thread, in two samples or more."""
+    """Return the signal seen most in one thread, in two samples or more."""
     looks = sum(sample.looks for sample in samples)
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
@@ -256,7 +258,7 @@ def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
 def _sender(
     samples: Sequence[Sample], tid: int, rates: dict[int, float], senders: Sequence[int]
 ) -> str:
-    """Return the thread that sends, else the one scheduled as often as the one it interrupts."""
+    """Return the sender, else the thread scheduled as often as the one that it interrupts."""
     others = {thread.tid: thread for thread in samples[-1].threads if thread.tid != tid}
     for sender in senders:
         if sender in others:
@@ -268,7 +270,7 @@ def _sender(
 
 
 def _computes(samples: Sequence[Sample]) -> bool:
-    """Whether the main thread could run all the time, also where others kept it from it."""
+    """Whether the main thread was runnable all the time, even if others kept it from a core."""
     mains = [sample.main for sample in samples if sample.main is not None]
     runnable = sum(main.state == "R" for main in mains) / len(mains)
     waited = mains[-1].voluntary - mains[0].voluntary
@@ -277,7 +279,7 @@ def _computes(samples: Sequence[Sample]) -> bool:
 
 
 def _used(samples: Sequence[Sample], tid: int) -> float:
-    """Return the share of the time that a thread ran."""
+    """Return the share of the time in which a thread ran."""
     seconds = max(samples[-1].at - samples[0].at, 0.001)
     return counter_growth(samples, tid, "cpu_ticks") / _TICKS_A_SECOND / seconds
 

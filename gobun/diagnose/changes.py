@@ -1,4 +1,4 @@
-"""What loading a Go library does to a runtime's signals: asked before, and after."""
+"""Compares a runtime's signal handlers before and after it loads a Go library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT = "default"
 
 
 class SignalChange(msgspec.Struct, frozen=True):
-    """A signal that is met otherwise after the load than before."""
+    """A signal whose handling differs before and after the load."""
 
     signal: int
     before: str
@@ -36,15 +36,15 @@ class SignalChange(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """As ``bun → bun+SA_ONSTACK``."""
+        """The change in short: ``bun → bun+SA_ONSTACK``."""
         return f"{self.before} → {self.after}"
 
 
 def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[SignalChange, ...]:
-    """Start a runtime, have it load and call a module's library, and return what changed.
+    """Start a runtime, let it load and call a module's library, and return the changes.
 
     Raises:
-        PrerequisiteError: the runtime could not be started, or not be inspected.
+        PrerequisiteError: the runtime could not be started or inspected.
     """
     with scratch_folder("signals") as folder:
         go = Path(folder) / "go"
@@ -69,7 +69,7 @@ def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[
 
 
 def compare(before: Snapshot, after: Snapshot) -> Iterator[SignalChange]:
-    """Yield the signals that two looks at one process tell otherwise."""
+    """Yield the signals whose handling differs between two snapshots of one process."""
     for number in range(1, 65):
         if number in _LIBC_OWN:
             continue
@@ -79,7 +79,7 @@ def compare(before: Snapshot, after: Snapshot) -> Iterator[SignalChange]:
 
 
 def render_changes(found: Mapping[str, Sequence[SignalChange]]) -> str:
-    """Return a Markdown table: a row a signal, a column a runtime."""
+    """Return a Markdown table with a row for each signal and a column for each runtime."""
     numbers = sorted({change.signal for changes in found.values() for change in changes})
     head = ["signal", *found]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]

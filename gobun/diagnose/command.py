@@ -1,4 +1,4 @@
-"""Starts an application in the foreground, and looks at it from beside until it ends."""
+"""Starts an application in the foreground, and diagnoses it from outside until it ends."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def diagnose_command(
     end: bool = False,
     tell: Callable[[Diagnosis], None] = lambda _: None,
 ) -> Diagnosis:
-    """Start an application, look at it until it ends, and return how it ended.
+    """Start an application, watch it until it ends, and return how it ended.
 
     The application keeps this terminal and environment, and gets the signals that it would get
-    without this program. ``tell`` is called in another thread with each diagnosis worth telling:
-    it hangs, it waits in a native call, it will hang, it works again. None of them ends the
-    application, unless ``end`` is set: the first diagnosis that it hangs then ends it, with all
-    that it started, and is returned.
+    without this program. Another thread calls ``tell`` with each diagnosis that matters to a user:
+    the application hangs, waits in a native call, will hang, or works again. None of them ends the
+    application unless ``end`` is set. Then the first diagnosis of a hang ends it with all of its
+    descendants, and is returned.
 
     Raises:
         UsageError: there is no command.
@@ -49,7 +49,7 @@ def diagnose_command(
         raise UsageError("there is no command", hint="invoke diagnose -- bun app.js")
     examine.check_system()
     started = time.monotonic()
-    # The inspector makes it traceable first, where only ancestors may trace.
+    # If only ancestors may trace, the inspector first makes the command traceable.
     wrapper = [str(inspector), "--"] if inspector is not None else []
     with Foreground(command, wrapper=wrapper) as running:
         lookout = _Lookout(running.pid, inspector, backtrace=backtrace, tell=tell)
@@ -82,7 +82,7 @@ class _StuckError(Exception):
 
 
 class _Lookout(threading.Thread):
-    """Looks at a command and what it starts, again and again."""
+    """Diagnoses a command and its descendants, again and again."""
 
     def __init__(
         self,
@@ -101,13 +101,13 @@ class _Lookout(threading.Thread):
         self._told: dict[int, Diagnosis] = {}
         self._asked: set[int] = set()
         self.last: Diagnosis | None = None
-        """What was found last."""
+        """The latest diagnosis."""
         self.stuck: Diagnosis | None = None
         self.error: Exception | None = None
-        """Why it stopped looking; the application goes on."""
+        """The error that ended the watch; the application goes on."""
 
     def run(self) -> None:
-        """Look until ``stop`` is called."""
+        """Watch until ``stop`` is called."""
         started = time.monotonic()
         try:
             while not self._ends.wait(
@@ -119,12 +119,12 @@ class _Lookout(threading.Thread):
             self.error = error
 
     def stop(self) -> None:
-        """Stop looking."""
+        """Stop watching."""
         self._ends.set()
         self.join(_JOIN_S)
 
     def raise_stuck(self) -> None:
-        """Raise once the application was found to hang."""
+        """Raise if the application was found to hang."""
         if self.stuck is not None:
             raise _StuckError(self.stuck)
 
@@ -138,7 +138,7 @@ class _Lookout(threading.Thread):
             found = examine.diagnose(
                 pid, inspector=self._inspector, backtrace=self._backtrace, watched=watched
             )
-        except GobunError:  # it is gone meanwhile, or became another user's
+        except GobunError:  # it has ended, or became another user's
             return
         self._asked.add(pid)
         if found.kind == "ended" or self._ends.is_set():
@@ -147,7 +147,7 @@ class _Lookout(threading.Thread):
         before = self._told.pop(pid, None)
         if found.worth_telling:
             self._told[pid] = found
-        # Once it was told of, that it works again is news too.
+        # After a reported hang, report that it works again too.
         if found.worth_telling if before is None else found.verdict != before.verdict:
             self._tell(found)
         if found.stuck:
@@ -155,9 +155,9 @@ class _Lookout(threading.Thread):
 
 
 def suspects(pid: int) -> list[int]:
-    """Return the processes of a command that have Go in them; the command's own if none has.
+    """Return a command's processes that contain Go; the command's own if none does.
 
-    ``npm start`` and ``bun run start`` leave the work to a process that they start.
+    ``npm start`` and ``bun run start`` start another process that does the work.
     """
     family = observe.family(pid)
     with_go = [each for each in family if go_libraries(each, observe.mappings(each)).libraries]

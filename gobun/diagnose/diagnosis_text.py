@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 96
 _LIBC_OWN = {32, 33}
 _LISTED = 8
-"""Most signals with the same handler that are listed one by one."""
+"""Most signals with the same handler that are listed individually."""
 _TITLES: dict[Kind, str] = {
     "storm": "it hangs: a signal storm, because of Go's SA_ONSTACK",
     "other-storm": "it hangs: a signal storm, not because of Go",

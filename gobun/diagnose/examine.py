@@ -1,4 +1,4 @@
-"""Looks at a process and says what it has."""
+"""Examines a process and returns its diagnosis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gobun.targets import host_target
 
 
 def find_inspector() -> Path | None:
-    """Return the inspector for this machine, built if need be; None where there can be none."""
+    """Return the inspector for this machine, built if necessary; None on unsupported systems."""
     try:
         return build_inspector(host_target())
     except GobunError:
@@ -36,14 +36,14 @@ def diagnose(
     backtrace: bool = False,
     watched: Activity | None = None,
 ) -> Diagnosis:
-    """Look at a running process for a few seconds and say what it has; it goes on unharmed.
+    """Watch a running process for a few seconds and return its diagnosis; it goes on unharmed.
 
-    ``watched`` is how it moved, where that is known already. ``backtrace`` has gdb look too, where
-    it is installed; the process stands still for that.
+    ``watched`` is its activity, if known already. ``backtrace`` also runs gdb if it is installed,
+    which stops the process meanwhile.
 
     Raises:
-        UsageError: there is no such process, or it is no process of programs (a kernel thread).
-        PrerequisiteError: this is not Linux, or the process may not be looked at.
+        UsageError: there is no such process, or it is a kernel thread.
+        PrerequisiteError: this is not Linux, or the process may not be examined.
     """
     _check(pid)
     watched = watched or activity.watch_process(pid)
@@ -70,7 +70,7 @@ def diagnose(
 
 
 def ended(pid: int, detail: str, seconds: float) -> Diagnosis:
-    """Return the diagnosis of a process that is there no more."""
+    """Return the diagnosis of a process that has ended."""
     nothing = RuntimeSeen("", "", "")
     facts = verdict.Facts(pid, nothing, (), Activity("ended", detail, seconds), None, None)
     return verdict.judge(facts)
@@ -103,7 +103,7 @@ def _check(pid: int) -> None:
 
 
 def _command_line(pid: int) -> bytes:
-    """Read a command line; it is empty for a moment while a process changes its program."""
+    """Read a command line, which is empty for a moment while a process executes another program."""
     for _ in range(20):
         if command := read_memory_file(pid, "cmdline", 1):
             return command
@@ -112,7 +112,7 @@ def _command_line(pid: int) -> bytes:
 
 
 def check_system() -> None:
-    """Raise ``PrerequisiteError`` where no process can be diagnosed."""
+    """Raise ``PrerequisiteError`` on systems where no process can be diagnosed."""
     if not sys.platform.startswith("linux"):
         raise PrerequisiteError(
             "a process can be diagnosed on Linux only: it needs /proc and ptrace",

@@ -1,8 +1,8 @@
-"""Runs a person's command in the foreground of this terminal, as a shell would run it.
+"""Runs a user's command in the foreground of this terminal, as a shell would run it.
 
-The command keeps the terminal, the process group and the environment, so Ctrl-C, Ctrl-Z and a
-closed terminal reach it as they reach a bare one. What other processes send to this program is
-passed on. The command goes on when this program is killed.
+The command keeps the terminal, the process group and the environment. So Ctrl-C, Ctrl-Z and a
+closed terminal affect it as they do without this program. Signals that other processes send to this
+program are passed on. The command goes on if this program is killed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-"""Signals that a bare command could get by ``kill`` and that would end this program."""
+"""Signals that would end this program, and that other processes could send to a bare command."""
 
 _BY_KERNEL = 0x80
 """``SI_KERNEL``: the terminal sent it, to the whole process group."""
 _AFTER_INTERRUPT_S = 5.0
-"""How long a wrapper such as nox may take to end us after Ctrl-C, which the command has got."""
+"""Seconds that a wrapper such as nox may take to end us after Ctrl-C, which the command also
+got."""
 _GRACE_S = 3.0
 _LOOK_S = 0.5
 
@@ -42,7 +43,7 @@ class Foreground:
     """A running command. Use as a context manager: signals are held back inside."""
 
     def __init__(self, command: Sequence[str], *, wrapper: Sequence[str] = ()) -> None:
-        """Start ``command``, by the program ``wrapper`` that becomes it, where one is given.
+        """Start ``command``; the program ``wrapper``, if given, executes it in its own place.
 
         Raises:
             PrerequisiteError: it cannot be started.
@@ -51,9 +52,9 @@ class Foreground:
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
         self._interrupted_at = float("-inf")
         try:
-            # In the child, and before there are threads: nothing else resets a mask.
+            # Runs in the child and before there are threads; nothing else resets a mask.
             self._child = subprocess.Popen([*wrapper, *command], preexec_fn=self._let_through)  # noqa: PLW1509
-        except BaseException as error:  # a NUL in a word is no OSError, and signals must go on
+        except BaseException as error:  # a NUL in an argument raises ValueError
             self._let_through()
             if isinstance(error, OSError):
                 what = f"cannot run {command[0]}: {error.strerror}"
@@ -70,7 +71,7 @@ class Foreground:
 
     def __exit__(self, *_: object) -> None:
         while signal.sigtimedwait(self._held, 0) is not None:
-            pass  # they were the command's
+            pass  # those signals were for the command
         self._let_through()
 
     def wait(self, on_tick: Callable[[], None] = lambda: None) -> int:
@@ -85,7 +86,7 @@ class Foreground:
         return code
 
     def end(self) -> int:
-        """End the command and all that it started: SIGTERM, and SIGKILL after three seconds."""
+        """End the command and its descendants: SIGTERM, then SIGKILL after three seconds."""
         with contextlib.ExitStack() as stack:
             family = list(_handles(observe.family(self.pid), stack))
             self._child.send_signal(signal.SIGTERM)
@@ -113,7 +114,7 @@ class Foreground:
 
 
 def _handles(pids: Iterable[int], stack: contextlib.ExitStack) -> Iterator[int]:
-    """Yield descriptors of processes, which name no other one once they have ended."""
+    """Yield pidfds, which never refer to another process once theirs has ended."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)

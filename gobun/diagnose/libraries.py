@@ -1,4 +1,4 @@
-"""Which mapped files have a Go runtime in them."""
+"""Finds the mapped files that contain a Go runtime."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _ENDS = b"runtime.goexit"
 _RECORD_BYTES = 1 << 20
 _ALIGN = 16
 _MOST_BYTES = 1 << 30
-"""Read of one file."""
+"""Most bytes that are read of one file."""
 _MOST_IN_ALL = 4 << 30
-"""Read for one process, which may have any number of huge files mapped."""
+"""Most bytes that are read for one process, which may map any number of huge files."""
 
 
 class GoSearch(NamedTuple):
-    """What was found in the files that a process has mapped as code."""
+    """The Go runtimes in the files that a process has mapped as code."""
 
     libraries: tuple[GoLibrary, ...]
     unread: tuple[str, ...] = ()
-    """Files that could not be searched to their end."""
+    """Files that could not be searched completely."""
 
 
 class _Build(NamedTuple):
@@ -42,7 +42,7 @@ class _Build(NamedTuple):
 
 
 def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
-    """Return the mapped files, the executable left out, that have a Go runtime in them."""
+    """Return the mapped files with a Go runtime in them, without the executable."""
     libraries: list[GoLibrary] = []
     unread: list[str] = []
     left = _MOST_IN_ALL
@@ -68,7 +68,7 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
 
 
 def _code_files(pid: int, maps: Sequence[Mapping]) -> Iterator[Mapping]:
-    """Yield one mapping of each file that is mapped as code, but for the executable's."""
+    """Yield one mapping of each file that is mapped as code, without the executable."""
     done = {_program_inode(pid)}
     for mapping in maps:
         if mapping.path.startswith("/") and "x" in mapping.rights and mapping.inode not in done:
@@ -83,13 +83,13 @@ def _program_inode(pid: int) -> int:
 
 
 def _build_in(handle: int) -> _Build | None:
-    """Return what Go's linker wrote about a build; None where there is no Go in the file."""
+    """Return the build information of Go's linker; None if there is no Go in the file."""
     found = os.fstat(handle)
     return _searched(_Open(handle), found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 class _Open:
-    """A descriptor that takes no part in the key of a cache."""
+    """A file descriptor that is ignored in the key of a cache."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
@@ -103,7 +103,7 @@ class _Open:
 
 @functools.lru_cache(maxsize=256)
 def _searched(file: _Open, *_identity: int) -> _Build | None:
-    # Without the section table, which takes seconds to read in a large library.
+    # Skip the section table: reading it takes seconds in a large library.
     marks: set[bytes] = set()
     for offset, data in chunks(file.handle, _MOST_BYTES, overlap=len(_ENDS)):
         at = data.find(buildinfo.MAGIC)

@@ -1,4 +1,4 @@
-"""What a diagnosis consists of."""
+"""The records of a diagnosis."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ Kind = Literal[
     "no-go",
     "ended",
 ]
-"""``storm``: a signal storm that Go's SA_ONSTACK makes. ``other-storm``: one it does not.
-``taken``: a library has put its own handler in the place of the one that suspends threads.
-``waits``: the main thread waits in a call that may return, outside of the event loop.
-``starved``: the machine is too busy to tell.
-``healthy``: Go is loaded and the process works. ``no-go``: it works, and there is no Go in it."""
+"""The kind of a diagnosis.
+
+- ``storm``: a signal storm that Go's SA_ONSTACK causes.
+- ``other-storm``: a signal storm with another cause.
+- ``taken``: a library replaced the handler that suspends threads by its own.
+- ``waits``: the main thread waits outside of the event loop, in a call that may return.
+- ``starved``: the machine is too busy to judge the process.
+- ``healthy``: Go is loaded and the process works.
+- ``no-go``: the process works, and there is no Go in it."""
 
 Movement = Literal["storm", "deadlock", "waits", "busy", "starved", "works", "ended"]
 
 
 class RuntimeSeen(msgspec.Struct, frozen=True):
-    """Which runtime a process is, by what its executable says of itself."""
+    """The runtime of a process, according to its executable."""
 
     name: str
     """``bun``, ``node``, ``deno``, or ``""`` for none of them."""
     version: str
-    """``""`` where the executable does not say."""
+    """The version; ``""`` if the executable does not contain one."""
     program: str
     compiled: bool = False
-    """Made by ``bun build --compile``: the application is inside the executable."""
+    """Whether ``bun build --compile`` made it: the application is inside the executable."""
     libc: str = ""
-    """``glibc`` or ``musl``; ``""`` where neither is mapped."""
+    """``glibc`` or ``musl``; ``""`` if neither is mapped."""
 
     @property
     def label(self) -> str:
@@ -57,53 +61,53 @@ class GoLibrary(msgspec.Struct, frozen=True):
 
     path: str
     version: str
-    """Like ``go1.27.3``."""
+    """The Go version, such as ``go1.27.3``."""
     summary: str
 
 
 class Storm(msgspec.Struct, frozen=True):
-    """A signal that is forever sent to one thread."""
+    """A signal that one thread gets all the time."""
 
     signal: int
     tid: int
     thread: str
     is_main: bool
     share: float
-    """In how many of the looks it was pending or being handled."""
+    """The share of the looks in which it was pending or being handled."""
     switches_a_second: int
     sender: str = ""
-    """The thread that takes turns with it, ``name (tid)``; ``""`` where none stands out."""
+    """The thread that alternates with it, ``name (tid)``; ``""`` if none stands out."""
 
 
 class NativeWait(msgspec.Struct, frozen=True):
-    """A call in which the main thread waits, outside of the event loop."""
+    """A call in which the main thread waits outside of the event loop."""
 
     library: str
-    """The file whose code made the call, as far as the stack tells."""
+    """The file whose code made the call, as far as the stack shows."""
     function: str
-    """By which that file was entered; ``""`` where its symbols do not tell."""
+    """The function through which that file was entered; ``""`` if its symbols do not name it."""
     call: str
     """The system call."""
     why: str
-    """What it waits for, in one phrase."""
+    """The object of the wait, in one phrase."""
     seconds: float
-    """For how long at least."""
+    """The least duration of the wait."""
     can_return: Answer
     """``yes``: it ends by itself or from outside. ``unknown``: another thread has to end it."""
     wakes: Wakes
     in_runtime: bool
-    """It is the runtime's own code that waits, and no library's."""
+    """Whether the runtime's own code waits, and not a library."""
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """How a process moved while it was watched."""
+    """The activity of a process while it was watched."""
 
     kind: Movement
     detail: str
     seconds: float
     storm: Storm | None = None
     suspect: Storm | None = None
-    """A signal that was seen in one thread again and again, which may be a storm or none."""
+    """A signal that was seen in one thread repeatedly, which may be a storm."""
     wait: NativeWait | None = None
     able: float = 1.0
     """The share of the time in which the process could run, from 0 to 1."""
@@ -115,22 +119,22 @@ class Taken(msgspec.Struct, frozen=True):
     signal: int
     how: Literal["handled", "ignored"]
     libraries: tuple[str, ...]
-    """The file that the handler is in. An ignored signal has none: the Go libraries, of which one
-    most likely did it."""
+    """The file that contains the handler. An ignored signal has no handler, so these are the Go
+    libraries; one of them most likely did it."""
     is_go: bool
-    """Whether Go did it, by the handler's file or by the flags that Go sets."""
+    """Whether Go did it, according to the handler's file or to the flags that Go sets."""
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """One thing that helps."""
+    """One remedy."""
 
     do: str
     costs: str = ""
-    """Its risk, or what it does not do."""
+    """Its risk or limitation."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """What a process has, and what helps."""
+    """The diagnosis of a process, with its remedies."""
 
     pid: int
     kind: Kind
@@ -139,28 +143,28 @@ class Diagnosis(msgspec.Struct, frozen=True):
     motion: Activity
     snapshot: Snapshot | None
     suspend_signal: int | None
-    """By which JavaScriptCore suspends a thread here; None for other engines."""
+    """The signal with which JavaScriptCore suspends threads here; None for other engines."""
     armed: bool
-    """Its handler has SA_ONSTACK and the main thread has an alternate stack: a release that does
-    not cope with that hangs once something suspends the main thread."""
+    """Whether the handler has SA_ONSTACK and the main thread has an alternate stack. A release that
+    does not support this hangs once something suspends the main thread."""
     cause: str
     taken: Taken | None = None
-    """The next suspension never ends, on every release."""
+    """The loss of the suspend handler. The next suspension then never ends, on every release."""
     help: tuple[Remedy, ...] = ()
     notes: tuple[str, ...] = ()
     backtrace: str = ""
 
     @property
     def stuck(self) -> bool:
-        """Whether the process does no work that it should."""
+        """Whether the process fails to do its work."""
         return self.kind in {"storm", "other-storm", "taken", "deadlock", "busy"}
 
     @property
     def worth_telling(self) -> bool:
-        """Whether a person who only runs an application wants to be interrupted by this."""
+        """Whether to interrupt a user who only runs an application."""
         return self.stuck or self.kind == "waits" or self.taken is not None
 
     @property
     def verdict(self) -> tuple[Kind, bool]:
-        """What tells one diagnosis of a process from another."""
+        """The fields by which two diagnoses of a process differ."""
         return self.kind, self.taken is not None

@@ -1,4 +1,4 @@
-"""The table of what helps, and the rows of it that fit a diagnosis."""
+"""Reads the table of remedies, and selects the rows that fit a diagnosis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _RemedyRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _RemedyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     copes: str
-    """Releases of Bun whose suspend handler works on an alternate stack too."""
+    """Releases of Bun whose suspend handler also works on an alternate stack."""
     help: tuple[_RemedyRow, ...]
 
 
@@ -40,10 +40,10 @@ def remedies_for(
     taken: bool = False,
     table: Path = _TABLE,
 ) -> tuple[Remedy, ...]:
-    """Return what helps, the smallest first.
+    """Return the remedies, the smallest first.
 
     Raises:
-        UsageError: the table is not of the right form.
+        UsageError: the table has the wrong form.
     """
     rows = _read(table).help
     return tuple(
@@ -58,7 +58,7 @@ def remedies_for(
 
 
 def is_fixed_in(version: str, table: Path = _TABLE) -> bool:
-    """Whether this Bun's suspend handler works on an alternate stack too; not, if unknown."""
+    """Whether this Bun's suspend handler also works on an alternate stack; false if unknown."""
     return in_range(version, _read(table).copes)
 
 

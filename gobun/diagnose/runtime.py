@@ -1,4 +1,7 @@
-"""Which runtime a process is. Its executable is read and never run: it may be an application."""
+"""Identifies the runtime of a process from its executable.
+
+The executable is only read and never run, because it may be an application.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ _MOST_PROGRAM = 1 << 30
 _LONGEST_COMMAND = 1 << 20
 _MOST_ENVIRONMENT = 16 << 20
 _OVERLAP = 128
-"""More bytes than a mark or a version takes, so that none is lost between two chunks."""
-# Each begins with plain text, which makes the search ten times as fast.
+"""Bytes that consecutive chunks share. A marker or a version is shorter, so a chunk border hides
+none."""
+# Each pattern begins with literal text, which makes the search ten times as fast.
 _VERSIONS = {
     "bun": (re.compile(rb"Bun v(\d+\.\d+\.\d+(?:-[a-z0-9.]+)?)"),),
     "node": (
@@ -34,7 +38,7 @@ _VERSIONS = {
     ),
     "deno": (re.compile(rb"Deno/(\d+\.\d+\.\d+)"),),
 }
-# Text that stands in one runtime alone, because Bun's executable also speaks of Node.
+# Text that only one runtime contains; Bun's executable also mentions Node.
 _MARKS = {
     "bun": b"BUN_JSC_",
     "deno": b"DENO_DIR",
@@ -46,17 +50,17 @@ _LIBCS = {
 }
 """The file that each C library is mapped from; musl is its own loader."""
 _BY_SIGUSR1 = "<=1.2.1"
-"""The releases of Bun that suspend by SIGUSR1."""
+"""The releases of Bun that suspend threads with SIGUSR1."""
 _BEFORE, _SINCE = 10, 30
 _VARIABLE = "JSC_SIGNAL_FOR_GC"
 _IGNORES_IT = "1.2.2"
-"""The only release that takes the variable for an option it does not know; measured."""
+"""The only release that treats the variable as an unknown option; measured."""
 
 
 def seen_runtime(pid: int, maps: Sequence[Mapping] = ()) -> RuntimeSeen:
-    """Return which runtime a process is; nameless where that cannot be read or is none.
+    """Return the runtime of a process; it has no name if unreadable or unknown.
 
-    ``maps`` are its mappings, which tell its C library.
+    ``maps`` are the mappings of the process, which identify its C library.
     """
     shown = read_link(Path(f"/proc/{pid}/exe"))
     if not shown:  # a kernel thread has none
@@ -82,7 +86,7 @@ def libc_of(maps: Sequence[Mapping]) -> str:
 
 
 def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
-    """Return the signal by which JavaScriptCore suspends a thread of this process."""
+    """Return the signal with which JavaScriptCore suspends a thread of this process."""
     if runtime.name != "bun":
         return None
     wanted = environment(pid).get(_VARIABLE, "")
@@ -92,14 +96,14 @@ def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return the environment a process was started with; empty where that may not be read."""
+    """Return the environment that a process started with; empty if it may not be read."""
     entries = read_memory_file(pid, "environ", _MOST_ENVIRONMENT).split(b"\0")
     pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
     return {name: value for name, _, value in pairs}
 
 
 def _parts_of(version: str) -> tuple[int, ...]:
-    """Return a version's three numbers, to be compared; empty where there are none."""
+    """Return a version's three numbers for comparison; empty if it has none."""
     numbers = version.partition("-")[0].split(".")
     return tuple(map(int, numbers)) if all(number.isdecimal() for number in numbers) else ()
 
@@ -117,7 +121,7 @@ def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
         for pattern in _VERSIONS[name]
         for version in pattern.findall(data)
     }
-    # Deno's also names older ones; the executable itself is the newest of them.
+    # Deno's executable also names older versions; its own is the newest.
     version = max(found, key=_parts_of, default="")
     tail = os.pread(handle, _TAIL, max(0, os.fstat(handle).st_size - _TAIL))
     return RuntimeSeen(name, version, shown, name == "bun" and _COMPILED_MARK in tail, libc)

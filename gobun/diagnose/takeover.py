@@ -1,8 +1,8 @@
 """Finds a library that handles or ignores the signal with which JavaScriptCore suspends threads.
 
-Go's ``os/signal`` does so: ``signal.Notify(c)`` without a list, or with that signal in it, and
-``signal.Ignore``. The thread that is to be suspended never answers, and the one that suspends it
-waits forever: a deadlock, on every release.
+Go's ``os/signal`` can do so, with ``signal.Notify(c)`` without a list or with that signal in it,
+and with ``signal.Ignore``. The suspended thread then never answers, and the thread that suspends it
+waits forever. That is a deadlock, on every release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SA_SIGINFO, _SA_RESTART = 0x4, 0x10000000
 _BY_GO = SA_ONSTACK | _SA_SIGINFO | _SA_RESTART
-"""Flags of every handler that Go's runtime sets, and of a signal that it ignores."""
+"""Flags of every handler that Go's runtime sets, even for an ignored signal."""
 
 
 def find_taken(
@@ -29,9 +29,9 @@ def find_taken(
     runtime: RuntimeSeen,
     libraries: Sequence[GoLibrary],
 ) -> Taken | None:
-    """Return the library that took the suspend signal; None if there is none, or it is not known.
+    """Return the library that took the suspend signal; None if there is none, or it is unknown.
 
-    A handler in the runtime's executable is the runtime's own. A guarded handler leads to it, and a
+    A handler in the runtime's executable is the runtime's own. A guarded handler calls it, and a
     handler in no file may be generated code. Every other handler belongs to a library.
     """
     handler = snapshot.handler(number) if snapshot is not None and number is not None else None
@@ -47,7 +47,7 @@ def find_taken(
 
 
 def taken_text(taken: Taken, *, hangs: bool) -> str:
-    """Return sentences on what happened to the signal, and on what follows."""
+    """Return sentences about the lost handler and its consequences."""
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)
     who = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"

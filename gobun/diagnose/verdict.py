@@ -1,4 +1,4 @@
-"""Turns facts about a process into a verdict and one paragraph on the cause; a pure module."""
+"""Turns facts about a process into a verdict and one paragraph on the cause; pure functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUSY = 0.8
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Everything that is known about a process."""
+    """All known facts about a process."""
 
     pid: int
     runtime: RuntimeSeen
@@ -34,7 +34,7 @@ class Facts(msgspec.Struct, frozen=True):
     unread: tuple[str, ...] = ()
     """Mapped files that could not be searched for Go."""
     container: str = ""
-    """A note if the process is in another container; else ``""``."""
+    """A note if the process is in another container, else ``""``."""
 
 
 def judge(facts: Facts) -> Diagnosis:
@@ -79,7 +79,7 @@ def _kind(facts: Facts, taken: Taken | None) -> Kind:
 
 
 def _is_suspended(motion: Activity) -> bool:
-    """Whether the main thread waits for another one, in the runtime's own code."""
+    """Whether the main thread waits for another thread, in the runtime's own code."""
     if motion.kind not in {"deadlock", "waits"}:
         return False
     wait = motion.wait
@@ -87,7 +87,7 @@ def _is_suspended(motion: Activity) -> bool:
 
 
 def _suspension_fails(facts: Facts) -> bool:
-    """Whether a thread gets the suspend signal, and its handler can never accept it."""
+    """Whether a thread gets the suspend signal and its handler can never accept it."""
     suspect, snapshot = facts.motion.suspect, facts.snapshot
     if suspect is None or snapshot is None or suspect.signal != facts.suspend_signal:
         return False
@@ -111,7 +111,7 @@ def _by_go(facts: Facts) -> bool:
 
 
 def _flagged(handler: Handler | None) -> bool:
-    """Whether a handler has Go's flag, and no guard that corrects it."""
+    """Whether a handler has Go's flag and no guard that corrects it."""
     return handler is not None and handler.on_stack and not handler.guarded
 
 

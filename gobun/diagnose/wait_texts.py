@@ -19,12 +19,12 @@ def wait_line(wait: NativeWait) -> str:
 
 
 def place_text(wait: NativeWait) -> str:
-    """Return where a thread waits, as a sentence."""
+    """Return the place where a thread waits, as a sentence."""
     return f"It waits in {wait_line(wait)}."
 
 
 def wait_text(wait: NativeWait) -> str:
-    """Return what a wait is and what may end it, as sentences."""
+    """Return the nature of a wait and how it may end, as sentences."""
     whose = "the runtime itself" if wait.in_runtime else "a native library"
     ends = {
         "yes": "It can return, after a time-out or because of another process.",
@@ -39,7 +39,7 @@ def wait_text(wait: NativeWait) -> str:
 
 
 def starved_text(motion: Activity) -> str:
-    """Return sentences on why there is no verdict."""
+    """Return the reason for the missing verdict, as sentences."""
     suspect = motion.suspect
     seen = (
         f" {signal_name(suspect.signal)} came to thread {suspect.thread} ({suspect.tid}) again and "

@@ -1,4 +1,4 @@
-"""In what a main thread waits, by whose code, and for how long."""
+"""Finds the call in which a main thread waits, whose code made it, and for how long it waits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _LAST_RAN = re.compile(rb"^se\.exec_start\s*:\s*(\d+)\.", re.MULTILINE)
 _PROCESSOR = 36
-"""Which word behind the name in a ``stat`` is the processor that the thread ran on last."""
+"""The index of the field, behind the name in a ``stat`` file, with the processor that the thread
+last ran on."""
 _AGAIN_S = 0.15
 _TRIES = 3
 _INTERRUPTED = {
@@ -25,14 +26,15 @@ _INTERRUPTED = {
     "read", "readv", "recvfrom", "recvmmsg", "recvmsg", "rt_sigtimedwait", "semop", "semtimedop",
     "sendmsg", "sendmmsg", "sendto", "write", "writev",
 }  # fmt: skip
-"""Calls that may return EINTR after a stop by ptrace, sockets those that have a time-out."""
+"""Calls that may return EINTR after a ptrace stop. Sockets are among them if they have a
+time-out."""
 
 
 def native_wait(pid: int, watched_s: float) -> NativeWait | None:
-    """Return in what the main thread waits now; None where it does not, or that is not known.
+    """Return the main thread's wait; None if it does not wait, or the wait is unknown.
 
-    It was seen to wait for ``watched_s`` already. Where that is 0, it was seen to run in between,
-    and is asked several times: one that polls waits in the same library each time.
+    The thread has been seen to wait for ``watched_s`` seconds. If that is 0, it ran in between and
+    is examined several times: a thread that polls waits in the same library each time.
     """
     found: list[NativeWait] = []
     for attempt in range(1 if watched_s else _TRIES):
@@ -48,9 +50,9 @@ def native_wait(pid: int, watched_s: float) -> NativeWait | None:
 
 
 def fragile_threads(pid: int) -> tuple[int, ...]:
-    """Return the threads that must not be stopped: a call of somebody's code would fail for it.
+    """Return the threads that must not be stopped: a call in a library would fail.
 
-    A runtime's own loop, and Go, go on after EINTR; the code of a C library may not.
+    A runtime's own loop, and Go, retry after EINTR. The code of a C library may not.
     """
     program = observe.read_link(Path(f"/proc/{pid}/exe"))
     return tuple(
@@ -78,9 +80,9 @@ def _wait(pid: int, main: Blocked, watched_s: float) -> NativeWait:
 
 
 def _asleep_s(pid: int) -> float:
-    """Return for how long the main thread has not been scheduled; 0 where that is not known.
+    """Return for how many seconds the main thread has not been scheduled; 0 if unknown.
 
-    Each processor has a clock of its own, so the time now is read on the one that it ran on.
+    Each processor has a clock of its own, so the current time comes from the one that it ran on.
     """
     words = observe.read_bytes(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
     then = _last_ran_ms(f"{pid}/task/{pid}")
@@ -88,7 +90,7 @@ def _asleep_s(pid: int) -> float:
     if not then or len(words) <= _PROCESSOR:
         return 0.0
     try:
-        os.sched_setaffinity(0, {int(words[_PROCESSOR])})  # this thread alone
+        os.sched_setaffinity(0, {int(words[_PROCESSOR])})  # affects only this thread
         now = _last_ran_ms("thread-self")
     except (OSError, ValueError):
         return 0.0

@@ -1,6 +1,6 @@
-"""Looks at a running process from outside: ``/proc``, an inspector by ptrace, and gdb.
+"""Observes a running process from outside: ``/proc``, an inspector that uses ptrace, and gdb.
 
-The door of this room. What it sees are records; what they mean is decided elsewhere.
+This is the package's public interface. It returns records of facts. Other packages interpret them.
 """
 
 from gobun.observe.backtrace import backtrace, core_backtrace

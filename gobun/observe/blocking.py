@@ -1,13 +1,14 @@
-"""Says what each thread of a process waits for, who can end that wait, and who began it.
+"""Finds the wait of each thread of a process, who can end it, and which code began it.
 
-A thread in a system call is not stuck because it does not run. It is stuck when nobody can end its
-wait: a lock that only threads can open, in a process whose threads all wait for one another.
+A thread in a system call is not stuck just because it does not run. It is stuck if nobody can end
+its wait: for example a lock that only threads can open, in a process whose threads all wait for one
+another.
 
 ``blocked_threads`` looks at all threads, because only all together show whether one of them can be
-woken. Nothing here stops a thread, and nothing raises for what a process is like.
+woken. Nothing here stops a thread, and no state of the process raises an exception.
 
-Two things are not seen. An ``alarm()`` or ``setitimer()`` that is running, and a signal that
-another process will send: a wait that only a signal can end is therefore ``unknown``.
+Two things cannot be seen: a running ``alarm()`` or ``setitimer()``, and a signal that another
+process will send. So a wait that only a signal can end is ``unknown``.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ _TIMED_POINTER = {
     "io_pgetevents": 4,
     "recvmmsg": 4,
 }
-"""Which argument points to a time-out; none is a null pointer."""
+"""The index of the argument that points to a time-out; a null pointer means no time-out."""
 _TIMED_MS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
-"""Which argument is a time-out in milliseconds; none is negative."""
+"""The index of the argument that is a time-out in milliseconds; a negative one means none."""
 _ABSOLUTE = 1
 _RESTARTED = "restart_syscall"
 _ON_FILE = {
@@ -75,33 +76,34 @@ _LONGEST_S = 1e9
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """A thread at one moment: whether it waits, for what, and who can end that."""
+    """A thread at one moment: whether it waits, what for, and who can end the wait."""
 
     tid: int
     name: str
     state: str
     """As in ``observe.Thread``: ``R``, ``S``, ``D``, ``T``, ``Z``."""
     call: str
-    """The system call it waits in, ``running``, or ``""`` where that may not be known."""
+    """The system call it waits in, ``running``, or ``""`` if it may not be read."""
     wakes: Wakes
     """Who ends the wait; ``itself`` for a thread that runs."""
     can_return: Answer
-    """``yes``: the wait ends by itself, or by somebody outside of the process. ``no``: nobody alive
-    can end it. ``unknown``: a thread or a signal could, and whether one will cannot be seen."""
+    """``yes``: the wait ends by itself, or somebody outside of the process can end it. ``no``:
+    nobody can end it. ``unknown``: a thread or a signal could end it, and whether one will cannot
+    be seen."""
     why: str
-    """What it waits for, in one phrase: ``a lock, without a time-out``."""
+    """The object of the wait in one phrase: ``a lock, without a time-out``."""
     timeout_s: float | None = None
-    """The time-out it was given, where that could be read; a moment in time is not one."""
+    """The time-out in seconds, if it could be read. An absolute point in time has none."""
     descriptors: tuple[Descriptor, ...] = ()
     """The open files that it waits for."""
     wakers: tuple[int, ...] = ()
-    """Threads of the process that run or can return, and so might end a wait for a thread."""
+    """Threads of the process that run or can return, and so may end a wait for a thread."""
     caller: Caller | None = None
-    """The library that began the wait, and its function, where the stack tells."""
+    """The library that began the wait, and its function, if the stack shows it."""
 
     @property
     def waits(self) -> bool:
-        """Whether it is in a wait, as opposed to running, stopped or gone."""
+        """Whether it waits, as opposed to running, stopped or gone."""
         return self.state in "SD" and self.call != "running"
 
 
@@ -126,11 +128,11 @@ class _Wait(NamedTuple):
 
 
 def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> tuple[Blocked, ...]:
-    """Return what every thread of a process waits for, the main thread first.
+    """Return the wait of every thread of a process, the main thread first.
 
-    ``callers`` also finds which library began each wait, which reads stacks and symbol tables.
-    Without ``signals``, no other process is taken to send a signal, as in a cell of the matrix.
-    Empty where the process is gone.
+    ``callers`` also finds the library that began each wait, which reads stacks and symbol tables.
+    Without ``signals``, no other process is assumed to send a signal, as in a cell of the matrix.
+    The result is empty if the process has gone.
     """
     threads = procfs.threads(pid)
     process = _Process(pid, memory.mappings(pid), children=_has_children(pid))
@@ -139,12 +141,12 @@ def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> 
 
 
 def blocked_thread(pid: int, tid: int) -> Blocked | None:
-    """Return what one thread waits for, seen beside all others; None where it is gone."""
+    """Return the wait of one thread, examined beside all others; None if it has gone."""
     return next((each for each in blocked_threads(pid) if each.tid == tid), None)
 
 
 def all_stuck(threads: Sequence[Blocked]) -> Answer:
-    """Return whether no thread of a process can ever go on: ``yes`` is a deadlock."""
+    """Return whether no thread of a process can ever continue: ``yes`` is a deadlock."""
     if not threads:
         return "unknown"
     if all(each.can_return == "no" for each in threads if each.state != "Z"):
@@ -230,7 +232,7 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
     if name == "nanosleep":
         return _Wait("itself", "it sleeps", _time_at(process.pid, arguments[0]))
     if name == "clock_nanosleep":
-        # One until a moment, not for a while, has no duration.
+        # A time-out at an absolute point in time has no duration.
         until = arguments[1] & _ABSOLUTE
         return _Wait("itself", "it sleeps", None if until else _time_at(process.pid, arguments[2]))
     timed, seconds = _time_out(process.pid, call)
@@ -283,7 +285,7 @@ def _futex(process: _Process, call: _Call, *, timed: bool, seconds: float | None
 
 
 def _time_out(pid: int, call: _Call) -> tuple[bool, float | None]:
-    """Return whether a call has a time-out, and how long that is where it is a duration."""
+    """Return whether a call has a time-out, and its duration if it is relative."""
     if call.name in _TIMED_MS:
         milliseconds = call.arguments[_TIMED_MS[call.name]] & 0xFFFFFFFF
         if milliseconds >= 1 << 31:
@@ -309,7 +311,7 @@ def _time_at(pid: int, address: int) -> float | None:
 
 
 def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...] | None:
-    """Return the files that a call waits for; None where the list of them cannot be read."""
+    """Return the files that a call waits for; None if their list cannot be read."""
     numbers: list[int] | None
     name, arguments = call.name, call.arguments
     if name in _ON_FILE or name in _ON_SETS:
@@ -357,5 +359,5 @@ def _has_children(pid: int) -> bool:
 
 
 def _signals_due(process: _Process) -> bool:
-    """Return whether the process has a timer or a child, whose signal's handler could wake one."""
+    """Return whether a timer or a child of the process may send a signal that wakes a thread."""
     return process.children or bool(read_text(Path(f"/proc/{process.pid}/timers")).strip())

@@ -1,10 +1,11 @@
-"""Finds the library and function that began a wait, from the stack of the thread that waits.
+"""Finds the library and function that began a wait, from the stack of the waiting thread.
 
-The address at which a system call returns is in libc, which says little. The stack above it has
-the return addresses of those who called libc. A word counts as one if it points behind a call
-instruction, in the code of a file, and that call goes to the file of the frame below it. Where the
-target of a call is in a register it cannot be told, so an old word that lies on the stack may pass.
-What is found is likely, not certain: it names a place for people and decides nothing.
+A system call returns to an address in libc, which does not identify the caller. The stack above it
+holds the return addresses of libc's callers. A word on the stack counts as a return address if it
+points just behind a call instruction in the code of a file, and that call goes to the file of the
+frame below it. If a register holds the target of the call, the target is unknown, so a stale word
+on the stack may pass. The result is likely, not certain. It names a place for people, and no
+decision depends on it.
 """
 
 from __future__ import annotations
@@ -35,23 +36,23 @@ _MOST_FRAMES = 24
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who began a wait, as far as a stack tells."""
+    """The caller that began a wait, as far as the stack shows it."""
 
     library: str
-    """The file, as the process names it."""
+    """The path of the file, as the process names it."""
     function: str
-    """The function by which the library was entered, where its symbols tell; else the innermost
-    one they name, or ``""``."""
+    """The function through which the library was entered, if its symbols name it; else the
+    innermost function that they name, or ``""``."""
 
 
 def find_caller(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Caller | None:
-    """Return who called libc, or made the system call itself as Go does; None where unknown."""
+    """Return the caller of libc, or of the system call itself as in Go; None if unknown."""
     frames = list(_frames(pid, maps, sp, pc))
     if not frames:
         return None
     library = frames[0][0].path
     own = list(itertools.takewhile(lambda frame: frame[0].path == library, frames))[:_MOST_FRAMES]
-    # The instruction before: a call may be the last one of its function.
+    # Look up the byte before: a call may be the last instruction of its function.
     places = [(mapping, address - 1) for mapping, address in own]
     with Symbols(pid, own[0][0]) as symbols:
         entered = [name for name in symbols.names(places, exported=True) if name]
@@ -60,7 +61,7 @@ def find_caller(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Caller |
 
 
 def _frames(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Iterator[tuple[Mapping, int]]:
-    """Return code and address of each caller that is not of libc, the innermost first."""
+    """Return code and address of each caller outside libc, the innermost first."""
     inner = memory.at_address(maps, pc)
     if inner is None:
         return
@@ -85,7 +86,7 @@ def _is_libc(mapping: Mapping) -> bool:
 
 
 def _call_target(pid: int, address: int) -> int | None:
-    """Return where the call before an address goes; 0 for "not known", None for no call."""
+    """Return the target of the call before an address; 0 if unknown, None if it is no call."""
     before = memory.read(pid, address - _CALL_BYTES, _CALL_BYTES)
     if len(before) < _CALL_BYTES:
         return None
@@ -105,13 +106,13 @@ def _call_target(pid: int, address: int) -> int | None:
 def _call_target_arm64(before: bytes, address: int) -> int | None:
     word = int.from_bytes(before[-4:], "little")
     if word & 0xFC000000 == 0x94000000:
-        # It may go to the linkage table of its own file, whose entries are not followed here.
+        # It may go to the procedure linkage table of its own file; entries are not followed here.
         return 0
     return 0 if word & 0xFFFFF01F == 0xD63F0000 and address % 4 == 0 else None
 
 
 def _through_table(pid: int, target: int) -> int:
-    """Follow an entry of the procedure linkage table, which jumps where a slot says."""
+    """Follow an entry of the procedure linkage table, which jumps to the address in a slot."""
     code = memory.read(pid, target, 16).removeprefix(_ENDBR64).removeprefix(b"\xf2")
     if not code.startswith(_JUMP_SLOT) or len(code) < 6:
         return target

@@ -1,4 +1,4 @@
-"""Core files: whether the kernel keeps them here, and where the one of a process is."""
+"""Finds core files: whether the kernel keeps them here, and which one belongs to a process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _KERNEL = Path("/proc/sys/kernel")
 _SPECIFIER = re.compile(r"%(.?)")
 _NO_FILE = {"|": "given to a program", "@": "sent to a socket"}
 _TICK_S = 0.05
-"""How far a file's date may be behind: its clock ticks a hundred times a second."""
+"""Tolerance in seconds for a file's date, whose clock ticks a hundred times a second."""
 
 
 def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> Path | str:
-    """Return the core of a process that ended, or why there is none.
+    """Return the core of a process that ended, or the reason for none.
 
-    ``folder`` is where it ran, and ``since`` when it was started, in seconds of the epoch: an older
-    file of that name is not its own.
+    The process ran in ``folder`` and started at ``since``, in seconds since the epoch. An older
+    file of that name belongs to another process.
     """
     try:
         pattern = (kernel / "core_pattern").read_text().strip()
@@ -43,7 +43,7 @@ def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> P
 
 
 def named(pattern: str, pid: int, *, uses_pid: bool) -> str:
-    """Return a glob of the names that the kernel makes of ``pattern``, see core(5)."""
+    """Return a glob for the file names that the kernel makes from ``pattern``; see core(5)."""
     parts: list[str] = []
     at = 0
     for found in _SPECIFIER.finditer(pattern):

@@ -1,4 +1,4 @@
-"""Open files of a process: what kind each is, and who can end a wait for it."""
+"""Classifies the open files of a process by kind, and by who can end a wait for them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Wakes = Literal["itself", "outside", "unknown", "signal", "thread"]
-"""Who ends a wait. ``itself``: it has a time-out. ``outside``: another process, the network, a
-device or a person can. ``signal``: only a signal does. ``thread``: only a thread of the same
-process can."""
+"""The party that ends a wait. ``itself``: the wait has a time-out. ``outside``: another process,
+the network, a device or a person. ``signal``: only a signal. ``thread``: only a thread of the same
+process."""
 
 _STRONGEST: tuple[Wakes, ...] = get_args(Wakes)
 
@@ -56,7 +56,7 @@ _ALWAYS: dict[Kind, Wakes] = {
     "io_uring": "outside",
     "tty": "outside",
     "device": "outside",
-    "file": "outside",  # a named pipe, a network file system: regular files do not wait
+    "file": "outside",  # a named pipe or a network file system; regular files do not block
     "closed": "unknown",
     "unknown": "unknown",
 }
@@ -67,7 +67,7 @@ _DEPTH = 4
 _MOST_TARGETS = 4096
 _WRITES = os.O_WRONLY | os.O_RDWR
 _EVENTS = 0x3FFF
-"""Events of epoll that are no flags: an entry with none of them is switched off."""
+"""The bits of epoll events that are no flags. An entry with none of them is disabled."""
 
 
 class Descriptor(msgspec.Struct, frozen=True):
@@ -76,16 +76,16 @@ class Descriptor(msgspec.Struct, frozen=True):
     number: int
     kind: Kind
     target: str
-    """As ``/proc`` names it: a path, ``socket:[1234]``, ``anon_inode:[eventfd]``."""
+    """The target in ``/proc``: a path, ``socket:[1234]``, ``anon_inode:[eventfd]``."""
     wakes: Wakes
-    """Who can end a wait for it."""
+    """The party that can end a wait for it."""
 
 
 def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) -> Descriptor:
-    """Return what is open as ``number`` in a process.
+    """Return the file that a process has open as ``number``.
 
-    ``children`` says that the process has others below it: these may hold the same file, so an end
-    of a pipe or an eventfd that the process has is not its alone.
+    ``children`` tells if the process has child processes. These may hold the same file, so a pipe
+    end or an eventfd of the process may not be private to it.
     """
     target = read_link(Path(f"/proc/{pid}/fd/{number}"))
     kind = _kind(target)
@@ -94,7 +94,7 @@ def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) ->
 
 
 def strongest(wakes: Iterable[Wakes], otherwise: Wakes) -> Wakes:
-    """Return who ends a wait for several things at once; ``otherwise`` where there is none."""
+    """Return who ends a wait for several things at once; ``otherwise`` if there are none."""
     return min(wakes, key=_STRONGEST.index, default=otherwise)
 
 
@@ -123,18 +123,18 @@ class _File(NamedTuple):
 
     @property
     def info(self) -> str:
-        """What ``/proc`` tells of it."""
+        """The content of its ``fdinfo`` in ``/proc``."""
         return read_text(Path(f"/proc/{self.pid}/fdinfo/{self.number}"))
 
     @property
     def flags(self) -> int:
-        """As ``open`` takes them."""
+        """The flags of ``open``."""
         found = _FLAGS.search(self.info)
         return int(found[1], 8) if found else 0
 
     @property
     def is_private(self) -> bool:
-        """Whether no other process has it: none below this one does, and none that it starts."""
+        """Whether no other process holds it: no child does, and none will inherit it."""
         return bool(self.flags & os.O_CLOEXEC) and not self.children
 
 
@@ -148,7 +148,7 @@ def _timerfd(file: _File) -> Wakes:
 
 
 def _pipe(file: _File) -> Wakes:
-    """Return ``thread`` where this process alone has the other end of a pipe."""
+    """Return ``thread`` if only this process holds the other end of a pipe."""
     for number in _numbers(Path(f"/proc/{file.pid}/fd")):
         other = file._replace(number=number)
         if read_link(Path(f"/proc/{file.pid}/fd/{number}")) != file.target:

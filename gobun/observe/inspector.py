@@ -1,4 +1,4 @@
-"""Asks a running process for what ``/proc`` does not tell, by the program ``native/inspector``."""
+"""Gets facts that ``/proc`` lacks from a running process, with the program ``native/inspector``."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ if TYPE_CHECKING:
 
 WITHIN_MS = 6000
 LIMIT_S = 120.0
-"""The inspector gives up by itself before: after 90 s it waits for no further thread. Until then it
-counts the time in which a thread was able to run, so a busy machine only delays it."""
+"""Seconds. The inspector gives up earlier: after 90 s it waits for no further thread. Until then it
+counts only time in which a thread was able to run, so a busy machine only delays it."""
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
 class SignalReply(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
-    """How a process meets a signal that is not at its default."""
+    """The handling of a signal that is not at its default."""
 
     number: int
     handler: int
-    """An address; 1 where it is ignored."""
+    """The handler's address; 1 if the signal is ignored."""
     flags: int
     mask: int
-    """What is blocked while it is handled."""
+    """The signals that are blocked while the handler runs, as a bit mask."""
 
 
 class ThreadReply(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
-    """What a thread answered."""
+    """The reply of a thread."""
 
     tid: int
     pc: int = 0
     sp: int = 0
     tls: int = 0
-    """The thread pointer, which glibc and musl put at the upper end of the thread's stack."""
+    """The thread pointer. glibc and musl put it at the upper end of the thread's stack."""
     alt_base: int = 0
     alt_size: int = 0
-    """0 where it has no alternate stack."""
+    """Size of the alternate stack in bytes; 0 if it has none."""
     alt_flags: int = 0
     stopped_us: int = 0
-    """How long it stood for it, in microseconds."""
+    """How long the thread was stopped, in microseconds."""
     problem: str = ""
-    """Why it did not answer."""
+    """The reason why it did not reply."""
 
 
 class _RefusedReply(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
@@ -58,16 +58,16 @@ class _RefusedReply(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
 
 
 class _EndReply(msgspec.Struct, frozen=True, tag_field="at", tag="end"):
-    """The last line."""
+    """The last line of the program's output."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What a process answered."""
+    """The replies of a process."""
 
     signals: tuple[SignalReply, ...] = ()
     threads: tuple[ThreadReply, ...] = ()
     problem: str = ""
-    """Why it could not be asked; the rest is empty then."""
+    """The reason why the process could not be inspected; the rest is empty then."""
 
 
 _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
@@ -76,13 +76,14 @@ _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 def inspect_process(
     pid: int, program: Path, spare: Sequence[int] = (), *, within_ms: int = WITHIN_MS
 ) -> Inspection:
-    """Ask a process; each of its threads stands still for a fraction of a millisecond.
+    """Inspect a process; each of its threads stops for a fraction of a millisecond.
 
-    Threads in ``spare`` are left alone. A thread may take ``within_ms`` milliseconds to stop, of
-    the time in which it was able to run.
+    Threads in ``spare`` are not stopped. A thread may take ``within_ms`` milliseconds of runnable
+    time to stop.
 
-    It goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as under
-    ``strace``. Never raises for what the process is like: ``problem`` says why it did not answer.
+    The process goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
+    under ``strace``. No state of the process raises an exception: ``problem`` has the reason for an
+    empty result.
     """
     try:
         words = ["--within", str(within_ms), str(pid), *map(str, spare)]
@@ -93,7 +94,7 @@ def inspect_process(
 
 
 def read_lines(text: str, pid: int) -> Inspection:
-    """Return what the program said of ``pid``."""
+    """Return the program's output about ``pid`` as a record."""
     try:
         lines = list(_decoded(text))
     except msgspec.DecodeError as error:

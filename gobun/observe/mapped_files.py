@@ -1,9 +1,10 @@
-"""Opens files that a process has mapped, and searches them, without stepping into a trap.
+"""Opens and searches files that a process has mapped, safely even for a hostile process.
 
-A process chooses the paths and files in its ``/proc`` folder, and root looks at processes of
-others. So nothing is opened for reading but a regular file: a named pipe would block, a device may
-act. Nothing is mapped: its owner may cut a file short, which would end us. Files on FUSE of another
-user are left alone, because that user's program would answer each read, or never.
+A process chooses the paths and files in its ``/proc`` folder, and root examines processes of
+others. So only regular files are opened for reading: a named pipe would block, and opening a device
+may have effects. Nothing is mapped into our memory, because the file's owner may truncate it and a
+read would then kill us. Files on another user's FUSE are skipped, because that user's program would
+answer each read, or never answer.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ _LAST_OPTIONAL = "-"
 
 
 def open_mapped(pid: int, mapping: Mapping) -> int | None:
-    """Open the very file of a mapping for reading, or return None.
+    """Open the exact file of a mapping for reading, or return None.
 
-    By ``map_files``, which needs a privilege, else by its path as the process sees it.
+    Uses ``map_files``, which needs a privilege, else the path as the process sees it.
     """
     names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
     names += [] if mapping.deleted else [f"/proc/{pid}/root{mapping.raw or mapping.path}"]
@@ -44,7 +45,7 @@ def open_program(pid: int) -> int | None:
 
 
 def chunks(handle: int, most: int, overlap: int) -> Iterator[tuple[int, bytes]]:
-    """Yield offset and bytes of the pieces of a file, of which each repeats the end of the last.
+    """Yield offset and bytes of a file's chunks; each repeats the end of the one before.
 
     At most ``most`` bytes of the file are read.
     """
@@ -57,7 +58,7 @@ def chunks(handle: int, most: int, overlap: int) -> Iterator[tuple[int, bytes]]:
 
 def _open_regular(pid: int, name: str, inode: int | None) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        handle = os.open(name, os.O_PATH | os.O_CLOEXEC)  # opens nothing yet
+        handle = os.open(name, os.O_PATH | os.O_CLOEXEC)  # O_PATH does not open the file itself
         try:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode) or inode not in {None, found.st_ino}:

@@ -1,4 +1,4 @@
-"""What is mapped into a process, and where an address lies."""
+"""Reads the memory mappings of a process, and finds the mapping of an address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _DELETED = " (deleted)"
 _MOST_BYTES = 64 << 20
-"""Of a list of mappings; the kernel allows a process 65,530 mappings by default."""
+"""Largest list of mappings that is read, in bytes. By default the kernel permits 65,530
+mappings."""
 
 
 class Mapping(msgspec.Struct, frozen=True):
@@ -28,36 +29,37 @@ class Mapping(msgspec.Struct, frozen=True):
     start: int
     end: int
     rights: str
-    """As ``r-xp``."""
+    """The permissions, such as ``r-xp``."""
     path: str
-    """The file as the process names it, made printable; ``[stack]`` and the like, or nothing."""
+    """The file as the process names it, made printable; or a name such as ``[stack]``, or
+    ``""``."""
     deleted: bool = False
-    """The file is no longer there under its name."""
+    """Whether the file is no longer there under its name."""
     offset: int = 0
-    """Where in the file the range begins."""
+    """The offset in the file where the range begins."""
     device: int = 0
     """The file's device, as ``os.stat`` numbers it."""
     inode: int = 0
     raw: str = ""
-    """The path byte for byte, as ``os.fsdecode`` has it, to open the file by."""
+    """The unmodified path in the form of ``os.fsdecode``, to open the file with."""
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self.end - self.start
 
 
 def mappings(pid: int) -> tuple[Mapping, ...]:
-    """Return what is mapped into a process, ascending; empty where that may not be known."""
+    """Return the mappings of a process in ascending order; empty if they may not be read."""
     found: list[Mapping] = []
     for line in read_lines(Path(f"/proc/{pid}/maps"), _MOST_BYTES):
-        with contextlib.suppress(ValueError):  # the last line where the list was cut
+        with contextlib.suppress(ValueError):  # the last line of a truncated list
             found.append(_mapping(line))
     return tuple(found)
 
 
 def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:
-    """Return the mapping that an address lies in."""
+    """Return the mapping that contains an address."""
     index = bisect.bisect_right(ascending, address, key=lambda mapping: mapping.start) - 1
     if index < 0 or address >= ascending[index].end:
         return None
@@ -65,9 +67,9 @@ def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:
 
 
 def owner(ascending: Sequence[Mapping], address: int) -> str:
-    """Return the file an address belongs to, or ``""``.
+    """Return the file that an address belongs to, or ``""``.
 
-    Zero-initialised data has no file of its own, and follows that of its file at once.
+    Zero-initialised data has a mapping without a file, directly after the mapping of its file.
     """
     mapping = at_address(ascending, address)
     while mapping is not None and not mapping.path:
@@ -76,7 +78,7 @@ def owner(ascending: Sequence[Mapping], address: int) -> str:
 
 
 def read(pid: int, address: int, size: int) -> bytes:
-    """Return bytes of a process's memory; fewer, or none, where that may not be read."""
+    """Return bytes of a process's memory; fewer or none if some may not be read."""
     return read_memory_file(pid, "mem", size, address)
 
 

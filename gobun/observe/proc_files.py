@@ -1,4 +1,4 @@
-"""Bounded reads of ``/proc``: the process that a file describes is hostile, and may end."""
+"""Bounded reads of ``/proc``, whose content a hostile process may influence or end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_BYTES = 1 << 20
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return the first ``most`` bytes of a file; ``b""`` where it cannot be read."""
+    """Return the first ``most`` bytes of a file; ``b""`` if it cannot be read."""
     parts: list[bytes] = []
     try:
         with path.open("rb", buffering=0) as file:
@@ -26,22 +26,22 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Return the first ``most`` bytes of a file as text; ``""`` where it cannot be read."""
+    """Return the first ``most`` bytes of a file as text; ``""`` if it cannot be read."""
     return read_bytes(path, most).decode(errors="replace")
 
 
 def read_lines(path: Path, most: int = MOST_BYTES) -> list[str]:
-    """Return the lines of a file that the kernel ends by a newline; none where it cannot be read.
+    """Return the lines of a file, split only at the kernel's newlines; none if it is unreadable.
 
-    A name in a line may hold anything else, also what ``str.splitlines`` takes for the end of one,
-    and bytes that are no UTF-8, which come as by ``os.fsdecode``.
+    A name in a line may contain other line separators that ``str.splitlines`` would split at. It
+    may also contain bytes that are not UTF-8, which are decoded as with ``os.fsdecode``.
     """
     text = read_bytes(path, most).decode(errors="surrogateescape")
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def read_link(path: Path) -> str:
-    """Return what a link names, made printable; ``""`` where that cannot be read."""
+    """Return the target of a link, made printable; ``""`` if it cannot be read."""
     try:
         return printable(str(path.readlink()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What ``/proc`` says of a process's threads; empty where there is no such thing."""
+"""Reads the threads of a process from ``/proc``; the results are empty on systems without it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Thread", "family", "looks_at_signals", "signal_numbers", "syscall_of
 
 _PROC = Path("/proc")
 _STATUS_BYTES = 8192
-"""More than a status holds."""
+"""Upper bound for the size of a ``status`` file."""
 _STAT_WORDS = 13
-"""Words behind the name in a ``stat``, up to the last one that is used."""
+"""Number of fields behind the name in a ``stat`` file, up to the last one that is used."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -33,28 +33,28 @@ class Thread(msgspec.Struct, frozen=True):
     switches: int
     """Context switches, voluntary or not."""
     waits_in: str
-    """The kernel function it waits in, where the kernel tells."""
+    """The kernel function it waits in, if the kernel reports it."""
     pending: int
     """Signals sent to this thread and not handled yet, as a bit mask (bit 0 is signal 1)."""
     blocked: int
-    """Signals it does not accept now, as a bit mask."""
+    """Signals that it blocks now, as a bit mask."""
     caught: int = 0
     """Signals that have a handler, as a bit mask; the same for all threads of a process."""
     ignored: int = 0
     shared: int = 0
-    """Signals sent to the process as a whole and not handled yet."""
+    """Signals sent to the process as a whole and not handled yet, as a bit mask."""
     voluntary: int = 0
-    """Context switches that it asked for, by waiting for something."""
+    """Voluntary context switches: it waited for something."""
     ran_ns: int = 0
-    """Time on a processor, in nanoseconds; 0 where the kernel does not count it."""
+    """Time on a processor, in nanoseconds; 0 if the kernel does not count it."""
     queued_ns: int = 0
-    """Time in which it could have run and was kept waiting for a processor, in nanoseconds."""
+    """Time in which it was runnable and waited for a processor, in nanoseconds."""
     major_faults: int = 0
-    """Pages that it waited for the disk for."""
+    """Page faults for which it waited for the disk."""
 
 
 def threads(pid: int) -> tuple[Thread, ...]:
-    """Return the threads of ``pid``; empty when it is gone."""
+    """Return the threads of ``pid``; empty if it has gone."""
     try:
         folders = sorted((_PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
     except OSError:
@@ -63,23 +63,23 @@ def threads(pid: int) -> tuple[Thread, ...]:
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """Return a process and all that descend from it, parents first."""
+    """Return a process and all of its descendants, parents first."""
     children: dict[int, list[int]] = {}
     for stat in _PROC.glob("[0-9]*/stat"):
-        with contextlib.suppress(ValueError, IndexError):  # it has ended meanwhile
+        with contextlib.suppress(ValueError, IndexError):  # it has ended
             parent = int(read_bytes(stat).rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found = [pid]
-    for each in found:  # grows while it is gone through
+    for each in found:  # the list grows during this loop
         found += sorted(children.get(each, ()))
     return tuple(found)
 
 
 def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
-    """Return the pending and the blocked signals of a thread, ``count`` times in quick succession.
+    """Return a thread's pending and blocked signals, ``count`` times in quick succession.
 
-    A thread blocks a signal while it handles it. Each pair is two bit masks; there are fewer pairs
-    where the thread ends meanwhile. The file stays open: a look then costs a fifth.
+    A thread blocks a signal while it handles it. Each pair is two bit masks. There are fewer pairs
+    if the thread ends meanwhile. The file stays open, which makes a look five times as fast.
     """
     looks: list[tuple[int, int]] = []
     try:
@@ -94,7 +94,7 @@ def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
 
 
 def syscall_of(pid: int, tid: int) -> str:
-    """Return the system call a thread is in, ``running``, or ``""`` where that may not be known."""
+    """Return the system call of a thread, ``running``, or ``""`` if it may not be read."""
     try:
         words = (_PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
     except OSError:

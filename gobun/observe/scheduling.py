@@ -1,9 +1,9 @@
-"""How much a process was able to run: its processor time, and the time it was kept from it.
+"""Measures how much a process was able to run: its processor time, and its time in the queue.
 
-A process on a busy machine, in a control group with little time, or short of memory does the same
-as ever, only later. Who judges it by the clock on the wall takes it for one that hangs. The kernel
-counts for each thread how long it ran and how long it waited for a processor
-(``/proc/PID/task/TID/schedstat``), which tells the two apart.
+A process may be slow because the machine is busy, its control group has little time, or memory is
+short. A wall clock cannot tell such a process from a hung one. For each thread the kernel counts
+how long it ran and how long it waited for a processor (``/proc/PID/task/TID/schedstat``). That
+distinguishes the two.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ import msgspec
 from gobun.observe.proc_files import read_text
 
 _FAULTS = 20
-"""Major faults between two looks from which on a process waits for the disk more than it works."""
+"""Major faults between two readings above which a process waits for the disk more than it works."""
 _MOST_LEVELS = 16
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the threads of a process used, and waited for, up to a moment."""
+    """The processor time and waiting time of a process's threads, up to one moment."""
 
     times: dict[int, tuple[int, int]]
-    """Thread to nanoseconds on a processor, and nanoseconds in the queue for one."""
+    """For each thread, nanoseconds on a processor and nanoseconds in the queue for one."""
     cores: int
     """Processors that the process may use."""
     throttled_ns: int
-    """Time in which its control groups were out of their share."""
+    """Time in which its control groups had used up their quota, in nanoseconds."""
     major_faults: int
     on_disk: bool
-    """A thread waits for a device now."""
+    """Whether a thread waits for a device now."""
     runnable: frozenset[int] = frozenset()
-    """Threads that run or want to. The kernel adds to the queue's time of one when it gets out."""
+    """Threads that run or are runnable. The kernel adds a thread's time in the queue when it leaves
+    it."""
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process used so far; nothing where it is gone."""
+    """Return the usage of a process so far; empty if it has gone."""
     times: dict[int, tuple[int, int]] = {}
     faults, on_disk = 0, False
     runnable: set[int] = set()
@@ -55,10 +56,10 @@ def usage(pid: int) -> Usage:
 
 
 def able_share(before: Usage, after: Usage, seconds: float) -> float:
-    """Return which part of a time span a process was able to run in, from 0 to 1.
+    """Return the share of a time span in which a process was able to run, from 0 to 1.
 
-    It was unable to while it waited for a processor. A process whose threads ask for more
-    processors than there are is measured by those there are, so that it does not starve itself.
+    It was not able to run while it waited for a processor. If its threads want more processors than
+    there are, the real number counts. So a process does not starve itself.
     """
     if seconds <= 0:
         return 0.0
@@ -77,19 +78,19 @@ def able_share(before: Usage, after: Usage, seconds: float) -> float:
     missed = max(wanted - ran / span_ns, 0.0)
     share = max(1.0 - missed / max(wanted, 1.0), 0.0)
     throttled = (after.throttled_ns - before.throttled_ns) / span_ns
-    # Only who wants to run is hindered by an empty account.
+    # An exhausted quota hinders only threads that want to run.
     return min(share, max(1.0 - throttled, 0.0)) if ran + waited else share
 
 
 def runnable_tasks() -> int:
-    """Return how many tasks of the machine run or want to; 0 where the kernel does not tell."""
+    """Return the number of runnable tasks of the machine; 0 if the kernel does not report it."""
     words = read_text(Path("/proc/loadavg")).split()
     running = words[3].partition("/")[0] if len(words) > 3 else ""
     return int(running) if running.isdecimal() else 0
 
 
 def throttled_ns(pid: int) -> int:
-    """Return for how long a process's control groups were out of processor time, all levels."""
+    """Return how long a process's control groups were throttled, in nanoseconds, all levels."""
     found = 0
     for folder in _cpu_groups(pid):
         for line in read_text(folder / "cpu.stat").splitlines():
@@ -102,7 +103,7 @@ def throttled_ns(pid: int) -> int:
 
 
 def _cpu_groups(pid: int) -> list[Path]:
-    """Return the folders of a process's control groups that may limit its processor time."""
+    """Return the folders of the control groups that may limit a process's processor time."""
     for line in read_text(Path(f"/proc/{pid}/cgroup")).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

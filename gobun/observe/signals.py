@@ -1,14 +1,14 @@
-"""Signals by name, and the flags of their handlers."""
+"""Names of signals, and the flags of their handlers."""
 
 from __future__ import annotations
 
 import signal
 
 SA_ONSTACK = 0x08000000
-"""The handler runs on the thread's alternate stack, where it has one."""
+"""The handler runs on the thread's alternate stack, if it has one."""
 
 DEFAULT, IGNORED = 0, 1
-"""What the kernel keeps in place of a handler's address."""
+"""The values that the kernel keeps in place of a handler's address."""
 
 _FLAGS = {
     0x00000001: "SA_NOCLDSTOP",
@@ -24,7 +24,7 @@ _LIBC = {32: "SIGCANCEL (libc's)", 33: "SIGSETXID (libc's)"}
 
 
 def signal_name(number: int) -> str:
-    """Return a signal's name, as ``SIGPWR``."""
+    """Return a signal's name, such as ``SIGPWR``."""
     if number in _LIBC:
         return _LIBC[number]
     if number == _REAL_TIME:
@@ -42,11 +42,11 @@ def signal_numbers(mask: int) -> list[int]:
 
 
 def mask_text(mask: int) -> str:
-    """Return the signals in a mask by name; those left out where they are fewer."""
+    """Return the signals in a mask by name, or the missing ones if they are fewer."""
     held = signal_numbers(mask)
     if len(held) <= 12:
         return " ".join(signal_name(number) for number in held) or "none"
-    # Real-time signals beyond the first few, SIGKILL and SIGSTOP say nothing.
+    # Real-time signals beyond the first few, SIGKILL and SIGSTOP carry no information.
     free = [n for n in range(1, 32) if n not in held and n not in {signal.SIGKILL, signal.SIGSTOP}]
     if len(free) > 12:
         return " ".join(signal_name(number) for number in held)
@@ -55,5 +55,5 @@ def mask_text(mask: int) -> str:
 
 
 def flag_names(flags: int) -> tuple[str, ...]:
-    """Return the flags of a handler by name; what only libc sets is left out."""
+    """Return the flags of a handler by name, without those that only libc sets."""
     return tuple(name for bit, name in _FLAGS.items() if flags & bit)

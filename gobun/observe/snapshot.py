@@ -1,4 +1,4 @@
-"""A process at one moment, from all that can be seen of it: records for evidence and diagnosis."""
+"""A snapshot of a process at one moment, from every source: records for evidence and diagnosis."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ if TYPE_CHECKING:
 
 _PAGE = 4096
 _THREAD_RECORD = 0x900
-"""About what glibc keeps of a thread above its thread pointer, at the upper end of its stack."""
+"""Approximate size in bytes of glibc's record of a thread, above its thread pointer at the upper
+end of its stack."""
 
 _MARK, _MARK_AT = b"GoGuard1", 8
-"""By which the guard's entries are known (``native/guard/entry.h``)."""
+"""The marker of the guard's entries, and its offset (``native/guard/entry.h``)."""
 
 
 class Handler(msgspec.Struct, frozen=True):
-    """How a process meets a signal that is not at its default."""
+    """The handling of a signal that is not at its default."""
 
     number: int
     ignored: bool
     on_stack: bool
-    """Its handler runs on the alternate stack of a thread that has one (``SA_ONSTACK``)."""
+    """Whether its handler runs on the alternate stack of a thread that has one (``SA_ONSTACK``)."""
     flags: int
     address: int
     owner: str
-    """The file that the handler is in; ``""`` where it is in none (made at run time)."""
+    """The file that contains the handler; ``""`` for code generated at run time."""
     blocks: int
     """Signals blocked while it runs, as a bit mask."""
     guarded: bool = False
-    """It is an entry of the signal guard (``native/guard``), which the handler is behind."""
+    """Whether it is an entry of the signal guard (``native/guard``), which calls the real
+    handler."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -57,21 +59,21 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 class ThreadView(msgspec.Struct, frozen=True):
-    """A thread: what ``/proc`` says, then what it answered itself."""
+    """A thread: its ``/proc`` data, then its reply to the inspector."""
 
     seen: procfs.Thread
     syscall: str
     asked: bool
-    """Whether it answered; what follows is empty where it did not."""
+    """Whether it replied; the fields below are empty if it did not."""
     pc: int = 0
     pc_in: str = ""
-    """The file that it runs the code of."""
+    """The file whose code it runs."""
     sp: int = 0
     stack: Stack | None = None
-    """Within some KiB, because a neighbouring mapping may have grown together with it."""
+    """Accurate to some KiB, because the kernel may have merged it with a neighbouring mapping."""
     alternate: Stack | None = None
     on_alternate: bool = False
-    """It runs on its alternate stack now: inside a handler that has ``SA_ONSTACK``."""
+    """Whether it runs on its alternate stack now: inside a handler that has ``SA_ONSTACK``."""
     problem: str = ""
 
 
@@ -82,22 +84,22 @@ class Snapshot(msgspec.Struct, frozen=True):
     threads: tuple[ThreadView, ...]
     handlers: tuple[Handler, ...]
     problem: str = ""
-    """Why it could not be asked for its handlers and alternate stacks."""
+    """The reason why the handlers and alternate stacks are unknown."""
 
     def handler(self, number: int) -> Handler | None:
-        """Return how a signal is met; None where that is the default, or is not known."""
+        """Return the handling of a signal; None if it is the default or unknown."""
         return next((found for found in self.handlers if found.number == number), None)
 
 
 def take_snapshot(
     pid: int, inspector: Path | None, *, doomed: bool = False, spare: Sequence[int] = ()
 ) -> Snapshot:
-    """Look at a process; without the program ``inspector``, only at what ``/proc`` tells.
+    """Take a snapshot of a process; without the program ``inspector``, only from ``/proc``.
 
-    Threads in ``spare`` are not stopped, so their stacks are not known.
+    Threads in ``spare`` are not stopped, so their stacks are unknown.
 
-    One that is ``doomed``, about to be killed, is stopped once ``/proc`` has told: one that spins
-    takes the CPU from who asks it, and from all others.
+    A ``doomed`` process is about to be killed, and is stopped once ``/proc`` has been read. A
+    spinning process would take the CPU from the inspector and from all others.
     """
     seen = procfs.threads(pid)
     calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in seen}
@@ -128,7 +130,7 @@ def take_snapshot(
 
 
 def stack_limit(pid: int) -> int:
-    """Return to how many bytes the main thread's stack may grow; 0 for no limit or not known."""
+    """Return the size limit of the main thread's stack in bytes; 0 for no limit or unknown."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
             if line.startswith("Max stack size"):

@@ -1,4 +1,4 @@
-"""A snapshot as text, for a person who has to find out why a process hangs."""
+"""A snapshot as text, for a person who debugs a hung process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIBC_OWN = {32, 33}
 
 
 def render_snapshot(snapshot: Snapshot) -> str:
-    """Return threads and signal handlers, one a line, and the details of each thread."""
+    """Return threads and signal handlers, one per line, and the details of each thread."""
     lines = [f"process {snapshot.pid}, {pluralize(len(snapshot.threads), 'thread')}"]
     if snapshot.problem:
         lines.append(f"not asked for its handlers and stacks: {snapshot.problem}")
@@ -28,7 +28,7 @@ def render_snapshot(snapshot: Snapshot) -> str:
 
 
 def handler_text(handler: Handler) -> str:
-    """Return how a signal is met: ``handler in bun, SA_ONSTACK SA_RESTART``."""
+    """Return the handling of a signal: ``handler in bun, SA_ONSTACK SA_RESTART``."""
     if handler.ignored:
         return "ignored"
     where = PurePath(handler.owner).name or "memory of no file"

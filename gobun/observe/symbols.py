@@ -27,13 +27,14 @@ _FUNCTIONS = {2, 10}  # STT_FUNC, STT_GNU_IFUNC
 _MOST_BYTES = 8 << 20
 _LONGEST_NAME = 256
 _FAR = 1 << 20
-"""A symbol without a size reaches at most so far."""
+"""Largest reach of a symbol without a size, in bytes."""
 
 
 class Symbols:
     """The functions of a mapped file. Use as a context manager: the file stays open inside.
 
-    Reads piece by piece instead of mapping the file: one that its owner cuts short would end us.
+    It reads the file piece by piece and does not map it: a mapped file that its owner truncates
+    would kill us.
     """
 
     def __init__(self, pid: int, mapping: Mapping) -> None:
@@ -51,10 +52,10 @@ class Symbols:
             os.close(self._handle)
 
     def names(self, addresses: Sequence[tuple[Mapping, int]], *, exported: bool) -> list[str]:
-        """Return the name of the function that each address is in, ``""`` where none is known.
+        """Return the name of the function that contains each address, ``""`` if unknown.
 
-        ``exported`` goes by the table of the dynamic linker, which is short; otherwise by the
-        linker's own table, which a stripped file has not.
+        ``exported`` uses the short table of the dynamic linker. Otherwise the linker's own table is
+        used, which a stripped file lacks.
         """
         functions: list[tuple[int, int, int, int]] = []
         with contextlib.suppress(*_DAMAGED):
@@ -76,7 +77,7 @@ class Symbols:
         ]
 
     def _functions(self, kind: int) -> Iterator[tuple[int, int, int, int]]:
-        """Return address, size and name (as place and offset) of the functions of a table."""
+        """Return address, size and name (as table and offset) of the functions in a table."""
         for _, each, _, _, begins, length, link, *_ in self._sections:
             if each != kind or link >= len(self._sections) or length > _MOST_BYTES:
                 continue
@@ -102,7 +103,7 @@ class Symbols:
         return ""
 
     def _virtual(self, offset: int) -> int:
-        """Return where the linker put what is at ``offset`` of the file; -1 for nowhere."""
+        """Return the virtual address of ``offset`` in the file; -1 if it has none."""
         for kind, _, begins, virtual, _, length, _, _ in self._segments:
             if kind == _LOAD and begins <= offset < begins + length:
                 return virtual + offset - begins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-# Those that a thread can be found in; a number without a name is shown as it is.
+# Only calls that a thread can wait in; other calls are shown by number.
 _X64 = {
     0: "read",
     1: "write",
@@ -170,7 +170,7 @@ EVENT_WAITS = frozenset(
         "io_uring_enter",
     }
 )
-"""Where an event loop waits for something to happen."""
+"""Calls in which an event loop waits for events."""
 
 
 def syscall_name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Experiments on Bun itself: patched binaries are made, kept, and run beside stock."""
+"""Experiments on Bun itself: build patched binaries, keep them, and run them beside stock Bun."""
 
 from gobun.patched.build import WEBKIT_FROM_NPM, BuildRequest, build_patched, preflight, register
 from gobun.patched.compare import SeriesRuns, emulations_of, run_beside_stock, runs_of_series

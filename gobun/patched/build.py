@@ -1,4 +1,4 @@
-"""From a series to a patched Bun that can run cells."""
+"""Builds a patched Bun from a series, and registers it as a runtime for cells."""
 
 from __future__ import annotations
 
@@ -22,39 +22,38 @@ if TYPE_CHECKING:
 
 
 WEBKIT_FROM_NPM = "npm"
-"""What `--webkit` says for the static libraries that upstream published on npm."""
+"""The value of ``--webkit`` for the static libraries that upstream published on npm."""
 
 
 class BuildRequest(msgspec.Struct, frozen=True):
-    """What is to be built, and how."""
+    """The inputs and options of a build."""
 
     series: Series
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     unpatched: bool = False
-    """Build the control: only what the line needs to compile."""
+    """Build the control, which has only the patches that the line needs to compile."""
     profile: str = "release"
     jobs: int | None = None
     zig: str = ""
-    """A path, or the version of a released Zig; empty for the one of the series."""
+    """A path, or the version of a released Zig; empty for the version that the series names."""
     webkit: str = ""
-    """A path, or "npm"; empty for what the build system does by itself."""
+    """A path, or ``npm``; empty for the default of the build system."""
     offline: OfflineSources = OfflineSources()
 
     @property
     def patches(self) -> tuple[Patch, ...]:
-        """The patches of it."""
+        """The patches to apply."""
         if self.unpatched:
             return self.series.unpatched
         return self.series.selected(self.only, self.without)
 
 
 def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
-    """Look at everything that a build needs.
+    """Check everything that a build needs.
 
     Raises:
-        UsageError: there is no checkout, its build is of no kind known here, or a flag does not
-            fit it.
+        UsageError: there is no checkout, its build system is unknown, or a flag does not fit it.
     """
     version = wish.series.version
     with bun_source.open_checkout(version) as checkout:
@@ -82,10 +81,10 @@ def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
 
 
 def build_patched(wish: BuildRequest) -> Registered:
-    """Apply the patches, run upstream's build, and keep the result as a runtime.
+    """Apply the patches, run upstream's build, and register the result as a runtime.
 
     Raises:
-        UsageError: a person's work is in the checkout, a flag does not fit its layout, or the
+        UsageError: the checkout holds uncommitted work, a flag does not fit its layout, or the
             series carries no patch.
         PatchError: a patch does not apply.
         BuildError: the build failed.
@@ -115,11 +114,11 @@ def build_patched(wish: BuildRequest) -> Registered:
 
 
 def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:
-    """Refuse flags that do not fit, before anything is fetched.
+    """Reject flags that do not fit, before anything is fetched.
 
     Raises:
-        UsageError: a number of jobs below 1, a path that is not there, a WebKit of another commit,
-            `--webkit npm` of a build whose WebKit npm does not have.
+        UsageError: the number of jobs is below 1, a path is missing, the WebKit is of another
+            commit, or npm does not have the WebKit that this build needs.
     """
     if wish.jobs is not None and wish.jobs < 1:
         raise UsageError(f"--jobs {wish.jobs} would build nothing", hint="give at least 1")
@@ -137,10 +136,10 @@ class _NpmPackage(msgspec.Struct):
 
 
 def _check_webkit(folder: Path, layout: BuildLayout) -> None:
-    """Refuse a WebKit that is not there, or a package of npm that is of another commit.
+    """Reject a WebKit folder that is missing, or an npm package of another commit.
 
     Raises:
-        UsageError: it is one of these.
+        UsageError: the folder is one of these.
     """
     if not folder.is_dir():
         raise UsageError(f"--webkit {folder}: there is no such folder", hint="or give npm")
@@ -168,7 +167,7 @@ def _options(wish: BuildRequest, layout: BuildLayout, bun: Path) -> bun_source.B
 
 
 def _zig(wish: BuildRequest) -> Path | None:
-    """Return the Zig that a person or the series names, None for the one that upstream fetches."""
+    """Return the Zig that the user or the series names; None for the one that upstream fetches."""
     if "/" in wish.zig:
         return Path(wish.zig).absolute()
     version = wish.zig or wish.series.zig
@@ -176,9 +175,9 @@ def _zig(wish: BuildRequest) -> Path | None:
 
 
 def _webkit(wish: BuildRequest, layout: BuildLayout) -> Path | None:
-    """Return the WebKit to link, None for the one that upstream's build fetches itself.
+    """Return the WebKit to link; None for the one that upstream's build fetches itself.
 
-    `make` fetches none, so there npm is the default.
+    A ``make`` build fetches none, so npm is its default.
     """
     if wish.webkit not in {"", WEBKIT_FROM_NPM}:
         return Path(wish.webkit).absolute()
@@ -203,11 +202,11 @@ def _webkit_package(layout: BuildLayout) -> fetch.Package:
 def register(
     program: Path, series: Series, patches: Sequence[Patch], *, unpatched: bool = False
 ) -> Registered:
-    """Keep a Bun that was built elsewhere, of a series or, ``unpatched``, of the bare release.
+    """Register a Bun built elsewhere from a series or, with ``unpatched``, from the bare release.
 
     Raises:
-        UsageError: it is of another version, or is stock, or the series carries no patch.
-        FetchError: the stock Bun to compare it with cannot be had.
+        UsageError: it has another version, or is stock, or the series carries no patch.
+        FetchError: the stock Bun for the comparison could not be fetched.
     """
     if not unpatched:
         series.check_carries("register")

@@ -1,4 +1,4 @@
-"""Patched Buns beside stock, on the same cells in one run."""
+"""Runs patched Buns beside stock Bun, on the same cells in one run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class SeriesRuns(msgspec.Struct, frozen=True):
-    """What there is to run of one series."""
+    """The versions and treatments to run for one series."""
 
     series: Series
     built: tuple[Registered, ...] = ()
     emulations: tuple[TreatmentName, ...] = ()
-    """Treatments of the stock binary, where nothing is built."""
+    """Treatments of the stock binary, used if no patched Bun is built."""
 
     def runs(self) -> list[tuple[str, TreatmentName]]:
-        """Return the versions and treatments of its cells, stock first; none without a patch."""
+        """Return the versions and treatments of its cells, stock first; empty without a patch."""
         patched = [
             *((one.label, one.treatment) for one in self.built),
             *((self.series.version, treatment) for treatment in self.emulations),
@@ -37,13 +37,13 @@ class SeriesRuns(msgspec.Struct, frozen=True):
 
 
 class PatchedExpectations(Expectations, frozen=True):
-    """What is known, and what patches should change of it."""
+    """The known expectations, and the changes to them that patches should make."""
 
     changes: tuple[tuple[str, Patch, Change], ...] = ()
-    """By the version as cells name it."""
+    """Each with the version that cells use."""
 
     def row(self, cell: Cell) -> ExpectationRow | None:
-        """Return what the patches should change of ``cell``, or else what is known.
+        """Return the change that the patches should make to ``cell``, else its expectation.
 
         Raises:
             UsageError: two rows that are equally specific disagree.
@@ -74,10 +74,10 @@ class PatchedExpectations(Expectations, frozen=True):
 
 
 def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns]:
-    """Return what there is to run of each series; ``ablate`` runs patches one by one too.
+    """Return the runs of each series; ``ablate`` also runs its patches one by one.
 
     Raises:
-        PrerequisiteError: nothing is built, and nothing can be emulated.
+        PrerequisiteError: no patched Bun is built, and no patch can be emulated.
     """
     here = [one for one in runtimes.registered() if one.target == host_target().name]
     named = {each.line: each for each in series}
@@ -128,7 +128,7 @@ def _is_of(one: Registered, series: Series, treatment: str) -> bool:
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
-    """Return the treatments that emulate a series: all at once, and each alone to ablate."""
+    """Return the treatments that emulate a series: all at once and, to ablate, each alone."""
     alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
     at_once = together(known)
@@ -137,12 +137,12 @@ def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
 
 
 def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, ablate: bool) -> None:
-    """Run patched Buns, or emulations where none is built, beside stock on the same cells.
+    """Run patched Buns beside stock on the same cells, or emulations if none is built.
 
     Raises:
-        PrerequisiteError: there is nothing patched to run.
-        UsageError: an argument names what does not exist.
-        UnexpectedOutcomeError: a cell was not as expected.
+        PrerequisiteError: there is no patched Bun or emulation to run.
+        UsageError: an argument names something that does not exist.
+        UnexpectedOutcomeError: a cell had an unexpected outcome.
     """
     if request.versions or request.treatments or request.runtimes != ("bun",):
         raise UsageError(
@@ -194,7 +194,7 @@ def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ..
 
 
 def _stresses(given: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
-    """Return the default stresses, and those of a change that none of them would show."""
+    """Return the default stresses, and those that show changes the default stresses miss."""
     named = [
         stress
         for line in lines
