@@ -1,4 +1,4 @@
-"""What is known of cells, how results compare with it, and how it is brought up to date."""
+"""Reads the expectations of cells, compares results with them, and updates them."""
 
 from gobun.expectations.catalogue import Catalogue, known_names, known_releases
 from gobun.expectations.range_update import Update, update_expectations

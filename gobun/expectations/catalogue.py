@@ -1,4 +1,4 @@
-"""What there is to expect something of: releases, modules and stresses that have a name."""
+"""Lists the releases, modules and stresses that expectations can name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """Every name that a row can select by, where the list of them is not closed."""
+    """The names that a row can select by, for selectors without a fixed list of values."""
 
     releases: Mapping[str, tuple[str, ...]]
     """The versions of each runtime."""
@@ -39,7 +39,7 @@ def known_releases() -> tuple[str, ...]:
 
 
 def known_names() -> Catalogue:
-    """Return what the suite has, and the releases it can name.
+    """Return the names of the suite, and the releases that its lock files list.
 
     Raises:
         FetchError: a lock file is missing or malformed.
@@ -51,9 +51,9 @@ def known_names() -> Catalogue:
 
 
 def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
-    """Return what a row selects by that is not there, so that it matches less than it says.
+    """Return the selectors of a row that match nothing, so that it matches less than it states.
 
-    A range that names a canary is taken at its word: no list here has them.
+    A range that names a canary is accepted unchecked, because no list here has canaries.
     """
     runtimes = () if row.runtime is None else (row.runtime,)
     lines = [

@@ -1,6 +1,6 @@
 """Covers a set of cells with few boxes: lists of treatments, modules, loads, stresses, versions.
 
-Sets of versions are bit masks over the known versions, ascending.
+A set of versions is a bit mask over the known versions in ascending order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Config = tuple[str, ...]
 
 
 class Box(msgspec.Struct, frozen=True):
-    """Every combination of the values of each axis, in the versions of a mask."""
+    """Every combination of one value from each axis, in the versions of a mask."""
 
     values: tuple[tuple[str, ...], ...]
     versions: int
@@ -27,15 +27,15 @@ class Box(msgspec.Struct, frozen=True):
 def cover(
     must: Mapping[Config, int], may: Mapping[Config, int], axes: Sequence[Sequence[str]]
 ) -> list[Box]:
-    """Return boxes that hold all of ``must`` and nothing but it and some of ``may``.
+    """Return boxes that hold all of ``must``, some of ``may``, and nothing else.
 
-    Every box is grown from a cell along one axis after another as far as it goes, so the result
-    is small though not always the smallest, and does not depend on the order of the mappings.
+    Each box grows from a cell along one axis after another as far as possible. The result is small,
+    though not always the smallest. It does not depend on the order of the mappings.
     """
     left = {config: mask for config, mask in must.items() if mask}
     boxes = []
     for config in sorted(left, key=lambda config: _place(config, axes)):
-        while config in left:  # a box takes all of its first cell, so this is once
+        while config in left:  # a box covers its first cell completely, so this runs once
             box = _grown(config, left, must, may, axes)
             boxes.append(box)
             for inside in itertools.product(*box.values):
@@ -59,7 +59,7 @@ def _grown(
     versions = left[seed]
 
     def fits(config: Config) -> bool:
-        # The same versions, so that cells with other versions get a box that is right for them.
+        # Only the same versions: cells with other versions get a box of their own.
         allowed = must.get(config, 0) | may.get(config, 0)
         return not versions & ~allowed and not left.get(config, 0) & ~versions
 

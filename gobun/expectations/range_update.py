@@ -1,4 +1,4 @@
-"""Brings ``expectations/*.toml`` up to date with results: ranges first, and no invented reasons."""
+"""Updates ``expectations/*.toml`` from results: it adjusts ranges first, and invents no reasons."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What an update did."""
+    """The result of an update."""
 
     diff: str
-    """Unified, of all files; empty when nothing changed."""
+    """A unified diff of all files; empty if nothing changed."""
     unexplained: tuple[str, ...]
-    """Where each row stands that has no reason yet."""
+    """The file and number of each row that has no reason yet."""
 
 
 def update_expectations(
@@ -55,13 +55,13 @@ def update_expectations(
     place: Place | None = None,
     write: bool = True,
 ) -> Update:
-    """Rewrite the rows of ``folder`` so that ``results`` are what is expected.
+    """Rewrite the rows of ``folder`` so that they expect ``results``.
 
-    ``known`` are the releases of each runtime, ``place`` is where the results were made. Skips,
-    starved cells and our own errors say nothing. A row keeps its text where it still holds.
+    ``known`` holds the releases of each runtime. ``place`` is where the results were made. Skips,
+    starved cells and harness errors are no evidence. A row that still holds keeps its text.
 
     Raises:
-        UsageError: a file is not of the right form, or rows contradict each other.
+        UsageError: a file has the wrong form, or rows contradict each other.
         PrerequisiteError: a file cannot be written.
     """
     folder = folder or paths.EXPECTATIONS
@@ -88,7 +88,7 @@ def update_expectations(
 
 class _After(msgspec.Struct, frozen=True):
     replaced: Mapping[str, tuple[ExpectationRow, ...]]
-    """Where a row stands to what stands there now; a row that is not in here stays."""
+    """For the place of each changed row, the rows that replace it. A row without an entry stays."""
     added: tuple[ExpectationRow, ...]
     kept: tuple[ExpectationRow, ...]
 

@@ -1,4 +1,4 @@
-"""Which row answers for which cell, before and after results have been looked at."""
+"""Decides which row is responsible for which cell, before and after an update from results."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from gobun.expectations.rows import ExpectationRow
 
 Observed = dict[Config, dict[int, frozenset[Outcome]]]
-"""What a runtime's cells came to, by the index of the version."""
+"""The outcomes of a runtime's cells, by the index of the version."""
 _PASS: frozenset[Outcome] = frozenset({"pass"})
 
 
 class ObservedRuns(msgspec.Struct, frozen=True):
-    """One runtime in one place: what can be asked of it, and what was seen."""
+    """One runtime in one place: its known versions and values, and the observed outcomes."""
 
     versions: tuple[str, ...]
     """Ascending."""
@@ -35,23 +35,23 @@ class ObservedRuns(msgspec.Struct, frozen=True):
 
 
 class RowChanges(msgspec.Struct, frozen=True):
-    """What must become of rows for what was seen to be what is expected."""
+    """The changes to rows that make them expect the observed outcomes."""
 
     rewritten: dict[int, list[Box]]
-    """Index of a row to the boxes in its place; none: the row goes."""
+    """For the index of a row, the boxes that replace it. Without a box the row is deleted."""
     added: list[tuple[tuple[Outcome, ...], Box]]
 
 
 def compare(
     rows: Sequence[ExpectationRow], world: ObservedRuns, *, strict: bool = False
 ) -> RowChanges:
-    """Return the changes that make ``rows``, all of this runtime and place, fit what was seen.
+    """Return the changes that make ``rows``, all of this runtime and place, fit the observations.
 
-    A row loses what was seen to end otherwise, and grows to the versions that were seen to end as
-    it says. In those versions, a cell that was not run goes with the cells of the row that were
-    run and are most like it; everywhere else a row keeps what nobody looked at. With ``strict``, no
-    two rows overlap afterwards; without, a row may go on covering what a more specific row answers
-    for.
+    A row loses the cells that were seen to end otherwise. It grows to the versions in which its
+    cells were seen to end as it states. In those versions, cells that were not run take the outcome
+    of the most similar cells of the row that were. Elsewhere a row keeps cells that were not run.
+    With ``strict``, no two rows overlap afterwards. Otherwise a row may still cover cells that a
+    more specific row decides.
 
     Raises:
         UsageError: two rows contradict each other.
@@ -94,7 +94,7 @@ class _Reconciler:
         self.new: dict[frozenset[Outcome], dict[Config, int]] = defaultdict(dict)
 
     def enter(self, config: Config) -> None:
-        """Enter all versions of one treatment, module, load and stress."""
+        """Process all versions of one treatment, module, load and stress."""
         matching = self._index.matching(config)
         seen = self._world.observed.get(config, {})
         if not matching and not seen:
@@ -126,11 +126,11 @@ class _Reconciler:
             self._otherwise[index][config] = otherwise & self._masks[index]
 
     def close(self) -> None:
-        """Let the cells of a row that were run stand for those that were not."""
+        """Let the cells of a row that were run represent those that were not."""
         for index, must in enumerate(self.must):
             if not self._moved[index]:
                 continue
-            # Where one cell still ends as the row says, another end is an exception to the row.
+            # If one cell still ends as the row states, another end is an exception to the row.
             upheld = functools.reduce(operator.or_, self._agreeing[index].values(), 0)
             for config, otherwise in self._otherwise[index].items():
                 self._contrary[index][config] |= otherwise & ~upheld
@@ -142,12 +142,12 @@ class _Reconciler:
                 grown = mask & ~(unlike & ~like & moved) | gained
                 bridges = unknown & ~unlike
                 must[config] = _bridged(grown, bridges) if grown & ~was else grown
-                self._unknown[config] &= ~must[config]  # no other row may take it as well
+                self._unknown[config] &= ~must[config]  # so that no other row takes it as well
 
     def _nearest(self, index: int, config: Config) -> tuple[int, int]:
-        """Return where the cells most like one, that were run, end as a row says or otherwise."""
+        """Return the versions in which the most similar run cells agree with a row, or disagree."""
         undecided = self._everything
-        if config in self._agreeing[index]:  # what was run speaks for itself
+        if config in self._agreeing[index]:  # a cell that was run decides for itself
             undecided &= ~sum(1 << at for at in self._world.observed[config])
         at_distance = [[0, 0] for _ in range(len(config) + 1)]
         for other, agreeing in self._agreeing[index].items():
@@ -162,7 +162,7 @@ class _Reconciler:
         return like, unlike
 
     def _winners(self, config: Config, matching: tuple[int, ...]) -> dict[int, int]:
-        """Return which row decides on which versions."""
+        """Return the versions on which each row decides."""
         if matching in self._won:
             return self._won[matching]
         won: dict[int, int] = {}
@@ -218,7 +218,7 @@ class _Reconciler:
         )
 
     def _heir(self, config: Config, outcomes: frozenset[Outcome]) -> int | None:
-        """Return the row that says the same of other versions of this cell."""
+        """Return the row that expects the same of other versions of this cell."""
         fitting = [
             index
             for index in self._matching[config]
@@ -231,7 +231,7 @@ class _Reconciler:
         )
 
     def covered_by_others(self, index: int) -> dict[Config, int]:
-        """Return what a row selects that more specific rows, or equal ones, answer for."""
+        """Return the cells of a row that more specific or equally specific rows decide."""
         row = self._rows[index]
         may = dict.fromkeys(self._selected[index], 0)
         answering = list(self.new.values())
@@ -245,10 +245,10 @@ class _Reconciler:
         return {config: mask for config, mask in may.items() if mask}
 
     def boxes(self, index: int, may: Mapping[Config, int]) -> list[Box] | None:
-        """Return what stands in the place of a row; None if it can stay as it is.
+        """Return the boxes that replace a row; None if it can stay unchanged.
 
-        What only some of its cells gained is no growth of the row, whose reason may not hold
-        there, so it becomes new.
+        If only some of its cells gained versions, that is no growth of the row, because its reason
+        may not hold there. Those cells become a new row.
         """
         row, was, must = self._rows[index], self._masks[index], self.must[index]
         axes = self._world.axes
@@ -275,7 +275,7 @@ class _Reconciler:
         return None if kept == [Box(values, was)] else kept
 
     def is_touched(self, index: int, may: Mapping[Config, int]) -> bool:
-        """Return whether what a row selects is no longer what it answers for."""
+        """Return whether the cells that a row selects differ from those that it decides."""
         was, must = self._masks[index], self.must[index]
         return any(
             must.get(config, 0) & ~was or was & ~(must.get(config, 0) | may.get(config, 0))
@@ -288,7 +288,7 @@ def _mask(inside: Iterable[bool]) -> int:
 
 
 def _bridged(mask: int, unknown: int) -> int:
-    """Fill the gaps of which nothing is known: between two that end alike, all are taken to."""
+    """Fill gaps without observations: between two equal outcomes, all are assumed to be equal."""
     bits = [at for at in range(mask.bit_length()) if mask >> at & 1]
     for low, high in itertools.pairwise(bits):
         gap = ((1 << high) - 1) & ~((1 << (low + 1)) - 1)

@@ -1,4 +1,4 @@
-"""What results and people have to say of expectations: which can go, which lack a reason."""
+"""Reviews expectations: which rows results contradict or never reach, and which lack a reason."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _NEVER_UNEXPECTED = "skip"
 
 
 def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:
-    """Return whether an attempt ended as none that is expected; a skip never does."""
+    """Return whether an attempt ended with an unexpected outcome; a skip never does."""
     return any(found not in expected for found in attempts if found != _NEVER_UNEXPECTED)
 
 
 def review(
     expectations: Expectations, results: Sequence[Result], *, known: Catalogue | None = None
 ) -> list[str]:
-    """Return a line for every row that these results say something about.
+    """Return a line for every row that these results give a reason to review.
 
-    A row is named that selects no cell of the run, whose cells pass or end as it does not say, or
-    that has no reason yet. Most runs are of a part of what rows select: with ``known``, a row
-    without a cell is named only if nothing there is could be one.
+    A row is listed if it selects no cell of the run, if its cells pass or end otherwise than it
+    states, or if it has no reason yet. Most runs cover only a part of what rows select. So with
+    ``known``, a row without a cell is listed only if no known name could give it one.
 
     Raises:
         UsageError: two rows contradict each other on a cell.
@@ -67,13 +67,13 @@ def review(
 
 
 def _strange(row: ExpectationRow, result: Result) -> set[str]:
-    """Return how attempts ended as the row does not say; empty where each of them passed."""
+    """Return how attempts ended otherwise than the row states; empty if each of them passed."""
     ended = {str(found) for found in attempts_of(result)} - {_NEVER_UNEXPECTED}
     return set() if ended == {"pass"} else ended - set(row.outcomes)
 
 
 def unexplained(expectations: Expectations) -> list[ExpectationRow]:
-    """Return the rows that wait for a person to say why."""
+    """Return the rows that still lack a reason."""
     return [row for row in expectations.rows if row.why.strip().startswith(TODO.partition(":")[0])]
 
 
@@ -83,9 +83,9 @@ def lint(
     claims: Collection[str] | None = None,
     known: Catalogue | None = None,
 ) -> list[str]:
-    """Return what is wrong with rows that can be read all the same.
+    """Return the errors in rows that can be read all the same.
 
-    What is given is checked: ids of ``claims``, and what rows select by among what is ``known``.
+    It checks the ids of ``claims`` and the names in ``known``, if they are given.
     """
     lines = []
     for row in expectations.rows:

@@ -1,4 +1,4 @@
-"""What is known of cells: rows of TOML that select cells and say how they end."""
+"""The expectations of cells: rows of TOML that select cells and list their expected outcomes."""
 
 from __future__ import annotations
 
@@ -24,37 +24,38 @@ if TYPE_CHECKING:
     from gobun.cells.records import Host
 
 TODO = "TODO: reason"
-"""What a row says that was written from results and waits for a person to explain it."""
+"""The reason of a row that was written from results and still lacks a real reason."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where cells run, as Node names systems and processors."""
+    """The platform that cells run on, with Node's names for systems and processors."""
 
     os: str
     arch: str
     libc: str = ""
-    """``glibc`` or ``musl``; empty where it is not Linux, or not known."""
+    """``glibc`` or ``musl``; empty outside Linux, or if unknown."""
 
 
 def this_place() -> Place:
-    """Return the place that this process runs in."""
+    """Return the place of this process."""
     try:
         host = host_target()
-    except PrerequisiteError:  # not a platform built for, but results can still be looked at
+    except PrerequisiteError:  # nothing is built for this platform, but results can be read
         return Place(sys.platform, platform.machine().lower())
     return Place(host.os, host.arch, host.libc)
 
 
 def place_of(host: Host) -> Place:
-    """Return the place that results were made in; what they do not say is as it is here."""
+    """Return the place of results; this machine supplies the facts that they lack."""
     return Place(host.os, host.arch or this_place().arch, host.libc_name)
 
 
 class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells and their expected outcomes; a selector that is left out selects everything."""
+    """Cells and their expected outcomes; an omitted selector selects everything."""
 
     outcomes: tuple[Outcome, ...]
-    """Several mean that each of them is seen: every attempt must end in one."""
+    """The permitted outcomes: every attempt must end in one of them. Several mean that all
+    occur."""
     why: str
     """The reason, with a link or the id of a claim."""
     runtime: str | None = None
@@ -62,7 +63,7 @@ class ExpectationFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     arch: Literal["x64", "arm64"] | None = None
     libc: Literal["glibc", "musl"] | None = None
     versions: str | None = None
-    """A range, as ``gobun.version_ranges`` reads it."""
+    """A version range in the syntax of ``gobun.version_ranges``."""
     treatments: tuple[TreatmentName, ...] | None = None
     modules: tuple[str, ...] | None = None
     loads: tuple[Load, ...] | None = None
@@ -75,38 +76,38 @@ SELECTORS = (
 )
 LISTS = ("treatments", "modules", "loads", "stresses")
 AXES = ("treatment", "module", "load", "stress")
-"""The field of a cell behind each of ``LISTS``."""
+"""The field of a cell for each entry of ``LISTS``."""
 
 
 class ExpectationRow(ExpectationFields, frozen=True):
-    """A table, and where it stands."""
+    """A table of a file, and its location."""
 
     where: str = "a row made by hand"
-    """File and number."""
+    """The file, and the number of the row in it."""
 
     @property
     def specificity(self) -> int:
-        """How many selectors it has."""
+        """The number of its selectors."""
         return sum(getattr(self, name) is not None for name in SELECTORS)
 
     def selects_place(self, place: Place) -> bool:
-        """Return whether this row speaks of ``place``."""
+        """Return whether this row applies to ``place``."""
         wanted = ((self.os, place.os), (self.arch, place.arch), (self.libc, place.libc))
         return all(mine in {None, theirs} for mine, theirs in wanted)
 
     def selects_values(self, values: Sequence[str]) -> bool:
-        """Return whether this row speaks of a treatment, module, load and stress."""
+        """Return whether this row applies to a treatment, module, load and stress."""
         wanted = (self.treatments, self.modules, self.loads, self.stresses)
         return all(
             names is None or value in names for names, value in zip(wanted, values, strict=True)
         )
 
     def selects_version(self, version: str) -> bool:
-        """Return whether this row speaks of ``version``."""
+        """Return whether this row applies to ``version``."""
         return self.versions is None or in_range(version, self.versions)
 
     def selects(self, cell: Cell, place: Place) -> bool:
-        """Return whether this row speaks of ``cell`` in ``place``."""
+        """Return whether this row applies to ``cell`` in ``place``."""
         return (
             self.runtime in {None, cell.runtime}
             and self.selects_place(place)
@@ -120,13 +121,13 @@ class ExpectationRow(ExpectationFields, frozen=True):
 
 
 class RowIndex:
-    """Finds the rows that speak of a treatment, module, load and stress, without asking each.
+    """Finds the rows for a treatment, module, load and stress, without a test of each row.
 
-    A run asks about every cell of its plan, and an update about every cell that there can be.
+    A run looks up every cell of its plan, and an update looks up every possible cell.
     """
 
     def __init__(self, rows: Sequence[ExpectationRow]) -> None:
-        """Note for each axis which rows select each value: as bits, the first row the lowest."""
+        """Record which rows select each value of each axis, as bit masks (bit 0: first row)."""
         self.specificities = [row.specificity for row in rows]
         self._of_all = [0] * len(LISTS)
         self._of_value: list[dict[str, int]] = [{} for _ in LISTS]
@@ -139,7 +140,7 @@ class RowIndex:
                     self._of_value[axis][value] = self._of_value[axis].get(value, 0) | 1 << bit
 
     def matching(self, values: Sequence[str]) -> list[int]:
-        """Return the indices of the rows that speak of a treatment, module, load and stress."""
+        """Return the indices of the rows that apply to a treatment, module, load and stress."""
         bits = -1
         for axis, value in enumerate(values):
             bits &= self._of_all[axis] | self._of_value[axis].get(value, 0)
@@ -147,7 +148,7 @@ class RowIndex:
 
 
 class Expectations(msgspec.Struct, frozen=True, dict=True):
-    """All that is known; what no row selects is expected to pass."""
+    """All expectations; a cell that no row selects is expected to pass."""
 
     rows: tuple[ExpectationRow, ...] = ()
     place: Place = msgspec.field(default_factory=this_place)
@@ -178,7 +179,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         return best[0]
 
     def of(self, cell: Cell) -> tuple[Outcome, ...]:
-        """Return the outcomes that are expected of ``cell``.
+        """Return the expected outcomes of ``cell``.
 
         Raises:
             UsageError: two rows that are equally specific disagree.
@@ -187,7 +188,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         return row.outcomes if row else ("pass",)
 
     def why(self, cell: Cell) -> str:
-        """Return the reason of what is expected of ``cell``; empty where no row speaks of it.
+        """Return the reason for the expectation of ``cell``; empty if no row selects it.
 
         Raises:
             UsageError: two rows that are equally specific disagree.
@@ -209,7 +210,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
 
 
 def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:
-    """Return the error for two rows that are equally specific and disagree."""
+    """Return the error for two equally specific rows that disagree."""
     texts = " and ".join(
         f"{row.where} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
     )
@@ -220,10 +221,10 @@ def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageE
 
 
 def read_expectations(folder: Path | None = None, *, place: Place | None = None) -> Expectations:
-    """Read every ``*.toml`` of a folder, by default ``expectations/``, for a place or for this.
+    """Read every ``*.toml`` of a folder, by default ``expectations/``, for ``place`` or this one.
 
     Raises:
-        UsageError: a file is not of the right form, or two rows can only contradict each other.
+        UsageError: a file has the wrong form, or two rows always contradict each other.
     """
     rows: list[ExpectationRow] = []
     for path in sorted((folder or paths.EXPECTATIONS).glob("*.toml")):
@@ -244,7 +245,7 @@ def read_rows(path: Path) -> list[ExpectationRow]:
     """Read the rows of one file.
 
     Raises:
-        UsageError: it is not of the right form; names the file, the table and the key.
+        UsageError: it has the wrong form; names the file, the table and the key.
     """
     rows = []
     for number, table in enumerate(read_toml(path, _ExpectationsFile).expect, start=1):

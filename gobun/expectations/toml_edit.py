@@ -1,4 +1,4 @@
-"""The text of an expectations file, row by row, so that a row changes and its comments stay."""
+"""Edits the text of an expectations file row by row, so that comments stay when a row changes."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class RowBlock(msgspec.Struct):
 
 
 class BlockGroup(msgspec.Struct):
-    """Rows that follow one another, and the comment that stands apart above them."""
+    """Consecutive rows, and the separate comment above them."""
 
     above: str
     blocks: list[RowBlock]
 
 
 def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]:
-    """Cut a file's text into its rows.
+    """Split a file's text into its rows.
 
     Raises:
-        UsageError: it is written in a form that cannot be cut, as an inline array of tables.
+        UsageError: its form cannot be split, such as an inline array of tables.
     """
     starts = [found.start() for found in _HEAD.finditer(text)]
     if len(starts) != len(rows):
@@ -64,7 +64,7 @@ def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]
 
 
 def _attached(above: str) -> tuple[str, str]:
-    """Split what stands above a row into what stands apart and what belongs to the row."""
+    """Split the text above a row into the separate part and the part that belongs to the row."""
     lines = above.splitlines(keepends=True)
     at = len(lines)
     while at and lines[at - 1].startswith("#"):
@@ -93,7 +93,7 @@ def join(sections: Iterable[BlockGroup]) -> str:
 
 
 def sort(section: BlockGroup) -> None:
-    """Put the rows of a section in order."""
+    """Sort the rows of a section."""
     section.blocks.sort(key=lambda block: _order(block.row))
 
 
@@ -103,7 +103,7 @@ def _order(row: ExpectationRow) -> tuple[Any, ...]:
 
 
 def changed(block: RowBlock, row: ExpectationRow) -> RowBlock:
-    """Return ``block`` with the selectors of ``row``, and all else as it was written."""
+    """Return ``block`` with the selectors of ``row``, and otherwise unchanged."""
     try:
         document: Any = tomlkit.parse(block.table)
         table: Any = document["expect"][0]
@@ -119,13 +119,13 @@ def changed(block: RowBlock, row: ExpectationRow) -> RowBlock:
     for name in _KEYS:
         if getattr(row, name) is not None and name not in table:
             text = _inserted(text, name, getattr(row, name))
-    if not _means(text, row):  # a line of a longer string looked like a key
+    if not _means(text, row):  # a line of a multi-line string looked like a key
         return RowBlock(block.comment, new_block(row).table, row)
     return RowBlock(block.comment, text, row)
 
 
 def _inserted(text: str, name: str, value: object) -> str:
-    """Put a key before the first of those that come after it in the usual order."""
+    """Insert a key before the first key that follows it in the usual order."""
     later = "|".join(_KEYS[_KEYS.index(name) + 1 :]) or "$^"
     line = f"{name} = {_item(value).as_string()}\n"
     found = re.search(rf"^\s*(?:{later})\s*=", text, re.MULTILINE)
@@ -134,7 +134,7 @@ def _inserted(text: str, name: str, value: object) -> str:
 
 
 def new_block(row: ExpectationRow) -> RowBlock:
-    """Return the text of a row that was not there before."""
+    """Return the text of a new row."""
     lines = ["[[expect]]"]
     for name in _KEYS:
         value = getattr(row, name)

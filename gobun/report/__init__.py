@@ -1,4 +1,4 @@
-"""Reports: pure functions of a results file."""
+"""Renders reports, as pure functions of a results file."""
 
 from gobun.report.difference import Difference, differences, emulation_note
 from gobun.report.html import render_html

@@ -1,4 +1,4 @@
-"""What patches change: each patched run of a cell beside the stock one of the same run."""
+"""Shows the effect of patches: each patched run of a cell beside the stock one of the same run."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ class Difference(msgspec.Struct, frozen=True):
     runtime: str
     treatment: str
     patches: str
-    """What is in it, where the run says so."""
+    """The patches in it, if the run names them."""
     pairs: tuple[tuple[Kind, Result, Result | None], ...]
-    """How a cell changed, with the patch and in stock."""
+    """The kind of change of each cell, with its results with the patch and in stock."""
 
     @property
     def emulated(self) -> bool:
-        """Whether it was the stock binary, and no patched build."""
+        """Whether the patches were emulated on the stock binary, without a patched build."""
         return bool(TREATMENTS[self.treatment].emulates)
 
     @property
     def title(self) -> str:
-        """What was run."""
+        """The build that was run."""
         return f"{self.runtime} stock + {self.treatment}" if self.emulated else self.runtime
 
     @property
     def remark(self) -> str:
-        """What that is, and plainly so where it was no patched build."""
+        """Its patches, with a clear note if they were emulated."""
         if self.emulated:
             return f"emulates {self.patches} at load time, nothing is built"
         return self.patches or self.treatment
 
     @property
     def name(self) -> str:
-        """Both in one line."""
+        """The title and the remark on one line."""
         return f"{self.title} ({self.remark})"
 
     def of(self, kind: Kind) -> list[tuple[Result, Result | None]]:
-        """Return the cells that changed so."""
+        """Return the cells with this kind of change."""
         return [(result, stock) for found, result, stock in self.pairs if found == kind]
 
 
@@ -81,7 +81,7 @@ def differences(run: Run) -> tuple[Difference, ...]:
 
 
 def emulation_note(runtime: str, treatment: str) -> str:
-    """Return under which name a run says what a treatment emulates: without it, nothing."""
+    """Return the key under which a run lists the patches that a treatment emulates."""
     return f"{runtime} {treatment}"
 
 

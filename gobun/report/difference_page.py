@@ -1,4 +1,4 @@
-"""The difference that patches make, as the first table of the page; its script opens the cells."""
+"""Renders the effect of patches as the first table of the page; its script opens the cells."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MARKS: dict[Kind, tuple[str, str]] = {
     "unchanged": ("=", "skip"),
     "not compared": ("-", "skip"),
 }
-"""A glyph, which tells kinds apart where colour does not, and the outcome whose colours it has."""
+"""A glyph, which distinguishes kinds without colour, and the outcome whose colours it has."""
 
 
 def difference_section(found: Sequence[Difference]) -> str:
-    """Return the section, or nothing where a run compares no patches.
+    """Return the section, or nothing if the run compares no patches.
 
-    The roles are said, because a narrow page lays the table out in another way.
+    ARIA roles are explicit, because a narrow page changes the layout of the table.
     """
     if not found:
         return ""
@@ -62,7 +62,7 @@ def _count(number: int, one: Difference, kind: Kind) -> str:
     if not count:
         return '<td role="cell"><span class="count">0</span></td>'
     glyph, colours = MARKS[kind]
-    # Without the script these are words; it makes buttons of them.
+    # Plain text without the script, which turns it into buttons.
     return (
         f'<td role="cell"><span class="count {colours}" data-of="{number}" data-kind="{kind}">'
         f'<span aria-hidden="true">{glyph}</span> {count}</span></td>'

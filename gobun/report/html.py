@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no network, no script or font from elsewhere."""
+"""Renders the report as one self-contained page: no network, no external script or font."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def render_html(run: Run) -> str:
         "data": embedded_json(pack(run.results, found)),
         "hole": HOLE,
     }
-    # One pass: what is filled in is never looked at for places again.
+    # One pass, so that inserted text is never searched for placeholders.
     return _PLACE.sub(lambda found: parts[found[1]], _part("page.html"))
 
 
 def embedded_json(data: bytes) -> str:
-    """Return JSON that can stand in a script element, whatever its strings hold."""
+    """Return JSON that is safe in a script element, whatever its strings hold."""
     text = data.decode()
     for character, escape in _JSON_ESCAPES.items():
         text = text.replace(character, escape)
@@ -80,7 +80,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Allow this script and this style, and nothing else; markup cannot be made from strings."""
+    """Return the policy that permits only this script and style, and no markup from strings."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -147,7 +147,7 @@ def _track(stress: str, track: Track, loads: Sequence[Load]) -> str:
 
 
 def _link(**chosen: Iterable[str]) -> str:
-    """Return the fragment that sets the filters, as the script writes it itself."""
+    """Return the URL fragment that sets the filters, in the form that the script itself writes."""
     pairs = {
         name: ",".join(urllib.parse.quote(v, safe="") for v in dict.fromkeys(values))
         for name, values in chosen.items()

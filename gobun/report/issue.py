@@ -1,4 +1,4 @@
-"""The issue that a nightly run keeps open while results and expectations disagree."""
+"""Writes the issue that a nightly run keeps open while results and expectations disagree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SECTIONS = {
     "failed": "The suite failed here, not the runtime. These cells are no evidence about a"
     " release.",
 }
-"""The directions in which an outcome can differ, with the advice for each."""
+"""The directions in which an outcome can differ, with advice for each."""
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Issue(msgspec.Struct, frozen=True):
     title: str
     """At most 120 characters."""
     body: str
-    """Markdown; fits into an issue."""
+    """Markdown, short enough for an issue."""
 
 
 def issue_text(run: Run) -> Issue:

@@ -1,4 +1,4 @@
-"""The report as JUnit XML, for the test pages of CI systems: a suite a version, a case a cell."""
+"""Renders JUnit XML for the test pages of CI systems: a suite per version, a case per cell."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from gobun.matrix import Run
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to say, not even as a reference."""
+"""Characters that XML 1.0 cannot contain, not even as a reference."""
 _LONGEST_MESSAGE = 500
 
 
 def render_junit(run: Run) -> str:
     """Return the whole document.
 
-    What was unexpected is a failure, or an error where the harness itself failed; a cell that
-    hangs, crashes or fails as expected passes, and its output says how it ended.
+    An unexpected outcome is a failure, or an error if the harness itself failed. A cell that hangs,
+    crashes or fails as expected passes, and its output states how it ended.
     """
     run = printable_run(run)
     ordered = in_order(run.results)
     root = ET.Element("testsuites", {"name": "gobun", **_counts(ordered)})
-    del root.attrib["skipped"]  # The schema has it on suites only.
+    del root.attrib["skipped"]  # The schema permits it only on suites.
     for runtime, results in itertools.groupby(ordered, key=version_label):
         root.append(_suite(runtime, list(results), run))
     ET.indent(root)
@@ -39,7 +39,7 @@ def render_junit(run: Run) -> str:
 
 
 def xml_text(text: str) -> str:
-    """Return text with the characters that XML cannot hold written out as people know them."""
+    """Return text with the characters that XML cannot hold written as readable escapes."""
     return _ILLEGAL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
@@ -67,7 +67,7 @@ def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
 
 
 def _case(result: Result) -> ET.Element:
-    # CI systems read dots as packages, and take class and name together for a test's identity.
+    # CI systems read dots as packages. Class and name together identify a test.
     group = version_label(result).replace(".", "_")
     case = ET.Element(
         "testcase",
@@ -108,7 +108,7 @@ def _explained(result: Result) -> str:
 
 
 def _kind(result: Result) -> str:
-    """Return the element that a cell's end is told by; none where it passed for a test."""
+    """Return the XML element for a cell's outcome; none if it counts as passed."""
     if result.unexpected:
         return "error" if result.outcome == "error" else "failure"
     return "skipped" if result.outcome == "skip" else ""

@@ -1,4 +1,4 @@
-"""The report as Markdown, to be read in a repository; its first part is for pasting in an issue."""
+"""Renders the report as Markdown for a repository; its first part fits into an issue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gobun.report.timeline import Timeline, Track
 
 LONGEST_SUMMARY = 20_000
-"""Characters; GitHub refuses issues of more than 65,536."""
+"""In characters; GitHub rejects issues of more than 65,536."""
 _ROOM_FOR_NOTE = 80
 _MOST_BUNCHES = 12
 _MOST_INTERMITTENT = 12
@@ -35,14 +35,14 @@ _SPECIAL = re.compile(r"([\\`*_<>\[\]|#&])")
 
 
 class Bunch(msgspec.Struct, frozen=True):
-    """Cells of one runtime and treatment that ended alike, over versions and modules."""
+    """Cells of one runtime and treatment with the same outcome, over versions and modules."""
 
     outcome: Outcome
     unexpected: bool
     runtime: str
     treatment: str
     cells: tuple[Result, ...]
-    """In the order of versions."""
+    """In version order."""
 
 
 def render_markdown(run: Run) -> str:
@@ -64,13 +64,13 @@ def render_markdown(run: Run) -> str:
 
 
 def render_summary(run: Run) -> str:
-    """Return what people paste into an issue: the table first, then what did not pass, briefly."""
+    """Return the part to paste into an issue: the table first, then the failures in brief."""
     run = printable_run(run)
     return _summary(run, summarise(run.results))[0]
 
 
 def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
-    """Return the summary, and whether its tables are whole."""
+    """Return the summary, and whether its tables are complete."""
     header = run.header
     host = header.host
     tools = ", ".join(f"{name} {version}" for name, version in header.made_with.items())
@@ -116,7 +116,7 @@ def _after_tables(run: Run, summary: Summary) -> list[str]:
 
 
 def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
-    """Return as many rows of the tables as there is room for, and whether these are all."""
+    """Return as many table rows as fit into ``room``, and whether these are all."""
     lines: list[str] = []
     for table in tables(summary):
         head, rule, *rows = table_lines(table)
@@ -135,7 +135,7 @@ def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
 
 
 def count_line(summary: Summary, header: Header) -> str:
-    """Return how many cells ended how, in one line."""
+    """Return the number of cells with each outcome, in one line."""
     total = sum(count for _, count in summary.counts)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in reversed(summary.counts))
     planned = header.shard.cells if header.shard else header.cells
@@ -161,7 +161,7 @@ def table_lines(table: SummaryTable) -> list[str]:
 
 
 def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
-    """Bunch what did not pass: the unexpected first, then by how much it matters."""
+    """Group the cells that did not pass: unexpected ones first, then the most severe."""
     found: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
     for result in in_order(results):
         if result.unexpected or result.outcome not in {"pass", "skip"}:
@@ -193,7 +193,7 @@ def _course(timeline: Timeline) -> str:
 
 
 def brief(bunch: Bunch) -> str:
-    """Return one bunch as a Markdown list item: where, why for one cell, and the command."""
+    """Return a bunch as a Markdown list item: place, cause for a single cell, and command."""
     one = bunch.cells[0]
     versions = list(dict.fromkeys(cell.version for cell in bunch.cells))
     modules = ", ".join(sorted({cell.module for cell in bunch.cells}, key=module_key))
@@ -246,12 +246,12 @@ def _cut(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return text with Markdown's special characters escaped."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
 def _code(text: str) -> str:
-    """Return a code span, fenced with more backticks than the text has in a row."""
+    """Return a code span, fenced with more backticks than the longest run in the text."""
     line = " ".join(text.split())
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * (longest + 1)

@@ -1,4 +1,4 @@
-"""The order in which reports name things, whichever cell ended first."""
+"""The sort order of reports, independent of the order in which cells ended."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 
 def version_label(result: Result | Cell) -> str:
-    """Return the runtime as people write it: ``bun@1.2.19``."""
+    """Return the runtime and version in the usual notation: ``bun@1.2.19``."""
     return f"{result.runtime}@{result.version}"
 
 
 def version_key(version: str) -> tuple[Rank, str]:
-    """Order versions as they were made, and builds of the same version by name."""
+    """Order versions by release, and builds of the same version by name."""
     return rank(version), version
 
 
 def module_key(module: str) -> tuple[int, str]:
-    """Order modules as the suite names them, and those it does not know after them."""
+    """Order modules as in the suite, with unknown ones after them."""
     known = build.MODULES.index(module) if module in build.MODULES else len(build.MODULES)
     return known, module
 
 
 def treatment_key(treatment: TreatmentName) -> int:
-    """Order treatments as the suite names them."""
+    """Order treatments as in the suite."""
     return list(TREATMENTS).index(treatment)
 
 
 def load_key(load: Load) -> int:
-    """Order loads as the suite names them."""
+    """Order loads as in the suite."""
     return LOADS.index(load)
 
 
 def column_key(column: tuple[TreatmentName, str]) -> tuple[int, tuple[int, str]]:
-    """Order the columns of a table: a treatment and a module each."""
+    """Order the columns of a table, each a treatment and a module."""
     treatment, module = column
     return treatment_key(treatment), module_key(module)
 

@@ -1,6 +1,6 @@
-"""Results as compact JSON for the page: a list a column, and every text once.
+"""Packs results as compact JSON for the page: one list per column, and every text once.
 
-A text is a template and the numbers in it, because details, paths and commands of neighbouring
+A text is stored as a template and its numbers, because details, paths and commands of neighbouring
 cells differ in little else.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.report.difference import Difference
 
 HOLE = "\ue000"
-"""Stands in a template where a number was; a private-use character, so no text loses by it."""
+"""Replaces a number in a template. It is a private-use character, so no text contains it."""
 
 GLYPHS: dict[Outcome, str] = {
     "pass": "✓",
@@ -34,17 +34,17 @@ GLYPHS: dict[Outcome, str] = {
     "error": "E",
     "skip": "-",
 }
-"""What tells outcomes apart where colour does not."""
+"""Glyphs that distinguish outcomes without colour."""
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)*)")
 _BYTES_A_CELL = 150
-"""How much the page may hold of a cell on average: 2 MB for 10,000 with everything else."""
+"""Average size of a cell on the page, in bytes: 10,000 cells and all else take 2 MB."""
 _LEAST_BYTES = 400_000
 _DETAIL_LIMITS = (4000, 1000, 300, 120, 60)
 
 
 class _ColumnTable:
-    """Values, each once, in the order in which they came."""
+    """Distinct values, in the order of their first use."""
 
     def __init__(self, values: Sequence[str] = ()) -> None:
         self._index = {value: i for i, value in enumerate(values)}
@@ -58,14 +58,14 @@ class _ColumnTable:
 
 
 class _Texts:
-    """Texts as pairs of a template and what fills its holes."""
+    """Texts as pairs of a template and the values for its holes."""
 
     def __init__(self, templates: Sequence[str] = ("",), fillings: Sequence[str] = ("",)) -> None:
         self.templates = _ColumnTable(templates)
         self.fillings = _ColumnTable(fillings)
 
     def copied(self) -> _Texts:
-        """Return the same texts, to add others to."""
+        """Return a copy, to which other texts can be added."""
         return _Texts(self.templates.values, self.fillings.values)
 
     def add(self, text: str) -> tuple[int, int]:
@@ -74,9 +74,9 @@ class _Texts:
 
 
 def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
-    """Return results as JSON; details are cut short where the page would grow too large.
+    """Return results as JSON; details are truncated if the page would grow too large.
 
-    With them goes what is ``found`` of patches: the cells of each pair, by their numbers.
+    ``found`` holds the differences that patches make. They are included as pairs of cell numbers.
     """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
@@ -103,7 +103,7 @@ def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
 
 
 def _added(known: _Texts, texts: Iterable[str]) -> list[int]:
-    """Return the numbers of texts, two for each, and add to ``known`` what it lacks."""
+    """Return two numbers for each text, and add missing texts to ``known``."""
     return [number for text in texts for number in known.add(text)]
 
 
@@ -162,7 +162,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
 def _paired(
     ordered: Sequence[Result], found: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
-    """Return a difference as kind → pairs of cells; -1 where stock has none."""
+    """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
     number = {result.cell: i for i, result in enumerate(ordered)} if found else {}
     return [
         {

@@ -1,4 +1,4 @@
-"""A run as people may see it: nothing that a module said acts on a terminal, or hides."""
+"""Makes a run safe to show: no text from a module controls a terminal, or hides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT = "\n\t"
 
 
 def printable_run(run: Run) -> Run:
-    """Return a run with every text of it made printable; every report begins with this."""
+    """Return a run with all of its text made printable; every report starts with this call."""
     header = msgspec.structs.replace(
         _printable(run.header),
         host=_printable(run.header.host),
@@ -30,7 +30,7 @@ def printable_run(run: Run) -> Run:
 
 
 def _printable(record: _T) -> _T:
-    """Return a record with its texts, and its lists of texts, made printable."""
+    """Return a record with its texts and lists of texts made printable."""
     changes: dict[str, object] = {}
     for name in record.__struct_fields__:
         value = getattr(record, name)

@@ -1,4 +1,4 @@
-"""The one page's content, computed from results alone: a row a version, a column a module."""
+"""The content of a one-page summary, from results alone: rows are versions, columns modules."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Counts = tuple[tuple[Outcome, int], ...]
-"""Worst first, none zero."""
+"""Worst first, without zero counts."""
 
 MOST_COLUMNS = 8
-"""With more columns than these a table is unreadable, and each treatment gets its own."""
+"""Most columns of a readable table. Above this, each treatment gets a table of its own."""
 _MOST_ROWS = 16
-"""With more rows than these, neighbours that are equal become one."""
+"""Most rows of a table before equal neighbours are merged into one row."""
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -30,11 +30,11 @@ class Tally(msgspec.Struct, frozen=True):
 
     counts: Counts
     intermittent: Counts = ()
-    """How many of them did not end alike in every attempt."""
+    """The number of cells whose attempts had different outcomes, by outcome."""
 
     @property
     def text(self) -> str:
-        """``pass``, or ``hang 9/9``, or ``hang 3, ~hang 1, pass 5`` (one of them at times)."""
+        """``pass``, ``hang 9/9``, or ``hang 3, ~hang 1, pass 5`` (``~``: intermittent)."""
         total = sum(count for _, count in self.counts)
         at_times = dict(self.intermittent)
         parts = [
@@ -55,12 +55,12 @@ class Tally(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> Outcome:
-        """The outcome that matters most."""
+        """The most severe outcome."""
         return self.counts[0][0]
 
 
 class VersionRow(msgspec.Struct, frozen=True):
-    """A runtime, and its tally in each column of the table (None where nothing ran)."""
+    """A runtime version, with its tally in each column of the table (None if nothing ran)."""
 
     runtime: str
     tallies: tuple[Tally | None, ...]
@@ -75,7 +75,7 @@ class SummaryTable(msgspec.Struct, frozen=True):
 
 
 class OutcomeGroup(msgspec.Struct, frozen=True):
-    """Cells that ended alike: same runtime, treatment, module and outcome."""
+    """Cells of the same runtime, treatment, module and outcome."""
 
     runtime: str
     treatment: str
@@ -86,23 +86,23 @@ class OutcomeGroup(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A results file, boiled down."""
+    """The summary of a results file."""
 
     columns: tuple[tuple[TreatmentName, str], ...]
     """Treatment and module."""
     rows: tuple[VersionRow, ...]
     groups: tuple[OutcomeGroup, ...]
-    """Everything that neither passed as expected nor was skipped."""
+    """All cells that neither passed as expected nor were skipped."""
     counts: Counts
     unexpected: int
     intermittent: tuple[Result, ...]
-    """The cells whose attempts came to different ends."""
+    """The cells whose attempts had different outcomes."""
     unjudged: int = 0
     """Cells that the machine was too busy to judge."""
 
 
 def summarise(results: Iterable[Result]) -> Summary:
-    """Boil results down, in the order of versions and of columns, whichever cell ended first."""
+    """Summarise results in the order of versions and columns, not of their completion."""
     ordered = in_order(results)
     present = {(result.treatment, result.module) for result in ordered}
     columns = tuple(sorted(present, key=column_key))
@@ -126,7 +126,7 @@ def summarise(results: Iterable[Result]) -> Summary:
 
 
 def tally(outcomes: Iterable[Outcome], intermittent: Iterable[Outcome] = ()) -> Tally:
-    """Count outcomes, worst first; those of intermittent cells are given in both."""
+    """Count outcomes, worst first; an outcome of an intermittent cell is in both arguments."""
     counted = collections.Counter(outcomes)
     at_times = collections.Counter(intermittent)
     return Tally(
@@ -150,7 +150,7 @@ def attempts_text(result: Result) -> str:
 
 
 def loaded_text(result: Result) -> str:
-    """Return whether the module was seen in the process, and a Go runtime in it; ``""`` for none.
+    """Return whether the module, and a Go runtime in it, was seen in the process; else ``""``.
 
     A cell that was skipped, or that the harness could not run, has no such process.
     """
@@ -162,10 +162,10 @@ def loaded_text(result: Result) -> str:
 
 
 def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ...]:
-    """Lay the summary out: in one table, or in one a treatment where there are many columns.
+    """Return the summary as one table, or as one per treatment if there are many columns.
 
-    Rows in which nothing ran are left out, and where there are many, neighbours that are equal
-    become one: ``bun@1.2.2 … 1.2.19 (18)``.
+    Rows in which nothing ran are left out. If there are many rows, equal neighbours become one:
+    ``bun@1.2.2 … 1.2.19 (18)``.
     """
     columns = list(enumerate(summary.columns))
     if len(columns) <= most:
@@ -186,7 +186,7 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ..
 
 
 def range_text(first: str, last: str) -> str:
-    """Return a range of versions as it is written everywhere: ``1.2.2 … 1.2.19``."""
+    """Return a range of versions in the notation of all reports: ``1.2.2 … 1.2.19``."""
     return first if first == last else f"{first} … {last}"
 
 

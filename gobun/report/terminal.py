@@ -1,4 +1,4 @@
-"""The report on a terminal."""
+"""Prints the report on a terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_SAID = 20
 
 
 def print_report(run: Run) -> None:
-    """Print the table, what is intermittent, and what was unexpected, to standard output."""
+    """Print the table, the intermittent cells and the unexpected ones to standard output."""
     run = printable_run(run)
     summary = summarise(run.results)
     terminal = rich.console.Console(
@@ -71,7 +71,7 @@ def _difference(found: Sequence[Difference]) -> rich.table.Table:
 
 
 def _laid_out(summary: Summary, width: int) -> tuple[SummaryTable, ...]:
-    """Return one table if it fits, else one a treatment."""
+    """Return one table if it fits the width, else one per treatment."""
     whole = tables(summary)
     if len(whole) == 1 and _width(whole[0]) > width:
         return tables(summary, most=0)
@@ -81,7 +81,7 @@ def _laid_out(summary: Summary, width: int) -> tuple[SummaryTable, ...]:
 def _width(table: SummaryTable) -> int:
     rows = [[t.text if t else "" for t in row.tallies] for row in table.rows]
     names = max((len(row.runtime) for row in table.rows), default=0)
-    # A text of several tallies may be wrapped at its commas, one a line.
+    # A text of several tallies may wrap at its commas, one tally per line.
     widths = [
         max(len(part) for text in (*head, *(row[i] for row in rows)) for part in text.split(", "))
         for i, head in enumerate(table.columns)

@@ -1,7 +1,8 @@
-"""From which version on, and up to which: "first bad" and "first good" of every stress.
+"""Finds the "first bad" and "first good" versions of every stress.
 
 A sequence is one treatment, module and load of a stress, over the versions of a runtime in semver
-order. Sequences that change alike are one track, so that a page of them can be read.
+order. Sequences that change at the same versions form one track, which keeps a page of them
+readable.
 """
 
 from __future__ import annotations
@@ -22,38 +23,38 @@ if TYPE_CHECKING:
     from gobun.cells import Result
 
 MOST_CHANGES = 4
-"""What changes more often than this comes and goes: its versions are no boundary."""
+"""Most changes of a sequence with boundaries. Above this it is intermittent over versions."""
 
 _BAD: frozenset[Outcome] = frozenset({"crash", "hang", "timeout", "fail"})
 _UNSAID: frozenset[Outcome] = frozenset({"skip", "error"})
-"""Outcomes that say nothing of a runtime."""
+"""Outcomes that are no evidence about a runtime."""
 _UNSETTLED = "unsettled"
 
 
 class OutcomeSpan(msgspec.Struct, frozen=True):
-    """Neighbouring versions that ended alike."""
+    """Neighbouring versions with the same outcome."""
 
     outcome: Outcome
     first: str
     last: str
     versions: int
-    """How many of them were tested."""
+    """The number of tested versions in it."""
     intermittent: bool = False
-    """Whether any of their cells ended differently from one attempt to the next."""
+    """Whether any of their cells had different outcomes in its attempts."""
 
     @property
     def bad(self) -> bool:
-        """Whether the runtime did not do what it should."""
+        """Whether the runtime failed."""
         return self.outcome in _BAD
 
     @property
     def text(self) -> str:
-        """The outcome, marked if it is intermittent."""
+        """The outcome, with a mark if it is intermittent."""
         return ("~" if self.intermittent else "") + self.outcome
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A sequence, but for the runtime and the stress."""
+    """A sequence, without its runtime and stress."""
 
     treatment: TreatmentName
     module: str
@@ -67,11 +68,12 @@ class Track(msgspec.Struct, frozen=True):
     spans: tuple[OutcomeSpan, ...]
     members: tuple[Member, ...]
     settled: bool = True
-    """Whether its changes are few enough to be boundaries; else each version shows its worst."""
+    """Whether it has few enough changes for boundaries; else each version shows its worst
+    outcome."""
 
     @property
     def bad(self) -> bool:
-        """Whether it is bad on any version."""
+        """Whether it is bad in any version."""
         return any(span.bad for span in self.spans)
 
     @property
@@ -98,14 +100,14 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """The tracks of one stress: of each runtime the bad ones first, the commonest before others."""
+    """The tracks of one stress: for each runtime, bad tracks first, then the most common ones."""
 
     stress: str
     tracks: tuple[Track, ...]
 
 
 def timelines(results: Iterable[Result]) -> tuple[Timeline, ...]:
-    """Compute the tracks of each stress; skips and the harness's own errors are left out."""
+    """Compute the tracks of each stress, without skips and harness errors."""
     sequences: dict[str, dict[tuple[str, Member], list[Result]]] = {}
     for result in results:
         if result.outcome not in _UNSAID:
@@ -134,9 +136,9 @@ def spans_of(results: Iterable[Result]) -> tuple[OutcomeSpan, ...]:
 
 
 def describe_members(members: Sequence[Member], loads: Sequence[Load] = ()) -> str:
-    """Say which sequences are meant: ``stock, warmup: simple, crypto (ffi)``.
+    """Return a description of sequences: ``stock, warmup: simple, crypto (ffi)``.
 
-    Loads are named where they are not all of ``loads``.
+    Loads are named unless they are all of ``loads``.
     """
     by_pair: dict[tuple[TreatmentName, str], list[Load]] = {}
     for member in members:
@@ -155,7 +157,7 @@ def describe_members(members: Sequence[Member], loads: Sequence[Load] = ()) -> s
 
 
 def loads_of(timeline: Timeline) -> tuple[Load, ...]:
-    """Return every load that a stress was tried with."""
+    """Return every load that a stress was run with."""
     used = {member.load for track in timeline.tracks for member in track.members}
     return tuple(sorted(used, key=load_key))
 
@@ -178,7 +180,7 @@ def _tracks(sequences: dict[tuple[str, Member], list[Result]]) -> tuple[Track, .
 
 
 def _shape(spans: Sequence[OutcomeSpan]) -> object:
-    # Where the tested versions begin and end is no change, so it does not tell tracks apart.
+    # The first and last tested versions are no change, so they do not distinguish tracks.
     if len(spans) > MOST_CHANGES + 1:
         return _UNSETTLED
     last = len(spans) - 1
@@ -204,7 +206,7 @@ def _widest(
 
 
 def _worst(results: Iterable[Result]) -> list[Result]:
-    """Return the result that matters most of each version."""
+    """Return the worst result of each version."""
     worst: dict[str, Result] = {}
     for result in results:
         known = worst.get(result.version)

@@ -1,4 +1,4 @@
-"""The executables under test, each behind the one Protocol."""
+"""The executables under test, all behind one Protocol."""
 
 from gobun.runtimes.base import LacksError, Runtime, label
 from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun

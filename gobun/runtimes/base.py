@@ -1,4 +1,4 @@
-"""What every runtime under test offers the matrix."""
+"""The interface of every runtime under test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LacksError(Exception):
-    """A runtime was asked, and does not have what a cell needs."""
+    """A runtime lacks something that a cell needs."""
 
 
 class Runtime(Protocol):
@@ -33,7 +33,7 @@ class Runtime(Protocol):
         """Return the command that runs ``script`` with one argument."""
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return what the scenario has to know to load ``module`` here."""
+        """Return the settings that the scenario needs to load ``module`` in this runtime."""
 
     @property
     def engine(self) -> str:
@@ -41,9 +41,9 @@ class Runtime(Protocol):
 
     @property
     def lack(self) -> str:
-        """Why none of its cells can run; empty where they can."""
+        """The reason why none of its cells can run; empty if they can."""
 
 
 def label(runtime: Runtime) -> str:
-    """Return a runtime as people write it: ``bun@1.2.19``."""
+    """Return a runtime in the usual notation: ``bun@1.2.19``."""
     return f"{runtime.name}@{runtime.version}"

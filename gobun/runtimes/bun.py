@@ -1,4 +1,4 @@
-"""Bun: released binaries and canaries from their npm packages, and patched ones built here."""
+"""Bun: released binaries and canaries from npm packages, and patched ones built here."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Bun(msgspec.Struct, frozen=True):
         return [str(self.program), str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return where the library and the addon are."""
+        """Return the paths of the library and the addon."""
         return {"library": str(module.library), "addon": str(module.addon)}
 
 
 def bun_variant(target: Target) -> str:
-    """Return which of Bun's builds this machine can run: ``baseline``, ``musl``, or the usual."""
-    if target.os != "linux" or target.libc == "musl":  # whose package is one for musl already
+    """Return the build of Bun that this machine can run: ``baseline``, ``musl``, or the usual."""
+    if target.os != "linux" or target.libc == "musl":  # its package is already one for musl
         return ""
     if platform.libc_ver()[0] != "glibc":
         return "musl"
@@ -67,13 +67,13 @@ def _cpu_flags() -> set[str]:
 
 
 def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
-    """Return the Bun versions a person means by ``spec``, such as ``1.2.19,1.3.x,latest``.
+    """Return the Bun versions that ``spec`` selects, such as ``1.2.19,1.3.x,latest``.
 
-    Only what the lock file and the cache cannot answer is asked of the registry.
+    The registry is queried only if the lock file and the cache do not have the answer.
 
     Raises:
-        UsageError: a part is not understood, or matches no version, or no patched Bun.
-        FetchError: the registry had to be asked, and could not be.
+        UsageError: a part is malformed, or matches no version and no patched Bun.
+        FetchError: a query to the registry failed.
     """
     parts = [part.strip() for part in spec.split(",")]
     ours = [part for part in parts if own_treatment(part)]
@@ -99,7 +99,7 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
 def lacks_build(version: str, target: Target) -> bool:
     """Return whether a release has no build for ``target``, though it has one for glibc.
 
-    The lock file tells: it has every release of every build. Bun for musl begins with 1.1.39.
+    The lock file lists every release of every build. Bun for musl begins with 1.1.39.
     """
     if target.libc != "musl":
         return False
@@ -109,11 +109,11 @@ def lacks_build(version: str, target: Target) -> bool:
 
 
 def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
-    """Return Bun in each version, fetched if need be.
+    """Return Bun in each version, fetched if necessary.
 
     Raises:
-        UsageError: one was built from sources for another platform.
-        FetchError: a download failed, or is not what the lock file names.
+        UsageError: a patched Bun was built for another platform.
+        FetchError: a download failed, or does not match the lock file.
     """
     name = fitting_package(target)
     ours = [version for version in versions if own_treatment(version)]

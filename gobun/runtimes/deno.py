@@ -1,4 +1,4 @@
-"""Deno: another runtime on V8, with a foreign function interface of its own; from pip."""
+"""Deno: another runtime on V8, with its own foreign function interface; from PyPI."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Deno(msgspec.Struct, frozen=True):
         return "deno"
 
     def command(self, script: Path, argument: str) -> list[str]:
-        """Return the command that runs ``script``, everything allowed and ``gc()`` exposed."""
+        """Return the command that runs ``script`` with all permissions and with ``gc()``."""
         flags = ["--quiet", "--no-lock", "--allow-all", "--v8-flags=--expose-gc"]
         return [str(self.program), "run", *flags, str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return where the library and the addon are."""
+        """Return the paths of the library and the addon."""
         return {"library": str(module.library), "addon": str(module.addon)}
 
 

@@ -1,4 +1,4 @@
-"""Runtimes for another processor, which a virtual machine runs: from the same packages."""
+"""Runtimes for another processor, which run in a virtual machine; from the same packages."""
 
 from __future__ import annotations
 

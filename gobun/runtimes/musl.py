@@ -1,4 +1,4 @@
-"""Runtimes of musl: those of this machine, or on one of glibc, in the sysroot of the cache."""
+"""Runtimes for musl: the machine's own or, on a glibc machine, those in a cached sysroot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NoBuild(msgspec.Struct, frozen=True):
-    """Stands for a release without a build for musl: each of its cells is skipped, and says so."""
+    """Represents a release without a build for musl. Its cells are skipped with that reason."""
 
     engine: ClassVar[str] = ""
 
@@ -31,29 +31,29 @@ class NoBuild(msgspec.Struct, frozen=True):
 
     @property
     def program(self) -> Path:
-        """The name of the program that there is not."""
+        """The name of the missing program."""
         return Path(self.name)
 
     @property
     def lack(self) -> str:
-        """Why no cell can run."""
+        """The reason why no cell can run."""
         release = "Deno" if self.name == "deno" else f"{self.name.capitalize()} {self.version}"
         return f"{release} has no build for musl"
 
     def command(self, script: Path, argument: str) -> list[str]:
-        """Return the command that a cell would have."""
+        """Return the command that a cell would run."""
         return [self.name, str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return nothing, for nothing is loaded."""
+        """Return no settings, because nothing is loaded."""
         del module
         return {}
 
 
 def foreign_libc(target: Target, machine: Target | None = None) -> str:
-    """Return the C library, with its version, of runtimes that do not use the one of ``machine``.
+    """Return the C library and its version of runtimes that do not use that of ``machine``.
 
-    ``machine`` is the platform of what runs them, by default of this machine.
+    ``machine`` is the platform that runs them, by default this machine.
 
     Raises:
         PrerequisiteError: the sysroot cannot be assembled.

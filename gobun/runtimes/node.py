@@ -1,4 +1,4 @@
-"""Node: the control runtime, from pip."""
+"""Node: the control runtime, from PyPI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Node(msgspec.Struct, frozen=True):
     version: str
     program: Path
     dlcall: Path
-    """The addon that makes foreign function calls for it, which it cannot make itself."""
+    """The addon that makes foreign function calls, because Node itself has no such function."""
 
     @property
     def name(self) -> str:
@@ -31,11 +31,11 @@ class Node(msgspec.Struct, frozen=True):
         return "node"
 
     def command(self, script: Path, argument: str) -> list[str]:
-        """Return the command that runs ``script``, with ``gc()`` exposed to it."""
+        """Return the command that runs ``script`` with ``gc()``."""
         return [str(self.program), "--expose-gc", str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return where the library, the addon and the foreign function call are."""
+        """Return the paths of the library, the addon and the foreign function call."""
         return {
             "library": str(module.library),
             "addon": str(module.addon),

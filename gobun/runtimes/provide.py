@@ -1,4 +1,4 @@
-"""From names and versions a person gave to executables that can run cells."""
+"""Resolves the names and versions that a user gives to executables that can run cells."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ RUNTIMES = ("bun", "node", "deno")
 
 
 def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
-    """Return what of ``1.2.19,node@22`` is of which of the runtimes ``names``.
+    """Return the parts of ``1.2.19,node@22`` for each of the runtimes ``names``.
 
-    A version without a name is Bun's where Bun is asked for, else of the one runtime there is.
+    A version without a name applies to Bun if Bun is among ``names``, else to the only runtime
+    there.
 
     Raises:
-        UsageError: a part is of a runtime that is not asked for, or does not say of which it is.
+        UsageError: a part belongs to a runtime outside ``names``, or is ambiguous.
     """
     found: dict[str, list[str]] = {}
     for part in spec.split(",") if spec else ():
@@ -47,10 +48,10 @@ def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def named_version(part: str) -> tuple[str, str]:
-    """Return the runtime that ``node@22`` names, ``""`` if it names none, and the version.
+    """Return the runtime that ``node@22`` names, ``""`` if none, and the version.
 
     Raises:
-        UsageError: it names a runtime that is not there, or no version.
+        UsageError: it names an unknown runtime, or no version.
     """
     name, at, version = part.strip().rpartition("@")
     if at and name not in RUNTIMES:
@@ -61,13 +62,13 @@ def named_version(part: str) -> tuple[str, str]:
 
 
 def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
-    """Return the versions of a runtime that ``spec`` means.
+    """Return the versions of a runtime that ``spec`` selects.
 
-    Without ``spec`` that is the pinned one, of Node and of Deno.
+    Without ``spec`` it is the pinned version of Node or Deno.
 
     Raises:
-        UsageError: a part of ``spec`` is not understood, or matches no version.
-        FetchError: the registry had to be asked, and could not be; or a lock file is malformed.
+        UsageError: a part of ``spec`` is malformed, or matches no version.
+        FetchError: a query to the registry failed, or a lock file is malformed.
     """
     if name == "bun":
         return choose_bun(spec, target)
@@ -80,7 +81,7 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
 
 
 def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:
-    """Return the executables of a runtime, fetched or built for if need be.
+    """Return the executables of a runtime, fetched or built if necessary.
 
     Raises:
         PrerequisiteError: the pinned one is missing.

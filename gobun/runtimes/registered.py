@@ -1,9 +1,9 @@
-"""Buns that were built from patched sources, and where they are kept.
+"""The registry of Buns that were built from patched sources.
 
-Each is a folder of the cache, named after its version and the identity of the tree it was built
-of, with the executable and ``record.json``. The whole series of a line is ``1.2.19+patched``; a
-part of it is ``1.2.19+patched.<identity>``, so that several can run side by side. The control of
-the experiment, built here without a patch, is ``1.2.19+self-built``.
+Each is a folder of the cache with the executable and ``record.json``. Its name has the version and
+the identity of the source tree. The whole series of a line is ``1.2.19+patched``. A part of it is
+``1.2.19+patched.<identity>``, so that several can run side by side. The control of the experiment,
+built here without a patch, is ``1.2.19+self-built``.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 KIND = "patched"
 
 QUIET = {
-    "BUN_DEBUG_QUIET_LOGS": "1",  # a debug build logs what it does
+    "BUN_DEBUG_QUIET_LOGS": "1",  # stops the logging of a debug build
     "BUN_ENABLE_CRASH_REPORTING": "0",
     "DO_NOT_TRACK": "1",
     "NO_COLOR": "1",
 }
-"""What keeps a Bun that is asked something from saying more."""
+"""Variables that keep a queried Bun from printing anything else."""
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """A patched Bun: what it is of, and how it came about."""
+    """A patched Bun, with its sources and its build."""
 
     version: str
-    """The release that the patches are on."""
+    """The release that the patches apply to."""
     line: str
     """The series."""
     identity: str
-    """Of the upstream commit and the contents of the patches."""
+    """Hash of the upstream commit and the contents of the patches."""
     commit: str
     """The upstream commit."""
     patches: tuple[str, ...]
@@ -53,28 +53,28 @@ class Registered(msgspec.Struct, frozen=True):
     """Whether these are all patches of the series."""
     target: str
     head: str = ""
-    """The commit with the patches, where it was built here."""
+    """The commit with the patches, if it was built here."""
     sha256: str = ""
     revision: str = ""
-    """What the executable says of itself."""
+    """The output of ``--revision``."""
     registered: str = ""
-    """When."""
+    """The time of registration."""
     log: str = ""
-    """Where the build's log is, if it was built here."""
+    """The path of the build log, if it was built here."""
     seconds: int = 0
     treatment: Built = PATCHED
     profile: str = ""
-    """The build profile, where it was built here."""
+    """The build profile, if it was built here."""
 
     @property
     def label(self) -> str:
-        """The version as cells name it."""
+        """The version in cells."""
         rest = "" if self.whole else f".{self.identity[:8]}"
         return f"{self.version}+{self.treatment}{rest}"
 
     @property
     def folder(self) -> Path:
-        """Where it is kept."""
+        """The folder that holds it."""
         control = f"-{SELF_BUILT}" if self.treatment == SELF_BUILT else ""
         return paths.cache_root() / KIND / f"{self.version}-{self.identity}{control}"
 
@@ -88,7 +88,7 @@ _GIVE = "give a Bun executable for this machine"
 
 
 def ask_revision(program: Path) -> Finished:
-    """Run ``--revision``, which prints the like of ``1.2.19+aad3abead``.
+    """Return the output of ``--revision``, such as ``1.2.19+aad3abead``.
 
     Raises:
         PrerequisiteError: the program cannot be run here.
@@ -116,10 +116,10 @@ def revision_of(program: Path) -> str:
 
 
 def register(program: Path, record: Registered, stock: Path) -> Registered:
-    """Keep a copy of ``program`` as a runtime, and return what is kept of it.
+    """Register a copy of ``program`` as a runtime, and return its record.
 
     Raises:
-        UsageError: it is not of the version it is to be of, is the stock executable, or cannot be
+        UsageError: it has another version than the record, is the stock executable, or cannot be
             run.
         PrerequisiteError: the cache cannot be written.
     """
@@ -161,14 +161,14 @@ def _is_of(revision: str, version: str) -> bool:
 
 
 def registered() -> list[Registered]:
-    """Return every patched Bun that is here, by version, the whole series first."""
+    """Return every registered Bun, by version, the whole series first."""
     found = []
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
             record = msgspec.json.decode(path.read_bytes(), type=Registered)
             if semver.Version.is_valid(record.version) and record.program.is_file():
                 found.append(record)
-    # A series that was changed and built anew leaves a whole one behind, which is now a part.
+    # After a changed series is built again, the earlier whole build counts as a part.
     by_date = sorted(found, key=lambda one: one.registered)
     newest = {_slot(one): one.identity for one in by_date if one.whole}
     found = [
@@ -180,12 +180,12 @@ def registered() -> list[Registered]:
 
 
 def _slot(one: Registered) -> tuple[str, str, Built]:
-    """Return what only one build is the whole of: a version, a platform, with patches or not."""
+    """Return the key that only one whole build can have: version, platform, patched or not."""
     return one.version, one.target, one.treatment
 
 
 def own_treatment(version: str) -> Built | None:
-    """Return the treatment that is in a version such as ``1.2.19+patched``; None of a release."""
+    """Return the treatment in a version such as ``1.2.19+patched``; None for a release."""
     _, _, build = version.partition("+")
     for treatment in (PATCHED, SELF_BUILT):
         if build.partition(".")[0] == treatment:
@@ -194,10 +194,10 @@ def own_treatment(version: str) -> Built | None:
 
 
 def registered_as(labels: Sequence[str]) -> list[Registered]:
-    """Return the patched Buns with these labels, held against eviction.
+    """Return the patched Buns with these labels, protected from eviction.
 
     Raises:
-        UsageError: there is none with a label.
+        UsageError: no Bun has one of the labels.
     """
     here = {one.label: one for one in registered()}
     for name in labels:

@@ -1,4 +1,4 @@
-"""Applies a treatment to a runtime: what it adds to the environment, and whether it can be had."""
+"""Applies a treatment to a runtime: the variables it adds, and whether the runtime supports it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LONGEST_START_S = 30.0
 def treated_environment(
     runtime: Runtime, treatment: str, preload: Path | None = None
 ) -> dict[str, str]:
-    """Return what ``treatment`` adds to the environment of ``runtime``.
+    """Return the variables that ``treatment`` adds to the environment of ``runtime``.
 
-    ``preload`` is the library for ``LD_PRELOAD``, None where there is none for this system.
+    ``preload`` is the library for ``LD_PRELOAD``; None if this system has none.
 
     Raises:
-        LacksError: this runtime cannot be treated so.
+        LacksError: this runtime does not support the treatment.
     """
     if runtime.lack:
         raise LacksError(runtime.lack)
@@ -74,7 +74,7 @@ def _holds(program: Path, text: bytes) -> bool:
 
 @functools.cache
 def _preload_lack(program: Path, library: Path) -> str:
-    """Return why a program does not load a library, or nothing; asked by starting it once."""
+    """Start a program once, and return why it does not load a library; ``""`` if it does."""
     asked = {"LD_PRELOAD": str(library), "GO_GUARD_PRELOAD": "", "GO_GUARD_DEBUG": "1"}
     done = run_tool([program, "--version"], env=asked, timeout_s=_LONGEST_START_S)
     if "go-guard-preload[" in done.err:

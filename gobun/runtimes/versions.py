@@ -1,4 +1,4 @@
-"""Which versions of a runtime a person means: ``1.2.19,1.3.x,latest,>=1.2.2 <1.2.20``."""
+"""Selects versions of a runtime: ``1.2.19,1.3.x,latest,>=1.2.2 <1.2.20``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
 def select_versions(
     spec: str, *, known: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
 ) -> tuple[str, ...]:
-    """Return the versions that ``spec`` means, each once, in the order of ``gobun.version_ranges``.
+    """Return the versions that ``spec`` selects, each once, in order of ``gobun.version_ranges``.
 
-    Ranges mean stable releases, unless a comparator names a prerelease of the same release. A line
-    such as ``22`` is all its releases in Bun, and its newest one in other runtimes.
+    Ranges select stable releases, unless a comparator names a prerelease of the same release. A
+    line such as ``22`` selects all of its releases in Bun, and the newest one in other runtimes.
 
     Raises:
-        UsageError: a part is empty, is not understood, or matches nothing that is known.
+        UsageError: a part is empty or malformed, or matches no known version.
     """
     published = _in_order(
         {semver.Version.parse(version) for version in known if semver.Version.is_valid(version)}
@@ -102,7 +102,7 @@ def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> lis
 
 
 def _prereleases(word: str) -> list[semver.Version]:
-    """Return the release whose prereleases a comparator speaks of, if it does."""
+    """Return the release whose prereleases a comparator selects, if any."""
     bare = word.lstrip("<>=")
     version = semver.Version.parse(bare) if semver.Version.is_valid(bare) else None
     return [version.finalize_version()] if version and version.prerelease else []
@@ -119,7 +119,7 @@ def _test(word: str) -> Callable[[semver.Version], bool]:
         "<=": lambda version: _rank(version) < above,
         "=": lambda version: low <= _rank(version) < above,
     }
-    if semver.Version.is_valid(bare):  # one version, not a line of them
+    if semver.Version.is_valid(bare):  # one version, not a release line
         tests |= {
             ">": lambda version: _rank(version) > low,
             "<=": lambda version: _rank(version) <= low,
@@ -129,10 +129,10 @@ def _test(word: str) -> Callable[[semver.Version], bool]:
 
 
 def _bounds(bare: str) -> tuple[semver.Version, semver.Version]:
-    """Return the first version that ``1``, ``1.3``, ``1.3.x`` … means, and the first after.
+    """Return the first version that ``1``, ``1.3``, ``1.3.x`` … selects, and the first after.
 
     Raises:
-        ValueError: it is nothing of the kind.
+        ValueError: it has no such form.
     """
     if semver.Version.is_valid(bare):
         version = semver.Version.parse(bare)
