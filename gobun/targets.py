@@ -95,12 +95,7 @@ _TABLE = (
     ),
 )
 
-ALL_TARGETS: dict[str, Target] = {target.name: target for target in _TABLE}
-
-TARGETS: dict[str, Target] = {
-    name: target for name, target in ALL_TARGETS.items() if target.libc != "musl"
-}
-"""The targets of a release, and of a task that names none."""
+TARGETS: dict[str, Target] = {target.name: target for target in _TABLE}
 
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -112,9 +107,9 @@ def target_named(name: str) -> Target:
         UsageError: there is no such target.
     """
     try:
-        return ALL_TARGETS[name]
+        return TARGETS[name]
     except KeyError:
-        raise UsageError.unknown("target", name, ALL_TARGETS) from None
+        raise UsageError.unknown("target", name, TARGETS) from None
 
 
 def host_target() -> Target:
@@ -127,16 +122,16 @@ def host_target() -> Target:
     name = f"{system}-{_MACHINES.get(platform.machine().lower(), platform.machine())}"
     if system == "linux" and platform.libc_ver()[0] != "glibc":
         name += "-musl"
-    if name not in ALL_TARGETS:
+    if name not in TARGETS:
         raise PrerequisiteError(
             f"this machine is {name}, and there are no builds for it",
             hint=f"run on one of: {', '.join(TARGETS)}",
         )
-    return ALL_TARGETS[name]
+    return TARGETS[name]
 
 
 def _libcs(target: Target) -> list[str]:
-    names = (each.libc for each in ALL_TARGETS.values() if each.os == target.os and each.libc)
+    names = (each.libc for each in TARGETS.values() if each.os == target.os and each.libc)
     return list(dict.fromkeys(names))
 
 
@@ -150,7 +145,7 @@ def for_libc(target: Target, libc: str) -> Target:
         return target
     found = [
         each
-        for each in ALL_TARGETS.values()
+        for each in TARGETS.values()
         if (each.os, each.goarch, each.libc) == (target.os, target.goarch, libc)
     ]
     if not found:

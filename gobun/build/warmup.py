@@ -1,4 +1,4 @@
-"""The warm-up libraries: one Go source, four platforms, the same bytes everywhere."""
+"""The warm-up libraries: one Go source, every platform, the same bytes everywhere."""
 
 from __future__ import annotations
 

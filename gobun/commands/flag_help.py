@@ -15,7 +15,7 @@ from gobun import build, paths
 from gobun.cells import LOADS
 from gobun.patched import WEBKIT_FROM_NPM
 from gobun.runtimes import RUNTIMES
-from gobun.targets import ALL_TARGETS, TARGETS
+from gobun.targets import TARGETS
 from gobun.treatments import TREATMENTS
 from gobun.vm.architectures import ARCHITECTURES, RELEASES
 
@@ -42,7 +42,7 @@ def benchmark_names() -> list[str]:
 
 
 _OF_RUN = "the value in gobun.toml, then the one in scenarios/default.toml"
-_MUSL = [target.name for target in ALL_TARGETS.values() if target.libc == "musl"]
+_MUSL = [target.name for target in TARGETS.values() if target.libc == "musl"]
 _OUT_FOLDER = Flag("folder for the results and the reports")
 _RESULTS_FOLDER = Flag("folder with the results")
 
@@ -117,7 +117,7 @@ _SHARED = {
     "stress": Flag("stresses to run, a comma list", _OF_RUN, _stresses),
     "submodules": Flag("FOLDER or NAME=SOURCE for submodules, a comma list", "upstream's"),
     "sums": Flag("SHA256SUMS that you trust", "the one of the release"),
-    "target": Flag("platforms to build for, a comma list", "all but musl", ALL_TARGETS),
+    "target": Flag("platforms to build for, a comma list", "all", TARGETS),
     "title": Flag("one-line title of the patch"),
     "treatment": Flag("treatments to apply, a comma list", _OF_RUN, TREATMENTS),
     "unpatched": Flag("leave all patches out: the control"),

@@ -8,7 +8,7 @@ import msgspec
 import semver
 
 from gobun.errors import UsageError
-from gobun.targets import ALL_TARGETS, TARGETS
+from gobun.targets import TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
 ENGINE_PACKAGE = "asherah-linux-x64-gnu"
@@ -65,7 +65,7 @@ def is_name(name: str) -> bool:
 
 def bun_package(target: str, variant: str = "") -> str:
     """Return the npm package of Bun for a target; ``variant`` is ``baseline`` or ``musl``."""
-    name = f"{_BUN_SCOPE}/{ALL_TARGETS[target].bun_package}"
+    name = f"{_BUN_SCOPE}/{TARGETS[target].bun_package}"
     return f"{name}-{variant}" if variant else name
 
 
@@ -76,8 +76,6 @@ def bun_packages() -> tuple[str, ...]:
         names.append(bun_package(target.name))
         if target.name == "linux-x64":
             names.append(bun_package(target.name, "baseline"))
-        if target.os == "linux":
-            names.append(bun_package(target.name, "musl"))
     return tuple(names)
 
 

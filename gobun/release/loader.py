@@ -144,8 +144,8 @@ def _fill_platform(package: Path, version: str, built: build.BuiltLibrary) -> No
         main="./index.js",
         files=("README.md", "LICENSE", "index.js", built.library.name),
         operating_systems=(target.os,),
-        cpu=(target.name.split("-")[1],),
-        libc=("glibc",) if target.os == "linux" else (),
+        cpu=(target.arch,),
+        libc=(target.libc,) if target.libc else (),
     )
     script = f'"use strict";\nmodule.exports = `${{__dirname}}/{built.library.name}`;\n'
     with files.disk_errors(package):

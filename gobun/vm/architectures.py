@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gobun.errors import UsageError
-from gobun.targets import ALL_TARGETS, Target
+from gobun.targets import TARGETS, Target
 
 
 class Architecture(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Architecture(msgspec.Struct, frozen=True):
     @property
     def target(self) -> Target:
         """The platform of programs of the guest itself."""
-        return ALL_TARGETS[f"linux-{self.name}"]
+        return TARGETS[f"linux-{self.name}"]
 
 
 ARCHITECTURES = {

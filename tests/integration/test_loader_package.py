@@ -153,10 +153,9 @@ def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
         with tarfile.open(tarball.with_name(f"go-warmup-{target.name}-1.2.3-rc.1.tgz")) as archive:
             libraries[library] = archive.extractfile(f"package/{library}").read()  # type: ignore[union-attr]
             about = json.load(archive.extractfile("package/package.json"))  # type: ignore[arg-type]
-        system, arch = target.name.split("-")
         assert (about["name"], about["version"]) == (f"@go-warmup/{target.name}", "1.2.3-rc.1")
-        assert (about["os"], about["cpu"]) == ([system], [arch])
-        assert about.get("libc") == (["glibc"] if system == "linux" else None)
+        assert (about["os"], about["cpu"]) == ([target.os], [target.arch])
+        assert about.get("libc") == ([target.libc] if target.libc else None)
     assert json.loads(content["sums.json"]) == {
         name: hashlib.sha256(data).hexdigest() for name, data in libraries.items()
     }

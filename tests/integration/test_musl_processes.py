@@ -19,7 +19,7 @@ from gobun.elf import constants as elf
 from gobun.elf.tls import initial_exec_words, sites_of
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.paths import ROOT
-from gobun.targets import ALL_TARGETS, TARGETS, host_target
+from gobun.targets import TARGETS, host_target
 
 if TYPE_CHECKING:
     from gobun.sysroot import Sysroot
@@ -306,7 +306,7 @@ def test_addon_that_is_not_converted_is_refused_for_musl(tmp_path: Path) -> None
     smoke = tmp_path / "smoke.cjs"
     smoke.write_text("exports.load = (addon) => require(addon); exports.check = () => {};")
     plain = build.build_fixture("simple", TARGETS["linux-x64"]).addon
-    converted = build.build_fixture("simple", ALL_TARGETS["linux-x64-musl"]).addon
+    converted = build.build_fixture("simple", TARGETS["linux-x64-musl"]).addon
     with pytest.raises(UsageError, match="does not load on musl: it has 1 word") as raised:
         make_addon(str(plain), str(smoke), libc="musl")
     assert f"invoke convert-musl {plain}" in str(raised.value.hint)

@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import arm64_emulator
 
 from gobun import build, fetch, sysroot, toolchain
 from gobun.build import compile as compiling
@@ -16,7 +17,8 @@ from gobun.build.musl import convert_file
 from gobun.elf import Image
 from gobun.elf.tls import initial_exec_words, sites_of
 from gobun.errors import FetchError, PrerequisiteError
-from gobun.targets import ALL_TARGETS, TARGETS, host_target
+from gobun.paths import ROOT
+from gobun.targets import TARGETS, host_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,7 +231,7 @@ def test_thunks_suspended_by_javascriptcore_go_on(
     musl: Sysroot, tmp_path: Path, version: str
 ) -> None:
     """The sampling profiler suspends the main thread, which is mostly in calls of Go."""
-    target = ALL_TARGETS["linux-x64-musl"]
+    target = TARGETS["linux-x64-musl"]
     package = fetch.Package(fetch.bun_package(target.name), version)
     bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
     script = tmp_path / "profiled.cjs"
@@ -237,3 +239,21 @@ def test_thunks_suspended_by_javascriptcore_go_on(
     module = build.build_fixture("simple", target)
 
     assert output(bun, script, build.build_guard([target])[0].library, module.library) == "pass"
+
+
+def test_converted_library_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
+    emulator = arm64_emulator()
+    target = TARGETS["linux-arm64-musl"]
+    try:
+        root = sysroot.sysroot_for(target.name)
+    except (PrerequisiteError, FetchError) as error:
+        pytest.skip(f"no sysroot of musl for arm64: {error.what}")
+    program = tmp_path / "musl_calls"
+    flags = ["-O1", "-g0", "-Wall", "-Wextra", "-Werror", "-dynamic"]
+    source = ROOT / "tests" / "native" / "musl_calls.c"
+    compiling.freestanding(source, target.zig_triple, flags, program)
+    module = build.build_fixture("simple", target)
+    plain = build.build_fixture("simple", target, converted=False)
+
+    assert output(*emulator, root.program(program), module.library) == "pass"
+    assert "initial-exec TLS" in output(*emulator, root.program(program), plain.library)

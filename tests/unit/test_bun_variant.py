@@ -9,12 +9,12 @@ import pytest
 from gobun import runtimes
 from gobun.errors import UsageError
 from gobun.runtimes import LacksError, bun
-from gobun.targets import ALL_TARGETS, TARGETS
+from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MUSL = ALL_TARGETS["linux-x64-musl"]
+MUSL = TARGETS["linux-x64-musl"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def test_workflow_jobs_run_on_every_platform() -> None:
     listed = re.findall(r"^ *os: \[(.*)\]$", WORKFLOW, re.MULTILINE)
     assert len(listed) == 2
     for runners in listed:
-        assert {RUNNERS[name] for name in runners.split(", ")} == set(TARGETS)
+        assert {RUNNERS[name] for name in runners.split(", ")} == {
+            name for name, target in TARGETS.items() if target.libc != "musl"
+        }
     assert re.search(r"^  matrix:\n    needs: build$", WORKFLOW, re.MULTILINE)
 
 

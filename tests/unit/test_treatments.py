@@ -12,7 +12,7 @@ from gobun import matrix, paths
 from gobun.build import Fixture
 from gobun.cells import Cell, read_scenario
 from gobun.runtimes import Bun, Deno, LacksError, Node, treated_environment
-from gobun.targets import ALL_TARGETS
+from gobun.targets import TARGETS
 from gobun.treatments import (
     GUARD_SWITCH,
     PRELOAD_WORDS,
@@ -108,7 +108,7 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         guard=Path("the-guard"),
         probe=HERE,
         modules={"simple": Fixture("simple", Path("itself"), Path("itself"))},
-        target=ALL_TARGETS["linux-x64-musl"],
+        target=TARGETS["linux-x64-musl"],
         out=HERE,
         limit_s=1,
         runtimes={("bun", "1.2.19"): BUN},

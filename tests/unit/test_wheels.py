@@ -11,7 +11,7 @@ import pytest
 from gobun import files, toolchain, wheels
 from gobun.errors import FetchError, UsageError
 from gobun.process import Finished
-from gobun.targets import ALL_TARGETS, TARGETS
+from gobun.targets import TARGETS
 from gobun.wheels.wheels_lock import format_lock
 from gobun.wheels.wheels_lock_update import platform_tags
 
@@ -38,10 +38,11 @@ def test_wheels_lock_shipped_file_is_valid() -> None:
     assert list(lock["asherah"]) == [toolchain.pip_pins()["asherah"]]
     assert {version.split(".")[0] for version in lock[PACKAGE]} >= {"20", "22", "24"}
     digests = [each for found in lock[PACKAGE].values() for each in found]
-    # A wheel a platform; the pinned release has those of musl too.
-    musl = len(ALL_TARGETS) - len(TARGETS)
-    assert len(digests) == len(set(digests)) == len(TARGETS) * len(lock[PACKAGE]) + musl
-    assert len(lock[PACKAGE][toolchain.pins()["node"]]) == len(ALL_TARGETS)
+    # A wheel a platform; of those from before musl was a target, only the pinned release has both.
+    musl = sum(target.libc == "musl" for target in TARGETS.values())
+    others = len(TARGETS) - musl
+    assert len(digests) == len(set(digests)) == others * len(lock[PACKAGE]) + musl
+    assert len(lock[PACKAGE][toolchain.pins()["node"]]) == len(TARGETS)
     known = toolchain.releases("node")
     assert known[-1] == "24.19.0" == toolchain.pins()["node"]
     assert known.index("20.18.0") < known.index("22.20.0") < known.index("24.11.1")
@@ -170,5 +171,7 @@ def test_wheels_every_platform_has_tags() -> None:
     tags = {name: platform_tags(target) for name, target in TARGETS.items()}
     assert {"manylinux_2_17_x86_64", "manylinux_2_28_x86_64"} < set(tags["linux-x64"])
     assert "manylinux2014_aarch64" in tags["linux-arm64"]
+    assert tags["linux-x64-musl"] == ("musllinux_1_2_x86_64", "musllinux_1_1_x86_64")
+    assert tags["linux-arm64-musl"][0] == "musllinux_1_2_aarch64"
     assert tags["darwin-x64"] == ("macosx_15_0_x86_64",)
     assert tags["darwin-arm64"] == ("macosx_15_0_arm64",)
