@@ -1,4 +1,4 @@
-"""What can be proven about a patched Bun in minutes, without building it."""
+"""Checks a patched Bun in minutes, without building it."""
 
 from gobun.bun_check.records import CheckReport, CheckResult, Verdict
 from gobun.bun_check.run import Depth, check_series, render

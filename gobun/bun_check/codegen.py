@@ -1,7 +1,8 @@
-"""Upstream's own scripts make what Bun's Zig code imports; a table says how, by a tree's layout.
+"""Generates the files that Bun's Zig code imports, with the scripts that a tree's layout names.
 
-They are run by the released Bun of the same version, with packages of the npm registry only: one
-that comes from elsewhere is left out of the copy's ``package.json``, and no script here needs it.
+The scripts are upstream's own. The released Bun of the same version runs them. Packages come from
+the npm registry only. A package from elsewhere is removed from the copy's ``package.json``, because
+no script here needs it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _TABLE = Path(__file__).parent / "codegen.toml"
 _STEP_S = 600.0
 _OF_A_REGISTRY = re.compile(r"(npm:|workspace:|file:|link:)|[^/:]*$")
-"""A range of versions, a tag, or what is in the tree; repositories and archives are neither."""
+"""A version range, a tag, or a package in the tree. Repositories and archives do not match."""
 
 
 class CodegenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +40,7 @@ class CodegenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Substitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file of the copy says, and what the stock Zig takes in its place."""
+    """A text in a file of the copy, and the text that the stock Zig accepts instead."""
 
     file: str
     says: str
@@ -47,30 +48,30 @@ class Substitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CodegenLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a tree of some age makes what it imports."""
+    """How trees with one layout generate their imports."""
 
     known_by: str
     packages: tuple[str, ...]
     step: tuple[CodegenStep, ...]
     instead: tuple[Substitution, ...] = ()
     generated: str = "build/check/codegen"
-    """The folder of the copy that gets what is generated."""
+    """The folder of the copy for generated files."""
     analysis: tuple[str, ...] = ("check",)
-    """The step of ``build.zig`` that analyses the code and compiles nothing, and flags of it."""
+    """The step of ``build.zig`` that only analyses the code, and its flags."""
     options: tuple[str, ...] = ()
-    """What ``build.zig`` is told in every step."""
+    """The flags of ``build.zig`` in every step."""
     headers: tuple[str, ...] = ()
-    """The headers of zstd that the code is translated from; they are the system's."""
+    """The system's headers of zstd, from which Zig code is translated."""
 
 
 def layout_of(tree: Path) -> CodegenLayout | None:
-    """Return the layout of a tree, or None where the table has none."""
+    """Return the layout of a tree, or None if the table has none."""
     layouts = read_toml(_TABLE, dict[str, CodegenLayout])
     return next((each for each in layouts.values() if (tree / each.known_by).is_file()), None)
 
 
 class Scratch(msgspec.Struct, frozen=True):
-    """A copy of a tree that checks write into, and what they use."""
+    """A copy of a tree that checks write into, and the tools that they use."""
 
     tree: Path
     layout: CodegenLayout
@@ -80,21 +81,21 @@ class Scratch(msgspec.Struct, frozen=True):
     zig: Tool
     logs: Path
     caches: Path
-    """Where Zig keeps what it need not make again."""
+    """Zig's cache folder."""
 
     @property
     def build(self) -> Path:
-        """A folder of the tree for what is generated."""
+        """A folder of the tree for generated files."""
         return self.tree / "build" / "check"
 
     @property
     def codegen(self) -> Path:
-        """Where the generated files are."""
+        """The path of the generated files."""
         return self.tree / self.layout.generated
 
     @property
     def places(self) -> dict[str, str]:
-        """What the words of the table stand for."""
+        """The values of the placeholders in the table."""
         return {
             "bun": str(self.bun),
             "esbuild": str(self.tree / "node_modules" / ".bin" / "esbuild"),
@@ -111,13 +112,13 @@ def generate(scratch: Scratch) -> None:
     """Make the files that the Zig code imports.
 
     Raises:
-        BuildError: a script failed, or did not make what it should.
+        BuildError: a script failed, or did not make its files.
     """
     layout = scratch.layout
     scratch.codegen.mkdir(parents=True, exist_ok=True)
     for folder in layout.packages:
         console.log(f"installing the npm packages of {folder}")
-        # A changed package.json is not what a frozen lock file is of; its versions hold still.
+        # A frozen lock file must match package.json, which changed. The locked versions still hold.
         frozen = [] if _left_out(scratch.tree / folder) else ["--frozen-lockfile"]
         install = [str(scratch.bun), "install", *frozen, "--ignore-scripts"]
         _logged(scratch, install, scratch.tree / folder, f"install of {folder}")
@@ -135,7 +136,7 @@ def generate(scratch: Scratch) -> None:
 
 
 def _left_out(folder: Path) -> list[str]:
-    """Leave out of a ``package.json`` what is not of a registry, and return its names."""
+    """Remove packages that are not from a registry from a ``package.json``; return their names."""
     path = folder / "package.json"
     package = json.loads(path.read_bytes())
     left: list[str] = []

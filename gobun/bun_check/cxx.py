@@ -1,7 +1,7 @@
-"""Compiles the C++ that patches touch against the headers of the WebKit that npm has.
+"""Compiles the C++ files that patches touch, against the headers of WebKit's npm package.
 
-Upstream's Makefile says how: its command for the object, asked for by ``make -n``, is run without
-making the object. Only the releases that `make` builds have both such a command and such a package.
+``make -n`` prints upstream's command for an object. The check runs it without writing the object.
+Only releases that are built with `make` have both such a command and such a package.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BINDINGS = "src/bun.js/bindings/"
 _COMPILE_S = 600.0
 _ERROR = re.compile(r"^.*(?:fatal )?error: .*$", re.MULTILINE)
 _SETTINGS = ("CCACHE_PATH=", "EMIT_LLVM=", "CI=true")
-"""No cache of compilers, no code for the linker to optimise, and no list of headers is wanted."""
+"""Flags to remove: the compiler cache, link-time optimisation, and header lists."""
 
 
 def compile_touched(
@@ -38,13 +38,12 @@ def compile_touched(
 ) -> Iterator[CheckResult]:
     """Compile each C++ file of Bun's bindings that a patch touches.
 
-    ``tree`` is a copy with all patches; ``libraries`` are the folders of its submodules and where
-    each really is, None for one that was not fetched. Nothing is yielded for a tree that another
-    build system builds.
+    ``tree`` is a copy with all patches. ``libraries`` maps the folders of its submodules to their
+    real paths, or to None if not fetched. A tree with another build system yields nothing.
 
     Raises:
-        FetchError: the headers cannot be had.
-        BuildError: upstream's Makefile does not say how a file is compiled.
+        FetchError: the headers cannot be fetched.
+        BuildError: upstream's Makefile has no command to compile a file.
     """
     touched = {
         path: patch.id
@@ -96,7 +95,7 @@ def _compiled(tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: s
 
 
 def _command(tree: Path, webkit: Path, path: str) -> list[str]:
-    """Return upstream's command for one file, without its object.
+    """Return upstream's command for one file, without the output of an object.
 
     Raises:
         BuildError: the Makefile has none.

@@ -1,7 +1,7 @@
-"""Reads the functions of an object for Linux x64, what they call, and with which constants.
+"""Reads the functions of a Linux x64 object file, their calls, and the constants that they use.
 
-An optimised object of Bun's has millions of relocations, nearly all of them for debuggers: only
-those of code are looked at, and none becomes a record that is not asked for.
+An optimised object of Bun has millions of relocations, nearly all of them for debuggers. To be
+fast, the reader decodes only relocations of code, and makes records only on request.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _CONTENT, _SYMBOLS, _RELOCATIONS, _WIDE_INDEXES = 1, 2, 4, 18
 _IN_WIDE = 0xFFFF
 _FUNCTION, _A_SECTION = 2, 3
 _FIELD = 4
-"""A place names its target in four bytes, and the addend mostly counts from their end."""
+"""A relocated field has four bytes, and the addend usually counts from its end."""
 
 _NEAR = re.compile(rb"[\xe8\xe9](?=(....))", re.DOTALL)
-"""``call`` and ``jmp``, by how far it is to the target."""
+"""``call`` and ``jmp`` with a relative target."""
 _MOVES = rb"(?:[\xb8-\xbf]|\xc7.{1,6})"
-"""What comes before a constant that is moved into a register, or into memory."""
+"""Opcodes before a constant that is moved into a register or memory."""
 _REMOVE = "`invoke cache --evict --kind bun-check` removes what was built before"
 _RECORD = 32
-"""How much of a constant record is looked at."""
+"""Number of bytes of a constant record that are searched."""
 
 
 class Function(msgspec.Struct, frozen=True, order=True):
-    """A function, and where it is."""
+    """A function and its position."""
 
     section: int
     start: int
@@ -50,7 +50,7 @@ class Function(msgspec.Struct, frozen=True, order=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What a place in code names: a symbol, or what a section has at an address."""
+    """The target of a relocation in code: a symbol, or an address in a section."""
 
     name: str
     section: int
@@ -58,12 +58,12 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class CallSummary(msgspec.Struct, frozen=True):
-    """What some functions do, themselves or through others."""
+    """The calls and constants of some functions and the functions that they call."""
 
     calls: bool
-    """Whether one calls what was asked for."""
+    """Whether one of them calls the target."""
     constants: tuple[tuple[str, int], ...]
-    """Which of the constants that were asked for stand in which function."""
+    """The requested constants that were found, with their functions."""
 
 
 class _ElfSection(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class ObjectCode:
         """Read the tables of an object.
 
         Raises:
-            BuildError: it is not an object for Linux x64, or not a whole one.
+            BuildError: it is not an object for Linux x64, or is truncated.
         """
         try:
             self._read(path)
@@ -95,7 +95,7 @@ class ObjectCode:
                 raise BuildError(f"{path} is not an object for Linux x64", hint=_REMOVE)
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         at, rows = head[6], head[12]
-        # More sections than the header can count are counted in the first of them.
+        # If the header's count overflows, the first section has the count.
         rows = rows or _SECTION.unpack_from(self._data, at)[5]
         self._sections = [
             _ElfSection(kind, offset, size, link, info)
@@ -111,7 +111,7 @@ class ObjectCode:
         self._functions = sorted(each for each in self._symbols if each.size)
 
     def _read_symbols(self) -> Iterator[Function]:
-        """Yield all symbols in their order; only functions have a size, sections have no name."""
+        """Yield all symbols in order. Only functions have a size. Sections have no name."""
         (table,) = (each for each in self._sections if each.kind == _SYMBOLS)
         texts = self._bytes(self._sections[table.link])
         wide = [each for each in self._sections if each.kind == _WIDE_INDEXES]
@@ -135,10 +135,10 @@ class ObjectCode:
         return [each for each in self._functions if wanted.fullmatch(each.name)]
 
     def reach(self, pattern: str, through: str, target: str, among: Collection[int]) -> CallSummary:
-        """Return whether functions call ``target``, and which constants ``among`` some they use.
+        """Return whether functions call ``target``, and which constants of ``among`` they use.
 
-        Looked at are the functions whose names match ``pattern``, and what they call, as far as
-        those names match ``through``; a constant counts in code, and in a record that is named.
+        The search covers the functions whose names match ``pattern``, and their callees whose
+        names match ``through``. A constant counts in code and in a referenced record.
         """
         follow = re.compile(through)
         waiting = self.functions(pattern)
@@ -171,10 +171,10 @@ class ObjectCode:
                     continue
                 symbol = self._symbols[index]
                 address = symbol.start + addend + _FIELD
-                # A local function may be named by its section, and how far it is in it.
+                # A relocation may name a local function by its section and offset.
                 called = self._function_at(symbol.section, address) if not symbol.name else None
                 yield Reference(called.name if called else symbol.name, symbol.section, address)
-        # Calls within a section are filled in by the assembler.
+        # The assembler resolves calls within a section.
         for found in _NEAR.finditer(self._code(function)):
             address = function.start + found.start(1) + _FIELD
             address += int.from_bytes(found[1], "little", signed=True)

@@ -1,7 +1,7 @@
-"""Parses sources by tree-sitter: what is no longer the language, and which functions are there.
+"""Parses sources with tree-sitter to find syntax errors and the functions that a file defines.
 
-Its grammars do not know every macro of Bun's C++, so some places of the unpatched file are errors
-to it too. A patch must not add one.
+Its grammars do not know every macro of Bun's C++, so the unpatched file may have errors too. A
+patch must not add one.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _NAMES = {"identifier", "field_identifier", "destructor_name", "operator_name"}
 
 
 class Parsed(msgspec.Struct, frozen=True):
-    """What a parser makes of a file."""
+    """The result of parsing a file."""
 
     errors: tuple[tuple[int, str], ...]
-    """Where it is not the language: the line, counted from 1, and its beginning."""
+    """Syntax errors: the line number, counted from 1, and the start of the line."""
     functions: frozenset[str]
 
 
 def is_known(path: str) -> bool:
-    """Return whether there is a grammar for a file of this name."""
+    """Return whether a grammar exists for a file with this name."""
     return PurePosixPath(path).suffix[1:] in _LANGUAGES
 
 
 def parse(path: str, content: bytes) -> Parsed:
-    """Parse the content of a file whose name tells the language."""
+    """Parse the content of a file. Its name selects the language."""
     root = _parser(PurePosixPath(path).suffix[1:]).parse(content).root_node
     errors: list[tuple[int, str]] = []
     functions: set[str] = set()
@@ -86,7 +86,7 @@ def _nodes(root: Node) -> Iterator[Node]:
 
 
 def _name(function: Node, content: bytes) -> str:
-    """Return the last word of a function's name: of ``A::b`` that is ``b``."""
+    """Return the last part of a function's name: ``b`` for ``A::b``."""
     named = function.child_by_field_name("name")
     if named is None:
         declared = function.child_by_field_name("declarator")

@@ -1,4 +1,4 @@
-"""What a check found, and all that was found about one patched tree."""
+"""Records of a single check result, and of all results about one patched tree."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import msgspec
 
 Verdict = Literal["proven", "wrong", "not checked"]
 ALL = "all"
-"""Stands for a patch's id where a finding is about all of them."""
+"""Replaces the patch id in a finding about all patches."""
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """One question that was asked of a patched tree."""
+    """The result of one check of a patched tree."""
 
     patch: str
-    """The id of the patch it is about, or ``all``."""
+    """The id of the checked patch, or ``all``."""
     check: str
-    """What was asked."""
+    """The name of the check."""
     subject: str
-    """What it was asked of: a file, a function, the whole of Bun's Zig code."""
+    """The checked object: a file, a function, or all of Bun's Zig code."""
     verdict: Verdict
     detail: str = ""
-    """Why it is wrong, or why it could not be asked."""
+    """Why the check failed, or why it could not run."""
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -35,5 +35,5 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     @property
     def wrong(self) -> tuple[CheckResult, ...]:
-        """What does not hold."""
+        """The failed checks."""
         return tuple(each for each in self.findings if each.verdict == "wrong")

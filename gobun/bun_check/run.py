@@ -1,4 +1,4 @@
-"""Asks everything of a patched tree, and remembers what was proven about it."""
+"""Runs all checks of a patched tree, and caches their results."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from gobun.bun_source import Checkout, Patch, Series
 
 Depth = Literal["files", "semantics", "object"]
-"""How far a check goes; each takes in those before it."""
+"""The depth of a check. Each level includes the ones before it."""
 
 _FORM = 3
-"""Counted up when a check changes, so that what was remembered is asked again."""
+"""Increment this when a check changes, so that cached results are not used."""
 
 
 def check_series(
@@ -42,16 +42,16 @@ def check_series(
     depth: Depth = "semantics",
     unpatched: bool = False,
 ) -> CheckReport:
-    """Check the tree that ``patches`` make of a checkout's base; the checkout is left alone.
+    """Check the tree of a checkout's base with ``patches``. The checkout does not change.
 
-    ``unpatched`` asks about the base itself, with what ``patches`` say of the object they make.
+    ``unpatched`` checks the base itself, with the values that ``patches`` list for its object.
 
     Raises:
         UsageError: there is no patch.
         PatchError: one of the patches does not apply.
         BuildError: upstream's code generation failed, or the object cannot be built.
         PrerequisiteError: a tool, a header or memory is missing.
-        FetchError: Zig or Bun cannot be had.
+        FetchError: Zig or Bun cannot be fetched.
     """
     series.check_carries("check")
     if not patches:
@@ -107,7 +107,7 @@ def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[Ch
 
 
 def _asked(patches: Sequence[Patch]) -> str:
-    """Return a short name of all that the answers depend on, the tree left aside."""
+    """Return a short key of all inputs of the checks except the tree."""
     questions = [(patch.id, patch.files, patch.functions) for patch in patches]
     return hashlib.sha256(repr((_FORM, questions, host_target().name)).encode()).hexdigest()[:8]
 
@@ -115,7 +115,7 @@ def _asked(patches: Sequence[Patch]) -> str:
 def _applying(
     checkout: Checkout, series: Series, patches: Sequence[Patch]
 ) -> Iterator[CheckResult]:
-    """Ask whether each patch applies without the others: only then can one be left out."""
+    """Check that each patch applies without the others, so that any of them can be left out."""
     for patch in patches:
         try:
             make_commits(checkout.git, checkout.base, series, [patch], checkout.version)
@@ -128,7 +128,7 @@ def _applying(
 def _reading(
     checkout: Checkout, patches: Sequence[Patch], commits: Sequence[str], wheel: str
 ) -> Iterator[CheckResult]:
-    """Ask about every file that a patch touches, as it is right after that patch."""
+    """Check every file that a patch touches, in its state right after that patch."""
     git = checkout.git
     befores = [checkout.base, *commits]
     with scratch_folder("check") as temporary:
@@ -181,7 +181,7 @@ def _zig_file(
 
 
 def render(report: CheckReport) -> str:
-    """Return a report for a terminal: patch by patch, what is wrong and what is open in full."""
+    """Return a report for a terminal by patch, with full details of failed and open checks."""
     lines = [f"Bun {report.version}, tree {report.identity}"]
     if not report.patches:
         lines[0] += ", unpatched"

@@ -1,4 +1,4 @@
-"""A scratch copy of a patched tree: checks write into it, and never into the checkout."""
+"""Makes a scratch copy of a patched tree, so that checks never write into the checkout."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> N
 def cut_links(folder: Path) -> list[str]:
     """Remove the links of a copy that lead out of it, and return their paths.
 
-    Checks write into the copy. A link that the sources bring along could have them write into any
-    file of the person who runs them.
+    Checks write into the copy. Through a link in the sources they could overwrite any file of the
+    person who runs them.
     """
     root = folder.resolve()
     cut: list[str] = []
@@ -40,7 +40,7 @@ def cut_links(folder: Path) -> list[str]:
 
 
 def stock_content(git: Git, commit: str, path: str) -> bytes | None:
-    """Return a file as it is in ``commit``, its Zig as the stock Zig takes it, or None."""
+    """Return a file of ``commit``, with Zig rewritten for the stock Zig, or None if missing."""
     done = git.attempt("cat-file", "blob", f"{commit}:{path}")
     if done.code != 0:
         return None

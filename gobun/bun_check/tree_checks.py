@@ -1,4 +1,4 @@
-"""Asks what takes the whole patched tree: all of its Zig code, and the object that it makes."""
+"""Runs the checks that need the whole patched tree: of all Zig code, and of the object code."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _RELEASE = (
     "-Doptimize=ReleaseFast",
     "-Dcodegen_embed=true",
 )
-"""As upstream builds its release for Linux x64, the one platform whose code is looked into."""
+"""Upstream's flags for its release for Linux x64, the only platform whose code is checked."""
 _OBJECT_GIB = 8
 
 
 def prepare(checkout: Checkout, head: str, folder: Path, wheel: str) -> Scratch | None:
-    """Make a copy of a tree that the stock Zig can be run on; None if its layout is unknown.
+    """Make a copy of a tree for the stock Zig, or return None if its layout is unknown.
 
-    ``wheel`` is the release of that Zig.
+    ``wheel`` is the release of the stock Zig.
 
     Raises:
         BuildError: upstream's code generation failed.
         PrerequisiteError: a tool or a header is missing.
-        FetchError: Zig or Bun cannot be had.
+        FetchError: Zig or Bun cannot be fetched.
     """
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
@@ -81,7 +81,7 @@ def _zig_cache(version: str) -> Path:
 
 
 def semantic(scratch: Scratch | None) -> CheckResult:
-    """Ask whether all of the Zig code is well."""
+    """Check that all of the Zig code passes analysis."""
     check, subject = "semantic analysis", "all of Bun's Zig code"
     if scratch is None:
         return CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
@@ -95,9 +95,9 @@ def semantic(scratch: Scratch | None) -> CheckResult:
 
 
 def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | None:
-    """Return the optimised object of a tree, which is kept in a folder once it is built.
+    """Return the optimised object of a tree, from its folder if it was built before.
 
-    It is None where the layout of the tree is unknown.
+    Return None if the layout of the tree is unknown.
 
     Raises:
         BuildError: it does not compile.
@@ -136,7 +136,7 @@ def _check_memory() -> None:
 def compiled(
     prepared: Callable[[], Scratch | None], kept: Path, patches: Sequence[Patch]
 ) -> Iterator[CheckResult]:
-    """Ask whether the object of a tree holds the constants that patches should bring into it."""
+    """Check that the object of a tree contains the constants that its patches should add."""
     check, subject = "compiled constant", "the optimised object"
     if not any(patch.compiled for patch in patches):
         why = "no patch says what it should hold"

@@ -1,4 +1,4 @@
-"""What Zig says of a single file, without the files that it imports."""
+"""Checks a single Zig file, without the files that it imports."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from gobun.toolchain import Tool
 
 _WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
-"""The wheel of Zig nearest to the fork that a line of Bun is built with."""
+"""The Zig wheel closest to the fork that a line of Bun is built with."""
 
 
 def wheel_for(version: str, named: str = "") -> str:
-    """Return the release of Zig that Bun ``version`` is checked with.
+    """Return the release of Zig that checks Bun ``version``.
 
-    ``named`` is the one that a series builds with, if it names one.
+    ``named`` is the release that the series builds with, if it names one.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the table has no release for it.
     """
     if named:
         return named
@@ -37,7 +37,7 @@ def wheel_for(version: str, named: str = "") -> str:
 
 
 def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]:
-    """Return what ``zig fmt --check`` and ``zig ast-check`` say; empty texts where it is well."""
+    """Return the errors of ``zig fmt --check`` and ``zig ast-check``, or empty texts."""
     file = folder / path.replace("/", "+")
     file.write_bytes(content)
     answers = {}

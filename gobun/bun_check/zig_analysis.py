@@ -1,4 +1,4 @@
-"""All of Bun's Zig code by a stock Zig, in a scratch copy: analysed, or made into an object."""
+"""Analyses or compiles all of Bun's Zig code with a stock Zig, in a scratch copy."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _SHOWN = 8
 
 
 class ZigBuildResult(msgspec.Struct, frozen=True):
-    """How a run of ``zig build`` ended."""
+    """The result of a run of ``zig build``."""
 
     code: int
     errors: tuple[str, ...]
-    """What is wrong with the code, each with the file and line of the tree that is built."""
+    """Errors in the code, with file and line of the original tree."""
     log: Path
 
 
 def provide(scratch: Scratch) -> None:
-    """Put into a copy what upstream downloads: the standard library of Zig, headers of zstd.
+    """Add upstream's downloads to a copy: the standard library of Zig and the headers of zstd.
 
     Raises:
         PrerequisiteError: the headers are missing.
@@ -56,7 +56,7 @@ def provide(scratch: Scratch) -> None:
 
 
 def rewrite(scratch: Scratch) -> None:
-    """Rewrite a copy whose generated files are there, so that the stock Zig understands it."""
+    """Rewrite a copy with generated files for the stock Zig."""
     for each in scratch.layout.instead:
         path = scratch.tree / each.file
         path.write_text(path.read_text().replace(each.says, each.put))
@@ -66,16 +66,16 @@ def rewrite(scratch: Scratch) -> None:
 
 
 def analyse(scratch: Scratch) -> ZigBuildResult:
-    """Have ``zig build`` analyse a prepared copy, for this machine, in debug mode."""
+    """Analyse a prepared copy with ``zig build``, for this machine, in debug mode."""
     step, *flags = scratch.layout.analysis
     return zig_build(scratch, step, flags, "analysing")
 
 
 def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigBuildResult:
-    """Run a step of the copy's ``build.zig``, with all that it says in a log.
+    """Run a step of the copy's ``build.zig``, and write its output to a log.
 
     Raises:
-        PrerequisiteError: Zig failed, and not at the code: memory or the disk ran out, say.
+        PrerequisiteError: Zig failed for another reason than the code, such as a full disk.
     """
     log = scratch.logs / f"zig-{step}.log"
     log.unlink(missing_ok=True)

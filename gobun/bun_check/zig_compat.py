@@ -1,9 +1,9 @@
-"""What only upstream's fork of Zig understands, written so that the stock Zig does too.
+"""Rewrites syntax of upstream's fork of Zig so that the stock Zig accepts it.
 
-It is done to a scratch copy and keeps every line where it is, so what the stock Zig says of a line
-holds for the tree that is built. A private field ``#name`` becomes ``@"#name"``: another way to
-write the same name, so what asks for the field by its name as text finds it still. That the field
-is used in its own file only is what then nobody checks.
+The rewrite works on a scratch copy and keeps all line numbers, so the errors of the stock Zig apply
+to the original tree. A private field ``#name`` becomes ``@"#name"``. This is another spelling of
+the same name, so code that looks the field up by its name still finds it. The stock Zig does not
+check that only the field's own file uses it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SKIPPED = rb"""//[^\n]*|\\\\[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'"""
-"""Comments, lines of text, texts and quoted names, characters."""
+"""Comments, multiline string literals, string literals and quoted names, character literals."""
 _TOKEN = re.compile(_SKIPPED + rb"|\#(?P<private>[A-Za-z_]\w*)")
 _QUOTED = re.compile(rb'@"(#[A-Za-z_]\w*)"')
 _PLACE = re.compile(r"^(\S[^:\n]*\.zig):(\d+):(\d+): (?=error|note)")
@@ -24,7 +24,7 @@ _OPENING, _CLOSING = len('@"'), len('"')
 
 
 def stock(source: bytes) -> bytes:
-    """Return Zig source with no name that the stock Zig does not take."""
+    """Return Zig source with every name in a form that the stock Zig accepts."""
     return _TOKEN.sub(_name, source) if b"#" in source else source
 
 
@@ -33,7 +33,7 @@ def _name(token: re.Match[bytes]) -> bytes:
 
 
 def rewrite(folders: Iterable[Path]) -> int:
-    """Rewrite the Zig files below some folders in their place, and return how many changed."""
+    """Rewrite the Zig files below some folders in place, and return the number of changed files."""
     changed = 0
     for folder in folders:
         for path in sorted(folder.rglob("*.zig")):
@@ -48,9 +48,9 @@ def rewrite(folders: Iterable[Path]) -> int:
 
 
 def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:
-    """Return a line that Zig said of a rewritten file, told of the file as it is written.
+    """Translate a line of Zig's output about a rewritten file to the original file.
 
-    ``line_of`` returns a line of a rewritten file, given its path and its number.
+    ``line_of`` returns a line of a rewritten file, given its path and number.
     """
     place = _PLACE.match(message)
     rest = message[place.end() :] if place else message
@@ -62,7 +62,7 @@ def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:
 
 
 def _column(line: bytes, at: int) -> int:
-    """Return the column that ``at`` of a rewritten line was, both counted from 1 in bytes."""
+    """Return the original column of column ``at`` in a rewritten line, in bytes from 1."""
     moved = 0
     for name in _QUOTED.finditer(line):
         if at > name.end():

@@ -1,8 +1,8 @@
 """The only code that downloads.
 
-npm says where a package is, the lock file says what it must be, and nothing is opened before
-the two agree with the bytes that came. Files of a release come from an address that a person
-names, and are held to its sums.
+npm provides the address of a package and the lock file its digest. No archive is opened before its
+bytes match. Files of a release come from an address that a person names, and must match its
+checksums.
 """
 
 from gobun.fetch.connectivity import unreachable

@@ -1,4 +1,4 @@
-"""Opens an npm archive: plain files and folders below ``package/``, and nothing else."""
+"""Unpacks an npm archive, which may only contain plain files and folders below ``package/``."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ LARGEST_BYTES = 1 << 30
 MOST_MEMBERS = 20_000
 _HEADERS_BYTES = 64 << 20
 _LARGEST_RATIO = 200
-"""How much larger than its archive a package may be; those of Bun are three times as large."""
+"""Largest ratio of unpacked to packed size. Bun's packages have a ratio of three."""
 _LARGEST_READ = 1 << 20
-"""Headers are read whole; content comes in smaller pieces."""
+"""Largest single read. Headers are read whole, and content in smaller pieces."""
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 _SYNCED_ONE_BY_ONE = 64
-"""More files than this are flushed by one call for the whole system, which is cheaper."""
+"""Above this number of files one flush of the whole system is cheaper."""
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
-"""What comes of bytes that are no archive. BadGzipFile is an OSError without a number, so the
-disk's own errors pass."""
+"""Exceptions from bytes that are not an archive. BadGzipFile is an OSError without a number, so
+errors of the disk are not among them."""
 _FILES = {tarfile.REGTYPE, tarfile.AREGTYPE}
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -43,13 +43,13 @@ _KINDS = {
 
 
 def unpack(archive: Path, folder: Path, label: str) -> None:
-    """Unpack the inside of ``package/`` into the empty ``folder``; ``label`` is for messages.
+    """Unpack the content of ``package/`` into the empty ``folder``. Messages use ``label``.
 
-    Memory stays bounded whatever the archive says of itself.
+    Memory use is bounded for every archive.
 
     Raises:
-        FetchError: the archive is damaged, or holds what a package must not.
-        PrerequisiteError: the disk refused.
+        FetchError: the archive is damaged, or has a member that is not allowed.
+        PrerequisiteError: a write to the disk failed.
     """
     written: list[Path] = []
     try:
@@ -71,18 +71,18 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
 
 
 def _most(archive: Path) -> int:
-    """Return how many bytes an archive of this size may unpack to, headers included."""
+    """Return the largest unpacked size in bytes of an archive of this size, with headers."""
     ratio = archive.stat().st_size * _LARGEST_RATIO
     return min(LARGEST_BYTES, ratio) + _HEADERS_BYTES
 
 
 class _Forward:
-    """A stream for ``tarfile`` that only goes forward, and only so far.
+    """A stream for ``tarfile`` that only goes forward, up to a limit.
 
-    Tarfile steps back by one byte before it reads a header. A gzip stream answers that by
-    decompressing from the start again, which takes minutes with many small members; here the last
-    byte is remembered. Tarfile also reads whatever a header announces in one piece, so a header of
-    gigabytes is refused before it is read.
+    Tarfile steps back by one byte before it reads a header. A gzip stream would then decompress
+    from the start again, which takes minutes with many small members. So this stream keeps the last
+    byte. Tarfile also reads a header of any announced size at once, so this stream rejects a header
+    of gigabytes before it is read.
     """
 
     def __init__(self, stream: gzip.GzipFile, most: int, label: str) -> None:
@@ -98,7 +98,7 @@ class _Forward:
         return self._at - self._back
 
     def seek(self, position: int) -> int:
-        """Go to a position that is not before the last byte."""
+        """Seek to a position that is not before the last byte."""
         self._back = False
         if position == self._at - 1 and self._last:
             self._back = True
@@ -126,7 +126,7 @@ class _Forward:
 def _checked(
     opened: tarfile.TarFile, label: str
 ) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    """Yield the members, each with its path below the root, refusing the first bad one."""
+    """Yield the members with their paths below the root, and reject the first bad one."""
     plain: set[PurePosixPath] = set()
     folders = {PurePosixPath()}
     total = 0
@@ -177,7 +177,7 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         source = opened.extractfile(member)
-        if source is None:  # only for what _checked refuses
+        if source is None:  # only for members that _checked rejects
             raise tarfile.ReadError(f"{member.name} has no content")
         with source, path.open("xb") as stream:
             shutil.copyfileobj(source, stream)

@@ -1,4 +1,4 @@
-"""Whether a host answers, whatever it says: asked before a long build, not while it runs."""
+"""Checks that hosts answer at all, so that a long build does not fail in the middle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_S = 10.0
 
 
 def unreachable(urls: Sequence[str]) -> dict[str, str]:
-    """Return which of some addresses do not answer, and why."""
+    """Return the addresses that do not answer, with the reasons."""
     if not urls:
         return {}
     with ThreadPoolExecutor(max_workers=len(urls)) as pool:

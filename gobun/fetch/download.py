@@ -1,4 +1,4 @@
-"""Brings the bytes of one file, going on where an earlier try or an earlier run stopped."""
+"""Downloads one file, and resumes where an earlier attempt or run stopped."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _LONGEST_WAIT_S = 10.0
 _CHUNK_BYTES = 1 << 16
 _WINDOW_S = 30.0
 _LEAST_RATE = 1000.0
-"""Bytes a second, over a window: what comes slower never ends."""
+"""Lowest rate in bytes per second over a window. A slower download would never end."""
 _LONGEST_S = 3600.0
-"""For one try; the next goes on where it ended."""
+"""Limit for one attempt. The next attempt resumes where it ended."""
 _OVERLOADED = 429
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(?:\d+|\*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
@@ -45,33 +45,33 @@ _REFUSALS = {
 
 
 class DownloadSource(msgspec.Struct, frozen=True):
-    """A file to bring: what it is called in messages, where it is, what it must be."""
+    """A file to download: its label in messages, its address, and its digest."""
 
     label: str
     url: str
     integrity: Integrity | None
-    """None if nothing is known of it beforehand."""
+    """The expected digest, or None if unknown."""
     host: str = "the registry"
-    """Who is said to have refused it."""
+    """The party that messages name as having refused it."""
     advice: str = "look at `npm config get registry`; archives are fetched without a login"
-    """What to do when it was refused."""
+    """The hint if it was refused."""
     largest_bytes: int = 1 << 30
 
 
 class StoppedError(Exception):
-    """Another download failed, or a person interrupted: the part stays for the next run."""
+    """Another download failed or a person interrupted. The partial file stays for the next run."""
 
 
 class _PartialFile(msgspec.Struct, frozen=True):
-    """What is remembered beside a partial file."""
+    """The record beside a partial file."""
 
     integrity: str
     validator: str | None
-    """The host's ETag or date: it goes on only if the file there is still the same."""
+    """The host's ETag or date. The download resumes only if the host's file is unchanged."""
 
 
 class _TransientError(Exception):
-    """Worth another try; ``after_s`` is what the host asked us to wait."""
+    """An error worth a retry. ``after_s`` is the delay in seconds that the host requested."""
 
     def __init__(self, what: str, after_s: float = 0.0) -> None:
         super().__init__(what)
@@ -86,11 +86,11 @@ def download(
     shown: Progress,
     stop: threading.Event,
 ) -> None:
-    """Fill ``part`` with the bytes of ``source``; the caller checks their digest.
+    """Fill ``part`` with the bytes of ``source``. The caller checks their digest.
 
     Raises:
         FetchError: the host refused, or kept failing.
-        PrerequisiteError: the disk refused; the part is removed, which gives its room back.
+        PrerequisiteError: a write failed. The partial file is removed to free its space.
         StoppedError: ``stop`` was set.
     """
     if source.integrity is not None and part.is_file() and source.integrity.fits(part):
@@ -114,7 +114,7 @@ def download(
 
 
 def discard(part: Path) -> None:
-    """Remove a partial file and what is remembered of it."""
+    """Remove a partial file and its record."""
     part.unlink(missing_ok=True)
     _memo(part).unlink(missing_ok=True)
 
@@ -171,7 +171,7 @@ def _memo(part: Path) -> Path:
 
 
 def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
-    """Return the headers that ask for the rest of ``part``, and where the rest begins."""
+    """Return the headers that request the rest of ``part``, and the offset of the rest."""
     try:
         size = part.stat().st_size
         memo = msgspec.json.decode(_memo(part).read_bytes(), type=_PartialFile)
@@ -188,7 +188,7 @@ def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
 
 
 def _accept(response: requests.Response, source: DownloadSource, part: Path, offset: int) -> int:
-    """Judge the head of an answer; return where its body begins in the file."""
+    """Check the head of a response, and return the offset of its body in the file."""
     status = response.status_code
     if status == _OVERLOADED or status >= 500:
         raise _TransientError(f"the host says {status}", _asked_wait(response))
@@ -243,11 +243,11 @@ def _copy(
     received = 0
     try:
         with files.disk_errors(part):
-            # Unbuffered: a buffer that a full disk refuses is written once more by close().
+            # Unbuffered: close() would write a buffer again that a full disk rejected.
             stream = part.open("ab", buffering=0)
         pace = _Pace()
         with stream:
-            # read1 hands over what came, so that a cut loses nothing that arrived before it.
+            # read1 returns the bytes so far, so a broken connection loses no received byte.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 with files.disk_errors(part):
                     _write_all(stream, chunk)
@@ -270,17 +270,17 @@ def _write_all(stream: IO[bytes], data: bytes) -> None:
 
 
 class _Pace:
-    """Gives a host up that sends a byte now and then, which no timeout of a read notices."""
+    """Gives up on a host that sends single bytes slowly, which no read timeout detects."""
 
     def __init__(self) -> None:
         self._began = self._window = time.monotonic()
         self._had = 0
 
     def check(self, received: int) -> None:
-        """Compare what has come since the last look.
+        """Check the bytes received since the last call.
 
         Raises:
-            _TransientError: it is too little, or all of it takes too long.
+            _TransientError: the rate is too low, or the attempt takes too long.
         """
         now = time.monotonic()
         if now - self._began > _LONGEST_S:

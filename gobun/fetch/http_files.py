@@ -1,4 +1,4 @@
-"""One file from an address that a person names, held to what is known of it beforehand."""
+"""Downloads files from an address that a person names, and checks their known digests."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LARGEST_BYTES = 64 << 20
 def check_address(url: str, *, trusted: bool) -> str:
     """Return ``url`` if files may be fetched from it.
 
-    Without encryption what comes is only as good as what it is held to, so plain http needs
-    ``trusted``: the digests are known from elsewhere. This machine itself is excepted.
+    Anybody can change an unencrypted download. So plain http needs ``trusted``, which means that
+    the digests come from another source. This machine itself is exempt.
 
     Raises:
-        UsageError: it is no address of the web, or may not be used.
+        UsageError: it is not a web address, or is not allowed.
     """
     parts = split_address(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -62,21 +62,21 @@ def _transport() -> Transport:
 def fetch_files(
     base: str, wanted: Sequence[tuple[str, str | None]], folder: Path, *, advice: str
 ) -> None:
-    """Put files of the folder ``base`` into ``folder``: names, and their SHA-256 if known.
+    """Download files of the folder ``base`` into ``folder``: names, and their SHA-256 if known.
 
-    ``folder`` is a temporary one: nothing is forced to the disk here.
+    ``folder`` is temporary, so nothing is flushed to disk here.
 
-    Redirects are followed to any host, as release pages use them, but never from https to plain
-    http; and where the digest is known, nothing else gets through.
+    Release pages redirect, so redirects to any host are followed, but never from https to plain
+    http. A file with a known digest must match it.
 
     Raises:
-        FetchError: a host refused or kept failing, or what came is not what it must be.
-        PrerequisiteError: npm, whose settings say how to reach hosts, is missing; or the disk
-            refused.
+        FetchError: a host refused or kept failing, or a digest does not match.
+        PrerequisiteError: a write failed, or npm is missing, whose settings configure network
+            access.
     """
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
-    # One unit a file, counted when it is in place: the end is then the end of the last one.
+    # Count a file once it is in place, so that the progress ends with the last file.
     with console.progress("downloading", len(wanted), unit="bytes") as shown:
         for name, sha256 in wanted:
             known = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None

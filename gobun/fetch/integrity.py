@@ -1,4 +1,4 @@
-"""What a file has to be: npm's Subresource Integrity (SHA-512), or a SHA-256."""
+"""Expected digests of files: npm's Subresource Integrity (SHA-512), or a SHA-256."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Integrity(msgspec.Struct, frozen=True):
     algorithm: Literal["sha256", "sha512"] = _ALGORITHM
 
     def __str__(self) -> str:
-        """Return it as npm writes it."""
+        """Return the digest in npm's format."""
         return f"{self.algorithm}-{base64.b64encode(self.digest).decode()}"
 
     def fits(self, path: Path) -> bool:
-        """Return whether a file's whole content is this."""
+        """Return whether a file's content has this digest."""
         return of_file(path, self.algorithm) == self
 
 
 def parse(text: str) -> Integrity:
-    """Read ``sha512-<base64>``; other algorithms beside it are passed over.
+    """Parse ``sha512-<base64>`` and ignore other algorithms beside it.
 
     Raises:
-        ValueError: there is no SHA-512 in it, more than one, or one that is malformed.
+        ValueError: it has no SHA-512, more than one, or a malformed one.
     """
     named = [word for word in text.split() if word.startswith(f"{_ALGORITHM}-")]
     if len(named) != 1:
@@ -51,6 +51,6 @@ def parse(text: str) -> Integrity:
 
 
 def of_file(path: Path, algorithm: Literal["sha256", "sha512"] = _ALGORITHM) -> Integrity:
-    """Return the integrity of a file's whole content."""
+    """Return the integrity of a file's content."""
     with path.open("rb") as stream:
         return Integrity(hashlib.file_digest(stream, algorithm).digest(), algorithm)

@@ -1,6 +1,6 @@
-"""What a registry says of a package, asked through the npm client alone.
+"""Queries the registry about packages, through the npm client only.
 
-npm reads the user's own configuration, so mirrors, proxies and logins are its business.
+npm reads the user's own configuration, so it handles mirrors, proxies and logins.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 
 _TIMEOUT_S = 150.0
 
-# npm's own patience (five minutes a request, a minute between tries) leaves a person without
-# a network looking at a still screen. What the environment says of it comes first.
+# With npm's defaults (five minutes for a request, a minute between retries) a person without
+# a network sees no progress for long. The environment overrides these values.
 _PATIENCE = {
     "npm_config_fetch_retry_mintimeout": "1000",
     "npm_config_fetch_retry_maxtimeout": "4000",
@@ -57,12 +57,12 @@ _UNTRUSTED = re.compile(
     "|(CERT|CRL)_.*|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|ERR_(TLS|SSL)_.*"
     "|EPROTO"
 )
-"""The codes by which Node says that it does not trust a host."""
+"""Node's error codes for a host that it does not trust."""
 TRUST = (
     "if your network re-signs traffic, name the file of its authority: set NODE_EXTRA_CA_CERTS,"
     " or `npm config set cafile FILE`"
 )
-"""What to do about a certificate that is not trusted."""
+"""The hint for an untrusted certificate."""
 _CLOCK = "look at the clock of this machine; if it is right, ask who runs the registry"
 _REFUSALS = {
     "E401": "the registry wants a login",
@@ -73,11 +73,11 @@ _REFUSALS = {
 
 
 class UnreachableError(FetchError):
-    """The registry could not be asked at all: what is known here already may do instead."""
+    """The registry cannot be reached. Callers may use local data instead."""
 
 
 class NpmRelease(msgspec.Struct, frozen=True):
-    """What the registry says of one release."""
+    """The registry's record of one release."""
 
     package: Package
     tarball: str
@@ -85,15 +85,15 @@ class NpmRelease(msgspec.Struct, frozen=True):
 
 
 class About(msgspec.Struct, frozen=True, rename={"dist_tags": "dist-tags"}):
-    """What the registry says of a package."""
+    """The registry's record of a package."""
 
     versions: list[str] | str = msgspec.field(default_factory=list)
-    """npm writes a single version without the list around it."""
+    """A list, or a single version, which npm writes without a list."""
     dist_tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Settings(msgspec.Struct, frozen=True, rename=lambda field: field.replace("_", "-")):
-    """The part of npm's configuration that tells how to reach a host."""
+    """The part of npm's configuration for network access."""
 
     registry: str
     cafile: str | None = None
@@ -134,7 +134,7 @@ def about(name: str) -> About:
 
 
 def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
-    """Return what the registry says of exact versions, in one call.
+    """Return the registry's records of exact versions, with one call.
 
     A version that the registry does not have is not in the result.
 
@@ -146,7 +146,7 @@ def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
 
 
 def matching(name: str, wanted: str) -> dict[Package, NpmRelease]:
-    """Return what the registry says of the versions in a range, prereleases by name only.
+    """Return the registry's records of the versions in a range. Prereleases match by name only.
 
     Raises:
         UnreachableError: the registry cannot be reached.
@@ -176,7 +176,7 @@ def _release(name: str, row: _ReleaseRow) -> NpmRelease:
 
 
 def settings() -> Settings:
-    """Return how npm is configured to reach a host.
+    """Return npm's configuration for network access.
 
     Raises:
         FetchError: npm cannot read its own configuration.
@@ -189,9 +189,9 @@ def own_registry() -> str:
     """Return the registry that npm uses when nobody configures one.
 
     Raises:
-        FetchError: npm cannot say.
+        FetchError: npm does not print it.
     """
-    # Two names of nothing: npm refuses to load one file twice.
+    # Two empty files with different names, because npm does not load a file twice.
     bare = ["--userconfig", os.devnull, "--globalconfig", f"{os.devnull}/none"]
     # npm passes over an empty variable, so this hides the configured one.
     return _npm(

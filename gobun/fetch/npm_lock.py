@@ -1,4 +1,4 @@
-"""The lock file: which bytes each release of a package is known to have."""
+"""The npm lock file, which records the digest of each release of a package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEADER = """\
 
 
 class Lock(msgspec.Struct, frozen=True):
-    """The lock file's content, checked."""
+    """The validated content of the lock file."""
 
     entries: dict[Package, Integrity]
 
@@ -38,20 +38,20 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 def read_lock(path: Path | None = None) -> Lock:
-    """Read the lock file; ``path`` is the repository's own unless given.
+    """Read the lock file at ``path``, by default the repository's own.
 
     Raises:
-        FetchError: it is missing or malformed; names the table and the key.
+        FetchError: it is missing or malformed. The message names the table and the key.
     """
     path = path or paths.LOCK_FILE
     return parse_lock(lockfile.read_text(path), str(path))
 
 
 def parse_lock(text: str, where: str) -> Lock:
-    """Read the text of a lock file; ``where`` names it in errors.
+    """Parse the text of a lock file. Errors call it ``where``.
 
     Raises:
-        FetchError: it is malformed; names the table and the key.
+        FetchError: it is malformed. The message names the table and the key.
     """
     try:
         tables = parse_toml(text.encode())
@@ -87,7 +87,7 @@ def format_lock(entries: Mapping[Package, Integrity]) -> str:
 
 
 def write_lock(entries: Mapping[Package, Integrity], path: Path | None = None) -> None:
-    """Write the lock file whole.
+    """Write the lock file atomically.
 
     Raises:
         PrerequisiteError: it cannot be written.

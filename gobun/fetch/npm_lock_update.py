@@ -1,4 +1,4 @@
-"""Adds new releases to the lock file; an entry that is there is never changed."""
+"""Adds new releases to the lock file, and never changes existing entries."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from gobun.fetch.integrity import Integrity
 
 _BUN_RANGE = ">=1.0.0"
-"""Stable releases only: a range without a prerelease in it matches none."""
+"""Stable releases only: a range that names no prerelease matches none."""
 
 
 class LockSummary(msgspec.Struct, frozen=True):
-    """What an update of the lock file did."""
+    """The result of an update of the lock file."""
 
     added: tuple[Package, ...]
     kept: int
@@ -40,13 +40,13 @@ class LockSummary(msgspec.Struct, frozen=True):
 def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockSummary:
     """Add the new releases of ``names`` (all locked packages unless given) to the lock file.
 
-    Of Bun's packages these are the stable releases from 1.0.0, of its WebKit those that are built
-    here, of another package its newest.
+    For Bun's packages these are the stable releases from 1.0.0, for its WebKit the ones that are
+    built here, and for any other package the newest release.
 
     Raises:
-        FetchError: the registry cannot be asked, or names other bytes for a locked release.
+        FetchError: the registry cannot be queried, or has another digest for a locked release.
         PrerequisiteError: npm is missing, or the file cannot be written.
-        UsageError: a name is not of npm's form.
+        UsageError: a name is not a valid npm name.
     """
     path = path or paths.LOCK_FILE
     lock = read_lock(path) if path.exists() else Lock({})

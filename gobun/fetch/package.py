@@ -1,4 +1,4 @@
-"""What is fetched: npm packages by exact name and version."""
+"""npm packages, identified by exact name and version."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gobun.targets import TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
 ENGINE_PACKAGE = "asherah-linux-x64-gnu"
-"""The engine of asherah 4.x, in Rust; pinned for this platform alone."""
+"""The Rust engine of asherah 4.x, pinned for this platform only."""
 _BUN_SCOPE = "@oven"
 _WEBKIT = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
 _LOCKED_WEBKITS = ("f8aa36d4737faee92bd2d1e337a2fd01a5437c61",)
-"""The commits whose packages the lock file covers: those of the lines that are built here."""
+"""The commits whose packages the lock file covers, for the lines that are built here."""
 _PART = "[a-z0-9][a-z0-9._-]*"
 _NAME = re.compile(rf"(@{_PART}/)?{_PART}")
 
@@ -28,15 +28,15 @@ class Package(msgspec.Struct, frozen=True, order=True):
     version: str
 
     def __str__(self) -> str:
-        """Return it as npm writes it."""
+        """Return the package in npm's notation."""
         return f"{self.name}@{self.version}"
 
 
 def check_package(package: Package) -> None:
-    """Refuse what must become neither a path nor a word of a command line.
+    """Reject names and versions that are unsafe in a path or a command line.
 
     Raises:
-        UsageError: the name or the version is not of npm's form.
+        UsageError: the name or the version is not valid for npm.
     """
     check_name(package.name)
     if not semver.Version.is_valid(package.version):
@@ -47,10 +47,10 @@ def check_package(package: Package) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse what is not an npm package name.
+    """Reject an invalid npm package name.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the name is invalid.
     """
     if not is_name(name):
         raise UsageError(
@@ -59,7 +59,7 @@ def check_name(name: str) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether ``name`` has the form of an npm package name."""
+    """Return whether ``name`` is a valid npm package name."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -80,9 +80,9 @@ def bun_packages() -> tuple[str, ...]:
 
 
 def webkit_package(target: str, commit: str) -> Package | None:
-    """Return the package of upstream's built WebKit, None where there is none for a target.
+    """Return the package of upstream's built WebKit, or None if the target has none.
 
-    Upstream published these until it kept them on its own servers.
+    Upstream published these until it moved the builds to its own servers.
     """
     name = _WEBKIT.get(target)
     return Package(name, f"0.0.1-{commit}") if name else None

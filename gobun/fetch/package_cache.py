@@ -1,4 +1,4 @@
-"""The cached packages: what is there is used, what is missing is fetched, checked, opened."""
+"""The package cache: fetches missing packages, checks their digests, and unpacks them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _THREADS = 4
 
 
 def package_folder(package: Package) -> Path:
-    """Return where a package is, or will be, unpacked: the inside of its ``package/``."""
+    """Return the folder for the unpacked content of a package's ``package/``."""
     return paths.cache_root() / "npm" / package.name / package.version
 
 
 def cached_versions(name: str) -> tuple[str, ...]:
-    """Return the versions of a package that need no network, ascending."""
+    """Return the cached versions of a package, ascending."""
     folder = paths.cache_root() / "npm" / name
     if not folder.is_dir():
         return ()
-    # Guards, partial files and temporary folders have names that are no version or no folder.
+    # Guards, partial files and temporary folders are not folders named like a version.
     found = [
         child.name
         for child in folder.iterdir()
@@ -50,14 +50,14 @@ def cached_versions(name: str) -> tuple[str, ...]:
 def fetch_packages(wanted: Sequence[Package]) -> dict[Package, Path]:
     """Return the folder of each package, after downloading those that are not cached.
 
-    Everything returned is kept from eviction until this process ends. A cached package costs
-    neither network nor npm.
+    The returned folders cannot be evicted until this process ends. A cached package needs neither
+    the network nor npm.
 
     Raises:
-        FetchError: the registry cannot be reached or refuses, or what came is not what the
-            lock file names.
+        FetchError: the registry cannot be reached or refuses, or a download does not match the
+            lock file.
         PrerequisiteError: npm is missing, or the cache cannot be written.
-        UsageError: a name or a version is not of npm's form.
+        UsageError: a name or a version is not valid for npm.
     """
     folders: dict[Package, Path] = {}
     for package in wanted:
@@ -72,7 +72,7 @@ def fetch_packages(wanted: Sequence[Package]) -> dict[Package, Path]:
 
 def _fetch(missing: Sequence[Package]) -> None:
     sources = _sources(missing)
-    # One unit a package, counted when it is in place: the end is then the end of the last one.
+    # Count a package once it is in place, so that the progress ends with the last package.
     with console.progress("downloading", len(sources), unit="bytes") as shown:
         transport = Transport(npm.settings(), functools.cache(npm.own_registry))
 
@@ -83,14 +83,14 @@ def _fetch(missing: Sequence[Package]) -> None:
 
 
 class _Download(msgspec.Struct, frozen=True):
-    """A package that is missing, and where its archive is."""
+    """A missing package, and the address of its archive."""
 
     package: Package
     source: DownloadSource
 
 
 def _sources(missing: Sequence[Package]) -> list[_Download]:
-    """Ask npm where the archives are, one call a package, and hold them to the lock file."""
+    """Get the archives' addresses with one npm call per package, and check the lock file."""
     lock = read_lock()
     found: list[_Download] = []
     unlocked: list[str] = []
@@ -176,11 +176,11 @@ def _publish(package: Package, part: Path, folder: Path) -> None:
             unpack(part, inside, str(package))
             files.publish_folder(inside, folder)
     finally:
-        # Opened, it is of no more use; refused, it must not stay.
+        # The archive is either unpacked or rejected, so remove it.
         discard(part)
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half unpacked; its lock is ours now."""
+    """Remove the partly unpacked folders of a killed process, whose lock we now hold."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A few threads that work side by side, and stop together."""
+"""Runs jobs on a few threads that stop together."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GRACE_S = 2.0
 def run_all(
     jobs: Sequence[_T], work: Callable[[_T, threading.Event], None], *, threads: int
 ) -> None:
-    """Do ``work`` on every job; the first failure or an interruption stops the others.
+    """Call ``work`` for every job. The first failure or an interruption stops the others.
 
-    The threads are daemons and not a pool's, because an interruption must not wait for a host
-    that says nothing or for another process's lock.
+    An interruption must not wait for a silent host or for another process's lock. So the threads
+    are daemons, unlike those of a standard pool.
 
     Raises:
-        BaseException: what the first failing job raised.
+        BaseException: the exception of the first job that failed.
     """
     todo: queue.SimpleQueue[_T] = queue.SimpleQueue()
     for job in jobs:

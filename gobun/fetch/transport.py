@@ -1,4 +1,4 @@
-"""How a host is reached: npm's own settings for certificates and proxies, else the environment."""
+"""Connects to hosts with npm's settings for certificates and proxies, else the environment's."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 30.0
-"""A host that sends nothing for this long has stalled."""
+"""A host that sends no bytes for this time has stalled."""
 _ANSWER_S = 120.0
-"""All of an answer's head has to be here by then, redirects included."""
+"""Deadline for the whole head of a response, redirects included."""
 _MAX_REDIRECTS = 5
 
 _T = TypeVar("_T")
 
 
 def split_address(url: str) -> SplitResult | None:
-    """Return the parts of an address, or None for what cannot be one, as ``http://[::1``."""
+    """Return the parts of an address, or None if it is invalid, such as ``http://[::1``."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises where it is no number
@@ -46,28 +46,28 @@ def split_address(url: str) -> SplitResult | None:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Trusts more certificates beside those that requests loads by itself."""
+    """Trusts additional certificates besides those that requests loads itself."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         super().__init__()
 
     def init_poolmanager(self, *args: object, **options: object) -> None:
-        """Give the certificates to direct connections."""
+        """Add the certificates to direct connections."""
         options["ssl_context"] = self._context
         super().init_poolmanager(*args, **options)  # type: ignore[arg-type]  # passed on as is
 
     def proxy_manager_for(self, *args: object, **options: object) -> object:
-        """Give the certificates to connections through a proxy."""
+        """Add the certificates to connections through a proxy."""
         options["ssl_context"] = self._context
         return super().proxy_manager_for(*args, **options)  # type: ignore[arg-type]  # as above
 
 
 class _Session(requests.Session):
-    """Takes from the environment what says how to reach a host, and no login.
+    """Reads network settings from the environment, but no logins.
 
-    By itself, requests sends the logins of ``~/.netrc``, to hosts that it is redirected to as
-    well. Nobody who runs a download has asked for that.
+    By default requests sends the logins of ``~/.netrc``, even to hosts that it is redirected to.
+    Nobody expects that from a download.
     """
 
     def __init__(self, proxies_of: Callable[[str], dict[str, str]]) -> None:
@@ -97,7 +97,7 @@ def environ_bundle() -> str | bool:
 
 
 def answers(url: str, timeout_s: float) -> None:
-    """Ask a host for the head of ``url``, without a login; whatever it answers is fine.
+    """Request the head of ``url`` without a login, and accept any response.
 
     Raises:
         requests.RequestException: it does not answer.
@@ -117,13 +117,13 @@ def answers(url: str, timeout_s: float) -> None:
 
 
 def within(seconds: float, call: Callable[[], _T]) -> _T:
-    """Return what ``call`` returns, if it does so in time.
+    """Return the result of ``call`` if it finishes in time.
 
-    A timeout of requests begins anew with each byte. A host that sends its headers a byte at a
-    time would keep us for hours.
+    A timeout of requests restarts with each byte. A host that sends its headers a byte at a time
+    would block us for hours.
 
     Raises:
-        requests.Timeout: it takes longer. It is left behind on its thread.
+        requests.Timeout: it takes longer. The call stays behind on its thread.
     """
     done: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
 
@@ -148,18 +148,18 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 class Transport(msgspec.Struct, frozen=True):
-    """Opens addresses the way npm would."""
+    """Opens addresses as npm does."""
 
     settings: Settings
     own_registry: Callable[[], str]
-    """Says what npm's registry is when none is configured; asked only if it matters."""
+    """Returns npm's default registry. Called only if needed."""
 
     def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """Open ``url``; the body is read by the caller.
+        """Open ``url``. The caller reads the body.
 
         Raises:
-            FetchError: the certificates cannot be read, or the redirects are not followed.
-            requests.RequestException: whatever else goes wrong.
+            FetchError: the certificates cannot be read, or a redirect is not allowed.
+            requests.RequestException: any other failure.
         """
         session = _Session(self._proxies)
         session.mount("https://", _Adapter(self._context()))
@@ -199,10 +199,10 @@ class Transport(msgspec.Struct, frozen=True):
         return response
 
     def tarball_url(self, url: str) -> str:
-        """Return where npm would fetch ``url`` from: a mirror may keep its origin's addresses.
+        """Return the address npm would use for ``url``. A mirror may keep its origin's addresses.
 
         Raises:
-            FetchError: it is not an address of the web.
+            FetchError: it is not a web address.
         """
         given = split_address(url)
         if given is None or given.scheme not in {"http", "https"} or not given.hostname:
@@ -234,7 +234,7 @@ class Transport(msgspec.Struct, frozen=True):
         context = ssl.create_default_context()
         extra = os.environ.get("NODE_EXTRA_CA_CERTS")
         if extra:
-            # npm's Node adds these to its own, and passes over a file that it cannot read.
+            # npm's Node adds these to its own, and ignores a file that it cannot read.
             with contextlib.suppress(OSError):
                 context.load_verify_locations(cafile=extra)
         inline = self.settings.ca or ""
@@ -252,7 +252,7 @@ class Transport(msgspec.Struct, frozen=True):
         return context
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return npm's proxies, and the environment's where it names none."""
+        """Return npm's proxies, or the environment's if npm has none."""
         given = self.settings.noproxy or ""
         exempt = given if isinstance(given, str) else ",".join(given)
         if exempt and requests.utils.should_bypass_proxies(url, exempt):

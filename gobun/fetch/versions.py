@@ -1,4 +1,4 @@
-"""Which releases of a package there are: asked of the registry, else what is known here."""
+"""Lists the releases of a package, from the registry or else from local data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _KnownVersions(msgspec.Struct, frozen=True):
 def published_versions(name: str) -> tuple[str, ...]:
     """Return the versions of a package, ascending, prereleases included.
 
-    Without a network these are the versions that are locked or cached, and one line says so.
+    Without a network, return the locked or cached versions and log one line.
 
     Raises:
         FetchError: the registry refuses, or nothing is known without it.
@@ -39,7 +39,7 @@ def published_versions(name: str) -> tuple[str, ...]:
 
 
 def dist_tags(name: str) -> Mapping[str, str]:
-    """Return the tags of a package; without a network only ``latest``, as far as is known.
+    """Return the tags of a package. Without a network, return only ``latest`` from local data.
 
     Raises:
         FetchError: the registry refuses, or nothing is known without it.
