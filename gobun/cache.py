@@ -1,11 +1,11 @@
-"""What the cache holds, how large it is, and how it is emptied while others use it.
+"""Lists the cache and evicts entries while other processes use it.
 
-Two guards stand beside everything that is cached. ``X.lock`` is held by whoever makes ``X``.
-``X.used`` is held, shared, from the moment a process asks for ``X`` to that process's end: a
-fetched Bun runs long after the fetch is over, so the maker's lock alone would let an eviction
-pull it away from under a run. The kernel drops both with their process, SIGKILL included, and
-the mark's date says when ``X`` was last wanted. Neither file is ever removed: a guard that is
-removed while another process opens it guards nothing.
+Two lock files guard every cache entry. The process that makes ``X`` holds ``X.lock``. Each process
+that uses ``X`` holds ``X.used``, shared, from its first request until it ends. A fetched Bun runs
+long after the fetch, so with the first lock alone an eviction could remove it during a run. The
+kernel releases both when their process ends, even after SIGKILL. The date of ``X.used`` is the time
+of the last use. Neither file is ever removed, because a lock file that is removed while another
+process opens it guards nothing.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ _GUARDS = (".lock", ".used")
 _DAY_S = 86_400.0
 _NPM = "npm"
 _ONE_BY_ONE = {"asherah", "build", "deno", "go", "node", "patched", "ziglang"}
-"""Kinds whose folder holds one entry a child; any other is one entry as a whole."""
+"""Kinds whose folder has one entry per child. Any other kind is a single entry."""
 _ONLY_BY_NAME = {"bun-source", "patched"}
-"""Kinds with a person's own work, or what took hours to build: evicted only when named."""
+"""Kinds with a person's own work or with builds of hours. They are evicted only by name."""
 
 _pinned: dict[Path, int] = {}
 _pinning = threading.Lock()
 
 
 class CacheEntry(msgspec.Struct, frozen=True):
-    """One thing that can be evicted."""
+    """One entry that can be evicted."""
 
     kind: str
     name: str
     guard: Path
-    """What its lock and its mark are named after."""
+    """The path that its two lock files are named after."""
     parts: tuple[Path, ...]
     size: int
     last_used: float
 
 
 class Eviction(msgspec.Struct, frozen=True):
-    """What an eviction did."""
+    """The result of an eviction."""
 
     removed: tuple[CacheEntry, ...]
     busy: tuple[CacheEntry, ...]
-    """Left alone, because a running process makes or uses it."""
+    """Entries that were kept because a running process makes or uses them."""
     kept: tuple[CacheEntry, ...] = ()
-    """Left alone, because its kind was not named."""
+    """Entries that were kept because their kind was not named."""
 
     @property
     def freed(self) -> int:
-        """Bytes given back."""
+        """Bytes freed."""
         return sum(entry.size for entry in self.removed)
 
 
@@ -78,7 +78,7 @@ def pin(path: Path) -> None:
         mark = path.with_name(path.name + ".used")
         if mark not in _pinned:
             mark.parent.mkdir(parents=True, exist_ok=True)
-            # Not inherited by children: what outlives this process must not hold on.
+            # Children do not inherit it: one that outlives this process must not keep the lock.
             number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(number, fcntl.LOCK_SH)
             _pinned[mark] = number
@@ -101,7 +101,7 @@ def usage() -> list[CacheEntry]:
 
 
 def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) -> Eviction:
-    """Remove what the cache holds: all of it, or some kinds, or what was not used of late.
+    """Remove all cache entries, those of some kinds, or those not used recently.
 
     Checkouts of Bun's sources and patched Buns go only when their kind is named.
 
@@ -169,7 +169,7 @@ def _entries(kind: str, folder: Path, prefix: str = "") -> Iterator[CacheEntry]:
 
 
 def _grouped(folder: Path) -> dict[str, list[Path]]:
-    """Return what is in ``folder`` by name; what is in the making belongs to what it becomes."""
+    """Return the files of ``folder`` by entry. Temporary files belong to their future entry."""
     grouped: dict[str, list[Path]] = {}
     for child in _children(folder):
         if not child.name.endswith(_GUARDS):
@@ -191,7 +191,7 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
             last = max(last, path.stat().st_mtime)
     for part in parts:
         for file in (part, *_below(part)):
-            # Others write here meanwhile: what is gone by now has no size.
+            # Other processes write here meanwhile, so a file that has gone has no size.
             with contextlib.suppress(FileNotFoundError):
                 status = file.lstat()
                 if stat.S_ISREG(status.st_mode):
@@ -202,13 +202,13 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    # Unlike rglob, walk passes over a folder that is gone by the time it gets there.
+    # Unlike rglob, walk skips a folder that has gone meanwhile.
     for here, _folders, names in os.walk(folder):
         yield from (Path(here) / name for name in names)
 
 
 def _removed(entry: CacheEntry) -> bool:
-    """Remove an entry unless somebody makes or uses it; return whether it is gone."""
+    """Remove an entry unless a process makes or uses it, and return whether it was removed."""
     with contextlib.ExitStack() as guards:
         try:
             guards.enter_context(_exclusive(entry.guard))
@@ -239,7 +239,7 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a tree; a tree leaves its name first, so that nobody sees half of it."""
+    """Remove a file or a tree. A tree is renamed first, so that no process sees half of it."""
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return

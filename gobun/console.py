@@ -32,12 +32,12 @@ _KEPT = "\n\t"
 
 
 def show(text: object) -> None:
-    """Print to standard output what a task was asked for; nothing in it acts on the terminal."""
+    """Print a task's result to standard output, with terminal control characters escaped."""
     print(printable(str(text), keep=_KEPT))
 
 
 def show_error(text: object) -> None:
-    """Print to standard error why a task ended."""
+    """Print the error that ended a task to standard error."""
     print(printable(str(text), keep=_KEPT), file=sys.stderr)
 
 
@@ -57,7 +57,7 @@ def pluralize(number: int, what: str, several: str = "") -> str:
 
 
 def throttled(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
-    """Return what calls ``tell`` when it is called, unless it has just begun or just done so."""
+    """Return a throttled ``tell``, which does nothing right after the start or the last call."""
     shown_at = time.monotonic()
 
     def tell_at_times() -> None:
@@ -70,7 +70,7 @@ def throttled(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
 
 
 class Progress:
-    """A named amount of work that advances; safe to advance from several threads."""
+    """The progress of a named amount of work. Several threads may advance it."""
 
     _PLAIN_EVERY_S = 5.0
 

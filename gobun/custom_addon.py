@@ -1,4 +1,4 @@
-"""A person's own addon in the place of the suite's modules."""
+"""Runs the matrix with a person's own addon instead of the suite's modules."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class CustomAddon(msgspec.Struct, frozen=True):
     """Exports ``load(addon, tools)`` and ``check(loaded)``, either may be asynchronous. It may also
     export ``busy(loaded, ms)`` and ``callAsync(loaded, ms)``."""
     called: str = ""
-    """The name that its person gave it."""
+    """The name that the person chose."""
 
     @property
     def name(self) -> str:
         """What the module is called in results; never as one of the suite's own."""
-        # `my addon.node` is a file's name and no module's: a results file has names without spaces.
+        # Names in a results file have no spaces, so `my addon.node` cannot be a module's name.
         stem = _OTHER.sub("-", self.addon.stem).strip("-.") or "addon"
         return self.called or (f"own-{stem}" if stem in build.MODULES else stem)
 
@@ -66,16 +66,16 @@ class CustomAddon(msgspec.Struct, frozen=True):
 
 
 def with_repro_flags(result: Result, addon: CustomAddon) -> Result:
-    """Return a result whose command line names the addon too."""
+    """Return a result with the addon in its command line."""
     words = ("--addon", str(addon.addon), "--smoke", str(addon.smoke), "--name", addon.name)
     return msgspec.structs.replace(result, repro=f"{result.repro} {shlex.join(words)}")
 
 
 def addon_of(result: Result) -> CustomAddon | None:
-    """Return the addon that a result's command line names, or None where it names none.
+    """Return the addon in a result's command line, or None if it has none.
 
     Raises:
-        UsageError: it is no longer there, or the command line is damaged.
+        UsageError: the addon no longer exists, or the command line is damaged.
     """
     try:
         words = shlex.split(result.repro)

@@ -1,4 +1,4 @@
-"""``invoke doctor``: what is there, what is missing, and what to do about it."""
+"""``invoke doctor``: checks installed and missing tools, and suggests how to install them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ROOM_BYTES = 3_000_000_000
-"""What the default matrix and the builds take in the cache, generously."""
+"""Generous estimate of the cache size for the default matrix and the builds."""
 
 
 ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
@@ -27,7 +27,7 @@ ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
 
 
 class ToolStatus(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     state: Literal["ok", "missing", "optional"]
     """``optional``: not there, and only what ``text`` names does without it."""
@@ -36,7 +36,7 @@ class ToolStatus(msgspec.Struct, frozen=True):
 
 
 def examine() -> list[ToolStatus]:
-    """Look at everything the suite uses; nothing is installed, fetched or changed."""
+    """Check every tool the suite uses, without installing, fetching or changing anything."""
     required: dict[str, Callable[[], str]] = {
         "platform": lambda: targets.host_target().name,
         "go": lambda: _runs(toolchain.go(), "version"),

@@ -1,4 +1,4 @@
-"""One error class per exit code; every message says what, where, and what to do next."""
+"""One error class per exit code. Every message states the failure, the input and a hint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_GIVEN = 100
 class GobunError(Exception):
     """Base of every error a person can act on.
 
-    ``what`` says what was wrong and where; ``hint`` says what to do next.
+    ``what`` describes the failure and its position. ``hint`` is the next step for the person.
     """
 
     exit_code: ClassVar[int] = 1
@@ -36,7 +36,7 @@ class UnexpectedOutcomeError(GobunError):
 
 
 class UsageError(GobunError):
-    """The arguments or a configuration file are not of the right form."""
+    """The arguments or a configuration file are invalid."""
 
     exit_code = 2
 
@@ -53,13 +53,13 @@ class UsageError(GobunError):
 
 
 class PrerequisiteError(GobunError):
-    """Something the machine must provide is missing: a tool, a writable disk, room on it."""
+    """The machine lacks a requirement: a tool, a writable disk, or free space."""
 
     exit_code = 3
 
 
 class FetchError(GobunError):
-    """A download failed, or what arrived is not what the lock file names."""
+    """A download failed, or does not match the lock file."""
 
     exit_code = 4
 

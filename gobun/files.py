@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written beside, flushed to disk, then renamed."""
+"""Writes files atomically: to a temporary sibling that is flushed to disk and then renamed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DISK_ERRNOS = {
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk refuses into an error that says where and what to do.
+    """Turn a disk error into an error with the path and a hint.
 
     Raises:
         PrerequisiteError: ``path`` cannot be written (full, read-only, not allowed).
@@ -124,7 +124,7 @@ def _kind(mode: int) -> str:
 
 
 def below(root: Path, name: str) -> Path | None:
-    """Return the path of ``name`` below ``root``, or None where it or a link leads out of it."""
+    """Return the path of ``name`` below ``root``, or None if it or a link leads out of it."""
     path = root / name
     try:
         inside = path.resolve().is_relative_to(root.resolve())
@@ -151,7 +151,7 @@ def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
 
 
 def readable_json(record: object) -> bytes:
-    """Return a record as JSON that people read too, with a newline at its end."""
+    """Return a record as indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
@@ -201,7 +201,7 @@ def _filled(fd: int, length: int) -> Iterator[tuple[int, int]]:
         try:
             begin = os.lseek(fd, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # a file system that knows of no holes
+            if error.errno != errno.ENXIO:  # a file system without holes
                 yield at, length
             return
         at = os.lseek(fd, begin, os.SEEK_HOLE)
@@ -209,7 +209,7 @@ def _filled(fd: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def publish_folder(staged: Path, path: Path) -> None:
-    """Move a finished folder to ``path``; the first of several writers wins.
+    """Move a finished folder to ``path``. The first of several writers wins.
 
     Raises:
         PrerequisiteError: ``path`` cannot be written.

@@ -1,6 +1,6 @@
-"""Temporary folders with an owner: a lock that the kernel gives free when its holder dies.
+"""Marks temporary folders as owned with a lock, which the kernel releases if the owner dies.
 
-So a folder with a free lock is left over from a process that was killed, and can be removed.
+So a folder with a free lock is left over from a killed process and can be removed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
     while True:
         made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-        # Until it is locked, another process may take it for a left-over.
+        # Until it is locked, another process may remove it as a left-over.
         if _lock(fd) and _is_still(made, fd):
             return made, fd
         os.close(fd)

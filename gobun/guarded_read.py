@@ -1,10 +1,10 @@
-"""Reads of files in ``/proc`` that have a process's memory in them, each with a deadline.
+"""Reads files in ``/proc`` that contain a process's memory, each with a deadline.
 
-The process chooses what its memory is: a page may be one that its own program fills in
-(userfaultfd, a mapped file on FUSE). Whoever reads it waits until that program answers, or for
-ever, and a thread that waits so may not even be killed. ``/proc/PID/mem``, ``environ`` and
-``cmdline`` are such files. So a small program reads them. One that is overdue is killed and left to
-the kernel, and the process that kept it waiting is not read again.
+The process controls its memory. Its own program may fill in a page on demand (userfaultfd, a mapped
+file on FUSE). A reader then waits for that program, possibly for ever, and its thread may not even
+be killable. ``/proc/PID/mem``, ``environ`` and ``cmdline`` are such files. So a small helper
+program reads them. If it misses the deadline, it is killed and left to the kernel, and the process
+that blocked it is not read again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 _WITHIN_S = 1.0
-"""What a read may take, the time left out in which the reader waited for a processor."""
+"""Deadline of a read, without the time that the reader waited for a processor."""
 _MOST_S = 15.0
 _LOOK_S = 0.05
 _LEAVES_WITHIN_S = 0.5
@@ -71,7 +71,7 @@ class _Reader:
             theirs.close()
 
     def read(self, descriptor: int, at: int, size: int) -> bytes | None:
-        """Read once; None where it took too long, or the reader has ended."""
+        """Read once, and return None if it took too long or the reader has ended."""
         try:
             socket.send_fds(self._socket, [_REQUEST.pack(at, size)], [descriptor])
             deadline = time.monotonic() + _MOST_S
@@ -86,7 +86,7 @@ class _Reader:
         return None
 
     def close(self) -> None:
-        """End the reader; one that does not end is left to the kernel."""
+        """End the reader, or leave it to the kernel if it does not end."""
         self._socket.close()
         try:
             self._process.wait(_LEAVES_WITHIN_S)
@@ -159,7 +159,7 @@ def _read(pid: int, descriptor: int, at: int, size: int) -> bytes:
         _readers[:] = [reader]
         try:
             data = reader.read(descriptor, at, size)
-        except BaseException:  # an interruption: what it would answer belongs to no later read
+        except BaseException:  # an interruption: a late answer must not reach the next read
             _readers.clear()
             reader.abandon()
             raise

@@ -1,4 +1,4 @@
-"""What lock files have in common: TOML tables of packages that say what each release has to be."""
+"""The shared format of lock files: TOML tables of packages with the digest of each release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things are: the repository's own folders and the shared cache."""
+"""Paths of the repository's own folders and of the shared cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHEELS_LOCK_FILE = ROOT / "gobun" / "wheels" / "wheels.lock.toml"
 
 
 def cache_root() -> Path:
-    """Return the folder of everything that can be made or fetched again.
+    """Return the cache folder, for files that can be made or fetched again.
 
     ``GOBUN_CACHE`` overrides the platform's own cache folder.
     """
@@ -30,6 +30,6 @@ def cache_root() -> Path:
 
 
 def shown(path: Path) -> Path:
-    """Return a path as people read it: relative where it is below the current folder."""
+    """Return a path for display: relative if it is below the current folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""The main job from end to end: builds → runtimes → plan → run → results → report."""
+"""Runs the matrix from end to end: builds → runtimes → plan → run → results → report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_REPEATS = 1000
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a person asked for; an empty list means the default matrix's own."""
+    """The person's request. An empty list means the values of the default matrix."""
 
     runtimes: tuple[str, ...] = ("bun",)
     versions: str = ""
@@ -46,11 +46,11 @@ class Request(msgspec.Struct, frozen=True):
     shard: str = ""
     """``2/4`` for the second of four parts of the plan; empty for all of it."""
     durations: Path | None = None
-    """Results whose durations balance the shards."""
+    """Earlier results, whose durations are used to balance the shards."""
     core: bool = False
-    """Whether what crashes leaves its core."""
+    """Whether crashed processes leave a core file."""
     addon: custom_addon.CustomAddon | None = None
-    """A person's own module, in the place of the suite's."""
+    """A person's own module, which replaces the suite's."""
     libc: str = ""
     """``musl`` for runtimes of musl, also where the machine has glibc; empty for its own."""
     guest: Target | None = None
@@ -77,7 +77,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a request comes to."""
+    """The plan of a request."""
 
     axes: Axes
     cells: tuple[Cell, ...]
@@ -141,7 +141,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def jobs_of(request: Request, cores: int) -> int:
-    """Return how many cells to run at a time on a machine."""
+    """Return the number of cells to run at a time on a machine."""
     # A cell waits most of its time, and no verdict depends on having a core to itself.
     return request.jobs or JOBS_A_CORE * cores
 
@@ -210,7 +210,7 @@ def run_plan(
     header = msgspec.structs.replace(header, patched=dict(patched or {}))
     kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = request.target
-    # Building keeps the processor busy and fetching the network, so both go on at once.
+    # Building uses the processor and fetching the network, so do both at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
         building = pool.submit(_build, plan.axes, request, target)
         try:

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show: a process chooses its names, and a terminal obeys them."""
+"""Escapes untrusted text, because a terminal obeys control characters in a process's names."""
 
 from __future__ import annotations
 

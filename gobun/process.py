@@ -1,4 +1,4 @@
-"""Running tools: a command is a list, its environment is scrubbed, its output is kept."""
+"""Runs tools with a command list and a scrubbed environment, and captures their output."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ToolTimeoutError(PrerequisiteError):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """What a tool said and how it ended; ``code`` is negative for a signal."""
+    """A tool's output as text and its exit code, which is negative for a signal."""
 
     code: int
     out: str
@@ -55,12 +55,12 @@ class Finished(msgspec.Struct, frozen=True):
 
     @property
     def tail(self) -> str:
-        """The last lines of what it said, for an error message."""
+        """The last lines of its output, for an error message."""
         return "\n".join((self.err.strip() or self.out.strip()).splitlines()[-25:])
 
 
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment a tool runs in: what it needs to reach its registry, no more."""
+    """Return a tool's environment, with only the variables needed to reach its registry."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -77,7 +77,7 @@ def path_before(folder: Path) -> dict[str, str]:
 
 
 class FinishedBytes(msgspec.Struct, frozen=True):
-    """What a tool wrote, byte for byte, and how it ended."""
+    """A tool's output as bytes, and its exit code."""
 
     code: int
     out: bytes
@@ -167,7 +167,7 @@ def run_logged(
     keep: Sequence[int] = (),
     on_wait: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run a tool that takes long, with all it says in a file, and return its exit code.
+    """Run a long tool with its output in a file, and return its exit code.
 
     Nothing of its process group survives it.
     ``on_wait`` is called every few seconds; ``keep`` is as in ``run_bytes``.

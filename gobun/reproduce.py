@@ -1,4 +1,4 @@
-"""What shows a cell without this suite around it: a bare command, or a folder to hand on."""
+"""Makes a cell reproducible without this suite: as a command, or as a folder to share."""
 
 from __future__ import annotations
 

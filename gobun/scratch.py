@@ -1,8 +1,8 @@
-"""Temporary folders of which none is left, not even by a process that is killed.
+"""Makes temporary folders that do not stay behind, even if a process is killed.
 
-All temporary folders of one process are below one, which it holds locked. The kernel gives a lock
-free when its holder dies. So a folder whose lock is free belongs to nobody, and the next process
-that needs one removes it, with the processes that still work in it.
+All temporary folders of one process are in one parent folder, which the process keeps locked. The
+kernel releases the lock when the process dies. So a folder with a free lock has no owner. The next
+process that needs a temporary folder removes it and kills the processes that still work in it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def sweep() -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, however deep it is and whatever its modes are."""
+    """Remove a folder of any depth and with any file modes."""
     with contextlib.suppress(RecursionError):
         shutil.rmtree(path, ignore_errors=True)
     if not path.exists():

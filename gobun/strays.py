@@ -1,8 +1,8 @@
-"""Processes of a cell that nothing holds any more, found by the private folder they were given.
+"""Kills stray processes of a cell, which it finds by the cell's private folder.
 
-The supervisor finds its descendants by their parents, and a control group holds all that is in it.
-This is for what remains where the supervisor itself was killed and there is no control group, and
-for what a harness left behind that died together with its supervisors.
+The supervisor finds its descendants by their parents, and a control group contains all of its
+processes. Strays remain if the supervisor was killed and there is no control group, or if the
+harness and its supervisors died together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_ENVIRONMENT = 1 << 20
-"""Bytes of a process's environment that are looked at."""
+"""Number of bytes of a process's environment that are searched."""
 _PAUSE_S = 0.005
 
 

@@ -1,4 +1,4 @@
-"""TOML files read into records; anything wrong in them is told with its table and key."""
+"""Reads TOML files into records. Errors name the table and the key."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
 
 
 def _told(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
-    """Return what msgspec says in the words of TOML, and what to do about it."""
+    """Translate an error of msgspec to TOML terms, and add a hint."""
     what, at = _SAID.fullmatch(message).groups()  # type: ignore[union-attr]
     steps = [_step(*found.groups()) for found in _STEP.finditer(at or "")]
     for number, step in enumerate(steps):

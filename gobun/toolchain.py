@@ -1,4 +1,4 @@
-"""Finds Go, Zig, Node and npm where pip put them, and says what is missing."""
+"""Finds Go, Zig, Node and npm in pip's environment, and reports missing ones."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def deno(version: str | None = None) -> Tool:
 
 
 def npm_command() -> list[str | Path]:
-    """Return the words that start npm, before its own arguments.
+    """Return the command that starts npm, without its arguments.
 
     Raises:
         PrerequisiteError: Node is missing, or is not the pinned one.

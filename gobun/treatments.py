@@ -27,7 +27,7 @@ GUARD_SWITCH = "GO_WARMUP_GUARD"
 
 
 class Treatment(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done to one cell, and where it can be done."""
+    """A change to one cell, and the executables that it applies to."""
 
     name: str
     """As a person gives it: ``KIND`` or ``KIND:WORD+WORD``."""
@@ -49,7 +49,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     """The only JavaScript engine it is for; empty for all."""
     setting: str = ""
-    """The text that an executable holds if it knows the setting; empty where none is needed."""
+    """The text in executables that support the setting, or empty if none is needed."""
 
     @property
     def kind(self) -> str:
@@ -63,7 +63,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PRELOAD_WORDS = ("stack8m", "sigmask", "sigmask-keep", "suspend")
-"""What the preload library can do (``native/preload``)."""
+"""The features of the preload library (``native/preload``)."""
 
 _EITHER = {"sigmask", "sigmask-keep"}
 """Words of which one process can have one."""

@@ -36,10 +36,10 @@ Bound = tuple[Rank, bool]
 
 @functools.lru_cache(maxsize=4096)
 def rank(version: str) -> Rank:
-    """Return what puts versions in the order in which they were made.
+    """Return a sort key that orders versions by their creation.
 
     Raises:
-        ValueError: it is not a version.
+        ValueError: the text is not a version.
     """
     found = semver.Version.parse(version)
     own = _precedence(found)
@@ -48,14 +48,14 @@ def rank(version: str) -> Rank:
 
 
 def _precedence(version: semver.Version) -> _Precedence:
-    """Return what semver orders by: a prerelease comes before its release, a number before text."""
+    """Return semver's sort key: a prerelease comes before its release, a number before text."""
     words = version.prerelease.split(".") if version.prerelease else []
     parts = tuple((not w.isdigit(), int(w) if w.isdigit() else 0, w) for w in words)
     return version.major, version.minor, version.patch, not parts, parts
 
 
 class VersionSpan:
-    """The versions between two ends, each of which may be missing."""
+    """The versions between two bounds. Each bound is optional."""
 
     def __init__(self, text: str) -> None:
         """Read comparators that must all hold.

@@ -1,4 +1,4 @@
-"""What is inside a built native library, and whether it keeps the rules."""
+"""Inspects built native libraries, and checks them against rules."""
 
 from gobun.audit.inspection import audit_files, describe, inspect, inspect_slices
 from gobun.audit.record import GoBuild, LibraryReport, MuslSupport, Signature

@@ -1,4 +1,4 @@
-"""What Go's linker wrote about a build, in the format of Go's ``debug/buildinfo`` package."""
+"""Reads the build record of Go's linker, in the format of Go's ``debug/buildinfo`` package."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BEFORE_118 = "go1.17 or older"
 _ALIGN = 16
 _HEADER = 32
 _INLINE = 2  # flag: the strings follow the header, each after its length
-_SENTINEL = 16  # the module record stands between two marks of this length
+_SENTINEL = 16  # a mark of this length is at each end of the module record
 
 
 def find(data: bytes, sections: Iterable[BinarySection | ElfSection]) -> GoBuild | None:
     """Return the build record in a library, or None when there is no Go in it.
 
-    A library whose record was taken out, but not Go's function table, is ``UNKNOWN``.
+    A library with Go's function table but a stripped record returns ``UNKNOWN``.
     """
     table = list(sections)
     for section in table:
@@ -107,7 +107,7 @@ def _with_module(build: GoBuild, record: bytes) -> GoBuild:
 
 
 def _unquoted(text: str) -> str:
-    # Go quotes what holds a space, a quote or a newline, nearly as JSON does.
+    # Go quotes values with a space, a quote or a newline, nearly as JSON does.
     if text.startswith("`") and text.endswith("`") and len(text) > 1:
         return text[1:-1]
     if not text.startswith('"'):

@@ -1,8 +1,8 @@
-"""Finds what a library still says about the machine it was built on.
+"""Finds paths of the build machine in a library.
 
-A path is one only when it leads somewhere below a folder that people or build services own:
-``/tmp`` alone, ``/proc/self``, ``/etc/hosts`` or ``/usr/share/zoneinfo`` are what programs
-use at run time, and Go's own standard library is full of them.
+A build path leads below a folder that people or build services own. Programs use ``/tmp`` alone,
+``/proc/self``, ``/etc/hosts`` or ``/usr/share/zoneinfo`` at run time, and Go's standard library
+contains many of these, so they do not count.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _GENERIC = _generic()
 
 
 def own_folders() -> tuple[str, ...]:
-    """Return this machine's folders that a library built here could name."""
+    """Return this machine's folders that a library built here could contain."""
     found = [paths.ROOT, paths.cache_root(), Path(tempfile.gettempdir())]
     with contextlib.suppress(OSError, RuntimeError):  # no home, or a folder that is gone
         found += [Path.home(), Path.cwd()]
@@ -65,7 +65,7 @@ def own_folders() -> tuple[str, ...]:
 def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
     """Return the build paths in ``data``, sorted: generic ones, and any below ``folders``.
 
-    A folder that every machine has, like ``/tmp``, is left to the generic patterns.
+    Only the generic patterns apply to a folder that every machine has, like ``/tmp``.
     """
     found = {match.group() for match in _GENERIC.finditer(data)}
     for folder in folders:

@@ -1,7 +1,7 @@
-"""The outside of a library: format, architecture, slices, and whether all of it is there.
+"""Checks a library's container: format, architecture, slices, and whether it is complete.
 
-Checked here, before the parser sees the file: a parser shows what is left of a file that was
-cut short, and that would pass for a smaller library.
+The check runs before the parser reads the file. A parser shows the rest of a truncated file, which
+would pass for a smaller library.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class BinarySlice(msgspec.Struct, frozen=True):
 
 
 class BinarySection(msgspec.Struct, frozen=True):
-    """Where a named part of a library stands in its bytes."""
+    """The position of a named part in a library's bytes."""
 
     name: str
     offset: int
@@ -71,10 +71,10 @@ class BinarySection(msgspec.Struct, frozen=True):
 
 
 def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
-    """Return the libraries in a file: one, or one an architecture of a universal file.
+    """Return the libraries in a file: one, or one per architecture of a universal file.
 
     Raises:
-        UsageError: it is not a library, or is not whole.
+        UsageError: it is not a library, or is truncated.
     """
     try:
         if data.startswith(b"\x7fELF"):
@@ -89,10 +89,10 @@ def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
 
 
 def slices_of(path: Path, data: bytes) -> tuple[bytes, ...]:
-    """Return the bytes of each slice of a universal file, or all of another file.
+    """Return the bytes of each slice of a universal file, or the whole content of another file.
 
     Raises:
-        UsageError: it is a universal file that is not whole.
+        UsageError: it is a truncated universal file.
     """
     if data[:4] not in _FAT_MAGICS:
         return (data,)

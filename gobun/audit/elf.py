@@ -1,4 +1,4 @@
-"""Reads an ELF shared object: what it exports, needs, and asks of its loader."""
+"""Reads an ELF shared object: its exports, dependencies, and requirements for its loader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
 
 
 def read(path: Path, piece: BinarySlice) -> LibraryReport:
-    """Return what is in an ELF library.
+    """Inspect an ELF library.
 
     Raises:
         UsageError: it is an executable, or is damaged.
@@ -146,7 +146,7 @@ def _executable_stack(segments: Iterable[lief.ELF.Segment]) -> bool:
     for segment in segments:
         if segment.type == lief.ELF.Segment.TYPE.GNU_STACK:
             return bool(segment.has(lief.ELF.Segment.FLAGS.X))
-    return True  # a library that does not say gets what the oldest ones expected
+    return True  # a library without this header gets the behaviour that the oldest ones expected
 
 
 def _relro(

@@ -1,4 +1,4 @@
-"""Opens a file, says what is wrong with it if it is no library, and has the rest read."""
+"""Opens a file, explains why it is not a library, or passes it to the reader of its format."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PARSER_ERRORS = (
 
 
 def inspect(path: Path) -> LibraryReport:
-    """Return what is inside a library; of a universal one with a single slice, that slice.
+    """Inspect a library. A universal file may have only one slice.
 
     Raises:
         UsageError: it is not a whole library, or has several slices.
@@ -53,7 +53,7 @@ def inspect(path: Path) -> LibraryReport:
 
 
 def inspect_slices(path: Path) -> tuple[LibraryReport, ...]:
-    """Return what is inside a library, one report a slice; a plain file is one slice.
+    """Inspect a library, and return one report per slice. A plain file is one slice.
 
     Raises:
         UsageError: it is not a whole library.
@@ -67,19 +67,19 @@ def inspect_slices(path: Path) -> tuple[LibraryReport, ...]:
 
 
 def audit_files(paths: Sequence[Path]) -> tuple[LibraryReport, ...]:
-    """Return the reports of several files, in order; a universal one gives one a slice.
+    """Return the reports of several files in order, with one per slice of a universal file.
 
     Raises:
-        UsageError: one of them is not a whole library.
+        UsageError: a file is not a whole library.
     """
     return tuple(report for path in paths for report in inspect_slices(path))
 
 
 def describe(path: Path) -> str:
-    """Return what is inside a library or a program of macOS, in words: a block a slice.
+    """Describe a library or a program for macOS as text, one block per slice.
 
     Raises:
-        UsageError: it is neither, or is not whole.
+        UsageError: the file is neither, or is truncated.
     """
     data = kinds.read_bytes(path)
     slices = container.slices_of(path, data)

@@ -1,4 +1,4 @@
-"""Names what a file is when it is not a library, and says what to do about it."""
+"""Identifies a file that is not a library, and makes an error with a hint."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refusal(path: Path, data: bytes) -> UsageError:
-    """Return the error for a file that is neither ELF nor Mach-O, named for what it is."""
+    """Return the error for a file that is neither ELF nor Mach-O, with its actual kind."""
     for kind in _KINDS:
         if data.startswith(kind.start):
             return UsageError(f"{path} is {kind.what}, not a library", hint=kind.hint)
@@ -78,12 +78,12 @@ def refusal(path: Path, data: bytes) -> UsageError:
 
 
 def damaged(path: Path, why: str) -> UsageError:
-    """Return the error for a library that cannot be made sense of."""
+    """Return the error for a library that cannot be parsed."""
     return UsageError(f"{path} is damaged: {why}", hint=REBUILD)
 
 
 def cut_short(path: Path, *, wanted: int, found: int) -> UsageError:
-    """Return the error for a library whose headers describe more than there is."""
+    """Return the error for a library whose headers describe more bytes than it has."""
     return UsageError(
         f"{path} is cut short (or its headers are damaged): they describe {wanted} bytes, "
         f"and it has {found}",

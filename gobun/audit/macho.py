@@ -1,4 +1,4 @@
-"""Reads a Mach-O dynamic library or bundle: what it exports, needs, and how it is signed."""
+"""Reads a Mach-O dynamic library or bundle: its exports, dependencies and signature."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINKERS_OWN = {"_mh_dylib_header", "_mh_bundle_header", "__dso_handle"}
 
 
 def read(path: Path, piece: BinarySlice) -> LibraryReport:
-    """Return what is in a Mach-O library.
+    """Inspect a Mach-O library.
 
     Raises:
         UsageError: it is for another of Apple's systems, or is damaged.

@@ -31,7 +31,7 @@ _LONGEST_NAME = 512
 SUSPENDING = ("thread_suspend", "thread_get_state", "thread_resume")
 """Mach's calls that stop a thread without a signal, and read its registers."""
 SIGNALLING = ("pthread_kill",)
-"""What sends a signal to one thread."""
+"""The functions that send a signal to one thread."""
 EXCEPTION_PORTS = (
     "thread_set_exception_ports",
     "task_set_exception_ports",
@@ -44,18 +44,18 @@ STACK_SIZES = ("pthread_attr_setstacksize",)
 
 
 class ProgramReport(msgspec.Struct, frozen=True):
-    """What is inside a program, or one slice of a universal one."""
+    """The contents of a program, or of one slice of a universal program."""
 
     path: Path
     size: int
-    """In bytes; of the slice alone in a universal file."""
+    """In bytes. In a universal file, the size of the slice."""
     arch: str
     """``x64`` or ``arm64``."""
     macos_min: str | None
     main_stack: int | None
-    """What the program says its main thread's stack is, in bytes; None or 0 for the system's."""
+    """The main thread's stack size in the header, in bytes. None or 0 means the default."""
     imports: tuple[str, ...]
-    """Sorted names of what it takes from libraries, without the leading underscore."""
+    """Sorted names of its imports, without the leading underscore."""
 
     def imported(self, names: Sequence[str]) -> list[str]:
         """Return which of ``names`` it imports."""
@@ -63,7 +63,7 @@ class ProgramReport(msgspec.Struct, frozen=True):
 
 
 class _SymbolTable(msgspec.Struct, frozen=True):
-    """Where the symbols and their names are: offsets and sizes in bytes, and a count."""
+    """The position of the symbols and their names: offsets and sizes in bytes, and a count."""
 
     offset: int
     count: int
@@ -77,10 +77,10 @@ def is_program(data: bytes) -> bool:
 
 
 def read_program(path: Path, data: bytes) -> ProgramReport:
-    """Return what is in a program.
+    """Inspect a program.
 
     Raises:
-        UsageError: it is damaged, or cut short.
+        UsageError: it is damaged or truncated.
     """
     try:
         return _read(path, data)
@@ -157,7 +157,7 @@ def _read(path: Path, data: bytes) -> ProgramReport:
 
 
 def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
-    """Yield each load command and where it stands."""
+    """Yield each load command and its offset."""
     at = _HEADER_BYTES
     for _ in range(count):
         command, size = struct.unpack_from("<II", data, at)
@@ -168,7 +168,7 @@ def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
 
 
 def _imports(path: Path, data: bytes, where: _SymbolTable) -> tuple[str, ...]:
-    """Return the names of the symbols that are external and not defined here."""
+    """Return the names of the external symbols that the program does not define."""
     end = where.offset + where.count * _SYMBOL.size
     wanted = max(end, where.strings + where.strings_size)
     if wanted > len(data):

@@ -1,4 +1,4 @@
-"""What was found in one native library: the record every other part of this room speaks."""
+"""The report about one native library. All modules of this package use it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SignatureKind = Literal["none", "ad-hoc", "other", "invalid"]
 
 
 class GoBuild(msgspec.Struct, frozen=True):
-    """What Go's linker wrote down about the build."""
+    """The build record of Go's linker."""
 
     version: str
-    """Like ``go1.27.3``; ``unknown release`` where the record was stripped or is too old."""
+    """Such as ``go1.27.3``, or ``unknown release`` if the record was stripped or is too old."""
     package: str = ""
     """Path of the main package."""
     module: str = ""
@@ -29,7 +29,7 @@ class GoBuild(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """One line: the release, the build mode, the main module."""
+        """One line with the release, the build mode and the main module."""
         words = [self.version, self.settings.get("-buildmode", "")]
         head = " ".join(word for word in words if word)
         return f"{head}, module {self.module}" if self.module else head
@@ -51,63 +51,63 @@ class MuslSupport(msgspec.Struct, frozen=True):
     """Whether a library loads in a musl process, as on Alpine."""
 
     words: int
-    """Words of initial-exec TLS, which musl refuses in ``dlopen``."""
+    """Words of initial-exec TLS, which musl rejects in ``dlopen``."""
     sites: int | None
-    """Instructions that load them; None where a use is not understood."""
+    """Instructions that load them, or None if a use is not recognised."""
     converted: bool
-    """``convert-musl`` made it."""
+    """Whether ``convert-musl`` made it."""
     problems: tuple[str, ...]
-    """Why it does not load, one clause each; empty where nothing is known against it."""
+    """Reasons why it does not load, one clause each. Empty if none are known."""
 
 
 class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is inside one shared library or Node addon, or one slice of a universal one."""
+    """The contents of one shared library or Node addon, or of one slice of a universal file."""
 
     path: Path
     size: int
-    """In bytes; of the slice alone where ``slices`` is not empty."""
+    """In bytes. The size of the slice if ``slices`` is not empty."""
     slices: tuple[str, ...] = ()
-    """Architectures of the universal file this is a slice of; empty for a plain file."""
+    """Architectures of the universal file that has this slice. Empty for a plain file."""
     format: Format
     os: System
     arch: str
-    """``x64`` or ``arm64``; anything else under its own name."""
+    """``x64``, ``arm64``, or the name of another architecture."""
     exports: tuple[str, ...]
-    """Sorted names of what it defines for others, without Mach-O's leading underscore."""
+    """Sorted names of its exports, without Mach-O's leading underscore."""
     needed: tuple[str, ...]
-    """Libraries it is linked to, as it names them."""
+    """Names of the libraries that it is linked to."""
     install_name: str | None
     """ELF's SONAME, Mach-O's install name."""
     runpath: tuple[str, ...] = ()
-    """Where it looks for its libraries: RUNPATH, RPATH, LC_RPATH."""
+    """Search paths for its libraries: RUNPATH, RPATH, LC_RPATH."""
     tls: bool = False
-    """It has thread-local variables of its own."""
+    """Whether it has thread-local variables of its own."""
     executable_stack: bool = False
     go: GoBuild | None = None
-    """None when there is no Go in it."""
+    """None if it contains no Go."""
     build_paths: tuple[str, ...] = ()
-    """Paths of the machine it was built on that are still inside."""
+    """Paths of the build machine that it still contains."""
 
     libc: Libc = "none"
-    """ELF: whose C library it is linked to."""
+    """ELF: the C library that it is linked to."""
     glibc_max: str | None = None
-    """ELF: the newest glibc it asks for, like ``2.17``."""
+    """ELF: the newest glibc that it requires, such as ``2.17``."""
     static_tls: bool = False
-    """ELF: it uses the initial-exec model, so it wants room in the static TLS block."""
+    """ELF: whether it uses the initial-exec model, which needs room in the static TLS block."""
     musl: MuslSupport | None = None
     """ELF, x64 and arm64: None for others."""
     relro: Relro | None = None
-    """ELF: how much of its relocated data is read-only once it runs."""
+    """ELF: the part of its relocated data that is read-only at run time."""
     nodelete: bool = False
-    """ELF: ``dlclose`` leaves it mapped."""
+    """ELF: whether ``dlclose`` leaves it mapped."""
     text_relocations: bool = False
 
     macos_min: str | None = None
-    """Mach-O: the oldest macOS it runs on, like ``13.0``."""
+    """Mach-O: the oldest macOS that it runs on, such as ``13.0``."""
     signature: Signature | None = None
     """Mach-O: None for ELF, which has no such thing."""
 
     @property
     def target(self) -> str:
-        """The platform it is for, in Node's words."""
+        """Its platform, as Node names it."""
         return f"{self.os}-{self.arch}"

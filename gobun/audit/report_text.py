@@ -1,4 +1,4 @@
-"""A report in words, and what the maintainer of an addon should know about it."""
+"""Writes a report as text, with warnings for the maintainer of an addon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gobun.audit.record import LibraryReport, MuslSupport
 
 NODE_GLIBC = "2.28"
-"""The glibc that Node's own Linux builds need; addons are expected to load where Node runs."""
+"""The glibc that Node's own Linux builds need. Users expect addons to load where Node runs."""
 
 _FORMATS = {"elf": "ELF", "mach-o": "Mach-O"}
 _SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
@@ -43,7 +43,7 @@ def render(report: LibraryReport) -> str:
 
 
 def concerns(report: LibraryReport) -> list[str]:
-    """Return what will trouble somebody who loads this library, one sentence each."""
+    """Return the problems for users who load this library, one sentence each."""
     return [*_loading(report), *_signing(report), *_going_abroad(report)]
 
 

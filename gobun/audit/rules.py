@@ -1,4 +1,4 @@
-"""What a library must keep to, and where one does not."""
+"""The rules for libraries, and the check for violations."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from gobun.audit.record import LibraryReport
 
 WARMUP_MAX_BYTES = 1_300_000
-"""Most that a warm-up library of the pinned Go may weigh: an application installs four."""
+"""Largest warm-up library with the pinned Go, in bytes. An application installs four."""
 
 MUSL_EXTRA_BYTES = 50_000
-"""What a conversion for musl adds, half of it for debuggers alone."""
+"""Bytes that a conversion for musl adds, half of them for debuggers only."""
 
 WARMUP_EXPORTS = ("Warmup", "WarmupGoRuntime")
 
 GUARD_MAX_BYTES = 20_000
-"""Most that a guard may weigh: it is C, and small enough to be read."""
+"""Largest guard, in bytes. It is C code that is small enough to review."""
 
 PRELOAD_MAX_BYTES = 28_000
-"""Most that a preload library may weigh: it holds the guard."""
+"""Largest preload library, in bytes. It contains the guard."""
 
 GUARD_EXPORTS = (
     "GuardInstall",
@@ -39,7 +39,7 @@ GUARD_EXPORTS = (
 )
 
 PRELOAD_EXPORTS = ("pthread_create", "sigaction", "signal")
-"""What it interposes."""
+"""The functions that it interposes."""
 
 CGO_EXPORTS = (
     "_cgo_*",
@@ -54,23 +54,23 @@ CGO_EXPORTS = (
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a library must keep to; what is left out is not checked."""
+    """The rules for one library. A rule without a value is not checked."""
 
     format: Format | None = None
     os: System | None = None
     arch: str | None = None
     exports: tuple[str, ...] | None = None
-    """Names it must define, and no others but those in ``tolerated_exports``."""
+    """Names that it must export. It may export no others except ``tolerated_exports``."""
     tolerated_exports: tuple[str, ...] = ()
-    """Patterns of names it may define besides; ``*`` makes ``exports`` a required subset."""
+    """Patterns of names that it may also export. ``*`` makes ``exports`` a required subset."""
     libc: Libc | None = None
     loads_on_musl: bool = False
     max_glibc: str | None = None
     macos_min: str | None = None
-    """Exactly this one: a newer one locks users out, an older one was not built for."""
+    """The exact value. A newer one excludes users, and an older one does not match the build."""
     install_name: str | None = None
     signatures: tuple[SignatureKind, ...] | None = None
-    """The kinds of code signature it may have."""
+    """The allowed kinds of code signature."""
     max_bytes: int | None = None
     no_build_paths: bool = False
     no_executable_stack: bool = False
@@ -81,9 +81,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 def warmup_rules(
     target: targets.Target, *, file_name: str, max_bytes: int | None = WARMUP_MAX_BYTES
 ) -> Rules:
-    """Return what a warm-up library for ``target`` must keep to.
+    """Return the rules for a warm-up library for ``target``.
 
-    ``max_bytes`` is for Go releases other than the pinned one; None is no limit.
+    ``max_bytes`` applies to Go releases other than the pinned one. None means no limit.
     """
     if max_bytes is not None and target.libc == "musl":
         max_bytes += MUSL_EXTRA_BYTES
@@ -97,14 +97,14 @@ def warmup_rules(
 
 
 def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
-    """Return what a guard for ``target`` must keep to."""
+    """Return the rules for a guard for ``target``."""
     # A signature and its pages make a Mach-O file larger, and there it does nothing.
     most = GUARD_MAX_BYTES if target.os == "linux" else None
     return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=most)
 
 
 def preload_rules(target: targets.Target, *, file_name: str) -> Rules:
-    """Return what a preload library for ``target`` must keep to."""
+    """Return the rules for a preload library for ``target``."""
     return library_rules(
         target, file_name=file_name, exports=PRELOAD_EXPORTS, max_bytes=PRELOAD_MAX_BYTES
     )
@@ -118,7 +118,7 @@ def library_rules(
     tolerated_exports: tuple[str, ...] = (),
     max_bytes: int | None = None,
 ) -> Rules:
-    """Return what any library that is given away must keep to."""
+    """Return the rules for every shipped library."""
     common = Rules(
         os=target.os,
         arch=target.arch,
@@ -150,7 +150,7 @@ def library_rules(
 
 
 def check(report: LibraryReport, rules: Rules) -> list[str]:
-    """Return where a library does not keep to the rules: what, found, wanted, one sentence each."""
+    """Return the violations of the rules, one sentence each with the found and required value."""
     return [
         *_identity(report, rules),
         *_exports(report, rules),

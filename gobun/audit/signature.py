@@ -1,7 +1,7 @@
-"""Checks a Mach-O code signature: every hash is computed again and compared.
+"""Verifies a Mach-O code signature by computing every hash again.
 
-A signature that does not hold is worse than none: macOS on arm64 kills the process that maps
-the page. The layout is that of Apple's ``cs_blobs.h``; all of it is big-endian.
+An invalid signature is worse than none, because macOS on arm64 kills the process that maps the
+page. The layout is that of Apple's ``cs_blobs.h``. All values are big-endian.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _HASHES: dict[int, tuple[Callable[[bytes], bytes], int]] = {
 
 
 class _Invalid(Exception):  # noqa: N818 - never leaves this file
-    """The signature does not hold, and why."""
+    """The signature is invalid, with the reason."""
 
 
 class _Directory(msgspec.Struct, frozen=True):
-    """A CodeDirectory: what is signed, in pages, and their hashes."""
+    """A CodeDirectory: the signed pages and their hashes."""
 
     blob: bytes
     flags: int
@@ -53,9 +53,9 @@ class _Directory(msgspec.Struct, frozen=True):
 
 
 def verify(data: bytes, offset: int, size: int) -> Signature:
-    """Return what the signature at ``offset`` of a library's bytes is worth.
+    """Verify the signature at ``offset`` of a library's bytes.
 
-    ``data`` starts where the library does, which is not where a universal file does.
+    ``data`` starts at the library, not at the universal file that contains it.
     """
     try:
         return _verified(data, offset, size)

@@ -1,1 +1,1 @@
-"""The Invoke tasks, a module a topic: arguments in, one call into gobun, a line out."""
+"""The Invoke tasks, one module per topic. Each parses flags, calls gobun and prints the result."""

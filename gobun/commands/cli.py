@@ -1,4 +1,4 @@
-"""What the tasks share: the decorators that make them, and flags read into types."""
+"""Shared parts of the tasks: their decorators, and parsers for flags."""
 
 from __future__ import annotations
 

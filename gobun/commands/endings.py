@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a task: Ctrl-C, a CI system or ``timeout``, and a terminal that closes."""
+"""Signals that end a task: Ctrl-C, a CI system or ``timeout``, and a closed terminal."""
 
 _CLEANING_S = 3.0
 """Seconds after such a signal in which another does nothing: what was started is being ended."""
@@ -52,7 +52,7 @@ def _end_by_signals() -> None:
 
 @contextlib.contextmanager
 def quiet_without_reader() -> Iterator[None]:
-    """End quietly, as a filter does, when nobody reads standard output any more (``| head``)."""
+    """Exit quietly when the reader of standard output has gone (``| head``)."""
     try:
         yield
         sys.stdout.flush()
@@ -113,7 +113,7 @@ def _of_system(error: OSError) -> GobunError:
 
 
 def _has_no_reader() -> bool:
-    """Return whether nobody reads standard output any more, as after ``| head``."""
+    """Return whether the reader of standard output has gone, as after ``| head``."""
     asked = select.poll()
     asked.register(sys.stdout.fileno(), 0)
     return any(state & (select.POLLERR | select.POLLHUP) for _, state in asked.poll(0))

@@ -1,4 +1,4 @@
-"""Tasks that make what is given away, check it, and bring it back."""
+"""Tasks that make, verify and download releases."""
 
 from __future__ import annotations
 

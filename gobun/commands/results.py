@@ -1,4 +1,4 @@
-"""Tasks that ask something of results, or of releases."""
+"""Tasks that evaluate results, or search releases."""
 
 from __future__ import annotations
 

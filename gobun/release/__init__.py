@@ -1,4 +1,4 @@
-"""What is given away: the loader's npm package, releases, and the way back from a release."""
+"""Makes, verifies and downloads releases, and packs the npm packages of the loader."""
 
 from gobun.release.download import download_warmup
 from gobun.release.loader import pack_loader

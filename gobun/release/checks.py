@@ -1,4 +1,4 @@
-"""What must hold in a release: its records against its files, and against each other."""
+"""Checks the records of a release against its files and against each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """Return what is not as it must be in a release, each in a line of its own."""
+    """Return the errors in a release, one line each."""
     found = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
     yield from _of_manifest(folder, manifest, found)
     if set(found) != set(layout.files_below(folder)):
@@ -86,7 +86,7 @@ def read_provenance(folder: Path) -> Statement | None:
     """Return the provenance of a release, if it has one.
 
     Raises:
-        FetchError: it is not understood.
+        FetchError: it cannot be parsed.
     """
     path = folder / layout.PROVENANCE
     if not path.is_file():
@@ -111,7 +111,7 @@ def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
     for entry in manifest.libraries:
         path = folder / entry.file
         if entry.file.endswith(".a"):
-            continue  # an archive exports nothing and needs nothing, and its sums are checked above
+            continue  # an archive has no exports or dependencies; its checksums are checked above
         if path.is_file() and entry.target in TARGETS:
             is_guard = entry.file.startswith(f"{build.GUARD_NAME}-")
             rules_of = audit.guard_rules if is_guard else audit.warmup_rules
@@ -151,7 +151,7 @@ def _of_packages(folder: Path, manifest: Manifest, found: dict[str, str]) -> Ite
 def _of_package(
     folder: Path, tarball: str, name: str, version: str
 ) -> Generator[str, None, dict[str, bytes]]:
-    """Return the files in a package, none where it is missing or is not what it must be."""
+    """Return the files in a package, or none if it is missing or its digest is wrong."""
     if not (folder / tarball).is_file():
         yield f"the npm package {tarball} is missing"
         return {}

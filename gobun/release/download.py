@@ -1,4 +1,4 @@
-"""Brings libraries of a published release, for people who script it."""
+"""Downloads libraries of a published release, for use in scripts."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def download_warmup(
 ) -> list[Path]:
     """Put the libraries of a release and their headers into ``out``, and return their paths.
 
-    ``source`` is the address of the release's folder, with ``{version}`` in it. The files are held
-    to the sums beside them, or to ``trusted``, a list that a person has already. What is there
-    already and right is not fetched again; nothing is placed before all of it is here and right.
+    ``source`` is the address of the release's folder, with ``{version}`` in it. The files must
+    match the checksums beside them, or ``trusted``, a list that a person already has. Existing
+    files with the right digest are not fetched again. No file is placed before all have passed.
 
     Raises:
-        UsageError: the version, the address or the name is none.
-        FetchError: a host refused or kept failing, or what came is not what it must be.
+        UsageError: the version, the address or the name is invalid.
+        FetchError: a host refused or kept failing, or a digest does not match.
         PrerequisiteError: ``out`` cannot be written, or npm is missing.
     """
     check_version(version)
@@ -67,7 +67,7 @@ def _is(path: Path, digest: str) -> bool:
 def _wanted(
     base: str, folder: Path, targets: Sequence[Target], name: str, trusted: Path | None
 ) -> list[tuple[str, str]]:
-    """Return the files to have, and their SHA-256."""
+    """Return the needed files and their SHA-256."""
     listed: dict[str, str] = {}
     where = "the lists of sums"
     if trusted is not None:
@@ -87,6 +87,6 @@ def _wanted(
                 f"{where} of this release do not name {library}",
                 hint=f"the release has: {', '.join(sorted(listed)) or 'none'}",
             )
-        # The first releases came without headers in their sums.
+        # The checksums of the first releases do not list the headers.
         wanted += [(file, listed[file]) for file in (library, header) if file in listed]
     return wanted

@@ -1,4 +1,4 @@
-"""What a release consists of: the names of its files, and the records in them."""
+"""The layout of a release: the names of its files, and the records in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROVENANCE = "provenance.json"
 NOTES = "RELEASE_NOTES.md"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# `./` is how the sums of earlier releases write names, and `*` is for binary mode.
+# Checksums of earlier releases prefix names with `./`, and `*` marks binary mode.
 _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?:\./)?(?P<name>[^/]+)")
 _T = TypeVar("_T")
 
@@ -35,21 +35,21 @@ class ReleaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a release says of itself."""
+    """The manifest of a release."""
 
     version: str
     names: tuple[str, ...]
-    """What the file names of its libraries begin with."""
+    """The prefixes of its libraries' file names."""
     libraries: tuple[ManifestEntry, ...]
     files: tuple[ReleaseFile, ...]
-    """All but this one, and the provenance, which names this one too."""
+    """All files except this one and the provenance, which lists this one."""
 
 
 def read_sums(text: str, what: str) -> dict[str, str]:
-    """Return the digest of each file that a list of sums names.
+    """Return the digest of each file in a list of checksums.
 
     Raises:
-        FetchError: a line is not of the form of ``sha256sum``, or two disagree.
+        FetchError: a line is not in the format of ``sha256sum``, or two lines disagree.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -68,7 +68,7 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
     """Decode a record of a release.
 
     Raises:
-        FetchError: it is none.
+        FetchError: the record is malformed.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -80,10 +80,10 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names that would lead out of a release's folder.
+    """Reject names that lead out of a release's folder.
 
     Raises:
-        FetchError: one would.
+        FetchError: a name leads out of it.
     """
     for name in names:
         if not _NAME.fullmatch(name):
@@ -91,5 +91,5 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Return the names of what is in a release's folder, folders in it included."""
+    """Return the names of the files and folders in a release's folder."""
     return sorted(path.name for path in folder.iterdir())

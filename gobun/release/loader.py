@@ -1,9 +1,10 @@
-"""The npm packages of the loader: the one that people install, and one a platform.
+"""Packs the npm packages of the loader: the one that people install, and one per platform.
 
-``go-warmup`` holds the scripts and, for Linux, the guard: all that cures the hang. The warm-up
-library is some eighty times as large, so each platform's is a package of its own, whose ``os``,
-``cpu`` and ``libc`` fields keep npm from installing it elsewhere. Only macOS needs it, so only
-those are optional dependencies. On Linux a person installs and names it.
+``go-warmup`` has the scripts and, for Linux, the guard. That is enough to cure the hang. The
+warm-up library is about eighty times as large, so each platform has its own package with it. The
+fields ``os``, ``cpu`` and ``libc`` keep npm from installing it on other platforms. Only macOS needs
+the library, so only the packages for macOS are optional dependencies. On Linux a person installs
+and names the package.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "go-warmup"
 _NPM_TIMEOUT_S = 120.0
-# Nothing of npm's is asked for, so nothing of a registry's or a person's settings takes part.
+# Packing needs no registry, so disable the settings of registries and of the person.
 _ALONE = {"npm_config_offline": "true", "npm_config_update_notifier": "false"}
 _README = """\
 # {name}
@@ -53,19 +54,19 @@ class Packed(msgspec.Struct, frozen=True):
     """An npm package that was packed."""
 
     name: str
-    """As npm knows it."""
+    """Its name on npm."""
     tarball: Path
     libraries: tuple[str, ...]
     """The file names of the libraries in it."""
 
 
 def platform_package(target: Target) -> str:
-    """Return the npm name of the package that has the warm-up library of a platform."""
+    """Return the npm name of the package with the warm-up library of a platform."""
     return f"@{PACKAGE}/{target.name}"
 
 
 def tarball_name(version: str, target: Target | None = None) -> str:
-    """Return the file name that npm gives to a packed release: of the loader, or of a platform."""
+    """Return npm's file name for a packed release of the loader or of a platform's package."""
     stem = platform_package(target)[1:].replace("/", "-") if target else PACKAGE
     return f"{stem}-{version}.tgz"
 
@@ -76,14 +77,14 @@ def pack_loader(
     libraries: Sequence[build.BuiltLibrary],
     out: Path,
 ) -> list[Packed]:
-    """Pack the loader with ``guards``, and ``libraries`` as a package each, into ``out``.
+    """Pack the loader with ``guards``, and each of ``libraries`` as its own package, into ``out``.
 
-    Returns them in the order in which they were packed, the loader first. Equal sources give equal
-    bytes: npm writes neither times nor owners.
+    Returns the packages in packing order, the loader first. npm writes neither times nor owners,
+    so equal sources give equal bytes.
 
     Raises:
         PrerequisiteError: Node is missing, or ``out`` cannot be written.
-        BuildError: npm could not pack one.
+        BuildError: npm could not pack a package.
     """
     # The loader finds these on every system, and loads the one for its own.
     inside = [each for each in guards if each.target.os == "linux"]
@@ -123,7 +124,7 @@ def _fill_loader(
     with files.disk_errors(package):
         shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
         shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")
-        # As text, so that the file stays as a person has written it.
+        # Edit the text, so that the rest of the file stays as a person wrote it.
         about = package / "package.json"
         about.write_text(about.read_text().replace('"0.0.0"', f'"{version}"'))
         (package / "lib").mkdir()

@@ -1,4 +1,4 @@
-"""Makes a release: a folder that is whole or not there."""
+"""Makes a release folder, either whole or not at all."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def make_release(
 ) -> Path:
     """Make a release in ``out`` / ``version``, and return that folder.
 
-    ``names`` are those of older releases under which the libraries are given away too. The same
-    release once more changes nothing.
+    ``names`` are names from older releases under which the libraries are shipped too. Making the
+    same release again changes nothing.
 
     Raises:
-        UsageError: the version or a name is none, or a different release is there already.
-        PrerequisiteError: a tool is missing, ``out`` cannot be written, or the checkout is not
-            just a commit and ``dirty`` is false.
+        UsageError: the version or a name is invalid, or a different release already exists there.
+        PrerequisiteError: a tool is missing, ``out`` cannot be written, or the checkout has
+            uncommitted changes and ``dirty`` is false.
         BuildError: a build failed.
     """
     check_version(version)
@@ -58,7 +58,7 @@ def make_release(
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return the names of files that two folders do not have in common, byte for byte."""
+    """Return the names of files that differ between two folders or are missing in one."""
     names = sorted({*layout.files_below(one), *layout.files_below(other)})
     return [name for name in names if _content(one / name) != _content(other / name)]
 

@@ -1,4 +1,4 @@
-"""The text that goes with a release."""
+"""Writes the release notes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How a release came about: an in-toto statement with SLSA provenance, version 1.
+"""Writes the provenance of a release: an in-toto statement with SLSA provenance, version 1.
 
-It is not signed. It says which commit and which tools give these bytes, so that anybody can make
-them again; that this is so, `verify-release` shows, and not the statement.
+The statement is not signed. It names the commit and the tools that make these bytes, so anybody can
+make them again. `verify-release` proves that the statement is true.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class _Record(
 
 
 class Subject(_Record, frozen=True):
-    """A file that came about."""
+    """An output file."""
 
     name: str
     digest: dict[str, str]
 
 
 class Dependency(_Record, frozen=True):
-    """What a release is made from or by."""
+    """A source or a tool of a release."""
 
     uri: str
     digest: dict[str, str] = {}
@@ -43,14 +43,14 @@ class Dependency(_Record, frozen=True):
 
 
 class Parameters(_Record, frozen=True):
-    """What a person gave."""
+    """The parameters that a person chose."""
 
     version: str
     names: tuple[str, ...]
 
 
 class Definition(_Record, frozen=True):
-    """What decides the bytes."""
+    """The inputs that determine the bytes."""
 
     build_type: str
     external_parameters: Parameters
@@ -58,13 +58,13 @@ class Definition(_Record, frozen=True):
 
 
 class Builder(_Record, frozen=True):
-    """Who says so."""
+    """The party that makes the statement."""
 
     id: str
 
 
 class Run(_Record, frozen=True):
-    """Where it was made; no time, so that equal sources give equal bytes."""
+    """The run that made the release. It has no time, so equal sources give equal bytes."""
 
     builder: Builder
 
@@ -97,7 +97,7 @@ def statement(
     source: SourceState,
     tools: Mapping[str, tuple[str, str]],
 ) -> Statement:
-    """Return the statement of a release; ``tools`` as in its bill of materials."""
+    """Return the statement of a release. ``tools`` is as in its bill of materials."""
     packages = [
         Dependency(f"pkg:pypi/{package}@{version_of}")
         for _, (version_of, package) in sorted(tools.items())
@@ -112,7 +112,7 @@ def statement(
 
 
 def of_source(source: SourceState) -> Dependency:
-    """Return how a statement names the sources."""
+    """Return the statement's entry for the sources."""
     digest = {"gitCommit": source.commit} if source.commit else {}
     return Dependency(_REPOSITORY, digest, {} if source.clean else {"changedSinceCommit": True})
 
@@ -125,7 +125,7 @@ def commit_of(given: Statement) -> str | None:
 
 
 def without_source(given: Statement) -> Statement:
-    """Return a statement that says nothing of the commit, to compare the rest."""
+    """Return a statement without its commit, to compare the rest."""
     definition = given.predicate.build_definition
     rest = tuple(it for it in definition.resolved_dependencies if it.uri != _REPOSITORY)
     replace = msgspec.structs.replace

@@ -65,20 +65,20 @@ class Component(_Record, frozen=True, rename={"bom_ref": "bom-ref"}):
 
 
 class Tools(_Record, frozen=True):
-    """What made the release."""
+    """The tools that made the release."""
 
     components: tuple[Component, ...]
 
 
 class Metadata(_Record, frozen=True):
-    """What the bill is of."""
+    """The subject of the bill."""
 
     tools: Tools
     component: Component
 
 
 class Dependency(_Record, frozen=True):
-    """What is inside a component."""
+    """The contents of a component."""
 
     ref: str
     depends_on: tuple[str, ...]
@@ -92,7 +92,7 @@ class Bom(_Record, frozen=True, omit_defaults=False):
     components: tuple[Component, ...]
     dependencies: tuple[Dependency, ...]
     version: int = 1
-    """Of the bill itself."""
+    """The version of the bill itself."""
     bom_format: str = "CycloneDX"
     spec_version: str = "1.6"
 
@@ -103,9 +103,9 @@ def bill(
     packages: Sequence[tuple[Packed, ReleaseFile]],
     tools: Mapping[str, tuple[str, str]],
 ) -> Bom:
-    """Return the bill of a release: its libraries, its npm packages, and what is in them.
+    """Return the bill of a release: its libraries, its npm packages, and their contents.
 
-    ``tools`` maps what made it to its version and the Python package it came in.
+    ``tools`` maps each tool to its version and the Python package that contains it.
     """
     go = {entry.go for entry in entries if entry.go}
     libraries = [_library(version, entry) for entry in entries]

@@ -1,4 +1,4 @@
-"""Which state of the sources a release was made from."""
+"""Records the state of the sources that a release was made from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HINT = "commit them; --dirty makes a release that says that it cannot be made a
 
 
 class SourceState(msgspec.Struct, frozen=True):
-    """A commit, and whether the checkout was just that."""
+    """A commit, and whether the checkout had no other changes."""
 
     commit: str | None
     clean: bool
@@ -22,7 +22,7 @@ def read_source(*, dirty: bool) -> SourceState:
     """Return the state of this checkout.
 
     Raises:
-        PrerequisiteError: it is not just a commit, and ``dirty`` is false.
+        PrerequisiteError: there are uncommitted changes, and ``dirty`` is false.
     """
     try:
         commit = _git("rev-parse", "--verify", "HEAD")

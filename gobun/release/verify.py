@@ -1,4 +1,4 @@
-"""Checks a release: every file against every record of it, and against a release made anew."""
+"""Verifies a release: each file against each of its records, and against a fresh build."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ADVICE = "look whether the address is that of a release's folder"
 
 
 def verify_release(where: str, *, rebuild: bool) -> Manifest:
-    """Check the release in a folder, or behind an address, and return what it says of itself.
+    """Verify the release in a folder or at an address, and return its manifest.
 
     Raises:
         UsageError: there is no such folder, or the address cannot be used.
-        FetchError: a file could not be had, or something is not as it must be: all of it is named.
-        PrerequisiteError: the tools here are not those that the release was made by.
-        BuildError: it could not be made again.
+        FetchError: a file could not be fetched, or a check failed. The message lists all errors.
+        PrerequisiteError: the tools here differ from those that made the release.
+        BuildError: the release could not be built again.
     """
     if "://" not in where:
         return _verify(Path(where), rebuild=rebuild)
@@ -96,7 +96,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _make_again(manifest: Manifest, folder: Path) -> None:
-    """Make the release in a process that has nothing built, only what compilers keep."""
+    """Make the release in a new process without finished builds, only with compiler caches."""
     cache = folder / "cache"
     cache.mkdir()
     for kept in ("go-build", "gopath", "zig"):

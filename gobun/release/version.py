@@ -8,10 +8,10 @@ from gobun.errors import UsageError
 
 
 def check_version(text: str) -> str:
-    """Return ``text`` if it can name a release.
+    """Return ``text`` if it is a valid release version.
 
     Raises:
-        UsageError: it is not semver, or has what npm would drop.
+        UsageError: it is not semver, or has a part that npm would drop.
     """
     try:
         version = semver.Version.parse(text)

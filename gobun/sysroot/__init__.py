@@ -1,8 +1,8 @@
-"""Runs programs of musl on a machine of glibc: musl's loader, and the C++ library, in a folder.
+"""Runs musl programs on a glibc machine, with musl's loader and the C++ library in a folder.
 
-No root and no container: a program names its loader by a path, and musl's loader finds its
-libraries by a file beside it. A copy of the program that names the loader in the cache is all it
-takes.
+This needs neither root nor a container. A program names its loader by path, and musl's loader finds
+its libraries with a file beside it. So it is enough to copy the program and point it at the loader
+in the cache.
 """
 
 from gobun.sysroot.assemble import Sysroot, sysroot_for

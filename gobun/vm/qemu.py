@@ -25,7 +25,7 @@ _KVM = Path("/dev/kvm")
 _KVM_GET_API_VERSION = 0xAE00
 _KVM_API = 12
 _SPARE_MIB = 512
-"""What the host keeps beside the guest's memory, and what QEMU itself takes."""
+"""Memory reserved for the host and for QEMU itself, beside the guest's memory."""
 LEAST_MEMORY_MIB = 1024
 
 
@@ -45,7 +45,7 @@ class Emulator(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"QEMU {self.version}, " + ("emulated" if self.emulated else "KVM")
 
 

@@ -1,4 +1,4 @@
-"""Runs the cells of a matrix in a virtual machine, and takes their results as they come."""
+"""Runs the cells of a matrix in a virtual machine, and reads each result when it is written."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def machine_of(wanted: MachineRequest) -> Machine:
 
 
 def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:
-    """Return the line that says how long a run takes, and why."""
+    """Return the line with a run's expected duration and the reason."""
     emulated = emulator.emulated
     parallel = min(jobs, machine.cores, os.cpu_count() or 1)
     minutes = math.ceil((_BOOT_S[emulated] + cells * _CELL_S[emulated] / parallel) / 60)
@@ -120,7 +120,7 @@ def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str
 
 
 def shared_folders(wanted: MachineRequest, out: Path | None = None) -> tuple[Share, ...]:
-    """Return what a guest sees of this machine: suite and cache to read, ``out`` to write."""
+    """Return the guest's shared folders: suite and cache to read, ``out`` to write."""
     root = paths.cache_root()
     compiled = pycache(wanted)
     cache.pin(compiled)

@@ -1,4 +1,4 @@
-"""Releases of the tools that pip brings beside the pinned ones, each in a folder of the cache."""
+"""Installs other releases of tools than the pinned ones with pip, each in its own cache folder."""
 
 from gobun.wheels.install import WheelRequest, installed
 from gobun.wheels.wheels_lock import Lock, read_lock

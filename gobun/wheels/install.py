@@ -1,4 +1,4 @@
-"""Has pip install one release of a package into the cache, held to the lock file."""
+"""Installs one release of a Python package into the cache with pip, and checks the lock file."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _TIMEOUT_S = 1800.0
 
 
 class WheelRequest(msgspec.Struct, frozen=True):
-    """A release of a package, and where it goes."""
+    """A release of a package, and its place in the cache."""
 
     package: str
     version: str
     kind: str
-    """The folder of the cache that it is below."""
+    """The cache folder that contains it."""
     program: Path
-    """What is wanted of it, below its own folder."""
+    """The needed file, relative to its own folder."""
     shown: str
-    """What people call it."""
+    """Its name in messages."""
     otherwise: str = ""
-    """What a person can do who cannot have it."""
+    """The hint if it cannot be installed."""
     platforms: tuple[str, ...] = ()
-    """Tags of wheels to take, where not this machine's own."""
+    """Accepted wheel tags, if not this machine's own."""
 
 
 def installed(wanted: WheelRequest) -> Path:
-    """Return the program of a release; it is installed if need be.
+    """Return the program of a release, and install it if it is missing.
 
-    A release that the lock file names has to have its bytes.
+    A release in the lock file must match its digest there.
 
     Raises:
-        PrerequisiteError: pip is missing, or the disk refuses.
+        PrerequisiteError: pip is missing, or a write to the disk fails.
         UsageError: there is no such release.
-        FetchError: it could not be installed, or is not what the lock file names.
+        FetchError: it could not be installed, or does not match the lock file.
     """
     folder = paths.cache_root() / wanted.kind / wanted.version
     program = folder / wanted.program

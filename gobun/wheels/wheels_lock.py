@@ -1,4 +1,4 @@
-"""The lock file of wheels: which bytes each release of a Python package is known to have."""
+"""The wheels lock file, which records the digests of each release of a Python package."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
-"""What pip's option ``--hash`` takes."""
+"""The format of pip's option ``--hash``."""
 
 Digests = Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1)]
 
 Lock = dict[str, dict[str, Digests]]
-"""Package to release to the digests of its wheels, one a platform."""
+"""Package to release to the digests of its wheels, one per platform."""
 
 _HEADER = """\
 # Package, release, and the SHA-256 that its wheel must have, of each platform. An entry is never
@@ -29,10 +29,10 @@ _HEADER = """\
 
 
 def read_lock(path: Path | None = None) -> Lock:
-    """Read the lock file; ``path`` is the repository's own unless given.
+    """Read the lock file at ``path``, by default the repository's own.
 
     Raises:
-        FetchError: it is missing or malformed; names the table and the key.
+        FetchError: it is missing or malformed. The message names the table and the key.
     """
     path = path or paths.WHEELS_LOCK_FILE
     text = lockfile.read_text(path)
@@ -61,7 +61,7 @@ def _written(digests: Digests) -> str:
 
 
 def write_lock(lock: Mapping[str, Mapping[str, Digests]], path: Path | None = None) -> None:
-    """Write the lock file whole.
+    """Write the lock file atomically.
 
     Raises:
         PrerequisiteError: it cannot be written.

