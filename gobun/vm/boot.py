@@ -41,7 +41,7 @@ class Patience(msgspec.Struct, frozen=True):
 
     @classmethod
     def for_guest(cls, *, emulated: bool) -> Patience:
-        """Return what is ample for a guest of either kind."""
+        """Return ample limits for an emulated or a native guest."""
         return cls(600.0, 300.0) if emulated else cls(120.0, 60.0)
 
 
@@ -49,9 +49,9 @@ class GuestEnd(msgspec.Struct, frozen=True):
     """How a guest ended."""
 
     code: int | None
-    """The exit code of the job; None where the machine ended first."""
+    """The exit code of the job, or None if the machine ended first."""
     reason: str
-    """Why it ended first, or the last lines of the job's log."""
+    """The reason why the machine ended first, or the last lines of the job's log."""
 
 
 class Guest(msgspec.Struct, frozen=True):

@@ -99,7 +99,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def context(self) -> matrix.RunContext:
-        """What the cells run with, but for the speed of the machine."""
+        """The context of the cells, except for the speed of the machine."""
         # gdb would take minutes for one backtrace where every instruction is emulated.
         tools = EvidenceTools(self.inspector, gdb=not self.emulated, cores=self.cores)
         return matrix.RunContext(

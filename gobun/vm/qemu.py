@@ -36,7 +36,7 @@ class Emulator(msgspec.Struct, frozen=True):
     program: Path
     version: str
     no_kvm: str
-    """Why every instruction is emulated; empty where KVM runs the guest."""
+    """The reason for emulating every instruction, or empty if KVM runs the guest."""
 
     @property
     def emulated(self) -> bool:
@@ -58,7 +58,7 @@ class Share(msgspec.Struct, frozen=True):
 
     @property
     def mount_options(self) -> str:
-        """What the guest mounts it with: what nobody changes may stay in its memory."""
+        """The guest's mount options. The guest may cache files that no process changes."""
         return "cache=none,rw" if self.writable else "cache=loose,ro"
 
 

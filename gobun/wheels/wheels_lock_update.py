@@ -98,7 +98,7 @@ def _digests(release: Added) -> tuple[str, ...]:
 
 
 def _digest(release: Added, target: Target) -> str:
-    """Return the digest that pip reports for the wheel for ``target``, or None if there is none."""
+    """Return the digest that pip reports for the wheel for ``target``, or an empty text."""
     wanted = f"{release.package}=={release.version}"
     command = ["install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
