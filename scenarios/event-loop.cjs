@@ -30,11 +30,12 @@ async function within(ms, promise, why, pids = []) {
   }
 }
 
-// Lets the loop turn until `condition()` is true; after `ms` it is refused with `why`.
+// Lets the loop turn until `condition()` is true; after `ms` it is refused with `why`, a text or a
+// function that returns one.
 async function until(condition, ms, why, pids = []) {
   const able = new AbleTime(...pids);
   while (!condition()) {
-    if (able.ms >= ms) throw new Error(why);
+    if (able.ms >= ms) throw new Error(typeof why === "function" ? why() : why);
     await turn(5);
   }
 }

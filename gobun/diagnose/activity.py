@@ -142,7 +142,7 @@ def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Mo
         return None
     # A storm on a machine with time for it was plain long before.
     unclear = _may_storm(samples) if able < _CLEAR_SHARE else False
-    return "starved" if unclear or (starved and not _moves(samples)) else "works"
+    return "starved" if unclear or (starved and not _moves(samples, calls)) else "works"
 
 
 def _asked(pid: int, found: Activity) -> Activity:
@@ -162,8 +162,13 @@ def _may_storm(samples: Sequence[Sample]) -> bool:
     return len(stormy) >= _SUSPICIOUS_SAMPLES
 
 
-def _moves(samples: Sequence[Sample]) -> bool:
-    """Whether the main thread waits and is woken, as it does during normal work."""
+def _moves(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
+    """Whether the main thread waits and is woken, as it does during normal work.
+
+    Waits for locks do not count: a thread in an endless loop waits for the collector's threads too.
+    """
+    if not {*calls} - {"", "running", *_LOCKS}:
+        return False
     mains = [sample.main for sample in samples if sample.main is not None]
     return not _may_storm(samples) and mains[-1].voluntary - mains[0].voluntary >= _MOVES
 

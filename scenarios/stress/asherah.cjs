@@ -105,7 +105,7 @@ async function refusals(asherah) {
 
 module.exports = async function asherah(cell, module) {
   if (cell.published || cell.glue) {
-    throw new Skip("what the makers publish does not give the reasons that this asks for");
+    throw new Skip("the published library gives no reasons, which this asks for");
   }
   const asherah = asherahOf(cell, module);
   await refused("use before setup", /not set up/, () => asherah.encrypt("p", bytes(1)));

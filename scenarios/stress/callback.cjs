@@ -19,12 +19,9 @@ module.exports = async function callback(cell, module) {
       }
     }, CALLS);
     expectResult("callBack()", made, CALLS);
-    await until(
-      () => called >= CALLS,
-      LATE_MS,
-      `of ${CALLS} calls into JavaScript, some are missing`,
-    );
-    if (called !== CALLS) throw new Error(`of ${CALLS} calls into JavaScript, ${called} arrived`);
+    const count = () => `of ${CALLS} calls into JavaScript, ${called} arrived`;
+    await until(() => called >= CALLS, LATE_MS, count);
+    if (called !== CALLS) throw new Error(count());
     await turn(50);
   }
 };

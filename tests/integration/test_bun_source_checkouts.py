@@ -56,7 +56,7 @@ def test_checkout_ignored_file_is_not_overwritten(bench: up.Bench) -> None:
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("*.zig\n")
     (bench.tree / NEW).write_text("mine\n")
-    with pytest.raises(UsageError, match=r"where the patches have theirs: src/warm_up\.zig"):
+    with pytest.raises(UsageError, match=r"in the place of files of the patches: src/warm_up\.zig"):
         bench.apply()
     assert (bench.tree / NEW).read_text() == "mine\n"
 
@@ -126,7 +126,7 @@ def test_patch_export_unexportable_commits_are_refused(bench: up.Bench) -> None:
     (bench.tree / up.POOL).unlink()
     (bench.tree / up.POOL).symlink_to("elsewhere")
     up.commit_all(bench.tree, "A link")
-    with pytest.raises(UsageError, match="the patch a-link, makes a link of a file"):
+    with pytest.raises(UsageError, match="the patch a-link, turns a file into a link"):
         bench.export()
     assert up.contents(bench.folder) == up.contents(up.SERIES / "patches")
 

@@ -162,7 +162,7 @@ def test_patch_bun_local_changes_are_refused_and_kept(bench: up.Bench) -> None:
             act()
     assert (bench.tree / POOL).read_text() == "mine\n"
     up.commit_all(bench.tree, "Mine")
-    with pytest.raises(UsageError, match="commits that the series has not"):
+    with pytest.raises(UsageError, match="has commits that are not in the series"):
         bench.apply()
 
 

@@ -207,7 +207,7 @@ def test_fetch_versions_without_network_come_from_cache(
     assert fetch.published_versions(NAME) == ("1.2.1", "1.3.0", "1.4.0-canary.1")
     assert fetch.dist_tags(NAME) == {"latest": "1.3.0"}
     assert len(capsys.readouterr().err.splitlines()) == 1
-    with pytest.raises(FetchError, match="nothing is known"):
+    with pytest.raises(FetchError, match="there is no known version"):
         fetch.published_versions("unheard-of")
 
 
