@@ -36,7 +36,8 @@ def nav_paths(entry: object) -> list[str]:
 
 def test_nav_every_page_is_listed_once() -> None:
     config = yaml.load((paths.ROOT / "mkdocs.yml").read_text(), Loader=_Loader)  # noqa: S506 - ours
-    pages = {path.name for path in (paths.ROOT / "docs").glob("*.md")}
+    docs = paths.ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
     pages |= {*hooks.OUTSIDE.values(), *reference.reference_pages()}
     listed = nav_paths(config["nav"])
     assert sorted(listed) == sorted(pages)
