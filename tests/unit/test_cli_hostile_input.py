@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import requests
 from invoke.context import Context
 
 import tasks
@@ -88,11 +89,15 @@ def junk_files(tmp_path: Path) -> dict[str, str]:
 def nothing_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Refuse to start any process: whatever gets that far has taken the junk."""
+    """Refuse to start a process or reach a host: whatever gets that far has taken the junk."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PrerequisiteError("this test starts nothing")
 
+    def unreachable(*_: object, **__: object) -> NoReturn:
+        raise requests.RequestException("this test reaches no host")
+
+    monkeypatch.setattr(requests.Session, "send", unreachable)
     monkeypatch.setattr(process, "_start", refuse)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr("runpy.run_path", refuse)
