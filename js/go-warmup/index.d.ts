@@ -16,8 +16,11 @@ export interface Outcome {
   /**
    * `installed`: this package's guard is. `inside`: the warm-up library that was loaded has one.
    * `off`: the environment switches it off (`GO_WARMUP_GUARD=0`). `absent`: there is none.
+   *
+   * Each read asks the guard: `lost` means that it was `installed`, and that a library has since
+   * replaced a guarded handler past it. `guardStats().lost` names the signals.
    */
-  readonly guard: "installed" | "inside" | "off" | "absent";
+  readonly guard: "installed" | "lost" | "inside" | "off" | "absent";
   /** The library that was loaded. */
   readonly library: string | null;
 }
@@ -80,7 +83,8 @@ export declare class GoWarmupError extends Error {
 }
 
 /**
- * Loads what this runtime needs; the second call in a thread returns what the first did.
+ * Loads what this runtime needs; the second call in a thread returns the outcome of the first, whose
+ * `guard` tells the state of now.
  *
  * @throws GoWarmupError where a library is needed and cannot be loaded.
  */

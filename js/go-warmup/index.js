@@ -50,6 +50,7 @@ function longWay({ force = false, library = "" }) {
 function outcome(host, done) {
   const needed = () => require("./src/needs.js").needOf(host);
   const { runtime, version, target } = host;
+  const { guard, ...others } = done;
   return Object.freeze({
     runtime,
     version,
@@ -60,7 +61,11 @@ function outcome(host, done) {
     get why() {
       return needed().why;
     },
-    ...done,
+    // Asked of the guard at each read: a library may replace a guarded handler at any time.
+    get guard() {
+      return guard === "installed" && statsOf(others.library).reason === "lost" ? "lost" : guard;
+    },
+    ...others,
   });
 }
 
@@ -76,7 +81,10 @@ function wrap(load) {
 // What became of signals so far, or null where this package has loaded no guard.
 function guardStats() {
   const { guard, library } = globalThis[KEPT] || NOT_DONE;
-  if (guard !== "installed") return null;
+  return guard === "installed" || guard === "lost" ? statsOf(library) : null;
+}
+
+function statsOf(library) {
   return require("./src/stats.js").guardStats(library);
 }
 

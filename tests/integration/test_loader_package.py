@@ -361,6 +361,41 @@ def test_loader_guard_stats_report_guarded_signals(installed: Path, name: str) -
     assert {type(value) for key, value in after.items() if key != "reason"} == {int, list}
 
 
+LOSES = """
+const { guardStats, warmup } = require("go-warmup");
+const { dlopen } = require("bun:ffi");
+const { profile } = require("bun:jsc");
+const states = [];
+const note = () => {
+  const { reason, lost, restored } = guardStats();
+  states.push([warmup().guard, reason, lost, restored > 0]);
+};
+warmup();
+note();
+const libc = dlopen("libc.so.6", { signal: { args: ["i32", "u64"], returns: "u64" } });
+libc.symbols.signal(30, 1n); // SIGPWR, SIG_IGN: past the guard, which intercepts sigaction
+note();
+profile(() => {
+  const end = performance.now() + 100;
+  while (performance.now() < end) JSON.stringify(states);
+}, 500);
+note();
+console.log(JSON.stringify({ states }));
+process.exit(0);
+"""
+
+
+@pytest.mark.parametrize("version", [IDLE_HANGS, ""])
+def test_loader_lost_handler_is_reported_until_restored(installed: Path, version: str) -> None:
+    (installed / "loses.cjs").write_text(LOSES)
+    answer = said([bun(version).program, "loses.cjs"], installed)
+    assert answer["states"] == [
+        ["installed", "installed", [], False],
+        ["lost", "lost", [30], False],
+        ["installed", "installed", [], True],
+    ]
+
+
 def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -> None:
     target = host_target().name
     package = tarball.with_name(f"go-warmup-{target}-1.2.3-rc.1.tgz")

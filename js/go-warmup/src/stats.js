@@ -40,14 +40,23 @@ function guardStats(library) {
   return Object.freeze(stats);
 }
 
+// Bun compiles code for each foreign function, so a library is opened once.
+const opened = new Map();
+
 function call(library, words) {
+  if (!opened.has(library)) opened.set(library, open(library));
+  return opened.get(library)(words);
+}
+
+function open(library) {
   if (typeof Bun === "undefined") {
     const found = { GuardStats: { parameters: ["buffer"], result: "i32" } };
-    return Deno.dlopen(library, found).symbols.GuardStats(new Uint8Array(words.buffer));
+    const { symbols } = Deno.dlopen(library, found);
+    return (words) => symbols.GuardStats(new Uint8Array(words.buffer));
   }
   const { dlopen, ptr } = require("bun:ffi");
   const { symbols } = dlopen(library, { GuardStats: { args: ["ptr"], returns: "i32" } });
-  return symbols.GuardStats(ptr(words));
+  return (words) => symbols.GuardStats(ptr(words));
 }
 
 function signalsIn(set) {
