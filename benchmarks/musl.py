@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from gobun import build, runtimes
-from gobun.build.musl import startup_code
+from gobun.build.musl import native_code
 from gobun.targets import for_libc, host_target
 
 VERSION = "1.4.5"
@@ -40,10 +40,10 @@ _MEASURED = (("simple", "Run", "a call of Go"), ("control", "Recover", "a call o
 _CONVERT = """
 import resource, sys, time
 from pathlib import Path
-from gobun.build.musl import startup_code
+from gobun.build.musl import native_code
 from gobun.musl import convert
 path = Path(sys.argv[1])
-data, code = path.read_bytes(), startup_code(sys.argv[2])
+data, code = path.read_bytes(), native_code(sys.argv[2])
 started = time.process_time()
 convert(path, data, lambda _: code)
 used = time.process_time() - started
@@ -65,7 +65,7 @@ def main() -> None:
             pairs = zip(programs, libraries, strict=True)
             show(what, [[program, script, library, function] for program, library in pairs])
     addon = build.build_fixture(build.ASHERAH, here).addon
-    startup_code(here.arch)  # built now, so that its compiler is not measured
+    native_code(here.arch)  # built now, so that its compiler is not measured
     subprocess.run([sys.executable, "-c", _CONVERT, addon, here.arch], check=True)
 
 

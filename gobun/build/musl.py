@@ -1,4 +1,4 @@
-"""Converts libraries for musl on disk: compiles the startup code, and writes whole files."""
+"""Converts libraries for musl on disk: compiles the code that is added, and writes whole files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gobun.build import compile as compiling
 from gobun.elf import constants as elf
 from gobun.elf.image import HEADER, SEGMENT
 from gobun.errors import BuildError, UsageError
-from gobun.musl import Conversion, convert
+from gobun.musl import Conversion, NativeCode, convert, read_adapters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,40 +20,52 @@ if TYPE_CHECKING:
 
     from gobun.targets import Target
 
-_SOURCES = paths.NATIVE_SOURCES / "musl_startup"
+_STARTUP = paths.NATIVE_SOURCES / "musl_startup"
+_FORTIFY = paths.NATIVE_SOURCES / "musl_fortify"
+_FLAT = "flat.bin"
 _TRIPLES = {"x64": "x86_64-linux-musl", "arm64": "aarch64-linux-musl"}
 _FLAGS = (
-    *("-Os", "-g0", "-fPIC", "-ffreestanding", "-fno-builtin", "-fno-stack-protector"),
-    *("-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-Wall", "-Wextra", "-Werror"),
-    *("-nostdlib", "-static", "-Wl,-e,start", "-Wl,--build-id=none"),
+    *("-Os", "-g0", "-fPIC", "-fno-builtin", "-fno-stack-protector"),
+    *("-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Werror"),
 )
+_STARTUP_FLAGS = ("-ffreestanding", "-mgeneral-regs-only")
+_LINK = ("-nostdlib", "-static", "-Wl,-e,0", "-Wl,--build-id=none")
 _MORE_FLAGS = {"x64": ("-fcf-protection=none",), "arm64": ("-mcmodel=tiny",)}
 """On arm64 the tiny model, because other code only runs at a multiple of a page from its place."""
 
 
 @functools.cache
-def startup_code(arch: str) -> bytes:
-    """Return the code that runs in place of initialisers, for ``x64`` or ``arm64``.
+def native_code(arch: str) -> NativeCode:
+    """Return the code that a conversion adds to a library for ``x64`` or ``arm64``.
 
     Raises:
         PrerequisiteError: Zig is missing.
         BuildError: the build failed.
     """
-    zig = toolchain.zig()
+    startup = _flat(_STARTUP / "startup.c", arch, _STARTUP_FLAGS)
+    return NativeCode(startup, read_adapters(_flat(_FORTIFY / "fortify.c", arch)))
+
+
+def _flat(source: Path, arch: str, flags: tuple[str, ...] = ()) -> bytes:
+    """Return a C file compiled into one piece, as the linker script beside it lays it out."""
+    layout = source.with_name("flat.lds")
+    compiler = (*_FLAGS, *_MORE_FLAGS[arch], *flags)
     recipe = build_store.recipe(
-        f"musl-startup-{arch}",
-        sources=[_SOURCES],
-        settings=(zig.version, *_FLAGS, *_MORE_FLAGS[arch]),
+        f"{source.parent.name.replace('_', '-')}-{arch}",
+        sources=[_STARTUP, _FORTIFY],
+        settings=(toolchain.zig().version, *compiler, *_LINK),
     )
 
     def make(folder: Path) -> None:
-        program = folder / "startup"
-        flags = [*_FLAGS, *_MORE_FLAGS[arch], f"-Wl,-T,{_SOURCES / 'flat.lds'}"]
-        compiling.freestanding(_SOURCES / "startup.c", _TRIPLES[arch], flags, program)
-        (folder / "startup.bin").write_bytes(_loaded(program.read_bytes()))
+        # In two steps: without a libc to link, Zig has no headers of one to compile with.
+        code, program = folder / "code.o", folder / "program"
+        compiling.freestanding(source, _TRIPLES[arch], [*compiler, "-c"], code)
+        compiling.freestanding(code, _TRIPLES[arch], [*_LINK, f"-Wl,-T,{layout}"], program)
+        (folder / _FLAT).write_bytes(_loaded(program.read_bytes()))
+        code.unlink()
         program.unlink()
 
-    return (build_store.built(recipe, make) / "startup.bin").read_bytes()
+    return (build_store.built(recipe, make) / _FLAT).read_bytes()
 
 
 def _loaded(program: bytes) -> bytes:
@@ -62,7 +74,7 @@ def _loaded(program: bytes) -> bytes:
     table = program[fields[5] : fields[5] + fields[10] * SEGMENT.size]
     loads = [each for each in SEGMENT.iter_unpack(table) if each[0] == elf.PT_LOAD]
     if len(loads) != 1 or loads[0][3] != 0 or loads[0][5] != loads[0][6]:
-        raise BuildError("the startup code for musl is not one piece", hint="check flat.lds")
+        raise BuildError("the code for musl is not one piece", hint="check flat.lds")
     offset, size = loads[0][2], loads[0][5]
     return program[offset : offset + size]
 
@@ -73,9 +85,9 @@ def convert_file(path: Path, out: Path) -> Conversion:
     Raises:
         UsageError: the library cannot be read, or is of a kind that cannot be converted.
         PrerequisiteError: Zig is missing, or ``out`` cannot be written.
-        BuildError: the startup code could not be built.
+        BuildError: the added code could not be built.
     """
-    done = convert(path, kinds.read_bytes(path), startup_code)
+    done = convert(path, kinds.read_bytes(path), native_code)
     files.write_whole(out, done.data, mode=path.stat().st_mode & 0o777)
     return done
 
@@ -107,7 +119,7 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
 def sources_for(target: Target) -> tuple[Path, ...]:
     """Return what a library for ``target`` depends on beyond its own sources."""
     code = (paths.ROOT / "gobun" / "musl", paths.ROOT / "gobun" / "elf")
-    return (_SOURCES, *code) if target.libc == "musl" else ()
+    return (_STARTUP, _FORTIFY, *code) if target.libc == "musl" else ()
 
 
 def settle(library: Path, target: Target) -> None:
@@ -115,7 +127,7 @@ def settle(library: Path, target: Target) -> None:
 
     Raises:
         UsageError: it cannot be converted.
-        BuildError: the startup code could not be built.
+        BuildError: the added code could not be built.
     """
     if target.libc == "musl":
         convert_file(library, library)

@@ -79,8 +79,10 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
         show(f"{shown}  {done.sites:,} loads of Go's TLS word converted, {done.added:+,} bytes")
         if done.renamed:
             show(f"  needs libc.so in place of {', '.join(done.renamed)}")
-        for name in done.plain:
-            show(f"  calls {name} in place of __{name}")
+        if done.plain:
+            show(f"  calls by their plain names: {', '.join(done.plain)}")
+        if done.adapted:
+            show(f"  has adapters for {', '.join(done.adapted)}")
 
 
 @command

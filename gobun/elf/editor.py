@@ -126,6 +126,8 @@ class Editor:
         self._expected = new_segments
         self._more_headers = int(add_tls and not image.of_kind(elf.PT_TLS))
         self._opened: list[NewSegment] = []
+        self._moved: list[tuple[range, int]] = []
+        """Addresses of tables that moved, and where each begins now."""
         self._strings = b""
         self._names = b""
         self._headers_at = image.segments_at
@@ -141,8 +143,31 @@ class Editor:
         Raises:
             UsageError: they are not in its file.
         """
-        at = self.image.offset_of(address, len(data))
-        self.data[at : at + len(data)] = data
+        buffer, at = self._place(address, len(data))
+        buffer[at : at + len(data)] = data
+
+    def current(self, address: int, size: int) -> bytes:
+        """Return bytes as they are now, wherever the table they belong to is.
+
+        Raises:
+            UsageError: they are not in the old library's file.
+        """
+        buffer, at = self._place(address, size)
+        return bytes(buffer[at : at + size])
+
+    def _place(self, address: int, size: int) -> tuple[bytearray, int]:
+        """Return what holds an address: the old library, or a segment that its table moved to."""
+        for span, moved in self._moved:
+            if address in span:
+                address += moved - span.start
+                break
+        for segment in self._opened:
+            if segment.address <= address < segment.here:
+                is_open = segment is self._opened[-1] and len(self._opened) > self._closed
+                if is_open:
+                    return segment.content, address - segment.address
+                return self.data, segment.offset_of(address)
+        return self.data, self.image.offset_of(address, size)
 
     def open_segment(self, flags: int) -> NewSegment:
         """Begin a new segment behind all others; the one before it is then closed."""
@@ -369,6 +394,7 @@ class Editor:
         span = range(start, start + len(block))
         address = segment.add(bytes(self.data[block.start : block.stop]))
         self.data[block.start : block.stop] = bytes(len(block))
+        self._moved.append((span, address))
         by, by_offset = address - start, segment.offset_of(address) - block.start
         for each in self.sections:
             if each.flags & elf.SHF_ALLOC and each.address in span:

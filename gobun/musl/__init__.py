@@ -4,8 +4,17 @@
 Nothing here compiles, fetches or writes files: ``gobun.build.musl`` does.
 """
 
-from gobun.musl.convert import Conversion, convert
+from gobun.musl.convert import Conversion, NativeCode, convert
+from gobun.musl.fortify import Adapters, read_adapters
 from gobun.musl.libc import missing_functions
 from gobun.musl.support import support_of
 
-__all__ = ["Conversion", "convert", "missing_functions", "support_of"]
+__all__ = [
+    "Adapters",
+    "Conversion",
+    "NativeCode",
+    "convert",
+    "missing_functions",
+    "read_adapters",
+    "support_of",
+]

@@ -3,6 +3,7 @@
 ```
  the word     R_X86_64_TPOFF64, its offset       ->  R_X86_64_DTPMOD64, the library's number
  each load    mov word(%rip), %reg               ->  jmp thunk: %reg = dtv[number] + offset - %fs:0
+ fortified    __memcpy_chk, __fprintf_chk, …     ->  adapters, which call memcpy, vfprintf, …
  DT_INIT_ARRAY                                   ->  startup code, which calls it as glibc does
  DT_NEEDED    libc.so.6, libpthread.so.0, …      ->  libc.so
 ```
@@ -24,7 +25,7 @@ from gobun.elf import constants as elf
 from gobun.elf.image import SYMBOL
 from gobun.elf.tls import DTPMOD, TlsWord, initial_exec_words, sites_of
 from gobun.errors import BuildError, UsageError
-from gobun.musl import arm64, cfi, startup, x86
+from gobun.musl import arm64, cfi, fortify, startup, x86
 from gobun.musl.libc import (
     GLIBC_NAMES,
     NAME,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from gobun.elf import NewSegment
     from gobun.elf.site import Site
 
-_PRIVATE = "__"
 SEGMENT_NAME = ".gobun.musl"
 _MOST_SPAN = (1 << 31) - (1 << 26)
 """A field relative to the instruction pointer reaches 2 GiB; the rest is for the thunks."""
@@ -78,12 +78,21 @@ class Conversion(msgspec.Struct, frozen=True):
     """Names of glibc's libraries that are no longer asked for."""
     plain: tuple[str, ...] = ()
     """Functions that it now calls by the name that musl has for them."""
+    adapted: tuple[str, ...] = ()
+    """Functions of glibc that adapters stand in for."""
 
 
-def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Conversion:
+class NativeCode(msgspec.Struct, frozen=True):
+    """Compiled code that a conversion adds to a library."""
+
+    startup: bytes
+    adapters: fortify.Adapters
+
+
+def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -> Conversion:
     """Return a library that loads in musl processes; ``path`` is for messages only.
 
-    ``startup_code`` gives the code of ``native/musl_startup`` for ``x64`` or ``arm64``.
+    ``native_code`` gives the compiled code for ``x64`` or ``arm64``.
 
     Raises:
         UsageError: the library is of a kind that cannot be converted; it says why, and where.
@@ -91,24 +100,22 @@ def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Co
     """
     image = Image(path, data)
     words = _checked(image)
-    sites = sites_of(image, words)
+    sites = _checked_sites(image, words)
     first = startup.first_initialiser(image)
     work = _ARCHITECTURES[image.machine]
-    for site in sites:
-        work.check(image, site)
-    if not sites:
-        raise UsageError(
-            f"{path} has a TLS word at {words[0].address:#x} that no code loads",
-            hint="report the library",
-        )
-    editor = Editor(image)
-    # Before a segment is opened, which may move the table of symbols.
+    native = native_code(work.ARCH)
+    _check_functions(image, native.adapters)
+    functions = fortify.fortified(image, native.adapters)
+    editor = Editor(image, new_segments=2 if functions else 1)
     plain = _take_plain_names(editor)
+    slots = fortify.open_slots(editor, functions, f"{SEGMENT_NAME}.data") if functions else 0
     segment = editor.open_segment(elf.PF_R | elf.PF_X)
     segment.align(16)
     own = segment.here
-    startup.install(editor, segment, startup_code(work.ARCH), words[0], first)
+    startup.install(editor, segment, native.startup, words[0], first)
     frames = _redirect(editor, segment, sites, words)
+    if functions:
+        fortify.install(editor, segment, native.adapters, functions, slots)
     for word in words:
         editor.write(word.entry + 8, struct.pack("<Qq", DTPMOD[image.machine], 0))
     renamed = _leave_glibc(editor)
@@ -121,7 +128,8 @@ def convert(path: Path, data: bytes, startup_code: Callable[[str], bytes]) -> Co
     if problems:
         raise BuildError(f"the converted {path.name} would not load: it {'; it '.join(problems)}")
     added = len(result) - len(data)
-    return Conversion(result, work.ARCH, len(sites), added, renamed, plain)
+    adapted = tuple(each.adapter.name for each in functions)
+    return Conversion(result, work.ARCH, len(sites), added, renamed, plain, adapted)
 
 
 def _checked(image: Image) -> list[TlsWord]:
@@ -155,15 +163,38 @@ def _checked(image: Image) -> list[TlsWord]:
             hint="load it as it is",
         )
     _check_words(image, words)
-    missing = [name for name in missing_functions(image) if name not in PLAIN_NAMES]
+    return words
+
+
+def _checked_sites(image: Image, words: list[TlsWord]) -> list[Site]:
+    """Return the loads of the TLS words.
+
+    Raises:
+        UsageError: one cannot be replaced, or there is none.
+    """
+    sites = sites_of(image, words)
+    for site in sites:
+        _ARCHITECTURES[image.machine].check(image, site)
+    if not sites:
+        raise UsageError(
+            f"{image.path} has a TLS word at {words[0].address:#x} that no code loads",
+            hint="report the library",
+        )
+    return sites
+
+
+def _check_functions(image: Image, adapters: fortify.Adapters) -> None:
+    missing = [
+        name
+        for name in missing_functions(image)
+        if name not in PLAIN_NAMES and adapters.named(name) is None
+    ]
     if missing:
         listed = "".join(f"\n  - {name}" for name in missing)
         raise UsageError(
-            f"{path} calls functions of glibc that musl does not have:{listed}",
-            hint="build it without them (names in _chk come from -D_FORTIFY_SOURCE: pass "
-            "-U_FORTIFY_SOURCE in CGO_CFLAGS), or with zig cc -target …-linux-musl",
+            f"{image.path} calls functions of glibc that musl does not have:{listed}",
+            hint="build it without them, or with zig cc -target …-linux-musl",
         )
-    return words
 
 
 def _check_words(image: Image, words: list[TlsWord]) -> None:
@@ -208,9 +239,10 @@ def _take_plain_names(editor: Editor) -> tuple[str, ...]:
         if symbol.name in PLAIN_NAMES:
             entry = table + symbol.index * SYMBOL.size
             (name,) = struct.unpack("<I", image.read(entry, 4))
-            # The plain name is the end of the private one, in the same place.
-            editor.write(entry, struct.pack("<I", name + len(_PRIVATE)))
-            found.append(symbol.name.removeprefix(_PRIVATE))
+            plain = PLAIN_NAMES[symbol.name]
+            # The plain name is the end of the other one, in the same place.
+            editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain)))
+            found.append(plain)
     return tuple(found)
 
 

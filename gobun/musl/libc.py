@@ -32,23 +32,32 @@ GLIBC_NAMES = frozenset(
 )
 """The parts of glibc; musl is one library, which has what it has of all of them."""
 
-PLAIN_NAMES = frozenset(
-    {"__dn_comp", "__dn_expand", "__dn_skipname", "__res_init", "__res_mkquery"}
-    | {"__res_query", "__res_querydomain", "__res_search", "__res_send"}
-)
-"""Functions that glibc's ``resolv.h`` calls so by a macro, and musl by the name in its manual.
+_RESOLVER = ("dn_comp", "dn_expand", "dn_skipname", "res_init", "res_mkquery", "res_query")
+_RESOLVER_MORE = ("res_querydomain", "res_search", "res_send")
+_C23 = ("strtol", "strtoll", "strtoul", "strtoull", "strtoimax", "strtoumax", "wcstol", "wcstoll")
+_C23_MORE = ("wcstoul", "wcstoull", "wcstoimax", "wcstoumax")
+_C23_SCAN = ("scanf", "fscanf", "sscanf", "vscanf", "vfscanf", "vsscanf")
+_C23_WIDE_SCAN = ("wscanf", "fwscanf", "swscanf", "vwscanf", "vfwscanf", "vswscanf")
+PLAIN_NAMES = {
+    **{f"__{name}": name for name in (*_RESOLVER, *_RESOLVER_MORE)},
+    **{f"__isoc23_{name}": name for name in (*_C23, *_C23_MORE, *_C23_SCAN, *_C23_WIDE_SCAN)},
+}
+"""Functions that glibc's headers call by another name than their manual, and that name.
 
-A conversion takes the two underscores off, which is what compiling for musl does.
+``resolv.h`` has macros. Since 2.38 ``stdlib.h`` and others take the functions of C23, which read
+binary numbers too. Compiling for musl takes the plain names. Each ends the longer name, so that a
+conversion finds it in the library's strings.
 """
 
 _LIST = Path(__file__).with_name("functions.txt")
 _NEED = struct.Struct("<HHIII")
 _VERSION = struct.Struct("<IHHII")
 _MOST_VERSIONS = 10_000
-_POINTED = {
+POINTED = {
     elf.EM_X86_64: frozenset({1, 6, 7}),  # R_X86_64_64, GLOB_DAT, JUMP_SLOT
     elf.EM_AARCH64: frozenset({257, 1025, 1026}),  # R_AARCH64_ABS64, GLOB_DAT, JUMP_SLOT
 }
+"""The relocations that write the address of a symbol."""
 
 
 @functools.cache
@@ -80,7 +89,7 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
     if versions is None or not glibc:
         return ()
     found = []
-    used = {each.symbol for each in image.relocations(_POINTED[image.machine])} - {0}
+    used = {each.symbol for each in image.relocations(POINTED[image.machine])} - {0}
     for index in sorted(used):
         symbol = image.symbol(index)
         if symbol.section != elf.SHN_UNDEF or symbol.binding == elf.STB_WEAK:

@@ -7,25 +7,9 @@
    There is no libc here: the library may not have imported what we need, and musl holds its
    loader's lock. Everything is a system call. */
 
-typedef unsigned long word;
+#include "system_calls.h"
 
 #if defined(__x86_64__)
-enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11 };
-enum { SYS_exit_group = 231, SYS_openat = 257 };
-
-static long call(long number, long a, long b, long c, long d, long e, long f) {
-  long result;
-  register long r10 __asm__("r10") = d;
-  register long r8 __asm__("r8") = e;
-  register long r9 __asm__("r9") = f;
-
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
 static const word *thread(word *pointer) {
   const word *dtv;
 
@@ -34,33 +18,14 @@ static const word *thread(word *pointer) {
   return dtv;
 }
 #elif defined(__aarch64__)
-enum { SYS_openat = 56, SYS_close = 57, SYS_read = 63, SYS_write = 64 };
-enum { SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222 };
-
-static long call(long number, long a, long b, long c, long d, long e, long f) {
-  register long x8 __asm__("x8") = number;
-  register long x0 __asm__("x0") = a;
-  register long x1 __asm__("x1") = b;
-  register long x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d;
-  register long x4 __asm__("x4") = e;
-  register long x5 __asm__("x5") = f;
-
-  __asm__ volatile("svc 0"
-                   : "+r"(x0)
-                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                   : "memory");
-  return x0;
-}
-
 static const word *thread(word *pointer) {
   __asm__("mrs %0, tpidr_el0" : "=r"(*pointer));
   return ((const word **)*pointer)[-1];
 }
 #endif
 
-enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, EINTR = 4, STDERR = 2 };
-enum { PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22, FIRST_SIZE = 16384, FAILED = 127 };
+enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, EINTR = 4 };
+enum { PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22, FIRST_SIZE = 16384 };
 enum { MOST_LIBRARIES = 1 << 20 };
 
 /* The converter appends it to this code. Places are distances from the table. */
@@ -130,10 +95,7 @@ static char **point(char **to, char *text, word size) {
 }
 
 static void fail(const char *line) {
-  word length = 0;
-
-  while (line[length]) length++;
-  call(SYS_write, STDERR, (long)line, (long)length, 0, 0, 0);
+  complain(line);
   call(SYS_exit_group, FAILED, 0, 0, 0, 0, 0);
 }
 

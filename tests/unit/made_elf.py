@@ -80,6 +80,10 @@ class Shape(NamedTuple):
     kind: int = 3
     pointer: int | None = None
     """An address that a relative relocation writes into data."""
+    plt: bool = False
+    """The imports have a relocation table of their own (``DT_JMPREL``)."""
+    addend: int = 0
+    """Of the relocations of the imports."""
     extra: tuple[tuple[int, int], ...] = ()
     """More dynamic entries."""
 
@@ -93,7 +97,9 @@ def _library(shape: Shape) -> bytes:
     strings = _Strings()
     names = [strings.add(each.name) for each in shape.imports]
     symbols = _symbols(strings, names)
-    relocations = _relocations(shape)
+    relocations, imported = _relocations(shape), _import_relocations(shape)
+    if not shape.plt:
+        relocations, imported = relocations + imported, b""
     versions, version_needs, files = _versions(strings, shape.imports, len(names) + 1)
     needs = [strings.add(name) for name in shape.needed]
 
@@ -107,6 +113,7 @@ def _library(shape: Shape) -> bytes:
         (".gnu.version", versions),
         (".gnu.version_r", version_needs),
         (".rela.dyn", relocations),
+        (".rela.plt", imported),
     ):
         at += -at % 8
         placed[name] = at, content
@@ -143,8 +150,13 @@ def _relocations(shape: Shape) -> bytes:
         entries.append((INIT_AT, own_index << 32 | absolute, 0))
     if shape.pointer is not None:
         entries.append((GOT_AT + 64, relative, shape.pointer))
-    entries += [
-        (GOT_AT + 128 + 8 * index, (index + 1) << 32 | absolute, 0)
+    return b"".join(struct.pack("<QQq", *entry) for entry in entries)
+
+
+def _import_relocations(shape: Shape) -> bytes:
+    absolute = ABSOLUTE[shape.machine]
+    entries = [
+        (GOT_AT + 128 + 8 * index, (index + 1) << 32 | absolute, shape.addend)
         for index in range(len(shape.imports))
     ]
     return b"".join(struct.pack("<QQq", *entry) for entry in entries)
@@ -161,6 +173,9 @@ def _dynamic(
         entries += [(25, INIT_AT), (27, 8)]
     if shape.init == "relr":
         entries += [(36, 0x1080), (35, 8), (37, 8)]
+    if shape.plt:
+        plt, content = placed[".rela.plt"]
+        entries += [(23, plt), (2, len(content)), (20, 7)]
     if files:
         places = ((0x6FFFFFF0, ".gnu.version"), (0x6FFFFFFE, ".gnu.version_r"))
         entries += [*((tag, placed[name][0]) for tag, name in places), (0x6FFFFFFF, files)]
@@ -221,6 +236,7 @@ _KINDS = {
     ".gnu.version": (0x6FFFFFFF, 2, 2),
     ".gnu.version_r": (0x6FFFFFFE, 2, 0),
     ".rela.dyn": (4, 2, 24),
+    ".rela.plt": (4, 2, 24),
     ".text": (1, 6, 0),
     ".init_array": (14, 3, 8),
     ".relr.dyn": (19, 2, 8),
@@ -228,7 +244,12 @@ _KINDS = {
     ".go.buildinfo": (1, 2, 0),
     ".got": (1, 3, 8),
 }
-_LINKS = {".dynsym": ".dynstr", ".rela.dyn": ".dynsym", ".dynamic": ".dynstr"}
+_LINKS = {
+    ".dynsym": ".dynstr",
+    ".rela.dyn": ".dynsym",
+    ".rela.plt": ".dynsym",
+    ".dynamic": ".dynstr",
+}
 
 
 def _sections(data: bytearray, placed: dict[str, tuple[int, bytes]]) -> tuple[int, int, int]:

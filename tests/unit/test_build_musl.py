@@ -10,6 +10,7 @@ import pytest
 
 from gobun.build import musl
 from gobun.errors import PrerequisiteError, UsageError
+from gobun.musl import Adapters, NativeCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(musl, "startup_code", lambda _: bytes(32))
+    monkeypatch.setattr(musl, "native_code", lambda _: NativeCode(bytes(32), Adapters(b"", ())))
     path = tmp_path / "lib.so"
     path.write_bytes(made_elf.library())
     path.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import struct
 from pathlib import Path
 
@@ -15,18 +16,25 @@ from gobun.elf import Image
 from gobun.elf import constants as elf
 from gobun.elf.tls import DTPMOD
 from gobun.errors import BuildError, UsageError
-from gobun.musl import Conversion, cfi, convert, support_of
+from gobun.musl import Adapters, Conversion, NativeCode, cfi, convert, read_adapters, support_of
+from gobun.musl.fortify import Adapter
 from gobun.musl.libc import PLAIN_NAMES, functions
 from gobun.musl.startup import MARK
+from gobun.paths import NATIVE_SOURCES
 
 PATH = Path("made.so")
 STARTUP = bytes(range(1, 65))
+ADAPTERS = Adapters(
+    bytes(range(128, 192)),
+    (Adapter("__fprintf_chk", "vfprintf", 16), Adapter("__fdelt_chk", "", 32)),
+)
+NATIVE = NativeCode(STARTUP, ADAPTERS)
 MACHINES = (made_elf.X64, made_elf.ARM64)
 DYNAMIC_WITH_INIT = ("rela", "relr", "symbol")
 
 
 def converted(**shape: object) -> tuple[Image, Conversion]:
-    done = convert(PATH, made_elf.library(**shape), lambda _: STARTUP)
+    done = convert(PATH, made_elf.library(**shape), lambda _: NATIVE)
     return Image(PATH, done.data), done
 
 
@@ -212,7 +220,7 @@ def test_convert_unsupported_kind_is_refused(shape: dict[str, object], words: st
 
 def test_convert_lists_every_function_musl_lacks() -> None:
     imports = (
-        Import("__vfprintf_chk", "GLIBC_2.3.4"),
+        Import("__obstack_printf_chk", "GLIBC_2.8"),
         Import("malloc", "GLIBC_2.2.5"),
         Import("gnu_get_libc_version", "GLIBC_2.2.5"),
         Import("__own_chk"),
@@ -220,7 +228,7 @@ def test_convert_lists_every_function_musl_lacks() -> None:
     )
     text = refused(imports=imports)
 
-    assert "\n  - __vfprintf_chk\n  - gnu_get_libc_version" in text
+    assert "\n  - __obstack_printf_chk\n  - gnu_get_libc_version" in text
     assert "__own_chk" not in text
     assert "__cxa_throw" not in text
 
@@ -242,16 +250,102 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
     assert names == ["res_search", "malloc", "__res_search_own"]
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_c23_functions_take_their_plain_names(machine: int) -> None:
+    """Since glibc 2.38 its headers call strtol by the name of C23's."""
+    imports = (Import("__isoc23_strtol", "GLIBC_2.38"), Import("__isoc23_sscanf", "GLIBC_2.38"))
+    after, done = converted(machine=machine, imports=imports)
+
+    assert done.plain == ("strtol", "sscanf")
+    assert [after.symbol(index).name for index in (1, 2)] == ["strtol", "sscanf"]
+
+
 def test_convert_plain_names_are_in_musl() -> None:
-    assert {name.removeprefix("__") for name in PLAIN_NAMES} <= functions()
-    assert not PLAIN_NAMES & functions()
+    assert set(PLAIN_NAMES.values()) <= functions()
+    assert not set(PLAIN_NAMES) & functions()
+    assert all(name.endswith(plain) for name, plain in PLAIN_NAMES.items())
+
+
+def test_adapters_call_functions_of_musl_in_place_of_missing_ones() -> None:
+    source = (NATIVE_SOURCES / "musl_fortify" / "fortify.c").read_text()
+    pairs = re.findall(r"DO\((\w+), *(\w*)\)", source)
+
+    assert len(pairs) > 80
+    assert {plain for _, plain in pairs} - {""} <= functions()
+    assert not {name for name, _ in pairs} & functions()
+
+
+def test_adapters_are_read_from_their_index() -> None:
+    index = struct.pack("<i", 41) + b"__a_chk\0a\0" + struct.pack("<i", 35) + b"__b_chk\0\0"
+    flat = (index + bytes(4)).ljust(48, b"\0") + b"code"
+
+    found = read_adapters(flat)
+    assert found.code == flat[32:]
+    assert [(each.name, each.plain) for each in found.entries] == [
+        ("__a_chk", "a"),
+        ("__b_chk", ""),
+    ]
+    assert [each.offset for each in found.entries] == [41 - 32, 14 + 35 - 32]
+
+
+FORTIFIED = (
+    Import("__fprintf_chk", "GLIBC_2.3.4"),
+    Import("malloc", "GLIBC_2.2.5"),
+    Import("__fdelt_chk", "GLIBC_2.15"),
+)
+
+
+@pytest.mark.parametrize("plt", [False, True])
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> None:
+    after, done = converted(machine=machine, imports=FORTIFIED, plt=plt)
+    relocations = {each.at: each for each in after.relocations(range(1 << 32))}
+    slots = [GOT_AT + 128 + 8 * number for number in range(3)]
+    code = after.data.index(ADAPTERS.code)
+    segment = next(
+        each for each in after.executable if each.offset <= code < each.offset + each.file_size
+    )
+
+    assert done.adapted == ("__fprintf_chk", "__fdelt_chk")
+    assert support_of(after).problems == ()
+    start = code - segment.offset + segment.address
+    for slot, adapter in ((slots[0], ADAPTERS.entries[0]), (slots[2], ADAPTERS.entries[1])):
+        assert relocations[slot].kind == made_elf.RELATIVE[machine]
+        assert relocations[slot].addend == start + adapter.offset
+    assert after.symbol(relocations[slots[1]].symbol).name == "malloc"
+
+
+@pytest.mark.parametrize("plt", [False, True])
+@pytest.mark.parametrize("machine", MACHINES)
+def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> None:
+    """The table behind the adapters leads to a writable word that the loader fills."""
+    after, _ = converted(machine=machine, imports=FORTIFIED, plt=plt)
+    code = after.data.index(ADAPTERS.code)
+    segment = next(
+        each for each in after.executable if each.offset <= code < each.offset + each.file_size
+    )
+    table = code + len(ADAPTERS.code) - segment.offset + segment.address
+    to_vfprintf, to_nothing = struct.unpack("<qq", after.read(table, 16))
+    relocations = {each.at: each for each in after.relocations(range(1 << 32))}
+
+    assert after.symbol(relocations[table + to_vfprintf].symbol).name == "vfprintf"
+    writable = next(each for each in after.loads if each.holds(table + to_vfprintf, 16))
+    assert writable.flags == elf.PF_R | elf.PF_W
+    assert table + to_nothing not in relocations
+
+
+def test_convert_unknown_reference_to_fortified_function_is_refused() -> None:
+    """An adapter serves a reference that is its address, and not one with an addend."""
+    text = refused(imports=FORTIFIED, addend=8)
+
+    assert f"refers to __fprintf_chk at {GOT_AT + 128:#x} in an unknown way" in text
 
 
 def test_convert_converted_library_is_refused() -> None:
     _, done = converted()
 
     with pytest.raises(UsageError, match="is converted already"):
-        convert(PATH, done.data, lambda _: STARTUP)
+        convert(PATH, done.data, lambda _: NATIVE)
 
 
 def test_support_names_what_prevents_loading() -> None:
@@ -267,7 +361,7 @@ def test_convert_every_truncation_is_refused() -> None:
     whole = made_elf.library()
     for size in range(0, len(whole), 97):
         with pytest.raises(UsageError):
-            convert(PATH, whole[:size], lambda _: STARTUP)
+            convert(PATH, whole[:size], lambda _: NATIVE)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -283,7 +377,7 @@ def test_convert_hostile_bytes_raise_only_its_own_error(machine: int) -> None:
             at = chance.choice((chance.randrange(0x900), chance.randrange(0x1000, len(data))))
             data[at] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
         try:
-            convert(PATH, bytes(data), lambda _: STARTUP)
+            convert(PATH, bytes(data), lambda _: NATIVE)
         except (UsageError, BuildError):
             refusals += 1
     assert refusals > 100
@@ -294,4 +388,4 @@ def test_convert_random_bytes_are_refused() -> None:
     for size in (0, 1, 63, 64, 65, 4096):
         for start in (b"", b"\x7fELF\x02\x01\x01", made_elf.library()[:64]):
             with pytest.raises(UsageError):
-                convert(PATH, (start + chance.randbytes(size))[: max(size, 8)], lambda _: STARTUP)
+                convert(PATH, (start + chance.randbytes(size))[: max(size, 8)], lambda _: NATIVE)

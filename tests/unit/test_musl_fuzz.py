@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from gobun.elf import Image
 from gobun.errors import BuildError, UsageError
-from gobun.musl import convert, support_of
+from gobun.musl import Adapters, NativeCode, convert, support_of
+from gobun.musl.fortify import Adapter
 
 PATH = Path("made.so")
+NATIVE = NativeCode(bytes(64), Adapters(bytes(64), (Adapter("__fprintf_chk", "vfprintf", 16),)))
 # Everything that a reader follows is in these fields: headers, tables, the dynamic section.
 WORDS = st.sampled_from(
     [0, 1, 7, 8, 24, 56, 64, 0x1000, 1 << 31, (1 << 32) - 1, 1 << 46, 1 << 63, (1 << 64) - 1]
@@ -24,8 +26,12 @@ WORDS = st.sampled_from(
 
 @functools.cache
 def whole(machine: int, init: str) -> bytes:
-    imports = (made_elf.Import("__res_search", "GLIBC_2.2.5"), made_elf.Import("napi_throw"))
-    return made_elf.library(machine=machine, init=init, imports=imports)
+    imports = (
+        made_elf.Import("__res_search", "GLIBC_2.2.5"),
+        made_elf.Import("__fprintf_chk", "GLIBC_2.3.4"),
+        made_elf.Import("napi_throw"),
+    )
+    return made_elf.library(machine=machine, init=init, imports=imports, plt=init == "rela")
 
 
 MACHINES = st.sampled_from([made_elf.X64, made_elf.ARM64])
@@ -35,7 +41,7 @@ INITS = st.sampled_from(["rela", "relr", "symbol"])
 def judged(data: bytes) -> None:
     """Convert a library, and hold what comes out to what a library has to be."""
     with contextlib.suppress(UsageError, BuildError):
-        made = convert(PATH, data, lambda _: bytes(64))
+        made = convert(PATH, data, lambda _: NATIVE)
         assert support_of(Image(PATH, made.data)).converted
 
 

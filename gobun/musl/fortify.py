@@ -1,0 +1,171 @@
+"""Adapters for glibc's fortified functions: ``native/musl_fortify``, and how a library gets them.
+
+```
+ the library's slot   R_X86_64_JUMP_SLOT __fprintf_chk  ->  R_X86_64_RELATIVE, an adapter
+ a slot of our own                                          R_X86_64_GLOB_DAT vfprintf
+```
+
+The dynamic symbol takes the plain name. So the symbol table keeps its size, and only the small
+relocation table of ``DT_JMPREL`` moves, which gets an entry for each slot of our own.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gobun.elf import Relocation, Symbol
+from gobun.elf import constants as elf
+from gobun.elf.image import RELA, SYMBOL
+from gobun.elf.tls import RELATIVE
+from gobun.errors import UsageError
+from gobun.musl.libc import POINTED, missing_imports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gobun.elf import Editor, Image, NewSegment
+
+_WORD = 8
+_ALIGN = 16
+_GLOB_DAT = {elf.EM_X86_64: 6, elf.EM_AARCH64: 1025}
+_FIELD = struct.Struct("<i")
+_ANY_KIND = range(1 << 32)
+
+
+class Adapter(msgspec.Struct, frozen=True):
+    """A function with the name and arguments of glibc's, which calls the plain one."""
+
+    name: str
+    plain: str
+    """Empty where it calls none."""
+    offset: int
+    """Bytes from the start of the code."""
+
+
+class Adapters(msgspec.Struct, frozen=True):
+    """The compiled adapters, in the order of the table that the converter fills in."""
+
+    code: bytes
+    entries: tuple[Adapter, ...]
+
+    def named(self, name: str) -> Adapter | None:
+        """Return the adapter for one of glibc's functions."""
+        return next((each for each in self.entries if each.name == name), None)
+
+
+def read_adapters(flat: bytes) -> Adapters:
+    """Return the adapters in the flat form that the linker gives them: an index, then code."""
+    entries, at = [], 0
+    while distance := _FIELD.unpack_from(flat, at)[0]:
+        first = flat.index(b"\0", at + _FIELD.size)
+        second = flat.index(b"\0", first + 1)
+        name, plain = flat[at + _FIELD.size : first], flat[first + 1 : second]
+        entries.append(Adapter(name.decode(), plain.decode(), at + distance))
+        at = second + 1
+    start = at + _FIELD.size
+    start += -start % _ALIGN
+    moved = (Adapter(each.name, each.plain, each.offset - start) for each in entries)
+    return Adapters(flat[start:], tuple(moved))
+
+
+class Fortified(msgspec.Struct, frozen=True):
+    """A fortified function that a library calls."""
+
+    symbol: Symbol
+    adapter: Adapter
+    number: int
+    """Its place in the table of adapters."""
+    relocations: tuple[Relocation, ...]
+    """All that refer to the symbol."""
+
+
+def fortified(image: Image, adapters: Adapters) -> list[Fortified]:
+    """Return the functions that a library calls, and adapters stand in for.
+
+    Raises:
+        UsageError: the library refers to one in a way that no adapter can serve.
+    """
+    symbols = {
+        each.index: (each, adapter)
+        for each in missing_imports(image)
+        if (adapter := adapters.named(each.name)) is not None
+    }
+    used: dict[int, list[Relocation]] = {index: [] for index in symbols}
+    for each in image.relocations(_ANY_KIND):
+        if each.symbol in used:
+            if each.kind not in POINTED[image.machine] or each.addend:
+                raise UsageError(
+                    f"{image.path} refers to {symbols[each.symbol][0].name} at {each.at:#x} in an "
+                    f"unknown way (relocation {each.kind})",
+                    hint="report the library",
+                )
+            used[each.symbol].append(each)
+    return [
+        Fortified(symbol, adapter, adapters.entries.index(adapter), tuple(used[index]))
+        for index, (symbol, adapter) in symbols.items()
+    ]
+
+
+def open_slots(editor: Editor, functions: Sequence[Fortified], name: str) -> int:
+    """Have the loader look for the plain functions, and make room for their addresses.
+
+    Opens a writable segment, whose section is called ``name``. Returns where a word for each of
+    ``functions`` begins.
+    """
+    symbols = editor.image.dynamic_value(elf.DT_SYMTAB) or 0
+    for each in functions:
+        if each.adapter.plain:
+            text = editor.add_string(each.adapter.plain)
+            editor.write(symbols + each.symbol.index * SYMBOL.size, struct.pack("<I", text))
+    writable = editor.open_segment(elf.PF_R | elf.PF_W)
+    return writable.add(bytes(len(functions) * _WORD), name=name)
+
+
+def install(
+    editor: Editor,
+    segment: NewSegment,
+    adapters: Adapters,
+    functions: Sequence[Fortified],
+    slots: int,
+) -> None:
+    """Add the adapters to ``segment``, and point the library at them.
+
+    ``slots`` is the address of a writable word for each of ``functions``.
+    """
+    machine = editor.image.machine
+    code = segment.add(adapters.code)
+    table = code + len(adapters.code)
+    distances = [0] * len(adapters.entries)
+    changed: dict[int, bytes] = {}
+    added = []
+    for slot, each in enumerate(functions):
+        at = slots + slot * _WORD
+        distances[each.number] = at - table
+        target = code + each.adapter.offset
+        for relocation in each.relocations:
+            changed[relocation.entry] = RELA.pack(relocation.at, RELATIVE[machine], target)
+        if each.adapter.plain:
+            added.append(RELA.pack(at, each.symbol.index << 32 | _GLOB_DAT[machine], 0))
+    segment.add(struct.pack(f"<{len(distances)}q", *distances), align=1)
+    for entry, content in changed.items():
+        editor.write(entry, content)
+    _extend_relocations(editor, segment, b"".join(added))
+
+
+def _extend_relocations(editor: Editor, segment: NewSegment, added: bytes) -> None:
+    """Move the table of ``DT_JMPREL`` into ``segment`` and add to it; make one where none is."""
+    values = dict(editor.dynamic)
+    start, size = values.get(elf.DT_JMPREL), values.get(elf.DT_PLTRELSZ) or 0
+    old = editor.current(start, size - size % RELA.size) if start is not None and size else b""
+    table = segment.add(old + added, align=_WORD)
+    for section in editor.sections:
+        if section.kind == elf.SHT_RELA and old and section.address == start:
+            section.address, section.offset = table, segment.offset_of(table)
+            section.size = len(old) + len(added)
+    new = {elf.DT_JMPREL: table, elf.DT_PLTRELSZ: len(old) + len(added)}
+    new[elf.DT_PLTREL] = elf.DT_RELA
+    editor.dynamic = [(tag, new.pop(tag, value)) for tag, value in editor.dynamic]
+    editor.dynamic += new.items()

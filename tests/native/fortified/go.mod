@@ -1,0 +1,3 @@
+module example.org/fortified
+
+go 1.21
