@@ -4,15 +4,21 @@
 const { AbleTime } = require("./able-time.cjs");
 
 const LOOK_MS = 20;
+const COUNTED_MS = 50; // A shorter wait is a step between two calls, and gives a hang no time to come.
+const ENOUGH = 0.8; // No thread runs the whole time, even on a quiet machine.
 
-function turn(ms) {
+function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// Lets the loop turn until this process was able to run for `ms`.
-async function turnAble(ms) {
+// Lets the loop turn for `ms`, and for longer where this process was not able to run meanwhile: a
+// hang needs processor time to come, so a wait by the clock on the wall would let a cell of a starved
+// process pass.
+async function turn(ms) {
+  if (ms < COUNTED_MS) return pause(ms);
   const able = new AbleTime();
-  while (able.ms < ms) await turn(LOOK_MS);
+  await pause(ms);
+  while (able.ms < ms * ENOUGH) await pause(LOOK_MS);
 }
 
 // Lets the loop turn until `promise` settles; after `ms` it is refused with `why`. `pids` are the
@@ -36,8 +42,8 @@ async function until(condition, ms, why, pids = []) {
   const able = new AbleTime(...pids);
   while (!condition()) {
     if (able.ms >= ms) throw new Error(typeof why === "function" ? why() : why);
-    await turn(5);
+    await pause(5);
   }
 }
 
-module.exports = { turn, turnAble, until, within };
+module.exports = { turn, until, within };

@@ -65,16 +65,6 @@ class Answer(msgspec.Struct, frozen=True):
     steps: tuple[VersionOutcome, ...]
 
     @property
-    def first_bad(self) -> str | None:
-        """The first bad release, if the search included a turn to bad."""
-        return next((turn.first for turn in self.turns if turn.into == "bad"), None)
-
-    @property
-    def first_good(self) -> str | None:
-        """The first release that is good again."""
-        return next((turn.first for turn in self.turns if turn.into == "good"), None)
-
-    @property
     def text(self) -> str:
         """The answer in one sentence."""
         between = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("load.cjs")
 _LIBC_OWN = {32, 33}
 _SETTLES_S = 0.3
+_LIMIT_S = 120.0
+"""Generous: it only stops a load that never ends."""
 DEFAULT = "default"
 
 
@@ -40,11 +43,14 @@ class SignalChange(msgspec.Struct, frozen=True):
         return f"{self.before} → {self.after}"
 
 
-def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[SignalChange, ...]:
+def signal_changes(
+    runtime: Runtime, module: Fixture, inspector: Path, *, limit_s: float = _LIMIT_S
+) -> tuple[SignalChange, ...]:
     """Start a runtime, let it load and call a module's library, and return the changes.
 
     Raises:
-        PrerequisiteError: the runtime could not be started or inspected.
+        PrerequisiteError: the runtime could not be started or inspected, or did not load the
+            library within ``limit_s`` wall seconds.
     """
     with scratch_folder("signals") as folder:
         go = Path(folder) / "go"
@@ -53,6 +59,8 @@ def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[
         child = subprocess.Popen(
             command, env=tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        watchdog = threading.Timer(limit_s, child.kill)
+        watchdog.start()
         try:
             _wait_for(child, b"ready\n", command[0])
             before = _asked(child.pid, inspector)
@@ -61,6 +69,7 @@ def signal_changes(runtime: Runtime, module: Fixture, inspector: Path) -> tuple[
             time.sleep(_SETTLES_S)
             after = _asked(child.pid, inspector)
         finally:
+            watchdog.cancel()
             child.kill()
             child.wait()
             if child.stdout is not None:

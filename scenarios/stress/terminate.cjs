@@ -4,7 +4,7 @@
 const { loadModule } = require("../loaders.cjs");
 const { report } = require("../protocol.cjs");
 const { startThread } = require("../workers.cjs");
-const { turn, turnAble, within } = require("../event-loop.cjs");
+const { turn, within } = require("../event-loop.cjs");
 
 const FINISHED = 1;
 const LASTS_MS = 300; // what a worker does, if nothing stops it
@@ -40,7 +40,7 @@ async function isStopped(task, cell) {
   const ended = Promise.race([thread.worker.terminate(), thread.gone]);
   const late = `the worker (${task}) was still there ${GONE_MS} ms after terminate()`;
   await within(GONE_MS, ended, late);
-  await turnAble(LASTS_MS + MARGIN_MS);
+  await turn(LASTS_MS + MARGIN_MS);
   return Atomics.load(state, 0) !== FINISHED;
 }
 

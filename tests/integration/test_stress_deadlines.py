@@ -79,6 +79,31 @@ def test_able_time_throttled_child_counts_little(watcher: list[str], tmp_path: P
     assert milliseconds < 400
 
 
+# Prints how long turn(100) takes on the wall, while other work wants the processor.
+TURN = """
+const {{ turn }} = require("{scenarios}/event-loop.cjs");
+setInterval(() => {{ for (const until = performance.now() + 20; performance.now() < until; ); }});
+const began = performance.now();
+turn(100).then(() => {{
+  console.log(Math.round(performance.now() - began));
+  process.exit(0);
+}});
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a control group")
+def test_turn_throttled_process_waits_until_it_could_run(tmp_path: Path) -> None:
+    script = tmp_path / "turn.cjs"
+    script.write_text(TURN.format(scenarios=paths.SCENARIOS))
+    limits = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "5000", "cpu.max": "5000 100000"}
+    with Group({"cpu": limits}) as group:
+        if not group.folders:
+            pytest.skip("no control group with the controller cpu can be made here")
+        command = group.command([str(node().program), str(script)])
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 600  # 80 ms of a processor, of which it gets a twentieth
+
+
 Times = dict[int, tuple[int, int, bool]]
 
 # As gobun.observe.able_share takes them: thread to nanoseconds on a processor, in the queue, and

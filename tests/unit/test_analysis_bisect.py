@@ -49,7 +49,10 @@ def test_bisect_hang_in_the_middle_finds_both_ends() -> None:
     steps: list[VersionOutcome] = []
     answer = bisect(RELEASES, probe, on_step=steps.append)
     assert answer.text == "bad from 1.2.2 to 1.2.19; first good again 1.2.20"
-    assert (answer.first_bad, answer.first_good) == ("1.2.2", "1.2.20")
+    assert [(turn.into, turn.first) for turn in answer.turns] == [
+        ("bad", "1.2.2"),
+        ("good", "1.2.20"),
+    ]
     assert answer.steps == tuple(steps)
     assert len(steps) <= 24
     assert set(probe.runs.values()) == {1, 3}  # a bad one is not run again
@@ -106,7 +109,7 @@ def test_bisect_one_bad_attempt_makes_a_version_bad() -> None:
         return "hang" if bad and runs[version] == 3 else "pass"
 
     answer = bisect(RELEASES, now_and_then, good=RELEASES[0], bad=RELEASES[-1])
-    assert answer.first_bad == RELEASES[40]
+    assert [(turn.into, turn.first) for turn in answer.turns] == [("bad", RELEASES[40])]
     bad = next(step for step in answer.steps if step.state == "bad")
     assert bad.outcomes == ("pass", "pass", "hang")
 
