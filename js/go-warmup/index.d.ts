@@ -90,8 +90,18 @@ export declare class GoWarmupError extends Error {
  */
 export declare function warmup(options?: Options): Outcome;
 
-/** Calls `warmup()`, then `load`, and returns what `load` does. */
+/**
+ * Calls `warmup()`, then `load`, and returns what `load` does. What `load` throws, or a promise of it
+ * rejects with, goes through `explain`.
+ */
 export declare function wrap<T>(load: () => T): T;
+
+/**
+ * Returns the error for an addon that did not load. On musl, where the addon has Go and was not converted,
+ * that is a `GoWarmupError` with the code `ERR_GO_WARMUP_MUSL`, which names the addon, the relocation and
+ * the command that converts it. Otherwise it is `error` itself.
+ */
+export declare function explain(error: unknown): unknown;
 
 /** Reads the guard's counters, or returns `null` where this package has installed no guard. */
 export declare function guardStats(): GuardStats | null;

@@ -18,7 +18,7 @@ function warmup(options) {
 }
 
 // Loads the guard in Bun on Linux. Returns `undefined` where something stands in the way: another
-// runtime, a file that is missing or damaged, a bundle, musl, a variable of the environment.
+// runtime, a file that is missing or damaged, a bundle, a variable of the environment.
 function shortWay() {
   try {
     const { arch, env, platform, versions } = process;
@@ -27,16 +27,29 @@ function shortWay() {
     // In a bundle this module has no file, and __dirname is a folder of the machine that made it.
     if (module.filename !== __filename) return undefined;
     const target = `${platform}-${arch}`;
-    const name = `go-guard-${target}.so`;
-    const library = `${__dirname}/lib/${name}`;
-    const digest = new Bun.CryptoHasher("sha256").update(Bun.mmap(library)).digest("hex");
-    if (digest !== require("./sums.json")[name]) return undefined;
-    // The guard is a Node addon too, which installs itself when it is loaded.
-    process.dlopen({ exports: {} }, library);
     const host = { runtime: "bun", version: versions.bun, platform, target };
-    return outcome(host, { warmed: true, guard: "installed", library });
+    // To try both takes less time than to find out which C library this is: the loader of one
+    // refuses the guard for the other.
+    for (const name of [`go-guard-${target}.so`, `go-guard-${target}-musl.so`]) {
+      const library = `${__dirname}/lib/${name}`;
+      const digest = new Bun.CryptoHasher("sha256").update(Bun.mmap(library)).digest("hex");
+      if (digest !== require("./sums.json")[name]) return undefined;
+      if (!installs(library)) continue;
+      return outcome(host, { warmed: true, guard: "installed", library });
+    }
+    return undefined;
   } catch {
     return undefined;
+  }
+}
+
+// The guard is a Node addon too, which installs itself when it is loaded.
+function installs(library) {
+  try {
+    process.dlopen({ exports: {} }, library);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -63,7 +76,7 @@ function outcome(host, done) {
     },
     // Asked of the guard at each read: a library may replace a guarded handler at any time.
     get guard() {
-      return guard === "installed" && statsOf(others.library).reason === "lost" ? "lost" : guard;
+      return guard === "installed" && isLost(others.library) ? "lost" : guard;
     },
     ...others,
   });
@@ -75,13 +88,35 @@ function wrap(load) {
     throw new TypeError("wrap() takes a function that loads: wrap(() => require('./x.node'))");
   }
   warmup();
-  return load();
+  try {
+    const loaded = load();
+    // Only on musl there is something to add when a module does not load later.
+    if (!(loaded instanceof Promise) || !require("./src/libc.js").isMusl()) return loaded;
+    return loaded.catch((error) => {
+      throw explain(error);
+    });
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+// Returns the error of a load, or on musl one that says what is wrong with the addon and what to do.
+function explain(error) {
+  return require("./src/explain.js").explain(error);
 }
 
 // What became of signals so far, or null where this package has loaded no guard.
 function guardStats() {
   const { guard, library } = globalThis[KEPT] || NOT_DONE;
   return guard === "installed" || guard === "lost" ? statsOf(library) : null;
+}
+
+function isLost(library) {
+  try {
+    return statsOf(library).reason === "lost";
+  } catch {
+    return false; // before 1.2.5, Bun for musl opens no library through FFI
+  }
 }
 
 function statsOf(library) {
@@ -92,6 +127,7 @@ module.exports = {
   get GoWarmupError() {
     return require("./src/errors.js").GoWarmupError;
   },
+  explain,
   guardStats,
   warmup,
   wrap,

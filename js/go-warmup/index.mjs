@@ -1,4 +1,4 @@
 import goWarmup from "./index.js";
 
-export const { GoWarmupError, guardStats, warmup, wrap } = goWarmup;
+export const { GoWarmupError, explain, guardStats, warmup, wrap } = goWarmup;
 export default goWarmup;

@@ -13,6 +13,7 @@ import semver
 from commands import bun, run_script
 
 from gobun import paths, toolchain
+from gobun.targets import host_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,9 +153,11 @@ def test_loader_musl_is_detected_from_the_interpreter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0.36", ""])
-def test_loader_on_musl_refuses_with_its_reason(version: str, tmp_path: Path) -> None:
+def test_loader_on_musl_looks_for_the_guard_of_musl(version: str, tmp_path: Path) -> None:
+    """The sources have no folder lib, so the error lists where the guard should be."""
     musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
     command = [bun(version).program]
     said = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))
-    assert said.startswith(f"ERR_GO_WARMUP_MUSL {musl} is built for musl")
-    assert "next: use the runtime's build for glibc" in said
+    assert said.startswith("ERR_GO_WARMUP_MISSING")
+    library = f"go-guard-{host_target().name}-musl.so"
+    assert f"{paths.LOADER_SOURCES}/lib/{library}" in said

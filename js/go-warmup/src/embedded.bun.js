@@ -7,6 +7,8 @@ const { join } = require("path");
 const NAMED = {
   "linux-x64": () => require("../lib/go-guard-linux-x64.so"),
   "linux-arm64": () => require("../lib/go-guard-linux-arm64.so"),
+  "linux-x64-musl": () => require("../lib/go-guard-linux-x64-musl.so"),
+  "linux-arm64-musl": () => require("../lib/go-guard-linux-arm64-musl.so"),
   "darwin-x64": () => {
     try {
       return require("@go-warmup/darwin-x64/go-warmup-darwin-x64.dylib");
@@ -23,10 +25,10 @@ const NAMED = {
   },
 };
 
-module.exports = function embedded(target) {
+module.exports = function embedded(platform) {
   let named;
   try {
-    named = NAMED[target]();
+    named = NAMED[platform]();
   } catch {
     return []; // not bundled: newer releases try to run the library as a script, which cannot be
   }

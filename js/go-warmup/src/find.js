@@ -4,13 +4,19 @@ const fs = require("fs");
 const path = require("path");
 const embedded = require("#embedded");
 const { environment } = require("./environment.js");
+const { isMusl } = require("./libc.js");
 const { isEmbedded } = require("./unpack.js");
+
+// The platform that a library is built for, which on Linux has the C library in it.
+function platformOf(host) {
+  return isMusl() ? `${host.target}-musl` : host.target;
+}
 
 // A library's file name, or undefined where none is built for the platform: on Linux that of the
 // guard, which is part of this package, on macOS that of the warm-up library, which is a package of
 // its own.
 function fileName(host) {
-  if (host.platform === "linux") return `go-guard-${host.target}.so`;
+  if (host.platform === "linux") return `go-guard-${platformOf(host)}.so`;
   if (host.platform === "darwin") return `go-warmup-${host.target}.dylib`;
   return undefined;
 }
@@ -28,7 +34,7 @@ function places(host, name) {
     path.join(path.dirname(program()), "lib", name),
   ];
   // The last are for other bundlers, whose users copy the folder lib.
-  return [...embedded(host.target), ...platformPackage(host, name), ...beside];
+  return [...embedded(platformOf(host)), ...platformPackage(host, name), ...beside];
 }
 
 // The file in the optional package for this platform, if npm has installed it.

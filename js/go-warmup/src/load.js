@@ -5,8 +5,9 @@ const { createHash } = require("crypto");
 const path = require("path");
 const { GoWarmupError } = require("./errors.js");
 const { environment, say } = require("./environment.js");
+const { unconverted } = require("./explain.js");
 const { fileName, firstOf, named, places } = require("./find.js");
-const { libcOf } = require("./libc.js");
+const { isMusl } = require("./libc.js");
 const { isEmbedded, unpacked } = require("./unpack.js");
 
 // `undefined` where there is nothing to load and nothing that needs it.
@@ -21,7 +22,6 @@ function load(host, required, option) {
     say(host, "nothing is loaded: GO_WARMUP_GUARD=0 switches the guard off");
     return { guard: "off" };
   }
-  refuseMusl(host, given ? path.basename(given) : name);
   const looked = given ? [path.resolve(given)] : places(host, name);
   const found = firstOf(looked, (file, error) => unloadable(file, error, false));
   if (!found) {
@@ -46,16 +46,6 @@ const SAID = {
 function guardOf(host, bytes) {
   if (!bytes.includes("GO_WARMUP_GUARD")) return "absent";
   return environment(host, "GO_WARMUP_GUARD") === "0" ? "off" : "inside";
-}
-
-function refuseMusl(host, name) {
-  if (host.platform !== "linux" || libcOf(process.execPath) !== "musl") return;
-  throw new GoWarmupError(
-    "MUSL",
-    name,
-    `${process.execPath} is built for musl, and ${name} for glibc`,
-    "use the runtime's build for glibc, such as a Debian image instead of an Alpine one",
-  );
 }
 
 function missing(host, looked, given) {
@@ -107,7 +97,7 @@ function open(host, found, digest) {
       : openWarmup(host, file, found.bytes);
   } catch (error) {
     if (error instanceof GoWarmupError) throw error;
-    throw unloadable(file, error, isEmbedded(found.path));
+    throw forOtherLibc(file, error) || unloadable(file, error, isEmbedded(found.path));
   }
 }
 
@@ -141,6 +131,20 @@ function expect(file, name, result, isRight) {
     `${name}() of ${file} returned ${result}`,
     "it cannot work here, or is another library: install go-warmup again, or look at " +
       "GO_WARMUP_LIBRARY",
+  );
+}
+
+// The error for a library that is built for glibc, in a process of musl.
+function forOtherLibc(file, error) {
+  if (!isMusl()) return undefined;
+  const name = path.basename(file, ".so");
+  if (!require("../sums.json")[`${name}-musl.so`]) return unconverted(file, error);
+  return new GoWarmupError(
+    "MUSL",
+    file,
+    `${file} is built for glibc, and ${process.execPath} for musl`,
+    `name ${name}-musl.so, or leave GO_WARMUP_LIBRARY and the option library out`,
+    error,
   );
 }
 

@@ -1,0 +1,236 @@
+"""The package go-warmup on musl: packed, unpacked, and run by Bun and Node for musl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import succeed
+
+from gobun import build, fetch, release, sysroot
+from gobun.errors import FetchError, PrerequisiteError
+from gobun.targets import TARGETS, host_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gobun.sysroot import Sysroot
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        host_target().name != "linux-x64", reason="musl's programs are fetched for x64"
+    ),
+]
+OLD, IDLE_HANGS, NEW = "1.1.45", "1.2.19", "1.4.5"
+"""The first opens no library with bun:ffi, which the package must not need."""
+GUARD = "go-guard-linux-x64-musl.so"
+REPORT = """
+const { GoWarmupError, explain, guardStats, warmup, wrap } = require("go-warmup");
+const said = { error: null };
+try {
+  const { runtime, need, warmed, guard, library } = warmup();
+  Object.assign(said, { runtime, need, warmed, guard, library });
+} catch (error) {
+  said.error = [error instanceof GoWarmupError, error.code, error.path, error.message];
+}
+console.log(JSON.stringify(said));
+process.exit(0);
+"""
+TURNING = """
+const { wrap } = require("go-warmup");
+const done = wrap(() => require(process.argv[2])).runSync();
+let turns = 0;
+setInterval(() => {
+  if (++turns < 20) return;
+  console.log(JSON.stringify({ done, turns }));
+  process.exit(0);
+}, 50);
+"""
+LOADS = """
+const { GoWarmupError, explain, wrap } = require("go-warmup");
+const [addon, later, library] = process.argv.slice(2);
+const said = {};
+const keep = (name, error) => {
+  said[name] = [error instanceof GoWarmupError, error.code, error.path, error.message,
+    Boolean(error.cause)];
+};
+(async () => {
+  try { wrap(() => require(addon)); } catch (error) { keep("require", error); }
+  try { await wrap(() => import(later)); } catch (error) { keep("import", error); }
+  if (library && process.versions.bun) {
+    const { dlopen } = require("bun:ffi");
+    const run = { Run: { args: [], returns: "i32" } };
+    try { dlopen(library, run); } catch (error) { keep("ffi", explain(error)); }
+  }
+  const other = new Error("something else");
+  said.other = explain(other) === other;
+  try { wrap(() => { throw other; }); } catch (error) { said.same = error === other; }
+  console.log(JSON.stringify(said));
+  process.exit(0);
+})();
+"""
+
+
+@pytest.fixture(scope="module")
+def musl() -> Sysroot:
+    try:
+        return sysroot.sysroot_for("linux-x64-musl")
+    except (PrerequisiteError, FetchError) as error:
+        pytest.skip(f"no sysroot of musl: {error.what}")
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the packed package lies as npm unpacks it."""
+    folder = tmp_path_factory.mktemp("app")
+    linux = [target for target in TARGETS.values() if target.os == "linux"]
+    packed = release.pack_loader("1.2.3", build.build_guard(linux), [], folder)[0]
+    with tarfile.open(packed.tarball) as archive:
+        archive.extractall(folder)  # noqa: S202 - we packed it ourselves
+    (folder / "node_modules").mkdir()
+    (folder / "package").rename(folder / "node_modules" / "go-warmup")
+    scripts = {"report.cjs": REPORT, "turning.cjs": TURNING, "loads.cjs": LOADS}
+    for name, script in scripts.items():
+        (folder / name).write_text(script)
+    return folder
+
+
+def program(root: Sysroot, name: str) -> Path:
+    """Return Node for musl, or a version of Bun for musl."""
+    if name == "node":
+        return root.program(root.node)
+    package = fetch.Package(fetch.bun_package("linux-x64-musl"), name)
+    return root.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
+
+
+def run(
+    folder: Path, *command: str | Path, limit: str = "60", **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["timeout", "-s", "KILL", limit, *map(str, command)],
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": os.defpath, "TMPDIR": str(folder), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def answer(folder: Path, *command: str | Path, **env: str) -> dict[str, Any]:
+    said = json.loads(succeed(run(folder, *command, **env)))
+    assert isinstance(said, dict)
+    return said
+
+
+@pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
+@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, NEW])
+def test_loader_on_musl_installs_the_guard_of_musl(
+    musl: Sysroot, application: Path, version: str, debug: str
+) -> None:
+    said = answer(application, program(musl, version), "report.cjs", GO_WARMUP_DEBUG=debug)
+
+    expected = application / "node_modules" / "go-warmup" / "lib" / GUARD
+    assert said == {
+        "runtime": "bun",
+        "need": "required",
+        "warmed": True,
+        "guard": "installed",
+        "library": str(expected),
+        "error": None,
+    }
+
+
+def test_loader_on_musl_leaves_node_alone(musl: Sysroot, application: Path) -> None:
+    said = answer(application, program(musl, "node"), "report.cjs")
+
+    assert (said["need"], said["warmed"], said["error"]) == ("none", False, None)
+
+
+def test_loader_on_musl_leaves_event_loop_turning(musl: Sysroot, application: Path) -> None:
+    addon = build.build_fixture("simple", TARGETS["linux-x64-musl"]).addon
+    command = (program(musl, IDLE_HANGS), "turning.cjs", addon)
+
+    assert answer(application, *command) == {"done": 0, "turns": 20}
+    # What the guard is for: without it this hangs.
+    assert run(application, *command, limit="8", GO_WARMUP_GUARD="0").returncode
+
+
+@pytest.mark.parametrize("name", ["node", OLD, IDLE_HANGS, NEW])
+def test_loader_on_musl_explains_an_unconverted_addon(
+    musl: Sysroot, application: Path, name: str
+) -> None:
+    """However it is loaded, the error names the addon, the relocation and the command."""
+    module = build.build_fixture("simple", TARGETS["linux-x64"])
+    later = application / "later.mjs"
+    later.write_text(
+        "import { createRequire } from 'module';\n"
+        f"createRequire(import.meta.url)({json.dumps(str(module.addon))});\n"
+    )
+    # Older releases do not name the library in the error of bun:ffi.
+    libraries = [module.library] if name == NEW else []
+    command = [program(musl, name), "loads.cjs", module.addon, later, *libraries]
+    said = answer(application, *map(str, command))
+
+    assert (said.pop("other"), said.pop("same")) == (True, True)
+    assert set(said) == ({"require", "import", "ffi"} if libraries else {"require", "import"})
+    for way, (is_ours, code, path, message, has_cause) in said.items():
+        file = module.library if way == "ffi" else module.addon
+        assert (is_ours, code, path) == (True, "ERR_GO_WARMUP_MUSL", str(file)), way
+        assert f"{file} is not converted for musl" in message
+        assert "R_X86_64_TPOFF64 at 0x" in message
+        assert f"invoke convert-musl {file} -o {file.stem}-musl{file.suffix}" in message
+        assert has_cause
+
+
+@pytest.mark.parametrize("version", [IDLE_HANGS, NEW])
+def test_loader_on_musl_works_bundled(
+    musl: Sysroot, application: Path, version: str, tmp_path: Path
+) -> None:
+    bun = program(musl, version)
+    words = ["build", "report.cjs", "--target=bun", "--outdir", str(tmp_path)]
+    succeed(run(application, bun, *words))
+    said = answer(tmp_path, bun, tmp_path / "report.js")
+
+    assert said["guard"] == "installed"
+    assert said["library"].startswith(f"{tmp_path}/{GUARD.removesuffix('.so')}")
+
+
+def test_loader_on_musl_works_compiled(musl: Sysroot, application: Path, tmp_path: Path) -> None:
+    """Bun 1.4.5 edits its own ELF file here, and loses the loader's name that the sysroot needs."""
+    words = ["build", "report.cjs", "--compile", "--outfile", str(tmp_path / "report")]
+    succeed(run(application, program(musl, IDLE_HANGS), *words))
+    said = answer(tmp_path, tmp_path / "report")
+
+    assert said["guard"] == "installed"
+    assert said["library"].startswith(str(tmp_path))
+
+
+def test_loader_on_musl_refuses_a_named_library_of_glibc(musl: Sysroot, application: Path) -> None:
+    guard = application / "node_modules" / "go-warmup" / "lib" / "go-guard-linux-x64.so"
+    plain = build.build_fixture("simple", TARGETS["linux-x64"]).library
+    hints = {guard: f"name {GUARD}", plain: f"invoke convert-musl {plain}"}
+    for library, hint in hints.items():
+        env = {"GO_WARMUP_LIBRARY": str(library)}
+        error = answer(application, program(musl, NEW), "report.cjs", **env)["error"]
+        assert error[:3] == [True, "ERR_GO_WARMUP_MUSL", str(library)]
+        assert hint in error[3]
+
+
+@pytest.mark.parametrize("version", [IDLE_HANGS, NEW])
+def test_loader_on_musl_reports_a_missing_guard(
+    musl: Sysroot, application: Path, version: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "app"
+    shutil.copytree(application, own)
+    library = own / "node_modules" / "go-warmup" / "lib" / GUARD
+    library.unlink()
+    error = answer(own, program(musl, version), "report.cjs")["error"]
+
+    assert error[:3] == [True, "ERR_GO_WARMUP_MISSING", str(library)]
