@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from gobun.expectations import Expectations, Place, known_names, read_expectatio
 from gobun.targets import Target, for_libc, host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from gobun.runtimes import Runtime
 
@@ -125,6 +125,15 @@ def plan_matrix(request: Request) -> Plan:
     return Plan(axes, tuple(plan_cells(named, axes)))
 
 
+class PatchedHeader(msgspec.Struct, frozen=True):
+    """The facts about patches in the header of a run's results."""
+
+    shown: Mapping[str, str] = {}
+    """``Header.patched``."""
+    patches: Mapping[str, tuple[str, ...]] = {}
+    """``Header.patches``."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """The cells of one run, and what begins its results."""
 
@@ -193,7 +202,7 @@ def run_plan(
     plan: Plan,
     request: Request,
     expectations: Expectations,
-    patched: Mapping[str, str] | None = None,
+    patched: PatchedHeader | None = None,
     execute: Execute = run_here,
 ) -> None:
     """Run the cells of a plan as ``run_matrix`` does; ``patched`` goes into the results' header.
@@ -207,7 +216,10 @@ def run_plan(
     """
     expectations.unmatched(plan.cells)  # raises now if two rows contradict each other
     header, cells = _part(plan.cells, request)
-    header = msgspec.structs.replace(header, patched=dict(patched or {}))
+    if patched is not None:
+        header = msgspec.structs.replace(
+            header, patched=dict(patched.shown), patches=dict(patched.patches)
+        )
     kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = request.target
     # Building uses the processor and fetching the network, so do both at once.

@@ -71,9 +71,9 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(extra or {})
 
 
-def path_before(folder: Path) -> dict[str, str]:
-    """Return what has a tool look for programs in ``folder`` first."""
-    return {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+def path_before(*folders: Path) -> dict[str, str]:
+    """Return what has a tool look for programs in ``folders`` first."""
+    return {"PATH": os.pathsep.join((*map(str, folders), os.environ.get("PATH", os.defpath)))}
 
 
 class FinishedBytes(msgspec.Struct, frozen=True):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gobun import build, paths
+from gobun import build, bun_source, paths
 from gobun.cells.records import LOADS, Load, Outcome
 from gobun.cells.scenario import read_scenario
 from gobun.errors import UsageError
-from gobun.runtimes import RUNTIMES
+from gobun.runtimes import RUNTIMES, version_with
 from gobun.toml_config import read_toml
 from gobun.treatments import TREATMENTS
 from gobun.version_ranges import in_range, parse_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gobun.cells.records import Cell
@@ -38,12 +38,14 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stress: str | None = None
 
     def counterpart(self, cell: Cell) -> Cell:
-        """Return the counterpart of ``cell``."""
+        """Return the counterpart of ``cell``. With another treatment it may be another build."""
         named = {
             axis: getattr(self, axis)
             for axis in ("treatment", "module", "load", "stress")
             if getattr(self, axis) is not None
         }
+        if self.treatment is not None:
+            named["version"] = version_with(cell.version, self.treatment)
         return msgspec.structs.replace(cell, **named)
 
 
@@ -65,11 +67,17 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modules: tuple[str, ...] | None = None
     loads: tuple[Load, ...] | None = None
     stresses: tuple[str, ...] | None = None
+    patch: str | None = None
+    """A patch that the builds of this part have; None for all executables."""
+    without_patch: str | None = None
+    """A patch that they lack."""
 
-    def selects(self, cell: Cell) -> bool:
-        """Return whether this part selects ``cell``."""
+    def selects(self, cell: Cell, patches: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether this part selects ``cell``; ``patches`` are those of each version."""
         return (
-            self.runtime in {None, cell.runtime}
+            (self.patch is None or self.patch in patches.get(cell.version, ()))
+            and self.without_patch not in patches.get(cell.version, ())
+            and self.runtime in {None, cell.runtime}
             and _named(cell.treatment, self.treatments)
             and _named(cell.module, self.modules)
             and (self.loads is None or cell.load in self.loads)
@@ -115,6 +123,9 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
         "loads": LOADS,
         "stresses": (*read_scenario().stress, *content.planned.stresses),
     }
+    patches = sorted(
+        {patch.id for line in bun_source.lines() for patch in bun_source.series_named(line).patches}
+    )
     for name, claim in content.claim.items():
         if bool(claim.untestable) == bool(claim.check):
             raise UsageError(
@@ -122,7 +133,11 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
                 hint=f"add [[claim.{name}.check]], or the key `untestable`",
             )
         for number, check in enumerate(claim.check, start=1):
-            _validate(check, f"{path}: row {number} of [[claim.{name}.check]]", known)
+            where = f"{path}: row {number} of [[claim.{name}.check]]"
+            _validate(check, where, known)
+            for patch in (check.patch, check.without_patch):
+                if patch is not None and patch not in patches:
+                    raise UsageError.unknown(f"patch in {where}:", patch, patches)
     return content.claim
 
 
@@ -179,8 +194,8 @@ def _validate_given(given: Given, where: str, known: dict[str, tuple[str, ...]])
 
 
 def _selects_cells(check: Check) -> bool:
-    keys = ("runtime", "versions", "treatments", "modules", "loads", "stresses", "given")
-    return any(getattr(check, key) is not None for key in keys)
+    keys = ("runtime", "versions", "treatments", "modules", "loads", "stresses", "patch")
+    return any(getattr(check, key) is not None for key in (*keys, "without_patch", "given"))
 
 
 def _named(value: str, names: Sequence[str] | None) -> bool:

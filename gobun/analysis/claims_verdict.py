@@ -10,7 +10,7 @@ import msgspec
 
 from gobun import files
 from gobun.analysis.claims import Check, Claim, read_claims
-from gobun.cells.records import WORST_FIRST, Cell, Outcome, telling_outcomes
+from gobun.cells.records import WORST_FIRST, Cell, Header, Outcome, telling_outcomes
 from gobun.errors import UsageError
 from gobun.version_ranges import Rank, rank
 
@@ -65,7 +65,7 @@ def verdicts(
             seen[result.cell] = found | seen.get(result.cell, frozenset())
     return [
         _verdict(
-            name, claim, [_look(c, seen, facts or {}, run.header.host.os) for c in claim.check]
+            name, claim, [_look(check, seen, facts or {}, run.header) for check in claim.check]
         )
         for name, claim in (claims if claims is not None else read_claims()).items()
     ]
@@ -126,8 +126,9 @@ class _LibrariesManifest(msgspec.Struct, frozen=True):
 
 
 def _look(
-    check: Check, seen: Mapping[Cell, frozenset[Outcome]], facts: Facts, system: str
+    check: Check, seen: Mapping[Cell, frozenset[Outcome]], facts: Facts, header: Header
 ) -> ClaimCheckResult:
+    system = header.host.os
     if check.os is not None and check.os != system:
         because = f"{check.says}: asked of {check.os}, and this is {system}"
         return ClaimCheckResult("not testable here", because)
@@ -137,7 +138,7 @@ def _look(
     opposing: list[Cell] = []
     counted: Counter[str] = Counter()
     for cell in sorted(seen, key=_by_version):
-        if not check.selects(cell) or not _is_given(check, cell, seen):
+        if not check.selects(cell, header.patches) or not _is_given(check, cell, seen):
             continue
         outcomes = seen[cell]
         counted["/".join(o for o in WORST_FIRST if o in outcomes)] += 1

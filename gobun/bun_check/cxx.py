@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from gobun import console, fetch
 from gobun.bun_check.records import CheckResult
 from gobun.bun_source import read_layout
-from gobun.bun_source.preflight import version_of
+from gobun.bun_source.preflight import llvm_folder, version_of
 from gobun.errors import BuildError
-from gobun.process import run_tool
+from gobun.process import path_before, run_tool
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def _command(tree: Path, webkit: Path, path: str) -> list[str]:
     """
     target = f"{_OBJECTS}/{PurePosixPath(path).stem}.o"
     settings = [f"JSC_BASE_DIR={webkit}", *_SETTINGS]
-    said = run_tool(["make", "-n", target, *settings], cwd=tree, timeout_s=60)
+    llvm = llvm_folder(read_layout(tree))
+    env = path_before(llvm) if llvm else None
+    said = run_tool(["make", "-n", target, *settings], cwd=tree, env=env, timeout_s=60)
     for line in said.out.replace("\\\n", " ").splitlines():
         words = shlex.split(line)
         if "-c" in words and any(word.endswith(path) for word in words):

@@ -20,6 +20,8 @@ _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 _TAIL_BYTES = 4096
 _PRIOR_S = 60.0
 """Seconds of work that the expected stage weights count for in the first estimates."""
+_WIDEST = 80
+"""Longest part of a log line that is shown, in characters."""
 _UNFINISHED = 0.95
 """Highest progress assumed for a stage without counters that runs longer than expected."""
 
@@ -35,20 +37,23 @@ class BuildProgress:
         self._folder = folder
         self._log = log
         self._spent_s = 0.0
-        self._earned = 0
+        self._earned = 0.0
         self._position = 0
         self._began = time.monotonic()
+        self._made_before = 0.0
 
     def begin(self, position: int) -> None:
         """Note that the stage at ``position`` starts."""
         self._position, self._began = position, time.monotonic()
+        counted = self._counted()
+        self._made_before = counted[0] / counted[1] if counted else 0.0
         if len(self._stages) > 1:
             console.log(self._shown)
 
     def end(self) -> None:
-        """Note that the stage is finished."""
+        """Note that the stage is finished. Files that an earlier run made took no time here."""
         self._spent_s += time.monotonic() - self._began
-        self._earned += self._stages[self._position].weight
+        self._earned += self._stages[self._position].weight * (1 - self._made_before)
 
     def tell(self) -> None:
         """Print how far the build is."""
@@ -79,16 +84,24 @@ class BuildProgress:
 
     def _steps(self) -> tuple[int, int] | None:
         """Return the finished and total steps: files if the stage counts them, else ninja's."""
-        counted = self._stages[self._position].counted
-        if counted is not None:
-            total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
-            done = len(list(self._folder.glob(counted.made)))
-            return (min(done, total), total) if total else None
+        if self._stages[self._position].counted is not None:
+            return self._counted()
         found = _STEP.findall(self._tail())
         return (int(found[-1][0]), int(found[-1][1])) if found else None
 
+    def _counted(self) -> tuple[int, int] | None:
+        """Return the made and total files of a stage that counts them."""
+        counted = self._stages[self._position].counted
+        if counted is None:
+            return None
+        total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
+        done = len(list(self._folder.glob(counted.made)))
+        return (min(done, total), total) if total else None
+
     def _last_words(self) -> str:
-        return self._tail().strip()[-80:]
+        """Return the end of the last line that the stage wrote to the log."""
+        lines = [line for line in self._tail().splitlines() if line.strip()]
+        return lines[-1].strip()[-_WIDEST:] if lines else "nothing written yet"
 
     def _tail(self) -> str:
         with self._log.open("rb") as stream:

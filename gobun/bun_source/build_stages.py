@@ -16,6 +16,7 @@ import msgspec
 
 from gobun.bun_source.build_progress import CountedFiles
 from gobun.bun_source.build_systems import build_system_of
+from gobun.bun_source.preflight import llvm_folder
 from gobun.errors import UsageError
 from gobun.process import path_before
 
@@ -55,7 +56,13 @@ _MAKE_SOURCES = (
 )
 """Files that `release-bindings` compiles."""
 _MAKE_QUICK = ("OPTIMIZATION_LEVEL=-O1", "EMIT_LLVM_FOR_RELEASE=", "EMIT_LLVM=")
-"""The profile ``quick``: less optimisation of C++, and none by the linker."""
+"""The profiles ``quick`` and ``debug``: less optimisation of C++, and none by the linker."""
+_MAKE_ZIG = {
+    "release": ("build-obj", 480, "bun-link-lld-release"),
+    "quick": ("build-obj", 480, "bun-link-lld-release"),
+    "debug": ("dev-obj-notrack", 120, "bun-link-lld-debug"),
+}
+"""Profile to upstream's targets that compile the Zig code and link, with the Zig code's weight."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -112,7 +119,8 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
     machine = {"x86_64": "x64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     system = "darwin" if sys.platform == "darwin" else "linux"
     program = programs[options.profile].format(system=system, machine=machine)
-    env = path_before(options.bun.parent)
+    llvm = llvm_folder(layout) if layout.era in {"make", "cmake-1"} else None
+    env = path_before(options.bun.parent, *([llvm] if llvm else []))
     env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if layout.era == "make":
         _refuse(layout, options, "prefetch", "cache")
@@ -174,9 +182,12 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
 
     # Objects of another profile are left alone: make does not know what one was compiled with.
-    quick = options.profile == "quick"
-    objects = "src/bun.js/bindings-obj-quick" if quick else "src/bun.js/bindings-obj"
-    cxx = [*settings, f"OBJ_DIR={objects}", *(_MAKE_QUICK if quick else ())]
+    optimised = options.profile == "release"
+    objects = "src/bun.js/bindings-obj" if optimised else "src/bun.js/bindings-obj-quick"
+    cxx = [*settings, f"OBJ_DIR={objects}", *(() if optimised else _MAKE_QUICK)]
+    zig, zig_weight, link = _MAKE_ZIG[options.profile]
+    # A debug build shares the C++ objects of `quick`, so only the Zig code is compiled for it.
+    linked = [*cxx, f"DEBUG_OBJ_DIR={objects}"] if options.profile == "debug" else cxx
 
     def target(name: str, outputs: tuple[str, ...], weight: int) -> Stage:
         return Stage(name, ("make", name, *settings), outputs, weight)
@@ -198,8 +209,8 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
             counted=CountedFiles(_MAKE_SOURCES, f"{objects}/*.o"),
         ),
         Stage("folder", ("mkdir", "-p", str(Path(program).parent))),
-        target("build-obj", (), 480),
-        Stage("bun-link-lld-release", ("make", "bun-link-lld-release", *cxx), weight=60),
+        target(zig, (), zig_weight),
+        Stage(link, ("make", link, *linked), weight=60),
     )
 
 

@@ -117,7 +117,10 @@ BUILD_SYSTEMS = (
             "llvm": Place("Makefile", r"clang\+\+-(\d+)"),
         },
         None,
-        dict.fromkeys(("release", "quick"), "packages/bun-{system}-{machine}/bun"),
+        {
+            **dict.fromkeys(("release", "quick"), "packages/bun-{system}-{machine}/bun"),
+            "debug": "packages/debug-bun-{system}-{machine}/bun-debug",
+        },
     ),
 )
 

@@ -323,6 +323,15 @@ def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
     return rows
 
 
+def llvm_folder(layout: BuildLayout) -> Path | None:
+    """Return the folder of the LLVM that the checkout pins, if it is installed beside others.
+
+    The older build systems look for compilers in ``PATH`` only, where this folder often is not.
+    """
+    folders = _llvm_folders(layout.llvm_range[0][0]) if layout.llvm_range else []
+    return next((Path(each) for each in folders if (Path(each) / "clang++").is_file()), None)
+
+
 def _llvm_folders(major: int) -> list[str]:
     brew = [f"{prefix}/opt/llvm@{major}/bin" for prefix in ("/opt/homebrew", "/usr/local")]
     return [f"/usr/lib/llvm-{major}/bin", f"/usr/lib/llvm{major}/bin", *brew]

@@ -21,13 +21,15 @@ lines is the same change, so lines can be compared.
     upstream_note = ""              # where, when
     emulation = "preload:stack8m"   # the treatment that does this to a stock binary, if one does
     functions = ["ThreadPool.init"] # what the patched files must still define: check-bun looks
+    warmup_variable = "BUN_GO_WARMUP" # names the warm-up library to the patch; cells set it
 
     [[patch.changes]]               # the cells it should change; selectors as in expectations
     modules = ["simple"]
     loads = ["napi-async"]
     stresses = ["deep-stack"]
     was = ["crash"]                 # how they end in the stock binary
-    outcomes = ["pass"]             # how they end with this patch alone
+    outcomes = ["pass"]             # how they end with this patch, and those of `beside`
+    beside = ["block-signals"]      # patches without which it does not change them
 
     [[patch.compiled]]              # what is in the optimised object: check-bun --object looks
     functions = 'pool.Pool.(warm|wake)' # a pattern of whole names; what they call is followed where
@@ -78,6 +80,8 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Their outcomes in the stock binary."""
     outcomes: tuple[str, ...]
     """Their outcomes with the patch."""
+    beside: tuple[str, ...] = ()
+    """The other patches that a build must have for this. Empty if the patch alone is enough."""
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
     modules: tuple[str, ...] | None = None
@@ -118,6 +122,8 @@ class Patch(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """The treatment that has the same effect on a stock binary at load time, if any."""
     functions: tuple[str, ...] = ()
     """Functions that the patched files must still define."""
+    warmup_variable: str = ""
+    """The environment variable that names the warm-up library to the patch, if it calls one."""
     tree: Tree = "bun"
     kind: Kind = "change"
     """``build``: the sources need it to compile, so every build has it, also the unpatched one."""

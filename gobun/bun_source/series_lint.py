@@ -90,8 +90,12 @@ def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
         yield f"{where}: is {patch.upstream} upstream, and upstream_note does not say where"
     if patch.emulation and patch.emulation not in known.treatments:
         yield f"{where}: emulation = {patch.emulation!r} is no treatment"
+    others = {each.id for each in series.applied if each is not patch}
     for change in patch.changes:
         yield from _change(change, where, known)
+        for name in change.beside:
+            if name not in others:
+                yield f"{where}: changes name {name!r} beside it, which is no other patch"
 
 
 def _change(change: Change, where: str, known: KnownNames) -> Iterator[str]:
@@ -121,6 +125,8 @@ def _content(series: Series, patch: Patch, content: bytes) -> Iterator[str]:
         yield f"{where}: touches {path} twice"
     if tuple(touched) != patch.files:
         yield f"{where}: touches {', '.join(touched)}, and {series.path.name} says otherwise"
+    if patch.warmup_variable.encode() not in content:
+        yield f"{where}: does not read {patch.warmup_variable}, its warmup_variable"
     for diff in diffs:
         for hunk in diff.hunks:
             for line in hunk.added:

@@ -242,6 +242,9 @@ class Header(msgspec.Struct, frozen=True):
     """The machines of the shards, if there were several."""
     patched: dict[str, str] = msgspec.field(default_factory=dict)
     """The patches in each patched Bun and each emulation, by the name that reports use."""
+    patches: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """The patches that change each Bun built here, by the version that cells use; the control has
+    none."""
 
     @property
     def made_with(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from gobun.matrix.classify import End, classify
 from gobun.matrix.monitor import Monitor, StoppedError
 from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.matrix.witness import Witness
-from gobun.runtimes import LacksError, treated_environment
+from gobun.runtimes import Bun, LacksError, treated_environment
 from gobun.scratch import scratch_folder
 from gobun.treatments import GUARD_SWITCH, TREATMENTS
 
@@ -82,16 +82,19 @@ def cell_command(
 
 
 def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
-    """Return the environment variables that the stress and the treatment of ``cell`` add.
+    """Return the variables that the stress, the treatment and the patches of ``cell`` add.
 
     Raises:
         LacksError: the runtime does not support the treatment.
     """
     runtime = context.runtimes[cell.runtime, cell.version]
-    return {
+    added = {
         **stress_environment(cell.stress),
         **treated_environment(runtime, cell.treatment, context.preload),
     }
+    if isinstance(runtime, Bun) and runtime.warmup_variable:
+        added[runtime.warmup_variable] = str(context.warmup)
+    return added
 
 
 def cell_environment(home: Path) -> dict[str, str]:

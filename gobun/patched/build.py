@@ -233,4 +233,5 @@ def _record(
         whole=unpatched or patches == series.applied,
         target=host_target().name,
         treatment=SELF_BUILT if unpatched else PATCHED,
+        warmup_variable=next(filter(None, (patch.warmup_variable for patch in patches)), ""),
     )

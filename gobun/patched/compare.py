@@ -162,8 +162,11 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
             cells += plan_cells([("bun", version)], one)
     known = read_expectations()
     expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
-    patched = {name: patches for line in lines for name, patches in _patches_of(line)}
-    pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, patched)
+    header = pipeline.PatchedHeader(
+        {name: patches for line in lines for name, patches in _patches_of(line)},
+        {one.label: _changing(line.series, one) for line in lines for one in line.built},
+    )
+    pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, header)
 
 
 def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
@@ -182,6 +185,12 @@ def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
         yield report.emulation_note(runtime, treatment), ", ".join(named)
 
 
+def _changing(series: Series, one: Registered) -> tuple[str, ...]:
+    """Return the patches of a build, without those that every build of its line needs."""
+    needed = {patch.id for patch in series.unpatched}
+    return tuple(name for name in one.patches if name not in needed)
+
+
 def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
     return tuple(
         (one.label, patch, change)
@@ -190,6 +199,7 @@ def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ..
         for patch in line.series.applied
         if patch.id in one.patches
         for change in patch.changes
+        if set(change.beside) <= set(one.patches)
     )
 
 

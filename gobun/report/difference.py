@@ -8,7 +8,7 @@ import msgspec
 
 from gobun.cells import Cell, Result, attempts_of
 from gobun.report.order import in_order, version_label
-from gobun.runtimes import own_treatment
+from gobun.runtimes import own_treatment, version_with
 from gobun.treatments import TREATMENTS
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def emulation_note(runtime: str, treatment: str) -> str:
 
 
 def _stock_cell(cell: Cell) -> Cell:
-    version = cell.version.partition("+")[0]
+    version = version_with(cell.version, "stock")
     return msgspec.structs.replace(cell, version=version, treatment="stock")
 
 

@@ -23,6 +23,9 @@ def printable_run(run: Run) -> Run:
         hosts=tuple(_printable(host) for host in run.header.hosts),
         tools={_text(name): _text(version) for name, version in run.header.tools.items()},
         patched={_text(name): _text(patches) for name, patches in run.header.patched.items()},
+        patches={
+            _text(name): tuple(map(_text, patches)) for name, patches in run.header.patches.items()
+        },
     )
     return msgspec.structs.replace(
         run, header=header, results=tuple(_printable(result) for result in run.results)

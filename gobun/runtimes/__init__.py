@@ -19,6 +19,7 @@ from gobun.runtimes.registered import (
     registered,
     registered_as,
     revision_of,
+    version_with,
 )
 from gobun.runtimes.treated import treated_environment
 
@@ -47,4 +48,5 @@ __all__ = [
     "revision_of",
     "split_versions",
     "treated_environment",
+    "version_with",
 ]

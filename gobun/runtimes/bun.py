@@ -30,6 +30,8 @@ class Bun(msgspec.Struct, frozen=True):
 
     version: str
     program: Path
+    warmup_variable: str = ""
+    """The variable that names the warm-up library to a patch of this Bun, if one calls it."""
 
     @property
     def name(self) -> str:
@@ -119,12 +121,15 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     ours = [version for version in versions if own_treatment(version)]
     packages = [fetch.Package(name, version) for version in versions if version not in ours]
     folders = fetch.fetch_packages(packages) if packages else {}
-    found = {package.version: folders[package] / "bin" / "bun" for package in packages}
+    found = {
+        package.version: Bun(package.version, folders[package] / "bin" / "bun")
+        for package in packages
+    }
     for one in registered_as(ours):
         if for_libc(target_named(one.target), target.libc) != target_named(one.target):
             raise UsageError(
                 f"Bun {one.label} was built for {one.target}, and not for {target.name}",
                 hint="leave out --libc, or name releases only",
             )
-        found[one.label] = one.program
-    return [Bun(version, found[version]) for version in versions]
+        found[one.label] = Bun(one.label, one.program, one.warmup_variable)
+    return [found[version] for version in versions]

@@ -65,6 +65,8 @@ class Registered(msgspec.Struct, frozen=True):
     treatment: Built = PATCHED
     profile: str = ""
     """The build profile, if it was built here."""
+    warmup_variable: str = ""
+    """The variable that names the warm-up library to a patch, if one calls it."""
 
     @property
     def label(self) -> str:
@@ -191,6 +193,18 @@ def own_treatment(version: str) -> Built | None:
         if build.partition(".")[0] == treatment:
             return treatment
     return None
+
+
+def version_with(version: str, treatment: str) -> str:
+    """Return the version that cells with ``treatment`` use instead of ``version``.
+
+    That is the release or its self-built control. A release has many patched builds, so
+    ``patched`` changes nothing.
+    """
+    if treatment == PATCHED:
+        return version
+    release = version.partition("+")[0]
+    return f"{release}+{treatment}" if treatment == SELF_BUILT else release
 
 
 def registered_as(labels: Sequence[str]) -> list[Registered]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import bun_upstream as up
+import msgspec
 import pytest
 
 from gobun import bun_source, patched, runtimes, toolchain
 from gobun.bun_source import read_layout
-from gobun.errors import BuildError, UsageError
+from gobun.errors import BuildError, PrerequisiteError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -89,6 +91,18 @@ def test_build_bun_control_and_patched_are_registered_separately(
     assert set(runtimes.registered()) == {control, done}
     # The libraries are built once: a patch of Bun's own code does not touch them.
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
+
+
+def test_build_bun_debug_profile_is_built_and_registered(
+    series: bun_source.Series, webkit: Path, tmp_path: Path
+) -> None:
+    debug = msgspec.structs.replace(wish(series, webkit), profile="debug")
+    done = patched.build_patched(debug)
+    assert (done.label, done.profile) == ("1.0.4+patched", "debug")
+    assert done.revision == f"{VERSION}-debug+{done.commit}"
+    assert b"[SYS]" in subprocess.check_output([done.program], env={})
+    again = patched.register(done.program, series, series.applied)
+    assert (again.revision, again.identity) == (done.revision, done.identity)
 
 
 def test_build_bun_failed_stage_is_named_and_resumed(
@@ -174,7 +188,7 @@ def test_plan_build_quick_profile_keeps_objects_apart(
     tree = up.tree_of(tmp_path / "the cache", series.version)
     layout = read_layout(tree)
     words = {}
-    for profile in ("release", "quick"):
+    for profile in ("release", "quick", "debug"):
         options = bun_source.BuildOptions(profile=profile, jobs=2, bun=tmp_path / "bun")
         plan = bun_source.plan_build(layout, tree, options)
         words[profile] = {stage.name: stage.words for stage in plan.stages}
@@ -184,6 +198,56 @@ def test_plan_build_quick_profile_keeps_objects_apart(
         assert "OBJ_DIR=src/bun.js/bindings-obj-quick" in words["quick"][name]
         assert "OPTIMIZATION_LEVEL=-O1" in words["quick"][name]
         assert "OBJ_DIR=src/bun.js/bindings-obj" in words["release"][name]
+    quick, debug = words["quick"], words["debug"]
+    assert [name for name in debug if debug[name] != quick.get(name)] == [
+        "folder",
+        "dev-obj-notrack",
+        "bun-link-lld-debug",
+    ]
+    assert "DEBUG_OBJ_DIR=src/bun.js/bindings-obj-quick" in debug["bun-link-lld-debug"]
+
+
+def test_build_bun_finds_clang_outside_of_path(
+    series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstream's Makefile takes the first clang in PATH, which may be of another version."""
+    llvm, older = tmp_path / "llvm-16" / "bin", tmp_path / "older"
+    for folder, version in ((llvm, "16.0.6"), (older, "14.0.6")):
+        folder.mkdir(parents=True)
+        for name in ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib"):
+            (folder / name).write_text(f"#!/bin/sh\necho clang version {version}\n")
+            (folder / name).chmod(0o755)
+    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [str(llvm)])
+    monkeypatch.setenv("PATH", f"{older}:{os.environ['PATH']}")
+    rows = {row.name: row for row in patched.preflight(patched.BuildRequest(series))}
+    assert (rows["clang++"].state, rows["clang++"].found) == ("ok", f"16.0.6, {llvm / 'clang++'}")
+    tree = up.tree_of(tmp_path / "the cache", series.version)
+    options = bun_source.BuildOptions(profile="quick", jobs=2, bun=tmp_path / "bun")
+    plan = bun_source.plan_build(read_layout(tree), tree, options)
+    assert shutil.which("clang++", path=plan.env["PATH"]) == str(llvm / "clang++")
+
+
+def test_build_bun_clang_of_another_major_is_named_with_the_cure(
+    series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, git = tmp_path / "older", shutil.which("git")
+    assert git
+    older.mkdir()
+    (older / "git").symlink_to(git)
+    for name in ("clang", "clang++", "clang-16", "clang++-16"):
+        (older / name).write_text("#!/bin/sh\necho clang version 14.0.6\n")
+        (older / name).chmod(0o755)
+    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [])
+    monkeypatch.setenv("PATH", str(older))
+    rows = patched.preflight(patched.BuildRequest(series, webkit=str(tmp_path)))
+    (row,) = (row for row in rows if row.name == "clang++")
+    assert row.state == "missing"
+    assert row.found == f"14.0.6, {older / 'clang++'}: not of the range"
+    with pytest.raises(
+        PrerequisiteError, match=r"clang\+\+: >= 16, < 17 wanted, 14\.0\.6"
+    ) as caught:
+        bun_source.check_preflight(rows)
+    assert "clang-16" in (caught.value.hint or "")
 
 
 def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
@@ -199,7 +263,7 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
         ({"webkit": "/no/such/folder"}, "--webkit /no/such/folder: there is no such folder"),
         ({"zig": "/no/such/zig"}, "--zig /no/such/zig: there is no such file"),
         ({"jobs": 0}, "--jobs 0 would build nothing"),
-        ({"profile": "debug"}, "unknown profile 'debug'"),
+        ({"profile": "fast"}, "unknown profile 'fast'"),
     ],
 )
 def test_build_bun_wrong_flags_are_refused(

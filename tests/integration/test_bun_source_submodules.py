@@ -123,8 +123,8 @@ def test_fetch_submodule_source_without_commit_leaves_nothing(
         assert bun_source.missing_submodules(checkout) == ()
 
 
-def test_fetch_submodule_archive_of_unknown_commit_is_refused(
-    pinned: Pinned, tmp_path: Path
+def test_fetch_submodule_archive_of_wrong_commit_is_refused(
+    pinned: Pinned, tmp_path: Path, cache: Path
 ) -> None:
     library = pinned.mirrors / "zlib"
     named, unnamed = tmp_path / "named.tar", tmp_path / "unnamed.tar"
@@ -132,6 +132,11 @@ def test_fetch_submodule_archive_of_unknown_commit_is_refused(
     up.git(library, "archive", f"--output={unnamed}", "--prefix=z/", f"{pinned.commit}^{{tree}}")
     with pytest.raises(FetchError, match="does not say of which commit"):
         pinned.fetch(f"zlib={unnamed}")
+    newer = tmp_path / "newer.tar"
+    up.git(library, "archive", f"--output={newer}", "--prefix=z/", "main")
+    with pytest.raises(FetchError, match=f"says it is of commit .* and not of {pinned.commit}"):
+        pinned.fetch(f"zlib={newer}")
+    assert list((up.tree_of(cache) / ZLIB).glob("*")) == []
     pinned.fetch(f"zlib={named}")
 
 
@@ -143,6 +148,22 @@ def test_fetch_submodule_existing_folder_is_kept(pinned: Pinned, cache: Path) ->
     with pytest.raises(UsageError, match="is not empty"):
         pinned.fetch(str(pinned.mirrors))
     assert mine.read_text() == "my work\n"
+
+
+def test_fetch_submodule_checked_out_at_another_commit_is_refused(
+    pinned: Pinned, cache: Path
+) -> None:
+    with pytest.raises(UsageError, match="has no repository zlib"):
+        pinned.fetch(str(pinned.mirrors.parent))
+    folder = up.tree_of(cache) / ZLIB
+    up.git(cache, "clone", "--quiet", str(pinned.mirrors / "zlib"), str(folder))
+    with pytest.raises(UsageError, match=f"not commit {pinned.commit[:12]} of zlib") as caught:
+        pinned.fetch(str(pinned.mirrors))
+    assert caught.value.hint == "move it away, or check out that commit there"
+    with bun_source.open_checkout(up.VERSION) as checkout:
+        assert bun_source.missing_submodules(checkout) == (ZLIB,)
+    up.git(folder, "checkout", "--quiet", pinned.commit)
+    assert [each.there_before for each in pinned.fetch().submodules] == [True]
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,27 @@ def test_claims_emulated_patches_settle_two() -> None:
         assert "0 of 1 cells" in found[name].because
 
 
+def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
+    """The control is the build without patches."""
+    builds = {
+        "1.0.4+self-built": (),
+        "1.0.4+patched": ("pool-stacks", "suspend-any-stack"),
+        "1.0.4+patched.0a": ("pool-stacks", "early-warmup"),
+        "1.0.4+patched.0b": ("suspend-any-stack",),
+    }
+    ends: dict[str, Outcome] = {"1.0.4+self-built": "hang", "1.0.4+patched.0a": "hang"}
+    results = [
+        result(version, ends.get(version, "pass"), treatment="patched" if patches else "self-built")
+        for version, patches in builds.items()
+    ]
+    made = run(results)
+    header = msgspec.structs.replace(made.header, patches=builds)
+    found = {each.id: each for each in verdicts(msgspec.structs.replace(made, header=header))}
+    assert (found["C11"].verdict, found["C12"].verdict) == ("refuted", "no data")
+    assert found["C11"].opposing == ("bun@1.0.4+patched.0a/patched/simple/napi-sync/idle",)
+    assert len(found["C16"].supporting) == 2
+
+
 def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
     results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]

@@ -74,6 +74,33 @@ def test_minutes_left_of_a_counting_stage_follow_its_files(
     assert build.minutes_left(600.0 if made == 1 else 1800.0) == minutes
 
 
+def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weights(
+    tmp_path: Path, clock: Clock
+) -> None:
+    build = progress(tmp_path, 2700, 540)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "src" / "a.cpp").touch()
+    (tmp_path / "made" / "a.o").touch()
+    stages = [Stage("c++", ("true",), weight=2700, counted=_COUNTED), *build._stages[1:]]
+    build = BuildProgress(stages, tmp_path, tmp_path / "log")
+    build.begin(0)
+    clock.now += 6
+    build.end()
+    build.begin(1)
+    assert build.minutes_left(0.0) == 10
+
+
+def test_tell_shows_the_last_line_of_a_silent_stage(
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = progress(tmp_path, 60, 60)
+    build.begin(0)
+    (tmp_path / "log").write_text("building\nOutput: somewhere\n\n")
+    build.tell()
+    assert "about 2 min left: Output: somewhere\n" in capsys.readouterr().err
+
+
 def test_tell_shows_the_steps_of_ninja(
     tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,6 +166,16 @@ def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
         (TEXT.replace("Do a thing", "Do a thing."), {}, "the title is one line"),
         (TEXT.replace('"not proposed"', '"proposed"', 1), {}, "upstream_note does not say where"),
         (TEXT, {}, r"\[\[without\]\] other is a patch of no line"),
+        (
+            TEXT.replace("emulation =", 'warmup_variable = "WARMUP"\nemulation ='),
+            {},
+            "first.patch: does not read WARMUP, its warmup_variable",
+        ),
+        (
+            TEXT.replace('["pass"]', '["pass"]\nbeside = ["first"]'),
+            {},
+            "changes name 'first' beside it, which is no other patch",
+        ),
     ],
 )
 def test_series_lint_finds_each_fault(

@@ -131,6 +131,16 @@ def test_compare_patched_cells_expect_the_series_changes() -> None:
         assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
 
 
+def test_compare_change_beside_another_patch_needs_both(tmp_path: Path) -> None:
+    change = msgspec.structs.replace(CHANGE, beside=("second",))
+    first = msgspec.structs.replace(FIRST, changes=(change,))
+    series = msgspec.structs.replace(SERIES, patches=(first, SECOND))
+    whole = made(tmp_path)
+    alone = made(tmp_path, identity="f" * 16, patches=("first",), whole=False)
+    line = patched.SeriesRuns(series, (whole, alone))
+    assert compare._changes([line]) == (("1.2.19+patched", first, change),)
+
+
 def test_compare_change_outside_default_stresses_is_run() -> None:
     changes = tuple(
         msgspec.structs.replace(CHANGE, stresses=stresses)
@@ -178,10 +188,10 @@ def test_patched_bun_accepts_only_fitting_treatments() -> None:
 
 
 def test_compare_patched_versions_are_selected_by_name(tmp_path: Path) -> None:
-    record = made(tmp_path)
+    record = made(tmp_path, warmup_variable="BUN_GO_WARMUP")
     assert runtimes.choose_bun("1.2.19+patched", host_target()) == ("1.2.19+patched",)
     (bun,) = runtimes.provide_bun(["1.2.19+patched"], host_target())
-    assert bun.program == record.program
+    assert (bun.program, bun.warmup_variable) == (record.program, "BUN_GO_WARMUP")
     with pytest.raises(UsageError, match=re.escape("unknown patched Bun '1.3.14+patched'")):
         runtimes.choose_bun("1.2.19,1.3.14+patched", host_target())
 
