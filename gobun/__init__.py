@@ -1,3 +1,8 @@
 """Go (cgo) native modules in the Bun runtime, proven version by version."""
 
+import sys
+
 __version__ = "0.1.0"
+
+# Invoke turns bytecode files off, and each command would compile all modules of the suite again.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)

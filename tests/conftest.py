@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 # A shell that runs the tests in the background has them ignore these, and every program that a test
@@ -11,3 +12,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for ignored in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.SIG_DFL)
+
+# Hundreds of commands are started; without bytecode files each would compile the suite again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

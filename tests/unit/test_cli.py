@@ -106,6 +106,17 @@ def test_invoke_bad_arguments_exit_2(
     assert list(cache.iterdir()) == []
 
 
+def test_suite_under_invoke_writes_bytecode() -> None:
+    """Invoke sets the switch before it loads the tasks."""
+    code = (
+        "import sys; sys.dont_write_bytecode = True; import gobun; print(sys.dont_write_bytecode)"
+    )
+    for flags, off in (([], "False"), (["-B"], "True")):
+        command = [sys.executable, *flags, "-c", code]
+        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == off
+
+
 def test_invoke_list_names_every_task() -> None:
     done = invoke("--list")
     assert done.returncode == 0

@@ -8,8 +8,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+static pthread_barrier_t renamed;
+
 static void *named(void *unused) {
   prctl(PR_SET_NAME, "\x1b[2J\x9b\x85) R 1 \xff");
+  pthread_barrier_wait(&renamed);
   for (;;) pause();
   return unused;
 }
@@ -17,7 +20,9 @@ static void *named(void *unused) {
 int main(int argc, char **argv) {
   pthread_t other;
   prctl(PR_SET_NAME, ") Z 0 \n\xe2\x80\xae\xff\x1c");
+  pthread_barrier_init(&renamed, NULL, 2);
   pthread_create(&other, NULL, named, NULL);
+  pthread_barrier_wait(&renamed);
   if (argc > 1) {
     int file = open(argv[1], O_CREAT | O_RDWR, 0700);
     if (ftruncate(file, 4096) < 0) return 1;
