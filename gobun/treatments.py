@@ -35,8 +35,8 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     """What is done, for people; the same for all treatments of a kind."""
     environment: dict[str, str] = {}
     """What it adds to the environment of the runtime."""
-    calls: Literal["", "warmup", "guard"] = ""
-    """The library of ours that the scenario opens and calls."""
+    calls: Literal["", "warmup", "guard", "package"] = ""
+    """The library or package of ours that the scenario loads and calls."""
     argument: dict[str, str] = {}
     """What the scenario is told besides."""
     variant: Literal["", "built-in", "embedded", "unconverted"] = ""
@@ -122,6 +122,13 @@ _TABLE: tuple[Treatment, ...] = (
         summary="`go-guard` is installed after the module was loaded and called",
         calls="guard",
         argument={"guarded": "after"},
+    ),
+    Treatment(
+        name="package",
+        summary="the npm package `go-warmup` is required and called before the module is loaded",
+        # Empty, and not "1": the package has a shorter way where the variable says nothing.
+        environment={GUARD_SWITCH: ""},
+        calls="package",
     ),
     Treatment(
         name="built-in",

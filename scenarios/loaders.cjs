@@ -56,6 +56,12 @@ function installGuard(cell, library = cell.guard) {
   if (guarded < 0) throw new Error(`GuardInstall() returned ${guarded}`);
 }
 
+// Has the npm package do what it does for an application, which is nothing in Node and Deno.
+function callPackage(cell) {
+  const { guard, need } = require(cell.package).warmup();
+  if (need === "required" && guard !== "installed") throw new Error(`go-warmup: guard ${guard}`);
+}
+
 // A loaded module, called in the same way whatever its load. Numbers are 32-bit integers.
 class Loaded {
   constructor(call, addon) {
@@ -192,4 +198,13 @@ async function loadModule(cell) {
   return module;
 }
 
-module.exports = { callLibrary, expectResult, installGuard, loadModule, openAddon, probe, warmUp };
+module.exports = {
+  callLibrary,
+  callPackage,
+  expectResult,
+  installGuard,
+  loadModule,
+  openAddon,
+  probe,
+  warmUp,
+};

@@ -2,7 +2,7 @@
 // `worker`, in a worker.
 "use strict";
 const fs = require("node:fs");
-const { installGuard, loadModule, warmUp } = require("./loaders.cjs");
+const { callPackage, installGuard, loadModule, warmUp } = require("./loaders.cjs");
 const { report, turning } = require("./protocol.cjs");
 const { isRaised, raise, sharedFlag, startThread } = require("./workers.cjs");
 const { turn } = require("./event-loop.cjs");
@@ -85,6 +85,10 @@ const tasks = {
 async function runCell(cell) {
   if (cell.warmup) {
     warmUp(cell);
+    report({ at: "treated" });
+  }
+  if (cell.package) {
+    callPackage(cell);
     report({ at: "treated" });
   }
   treatBy(cell, "before");

@@ -35,6 +35,7 @@ from gobun.build.guard_source import GUARD_SOURCES
 from gobun.build.guard_stress import GuardStress, build_guard_stress
 from gobun.build.inspector import build_inspector
 from gobun.build.library import BuiltLibrary, file_names
+from gobun.build.loader import build_loader, fill_loader
 from gobun.build.musl import conversion_outputs, convert_file
 from gobun.build.preload import build_preload
 from gobun.build.publish import SUMS, ManifestEntry, place, publish, sums_text
@@ -71,6 +72,7 @@ __all__ = [
     "build_guard",
     "build_guard_stress",
     "build_inspector",
+    "build_loader",
     "build_preload",
     "build_static_guard",
     "build_supervise",
@@ -80,6 +82,7 @@ __all__ = [
     "conversion_outputs",
     "convert_file",
     "file_names",
+    "fill_loader",
     "place",
     "provide_module",
     "publish",

@@ -64,8 +64,7 @@ def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
         argument["smoke"] = str(context.smoke)
     treated = TREATMENTS[cell.treatment]
     if treated.calls:
-        libraries = {"warmup": context.warmup, "guard": context.guard}
-        argument[treated.calls] = str(libraries[treated.calls])
+        argument[treated.calls] = str(context.helper_for(treated))
     return argument | treated.argument
 
 

@@ -15,7 +15,7 @@ from gobun.matrix.evidence import EvidenceTools
 from gobun.matrix.module_variants import module_variants
 from gobun.runtimes import LacksError, Runtime
 from gobun.targets import Target, host_target
-from gobun.treatments import TREATMENTS
+from gobun.treatments import TREATMENTS, Treatment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,8 @@ class RunContext(msgspec.Struct, frozen=True):
     expectations: Expectations = Expectations()
     repeat: int = 1
     """The number of attempts for each cell."""
+    package: Path | None = None
+    """Folder of the npm package of the loader, on systems for which it has a guard."""
     preload: Path | None = None
     """The library for LD_PRELOAD, on systems that have it."""
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
@@ -73,6 +75,18 @@ class RunContext(msgspec.Struct, frozen=True):
         found = self.variants.get((variant, cell.module))
         if found is None:
             raise LacksError(f"there is no {variant} form of {cell.module} for {self.target.name}")
+        return found
+
+    def helper_for(self, treatment: Treatment) -> Path:
+        """Return the library or package that the scenario of a treatment loads and calls.
+
+        Raises:
+            LacksError: there is none for this platform.
+        """
+        helpers = {"warmup": self.warmup, "guard": self.guard, "package": self.package}
+        found = helpers[treatment.calls]
+        if found is None:
+            raise LacksError(f"there is no {treatment.calls} for {self.target.name}")
         return found
 
 
@@ -112,6 +126,7 @@ def build_run_context(
         variants=module_variants(built, treatments, target),
         out=out,
         limit_s=limit_s,
+        package=build.build_loader(target) if linux else None,
         preload=build.build_preload([target])[0].library if linux else None,
         means=EvidenceTools(inspector, gdb=gdb, cores=cores),
     )

@@ -91,7 +91,7 @@ def pack_loader(
     loader = out / tarball_name(version)
     packed = [Packed(PACKAGE, loader, tuple(each.library.name for each in inside))]
     with files.temporary_sibling(loader) as staged:
-        _fill_loader(staged / "loader", version, inside, libraries)
+        build.fill_loader(staged / "loader", version, inside, libraries)
         _pack(staged / "loader", loader)
         for each in libraries:
             folder, tarball = staged / each.target.name, out / tarball_name(version, each.target)
@@ -113,26 +113,6 @@ def _pack(package: Path, packed: Path) -> None:
     if done.code != 0 or not made.is_file():
         raise BuildError(f"npm could not pack {packed.name}:\n{done.tail}")
     files.copy_whole(made, packed)
-
-
-def _fill_loader(
-    package: Path,
-    version: str,
-    inside: Sequence[build.BuiltLibrary],
-    libraries: Sequence[build.BuiltLibrary],
-) -> None:
-    with files.disk_errors(package):
-        shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
-        shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")
-        # Edit the text, so that the rest of the file stays as a person wrote it.
-        about = package / "package.json"
-        about.write_text(about.read_text().replace('"0.0.0"', f'"{version}"'))
-        (package / "lib").mkdir()
-        for each in inside:
-            shutil.copyfile(each.library, package / "lib" / each.library.name)
-        known = [*inside, *libraries]
-        sums = {each.library.name: files.sha256_of(each.library) for each in known}
-        (package / "sums.json").write_bytes(files.readable_json(dict(sorted(sums.items()))))
 
 
 def _fill_platform(package: Path, version: str, built: build.BuiltLibrary) -> None:

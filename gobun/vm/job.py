@@ -78,6 +78,7 @@ class Job(msgspec.Struct, frozen=True):
     warmup: Path
     guard: Path
     probe: Path
+    package: Path | None
     preload: Path | None
     modules: dict[str, Fixture]
     variants: tuple[ModuleVariant, ...]
@@ -114,6 +115,7 @@ class Job(msgspec.Struct, frozen=True):
             runtimes={(each.name, each.version): each.runtime for each in self.runtimes},
             expectations=self.expectations,
             repeat=self.repeat,
+            package=self.package,
             preload=self.preload,
             means=tools,
             variants={(each.variant, each.fixture.name): each.fixture for each in self.variants},

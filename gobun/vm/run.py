@@ -155,6 +155,7 @@ def job_of(
         warmup=context.warmup,
         guard=context.guard,
         probe=context.probe,
+        package=context.package,
         preload=context.preload,
         modules=dict(context.modules),
         variants=tuple(

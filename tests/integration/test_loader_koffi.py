@@ -1,4 +1,4 @@
-"""A plain Go library that koffi loads, with the package go-warmup and without."""
+"""A plain Go library that koffi or ffi-napi loads, with the package go-warmup and without."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(300), pytest.mark.network]
 KOFFI = "koffi@2.9.0"
 """Newer ones end Bun 1.2 with a failed assertion, without Go too."""
+FFI_NAPI = "ffi-napi@4.0.3"
+"""Its last release."""
+FFI_SCRIPT = """
+const { Library } = require("ffi-napi");
+console.log(Library(process.argv[2], { Run: ["int", []] }).Run());
+"""
 SCRIPT = """
 if (process.argv[2] === "guarded") require("./package/index.js").warmup();
 const run = require("koffi").load(process.argv[3]).func("int Run()");
@@ -37,7 +43,7 @@ setInterval(() => {
 def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     (folder / "package.json").write_text('{"name": "app", "private": true}')
-    words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", KOFFI]
+    words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", KOFFI, FFI_NAPI]
     done = subprocess.run(
         [*map(str, toolchain.npm_command()), *words],
         cwd=folder,
@@ -52,12 +58,15 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(release.pack_loader("1.2.3", guards, [], folder)[0].tarball) as archive:
         archive.extractall(folder)  # noqa: S202 - we packed it ourselves
     (folder / "script.cjs").write_text(SCRIPT)
+    (folder / "ffi.cjs").write_text(FFI_SCRIPT)
     return folder
 
 
-def run(application: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(
+    application: Path, *words: str, program: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["timeout", "-s", "KILL", "10", bun("1.2.19").program, "script.cjs", *words],
+        ["timeout", "-s", "KILL", "10", program or bun("1.2.19").program, *words],
         cwd=application,
         env={"HOME": str(application), "PATH": os.defpath},
         capture_output=True,
@@ -69,8 +78,19 @@ def run(application: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_koffi_with_guard_leaves_the_event_loop_turning(application: Path) -> None:
     library = str(build.build_fixture("simple", host_target()).library)
-    assert succeed(run(application, "guarded", library)) == "0 20\n"
+    assert succeed(run(application, "script.cjs", "guarded", library)) == "0 20\n"
     # What the guard is for.
-    assert run(application, "plain", library).returncode != 0
+    assert run(application, "script.cjs", "plain", library).returncode != 0
     control = str(build.build_fixture(build.CONTROL, host_target()).library)
-    assert succeed(run(application, "plain", control)) == "0 20\n"
+    assert succeed(run(application, "script.cjs", "plain", control)) == "0 20\n"
+
+
+def test_ffi_napi_runs_in_node_and_ends_bun(application: Path) -> None:
+    """So in Bun there is nothing to guard: it ends without Go too."""
+    library = str(build.build_fixture("simple", host_target()).library)
+    done = run(application, "ffi.cjs", library, program=toolchain.node().program)
+    assert succeed(done) == "0\n"
+    control = str(build.build_fixture(build.CONTROL, host_target()).library)
+    for version in ("1.2.19", ""):
+        done = run(application, "ffi.cjs", control, program=bun(version).program)
+        assert (done.stdout, done.returncode != 0) == ("", True)

@@ -64,6 +64,7 @@ def test_treatment_name_outside_the_table_is_refused() -> None:
         ("warmup", {GUARD_SWITCH: "1"}),
         ("warmup-plain", {GUARD_SWITCH: "0"}),
         ("guard", {}),
+        ("package", {GUARD_SWITCH: ""}),
         ("built-in", {GUARD_SWITCH: "1"}),
         ("embedded", {GUARD_SWITCH: "1"}),
     ],
@@ -106,6 +107,7 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         supervise=HERE,
         warmup=Path("the-warmup"),
         guard=Path("the-guard"),
+        package=Path("the-package"),
         probe=HERE,
         modules={"simple": Fixture("simple", Path("itself"), Path("itself"))},
         target=TARGETS["linux-x64-musl"],
@@ -115,12 +117,15 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         variants=variants,
     )
     argument = matrix.cell_argument(context, Cell("bun", "1.2.19", name, "simple", "ffi", "idle"))
-    told = {key: argument[key] for key in ("warmup", "guard", "guarded") if key in argument}
+    told = {
+        key: argument[key] for key in ("warmup", "guard", "guarded", "package") if key in argument
+    }
     expected = {
         "warmup": {"warmup": "the-warmup"},
         "warmup-plain": {"warmup": "the-warmup"},
         "guard": {"guard": "the-guard", "guarded": "before"},
         "guard-after": {"guard": "the-guard", "guarded": "after"},
+        "package": {"package": "the-package"},
     }
     assert told == expected.get(name, {})
     assert argument["library"] == (TREATMENTS[name].variant or "itself")

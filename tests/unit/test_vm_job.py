@@ -38,6 +38,7 @@ def made_job(out: Path, **changes: object) -> job.Job:
         warmup=Path("/w"),
         guard=Path("/g"),
         probe=Path("/p"),
+        package=Path("/k"),
         preload=None,
         modules={"simple": fixture},
         variants=(job.ModuleVariant("embedded", fixture),),

@@ -1,0 +1,62 @@
+"""The npm package of the loader as a folder: its scripts, the guards, and their digests."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from gobun import files, paths
+from gobun.build import build_store
+from gobun.build.guard import build_guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gobun.build.library import BuiltLibrary
+    from gobun.targets import Target
+
+
+def build_loader(target: Target) -> Path:
+    """Return the folder of a package that has the guard for ``target`` alone.
+
+    Raises:
+        PrerequisiteError: Zig is missing.
+        BuildError: the build of the guard failed.
+    """
+    guards = build_guard([target])
+
+    def make(folder: Path) -> None:
+        fill_loader(folder / "package", "0.0.0", guards, [])
+
+    sources = [paths.LOADER_SOURCES, paths.ROOT / "LICENSE"]
+    settings = [files.sha256_of(each.library) for each in guards]
+    recipe = build_store.recipe(f"go-warmup-{target.name}", sources=sources, settings=settings)
+    return build_store.built(recipe, make) / "package"
+
+
+def fill_loader(
+    package: Path,
+    version: str,
+    guards: Sequence[BuiltLibrary],
+    libraries: Sequence[BuiltLibrary],
+) -> None:
+    """Write the package into the new folder ``package``, with ``guards`` inside.
+
+    ``libraries`` are those of other packages, whose digests this one knows.
+
+    Raises:
+        PrerequisiteError: the folder cannot be written.
+    """
+    with files.disk_errors(package):
+        shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
+        shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")
+        # Edit the text, so that the rest of the file stays as a person wrote it.
+        about = package / "package.json"
+        about.write_text(about.read_text().replace('"0.0.0"', f'"{version}"'))
+        (package / "lib").mkdir()
+        for each in guards:
+            shutil.copyfile(each.library, package / "lib" / each.library.name)
+        known = [*guards, *libraries]
+        sums = {each.library.name: files.sha256_of(each.library) for each in known}
+        (package / "sums.json").write_bytes(files.readable_json(dict(sorted(sums.items()))))
