@@ -11,7 +11,7 @@ import functools
 import struct
 from typing import TYPE_CHECKING
 
-from gobun.elf.site import Site, unknown_use
+from gobun.elf.site import Site, regions, unknown_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,10 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
     found: dict[int, Site] = {}
     for segment in image.executable:
         code = image.bytes_at(segment.offset, segment.file_size)
-        for word in words:
-            for start in _pages_named(code, segment.address, word):
-                for site in _follow(image, segment, start, word):
+        for group in regions(image, words, _PAGE):
+            on_page = {word % _PAGE: word for word in group}
+            for start in _pages_named(code, segment.address, group[0]):
+                for site in _follow(image, segment, start, on_page):
                     found[site.address] = site
     return iter(found.values())
 
@@ -62,7 +63,8 @@ def _pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
         at = stop
 
 
-def _follow(image: Image, segment: Segment, start: int, word: int) -> Iterator[Site]:
+def _follow(image: Image, segment: Segment, start: int, on_page: dict[int, int]) -> Iterator[Site]:
+    """Yield the sites behind an ``adrp``; ``on_page`` has the words by their place in its page."""
     (instruction,) = struct.unpack("<I", image.read(start, 4))
     page = instruction & 31
     ahead, seen = [start + 4], set[int]()
@@ -74,22 +76,23 @@ def _follow(image: Image, segment: Segment, start: int, word: int) -> Iterator[S
         if len(seen) > _STEPS or not segment.holds(address, 4):
             raise unknown_use(image, start, "its page is kept for too long")
         raw = image.read(address, 4)
-        site = _judge(image, address, raw, page, word)
+        site = _judge(image, address, raw, page, on_page)
         if site is not None:
             yield site
         ahead += _next(address, raw, page)
 
 
-def _judge(image: Image, address: int, raw: bytes, page: int, word: int) -> Site | None:
+def _judge(
+    image: Image, address: int, raw: bytes, page: int, on_page: dict[int, int]
+) -> Site | None:
     """Return the site at ``address``, or None for what does not use the word."""
     (instruction,) = struct.unpack("<I", raw)
-    low, base = word % _PAGE, instruction >> 5 & 31
+    base = instruction >> 5 & 31
     immediate = instruction >> 10 & 0xFFF
     if base == page and instruction & _LDR_MASK == _LDR:
-        if immediate * 8 == low:
-            return Site(address, 4, word, instruction & 31)
-        return None
-    if base == page and instruction & _ADD_MASK == _ADD and immediate != low:
+        word = on_page.get(immediate * 8)
+        return None if word is None else Site(address, 4, word, instruction & 31)
+    if base == page and instruction & _ADD_MASK == _ADD and immediate not in on_page:
         return None
     step = _decoded(address, raw)
     if page not in _numbers(step, 0):
@@ -98,7 +101,7 @@ def _judge(image: Image, address: int, raw: bytes, page: int, word: int) -> Site
         offset = immediate << (instruction >> 30)
         target = instruction & 31
         stores_page = not instruction & 0x00C00000 and target == page
-        if offset != low and not stores_page:
+        if offset not in on_page and not stores_page:
             return None
     raise unknown_use(image, address, f"{step.mnemonic} {step.op_str}")
 

@@ -11,6 +11,8 @@ from gobun.errors import UsageError
 if TYPE_CHECKING:
     from gobun.elf.image import Image
 
+_MOST_REGIONS = 64
+
 
 class Site(msgspec.Struct, frozen=True):
     """An instruction that loads a TLS word into a register."""
@@ -22,6 +24,26 @@ class Site(msgspec.Struct, frozen=True):
     """Address of the word."""
     register: int
     """Number of the register, as the architecture counts them."""
+
+
+def regions(image: Image, words: list[int], size: int) -> list[list[int]]:
+    """Return words in groups, each of which lies in one aligned block of ``size`` bytes.
+
+    Code is searched once for each group, so a library with many words takes no longer than one with
+    a single word.
+
+    Raises:
+        UsageError: there are too many groups.
+    """
+    found: dict[int, list[int]] = {}
+    for word in words:
+        found.setdefault(word // size, []).append(word)
+    if len(found) > _MOST_REGIONS:
+        raise UsageError(
+            f"{image.path} has {len(words)} TLS words in {len(found)} places",
+            hint="report the library: linkers put them side by side",
+        )
+    return list(found.values())
 
 
 def unknown_use(image: Image, address: int, what: str) -> UsageError:

@@ -12,7 +12,7 @@ import functools
 import struct
 from typing import TYPE_CHECKING
 
-from gobun.elf.site import Site, unknown_use
+from gobun.elf.site import Site, regions, unknown_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ _SIZE = 7  # REX, opcode, ModRM, displacement
 _LONGEST = 15
 _MOST_BEFORE = 8  # before a displacement: a prefix, EVEX, opcode, ModRM
 _STEPS = 400
+_REGION = 1 << 16
 _FLAGS = ("OF", "SF", "ZF", "AF", "PF", "CF")
 _COUNTED = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd"})
 """By a count of zero they leave the flags alone."""
@@ -44,8 +45,8 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
     """
     for segment in image.executable:
         code = image.bytes_at(segment.offset, segment.file_size)
-        for word in words:
-            for at, immediate in _references(code, segment.address, word):
+        for group in regions(image, words, _REGION):
+            for at, word, immediate in _references(code, segment.address, group):
                 field = segment.address + at
                 rex, opcode, modrm = code[at - 3 : at]
                 if not immediate and opcode == _MOV_LOAD and rex in _REX_WIDE:
@@ -57,17 +58,19 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
                     raise unknown_use(image, other.address, f"{other.mnemonic} {other.op_str}")
 
 
-def _references(code: bytes, base: int, word: int) -> Iterator[tuple[int, int]]:
-    """Yield where a field stands that reads as ``word``, and how long an immediate follows it.
+def _references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield where a field stands that reads as a word, the word, and an immediate's length.
 
-    The upper half of the field is the same for 64 KiB of code, so the search is for two bytes.
+    ``words`` lie in one region. The upper half of a field for any of them has few values in 64 KiB
+    of code, so the search is for two bytes.
     """
-    at = 3
+    at, wanted = 3, frozenset(words)
+    first, last = min(words), max(words)
     while at < len(code) - 3:
-        distance = word - (base + at + 4)
-        stop = min(at + (distance & 0xFFFF) + 1, len(code) - 3)
-        # One field may end up to four bytes before its instruction does.
-        for upper in {distance >> 16, (distance - 4) >> 16, (distance - 4 - (stop - at)) >> 16}:
+        stop = min(at + _REGION, len(code) - 3)
+        nearest = first - (base + stop + 4) - _IMMEDIATES[-1]
+        farthest = last - (base + at + 4)
+        for upper in range(nearest >> 16, (farthest >> 16) + 1):
             if not -0x8000 <= upper < 0x8000:
                 continue
             pattern = struct.pack("<h", upper)
@@ -75,18 +78,21 @@ def _references(code: bytes, base: int, word: int) -> Iterator[tuple[int, int]]:
             while found != -1:
                 field = found - 2
                 if field < stop:
-                    yield from _exact(code, base, word, field)
+                    yield from _exact(code, base, wanted, field)
                 found = code.find(pattern, found + 1, stop + 3)
         at = stop
 
 
-def _exact(code: bytes, base: int, word: int, at: int) -> Iterator[tuple[int, int]]:
+def _exact(
+    code: bytes, base: int, words: frozenset[int], at: int
+) -> Iterator[tuple[int, int, int]]:
     if code[at - 1] & _MODRM_MASK != _MODRM_RIP:
         return
     (value,) = _FIELD.unpack_from(code, at)
-    immediate = word - value - (base + at + 4)
-    if immediate in _IMMEDIATES:
-        yield at, immediate
+    for immediate in _IMMEDIATES:
+        word = base + at + 4 + value + immediate
+        if word in words:
+            yield at, word, immediate
 
 
 @functools.cache

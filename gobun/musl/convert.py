@@ -184,11 +184,8 @@ def _checked_sites(image: Image, words: list[TlsWord]) -> list[Site]:
 
 
 def _check_functions(image: Image, adapters: fortify.Adapters) -> None:
-    missing = [
-        name
-        for name in missing_functions(image)
-        if name not in PLAIN_NAMES and adapters.named(name) is None
-    ]
+    cured = PLAIN_NAMES.keys() | adapters.numbers.keys()
+    missing = [name for name in missing_functions(image) if name not in cured]
     if missing:
         listed = "".join(f"\n  - {name}" for name in missing)
         raise UsageError(

@@ -51,9 +51,10 @@ class Adapters(msgspec.Struct, frozen=True):
     code: bytes
     entries: tuple[Adapter, ...]
 
-    def named(self, name: str) -> Adapter | None:
-        """Return the adapter for one of glibc's functions."""
-        return next((each for each in self.entries if each.name == name), None)
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The place of each adapter by the name of its function."""
+        return {each.name: number for number, each in enumerate(self.entries)}
 
 
 def read_adapters(flat: bytes) -> Adapters:
@@ -88,24 +89,23 @@ def fortified(image: Image, adapters: Adapters) -> list[Fortified]:
     Raises:
         UsageError: the library refers to one in a way that no adapter can serve.
     """
-    symbols = {
-        each.index: (each, adapter)
-        for each in missing_imports(image)
-        if (adapter := adapters.named(each.name)) is not None
-    }
+    numbers = adapters.numbers
+    symbols = {each.index: each for each in missing_imports(image) if each.name in numbers}
     used: dict[int, list[Relocation]] = {index: [] for index in symbols}
     for each in image.relocations(_ANY_KIND):
         if each.symbol in used:
             if each.kind not in POINTED[image.machine] or each.addend:
                 raise UsageError(
-                    f"{image.path} refers to {symbols[each.symbol][0].name} at {each.at:#x} in an "
+                    f"{image.path} refers to {symbols[each.symbol].name} at {each.at:#x} in an "
                     f"unknown way (relocation {each.kind})",
                     hint="report the library",
                 )
             used[each.symbol].append(each)
     return [
-        Fortified(symbol, adapter, adapters.entries.index(adapter), tuple(used[index]))
-        for index, (symbol, adapter) in symbols.items()
+        Fortified(
+            symbol, adapters.entries[numbers[symbol.name]], numbers[symbol.name], tuple(used[index])
+        )
+        for index, symbol in symbols.items()
     ]
 
 

@@ -84,6 +84,8 @@ class Shape(NamedTuple):
     """The imports have a relocation table of their own (``DT_JMPREL``)."""
     addend: int = 0
     """Of the relocations of the imports."""
+    debug_frame: bytes = b""
+    """The content of a section ``.debug_frame``, which is compressed."""
     extra: tuple[tuple[int, int], ...] = ()
     """More dynamic entries."""
 
@@ -199,6 +201,9 @@ def _file(shape: Shape, placed: dict[str, tuple[int, bytes]]) -> bytes:
         data[offset : offset + len(content)] = content
     for number, segment in enumerate(table):
         struct.pack_into("<IIQQQQQQ", data, 64 + 56 * number, *segment)
+    if shape.debug_frame:
+        placed = {**placed, ".debug_frame": (len(data), shape.debug_frame)}
+        data += shape.debug_frame
     headers_at, count, names_index = _sections(data, placed) if shape.sections else (0, 0, 0)
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     fixed = (ident, shape.kind, shape.machine, 1, 0, 64, headers_at, 0, 64, 56, len(table))
@@ -243,6 +248,7 @@ _KINDS = {
     ".dynamic": (6, 3, 16),
     ".go.buildinfo": (1, 2, 0),
     ".got": (1, 3, 8),
+    ".debug_frame": (1, 0x800, 0),
 }
 _LINKS = {
     ".dynsym": ".dynstr",
@@ -263,7 +269,8 @@ def _sections(data: bytearray, placed: dict[str, tuple[int, bytes]]) -> tuple[in
     for name, (at, content) in placed.items():
         kind, flags, entry = _KINDS[name]
         link = order.index(_LINKS[name]) if name in _LINKS else 0
-        fields = (starts[name], kind, flags, at, at, len(content), link, 0, 8, entry)
+        address = at if flags & 2 else 0
+        fields = (starts[name], kind, flags, address, at, len(content), link, 0, 8, entry)
         data += struct.pack("<IIQQQQIIQQ", *fields)
     fields = (starts[".shstrtab"], 3, 0, 0, names_at, len(names.data), 0, 0, 1, 0)
     data += struct.pack("<IIQQQQIIQQ", *fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import made_elf
 import pytest
@@ -46,8 +47,43 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
             code = bytearray(b"\xcc" * 0x31000)
             load = made_elf.mov_load(3, at=at, word=word)
             code[at : at + 7] = load
-            found = list(x86._references(bytes(code), 0, word))
-            assert (at + 3, 0) in found, hex(at)
+            # Words at both ends of a region widen what the upper half can be.
+            for group in ([word], [word - 0x8000, word, word + 0x7FF0]):
+                found = list(x86._references(bytes(code), 0, group))
+                assert (at + 3, word, 0) in found, hex(at)
+
+
+@pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
+def test_code_is_searched_once_for_words_side_by_side(
+    machine: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile library has as many words as it likes, so one search has to do for all."""
+    from gobun.elf import arm64, x86
+
+    words = tuple(GOT_AT + 8 * number for number in range(16))
+    is_x64 = machine == made_elf.X64
+    load = made_elf.mov_load if is_x64 else made_elf.arm_load
+    owner, name = (x86, "_references") if is_x64 else (arm64, "_pages_named")
+    code = b""
+    for word in words:
+        code += load(1, at=CODE_AT + len(code), word=word)
+    code += RET if is_x64 else struct.pack("<I", 0xD65F03C0)
+    search = Mock(wraps=getattr(owner, name))
+    monkeypatch.setattr(owner, name, search)
+    found = sites(image_of(machine=machine, code=code, words=words))
+
+    assert [site.word for site in found] == list(words)
+    assert search.call_count == 1
+
+
+@pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
+def test_words_in_too_many_places_are_refused(machine: int) -> None:
+    from gobun.elf import arm64, x86
+
+    scan = x86.scan if machine == made_elf.X64 else arm64.scan
+    words = [number << 20 for number in range(65)]
+    with pytest.raises(UsageError, match="65 TLS words in 65 places"):
+        list(scan(image_of(machine=machine), words))
 
 
 def test_x64_load_of_neighbour_is_no_site() -> None:

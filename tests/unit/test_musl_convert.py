@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import struct
+import zlib
 from pathlib import Path
 
 import made_elf
@@ -193,6 +194,45 @@ def test_convert_describes_each_thunk_for_debuggers(machine: int) -> None:
     assert cie == 0
     assert after.offset_of(start, size)
     assert struct.pack("<BQ", 3, site_end) in raw[cie_size + 4 :]
+
+
+OLD_FRAMES = bytes(range(100)) * 3
+
+
+def compressed(kind: int, size: int, data: bytes) -> bytes:
+    """Return the content of a compressed section, as ELF lays it out."""
+    return struct.pack("<IIQQ", kind, 0, size, 8) + data
+
+
+def test_convert_keeps_frames_that_are_compressed() -> None:
+    """The linkers of distributions compress debug information with zlib."""
+    old = compressed(1, len(OLD_FRAMES), zlib.compress(OLD_FRAMES))
+    after, _ = converted(debug_frame=old)
+    (table,) = (each for each in after.sections if each.name == cfi.SECTION)
+    raw = after.bytes_at(table.offset, table.size)
+
+    assert not table.flags & elf.SHF_COMPRESSED
+    assert raw.startswith(OLD_FRAMES)
+    assert struct.pack("<BQ", 3, CODE_AT + 7) in raw[len(OLD_FRAMES) :]
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        compressed(2, len(OLD_FRAMES), b"\x28\xb5\x2f\xfd"),
+        compressed(1, len(OLD_FRAMES), b"no stream of zlib"),
+        compressed(1, 1 << 40, zlib.compress(OLD_FRAMES)),
+        b"short",
+    ],
+    ids=["zstd", "damaged", "huge", "short"],
+)
+def test_convert_leaves_frames_alone_that_it_cannot_read(old: bytes) -> None:
+    after, done = converted(debug_frame=old)
+    (table,) = (each for each in after.sections if each.name == cfi.SECTION)
+
+    assert after.bytes_at(table.offset, table.size) == old
+    assert table.flags & elf.SHF_COMPRESSED
+    assert done.sites == 1
 
 
 @pytest.mark.parametrize(
