@@ -11,6 +11,8 @@ import "C"
 import (
 	"runtime"
 	"unsafe"
+
+	_ "gobun/testhooks/signals" // its exports are this library's too
 )
 
 const marked = 48 // words of a frame that must stay as they were set

@@ -14,7 +14,17 @@ from gobun.build import compile as compiling
 if TYPE_CHECKING:
     from gobun.targets import Target
 
-_EXPORTS = ("Descend", "Panic", "Spawn", "Back", "Crowd", "Disturbed", "Lend")
+_EXPORTS = (
+    "Descend",
+    "Panic",
+    "Spawn",
+    "Back",
+    "Crowd",
+    "Disturbed",
+    "Lend",
+    "TakeSignals",
+    "SignalsReceived",
+)
 _RIVAL = (
     "RivalTakes",
     "RivalPutsBack",
@@ -24,7 +34,7 @@ _RIVAL = (
     "RivalSaw",
 )
 _PROGRAMS = {
-    "guard_stress": ("guard_stress.c", "sandbox.c", "suspender.c"),
+    "guard_stress": ("guard_stress.c", "sandbox.c", "suspender.c", "taker.c"),
     "semantics": (
         "semantics.c",
         "assertions.c",
@@ -64,6 +74,7 @@ def build_guard_stress(target: Target) -> GuardStress:
             sources,
             paths.NATIVE_SOURCES / "guard" / "go-guard.h",
             paths.GO_SOURCES / "guard_stress",
+            paths.GO_SOURCES / "testhooks" / "signals",
             paths.GO_SOURCES / "go.mod",
         ],
         settings=(target.zig_triple, *(f"{tool} {pins[tool]}" for tool in ("go", "zig"))),

@@ -8,6 +8,7 @@
  *        left-alone   the signal is one whose handler Go leaves alone (JSC_SIGNAL_FOR_GC=21 in Bun)
  *        no-go        neither Go nor a guard: what a suspend costs
  *        twice        before, and a second copy of the guard, ANOTHER, after the Go library
+ *        taken        before, and Go takes the suspend signal, ignores it and gives it back all the time
  *
  * SANDBOX is one of sandbox.h, entered when all is loaded.
  *
@@ -32,6 +33,7 @@
 #include "../guard/go-guard.h"
 #include "sandbox.h"
 #include "suspender.h"
+#include "taker.h"
 #include "vectors.h"
 
 enum {
@@ -61,7 +63,7 @@ typedef struct {
 static Mutator mutators[MUTATORS];
 static unsigned mutator_count = MUTATORS;
 static _Atomic(Mutator *) active; /* the one that works; more would fight for the processors */
-static bool with_go, with_files = true;
+static bool with_go, with_files = true, takes_signals;
 static atomic_ulong pestered, faults;
 static char first_fault[160];
 
@@ -220,11 +222,11 @@ static void print(const Work *work) {
   printf(
       "{\"suspends\": %lu, \"tries\": %lu, \"mean_us\": %.3f, \"pestered\": %lu, \"faults\": %lu, "
       "\"first\": \"%s\", \"stuck\": \"%s\", \"moved\": %lu, \"direct\": %lu, \"foreign\": %lu, "
-      "\"tight\": %lu, \"unknown\": %lu, \"searched\": %lu}\n",
+      "\"tight\": %lu, \"unknown\": %lu, \"searched\": %lu, \"taken\": %lu, \"arrived\": %lu}\n",
       work->done, tries, work->done ? (double)work->spent_ns / (double)work->done / 1000 : 0,
       atomic_load(&pestered), atomic_load(&faults), first_fault,
       work->stuck ? KINDS[work->stuck->kind] : "", stats.moved, stats.direct, stats.foreign,
-      stats.tight, stats.unknown, stats.searched);
+      stats.tight, stats.unknown, stats.searched, taker.taken, taker.arrived);
   fflush(stdout);
 }
 
@@ -233,13 +235,16 @@ static void *suspend_all(void *data) {
   for (; work->done < work->wanted && work->stuck == NULL; work->done++) {
     Mutator *mutator = &mutators[work->done / BATCH % mutator_count];
     if (work->done % BATCH == 0) {
+      if (takes_signals && !takers_signal_arrives()) changed("a signal that Go asked for");
       if (mutator->kind == BRIEF) renew(mutator);
       while (!atomic_load(&mutator->ready)) sched_yield();
       atomic_store(&active, mutator);
       sem_post(&mutator->turn);
     }
-    /* At times another signal comes just before, and one while the thread stands still. */
-    if (work->done % 3 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
+    /* At times another signal comes just before, and one while the thread stands still. Not where Go takes
+     * that one as well: its os/signal calls itself for ever when it gives a signal back that just comes. */
+    bool pesters = !takes_signals;
+    if (pesters && work->done % 3 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
     uint64_t started = now_ns();
     if (!suspend(&mutator->subject)) {
       work->stuck = mutator;
@@ -247,11 +252,12 @@ static void *suspend_all(void *data) {
       _exit(STUCK); /* the main thread may be the one */
     }
     work->spent_ns += now_ns() - started;
-    if (work->done % 4 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
+    if (pesters && work->done % 4 == 0) pthread_kill(mutator->subject.id, SIGUSR2);
     examine(&mutator->subject, work->done % 3);
     resume(&mutator->subject);
   }
   if (with_go && go_disturbed() != 0) changed("the stacks of other goroutines");
+  if (takes_signals) stop_taking();
   stop(&mutators[0]);
   return NULL;
 }
@@ -285,6 +291,8 @@ static void load_go(const char *path) {
   go_lend = (void (*)(void *, void *))symbol(library, "Lend");
   go_crowd = (void (*)(int32_t))symbol(library, "Crowd");
   go_disturbed = (int32_t (*)(void))symbol(library, "Disturbed");
+  taker.take = (int32_t (*)(int32_t, int32_t))symbol(library, "TakeSignals");
+  taker.received = (int32_t (*)(int32_t))symbol(library, "SignalsReceived");
   go_crowd(CROWD); /* waits until the Go runtime is there */
   with_go = true;
 }
@@ -303,7 +311,8 @@ int main(int argc, char **argv) {
   Work work = {.wanted = strtoul(argv[2], NULL, 10)};
   if (!prepare_suspending(strcmp(mode, "left-alone") == 0 ? SIGTTIN : SIGPWR)) return 2;
 
-  bool first = strcmp(mode, "before") == 0 || strcmp(mode, "twice") == 0;
+  takes_signals = strcmp(mode, "taken") == 0;
+  bool first = strcmp(mode, "before") == 0 || strcmp(mode, "twice") == 0 || takes_signals;
   if (first) load_guard(argv[4]);
   if (strcmp(mode, "no-go") != 0) load_go(argv[3]);
   else mutator_count = LENT;
@@ -325,6 +334,7 @@ int main(int argc, char **argv) {
   for (unsigned i = 0; i < mutator_count; i++) sem_init(&mutators[i].turn, 0, 0);
   mutators[0].subject.id = pthread_self();
   for (unsigned i = 1; i < mutator_count; i++) start(&mutators[i], (Kind)i);
+  if (takes_signals) start_taking(SIGPWR);
   pthread_create(&suspender, NULL, suspend_all, &work);
   mutate(&mutators[0]);
   pthread_join(suspender, NULL);

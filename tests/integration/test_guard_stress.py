@@ -51,6 +51,8 @@ class Told(msgspec.Struct):
     tight: int
     unknown: int
     searched: int
+    taken: int
+    arrived: int
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +142,21 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
     assert seen.moved + seen.direct == 2 * SUSPENDS
     assert seen.unknown == 0
     assert min(seen.pestered, seen.foreign, seen.searched) > 0
+
+
+def test_guard_lets_threads_suspend_while_go_takes_the_signal(
+    guard_stress: GuardStress, tmp_path: Path
+) -> None:
+    suspends = SUSPENDS // 4
+    guard, *_ = guards(host_target(), tmp_path)
+    seen = told(
+        run([guard_stress.guard_stress, "taken", str(suspends), guard_stress.library, guard])
+    )
+    assert (seen.first, seen.stuck, seen.suspends) == ("", "", suspends)
+    assert seen.moved + seen.direct == 2 * suspends
+    # Go changed its mind in between, and got what came from outside while it asked for it.
+    assert seen.taken > suspends // 100
+    assert seen.arrived == suspends // 40
 
 
 @pytest.mark.parametrize("sandbox", ["kill", "refuse", "chroot", "descriptors"])
