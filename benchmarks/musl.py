@@ -1,31 +1,44 @@
-"""What a conversion for musl costs: a call of Go through FFI, and the conversion itself.
+"""What a conversion for musl costs: a call of Go, and the conversion itself.
 
     .venv/bin/nox -s shell -- benchmark musl
 
 A converted library loads in musl alone, and one that is not converted in glibc alone. So the same
-calls are timed in both builds of one Bun: of Go, where the conversion counts, and of C, where it
-does not. The processes alternate, and each number is the best of many blocks.
+library is called on both, by Bun and by a C program. A third form shows what the thunks cost: it
+has the startup code of a conversion, and loads its TLS word as Go's compiler wrote it. musl takes
+that form with ``LD_PRELOAD`` alone. The processes alternate, and each number is the best of many
+blocks.
 """
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import build, runtimes
+from gobun import build, runtimes, sysroot
+from gobun.build import compile as compiling
 from gobun.build.musl import native_code
+from gobun.elf import Image
+from gobun.elf.image import RELA
+from gobun.elf.tls import initial_exec_words, sites_of
+from gobun.musl import convert
+from gobun.musl.startup import MARK
+from gobun.paths import ROOT
 from gobun.targets import for_libc, host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 VERSION = "1.4.5"
 ROUNDS = 5
 _CALLS = """
 const { dlopen } = require("bun:ffi");
-const [file, name] = process.argv.slice(2);
-const call = dlopen(file, { [name]: { args: [], returns: "i32" } }).symbols[name];
+const call = dlopen(process.argv[2], { Run: { args: [], returns: "i32" } }).symbols.Run;
 let best = Infinity;
 for (let block = 0; block < 40; block++) {
   const started = Bun.nanoseconds();
@@ -35,8 +48,6 @@ for (let block = 0; block < 40; block++) {
 console.log(JSON.stringify(best));
 process.exit(0);
 """
-_MEASURED = (("simple", "Run", "a call of Go"), ("control", "Recover", "a call of C"))
-"""Modules, a function of each that returns at once, and words for it."""
 _CONVERT = """
 import resource, sys, time
 from pathlib import Path
@@ -52,35 +63,80 @@ print(f"converting {len(data) / 1e6:.1f} MB: {used:.2f} s of CPU, {most:.0f} MB 
 """
 
 
+_TABLE = struct.Struct("<qqQqQ")
+_ONE = struct.pack("<Q", 1)
+
+
 def main() -> None:
-    """Measure, and print a line for each kind of call and one for the conversion."""
+    """Measure, and print a line for each caller and one for the conversion."""
     here = host_target()
-    targets = [here, for_libc(here, "musl")]
-    programs = [runtimes.provide_runtimes("bun", [VERSION], it)[0].program for it in targets]
-    with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
-        script = Path(folder) / "calls.cjs"
+    there = for_libc(here, "musl")
+    plain = build.build_fixture("simple", here).library
+    with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as name:
+        folder = Path(name)
+        script = folder / "calls.cjs"
         script.write_text(_CALLS)
-        for module, function, what in _MEASURED:
-            libraries = [build.build_fixture(module, it).library for it in targets]
-            pairs = zip(programs, libraries, strict=True)
-            show(what, [[program, script, library, function] for program, library in pairs])
+        done = convert(plain, plain.read_bytes(), native_code)
+        converted, bare = folder / "converted.so", folder / "bare.so"
+        converted.write_bytes(done.data)
+        bare.write_bytes(without_thunks(plain, done.data, native_code(here.arch).startup))
+        buns = [runtimes.provide_runtimes("bun", [VERSION], it)[0].program for it in (here, there)]
+        by_bun = {
+            "glibc": [buns[0], script, plain],
+            "musl, converted": [buns[1], script, converted],
+        }
+        show(f"FFI in Bun {VERSION}", by_bun)
+        callers = [folder / "calls-glibc", folder / "calls-musl"]
+        for target, caller in zip((here, there), callers, strict=True):
+            source = ROOT / "benchmarks" / "musl_calls.c"
+            compiling.freestanding(source, target.zig_triple, ["-O2", "-g0", "-dynamic"], caller)
+        musl = sysroot.sysroot_for(there.name).program(callers[1])
+        by_program: dict[str, list[Path | str]] = {
+            "glibc": [callers[0], plain],
+            "musl, converted": [musl, converted],
+            "musl, without thunks": ["env", f"LD_PRELOAD={bare}", musl],
+        }
+        show("a C program", by_program)
     addon = build.build_fixture(build.ASHERAH, here).addon
-    native_code(here.arch)  # built now, so that its compiler is not measured
     subprocess.run([sys.executable, "-c", _CONVERT, addon, here.arch], check=True)
 
 
-def show(what: str, commands: list[list[Path | str]]) -> None:
-    """Time both builds in turn, and print their best and the ratio."""
-    best = [float("inf")] * len(commands)
-    for _ in range(ROUNDS):
-        for number, command in enumerate(commands):
-            done = subprocess.run(command, check=True, capture_output=True)
-            best[number] = min(best[number], msgspec.json.decode(done.stdout, type=float))
-    glibc, musl = best
-    print(
-        f"{what} by FFI in Bun {VERSION}: {glibc:.1f} ns on glibc, {musl:.1f} ns on musl, "
-        f"ratio {musl / glibc:.2f}"
+def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
+    """Return a converted library with the loads of its TLS word as they were."""
+    before, after = Image(path, path.read_bytes()), Image(path, converted)
+    words = initial_exec_words(before)
+    data = bytearray(converted)
+    changed = [(each.address, each.size) for each in sites_of(before, words)]
+    for address, size in [*changed, *((word.entry, RELA.size) for word in words)]:
+        at = before.offset_of(address, size)
+        data[at : at + size] = before.data[at : at + size]
+    # The startup code looks for the library's number in the word, which has a distance now. Show it
+    # another word, with the number of the program: the first thread-local variable there is zero.
+    table = converted.index(MARK + startup) + len(MARK) + len(startup)
+    first, others, count, _, _ = _TABLE.unpack_from(data, table)
+    word = next(
+        each.address
+        + converted.index(_ONE, each.offset, each.offset + each.file_size)
+        - each.offset
+        for each in after.loads
+        if _ONE in converted[each.offset : each.offset + each.file_size]
     )
+    [own] = (each for each in after.loads if each.offset <= table < each.offset + each.file_size)
+    distance = word - (table - own.offset + own.address)
+    _TABLE.pack_into(data, table, first, others, count, distance, 0)
+    return bytes(data)
+
+
+def show(caller: str, commands: Mapping[str, Sequence[Path | str]]) -> None:
+    """Time all in turn, and print the best of each and its ratio to the first."""
+    best = dict.fromkeys(commands, float("inf"))
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            done = subprocess.run(command, check=True, capture_output=True)
+            best[name] = min(best[name], msgspec.json.decode(done.stdout, type=float))
+    first = next(iter(best.values()))
+    listed = [f"{time:.1f} ns on {name} ({time / first:.2f})" for name, time in best.items()]
+    print(f"a call of Go by {caller}: {', '.join(listed)}")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,8 @@ def _next(address: int, raw: bytes, page: int) -> list[int]:
     import capstone.arm64 as names  # noqa: PLC0415
 
     step = _decoded(address, raw)
+    if step.id == 0:
+        return [address + 4]
     name = step.mnemonic
     if page in _numbers(step, 1) or name in {"ret", "br", "brk", "udf", "retaa", "retab", "hlt"}:
         return []

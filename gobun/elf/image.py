@@ -180,7 +180,11 @@ class Image:
             raise self.damaged("it has no dynamic section (a file of debug symbols?)")
         table = tables[0]
         room = table.file_size // DYNAMIC.size
-        self.offset_of(table.address, room * DYNAMIC.size)
+        # Loaders go by the address, and other tools by the offset.
+        if self.offset_of(table.address, room * DYNAMIC.size) != table.offset:
+            raise self.damaged(
+                "its dynamic section is at one place in the file and loaded from another"
+            )
         found = list(self._table(DYNAMIC, table.offset, room))
         entries: list[tuple[int, int]] = []
         for tag, value in found:

@@ -137,6 +137,16 @@ def test_arm64_page_kept_over_branches_is_followed() -> None:
     assert [site.register for site in found] == [1, 2]
 
 
+def test_arm64_page_kept_over_unknown_instruction_is_followed() -> None:
+    """The decoder does not know every extension, and an instruction that it skips ends nothing."""
+    adrp, load = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
+    unknown = 0xFFFFFFFF
+    code = struct.pack("<IIII", adrp, unknown, load, 0xD65F03C0)
+    (site,) = sites(image_of(machine=made_elf.ARM64, code=code))
+
+    assert site.address == CODE_AT + 8
+
+
 def test_arm64_page_overwritten_before_load_is_no_site() -> None:
     adrp, load = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
     move = 0xAA0003E8  # mov x8, x0

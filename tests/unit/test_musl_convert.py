@@ -397,6 +397,18 @@ def test_support_names_what_prevents_loading() -> None:
     assert "__fdelt_chk" in found.problems[2]
 
 
+def test_convert_dynamic_section_at_two_places_is_refused() -> None:
+    """The loader would read another table than the one that was edited."""
+    data = bytearray(made_elf.library())
+    at = 64 + 2 * 56
+    kind, flags, offset, address = struct.unpack_from("<IIQQ", data, at)
+    assert (kind, address) == (elf.PT_DYNAMIC, made_elf.DYNAMIC_AT)
+    struct.pack_into("<IIQQ", data, at, kind, flags, offset, address - 16)
+
+    with pytest.raises(UsageError, match="loaded from another"):
+        convert(PATH, bytes(data), lambda _: NATIVE)
+
+
 def test_convert_every_truncation_is_refused() -> None:
     whole = made_elf.library()
     for size in range(0, len(whole), 97):
