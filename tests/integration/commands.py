@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import semver
 
-from gobun import doctor, fetch, paths, runtimes
+from gobun import doctor, fetch, paths, runtimes, toolchain
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
@@ -44,6 +44,20 @@ def succeed(done: subprocess.CompletedProcess[str]) -> str:
     """Return what a command said, which has to have succeeded."""
     assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def type_check(script: Path) -> None:
+    """Have Deno check the types of a script, and of what it imports."""
+    done = subprocess.run(
+        [toolchain.deno().program, "check", "--quiet", "--no-lock", script.name],
+        cwd=script.parent,
+        env={"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(script.parent / "deno")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def copy_checkout(to: Path) -> Path:
