@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import invoke
 
 from gobun import audit, build, fetch, matrix, pipeline, reproduce, sysroot, toolchain
 from gobun.build import compile as compiling
@@ -300,6 +301,28 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     readme = (folder / "README.md").read_text()
     assert f"npm install --no-save {package.name}@1.2.19" in readme
     assert "Alpine" in readme
+
+
+HANGS = "require(process.argv[2]).runSync(); setInterval(() => {}, 50); console.log('called');"
+
+
+def test_diagnose_names_a_musl_process_and_its_hang(musl: Sysroot, tmp_path: Path) -> None:
+    script = tmp_path / "hangs.cjs"
+    script.write_text(HANGS)
+    addon = build.build_fixture("simple", TARGETS["linux-x64-musl"]).addon
+    package = fetch.Package(fetch.bun_package("linux-x64-musl"), "1.2.19")
+    bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
+    with subprocess.Popen([bun, script, addon], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "called\n"
+            said = invoke("diagnose", str(process.pid), limit_s=LIMIT_S).stdout
+        finally:
+            process.kill()
+
+    assert "it hangs: a signal storm, because of Go's SA_ONSTACK" in said
+    assert "runtime: bun@1.2.19 for musl" in said
+    assert f"Go library: {addon}" in said
 
 
 def test_addon_that_is_not_converted_is_refused_for_musl(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.skipif(
 )
 LIMIT_S = 240
 JUMP = 5
+THIRD_STEP = 11
+"""Where a thunk is after two instructions, in bytes."""
 SOURCE = """
 package main
 
@@ -180,19 +182,16 @@ def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted: Path) -> None:
     assert output(caller, converted).splitlines()[0] == "pass"
 
 
-@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
-def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted: Path) -> None:
-    """The caller of a thunk is its site, at the thunk's first instruction and at a later one."""
+def stop_in_a_thunk(library: Path, converted: Path, function: str) -> tuple[int, int, list[str]]:
+    """Return a function's first thunk, where it goes back to, and gdb's words to stop in it."""
     before, after = (Image(each, each.read_bytes()) for each in (library, converted))
     sites = {site.address: site for site in sites_of(before, initial_exec_words(before))}
     symbols = output("nm", converted).splitlines()
     addresses = {words[-1]: int(words[0], 16) for line in symbols if len(words := line.split()) > 2}
     start = addresses["crosscall2"]
-    site = min(address for address in sites if address > addresses["runtime.cgocallback.abi0"])
+    site = min(address for address in sites if address > addresses[function])
     jump = int.from_bytes(after.read(site + 1, 4), "little", signed=True)
     thunk = site + JUMP + jump
-    back = site + sites[site].size
-
     script = [
         *("-ex", "set language c", "-ex", "set breakpoint pending on"),
         *("-ex", "handle all nostop noprint pass", "-ex", "break Nest", "-ex", "run"),
@@ -200,6 +199,27 @@ def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted: Pat
         *("-ex", "delete", "-ex", f"break *($base + {thunk:#x})", "-ex", "continue"),
         *("-ex", "delete", "-ex", "set scheduler-locking on"),
     ]
+    return thunk, site + sites[site].size, script
+
+
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
+def test_go_prints_its_traceback_from_within_a_thunk(
+    caller: Path, library: Path, converted: Path
+) -> None:
+    """A fault that arrives in a thunk, which is in no function of Go, ends in Go's own report."""
+    thunk, _, script = stop_in_a_thunk(library, converted, "runtime.asmcgocall.abi0")
+    script += ["-ex", "stepi 2", "-ex", 'printf "in %lx\\n", $pc', "-ex", "signal SIGSEGV"]
+    said = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
+
+    assert re.search(rf"^in \w*{(thunk + THIRD_STEP) & 0xFFF:03x}$", said, re.MULTILINE), said
+    assert "SIGSEGV: segmentation violation" in said, said
+    assert re.search(r"^goroutine \d+", said, re.MULTILINE), said
+
+
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
+def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted: Path) -> None:
+    """The caller of a thunk is its site, at the thunk's first instruction and at a later one."""
+    thunk, back, script = stop_in_a_thunk(library, converted, "runtime.cgocallback.abi0")
     for _ in range(2):
         script += ["-ex", 'printf "at %lx\\n", $pc - (long)$base', "-ex", "up"]
         script += ["-ex", 'printf "from %lx\\n", $pc - (long)$base', "-ex", "stepi 3"]
