@@ -63,10 +63,18 @@ def type_check(script: Path) -> None:
 def copy_checkout(to: Path) -> Path:
     """Copy what the builds need of this repository."""
     leave = shutil.ignore_patterns("__pycache__")
-    for name in ("gobun", "go", "native", "scenarios", "expectations"):
+    for name in ("gobun", "go", "js", "native", "scenarios", "expectations"):
         shutil.copytree(paths.ROOT / name, to / name, ignore=leave)
-    for name in ("tasks.py", "pyproject.toml"):
+    for name in ("tasks.py", "pyproject.toml", "LICENSE"):
         shutil.copy(paths.ROOT / name, to / name)
+    return to
+
+
+def copy_with_claims(to: Path) -> Path:
+    """Copy a checkout with its claims, and the patches that they name."""
+    copy_checkout(to)
+    for name in ("claims", "patches"):
+        shutil.copytree(paths.ROOT / name, to / name)
     return to
 
 

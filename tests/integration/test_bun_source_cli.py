@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from typing import TYPE_CHECKING
 
 import bun_upstream as up
@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 VERSION = "1.2.19"
 
 
+def checkout_without_patches(to: Path) -> Path:
+    """Copy a checkout, and its claims as far as they name no patch."""
+    copy_checkout(to)
+    (to / "claims").mkdir()
+    claims = (paths.ROOT / "claims" / "claims.toml").read_text()
+    without = re.sub(r"^(without_)?patch = .*\n", "", claims, flags=re.MULTILINE)
+    (to / "claims" / "claims.toml").write_text(without)
+    return to
+
+
 def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     stock = runtimes.provide_bun([VERSION], host_target())[0].program
-    root = copy_checkout(tmp_path / "a copy")
-    shutil.copytree(paths.ROOT / "claims", root / "claims")
+    root = checkout_without_patches(tmp_path / "a copy")
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "npm").symlink_to(paths.cache_root() / "npm")

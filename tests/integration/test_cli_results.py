@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from commands import bun, copy_checkout, invoke, succeed
+from commands import bun, copy_checkout, copy_with_claims, invoke, succeed
 
 from gobun import build, diagnose, matrix, paths, pipeline
 from gobun.analysis import read_claims
@@ -142,8 +142,7 @@ def test_report_results_alone_recreate_every_page(ran: Path, tmp_path: Path) -> 
 
 def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
     assert succeed(invoke("expect")) == "every expectation has its form and a reason\n"
-    copy = copy_checkout(tmp_path / "copy")
-    shutil.copytree(paths.ROOT / "claims", copy / "claims")
+    copy = copy_with_claims(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     table.write_text(table.read_text().replace('why = "C7, C8: ', 'why = "C7, C999: ', 1))
     done = invoke("expect", root=copy)
@@ -153,8 +152,7 @@ def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
 
 def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) -> None:
     """A narrowed run is silent on what it left out; a review of it is not."""
-    copy = copy_checkout(tmp_path / "copy")
-    shutil.copytree(paths.ROOT / "claims", copy / "claims")
+    copy = copy_with_claims(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     count = table.read_text().splitlines().count("[[expect]]")
     dead = '\n[[expect]]\nruntime = "bun"\nversions = ">=9.0.0"\noutcomes = ["hang"]\nwhy = "C7"\n'
