@@ -3,9 +3,12 @@
     .venv/bin/nox -s shell -- benchmark loader
 
 Each number is the least over fresh processes, and in brackets their median, which other work on the
-machine moves. `guard` loads the guard as the package does, `package` requires the package and calls
-`warmup()`, and `warm-up library` loads that one by FFI and calls it, as the package did before. The
-three take turns.
+machine moves. The ways take turns:
+
+- `guard` loads the guard as the package does;
+- `empty package` requires a package that does nothing;
+- `package` requires this package and calls `warmup()`;
+- `warm-up library` loads that one by FFI and calls it, as the package did before.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ process.exit(0);
 """
 WAYS = {
     "guard": "process.dlopen({{ exports: {{}} }}, {guard!r});",
+    "empty package": "require('./empty-package/index.js');",
     "package": "require('./package/index.js').warmup();",
     "warm-up library": (
         "require('bun:ffi').dlopen({warmup!r}, {{ Warmup: {{ args: [], returns: 'i32' }} }})"
@@ -48,10 +52,13 @@ def main() -> None:
         with tarfile.open(packed[0].tarball) as archive:
             archive.extractall(folder)  # noqa: S202 - we packed it ourselves
         (folder / "empty.cjs").write_text("")
+        (folder / "empty-package").mkdir()
+        (folder / "empty-package" / "index.js").write_text("")
+        (folder / "empty-package" / "package.json").write_text('{"name": "empty-package"}')
         paths = {"guard": str(guard.library), "warmup": str(warmup.library)}
         scripts = {}
         for way, code in WAYS.items():
-            scripts[way] = folder / f"{way.split()[0]}.cjs"
+            scripts[way] = folder / f"{way.replace(' ', '-')}.cjs"
             scripts[way].write_text(TIMED.replace("{0}", code.format(**paths)))
         for bun in runtimes.provide_bun(VERSIONS, target):
             show(bun, scripts)
