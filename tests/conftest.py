@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import sysroot
+from gobun.errors import FetchError, PrerequisiteError
+
+if TYPE_CHECKING:
+    from gobun.sysroot import Sysroot
 
 # A shell that runs the tests in the background has them ignore these, and every program that a test
 # starts would inherit that: then Ctrl-C ends none of them.
@@ -15,3 +24,12 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
 
 # Hundreds of commands are started; without bytecode files each would compile the suite again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(scope="session")
+def musl() -> Sysroot:
+    """Return the folder in which programs for musl run on this machine."""
+    try:
+        return sysroot.sysroot_for("linux-x64-musl")
+    except (PrerequisiteError, FetchError) as error:
+        pytest.skip(f"no sysroot of musl: {error.what}")

@@ -16,13 +16,13 @@ import msgspec
 
 from gobun.elf import constants as elf
 from gobun.elf.image import DYNAMIC, HEADER, SECTION, SEGMENT, Image, Section, Segment
+from gobun.elf.new_segment import BLOCK_ALIGN, NewSegment
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGES = {elf.EM_X86_64: 0x1000, elf.EM_AARCH64: 0x10000}
-_BLOCK_ALIGN = 16
 _MOVABLE = frozenset(
     {
         elf.SHT_NOTE,
@@ -39,74 +39,6 @@ _MOVABLE = frozenset(
 )
 
 _INTERPRETER = ".interp"
-
-
-class NewSegment:
-    """A segment that is being filled; addresses in it are final."""
-
-    def __init__(self, address: int, offset: int, flags: int, page: int) -> None:
-        self.address = address
-        self.flags = flags
-        self.content = bytearray()
-        self.sections: list[Section] = []
-        self._offset = offset
-        self._page = page
-
-    @property
-    def here(self) -> int:
-        """The address of what is added next, if it needs no alignment."""
-        return self.address + len(self.content)
-
-    def align(self, size: int, padding: bytes = b"\0") -> None:
-        """Pad with ``padding``, which is one byte, to a multiple of ``size``."""
-        self.content += padding * (-self.here % size)
-
-    def add(
-        self, data: bytes, *, align: int = _BLOCK_ALIGN, name: str = "", code: bool = False
-    ) -> int:
-        """Append ``data`` and return its address; ``name`` makes a section of it."""
-        self.align(align)
-        address = self.here
-        self.content += data
-        if name:
-            self.cover(name, address, code=code, align=align)
-        return address
-
-    def cover(self, name: str, start: int, *, code: bool, align: int = _BLOCK_ALIGN) -> None:
-        """Make a section of what was added from ``start`` on."""
-        flags = elf.SHF_ALLOC
-        flags |= elf.SHF_EXECINSTR if code else 0
-        flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
-        size = self.here - start
-        self.sections.append(
-            Section(
-                name,
-                elf.SHT_PROGBITS,
-                flags,
-                start,
-                self.offset_of(start),
-                size,
-                align=align,
-            )
-        )
-
-    def header(self) -> Segment:
-        """Return its program header."""
-        size = len(self.content)
-        return Segment(
-            elf.PT_LOAD,
-            self.flags,
-            self._offset,
-            self.address,
-            self.address,
-            size,
-            size,
-            self._page,
-        )
-
-    def offset_of(self, address: int) -> int:
-        """Return where in the file ``address`` is."""
-        return self._offset + address - self.address
 
 
 class Editor:
@@ -173,7 +105,7 @@ class Editor:
         """Begin a new segment behind all others; the one before it is then closed."""
         self._close()
         page = _PAGES[self.image.machine]
-        self.data += bytes(-len(self.data) % _BLOCK_ALIGN)
+        self.data += bytes(-len(self.data) % BLOCK_ALIGN)
         top = max(
             each.address + each.memory_size for each in self._segments if each.kind == elf.PT_LOAD
         )
@@ -296,7 +228,7 @@ class Editor:
         ]
         for at, size in ends:
             # Linkers align the table, so a few bytes of padding may go before it.
-            if at >= mapped and 0 <= len(self.data) - (at + size) < _BLOCK_ALIGN:
+            if at >= mapped and 0 <= len(self.data) - (at + size) < BLOCK_ALIGN:
                 del self.data[at:]
 
     def _shares_names(self) -> bool:

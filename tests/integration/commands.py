@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT_S = 240
+TURNING = """
+const { wrap } = require("go-warmup");
+const done = wrap(() => require(process.argv[2])).runSync();
+let turns = 0;
+setInterval(() => {
+  if (++turns < 20) return;
+  console.log(JSON.stringify({ done, turns }));
+  process.exit(0);
+}, 50);
+"""
+"""Calls an addon through the npm package, and prints how often the event loop turned."""
 
 
 def invoke(

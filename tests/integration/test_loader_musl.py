@@ -10,10 +10,9 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import succeed
+from commands import TURNING, succeed
 
-from gobun import build, fetch, release, sysroot
-from gobun.errors import FetchError, PrerequisiteError
+from gobun import build, fetch, release
 from gobun.targets import TARGETS, host_target
 
 if TYPE_CHECKING:
@@ -42,16 +41,6 @@ try {
 console.log(JSON.stringify(said));
 process.exit(0);
 """
-TURNING = """
-const { wrap } = require("go-warmup");
-const done = wrap(() => require(process.argv[2])).runSync();
-let turns = 0;
-setInterval(() => {
-  if (++turns < 20) return;
-  console.log(JSON.stringify({ done, turns }));
-  process.exit(0);
-}, 50);
-"""
 LOADS = """
 const { GoWarmupError, explain, wrap } = require("go-warmup");
 const [addon, later, library] = process.argv.slice(2);
@@ -75,14 +64,6 @@ const keep = (name, error) => {
   process.exit(0);
 })();
 """
-
-
-@pytest.fixture(scope="module")
-def musl() -> Sysroot:
-    try:
-        return sysroot.sysroot_for("linux-x64-musl")
-    except (PrerequisiteError, FetchError) as error:
-        pytest.skip(f"no sysroot of musl: {error.what}")
 
 
 @pytest.fixture(scope="module")

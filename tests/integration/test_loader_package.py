@@ -11,7 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import bun, invoke, succeed
+from commands import TURNING, bun, invoke, succeed
 
 from gobun import build, paths, runtimes, toolchain
 from gobun.process import tool_environment
@@ -56,17 +56,6 @@ worker.onmessage = ({ data }) => {
 WORKER = """
 import { warmup } from "go-warmup";
 postMessage(warmup({ force: true }).library);
-"""
-
-TURNING = """
-const { wrap } = require("go-warmup");
-const done = wrap(() => require(process.argv[2])).runSync();
-let turns = 0;
-setInterval(() => {
-  if (++turns < 20) return;
-  console.log(JSON.stringify({ done, turns }));
-  process.exit(0);
-}, 50);
 """
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import invoke
 
-from gobun import audit, build, fetch, matrix, pipeline, reproduce, sysroot, toolchain
+from gobun import audit, build, fetch, matrix, pipeline, reproduce, toolchain
 from gobun.build import compile as compiling
 from gobun.build.musl import convert_file
 from gobun.custom_addon import make_addon
 from gobun.elf import Image
 from gobun.elf import constants as elf
 from gobun.elf.tls import initial_exec_words, sites_of
-from gobun.errors import FetchError, PrerequisiteError, UsageError
+from gobun.errors import UsageError
 from gobun.paths import ROOT
 from gobun.targets import TARGETS, host_target
 
@@ -31,14 +31,6 @@ pytestmark = pytest.mark.skipif(
 BUN = "1.4.5"
 LIMIT_S = 120
 NOT_LOADED = "initial-exec TLS resolves to dynamic definition"
-
-
-@pytest.fixture(scope="session")
-def musl() -> Sysroot:
-    try:
-        return sysroot.sysroot_for("linux-x64-musl")
-    except (PrerequisiteError, FetchError) as error:
-        pytest.skip(f"no sysroot of musl: {error.what}")
 
 
 @pytest.fixture(scope="session")

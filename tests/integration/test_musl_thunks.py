@@ -118,14 +118,6 @@ int main(int count, char **words) {
 
 
 @pytest.fixture(scope="module")
-def musl() -> Sysroot:
-    try:
-        return sysroot.sysroot_for("linux-x64-musl")
-    except (PrerequisiteError, FetchError) as error:
-        pytest.skip(f"no sysroot of musl: {error.what}")
-
-
-@pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a Go library with debug information, as it was linked."""
     folder = tmp_path_factory.mktemp("library")

@@ -91,21 +91,19 @@ def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weig
     assert build.minutes_left(0.0) == 10
 
 
-def test_tell_shows_the_last_line_of_a_silent_stage(
-    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        ("building\nOutput: somewhere\n\n", "about 2 min left: Output: somewhere\n"),
+        ("[1/9] a\n[3/9] b\n", "stage 1 of 2, stage0, about 2 min left: step 3 of 9"),
+    ],
+    ids=["last-line", "steps-of-ninja"],
+)
+def test_tell_shows_how_far_a_stage_is(
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str], log: str, shown: str
 ) -> None:
     build = progress(tmp_path, 60, 60)
     build.begin(0)
-    (tmp_path / "log").write_text("building\nOutput: somewhere\n\n")
+    (tmp_path / "log").write_text(log)
     build.tell()
-    assert "about 2 min left: Output: somewhere\n" in capsys.readouterr().err
-
-
-def test_tell_shows_the_steps_of_ninja(
-    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    build = progress(tmp_path, 60, 60)
-    build.begin(0)
-    (tmp_path / "log").write_text("[1/9] a\n[3/9] b\n")
-    build.tell()
-    assert "stage 1 of 2, stage0, about 2 min left: step 3 of 9" in capsys.readouterr().err
+    assert shown in capsys.readouterr().err
