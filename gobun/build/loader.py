@@ -31,7 +31,7 @@ def build_loader(target: Target) -> Path:
 
     sources = [paths.LOADER_SOURCES, paths.ROOT / "LICENSE"]
     settings = [files.sha256_of(each.library) for each in guards]
-    recipe = build_store.recipe(f"go-warmup-{target.name}", sources=sources, settings=settings)
+    recipe = build_store.recipe(f"npm-package-{target.name}", sources=sources, settings=settings)
     return build_store.built(recipe, make) / "package"
 
 
