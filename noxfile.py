@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nox
@@ -69,9 +68,8 @@ def shell(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install(session, "toolchain", "tests")
-    # A file is one worker's: what its tests share is made once. Many tests wait for a process most
-    # of their time, so there are more workers than processors. `-n 0` runs all in this process.
-    workers = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")
+    # A file is one worker's: what its tests share is made once. `-n 0` runs all in this process.
+    workers = ("-n", "auto", "--dist", "loadfile")
     if session.posargs:
         session.run("pytest", *workers, *session.posargs)
         return
