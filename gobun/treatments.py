@@ -101,7 +101,7 @@ _TABLE: tuple[Treatment, ...] = (
     Treatment(name="stock", summary="nothing", origin="stock"),
     Treatment(
         name="warmup-plain",
-        summary="as `warmup`, with the guard switched off: the warm-up that the claims speak of",
+        summary="as `warmup`, with the guard switched off: this is the warm-up of the claims",
         environment={GUARD_SWITCH: "0"},
         calls="warmup",
     ),
@@ -145,8 +145,8 @@ _TABLE: tuple[Treatment, ...] = (
     ),
     Treatment(
         name="unconverted",
-        summary="in runtimes of musl: the Go module as its linker made it, where every other"
-        " treatment has it converted",
+        summary="in musl runtimes: the Go module before conversion; all other treatments there run"
+        " the converted module",
         variant="unconverted",
     ),
     *_gc_signals(),
@@ -159,7 +159,7 @@ _TABLE: tuple[Treatment, ...] = (
     ),
     Treatment(
         name=PATCHED,
-        summary="a Bun that was built of patched sources, named as version `1.2.19+patched`",
+        summary="a Bun that was built from patched sources, named as version `1.2.19+patched`",
         origin=PATCHED,
     ),
 )
