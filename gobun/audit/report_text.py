@@ -78,8 +78,7 @@ def _elf(report: LibraryReport) -> list[tuple[str, str]]:
 def _musl(support: MuslSupport) -> str:
     if not support.problems:
         return "loads; converted with convert-musl" if support.converted else "loads"
-    loads = f" ({support.sites:,} instructions load it)" if support.sites else ""
-    return f"does not load: it {'; it '.join(support.problems)}{loads}"
+    return f"does not load: it {'; it '.join(support.problems)}"
 
 
 def _macho(report: LibraryReport) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Whether a library loads in a musl process, and what keeps it from loading."""
+"""Checks whether a library loads in a musl process, and lists the obstacles."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def support_of(image: Image) -> MuslSupport:
     sites: int | None = 0
     problems: list[str] = []
     if words:
-        plural = "s" if len(words) > 1 else ""
-        problems.append(
-            f"has {len(words)} word{plural} of initial-exec TLS, which musl refuses in dlopen"
-        )
+        loads = ""
         try:
             sites = len(sites_of(image, words))
+            loads = f" ({sites:,} instructions load from them)"
         except UsageError as error:
             sites = None
             problems.append(error.what.removeprefix(f"{image.path} "))
+        plural = "s" if len(words) > 1 else ""
+        tls = f"{len(words)} word{plural} of initial-exec TLS{loads}"
+        problems.insert(0, f"has {tls}, which musl refuses in dlopen")
     names = [name for name in image.needed if name in GLIBC_NAMES]
     if names:
         problems.append(f"needs {', '.join(names)}, which Bun for musl refuses by name")
