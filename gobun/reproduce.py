@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console, custom_addon, matrix, runtimes
+from gobun.analysis import platform_path
 from gobun.cells import Ending
 from gobun.errors import UsageError
-from gobun.targets import Target, for_libc, host_target
+from gobun.targets import Target, for_libc, host_target, target_named
 from gobun.version_ranges import rank
 
 if TYPE_CHECKING:
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gobun.cells import Result
+    from gobun.cells.records import Host
     from gobun.matrix import Run, RunContext
 
 
 def commands(out: Path, only: str = "") -> Iterator[str]:
     """Yield a comment and a command line for each cell of ``out`` that did not pass.
+
+    The command line runs the bare cell, or the cell in a virtual machine if another system or
+    processor ran it.
 
     ``only`` is part of a cell's name, as ``bun@1.2.19/stock/simple``; with it, cells that passed
     are there too.
@@ -31,18 +36,42 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
-    target = for_libc(host_target(), run.header.host.libc_name)
     for result in _chosen(run.results, only):
+        host = result.host or run.header.host
+        target = _target_of(host)
+        name = f"{result.name}: {result.outcome}"
+        if not _is_here(target):
+            yield f"# {name}: ran on {host.system}, and this machine is {host_target().name}"
+            yield _elsewhere(result, target)
+            continue
         context = _context(result, out, target)
         try:
             treated = matrix.treatment_environment(context, result.cell)
         except runtimes.LacksError as lack:
-            yield f"# {result.cell.name}: {result.outcome}: {lack}"
+            yield f"# {name}: {lack}"
             continue
-        settings = [f"{name}={value}" for name, value in treated.items()]
+        settings = [f"{key}={value}" for key, value in treated.items()]
         command = matrix.cell_command(context, result.cell)
-        yield f"# {result.cell.name}: {result.outcome}"
+        yield f"# {name}"
         yield shlex.join(["env", *settings, *command] if settings else command)
+
+
+def _target_of(host: Host) -> Target:
+    """Return the target of a cell that ran on ``host``; this machine supplies unknown facts."""
+    machine = target_named(f"{host.os}-{host.arch or host_target().arch}")
+    return for_libc(machine, host.libc_name if host.os == "linux" else "")
+
+
+def _is_here(target: Target) -> bool:
+    here = host_target()
+    return (target.os, target.arch) == (here.os, here.arch)
+
+
+def _elsewhere(result: Result, target: Target) -> str:
+    """Return the command line that runs a cell of another system or processor."""
+    if target.os != "linux":
+        return f"# run this on {target.name}: {result.repro}"
+    return result.repro.replace("invoke matrix", f"invoke vm --arch {target.arch}", 1)
 
 
 def folders(out: Path, only: str = "") -> Iterator[Path]:
@@ -56,11 +85,12 @@ def folders(out: Path, only: str = "") -> Iterator[Path]:
         PrerequisiteError: a folder cannot be written.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
-    groups: dict[str, list[Result]] = {}
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in _chosen(run.results, only):
-        groups.setdefault(matrix.group_name(result.cell), []).append(result)
-    for name, results in groups.items():
-        yield _write(out / "repro" / name, results, run)
+        key = result.platform, matrix.group_name(result.cell)
+        groups.setdefault(key, []).append(result)
+    for (platform, name), results in groups.items():
+        yield _write(out / platform_path(f"repro/{name}", platform), results, run)
 
 
 def _chosen(results: Iterable[Result], only: str) -> list[Result]:
@@ -68,10 +98,10 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
     wanted = [
         result
         for result in found
-        if (only in result.cell.name if only else result.outcome not in {"pass", "skip"})
+        if (only in result.name if only else result.outcome not in {"pass", "skip"})
     ]
     if only and not wanted:
-        raise UsageError.unknown("cell", only, [result.cell.name for result in found])
+        raise UsageError.unknown("cell", only, [result.name for result in found])
     if not wanted:
         console.log("every cell passed or was skipped, so there is nothing to reproduce")
     return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
@@ -79,7 +109,8 @@ def _chosen(results: Iterable[Result], only: str) -> list[Result]:
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:
     last = results[-1].cell
-    target = for_libc(host_target(), run.header.host.libc_name)
+    host = results[-1].host or run.header.host
+    target = _target_of(host)
     context = _context(results[-1], folder.parent, target)
     package = runtimes.fitting_package(target) if last.runtime == "bun" else ""
     try:
@@ -93,7 +124,7 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
         argument=matrix.cell_argument(context, last),
         treated=treated,
         package=package,
-        header=run.header,
+        header=msgspec.structs.replace(run.header, host=host),
     )
     return folder
 

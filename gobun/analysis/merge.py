@@ -1,4 +1,7 @@
-"""Merges the results of shards, and rejects results that do not form one whole plan."""
+"""Merges the results of shards, and those of several platforms.
+
+It rejects results that do not form one whole plan for each platform.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import files
+from gobun.analysis.platforms import (
+    hosts_of,
+    join_platforms,
+    names_of,
+    platform_path,
+    split_platforms,
+)
 from gobun.cells.plan import plan_hash
 from gobun.cells.records import Header, Result, attempts_of
 from gobun.errors import UsageError
@@ -15,11 +25,13 @@ from gobun.matrix.results import FILE_NAME, Run, Writer, read_results, results_f
 from gobun.version_ranges import Rank, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from gobun.cells.records import Cell
+    from gobun.cells.records import Cell, Platform
 
 _MOST_NAMED = 5
+_Facts = tuple[tuple[str, str], ...]
+"""Facts of a header, each with its name."""
 
 
 class _ShardFile(msgspec.Struct, frozen=True):
@@ -38,19 +50,47 @@ class _ShardFile(msgspec.Struct, frozen=True):
 def merge(paths: Sequence[Path]) -> Run:
     """Return the run that results files or their folders form together, in version order.
 
-    Records that several files share are taken once. Evidence keeps the name from its file.
+    The files of each platform must form one whole plan. Files of several platforms, such as x64 and
+    arm64, are joined: each row then names its platform. Records that several files share are taken
+    once. Evidence keeps the name from its file, below the platform's folder if there are several.
 
     Raises:
-        UsageError: a file is damaged; they are of different plans, splits, suites or tools; two
-            disagree on a cell; or cells are missing.
+        UsageError: a file is damaged; files of one platform are of different plans or splits; files
+            are of different suites or tools; two disagree on a cell; or cells are missing.
     """
-    return _joined([_read(path) for path in paths])
+    return _joined(_checked_groups(paths))
 
 
-def _joined(parts: Sequence[_ShardFile]) -> Run:
+def _joined(groups: Mapping[Platform, Sequence[_ShardFile]]) -> Run:
+    return join_platforms({platform: _whole_run(group) for platform, group in groups.items()})
+
+
+def _checked_groups(paths: Sequence[Path]) -> dict[Platform, list[_ShardFile]]:
+    """Return the files of each platform, if they can be of one run."""
+    parts = [part for path in paths for part in _read(path)]
     if not parts:
         raise UsageError("nothing to merge", hint="name the results files of all shards")
-    _check_alike(parts)
+    groups = _by_platform(parts)
+    for group in groups.values():
+        _check_alike([_plan_facts(part) for part in group])
+    _check_alike([_suite_facts(part) for part in parts])
+    _check_splits(groups, parts)
+    return groups
+
+
+def _by_platform(parts: Sequence[_ShardFile]) -> dict[Platform, list[_ShardFile]]:
+    # Files of older releases lack the processor, so they count as equal to the others.
+    arch = next((part.header.host.arch for part in parts if part.header.host.arch), "")
+    groups: dict[Platform, list[_ShardFile]] = {}
+    for part in parts:
+        platform = part.header.host.platform
+        known = msgspec.structs.replace(platform, arch=platform.arch or arch)
+        groups.setdefault(known, []).append(part)
+    return dict(sorted(groups.items()))
+
+
+def _whole_run(parts: Sequence[_ShardFile]) -> Run:
+    """Return the run that files of one platform form together."""
     found: dict[Cell, tuple[_ShardFile, Result]] = {}
     disagreeing: list[str] = []
     for part in parts:
@@ -79,16 +119,21 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
         UsageError: as in ``merge``, or named evidence is not below its results.
         PrerequisiteError: ``out`` cannot be written.
     """
-    parts = [_read(path) for path in paths]
-    run = _joined(parts)
-    for part in reversed(parts):  # the first file's copy is kept
-        for result in part.results:
-            for name in result.evidence:
-                source, kept = _below(name, part.path), out / name
-                if source.is_file() and not (kept.exists() and kept.samefile(source)):
-                    files.copy_whole(source, kept)
+    groups = _checked_groups(paths)
+    run = _joined(groups)
+    for platform, group in zip(names_of(list(groups)), groups.values(), strict=True):
+        for part in reversed(group):  # the first file's copy is kept
+            _copy_evidence(part, out, platform)
     with Writer(out / FILE_NAME, run.header, run.results):
         return run
+
+
+def _copy_evidence(part: _ShardFile, out: Path, platform: str) -> None:
+    for result in part.results:
+        for name in result.evidence:
+            source, kept = _below(name, part.path), out / platform_path(name, platform)
+            if source.is_file() and not (kept.exists() and kept.samefile(source)):
+                files.copy_whole(source, kept)
 
 
 def _below(name: str, path: Path) -> Path:
@@ -101,39 +146,67 @@ def _below(name: str, path: Path) -> Path:
     return source
 
 
-def _read(path: Path) -> _ShardFile:
-    run = read_results(path)
-    return _ShardFile(results_file(path), run.header, run.results, run.cut)
+def _read(path: Path) -> list[_ShardFile]:
+    run, path = read_results(path), results_file(path)
+    parts = split_platforms(run)
+    return [_ShardFile(path, part.header, part.results, part.cut) for part in parts]
 
 
-def _check_alike(parts: Sequence[_ShardFile]) -> None:
-    first = parts[0]
-    # Files of older releases lack the field, so they count as equal to the others.
-    arch = next((part.header.host.arch for part in parts if part.header.host.arch), "")
-    for part in parts[1:]:
-        for what, one, other in (
-            ("plan", first.header.plan, part.header.plan),
-            ("suite version", first.header.suite, part.header.suite),
-            ("tools", _tools(first.header), _tools(part.header)),
-            ("system", first.header.host.os, part.header.host.os),
-            ("C library", first.header.host.libc_name, part.header.host.libc_name),
-            ("processor", arch, part.header.host.arch or arch),
-            ("split", _split(first.header), _split(part.header)),
-        ):
+def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
+    """Refuse files that differ in one of their facts."""
+    path, first = facts[0]
+    for other_path, others in facts[1:]:
+        for (what, one), (_, other) in zip(first, others, strict=True):
             if one != other:
                 raise UsageError(
-                    f"{first.path} and {part.path} are not of one run: {what} {one} and {other}",
+                    f"{path} and {other_path} are not of one run: {what} {one} and {other}",
                     hint="merge shards of one plan, made by one release of the suite and its tools"
                     " and split by the same durations",
                 )
 
 
-def _tools(header: Header) -> str:
-    return ", ".join(f"{name} {version}" for name, version in header.made_with.items())
+def _plan_facts(part: _ShardFile) -> tuple[Path, _Facts]:
+    """Return the facts that all files of one platform share."""
+    shard = part.header.shard
+    split = f"{shard.split} of {shard.of}" if shard else "none"
+    return part.path, (("plan", part.header.plan), ("split", split))
 
 
-def _split(header: Header) -> str:
-    return f"{header.shard.split} of {header.shard.of}" if header.shard else "none"
+def _suite_facts(part: _ShardFile) -> tuple[Path, _Facts]:
+    """Return the facts that all files share."""
+    tools = ", ".join(f"{name} {version}" for name, version in part.header.made_with.items())
+    return part.path, (("suite version", part.header.suite), ("tools", tools))
+
+
+def _platform_facts(part: _ShardFile, platform: Platform) -> tuple[Path, _Facts]:
+    """Return the facts that all shards of a split share."""
+    return part.path, (
+        ("system", platform.os),
+        ("C library", platform.libc),
+        ("processor", platform.arch),
+        ("virtual machine", platform.machine),
+        ("kernel", platform.kernel),
+    )
+
+
+def _check_splits(
+    groups: Mapping[Platform, Sequence[_ShardFile]], parts: Sequence[_ShardFile]
+) -> None:
+    """Refuse a split whose shards ran on several platforms, unless each platform ran all."""
+    of_split: dict[str, list[tuple[Path, _Facts]]] = {}
+    partial = {platform: group for platform, group in groups.items() if not _has_all_shards(group)}
+    for part in parts:
+        for platform, group in partial.items():
+            if part.header.shard and part in group:
+                facts = _platform_facts(part, platform)
+                of_split.setdefault(part.header.shard.split, []).append(facts)
+    for shards in of_split.values():
+        _check_alike(shards)
+
+
+def _has_all_shards(parts: Sequence[_ShardFile]) -> bool:
+    shards = [part.header.shard for part in parts if part.header.shard]
+    return len({shard.number for shard in shards}) == max((shard.of for shard in shards), default=0)
 
 
 def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
@@ -164,13 +237,10 @@ def _lacks(part: _ShardFile) -> bool:
 
 
 def _header(headers: Sequence[Header]) -> Header:
-    hosts = [host for header in headers for host in (header.hosts or (header.host,))]
-    distinct = tuple(dict.fromkeys(hosts))
     return msgspec.structs.replace(
         headers[0],
         started=min(header.started for header in headers),
-        host=distinct[0],
-        hosts=distinct if len(distinct) > 1 else (),
+        **hosts_of(headers),
         shard=None,
     )
 

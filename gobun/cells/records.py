@@ -82,6 +82,64 @@ class Cell(msgspec.Struct, frozen=True, order=True):
         return "/".join((f"{self.runtime}@{self.version}", *parts))
 
 
+class Platform(msgspec.Struct, frozen=True, order=True):
+    """What distinguishes hosts whose results are kept apart, because cells may end differently."""
+
+    machine: str
+    """As in ``Host``; an empty one sorts first."""
+    os: str
+    arch: str
+    libc: str
+    """``Host.libc_name``."""
+    kernel: str
+    """Empty on a physical machine: shards of one run may run on several kernels."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    """The machine that a matrix ran on."""
+
+    os: str
+    """``linux`` or ``darwin``."""
+    kernel: str
+    """Release of the kernel."""
+    cpu: str
+    """Name of the processor."""
+    cores: int
+    """Number of cores."""
+    libc: str
+    """C library of the runtimes, with its version."""
+    arch: str = ""
+    """Architecture, by Node's name for it; empty in results of old versions of the suite."""
+    machine: str = ""
+    """The virtual machine, and whether it is emulated; empty on a physical machine."""
+    emulated: bool = False
+    """Whether every instruction was emulated."""
+
+    @property
+    def libc_name(self) -> str:
+        """``glibc``, ``musl``, or ``""`` for any other."""
+        name = self.libc.partition(" ")[0]
+        return name if name in {"glibc", "musl"} else ""
+
+    @property
+    def system(self) -> str:
+        """``linux 6.1, x64``, then the virtual machine if there is one."""
+        return ", ".join(
+            each for each in (f"{self.os} {self.kernel}", self.arch, self.machine) if each
+        )
+
+    @property
+    def text(self) -> str:
+        """All facts on one line."""
+        return f"{self.system}, {self.cpu} ({self.cores} cores), {self.libc}"
+
+    @property
+    def platform(self) -> Platform:
+        """The facts that keep its results apart from those of other hosts."""
+        kernel = self.kernel if self.machine else ""
+        return Platform(self.machine, self.os, self.arch, self.libc_name, kernel)
+
+
 class Ending(msgspec.Struct, frozen=True):
     """An outcome, and one sentence on its cause."""
 
@@ -139,6 +197,10 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     """Whether the harness saw the module's file mapped in the process, from outside."""
     go: bool = False
     """Whether that file has a Go runtime in it."""
+    host: Host | None = None
+    """The machine that ran the cell; null only before the result is written."""
+    platform: str = ""
+    """The short name of its platform, in a file that joins several (``Header.joined``)."""
 
     @property
     def judged(self) -> bool:
@@ -155,6 +217,16 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
         """The cell that the result belongs to."""
         return Cell(self.runtime, self.version, self.treatment, self.module, self.load, self.stress)
 
+    @property
+    def name(self) -> str:
+        """The name of the cell, after its platform in a file that joins several."""
+        return f"{self.platform} {self.cell.name}".lstrip()
+
+    @property
+    def key(self) -> tuple[str, Cell]:
+        """The platform and the cell; no two rows of a file have the same."""
+        return self.platform, self.cell
+
 
 def attempts_of(result: Result) -> tuple[Outcome, ...]:
     """Return the outcome of each attempt."""
@@ -169,38 +241,6 @@ def telling_outcomes(result: Result) -> frozenset[Outcome]:
     if not result.judged:
         return frozenset()
     return frozenset(attempts_of(result)) - {"skip", "error"}
-
-
-class Host(msgspec.Struct, frozen=True):
-    """The machine that a matrix ran on."""
-
-    os: str
-    """``linux`` or ``darwin``."""
-    kernel: str
-    """Release of the kernel."""
-    cpu: str
-    """Name of the processor."""
-    cores: int
-    """Number of cores."""
-    libc: str
-    """C library of the runtimes, with its version."""
-    arch: str = ""
-    """Architecture, by Node's name for it; empty in results of old versions of the suite."""
-    machine: str = ""
-    """The virtual machine, and whether it is emulated; empty on a physical machine."""
-
-    @property
-    def libc_name(self) -> str:
-        """``glibc``, ``musl``, or ``""`` for any other."""
-        name = self.libc.partition(" ")[0]
-        return name if name in {"glibc", "musl"} else ""
-
-    @property
-    def system(self) -> str:
-        """``linux 6.1, x64``, then the virtual machine if there is one."""
-        return ", ".join(
-            each for each in (f"{self.os} {self.kernel}", self.arch, self.machine) if each
-        )
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -221,6 +261,19 @@ class Shard(msgspec.Struct, frozen=True):
         return f"{self.number}/{self.of}"
 
 
+class JoinedPlan(msgspec.Struct, frozen=True):
+    """One of the whole plans in a file that joins the results of several platforms."""
+
+    platform: str
+    """``Result.platform`` of its rows."""
+    host: Host
+    """A machine of that platform."""
+    plan: str
+    """Hash of its planned cells."""
+    cells: int
+    """Number of its cells."""
+
+
 class Header(msgspec.Struct, frozen=True):
     """The first line of ``results.jsonl``."""
 
@@ -239,14 +292,22 @@ class Header(msgspec.Struct, frozen=True):
     shard: Shard | None = None
     """The part of the plan in this file; null for the whole plan."""
     hosts: tuple[Host, ...] = ()
-    """The machines of the shards, if there were several."""
+    """The machines of the rows, if there were several."""
     patched: dict[str, str] = msgspec.field(default_factory=dict)
     """The patches in each patched Bun and each emulation, by the name that reports use."""
     patches: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """The patches that change each Bun built here, by the version that cells use; the control has
     none."""
+    joined: tuple[JoinedPlan, ...] = ()
+    """The plan of each platform, if the file joins several."""
 
     @property
     def made_with(self) -> dict[str, str]:
         """The tools and patches: everything besides the cells that decides the results."""
         return {**dict(sorted(self.tools.items())), **dict(sorted(self.patched.items()))}
+
+    @property
+    def hosts_text(self) -> str:
+        """The machine on one line, or a machine of each platform after its name."""
+        each = (f"{one.platform}: {one.host.text}" for one in self.joined)
+        return "; ".join(each) or self.host.text

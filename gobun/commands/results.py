@@ -18,6 +18,7 @@ from gobun.analysis import (
     print_claims,
     read_claims,
     read_facts,
+    split_platforms,
 )
 from gobun.commands.cli import (
     command,
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
     from invoke.context import Context
 
+    from gobun.matrix import Run
+
 
 @command_with_words(leading="path")
 @variadic_paths
 def merge(_: Context, paths: list[Path], out: str = "report") -> None:
-    """Join the results of shards and write the report: FILE or FOLDER…."""
+    """Join the results of shards or platforms and write the report: FILE or FOLDER…."""
     merge_into(paths, given_path(out))
     pipeline.write_report(given_path(out))
 
@@ -50,17 +53,15 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     if update and review:
         raise UsageError("--update and --review are two commands", hint="give one of them")
     if review:
-        run = measuring.read_results(given_path(review))
-        rows = read_expectations(place=place_of(run.header.host))
-        show("\n".join(expectations.review(rows, run.results)) or "every row has a cell and holds")
+        lines = [line for run in _runs(review) for line in _reviewed(run)]
+        show("\n".join(lines) or "every row has a cell and holds")
         return
     if update:
-        run = measuring.read_results(given_path(update))
-        place = place_of(run.header.host)
-        done = update_expectations(run.results, place=place)
-        show(done.diff or "nothing to change")
-        for row in done.unexplained:
-            console.log(f"{row} needs a reason")
+        for run in _runs(update):
+            done = update_expectations(run.results, place=place_of(run.header.host))
+            show(done.diff or "nothing to change")
+            for row in done.unexplained:
+                console.log(f"{row} needs a reason")
         return
     wrong = lint(
         read_expectations(),
@@ -70,6 +71,16 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     show("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:
         raise SystemExit(2)
+
+
+def _runs(path: str) -> list[Run]:
+    """Return the run of each platform in a file or folder."""
+    return split_platforms(measuring.read_results(given_path(path)))
+
+
+def _reviewed(run: Run) -> list[str]:
+    rows = read_expectations(place=place_of(run.header.host))
+    return expectations.review(rows, run.results)
 
 
 @command

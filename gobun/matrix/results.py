@@ -1,4 +1,7 @@
-"""``results.jsonl``: a header, then one line for each cell as it finishes."""
+"""``results.jsonl``: a header, then one line for each cell as it finishes.
+
+Each row carries its host. Rows that lack one are of the header's host: older files have such rows.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,8 @@ class Writer:
         Raises:
             PrerequisiteError: it cannot be written.
         """
-        lines = [msgspec.json.encode(line) for line in (header, *kept)]
+        self._host = header.host
+        lines = [msgspec.json.encode(header), *map(self._line, kept)]
         files.write_whole(path, b"".join(line + b"\n" for line in lines))
         self._path = path
         self._stream = path.open("ab", buffering=0)
@@ -109,10 +113,16 @@ class Writer:
         whole = self._stream.tell()
         with files.disk_errors(self._path):
             try:
-                self._stream.write(msgspec.json.encode(result) + b"\n")
+                self._stream.write(self._line(result) + b"\n")
             except OSError:
                 self._stream.truncate(whole)  # no partial line: the file stays valid
                 raise
+
+    def _line(self, record: msgspec.Struct) -> bytes:
+        """Return the line of a record; a result without a host ran on the header's."""
+        if isinstance(record, Result):
+            record = _with_host(record, self._host)
+        return msgspec.json.encode(record)
 
 
 def results_file(path: Path) -> Path:
@@ -137,7 +147,7 @@ def read_results(path: Path) -> Run:
     # A complete file ends in a newline, so text after the last newline is incomplete.
     for number, line in enumerate(lines[1:-1], start=2):
         try:
-            results.append(_decoded(line))
+            results.append(_with_host(_decoded(line), header.host))
         except _DAMAGED as error:
             raise UsageError(
                 f"{path}, line {number}, is damaged: {error}",
@@ -157,6 +167,10 @@ def _decoded(line: bytes) -> Result:
     result = msgspec.json.decode(line, type=Result)
     rank(result.version)
     return result
+
+
+def _with_host(result: Result, host: Host) -> Result:
+    return result if result.host else msgspec.structs.replace(result, host=host)
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gobun.cells import Cell, Result, attempts_of
-from gobun.report.order import in_order, version_label
+from gobun.report.order import in_order, release_label, version_label
 from gobun.runtimes import own_treatment, version_with
 from gobun.treatments import TREATMENTS
 
@@ -59,23 +59,23 @@ class Difference(msgspec.Struct, frozen=True):
 
 def differences(run: Run) -> tuple[Difference, ...]:
     """Return a difference for each patched Bun and each emulation that ran beside stock."""
-    stock = {result.cell: result for result in run.results if result.treatment == "stock"}
-    grouped: dict[tuple[str, str], list[Result]] = {}
+    stock = {result.key: result for result in run.results if result.treatment == "stock"}
+    grouped: dict[tuple[str, str, str], list[Result]] = {}
     patched = run.header.patched
     for result in in_order(run.results):
-        key = (version_label(result), result.treatment)
-        built = result.treatment == own_treatment(result.version)
-        if built or emulation_note(*key) in patched:
-            grouped.setdefault(key, []).append(result)
+        release, treatment = release_label(result), result.treatment
+        built = treatment == own_treatment(result.version)
+        if built or emulation_note(release, treatment) in patched:
+            grouped.setdefault((version_label(result), release, treatment), []).append(result)
     found = []
-    for (runtime, treatment), results in grouped.items():
+    for (runtime, release, treatment), results in grouped.items():
         pairs = []
         for result in results:
-            twin = stock.get(_stock_cell(result.cell))
+            twin = stock.get((result.platform, _stock_cell(result.cell)))
             pairs.append((_kind(result, twin), result, twin))
         if any(twin for _, _, twin in pairs):
-            emulated = patched.get(emulation_note(runtime, treatment), "")
-            patches = patched.get(runtime, "") or emulated
+            emulated = patched.get(emulation_note(release, treatment), "")
+            patches = patched.get(release, "") or emulated
             found.append(Difference(runtime, treatment, patches, tuple(pairs)))
     return tuple(found)
 

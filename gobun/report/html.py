@@ -23,7 +23,7 @@ from gobun.report.timeline import Timeline, Track, describe_members, loads_of, t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gobun.cells.records import Load
+    from gobun.cells.records import Header, Load
     from gobun.matrix import Run
     from gobun.report.summary import Summary
 
@@ -39,11 +39,9 @@ def render_html(run: Run) -> str:
     found = differences(run)
     style, script = _part("page.css"), "".join(_part(name) for name in _SCRIPTS)
     header = run.header
-    host = header.host
     facts = {
         "Run": header.started.replace("T", " ").replace("+00:00", " UTC"),
-        "Host": f"{host.system}, {host.libc}",
-        "Processor": f"{host.cpu}, {host.cores} cores",
+        **_host_facts(header),
         "Tools": ", ".join(f"{name} {version}" for name, version in header.made_with.items()),
         "Suite": f"gobun {header.suite}, plan {header.plan}",
     }
@@ -65,6 +63,15 @@ def render_html(run: Run) -> str:
     }
     # One pass, so that inserted text is never searched for placeholders.
     return _PLACE.sub(lambda found: parts[found[1]], _part("page.html"))
+
+
+def _host_facts(header: Header) -> dict[str, str]:
+    """Return the facts about the machine, or one for each platform."""
+    host = header.host
+    return {f"Host {one.platform}": one.host.text for one in header.joined} or {
+        "Host": f"{host.system}, {host.libc}",
+        "Processor": f"{host.cpu}, {host.cores} cores",
+    }
 
 
 def embedded_json(data: bytes) -> str:
@@ -137,12 +144,13 @@ def _track(stress: str, track: Track, loads: Sequence[Load]) -> str:
         course = f"<p>{html.escape(track.text)}</p>"
     link = _link(
         stress=[stress],
+        **({"platform": [track.platform]} if track.platform else {}),
         runtime=[track.runtime],
         treatment=(member.treatment for member in track.members),
         module=(member.module for member in track.members),
         load=(member.load for member in track.members),
     )
-    meant = html.escape(f"{track.runtime}, {describe_members(track.members, loads)}")
+    meant = html.escape(f"{track.label}, {describe_members(track.members, loads)}")
     return f'<li>{course}<p>{meant} <a href="{link}">show these cells</a></p></li>'
 
 

@@ -44,7 +44,7 @@ def xml_text(text: str) -> str:
 
 
 def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
-    host = run.header.host
+    host = results[0].host or run.header.host
     suite = ET.Element(
         "testsuite",
         {
@@ -56,7 +56,7 @@ def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
     )
     properties = ET.SubElement(suite, "properties")
     known = {
-        "host": f"{host.system}, {host.cpu} ({host.cores} cores), {host.libc}",
+        "host": host.text,
         "gobun": run.header.suite,
         **run.header.made_with,
     }

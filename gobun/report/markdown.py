@@ -11,7 +11,7 @@ from gobun.cells import Outcome, Result
 from gobun.cells.records import WORST_FIRST
 from gobun.console import pluralize
 from gobun.report.difference import difference_lines, differences
-from gobun.report.order import in_order, module_key
+from gobun.report.order import in_order, module_key, runtime_label
 from gobun.report.printable_run import printable_run
 from gobun.report.summary import attempts_text, loaded_text, range_text, summarise, tables
 from gobun.report.timeline import describe_members, loads_of, timelines
@@ -72,15 +72,11 @@ def render_summary(run: Run) -> str:
 def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     """Return the summary, and whether its tables are complete."""
     header = run.header
-    host = header.host
     tools = ", ".join(f"{name} {version}" for name, version in header.made_with.items())
     parts = [
         "# Go native modules in every runtime",
         "",
-        _escaped(
-            f"{header.started}, {host.system}, {host.cpu} ({host.cores} cores), "
-            f"{host.libc}; {tools}; gobun {header.suite}."
-        ),
+        _escaped(f"{header.started}, {header.hosts_text}; {tools}; gobun {header.suite}."),
         "",
         count_line(summary, header),
         "",
@@ -110,7 +106,7 @@ def _after_tables(run: Run, summary: Summary) -> list[str]:
         parts += [""]
     if summary.intermittent:
         parts += ["## Intermittent", ""]
-        lines = [f"- `{cell.cell.name}`: {attempts_text(cell)}" for cell in summary.intermittent]
+        lines = [f"- `{cell.name}`: {attempts_text(cell)}" for cell in summary.intermittent]
         parts += [*_capped(lines, _MOST_INTERMITTENT), ""]
     return parts
 
@@ -165,7 +161,7 @@ def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
     found: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
     for result in in_order(results):
         if result.unexpected or result.outcome not in {"pass", "skip"}:
-            key = (result.outcome, result.unexpected, result.runtime, result.treatment)
+            key = (result.outcome, result.unexpected, runtime_label(result), result.treatment)
             found.setdefault(key, []).append(result)
     ordered = sorted(
         found.items(), key=lambda item: (not item[0][1], WORST_FIRST.index(item[0][0]))
@@ -184,7 +180,7 @@ def _course(timeline: Timeline) -> str:
     loads = loads_of(timeline)
 
     def course_of(track: Track) -> str:
-        return f"{track.text}: {track.runtime}, {_cut(describe_members(track.members, loads))}"
+        return f"{track.text}: {track.label}, {_cut(describe_members(track.members, loads))}"
 
     left = len(bad) - _MOST_TRACKS
     more = f"; and {pluralize(left, 'other pattern')}" if left > 0 else ""

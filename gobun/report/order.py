@@ -12,13 +12,23 @@ from gobun.version_ranges import rank
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gobun.cells import Cell, Result
+    from gobun.cells import Result
     from gobun.version_ranges import Rank
 
 
-def version_label(result: Result | Cell) -> str:
+def runtime_label(result: Result) -> str:
+    """Return the runtime, after its platform in a run that joins several: ``arm64 bun``."""
+    return f"{result.platform} {result.runtime}".lstrip()
+
+
+def release_label(result: Result) -> str:
     """Return the runtime and version in the usual notation: ``bun@1.2.19``."""
     return f"{result.runtime}@{result.version}"
+
+
+def version_label(result: Result) -> str:
+    """Return the same after the platform, in a run that joins several: ``arm64 bun@1.2.19``."""
+    return f"{runtime_label(result)}@{result.version}"
 
 
 def version_key(version: str) -> tuple[Rank, str]:
@@ -49,10 +59,11 @@ def column_key(column: tuple[TreatmentName, str]) -> tuple[int, tuple[int, str]]
 
 
 def in_order(results: Iterable[Result]) -> list[Result]:
-    """Sort results by runtime and version, then by treatment, module, load and stress."""
+    """Sort results by platform, runtime and version, then by treatment, module, load and stress."""
     return sorted(
         results,
         key=lambda result: (
+            result.platform,
             result.runtime,
             version_key(result.version),
             column_key((result.treatment, result.module)),

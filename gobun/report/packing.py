@@ -109,6 +109,7 @@ def _added(known: _Texts, texts: Iterable[str]) -> list[int]:
 
 def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
     tables = {
+        "platform": _ColumnTable(sorted({result.platform for result in ordered})),
         "runtime": _ColumnTable(sorted({result.runtime for result in ordered})),
         "version": _ColumnTable(),
         "treatment": _ColumnTable([*sorted({r.treatment for r in ordered}, key=treatment_key)]),
@@ -127,6 +128,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
     numbers: dict[str, list[int]] = {name: [] for name in ("wall", "cpu", "rss", "attempts")}
     for result in ordered:
         values = {
+            "platform": result.platform,
             "runtime": result.runtime,
             "version": result.version,
             "treatment": result.treatment,
@@ -163,10 +165,10 @@ def _paired(
     ordered: Sequence[Result], found: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
     """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
-    number = {result.cell: i for i, result in enumerate(ordered)} if found else {}
+    number = {result.key: i for i, result in enumerate(ordered)} if found else {}
     return [
         {
-            kind: [[number[new.cell], number[old.cell] if old else -1] for new, old in one.of(kind)]
+            kind: [[number[new.key], number[old.key] if old else -1] for new, old in one.of(kind)]
             for kind in KINDS
         }
         for one in found

@@ -19,8 +19,6 @@ def printable_run(run: Run) -> Run:
     """Return a run with all of its text made printable; every report starts with this call."""
     header = msgspec.structs.replace(
         _printable(run.header),
-        host=_printable(run.header.host),
-        hosts=tuple(_printable(host) for host in run.header.hosts),
         tools={_text(name): _text(version) for name, version in run.header.tools.items()},
         patched={_text(name): _text(patches) for name, patches in run.header.patched.items()},
         patches={
@@ -33,16 +31,24 @@ def printable_run(run: Run) -> Run:
 
 
 def _printable(record: _T) -> _T:
-    """Return a record with its texts and lists of texts made printable."""
+    """Return a record with its texts, its records, and its tuples of either made printable."""
     changes: dict[str, object] = {}
     for name in record.__struct_fields__:
         value = getattr(record, name)
         if isinstance(value, str):
             if not value.isprintable():
                 changes[name] = _text(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], str):
-            changes[name] = tuple(map(_text, value))
+        elif isinstance(value, msgspec.Struct):
+            changes[name] = _printable(value)
+        elif isinstance(value, tuple) and value:
+            changes[name] = tuple(map(_part, value))
     return msgspec.structs.replace(record, **changes) if changes else record
+
+
+def _part(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return _printable(value)
+    return _text(value) if isinstance(value, str) else value
 
 
 def _text(value: str) -> str:

@@ -48,9 +48,7 @@ def print_report(run: Run) -> None:
     for table in _laid_out(summary, terminal.width):
         terminal.print(_drawn(table))
     terminal.print(count_line(summary, run.header), markup=False)
-    lines = [
-        f"intermittent: {cell.cell.name}: {attempts_text(cell)}" for cell in summary.intermittent
-    ]
+    lines = [f"intermittent: {cell.name}: {attempts_text(cell)}" for cell in summary.intermittent]
     _print_capped(terminal, lines)
     _print_capped(terminal, _surprises(summary))
 
@@ -109,7 +107,7 @@ def _surprises(summary: Summary) -> list[str]:
         if group.unexpected:
             one = group.cells[0]
             lines.append(
-                f"unexpected: {one.cell.name}: {one.outcome}, expected {'/'.join(one.expected)}"
+                f"unexpected: {one.name}: {one.outcome}, expected {'/'.join(one.expected)}"
                 f" ({len(group.cells)} alike): {one.detail}\n  again: {one.repro}"
             )
     return lines

@@ -70,6 +70,13 @@ class Track(msgspec.Struct, frozen=True):
     settled: bool = True
     """Whether it has few enough changes for boundaries; else each version shows its worst
     outcome."""
+    platform: str = ""
+    """As in ``Result``."""
+
+    @property
+    def label(self) -> str:
+        """The runtime, after its platform in a run that joins several."""
+        return f"{self.platform} {self.runtime}".lstrip()
 
     @property
     def bad(self) -> bool:
@@ -99,6 +106,10 @@ class Track(msgspec.Struct, frozen=True):
         return ", ".join(steps)
 
 
+_Sequences = dict[tuple[str, str, Member], list["Result"]]
+"""The results of each sequence of a stress, by its platform, runtime and member."""
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """The tracks of one stress: for each runtime, bad tracks first, then the most common ones."""
 
@@ -108,12 +119,12 @@ class Timeline(msgspec.Struct, frozen=True):
 
 def timelines(results: Iterable[Result]) -> tuple[Timeline, ...]:
     """Compute the tracks of each stress, without skips and harness errors."""
-    sequences: dict[str, dict[tuple[str, Member], list[Result]]] = {}
+    sequences: dict[str, _Sequences] = {}
     for result in results:
         if result.outcome not in _UNSAID:
             member = Member(result.treatment, result.module, result.load)
             of_stress = sequences.setdefault(result.stress, {})
-            of_stress.setdefault((result.runtime, member), []).append(result)
+            of_stress.setdefault((result.platform, result.runtime, member), []).append(result)
     return tuple(Timeline(stress, _tracks(sequences[stress])) for stress in sorted(sequences))
 
 
@@ -162,12 +173,13 @@ def loads_of(timeline: Timeline) -> tuple[Load, ...]:
     return tuple(sorted(used, key=load_key))
 
 
-def _tracks(sequences: dict[tuple[str, Member], list[Result]]) -> tuple[Track, ...]:
-    alike: dict[tuple[str, object], list[tuple[Member, list[Result]]]] = {}
-    for (runtime, member), cells in sequences.items():
-        alike.setdefault((runtime, _shape(spans_of(cells))), []).append((member, cells))
+def _tracks(sequences: _Sequences) -> tuple[Track, ...]:
+    alike: dict[tuple[str, str, object], list[tuple[Member, list[Result]]]] = {}
+    for (platform, runtime, member), cells in sequences.items():
+        shape = _shape(spans_of(cells))
+        alike.setdefault((platform, runtime, shape), []).append((member, cells))
     tracks = []
-    for (runtime, shape), found in alike.items():
+    for (platform, runtime, shape), found in alike.items():
         found.sort(key=lambda one: _member_key(one[0]))
         settled = shape != _UNSETTLED
         if settled:
@@ -175,7 +187,8 @@ def _tracks(sequences: dict[tuple[str, Member], list[Result]]) -> tuple[Track, .
             spans = functools.reduce(_widest, each)
         else:
             spans = spans_of(_worst(cell for _, cells in found for cell in cells))
-        tracks.append(Track(runtime, spans, tuple(member for member, _ in found), settled))
+        members = tuple(member for member, _ in found)
+        tracks.append(Track(runtime, spans, members, settled, platform))
     return tuple(sorted(tracks, key=_track_key))
 
 
@@ -225,7 +238,8 @@ def _member_key(member: Member) -> tuple[object, ...]:
 
 def _track_key(track: Track) -> tuple[object, ...]:
     bad = next((span for span in track.spans if span.bad), None)
+    place = (track.platform, track.runtime)
     if bad is None:
-        return (track.runtime, 1)
+        return (*place, 1)
     of_first = _member_key(track.members[0])
-    return (track.runtime, 0, -len(track.members), version_key(bad.first), of_first)
+    return (*place, 0, -len(track.members), version_key(bad.first), of_first)

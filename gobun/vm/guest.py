@@ -66,7 +66,7 @@ def _run(context: matrix.RunContext, job: Job, folder: Path) -> None:
 def _own_header(job: Job) -> Header:
     """Return the header of the run with the facts of this machine."""
     host = this_host(job.header.host.libc if job.header.host.libc.startswith("musl") else "")
-    host = msgspec.structs.replace(host, machine=job.machine)
+    host = msgspec.structs.replace(host, machine=job.machine, emulated=job.emulated)
     return msgspec.structs.replace(job.header, host=host)
 
 

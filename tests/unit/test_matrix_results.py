@@ -43,7 +43,8 @@ def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
     header, *lines = path.read_bytes().splitlines(keepends=True)
     said = msgspec.json.decode(header)
     assert place_of(matrix.read_results(path).header.host) == this_place()
-    assert list(said["host"]) == ["os", "kernel", "cpu", "cores", "libc", "arch", "machine"]
+    fields = ["os", "kernel", "cpu", "cores", "libc", "arch", "machine", "emulated"]
+    assert list(said["host"]) == fields
     said["host"]["arch"] = "arm64"
     path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
     assert place_of(matrix.read_results(path).header.host).arch == "arm64"
@@ -52,6 +53,28 @@ def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
     run = matrix.read_results(path)
     assert (run.header.host.arch, len(run.results)) == ("", 2)
     assert place_of(run.header.host) == this_place()
+
+
+def test_results_row_carries_its_host(tmp_path: Path) -> None:
+    path = written(tmp_path / "results.jsonl")
+    run = matrix.read_results(path)
+    assert [found.host for found in run.results] == [run.header.host] * 2
+
+    other = msgspec.structs.replace(run.header.host, kernel="9.9")
+    resumed = msgspec.structs.replace(run.header, host=other)
+    with matrix.Writer(path, resumed, run.results[:1]) as writer:
+        writer.add(result(CELLS[1]))
+    assert [found.host for found in matrix.read_results(path).results] == [run.header.host, other]
+
+
+def test_results_row_of_older_file_has_the_host_of_its_header(tmp_path: Path) -> None:
+    path = written(tmp_path / "results.jsonl")
+    header, line, _ = path.read_bytes().splitlines(keepends=True)
+    row = msgspec.json.decode(line)
+    del row["host"], row["platform"]
+    path.write_bytes(header + msgspec.json.encode(row) + b"\n")
+    run = matrix.read_results(path)
+    assert [found.host for found in run.results] == [run.header.host]
 
 
 def test_results_line_is_written_before_next_cell(tmp_path: Path) -> None:
@@ -65,7 +88,8 @@ def test_results_line_has_the_documented_fields(tmp_path: Path) -> None:
     line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
     fields = (
         "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
-        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why kind mapped go"
+        "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why kind mapped go "
+        "host platform"
     )
     assert " ".join(msgspec.json.decode(line)) == fields
 
@@ -113,7 +137,10 @@ def test_results_damaged_line_is_named(tmp_path: Path) -> None:
 def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
     path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
     assert pipeline._kept(path, header) == ()
-    ended = [result(CELLS[0]), result_of(CELLS[1], "error")]
+    ended = [
+        msgspec.structs.replace(each, host=header.host)
+        for each in (result(CELLS[0]), result_of(CELLS[1], "error"))
+    ]
     with matrix.Writer(path, header, ended):
         assert pipeline._kept(path, header) == (ended[0],)
     with pytest.raises(UsageError, match="belongs to another plan"):

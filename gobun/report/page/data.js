@@ -16,7 +16,9 @@ const results = (() => {
   const intermittent = flags(packed.intermittent);
 
   const value = (name, i) => tables[name][columns[name][i]];
-  const version = (i) => `${value("runtime", i)}@${value("version", i)}`;
+  // The platform is empty unless the run joins several.
+  const version = (i) =>
+    `${value("platform", i)} ${value("runtime", i)}@${value("version", i)}`.trimStart();
   const name = (i) =>
     [version(i), ...["treatment", "module", "load", "stress"].map((axis) => value(axis, i))].join(
       "/",

@@ -29,8 +29,8 @@ const heatMap = (map, open) => {
   const rowIndex = new Map();
   const kindIndex = new Map();
   for (let i = 0; i < total; i++) {
-    const row = `${columns.runtime[i]} ${columns.version[i]}`;
-    if (!rowIndex.has(row)) rowIndex.set(row, rows.push(version(i)) - 1);
+    const row = version(i);
+    if (!rowIndex.has(row)) rowIndex.set(row, rows.push(row) - 1);
     rowOf[i] = rowIndex.get(row);
     const kind = LEVELS.module.map((axis) => columns[axis][i]);
     const key = kind.join(" ");

@@ -12,7 +12,7 @@
     said,
     text,
   } = results;
-  const AXES = ["runtime", "treatment", "module", "load", "stress", "outcome"];
+  const AXES = ["platform", "runtime", "treatment", "module", "load", "stress", "outcome"];
   const PASS = tables.outcome.indexOf("pass");
   const SKIP = tables.outcome.indexOf("skip");
   const LIST_STEP = 50;
@@ -191,6 +191,7 @@
   // Filters.
   const form = $("filters");
   for (const axis of AXES) {
+    if (axis === "platform" && tables.platform.length < 2) continue;
     const box = element("details", "axis");
     box.name = "axis";
     box.dataset.axis = axis;
