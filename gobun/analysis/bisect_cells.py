@@ -15,7 +15,7 @@ from gobun.cells.scenario import check_names, narrowed, read_scenario
 from gobun.errors import UsageError
 from gobun.matrix.run import run_cell
 from gobun.matrix.run_context import RunContext, build_run_context
-from gobun.targets import for_libc, host_target
+from gobun.targets import runnable_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ def bisect_releases(
         FetchError: a release could not be fetched.
         BuildError: a library could not be built.
     """
-    target = for_libc(host_target(), question.libc)
+    target = runnable_target(question.libc)
     context = _context(question, target)
     name = question.runtime
     among = versions if versions is not None else runtimes.choose_versions(name, "all", target)

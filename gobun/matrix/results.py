@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 import gobun
-from gobun import console, files, toolchain
+from gobun import console, files, sysroot, toolchain
 from gobun.cells.plan import plan_hash
 from gobun.cells.records import Cell, Header, Host, Result
 from gobun.errors import UsageError
@@ -69,7 +69,7 @@ def this_host(libc: str = "") -> Host:
         kernel=platform.release(),
         cpu=cpu,
         cores=os.cpu_count() or 1,
-        libc=libc or " ".join(platform.libc_ver()).strip() or "unknown",
+        libc=libc or sysroot.own_libc(),
         arch=this_place().arch,
     )
 

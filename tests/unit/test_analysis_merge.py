@@ -161,6 +161,7 @@ def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> Non
 
 def test_merge_results_of_another_libc_are_refused(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
+    change(shards[0], host=host | {"libc": "glibc 2.36"})
     change(shards[1], host=host | {"libc": "musl 1.2.5"})
     with pytest.raises(UsageError, match="C library glibc and musl"):
         merge(shards)

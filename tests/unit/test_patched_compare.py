@@ -13,7 +13,7 @@ from gobun import bun_source, matrix, patched, pipeline, report, runtimes
 from gobun.bun_source import Change, Patch, Series
 from gobun.cells import Cell, Result, read_scenario
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.expectations import ExpectationRow, read_expectations
+from gobun.expectations import ExpectationRow, Place, read_expectations
 from gobun.patched import compare
 from gobun.patched.compare import PatchedExpectations
 from gobun.report.difference import KINDS, Difference, difference_lines, differences
@@ -151,9 +151,8 @@ def test_compare_change_outside_default_stresses_is_run() -> None:
     assert compare._stresses(("idle", "wasm"), [line]) == ("idle", "wasm", "recover")
 
 
-@pytest.mark.skipif(host_target().os != "linux", reason="what is known is of Linux")
 def test_compare_series_name_every_cell_emulations_cure() -> None:
-    known = read_expectations()
+    known = read_expectations(place=Place("linux", "x64", "glibc"))
     for series in map(bun_source.series_named, bun_source.lines()):
         for patch in series.applied:
             ends = {

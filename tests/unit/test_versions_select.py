@@ -8,7 +8,7 @@ from gobun import toolchain
 from gobun.errors import UsageError
 from gobun.runtimes import choose_versions, split_versions
 from gobun.runtimes.versions import select_versions
-from gobun.targets import host_target
+from gobun.targets import TARGETS, host_target
 
 KNOWN = (
     "0.8.1",
@@ -168,5 +168,13 @@ def test_select_node_default_is_the_pinned_one() -> None:
     node, deno = toolchain.pins()["node"], toolchain.pins()["deno"]
     assert choose_versions("node", "", host_target()) == (node,)
     assert choose_versions("deno", deno, host_target()) == (deno,)
-    lines = [version.split(".")[0] for version in choose_versions("node", "20,22", host_target())]
-    assert lines == ["20", "22"]
+    chosen = choose_versions("node", "20,22", TARGETS["linux-x64"])
+    assert [version.split(".")[0] for version in chosen] == ["20", "22"]
+
+
+def test_select_node_on_musl_is_the_pinned_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock file names no other wheel for musl, so the machine with musl has no other either."""
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
+    with pytest.raises(UsageError, match="22") as raised:
+        choose_versions("node", "22", TARGETS["linux-x64-musl"])
+    assert toolchain.pins()["node"] in str(raised.value)

@@ -1,0 +1,58 @@
+"""Recognises musl's loader, which is its C library too, and reads its version."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+from packaging.version import Version
+
+from gobun.errors import UsageError
+from gobun.targets import host_target
+
+_OLDEST = "1.2.5"
+_VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)(?:-\w+)*\0")
+LOADERS = {
+    "linux-x64-musl": "ld-musl-x86_64.so.1",
+    "linux-arm64-musl": "ld-musl-aarch64.so.1",
+}
+"""Target to the file name of its loader."""
+
+
+def own_loader() -> Path | None:
+    """Return the loader of a machine with musl; None on a machine with another C library."""
+    name = LOADERS.get(host_target().name)
+    return Path("/lib") / name if name else None
+
+
+def check_loader(loader: Path) -> None:
+    """Refuse what is not musl's loader, or is too old for current programs.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not (loader.is_file() and b"musl libc (" in loader.read_bytes()):
+        raise UsageError(f"{loader} is not musl's loader", hint="name ld-musl-*.so.1 of musl")
+    if Version(loader_version(loader)) < Version(_OLDEST):
+        raise UsageError(
+            f"{loader} is older than musl {_OLDEST}, and current programs crash in it",
+            hint="name the loader of a newer musl",
+        )
+
+
+def loader_version(loader: Path) -> str:
+    """Return the version of musl that a loader belongs to; ``0`` if it does not have one."""
+    found = _VERSION.search(loader.read_bytes()) if loader.is_file() else None
+    return found[1].decode() if found else "0"
+
+
+def own_libc() -> str:
+    """Return the C library of this machine and its version: ``glibc 2.36`` or ``musl 1.2.5``.
+
+    Python knows neither name nor version of musl.
+    """
+    loader = own_loader()
+    if loader is not None:
+        return f"musl {loader_version(loader)}"
+    return " ".join(platform.libc_ver()).strip() or "unknown"
