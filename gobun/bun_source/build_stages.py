@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.bun_source.build_progress import CountedFiles
-from gobun.bun_source.build_systems import build_system_of
+from gobun.bun_source.layout import build_system_of
 from gobun.bun_source.preflight import llvm_folder
 from gobun.errors import UsageError
 from gobun.process import path_before

@@ -30,6 +30,7 @@ lines is the same change, so lines can be compared.
     was = ["crash"]                 # how they end in the stock binary
     outcomes = ["pass"]             # how they end with this patch, and those of `beside`
     beside = ["block-signals"]      # patches without which it does not change them
+    without = ["suspend-any-stack"] # patches that prevent the change
 
     [[patch.compiled]]              # what is in the optimised object: check-bun --object looks
     functions = 'pool.Pool.(warm|wake)' # a pattern of whole names; what they call is followed where
@@ -52,7 +53,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import semver
@@ -61,6 +62,9 @@ from gobun import paths
 from gobun.errors import UsageError
 from gobun.files import read_input
 from gobun.toml_config import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 FILE_NAME = "series.toml"
 TODO = "TODO: reason"
@@ -82,11 +86,17 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Their outcomes with the patch."""
     beside: tuple[str, ...] = ()
     """The other patches that a build must have for this. Empty if the patch alone is enough."""
+    without: tuple[str, ...] = ()
+    """The other patches that prevent this, such as the cure of a hang that the patch adds."""
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
     modules: tuple[str, ...] | None = None
     loads: tuple[str, ...] | None = None
     stresses: tuple[str, ...] | None = None
+
+    def happens_with(self, patches: Collection[str]) -> bool:
+        """Return whether a build that has these patches, the change's own among them, shows it."""
+        return set(self.beside) <= set(patches) and set(self.without).isdisjoint(patches)
 
 
 class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

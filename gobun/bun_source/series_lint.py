@@ -93,9 +93,11 @@ def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
     others = {each.id for each in series.applied if each is not patch}
     for change in patch.changes:
         yield from _change(change, where, known)
-        for name in change.beside:
+        for name in (*change.beside, *change.without):
             if name not in others:
-                yield f"{where}: changes name {name!r} beside it, which is no other patch"
+                yield f"{where}: changes name {name!r} beside or without, which is no other patch"
+        for name in sorted(set(change.beside) & set(change.without)):
+            yield f"{where}: changes name {name!r} beside and without, so they never happen"
 
 
 def _change(change: Change, where: str, known: KnownNames) -> Iterator[str]:

@@ -8,15 +8,13 @@ import msgspec
 
 from gobun import bun_source, patched, pipeline, runtimes
 from gobun.commands.cli import (
-    Selection,
     command,
     given_path,
     optional_integer,
-    run_flags,
     select_patches,
     split_csv,
-    with_cell_selection,
 )
+from gobun.commands.run_flags import CellFlags, RunFlags, with_flags
 from gobun.console import show
 from gobun.errors import UsageError
 from gobun.printable import printable_json
@@ -143,29 +141,19 @@ def register_bun(
 
 
 @command
-@with_cell_selection
+@with_flags("cells", CellFlags)
+@with_flags("run", RunFlags, out="report/patched")
 def matrix_patched(
     _: Context,
-    cells: Selection,
+    cells: CellFlags,
     series: str = "",
     ablate: bool = False,
-    out: str = "report/patched",
-    jobs: str = "",
-    limit: str = "",
-    repeat: str = "1",
-    resume: bool = False,
+    *,
+    run: RunFlags,
 ) -> None:
     """Run patched Buns, or emulations of the patches, beside stock Bun."""
     names = split_csv(series) or tuple(bun_source.lines())
-    request = pipeline.Request(
-        runtimes=cells.runtime,
-        versions=cells.versions,
-        treatments=cells.treatment,
-        modules=cells.module,
-        loads=cells.load,
-        stresses=cells.stress,
-        **run_flags(out, jobs, limit, repeat, resume=resume),
-    )
+    request = pipeline.Request(**cells.fields(), **run.fields())
     found = [bun_source.series_named(name) for name in names]
     patched.run_beside_stock(request, found, ablate=ablate)
 

@@ -6,9 +6,8 @@ import functools
 import inspect
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from invoke.tasks import Task
 
 from gobun import bun_source
@@ -156,61 +155,7 @@ def optional_integer(text: str, flag: str, most: int = _LARGEST_NUMBER) -> int |
     return None if found is None else int(found)
 
 
-class RunFlags(TypedDict):
-    """The fields of a request that every run of cells is given."""
-
-    out: Path
-    jobs: int | None
-    limit_s: float | None
-    repeat: int
-    resume: bool
-
-
-def run_flags(out: str, jobs: str, limit: str, repeat: str, *, resume: bool) -> RunFlags:
-    """Read the flags of a run."""
-    return {
-        "out": given_path(out),
-        "jobs": optional_integer(jobs, "--jobs"),
-        "limit_s": optional_number(limit, "--limit"),
-        "repeat": optional_integer(repeat, "--repeat") or 0,
-        "resume": resume,
-    }
-
-
 def select_patches(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
     """Return a series, and those of its patches that the comma lists leave."""
     found = bun_source.series_named(series)
     return found, found.selected(split_csv(only), split_csv(except_))
-
-
-class Selection(msgspec.Struct, frozen=True):
-    """Which cells are meant: the six flags that several tasks take, split at their commas."""
-
-    runtime: tuple[str, ...]
-    versions: str
-    treatment: tuple[str, ...]
-    module: tuple[str, ...]
-    load: tuple[str, ...]
-    stress: tuple[str, ...]
-
-
-def with_cell_selection(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a task the flags of a selection, which it takes as its parameter ``cells``."""
-    context, _, *flags = inspect.signature(function).parameters.values()
-    fields = [each.name for each in msgspec.structs.fields(Selection)]
-    chosen = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="") for name in fields
-    ]
-
-    @functools.wraps(function)
-    def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
-        texts = {name: kwargs.pop(name, "") for name in fields}
-        versions = texts.pop("versions")
-        texts["runtime"] = texts["runtime"] or "bun"
-        parts = {name: split_csv(text) for name, text in texts.items()}
-        function(context, Selection(versions=versions, **parts), **kwargs)
-
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    named = [*chosen, *(flag.replace(kind=keyword) for flag in flags)]
-    run.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
-    return run

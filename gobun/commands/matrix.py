@@ -8,14 +8,8 @@ import msgspec
 
 from gobun import custom_addon, pipeline
 from gobun import matrix as measuring
-from gobun.commands.cli import (
-    Selection,
-    command,
-    given_path,
-    optional_integer,
-    run_flags,
-    with_cell_selection,
-)
+from gobun.commands.cli import command, given_path, optional_integer
+from gobun.commands.run_flags import CellFlags, MatrixFlags, with_flags
 from gobun.console import show
 from gobun.custom_addon_config import MatrixTable, find_config, runtime_of
 
@@ -32,11 +26,16 @@ class AddonFlags(msgspec.Struct, frozen=True):
     config: str
 
 
-def make_request(cells: Selection, mine: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
+def make_request(cells: CellFlags, mine: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
     """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
-    found = find_config(mine.config, modules=cells.module, addon=mine.addon)
+    chosen = cells.fields()
+    found = find_config(mine.config, modules=chosen["modules"], addon=mine.addon)
     given, table = (found.addon, found.matrix) if found else (None, MatrixTable())
-    versions = ",".join(each for each in table.versions if runtime_of(each) in cells.runtime)
+    versions = [each for each in table.versions if runtime_of(each) in chosen["runtimes"]]
+    chosen["versions"] = chosen["versions"] or ",".join(versions)
+    chosen["treatments"] = chosen["treatments"] or table.treatments
+    chosen["loads"] = chosen["loads"] or table.loads
+    chosen["stresses"] = chosen["stresses"] or table.stresses
     addon = custom_addon.make_addon(
         mine.addon or (given.file if given else ""),
         mine.smoke or (given.smoke if given else ""),
@@ -46,56 +45,31 @@ def make_request(cells: Selection, mine: AddonFlags, **flags: Any) -> pipeline.R
     for field in ("jobs", "limit_s"):
         if flags.get(field) is None:
             flags[field] = getattr(table, field)
-    return pipeline.Request(
-        runtimes=cells.runtime,
-        versions=cells.versions or versions,
-        treatments=cells.treatment or table.treatments,
-        modules=cells.module,
-        loads=cells.load or table.loads,
-        stresses=cells.stress or table.stresses,
-        addon=addon,
-        **flags,
-    )
+    return pipeline.Request(**chosen, addon=addon, **flags)
 
 
 @command
-@with_cell_selection
+@with_flags("cells", CellFlags)
+@with_flags("run", MatrixFlags)
 def matrix(
     _: Context,
-    cells: Selection,
-    out: str = "report",
-    jobs: str = "",
-    limit: str = "",
-    repeat: str = "1",
-    resume: bool = False,
-    shard: str = "",
-    durations: str = "",
-    core: bool = False,
+    cells: CellFlags,
+    run: MatrixFlags,
     addon: str = "",
     smoke: str = "",
     name: str = "",
     config: str = "",
-    libc: str = "",
 ) -> None:
     """Run the matrix of cells, on the modules here or on your own addon."""
-    pipeline.run_matrix(
-        make_request(
-            cells,
-            AddonFlags(addon, smoke, name, config),
-            **run_flags(out, jobs, limit, repeat, resume=resume),
-            shard=shard,
-            durations=given_path(durations) if durations else None,
-            core=core,
-            libc=libc,
-        )
-    )
+    mine = AddonFlags(addon, smoke, name, config)
+    pipeline.run_matrix(make_request(cells, mine, **run.fields()))
 
 
 @command
-@with_cell_selection
+@with_flags("cells", CellFlags)
 def plan(
     _: Context,
-    cells: Selection,
+    cells: CellFlags,
     shards: str = "1",
     durations: str = "",
     json: bool = False,

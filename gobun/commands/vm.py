@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun.commands.cli import (
-    Selection,
-    command,
-    given_path,
-    optional_integer,
-    run_flags,
-    with_cell_selection,
-)
+from gobun.commands.cli import command, given_path, optional_integer
+from gobun.commands.run_flags import CellFlags, MatrixFlags, with_flags
 from gobun.pipeline import Request
 from gobun.vm import run as guests
 from gobun.vm.shell import open_shell
@@ -21,10 +15,11 @@ if TYPE_CHECKING:
 
 
 @command
-@with_cell_selection
+@with_flags("cells", CellFlags)
+@with_flags("run", MatrixFlags)
 def vm(
     _: Context,
-    cells: Selection,
+    cells: CellFlags,
     arch: str = "arm64",
     release: str = "bookworm",
     memory: str = str(guests.MEMORY_MIB),
@@ -32,15 +27,8 @@ def vm(
     mirror: str = "",
     emulate: bool = False,
     shell: bool = False,
-    out: str = "report",
-    jobs: str = "",
-    limit: str = "",
-    repeat: str = "1",
-    resume: bool = False,
-    shard: str = "",
-    durations: str = "",
-    core: bool = False,
-    libc: str = "",
+    *,
+    run: MatrixFlags,
 ) -> None:
     """Run the matrix in a virtual machine of another processor, kernel or C library."""
     wanted = guests.MachineRequest(
@@ -52,21 +40,8 @@ def vm(
         emulate=emulate,
     )
     if shell:
-        code = open_shell(wanted, given_path(out))
+        code = open_shell(wanted, given_path(run.out))
         if code:
             raise SystemExit(code)
         return
-    request = Request(
-        runtimes=cells.runtime,
-        versions=cells.versions,
-        treatments=cells.treatment,
-        modules=cells.module,
-        loads=cells.load,
-        stresses=cells.stress,
-        **run_flags(out, jobs, limit, repeat, resume=resume),
-        shard=shard,
-        durations=given_path(durations) if durations else None,
-        core=core,
-        libc=libc,
-    )
-    guests.run_in_guest(request, wanted)
+    guests.run_in_guest(Request(**cells.fields(), **run.fields()), wanted)

@@ -199,7 +199,7 @@ def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ..
         for patch in line.series.applied
         if patch.id in one.patches
         for change in patch.changes
-        if set(change.beside) <= set(one.patches)
+        if change.happens_with(one.patches)
     )
 
 

@@ -174,7 +174,17 @@ def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
         (
             TEXT.replace('["pass"]', '["pass"]\nbeside = ["first"]'),
             {},
-            "changes name 'first' beside it, which is no other patch",
+            "changes name 'first' beside or without, which is no other patch",
+        ),
+        (
+            TEXT.replace('["pass"]', '["pass"]\nwithout = ["gone"]'),
+            {},
+            "changes name 'gone' beside or without, which is no other patch",
+        ),
+        (
+            TEXT.replace('["pass"]', '["pass"]\nbeside = ["first"]\nwithout = ["first"]'),
+            {},
+            "changes name 'first' beside and without, so they never happen",
         ),
     ],
 )

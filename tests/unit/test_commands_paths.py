@@ -9,6 +9,7 @@ import pytest
 
 from gobun import files, paths
 from gobun.commands import cli
+from gobun.commands.run_flags import RunFlags
 
 COMMANDS = Path(cli.__file__).parent
 
@@ -19,7 +20,7 @@ def test_given_path_relative_becomes_absolute(
     monkeypatch.chdir(tmp_path)
     assert cli.given_path("dist") == tmp_path / "dist"
     assert cli.given_path("/dist") == Path("/dist")
-    assert cli.run_flags("report", "", "", "1", resume=False)["out"] == tmp_path / "report"
+    assert RunFlags(out="report").fields()["out"] == tmp_path / "report"
     (tmp_path / "a.so").touch()
     assert cli.glob_files("*.so") == [tmp_path / "a.so"]
     assert cli.glob_files("none.so") == [tmp_path / "none.so"]

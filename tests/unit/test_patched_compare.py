@@ -131,14 +131,17 @@ def test_compare_patched_cells_expect_the_series_changes() -> None:
         assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
 
 
-def test_compare_change_beside_another_patch_needs_both(tmp_path: Path) -> None:
-    change = msgspec.structs.replace(CHANGE, beside=("second",))
+@pytest.mark.parametrize(
+    ("selector", "label"), [("beside", "1.2.19+patched"), ("without", "1.2.19+patched.ffffffff")]
+)
+def test_compare_change_depends_on_other_patches(tmp_path: Path, selector: str, label: str) -> None:
+    change = msgspec.structs.replace(CHANGE, **{selector: ("second",)})
     first = msgspec.structs.replace(FIRST, changes=(change,))
     series = msgspec.structs.replace(SERIES, patches=(first, SECOND))
     whole = made(tmp_path)
     alone = made(tmp_path, identity="f" * 16, patches=("first",), whole=False)
     line = patched.SeriesRuns(series, (whole, alone))
-    assert compare._changes([line]) == (("1.2.19+patched", first, change),)
+    assert compare._changes([line]) == ((label, first, change),)
 
 
 def test_compare_change_outside_default_stresses_is_run() -> None:
