@@ -18,8 +18,8 @@ from gobun.analysis.platforms import (
     platform_path,
     split_platforms,
 )
-from gobun.cells.plan import plan_hash
 from gobun.cells.records import Header, Result, attempts_of
+from gobun.cells.scenario import plan_hash
 from gobun.errors import UsageError
 from gobun.matrix.results import FILE_NAME, Run, Writer, read_results, results_file
 from gobun.version_ranges import Rank, rank

@@ -245,7 +245,9 @@ def run_go_build(
     *flags, package = words
     command: list[str | Path] = [go.program, "build", *flags, "-trimpath", "-buildvcs=false"]
     command += ["-ldflags", " ".join(linker), "-o", output, package]
-    done = run_tool(command, cwd=cwd, env=env)
+    # Go and its linker leave their temporary files behind when a signal ends them.
+    with scratch_folder("go") as temporary:
+        done = run_tool(command, cwd=cwd, env={**env, "TMPDIR": str(temporary)})
     if done.code != 0:
         raise _refused(f"Go {go.version} could not build {what}", done)
 

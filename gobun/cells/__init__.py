@@ -1,6 +1,5 @@
 """The cells of a matrix: their records, the axes they come from, and the plan."""
 
-from gobun.cells.plan import plan_cells, plan_hash
 from gobun.cells.records import (
     LOADS,
     OUTCOMES,
@@ -12,7 +11,14 @@ from gobun.cells.records import (
     Result,
     attempts_of,
 )
-from gobun.cells.scenario import Axes, check_names, narrowed, read_scenario
+from gobun.cells.scenario import (
+    Axes,
+    check_names,
+    narrowed,
+    plan_cells,
+    plan_hash,
+    read_scenario,
+)
 
 __all__ = [
     "LOADS",

@@ -1,20 +1,22 @@
-"""Reads the TOML files that define a matrix into records, and rejects unknown keys."""
+"""Reads the TOML files that define a matrix, rejects unknown keys, and plans the cells."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import itertools
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gobun import build, paths
-from gobun.cells.records import LOADS, Load
+from gobun.cells.records import LOADS, Cell, Load
 from gobun.errors import UsageError
 from gobun.toml_config import read_toml
 from gobun.treatments import TREATMENTS, TreatmentName, expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -125,3 +127,18 @@ def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
             raise UsageError.unknown(kind, name, known)
         if name in given[:i]:
             raise UsageError(f"the {kind} {name!r} is given twice", hint="name each once")
+
+
+def plan_cells(runtimes: Iterable[tuple[str, str]], axes: Axes) -> list[Cell]:
+    """Return every combination of ``runtimes`` (name, version) and ``axes``, versions outermost."""
+    return [
+        Cell(name, version, treatment, module, load, stress)
+        for (name, version), treatment, module, load, stress in itertools.product(
+            runtimes, axes.treatments, axes.modules, axes.loads, axes.stresses
+        )
+    ]
+
+
+def plan_hash(cells: Sequence[Cell]) -> str:
+    """Return the hash of a plan, independent of the order of its cells."""
+    return hashlib.sha256(msgspec.json.encode(sorted(cells))).hexdigest()[:16]

@@ -5,8 +5,9 @@ bytes match. Files of a release come from an address that a person names, and mu
 checksums.
 """
 
+from gobun.fetch.address import check_address
 from gobun.fetch.connectivity import unreachable
-from gobun.fetch.http_files import check_address, fetch_files
+from gobun.fetch.http_files import fetch_files
 from gobun.fetch.npm_lock import Lock, read_lock
 from gobun.fetch.npm_lock_update import LockSummary, update_lock
 from gobun.fetch.package import (

@@ -5,10 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import requests
-
-from gobun.fetch.transport import answers
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +20,11 @@ def unreachable(urls: Sequence[str]) -> dict[str, str]:
 
 
 def _why_not(url: str) -> str:
+    # Few commands need the HTTP library, which takes a quarter of their start.
+    import requests  # noqa: PLC0415
+
+    from gobun.fetch.transport import answers  # noqa: PLC0415
+
     try:
         answers(url, _TIMEOUT_S)
     except requests.Timeout:

@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gobun import console, files
-from gobun.errors import FetchError, UsageError
+from gobun.errors import FetchError
 from gobun.fetch import integrity, npm
-from gobun.fetch.download import DownloadSource, download
 from gobun.fetch.integrity import Integrity
-from gobun.fetch.transport import Transport, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from gobun.fetch.transport import Transport
+
 _LARGEST_BYTES = 64 << 20
-
-
-def check_address(url: str, *, trusted: bool) -> str:
-    """Return ``url`` if files may be fetched from it.
-
-    Anybody can change an unencrypted download. So plain http needs ``trusted``, which means that
-    the digests come from another source. This machine itself is exempt.
-
-    Raises:
-        UsageError: it is not a web address, or is not allowed.
-    """
-    parts = split_address(url)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError(f"{url!r} is not a web address", hint="write it like https://host/path")
-    if parts.query or parts.fragment:
-        raise UsageError(
-            f"{url!r} has a query or a fragment, behind which no file name can stand",
-            hint="give the address of the folder",
-        )
-    if parts.scheme == "http" and not trusted and not _is_this_machine(parts.hostname):
-        raise UsageError(
-            f"{url!r} is plain http, by which anybody between here and there can send anything",
-            hint="use https, or give the sums you trust",
-        )
-    return url.rstrip("/")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @functools.cache
 def _transport() -> Transport:
+    from gobun.fetch.transport import Transport  # noqa: PLC0415 - as in fetch_files
+
     return Transport(npm.settings(), functools.cache(npm.own_registry))
 
 
@@ -74,6 +43,9 @@ def fetch_files(
         PrerequisiteError: a write failed, or npm is missing, whose settings configure network
             access.
     """
+    # The HTTP library takes a quarter of the start of a command, and few commands need it.
+    from gobun.fetch.download import DownloadSource, download  # noqa: PLC0415
+
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
     # Count a file once it is in place, so that the progress ends with the last file.

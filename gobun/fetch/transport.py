@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import requests
@@ -19,6 +19,7 @@ import requests.utils
 
 from gobun import __version__
 from gobun.errors import FetchError
+from gobun.fetch.address import split_address
 from gobun.fetch.npm import Settings
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ _ANSWER_S = 120.0
 _MAX_REDIRECTS = 5
 
 _T = TypeVar("_T")
-
-
-def split_address(url: str) -> SplitResult | None:
-    """Return the parts of an address, or None if it is invalid, such as ``http://[::1``."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is no number
-    except ValueError:
-        return None
-    return parts
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

@@ -15,6 +15,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,9 +95,18 @@ def _make_cell(run_folder: Path) -> Path:
     return folder
 
 
-@functools.cache
+_lock = threading.Lock()
+"""Held while this run's groups are made, because the first cells start at the same time."""
+
+
 def _run_folders() -> tuple[Path, ...]:
     """Return this run's groups, the parents of its cells' groups; remove those of dead runs."""
+    with _lock:
+        return _make_run_folders()
+
+
+@functools.cache
+def _make_run_folders() -> tuple[Path, ...]:
     if not sys.platform.startswith("linux"):
         return ()
     try:
@@ -107,15 +117,20 @@ def _run_folders() -> tuple[Path, ...]:
     for base in bases:
         with contextlib.suppress(OSError):
             _sweep(base)
-            folder = base / _own_name()
-            folder.mkdir(exist_ok=True)
-            made.append(folder)
-            for holder in (base, folder):
-                for controller in _LIMITS:
-                    with contextlib.suppress(OSError):  # it is missing, or holds processes
-                        _write(holder / "cgroup.subtree_control", f"+{controller}")
-        atexit.register(_remove, folder)
+        with contextlib.suppress(OSError):
+            made.append(_make_run_folder(base))
     return tuple(made)
+
+
+def _make_run_folder(base: Path) -> Path:
+    folder = base / _own_name()
+    folder.mkdir(exist_ok=True)
+    atexit.register(_remove, folder)
+    for holder in (base, folder):
+        for controller in _LIMITS:
+            with contextlib.suppress(OSError):  # it is missing, or holds processes
+                _write(holder / "cgroup.subtree_control", f"+{controller}")
+    return folder
 
 
 def _bases() -> Iterator[Path]:
@@ -170,10 +185,11 @@ def _sweep(base: Path) -> None:
         pid, started = folder.name.split("-")[2:4]
         if _started(pid) == started:
             continue
-        for each in (*folder.iterdir(), folder):
-            if each.is_dir():
-                CellGroup((each,)).kill()
-                _remove(each)
+        with contextlib.suppress(FileNotFoundError):  # another run has removed it
+            for each in (*folder.iterdir(), folder):
+                if each.is_dir():
+                    CellGroup((each,)).kill()
+                    _remove(each)
 
 
 def _kill_group(folder: Path) -> None:

@@ -15,8 +15,8 @@ import msgspec
 
 import gobun
 from gobun import console, files, sysroot, toolchain
-from gobun.cells.plan import plan_hash
 from gobun.cells.records import Cell, Header, Host, Result
+from gobun.cells.scenario import plan_hash
 from gobun.errors import UsageError
 from gobun.expectations import this_place
 from gobun.version_ranges import rank

@@ -76,7 +76,8 @@ static bool set_registers(pid_t tid, Registers *r) {
 }
 
 /* Runs a stopped thread to its next system call, in or out. Everything is masked, so that what
- * arrives is a stop signal or our own mistake. */
+ * arrives is a stop signal or our own mistake. The wait has no deadline: a thread that was let go
+ * here would go on with our registers. The caller gives up earlier, and this process ends later. */
 static Stop to_call(Guest *guest) {
   for (;;) {
     int status;

@@ -89,10 +89,10 @@ def copy_with_claims(to: Path) -> Path:
     return to
 
 
-def cache_with_warm_compilers(folder: Path) -> Path:
-    """Make a cache that holds nothing but what the compilers keep for themselves."""
+def cache_with_warm_compilers(folder: Path, *names: str) -> Path:
+    """Make a cache that holds nothing but what the compilers (or ``names``) keep for themselves."""
     folder.mkdir()
-    for name in ("go-build", "zig"):
+    for name in names or ("go-build", "zig"):
         kept = paths.cache_root() / name
         kept.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(kept)

@@ -161,7 +161,7 @@ def test_addon_smoke_script_that_fails_or_dies_fails(
         # Nobody can tell a promise that never settles from a slow one: its event loop turns.
         ("check: () => new Promise(() => {})", 3.0, "timeout: still progressing at the limit of 3"),
         # All four spin at once, and have to be seen to start before.
-        ("check() { for (;;); }", 10.0, "hang: busy: no turn of the event loop in "),
+        ("check() { for (;;); }", 5.0, "hang: busy: no turn of the event loop in "),
     ],
     ids=["never-settles", "spins"],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 
 from gobun import paths
@@ -16,3 +18,11 @@ def test_import_contract_matches_the_documented_layers() -> None:
     (contract,) = project["tool"]["importlinter"]["contracts"]
     assert contract["layers"] == _LAYER.findall(page.partition("\n## ")[0])
     assert contract["exhaustive"]
+
+
+def test_tasks_are_listed_without_slow_libraries() -> None:
+    script = "import sys, tasks; print(*{'capstone', 'lief', 'requests'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=paths.ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

