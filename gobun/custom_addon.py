@@ -104,7 +104,7 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
         given, missing = ("--addon", "--smoke") if addon else ("--smoke", "--addon")
         raise UsageError(
             f"{given} is given without {missing}",
-            hint="the smoke script says how the addon is loaded and checked",
+            hint="write a smoke script, which loads and checks the addon",
         )
     for named in (addon, smoke):
         _check_name(named)
@@ -125,8 +125,8 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
 def _check_name(path: str) -> None:
     if not path.isprintable():
         raise UsageError(
-            f"{path} has a character in its name that does not print",
-            hint="rename it: command lines and reports have to hold its name",
+            f"{path} has an unprintable character in its name",
+            hint="rename it: command lines and reports contain the name",
         )
 
 
@@ -139,7 +139,7 @@ def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:
     for module in modules:
         if module != addon.name:
             raise UsageError(
-                f"--module {module} and --addon are given, and the addon is the one module",
+                f"--module {module} and --addon exclude each other",
                 hint="leave --module out, or run the suite's modules without --addon",
             )
 

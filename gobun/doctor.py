@@ -131,7 +131,7 @@ def _cache_room() -> str:
     free = shutil.disk_usage(there).free
     if free < _ROOM_BYTES:
         raise PrerequisiteError(
-            f"{root}: {free / 1e9:.1f} GB free, {_ROOM_BYTES / 1e9:.0f} GB wanted",
+            f"{root}: {free / 1e9:.1f} GB free, {_ROOM_BYTES / 1e9:.0f} GB needed",
             hint="make room, `invoke cache --evict`, or set GOBUN_CACHE",
         )
     return f"{root}, {free / 1e9:.0f} GB free"

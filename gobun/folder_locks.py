@@ -25,8 +25,12 @@ def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
     """
     while True:
         made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-        # Until it is locked, another process may remove it as a left-over.
+        # Until the folder is locked, another process may remove it as a left-over.
+        try:
+            fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            parent.stat()  # raises if the parent is gone too
+            continue
         if _lock(fd) and _is_still(made, fd):
             return made, fd
         os.close(fd)

@@ -98,7 +98,7 @@ def plan_matrix(request: Request) -> Plan:
         raise UsageError(f"--repeat {request.repeat} would run nothing", hint="give at least 1")
     if request.repeat > MOST_REPEATS:
         raise UsageError(
-            f"--repeat {request.repeat} is more than a cell may be run",
+            f"--repeat {request.repeat} is more than the most runs of a cell",
             hint=f"give at most {MOST_REPEATS}",
         )
     specs = runtimes.split_versions(request.versions, request.runtimes)

@@ -72,7 +72,7 @@ class VersionSpan:
         self.low = max(lows, key=lambda bound: (bound[0], not bound[1])) if lows else None
         self.high = min(highs, key=lambda bound: (bound[0], bound[1])) if highs else None
         if self.low and self.high and _before(self.high, self.low):
-            raise ValueError(f"no version is {text.strip()}")
+            raise ValueError(f"no version matches {text.strip()}")
 
     def holds(self, version: Rank) -> bool:
         """Return whether a version is inside."""

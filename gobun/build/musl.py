@@ -74,7 +74,7 @@ def _loaded(program: bytes) -> bytes:
     table = program[fields[5] : fields[5] + fields[10] * SEGMENT.size]
     loads = [each for each in SEGMENT.iter_unpack(table) if each[0] == elf.PT_LOAD]
     if len(loads) != 1 or loads[0][3] != 0 or loads[0][5] != loads[0][6]:
-        raise BuildError("the code for musl is not one piece", hint="check flat.lds")
+        raise BuildError("the startup code for musl is not one segment", hint="check flat.lds")
     offset, size = loads[0][2], loads[0][5]
     return program[offset : offset + size]
 
@@ -107,7 +107,8 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
         pairs = [(path, out / path.name) for path in inputs]
     elif len(inputs) > 1:
         raise UsageError(
-            f"{len(inputs)} libraries cannot all become {out}", hint=f"make a folder: mkdir {out}"
+            f"{len(inputs)} libraries cannot be written to the one file {out}",
+            hint=f"make a folder: mkdir {out}",
         )
     else:
         pairs = [(inputs[0], out)]

@@ -113,6 +113,6 @@ def _command(tree: Path, webkit: Path, path: str) -> list[str]:
             words[words.index("-c")] = "-fsyntax-only"
             return words
     raise BuildError(
-        f"the Makefile does not say how {path} is compiled: {said.tail or 'it prints no command'}",
-        hint="leave the patch out by --except, or look only into the files by --quick",
+        f"the Makefile has no command that compiles {path}: {said.tail or 'it prints no command'}",
+        hint="leave the patch out with --except, or check the files only with --quick",
     )

@@ -86,7 +86,7 @@ class ObjectCode:
         try:
             self._read(path)
         except (struct.error, LookupError, ValueError) as error:
-            raise BuildError(f"{path} is not a whole object", hint=_REMOVE) from error
+            raise BuildError(f"{path} is a truncated or damaged object", hint=_REMOVE) from error
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as stream:

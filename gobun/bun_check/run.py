@@ -55,7 +55,9 @@ def check_series(
     """
     series.check_carries("check")
     if not patches:
-        raise UsageError(f"no patch of {series.line} is left to check", hint="leave out fewer")
+        raise UsageError(
+            f"no patch of {series.line} is left to check", hint="exclude fewer patches"
+        )
     applied = series.unpatched if unpatched else tuple(patches)
     wheel = zig.wheel_for(checkout.version, series.zig)
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)

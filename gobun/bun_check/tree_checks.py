@@ -128,8 +128,9 @@ def _check_memory() -> None:
     here = memory_gib()
     if here < _OBJECT_GIB * 0.95:
         raise PrerequisiteError(
-            f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and here are {here:.0f}",
-            hint="leave out --object; the analysis without it takes two",
+            f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and this machine "
+            f"has {here:.0f}",
+            hint="leave out --object; the analysis without it takes 2 GiB",
         )
 
 

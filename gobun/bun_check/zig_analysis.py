@@ -107,7 +107,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     ]
     if code and not errors:
         raise PrerequisiteError(
-            f"{doing} Bun's Zig code failed, and the code is not the reason:\n"
+            f"{doing} Bun's Zig code failed, but not because of the code:\n"
             + "\n".join(lines[-_SHOWN:]),
             hint=f"free memory or disk space; the whole log is {log}",
         )

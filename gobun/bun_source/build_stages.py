@@ -143,7 +143,8 @@ def _refuse(layout: BuildLayout, options: BuildOptions, *flags: str) -> None:
     for flag in flags:
         if getattr(options, flag):
             raise UsageError(
-                f"Bun {layout.version} is built by {layout.era}, which takes no {shown[flag]}",
+                f"Bun {layout.version} is built with {layout.era}, which does not support "
+                f"{shown[flag]}",
                 hint="`invoke build-bun --preflight` lists what this build needs",
             )
 

@@ -88,7 +88,7 @@ class Checkout(msgspec.Struct, frozen=True):
         if waiting:
             raise UsageError(
                 f"{self.folder} is in the middle of a {waiting[0]}",
-                hint="finish it there first; `git status` says how",
+                hint="finish it there first; `git status` shows how",
             )
 
     def check_untouched(self, *, untracked: bool = False) -> None:

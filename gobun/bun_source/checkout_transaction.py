@@ -35,7 +35,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
     in_the_way = _there(checkout, head, commit)
     if in_the_way:
         raise UsageError(
-            f"{checkout.folder} has untracked files in the place of files of the patches: "
+            f"{checkout.folder} has untracked files where the patches add files: "
             f"{abbreviate(in_the_way)}",
             hint="move these files to another folder",
         )

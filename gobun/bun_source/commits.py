@@ -49,7 +49,9 @@ def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
     for version, release in found.items():
         for name in (release.commit, *([release.tree] if release.tree else [])):
             if not semver.Version.is_valid(version) or not _FULL.fullmatch(name):
-                raise UsageError(f"{path}: {version} = {name!r} is not a release and a full id")
+                raise UsageError(
+                    f"{path}: {version} = {name!r} is not a release with a full commit id"
+                )
     return found
 
 

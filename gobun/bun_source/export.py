@@ -106,7 +106,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
     names = [patch.id for patch in found]
     for name in {name for name in names if names.count(name) > 1}:
         raise UsageError(
-            f"two commits of {checkout.folder} are the patch {name}",
+            f"two commits of {checkout.folder} belong to the patch {name}",
             hint="squash them, or give one another title and remove its 'Gobun-Patch:' line",
         )
     return found
@@ -208,7 +208,7 @@ def new_patch(
     """
     check_id(name, "--id")
     if not title.strip() or len(title.splitlines()) != 1:
-        raise UsageError(f"--title {title!r} is not one line on what the patch does")
+        raise UsageError(f"--title {title!r} is not one line of text")
     checkout.check_settled()
     series, commits = _series_before(folder), commits_of(checkout)
     _check_none_lacks(checkout, commits, series)
@@ -233,7 +233,7 @@ def new_patch(
         tree = scratch("write-tree", "--missing-ok")
     if tree == git("rev-parse", f"{head}^{{tree}}"):
         raise UsageError(
-            f"nothing is changed in {checkout.folder}",
+            f"there are no changes in {checkout.folder}",
             hint="edit files there first; name new files with --add",
         )
     commit = commit_tree(git, tree, head, message_of(title, why or TODO, name))

@@ -55,7 +55,7 @@ def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
     if lines[0].endswith(b"\r\n"):
         raise UsageError(
             f"{where} has CRLF line ends, and git writes patches with LF",
-            hint="something changed it on its way here; `git restore` brings it back",
+            hint="a tool changed the line ends; `git restore` restores the file",
         )
     ends = [*starts[1:], len(lines)]
     return tuple(
@@ -97,7 +97,7 @@ def _path(head: list[bytes], where: str) -> str:
     if both[:half].removeprefix(b"a/") == both[half + 1 :].removeprefix(b"b/"):
         return both[half + 1 :].removeprefix(b"b/").decode(errors="replace")
     raise UsageError(
-        f"{where}: a file is renamed or its name is not understood",
+        f"{where}: a file is renamed, or its name cannot be parsed",
         hint="write a rename as a deletion and a new file: `git diff --no-renames`",
     )
 
@@ -126,7 +126,7 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
         left["new"] -= sign != b"-"
     if any(left.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
         raise UsageError(
-            f"{where}: the hunk has not as many lines as it says",
+            f"{where}: the hunk does not have as many lines as its header says",
             hint="`invoke patch-export` writes it anew from the checkout's commit",
         )
     return Hunk(number, int(found[1]), tuple(old), tuple(new), tuple(added)), taken

@@ -64,7 +64,7 @@ def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
         short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", wanted)
         raise FetchError(
             f"{origin.location} has no commit {wanted}",
-            hint="a server knows a commit by all 40 digits only"
+            hint="give all 40 digits: a server does not find a shorter id"
             if short
             else "give a --source that has it; `--ref` names another commit",
         )
@@ -94,7 +94,7 @@ def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
                 break  # the host does not answer, and would not for another name
     if _refuses_the_commit(message) or not message:
         return None
-    hint = "check the network and the address; a --source on this machine needs none"
+    hint = "check the network and the address; a --source on this machine needs no network"
     if "does not match index" in message or "is corrupt" in message:
         hint = gits.DAMAGED
     raise FetchError(f"cannot fetch from {origin.location}: {message}", hint=hint)
@@ -158,14 +158,14 @@ def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> No
         comment = opened.pax_headers.get("comment", "")
     if required and not comment:
         raise FetchError(
-            f"the archive {origin.location} does not say of which commit it is",
+            f"the archive {origin.location} does not name its commit",
             hint="make it with `git archive`, which records the commit",
         )
     both_told = re.fullmatch(r"[0-9a-f]{40}", comment) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
     if both_told and not comment.startswith(wanted):
         raise FetchError(
-            f"the archive {origin.location} says it is of commit {comment}, and not of {wanted}",
-            hint="give the archive of that commit, or its own commit by --ref",
+            f"the archive {origin.location} is of commit {comment}, not of {wanted}",
+            hint="give the archive of that commit, or the archive's commit with --ref",
         )
 
 

@@ -145,7 +145,7 @@ def build_system_of(tree: Path) -> BuildSystem:
             return system
     raise UsageError(
         f"{tree} has none of the build systems known here ({', '.join(_known())})",
-        hint="build it by its own instructions, and register the executable with "
+        hint="build it with its own instructions, and register the executable with "
         "`invoke register-bun`",
     )
 

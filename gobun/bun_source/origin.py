@@ -61,7 +61,7 @@ def parse_origin(text: str = "", flag: str = "--source") -> Origin:
 def _local(shown: str, path: Path) -> Origin:
     if path.is_dir():
         if not any((path / name).exists() for name in (".git", "objects")):
-            raise UsageError(f"{shown} is a folder and no git repository", hint=_FORMS)
+            raise UsageError(f"{shown} is a folder, but not a git repository", hint=_FORMS)
         return Origin("repository", str(path))
     if not path.is_file():
         raise UsageError(f"{shown}: there is no such file or folder", hint=_FORMS)

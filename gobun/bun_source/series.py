@@ -210,7 +210,7 @@ class Series(msgspec.Struct, frozen=True):
         """
         if not self.applied:
             what = f"{self.line} carries no patch, so there is nothing to {doing}"
-            raise UsageError(what, hint=f"{self.path} says why, change by change")
+            raise UsageError(what, hint=f"{self.path} gives the reason for each change")
 
     def selected(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
@@ -244,7 +244,8 @@ def check_id(name: str, where: str) -> str:
     """
     if not _ID.fullmatch(name):
         raise UsageError(
-            f"{where}: {name!r} is not an id", hint="small letters and digits between dashes"
+            f"{where}: {name!r} is not an id",
+            hint="use lower-case letters and digits, separated by dashes",
         )
     return name
 
@@ -286,7 +287,7 @@ def _check_patterns(constant: Constant, where: str) -> None:
         except re.error as error:
             raise UsageError(
                 f"{where}: {text!r} is not a regular expression: {error}",
-                hint='a "+" or a bracket of a name is written with a backslash before it',
+                hint='put a backslash before a "+" or a bracket',
             ) from error
 
 

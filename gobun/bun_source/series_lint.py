@@ -35,7 +35,7 @@ def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
     found = [problem for each in series for problem in _lint(each, known)]
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
-        found += [f"{path}: is no series" for path in sorted(others)]
+        found += [f"{path}: is not a series" for path in sorted(others)]
     # A build patch belongs to one line, so other lines cannot lack it.
     everything = {
         patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
@@ -43,12 +43,12 @@ def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
     for each in series:
         spoken = {entry.id for entry in (*each.patches, *each.without)}
         found += [
-            f"{each.path}: says nothing of {name}, which {line} carries: add it, or a [[without]]"
+            f"{each.path}: has no entry for {name}, which {line} has: add it, or a [[without]]"
             for name, line in everything.items()
             if name not in spoken
         ]
         found += [
-            f"{each.path}: [[without]] {entry.id} is a patch of no line"
+            f"{each.path}: [[without]] {entry.id} is not a patch of any line"
             for entry in each.without
             if entry.id not in everything
         ]

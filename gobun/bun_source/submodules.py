@@ -78,7 +78,8 @@ def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
         known = by_path.get(path, {})
         if "url" not in known:
             raise FetchError(
-                f"commit {commit[:12]} has a submodule {path}, and .gitmodules no address for it",
+                f"commit {commit[:12]} has a submodule {path}, but .gitmodules has no address "
+                "for it",
                 hint="give a --source with the whole commit",
             )
         _check_path(path, commit)
@@ -141,7 +142,7 @@ class Sources(msgspec.Struct, frozen=True):
             if (self.folder / name).exists():
                 return parse_origin(str(self.folder / name), "--submodules")
         raise UsageError(
-            f"{self.folder} has no repository {submodule.name}, the submodule {submodule.path}",
+            f"{self.folder} has no repository {submodule.name} for the submodule {submodule.path}",
             hint=_HINT,
         )
 
@@ -227,7 +228,7 @@ def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
     folder = checkout.folder / submodule.path
     if not (folder / _MARK).exists() and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(
-            f"{folder} is not empty, and not commit {submodule.commit[:12]} of {submodule.name}",
+            f"{folder} is not empty, and not at commit {submodule.commit[:12]} of {submodule.name}",
             hint="move it away, or check out that commit there",
         )
     origin = sources.origin_of(submodule)

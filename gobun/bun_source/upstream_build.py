@@ -136,8 +136,7 @@ def _failed(applied: Applied, log: Path, how: str) -> BuildError:
     wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(message))
     return BuildError(
         f"the build of Bun {applied.version} {how}:\n{message}",
-        hint=f"{wanting}the log is {log}; what was built is kept, and the next run goes on from "
-        "there",
+        hint=f"{wanting}the log is {log}; the next run continues after the finished stages",
     )
 
 

@@ -31,7 +31,9 @@ def check_bun(
     if quick and object:
         raise UsageError("--quick reads files only, and --object compiles them: give one of them")
     if quick and unpatched:
-        raise UsageError("--quick reads what patches touch, and --unpatched has none: give one")
+        raise UsageError(
+            "--quick reads only files of patches, and --unpatched has no patches: give one"
+        )
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
     found, chosen = select_patches(series, only, except_)
     with bun_source.open_checkout(found.version) as checkout:

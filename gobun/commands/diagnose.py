@@ -45,7 +45,7 @@ def diagnose(
             hint="invoke diagnose PID, or invoke diagnose -- bun app.js",
         )
     if end:
-        raise UsageError("--end ends a command after --; a process is left alone")
+        raise UsageError("--end is only for a command after --")
     number = optional_integer(pid, "the process", most=_LARGEST_PID) or 0
     inspector = forensics.find_inspector()
     show(forensics.diagnose(number, inspector=inspector, backtrace=backtrace), as_json=json)

@@ -107,9 +107,7 @@ def _of_system(error: OSError) -> GobunError:
     what = f"cannot use{where}: {error.strerror or error}"
     if error.errno in _OF_A_PATH:
         return UsageError(what, hint="correct the path, or choose another")
-    return PrerequisiteError(
-        what, hint="free disk space, or whatever else the machine has run out of"
-    )
+    return PrerequisiteError(what, hint="free disk space, or the other resource that has run out")
 
 
 def _has_no_reader() -> bool:

@@ -65,7 +65,7 @@ def embed_guard(_: Context, file: str, out: str) -> None:
 @command_with_words(leading="path")
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
-    """Check what finished libraries, or runtimes for macOS, contain and need: FILE…."""
+    """Show the properties of finished libraries, or of runtimes for macOS: FILE…."""
     show("\n\n".join(auditing.describe(path) for path in paths))
 
 
@@ -87,7 +87,7 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
 
 @command
 def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = "") -> None:
-    """Assemble a folder in which programs of musl run."""
+    """Assemble a folder in which musl programs run."""
     chosen = target_named(target) if target else for_libc(host_target(), "musl")
     root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
     found = root.program(given_path(program)) if program else root.folder

@@ -51,7 +51,7 @@ def merge(_: Context, paths: list[Path], out: str = "report") -> None:
 def expect(_: Context, update: str = "", review: str = "") -> None:
     """Check the expectations, or review or update them from results."""
     if update and review:
-        raise UsageError("--update and --review are two commands", hint="give one of them")
+        raise UsageError("--update and --review exclude each other", hint="give one of them")
     if review:
         lines = [line for run in _runs(review) for line in _reviewed(run)]
         show("\n".join(lines) or "every row has a cell and holds")

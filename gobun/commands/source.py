@@ -80,8 +80,8 @@ def _compared(version: str, commit: str) -> str:
     revision = bun_source.shown_revision(program)
     if not commit.startswith(revision):
         raise FetchError(
-            f"the released Bun {version} is built of {revision}, and not of {commit}",
-            hint="gobun/bun_source/commits.toml is wrong: `invoke bun-commits` tells",
+            f"the released Bun {version} is built from {revision}, not from {commit}",
+            hint="correct gobun/bun_source/commits.toml; `invoke bun-commits` shows the difference",
         )
     return f"the released binary says {revision}: the same"
 
@@ -153,8 +153,8 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
     if done.conflicts:
         raise PatchError(
             "\n".join(step.why for step in done.conflicts),
-            hint="nothing was written; --except leaves patches out, to carry over by hand: "
-            "`invoke patch-new`",
+            hint="nothing was written; leave these patches out with --except, and make them "
+            "again with `invoke patch-new`",
         )
     left = [patch.id for patch in found.applied if patch not in chosen]
     _tell(bun_source.write_rebased(folder, onto, done, found, left), folder)

@@ -113,7 +113,7 @@ def _text(handler: Handler | None) -> str:
 def _asked(pid: int, inspector: Path) -> Snapshot:
     snapshot = observe.take_snapshot(pid, inspector)
     if snapshot.problem:
-        raise PrerequisiteError(f"the signals cannot be asked for: {snapshot.problem}")
+        raise PrerequisiteError(f"cannot read the signal handlers: {snapshot.problem}")
     return snapshot
 
 

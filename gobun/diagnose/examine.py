@@ -82,8 +82,8 @@ def _check(pid: int) -> None:
     if pid <= 0 or not folder.is_dir():
         raise UsageError(
             f"there is no process {pid}",
-            hint="pgrep -a 'bun|node' lists candidates; a container has numbers of its own, so "
-            "run this inside it, or take the number that the host's ps shows",
+            hint="pgrep -a 'bun|node' lists candidates; a container has its own process ids, "
+            "so run this inside it, or use the id that the host's ps shows",
         )
     try:
         command = _command_line(pid)
@@ -91,7 +91,7 @@ def _check(pid: int) -> None:
     except OSError as error:
         owner = folder.stat().st_uid
         raise PrerequisiteError(
-            f"process {pid} of user {owner} may not be looked at: {error.strerror}",
+            f"process {pid} of user {owner} may not be examined: {error.strerror}",
             hint="run this as that user or as root; inside a container, with the capability "
             "SYS_PTRACE (docker run --cap-add SYS_PTRACE)",
         ) from error

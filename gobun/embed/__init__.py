@@ -37,7 +37,7 @@ def embed_guard(library: Path, out: Path) -> Path:
     if before.format != "elf" or before.target not in TARGETS:
         raise UsageError(
             f"{library} is built for {before.target}, and the guard is for Linux on x64 and arm64",
-            hint="other systems suspend no thread by a signal, so they need no guard",
+            hint="other systems suspend no thread with a signal, so they need no guard",
         )
     if before.libc == "musl":
         raise UsageError(f"{library} is linked against musl", hint="give the glibc build")
@@ -72,4 +72,4 @@ def _check(before: audit.LibraryReport, made: Path, *, marks: int) -> None:
     if after.executable_stack and not before.executable_stack:
         raise BuildError(f"embedding would give {before.path} an executable stack")
     if made.read_bytes().count(_MARK) != marks:
-        raise BuildError(f"the guard in {before.path} is not whole")
+        raise BuildError(f"the guard in {before.path} is incomplete")

@@ -107,7 +107,7 @@ class Merge:
 
     def _refuse(self, why: str) -> UsageError:
         return UsageError(
-            f"{self._host.path}: {why}, so the guard is not put into it",
+            f"{self._host.path}: {why}, so the guard cannot be embedded",
             hint="use the Go package (invoke vendor-guard), or load the guard before the library",
         )
 

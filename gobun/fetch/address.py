@@ -32,12 +32,12 @@ def check_address(url: str, *, trusted: bool) -> str:
         raise UsageError(f"{url!r} is not a web address", hint="write it like https://host/path")
     if parts.query or parts.fragment:
         raise UsageError(
-            f"{url!r} has a query or a fragment, behind which no file name can stand",
+            f"{url!r} has a query or a fragment, so no file name can follow it",
             hint="give the address of the folder",
         )
     if parts.scheme == "http" and not trusted and not _is_this_machine(parts.hostname):
         raise UsageError(
-            f"{url!r} is plain http, by which anybody between here and there can send anything",
+            f"{url!r} is plain http, so anybody on the way can change the files",
             hint="use https, or give the sums you trust",
         )
     return url.rstrip("/")

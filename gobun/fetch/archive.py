@@ -166,7 +166,7 @@ def _refused(label: str, member: tarfile.TarInfo, why: str) -> FetchError:
 def _refusal(label: str, why: str) -> FetchError:
     return FetchError(
         f"the archive of {label} is refused: {why}",
-        hint="nothing of it was kept; do not use this release, and tell who publishes it",
+        hint="nothing was kept; do not use this release, and tell its publisher",
     )
 
 

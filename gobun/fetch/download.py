@@ -101,7 +101,7 @@ def download(
         except _TransientError as error:
             if attempt == _TRIES:
                 raise FetchError(
-                    f"downloading {source.label} failed {_TRIES} times, at last: {error}",
+                    f"downloading {source.label} failed {_TRIES} times; the last error: {error}",
                     hint=_AGAIN,
                 ) from error
             if stop.wait(max(_BACKOFF_S * 2 ** (attempt - 1), error.after_s)):
@@ -191,13 +191,13 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
     """Check the head of a response, and return the offset of its body in the file."""
     status = response.status_code
     if status == _OVERLOADED or status >= 500:
-        raise _TransientError(f"the host says {status}", _asked_wait(response))
+        raise _TransientError(f"the host answers {status}", _asked_wait(response))
     if status in {206, 416}:
         begins = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
         if status == 206 and begins and int(begins[1]) == offset > 0:
             return offset
         discard(part)
-        raise _TransientError("the host does not go on where the partial file ends")
+        raise _TransientError("the host does not continue where the partial file ends")
     if status != 200:
         raise FetchError(
             f"downloading {source.label} failed: {source.host} "
@@ -207,8 +207,8 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
     kind = response.headers.get("Content-Type", "")
     if kind.lower().startswith("text/html"):
         raise FetchError(
-            f"downloading {source.label} failed: a web page came instead of it",
-            hint="a login page or a proxy is in the way; open the address in a browser to see",
+            f"downloading {source.label} failed: the host sent a web page instead",
+            hint="open the address in a browser; a login page or a proxy may be in the way",
         )
     discard(part)
     memo = _PartialFile(str(source.integrity), _validator(response))
@@ -298,5 +298,5 @@ def _check_size(source: DownloadSource, part: Path, size: int) -> None:
         discard(part)
         raise FetchError(
             f"downloading {source.label} failed: more than {source.largest_bytes >> 20} MiB",
-            hint=f"nothing of the kind is that large; {source.advice}",
+            hint=f"no such file is that large; {source.advice}",
         )

@@ -39,14 +39,14 @@ def parse(text: str) -> Integrity:
     """
     named = [word for word in text.split() if word.startswith(f"{_ALGORITHM}-")]
     if len(named) != 1:
-        raise ValueError(f"wants one {_ALGORITHM}-<base64>, got {text!r}")
+        raise ValueError(f"is not one {_ALGORITHM}-<base64>: {text!r}")
     encoded = named[0].removeprefix(f"{_ALGORITHM}-").partition("?")[0]
     try:
         digest = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ValueError(f"is not base64: {text!r}") from error
     if len(digest) != _DIGEST_BYTES:
-        raise ValueError(f"wants {_DIGEST_BYTES} bytes, got {len(digest)}: {text!r}")
+        raise ValueError(f"has {len(digest)} bytes, not {_DIGEST_BYTES}: {text!r}")
     return Integrity(digest)
 
 

@@ -225,7 +225,7 @@ def _npm(
     reason = _REFUSALS.get(code) or problem.summary or done.tail
     raise FetchError(
         f"{step} failed: {reason} ({code})",
-        hint="check `npm config get registry` and, if it wants one, `npm login`",
+        hint="check `npm config get registry`; run `npm login` if the registry needs a login",
     )
 
 
@@ -242,5 +242,5 @@ def _decoded(output: str, kind: type[_T], what: str) -> _T:
     except msgspec.MsgspecError as error:
         raise FetchError(
             f"npm's answer about {what} has an unknown form: {error}",
-            hint="see what `npm view` says of it, and whether the registry is a real one",
+            hint="check the output of `npm view`, and `npm config get registry`",
         ) from error

@@ -80,7 +80,7 @@ def _checked(lock: Lock, published: dict[Package, Integrity]) -> dict[Package, I
         expected = lock.entries.get(package, found)
         if expected != found:
             raise FetchError(
-                f"the registry now names other bytes for {package}; nothing was written:\n"
+                f"the registry now has another digest for {package}; nothing was written:\n"
                 f"  expected (lock file): {expected}\n"
                 f"  found (registry):     {found}",
                 hint="a published release does not change: find out why before going on",

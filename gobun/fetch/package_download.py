@@ -94,7 +94,9 @@ def _go_on(packages: Iterable[Package]) -> str:
         if cached:
             lines.append(f"{name} is cached in {', '.join(cached)}: --versions {','.join(cached)}")
         else:
-            lines.append(f"no version of {name} is cached: connect once, then it works offline")
+            lines.append(
+                f"no version of {name} is cached: connect to the network once to fetch one"
+            )
     return "; ".join(lines)
 
 

@@ -185,7 +185,7 @@ class Transport(msgspec.Struct, frozen=True):
             response.close()
             raise FetchError(
                 "the host redirects from https to plain http, which is not followed",
-                hint="ask who runs it, or use another (`npm config get registry` for packages)",
+                hint="ask its operator, or use another (`npm config get registry` for packages)",
             )
         return response
 

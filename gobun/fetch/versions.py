@@ -66,7 +66,7 @@ def _known_here(name: str, error: npm.UnreachableError) -> _KnownVersions:
     if not known:
         raise FetchError(
             f"{error.what}; there is no known version of {name} without it",
-            hint="connect once, then it works offline",
+            hint="connect to the network once; later runs work offline",
         ) from error
     console.log(
         f"{error.what}; using the {len(known)} versions of {name} that are known without it"

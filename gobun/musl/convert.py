@@ -143,7 +143,7 @@ def _checked(image: Image) -> list[TlsWord]:
     if flags & _DF_1_PIE or image.dynamic_value(_DT_DEBUG) is not None:
         raise UsageError(f"{path} is an executable, not a library", hint="give a shared library")
     if max(load.address + load.memory_size for load in image.loads) > _MOST_SPAN:
-        raise UsageError(f"{path} spans more memory than a new segment behind it can reach")
+        raise UsageError(f"{path} is so large that a new segment behind it is out of reach")
     if startup.is_converted(image):
         raise UsageError(f"{path} is converted already", hint="use it as it is")
     build = buildinfo.find(image.data, image.sections)

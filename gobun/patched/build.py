@@ -148,7 +148,8 @@ def _check_webkit(folder: Path, layout: BuildLayout) -> None:
         commit, pin = package.version.partition("-")[2], layout.pins.get("webkit")
         if package.name.startswith("bun-webkit") and pin and commit != pin:
             raise UsageError(
-                f"--webkit {folder} is of the commit {commit}, and Bun {layout.version} pins {pin}",
+                f"--webkit {folder} is built from commit {commit}, and Bun {layout.version} pins "
+                f"{pin}",
                 hint="give the folder of that commit, or npm",
             )
 

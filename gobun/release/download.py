@@ -46,7 +46,7 @@ def download_warmup(
         raise UsageError.unknown("library name", name, known)
     if _PLACE not in source:
         raise UsageError(
-            f"--from {source!r} has no place for the version in it",
+            f"--from {source!r} does not contain {_PLACE}",
             hint=f"write {_PLACE} there, like https://host/releases/v{_PLACE}",
         )
     base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)

@@ -57,7 +57,7 @@ def read_sums(text: str, what: str) -> dict[str, str]:
         if match is None or not _NAME.fullmatch(match["name"]):
             raise FetchError(
                 f"{what}, line {number} is not a checksum and a file name: {line[:100]!r}",
-                hint="look at the address; it may be a login page",
+                hint="check the address; it may be a login page",
             )
         if found.setdefault(match["name"], match["digest"]) != match["digest"]:
             raise FetchError(f"{what} has two checksums of {match['name']}")

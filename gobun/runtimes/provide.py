@@ -36,11 +36,11 @@ def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
         name, version = named_version(part)
         if not name and "bun" not in names and len(names) > 1:
             forms = " or ".join(f"{each}@{version}" for each in names)
-            raise UsageError(f"version {version!r} may be of any of these", hint=f"write {forms}")
+            raise UsageError(f"version {version!r} fits several runtimes", hint=f"write {forms}")
         name = name or ("bun" if "bun" in names else names[0])
         if name not in names:
             raise UsageError(
-                f"--versions names {part.strip()}, and no {name.capitalize()} is asked for",
+                f"--versions names {part.strip()}, but {name.capitalize()} is not selected",
                 hint=f"add {name} to --runtime, which is {','.join(names)}",
             )
         found.setdefault(name, []).append(version)
@@ -57,7 +57,7 @@ def named_version(part: str) -> tuple[str, str]:
     if at and name not in RUNTIMES:
         raise UsageError.unknown("runtime", name, RUNTIMES)
     if at and not version.strip():
-        raise UsageError(f"{part.strip()!r} names no version", hint=f"write {name}@latest")
+        raise UsageError(f"{part.strip()!r} has no version", hint=f"write {name}@latest")
     return name, version.strip()
 
 

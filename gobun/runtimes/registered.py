@@ -111,7 +111,7 @@ def revision_of(program: Path) -> str:
     output = done.out.strip()
     if done.code != 0 or not output or not output[0].isdigit():
         raise UsageError(
-            f"{program} --revision says no version:\n{done.tail or f'exit code {done.code}'}",
+            f"{program} --revision prints no version:\n{done.tail or f'exit code {done.code}'}",
             hint=_GIVE,
         )
     return output

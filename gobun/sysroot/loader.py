@@ -33,11 +33,13 @@ def check_loader(loader: Path) -> None:
         UsageError: it is not.
     """
     if not (loader.is_file() and b"musl libc (" in loader.read_bytes()):
-        raise UsageError(f"{loader} is not musl's loader", hint="name ld-musl-*.so.1 of musl")
+        raise UsageError(
+            f"{loader} is not musl's loader", hint="give the path of musl's ld-musl-*.so.1"
+        )
     if Version(loader_version(loader)) < Version(_OLDEST):
         raise UsageError(
             f"{loader} is older than musl {_OLDEST}, and current programs crash in it",
-            hint="name the loader of a newer musl",
+            hint="give the loader of a newer musl",
         )
 
 

@@ -145,7 +145,7 @@ def _pack_kernel(kernel: Path, root: Path, folder: Path) -> str:
     images = sorted((kernel / "boot").glob("vmlinuz-*"))
     busybox = [each for each in (root / "usr/bin/busybox", root / "bin/busybox") if each.is_file()]
     if len(images) != 1 or not busybox:
-        raise FetchError("the packages have no kernel, or no busybox", hint=_OTHERWISE)
+        raise FetchError("the downloaded packages contain no kernel or no busybox", hint=_OTHERWISE)
     version = images[0].name.removeprefix("vmlinuz-")
     below = [kernel / "lib" / "modules" / version, kernel / "usr" / "lib" / "modules" / version]
     modules = kernel_modules.modules_in_order(next(each for each in below if each.is_dir()))
@@ -196,13 +196,13 @@ def _make_disk(mke2fs: str, root: Path, disk: Path) -> None:
     ]
     done = run_tool(command, timeout_s=_TIMEOUT_S)
     if done.code != 0:
-        raise PrerequisiteError(f"mke2fs failed:\n{done.tail}", hint="check the room on the disk")
+        raise PrerequisiteError(f"mke2fs failed:\n{done.tail}", hint="check the free disk space")
 
 
 def _mke2fs() -> str:
     found = shutil.which("mke2fs") or next((p for p in _MKE2FS if Path(p).is_file()), None)
     if found is None:
         raise PrerequisiteError(
-            "mke2fs is missing, which makes the guest's disk", hint="apt-get install e2fsprogs"
+            "mke2fs is missing, and the guest's disk needs it", hint="apt-get install e2fsprogs"
         )
     return found

@@ -78,7 +78,7 @@ def _install(release: WheelRequest, folder: Path) -> None:
             return
     if "No module named pip" in done.err:
         raise PrerequisiteError(
-            f"pip is missing; it installs {wanted}",
+            f"pip is missing, and {wanted} needs it",
             hint=f"{sys.executable} -m ensurepip{release.otherwise}",
         )
     if "DO NOT MATCH THE HASHES" in done.err:

@@ -108,7 +108,7 @@ def _digest(release: Added, target: Target) -> str:
         return ""
     if done.code != 0:
         raise FetchError(
-            f"pip could not look {wanted} up for {target.name}:\n{done.tail}",
+            f"pip could not look up {wanted} for {target.name}:\n{done.tail}",
             hint="check the network and pip's configuration",
         )
     try:

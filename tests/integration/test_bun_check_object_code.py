@@ -131,7 +131,7 @@ def test_object_code_truncated_file_is_refused(tmp_path: Path) -> None:
     whole = made.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 20):
         made.write_bytes(whole[:length])
-        with pytest.raises(BuildError, match="is not a whole object"):
+        with pytest.raises(BuildError, match="is a truncated or damaged object"):
             ObjectCode(made)
 
 

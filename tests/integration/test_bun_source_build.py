@@ -95,7 +95,7 @@ def test_build_bun_repeated_continues_where_it_failed(
     full.touch()
     with pytest.raises(BuildError, match="No space left") as caught:
         patched.build_patched(patched.BuildRequest(series))
-    assert "the next run goes on from there" in str(caught.value)
+    assert "the next run continues after the finished stages" in str(caught.value)
     (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
     assert "[1/2] compiling" in log.read_text()
     full.unlink()
@@ -157,7 +157,7 @@ def test_register_bun_unpatched_executable_is_refused(
     assert done.revision == f"{VERSION}+aad3abead"
     for text, wrong in (
         ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
-        ("echo hello", "says no version"),
+        ("echo hello", "prints no version"),
         ("exit 3", "exit code 3"),
     ):
         copy.write_text(f"#!/bin/sh\n{text}\n")
@@ -252,7 +252,9 @@ def test_build_bun_plan_for_cmake_is_one_command(
     with pytest.raises(UsageError, match="has no script build:debug"):
         plan(tree, profile="debug")
     for flag in ("prefetch", "zig"):
-        with pytest.raises(UsageError, match=f"is built by cmake, which takes no --{flag}"):
+        with pytest.raises(
+            UsageError, match=f"is built with cmake, which does not support --{flag}"
+        ):
             plan(tree, **{flag: tmp_path})
     with pytest.raises(UsageError, match="none of the build systems known here"):
         read_layout(tmp_path)

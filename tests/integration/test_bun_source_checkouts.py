@@ -56,7 +56,7 @@ def test_checkout_ignored_file_is_not_overwritten(bench: up.Bench) -> None:
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("*.zig\n")
     (bench.tree / NEW).write_text("mine\n")
-    with pytest.raises(UsageError, match=r"in the place of files of the patches: src/warm_up\.zig"):
+    with pytest.raises(UsageError, match=r"where the patches add files: src/warm_up\.zig"):
         bench.apply()
     assert (bench.tree / NEW).read_text() == "mine\n"
 

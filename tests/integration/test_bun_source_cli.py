@@ -54,7 +54,7 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     known = table.read_text()
     table.write_text(known.replace(bun_source.commit_of_release(VERSION).commit, upstream.commit))
     said = run("fetch-bun", "--version", VERSION, "--source", upstream.folder, code=4)
-    assert f"is built of aad3abead, and not of {upstream.commit}" in said
+    assert f"is built from aad3abead, not from {upstream.commit}" in said
     table.write_text(known)
     said = run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder),

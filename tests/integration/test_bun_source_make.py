@@ -153,7 +153,9 @@ def test_build_bun_webkit_of_another_commit_is_refused(
 ) -> None:
     package = webkit / "package.json"
     package.write_text(f'{{"name": "bun-webkit-linux-amd64", "version": "0.0.1-{"9" * 40}"}}')
-    with pytest.raises(UsageError, match=r"is of the commit 9{40}, and Bun 1\.0\.4 pins f8aa36d47"):
+    with pytest.raises(
+        UsageError, match=r"is built from commit 9{40}, and Bun 1\.0\.4 pins f8aa36d47"
+    ):
         patched.build_patched(wish(series, webkit))
     package.write_text(package.read_text().replace("9" * 40, PINNED))
     patched.build_patched(wish(series, webkit))

@@ -254,7 +254,7 @@ def test_patch_bun_full_disk_leaves_checkout_untouched(make: Callable[..., up.Be
 
 def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
     bench.apply()
-    with pytest.raises(UsageError, match="nothing is changed"):
+    with pytest.raises(UsageError, match="there are no changes"):
         bench.new_patch("more")
     (bench.tree / POOL).write_text("all new\n")
     (bench.tree / "src/new.zig").write_text("// new\n")

@@ -227,7 +227,7 @@ def test_fetch_lock_grows_and_keeps_old_entries(registry: Registry) -> None:
     assert fetch.update_lock(names).added == ()
     registry.archives[second] += b"other bytes"
     registry.publish(NAME, "1.2.0")
-    with pytest.raises(FetchError, match=r"other bytes for .*1\.1\.0"):
+    with pytest.raises(FetchError, match=r"another digest for .*1\.1\.0"):
         fetch.update_lock(names)
     assert paths.LOCK_FILE.read_bytes() == before
 

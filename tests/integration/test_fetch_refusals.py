@@ -67,7 +67,7 @@ def _corrupt(handler: Handler, data: bytes) -> None:
         (status(401), "login", False),
         (status(403), "forbids", False),
         (status(418), "answers 418", False),
-        (status(500), "4 times, at last: the host says 500", False),
+        (status(500), "4 times; the last error: the host answers 500", False),
         (_page, "web page", False),
         (_corrupt, "damaged or forged", False),
         (_lying_short, "damaged or forged", False),
@@ -197,7 +197,7 @@ def test_fetch_without_network_or_cache_fails(
 ) -> None:
     package = locked_package(registry)
     go_offline(monkeypatch)
-    with pytest.raises(npm.UnreachableError, match="connect once"):
+    with pytest.raises(npm.UnreachableError, match="connect to the network once"):
         fetch.fetch_packages([package])
 
 
@@ -275,7 +275,9 @@ def test_download_host_drips_gives_up(registry: Registry, monkeypatch: pytest.Mo
     monkeypatch.setattr(download, "_WINDOW_S", 0.1)
     package = locked_package(registry)
     registry.answer(package, drip)
-    with pytest.raises(FetchError, match=r"4 times, at last: the host sends .* bytes a second"):
+    with pytest.raises(
+        FetchError, match=r"4 times; the last error: the host sends .* bytes a second"
+    ):
         fetch.fetch_packages([package])
 
 

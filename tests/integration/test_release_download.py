@@ -119,9 +119,9 @@ def longer(handler: Handler, _data: bytes) -> None:
     [
         (status(404), "does not have it"),
         (status(403), "forbids it"),
-        (status(500), "4 times, at last: the host says 500"),
-        (page, "a web page came instead of it"),
-        (longer, "4 times, at last: "),
+        (status(500), "4 times; the last error: the host answers 500"),
+        (page, "the host sent a web page instead"),
+        (longer, "4 times; the last error: "),
         (with_data(cut_after(1000), CONTENT[LIBRARY]), "closed at|closed before the end"),
         (redirect("file:///etc/passwd"), "No connection adapters"),
         (redirect(f"{PLACE}/{LIBRARY}?again"), "redirects without end"),
@@ -229,7 +229,7 @@ def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path:
     ("version", "source", "name", "said"),
     [
         ("1.2", "https://host/{version}", "go-warmup", "not a version"),
-        ("1.2.3", "https://host/1.2.3", "go-warmup", "has no place for the version"),
+        ("1.2.3", "https://host/1.2.3", "go-warmup", "does not contain {version}"),
         ("1.2.3", "http://192.0.2.1/{version}", "go-warmup", "plain http"),
         ("1.2.3", "ftp://host/{version}", "go-warmup", "not a web address"),
         ("1.2.3", "/folder/{version}", "go-warmup", "not a web address"),

@@ -311,7 +311,7 @@ CHECK = START + '[[claim.C1.check]]\nsays = "s"\nrule = "always"\n'
         (CHECK + 'supports = ["pass"]\nmodules = []', r"modules = \[\] selects no cell"),
         (CHECK + 'supports = ["pass"]\nruntime = "bnu"', r"runtime in .*C1.*'bnu'"),
         (CHECK + 'supports = ["pass"]\nversions = "1.x"', r"versions = '1\.x' is not a range"),
-        (CHECK + 'supports = ["pass"]\nversions = ">2.0.0 <1.0.0"', r"no version is"),
+        (CHECK + 'supports = ["pass"]\nversions = ">2.0.0 <1.0.0"', r"no version matches"),
         (
             CHECK + 'supports = ["pass"]\ngiven = {outcomes = ["hang"]}',
             r"row 1 .*`given` has the same value",

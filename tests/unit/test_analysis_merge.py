@@ -137,7 +137,7 @@ def test_merge_files_of_different_runs_are_refused(
     shards: list[Path], fields: dict[str, object], said: str
 ) -> None:
     change(shards[1], **fields)
-    with pytest.raises(UsageError, match=f"are not of one run: {said}"):
+    with pytest.raises(UsageError, match=f"are of different runs: {said}"):
         merge(shards)
 
 

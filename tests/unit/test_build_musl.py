@@ -36,7 +36,7 @@ def test_outputs_folder_keeps_the_names(library: Path, tmp_path: Path) -> None:
 
 
 def test_outputs_of_several_inputs_need_a_folder(library: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="2 libraries cannot all become"):
+    with pytest.raises(UsageError, match="2 libraries cannot be written to the one file"):
         musl.conversion_outputs([library, library], tmp_path / "one.so")
 
 

@@ -79,5 +79,5 @@ def test_commits_old_release_records_its_full_id(tmp_path: Path, table: Path) ->
 
 def test_commits_malformed_table_is_refused(table: Path) -> None:
     table.write_text(TABLE.replace(OLD, OLD[:-1]))
-    with pytest.raises(UsageError, match="is not a release and a full id"):
+    with pytest.raises(UsageError, match="is not a release with a full commit id"):
         read_commits(table)

@@ -143,7 +143,7 @@ def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "v9").mkdir()
     (tmp_path / "v9" / "first.patch").write_text(PATCH)
-    assert f"{tmp_path / 'v9'}: is no series" in lint(tmp_path)
+    assert f"{tmp_path / 'v9'}: is not a series" in lint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
         (TEXT.replace('["pass"]', '["passes"]'), {}, "'passes', which is no outcome"),
         (TEXT.replace("Do a thing", "Do a thing."), {}, "the title is one line"),
         (TEXT.replace('"not proposed"', '"proposed"', 1), {}, "upstream_note does not say where"),
-        (TEXT, {}, r"\[\[without\]\] other is a patch of no line"),
+        (TEXT, {}, r"\[\[without\]\] other is not a patch of any line"),
         (
             TEXT.replace("emulation =", 'warmup_variable = "WARMUP"\nemulation ='),
             {},
@@ -203,9 +203,9 @@ def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
     for path in folder.glob("*.patch"):
         path.unlink()
     found = lint(tmp_path)
-    assert [said.partition(": ")[2][:24] for said in found] == [
-        "says nothing of first, w",
-        "says nothing of proper, ",
+    assert [said.partition(", which")[0].partition(": ")[2] for said in found] == [
+        "has no entry for first",
+        "has no entry for proper",
     ]
 
 

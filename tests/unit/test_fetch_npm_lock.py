@@ -42,7 +42,7 @@ def test_digest_round_trips(tmp_path: Path) -> None:
     ],
 )
 def test_digest_malformed_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"wants|base64"):
+    with pytest.raises(ValueError, match=r"has [0-9]+ bytes|base64"):
         integrity.parse(text)
 
 
@@ -66,7 +66,7 @@ def test_npm_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
         ('["../a"]', "'../a'.* is not a package name"),
         (f'["a"]\n"1.0" = "{SHA512}"', "'a'.* key '1.0' is not a version"),
         ('["a"]\n"1.0.0" = 5', "'a'.* key '1.0.0' must be a string"),
-        ('["a"]\n"1.0.0" = "sha512-AAAA"', "'a'.* key '1.0.0' wants 64 bytes"),
+        ('["a"]\n"1.0.0" = "sha512-AAAA"', "'a'.* key '1.0.0' has 3 bytes, not 64"),
         (f'["a"]\n1.0.0 = "{SHA512}"', "'a'.* key '1' is not a version"),
     ],
 )

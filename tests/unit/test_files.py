@@ -6,18 +6,16 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import filelock
 import pytest
 
 from gobun import files, paths
 from gobun.errors import PrerequisiteError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIMITED = """
 import resource, signal, sys
@@ -154,9 +152,26 @@ def test_temporary_folder_is_removed_after_its_block(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+def test_temporary_folder_removed_before_its_lock_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = tempfile.mkdtemp
+    made: list[str] = []
+
+    def make_and_lose_the_first(prefix: str, dir: Path) -> str:  # noqa: A002
+        made.append(make(prefix=prefix, dir=dir))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose_the_first)
+    with files.temporary_sibling(tmp_path / "x") as folder:
+        assert [str(folder)] == made[1:]
+
+
 def test_publish_folder_first_of_several_wins(tmp_path: Path) -> None:
     path = tmp_path / "published"
-    barrier = threading.Barrier(8)
+    barrier = threading.Barrier(8, timeout=20)
 
     def publish(number: int) -> None:
         with files.temporary_sibling(path) as staged:

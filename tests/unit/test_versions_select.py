@@ -150,11 +150,11 @@ def test_runtime_of_version_prefix_is_found(
 @pytest.mark.parametrize(
     ("spec", "names", "said"),
     [
-        ("node@22", ("bun",), "names node@22, and no Node is asked for"),
+        ("node@22", ("bun",), "names node@22, but Node is not selected"),
         ("1.2.19", ("node", "deno"), r"write node@1\.2\.19 or deno@1\.2\.19"),
         ("nod@22", ("bun", "node"), "did you mean: node"),
         ("@22", ("node",), "unknown runtime ''"),
-        ("node@ ", ("node",), "names no version"),
+        ("node@ ", ("node",), "has no version"),
     ],
 )
 def test_runtime_of_ambiguous_version_is_refused(
