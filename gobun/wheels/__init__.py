@@ -1,7 +1,16 @@
 """Installs other releases of tools than the pinned ones with pip, each in its own cache folder."""
 
-from gobun.wheels.install import WheelRequest, installed
+from gobun.wheels.install import WheelRequest, installed, is_installed
 from gobun.wheels.wheels_lock import Lock, read_lock
-from gobun.wheels.wheels_lock_update import Added, update_lock
+from gobun.wheels.wheels_lock_update import Added, platform_tags, update_lock
 
-__all__ = ["Added", "Lock", "WheelRequest", "installed", "read_lock", "update_lock"]
+__all__ = [
+    "Added",
+    "Lock",
+    "WheelRequest",
+    "installed",
+    "is_installed",
+    "platform_tags",
+    "read_lock",
+    "update_lock",
+]

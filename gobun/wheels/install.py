@@ -31,6 +31,16 @@ class WheelRequest(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     """Accepted wheel tags, if not this machine's own."""
 
+    @property
+    def folder(self) -> Path:
+        """Its folder in the cache."""
+        return paths.cache_root() / self.kind / self.version
+
+
+def is_installed(wanted: WheelRequest) -> bool:
+    """Return whether the cache has the program of a release."""
+    return (wanted.folder / wanted.program).is_file()
+
 
 def installed(wanted: WheelRequest) -> Path:
     """Return the program of a release, and install it if it is missing.
@@ -42,7 +52,7 @@ def installed(wanted: WheelRequest) -> Path:
         UsageError: there is no such release.
         FetchError: it could not be installed, or does not match the lock file.
     """
-    folder = paths.cache_root() / wanted.kind / wanted.version
+    folder = wanted.folder
     program = folder / wanted.program
     cache.pin(folder)
     with files.locked(folder):

@@ -130,7 +130,7 @@ class _Report(msgspec.Struct, frozen=True):
     install: tuple[_Install, ...]
 
 
-def platform_tags(target: Target) -> Sequence[str]:
+def platform_tags(target: Target) -> tuple[str, ...]:
     """Return the tags of wheels that run on a platform, also those for newer systems."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[target.goarch]
     if target.libc == "musl":

