@@ -1,4 +1,4 @@
-"""Environments and sessions only; what they run is the Invoke tasks that a person runs."""
+"""Environments and sessions only. Each session runs the Invoke tasks that a person runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to Asherah, beside each other in one run.
+"""Measures the ways to use Asherah, beside each other in one run.
 
 They are Node-API, FFI, WebAssembly, another process, and the engine in Rust of npm's asherah 4.x.
 

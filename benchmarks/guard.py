@@ -1,4 +1,4 @@
-"""What the guard costs a suspend signal: with it and without, in one run of one process.
+"""Measures a suspend signal with the guard and without, in one run of one process.
 
     .venv/bin/nox -s shell -- benchmark guard
 

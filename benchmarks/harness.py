@@ -1,4 +1,4 @@
-"""What the harness costs: each cell under it, beside the same command by itself, in one run.
+"""Measures the cost of the harness: each cell beside its bare command, in one run.
 
     .venv/bin/nox -s shell -- benchmark harness
 

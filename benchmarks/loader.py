@@ -1,4 +1,4 @@
-"""What the npm package adds to the start of an application, beside loading the warm-up library.
+"""Measures the start of an application with the npm package and with the warm-up library.
 
     .venv/bin/nox -s shell -- benchmark loader
 

@@ -1,4 +1,4 @@
-"""What a conversion for musl costs: a call of Go, and the conversion itself.
+"""Measures the costs of a conversion for musl: a call of Go, and the conversion itself.
 
     .venv/bin/nox -s shell -- benchmark musl
 

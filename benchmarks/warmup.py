@@ -1,4 +1,4 @@
-"""What the warm-up library costs an application: loading and calling it, beside a library of C.
+"""Measures loading and calling the warm-up library, beside a C library.
 
     .venv/bin/nox -s shell -- benchmark warmup
 

@@ -1,4 +1,4 @@
-"""``gobun.toml``: a person's own addon, and what it is run with, in a file beside it."""
+"""Reads ``gobun.toml``: a person's own addon, and the flags of its runs."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def zig(version: str | None = None) -> Tool:
 
 
 def releases(name: str) -> tuple[str, ...]:
-    """Return the versions of Node or Deno that can be had, ascending.
+    """Return the versions of Node or Deno that pip can install, ascending.
 
     Raises:
         FetchError: the lock file is missing or malformed.

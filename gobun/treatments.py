@@ -1,4 +1,4 @@
-"""The one table of treatments: what is done to help a runtime that has Go in its process.
+"""The one table of treatments: changes that may help a runtime with Go in its process.
 
 A record says all that the suite knows of a treatment. `gobun.runtimes.treated_environment` applies
 the part for the runtime, `gobun.matrix` the part for the module and for the cell. A new treatment

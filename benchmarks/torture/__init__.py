@@ -1,4 +1,4 @@
-"""Measures how much abuse the suite stands: `nox -s torture`, with the table in docs/trust.md.
+"""Measures how much abuse the suite withstands: `nox -s torture`, with the table in docs/trust.md.
 
 Add a part: write a function in a module below ``parts/``, with ``@part`` above it. The registry
 imports every module there, so there is no list to edit:

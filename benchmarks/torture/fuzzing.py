@@ -1,4 +1,4 @@
-"""Feeds random inputs to a reader until the time is spent, and counts what it should not raise."""
+"""Feeds random inputs to a reader until the time is spent, and counts unexpected errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins whole runs of several platforms, such as x64 and arm64, in one run, and splits them again.
+"""Joins whole runs of several platforms, such as x64 and arm64, into one, and splits them again.
 
 In a joined run, the same cell may have a row for each platform. A row has the short name of its
 platform, and the header has the plan of each.

@@ -1,7 +1,7 @@
 """Builds the native libraries, each once per recipe.
 
-The door of this room: the libraries that are given away and their release files, the fixtures, and
-the native helpers of the harness.
+These are the libraries that we ship and the files of their releases, the fixtures, and the native
+helpers of the harness.
 """
 
 from gobun.build.alternatives import Alternatives, build_alternatives

@@ -1,4 +1,4 @@
-"""Asherah's Go code outside of the process that uses it, or inside without native code."""
+"""Builds Asherah's Go code as a server process and as WebAssembly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WITHOUT_AWS = ("-tags", "nodeprecated")
 
 
 class Alternatives(msgspec.Struct, frozen=True):
-    """What an application can use in the place of a native module."""
+    """The programs that an application can use instead of a native module."""
 
     server: Path
     """A program that answers over a Unix socket (``go/asherah/serve``)."""
@@ -34,7 +34,7 @@ def build_alternatives(target: Target) -> Alternatives:
     Raises:
         PrerequisiteError: Go or Zig is missing.
         BuildError: the build failed.
-        FetchError: a Go module could not be had.
+        FetchError: a Go module could not be fetched.
     """
     package, go = paths.GO_SOURCES / "asherah", toolchain.go()
     settings = (target.name, f"go {go.version}")

@@ -1,4 +1,4 @@
-"""Asherah's addon as applications load it: asherah-node's functions, and none of the fixtures."""
+"""Builds Asherah's addon for applications: asherah-node's functions, none of the fixtures'."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ _VERSION = f"{_VERSION_PREFIX}{gobun.__version__}"
 
 
 def build_asherah_addon(target: Target) -> Path:
-    """Return the addon ``asherah.node`` for ``target``, built if need be, with the guard inside.
+    """Return the addon ``asherah.node`` for ``target``, with the guard inside.
+
+    The addon is built if it is missing.
 
     Raises:
         PrerequisiteError: Go or Zig is missing.
         BuildError: the build failed.
-        FetchError: a Go module, or Node's headers, could not be had.
+        FetchError: a Go module, or Node's headers, could not be fetched.
     """
     common, asherah = (paths.NATIVE_SOURCES / name for name in ("addon", "asherah"))
     application = paths.NATIVE_SOURCES / "asherah_addon"
@@ -54,7 +56,7 @@ def build_asherah_addon(target: Target) -> Path:
             flags=["-Wl,-u,GuardVersion"] if guard else [],
         )
         module.unlink()
-        musl.settle(folder / _ADDON, target)
+        musl.convert_if_musl(folder / _ADDON, target)
 
     sources = [common, asherah, application, paths.GO_SOURCES / "asherah"]
     sources += [paths.GO_SOURCES / "go.mod", GUARD_SOURCES, INSTALL_SOURCES]
@@ -70,7 +72,7 @@ def write_asherah_package(target: Target, out: Path) -> list[Path]:
         UsageError: the folder holds another package.
         PrerequisiteError: Go or Zig is missing, or the folder cannot be written.
         BuildError: the build failed.
-        FetchError: a Go module, or Node's headers, could not be had.
+        FetchError: a Go module, or Node's headers, could not be fetched.
     """
     addon, types, manifest = out / _ADDON, out / _TYPES, out / "package.json"
     _check_folder(out, manifest)

@@ -1,4 +1,4 @@
-"""The content-addressed store of built things: same inputs, same folder, built once."""
+"""The content-addressed store of builds: same inputs, same folder, built once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """Everything that decides the bytes of a built thing; equal recipes give equal bytes."""
+    """Everything that determines the bytes of a build. Equal recipes give equal bytes."""
 
     name: str
     """Names the folder for people; the digest beside it makes it unique."""
@@ -33,9 +33,9 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 def recipe(name: str, *, sources: Iterable[Path], settings: Iterable[str]) -> Recipe:
-    """Return the recipe for what ``sources`` (files, or folders of them) give.
+    """Return the recipe for a build from ``sources``, which are files or folders of files.
 
-    The code of this room is a source of everything it builds.
+    The code of this package is a source of all its builds.
     """
     found: list[Path] = []
     for source in (*sources, Path(__file__).parent):
@@ -46,12 +46,12 @@ def recipe(name: str, *, sources: Iterable[Path], settings: Iterable[str]) -> Re
 
 
 def builds_root() -> Path:
-    """Return the folder of all built things."""
+    """Return the folder of all builds."""
     return paths.cache_root() / "build"
 
 
 def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
-    """Return the folder of what ``wanted`` gives, and ``make`` it there first if need be.
+    """Return the folder of the build for the recipe ``wanted``. Run ``make`` if it is missing.
 
     ``make`` fills the empty folder it is given; the result is seen by others only once it is
     whole, and several processes that want it wait for one.
@@ -73,7 +73,7 @@ def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
 def built_with_pins(
     name: str, sources: Iterable[Path], target: Target, make: Callable[[Path], None]
 ) -> Path:
-    """Return the folder of what ``sources`` give for ``target`` with the pinned tools."""
+    """Return the folder of the build from ``sources`` for ``target`` with the pinned tools."""
     pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
     settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
     return built(recipe(name, sources=sources, settings=settings), make)

@@ -26,7 +26,7 @@ _DISK_FULL = "no space left on device"
 
 
 class GoFlags(msgspec.Struct, frozen=True):
-    """What is passed to Go; compact code is slower code, but no check is given up."""
+    """The flags of Go. Compact code is slower, but keeps all checks."""
 
     included: str = ""
     """Identity of C sources outside of the package's folder, which Go does not look at."""
@@ -53,7 +53,7 @@ class GoFlags(msgspec.Struct, frozen=True):
 
     @property
     def described(self) -> tuple[str, ...]:
-        """These flags as they would be given to ``go build``, for a manifest."""
+        """These flags in the form of ``go build``, for a manifest."""
         compiler = f"-gcflags=all={' '.join(self.compiler)}"
         return (compiler, f"-ldflags={' '.join(self.linker)}", f"GOEXPERIMENT={self.experiment}")
 
@@ -76,7 +76,7 @@ def quoted(word: str) -> str:
 
 
 def zig_environment() -> dict[str, str]:
-    """Return where Zig keeps what it compiles for itself."""
+    """Return the environment that names the cache folder of Zig."""
     folder = _tool_cache("zig")
     return {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
 
@@ -88,7 +88,7 @@ def _tool_cache(name: str) -> str:
 
 
 def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[str, str]:
-    """Return Go's environment: nothing of the user's own Go settings takes part."""
+    """Return Go's environment, without the user's own Go settings."""
     compiler = [quoted(str(zig.program)), "cc", "-target", target.zig_triple]
     c_flags = ["-O2", "-g0", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
     if flags.included:  # Means nothing to the compiler, and is part of the key of Go's own cache.
@@ -116,9 +116,9 @@ def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[
 def shared_link_flags(
     target: Target, *, name: str, exports: Sequence[str], scratch: Path
 ) -> list[str]:
-    """Return the linker's flags for a library file ``name`` that exports ``exports`` alone.
+    """Return the linker's flags for a library file ``name`` that exports only ``exports``.
 
-    Writes the list of exports into ``scratch`` in the form this target's linker reads.
+    Write the list of exports into ``scratch``, in the form that this target's linker reads.
     """
     if target.os == "darwin":  # Zig's Mach-O linker takes a list of exports and ignores it.
         return [f"-Wl,-install_name,@rpath/{name}"]
@@ -234,7 +234,7 @@ def run_go_build(
     env: Mapping[str, str],
     output: Path,
 ) -> None:
-    """Run ``go build`` so that neither folders nor the checkout's state are part of the result.
+    """Run ``go build`` so that the result contains no folder names and no state of the checkout.
 
     The last of ``words`` is the package.
 
@@ -253,7 +253,7 @@ def run_go_build(
 
 
 def _stub_frameworks(folder: Path) -> Path:
-    """Stand in for CoreFoundation, which Go before 1.27 links on darwin-arm64 without a call."""
+    """Write a stub of CoreFoundation, which older Go links on darwin-arm64 and never calls."""
     framework = folder / "CoreFoundation.framework"
     framework.mkdir()
     (framework / "CoreFoundation.tbd").write_text(

@@ -89,7 +89,7 @@ class Fixture(msgspec.Struct, frozen=True):
 
 
 def node_api_headers() -> Path:
-    """Return the folder of ``node_api.h``, fetched if need be.
+    """Return the folder of ``node_api.h``, fetched if it is missing.
 
     Raises:
         FetchError: the headers could not be fetched.
@@ -157,7 +157,7 @@ def build_fixture(
         if name == PUBLISHED:
             files.copy_whole(published_asherah(target), folder / published_name)
             if converted:
-                musl.settle(folder / published_name, target)
+                musl.convert_if_musl(folder / published_name, target)
         compiling.c_shared(
             [*glue.values(), *module, *guard],
             target=target,
@@ -168,8 +168,8 @@ def build_fixture(
         )
         (folder / "module.a").unlink(missing_ok=True)
         if name in GO_FIXTURES and converted:
-            musl.settle(folder / library, target)
-            musl.settle(folder / addon, target)
+            musl.convert_if_musl(folder / library, target)
+            musl.convert_if_musl(folder / addon, target)
 
     own = [*control, *published] if name == PUBLISHED else control
     if name in GO_FIXTURES:
@@ -198,7 +198,7 @@ def provide_module(name: str, target: Target) -> Fixture:
 
 
 def rust_asherah(target: Target) -> Fixture:
-    """Return the engine of npm's asherah 4.x, an addon without Go, fetched if need be.
+    """Return the engine of npm's asherah 4.x, an addon without Go, fetched if it is missing.
 
     Raises:
         PrerequisiteError: no package is pinned for ``target``.
@@ -215,7 +215,7 @@ def rust_asherah(target: Target) -> Fixture:
 
 
 def build_dlcall(target: Target) -> Path:
-    """Return the addon that gives Node a foreign function call.
+    """Return the addon that adds foreign function calls to Node.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -239,7 +239,7 @@ def build_dlcall(target: Target) -> Path:
 
 
 def build_supervise(target: Target) -> Path:
-    """Return the program that runs a cell and of which nothing survives.
+    """Return the program that runs a cell and kills all its processes at the end.
 
     Raises:
         PrerequisiteError: Zig is missing.

@@ -1,4 +1,4 @@
-"""The Go modules that a package of ``go/`` depends on, brought by Go's own client."""
+"""Fetches the Go modules that a package of ``go/`` depends on, with Go's own client."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _OF_THE_USER = (
 
 
 def has_dependencies(package: Path) -> bool:
-    """Return whether a package of ``go/`` is a module of its own, which needs others."""
+    """Return whether a package of ``go/`` is a module of its own with dependencies."""
     return (package / "go.mod").is_file()
 
 
 def fetch_modules(package: Path, go: Tool, environment: dict[str, str]) -> None:
-    """Bring what ``package`` needs into the cache; nothing is asked for that is there already.
+    """Fetch the missing dependencies of ``package`` into the cache.
 
     Raises:
-        FetchError: a module could not be had, or is not what ``go.sum`` names.
+        FetchError: a module could not be fetched, or does not match ``go.sum``.
         PrerequisiteError: Go cannot be started.
     """
     own = {name: os.environ[name] for name in _OF_THE_USER if name in os.environ}

@@ -47,7 +47,7 @@ def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
 def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
     """Build the static library for each target, or take it from the cache, in the order given.
 
-    It installs the guard in a constructor, so linking it is all that an addon has to do.
+    It installs the guard in a constructor, so an addon only has to link it.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -91,8 +91,8 @@ def _build_static(target: Target) -> BuiltLibrary:
 def build_embeddable_guard(target: Target) -> Path:
     """Return the guard as a library whose segments ``gobun.embed`` copies into other libraries.
 
-    It exports nothing, and has no read-only data after relocation: what it becomes a part of has
-    such data of its own already, and a library can have one range of it.
+    It exports nothing, and has no data that is read-only after relocation. A library can have only
+    one range of such data, and the host library has one already.
 
     Raises:
         PrerequisiteError: Zig is missing.

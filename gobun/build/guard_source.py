@@ -1,7 +1,7 @@
 """The guard as one C file: for a static library, an embedded segment, or a copy in a Go module.
 
-One object means that a linker takes all of the guard from an archive or nothing: the constructor
-that installs it comes with whichever function somebody refers to.
+The guard is one object, so a linker takes all of it from an archive or nothing. A reference to any
+of its functions also links the constructor that installs it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def one_file() -> str:
 
 
 def _expanded(path: Path, seen: set[Path]) -> str:
-    """Return a source with the headers of the guard in place of the lines that include them."""
+    """Return a source whose ``#include`` lines of the guard are replaced with the headers."""
     if path in seen:
         return ""
     seen.add(path)

@@ -1,4 +1,4 @@
-"""What the guard is tried by, without a JavaScript engine: programs of C and a library of Go."""
+"""Builds the guard's stress test, which needs no JavaScript engine: C programs, a Go library."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _PROGRAMS = {
 
 
 class GuardStress(msgspec.Struct, frozen=True):
-    """The programs of ``native/guard_stress``; each file says how it is called."""
+    """The programs of ``native/guard_stress``. Each source file explains its arguments."""
 
     guard_stress: Path
     semantics: Path

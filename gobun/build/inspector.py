@@ -1,4 +1,4 @@
-"""The program that asks a running process for its signal handlers and alternate stacks."""
+"""Builds the inspector, which reads a running process's signal handlers and alternate stacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build of a library that is given away comes to, whatever it was made of."""
+"""The result type and the build steps shared by every library that we ship."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUDIT = Path(audit.__file__).parent
 
 
 class BuiltLibrary(msgspec.Struct, frozen=True):
-    """A built and audited library, and the header that says what it exports."""
+    """A built and audited library, and the header that declares its exports."""
 
     target: Target
     library: Path
@@ -46,7 +46,7 @@ def file_names(name: str, target: Target) -> tuple[str, str]:
 
 
 def enforce_rules(library: Path, rules: Rules) -> None:
-    """Refuse a library that does not keep to its rules.
+    """Reject a library that breaks its rules.
 
     Raises:
         BuildError: with every finding.
@@ -69,7 +69,7 @@ def build_c_library(
 ) -> BuiltLibrary:
     """Build a library of C for ``target``, or take it from the cache.
 
-    ``folders`` are all that it is made of, of which ``sources`` are compiled.
+    ``folders`` contain all its sources and headers. ``sources`` are the files to compile.
 
     Raises:
         PrerequisiteError: Zig is missing.

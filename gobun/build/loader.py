@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_loader(target: Target) -> Path:
-    """Return the folder of a package that has the guard for ``target`` alone.
+    """Return the folder of a package that has only the guard for ``target``.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -43,7 +43,7 @@ def fill_loader(
 ) -> None:
     """Write the package into the new folder ``package``, with ``guards`` inside.
 
-    ``libraries`` are those of other packages, whose digests this one knows.
+    ``libraries`` are those of the other packages. This package contains their digests.
 
     Raises:
         PrerequisiteError: the folder cannot be written.

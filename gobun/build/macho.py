@@ -1,4 +1,4 @@
-"""Mends what Zig's Mach-O linker leaves undetermined, so that equal inputs give equal bytes.
+"""Rewrites what Zig's Mach-O linker leaves undetermined, so equal inputs give equal bytes.
 
 Zig 0.17 does not write the indirect symbols of pointers to symbols of the library itself, and
 leaves the end of that table as it was in memory. Nothing at run time reads it (the loader goes by
@@ -38,7 +38,7 @@ class _MachoSection(NamedTuple):
 
 
 def make_deterministic(path: Path) -> None:
-    """Give a thin 64-bit dylib the one table, UUID and ad-hoc signature that follow from it.
+    """Write the table, UUID and ad-hoc signature of a thin 64-bit dylib from its content.
 
     Raises:
         BuildError: the file is not of the form that Zig's linker writes.
@@ -142,7 +142,7 @@ def _write_uuid(data: bytearray, at: int, end: int) -> None:
 
 
 def _sign(data: bytearray, blob: int) -> None:
-    """Hash every page of the file again, into the signature that is there."""
+    """Hash every page of the file again, and write the hashes into the existing signature."""
     (count,) = struct.unpack_from(">I", data, blob + 8)
     for number in range(count):
         (offset,) = struct.unpack_from(">I", data, blob + 12 + number * 8 + 4)

@@ -1,4 +1,4 @@
-"""Converts libraries for musl on disk: compiles the code that is added, and writes whole files."""
+"""Converts libraries for musl on disk: compiles the added code, and writes whole files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def native_code(arch: str) -> NativeCode:
 
 
 def _flat(source: Path, arch: str, flags: tuple[str, ...] = ()) -> bytes:
-    """Return a C file compiled into one piece, as the linker script beside it lays it out."""
+    """Return a C file compiled into one segment, with the layout of the linker script beside it."""
     layout = source.with_name("flat.lds")
     compiler = (*_FLAGS, *_MORE_FLAGS[arch], *flags)
     recipe = build_store.recipe(
@@ -69,7 +69,7 @@ def _flat(source: Path, arch: str, flags: tuple[str, ...] = ()) -> bytes:
 
 
 def _loaded(program: bytes) -> bytes:
-    """Return what is mapped of a program that has one segment, which begins at address 0."""
+    """Return the memory image of a program with one segment that begins at address 0."""
     fields = HEADER.unpack_from(program)
     table = program[fields[5] : fields[5] + fields[10] * SEGMENT.size]
     loads = [each for each in SEGMENT.iter_unpack(table) if each[0] == elf.PT_LOAD]
@@ -99,7 +99,7 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
     where ``out`` names it.
 
     Raises:
-        UsageError: several libraries are given one file, or two the same one.
+        UsageError: several libraries have the same output file.
     """
     if out is None:
         pairs = [(path, path.with_name(f"{path.stem}-musl{path.suffix}")) for path in inputs]
@@ -118,13 +118,13 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
 
 
 def sources_for(target: Target) -> tuple[Path, ...]:
-    """Return what a library for ``target`` depends on beyond its own sources."""
+    """Return the further sources of a library for ``target``, beside its own."""
     code = (paths.ROOT / "gobun" / "musl", paths.ROOT / "gobun" / "elf")
     return (_STARTUP, _FORTIFY, *code) if target.libc == "musl" else ()
 
 
-def settle(library: Path, target: Target) -> None:
-    """Convert a Go library that was just built, where ``target`` is one of musl.
+def convert_if_musl(library: Path, target: Target) -> None:
+    """Convert a Go library right after its build, if ``target`` is a musl platform.
 
     Raises:
         UsageError: it cannot be converted.

@@ -24,7 +24,7 @@ _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
 
 
 class ManifestEntry(msgspec.Struct, frozen=True):
-    """What a manifest says of one library."""
+    """The entry of one library in a manifest."""
 
     file: str
     header: str
@@ -41,9 +41,9 @@ class ManifestEntry(msgspec.Struct, frozen=True):
 
 
 def publish(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
-    """Copy libraries and headers to ``out``, and bring sums and manifest up to date.
+    """Copy libraries and headers to ``out``, and update the checksums and the manifest.
 
-    What ``out`` already says of other libraries that are still there stays.
+    Entries of other libraries stay if their files still exist.
 
     Raises:
         PrerequisiteError: ``out`` cannot be written.
@@ -76,7 +76,7 @@ def publish(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
 
 
 def place(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
-    """Copy libraries and headers to ``out``, and say nothing of them there.
+    """Copy libraries and headers to ``out``, without checksums and manifest.
 
     Raises:
         PrerequisiteError: ``out`` cannot be written.

@@ -1,4 +1,4 @@
-"""Libasherah as its makers publish it, in the Python package of theirs that has it inside."""
+"""Gets libasherah as its makers publish it, from their Python package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = "asherah"
 
 
 def published_asherah(target: Target) -> Path:
-    """Return the published library for ``target``, fetched if need be.
+    """Return the published library for ``target``, fetched if it is missing.
 
     Raises:
         PrerequisiteError: pip is missing, or the disk refuses.

@@ -1,4 +1,4 @@
-"""The guard as a Go package that a maintainer copies into a module of their own."""
+"""The guard as a Go package that a maintainer copies into their module."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
         compiling.go_shared(
             _PACKAGE, target=target, go=go, output=library, exports=EXPORTS, flags=flags
         )
-        musl.settle(library, target)
+        musl.convert_if_musl(library, target)
         enforce_rules(library, rules)
         files.copy_whole(paths.GO_SOURCES / _PACKAGE / "warmup.h", folder / header_name)
 

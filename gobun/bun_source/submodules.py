@@ -1,4 +1,4 @@
-"""Fetch the submodules of a checkout: the C libraries that older Buns compile.
+"""Fetches the submodules of a checkout: the C libraries that older Buns compile.
 
 git stores a submodule as the id of a commit in the tree, and its address in ``.gitmodules``. A
 submodule is fetched into the shared store, checked by that commit id, and published as a whole

@@ -1,4 +1,4 @@
-"""The task that proves what can be proven about a patched Bun without building it."""
+"""The task that checks a patched Bun without building it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that build libraries and look into them."""
+"""Tasks that build libraries and inspect them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of flags that several tasks take: the cells that are meant, and how to run them.
+"""Groups of flags that several tasks take: the cells to run, and how to run them.
 
 A group is a record. `with_flags` gives its flags to a task in the place of one parameter.
 """

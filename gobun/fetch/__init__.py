@@ -1,4 +1,4 @@
-"""The only code that downloads.
+"""Downloads npm packages and files of releases.
 
 npm provides the address of a package and the lock file its digest. No archive is opened before its
 bytes match. Files of a release come from an address that a person names, and must match its

@@ -1,4 +1,4 @@
-"""Classify a finished cell from its events, its output and the end of its process.
+"""Classifies a finished cell from its events, its output and the end of its process.
 
 The function is pure, and tries the most reliable evidence first: the text of a crash, then the
 signal, then the cell's own events, then the exit code. ``hang_detector`` judges cells that did not

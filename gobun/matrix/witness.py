@@ -1,4 +1,4 @@
-"""Checks from outside if a cell's process mapped its module, and a Go runtime with it.
+"""Checks from outside whether a cell's process mapped its module, and a Go runtime with it.
 
 A cell that reports "loaded" may have loaded another file, or nothing. The kernel's list of mapped
 files cannot be forged that way. At its end the cell waits for a file that the harness creates after

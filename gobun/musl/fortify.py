@@ -1,4 +1,4 @@
-"""Adapters for glibc's fortified functions: ``native/musl_fortify``, and how a library gets them.
+"""Adds adapters for glibc's fortified functions, ``native/musl_fortify``, to a library.
 
 ```
  the library's slot   R_X86_64_JUMP_SLOT __fprintf_chk  ->  R_X86_64_RELATIVE, an adapter

@@ -1,4 +1,4 @@
-"""What musl has of glibc: the names of its libraries, and of its functions."""
+"""The names of glibc's libraries and functions, and those that musl has."""
 
 from __future__ import annotations
 

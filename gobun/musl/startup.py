@@ -1,4 +1,4 @@
-"""What runs in place of a converted library's initialisers: ``native/musl_startup``, and its table.
+"""The code that runs a converted library's initialisers: ``native/musl_startup``, and its table.
 
 The first entry of ``DT_INIT_ARRAY`` that is a function becomes the startup code, and the array ends
 there. The startup code calls that function, then those in the rest of the array, whose words the

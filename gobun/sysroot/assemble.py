@@ -60,7 +60,7 @@ class Sysroot(msgspec.Struct, frozen=True):
 
 
 def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
-    """Return the sysroot for a musl target, assembled if need be.
+    """Return the sysroot for a musl target, assembled if it is missing.
 
     ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``). By default it is that of
     this machine, or on a machine with another C library that of Debian.

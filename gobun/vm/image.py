@@ -64,7 +64,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
 
 
 def image_for(arch: Architecture, release: str, mirror: str = "") -> Image:
-    """Return the image of a guest, assembled if need be.
+    """Return the image of a guest, assembled if it is missing.
 
     Raises:
         PrerequisiteError: apt, mke2fs, pip or room on the disk is missing.

@@ -1,4 +1,4 @@
-"""Fuzzers and bombs for what opens archives and reads what hosts send."""
+"""Fuzzers and bombs for the code that opens archives and reads the answers of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fuzzers for what reads libraries: ELF, Mach-O, and the records that Go leaves in them."""
+"""Fuzzers for the readers of libraries: ELF, Mach-O, and Go's build records."""
 
 from __future__ import annotations
 

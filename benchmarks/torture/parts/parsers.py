@@ -1,4 +1,4 @@
-"""Fuzzers for what reads text that others write: results, TOML, patches, ranges, build records."""
+"""Fuzzers for the readers of other people's text: results, TOML, patches, ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fuzzer for what reads ``/proc``, where any process may name itself as it likes."""
+"""A fuzzer for the readers of ``/proc``, where any process may choose its name."""
 
 from __future__ import annotations
 
