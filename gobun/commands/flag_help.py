@@ -76,6 +76,7 @@ _SHARED = {
     "id": Flag("id of the new patch"),
     "jobs": Flag("cells to run at once", "chosen from the number of cores"),
     "json": Flag("print JSON for programs"),
+    "kernel": Flag("flavour of Debian's kernel in the virtual machine", "the usual one"),
     "kind": Flag("kinds of cache entry to remove, a comma list", "all, except your own work"),
     "libc": Flag("C library of the runtimes", "the one of this machine", ("glibc", "musl")),
     "limit": Flag("seconds after which a cell without a verdict is stopped", _OF_RUN),

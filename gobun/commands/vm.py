@@ -22,6 +22,7 @@ def vm(
     cells: CellFlags,
     arch: str = "arm64",
     release: str = "bookworm",
+    kernel: str = "",
     memory: str = str(guests.MEMORY_MIB),
     cores: str = "",
     mirror: str = "",
@@ -34,6 +35,7 @@ def vm(
     wanted = guests.MachineRequest(
         arch=arch,
         release=release,
+        kernel=kernel,
         memory_mib=optional_integer(memory, "--memory") or 0,
         cores=optional_integer(cores, "--cores"),
         mirror=mirror,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from gobun.errors import UsageError
@@ -49,6 +51,8 @@ ARCHITECTURES = {
     )
 }
 
+_FLAVOUR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
 RELEASES = {"bookworm": "3.11", "trixie": "3.13"}
 """Debian release to its version of Python, which decides the wheels."""
 
@@ -62,6 +66,19 @@ def architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise UsageError.unknown("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]
+
+
+def check_kernel(flavour: str) -> None:
+    """Refuse a flavour of the kernel that cannot be part of a package's name.
+
+    Raises:
+        UsageError: it is neither empty nor such a part.
+    """
+    if flavour and not _FLAVOUR.fullmatch(flavour):
+        raise UsageError(
+            f"--kernel {flavour!r} is no flavour of a kernel",
+            hint="name the end of a package linux-image-NAME, such as arm64-16k",
+        )
 
 
 def check_release(name: str) -> None:

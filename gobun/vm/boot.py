@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 _LISTEN_S = 0.5
+_SIGNALS = 128
+"""A shell adds the number of the signal that ended a program to this."""
 _REPORT_BYTES = 1 << 16
 _PANIC = re.compile(r"Kernel panic - not syncing: ([^\r\n]*)")
 _OWN = re.compile(r"^gobun: ([^\r\n]*)", re.MULTILINE)
@@ -52,6 +54,11 @@ class GuestEnd(msgspec.Struct, frozen=True):
     """The exit code of the job, or None if the machine ended first."""
     reason: str
     """The reason why the machine ended first, or the last lines of the job's log."""
+
+    @property
+    def early(self) -> bool:
+        """Whether the machine, or a signal, ended the job: it could not end by itself."""
+        return self.code is None or self.code > _SIGNALS
 
 
 class Guest(msgspec.Struct, frozen=True):

@@ -22,12 +22,11 @@ from gobun.build import build_store
 from gobun.errors import FetchError, PrerequisiteError
 from gobun.process import run_tool
 from gobun.vm import initramfs, kernel_modules
-from gobun.vm.architectures import RELEASES
+from gobun.vm.architectures import RELEASES, Architecture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gobun.vm.architectures import Architecture
 
 SITE = "opt/gobun"
 """Where the packages of Python are, below the root of the guest."""
@@ -63,7 +62,22 @@ class ImageRecord(msgspec.Struct, frozen=True):
     """Package of Python to version."""
 
 
-def image_for(arch: Architecture, release: str, mirror: str = "") -> Image:
+class ImageRequest(msgspec.Struct, frozen=True):
+    """The image that a guest needs."""
+
+    arch: Architecture
+    release: str
+    kernel: str = ""
+    """Flavour of Debian's kernel, such as ``arm64-16k``; empty for the usual one."""
+    mirror: str = ""
+
+    @property
+    def kernel_package(self) -> str:
+        """The metapackage of its kernel."""
+        return f"linux-image-{self.kernel or self.arch.debian}"
+
+
+def image_for(wanted: ImageRequest) -> Image:
     """Return the image of a guest, assembled if it is missing.
 
     Raises:
@@ -73,18 +87,21 @@ def image_for(arch: Architecture, release: str, mirror: str = "") -> Image:
     versions = _own_packages()
     sources = [*sorted(Path(__file__).parent.glob("*")), Path(debian.__file__)]
     recipe = build_store.Recipe(
-        f"vm-{release}-{arch.name}",
+        f"vm-{wanted.release}-{wanted.kernel or wanted.arch.name}",
         tuple(
             (path.name, files.sha256_of(path))
             for path in sources
             if path.name in {"image.py", "init", "initramfs.py", "kernel_modules.py", "debian.py"}
         ),
-        (arch.debian, release, *(f"{name} {version}" for name, version in versions.items())),
+        (
+            *(wanted.arch.debian, wanted.release, wanted.kernel_package),
+            *(f"{name} {version}" for name, version in versions.items()),
+        ),
     )
 
     def make(folder: Path) -> None:
         _check_room(folder)
-        _assemble(arch, release, mirror, versions, folder)
+        _assemble(wanted, versions, folder)
 
     folder = build_store.built(recipe, make)
     record = msgspec.json.decode((folder / "image.json").read_bytes(), type=ImageRecord)
@@ -92,7 +109,7 @@ def image_for(arch: Architecture, release: str, mirror: str = "") -> Image:
         folder / "vmlinuz",
         folder / "initrd.gz",
         folder / "root.ext4",
-        release,
+        wanted.release,
         record.kernel_version,
     )
 
@@ -114,16 +131,16 @@ def _check_room(folder: Path) -> None:
         )
 
 
-def _assemble(
-    arch: Architecture, release: str, mirror: str, versions: dict[str, str], folder: Path
-) -> None:
-    mke2fs = _mke2fs()
+def _assemble(wanted: ImageRequest, versions: dict[str, str], folder: Path) -> None:
+    mke2fs, arch, release = _mke2fs(), wanted.arch, wanted.release
     with files.temporary_sibling(folder) as staged:
         apt_folder, root, kernel = staged / "apt", staged / "root", staged / "kernel"
         apt_folder.mkdir()
-        apt = debian.Apt(arch.debian, release, apt_folder, otherwise=_OTHERWISE, mirror=mirror)
+        apt = debian.Apt(
+            arch.debian, release, apt_folder, otherwise=_OTHERWISE, mirror=wanted.mirror
+        )
         console.log(f"fetching the packages of Debian {release} for {arch.debian}")
-        image = apt.download(apt.first_dependency(f"linux-image-{arch.debian}"))
+        image = apt.download(apt.first_dependency(wanted.kernel_package))
         packages = apt.download_all([*_PACKAGES, _BUSYBOX])
         console.log(f"unpacking {console.pluralize(len(packages), 'package')}")
         for below in ("bin", "lib", "sbin"):

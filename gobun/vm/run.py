@@ -16,9 +16,9 @@ from gobun.expectations import is_unexpected
 from gobun.scratch import scratch_folder
 from gobun.targets import target_named
 from gobun.vm import job, qemu, speed
-from gobun.vm.architectures import architecture, check_release
+from gobun.vm.architectures import architecture, check_kernel, check_release
 from gobun.vm.boot import Guest, Patience, start_script
-from gobun.vm.image import image_for
+from gobun.vm.image import ImageRequest, image_for
 from gobun.vm.qemu import Machine, Share
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class MachineRequest(msgspec.Struct, frozen=True):
 
     arch: str = "arm64"
     release: str = "bookworm"
+    kernel: str = ""
+    """Flavour of Debian's kernel, such as ``arm64-16k``; empty for the usual one."""
     memory_mib: int = MEMORY_MIB
     cores: int | None = None
     mirror: str = ""
@@ -51,18 +53,25 @@ class MachineRequest(msgspec.Struct, frozen=True):
     @property
     def again(self) -> str:
         """The command line that begins the repetition of a cell."""
-        return f"invoke vm --arch {self.arch} --release {self.release}"
+        kernel = f" --kernel {self.kernel}" if self.kernel else ""
+        return f"invoke vm --arch {self.arch} --release {self.release}{kernel}"
+
+    @property
+    def image(self) -> ImageRequest:
+        """The image of the guest."""
+        return ImageRequest(architecture(self.arch), self.release, self.kernel, self.mirror)
 
 
 def check_request(wanted: MachineRequest) -> Emulator:
     """Return the emulator of a request whose values are right.
 
     Raises:
-        UsageError: there is no such processor or release, or no such number of cores.
+        UsageError: there is no such processor, release or kernel, or no such number of cores.
         PrerequisiteError: QEMU is missing, or the machine has too little memory.
     """
     arch = architecture(wanted.arch)
     check_release(wanted.release)
+    check_kernel(wanted.kernel)
     if wanted.cores is not None and wanted.cores < 1:
         raise UsageError(f"--cores {wanted.cores} runs nothing", hint="give at least 1")
     emulator = qemu.find_emulator(arch, emulate=wanted.emulate)
@@ -87,7 +96,7 @@ def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
         cells = len(part.todo)
         jobs = ours.jobs or machine.cores * (1 if emulator.emulated else pipeline.JOBS_A_CORE)
         console.log(estimate(emulator, machine, cells, jobs))
-        image = image_for(emulator.arch, wanted.release, wanted.mirror)
+        image = image_for(wanted.image)
         work = job_of(context, part, ours, emulator)
         work = msgspec.structs.replace(work, jobs=jobs, again=wanted.again)
         with scratch_folder("vm") as folder, files.disk_errors(ours.out):
@@ -190,12 +199,12 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
         done = {result.cell for result in results}
         started = job.started_cells(guest.job_folder)
         lost = [cell for cell in work.cells if cell in set(started) - done]
-        if end.code is None and not lost and len(results) == len(work.kept):
+        if end.early and not lost and len(results) == len(work.kept):
             raise PrerequisiteError(
                 f"the guest ended before it ran a cell: {end.reason}",
                 hint="try more with --memory, or look around with `invoke vm --shell`",
             )
-        if end.code not in {None, 0}:
+        if end.code and not end.early:
             raise PrerequisiteError(
                 f"the guest could not run the matrix:\n{end.reason}",
                 hint="look around in it with `invoke vm --shell`",
@@ -211,7 +220,8 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
 
 def _run_once(guest: Guest, work: job.Job, shown: Progress) -> GuestEnd:
     compiled = next(each.folder for each in guest.shares if each.tag == "compiled")
-    words = ["python3", "-m", "gobun.vm.guest", str(job.GUEST_FOLDER)]
+    # A runner that crashes logs where it was: the machine is emulated, and so are its faults.
+    words = ["python3", "-X", "faulthandler", "-m", "gobun.vm.guest", str(job.GUEST_FOLDER)]
     log = shlex.quote(str(job.GUEST_FOLDER / job.LOG_NAME))
     guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", compiled=compiled))
     job.write_job(work, guest.job_folder)

@@ -45,7 +45,7 @@ def open_shell(wanted: MachineRequest, out: Path) -> int:
         FetchError: a package could not be fetched.
     """
     emulator = check_request(wanted)
-    image = image_for(emulator.arch, wanted.release, wanted.mirror)
+    image = image_for(wanted.image)
     with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     interactive = sys.stdin.isatty()

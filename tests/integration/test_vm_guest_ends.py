@@ -100,6 +100,19 @@ def test_run_job_panic_in_a_cell_is_its_error_and_the_rest_runs(
     assert found["1.2.19"].startswith("pass")
 
 
+def test_run_job_signal_that_ends_the_runner_costs_its_cell(tmp_path: Path, work: job.Job) -> None:
+    script = (
+        "(job / 'log.txt').write_text('Fatal Python error: Segmentation fault\\n')\n"
+        "if boot == 1: results.write_text(header + '\\n'); start(cells[0]); end(139)\n"
+        "else: start(cells[1]); finish(lines[1]); end(0)\n"
+    )
+    found = run(guest_of(tmp_path, work, script), work)
+
+    said = "error the guest ended while it ran: Fatal Python error: Segmentation fault"
+    assert found["1.2.1"] == said
+    assert found["1.2.19"].startswith("pass")
+
+
 def test_run_job_guest_that_kills_every_cell_still_ends(tmp_path: Path, work: job.Job) -> None:
     found = run(guest_of(tmp_path, work, "start(cells[boot - 1]); panic()"), work)
 

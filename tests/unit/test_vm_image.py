@@ -6,11 +6,13 @@ import gzip
 import lzma
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gobun.errors import FetchError, UsageError
 from gobun.vm import initramfs, kernel_modules
-from gobun.vm.architectures import RELEASES, architecture, check_release
+from gobun.vm.architectures import RELEASES, architecture, check_kernel, check_release
+from gobun.vm.run import MachineRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +92,19 @@ def test_release_unknown_is_refused_with_the_known() -> None:
         check_release(name)
     with pytest.raises(UsageError, match="unknown Debian release 'buster'"):
         check_release("buster")
+
+
+def test_kernel_flavour_is_the_end_of_a_package_name() -> None:
+    usual = MachineRequest(arch="arm64", release="trixie")
+    large_pages = msgspec.structs.replace(usual, kernel="arm64-16k")
+    assert usual.image.kernel_package == "linux-image-arm64"
+    assert large_pages.image.kernel_package == "linux-image-arm64-16k"
+    assert large_pages.again == "invoke vm --arch arm64 --release trixie --kernel arm64-16k"
+    assert "--kernel" not in usual.again
+
+
+@pytest.mark.parametrize("flavour", ["../x", "arm64 16k", "-y", "a=1"])
+def test_kernel_flavour_with_other_characters_is_refused(flavour: str) -> None:
+    check_kernel("arm64-16k")
+    with pytest.raises(UsageError, match="is no flavour of a kernel"):
+        check_kernel(flavour)
