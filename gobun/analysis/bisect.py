@@ -179,7 +179,7 @@ def _ends(
             both = f", and so the ends do not differ: {good} and {bad}" if len(given) == 2 else ""
             raise UsageError(
                 f"{version} was given as {state} and is {found}{both}",
-                hint="give a version that is {state}, or leave the flag out to search for one",
+                hint=f"give a version that is {state}, or leave the flag out to search for one",
             )
     if len(given) == 2:
         return sorted(map(ordered.index, given))
