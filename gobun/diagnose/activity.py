@@ -215,7 +215,7 @@ def _starved(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
     seconds = samples[-1].at - samples[0].at
     used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     return (
-        f"it could run for {able:.0%} of {seconds:.1f} s, and waited for a processor otherwise; "
+        f"it could run for {able:.0%} of {seconds:.1f} s, and waited for a processor the rest; "
         f"{used:.1f} s of CPU time"
     )
 

@@ -113,7 +113,7 @@ def _searched(file: _Open, *_identity: int) -> _Build | None:
             at = data.find(buildinfo.MAGIC, at + 1)
         marks |= {mark for mark in (_FUNCTIONS, _ENDS) if mark not in marks and mark in data}
     if marks == {_FUNCTIONS, _ENDS}:
-        return _Build(buildinfo.UNKNOWN, "Go, its build record taken out")
+        return _Build(buildinfo.UNKNOWN, "Go, without its build record")
     return None
 
 

@@ -57,7 +57,7 @@ def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
     """
     runtimes = () if row.runtime is None else (row.runtime,)
     lines = [
-        f"{key} names {name!r}, which is unknown"
+        f"{key} names the unknown {name!r}"
         for key, given, names in (
             ("runtime", runtimes, known.releases),
             ("stresses", row.stresses, known.stresses),

@@ -95,7 +95,7 @@ def lint(
         elif not ids and not _LINK.search(row.why):
             lines.append(f"{row.where}: why has neither a link nor the id of a claim")
         unknown = [name for name in ids if claims is not None and name not in claims]
-        lines += [f"{row.where}: why names {name!r}, which is unknown" for name in unknown]
+        lines += [f"{row.where}: why names the unknown {name!r}" for name in unknown]
         if known is not None:
             lines += [f"{row.where}: {why}" for why in unmatchable_selectors(row, known)]
     return lines

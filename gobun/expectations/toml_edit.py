@@ -46,7 +46,7 @@ def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]
     starts = [found.start() for found in _HEAD.finditer(text)]
     if len(starts) != len(rows):
         raise UsageError(
-            f"{where}: its rows are not all tables of their own",
+            f"{where}: not every row is a table of its own",
             hint="write each row as [[expect]] at the beginning of a line",
         )
     sections: list[BlockGroup] = []

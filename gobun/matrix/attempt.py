@@ -183,7 +183,7 @@ def _observe(
         ending = _never_loaded(context, cell)
     if context.means.cores and child.pid is not None and ending.outcome == "crash":
         if child.end is None or child.end.signal is None:
-            seen.core = "no core: it ended by an exit code"
+            seen.core = "no core: it ended with an exit code"
         else:
             crash = evidence.Crash(child.pid, launch.command[0], place.home, since)
             seen.take_core(crash, cell, context.means, context.out)

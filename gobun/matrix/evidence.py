@@ -116,7 +116,7 @@ class Observation(msgspec.Struct):
             kept.unlink(missing_ok=True)
             self.core = f"no core: {error.strerror}"
             return
-        self.core = f"core: {held / 1e6:.1f} MB and holes; `gdb {crash.program} {CORE_NAME}`"
+        self.core = f"core: {held / 1e6:.1f} MB, sparse; `gdb {crash.program} {CORE_NAME}`"
         self.core_kept = True
         if means.wants_backtrace(cell):
             self.backtrace = observe.core_backtrace(crash.program, kept)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 30
 _LIBRARIES = "libraries"
-_NEEDS_MUSL = " Run it on Alpine, or another system of musl, with the package libstdc++."
+_NEEDS_MUSL = " Run it on Alpine, or another musl system, with the package libstdc++."
 _VARIABLES = {"bun": "BUN", "node": "NODE", "deno": "DENO"}
 
 
@@ -175,15 +175,15 @@ def _readme(trials: Sequence[ReproCell], package: str, header: Header) -> str:
         f"Seen on {host.system} ({host.libc}, {host.cpu}, {host.cores} cores). "
         f"Built with {tools}.\n\n"
         "The libraries are built from the sources of gobun: `go/` and `native/`. Each line on\n"
-        "standard output says how far the program got; `done` is the end.\n"
+        "standard output names the step that the program reached; `done` is the last.\n"
     )
 
 
 def _said(cell: Cell) -> str:
     first = "" if cell.treatment == "stock" else f" under the treatment `{cell.treatment}`"
     return (
-        f"Loads the module `{cell.module}` by `{cell.load}`{first}, calls it, then does what "
-        f"`scenarios/stress/{cell.stress}.cjs` says."
+        f"Loads the module `{cell.module}` with `{cell.load}`{first}, calls it, then runs "
+        f"`scenarios/stress/{cell.stress}.cjs`."
     )
 
 

@@ -137,7 +137,7 @@ def read_results(path: Path) -> Run:
         UsageError: it is missing, or a line other than the last is damaged.
     """
     path = results_file(path)
-    hint = "name a folder that was given as --out"
+    hint = "give a folder that a run wrote as --out"
     lines = files.read_input(path, most=_LARGEST_FILE, hint=hint).split(b"\n")
     try:
         header = msgspec.json.decode(lines[0], type=Header)

@@ -219,7 +219,7 @@ class SupervisedProcess:
             if clock.due(now := time.monotonic()):
                 clock.look(dying, now)
         if self.end is None:
-            self._fault(f"the supervisor did not end within {within_s:g} s of being told to")
+            self._fault(f"the supervisor did not end within {within_s:g} s after it was told to")
         self._finished = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # It has ended, or only this ends it.

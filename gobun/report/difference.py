@@ -116,7 +116,7 @@ def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
     for one in found:
         counts = " | ".join(str(len(one.of(kind))) for kind in KINDS)
         lines.append(f"| {one.name} | {counts} |")
-    lines += ["", "Each against the stock binary on the same cells, in this run.", ""]
+    lines += ["", "Each patched Bun is compared with stock, on the same cells of this run.", ""]
     for kind in ("broken", "changed", "cured"):
         for one in found:
             cells = [_line(result, stock) for result, stock in one.of(kind)]

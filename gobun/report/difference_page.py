@@ -36,8 +36,9 @@ def difference_section(found: Sequence[Difference]) -> str:
     return (
         '<section aria-labelledby="difference-title">'
         '<h2 id="difference-title">What the patches change</h2>'
-        '<p class="note">Each against the stock binary of the same release, on the same cells in '
-        "this run. A cell is cured if it passes in every attempt, and did not in stock.</p>"
+        '<p class="note">Each patched Bun is compared with the stock binary of the same release, '
+        "on the same cells of this run. A cell is cured if it passes in every attempt and did not "
+        "pass in stock.</p>"
         '<table id="difference" role="table" aria-labelledby="difference-title">'
         '<thead role="rowgroup"><tr role="row">'
         f'<th role="columnheader" scope="col">patched</th>{heads}</tr></thead>'

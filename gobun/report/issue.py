@@ -24,9 +24,9 @@ _MOST_IN_TITLE = 3
 _SECTIONS = {
     "broken": "These cells are expected to pass. A release may have a new fault, or the guard may"
     " miss something.",
-    "cured": "These cells are expected to go wrong, and passed. If they pass in five runs of five,"
+    "cured": "These cells passed, but were expected not to pass. If they pass in five runs of five,"
     " narrow the rows of `expectations/` with `invoke expect --update RESULTS`.",
-    "changed": "These cells are expected to go wrong, and went wrong in another way.",
+    "changed": "These cells were expected not to pass, and ended in another way than expected.",
     "failed": "The suite failed here, not the runtime. These cells are no evidence about a"
     " release.",
 }

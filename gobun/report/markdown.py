@@ -52,7 +52,7 @@ def render_markdown(run: Run) -> str:
     top, whole = _summary(run, summary)
     parts = [top]
     if summary.groups:
-        parts += ["---", "", "Above this is a summary that fits into an issue.", ""]
+        parts += ["---", "", "The part above is a summary that fits into an issue.", ""]
         if not whole:
             parts += ["## Every version", ""]
             for table in tables(summary):
@@ -95,7 +95,7 @@ def _after_tables(run: Run, summary: Summary) -> list[str]:
     parts: list[str] = []
     if summary.intermittent:
         parts += [
-            "`~hang`: intermittent, so it did not hang in every attempt; and so for the others.",
+            "`~hang` is intermittent: the cell did not hang in every attempt. Other outcomes too.",
             "",
         ]
     if summary.groups:
@@ -221,7 +221,7 @@ def _explain(group: OutcomeGroup) -> list[str]:
         "",
         f"- {pluralize(len(group.cells), 'cell')}: {_escaped(', '.join(where))}",
         *([f"- intermittent: {_escaped('; '.join(shown))}"] if shown else []),
-        f"- for one: {_escaped(detail) or 'passed, where something else was expected'}",
+        f"- for one: {_escaped(detail) or 'passed, but was expected not to'}",
         *([f"- kind: {_escaped(one.kind)}"] if one.kind else []),
         *([f"- module: {loaded_text(one)}"] if one.kind or one.mapped else []),
         f"- expected: {', '.join(one.expected)}",

@@ -51,7 +51,7 @@ def test_core_of_crash_is_kept_with_backtrace(
     assert (result.outcome, result.signal) == ("crash", signal)
     [core] = [tmp_path / "out" / path for path in result.evidence if path.endswith("/core")]
     assert core.read_bytes()[:4] == b"\x7fELF"
-    assert f"MB and holes; `gdb {child} core`" in said(result, tmp_path)
+    assert f"MB, sparse; `gdb {child} core`" in said(result, tmp_path)
     if shutil.which("gdb"):
         [trace] = [path for path in result.evidence if path.endswith("backtrace.txt")]
         text = (tmp_path / "out" / trace).read_text()
@@ -74,7 +74,7 @@ def test_core_unrequested_or_without_signal_is_not_kept(child: Path, tmp_path: P
     assert "core" not in said(unasked, tmp_path / "unasked")
     assert not list(tmp_path.rglob("core*"))
     panic, _ = run_known(child, "panic", tmp_path / "panic", means=EvidenceTools(cores=True))
-    assert "no core: it ended by an exit code" in said(panic, tmp_path / "panic")
+    assert "no core: it ended with an exit code" in said(panic, tmp_path / "panic")
 
 
 @files_only

@@ -241,7 +241,7 @@ def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
 
 def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
-    with pytest.raises(UsageError, match=r"bun\.toml: its rows are not all tables"):
+    with pytest.raises(UsageError, match=r"bun\.toml: not every row is a table"):
         update_expectations([result("1.2.3", "pass")], tmp_path, known={"bun": KNOWN}, place=PLACE)
 
 

@@ -75,14 +75,14 @@ gobun 0.1.0.
 
 ---
 
-Above this is a summary that fits into an issue.
+The part above is a summary that fits into an issue.
 
 ## Each group
 
 ### bun@1.2.19, stock, control: pass (unexpected)
 
 - 1 cell: ffi/gc
-- for one: passed, where something else was expected
+- for one: passed, but was expected not to
 - expected: hang
 - again: `invoke matrix --versions 1.2.1`
 

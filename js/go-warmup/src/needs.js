@@ -23,11 +23,11 @@ const ROWS = [
     runtime: "bun",
     platform: "darwin",
     need: "optional",
-    why: "a SIGBUS that starting Go first avoids was reported on macOS, and is not confirmed",
+    why: "a SIGBUS on macOS was reported, and is not confirmed; it did not occur after Go was started first",
   },
-  { runtime: "bun", need: "none", why: "no hang by Go is known on this platform" },
-  { runtime: "node", need: "none", why: "Node suspends no thread by signals" },
-  { runtime: "deno", need: "none", why: "Deno suspends no thread by signals" },
+  { runtime: "bun", need: "none", why: "no hang with Go is known on this platform" },
+  { runtime: "node", need: "none", why: "Node suspends no thread with signals" },
+  { runtime: "deno", need: "none", why: "Deno suspends no thread with signals" },
   { need: "none", why: "this runtime is not known" },
 ];
 
