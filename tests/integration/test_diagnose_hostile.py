@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,15 +71,13 @@ def test_diagnose_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with running(program, tmp_path / "code.so", "fifo", pipe) as pid:
-        started = time.monotonic()
         [mapping] = [each for each in observe.mappings(pid) if each.path.endswith("code.so")]
         assert mapping.deleted
-        # The name leads to a pipe now, which would block whoever opens it.
+        # The name leads to a pipe now. Opening it would block for ever, beyond the test's limit.
         handle = observe.open_mapped(pid, msgspec.structs.replace(mapping, deleted=False))
         if handle is not None:  # by map_files
             assert os.fstat(handle).st_size == 4096
             os.close(handle)
-        assert time.monotonic() - started < 5
 
 
 def test_diagnose_mapped_device_is_not_opened(tmp_path: Path) -> None:
@@ -100,9 +97,7 @@ def test_diagnose_huge_sparse_library_is_not_read(
         file.truncate(1 << 40)
     about = library.stat()
     mapping = observe.Mapping(0, 4096, "r-xp", str(library), inode=about.st_ino)
-    started = time.monotonic()
     assert go_libraries(os.getpid(), [mapping]).unread == (str(library),)
-    assert time.monotonic() - started < 20
 
 
 def test_diagnose_deleted_program_is_still_recognised(program: Path, tmp_path: Path) -> None:
