@@ -121,9 +121,10 @@ def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str
     emulated = emulator.emulated
     parallel = min(jobs, machine.cores, os.cpu_count() or 1)
     minutes = math.ceil((_BOOT_S[emulated] + cells * _CELL_S[emulated] / parallel) / 60)
+    takes = "takes" if cells == 1 else "take"
     how = f"is emulated, because {emulator.no_kvm}" if emulated else "runs with KVM"
     return (
-        f"{emulator.arch.name} {how}: {console.pluralize(cells, 'cell')} take about "
+        f"{emulator.arch.name} {how}: {console.pluralize(cells, 'cell')} {takes} about "
         f"{console.pluralize(minutes, 'minute')}"
     )
 

@@ -7,10 +7,15 @@ otherwise. A limit that follows this measure never takes a slow machine for a ha
 
 from __future__ import annotations
 
+import collections
+import statistics
+import threading
 import time
 
 _ROUNDS = 40_000
 _TIMES = 3
+_LATEST = 5
+"""Samples of which the median counts."""
 
 
 def loop_s(times: int = _TIMES) -> float:
@@ -28,12 +33,19 @@ def _once() -> float:
 
 
 class Slowness:
-    """Tells how many times slower this machine is than the reference, each time it is asked."""
+    """Tells how many times slower this machine is than the reference, each time it is called.
+
+    A sample says little about the minutes that follow, so the factor is never below the median of
+    the last samples. Samples before those do not count: a busy host at the start must not lengthen
+    every limit of a long run.
+    """
 
     def __init__(self, reference_s: float) -> None:
         """Compare with ``reference_s``, the seconds that the loop took there."""
         self._reference_s = reference_s
         self._usual = loop_s() / reference_s
+        self._latest = collections.deque([self._usual], maxlen=_LATEST)
+        self._lock = threading.Lock()
 
     @property
     def usual(self) -> float:
@@ -41,5 +53,8 @@ class Slowness:
         return self._usual
 
     def __call__(self) -> float:
-        """Return the factor of this moment; it is never below the first one, nor below 1."""
-        return max(1.0, self._usual, loop_s(times=1) / self._reference_s)
+        """Return the factor of this moment, or the median of the last ones, or 1."""
+        now = loop_s(times=1) / self._reference_s
+        with self._lock:  # several cells begin at once
+            self._latest.append(now)
+            return max(1.0, now, statistics.median(self._latest))

@@ -100,6 +100,15 @@ def test_slowness_follows_the_machine_and_never_falls(monkeypatch: pytest.Monkey
     assert slowness() == pytest.approx(20)
 
 
+def test_slowness_recovers_from_a_busy_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([2.4] * 3 + [0.1] * 5)
+    monkeypatch.setattr(speed, "_once", lambda: next(times))
+    slowness = speed.Slowness(0.01)
+
+    assert slowness.usual == pytest.approx(240)
+    assert [round(slowness()) for _ in range(3)] == [125, 10, 10]
+
+
 def test_slowness_of_a_faster_machine_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_once", lambda: 0.5)
     assert speed.Slowness(1.0)() == 1.0
