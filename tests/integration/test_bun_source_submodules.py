@@ -157,7 +157,7 @@ def test_fetch_submodule_checked_out_at_another_commit_is_refused(
         pinned.fetch(str(pinned.mirrors.parent))
     folder = up.tree_of(cache) / ZLIB
     up.git(cache, "clone", "--quiet", str(pinned.mirrors / "zlib"), str(folder))
-    with pytest.raises(UsageError, match=f"not commit {pinned.commit[:12]} of zlib") as caught:
+    with pytest.raises(UsageError, match=f"not at commit {pinned.commit[:12]} of zlib") as caught:
         pinned.fetch(str(pinned.mirrors))
     assert caught.value.hint == "move it away, or check out that commit there"
     with bun_source.open_checkout(up.VERSION) as checkout:
