@@ -73,7 +73,7 @@ def _corrupt(handler: Handler, data: bytes) -> None:
         (_page, "web page", False),
         (_corrupt, "damaged or forged", False),
         (_lying_short, "damaged or forged", False),
-        (_lying_long, "at last", True),
+        (_lying_long, "the last error", True),
         (
             lambda handler, _data: handler.reply(200, b"", Content_Length=str(1 << 31)),
             "more than 1024 MiB",
