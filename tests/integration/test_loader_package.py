@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 OLD, IDLE_HANGS = "1.0.36", "1.2.19"
 LIBRARY = f"go-guard-{host_target().name}{host_target().library_suffix}"
 MOST_BYTES = 150_000
