@@ -7,10 +7,10 @@ either a plain reference to a neighbour, or refused.
 
 from __future__ import annotations
 
-import functools
 import struct
 from typing import TYPE_CHECKING
 
+from gobun.elf.decoder import decoder
 from gobun.elf.site import Site, regions, unknown_use
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def _judge(
 
 def _next(address: int, raw: bytes, page: int) -> list[int]:
     """Return where the register may still hold the page after this instruction."""
+    step = _decoded(address, raw)
     import capstone.arm64 as names  # noqa: PLC0415
 
-    step = _decoded(address, raw)
     if step.id == 0:
         return [address + 4]
     name = step.mnemonic
@@ -126,19 +126,8 @@ def _next(address: int, raw: bytes, page: int) -> list[int]:
     return [address + 4]
 
 
-@functools.cache
-def _decoder() -> capstone.Cs:
-    import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
-
-    decoder = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-    decoder.detail = True
-    # What it does not know becomes an instruction without operands, and ends nothing.
-    decoder.skipdata = True
-    return decoder
-
-
 def _decoded(address: int, raw: bytes) -> capstone.CsInsn:
-    return next(_decoder().disasm(raw, address, 1))
+    return next(decoder("arm64").disasm(raw, address, 1))
 
 
 def _numbers(step: capstone.CsInsn, which: int) -> set[int]:

@@ -8,10 +8,10 @@ be looked for, and none can be missed.
 
 from __future__ import annotations
 
-import functools
 import struct
 from typing import TYPE_CHECKING
 
+from gobun.elf.decoder import decoder
 from gobun.elf.site import Site, regions, unknown_use
 
 if TYPE_CHECKING:
@@ -95,15 +95,6 @@ def _exact(
             yield at, word, immediate
 
 
-@functools.cache
-def _decoder() -> capstone.Cs:
-    import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
-
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    decoder.detail = True
-    return decoder
-
-
 def _instruction_around(code: bytes, at: int, immediate: int, base: int) -> capstone.CsInsn | None:
     """Return an instruction whose displacement is the field at ``at``, if there can be one."""
     for before in range(_MOST_BEFORE, 1, -1):
@@ -111,7 +102,7 @@ def _instruction_around(code: bytes, at: int, immediate: int, base: int) -> caps
         if start < 0:
             continue
         raw = code[start : at + 4 + immediate]
-        found = next(_decoder().disasm(raw, base + start, 1), None)
+        found = next(decoder("x64").disasm(raw, base + start, 1), None)
         if found is not None and found.size == len(raw) and found.disp_offset == before:
             return found
     return None
@@ -145,7 +136,7 @@ def _decoded(image: Image, address: int) -> capstone.CsInsn | None:
             at = address - segment.address + segment.offset
             end = segment.offset + segment.file_size
             raw = image.data[at : min(at + _LONGEST, end)]
-            return next(_decoder().disasm(raw, address, 1), None)
+            return next(decoder("x64").disasm(raw, address, 1), None)
     return None
 
 

@@ -1,0 +1,36 @@
+"""Makes capstone's decoders, one for each thread, because threads must not share one."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import capstone
+
+_importing = threading.Lock()
+_of_thread = threading.local()
+
+
+def decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
+    """Return this thread's decoder of a processor's instructions. Import capstone only after it."""
+    found: capstone.Cs | None = getattr(_of_thread, arch, None)
+    if found is None:
+        found = _new(arch)
+        setattr(_of_thread, arch, found)
+    return found
+
+
+def _new(arch: Literal["arm64", "x64"]) -> capstone.Cs:
+    # Its modules import each other, so two threads that import it at once would see parts of it.
+    with _importing:
+        import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
+
+    if arch == "x64":
+        made = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    else:
+        made = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+        # What it does not know becomes an instruction without operands, and ends nothing.
+        made.skipdata = True
+    made.detail = True
+    return made
