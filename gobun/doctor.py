@@ -82,7 +82,7 @@ def _optional() -> list[ToolStatus]:
 
 
 def _go() -> ToolStatus:
-    if not toolchain.go_is_here():
+    if toolchain.build_fetches_go():
         return ToolStatus("optional", "go", f"{toolchain.pins()['go']}: the first build fetches it")
     return _required("go", lambda: _runs(toolchain.go(), "version"))
 

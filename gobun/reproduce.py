@@ -71,7 +71,7 @@ def _elsewhere(result: Result, target: Target) -> str:
     """Return the command line that runs a cell of another system or processor."""
     if target.os != "linux":
         return f"# run this on {target.name}: {result.repro}"
-    return result.repro.replace("invoke matrix", f"invoke vm --arch {target.arch}", 1)
+    return matrix.repro_in_guest(result.repro, f"invoke vm --arch {target.arch}")
 
 
 def folders(out: Path, only: str = "") -> Iterator[Path]:

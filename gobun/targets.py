@@ -37,6 +37,11 @@ class Target(msgspec.Struct, frozen=True):
         """The processor, as Node spells it."""
         return self.name.split("-")[1]
 
+    @property
+    def machine(self) -> str:
+        """The processor, as Linux and its wheels spell it: ``x86_64`` or ``aarch64``."""
+        return self.zig_triple.partition("-")[0]
+
 
 _TABLE = (
     Target(

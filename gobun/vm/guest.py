@@ -13,7 +13,7 @@ import msgspec
 from gobun import console, matrix
 from gobun.errors import GobunError
 from gobun.matrix.results import this_host
-from gobun.vm.job import BEAT_NAME, STARTED_NAME, Job, read_job, repro_in_guest
+from gobun.vm.job import BEAT_NAME, STARTED_NAME, Job, read_job
 from gobun.vm.speed import Slowness
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _run(context: matrix.RunContext, job: Job, folder: Path) -> None:
     ):
 
         def record(result: Result) -> None:
-            repro = repro_in_guest(result.repro, job.again)
+            repro = matrix.repro_in_guest(result.repro, job.again)
             writer.add(msgspec.structs.replace(result, repro=repro))
 
         matrix.run_cells(

@@ -185,7 +185,7 @@ def _install_wheels(
     arch: Architecture, release: str, versions: dict[str, str], folder: Path
 ) -> None:
     console.log("installing the suite's Python packages for the guest")
-    machine = {"arm64": "aarch64", "amd64": "x86_64"}[arch.debian]
+    machine = arch.target.machine
     tags = [f"manylinux_2_{minor}_{machine}" for minor in (17, 27, 28, 34)]
     tags.append(f"manylinux2014_{machine}")
     command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]

@@ -155,8 +155,3 @@ def started_cells(folder: Path) -> tuple[Cell, ...]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
     return tuple(found)
-
-
-def repro_in_guest(repro: str, again: str) -> str:
-    """Return the command line that repeats a cell, with ``again`` for its beginning."""
-    return repro.replace("invoke matrix", again, 1)

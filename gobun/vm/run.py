@@ -282,7 +282,7 @@ def lost_result(cell: Cell, work: job.Job, reason: str) -> Result:
         signal=None,
         attempts=1,
         evidence=(),
-        repro=job.repro_in_guest(matrix.repro(cell, _libc_flag(work)), work.again),
+        repro=matrix.repro_in_guest(matrix.repro(cell, _libc_flag(work)), work.again),
         outcomes=("error",),
         why=work.expectations.why(cell),
     )

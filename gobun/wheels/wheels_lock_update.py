@@ -132,7 +132,7 @@ class _Report(msgspec.Struct, frozen=True):
 
 def platform_tags(target: Target) -> tuple[str, ...]:
     """Return the tags of wheels that run on a platform, also those for newer systems."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}[target.goarch]
+    machine = target.machine
     if target.libc == "musl":
         return tuple(f"musllinux_1_{minor}_{machine}" for minor in range(_NEWEST_MUSL, 0, -1))
     if target.os == "linux":

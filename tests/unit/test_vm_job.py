@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gobun import matrix
 from gobun.build import Fixture
 from gobun.cells import Cell, Header
 from gobun.cells.records import Host
@@ -86,7 +87,7 @@ def test_started_cells_stop_at_a_line_that_was_cut(tmp_path: Path) -> None:
 
 
 def test_repro_in_guest_names_the_machine() -> None:
-    text = job.repro_in_guest("invoke matrix --runtime bun", "invoke vm --arch arm64")
+    text = matrix.repro_in_guest("invoke matrix --runtime bun", "invoke vm --arch arm64")
     assert text == "invoke vm --arch arm64 --runtime bun"
 
 
