@@ -33,8 +33,12 @@ function ticksOf(pid) {
 // A process of its own, over a Unix socket; one request at a time, as the others.
 async function otherProcess({ server, socket }) {
   const words = [socket, JSON.stringify(CONFIG)];
-  const child = spawn(server, words, { stdio: ["pipe", "ignore", "inherit"] });
-  while (!fs.existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 5));
+  const child = spawn(server, words, { stdio: ["pipe", "pipe", "inherit"] });
+  await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${server} ended with ${code}`)));
+    child.stdout.once("data", resolve); // it says that clients can connect
+  });
   const connection = net.connect(socket);
   let answered;
   let rest = Buffer.alloc(0);

@@ -261,6 +261,19 @@ def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> N
     assert all(value > 0 for value in said.values())
 
 
+def test_asherah_process_that_ends_before_it_listens_fails_with_its_code(tmp_path: Path) -> None:
+    given = {"way": "process", "pairs": 20, "server": "/bin/false", "socket": str(tmp_path / "s")}
+    done = subprocess.run(
+        bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "/bin/false ended with 1" in done.stderr
+
+
 def test_asherah_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
     command = arm64_bun()
     fixture = build.build_fixture(build.ASHERAH, target_named("linux-arm64"))

@@ -1,5 +1,5 @@
-// Command serve is Asherah in a process of its own: serve SOCKET CONFIGURATION. It answers requests
-// over a Unix socket until its standard input ends.
+// Command serve is Asherah in a process of its own: serve SOCKET CONFIGURATION. It prints "ready" once
+// clients can connect, and answers requests over a Unix socket until its standard input ends.
 //
 // A request is a uint32 length, then one byte (1 encrypts, 2 decrypts), the uint16 length of the
 // partition, the partition, and the data or the record's JSON. An answer is a uint32 length, then
@@ -50,6 +50,8 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	// The socket's file is there before it listens, so a client cannot wait for the file.
+	fmt.Println("ready")
 	go func() {
 		io.Copy(io.Discard, os.Stdin) // ends with the process that started this one
 		listener.Close()
