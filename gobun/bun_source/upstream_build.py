@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
 from pathlib import Path
@@ -16,9 +15,9 @@ from gobun.bun_source.apply import Applied
 from gobun.bun_source.build_progress import BuildProgress
 from gobun.bun_source.build_stages import BuildPlan, Stage
 from gobun.bun_source.checkouts import tree_locked
-from gobun.bun_source.git import Git
+from gobun.bun_source.stage_records import StageRecords
 from gobun.errors import BuildError, UsageError
-from gobun.files import disk_errors, write_whole
+from gobun.files import disk_errors
 from gobun.process import run_logged
 
 if TYPE_CHECKING:
@@ -74,9 +73,12 @@ def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
             console.log(f"building in {applied.folder}, log {log}")
+            records = StageRecords(applied)
+            records.settle()
             progress = BuildProgress(plan.stages, applied.folder, log)
+            run = _Run(applied, plan, log, descriptor, progress, records)
             for position, stage in enumerate(plan.stages):
-                _run_stage(_Run(applied, plan, log, descriptor, progress), position, stage)
+                _run_stage(run, position, stage)
         program = applied.folder / plan.program
         if not program.is_file():
             raise _failed(applied, log, f"made no {plan.program}")
@@ -92,6 +94,7 @@ class _Run(msgspec.Struct, frozen=True):
     lock: int
     """The descriptor that keeps the checkout locked."""
     progress: BuildProgress
+    records: StageRecords
 
 
 def _run_stage(run: _Run, position: int, stage: Stage) -> None:
@@ -100,12 +103,9 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     Raises:
         BuildError: it failed.
     """
-    folder = run.applied.folder
-    record = _record(folder, stage)
-    key = hashlib.sha256("\0".join((run.applied.base, *stage.words)).encode()).hexdigest()
-    there = stage.outputs and all((folder / output).exists() for output in stage.outputs)
-    if there and record.is_file() and record.read_text() == key:
+    if run.records.is_finished(stage):
         return
+    folder = run.applied.folder
     run.progress.begin(position)
     with run.log.open("a") as stream:
         stream.write(f"{_HEADING}{stage.name}: {' '.join(stage.words)}\n")
@@ -122,13 +122,8 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     absent = [output for output in stage.outputs if not (folder / output).exists()]
     if absent:
         raise _failed(run.applied, run.log, f"made no {absent[0]} in the stage {stage.name}")
-    write_whole(record, key)
+    run.records.finish(stage)
     run.progress.end()
-
-
-def _record(folder: Path, stage: Stage) -> Path:
-    """Return the file among git's own files that marks a stage as finished."""
-    return Git(folder).private / "gobun-stages" / stage.name
 
 
 def _failed(applied: Applied, log: Path, how: str) -> BuildError:

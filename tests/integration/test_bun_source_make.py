@@ -17,6 +17,7 @@ from gobun.errors import BuildError, PrerequisiteError, UsageError
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 VERSION = "1.0.4"
@@ -25,7 +26,10 @@ PINNED = "f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
 
 @pytest.fixture
 def webkit(tmp_path: Path) -> Path:
-    folder = tmp_path / "webkit"
+    return make_webkit(tmp_path / "webkit")
+
+
+def make_webkit(folder: Path) -> Path:
     (folder / "lib").mkdir(parents=True)
     (folder / "lib" / "libJavaScriptCore.a").touch()
     return folder
@@ -116,6 +120,65 @@ def test_build_bun_failed_stage_is_named_and_resumed(
     library.touch()
     patched.build_patched(wish(series, webkit))
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
+
+
+def copy_without_dates(source: str, target: str) -> str:
+    return shutil.copy(source, target)
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+@pytest.mark.parametrize("copy", [shutil.copy2, copy_without_dates])
+def test_build_bun_copied_cache_continues_the_build(
+    series: bun_source.Series,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    copy: Callable[[str, str], str],
+) -> None:
+    original, copied = tmp_path / "the cache", tmp_path / "elsewhere"
+    webkit = make_webkit(original / "webkit")
+    patched.build_patched(wish(series, webkit, unpatched=True))
+    configured = "src/deps/boringssl/build"
+    tree = up.tree_of(original, VERSION)
+    (tree / "src/deps/libssl.a").unlink()  # as if the build had ended in this stage
+    before = up.contents(tree)
+    shutil.copytree(original, copied, symlinks=True, copy_function=copy)
+    monkeypatch.setenv("GOBUN_CACHE", str(copied))
+    capsys.readouterr()
+    patched.build_patched(wish(series, copied / "webkit"))
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if "checkout was at" in line)
+    assert f"at {tree}: unfinished stages configure CMake anew in {configured}" in told
+    moved = up.tree_of(copied, VERSION)
+    assert (moved / "built").read_text() == before["built"].decode() + "building boringssl\n"
+    assert f"={moved / configured}\n" in (moved / configured / "CMakeCache.txt").read_text()
+    assert up.contents(tree) == before
+    # An object of an older source may look new in a copy that lost the files' dates.
+    undated = copy is copy_without_dates
+    assert ("lost the files' dates" in told) == undated
+    assert (moved / "compiled").read_text().count("compiling") == 1 + undated
+    patched.build_patched(wish(series, copied / "webkit"))
+    assert "checkout was at" not in capsys.readouterr().err
+    assert (moved / "compiled").read_text().count("compiling") == 1 + undated
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+def test_build_bun_moved_cache_keeps_finished_stages(
+    series: bun_source.Series,
+    webkit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    patched.build_patched(wish(series, webkit, unpatched=True))
+    built = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
+    (tmp_path / "the cache").rename(tmp_path / "moved")
+    monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "moved"))
+    done = patched.build_patched(wish(series, webkit))
+    assert subprocess.check_output([done.program]) == b"8\n"
+    moved = up.tree_of(tmp_path / "moved", VERSION)
+    assert (moved / "built").read_text() == built
+    assert not (moved / "src/deps/boringssl/build/CMakeCache.txt").exists()
+    assert capsys.readouterr().err.count("checkout was at") == 1
 
 
 @pytest.mark.parametrize(

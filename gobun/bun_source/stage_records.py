@@ -1,0 +1,113 @@
+"""Records which stages of a build are finished. A checkout may be moved or copied between them.
+
+A record names the checkout and the cache by placeholders, so a finished stage stays finished. Its
+libraries do not depend on their place. Folders that CMake configured do, and so does everything in
+them: CMake refuses to configure them in another place, and in a copy ninja would work on the
+original. So the first build in a new place makes CMake forget them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobun import console, paths
+from gobun.bun_source.git import Git
+from gobun.files import disk_errors, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gobun.bun_source.apply import Applied
+    from gobun.bun_source.build_stages import Stage
+
+_CONFIGURED_FOR = re.compile(r"^CMAKE_CACHEFILE_DIR:INTERNAL=(.*)$", re.MULTILINE)
+_PLACE_DATE_S = 1_000_000_000
+"""The date of the file that records the place. A copy with another date has lost all dates."""
+
+
+class StageRecords:
+    """The finished stages of one checkout, in files among git's own."""
+
+    def __init__(self, applied: Applied) -> None:
+        self._applied = applied
+        self._git = Git(applied.folder)
+
+    def is_finished(self, stage: Stage) -> bool:
+        """Return whether an earlier build finished ``stage`` and all its outputs exist."""
+        there = stage.outputs and all(
+            (self._applied.folder / output).exists() for output in stage.outputs
+        )
+        record = self._file(stage)
+        return bool(there) and record.is_file() and record.read_text() == self._key(stage)
+
+    def finish(self, stage: Stage) -> None:
+        """Record that ``stage`` is finished.
+
+        Raises:
+            PrerequisiteError: the disk is full.
+        """
+        write_whole(self._file(stage), self._key(stage))
+
+    def settle(self) -> None:
+        """Prepare a checkout that was moved or copied since its last build.
+
+        Raises:
+            PrerequisiteError: the disk is full, or a file cannot be removed.
+        """
+        folder = self._applied.folder.resolve()
+        place = self._git.private / "gobun-place"
+        before = place.read_text() if place.is_file() else None
+        if before == str(folder):
+            return
+        with disk_errors(folder):
+            foreign = list(_configured_elsewhere(folder))
+            for each in foreign:
+                # The cache file goes last: until then, the next run finds the folder again.
+                shutil.rmtree(each / "CMakeFiles", ignore_errors=True)
+                (each / "CMakeCache.txt").unlink()
+            undated = before is not None and int(place.stat().st_mtime) != _PLACE_DATE_S
+            if undated:
+                self._touch_sources()
+            if before is not None:
+                console.log(_told(Path(before), folder, foreign, undated=undated))
+            write_whole(place, str(folder))
+            os.utime(place, (_PLACE_DATE_S, _PLACE_DATE_S))
+
+    def _file(self, stage: Stage) -> Path:
+        return self._git.private / "gobun-stages" / stage.name
+
+    def _key(self, stage: Stage) -> str:
+        """Return a digest of the upstream commit and the command, without the place of either."""
+        text = "\0".join((self._applied.base, *stage.words))
+        for name, root in (("tree", self._applied.folder), ("cache", paths.cache_root())):
+            text = re.sub(rf"(?<![^\0=]){re.escape(str(root))}(?![^\0/])", f"{{{name}}}", text)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _touch_sources(self) -> None:
+        """Make the sources newer than every object, as an object may be of an older source."""
+        for name in self._git("ls-files", "-z").split("\0"):
+            path = self._applied.folder / name
+            if path.is_file() and not path.is_symlink():
+                os.utime(path)
+
+
+def _configured_elsewhere(folder: Path) -> Iterator[Path]:
+    """Yield the folders that CMake configured in another place."""
+    for path in folder.rglob("CMakeCache.txt"):
+        found = _CONFIGURED_FOR.search(path.read_text(errors="replace"))
+        if found and Path(found[1]).resolve() != path.parent:
+            yield path.parent
+
+
+def _told(before: Path, folder: Path, foreign: list[Path], *, undated: bool) -> str:
+    """Return the line that says what a build in a new place does again."""
+    names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign))
+    again = [f"unfinished stages configure CMake anew in {names}"] if foreign else []
+    if undated:
+        again.append("all of Bun's own code is compiled anew, as the copy lost the files' dates")
+    return f"the checkout was at {before}: {'; '.join(again) or 'the build continues'}"

@@ -1,0 +1,1 @@
+// One file of Bun's C++.
