@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from benchmarks.torture.guard_stress import GuardStress, build_guard_stress
 from gobun import build
 from gobun.targets import host_target
 
@@ -46,14 +47,14 @@ def main() -> None:
     """Measure, and print a line for each kind of thread."""
     target = host_target()
     guard = build.build_guard([target])[0].library
-    command = [build.build_guard_stress(target).cost, guard]
+    command = [build_guard_stress(target).cost, guard]
     done = subprocess.run(command, capture_output=True, check=True)
     cost = msgspec.json.decode(done.stdout, type=Cost)
     show("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)
     show("thread without alternate stack", cost.direct_plain_ns, cost.direct_ns)
     added = cost.watched_ns - cost.unwatched_ns
     print(f"looking at the handler before each pthread_kill: {added / 1000:+.2f} µs a signal")
-    guard_stress = build.build_guard_stress(target)
+    guard_stress = build_guard_stress(target)
     suspend_us = min(suspend_cost(guard_stress, guard) for _ in range(ROUNDS))
     print(
         f"a suspension of another thread, as a whole: {suspend_us:.1f} µs, of which looking is "
@@ -61,7 +62,7 @@ def main() -> None:
     )
 
 
-def suspend_cost(guard_stress: build.GuardStress, guard: Path) -> float:
+def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
     """Return the mean microseconds from the first signal until a thread stands still."""
     command: list[str | Path] = [
         guard_stress.guard_stress,

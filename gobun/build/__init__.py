@@ -17,10 +17,9 @@ from gobun.build.fixtures import (
     PUBLISHED,
     RUST,
     Fixture,
-    build_dlcall,
     build_fixture,
-    build_supervise,
     provide_module,
+    published_asherah,
     rust_asherah,
 )
 from gobun.build.guard import (
@@ -29,17 +28,15 @@ from gobun.build.guard import (
     STATIC_NAME,
     build_embeddable_guard,
     build_guard,
+    build_preload,
     build_static_guard,
 )
 from gobun.build.guard_source import GUARD_SOURCES
-from gobun.build.guard_stress import GuardStress, build_guard_stress
-from gobun.build.inspector import build_inspector
+from gobun.build.helpers import build_dlcall, build_inspector, build_supervise
 from gobun.build.library import BuiltLibrary, file_names
 from gobun.build.loader import build_loader, fill_loader
 from gobun.build.musl import conversion_outputs, convert_file
-from gobun.build.preload import build_preload
 from gobun.build.publish import SUMS, ManifestEntry, place, publish, sums_text
-from gobun.build.published_asherah import published_asherah
 from gobun.build.vendor import vendor_guard
 from gobun.build.warmup import DEFAULT_NAME, NAMES, build_warmup
 
@@ -62,7 +59,6 @@ __all__ = [
     "Alternatives",
     "BuiltLibrary",
     "Fixture",
-    "GuardStress",
     "ManifestEntry",
     "build_alternatives",
     "build_asherah_addon",
@@ -70,7 +66,6 @@ __all__ = [
     "build_embeddable_guard",
     "build_fixture",
     "build_guard",
-    "build_guard_stress",
     "build_inspector",
     "build_loader",
     "build_preload",

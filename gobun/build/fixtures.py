@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gobun import fetch, files, paths, toolchain
+from gobun import fetch, files, paths, toolchain, wheels
 from gobun.build import build_store, musl
 from gobun.build import compile as compiling
 from gobun.build.guard import build_static_guard
 from gobun.build.guard_source import GUARD_SOURCES, INSTALL_SOURCES
-from gobun.build.published_asherah import published_asherah
 from gobun.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -197,6 +196,19 @@ def provide_module(name: str, target: Target) -> Fixture:
     return rust_asherah(target) if name == RUST else build_fixture(name, target)
 
 
+def published_asherah(target: Target) -> Path:
+    """Return libasherah as its makers publish it in their Python package; fetch it if missing.
+
+    Raises:
+        PrerequisiteError: pip is missing, or the disk refuses.
+        FetchError: the package could not be fetched, or is not what the lock file names.
+    """
+    package = "asherah"
+    library = Path(package) / "libasherah" / f"libasherah-{target.arch}{target.library_suffix}"
+    version = toolchain.pip_pins()[package]
+    return wheels.installed(wheels.WheelRequest(package, version, package, library, "Asherah"))
+
+
 def rust_asherah(target: Target) -> Fixture:
     """Return the engine of npm's asherah 4.x, an addon without Go, fetched if it is missing.
 
@@ -212,46 +224,3 @@ def rust_asherah(target: Target) -> Fixture:
     package = fetch.Package(fetch.ENGINE_PACKAGE, toolchain.npm_pins()[fetch.ENGINE_PACKAGE])
     addon = fetch.fetch_packages([package])[package] / "index.linux-x64-gnu.node"
     return Fixture(RUST, addon, addon, glue="rust")
-
-
-def build_dlcall(target: Target) -> Path:
-    """Return the addon that adds foreign function calls to Node.
-
-    Raises:
-        PrerequisiteError: Zig is missing.
-        BuildError: the build failed.
-        FetchError: Node's headers could not be fetched.
-    """
-    source = paths.NATIVE_SOURCES / "dlcall" / "dlcall.c"
-
-    def make(folder: Path) -> None:
-        compiling.c_shared(
-            [source],
-            target=target,
-            output=folder / "dlcall.node",
-            exports=ADDON_EXPORTS,
-            includes=[node_api_headers()],
-        )
-
-    return (
-        build_store.built_with_pins(f"dlcall-{target.name}", [source], target, make) / "dlcall.node"
-    )
-
-
-def build_supervise(target: Target) -> Path:
-    """Return the program that runs a cell and kills all its processes at the end.
-
-    Raises:
-        PrerequisiteError: Zig is missing.
-        BuildError: the build failed.
-    """
-    source = paths.NATIVE_SOURCES / "supervise"
-
-    def make(folder: Path) -> None:
-        sources = sorted(source.glob("*.c"))
-        compiling.c_program(*sources, target=target, output=folder / "supervise")
-
-    return (
-        build_store.built_with_pins(f"supervise-{target.name}", [source], target, make)
-        / "supervise"
-    )

@@ -1,4 +1,4 @@
-"""The signal guard: one C source, as a shared and as a static library."""
+"""The signal guard: one C source, as a shared, a static and a preloaded library."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gobun.build.guard_source import (
     one_file,
 )
 from gobun.build.library import BuiltLibrary, build_c_library, file_names
+from gobun.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ EMBEDDED_SOURCES = (
 
 GUARD_NAME = "go-guard"
 STATIC_NAME = "libgo-guard"
+_PRELOAD_NAME = f"{GUARD_NAME}-preload"
+_PRELOAD_SOURCES = paths.NATIVE_SOURCES / "preload"
 
 
 def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
@@ -54,6 +57,18 @@ def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
         BuildError: the build failed.
     """
     return [_build_static(target) for target in targets]
+
+
+def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:
+    """Build the guard for ``LD_PRELOAD`` for each target, or take it from the cache, in order.
+
+    It helps applications that cannot change their code.
+
+    Raises:
+        PrerequisiteError: Zig is missing, or a target is not Linux.
+        BuildError: the build failed, or the library does not pass its audit.
+    """
+    return [_build_preload(target) for target in targets]
 
 
 def _build(target: Target) -> BuiltLibrary:
@@ -86,6 +101,26 @@ def _build_static(target: Target) -> BuiltLibrary:
 
     folder = build_store.built(recipe, make)
     return BuiltLibrary(target, folder / file_name, folder / header_name, "", zig.version, ())
+
+
+def _build_preload(target: Target) -> BuiltLibrary:
+    if target.os != "linux":
+        raise PrerequisiteError(
+            f"there is no preload library for {target.name}: LD_PRELOAD is a feature of Linux",
+            hint="no guard is needed there, because no signal suspends a thread",
+        )
+    file_name, _ = file_names(_PRELOAD_NAME, target)
+    # The dynamic linker finds a preloaded library before libc, so handlers.c defines sigaction
+    # itself. It needs no hooks in other libraries, which guard.c installs.
+    core = [path for path in guard_sources() if path.name != "guard.c"]
+    return build_c_library(
+        _PRELOAD_NAME,
+        target,
+        audit.preload_rules(target, file_name=file_name),
+        folders=[_PRELOAD_SOURCES, GUARD_SOURCES],
+        sources=[*sorted(_PRELOAD_SOURCES.glob("*.c")), *core],
+        includes=[GUARD_SOURCES],
+    )
 
 
 def build_embeddable_guard(target: Target) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gobun import observe
-from gobun.build.inspector import build_inspector
+from gobun.build import build_inspector
 from gobun.diagnose import activity, verdict
 from gobun.diagnose.libraries import go_libraries
 from gobun.diagnose.records import Activity, Diagnosis, RuntimeSeen

@@ -17,8 +17,8 @@ import pytest
 
 from benchmarks.torture.loads import Group
 from gobun import observe
+from gobun.build import build_inspector
 from gobun.build import compile as compiling
-from gobun.build.inspector import build_inspector
 from gobun.errors import PrerequisiteError
 from gobun.observe.inspector import inspect_process
 from gobun.targets import TARGETS, host_target

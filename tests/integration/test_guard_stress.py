@@ -14,13 +14,12 @@ import msgspec
 import pytest
 from commands import arm64_emulator
 
+from benchmarks.torture.guard_stress import GuardStress, build_guard_stress
 from gobun import build
 from gobun.targets import TARGETS, Target, host_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from gobun.build import GuardStress
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -57,7 +56,7 @@ class Told(msgspec.Struct):
 
 @pytest.fixture(scope="module")
 def guard_stress() -> GuardStress:
-    return build.build_guard_stress(host_target())
+    return build_guard_stress(host_target())
 
 
 def guards(target: Target, folder: Path) -> list[Path]:
@@ -116,7 +115,7 @@ def test_guard_under_stress_keeps_its_promises(
 
 def test_guard_under_qemu_keeps_its_promises(tmp_path: Path) -> None:
     emulator = arm64_emulator()
-    built = build.build_guard_stress(ARM64)
+    built = build_guard_stress(ARM64)
     done = run([*emulator, built.semantics, *guards(ARM64, tmp_path), built.rival])
     failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
     assert (failed, done.returncode) == ([], 0)
@@ -176,7 +175,7 @@ def test_guard_in_sandbox_lets_threads_suspend(
 
 def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
     emulator = arm64_emulator()
-    built = build.build_guard_stress(ARM64)
+    built = build_guard_stress(ARM64)
     done = run(
         [*emulator, built.guard_stress, "before", "500", built.library, *guards(ARM64, tmp_path)]
     )

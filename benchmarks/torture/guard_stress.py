@@ -1,4 +1,4 @@
-"""Builds the guard's stress test, which needs no JavaScript engine: C programs, a Go library."""
+"""Builds the guard's stress test without a JavaScript engine, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def build_guard_stress(target: Target) -> GuardStress:
     recipe = build_store.recipe(
         f"guard_stress-{target.name}",
         sources=[
+            Path(__file__),
             sources,
             paths.NATIVE_SOURCES / "guard" / "go-guard.h",
             paths.GO_SOURCES / "guard_stress",
