@@ -1,7 +1,7 @@
 """Inspects built native libraries, and checks them against rules."""
 
 from gobun.audit.inspection import audit_files, describe, inspect, inspect_slices
-from gobun.audit.record import GoBuild, LibraryReport, MuslSupport, Signature
+from gobun.audit.record import LibraryReport, Signature
 from gobun.audit.report_text import concerns, render
 from gobun.audit.rules import (
     GUARD_MAX_BYTES,
@@ -13,6 +13,8 @@ from gobun.audit.rules import (
     preload_rules,
     warmup_rules,
 )
+from gobun.buildinfo import GoBuild
+from gobun.musl import MuslSupport
 
 __all__ = [
     "GUARD_MAX_BYTES",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import lief
 from packaging.version import InvalidVersion, Version
 
-from gobun.audit import buildinfo, kinds
+from gobun import buildinfo
+from gobun.audit import kinds
 from gobun.audit.buildpaths import find_build_paths, own_folders
 from gobun.audit.container import BinarySection
-from gobun.audit.record import LibraryReport, MuslSupport
+from gobun.audit.record import LibraryReport
 from gobun.elf import Image
 from gobun.errors import UsageError
-from gobun.musl import support_of
+from gobun.musl import MuslSupport, support_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

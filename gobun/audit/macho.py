@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import lief
 
-from gobun.audit import buildinfo, kinds, signature
+from gobun import buildinfo
+from gobun.audit import kinds, signature
 from gobun.audit.buildpaths import find_build_paths, own_folders
 from gobun.audit.container import BinarySection
 from gobun.audit.record import LibraryReport, Signature

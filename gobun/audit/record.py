@@ -7,32 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from gobun.buildinfo import GoBuild
+from gobun.musl import MuslSupport
+
 Format = Literal["elf", "mach-o"]
 System = Literal["linux", "darwin"]
 Libc = Literal["glibc", "musl", "none"]
 Relro = Literal["full", "partial", "none"]
 SignatureKind = Literal["none", "ad-hoc", "other", "invalid"]
-
-
-class GoBuild(msgspec.Struct, frozen=True):
-    """The build record of Go's linker."""
-
-    version: str
-    """Such as ``go1.27.3``, or ``unknown release`` if the record was stripped or is too old."""
-    package: str = ""
-    """Path of the main package."""
-    module: str = ""
-    """Path of the main module."""
-    module_version: str = ""
-    settings: dict[str, str] = {}
-    """Build settings by name, like ``-buildmode`` or ``CGO_ENABLED``."""
-
-    @property
-    def summary(self) -> str:
-        """One line with the release, the build mode and the main module."""
-        words = [self.version, self.settings.get("-buildmode", "")]
-        head = " ".join(word for word in words if word)
-        return f"{head}, module {self.module}" if self.module else head
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -45,19 +27,6 @@ class Signature(msgspec.Struct, frozen=True):
     identifier: str = ""
     pages: int = 0
     """How many page hashes were compared."""
-
-
-class MuslSupport(msgspec.Struct, frozen=True):
-    """Whether a library loads in a musl process, as on Alpine."""
-
-    words: int
-    """Words of initial-exec TLS, which musl rejects in ``dlopen``."""
-    sites: int | None
-    """Instructions that load them, or None if a use is not recognised."""
-    converted: bool
-    """Whether ``convert-musl`` made it."""
-    problems: tuple[str, ...]
-    """Reasons why it does not load, one clause each. Empty if none are known."""
 
 
 class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from gobun.targets import LIBRARY_MACOS, TARGETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gobun.audit.record import LibraryReport, MuslSupport
+    from gobun.audit.record import LibraryReport
+    from gobun.musl import MuslSupport
 
 NODE_GLIBC = "2.28"
 """The glibc that Node's own Linux builds need. Users expect addons to load where Node runs."""

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gobun.audit import buildinfo
+from gobun import buildinfo
 from gobun.diagnose.records import GoLibrary
 from gobun.observe import chunks, open_mapped
 from gobun.printable import printable

@@ -12,8 +12,7 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from gobun import observe
-from gobun.audit import buildinfo
+from gobun import buildinfo, observe
 from gobun.matrix.classify import steps
 
 if TYPE_CHECKING:

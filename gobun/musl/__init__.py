@@ -7,11 +7,12 @@ Nothing here compiles, fetches or writes files: ``gobun.build.musl`` does.
 from gobun.musl.convert import Conversion, NativeCode, convert
 from gobun.musl.fortify import Adapters, read_adapters
 from gobun.musl.libc import missing_functions
-from gobun.musl.support import support_of
+from gobun.musl.support import MuslSupport, support_of
 
 __all__ = [
     "Adapters",
     "Conversion",
+    "MuslSupport",
     "NativeCode",
     "convert",
     "missing_functions",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from gobun.audit import buildinfo
+from gobun import buildinfo
 from gobun.elf import Editor, Image
 from gobun.elf import constants as elf
 from gobun.elf.image import SYMBOL

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun.audit.record import MuslSupport
+import msgspec
+
 from gobun.elf.tls import initial_exec_words, sites_of
 from gobun.errors import UsageError
 from gobun.musl.libc import GLIBC_NAMES, missing_functions
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from gobun.elf import Image
 
 _SHOWN = 12
+
+
+class MuslSupport(msgspec.Struct, frozen=True):
+    """Whether a library loads in a musl process, as on Alpine."""
+
+    words: int
+    """Words of initial-exec TLS, which musl rejects in ``dlopen``."""
+    sites: int | None
+    """Instructions that load them, or None if a use is not recognised."""
+    converted: bool
+    """Whether ``convert-musl`` made it."""
+    problems: tuple[str, ...]
+    """Reasons why it does not load, one clause each. Empty if none are known."""
 
 
 def support_of(image: Image) -> MuslSupport:

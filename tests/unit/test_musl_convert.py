@@ -12,7 +12,8 @@ import made_elf
 import pytest
 from made_elf import CODE_AT, GOT_AT, INIT_AT, Import
 
-from gobun.audit import GoBuild, buildinfo
+from gobun import buildinfo
+from gobun.buildinfo import GoBuild
 from gobun.elf import Image
 from gobun.elf import constants as elf
 from gobun.elf.tls import DTPMOD

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.torture.fuzzing import fuzz, mutated, randomly
 from benchmarks.torture.registry import Budget, Figure, part
-from gobun import custom_addon, matrix, paths
+from gobun import buildinfo, custom_addon, matrix, paths
 from gobun.analysis import merge, verdicts
-from gobun.audit import buildinfo
 from gobun.bun_source import read_series
 from gobun.bun_source.hunks import parse_patch
 from gobun.cells import Cell, Outcome, Result

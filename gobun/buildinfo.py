@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from gobun.audit.record import GoBuild
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from gobun.audit.container import BinarySection
-    from gobun.elf import Section as ElfSection
 
 MAGIC = b"\xff Go buildinf:"
 SECTIONS = (".go.buildinfo", "__go_buildinfo")
@@ -25,7 +20,44 @@ _INLINE = 2  # flag: the strings follow the header, each after its length
 _SENTINEL = 16  # a mark of this length is at each end of the module record
 
 
-def find(data: bytes, sections: Iterable[BinarySection | ElfSection]) -> GoBuild | None:
+class GoBuild(msgspec.Struct, frozen=True):
+    """The build record of Go's linker."""
+
+    version: str
+    """Such as ``go1.27.3``, or ``unknown release`` if the record was stripped or is too old."""
+    package: str = ""
+    """Path of the main package."""
+    module: str = ""
+    """Path of the main module."""
+    module_version: str = ""
+    settings: dict[str, str] = {}
+    """Build settings by name, like ``-buildmode`` or ``CGO_ENABLED``."""
+
+    @property
+    def summary(self) -> str:
+        """One line with the release, the build mode and the main module."""
+        words = [self.version, self.settings.get("-buildmode", "")]
+        head = " ".join(word for word in words if word)
+        return f"{head}, module {self.module}" if self.module else head
+
+
+class Section(Protocol):
+    """The position of a named part in a library's bytes, in whatever format."""
+
+    @property
+    def name(self) -> str:
+        """Its name, such as ``.go.buildinfo``."""
+
+    @property
+    def offset(self) -> int:
+        """Where it starts in the file, in bytes."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+
+def find(data: bytes, sections: Iterable[Section]) -> GoBuild | None:
     """Return the build record in a library, or None when there is no Go in it.
 
     A library with Go's function table but a stripped record returns ``UNKNOWN``.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gobun.audit import buildinfo
+from gobun import buildinfo
 from gobun.audit.container import BinarySection
-from gobun.audit.record import GoBuild
+from gobun.buildinfo import GoBuild
 
 MARK = b"0123456789abcdef"
 TEXT = (
