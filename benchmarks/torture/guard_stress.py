@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import paths, toolchain
-from gobun.build import build_store
+from gobun.build import build_store, musl
 from gobun.build import compile as compiling
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def build_guard_stress(target: Target) -> GuardStress:
             paths.GO_SOURCES / "guard_stress",
             paths.GO_SOURCES / "testhooks" / "signals",
             paths.GO_SOURCES / "go.mod",
+            *musl.sources_for(target),
         ],
         settings=(target.zig_triple, *(f"{tool} {pins[tool]}" for tool in ("go", "zig"))),
     )
@@ -96,7 +97,7 @@ def build_guard_stress(target: Target) -> GuardStress:
             output=folder / "guard_stress.so",
             exports=_EXPORTS,
         )
-
+        musl.convert_if_musl(folder / "guard_stress.so", target)
         compiling.c_shared(
             [sources / "rival.c"], target=target, output=folder / "rival.so", exports=_RIVAL
         )

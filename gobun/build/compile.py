@@ -330,6 +330,8 @@ def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[
         BuildError: the compiler or the linker failed.
     """
     linked = [f"-l{library}" for library in libraries]
+    # By default Zig links programs for musl statically, and such a program cannot load a library.
+    linked += ["-dynamic"] if libraries and target.libc == "musl" else []
     _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", *sources, *linked, "-o", output])
 
 

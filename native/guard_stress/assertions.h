@@ -10,7 +10,13 @@
 
 #include "../guard/go-guard.h"
 
-enum { ALTERNATE_BYTES = 64 << 10, FIRST = 40, SECOND = 41, WANTS_ALTERNATE = 42, OF_LIBC = 32 };
+enum { ALTERNATE_BYTES = 64 << 10, FIRST = 40, SECOND = 41, WANTS_ALTERNATE = 42 };
+/* The signal by which libc cancels a thread. */
+#ifdef __GLIBC__
+enum { OF_LIBC = 32 };
+#else
+enum { OF_LIBC = 33 };
+#endif
 
 typedef void Handler(int, siginfo_t *, void *);
 typedef struct {

@@ -74,7 +74,9 @@ static const uint32_t ALLOWED[] = {
 enum { COUNT = sizeof ALLOWED / sizeof *ALLOWED, PROLOGUE = 4 };
 
 static bool filter(uint32_t otherwise) {
-  mallopt(M_ARENA_MAX, 8); /* so that malloc reads no file to learn how many processors there are */
+#ifdef __GLIBC__ /* Its malloc would read a file to learn how many processors there are. */
+  mallopt(M_ARENA_MAX, 8);
+#endif
   struct sock_filter program[PROLOGUE + COUNT + 2] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCHITECTURE, 1, 0),
