@@ -1,9 +1,12 @@
 """Records which stages of a build are finished. A checkout may be moved or copied between them.
 
 A record names the checkout and the cache by placeholders, so a finished stage stays finished. Its
-libraries do not depend on their place. Folders that CMake configured do, and so does everything in
-them: CMake refuses to configure them in another place, and in a copy ninja would work on the
-original. So the first build in a new place makes CMake forget them.
+libraries do not depend on their place. Two other kinds of files hold paths, and the first build in
+a new place mends them:
+
+- Folders that CMake configured. CMake refuses to configure them in another place, and in a copy
+  ninja would work on the original. So CMake is made to forget them.
+- The ``.d`` files from which make knows an object's headers. Their paths are rewritten.
 """
 
 from __future__ import annotations
@@ -59,24 +62,26 @@ class StageRecords:
         Raises:
             PrerequisiteError: the disk is full, or a file cannot be removed.
         """
-        folder = self._applied.folder.resolve()
-        place = self._git.private / "gobun-place"
-        before = place.read_text() if place.is_file() else None
-        if before == str(folder):
+        record = self._git.private / "gobun-place"
+        before = record.read_text().splitlines() if record.is_file() else []
+        roots = [str(paths.cache_root()), str(paths.cache_root().resolve())]
+        if before == roots:
             return
+        folder = self._applied.folder.resolve()
         with disk_errors(folder):
             foreign = list(_configured_elsewhere(folder))
             for each in foreign:
                 # The cache file goes last: until then, the next run finds the folder again.
                 shutil.rmtree(each / "CMakeFiles", ignore_errors=True)
                 (each / "CMakeCache.txt").unlink()
-            undated = before is not None and int(place.stat().st_mtime) != _PLACE_DATE_S
+            _rewrite_dependencies(folder, dict(zip(before, roots, strict=False)))
+            undated = bool(before) and int(record.stat().st_mtime) != _PLACE_DATE_S
             if undated:
                 self._touch_sources()
-            if before is not None:
-                console.log(_told(Path(before), folder, foreign, undated=undated))
-            write_whole(place, str(folder))
-            os.utime(place, (_PLACE_DATE_S, _PLACE_DATE_S))
+            if before:
+                console.log(_told(before[0], folder, foreign, undated=undated))
+            write_whole(record, "\n".join(roots))
+            os.utime(record, (_PLACE_DATE_S, _PLACE_DATE_S))
 
     def _file(self, stage: Stage) -> Path:
         return self._git.private / "gobun-stages" / stage.name
@@ -104,10 +109,28 @@ def _configured_elsewhere(folder: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def _told(before: Path, folder: Path, foreign: list[Path], *, undated: bool) -> str:
+def _rewrite_dependencies(folder: Path, moves: dict[str, str]) -> None:
+    """Replace the old root of the cache by its new one in the files that list headers for make."""
+    pairs = [(_in_make(old), _in_make(new)) for old, new in moves.items() if old != new]
+    for path in folder.rglob("*.d") if pairs else ():
+        text = path.read_text(errors="surrogateescape") if path.is_file() else ""
+        mended = text
+        for old, new in pairs:
+            whole = new.replace("\\", r"\\") + "/"
+            mended = re.sub(rf"(?<!\S){re.escape(old)}/", whole, mended)
+        if mended != text:
+            write_whole(path, mended.encode(errors="surrogateescape"))
+
+
+def _in_make(path: str) -> str:
+    """Return a path as compilers write it for make."""
+    return re.sub(r"([ #])", r"\\\1", path).replace("$", "$$")
+
+
+def _told(before: str, folder: Path, foreign: list[Path], *, undated: bool) -> str:
     """Return the line that says what a build in a new place does again."""
     names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign))
     again = [f"unfinished stages configure CMake anew in {names}"] if foreign else []
     if undated:
         again.append("all of Bun's own code is compiled anew, as the copy lost the files' dates")
-    return f"the checkout was at {before}: {'; '.join(again) or 'the build continues'}"
+    return f"the cache was at {before}: {'; '.join(again) or 'the build continues'}"

@@ -146,8 +146,8 @@ def test_build_bun_copied_cache_continues_the_build(
     monkeypatch.setenv("GOBUN_CACHE", str(copied))
     capsys.readouterr()
     patched.build_patched(wish(series, copied / "webkit"))
-    (told,) = (line for line in capsys.readouterr().err.splitlines() if "checkout was at" in line)
-    assert f"at {tree}: unfinished stages configure CMake anew in {configured}" in told
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if "cache was at" in line)
+    assert f"at {original}: unfinished stages configure CMake anew in {configured}" in told
     moved = up.tree_of(copied, VERSION)
     assert (moved / "built").read_text() == before["built"].decode() + "building boringssl\n"
     assert f"={moved / configured}\n" in (moved / configured / "CMakeCache.txt").read_text()
@@ -157,28 +157,32 @@ def test_build_bun_copied_cache_continues_the_build(
     assert ("lost the files' dates" in told) == undated
     assert (moved / "compiled").read_text().count("compiling") == 1 + undated
     patched.build_patched(wish(series, copied / "webkit"))
-    assert "checkout was at" not in capsys.readouterr().err
+    assert "cache was at" not in capsys.readouterr().err
     assert (moved / "compiled").read_text().count("compiling") == 1 + undated
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
 def test_build_bun_moved_cache_keeps_finished_stages(
     series: bun_source.Series,
-    webkit: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    webkit = make_webkit(tmp_path / "the cache" / "webkit")
     patched.build_patched(wish(series, webkit, unpatched=True))
     built = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     (tmp_path / "the cache").rename(tmp_path / "moved")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "moved"))
-    done = patched.build_patched(wish(series, webkit))
+    done = patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
     assert subprocess.check_output([done.program]) == b"8\n"
     moved = up.tree_of(tmp_path / "moved", VERSION)
     assert (moved / "built").read_text() == built
+    assert (moved / "compiled").read_text().count("compiling") == 1
+    (moved / "src/bun.js/bindings/root.h").touch()
+    patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
+    assert (moved / "compiled").read_text().count("compiling") == 2
     assert not (moved / "src/deps/boringssl/build/CMakeCache.txt").exists()
-    assert capsys.readouterr().err.count("checkout was at") == 1
+    assert capsys.readouterr().err.count("cache was at") == 1
 
 
 @pytest.mark.parametrize(
