@@ -67,12 +67,14 @@ def test_cell_that_ends_gets_its_outcome(
 
 
 def test_cell_that_ends_records_code_signal_and_usage(child: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
     ended, _ = run_known(child, "exit-7", tmp_path)
+    took_ms = (time.monotonic() - began) * 1000
     crashed, _ = run_known(child, "bus", tmp_path)
     assert (ended.exit_code, ended.signal) == (7, None)
     assert (crashed.exit_code, crashed.signal) == (None, "SIGBUS")
     assert 500 < ended.max_rss_kb < 100_000
-    assert ended.wall_ms < 2_000
+    assert 0 < ended.wall_ms <= took_ms
 
 
 def test_cell_with_signal_storm_hangs_early_with_signal_name(child: Path, tmp_path: Path) -> None:
