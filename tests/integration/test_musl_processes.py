@@ -257,7 +257,7 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     """Bun 1.2.19 hangs with a converted library, and refuses one that is not converted."""
     request = pipeline.Request(
         versions="1.2.19",
-        treatments=("stock", "unconverted", "preload:suspend"),
+        treatments=("stock", "unconverted", "preload:suspend", "package"),
         modules=("simple",),
         loads=("napi-sync",),
         stresses=("idle",),
@@ -273,6 +273,7 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
         "stock": "hang",
         "unconverted": "fail",
         "preload:suspend": "pass",
+        "package": "pass",
     }
     assert NOT_LOADED in found["unconverted"].detail
     assert all(result.repro.endswith(" --libc musl") for result in run.results)

@@ -100,7 +100,7 @@ def test_ci_script_reads_json_from_tasks(capsys: pytest.CaptureFixture[str]) -> 
     assert of_control == of_build
 
     def read(expression: str, printed: str) -> str:
-        words = ["bash", "-c", f'{function[0]}\nread_json "$1"', "bash", expression]
+        words = ["sh", "-c", f'{function[0]}\nread_json "$1"', "sh", expression]
         return subprocess.check_output(words, input=printed, text=True).strip()
 
     rows = [

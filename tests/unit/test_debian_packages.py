@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,7 @@ def test_mirror_source_names_the_archive_and_the_suite() -> None:
     assert text.endswith("mirror://example/debian bookworm main\n")
 
 
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is missing")
 def test_unpack_damaged_package_is_refused(tmp_path: Path) -> None:
     package = tmp_path / "musl_1.deb"
     package.write_bytes(b"!<arch>\nnothing")

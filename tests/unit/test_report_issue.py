@@ -130,7 +130,7 @@ def test_update_issue_keeps_one_issue(
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
     }
     subprocess.run(
-        ["bash", script, "results.jsonl"],
+        ["sh", script, "results.jsonl"],
         cwd=tmp_path,
         env={**os.environ, **environment},
         check=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def test_find_emulator_asked_to_emulate_does(
     ("text", "words"),
     [
         ("cannot open", r"/dev/kvm.*(No such file|Permission|not found)"),
-        ("no such call", "Inappropriate ioctl"),
+        ("no such call", os.strerror(errno.ENOTTY)),
     ],
 )
 def test_why_no_kvm_names_the_reason(
