@@ -50,7 +50,7 @@ def main() -> None:
     ways = build.build_alternatives(target)
     known: dict[str, runtimes.Runtime] = {"node": runtimes.provide_node(target)}
     (known["bun"],) = runtimes.provide_bun([VERSION], target)
-    given = {
+    addresses = {
         "addon": str(fixture.addon),
         "engine": str(build.rust_asherah(target).addon),
         "library": str(fixture.library),
@@ -63,20 +63,22 @@ def main() -> None:
         found: dict[str, list[Timed]] = {way: [] for way in of_runtime}
         for _ in range(ROUNDS):
             for way, times in found.items():
-                times.append(measure(runtime, way, given))
+                times.append(measure(runtime, way, addresses))
         show(f"{name}@{runtime.version}", found)
 
 
-def measure(runtime: runtimes.Runtime, way: str, given: dict[str, str]) -> Timed:
+def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> Timed:
     """Time one way in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
         pairs = SLOW_PAIRS.get(way, PAIRS)
-        asked = {**given, "way": way, "pairs": pairs, "socket": str(Path(folder) / "socket")}
-        command = runtime.command(SCRIPT, json.dumps(asked))
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode != 0:
-        raise SystemExit(f"{way} came to {done.returncode}: {done.stderr}")
-    return msgspec.json.decode(done.stdout, type=Timed)
+        request = {**settings, "way": way, "pairs": pairs, "socket": str(Path(folder) / "socket")}
+        command = runtime.command(SCRIPT, json.dumps(request))
+        completed = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=300
+        )
+    if completed.returncode != 0:
+        raise SystemExit(f"{way} came to {completed.returncode}: {completed.stderr}")
+    return msgspec.json.decode(completed.stdout, type=Timed)
 
 
 def show(runtime: str, found: dict[str, list[Timed]]) -> None:

@@ -48,8 +48,8 @@ def main() -> None:
     target = host_target()
     guard = build.build_guard([target])[0].library
     command = [build_guard_stress(target).cost, guard]
-    done = subprocess.run(command, capture_output=True, check=True)
-    cost = msgspec.json.decode(done.stdout, type=Cost)
+    completed = subprocess.run(command, capture_output=True, check=True)
+    cost = msgspec.json.decode(completed.stdout, type=Cost)
     show("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)
     show("thread without alternate stack", cost.direct_plain_ns, cost.direct_ns)
     added = cost.watched_ns - cost.unwatched_ns
@@ -71,8 +71,8 @@ def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
         guard_stress.library,
         guard,
     ]
-    done = subprocess.run(command, capture_output=True, check=True)
-    return msgspec.json.decode(done.stdout, type=Suspended).mean_us
+    completed = subprocess.run(command, capture_output=True, check=True)
+    return msgspec.json.decode(completed.stdout, type=Suspended).mean_us
 
 
 def show(what: str, without: float, guarded: float) -> None:

@@ -70,8 +70,8 @@ def show(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
     for _ in range(ROUNDS):
         for way, script in scripts.items():
             command = [str(bun.program), str(script)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            taken[way].append(float(done.stdout))
+            completed = subprocess.run(command, capture_output=True, text=True, check=True)
+            taken[way].append(float(completed.stdout))
     parts = [
         f"{way} {min(times):.2f} ms ({statistics.median(times):.2f})"
         for way, times in taken.items()

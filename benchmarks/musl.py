@@ -69,36 +69,38 @@ _ONE = struct.pack("<Q", 1)
 
 def main() -> None:
     """Measure, and print a line for each caller and one for the conversion."""
-    here = host_target()
-    there = for_libc(here, "musl")
-    plain = build.build_fixture("simple", here).library
+    host = host_target()
+    musl_target = for_libc(host, "musl")
+    plain = build.build_fixture("simple", host).library
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as name:
         folder = Path(name)
         script = folder / "calls.cjs"
         script.write_text(_CALLS)
-        done = convert(plain, plain.read_bytes(), native_code)
+        conversion = convert(plain, plain.read_bytes(), native_code)
         converted, bare = folder / "converted.so", folder / "bare.so"
-        converted.write_bytes(done.data)
-        bare.write_bytes(without_thunks(plain, done.data, native_code(here.arch).startup))
-        buns = [runtimes.provide_runtimes("bun", [VERSION], it)[0].program for it in (here, there)]
+        converted.write_bytes(conversion.data)
+        bare.write_bytes(without_thunks(plain, conversion.data, native_code(host.arch).startup))
+        buns = [
+            runtimes.provide_runtimes("bun", [VERSION], it)[0].program for it in (host, musl_target)
+        ]
         by_bun = {
             "glibc": [buns[0], script, plain],
             "musl, converted": [buns[1], script, converted],
         }
         show(f"FFI in Bun {VERSION}", by_bun)
         callers = [folder / "calls-glibc", folder / "calls-musl"]
-        for target, caller in zip((here, there), callers, strict=True):
+        for target, caller in zip((host, musl_target), callers, strict=True):
             source = ROOT / "benchmarks" / "musl_calls.c"
             compiling.freestanding(source, target.zig_triple, ["-O2", "-g0", "-dynamic"], caller)
-        musl = sysroot.sysroot_for(there.name).program(callers[1])
+        musl = sysroot.sysroot_for(musl_target.name).program(callers[1])
         by_program: dict[str, list[Path | str]] = {
             "glibc": [callers[0], plain],
             "musl, converted": [musl, converted],
             "musl, without thunks": ["env", f"LD_PRELOAD={bare}", musl],
         }
         show("a C program", by_program)
-    addon = build.build_fixture(build.ASHERAH, here).addon
-    subprocess.run([sys.executable, "-c", _CONVERT, addon, here.arch], check=True)
+    addon = build.build_fixture(build.ASHERAH, host).addon
+    subprocess.run([sys.executable, "-c", _CONVERT, addon, host.arch], check=True)
 
 
 def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
@@ -132,8 +134,8 @@ def show(caller: str, commands: Mapping[str, Sequence[Path | str]]) -> None:
     best = dict.fromkeys(commands, float("inf"))
     for _ in range(ROUNDS):
         for name, command in commands.items():
-            done = subprocess.run(command, check=True, capture_output=True)
-            best[name] = min(best[name], msgspec.json.decode(done.stdout, type=float))
+            completed = subprocess.run(command, check=True, capture_output=True)
+            best[name] = min(best[name], msgspec.json.decode(completed.stdout, type=float))
     first = next(iter(best.values()))
     listed = [f"{time:.1f} ns on {name} ({time / first:.2f})" for name, time in best.items()]
     print(f"a call of Go by {caller}: {', '.join(listed)}")

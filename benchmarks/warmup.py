@@ -53,10 +53,10 @@ def compare(
     """Time both libraries in fresh processes, print the medians, and return the warm-up's."""
     taken: dict[tuple[str, str], list[float]] = {warmup: [], control: []}
     for _ in range(ROUNDS):
-        for asked, times in taken.items():
-            command = [str(bun.program), str(script), *asked]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            times.append(float(done.stdout.split()[0]))
+        for words, times in taken.items():
+            command = [str(bun.program), str(script), *words]
+            completed = subprocess.run(command, capture_output=True, text=True, check=True)
+            times.append(float(completed.stdout.split()[0]))
     one, other = statistics.median(taken[control]), statistics.median(taken[warmup])
     print(
         f"bun@{bun.version}: {other:.2f} ms for the warm-up library, {one:.2f} ms for C: "

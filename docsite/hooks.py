@@ -59,12 +59,12 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 def linked_sources() -> list[str]:
     """Return the paths, in the repository, of the source files that a page links."""
     pages = [*(paths.ROOT / "docs").glob("*.md"), *(paths.ROOT / path for path in OUTSIDE)]
-    found = {
+    sources = {
         _resolved(page.relative_to(paths.ROOT).as_posix(), link["path"])
         for page in pages
         for link in _LINK.finditer(_FENCE.sub("", page.read_text()))
     }
-    others = {path for path in found if not path.startswith("docs/")} - OUTSIDE.keys()
+    others = {path for path in sources if not path.startswith("docs/")} - OUTSIDE.keys()
     return sorted(path for path in others if (paths.ROOT / path).is_file())
 
 
@@ -74,7 +74,9 @@ def _resolved(page: str, link: str) -> str:
 
 def site_links(markdown: str, page: str) -> str:
     """Return Markdown whose links lead from ``page`` of the site to other pages of the site."""
-    source = next((path for path, there in OUTSIDE.items() if there == page), f"docs/{page}")
+    source = next(
+        (path for path, site_path in OUTSIDE.items() if site_path == page), f"docs/{page}"
+    )
     fences = [match.span() for match in _FENCE.finditer(markdown)]
 
     def moved(link: re.Match[str]) -> str:
@@ -82,7 +84,7 @@ def site_links(markdown: str, page: str) -> str:
             return link[0]
         target = _resolved(source, link["path"])
         in_docs = target.removeprefix("docs/")
-        there = OUTSIDE.get(target) or (in_docs if in_docs != target else f"{SOURCES}/{target}")
-        return os.path.relpath(there, posixpath.dirname(page) or ".") + (link["anchor"] or "")
+        site_path = OUTSIDE.get(target) or (in_docs if in_docs != target else f"{SOURCES}/{target}")
+        return os.path.relpath(site_path, posixpath.dirname(page) or ".") + (link["anchor"] or "")
 
     return _LINK.sub(moved, markdown)

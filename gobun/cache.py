@@ -87,17 +87,17 @@ def pin(path: Path) -> None:
 
 def usage() -> list[CacheEntry]:
     """Return everything in the cache, by kind, the largest first."""
-    found: list[CacheEntry] = []
+    entries: list[CacheEntry] = []
     root = paths.cache_root()
     for kind, parts in _grouped(root).items():
         if kind == _NPM:
             for package in _npm_packages(root / kind):
-                found += _entries(kind, package, f"{package.relative_to(root / kind)}@")
+                entries += _entries(kind, package, f"{package.relative_to(root / kind)}@")
         elif kind in _ONE_BY_ONE:
-            found += _entries(kind, root / kind)
+            entries += _entries(kind, root / kind)
         else:
-            found.append(_entry(kind, kind, root / kind, parts))
-    return sorted(found, key=lambda entry: (entry.kind, -entry.size, entry.name))
+            entries.append(_entry(kind, kind, root / kind, parts))
+    return sorted(entries, key=lambda entry: (entry.kind, -entry.size, entry.name))
 
 
 def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) -> Eviction:
@@ -111,19 +111,19 @@ def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) ->
     """
     entries = usage()
     known = {entry.kind for entry in entries}
-    wanted = set(kinds)
-    for kind in sorted(wanted - known):
+    kinds_to_evict = set(kinds)
+    for kind in sorted(kinds_to_evict - known):
         raise UsageError.unknown("kind of cache entry", kind, sorted(known))
     since = time.time() - older_than_days * _DAY_S if older_than_days is not None else None
     removed: list[CacheEntry] = []
     busy: list[CacheEntry] = []
     kept: list[CacheEntry] = []
     for entry in entries:
-        if wanted and entry.kind not in wanted:
+        if kinds_to_evict and entry.kind not in kinds_to_evict:
             continue
         if since is not None and entry.last_used >= since:
             continue
-        if not wanted and entry.kind in _ONLY_BY_NAME:
+        if not kinds_to_evict and entry.kind in _ONLY_BY_NAME:
             kept.append(entry)
             continue
         (removed if _removed(entry) else busy).append(entry)
@@ -156,9 +156,9 @@ def _children(folder: Path) -> list[Path]:
 
 def _npm_packages(root: Path) -> list[Path]:
     """Return the folders of packages; those with a scope are one level deeper."""
-    found = _children(root)
-    scoped = [package for scope in found if scope.name[0] == "@" for package in _children(scope)]
-    return [package for package in found if package.name[0] != "@"] + scoped
+    folders = _children(root)
+    scoped = [package for scope in folders if scope.name[0] == "@" for package in _children(scope)]
+    return [package for package in folders if package.name[0] != "@"] + scoped
 
 
 def _entries(kind: str, folder: Path, prefix: str = "") -> Iterator[CacheEntry]:
@@ -203,8 +203,8 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
 
 def _below(folder: Path) -> Iterator[Path]:
     # Unlike rglob, walk skips a folder that has gone meanwhile.
-    for here, _folders, names in os.walk(folder):
-        yield from (Path(here) / name for name in names)
+    for place, _folders, names in os.walk(folder):
+        yield from (Path(place) / name for name in names)
 
 
 def _removed(entry: CacheEntry) -> bool:

@@ -101,9 +101,9 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
             raise UsageError("--name is given without --addon", hint="it is the name of an addon")
         return None
     if not addon or not smoke:
-        given, missing = ("--addon", "--smoke") if addon else ("--smoke", "--addon")
+        flags, missing = ("--addon", "--smoke") if addon else ("--smoke", "--addon")
         raise UsageError(
-            f"{given} is given without {missing}",
+            f"{flags} is given without {missing}",
             hint="write a smoke script, which loads and checks the addon",
         )
     for named in (addon, smoke):

@@ -57,9 +57,9 @@ def find_config(named: str, *, modules: Sequence[str], addon: str) -> CustomAddo
     path = Path(named or FILE_NAME)
     if not named and (not path.is_file() or (modules and not addon)):
         return None
-    found = read_config(path)
+    config = read_config(path)
     console.log(f"as {path} says")
-    return found
+    return config
 
 
 def read_config(path: Path) -> CustomAddonConfig:
@@ -68,16 +68,16 @@ def read_config(path: Path) -> CustomAddonConfig:
     Raises:
         UsageError: it is not of the right form; names it, the table and the key.
     """
-    found = read_toml(path, CustomAddonConfig)
+    config = read_toml(path, CustomAddonConfig)
     scenario = read_scenario()
     for key in ("treatments", "loads", "stresses"):
         try:
-            narrowed(scenario, **{key: getattr(found.matrix, key)})
+            narrowed(scenario, **{key: getattr(config.matrix, key)})
         except UsageError as error:
             raise UsageError(f"{path}: {key} of [matrix]: {error.what}", hint=error.hint) from error
-    if "" in found.matrix.versions:
+    if "" in config.matrix.versions:
         raise UsageError(f"{path}: versions of [matrix]: an empty version")
-    for version in found.matrix.versions:
+    for version in config.matrix.versions:
         try:
             runtime_of(version)
         except UsageError as error:
@@ -86,9 +86,9 @@ def read_config(path: Path) -> CustomAddonConfig:
             ) from error
     folder = path.absolute().parent
     addon = msgspec.structs.replace(
-        found.addon, file=str(folder / found.addon.file), smoke=str(folder / found.addon.smoke)
+        config.addon, file=str(folder / config.addon.file), smoke=str(folder / config.addon.smoke)
     )
-    return msgspec.structs.replace(found, addon=addon)
+    return msgspec.structs.replace(config, addon=addon)
 
 
 def runtime_of(version: str) -> str:

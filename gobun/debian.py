@@ -76,11 +76,11 @@ class Apt:
         below = self._folder / "single"
         below.mkdir(exist_ok=True)
         self._get("download", name, cwd=below)
-        found = sorted(below.glob(f"{name}_*.deb"))
-        if len(found) != 1:
-            what = f"apt-get left {len(found)} packages of {name}"
+        packages = sorted(below.glob(f"{name}_*.deb"))
+        if len(packages) != 1:
+            what = f"apt-get left {len(packages)} packages of {name}"
             raise FetchError(what, hint=self._otherwise)
-        return found[0]
+        return packages[0]
 
     def download_all(self, names: Sequence[str]) -> list[Path]:
         """Return the packages ``names`` and all that they depend on.
@@ -98,19 +98,19 @@ class Apt:
             FetchError: there is no such package, or it depends on nothing.
         """
         command = ["apt-cache", *self._options, "show", "--no-all-versions", name]
-        done = run_tool(command, cwd=self._folder, timeout_s=_TIMEOUT_S)
-        found = re.search(r"^Depends: ([a-z0-9][a-z0-9+.-]*)", done.out, re.MULTILINE)
-        if done.code != 0 or found is None:
+        completed = run_tool(command, cwd=self._folder, timeout_s=_TIMEOUT_S)
+        match = re.search(r"^Depends: ([a-z0-9][a-z0-9+.-]*)", completed.out, re.MULTILINE)
+        if completed.code != 0 or match is None:
             raise FetchError(f"there is no package {name} in the archive", hint=self._otherwise)
-        return found[1]
+        return match[1]
 
     def _get(self, *words: str, cwd: Path | None = None) -> Finished:
         command = ["apt-get", "-q", *self._options, *words]
-        done = run_tool(command, cwd=cwd or self._folder, timeout_s=_TIMEOUT_S)
-        if done.code != 0:
-            what = f"apt-get {' '.join(words)} failed:\n{done.tail}"
+        completed = run_tool(command, cwd=cwd or self._folder, timeout_s=_TIMEOUT_S)
+        if completed.code != 0:
+            what = f"apt-get {' '.join(words)} failed:\n{completed.tail}"
             raise FetchError(what, hint=self._otherwise)
-        return done
+        return completed
 
 
 def unpack(package: Path, folder: Path, *, only: Sequence[str] = ()) -> None:
@@ -126,10 +126,10 @@ def unpack(package: Path, folder: Path, *, only: Sequence[str] = ()) -> None:
     packed = run_bytes(["dpkg-deb", "--fsys-tarfile", package], timeout_s=_TIMEOUT_S)
     command = ["tar", "--extract", "--keep-directory-symlink", "--no-same-owner"]
     command += ["--directory", str(folder), *(["--wildcards", *only] if only else [])]
-    done = run_bytes(command, given=packed.out, timeout_s=_TIMEOUT_S)
-    if packed.code != 0 or done.code != 0:
-        said = (packed.err + done.err).decode(errors="replace").strip()
-        raise FetchError(f"{package.name} cannot be unpacked:\n{said}", hint="check the disk")
+    completed = run_bytes(command, stdin=packed.out, timeout_s=_TIMEOUT_S)
+    if packed.code != 0 or completed.code != 0:
+        message = (packed.err + completed.err).decode(errors="replace").strip()
+        raise FetchError(f"{package.name} cannot be unpacked:\n{message}", hint="check the disk")
 
 
 def own_sources(suite: str, otherwise: str) -> list[tuple[str, str]]:
@@ -142,15 +142,15 @@ def own_sources(suite: str, otherwise: str) -> list[tuple[str, str]]:
     text = release.read_text() if release.is_file() else ""
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.MULTILINE))
     codename = fields.get("VERSION_CODENAME", "")
-    found: list[tuple[str, str]] = []
+    sources: list[tuple[str, str]] = []
     if fields.get("ID") == "debian" and codename:
         for path in [_SOURCES / "sources.list", *sorted((_SOURCES / "sources.list.d").glob("*"))]:
             if path.suffix in {".sources", ".list"} and path.is_file():
                 said = path.read_text(errors="replace")
-                found += rewritten(path.suffix, said, codename, suite)
-    if not found:
+                sources += rewritten(path.suffix, said, codename, suite)
+    if not sources:
         raise PrerequisiteError("apt has no Debian release in its sources", hint=otherwise)
-    return found
+    return sources
 
 
 def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[str, str]]:
@@ -162,15 +162,15 @@ def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[s
             for line in lines
             if line and line["suite"] == codename
         ]
-    found = []
+    sources = []
     for stanza in re.split(r"\n\s*\n", text):
         suites = re.search(r"^Suites:(.*)$", stanza, re.MULTILINE)
         if suites and codename in suites[1].split():
             changed = re.sub(r"(?m)^Suites:.*$", f"Suites: {suite}", stanza)
-            found.append(
+            sources.append(
                 (suffix, re.sub(r"(?m)^Components:.*$", "Components: main", changed) + "\n")
             )
-    return found
+    return sources
 
 
 def _mirror_source(mirror: str, suite: str) -> tuple[str, str]:

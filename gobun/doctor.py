@@ -47,8 +47,8 @@ def examine() -> list[ToolStatus]:
         "scenarios": lambda: f"{len(read_scenario().stress)} stresses",
         "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
-    found = [_required(name, look) for name, look in required.items()]
-    return [*found, _go(), _deno(), *_optional()]
+    statuses = [_required(name, look) for name, look in required.items()]
+    return [*statuses, _go(), _deno(), *_optional()]
 
 
 def render(findings: list[ToolStatus]) -> str:
@@ -67,10 +67,10 @@ def _required(name: str, look: Callable[[], str]) -> ToolStatus:
 def _optional() -> list[ToolStatus]:
     remedy = "the linux-arm64 library is not run (Debian: apt install"
     program = "qemu-aarch64-static"
-    found = shutil.which(program)
+    path = shutil.which(program)
     emulator = (
-        ToolStatus("ok", program, found)
-        if found
+        ToolStatus("ok", program, path)
+        if path
         else ToolStatus("optional", program, f"not found: {remedy} qemu-user-static)")
     )
     libraries = (
@@ -110,30 +110,32 @@ def _patched() -> ToolStatus:
 
 
 def _runs(tool: toolchain.Tool, argument: str) -> str:
-    done = run_tool([tool.program, argument], timeout_s=60)
-    lines = (done.out or done.err).strip().splitlines()
-    if done.code != 0:
-        raise PrerequisiteError(f"{tool.program} does not run: {lines[-1] if lines else done.code}")
+    completed = run_tool([tool.program, argument], timeout_s=60)
+    lines = (completed.out or completed.err).strip().splitlines()
+    if completed.code != 0:
+        raise PrerequisiteError(
+            f"{tool.program} does not run: {lines[-1] if lines else completed.code}"
+        )
     return f"{tool.version} ({tool.program})"
 
 
 def _npm_version() -> str:
-    done = run_tool([*toolchain.npm_command(), "--version"], timeout_s=60)
-    if done.code != 0:
-        raise PrerequisiteError(f"npm does not run:\n{done.tail}")
-    return done.out.strip()
+    completed = run_tool([*toolchain.npm_command(), "--version"], timeout_s=60)
+    if completed.code != 0:
+        raise PrerequisiteError(f"npm does not run:\n{completed.tail}")
+    return completed.out.strip()
 
 
 def _cache_room() -> str:
     root = paths.cache_root()
-    there = root
-    while not there.exists():
-        there = there.parent
-    if not (there.is_dir() and os.access(there, os.W_OK)):
+    folder = root
+    while not folder.exists():
+        folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise PrerequisiteError(
             f"{root} cannot be written", hint="set GOBUN_CACHE to another folder"
         )
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(folder).free
     if free < _ROOM_BYTES:
         raise PrerequisiteError(
             f"{root}: {free / 1e9:.1f} GB free, {_ROOM_BYTES / 1e9:.0f} GB needed",

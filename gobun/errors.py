@@ -41,15 +41,15 @@ class UsageError(GobunError):
     exit_code = 2
 
     @classmethod
-    def unknown(cls, kind: str, given: str, known: Iterable[str]) -> UsageError:
+    def unknown(cls, kind: str, name: str, known: Iterable[str]) -> UsageError:
         """Return the error for a name that is not in a closed set, with the near matches."""
         names = list(known)
-        given = given if len(given) <= _LONGEST_GIVEN else f"{given[:_LONGEST_GIVEN]}…"
-        near = difflib.get_close_matches(given, names, n=4, cutoff=0.5)
+        name = name if len(name) <= _LONGEST_GIVEN else f"{name[:_LONGEST_GIVEN]}…"
+        near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
         shown = near or names[:20]
         rest = "" if near or len(names) <= 20 else f" … ({len(names)} in all)"
         lead = "did you mean" if near else "known"
-        return cls(f"unknown {kind} {given!r}", hint=f"{lead}: {', '.join(shown)}{rest}")
+        return cls(f"unknown {kind} {name!r}", hint=f"{lead}: {', '.join(shown)}{rest}")
 
 
 class PrerequisiteError(GobunError):

@@ -185,10 +185,10 @@ def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
                 raise OSError(errno.EFBIG, f"{source.name} holds more than {most:,} bytes")
             come.seek(begin)
             go.seek(begin)
-            left = end - begin
-            while left and (data := come.read(min(left, _CHUNK))):
+            remaining = end - begin
+            while remaining and (data := come.read(min(remaining, _CHUNK))):
                 go.write(data)
-                left -= len(data)
+                remaining -= len(data)
         go.truncate(length)
         go.flush()
         os.fsync(go.fileno())

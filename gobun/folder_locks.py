@@ -24,15 +24,15 @@ def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
         OSError: it cannot be made.
     """
     while True:
-        made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         # Until the folder is locked, another process may remove it as a left-over.
         try:
-            fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             parent.stat()  # raises if the parent is gone too
             continue
-        if _lock(fd) and _is_still(made, fd):
-            return made, fd
+        if _lock(fd) and _is_still(folder, fd):
+            return folder, fd
         os.close(fd)
 
 

@@ -31,5 +31,5 @@ def cache_root() -> Path:
 
 def shown(path: Path) -> Path:
     """Return a path for display: relative if it is below the current folder."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    cwd = Path.cwd()
+    return path.relative_to(cwd) if path.is_relative_to(cwd) else path

@@ -145,8 +145,8 @@ class Part(msgspec.Struct, frozen=True):
     @property
     def todo(self) -> tuple[Cell, ...]:
         """The cells that have no result yet."""
-        done = {result.cell for result in self.kept}
-        return tuple(cell for cell in self.cells if cell not in done)
+        finished = {result.cell for result in self.kept}
+        return tuple(cell for cell in self.cells if cell not in finished)
 
 
 def jobs_of(request: Request, cores: int) -> int:
@@ -220,7 +220,7 @@ def run_plan(
         header = msgspec.structs.replace(
             header, patched=dict(patched.shown), patches=dict(patched.patches)
         )
-    kept = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
+    earlier = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = request.target
     # Building uses the processor and fetching the network, so do both at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -234,7 +234,7 @@ def run_plan(
     context = msgspec.structs.replace(
         built, runtimes=provided, expectations=expectations, repeat=request.repeat
     )
-    _run(context, Part(header, tuple(cells), kept), request, execute)
+    _run(context, Part(header, tuple(cells), earlier), request, execute)
 
 
 def _part(cells: Sequence[Cell], request: Request) -> tuple[Header, Sequence[Cell]]:
@@ -270,12 +270,12 @@ def _build(axes: Axes, request: Request, target: Target) -> matrix.RunContext:
 
 
 def _provide(cells: Sequence[Cell], target: Target) -> Mapping[tuple[str, str], Runtime]:
-    wanted: dict[str, list[str]] = {}
+    versions_by_runtime: dict[str, list[str]] = {}
     for name, version in dict.fromkeys((cell.runtime, cell.version) for cell in cells):
-        wanted.setdefault(name, []).append(version)
+        versions_by_runtime.setdefault(name, []).append(version)
     provided = [
         runtime
-        for name, versions in wanted.items()
+        for name, versions in versions_by_runtime.items()
         for runtime in runtimes.provide_runtimes(name, versions, target)
     ]
     return {(runtime.name, runtime.version): runtime for runtime in provided}
@@ -342,10 +342,10 @@ def _kept(path: Path, header: Header) -> tuple[Result, ...]:
             f"{path} was made on {before.host.arch}, so it cannot be resumed on {header.host.arch}",
             hint="give another --out, or leave --resume out",
         )
-    made = {"gobun": before.suite, **before.made_with}
+    tools = {"gobun": before.suite, **before.made_with}
     now = {"gobun": header.suite, **header.made_with}
-    if made != now:
-        other = [name for name in sorted({*made, *now}) if made.get(name) != now.get(name)]
+    if tools != now:
+        other = [name for name in sorted({*tools, *now}) if tools.get(name) != now.get(name)]
         raise UsageError(
             f"{path} was made with another {', '.join(other)}, so it cannot be resumed",
             hint="give another --out, or leave --resume out",

@@ -61,14 +61,14 @@ class Finished(msgspec.Struct, frozen=True):
 
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a tool's environment, with only the variables needed to reach its registry."""
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name in _KEPT
         or name.lower().startswith(_KEPT_PREFIXES)
         or name.lower().endswith(_KEPT_SUFFIXES)
     }
-    return kept | dict(extra or {})
+    return variables | dict(extra or {})
 
 
 def path_before(*folders: Path) -> dict[str, str]:
@@ -101,8 +101,8 @@ def run_tool(
         ToolTimeoutError: it ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
-    done = run_bytes(command, cwd=cwd, env=env, timeout_s=timeout_s)
-    return Finished(done.code, as_text(done.out), as_text(done.err))
+    completed = run_bytes(command, cwd=cwd, env=env, timeout_s=timeout_s)
+    return Finished(completed.code, as_text(completed.out), as_text(completed.err))
 
 
 def as_text(data: bytes) -> str:
@@ -116,12 +116,12 @@ def run_bytes(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
-    given: bytes | None = None,
+    stdin: bytes | None = None,
     keep: Sequence[int] = (),
 ) -> FinishedBytes:
     """Run a tool as ``run_tool`` does, and return the bytes it wrote.
 
-    ``given`` is what it reads on its standard input. ``keep`` are file descriptors it
+    ``stdin`` is what it reads on its standard input. ``keep`` are file descriptors it
     inherits: a lock among them is held for as long as the tool runs, even where this process
     is killed before it.
 
@@ -135,10 +135,10 @@ def run_bytes(
         cwd=cwd,
         env=env,
         keep=keep,
-        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
     )
     try:
-        out, err = child.communicate(given, timeout=timeout_s)
+        out, err = child.communicate(stdin, timeout=timeout_s)
     except BaseException as error:
         _kill(child)
         # Not communicate: what left the group may hold the pipes open for as long as it likes.

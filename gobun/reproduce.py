@@ -63,8 +63,8 @@ def _target_of(host: Host) -> Target:
 
 
 def _is_here(target: Target) -> bool:
-    here = host_target()
-    return (target.os, target.arch) == (here.os, here.arch)
+    host = host_target()
+    return (target.os, target.arch) == (host.os, host.arch)
 
 
 def _elsewhere(result: Result, target: Target) -> str:
@@ -94,14 +94,14 @@ def folders(out: Path, only: str = "") -> Iterator[Path]:
 
 
 def _chosen(results: Iterable[Result], only: str) -> list[Result]:
-    found = list(results)
+    matching = list(results)
     wanted = [
         result
-        for result in found
+        for result in matching
         if (only in result.name if only else result.outcome not in {"pass", "skip"})
     ]
     if only and not wanted:
-        raise UsageError.unknown("cell", only, [result.name for result in found])
+        raise UsageError.unknown("cell", only, [result.name for result in matching])
     if not wanted:
         console.log("every cell passed or was skipped, so there is nothing to reproduce")
     return sorted(wanted, key=lambda result: (rank(result.version), result.cell))

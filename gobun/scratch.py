@@ -51,13 +51,13 @@ def scratch_folder(name: str) -> Iterator[Path]:
     """
     temporary = Path(tempfile.gettempdir()).absolute()
     with _used_parent(temporary) as parent:
-        made = parent / f"{name}-{next(_numbers)}"
-        with files.disk_errors(made):
-            made.mkdir(mode=0o700)
+        folder = parent / f"{name}-{next(_numbers)}"
+        with files.disk_errors(folder):
+            folder.mkdir(mode=0o700)
         try:
-            yield made
+            yield folder
         finally:
-            _remove(made)
+            _remove(folder)
 
 
 @contextlib.contextmanager

@@ -36,14 +36,14 @@ def kill_marked(folder: Path, *, within_s: float) -> int:
     deadline = time.monotonic() + within_s
     killed: set[int] = set()
     while time.monotonic() < deadline:
-        found = set(_marked(folder))
-        if not found:
+        pids = set(_marked(folder))
+        if not pids:
             break
-        for number in (signal.SIGSTOP, signal.SIGKILL) if found - killed else (signal.SIGKILL,):
-            for pid in found:
+        for number in (signal.SIGSTOP, signal.SIGKILL) if pids - killed else (signal.SIGKILL,):
+            for pid in pids:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
-        killed |= found
+        killed |= pids
         time.sleep(_PAUSE_S)
     return len(killed)
 

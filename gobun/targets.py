@@ -148,14 +148,14 @@ def for_libc(target: Target, libc: str) -> Target:
     """
     if not libc or libc == target.libc:
         return target
-    found = [
+    matches = [
         each
         for each in TARGETS.values()
         if (each.os, each.goarch, each.libc) == (target.os, target.goarch, libc)
     ]
-    if not found:
+    if not matches:
         raise UsageError.unknown(f"C library of {target.os}", libc, _libcs(target))
-    return found[0]
+    return matches[0]
 
 
 def runnable_target(libc: str, machine: Target | None = None) -> Target:
@@ -169,10 +169,10 @@ def runnable_target(libc: str, machine: Target | None = None) -> Target:
         PrerequisiteError: this platform is not in the table.
     """
     machine = machine or host_target()
-    found = for_libc(machine, libc)
-    if machine.libc == "musl" and found != machine:
+    target = for_libc(machine, libc)
+    if machine.libc == "musl" and target != machine:
         raise UsageError(
-            f"this machine has musl, and cannot run programs for {found.libc}",
+            f"this machine has musl, and cannot run programs for {target.libc}",
             hint="use a machine with glibc",
         )
-    return found
+    return target

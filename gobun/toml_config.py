@@ -60,7 +60,7 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
 def _told(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
     """Translate an error of msgspec to TOML terms, and add a hint."""
     what, at = _SAID.fullmatch(message).groups()  # type: ignore[union-attr]
-    steps = [_step(*found.groups()) for found in _STEP.finditer(at or "")]
+    steps = [_step(*match.groups()) for match in _STEP.finditer(at or "")]
     for number, step in enumerate(steps):
         if step == _ANY:
             steps[number] = _guilty(message, content, kind, steps[:number])
@@ -87,15 +87,15 @@ def _step(name: str | None, index: str) -> str | int:
 
 def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
     """Return the keys that a table may have."""
-    found: Any = msgspec.inspect.type_info(kind)
+    info: Any = msgspec.inspect.type_info(kind)
     for step in steps:
-        if isinstance(found, msgspec.inspect.StructType):
-            found = next(field.type for field in found.fields if field.encode_name == step)
+        if isinstance(info, msgspec.inspect.StructType):
+            info = next(field.type for field in info.fields if field.encode_name == step)
         else:
-            found = getattr(found, "item_type", None) or found.value_type
-        if isinstance(found, msgspec.inspect.UnionType):
-            found = next(t for t in found.types if not isinstance(t, msgspec.inspect.NoneType))
-    return [field.encode_name for field in found.fields]
+            info = getattr(info, "item_type", None) or info.value_type
+        if isinstance(info, msgspec.inspect.UnionType):
+            info = next(t for t in info.types if not isinstance(t, msgspec.inspect.NoneType))
+    return [field.encode_name for field in info.fields]
 
 
 def _guilty(message: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:

@@ -213,5 +213,5 @@ def _locked(name: str, version: str, program: Path) -> Tool:
     known = releases(name)
     if version not in known:
         raise UsageError.unknown(f"{shown} version", version, known[::-1])
-    wanted = wheels.WheelRequest(package, version, name, program, shown)
-    return Tool(name, version, package, wheels.installed(wanted))
+    request = wheels.WheelRequest(package, version, name, program, shown)
+    return Tool(name, version, package, wheels.installed(request))

@@ -185,14 +185,14 @@ def expanded(names: Iterable[str]) -> list[str]:
     A kind alone (``gc-signal``, ``preload``) stands for all its treatments of one word. Words may
     come in any order: ``preload:suspend+stack8m``.
     """
-    found: list[str] = []
+    treatments: list[str] = []
     for name in names:
         kind = name.partition(":")[0]
         alike = [each for each in TREATMENTS.values() if each.kind == kind]
         single = [each.name for each in alike if len(each.words) == 1]
         same = [each.name for each in alike if each.words == words_of(name)]
-        found += same or (single if name == kind else []) or [name]
-    return found
+        treatments += same or (single if name == kind else []) or [name]
+    return treatments
 
 
 def together(names: Iterable[str]) -> list[str]:

@@ -41,10 +41,10 @@ def rank(version: str) -> Rank:
     Raises:
         ValueError: the text is not a version.
     """
-    found = semver.Version.parse(version)
-    own = _precedence(found)
-    canary = _NPM_CANARY.fullmatch(found.prerelease or "") is not None
-    return _precedence(found.finalize_version()) if canary else own, canary, own
+    parsed = semver.Version.parse(version)
+    own = _precedence(parsed)
+    canary = _NPM_CANARY.fullmatch(parsed.prerelease or "") is not None
+    return _precedence(parsed.finalize_version()) if canary else own, canary, own
 
 
 def _precedence(version: semver.Version) -> _Precedence:
@@ -87,8 +87,8 @@ def _before(high: Bound, low: Bound) -> bool:
 
 
 def _end(word: str) -> tuple[str, Bound]:
-    found = _COMPARATOR.fullmatch(word)
-    sign, bare = found.groups() if found else ("", word)
+    match = _COMPARATOR.fullmatch(word)
+    sign, bare = match.groups() if match else ("", word)
     if not semver.Version.is_valid(bare):
         raise ValueError(f"{bare!r} is not a whole version")
     return sign or "=", (rank(bare), sign not in {">", "<"})

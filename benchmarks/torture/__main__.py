@@ -26,8 +26,8 @@ def main() -> int:
         budget = Budget.starting_now(options.seconds, options.folder, choices)
         run_here(all_parts()[options.one], budget, options.answer)
         return 0
-    kept = str(options.keep.absolute()) if options.keep else ""
-    choices = Choices(kept, options.rounds, options.every_cell, options.cores)
+    keep_folder = str(options.keep.absolute()) if options.keep else ""
+    choices = Choices(keep_folder, options.rounds, options.every_cell, options.cores)
     parts = chosen_parts(options.parts)
     whole = sum(part.seconds for part in parts)
     scale = options.seconds / whole if options.seconds else 1.0

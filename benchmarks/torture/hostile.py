@@ -78,13 +78,13 @@ class Case(msgspec.Struct, frozen=True):
     """What the result's detail has to contain."""
 
 
-def _breaks(name: str, check: str, told: str) -> Case:
-    return Case(name, LEAVE + check + FOREVER, outcome="error", detail=told)
+def _breaks(name: str, check: str, reason: str) -> Case:
+    return Case(name, LEAVE + check + FOREVER, outcome="error", detail=reason)
 
 
 def _forges(name: str, load: str) -> Case:
-    told = "ended by itself after 'start', before it was done"
-    return Case(name, load=load + "process.exit(0);", outcome="fail", detail=told)
+    reason = "ended by itself after 'start', before it was done"
+    return Case(name, load=load + "process.exit(0);", outcome="fail", detail=reason)
 
 
 PRINTS = (
@@ -141,13 +141,13 @@ def ready_bench(out: Path) -> matrix.RunContext:
         GobunError: something could not be built or fetched.
     """
     target = host_target()
-    made = matrix.build_run_context([], target, out=out, limit_s=LIMIT_S)
+    context = matrix.build_run_context([], target, out=out, limit_s=LIMIT_S)
     provided = [
         *runtimes.provide_runtimes("bun", [BUN], target),
         *runtimes.provide_runtimes("node", runtimes.choose_versions("node", "", target), target),
     ]
-    found = {(each.name, each.version): each for each in provided}
-    return msgspec.structs.replace(made, runtimes=found)
+    by_version = {(each.name, each.version): each for each in provided}
+    return msgspec.structs.replace(context, runtimes=by_version)
 
 
 def run_case(bench: matrix.RunContext, folder: Path, case: Case, runtime: str = "bun") -> Result:

@@ -66,7 +66,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
         answer, log = _run_child(part, seconds, choices, root)
         took = time.monotonic() - started
         processes = _reap(before)
-        left = sorted(child.name for child in temporary.iterdir())
+        remaining = sorted(child.name for child in temporary.iterdir())
     finally:
         shutil.rmtree(root, ignore_errors=True)
     figures = answer.figures if answer else ()
@@ -74,7 +74,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
     leaks = (
         Figure("processes left", len(processes), at_most=0, detail="; ".join(processes)),
         Figure("descriptors left", answer.descriptors if answer else 0, at_most=0),
-        Figure("temporary files left", len(left), at_most=0, detail=", ".join(left[:5])),
+        Figure("temporary files left", len(remaining), at_most=0, detail=", ".join(remaining[:5])),
     )
     return Outcome(part.name, part.about, took, (*figures, ended, *leaks))
 
@@ -127,20 +127,20 @@ def _adopt_orphans() -> None:
 
 def _descriptors() -> int:
     """Return how many descriptors are open, those that hold entries of the cache left out."""
-    held = str(paths.cache_root())
+    cache = str(paths.cache_root())
     count = 0
     for descriptor in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
         with contextlib.suppress(OSError):
-            count += not str(descriptor.readlink()).startswith(held)
+            count += not str(descriptor.readlink()).startswith(cache)
     return count
 
 
 def _children() -> set[int]:
-    found: set[int] = set()
+    pids: set[int] = set()
     for path in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            found.update(int(word) for word in path.read_text().split())
-    return found
+            pids.update(int(word) for word in path.read_text().split())
+    return pids
 
 
 def _reap(before: set[int]) -> list[str]:

@@ -39,8 +39,8 @@ class VersionOutcome(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The step on one line."""
-        left = f", {self.left} left between" if self.left else ""
-        return f"{self.version}: {'/'.join(self.outcomes)}: {self.state}{left}"
+        remaining = f", {self.left} left between" if self.left else ""
+        return f"{self.version}: {'/'.join(self.outcomes)}: {self.state}{remaining}"
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -113,9 +113,9 @@ def bisect(
         UsageError: a version is unknown, the ends do not differ, or all tried versions are alike.
     """
     ordered = sorted(dict.fromkeys(versions), key=rank)
-    for name, given in (("good", good), ("bad", bad)):
-        if given is not None and given not in ordered:
-            raise UsageError.unknown(f"version for --{name}", given, list(reversed(ordered)))
+    for name, end in (("good", good), ("bad", bad)):
+        if end is not None and end not in ordered:
+            raise UsageError.unknown(f"version for --{name}", end, list(reversed(ordered)))
     if len(ordered) < 2:
         raise UsageError(
             f"nothing to bisect: {pluralize(len(ordered), 'version')} selected",
@@ -148,7 +148,7 @@ class _Bisection:
         self._known: dict[str, State] = {}
         self.steps: list[VersionOutcome] = []
 
-    def state(self, version: str, left: int = 0) -> State:
+    def state(self, version: str, remaining: int = 0) -> State:
         """Return the state of a version, and try the version if that has not been done."""
         if version not in self._known:
             outcomes: list[Outcome] = []
@@ -156,7 +156,7 @@ class _Bisection:
                 outcomes.append(self._probe(version))
             state = _state(outcomes[-1])
             self._known[version] = state
-            step = VersionOutcome(version, tuple(outcomes), state, left)
+            step = VersionOutcome(version, tuple(outcomes), state, remaining)
             self.steps.append(step)
             if self._on_step:
                 self._on_step(step)
@@ -173,17 +173,17 @@ def _ends(
     bench: _Bisection, ordered: Sequence[str], good: str | None, bad: str | None
 ) -> list[int]:
     """Try versions until a good and a bad one are known; return their indices."""
-    given = [version for version in (good, bad) if version is not None]
+    ends = [version for version in (good, bad) if version is not None]
     for state, version in (("good", good), ("bad", bad)):
-        if version is not None and (found := bench.state(version)) != state:
-            both = f", and so the ends do not differ: {good} and {bad}" if len(given) == 2 else ""
+        if version is not None and (observed := bench.state(version)) != state:
+            both = f", and so the ends do not differ: {good} and {bad}" if len(ends) == 2 else ""
             raise UsageError(
-                f"{version} was given as {state} and is {found}{both}",
+                f"{version} was given as {state} and is {observed}{both}",
                 hint=f"give a version that is {state}, or leave the flag out to search for one",
             )
-    if len(given) == 2:
-        return sorted(map(ordered.index, given))
-    tried: list[int] = [ordered.index(version) for version in given]
+    if len(ends) == 2:
+        return sorted(map(ordered.index, ends))
+    tried: list[int] = [ordered.index(version) for version in ends]
     for place in _grid(len(ordered)):
         states = {bench.state(ordered[at]) for at in tried}
         enough = {0, len(ordered) - 1} <= set(tried)

@@ -146,10 +146,10 @@ def _validate(check: Check, where: str, known: dict[str, tuple[str, ...]]) -> No
     if check.runtime is not None and check.runtime not in RUNTIMES:
         raise UsageError.unknown(f"runtime in {where}:", check.runtime, RUNTIMES)
     for key, names in known.items():
-        given: Sequence[str] | None = getattr(check, key)
-        if given is not None and not given:
+        selectors: Sequence[str] | None = getattr(check, key)
+        if selectors is not None and not selectors:
             raise UsageError(f"{where}: {key} = [] selects no cell", hint="leave it out")
-        for name in given or ():
+        for name in selectors or ():
             if not _is_known(name, names):
                 raise UsageError.unknown(f"name of `{key}` in {where}:", name, names)
     if check.given is not None:

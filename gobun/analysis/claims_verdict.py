@@ -60,9 +60,9 @@ def verdicts(
     """
     seen: dict[Cell, frozenset[Outcome]] = {}
     for result in run.results:
-        found = telling_outcomes(result)
-        if found:
-            seen[result.cell] = found | seen.get(result.cell, frozenset())
+        telling = telling_outcomes(result)
+        if telling:
+            seen[result.cell] = telling | seen.get(result.cell, frozenset())
     return [
         _verdict(
             name, claim, [_look(check, seen, facts or {}, run.header) for check in claim.check]
@@ -77,10 +77,10 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: the file is missing or is no manifest.
     """
-    found = _read(
+    builds = _read(
         manifest, _LibrariesManifest, "is no manifest of warm-up libraries", "build-warmup"
     )
-    entries = found.libraries
+    entries = builds.libraries
     return {"library-bytes": {entry.target: float(entry.size) for entry in entries if entry.go}}
 
 
@@ -206,7 +206,9 @@ def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> V
 
 def _together(judgements: Sequence[Judgement]) -> Judgement:
     """Return the judgement of a claim from its parts; an unknown part never makes it true."""
-    decided = {found for found in judgements if found in {"reproduced", "refuted", "partly"}}
+    decided = {
+        judgement for judgement in judgements if judgement in {"reproduced", "refuted", "partly"}
+    }
     if not decided:
         return "no data" if "no data" in judgements else "not testable here"
     if decided == {"refuted"}:

@@ -91,11 +91,11 @@ def _by_platform(parts: Sequence[_ShardFile]) -> dict[Platform, list[_ShardFile]
 
 def _whole_run(parts: Sequence[_ShardFile]) -> Run:
     """Return the run that files of one platform form together."""
-    found: dict[Cell, tuple[_ShardFile, Result]] = {}
+    by_cell: dict[Cell, tuple[_ShardFile, Result]] = {}
     disagreeing: list[str] = []
     for part in parts:
         for result in part.results:
-            other, before = found.setdefault(result.cell, (part, result))
+            other, before = by_cell.setdefault(result.cell, (part, result))
             if set(attempts_of(before)) != set(attempts_of(result)):
                 disagreeing.append(
                     f"{result.cell.name} is {_ends(before)} in {other.path}"
@@ -106,8 +106,8 @@ def _whole_run(parts: Sequence[_ShardFile]) -> Run:
             f"{_some(disagreeing, '; ')}: the files disagree on {len(disagreeing)} cells",
             hint="leave one of the files out, or run these cells again with --repeat",
         )
-    _check_whole(parts, found)
-    results = tuple(result for _, result in found.values())
+    _check_whole(parts, by_cell)
+    results = tuple(result for _, result in by_cell.values())
     header = _header([part.header for part in parts])
     return Run(header, _in_order(results), cut=any(part.cut for part in parts))
 
@@ -131,9 +131,9 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
 def _copy_evidence(part: _ShardFile, out: Path, platform: str) -> None:
     for result in part.results:
         for name in result.evidence:
-            source, kept = _below(name, part.path), out / platform_path(name, platform)
-            if source.is_file() and not (kept.exists() and kept.samefile(source)):
-                files.copy_whole(source, kept)
+            source, copy = _below(name, part.path), out / platform_path(name, platform)
+            if source.is_file() and not (copy.exists() and copy.samefile(source)):
+                files.copy_whole(source, copy)
 
 
 def _below(name: str, path: Path) -> Path:

@@ -56,10 +56,10 @@ _GENERIC = _generic()
 
 def own_folders() -> tuple[str, ...]:
     """Return this machine's folders that a library built here could contain."""
-    found = [paths.ROOT, paths.cache_root(), Path(tempfile.gettempdir())]
+    folders = [paths.ROOT, paths.cache_root(), Path(tempfile.gettempdir())]
     with contextlib.suppress(OSError, RuntimeError):  # no home, or a folder that is gone
-        found += [Path.home(), Path.cwd()]
-    return tuple(dict.fromkeys(str(folder) for folder in found))
+        folders += [Path.home(), Path.cwd()]
+    return tuple(dict.fromkeys(str(folder) for folder in folders))
 
 
 def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
@@ -67,11 +67,11 @@ def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
 
     Only the generic patterns apply to a folder that every machine has, like ``/tmp``.
     """
-    found = {match.group() for match in _GENERIC.finditer(data)}
+    matches = {match.group() for match in _GENERIC.finditer(data)}
     for folder in folders:
         if _is_own(folder):
-            found |= {match.group() for match in _below(folder.rstrip("/")).finditer(data)}
-    return tuple(sorted(path.decode("utf-8", errors="replace") for path in found))
+            matches |= {match.group() for match in _below(folder.rstrip("/")).finditer(data)}
+    return tuple(sorted(path.decode("utf-8", errors="replace") for path in matches))
 
 
 def _is_own(folder: str) -> bool:

@@ -116,14 +116,14 @@ def _elf(path: Path, data: bytes) -> BinarySlice:
         raise UsageError(what, hint=kinds.OTHER_SYSTEM)
     table = struct.unpack_from(f"{order}{'32xQQI6H' if wide else '28xIII6H'}", data)
     segments_at, sections_at, _, _, segment_size, segments, section_size, sections, _ = table
-    wanted = max(segments_at + segments * segment_size, sections_at + sections * section_size)
-    if wanted <= len(data):
+    size_needed = max(segments_at + segments * segment_size, sections_at + sections * section_size)
+    if size_needed <= len(data):
         layout = f"{order}{'8xQ16xQ' if wide else '4xI8xI'}"
         for index in range(segments):
             offset, size = struct.unpack_from(layout, data, segments_at + index * segment_size)
-            wanted = max(wanted, offset + size)
-    if wanted > len(data):
-        raise kinds.cut_short(path, wanted=wanted, found=len(data))
+            size_needed = max(size_needed, offset + size)
+    if size_needed > len(data):
+        raise kinds.cut_short(path, needed=size_needed, size=len(data))
     return BinarySlice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
 
 
@@ -138,7 +138,7 @@ def _fat(path: Path, data: bytes) -> Iterator[bytes]:
         entry = struct.unpack_from(layout, data, 8 + index * struct.calcsize(layout))
         offset, size = entry[2], entry[3]
         if offset + size > len(data):
-            raise kinds.cut_short(path, wanted=offset + size, found=len(data))
+            raise kinds.cut_short(path, needed=offset + size, size=len(data))
         piece = data[offset : offset + size]
         if piece[:4] not in _MACHO_MAGICS:
             raise kinds.refusal(path, piece) if piece else kinds.damaged(path, "a slice is empty")
@@ -153,11 +153,11 @@ def _macho(path: Path, data: bytes) -> BinarySlice:
     if kind not in _MACHO_LIBRARIES:
         raise kinds.damaged(path, f"Mach-O type {kind} is unknown")
     start = 32 if wide else 28
-    wanted = start + commands_size
-    if wanted <= len(data):
-        wanted = max([wanted, *_macho_segment_ends(path, data, order, start, commands)])
-    if wanted > len(data):
-        raise kinds.cut_short(path, wanted=wanted, found=len(data))
+    size_needed = start + commands_size
+    if size_needed <= len(data):
+        size_needed = max([size_needed, *_macho_segment_ends(path, data, order, start, commands)])
+    if size_needed > len(data):
+        raise kinds.cut_short(path, needed=size_needed, size=len(data))
     arch = _MACHO_CPUS.get(cpu, f"cpu-{cpu}")
     if (cpu, subtype & 0xFFFFFF) == _MACHO_ARM64E:
         arch = "arm64e"

@@ -106,11 +106,11 @@ def _config() -> lief.ELF.ParserConfig:
 
 
 def _flags(entries: Iterable[lief.ELF.DynamicEntry]) -> set[lief.ELF.DynamicEntryFlags.FLAG]:
-    found: set[lief.ELF.DynamicEntryFlags.FLAG] = set()
+    flags: set[lief.ELF.DynamicEntryFlags.FLAG] = set()
     for entry in entries:
         if isinstance(entry, lief.ELF.DynamicEntryFlags):
-            found.update(entry.flags)
-    return found
+            flags.update(entry.flags)
+    return flags
 
 
 def _exports(binary: lief.ELF.Binary) -> tuple[str, ...]:
@@ -134,13 +134,13 @@ def _soname(entries: Iterable[lief.ELF.DynamicEntry]) -> str | None:
 
 
 def _runpath(entries: Iterable[lief.ELF.DynamicEntry]) -> tuple[str, ...]:
-    found: list[str] = []
+    folders: list[str] = []
     for entry in entries:
         if isinstance(entry, lief.ELF.DynamicEntryRunPath):
-            found += str(entry.runpath).split(":")
+            folders += str(entry.runpath).split(":")
         elif isinstance(entry, lief.ELF.DynamicEntryRpath):
-            found += str(entry.rpath).split(":")
-    return tuple(folder for folder in found if folder)
+            folders += str(entry.rpath).split(":")
+    return tuple(folder for folder in folders if folder)
 
 
 def _executable_stack(segments: Iterable[lief.ELF.Segment]) -> bool:
@@ -175,8 +175,8 @@ def _libc(needed: Iterable[str]) -> Libc:
 def _glibc_max(binary: lief.ELF.Binary) -> str | None:
     newest: Version | None = None
     for requirement in binary.symbols_version_requirement:
-        for wanted in requirement.get_auxiliary_symbols():
-            name = str(wanted.name)
+        for symbol_version in requirement.get_auxiliary_symbols():
+            name = str(symbol_version.name)
             text = _GLIBC_ALIASES.get(name, name.removeprefix("GLIBC_"))
             if not name.startswith("GLIBC_"):
                 continue

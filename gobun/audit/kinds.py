@@ -82,11 +82,11 @@ def damaged(path: Path, why: str) -> UsageError:
     return UsageError(f"{path} is damaged: {why}", hint=REBUILD)
 
 
-def cut_short(path: Path, *, wanted: int, found: int) -> UsageError:
+def cut_short(path: Path, *, needed: int, size: int) -> UsageError:
     """Return the error for a library whose headers describe more bytes than it has."""
     return UsageError(
-        f"{path} is cut short (or its headers are damaged): they describe {wanted} bytes, "
-        f"and it has {found}",
+        f"{path} is cut short (or its headers are damaged): they describe {needed} bytes, "
+        f"and it has {size}",
         hint=REBUILD,
     )
 

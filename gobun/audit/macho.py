@@ -33,10 +33,10 @@ def read(path: Path, piece: BinarySlice) -> LibraryReport:
     Raises:
         UsageError: it is for another of Apple's systems, or is damaged.
     """
-    found = lief.MachO.parse(io.BytesIO(piece.data), _config())
-    if found is None or len(found) != 1:
+    parsed = lief.MachO.parse(io.BytesIO(piece.data), _config())
+    if parsed is None or len(parsed) != 1:
         raise kinds.damaged(path, "its Mach-O headers contradict each other")
-    binary = found[0]
+    binary = parsed[0]
     if binary is None:
         raise kinds.damaged(path, "its Mach-O headers contradict each other")
     libraries = list(binary.libraries)

@@ -118,8 +118,8 @@ def _suspension(report: ProgramReport) -> str:
 
 
 def _exception_ports(report: ProgramReport) -> str:
-    found = report.imported(EXCEPTION_PORTS)
-    return f"can be set ({', '.join(found)})" if found else "no call that sets one is imported"
+    calls = report.imported(EXCEPTION_PORTS)
+    return f"can be set ({', '.join(calls)})" if calls else "no call that sets one is imported"
 
 
 def _main_stack(report: ProgramReport) -> str:
@@ -131,8 +131,8 @@ def _main_stack(report: ProgramReport) -> str:
 
 
 def _other_stacks(report: ProgramReport) -> str:
-    found = report.imported(STACK_SIZES)
-    return f"can be sized ({', '.join(found)})" if found else "the system's own"
+    calls = report.imported(STACK_SIZES)
+    return f"can be sized ({', '.join(calls)})" if calls else "the system's own"
 
 
 def _read(path: Path, data: bytes) -> ProgramReport:
@@ -140,7 +140,7 @@ def _read(path: Path, data: bytes) -> ProgramReport:
     if cpu not in _CPUS:
         raise kinds.damaged(path, f"its processor {cpu:#x} is unknown")
     if _HEADER_BYTES + size > len(data):
-        raise kinds.cut_short(path, wanted=_HEADER_BYTES + size, found=len(data))
+        raise kinds.cut_short(path, needed=_HEADER_BYTES + size, size=len(data))
     macos_min: str | None = None
     main_stack: int | None = None
     imports: tuple[str, ...] = ()
@@ -170,17 +170,17 @@ def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
 def _imports(path: Path, data: bytes, where: _SymbolTable) -> tuple[str, ...]:
     """Return the names of the external symbols that the program does not define."""
     end = where.offset + where.count * _SYMBOL.size
-    wanted = max(end, where.strings + where.strings_size)
-    if wanted > len(data):
-        raise kinds.cut_short(path, wanted=wanted, found=len(data))
-    found = set()
+    size_needed = max(end, where.strings + where.strings_size)
+    if size_needed > len(data):
+        raise kinds.cut_short(path, needed=size_needed, size=len(data))
+    names = set()
     for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[where.offset : end]):
         taken = kind & _EXTERNAL and not kind & (_STAB | _TYPE)
         if taken and name_at < where.strings_size:
             start = where.strings + name_at
             name = data[start : start + _LONGEST_NAME].partition(b"\0")[0]
-            found.add(name.decode("utf-8", errors="replace").removeprefix("_"))
-    return tuple(sorted(found - {""}))
+            names.add(name.decode("utf-8", errors="replace").removeprefix("_"))
+    return tuple(sorted(names - {""}))
 
 
 def _version(packed: int) -> str:

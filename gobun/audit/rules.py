@@ -159,9 +159,9 @@ def check(report: LibraryReport, rules: Rules) -> list[str]:
     ]
 
 
-def _differs(what: str, found: object, wanted: object) -> Iterator[str]:
-    if wanted is not None and found != wanted:
-        yield f"{what}: it is {found or 'not set'}, and must be {wanted}."
+def _differs(what: str, actual: object, expected: object) -> Iterator[str]:
+    if expected is not None and actual != expected:
+        yield f"{what}: it is {actual or 'not set'}, and must be {expected}."
 
 
 def _identity(report: LibraryReport, rules: Rules) -> Iterator[str]:
@@ -183,18 +183,18 @@ def _exports(report: LibraryReport, rules: Rules) -> Iterator[str]:
         if name not in rules.exports
         and not any(fnmatch.fnmatchcase(name, pattern) for pattern in rules.tolerated_exports)
     ]
-    wanted = ", ".join(rules.exports) or "nothing"
+    expected = ", ".join(rules.exports) or "nothing"
     if missing:
-        yield f"exports: {_few(missing)} missing, and it must export {wanted}."
+        yield f"exports: {_few(missing)} missing, and it must export {expected}."
     if extra:
-        yield f"exports: {_few(extra)} exported, and it must export only {wanted}."
+        yield f"exports: {_few(extra)} exported, and it must export only {expected}."
 
 
 def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
     yield from _differs("C library", report.libc, rules.libc)
-    found, limit = report.glibc_max, rules.max_glibc
-    if limit is not None and found is not None and Version(found) > Version(limit):
-        yield f"glibc: it needs {found}, and may need at most {limit}."
+    newest, limit = report.glibc_max, rules.max_glibc
+    if limit is not None and newest is not None and Version(newest) > Version(limit):
+        yield f"glibc: it needs {newest}, and may need at most {limit}."
     if rules.loads_on_musl and report.musl is not None:
         for problem in report.musl.problems:
             yield f"musl: it {problem}, and must load there."

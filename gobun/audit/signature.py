@@ -97,14 +97,14 @@ def _blobs(signature: bytes) -> dict[int, bytes]:
         raise _Invalid(f"it starts with {magic:#010x}, not with a signature's mark")
     if length > len(signature):
         raise _Invalid(f"it says it is {length} bytes long, and has {len(signature)}")
-    found: dict[int, bytes] = {}
+    blobs: dict[int, bytes] = {}
     for index in range(count):
         slot, at = struct.unpack_from(">II", signature[:length], 12 + 8 * index)
         _, blob_size = struct.unpack_from(">II", signature[:length], at)
         if at + blob_size > length:
             raise _Invalid(f"its part {slot:#x} reaches beyond its end")
-        found[slot] = signature[at : at + blob_size]
-    return found
+        blobs[slot] = signature[at : at + blob_size]
+    return blobs
 
 
 def _directory(blob: bytes) -> _Directory:
@@ -130,11 +130,11 @@ def _directory(blob: bytes) -> _Directory:
 
 def _compare_pages(directory: _Directory, data: bytes) -> None:
     limit, step = directory.code_limit, max(directory.page_size, 1)
-    wanted = -(-limit // step)
-    if directory.code_slots != wanted:
-        raise _Invalid(f"it has {directory.code_slots} page hashes for {wanted} pages")
+    pages_needed = -(-limit // step)
+    if directory.code_slots != pages_needed:
+        raise _Invalid(f"it has {directory.code_slots} page hashes for {pages_needed} pages")
     digest, size = _HASHES[directory.hash_type]
-    for page in range(wanted):
+    for page in range(pages_needed):
         start = page * step
         at = directory.hash_offset + page * size
         if digest(data[start : min(start + step, limit)]) != directory.blob[at : at + size]:

@@ -37,11 +37,13 @@ def recipe(name: str, *, sources: Iterable[Path], settings: Iterable[str]) -> Re
 
     The code of this package is a source of all its builds.
     """
-    found: list[Path] = []
+    source_files: list[Path] = []
     for source in (*sources, Path(__file__).parent):
         below = [source] if source.is_file() else sorted(source.rglob("*"))
-        found += [path for path in below if path.is_file() and path.suffix != ".pyc"]
-    digests = ((path.relative_to(paths.ROOT).as_posix(), files.sha256_of(path)) for path in found)
+        source_files += [path for path in below if path.is_file() and path.suffix != ".pyc"]
+    digests = (
+        (path.relative_to(paths.ROOT).as_posix(), files.sha256_of(path)) for path in source_files
+    )
     return Recipe(name, tuple(digests), tuple(settings))
 
 
@@ -50,19 +52,19 @@ def builds_root() -> Path:
     return paths.cache_root() / "build"
 
 
-def built(wanted: Recipe, make: Callable[[Path], None]) -> Path:
-    """Return the folder of the build for the recipe ``wanted``. Run ``make`` if it is missing.
+def built(build_recipe: Recipe, make: Callable[[Path], None]) -> Path:
+    """Return the folder of the build for ``build_recipe``. Run ``make`` if it is missing.
 
-    ``make`` fills the empty folder it is given; the result is seen by others only once it is
-    whole, and several processes that want it wait for one.
+    ``make`` fills the empty folder that it gets. Others see the result only once it is whole, and
+    several processes that need it wait for one.
     """
-    folder = builds_root() / f"{wanted.name}-{wanted.digest[:20]}"
+    folder = builds_root() / f"{build_recipe.name}-{build_recipe.digest[:20]}"
     cache.pin(folder)
     if not folder.is_dir():
         with files.locked(folder):
             if not folder.is_dir():
                 with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
-                    console.log(f"building {wanted.name}")
+                    console.log(f"building {build_recipe.name}")
                     result = staged / "it"
                     result.mkdir()
                     make(result)

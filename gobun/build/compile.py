@@ -247,9 +247,9 @@ def run_go_build(
     command += ["-ldflags", " ".join(linker), "-o", output, package]
     # Go and its linker leave their temporary files behind when a signal ends them.
     with scratch_folder("go") as temporary:
-        done = run_tool(command, cwd=cwd, env={**env, "TMPDIR": str(temporary)})
-    if done.code != 0:
-        raise _refused(f"Go {go.version} could not build {what}", done)
+        completed = run_tool(command, cwd=cwd, env={**env, "TMPDIR": str(temporary)})
+    if completed.code != 0:
+        raise _refused(f"Go {go.version} could not build {what}", completed)
 
 
 def _stub_frameworks(folder: Path) -> Path:
@@ -316,9 +316,9 @@ def c_archive(source: Path, *, target: Target, output: Path) -> None:
     flags.append(f"-ffile-prefix-map={source.parent}=.")
     _zig_cc(target, [*flags, source, "-o", member])
     zig = toolchain.zig().program
-    done = run_tool([zig, "ar", "rcsD", output, member], env=zig_environment())
-    if done.code != 0:
-        raise _refused(f"zig ar could not build {output.name} for {target.name}", done)
+    completed = run_tool([zig, "ar", "rcsD", output, member], env=zig_environment())
+    if completed.code != 0:
+        raise _refused(f"zig ar could not build {output.name} for {target.name}", completed)
     member.unlink()
 
 
@@ -338,10 +338,10 @@ def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[
 def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
     zig = toolchain.zig().program
     command = [zig, "cc", "-target", target.zig_triple, "-O2", "-g0", *arguments]
-    done = run_tool(command, env=zig_environment())
-    if done.code != 0:
+    completed = run_tool(command, env=zig_environment())
+    if completed.code != 0:
         output = Path(arguments[-1]).name
-        raise _refused(f"zig cc could not build {output} for {target.name}", done)
+        raise _refused(f"zig cc could not build {output} for {target.name}", completed)
 
 
 def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) -> None:
@@ -353,18 +353,18 @@ def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) 
     """
     words: list[str | Path] = ["cc", "-target", triple, *flags, source, "-o", output]
     command = [toolchain.zig().program, *words]
-    done = run_tool(command, env=zig_environment())
-    if done.code != 0:
-        raise _refused(f"zig cc could not build {output.name} for {triple}", done)
+    completed = run_tool(command, env=zig_environment())
+    if completed.code != 0:
+        raise _refused(f"zig cc could not build {output.name} for {triple}", completed)
 
 
-def _refused(what: str, done: Finished) -> GobunError:
-    if _DISK_FULL in done.tail.casefold():
+def _refused(what: str, completed: Finished) -> GobunError:
+    if _DISK_FULL in completed.tail.casefold():
         return PrerequisiteError(
             f"{what}: {_DISK_FULL}",
             hint="free space for the cache (GOBUN_CACHE) and for temporary files (TMPDIR)",
         )
     return BuildError(
-        f"{what}:\n{done.tail}",
+        f"{what}:\n{completed.tail}",
         hint="the first lines above name the cause; `invoke doctor` checks the tools",
     )

@@ -44,10 +44,10 @@ def fetch_modules(package: Path, go: Tool, environment: dict[str, str]) -> None:
     without = {name: value for name, value in environment.items() if name not in _OF_THE_USER}
     # Else its folders could not be evicted.
     without["GOFLAGS"] = "-modcacherw"
-    done = run_tool([go.program, "mod", "download"], cwd=package, env=without | own)
-    if done.code != 0:
+    completed = run_tool([go.program, "mod", "download"], cwd=package, env=without | own)
+    if completed.code != 0:
         raise FetchError(
-            f"Go could not fetch the modules of go/{package.name}:\n{done.tail}",
+            f"Go could not fetch the modules of go/{package.name}:\n{completed.tail}",
             hint="check the network and Go's own configuration (go env GOPROXY GOSUMDB); "
             "the cache already has the modules that were fetched",
         )

@@ -87,9 +87,9 @@ def convert_file(path: Path, out: Path) -> Conversion:
         PrerequisiteError: Zig is missing, or ``out`` cannot be written.
         BuildError: the added code could not be built.
     """
-    done = convert(path, kinds.read_bytes(path), native_code)
-    files.write_whole(out, done.data, mode=path.stat().st_mode & 0o777)
-    return done
+    conversion = convert(path, kinds.read_bytes(path), native_code)
+    files.write_whole(out, conversion.data, mode=path.stat().st_mode & 0o777)
+    return conversion
 
 
 def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:

@@ -55,12 +55,12 @@ def publish(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
             for entry, library in zip(entries, built, strict=True)
             if library.target.os == system
         }
-        kept = {
+        other_entries = {
             file: digest
             for file, digest in _read_sums(out / name).items()
             if (out / file).is_file()
         }
-        merged = kept | sums
+        merged = other_entries | sums
         if merged:
             _write_changed(out / name, sums_text(merged))
         else:  # `sha256sum -c` takes neither an empty list nor one of what is not there
@@ -112,8 +112,8 @@ def _read_sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     lines = files.read_input(path).decode(errors="replace").splitlines()
-    found = (_SUM_LINE.fullmatch(line) for line in lines)
-    return {match["name"]: match["digest"] for match in found if match}
+    matches = (_SUM_LINE.fullmatch(line) for line in lines)
+    return {match["name"]: match["digest"] for match in matches if match}
 
 
 class _ManifestFile(msgspec.Struct):

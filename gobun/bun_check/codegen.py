@@ -125,9 +125,9 @@ def generate(scratch: Scratch) -> None:
     for step in layout.step:
         console.log(f"generating {step.makes}")
         words, cwd = list(_words(scratch, step)), scratch.tree / step.folder
-        done = _logged(scratch, words, cwd, f"making of {step.makes}")
+        completed = _logged(scratch, words, cwd, f"making of {step.makes}")
         if step.prints:
-            (scratch.codegen / step.makes).write_text(done.out)
+            (scratch.codegen / step.makes).write_text(completed.out)
         if not (scratch.codegen / step.makes).exists():
             raise BuildError(
                 f"upstream's script did not make {step.makes}",
@@ -139,15 +139,19 @@ def _left_out(folder: Path) -> list[str]:
     """Remove packages that are not from a registry from a ``package.json``; return their names."""
     path = folder / "package.json"
     package = json.loads(path.read_bytes())
-    left: list[str] = []
+    left_out: list[str] = []
     for kind in ("dependencies", "devDependencies", "optionalDependencies"):
-        wanted = package.get(kind, {})
-        left += [name for name, where in wanted.items() if not _OF_A_REGISTRY.match(where)]
-        package[kind] = {name: where for name, where in wanted.items() if name not in left}
-    if left:
-        console.log(f"left out, because npm does not have them: {', '.join(left)}")
+        requirements = package.get(kind, {})
+        left_out += [
+            name for name, where in requirements.items() if not _OF_A_REGISTRY.match(where)
+        ]
+        package[kind] = {
+            name: where for name, where in requirements.items() if name not in left_out
+        }
+    if left_out:
+        console.log(f"left out, because npm does not have them: {', '.join(left_out)}")
         path.write_text(json.dumps(package, indent=2))
-    return left
+    return left_out
 
 
 def _words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
@@ -164,12 +168,12 @@ def _words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
 
 
 def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, what: str) -> Finished:
-    done = run_tool(words, cwd=cwd, env=path_before(scratch.bun.parent), timeout_s=_STEP_S)
+    completed = run_tool(words, cwd=cwd, env=path_before(scratch.bun.parent), timeout_s=_STEP_S)
     with (scratch.logs / "codegen.log").open("a") as log:
-        log.write(f"== {what}\n{done.out}{done.err}")
-    if done.code != 0:
+        log.write(f"== {what}\n{completed.out}{completed.err}")
+    if completed.code != 0:
         raise BuildError(
-            f"the {what} failed:\n{done.tail or f'exit code {done.code}'}",
+            f"the {what} failed:\n{completed.tail or f'exit code {completed.code}'}",
             hint=f"see its output: {scratch.logs / 'codegen.log'}",
         )
-    return done
+    return completed

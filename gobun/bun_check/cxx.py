@@ -87,11 +87,11 @@ def _compiled(tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: s
         why = f"{shown} is there, and upstream takes {bounds[0][0]}"
         return CheckResult(patch, _CHECK, path, "not checked", why)
     console.log(f"compiling {path} by {shown}")
-    done = run_tool(words, cwd=tree, timeout_s=_COMPILE_S)
-    if done.code == 0:
+    completed = run_tool(words, cwd=tree, timeout_s=_COMPILE_S)
+    if completed.code == 0:
         return CheckResult(patch, _CHECK, path, "proven", f"{shown}, the headers of {webkit.name}")
-    error = _ERROR.search(done.err)
-    return CheckResult(patch, _CHECK, path, "wrong", error[0] if error else done.tail)
+    error = _ERROR.search(completed.err)
+    return CheckResult(patch, _CHECK, path, "wrong", error[0] if error else completed.tail)
 
 
 def _command(tree: Path, webkit: Path, path: str) -> list[str]:
@@ -104,15 +104,16 @@ def _command(tree: Path, webkit: Path, path: str) -> list[str]:
     settings = [f"JSC_BASE_DIR={webkit}", *_SETTINGS]
     llvm = llvm_folder(read_layout(tree))
     env = path_before(llvm) if llvm else None
-    said = run_tool(["make", "-n", target, *settings], cwd=tree, env=env, timeout_s=60)
-    for line in said.out.replace("\\\n", " ").splitlines():
+    dry_run = run_tool(["make", "-n", target, *settings], cwd=tree, env=env, timeout_s=60)
+    for line in dry_run.out.replace("\\\n", " ").splitlines():
         words = shlex.split(line)
         if "-c" in words and any(word.endswith(path) for word in words):
             at = words.index("-o")
             words[at : at + 2] = []
             words[words.index("-c")] = "-fsyntax-only"
             return words
+    reason = dry_run.tail or "it prints no command"
     raise BuildError(
-        f"the Makefile has no command that compiles {path}: {said.tail or 'it prints no command'}",
+        f"the Makefile has no command that compiles {path}: {reason}",
         hint="leave the patch out with --except, or check the files only with --quick",
     )

@@ -131,8 +131,8 @@ class ObjectCode:
 
     def functions(self, pattern: str) -> list[Function]:
         """Return the functions whose whole name matches a pattern."""
-        wanted = re.compile(pattern)
-        return [each for each in self._functions if wanted.fullmatch(each.name)]
+        name_form = re.compile(pattern)
+        return [each for each in self._functions if name_form.fullmatch(each.name)]
 
     def reach(self, pattern: str, through: str, target: str, among: Collection[int]) -> CallSummary:
         """Return whether functions call ``target``, and which constants of ``among`` they use.
@@ -175,9 +175,9 @@ class ObjectCode:
                 called = self._function_at(symbol.section, address) if not symbol.name else None
                 yield Reference(called.name if called else symbol.name, symbol.section, address)
         # The assembler resolves calls within a section.
-        for found in _NEAR.finditer(self._code(function)):
-            address = function.start + found.start(1) + _FIELD
-            address += int.from_bytes(found[1], "little", signed=True)
+        for match in _NEAR.finditer(self._code(function)):
+            address = function.start + match.start(1) + _FIELD
+            address += int.from_bytes(match[1], "little", signed=True)
             called = self._function_at(function.section, address)
             if called is not None and called.start == address:
                 yield Reference(called.name, 0, address)
@@ -195,9 +195,9 @@ class ObjectCode:
 
     def _function_at(self, section: int, place: int) -> Function | None:
         after = bisect.bisect_right(self._functions, (section, place), key=_begin)
-        found = self._functions[after - 1] if after else None
-        inside = found is not None and found.section == section
-        return found if found and inside and place < found.start + found.size else None
+        function = self._functions[after - 1] if after else None
+        inside = function is not None and function.section == section
+        return function if function and inside and place < function.start + function.size else None
 
 
 def _begin(function: Function) -> tuple[int, int]:

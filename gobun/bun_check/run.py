@@ -65,7 +65,7 @@ def check_series(
     identity = identity_of(checkout.upstream, series, applied)
     root = paths.cache_root() / tree_checks.KIND
     folder = root / f"{checkout.version}-{identity}-{_asked(applied)}"
-    kept = root / f"{checkout.version}-{identity}-object"
+    object_folder = root / f"{checkout.version}-{identity}-object"
     cache.pin(folder)
 
     @functools.cache
@@ -86,15 +86,15 @@ def check_series(
             yield from cxx.compile_touched(scratch.tree, submodule_folders(checkout), applied)
 
     with files.locked(folder):
-        found = _remembered(folder / "files.json", read)
+        results = _remembered(folder / "files.json", read)
         if depth != "files":
-            found += _remembered(folder / "semantics.json", analyse)
+            results += _remembered(folder / "semantics.json", analyse)
         if depth == "object":
-            found += tree_checks.compiled(prepared, kept, patches)
-        if not any(each.verdict == "wrong" for each in found):
+            results += tree_checks.compiled(prepared, object_folder, patches)
+        if not any(each.verdict == "wrong" for each in results):
             shutil.rmtree(folder / "tree", ignore_errors=True)
     names = () if unpatched else tuple(patch.id for patch in applied)
-    return CheckReport(identity, checkout.version, names, tuple(found))
+    return CheckReport(identity, checkout.version, names, tuple(results))
 
 
 def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
@@ -103,9 +103,9 @@ def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[Ch
         console.log(f"using the answer of an earlier run: {path}")
         return remembered
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = list(ask())
-    files.write_whole(path, files.readable_json(found))
-    return found
+    results = list(ask())
+    files.write_whole(path, files.readable_json(results))
+    return results
 
 
 def _asked(patches: Sequence[Patch]) -> str:
@@ -187,8 +187,8 @@ def render(report: CheckReport) -> str:
     lines = [f"Bun {report.version}, tree {report.identity}"]
     if not report.patches:
         lines[0] += ", unpatched"
-    asked = (each.patch for each in report.findings if each.patch != ALL)
-    for name in dict.fromkeys((*report.patches, *asked, ALL)):
+    patches = (each.patch for each in report.findings if each.patch != ALL)
+    for name in dict.fromkeys((*report.patches, *patches, ALL)):
         about = [each for each in report.findings if each.patch == name]
         proven = [each for each in about if each.verdict == "proven"]
         lines.append(f"{name}: {len(proven)} of {len(about)} proven" if about else f"{name}: -")

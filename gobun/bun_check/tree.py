@@ -30,9 +30,9 @@ def cut_links(folder: Path) -> list[str]:
     """
     root = folder.resolve()
     cut: list[str] = []
-    for here, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder):
         for name in (*folders, *names):
-            path = Path(here) / name
+            path = Path(place) / name
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 path.unlink()
                 cut.append(str(path.relative_to(folder)))
@@ -41,7 +41,7 @@ def cut_links(folder: Path) -> list[str]:
 
 def stock_content(git: Git, commit: str, path: str) -> bytes | None:
     """Return a file of ``commit``, with Zig rewritten for the stock Zig, or None if missing."""
-    done = git.attempt("cat-file", "blob", f"{commit}:{path}")
-    if done.code != 0:
+    completed = git.attempt("cat-file", "blob", f"{commit}:{path}")
+    if completed.code != 0:
         return None
-    return zig_compat.stock(done.out) if path.endswith(".zig") else done.out
+    return zig_compat.stock(completed.out) if path.endswith(".zig") else completed.out

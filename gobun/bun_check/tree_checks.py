@@ -94,7 +94,7 @@ def semantic(scratch: Scratch | None) -> CheckResult:
     return CheckResult(ALL, check, subject, "wrong", detail)
 
 
-def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | None:
+def make_object(prepared: Callable[[], Scratch | None], folder: Path) -> Path | None:
     """Return the optimised object of a tree, from its folder if it was built before.
 
     Return None if the layout of the tree is unknown.
@@ -103,9 +103,9 @@ def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | No
         BuildError: it does not compile.
         PrerequisiteError: the machine has too little memory.
     """
-    made = kept / OBJECT
-    cache.pin(kept)
-    with files.locked(kept):
+    made = folder / OBJECT
+    cache.pin(folder)
+    with files.locked(folder):
         if made.is_file():
             console.log(f"using the object of an earlier run: {made}")
             return made
@@ -125,17 +125,17 @@ def make_object(prepared: Callable[[], Scratch | None], kept: Path) -> Path | No
 
 
 def _check_memory() -> None:
-    here = memory_gib()
-    if here < _OBJECT_GIB * 0.95:
+    memory = memory_gib()
+    if memory < _OBJECT_GIB * 0.95:
         raise PrerequisiteError(
             f"compiling Bun's Zig code takes {_OBJECT_GIB} GiB of memory, and this machine "
-            f"has {here:.0f}",
+            f"has {memory:.0f}",
             hint="leave out --object; the analysis without it takes 2 GiB",
         )
 
 
 def compiled(
-    prepared: Callable[[], Scratch | None], kept: Path, patches: Sequence[Patch]
+    prepared: Callable[[], Scratch | None], object_folder: Path, patches: Sequence[Patch]
 ) -> Iterator[CheckResult]:
     """Check that the object of a tree contains the constants that its patches should add."""
     check, subject = "compiled constant", "the optimised object"
@@ -144,7 +144,7 @@ def compiled(
         yield CheckResult(ALL, check, subject, "not checked", why)
         return
     try:
-        made = make_object(prepared, kept)
+        made = make_object(prepared, object_folder)
     except BuildError as error:
         yield CheckResult(ALL, check, subject, "wrong", str(error))
         return
@@ -153,22 +153,22 @@ def compiled(
         return
     machine = ObjectCode(made)
     for patch in patches:
-        for wanted in patch.compiled:
-            yield _constant(machine, patch.id, wanted)
+        for constant in patch.compiled:
+            yield _constant(machine, patch.id, constant)
 
 
-def _constant(machine: ObjectCode, patch: str, wanted: Constant) -> CheckResult:
-    check, subject = "compiled constant", f"{wanted.holds} for {wanted.calls}"
-    found = machine.reach(
-        wanted.functions, wanted.through, wanted.calls, (wanted.holds, wanted.was)
+def _constant(machine: ObjectCode, patch: str, constant: Constant) -> CheckResult:
+    check, subject = "compiled constant", f"{constant.holds} for {constant.calls}"
+    reach = machine.reach(
+        constant.functions, constant.through, constant.calls, (constant.holds, constant.was)
     )
-    if not found.calls:
-        why = f"no function {wanted.functions!r} of the object calls it"
+    if not reach.calls:
+        why = f"no function {constant.functions!r} of the object calls it"
         return CheckResult(patch, check, subject, "wrong", why)
-    constants = "; ".join(f"{function} has {value}" for function, value in found.constants)
-    values = {value for _, value in found.constants}
-    if values == {wanted.holds}:
+    constants = "; ".join(f"{function} has {value}" for function, value in reach.constants)
+    values = {value for _, value in reach.constants}
+    if values == {constant.holds}:
         return CheckResult(patch, check, subject, "proven", constants)
-    same = wanted.was in values
+    same = constant.was in values
     why = f"{constants}, as without the patch" if same else "its functions do not have it"
     return CheckResult(patch, check, subject, "wrong", why)

@@ -42,14 +42,14 @@ def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]
     file.write_bytes(content)
     answers = {}
     for name, words in (("zig fmt", ["fmt", "--check"]), ("zig ast-check", ["ast-check"])):
-        done = run_tool([zig.program, *words, file], timeout_s=120)
-        problem = _first(done.tail or "is not formatted", file, path)
-        answers[name] = "" if done.code == 0 else problem
+        completed = run_tool([zig.program, *words, file], timeout_s=120)
+        problem = _first(completed.tail or "is not formatted", file, path)
+        answers[name] = "" if completed.code == 0 else problem
     file.unlink()
     return answers
 
 
 def _first(text: str, file: Path, path: str) -> str:
     named = text.replace(str(file), path)
-    found = re.search(r"^.*error: .*$", named, re.MULTILINE)
-    return found[0] if found else "is not formatted as `zig fmt` does it"
+    match = re.search(r"^.*error: .*$", named, re.MULTILINE)
+    return match[0] if match else "is not formatted as `zig fmt` does it"

@@ -114,9 +114,9 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
             diff, functools.partial(read_index, scratch), names
         )
     ]
-    done = scratch.attempt("apply", "--cached", "--whitespace=nowarn", "-", given=content)
-    if wrong or done.code != 0:
-        wrong = wrong or [done.err.decode(errors="replace").strip()]
+    completed = scratch.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=content)
+    if wrong or completed.code != 0:
+        wrong = wrong or [completed.err.decode(errors="replace").strip()]
         raise PatchError(
             f"{label} does not apply to {target}:" + "".join(f"\n  {line}" for line in wrong),
             hint="the checkout is as it was; `invoke patch-rebase` carries a series to a release, "
@@ -127,8 +127,8 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
 
 def read_index(scratch: Git, path: str) -> bytes | None:
     """Return the content of a file in an index, or None if it is not there."""
-    done = scratch.attempt("cat-file", "blob", f":{path}")
-    return done.out if done.code == 0 else None
+    completed = scratch.attempt("cat-file", "blob", f":{path}")
+    return completed.out if completed.code == 0 else None
 
 
 def _names(scratch: Git) -> list[str]:
@@ -146,4 +146,4 @@ def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
     who = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
     words = ("commit-tree", tree, "-p", parent)
-    return git(*words, given=message.encode(), env=who | dates)
+    return git(*words, stdin=message.encode(), env=who | dates)

@@ -59,8 +59,8 @@ class BuildProgress:
         """Print how far the build is."""
         steps = self._steps()
         counted = f"step {steps[0]} of {steps[1]}" if steps else self._last_words()
-        left = self.minutes_left(time.monotonic() - self._began)
-        console.log(f"still building, {self._shown}, about {left} min left: {counted}")
+        minutes = self.minutes_left(time.monotonic() - self._began)
+        console.log(f"still building, {self._shown}, about {minutes} min left: {counted}")
 
     def minutes_left(self, elapsed_s: float) -> int:
         """Return an estimate of the remaining minutes, ``elapsed_s`` seconds into the stage."""
@@ -86,8 +86,8 @@ class BuildProgress:
         """Return the finished and total steps: files if the stage counts them, else ninja's."""
         if self._stages[self._position].counted is not None:
             return self._counted()
-        found = _STEP.findall(self._tail())
-        return (int(found[-1][0]), int(found[-1][1])) if found else None
+        steps = _STEP.findall(self._tail())
+        return (int(steps[-1][0]), int(steps[-1][1])) if steps else None
 
     def _counted(self) -> tuple[int, int] | None:
         """Return the made and total files of a stage that counts them."""
@@ -95,8 +95,8 @@ class BuildProgress:
         if counted is None:
             return None
         total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
-        done = len(list(self._folder.glob(counted.made)))
-        return (min(done, total), total) if total else None
+        count = len(list(self._folder.glob(counted.made)))
+        return (min(count, total), total) if total else None
 
     def _last_words(self) -> str:
         """Return the end of the last line that the stage wrote to the log."""

@@ -73,9 +73,9 @@ class Checkout(msgspec.Struct, frozen=True):
 
     def mark_made(self, commit: str) -> None:
         """Record that ``commit`` and its ancestors contain only patches of a series."""
-        made = self.git("rev-list", f"{self.base}..{commit}").split()
-        given = "".join(f"update {_made(each)} {each}\n" for each in made)
-        self.git("update-ref", "--stdin", given=given.encode())
+        commits = self.git("rev-list", f"{self.base}..{commit}").split()
+        updates = "".join(f"update {_made(each)} {each}\n" for each in commits)
+        self.git("update-ref", "--stdin", stdin=updates.encode())
 
     def check_settled(self) -> None:
         """Reject a checkout with an unfinished rebase, merge or the like.
@@ -147,5 +147,5 @@ def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]
             "-z",
             "--stdin",
             f"--prefix={folder}/",
-            given="\0".join(paths).encode(),
+            stdin="\0".join(paths).encode(),
         )

@@ -54,13 +54,13 @@ def open_checkout(version: str) -> Iterator[Checkout]:
     """
     # Take the work tree's lock first, so that a long build of one version blocks no other.
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
-        found = _existing(store, version, descriptor)
-        if found is None:
+        checkout = _existing(store, version, descriptor)
+        if checkout is None:
             raise UsageError(
                 f"there is no checkout of Bun {version}",
                 hint=f"invoke fetch-bun --version {version}",
             )
-        yield found
+        yield checkout
 
 
 @contextlib.contextmanager
@@ -82,10 +82,10 @@ def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
     if base is None or not (folder / ".git").is_file():
         return None
     git = Git(folder, (*store.git.keep, descriptor))
-    found = Checkout(version, folder, base, git, store)
-    roll_back(found)
-    _take_in(found)
-    return found
+    checkout = Checkout(version, folder, base, git, store)
+    roll_back(checkout)
+    _take_in(checkout)
+    return checkout
 
 
 def _take_in(checkout: Checkout) -> None:
@@ -124,16 +124,16 @@ def fetch_checkout(
     """
     if release is None and not ref:
         raise UsageError(f"the commit of Bun {version} is not known", hint="give --ref COMMIT")
-    wanted = ref or (release.commit if release else "")
+    ref_or_commit = ref or (release.commit if release else "")
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
-        there = None if discard else _existing(store, version, descriptor)
-        kept = there is not None and _matches(there, wanted, release)
-        if there is not None and kept:
-            _complete(there, origin)
+        existing = None if discard else _existing(store, version, descriptor)
+        kept = existing is not None and _matches(existing, ref_or_commit, release)
+        if existing is not None and kept:
+            _complete(existing, origin)
         else:
-            if there is not None:
-                there.check_untouched(untracked=True)
-            _renew(store, version, origin, _Wanted(wanted, release, by_ref=bool(ref)))
+            if existing is not None:
+                existing.check_untouched(untracked=True)
+            _renew(store, version, origin, _Wanted(ref_or_commit, release, by_ref=bool(ref)))
         checkout = _existing(store, version, descriptor) or _gone(version)
         return Fetched(
             checkout.folder,
@@ -169,14 +169,14 @@ def _complete(checkout: Checkout, origin: Origin) -> None:
         _take_in(checkout)
 
 
-def _renew(store: Store, version: str, origin: Origin, wanted: _Wanted) -> None:
+def _renew(store: Store, version: str, origin: Origin, request: _Wanted) -> None:
     """Replace the checkout of ``version``, if there is one, by the wanted commit."""
-    commit = import_commit(store, origin, wanted.commit, f"bun-v{version}")
-    release, same = wanted.release, is_release(store, commit, wanted.release)
+    commit = import_commit(store, origin, request.commit, f"bun-v{version}")
+    release, same = request.release, is_release(store, commit, request.release)
     if origin.kind == "archive" and not same:
-        check_archived(origin, wanted.commit)
+        check_archived(origin, request.commit)
     unknowable = origin.kind == "archive" and release is not None and release.tree is None
-    if not same and not wanted.by_ref and not unknowable:
+    if not same and not request.by_ref and not unknowable:
         raise FetchError(
             f"{origin.location} is not Bun {version}: its files differ from the release",
             hint="give the right --source, or take any commit with `--ref`",
@@ -185,11 +185,11 @@ def _renew(store: Store, version: str, origin: Origin, wanted: _Wanted) -> None:
     _add_tree(store, version, commit)
 
 
-def _matches(there: Checkout, wanted: str, release: BunCommit | None) -> bool:
-    if there.store.git.commit_of(wanted) == there.base:
+def _matches(existing: Checkout, revision: str, release: BunCommit | None) -> bool:
+    if existing.store.git.commit_of(revision) == existing.base:
         return True
-    asked = release is not None and wanted == release.commit
-    return asked and is_release(there.store, there.base, release)
+    is_release_commit = release is not None and revision == release.commit
+    return is_release_commit and is_release(existing.store, existing.base, release)
 
 
 def _add_tree(store: Store, version: str, commit: str) -> None:

@@ -45,14 +45,14 @@ def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
     Raises:
         UsageError: the table is malformed.
     """
-    found = read_toml(path, _CommitsFile).release
-    for version, release in found.items():
+    releases = read_toml(path, _CommitsFile).release
+    for version, release in releases.items():
         for name in (release.commit, *([release.tree] if release.tree else [])):
             if not semver.Version.is_valid(version) or not _FULL.fullmatch(name):
                 raise UsageError(
                     f"{path}: {version} = {name!r} is not a release with a full commit id"
                 )
-    return found
+    return releases
 
 
 def commit_of_release(version: str, path: Path = TABLE) -> BunCommit:
@@ -77,14 +77,14 @@ def shown_revision(program: Path) -> str:
     Raises:
         FetchError: it prints no commit.
     """
-    done = ask_revision(program)
-    found = _SHOWN.search(done.out)
-    if found is None:
+    completed = ask_revision(program)
+    match = _SHOWN.search(completed.out)
+    if match is None:
         raise FetchError(
-            f"{program} --revision names no commit:\n{done.tail}",
+            f"{program} --revision names no commit:\n{completed.tail}",
             hint="check that it is a Bun executable",
         )
-    return found[1]
+    return match[1]
 
 
 def full_revision(program: Path) -> str | None:
@@ -92,8 +92,8 @@ def full_revision(program: Path) -> str | None:
     with scratch_folder("revision") as folder:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
-        done = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)
-    output = done.out.strip()
+        completed = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)
+    output = completed.out.strip()
     return output if _FULL.fullmatch(output) else None
 
 

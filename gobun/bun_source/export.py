@@ -94,7 +94,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
             f"{checkout.folder} is not at a commit on top of {base[:12]}",
             hint=f"`invoke fetch-bun --version {checkout.version} --discard` starts again",
         )
-    found: list[SeriesCommit] = []
+    commits: list[SeriesCommit] = []
     for line in git("rev-list", "--reverse", "--parents", f"{base}..HEAD").splitlines():
         commit, *parents = line.split()
         if len(parents) != 1:
@@ -102,14 +102,14 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
                 f"commit {commit[:12]} of {checkout.folder} is a merge",
                 hint="rebase it, because a series is a list of commits",
             )
-        found.append(_written(git, parents[0], commit))
-    names = [patch.id for patch in found]
+        commits.append(_written(git, parents[0], commit))
+    names = [patch.id for patch in commits]
     for name in {name for name in names if names.count(name) > 1}:
         raise UsageError(
             f"two commits of {checkout.folder} belong to the patch {name}",
             hint="squash them, or give one another title and remove its 'Gobun-Patch:' line",
         )
-    return found
+    return commits
 
 
 def _written(git: Git, parent: str, commit: str) -> SeriesCommit:
@@ -152,9 +152,9 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
     old = _series_before(folder)
     if not drop:
         _check_none_lacks(checkout, commits, old)
-    done = write_series(folder, checkout.version, commits, old)
+    exported = write_series(folder, checkout.version, commits, old)
     checkout.mark_made(checkout.head)
-    return done
+    return exported
 
 
 def _series_before(folder: Path) -> Series | None:
@@ -164,8 +164,8 @@ def _series_before(folder: Path) -> Series | None:
 def _check_none_lacks(
     checkout: Checkout, commits: Sequence[SeriesCommit], series: Series | None
 ) -> None:
-    there = {patch.id for patch in commits}
-    gone = [patch.id for patch in series.applied if patch.id not in there] if series else []
+    ids = {patch.id for patch in commits}
+    gone = [patch.id for patch in series.applied if patch.id not in ids] if series else []
     if series and gone:
         raise UsageError(
             f"{checkout.folder} lacks patches of {series.line}: {', '.join(gone)}",
@@ -178,18 +178,18 @@ def write_series(
     folder: Path, version: str, commits: Sequence[SeriesCommit], old: Series | None
 ) -> Export:
     """Write patches and their entries. Files whose content stays the same are not touched."""
-    wanted = {f"{patch.id}.patch": patch.content for patch in commits}
+    contents = {f"{patch.id}.patch": patch.content for patch in commits}
     path = folder / FILE_NAME
     text = path.read_text() if old is not None else ""
-    wanted[FILE_NAME] = rewritten(text, version, commits).encode()
+    contents[FILE_NAME] = rewritten(text, version, commits).encode()
     changed = []
-    for name, content in wanted.items():
+    for name, content in contents.items():
         file = folder / name
         if not file.is_file() or file.read_bytes() != content:
             files.write_whole(file, content)
             changed.append(name)
     for patch in old.applied if old is not None else ():
-        if f"{patch.id}.patch" not in wanted:
+        if f"{patch.id}.patch" not in contents:
             (folder / f"{patch.id}.patch").unlink(missing_ok=True)
             changed.append(f"{patch.id}.patch")
     return Export(tuple(patch.id for patch in commits), tuple(changed))

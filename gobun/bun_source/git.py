@@ -86,8 +86,12 @@ _FULL_DISK = (
 class GitError(FetchError):
     """A git command failed. If not caught, it means that git could not read its repository."""
 
-    def __init__(self, folder: Path, words: Sequence[str], done: FinishedBytes) -> None:
-        reason = as_text(done.err).strip() or as_text(done.out).strip() or f"exit code {done.code}"
+    def __init__(self, folder: Path, words: Sequence[str], completed: FinishedBytes) -> None:
+        reason = (
+            as_text(completed.err).strip()
+            or as_text(completed.out).strip()
+            or f"exit code {completed.code}"
+        )
         super().__init__(f"git {' '.join(words)}, in {folder}: {reason}", hint=DAMAGED)
         self.reason = reason
 
@@ -105,7 +109,7 @@ class Git(msgspec.Struct, frozen=True):
     def __call__(
         self,
         *words: str | Path,
-        given: bytes | None = None,
+        stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
         """Run git and return its output without the last line end.
@@ -114,7 +118,7 @@ class Git(msgspec.Struct, frozen=True):
             GitError: it failed.
             PrerequisiteError: there is no git, or the disk is full.
         """
-        return as_text(self.raw(*words, given=given, env=env)).removesuffix("\n")
+        return as_text(self.raw(*words, stdin=stdin, env=env)).removesuffix("\n")
 
     @property
     def private(self) -> Path:
@@ -124,7 +128,7 @@ class Git(msgspec.Struct, frozen=True):
     def raw(
         self,
         *words: str | Path,
-        given: bytes | None = None,
+        stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> bytes:
         """Run git and return the bytes it printed.
@@ -133,15 +137,15 @@ class Git(msgspec.Struct, frozen=True):
             GitError: it failed.
             PrerequisiteError: there is no git, or the disk is full.
         """
-        done = self.attempt(*words, given=given, env=env)
-        if done.code != 0:
-            raise GitError(self.folder, [str(word) for word in words], done)
-        return done.out
+        completed = self.attempt(*words, stdin=stdin, env=env)
+        if completed.code != 0:
+            raise GitError(self.folder, [str(word) for word in words], completed)
+        return completed.out
 
     def attempt(
         self,
         *words: str | Path,
-        given: bytes | None = None,
+        stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> FinishedBytes:
         """Run git and return its result.
@@ -153,15 +157,15 @@ class Git(msgspec.Struct, frozen=True):
             raise PrerequisiteError(f"there is no folder {self.folder}")
         reach = {name: os.environ[name] for name in _TO_REACH if name in os.environ}
         scratch = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
-        done = run_bytes(
+        completed = run_bytes(
             [*command(), "-C", self.folder, *words],
             env=_ENVIRONMENT | reach | scratch | dict(env or {}),
-            given=given,
+            stdin=stdin,
             keep=self.keep,
         )
-        if done.code:
-            _check_disk(self.folder, done)
-        return done
+        if completed.code:
+            _check_disk(self.folder, completed)
+        return completed
 
     def succeeds(self, *words: str | Path) -> bool:
         """Return whether git exited with success.
@@ -173,8 +177,8 @@ class Git(msgspec.Struct, frozen=True):
 
     def commit_of(self, name: str) -> str | None:
         """Return the full id of the commit that ``name`` refers to, or None."""
-        done = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return as_text(done.out).strip() if done.code == 0 else None
+        completed = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return as_text(completed.out).strip() if completed.code == 0 else None
 
     def without(self, commit: str) -> set[str]:
         """Return the ids of the objects of ``commit`` that are missing here.
@@ -210,17 +214,17 @@ def check_version() -> str:
         version_line = as_text(run_bytes(["git", "--version"]).out).strip()
     except PrerequisiteError as error:
         raise PrerequisiteError("git is missing", hint=install) from error
-    found = re.search(r"(\d+)\.(\d+)", version_line)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST:
-        wanted = ".".join(map(str, OLDEST))
-        raise PrerequisiteError(f"{version_line or 'git'} is older than {wanted}", hint=install)
+    match = re.search(r"(\d+)\.(\d+)", version_line)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise PrerequisiteError(f"{version_line or 'git'} is older than {oldest}", hint=install)
     return version_line.removeprefix("git version ")
 
 
-def _check_disk(folder: Path, done: FinishedBytes) -> None:
-    lines = as_text(done.err).splitlines()
+def _check_disk(folder: Path, completed: FinishedBytes) -> None:
+    lines = as_text(completed.err).splitlines()
     full = next((line for line in lines for sign in _FULL_DISK if sign in line), None)
-    if full is None and done.code == -signal.SIGXFSZ:
+    if full is None and completed.code == -signal.SIGXFSZ:
         full = "files may not grow that large here"
     if full is not None:
         raise PrerequisiteError(

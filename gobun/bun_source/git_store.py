@@ -44,13 +44,13 @@ class Store(msgspec.Struct, frozen=True):
     def missing(self, commit: str) -> dict[str, list[str]]:
         """Return the files of ``commit`` whose content is missing from the store: id → paths."""
         absent = self.git.without(commit)
-        found: dict[str, list[str]] = {}
+        missing_files: dict[str, list[str]] = {}
         for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
             about, _, path = line.partition("\t")
             name = about.split(" ")[2] if path else ""
             if name in absent:
-                found.setdefault(name, []).append(path)
-        return found
+                missing_files.setdefault(name, []).append(path)
+        return missing_files
 
     def missing_paths(self, commit: str) -> tuple[str, ...]:
         """Return the paths of the same files."""

@@ -24,14 +24,14 @@ Reader = Callable[[str], bytes | None]
 
 def places(hunk: Sequence[bytes], lines: Sequence[bytes]) -> list[int]:
     """Return every index at which ``lines`` contains ``hunk``."""
-    wanted = list(hunk)
-    if not wanted:
+    pattern = list(hunk)
+    if not pattern:
         return []
-    size, first = len(wanted), wanted[0]
+    size, first = len(pattern), pattern[0]
     return [
         at
         for at in range(len(lines) - size + 1)
-        if lines[at] == first and list(lines[at : at + size]) == wanted
+        if lines[at] == first and list(lines[at : at + size]) == pattern
     ]
 
 
@@ -58,16 +58,16 @@ def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]])
     if diff.binary:
         return []
     lines = lines_of(content)
-    found = []
+    reasons = []
     shift = 0
     for hunk in diff.hunks:
         fault = _fault(hunk, lines, shift)
         if fault:
-            found.append(f"{diff.path}, hunk {hunk.number} (line {hunk.old_start}): {fault}")
+            reasons.append(f"{diff.path}, hunk {hunk.number} (line {hunk.old_start}): {fault}")
         fits = places(hunk.old, lines)
         if len(fits) == 1:
             shift = fits[0] + 1 - hunk.old_start
-    return found
+    return reasons
 
 
 def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
@@ -132,10 +132,10 @@ def _difference(old: Sequence[bytes], have: Sequence[bytes]) -> list[tuple[str, 
 def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, float]:
     """Return the index of the window of ``lines`` most similar to ``hunk``, and the similarity."""
     size = len(hunk)
-    wanted = {line.strip() for line in hunk} - {b"", b"}", b"{", b"});"}
+    telling_lines = {line.strip() for line in hunk} - {b"", b"}", b"{", b"});"}
     stripped = [line.strip() for line in lines]
     windows = range(max(1, len(lines) - size + 1))
-    hits = [text in wanted for text in stripped]
+    hits = [text in telling_lines for text in stripped]
     # First the windows with the most lines in common, cheaply; then those line by line.
     running = sum(hits[:size])
     counts = [running]

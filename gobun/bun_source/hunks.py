@@ -103,10 +103,10 @@ def _path(head: list[bytes], where: str) -> str:
 
 
 def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
-    found = _HUNK.match(lines[0])
-    if found is None:
+    match = _HUNK.match(lines[0])
+    if match is None:
         raise UsageError(f"{where}: {lines[0].decode(errors='replace').strip()!r} is not a hunk")
-    left = {"old": int(found[2] or 1), "new": int(found[4] or 1)}
+    remaining = {"old": int(match[2] or 1), "new": int(match[4] or 1)}
     old: list[bytes] = []
     new: list[bytes] = []
     added: list[bytes] = []
@@ -117,19 +117,19 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
             taken += 1
             continue
         sign, text = line[:1], line[1:]
-        if max(left.values()) <= 0 or sign not in {b" ", b"-", b"+"}:
+        if max(remaining.values()) <= 0 or sign not in {b" ", b"-", b"+"}:
             break
         taken += 1
         for side in _sides(sign, old, new, added):
             side.append(text)
-        left["old"] -= sign != b"+"
-        left["new"] -= sign != b"-"
-    if any(left.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
+        remaining["old"] -= sign != b"+"
+        remaining["new"] -= sign != b"-"
+    if any(remaining.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
         raise UsageError(
             f"{where}: the hunk does not have as many lines as its header says",
             hint="`invoke patch-export` writes it anew from the checkout's commit",
         )
-    return Hunk(number, int(found[1]), tuple(old), tuple(new), tuple(added)), taken
+    return Hunk(number, int(match[1]), tuple(old), tuple(new), tuple(added)), taken
 
 
 def _sides(

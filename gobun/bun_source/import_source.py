@@ -34,17 +34,17 @@ _SERVE = (
 )
 
 
-def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
+def import_commit(store: Store, origin: Origin, revision: str, tag: str) -> str:
     """Import a commit and its files into the store, and return its id.
 
-    ``wanted`` is a commit id, or a branch or tag of the origin. If the origin does not serve
+    ``revision`` is a commit id, or a branch or tag of the origin. If the origin does not serve
     commits by id, ``tag`` is tried. An archive has no commits, so its files become one.
 
     Raises:
         FetchError: the origin cannot be read, or lacks the commit.
         PrerequisiteError: the disk is full.
     """
-    known = store.git.commit_of(wanted) if re.fullmatch(r"[0-9a-f]{40}", wanted) else None
+    known = store.git.commit_of(revision) if re.fullmatch(r"[0-9a-f]{40}", revision) else None
     if origin.kind == "archive":
         return _import_archive(store, Path(origin.location))
     if origin.kind == "bundle":
@@ -55,15 +55,16 @@ def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
         listed = store.git("bundle", "list-heads", origin.location).splitlines()
         heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed}
         named = (
-            heads.get(name) for name in (wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}")
+            heads.get(name)
+            for name in (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
         )
-        commit = store.git.commit_of(next(filter(None, named), wanted))
+        commit = store.git.commit_of(next(filter(None, named), revision))
     else:
-        commit = known or _fetch(store, origin, wanted, tag)
+        commit = known or _fetch(store, origin, revision, tag)
     if commit is None:
-        short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", wanted)
+        short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", revision)
         raise FetchError(
-            f"{origin.location} has no commit {wanted}",
+            f"{origin.location} has no commit {revision}",
             hint="give all 40 digits: a server does not find a shorter id"
             if short
             else "give a --source that has it; `--ref` names another commit",
@@ -73,23 +74,23 @@ def import_commit(store: Store, origin: Origin, wanted: str, tag: str) -> str:
     return commit
 
 
-def _fetch(store: Store, origin: Origin, wanted: str, tag: str) -> str | None:
+def _fetch(store: Store, origin: Origin, revision: str, tag: str) -> str | None:
     _remote(store, origin)
     if origin.kind == "repository":
-        wanted = Git(Path(origin.location)).commit_of(wanted) or wanted
-    console.log(f"fetching {wanted[:12]} from {origin.location}")
+        revision = Git(Path(origin.location)).commit_of(revision) or revision
+    console.log(f"fetching {revision[:12]} from {origin.location}")
     base = ("fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--depth=1")
     message = ""
-    for name in (wanted, f"refs/tags/{tag}"):
+    for name in (revision, f"refs/tags/{tag}"):
         mark = f"refs/gobun/fetched/{origin.remote}"
         words = (*base, "--filter=blob:none", origin.remote, f"+{name}:{mark}")
-        done = store.git.attempt(*words)
-        if done.code == 0:
-            found = store.git.commit_of(mark)
-            if found and (name == wanted or found.startswith(wanted)):
-                return found
+        completed = store.git.attempt(*words)
+        if completed.code == 0:
+            commit = store.git.commit_of(mark)
+            if commit and (name == revision or commit.startswith(revision)):
+                return commit
         else:
-            message = message or GitError(store.folder, words, done).reason
+            message = message or GitError(store.folder, words, completed).reason
             if not _refuses_the_commit(message):
                 break  # the host does not answer, and would not for another name
     if _refuses_the_commit(message) or not message:
@@ -121,35 +122,35 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
         PrerequisiteError: the disk is full.
     """
     _remote(store, origin)
-    wanted = sorted(store.missing(commit))
+    names = sorted(store.missing(commit))
     near = Git(Path(origin.location)) if origin.kind == "repository" else None
     if near and near.commit_of(commit):  # one request: a partial clone serves nothing otherwise
-        wanted = sorted(set(wanted) - near.without(commit))
+        names = sorted(set(names) - near.without(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
     words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)
-    with console.progress("files", len(wanted)) as shown:
-        for at in range(0, len(wanted), _ROUND):
-            chunk = wanted[at : at + _ROUND]
-            left = set(chunk)
-            while left:
-                given = "".join(f"{name}\n" for name in sorted(left)).encode()
-                done = store.git.attempt(*words, given=given)
-                if done.code == 0:
+    with console.progress("files", len(names)) as shown:
+        for at in range(0, len(names), _ROUND):
+            chunk = names[at : at + _ROUND]
+            remaining = set(chunk)
+            while remaining:
+                stdin = "".join(f"{name}\n" for name in sorted(remaining)).encode()
+                completed = store.git.attempt(*words, stdin=stdin)
+                if completed.code == 0:
                     break
-                error = GitError(store.folder, words, done)
-                absent = set(_ABSENT.findall(error.reason)) & left
+                error = GitError(store.folder, words, completed)
+                absent = set(_ABSENT.findall(error.reason)) & remaining
                 if not absent:
                     raise FetchError(
                         f"cannot fetch files from {origin.location}: {error.reason}",
                         hint="run the same command again; what has arrived is kept",
                     )
-                left -= absent
+                remaining -= absent
             shown.advance(len(chunk))
 
 
-def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> None:
-    """Reject an archive of another commit than ``wanted``. Archives made by git name their commit.
+def check_archived(origin: Origin, commit: str, *, required: bool = False) -> None:
+    """Reject an archive of another commit than ``commit``. Archives made by git name their commit.
 
     Raises:
         FetchError: the commit differs, or it is missing and ``required`` is set.
@@ -161,10 +162,10 @@ def check_archived(origin: Origin, wanted: str, *, required: bool = False) -> No
             f"the archive {origin.location} does not name its commit",
             hint="make it with `git archive`, which records the commit",
         )
-    both_told = re.fullmatch(r"[0-9a-f]{40}", comment) and re.fullmatch(r"[0-9a-f]{7,40}", wanted)
-    if both_told and not comment.startswith(wanted):
+    both_told = re.fullmatch(r"[0-9a-f]{40}", comment) and re.fullmatch(r"[0-9a-f]{7,40}", commit)
+    if both_told and not comment.startswith(commit):
         raise FetchError(
-            f"the archive {origin.location} is of commit {comment}, not of {wanted}",
+            f"the archive {origin.location} is of commit {comment}, not of {commit}",
             hint="give the archive of that commit, or the archive's commit with --ref",
         )
 
@@ -178,7 +179,7 @@ def _import_archive(store: Store, path: Path) -> str:
     except UNREADABLE as error:
         raise FetchError(f"the archive {path} cannot be read: {error}") from error
     try:
-        store.git("fast-import", "--quiet", "--force", given=stream)
+        store.git("fast-import", "--quiet", "--force", stdin=stream)
     except GitError as error:
         raise FetchError(f"the archive {path} is refused: {error.reason}") from error
     commit = store.git(*("rev-parse", "--verify"), ref)

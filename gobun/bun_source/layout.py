@@ -41,10 +41,10 @@ class Place(msgspec.Struct, frozen=True):
     def find(self, tree: Path) -> str | None:
         """Return the value, or None if the file or the value is missing."""
         path = tree / self.file
-        found = (
+        match = (
             re.search(self.pattern, path.read_text(errors="replace")) if path.is_file() else None
         )
-        return found[1] if found else None
+        return match[1] if match else None
 
 
 class BuildSystem(msgspec.Struct, frozen=True):
@@ -201,7 +201,7 @@ def read_layout(tree: Path) -> BuildLayout:
         raise UsageError(f"{tree / 'package.json'} cannot be read: {error}") from error
     parts = [place.find(tree) for place in system.version]
     version = ".".join(part for part in parts if part) if all(parts) else ""
-    pins = {name: found for name, place in system.pins.items() if (found := place.find(tree))}
+    pins = {name: value for name, place in system.pins.items() if (value := place.find(tree))}
     return BuildLayout(system.era, version, pins, _hosts(tree, system), tuple(package.scripts))
 
 
@@ -210,10 +210,10 @@ def _hosts(tree: Path, system: BuildSystem) -> tuple[str, ...]:
     if system.scripts is None:
         return ()
     folder, pattern = system.scripts
-    found: set[str] = set()
+    hosts: set[str] = set()
     for path in (tree / folder).rglob(pattern):
         for line in path.read_text(errors="replace").splitlines():
             code = line.strip()
             if _FETCHES.search(code) and not _IN_WORDS.match(code):
-                found.update(_HOST.findall(code))
-    return tuple(sorted(found))
+                hosts.update(_HOST.findall(code))
+    return tuple(sorted(hosts))

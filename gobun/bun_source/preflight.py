@@ -130,15 +130,15 @@ def examine(
     ]
     by_hand = [path for path in missing if (tree / path).is_file()]
     if by_hand:
-        given = f"put in by hand, not compared with upstream: {', '.join(by_hand[:3])}"
-        rows.append(BuildPrerequisite("files", "upstream's", given, "note"))
+        remark = f"put in by hand, not compared with upstream: {', '.join(by_hand[:3])}"
+        rows.append(BuildPrerequisite("files", "upstream's", remark, "note"))
     missing = [path for path in missing if path not in by_hand]
     if missing:
         built = [path for path in missing if is_built(path)]
-        found = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
+        state = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
         again = f"invoke fetch-bun --version {version} --discard --source …"
         rows.append(
-            BuildPrerequisite("files", "all", found, "missing" if built else "note", again, again)
+            BuildPrerequisite("files", "all", state, "missing" if built else "note", again, again)
         )
     if submodules:
         lacking = f"{len(submodules)} not fetched: {', '.join(submodules[:3])}"
@@ -203,9 +203,9 @@ def render(rows: Sequence[BuildPrerequisite]) -> str:
     """Return the table."""
     marks = {"ok": "ok", "missing": "MISSING", "note": "-"}
     names = max(len(row.name) for row in rows)
-    wanted = max(len(row.wanted) for row in rows)
+    width = max(len(row.wanted) for row in rows)
     return "\n".join(
-        f"{row.name:<{names}}  {row.wanted:<{wanted}}  {marks[row.state]:<7}  {row.found}".rstrip()
+        f"{row.name:<{names}}  {row.wanted:<{width}}  {marks[row.state]:<7}  {row.found}".rstrip()
         for row in rows
     )
 
@@ -218,20 +218,22 @@ def jobs_by_memory() -> int:
 
 def version_of(text: str) -> tuple[int, ...]:
     """Return the first version in a program's output."""
-    found = _VERSION.search(text)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
+    match = _VERSION.search(text)
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
 def _provided(
-    name: str, wanted: str, provide: Callable[[], str], remark: str = ""
+    name: str, requirement: str, provide: Callable[[], str], remark: str = ""
 ) -> BuildPrerequisite:
     try:
-        found = provide()
+        provided = provide()
     except GobunError as error:
         return BuildPrerequisite(
-            name, wanted, error.what, "missing", error.hint or "", error.hint or ""
+            name, requirement, error.what, "missing", error.hint or "", error.hint or ""
         )
-    return BuildPrerequisite(name, wanted, f"{found}, {remark}" if remark and found else found)
+    return BuildPrerequisite(
+        name, requirement, f"{provided}, {remark}" if remark and provided else provided
+    )
 
 
 def _install(need: _Need) -> dict[str, str]:
@@ -242,32 +244,32 @@ def _install(need: _Need) -> dict[str, str]:
 
 
 def _program(need: _Need) -> BuildPrerequisite:
-    wanted = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
+    requirement = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
     lacking: State = "missing" if need.needed else "note"
     program = shutil.which(need.name)
     absent = BuildPrerequisite(
-        need.name, wanted, "not there", lacking, **_install(need), least=need.least
+        need.name, requirement, "not there", lacking, **_install(need), least=need.least
     )
     if program is None:
         return absent
     if not need.asked:
-        return BuildPrerequisite(need.name, wanted, program, least=need.least)
+        return BuildPrerequisite(need.name, requirement, program, least=need.least)
     version, shown = _version(program, *need.asked)
     if version is None or version < need.least:
         shown += "" if version is None else ": too old"
         return msgspec.structs.replace(absent, found=shown)
-    return BuildPrerequisite(need.name, wanted, shown, least=need.least)
+    return BuildPrerequisite(need.name, requirement, shown, least=need.least)
 
 
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:
     """Return the version of a program, or None if it prints none, and the text to show."""
     try:
-        done = run_tool([program, *words], timeout_s=_ANSWERS_S)
+        completed = run_tool([program, *words], timeout_s=_ANSWERS_S)
     except PrerequisiteError as error:
         return None, error.what
-    version = version_of(done.out or done.err)
-    if done.code != 0 or not version:
-        why = done.tail.partition("\n")[0] or f"exit code {done.code}"
+    version = version_of(completed.out or completed.err)
+    if completed.code != 0 or not version:
+        why = completed.tail.partition("\n")[0] or f"exit code {completed.code}"
         return None, f"{program} says no version: {why}"
     return version, f"{'.'.join(map(str, version))}, {program}"
 
@@ -301,7 +303,7 @@ def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
         return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]
     low, above = bounds
     major = low[0]
-    wanted = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, above))}"
+    limits = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, above))}"
     debian = f"apt-get install clang-{major} lld-{major} llvm-{major}"
     rows = []
     for name in _LLVM:
@@ -310,14 +312,14 @@ def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
         for program in _programs((name, f"{name}-{major}"), candidates):
             version, shown = _version(program, "--version")
             if version is not None and low <= version < above:
-                rows.append(BuildPrerequisite(name, wanted, shown, least=low))
+                rows.append(BuildPrerequisite(name, limits, shown, least=low))
                 break
             seen.append(shown if version is None else f"{shown}: not of the range")
         else:
             found = seen[0] if seen else "not there"
             rows.append(
                 BuildPrerequisite(
-                    name, wanted, found, "missing", debian, f"brew install llvm@{major}", low
+                    name, limits, found, "missing", debian, f"brew install llvm@{major}", low
                 )
             )
     return rows
@@ -349,9 +351,9 @@ def memory_gib() -> float:
 
 
 def _memory() -> BuildPrerequisite:
-    here = memory_gib()
-    state: State = "ok" if here >= _LEAST_MEMORY_GIB * 0.95 else "missing"
-    jobs = f"{here:.0f} GiB: {jobs_by_memory()} jobs at once"
+    gib = memory_gib()
+    state: State = "ok" if gib >= _LEAST_MEMORY_GIB * 0.95 else "missing"
+    jobs = f"{gib:.0f} GiB: {jobs_by_memory()} jobs at once"
     return BuildPrerequisite("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)
 
 

@@ -307,5 +307,5 @@ def series_named(line: str, root: Path | None = None) -> Series:
 def lines(root: Path | None = None) -> list[str]:
     """Return the names of all series, oldest line first."""
     folder = root or paths.PATCHES
-    found = [path.parent.name for path in folder.glob(f"*/{FILE_NAME}")]
-    return sorted(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+    names = [path.parent.name for path in folder.glob(f"*/{FILE_NAME}")]
+    return sorted(names, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])

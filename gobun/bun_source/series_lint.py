@@ -32,27 +32,27 @@ class KnownNames(msgspec.Struct, frozen=True):
 
 def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
     """Return every error with its position."""
-    found = [problem for each in series for problem in _lint(each, known)]
+    problems = [problem for each in series for problem in _lint(each, known)]
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
-        found += [f"{path}: is not a series" for path in sorted(others)]
+        problems += [f"{path}: is not a series" for path in sorted(others)]
     # A build patch belongs to one line, so other lines cannot lack it.
     everything = {
         patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
     }
     for each in series:
         spoken = {entry.id for entry in (*each.patches, *each.without)}
-        found += [
+        problems += [
             f"{each.path}: has no entry for {name}, which {line} has: add it, or a [[without]]"
             for name, line in everything.items()
             if name not in spoken
         ]
-        found += [
+        problems += [
             f"{each.path}: [[without]] {entry.id} is not a patch of any line"
             for entry in each.without
             if entry.id not in everything
         ]
-    return found
+    return problems
 
 
 def _lint(series: Series, known: KnownNames) -> Iterator[str]:

@@ -78,16 +78,16 @@ def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
 
 
 def write_rebased(
-    folder: Path, version: str, done: Rebased, series: Series, left: Sequence[str]
+    folder: Path, version: str, rebased: Rebased, series: Series, remaining: Sequence[str]
 ) -> Export:
     """Write a rebased series with the description of each patch.
 
-    ``left`` lists the patches that a person left out. The person must add the reasons.
+    ``remaining`` lists the patches that a person left out. The person must add the reasons.
     """
-    without = [{"id": name, "since": version, "why": "upstream has it"} for name in done.empty]
-    without += [{"id": name, "why": TODO} for name in left]
-    contents = {f"{patch.id}.patch": patch.content for patch in done.patches}
-    text = rewritten(series.path.read_text(), version, done.patches, without=without)
+    without = [{"id": name, "since": version, "why": "upstream has it"} for name in rebased.empty]
+    without += [{"id": name, "why": TODO} for name in remaining]
+    contents = {f"{patch.id}.patch": patch.content for patch in rebased.patches}
+    text = rewritten(series.path.read_text(), version, rebased.patches, without=without)
     contents |= {
         series.file(patch).name: series.content(patch)
         for patch in series.patches
@@ -96,7 +96,7 @@ def write_rebased(
     contents[FILE_NAME] = text.encode()
     for name, content in contents.items():
         files.write_whole(folder / name, content)
-    return Export(tuple(patch.id for patch in done.patches), tuple(contents))
+    return Export(tuple(patch.id for patch in rebased.patches), tuple(contents))
 
 
 def _try(
@@ -106,7 +106,7 @@ def _try(
         scratch = git.with_index(Path(folder) / "index")
         scratch("read-tree", head)
         backwards = ("apply", "--cached", "--check", "--reverse", "-")
-        if scratch.attempt(*backwards, given=content).code == 0:
+        if scratch.attempt(*backwards, stdin=content).code == 0:
             return RebaseStep(patch.id, "upstream has it"), None
         try:
             label = f"patch {patch.id}"
@@ -116,7 +116,7 @@ def _try(
             message = error.what
         scratch("read-tree", head)
         three_ways = ("apply", "--cached", "--3way", "--whitespace=nowarn", "-")
-        if scratch.attempt(*three_ways, given=content).code != 0:
+        if scratch.attempt(*three_ways, stdin=content).code != 0:
             return RebaseStep(patch.id, "conflict", message), None
         try:
             tree = scratch("write-tree", "--missing-ok")

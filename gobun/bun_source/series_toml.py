@@ -57,15 +57,15 @@ def rewritten(
     patches = {str(_inside(block)["id"]): block for kind, block in blocks if kind == "patch"}
     others = [block for block in patches.values() if _inside(block).get("tree", "bun") != "bun"]
     listed = {name: block for name, block in patches.items() if block not in others}
-    wanted = [_updated(listed.get(entry.id), entry) for entry in entries]
-    if wanted == list(listed.values()) and not without and not renamed:
+    tables = [_updated(listed.get(entry.id), entry) for entry in entries]
+    if tables == list(listed.values()) and not without and not renamed:
         return text
     carried = {entry.id for entry in entries}
     rest = [
         block for kind, block in blocks if kind == "without" and _inside(block)["id"] not in carried
     ]
     rest += [_dumped("without", each) for each in without]
-    parts = [tomlkit.dumps(document), *wanted, *others, *rest]
+    parts = [tomlkit.dumps(document), *tables, *others, *rest]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -74,9 +74,9 @@ def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
     starts = list(_TABLE.finditer(text))
     if not starts:
         return text, []
-    ends = [*(found.start() for found in starts[1:]), len(text)]
+    ends = [*(start.start() for start in starts[1:]), len(text)]
     return text[: starts[0].start()], [
-        (found["kind"], text[found.start() : end]) for found, end in zip(starts, ends, strict=True)
+        (start["kind"], text[start.start() : end]) for start, end in zip(starts, ends, strict=True)
     ]
 
 

@@ -42,11 +42,11 @@ class StageRecords:
 
     def is_finished(self, stage: Stage) -> bool:
         """Return whether an earlier build finished ``stage`` and all its outputs exist."""
-        there = stage.outputs and all(
+        outputs_exist = stage.outputs and all(
             (self._applied.folder / output).exists() for output in stage.outputs
         )
         record = self._file(stage)
-        return bool(there) and record.is_file() and record.read_text() == self._key(stage)
+        return bool(outputs_exist) and record.is_file() and record.read_text() == self._key(stage)
 
     def finish(self, stage: Stage) -> None:
         """Record that ``stage`` is finished.
@@ -104,8 +104,8 @@ class StageRecords:
 def _configured_elsewhere(folder: Path) -> Iterator[Path]:
     """Yield the folders that CMake configured in another place."""
     for path in folder.rglob("CMakeCache.txt"):
-        found = _CONFIGURED_FOR.search(path.read_text(errors="replace"))
-        if found and Path(found[1]).resolve() != path.parent:
+        match = _CONFIGURED_FOR.search(path.read_text(errors="replace"))
+        if match and Path(match[1]).resolve() != path.parent:
             yield path.parent
 
 

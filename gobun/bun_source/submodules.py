@@ -73,7 +73,7 @@ def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
         return ()
     settings = _settings(git, commit)
     by_path = {each["path"]: each for each in settings.values() if "path" in each}
-    found = []
+    submodules = []
     for path, pinned in sorted(links.items()):
         known = by_path.get(path, {})
         if "url" not in known:
@@ -83,8 +83,8 @@ def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
                 hint="give a --source with the whole commit",
             )
         _check_path(path, commit)
-        found.append(Submodule(path, pinned, known["url"], known.get("update") == "none"))
-    return tuple(found)
+        submodules.append(Submodule(path, pinned, known["url"], known.get("update") == "none"))
+    return tuple(submodules)
 
 
 def _check_path(path: str, commit: str) -> None:
@@ -112,13 +112,13 @@ def _settings(git: Git, commit: str) -> dict[str, dict[str, str]]:
             f".gitmodules of commit {commit[:12]} cannot be read: {error.reason}",
             hint="give a --source that has the whole commit",
         ) from error
-    found: dict[str, dict[str, str]] = {}
+    settings: dict[str, dict[str, str]] = {}
     for entry in listed.split("\0"):
         key, _, value = entry.partition("\n")
         match = _SETTING.fullmatch(key)
         if match:
-            found.setdefault(match["name"], {})[match["key"]] = value
-    return found
+            settings.setdefault(match["name"], {})[match["key"]] = value
+    return settings
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -262,8 +262,8 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
     missing = set(store.missing_paths(fetched))
     # Stage it beside git's own files, where files of a killed run are not part of the checkout.
     waiting = checkout.git.private / "gobun-submodule"
-    for left in waiting.parent.glob(f".{waiting.name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in waiting.parent.glob(f".{waiting.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with files.temporary_sibling(waiting) as staged:
         tree = staged / "new"
         with files.disk_errors(folder):

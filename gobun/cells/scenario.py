@@ -106,26 +106,26 @@ def narrowed(
     check_names("stress", stresses, tuple(scenario.stress))
     if limit_s is not None and not 0 < limit_s < float("inf"):
         raise UsageError(f"the limit is {limit_s:g} seconds", hint="give a positive number")
-    given = {
+    chosen = {
         "treatments": tuple(treatments) or axes.treatments,
         "modules": tuple(modules) or axes.modules,
         "loads": tuple(loads) or axes.loads,
         "stresses": tuple(stresses) or axes.stresses,
         "limit_s": limit_s or axes.limit_s,
     }
-    return msgspec.convert(msgspec.to_builtins(axes) | given, Axes)
+    return msgspec.convert(msgspec.to_builtins(axes) | chosen, Axes)
 
 
-def check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+def check_names(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
     """Reject a name that is not in a closed set, and a name that occurs twice.
 
     Raises:
         UsageError: a name is unknown (with the near matches), or occurs twice.
     """
-    for i, name in enumerate(given):
+    for i, name in enumerate(names):
         if name not in known:
             raise UsageError.unknown(kind, name, known)
-        if name in given[:i]:
+        if name in names[:i]:
             raise UsageError(f"the {kind} {name!r} is given twice", hint="name each once")
 
 

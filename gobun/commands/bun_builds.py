@@ -46,10 +46,10 @@ def build_bun(
 
     With --unpatched it is the control, registered as self-built.
     """
-    found, _chosen = select_patches(series, only, except_)
+    patch_series, _chosen = select_patches(series, only, except_)
     _check_unpatched(only, except_, unpatched=unpatched)
     wish = patched.BuildRequest(
-        series=found,
+        series=patch_series,
         only=split_csv(only),
         without=split_csv(except_),
         unpatched=unpatched,
@@ -71,11 +71,11 @@ def build_bun(
             show_build(rows, None)
         bun_source.check_preflight(rows)
         return
-    done = patched.build_patched(wish)
+    bun = patched.build_patched(wish)
     if json:
-        show_build(rows, done)
+        show_build(rows, bun)
     else:
-        _tell_registered(done)
+        _tell_registered(bun)
 
 
 class BuildReport(msgspec.Struct, frozen=True):
@@ -90,14 +90,14 @@ class BuildReport(msgspec.Struct, frozen=True):
 
 
 def show_build(
-    rows: Sequence[bun_source.BuildPrerequisite], done: runtimes.Registered | None
+    rows: Sequence[bun_source.BuildPrerequisite], bun: runtimes.Registered | None
 ) -> None:
-    """Print a build for programs; ``done`` is None where nothing was built."""
+    """Print a build for programs; ``bun`` is None where nothing was built."""
     report = BuildReport(
         prerequisites=tuple(rows),
-        label=done.label if done else "",
-        program=str(done.program) if done else "",
-        registered=done,
+        label=bun.label if bun else "",
+        program=str(bun.program) if bun else "",
+        registered=bun,
     )
     print(printable_json(msgspec.json.encode(report).decode()), flush=True)
 
@@ -134,10 +134,10 @@ def register_bun(
 
     With --unpatched it is the control, registered as self-built.
     """
-    found, chosen = select_patches(series, only, except_)
+    patch_series, chosen = select_patches(series, only, except_)
     _check_unpatched(only, except_, unpatched=unpatched)
-    done = patched.register(given_path(path), found, chosen, unpatched=unpatched)
-    _tell_registered(done)
+    bun = patched.register(given_path(path), patch_series, chosen, unpatched=unpatched)
+    _tell_registered(bun)
 
 
 @command
@@ -154,11 +154,11 @@ def matrix_patched(
     """Run patched Buns, or emulations of the patches, beside stock Bun."""
     names = split_csv(series) or tuple(bun_source.lines())
     request = pipeline.Request(**cells.fields(), **run.fields())
-    found = [bun_source.series_named(name) for name in names]
-    patched.run_beside_stock(request, found, ablate=ablate)
+    series_list = [bun_source.series_named(name) for name in names]
+    patched.run_beside_stock(request, series_list, ablate=ablate)
 
 
-def _tell_registered(done: runtimes.Registered) -> None:
-    show(f"bun@{done.label}: {done.program}")
-    patches = ", ".join(done.patches) or "none"
-    show(f"says it is {done.revision}; patches: {patches}; {done.identity}")
+def _tell_registered(bun: runtimes.Registered) -> None:
+    show(f"bun@{bun.label}: {bun.program}")
+    patches = ", ".join(bun.patches) or "none"
+    show(f"says it is {bun.revision}; patches: {patches}; {bun.identity}")

@@ -35,9 +35,11 @@ def check_bun(
             "--quick reads only files of patches, and --unpatched has no patches: give one"
         )
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
-    found, chosen = select_patches(series, only, except_)
-    with bun_source.open_checkout(found.version) as checkout:
-        report = bun_check.check_series(checkout, found, chosen, depth=depth, unpatched=unpatched)
+    patch_series, chosen = select_patches(series, only, except_)
+    with bun_source.open_checkout(patch_series.version) as checkout:
+        report = bun_check.check_series(
+            checkout, patch_series, chosen, depth=depth, unpatched=unpatched
+        )
     show(bun_check.render(report))
     if report.wrong:
         raise SystemExit(BuildError.exit_code)

@@ -69,9 +69,9 @@ def command_with_words(
     """
 
     def decorate(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
-        made = command(function)
-        made.leading, made.remainder = leading, remainder
-        return made
+        task = command(function)
+        task.leading, task.remainder = leading, remainder
+        return task
 
     return decorate
 
@@ -124,10 +124,10 @@ def glob_files(pattern: str) -> list[Path]:
     """Return the files that a pattern names, or the pattern's own path where it names none."""
     path = given_path(pattern)
     try:
-        found = sorted(path.parent.glob(path.name)) if path.name else []
+        paths = sorted(path.parent.glob(path.name)) if path.name else []
     except (ValueError, NotImplementedError):  # no pattern: the path itself then
-        found = []
-    return found or [path]
+        paths = []
+    return paths or [path]
 
 
 def _shortened(text: str) -> str:
@@ -137,25 +137,25 @@ def _shortened(text: str) -> str:
 def optional_number(text: str, flag: str, most: int = _LARGEST_NUMBER) -> float | None:
     """Read a number that may be left out."""
     try:
-        found = float(text) if text else None
+        number = float(text) if text else None
     except ValueError:
-        found = math.nan
-    if found is not None and not math.isfinite(found):
+        number = math.nan
+    if number is not None and not math.isfinite(number):
         raise UsageError(f"{flag} {_shortened(text)!r} is not a number")
-    if found is not None and abs(found) > most:
+    if number is not None and abs(number) > most:
         raise UsageError(f"{flag} {_shortened(text)} is too large", hint=f"the most is {most:,}")
-    return found
+    return number
 
 
 def optional_integer(text: str, flag: str, most: int = _LARGEST_NUMBER) -> int | None:
     """Read a whole number that may be left out."""
-    found = optional_number(text, flag, most)
-    if found is not None and not found.is_integer():
+    number = optional_number(text, flag, most)
+    if number is not None and not number.is_integer():
         raise UsageError(f"{flag} {_shortened(text)!r} is not a whole number")
-    return None if found is None else int(found)
+    return None if number is None else int(number)
 
 
 def select_patches(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
     """Return a series, and those of its patches that the comma lists leave."""
-    found = bun_source.series_named(series)
-    return found, found.selected(split_csv(only), split_csv(except_))
+    patch_series = bun_source.series_named(series)
+    return patch_series, patch_series.selected(split_csv(only), split_csv(except_))

@@ -18,10 +18,10 @@ _LARGEST_PID = 2**31 - 1
 """What the kernel's ``pid_t`` holds."""
 
 
-def show(found: forensics.Diagnosis, *, as_json: bool) -> None:
+def show(diagnosis: forensics.Diagnosis, *, as_json: bool) -> None:
     """Print a diagnosis for a person or for a program."""
-    document = printable_json(msgspec.json.encode(found).decode()) if as_json else ""
-    print(document or forensics.render(found), flush=True)
+    document = printable_json(msgspec.json.encode(diagnosis).decode()) if as_json else ""
+    print(document or forensics.render(diagnosis), flush=True)
 
 
 @command_with_words(leading="pid", remainder="command")
@@ -54,12 +54,12 @@ def diagnose(
 def _diagnose_command(words: list[str], *, json: bool, backtrace: bool, end: bool) -> None:
     """Start a command and explain it as soon as it hangs, or when it ends."""
 
-    def tell(found: forensics.Diagnosis) -> None:
-        show(found, as_json=json)
+    def tell(diagnosis: forensics.Diagnosis) -> None:
+        show(diagnosis, as_json=json)
 
     inspector = forensics.find_inspector()
-    found = forensics.diagnose_command(
+    diagnosis = forensics.diagnose_command(
         words, inspector=inspector, backtrace=backtrace, end=end, tell=tell
     )
-    if not found.stuck:  # a process that hangs was shown when that was found
-        tell(found)
+    if not diagnosis.stuck:  # a process that hangs was shown when that was found
+        tell(diagnosis)

@@ -112,6 +112,6 @@ def _of_system(error: OSError) -> GobunError:
 
 def _has_no_reader() -> bool:
     """Return whether the reader of standard output has gone, as after ``| head``."""
-    asked = select.poll()
-    asked.register(sys.stdout.fileno(), 0)
-    return any(state & (select.POLLERR | select.POLLHUP) for _, state in asked.poll(0))
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))

@@ -74,15 +74,18 @@ def audit(_: Context, paths: list[Path]) -> None:
 def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
     """Make Go libraries load on musl (Alpine): FILE… -o OUT."""
     for path, target in build.conversion_outputs(libraries, given_path(out) if out else None):
-        done = build.convert_file(path, target)
+        conversion = build.convert_file(path, target)
         shown = paths.shown(target)
-        show(f"{shown}  {done.sites:,} loads of Go's TLS word converted, {done.added:+,} bytes")
-        if done.renamed:
-            show(f"  needs libc.so in place of {', '.join(done.renamed)}")
-        if done.plain:
-            show(f"  calls by their plain names: {', '.join(done.plain)}")
-        if done.adapted:
-            show(f"  has adapters for {', '.join(done.adapted)}")
+        show(
+            f"{shown}  {conversion.sites:,} loads of Go's TLS word converted, "
+            f"{conversion.added:+,} bytes"
+        )
+        if conversion.renamed:
+            show(f"  needs libc.so in place of {', '.join(conversion.renamed)}")
+        if conversion.plain:
+            show(f"  calls by their plain names: {', '.join(conversion.plain)}")
+        if conversion.adapted:
+            show(f"  has adapters for {', '.join(conversion.adapted)}")
 
 
 @command
@@ -90,5 +93,5 @@ def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = 
     """Assemble a folder in which musl programs run."""
     chosen = target_named(target) if target else for_libc(host_target(), "musl")
     root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
-    found = root.program(given_path(program)) if program else root.folder
-    show(f"{found}  musl {root.version}")
+    path = root.program(given_path(program)) if program else root.folder
+    show(f"{path}  musl {root.version}")

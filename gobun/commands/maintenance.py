@@ -38,12 +38,12 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
     days = optional_number(older_than, "--older-than")
     if days is not None and days < 0:
         raise UsageError(f"--older-than {older_than} is in the future")
-    done = caching.evict(kinds=split_csv(kind), older_than_days=days)
-    entries = console.pluralize(len(done.removed), "entry", "entries")
-    show(f"removed {entries}, {done.freed / 1e6:,.1f} MB")
-    for entry in done.busy:
+    eviction = caching.evict(kinds=split_csv(kind), older_than_days=days)
+    entries = console.pluralize(len(eviction.removed), "entry", "entries")
+    show(f"removed {entries}, {eviction.freed / 1e6:,.1f} MB")
+    for entry in eviction.busy:
         show(f"in use, left alone: {entry.name}")
-    for name in sorted({entry.kind for entry in done.kept}):
+    for name in sorted({entry.kind for entry in eviction.kept}):
         show(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
 
 

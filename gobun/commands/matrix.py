@@ -29,17 +29,17 @@ class AddonFlags(msgspec.Struct, frozen=True):
 def make_request(cells: CellFlags, mine: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
     """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
     chosen = cells.fields()
-    found = find_config(mine.config, modules=chosen["modules"], addon=mine.addon)
-    given, table = (found.addon, found.matrix) if found else (None, MatrixTable())
+    config = find_config(mine.config, modules=chosen["modules"], addon=mine.addon)
+    addon_config, table = (config.addon, config.matrix) if config else (None, MatrixTable())
     versions = [each for each in table.versions if runtime_of(each) in chosen["runtimes"]]
     chosen["versions"] = chosen["versions"] or ",".join(versions)
     chosen["treatments"] = chosen["treatments"] or table.treatments
     chosen["loads"] = chosen["loads"] or table.loads
     chosen["stresses"] = chosen["stresses"] or table.stresses
     addon = custom_addon.make_addon(
-        mine.addon or (given.file if given else ""),
-        mine.smoke or (given.smoke if given else ""),
-        mine.name or (given.name if given else ""),
+        mine.addon or (addon_config.file if addon_config else ""),
+        mine.smoke or (addon_config.smoke if addon_config else ""),
+        mine.name or (addon_config.name if addon_config else ""),
         flags.get("libc", ""),
     )
     for field in ("jobs", "limit_s"):
@@ -85,5 +85,5 @@ def plan(
     planned = pipeline.plan_matrix(
         make_request(cells, AddonFlags(addon, smoke, name, config), libc=libc)
     ).cells
-    found = measuring.plan_parts(planned, parts, measuring.durations_of(past))
-    show(measuring.plan_json(found) if json else "\n".join(part.text for part in found))
+    plan_parts = measuring.plan_parts(planned, parts, measuring.durations_of(past))
+    show(measuring.plan_json(plan_parts) if json else "\n".join(part.text for part in plan_parts))

@@ -87,9 +87,9 @@ class TaskProgram(Program):
                 self._reject(error, contexts)
             for context in self.tasks:
                 self._check_positional(context)
-            asked = self.args.help.value
-            if isinstance(asked, str) and asked not in contexts:
-                raise UsageError.unknown("task", asked, contexts)
+            help_topic = self.args.help.value
+            if isinstance(help_topic, str) and help_topic not in contexts:
+                raise UsageError.unknown("task", help_topic, contexts)
             self._take_remainder()
         except UsageError as error:
             message = printable(f"error: {error}", keep="\n")
@@ -137,8 +137,8 @@ class TaskProgram(Program):
             last = word
 
     def _command(self, name: str) -> Command:
-        found: Command = self.collection[name]
-        return found
+        command: Command = self.collection[name]
+        return command
 
     def _take_remainder(self) -> None:
         """Give the words after ``--`` to the last task.

@@ -58,9 +58,9 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
         return
     if update:
         for run in _runs(update):
-            done = update_expectations(run.results, place=place_of(run.header.host))
-            show(done.diff or "nothing to change")
-            for row in done.unexplained:
+            range_update = update_expectations(run.results, place=place_of(run.header.host))
+            show(range_update.diff or "nothing to change")
+            for row in range_update.unexplained:
                 console.log(f"{row} needs a reason")
         return
     wrong = lint(

@@ -140,8 +140,8 @@ def with_flags(
 
         @functools.wraps(function)
         def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
-            given = {flag.name: kwargs.pop(flag.name, flag.default) for flag in flags}
-            function(context, **kwargs, **{name: group(**given)})
+            values = {flag.name: kwargs.pop(flag.name, flag.default) for flag in flags}
+            function(context, **kwargs, **{name: group(**values)})
 
         expanded = [
             each

@@ -41,17 +41,19 @@ def fetch_bun(
         release = bun_source.commit_of_release(version)
     origin = bun_source.parse_origin(source)
     sources = bun_source.parse_sources(split_csv(submodules))
-    done = bun_source.fetch_checkout(
+    fetched = bun_source.fetch_checkout(
         version, origin, release=release, ref=ref, discard=discard, sources=sources
     )
-    show(f"{done.folder}{' was there already' if done.there_before else ''}")
-    same = f"the release {version}" if done.is_release else f"not known to be the release {version}"
-    show(f"commit {done.base}, {same}")
-    if release is not None and done.is_release:
+    show(f"{fetched.folder}{' was there already' if fetched.there_before else ''}")
+    same = (
+        f"the release {version}" if fetched.is_release else f"not known to be the release {version}"
+    )
+    show(f"commit {fetched.base}, {same}")
+    if release is not None and fetched.is_release:
         show(_compared(version, release.commit))
-    for path in done.missing:
+    for path in fetched.missing:
         show(f"no content in the source, left out: {path}")
-    for filled in done.submodules:
+    for filled in fetched.submodules:
         _tell_submodule(filled)
 
 
@@ -90,8 +92,8 @@ def _compared(version: str, commit: str) -> str:
 def bun_commits(_: Context, versions: str) -> None:
     """Record the commits that released Buns were built from."""
     target = host_target()
-    found = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
-    for version in bun_source.record_new_commits({bun.version: bun.program for bun in found}):
+    buns = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
+    for version in bun_source.record_new_commits({bun.version: bun.program for bun in buns}):
         show(f"added {version}: {bun_source.commit_of_release(version).commit}")
 
 
@@ -100,22 +102,22 @@ def patch_bun(
     _: Context, series: str, only: str = "", except_: str = "", version: str = ""
 ) -> None:
     """Apply a series of patches to a checkout, all of it or nothing."""
-    found, chosen = select_patches(series, only, except_)
-    with bun_source.open_checkout(version or found.version) as checkout:
-        done = bun_source.apply_series(checkout, found, chosen)
-    for name in done.patches:
+    patch_series, chosen = select_patches(series, only, except_)
+    with bun_source.open_checkout(version or patch_series.version) as checkout:
+        applied = bun_source.apply_series(checkout, patch_series, chosen)
+    for name in applied.patches:
         show(f"applied {name}")
-    patches = console.pluralize(len(done.patches), "patch", "patches")
-    show(f"{done.folder}: {patches} of {found.line}, identity {done.identity}")
+    patches = console.pluralize(len(applied.patches), "patch", "patches")
+    show(f"{applied.folder}: {patches} of {patch_series.line}, identity {applied.identity}")
 
 
 @command
 def patch_export(_: Context, series: str, drop: bool = False) -> None:
     """Write the commits of a checkout back to its series."""
-    found = bun_source.series_named(series)
-    with bun_source.open_checkout(found.version) as checkout:
-        done = bun_source.export_series(checkout, found.folder, drop=drop)
-    _tell(done, found.folder)
+    patch_series = bun_source.series_named(series)
+    with bun_source.open_checkout(patch_series.version) as checkout:
+        export = bun_source.export_series(checkout, patch_series.folder, drop=drop)
+    _tell(export, patch_series.folder)
 
 
 @command
@@ -123,41 +125,41 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
     """Make a patch from the changes in a checkout."""
     folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
     with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
-        done = bun_source.new_patch(
+        export = bun_source.new_patch(
             checkout, folder, name=id, title=title, why=why, add=split_csv(add)
         )
-    _tell(done, folder)
+    _tell(export, folder)
 
 
-def _tell(done: bun_source.Export, folder: Path) -> None:
-    for name in done.changed:
+def _tell(export: bun_source.Export, folder: Path) -> None:
+    for name in export.changed:
         show(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
-    changed = console.pluralize(len(done.changed), "file")
-    summary = f"{changed} changed" if done.changed else "as it was"
-    patches = console.pluralize(len(done.patches), "patch", "patches")
+    changed = console.pluralize(len(export.changed), "file")
+    summary = f"{changed} changed" if export.changed else "as it was"
+    patches = console.pluralize(len(export.patches), "patch", "patches")
     show(f"{folder.name}: {patches}, {summary}")
 
 
 @command
 def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
     """Move a series to another release of Bun."""
-    found = bun_source.series_named(series)
+    patch_series = bun_source.series_named(series)
     folder = paths.PATCHES / f"v{onto}"
     if folder.exists():
         raise UsageError(f"there is a series {folder.name} already", hint="remove it first")
     with bun_source.open_checkout(onto) as checkout:
-        chosen = found.selected((), split_csv(except_))
-        done = bun_source.rebase(checkout, found, chosen)
-    for step in done.steps:
+        chosen = patch_series.selected((), split_csv(except_))
+        rebased = bun_source.rebase(checkout, patch_series, chosen)
+    for step in rebased.steps:
         show(f"{step.patch}: {step.state}")
-    if done.conflicts:
+    if rebased.conflicts:
         raise PatchError(
-            "\n".join(step.why for step in done.conflicts),
+            "\n".join(step.why for step in rebased.conflicts),
             hint="nothing was written; leave these patches out with --except, and make them "
             "again with `invoke patch-new`",
         )
-    left = [patch.id for patch in found.applied if patch not in chosen]
-    _tell(bun_source.write_rebased(folder, onto, done, found, left), folder)
+    remaining = [patch.id for patch in patch_series.applied if patch not in chosen]
+    _tell(bun_source.write_rebased(folder, onto, rebased, patch_series, remaining), folder)
 
 
 @command

@@ -32,7 +32,7 @@ def vm(
     run: MatrixFlags,
 ) -> None:
     """Run the matrix in a virtual machine of another processor, kernel or C library."""
-    wanted = guests.MachineRequest(
+    request = guests.MachineRequest(
         arch=arch,
         release=release,
         kernel=kernel,
@@ -42,8 +42,8 @@ def vm(
         emulate=emulate,
     )
     if shell:
-        code = open_shell(wanted, given_path(run.out))
+        code = open_shell(request, given_path(run.out))
         if code:
             raise SystemExit(code)
         return
-    guests.run_in_guest(Request(**cells.fields(), **run.fields()), wanted)
+    guests.run_in_guest(Request(**cells.fields(), **run.fields()), request)

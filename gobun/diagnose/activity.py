@@ -79,9 +79,11 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
         samples.append(sample.without(senders_in(sample)))
         calls.append(syscall_of(pid, pid))
         able = observe.able_share(before, observe.usage(pid), clock() - started)
-        found = judge_activity(samples, calls, [tid for tid, _ in senders.most_common()], able=able)
-        if found is not None:
-            return _asked(pid, found)
+        activity = judge_activity(
+            samples, calls, [tid for tid, _ in senders.most_common()], able=able
+        )
+        if activity is not None:
+            return _asked(pid, activity)
         time.sleep(SAMPLE_EVERY_S)
 
 
@@ -145,16 +147,16 @@ def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Mo
     return "starved" if unclear or (starved and not _moves(samples, calls)) else "works"
 
 
-def _asked(pid: int, found: Activity) -> Activity:
+def _asked(pid: int, activity: Activity) -> Activity:
     """Return the same, with what the main thread waits in where that is no event loop."""
-    if found.kind in {"storm", "busy", "starved"}:
-        return found
-    wait = native_wait(pid, found.seconds if found.kind != "works" else 0.0)
-    if found.kind != "works":
-        return msgspec.structs.replace(found, wait=wait)
+    if activity.kind in {"storm", "busy", "starved"}:
+        return activity
+    wait = native_wait(pid, activity.seconds if activity.kind != "works" else 0.0)
+    if activity.kind != "works":
+        return msgspec.structs.replace(activity, wait=wait)
     if wait is None or wait.in_runtime:
-        return found
-    return msgspec.structs.replace(found, kind="waits", wait=wait)
+        return activity
+    return msgspec.structs.replace(activity, kind="waits", wait=wait)
 
 
 def _may_storm(samples: Sequence[Sample]) -> bool:
@@ -240,9 +242,9 @@ def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
-        found = {key: n for key, n in sample.storming.items() if key[1] not in TIMERS}
-        seen.update(found)
-        present.update(found.keys())
+        counts = {key: n for key, n in sample.storming.items() if key[1] not in TIMERS}
+        seen.update(counts)
+        present.update(counts.keys())
     often = [key for key, _ in seen.most_common() if present[key] >= _SUSPICIOUS_SAMPLES]
     if not often:
         return None

@@ -120,5 +120,8 @@ def _asked(pid: int, inspector: Path) -> Snapshot:
 def _wait_for(child: subprocess.Popen[bytes], line: bytes, program: str) -> None:
     answer = child.stdout.readline() if child.stdout is not None else b""
     if answer != line:
-        wanted, found = line.decode().strip(), answer.decode(errors="replace").strip() or "nothing"
-        raise PrerequisiteError(f"{program} printed {found!r} instead of {wanted!r}")
+        expected, actual = (
+            line.decode().strip(),
+            answer.decode(errors="replace").strip() or "nothing",
+        )
+        raise PrerequisiteError(f"{program} printed {actual!r} instead of {expected!r}")

@@ -76,9 +76,9 @@ def diagnose_command(
 class _StuckError(Exception):
     """The application hangs."""
 
-    def __init__(self, found: Diagnosis) -> None:
+    def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__()
-        self.found = found
+        self.found = diagnosis
 
 
 class _Lookout(threading.Thread):
@@ -135,23 +135,23 @@ class _Lookout(threading.Thread):
         if watched.kind == "works" and pid in self._asked and pid not in self._told:
             return
         try:
-            found = examine.diagnose(
+            diagnosis = examine.diagnose(
                 pid, inspector=self._inspector, backtrace=self._backtrace, watched=watched
             )
         except GobunError:  # it has ended, or became another user's
             return
         self._asked.add(pid)
-        if found.kind == "ended" or self._ends.is_set():
+        if diagnosis.kind == "ended" or self._ends.is_set():
             return
-        self.last = found
+        self.last = diagnosis
         before = self._told.pop(pid, None)
-        if found.worth_telling:
-            self._told[pid] = found
+        if diagnosis.worth_telling:
+            self._told[pid] = diagnosis
         # After a reported hang, report that it works again too.
-        if found.worth_telling if before is None else found.verdict != before.verdict:
-            self._tell(found)
-        if found.stuck:
-            self.stuck = found
+        if diagnosis.worth_telling if before is None else diagnosis.verdict != before.verdict:
+            self._tell(diagnosis)
+        if diagnosis.stuck:
+            self.stuck = diagnosis
 
 
 def suspects(pid: int) -> list[int]:

@@ -63,10 +63,10 @@ def diagnose(
         suspend_signal=suspend_signal(pid, runtime),
         container=_container(pid),
     )
-    found = verdict.judge(facts)
+    diagnosis = verdict.judge(facts)
     if backtrace:
-        found = msgspec.structs.replace(found, backtrace=observe.backtrace(pid))
-    return found
+        diagnosis = msgspec.structs.replace(diagnosis, backtrace=observe.backtrace(pid))
+    return diagnosis
 
 
 def ended(pid: int, detail: str, seconds: float) -> Diagnosis:
@@ -123,8 +123,10 @@ def check_system() -> None:
 def _container(pid: int) -> str:
     """Return a note if the process lives in another container than this program."""
     with contextlib.suppress(OSError):
-        here, there = (Path(f"/proc/{who}/ns/pid").readlink() for who in ("self", str(pid)))
-        if here != there:
+        own_namespace, its_namespace = (
+            Path(f"/proc/{who}/ns/pid").readlink() for who in ("self", str(pid))
+        )
+        if own_namespace != its_namespace:
             return (
                 "the process is in another container (PID namespace); files are read through "
                 f"/proc/{pid}/root, and paths are those inside it"

@@ -45,9 +45,9 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
     """Return the mapped files with a Go runtime in them, without the executable."""
     libraries: list[GoLibrary] = []
     unread: list[str] = []
-    left = _MOST_IN_ALL
+    bytes_left = _MOST_IN_ALL
     for mapping in _code_files(pid, maps):
-        handle = open_mapped(pid, mapping) if left > 0 else None
+        handle = open_mapped(pid, mapping) if bytes_left > 0 else None
         if handle is None:
             unread.append(mapping.path)
             continue
@@ -59,7 +59,7 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
             continue
         finally:
             os.close(handle)
-        left -= min(size, _MOST_BYTES)
+        bytes_left -= min(size, _MOST_BYTES)
         if build is not None:
             libraries.append(GoLibrary(mapping.path, build.version, build.summary))
         elif size > _MOST_BYTES:
@@ -69,10 +69,10 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
 
 def _code_files(pid: int, maps: Sequence[Mapping]) -> Iterator[Mapping]:
     """Yield one mapping of each file that is mapped as code, without the executable."""
-    done = {_program_inode(pid)}
+    inodes = {_program_inode(pid)}
     for mapping in maps:
-        if mapping.path.startswith("/") and "x" in mapping.rights and mapping.inode not in done:
-            done.add(mapping.inode)
+        if mapping.path.startswith("/") and "x" in mapping.rights and mapping.inode not in inodes:
+            inodes.add(mapping.inode)
             yield mapping
 
 
@@ -84,8 +84,10 @@ def _program_inode(pid: int) -> int:
 
 def _build_in(handle: int) -> _Build | None:
     """Return the build information of Go's linker; None if there is no Go in the file."""
-    found = os.fstat(handle)
-    return _searched(_Open(handle), found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+    status = os.fstat(handle)
+    return _searched(
+        _Open(handle), status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    )
 
 
 class _Open:

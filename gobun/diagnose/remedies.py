@@ -64,9 +64,9 @@ def is_fixed_in(version: str, table: Path = _TABLE) -> bool:
 
 @functools.cache
 def _read(table: Path) -> _RemedyTable:
-    found = read_toml(table, _RemedyTable)
-    named = {"copes": found.copes}
-    for number, row in enumerate(found.help, start=1):
+    remedies = read_toml(table, _RemedyTable)
+    named = {"copes": remedies.copes}
+    for number, row in enumerate(remedies.help, start=1):
         if row.versions:
             named[f"row {number} of [[help]]: versions"] = row.versions
     for where, text in named.items():
@@ -74,4 +74,4 @@ def _read(table: Path) -> _RemedyTable:
             parse_range(text)
         except ValueError as error:
             raise UsageError(f"{table}: {where} = {text!r} is not a range: {error}") from error
-    return found
+    return remedies

@@ -115,14 +115,14 @@ def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
     name = next((name for name in _MARKS if name in seen), "")
     if not name:
         return RuntimeSeen("", "", shown)
-    found = {
+    matches = {
         version.decode()
         for _, data in chunks(handle, _MOST_PROGRAM, _OVERLAP)
         for pattern in _VERSIONS[name]
         for version in pattern.findall(data)
     }
     # Deno's executable also names older versions; its own is the newest.
-    version = max(found, key=_parts_of, default="")
+    version = max(matches, key=_parts_of, default="")
     tail = os.pread(handle, _TAIL, max(0, os.fstat(handle).st_size - _TAIL))
     return RuntimeSeen(name, version, shown, name == "bun" and _COMPILED_MARK in tail, libc)
 

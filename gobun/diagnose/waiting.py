@@ -36,17 +36,17 @@ def native_wait(pid: int, watched_s: float) -> NativeWait | None:
     The thread has been seen to wait for ``watched_s`` seconds. If that is 0, it ran in between and
     is examined several times: a thread that polls waits in the same library each time.
     """
-    found: list[NativeWait] = []
+    waits: list[NativeWait] = []
     for attempt in range(1 if watched_s else _TRIES):
         if attempt:
             time.sleep(_AGAIN_S)
         main = observe.blocked_thread(pid, pid)
         if main is None or not main.waits or main.caller is None:
             return None
-        found.append(_wait(pid, main, watched_s))
-        if len({each.library for each in found}) > 1 or found[0].in_runtime:
-            return found[0] if found[0].in_runtime else None
-    return found[-1]
+        waits.append(_wait(pid, main, watched_s))
+        if len({each.library for each in waits}) > 1 or waits[0].in_runtime:
+            return waits[0] if waits[0].in_runtime else None
+    return waits[-1]
 
 
 def fragile_threads(pid: int) -> tuple[int, ...]:
@@ -100,5 +100,5 @@ def _asleep_s(pid: int) -> float:
 
 
 def _last_ran_ms(task: str) -> int:
-    found = _LAST_RAN.search(observe.read_bytes(Path(f"/proc/{task}/sched")))
-    return 0 if found is None else int(found[1])
+    match = _LAST_RAN.search(observe.read_bytes(Path(f"/proc/{task}/sched")))
+    return 0 if match is None else int(match[1])

@@ -35,15 +35,15 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
     Raises:
         UsageError: another instruction takes the address of one of them, or may.
     """
-    found: dict[int, Site] = {}
+    sites: dict[int, Site] = {}
     for segment in image.executable:
         code = image.bytes_at(segment.offset, segment.file_size)
         for group in regions(image, words, _PAGE):
             on_page = {word % _PAGE: word for word in group}
             for start in _pages_named(code, segment.address, group[0]):
                 for site in _follow(image, segment, start, on_page):
-                    found[site.address] = site
-    return iter(found.values())
+                    sites[site.address] = site
+    return iter(sites.values())
 
 
 def _pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
@@ -55,11 +55,11 @@ def _pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
         if -(1 << 20) <= pages < 1 << 20:
             instruction = 0x90000000 | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5
             raw = struct.pack("<I", instruction)
-            found = code.find(raw[1:], at + 1, stop)
-            while found != -1:
-                if found % 4 == 1 and code[found - 1] & 0xE0 == raw[0]:
-                    yield base + found - 1
-                found = code.find(raw[1:], found + 1, stop)
+            position = code.find(raw[1:], at + 1, stop)
+            while position != -1:
+                if position % 4 == 1 and code[position - 1] & 0xE0 == raw[0]:
+                    yield base + position - 1
+                position = code.find(raw[1:], position + 1, stop)
         at = stop
 
 
@@ -134,9 +134,9 @@ def _numbers(step: capstone.CsInsn, which: int) -> set[int]:
     """Return the general registers that an instruction reads (0) or writes (1)."""
     if step.id == 0:
         return set()
-    found = set()
+    numbers = set()
     for register in step.regs_access()[which]:
         name = step.reg_name(register)
         if name[0] in "xw" and name[1:].isdigit():
-            found.add(int(name[1:]))
-    return found
+            numbers.add(int(name[1:]))
+    return numbers

@@ -14,11 +14,11 @@ _of_thread = threading.local()
 
 def decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
     """Return this thread's decoder of a processor's instructions. Import capstone only after it."""
-    found: capstone.Cs | None = getattr(_of_thread, arch, None)
-    if found is None:
-        found = _new(arch)
-        setattr(_of_thread, arch, found)
-    return found
+    instance: capstone.Cs | None = getattr(_of_thread, arch, None)
+    if instance is None:
+        instance = _new(arch)
+        setattr(_of_thread, arch, instance)
+    return instance
 
 
 def _new(arch: Literal["arm64", "x64"]) -> capstone.Cs:
@@ -27,10 +27,10 @@ def _new(arch: Literal["arm64", "x64"]) -> capstone.Cs:
         import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
 
     if arch == "x64":
-        made = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        instance = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     else:
-        made = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+        instance = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
         # What it does not know becomes an instruction without operands, and ends nothing.
-        made.skipdata = True
-    made.detail = True
-    return made
+        instance.skipdata = True
+    instance.detail = True
+    return instance

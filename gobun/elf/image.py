@@ -166,13 +166,13 @@ class Image:
         if self.names_index >= count:
             raise self.damaged("its section names are missing")
         names = self.bytes_at(*raw[self.names_index][4:6])
-        found = []
+        sections = []
         for values in raw:
             section = Section(_text(names, values[0], "surrogateescape"), *values[1:])
             if section.kind not in {elf.SHT_NOBITS, elf.SHT_NULL}:
                 self.bytes_at(section.offset, section.size)
-            found.append(section)
-        return found
+            sections.append(section)
+        return sections
 
     def _read_dynamic(self) -> tuple[int, int, list[tuple[int, int]]]:
         tables = self.of_kind(elf.PT_DYNAMIC)

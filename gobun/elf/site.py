@@ -35,15 +35,15 @@ def regions(image: Image, words: list[int], size: int) -> list[list[int]]:
     Raises:
         UsageError: there are too many groups.
     """
-    found: dict[int, list[int]] = {}
+    blocks: dict[int, list[int]] = {}
     for word in words:
-        found.setdefault(word // size, []).append(word)
-    if len(found) > _MOST_REGIONS:
+        blocks.setdefault(word // size, []).append(word)
+    if len(blocks) > _MOST_REGIONS:
         raise UsageError(
-            f"{image.path} has {len(words)} TLS words in {len(found)} places",
+            f"{image.path} has {len(words)} TLS words in {len(blocks)} places",
             hint="report the library: linkers put them side by side",
         )
-    return list(found.values())
+    return list(blocks.values())
 
 
 def unknown_use(image: Image, address: int, what: str) -> UsageError:

@@ -42,7 +42,7 @@ def initial_exec_words(image: Image) -> list[TlsWord]:
     Raises:
         UsageError: the relocations leave the file.
     """
-    found = []
+    words = []
     for relocation in image.relocations({TPOFF[image.machine]}):
         offset, foreign = relocation.addend, ""
         if relocation.symbol:
@@ -50,8 +50,8 @@ def initial_exec_words(image: Image) -> list[TlsWord]:
             offset += symbol.value
             if symbol.section == elf.SHN_UNDEF:
                 offset, foreign = 0, symbol.name
-        found.append(TlsWord(relocation.at, relocation.entry, offset, foreign))
-    return sorted(found, key=lambda word: word.address)
+        words.append(TlsWord(relocation.at, relocation.entry, offset, foreign))
+    return sorted(words, key=lambda word: word.address)
 
 
 def sites_of(image: Image, words: list[TlsWord]) -> list[Site]:

@@ -64,7 +64,7 @@ def _references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int,
     ``words`` lie in one region. The upper half of a field for any of them has few values in 64 KiB
     of code, so the search is for two bytes.
     """
-    at, wanted = 3, frozenset(words)
+    at, addresses = 3, frozenset(words)
     first, last = min(words), max(words)
     while at < len(code) - 3:
         stop = min(at + _REGION, len(code) - 3)
@@ -74,12 +74,12 @@ def _references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int,
             if not -0x8000 <= upper < 0x8000:
                 continue
             pattern = struct.pack("<h", upper)
-            found = code.find(pattern, at + 2, stop + 3)
-            while found != -1:
-                field = found - 2
+            position = code.find(pattern, at + 2, stop + 3)
+            while position != -1:
+                field = position - 2
                 if field < stop:
-                    yield from _exact(code, base, wanted, field)
-                found = code.find(pattern, found + 1, stop + 3)
+                    yield from _exact(code, base, addresses, field)
+                position = code.find(pattern, position + 1, stop + 3)
         at = stop
 
 
@@ -102,9 +102,13 @@ def _instruction_around(code: bytes, at: int, immediate: int, base: int) -> caps
         if start < 0:
             continue
         raw = code[start : at + 4 + immediate]
-        found = next(decoder("x64").disasm(raw, base + start, 1), None)
-        if found is not None and found.size == len(raw) and found.disp_offset == before:
-            return found
+        instruction = next(decoder("x64").disasm(raw, base + start, 1), None)
+        if (
+            instruction is not None
+            and instruction.size == len(raw)
+            and instruction.disp_offset == before
+        ):
+            return instruction
     return None
 
 
@@ -113,7 +117,7 @@ def flags_matter(image: Image, address: int) -> bool:
 
     No calling convention passes flags, so they end at a call, a return and an indirect jump.
     """
-    left = set(_FLAGS)
+    flags = set(_FLAGS)
     for _ in range(_STEPS):
         step = _decoded(image, address)
         if step is None or step.mnemonic in {"pushfq", "lahf"} or step.mnemonic in _FORKS:
@@ -121,10 +125,10 @@ def flags_matter(image: Image, address: int) -> bool:
         if _ends_flags(step):
             return False
         reads, writes = _flag_effects(step)
-        if left & reads:
+        if flags & reads:
             return True
-        left -= writes
-        if not left:
+        flags -= writes
+        if not flags:
             return False
         address = step.operands[0].imm if step.mnemonic == "jmp" else step.address + step.size
     return True

@@ -58,18 +58,18 @@ def embed_guard(library: Path, out: Path) -> Path:
     return out
 
 
-def _check(before: audit.LibraryReport, made: Path, *, marks: int) -> None:
+def _check(before: audit.LibraryReport, result: Path, *, marks: int) -> None:
     """Hold the result to what the library was.
 
     Raises:
         BuildError: something other than the guard changed.
     """
-    after = audit.inspect(made)
+    after = audit.inspect(result)
     for field in ("exports", "needed", "install_name", "runpath", "relro", "libc", "target"):
         was, now = getattr(before, field), getattr(after, field)
         if was != now:
             raise BuildError(f"embedding would change {field} of {before.path}: {was} to {now}")
     if after.executable_stack and not before.executable_stack:
         raise BuildError(f"embedding would give {before.path} an executable stack")
-    if made.read_bytes().count(_MARK) != marks:
+    if result.read_bytes().count(_MARK) != marks:
         raise BuildError(f"the guard in {before.path} is incomplete")

@@ -122,10 +122,10 @@ class Merge:
             raise self._refuse(f"every thread has {size:,} bytes of its thread-local memory")
 
     def _section(self, kind: int, name: str) -> Section:
-        found = [each for each in self._editor.sections if each.kind == kind]
-        if len(found) != 1:
-            raise self._refuse(f"it has {len(found)} sections {name} and must have one")
-        return found[0]
+        sections = [each for each in self._editor.sections if each.kind == kind]
+        if len(sections) != 1:
+            raise self._refuse(f"it has {len(sections)} sections {name} and must have one")
+        return sections[0]
 
     def _memory_image(self) -> bytes:
         """Return the donor as it is in memory before it is relocated."""
@@ -144,17 +144,17 @@ class Merge:
         if start is None or not size:
             return []
         words = range(start, start + size, _WORD)
-        found: dict[int, tuple[int, int, int]] = {}
+        constructors: dict[int, tuple[int, int, int]] = {}
         for at in self._host.packed_relocations():
             if at in words:
-                found[at] = (self._kinds.relative, 0, self._host.word(at))
+                constructors[at] = (self._kinds.relative, 0, self._host.word(at))
         for each in self._host.relocations(_EVERY_KIND):
             if each.at in words:
-                found[each.at] = (each.kind, each.symbol, each.addend)
-        missing = [at for at in words if at not in found]
+                constructors[each.at] = (each.kind, each.symbol, each.addend)
+        missing = [at for at in words if at not in constructors]
         if missing:
             raise self._refuse(f"its constructor at {missing[0]:#x} has no relocation")
-        return [found[at] for at in words]
+        return [constructors[at] for at in words]
 
     def _add_imports(self, symbols: Section, data: NewSegment) -> None:
         """Append the names that the donor imports to the host's dynamic symbols."""

@@ -33,8 +33,8 @@ def known_releases() -> tuple[str, ...]:
         FetchError: the lock file is missing or malformed.
     """
     lock = fetch.read_lock()
-    found = {version for package in fetch.bun_packages() for version in lock.versions(package)}
-    stable = (version for version in found if semver.Version.parse(version).prerelease is None)
+    versions = {version for package in fetch.bun_packages() for version in lock.versions(package)}
+    stable = (version for version in versions if semver.Version.parse(version).prerelease is None)
     return tuple(sorted(stable, key=rank))
 
 
@@ -58,12 +58,12 @@ def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
     runtimes = () if row.runtime is None else (row.runtime,)
     lines = [
         f"{key} names the unknown {name!r}"
-        for key, given, names in (
+        for key, values, names in (
             ("runtime", runtimes, known.releases),
             ("stresses", row.stresses, known.stresses),
             ("modules", row.modules, known.modules),
         )
-        for name in given or ()
+        for name in values or ()
         if name not in names
     ]
     among = [

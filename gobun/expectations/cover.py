@@ -51,17 +51,17 @@ def _place(config: Config, axes: Sequence[Sequence[str]]) -> tuple[int, ...]:
 
 def _grown(
     seed: Config,
-    left: Mapping[Config, int],
+    remaining: Mapping[Config, int],
     must: Mapping[Config, int],
     may: Mapping[Config, int],
     axes: Sequence[Sequence[str]],
 ) -> Box:
-    versions = left[seed]
+    versions = remaining[seed]
 
     def fits(config: Config) -> bool:
         # Only the same versions: cells with other versions get a box of their own.
         allowed = must.get(config, 0) | may.get(config, 0)
-        return not versions & ~allowed and not left.get(config, 0) & ~versions
+        return not versions & ~allowed and not remaining.get(config, 0) & ~versions
 
     values: list[tuple[str, ...]] = [(value,) for value in seed]
     for at in reversed(range(len(axes))):  # stresses first: they are the most alike

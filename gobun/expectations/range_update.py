@@ -171,10 +171,10 @@ def _holds(
         for number, row in enumerate(after.rows)
     ]
     try:
-        left = _replacements(numbered, list(results), known, place, strict=False)
+        remaining = _replacements(numbered, list(results), known, place, strict=False)
     except UsageError:  # two rows that are equally specific disagree now
         return False
-    return not left.replaced and not left.added
+    return not remaining.replaced and not remaining.added
 
 
 def _texts(
@@ -196,10 +196,10 @@ def _texts(
             for section in sections:
                 toml_edit.sort(section)
             new[path] = toml_edit.join(sections)
-        left = [block.row for section in sections for block in section.blocks]
+        remaining = [block.row for section in sections for block in section.blocks]
         unexplained += [
             f"{path}: row {number} of [[expect]]"
-            for number, row in enumerate(left, start=1)
+            for number, row in enumerate(remaining, start=1)
             if row.why == TODO
         ]
     return new, tuple(unexplained)

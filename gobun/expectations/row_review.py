@@ -23,7 +23,7 @@ _NEVER_UNEXPECTED = "skip"
 
 def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:
     """Return whether an attempt ended with an unexpected outcome; a skip never does."""
-    return any(found not in expected for found in attempts if found != _NEVER_UNEXPECTED)
+    return any(outcome not in expected for outcome in attempts if outcome != _NEVER_UNEXPECTED)
 
 
 def review(
@@ -57,7 +57,7 @@ def review(
             lines.append(
                 f"{row.where}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
             )
-        otherwise = [found for result in of_row if (found := _strange(row, result))]
+        otherwise = [outcomes for result in of_row if (outcomes := _strange(row, result))]
         if otherwise:
             lines.append(
                 f"{row.where} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
@@ -68,7 +68,7 @@ def review(
 
 def _strange(row: ExpectationRow, result: Result) -> set[str]:
     """Return how attempts ended otherwise than the row states; empty if each of them passed."""
-    ended = {str(found) for found in attempts_of(result)} - {_NEVER_UNEXPECTED}
+    ended = {str(outcome) for outcome in attempts_of(result)} - {_NEVER_UNEXPECTED}
     return set() if ended == {"pass"} else ended - set(row.outcomes)
 
 

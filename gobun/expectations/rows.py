@@ -92,14 +92,14 @@ class ExpectationRow(ExpectationFields, frozen=True):
 
     def selects_place(self, place: Place) -> bool:
         """Return whether this row applies to ``place``."""
-        wanted = ((self.os, place.os), (self.arch, place.arch), (self.libc, place.libc))
-        return all(mine in {None, theirs} for mine, theirs in wanted)
+        selectors = ((self.os, place.os), (self.arch, place.arch), (self.libc, place.libc))
+        return all(mine in {None, theirs} for mine, theirs in selectors)
 
     def selects_values(self, values: Sequence[str]) -> bool:
         """Return whether this row applies to a treatment, module, load and stress."""
-        wanted = (self.treatments, self.modules, self.loads, self.stresses)
+        selectors = (self.treatments, self.modules, self.loads, self.stresses)
         return all(
-            names is None or value in names for names, value in zip(wanted, values, strict=True)
+            names is None or value in names for names, value in zip(selectors, values, strict=True)
         )
 
     def selects_version(self, version: str) -> bool:
@@ -202,11 +202,11 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         Raises:
             UsageError: two rows that are equally specific disagree on one of ``cells``.
         """
-        left = list(self.rows)
+        remaining = list(self.rows)
         for cell in cells:
             self.row(cell)
-            left = [row for row in left if not row.selects(cell, self.place)]
-        return tuple(left)
+            remaining = [row for row in remaining if not row.selects(cell, self.place)]
+        return tuple(remaining)
 
 
 def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:

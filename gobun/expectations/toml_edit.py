@@ -43,7 +43,7 @@ def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]
     Raises:
         UsageError: its form cannot be split, such as an inline array of tables.
     """
-    starts = [found.start() for found in _HEAD.finditer(text)]
+    starts = [match.start() for match in _HEAD.finditer(text)]
     if len(starts) != len(rows):
         raise UsageError(
             f"{where}: not every row is a table of its own",
@@ -128,8 +128,8 @@ def _inserted(text: str, name: str, value: object) -> str:
     """Insert a key before the first key that follows it in the usual order."""
     later = "|".join(_KEYS[_KEYS.index(name) + 1 :]) or "$^"
     line = f"{name} = {_item(value).as_string()}\n"
-    found = re.search(rf"^\s*(?:{later})\s*=", text, re.MULTILINE)
-    at = found.start() if found else len(text.rstrip("\n")) + 1
+    match = re.search(rf"^\s*(?:{later})\s*=", text, re.MULTILINE)
+    at = match.start() if match else len(text.rstrip("\n")) + 1
     return text[:at] + line + text[at:]
 
 

@@ -217,8 +217,8 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
 
 
 def _asked_wait(response: requests.Response) -> float:
-    asked = response.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_WAIT_S) if _LENGTH.fullmatch(asked) else 0.0
+    header = response.headers.get("Retry-After", "")
+    return min(float(header), _LONGEST_WAIT_S) if _LENGTH.fullmatch(header) else 0.0
 
 
 def _validator(response: requests.Response) -> str | None:

@@ -29,7 +29,7 @@ def _transport() -> Transport:
 
 
 def fetch_files(
-    base: str, wanted: Sequence[tuple[str, str | None]], folder: Path, *, advice: str
+    base: str, names: Sequence[tuple[str, str | None]], folder: Path, *, advice: str
 ) -> None:
     """Download files of the folder ``base`` into ``folder``: names, and their SHA-256 if known.
 
@@ -49,8 +49,8 @@ def fetch_files(
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
     # Count a file once it is in place, so that the progress ends with the last file.
-    with console.progress("downloading", len(wanted), unit="bytes") as shown:
-        for name, sha256 in wanted:
+    with console.progress("downloading", len(names), unit="bytes") as shown:
+        for name, sha256 in names:
             known = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None
             source = DownloadSource(
                 name, f"{base}/{name}", known, host, advice, largest_bytes=_LARGEST_BYTES
@@ -60,11 +60,11 @@ def fetch_files(
                 part = staged / "part"
                 download(source, part, transport, shown=shown, stop=threading.Event())
                 if known is not None and not known.fits(part):
-                    found = integrity.of_file(part, "sha256")
+                    digest = integrity.of_file(part, "sha256")
                     raise FetchError(
                         f"{name} arrived damaged or forged, and was removed:\n"
                         f"  expected SHA-256: {sha256}\n"
-                        f"  found:            {found.digest.hex()}",
+                        f"  found:            {digest.digest.hex()}",
                         hint="run the same command again; if it happens twice, the sums and the"
                         " files are not of the same release",
                     )

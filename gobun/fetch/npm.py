@@ -145,7 +145,7 @@ def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
     return matching(name, " || ".join(versions))
 
 
-def matching(name: str, wanted: str) -> dict[Package, NpmRelease]:
+def matching(name: str, versions: str) -> dict[Package, NpmRelease]:
     """Return the registry's records of the versions in a range. Prereleases match by name only.
 
     Raises:
@@ -154,7 +154,9 @@ def matching(name: str, wanted: str) -> dict[Package, NpmRelease]:
     """
     fields = ["version", "dist.integrity", "dist.tarball"]
     output = _npm(
-        ["view", f"{name}@{wanted}", *fields, "--json"], f"asking npm where {name} is", absent=True
+        ["view", f"{name}@{versions}", *fields, "--json"],
+        f"asking npm where {name} is",
+        absent=True,
     )
     if not output.strip():
         return {}
@@ -207,12 +209,12 @@ def _npm(
     patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
     command = [*toolchain.npm_command(), *arguments]
     try:
-        done = run_tool(command, env=patience | (env or {}), timeout_s=_TIMEOUT_S)
+        completed = run_tool(command, env=patience | (env or {}), timeout_s=_TIMEOUT_S)
     except ToolTimeoutError as error:
         raise UnreachableError(f"{step} failed: no answer in {_TIMEOUT_S:.0f} s") from error
-    if done.code == 0:
-        return done.out
-    problem = _problem(done.out)
+    if completed.code == 0:
+        return completed.out
+    problem = _problem(completed.out)
     code = problem.code or "?"
     if code in _NETWORK:
         raise UnreachableError(f"{step} failed: {_NETWORK[code]} ({code})")
@@ -222,7 +224,7 @@ def _npm(
         raise FetchError(f"{step} failed: {reason} ({code})", hint=hint)
     if absent and code == "E404" and "No match" in (problem.summary or ""):
         return ""
-    reason = _REFUSALS.get(code) or problem.summary or done.tail
+    reason = _REFUSALS.get(code) or problem.summary or completed.tail
     raise FetchError(
         f"{step} failed: {reason} ({code})",
         hint="check `npm config get registry`; run `npm login` if the registry needs a login",

@@ -33,8 +33,8 @@ class Lock(msgspec.Struct, frozen=True):
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the locked versions of a package, ascending."""
-        found = (package.version for package in self.entries if package.name == name)
-        return tuple(sorted(found, key=rank))
+        versions = (package.version for package in self.entries if package.name == name)
+        return tuple(sorted(versions, key=rank))
 
 
 def read_lock(path: Path | None = None) -> Lock:

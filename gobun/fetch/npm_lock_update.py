@@ -54,8 +54,8 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     webkits = {package.name: package.version for package in webkit_packages()}
     for name in names or (*bun_packages(), *webkits, HEADERS_PACKAGE, ENGINE_PACKAGE):
         check_name(name)
-        wanted = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
-        entries |= _checked(lock, _published(name, wanted))
+        version_range = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
+        entries |= _checked(lock, _published(name, version_range))
     added = sorted(
         entries.keys() - lock.entries.keys(),
         key=lambda package: (package.name, rank(package.version)),
@@ -65,24 +65,24 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     return LockSummary(tuple(added), len(lock.entries))
 
 
-def _published(name: str, wanted: str) -> dict[Package, Integrity]:
-    found = npm.matching(name, wanted)
-    if not found:
+def _published(name: str, version_range: str) -> dict[Package, Integrity]:
+    releases = npm.matching(name, version_range)
+    if not releases:
         raise FetchError(
-            f"the registry has no release of {name} {wanted}",
+            f"the registry has no release of {name} {version_range}",
             hint="look at `npm config get registry`: a mirror may hold only some packages",
         )
-    return {package: release.integrity for package, release in found.items()}
+    return {package: release.integrity for package, release in releases.items()}
 
 
 def _checked(lock: Lock, published: dict[Package, Integrity]) -> dict[Package, Integrity]:
-    for package, found in published.items():
-        expected = lock.entries.get(package, found)
-        if expected != found:
+    for package, digest in published.items():
+        expected = lock.entries.get(package, digest)
+        if expected != digest:
             raise FetchError(
                 f"the registry now has another digest for {package}; nothing was written:\n"
                 f"  expected (lock file): {expected}\n"
-                f"  found (registry):     {found}",
+                f"  found (registry):     {digest}",
                 hint="a published release does not change: find out why before going on",
             )
     return published

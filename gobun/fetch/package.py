@@ -90,5 +90,5 @@ def webkit_package(target: str, commit: str) -> Package | None:
 
 def webkit_packages() -> tuple[Package, ...]:
     """Return every package of WebKit that the lock file covers."""
-    found = [webkit_package(target, commit) for commit in _LOCKED_WEBKITS for target in _WEBKIT]
-    return tuple(package for package in found if package)
+    packages = [webkit_package(target, commit) for commit in _LOCKED_WEBKITS for target in _WEBKIT]
+    return tuple(package for package in packages if package)

@@ -24,15 +24,15 @@ def cached_versions(name: str) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
     # Guards, partial files and temporary folders are not folders named like a version.
-    found = [
+    versions = [
         child.name
         for child in folder.iterdir()
         if child.is_dir() and not child.name.startswith(".")
     ]
-    return tuple(sorted(found, key=rank))
+    return tuple(sorted(versions, key=rank))
 
 
-def fetch_packages(wanted: Sequence[Package]) -> dict[Package, Path]:
+def fetch_packages(packages: Sequence[Package]) -> dict[Package, Path]:
     """Return the folder of each package, after downloading those that are not cached.
 
     The returned folders cannot be evicted until this process ends. A cached package needs neither
@@ -45,7 +45,7 @@ def fetch_packages(wanted: Sequence[Package]) -> dict[Package, Path]:
         UsageError: a name or a version is not valid for npm.
     """
     folders: dict[Package, Path] = {}
-    for package in wanted:
+    for package in packages:
         check_package(package)
         folders[package] = package_folder(package)
         cache.pin(folders[package])

@@ -51,7 +51,7 @@ class _Download(msgspec.Struct, frozen=True):
 def _sources(missing: Sequence[Package]) -> list[_Download]:
     """Get the archives' addresses with one npm call per package, and check the lock file."""
     lock = read_lock()
-    found: list[_Download] = []
+    downloads: list[_Download] = []
     unlocked: list[str] = []
     for name in sorted({package.name for package in missing}):
         packages = [package for package in missing if package.name == name]
@@ -66,12 +66,12 @@ def _sources(missing: Sequence[Package]) -> list[_Download]:
             expected = _expected(package, lock, release)
             if package not in lock.entries:
                 unlocked.append(str(package))
-            found.append(
+            downloads.append(
                 _Download(package, DownloadSource(str(package), release.tarball, expected))
             )
     if unlocked:
         console.log(f"not in the lock file, so checked against the registry: {', '.join(unlocked)}")
-    return found
+    return downloads
 
 
 def _expected(package: Package, lock: Lock, release: npm.NpmRelease) -> integrity.Integrity:
@@ -114,13 +114,13 @@ def _bring(wanted: _Download, transport: Transport, shown: Progress, stop: threa
             wanted.source, url=transport.tarball_url(wanted.source.url)
         )
         download(source, part, transport, shown=shown, stop=stop)
-        found = integrity.of_file(part)
-        if found != source.integrity:
+        digest = integrity.of_file(part)
+        if digest != source.integrity:
             discard(part)
             raise FetchError(
                 f"{package} arrived damaged or forged, and was removed:\n"
                 f"  expected: {source.integrity}\n"
-                f"  found:    {found}",
+                f"  found:    {digest}",
                 hint="run the same command again; if it happens twice, something between here"
                 " and the registry changes what is sent",
             )
@@ -143,5 +143,5 @@ def _publish(package: Package, part: Path, folder: Path) -> None:
 
 def _clear_leftovers(folder: Path) -> None:
     """Remove the partly unpacked folders of a killed process, whose lock we now hold."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)

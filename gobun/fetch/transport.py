@@ -116,19 +116,19 @@ def within(seconds: float, call: Callable[[], _T]) -> _T:
     Raises:
         requests.Timeout: it takes longer. The call stays behind on its thread.
     """
-    done: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             value = call()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller
-            done.put(functools.partial(_raise, error))
+            outcome.put(functools.partial(_raise, error))
         else:
-            done.put(lambda: value)
+            outcome.put(lambda: value)
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        answer = done.get(timeout=seconds)
+        answer = outcome.get(timeout=seconds)
     except queue.Empty:
         raise requests.Timeout(f"timed out after {seconds:g} seconds") from None
     return answer()
@@ -195,8 +195,8 @@ class Transport(msgspec.Struct, frozen=True):
         Raises:
             FetchError: it is not a web address.
         """
-        given = split_address(url)
-        if given is None or given.scheme not in {"http", "https"} or not given.hostname:
+        address = split_address(url)
+        if address is None or address.scheme not in {"http", "https"} or not address.hostname:
             raise FetchError(
                 f"the registry names {url!r} as the archive, which is not a web address",
                 hint="look at `npm config get registry`",
@@ -208,13 +208,13 @@ class Transport(msgspec.Struct, frozen=True):
                 hint="look at `npm config get registry`",
             )
         rule = self.settings.replace_registry_host
-        if given.hostname == registry.hostname or rule == "never":
+        if address.hostname == registry.hostname or rule == "never":
             return url
         if rule == "npmjs":
             rule = urlsplit(self.own_registry()).hostname or rule
-        if rule not in {"always", given.hostname}:
+        if rule not in {"always", address.hostname}:
             return url
-        return urlunsplit(given._replace(scheme=registry.scheme, netloc=registry.netloc))
+        return urlunsplit(address._replace(scheme=registry.scheme, netloc=registry.netloc))
 
     def _verify(self) -> bool | str:
         if not self.settings.strict_ssl:
@@ -244,8 +244,8 @@ class Transport(msgspec.Struct, frozen=True):
 
     def _proxies(self, url: str) -> dict[str, str]:
         """Return npm's proxies, or the environment's if npm has none."""
-        given = self.settings.noproxy or ""
-        exempt = given if isinstance(given, str) else ",".join(given)
+        noproxy = self.settings.noproxy or ""
+        exempt = noproxy if isinstance(noproxy, str) else ",".join(noproxy)
         if exempt and requests.utils.should_bypass_proxies(url, exempt):
             return {}
         plain = self.settings.proxy if isinstance(self.settings.proxy, str) else None

@@ -68,16 +68,16 @@ def memory_limit() -> int:
 @contextlib.contextmanager
 def cell_group() -> Iterator[CellGroup]:
     """Yield a new group, and remove it afterwards; it has no folders where none can be made."""
-    made: list[Path] = []
+    folders: list[Path] = []
     try:
         for folder in _run_folders():
             with contextlib.suppress(OSError):
-                made.append(_make_cell(folder))
-        group = CellGroup(tuple(made))
+                folders.append(_make_cell(folder))
+        group = CellGroup(tuple(folders))
         yield group
     finally:
-        CellGroup(tuple(made)).kill()
-        for folder in made:
+        CellGroup(tuple(folders)).kill()
+        for folder in folders:
             _remove(folder)
 
 
@@ -113,13 +113,13 @@ def _make_run_folders() -> tuple[Path, ...]:
         bases = list(_bases())
     except (OSError, ValueError, IndexError):
         return ()
-    made = []
+    folders = []
     for base in bases:
         with contextlib.suppress(OSError):
             _sweep(base)
         with contextlib.suppress(OSError):
-            made.append(_make_run_folder(base))
-    return tuple(made)
+            folders.append(_make_run_folder(base))
+    return tuple(folders)
 
 
 def _make_run_folder(base: Path) -> Path:
@@ -143,7 +143,7 @@ def _bases() -> Iterator[Path]:
     for line in _read(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
         own |= dict.fromkeys(controllers.split(","), path)
-    found: dict[str, Path] = {}
+    bases: dict[str, Path] = {}
     for line in _read(Path("/proc/self/mountinfo")).splitlines():
         before, _, after = line.partition(" - ")
         root, mounted = before.split()[3:5]
@@ -153,8 +153,8 @@ def _bases() -> Iterator[Path]:
             if name in own and name in {"", "freezer", *_LIMITS}:
                 inside = os.path.relpath(own[name], root)
                 below = "." if inside.startswith("..") else inside
-                found.setdefault(name, Path(mounted, below))
-    usable = {name: path for name, path in found.items() if _is_ours(path)}
+                bases.setdefault(name, Path(mounted, below))
+    usable = {name: path for name, path in bases.items() if _is_ours(path)}
     if "" in usable:
         usable.pop("freezer", None)
     yield from dict.fromkeys(usable.values())

@@ -101,25 +101,25 @@ class Observation(msgspec.Struct):
 
     def take_core(self, crash: Crash, cell: Cell, means: EvidenceTools, out: Path) -> None:
         """Copy the core of a crash to the evidence, and add its backtraces from gdb."""
-        found = observe.find_core(crash.pid, crash.folder, crash.since)
-        if isinstance(found, str):
-            self.core = f"no core: {found}"
+        core = observe.find_core(crash.pid, crash.folder, crash.since)
+        if isinstance(core, str):
+            self.core = f"no core: {core}"
             return
         if not means.wants_core(cell):
             self.core = "no core: another cell of this version, treatment and stress has one"
             return
-        kept = folder_of(cell, out) / CORE_NAME
+        copy = folder_of(cell, out) / CORE_NAME
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            held = files.copy_filled(found, kept, most=CORE_BYTES)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            data_bytes = files.copy_filled(core, copy, most=CORE_BYTES)
         except OSError as error:
-            kept.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
             self.core = f"no core: {error.strerror}"
             return
-        self.core = f"core: {held / 1e6:.1f} MB, sparse; `gdb {crash.program} {CORE_NAME}`"
+        self.core = f"core: {data_bytes / 1e6:.1f} MB, sparse; `gdb {crash.program} {CORE_NAME}`"
         self.core_kept = True
         if means.wants_backtrace(cell):
-            self.backtrace = observe.core_backtrace(crash.program, kept)
+            self.backtrace = observe.core_backtrace(crash.program, copy)
 
 
 def folder_of(cell: Cell, out: Path) -> Path:

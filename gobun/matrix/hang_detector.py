@@ -110,9 +110,9 @@ def _thread_name(sample: Sample, tid: int) -> str:
 
 def _deadlocked(samples: Sequence[Sample], slowness: float) -> bool:
     """Whether nothing has moved since a look found every thread in a wait that nobody can end."""
-    asked = [sample for sample in reversed(samples) if sample.waits]
+    looked_at = [sample for sample in reversed(samples) if sample.waits]
     stuck = list(
-        itertools.takewhile(lambda sample: observe.all_stuck(sample.waits) == "yes", asked)
+        itertools.takewhile(lambda sample: observe.all_stuck(sample.waits) == "yes", looked_at)
     )
     if len(stuck) < 2 or _switches(stuck[-1]) != _switches(samples[-1]):
         return False

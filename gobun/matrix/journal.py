@@ -79,12 +79,12 @@ class Journal:
         Raises:
             PrerequisiteError: it cannot be written.
         """
-        made = cls()
-        kept = tuple(earlier)
-        for each in kept:
-            made._earlier.setdefault(each.cell, []).append(each)
-        made._writer = Writer(path, header, kept)
-        return made
+        journal = cls()
+        records = tuple(earlier)
+        for each in records:
+            journal._earlier.setdefault(each.cell, []).append(each)
+        journal._writer = Writer(path, header, records)
+        return journal
 
     def earlier(self, cell: Cell) -> list[AttemptRecord]:
         """Return the attempts of an interrupted run at ``cell``, without errors of the harness."""
@@ -132,10 +132,10 @@ def read_journal(path: Path) -> list[AttemptRecord]:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         return []
-    found: list[AttemptRecord] = []
+    records: list[AttemptRecord] = []
     for line in lines[1:-1]:  # skip the header, and the incomplete line after the last newline
         try:
-            found.append(msgspec.json.decode(line, type=AttemptRecord))
+            records.append(msgspec.json.decode(line, type=AttemptRecord))
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
-    return found
+    return records

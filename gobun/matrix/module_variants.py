@@ -38,34 +38,34 @@ def module_variants(
     """
     linux = target.os == "linux"
     chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
-    found: dict[tuple[str, str], Fixture] = {}
+    variants: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
         if name == build.RUST:
             continue
         compiled = name in build.FIXTURES and module.published is None
         if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):
-            found[BUILT_IN, name] = module
+            variants[BUILT_IN, name] = module
         if BUILT_IN in chosen and compiled:
-            found[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
+            variants[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
         if UNCONVERTED in chosen and compiled and target.libc == "musl":
-            found[UNCONVERTED, name] = build.build_fixture(name, target, converted=False)
+            variants[UNCONVERTED, name] = build.build_fixture(name, target, converted=False)
         if EMBEDDED in chosen and target.libc != "musl":
-            found[EMBEDDED, name] = _embedded(module, target)
-    return found
+            variants[EMBEDDED, name] = _embedded(module, target)
+    return variants
 
 
 def _embedded(module: Fixture, target: Target) -> Fixture:
     # If both files only load a published library, that library is the one with Go in it.
     own = [module.library, module.addon]
-    given = [*dict.fromkeys(own), *([module.published] if module.published else [])]
+    libraries = [*dict.fromkeys(own), *([module.published] if module.published else [])]
     recipe = build.recipe(
         f"{module.name}-embedded-{target.name}",
         sources=build.EMBEDDED_SOURCES,
-        settings=[files.sha256_of(path) for path in given],
+        settings=[files.sha256_of(path) for path in libraries],
     )
 
     def make(folder: Path) -> None:
-        for path in given:
+        for path in libraries:
             if module.published in {None, path}:
                 embed.embed_guard(path, folder / path.name)
             else:

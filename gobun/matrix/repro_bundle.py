@@ -64,38 +64,38 @@ def write_repro(
     cell = trials[0].cell
     folder.parent.mkdir(parents=True, exist_ok=True)
     with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
-        made = staged / "repro"
-        made.mkdir()
+        bundle = staged / "repro"
+        bundle.mkdir()
         ignore = shutil.ignore_patterns("*.toml")
-        shutil.copytree(paths.SCENARIOS, made / "scenarios", ignore=ignore)
-        (made / _LIBRARIES).mkdir()
-        inside = _copied(_needed(argument), made)
-        (made / "repro.cjs").write_text(_script(inside))
-        script = made / "run.sh"
+        shutil.copytree(paths.SCENARIOS, bundle / "scenarios", ignore=ignore)
+        (bundle / _LIBRARIES).mkdir()
+        inside = _copied(_needed(argument), bundle)
+        (bundle / "repro.cjs").write_text(_script(inside))
+        script = bundle / "run.sh"
         switches = {
             "BUN_DEBUG_QUIET_LOGS": "1",
             "BUN_ENABLE_CRASH_REPORTING": "0",
             "GO_WARMUP_GUARD": "0",
         }
-        settings = {**switches, **_copied(treated, made)}
+        settings = {**switches, **_copied(treated, bundle)}
         script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)
-        (made / "README.md").write_text(_readme(trials, package, header))
+        (bundle / "README.md").write_text(_readme(trials, package, header))
         if folder.exists():
             shutil.rmtree(folder)
-        made.rename(folder)
+        bundle.rename(folder)
 
 
-def _copied(wanted: Mapping[str, str], made: Path) -> dict[str, str]:
+def _copied(wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
     inside: dict[str, str] = {}
     for key, value in wanted.items():
         source = Path(value)
         if not source.is_absolute():
             inside[key] = value
             continue
-        target = made / _LIBRARIES / source.name
+        target = folder / _LIBRARIES / source.name
         shutil.copyfile(source, target)
-        inside[key] = f"./{target.relative_to(made).as_posix()}"
+        inside[key] = f"./{target.relative_to(folder).as_posix()}"
     return inside
 
 

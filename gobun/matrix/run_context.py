@@ -72,10 +72,10 @@ class RunContext(msgspec.Struct, frozen=True):
         variant = TREATMENTS[cell.treatment].variant
         if not variant:
             return self.modules[cell.module]
-        found = self.variants.get((variant, cell.module))
-        if found is None:
+        fixture = self.variants.get((variant, cell.module))
+        if fixture is None:
             raise LacksError(f"there is no {variant} form of {cell.module} for {self.target.name}")
-        return found
+        return fixture
 
     def helper_for(self, treatment: Treatment) -> Path:
         """Return the library or package that the scenario of a treatment loads and calls.
@@ -84,10 +84,10 @@ class RunContext(msgspec.Struct, frozen=True):
             LacksError: there is none for this platform.
         """
         helpers = {"warmup": self.warmup, "guard": self.guard, "package": self.package}
-        found = helpers[treatment.calls]
-        if found is None:
+        helper = helpers[treatment.calls]
+        if helper is None:
             raise LacksError(f"there is no {treatment.calls} for {self.target.name}")
-        return found
+        return helper
 
 
 def build_run_context(

@@ -32,8 +32,8 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         UsageError: it does not have that form, or there is no such shard.
     """
-    found = _FORM.fullmatch(text.strip())
-    number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = _FORM.fullmatch(text.strip())
+    number, of = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= of:
         raise UsageError(f"{text!r} is not a shard", hint="write 2/4 for the second of four")
     return number, of
@@ -89,14 +89,14 @@ def split_plan(
     Raises:
         UsageError: there are fewer cells than shards.
     """
-    found = set(cells)
-    if not 1 <= of <= len(found):
+    unplaced = set(cells)
+    if not 1 <= of <= len(unplaced):
         raise UsageError(
-            f"{len(found)} cells cannot be split into {of} shards",
+            f"{len(unplaced)} cells cannot be split into {of} shards",
             hint="ask for fewer shards, or at least 1",
         )
     estimate = _estimator(durations or {})
-    versions = _by_version(found)
+    versions = _by_version(unplaced)
     ordered = [cell for first in range(of) for version in versions[first::of] for cell in version]
     begins = [0.0, *itertools.accumulate(map(estimate, ordered))]
     cuts = [0]
@@ -155,15 +155,19 @@ def plan_json(parts: Sequence[PlanPart]) -> str:
 
 def _versions_in(cells: Iterable[Cell]) -> list[str]:
     """Return the value of ``--versions`` that selects the versions of these cells."""
-    found = sorted({(c.runtime, c.version) for c in cells}, key=lambda one: (one[0], rank(one[1])))
-    return [version if runtime == "bun" else f"{runtime}@{version}" for runtime, version in found]
+    versions = sorted(
+        {(c.runtime, c.version) for c in cells}, key=lambda one: (one[0], rank(one[1]))
+    )
+    return [
+        version if runtime == "bun" else f"{runtime}@{version}" for runtime, version in versions
+    ]
 
 
 def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
-    found: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in sorted(cells):
-        found[cell.runtime, cell.version].append(cell)
-    return [found[key] for key in sorted(found, key=lambda key: (key[0], rank(key[1]), key[1]))]
+        groups[cell.runtime, cell.version].append(cell)
+    return [groups[key] for key in sorted(groups, key=lambda key: (key[0], rank(key[1]), key[1]))]
 
 
 def _cut(

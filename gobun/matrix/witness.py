@@ -66,14 +66,14 @@ def _has_go(module: Path) -> bool:
 def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
     """Return whether a file is mapped, even under another path in the process."""
     try:
-        found = module.stat()
+        status = module.stat()
     except OSError:
         return False
     for mapping in maps:
-        if mapping.inode == found.st_ino and mapping.device == found.st_dev:
+        if mapping.inode == status.st_ino and mapping.device == status.st_dev:
             return True
         # overlayfs shows the device of another layer.
         same_path = mapping.path == os.path.realpath(module) and not mapping.deleted
-        if same_path and mapping.device != found.st_dev:
+        if same_path and mapping.device != status.st_dev:
             return True
     return False

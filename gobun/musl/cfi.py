@@ -104,11 +104,11 @@ def _entry(body: bytes) -> bytes:
 
 
 def _existing(image: Image) -> bytes | None:
-    found = [each for each in image.sections if each.name == SECTION]
-    if not found:
+    sections = [each for each in image.sections if each.name == SECTION]
+    if not sections:
         return b""
-    raw = image.bytes_at(found[0].offset, found[0].size)
-    if not found[0].flags & elf.SHF_COMPRESSED:
+    raw = image.bytes_at(sections[0].offset, sections[0].size)
+    if not sections[0].flags & elf.SHF_COMPRESSED:
         return raw
     kind, _, size, _ = _COMPRESSED.unpack_from(raw) if len(raw) >= _COMPRESSED.size else (0,) * 4
     if kind != _ZLIB or size > _MOST_FRAME:

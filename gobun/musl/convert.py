@@ -230,7 +230,7 @@ def _redirect(
 
 def _take_plain_names(editor: Editor) -> tuple[str, ...]:
     """Call glibc's private names of functions by their plain ones; return those."""
-    image, found = editor.image, []
+    image, names = editor.image, []
     table = image.dynamic_value(elf.DT_SYMTAB) or 0
     for symbol in missing_imports(image):
         if symbol.name in PLAIN_NAMES:
@@ -239,15 +239,15 @@ def _take_plain_names(editor: Editor) -> tuple[str, ...]:
             plain = PLAIN_NAMES[symbol.name]
             # The plain name is the end of the other one, in the same place.
             editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain)))
-            found.append(plain)
-    return tuple(found)
+            names.append(plain)
+    return tuple(names)
 
 
 def _leave_glibc(editor: Editor) -> tuple[str, ...]:
     """Ask for musl alone, and for no versions of symbols, which musl does not look at."""
     image = editor.image
     renamed = tuple(name for name in image.needed if name in GLIBC_NAMES)
-    kept = []
+    entries = []
     has_name = NAME in image.needed
     for tag, value in editor.dynamic:
         entry = (tag, value)
@@ -257,11 +257,11 @@ def _leave_glibc(editor: Editor) -> tuple[str, ...]:
             entry, has_name = (tag, editor.add_string(NAME)), True
         elif tag == elf.DT_FLAGS:
             entry = (tag, value & ~elf.DF_STATIC_TLS)
-        kept.append(entry)
+        entries.append(entry)
     gone = {elf.DT_VERNEED, elf.DT_VERNEEDNUM}
     if image.dynamic_value(elf.DT_VERDEF) is None:
         gone.add(elf.DT_VERSYM)
-    editor.dynamic = [entry for entry in kept if entry[0] not in gone]
+    editor.dynamic = [entry for entry in entries if entry[0] not in gone]
     kinds = {elf.SHT_GNU_VERNEED}
     kinds |= {elf.SHT_GNU_VERSYM} if elf.DT_VERSYM in gone else set()
     for section in editor.sections:

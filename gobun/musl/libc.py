@@ -88,7 +88,7 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
     glibc = _glibc_versions(image)
     if versions is None or not glibc:
         return ()
-    found = []
+    missing = []
     used = {each.symbol for each in image.relocations(POINTED[image.machine])} - {0}
     for index in sorted(used):
         symbol = image.symbol(index)
@@ -96,27 +96,27 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
             continue
         (version,) = struct.unpack("<H", image.read(versions + 2 * index, 2))
         if version & 0x7FFF in glibc and symbol.name not in functions():
-            found.append(symbol)
-    return tuple(found)
+            missing.append(symbol)
+    return tuple(missing)
 
 
 def _glibc_versions(image: Image) -> set[int]:
     """Return the numbers of the symbol versions that glibc's libraries define."""
     at, files = image.dynamic_value(elf.DT_VERNEED), image.dynamic_value(elf.DT_VERNEEDNUM) or 0
-    found: set[int] = set()
+    numbers: set[int] = set()
     if at is None:
-        return found
+        return numbers
     for _ in range(min(files, _MOST_VERSIONS)):
         _, count, file, first, following = _NEED.unpack(image.read(at, _NEED.size))
         if image.string(file) in GLIBC_NAMES:
             entry = at + first
             for _ in range(count):
                 _, _, number, _, after = _VERSION.unpack(image.read(entry, _VERSION.size))
-                found.add(number & 0x7FFF)
+                numbers.add(number & 0x7FFF)
                 entry += after
                 if not after:
                     break
         at += following
         if not following:
             break
-    return found
+    return numbers

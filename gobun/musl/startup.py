@@ -75,7 +75,7 @@ def first_initialiser(image: Image) -> Initialiser:
         each.at: each for each in image.relocations(range(1 << 32)) if each.at in entries
     }
     packed = set(image.packed_relocations())
-    found: Initialiser | None = None
+    initialiser: Initialiser | None = None
     for at in entries:
         if at not in relocations and at not in packed:
             if image.word(at) not in _EMPTY:
@@ -83,7 +83,7 @@ def first_initialiser(image: Image) -> Initialiser:
                     f"{image.path} has an initialiser at {at:#x} that no relocation fills",
                     hint=_REPORT,
                 )
-        elif found is None:
+        elif initialiser is None:
             relocation = relocations.get(at)
             function = image.word(at) if relocation is None else _function(image, relocation)
             if not any(load.holds(function) for load in image.executable):
@@ -91,10 +91,10 @@ def first_initialiser(image: Image) -> Initialiser:
                     f"{image.path} has an initialiser at {at:#x} that is no code ({function:#x})",
                     hint=_REPORT,
                 )
-            found = Initialiser(at, function, (entries.stop - at) // 8 - 1, relocation)
-    if found is None:
+            initialiser = Initialiser(at, function, (entries.stop - at) // 8 - 1, relocation)
+    if initialiser is None:
         raise UsageError(f"{image.path} has only empty initialisers", hint=_REPORT)
-    return found
+    return initialiser
 
 
 def install(

@@ -37,9 +37,9 @@ def _backtrace(what: list[str], limit_s: float) -> str:
     command += ["-iex", "set auto-load off", "-ex", "set width 0"]
     command += ["-ex", f"thread apply all bt {FRAMES}", *what]
     try:
-        done = run_tool(command, timeout_s=limit_s)
+        completed = run_tool(command, timeout_s=limit_s)
     except PrerequisiteError as error:
         return f"no backtrace: {error.what}\n"
-    if "Thread " not in done.out:
-        return f"no backtrace: {printable(done.tail)}\n"
-    return printable(done.out, keep="\n\t")
+    if "Thread " not in completed.out:
+        return f"no backtrace: {printable(completed.tail)}\n"
+    return printable(completed.out, keep="\n\t")

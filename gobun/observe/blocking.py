@@ -136,8 +136,8 @@ def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> 
     """
     threads = procfs.threads(pid)
     process = _Process(pid, memory.mappings(pid), children=_has_children(pid))
-    found = [_look(process, thread, callers=callers) for thread in threads]
-    return _with_wakers(found, due=_signals_due(process), signals=signals)
+    waits = [_look(process, thread, callers=callers) for thread in threads]
+    return _with_wakers(waits, due=_signals_due(process), signals=signals)
 
 
 def blocked_thread(pid: int, tid: int) -> Blocked | None:
@@ -157,7 +157,7 @@ def all_stuck(threads: Sequence[Blocked]) -> Answer:
 def _look(process: _Process, thread: procfs.Thread, *, callers: bool) -> Blocked:
     call = _call(process.pid, thread.tid)
     name = "" if call is None else call.name
-    found = _wait(process, thread, call)
+    wait = _wait(process, thread, call)
     caller = None
     if callers and call is not None and thread.state in "SD":
         caller = find_caller(process.pid, process.maps, call.sp, call.pc)
@@ -166,18 +166,18 @@ def _look(process: _Process, thread: procfs.Thread, *, callers: bool) -> Blocked
         name=thread.name,
         state=thread.state,
         call=name,
-        wakes=found.wakes,
+        wakes=wait.wakes,
         can_return="unknown",
-        why=found.why,
-        timeout_s=found.timeout_s,
-        descriptors=found.descriptors,
+        why=wait.why,
+        timeout_s=wait.timeout_s,
+        descriptors=wait.descriptors,
         caller=caller,
     )
 
 
-def _with_wakers(found: Sequence[Blocked], *, due: bool, signals: bool) -> tuple[Blocked, ...]:
-    alive = [each.tid for each in found if each.wakes in {"itself", "outside", "unknown"}]
-    for_signals = any(each.wakes == "signal" for each in found)
+def _with_wakers(waits: Sequence[Blocked], *, due: bool, signals: bool) -> tuple[Blocked, ...]:
+    alive = [each.tid for each in waits if each.wakes in {"itself", "outside", "unknown"}]
+    for_signals = any(each.wakes == "signal" for each in waits)
     nobody = not alive and not due and not (signals and for_signals)
 
     def answer(each: Blocked) -> Answer:
@@ -191,7 +191,7 @@ def _with_wakers(found: Sequence[Blocked], *, due: bool, signals: bool) -> tuple
             can_return=answer(each),
             wakers=tuple(tid for tid in alive if tid != each.tid),
         )
-        for each in found
+        for each in waits
     )
 
 
@@ -306,8 +306,8 @@ def _time_at(pid: int, address: int) -> float | None:
     if len(data) != _TIME.size:
         return None
     seconds, fraction = _TIME.unpack(data)
-    found = seconds + fraction / 1e9
-    return found if 0 <= found < _LONGEST_S else None
+    total = seconds + fraction / 1e9
+    return total if 0 <= total < _LONGEST_S else None
 
 
 def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...] | None:

@@ -30,13 +30,13 @@ def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> P
     if pattern[0] in _NO_FILE:
         return f"cores are {_NO_FILE[pattern[0]]} here (kernel.core_pattern is {pattern!r})"
     written = glob.iglob(str(folder / named(pattern, pid, uses_pid=uses_pid)))  # noqa: PTH207 - it may be absolute
-    found = [
+    cores = [
         path
         for path in map(Path, written)
         if path.is_file() and path.stat().st_mtime >= since - _TICK_S
     ]
-    if found:
-        return max(found, key=lambda path: path.stat().st_mtime)
+    if cores:
+        return max(cores, key=lambda path: path.stat().st_mtime)
     if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
         return "the hard limit of core files is 0 (`ulimit -Hc`)"
     return f"the kernel wrote none as {pattern!r} (kernel.core_pattern)"
@@ -46,10 +46,10 @@ def named(pattern: str, pid: int, *, uses_pid: bool) -> str:
     """Return a glob for the file names that the kernel makes from ``pattern``; see core(5)."""
     parts: list[str] = []
     at = 0
-    for found in _SPECIFIER.finditer(pattern):
-        parts.append(glob.escape(pattern[at : found.start()]))
-        parts.append({"p": str(pid), "%": "%", "": ""}.get(found[1], "*"))
-        at = found.end()
+    for match in _SPECIFIER.finditer(pattern):
+        parts.append(glob.escape(pattern[at : match.start()]))
+        parts.append({"p": str(pid), "%": "%", "": ""}.get(match[1], "*"))
+        at = match.end()
     parts.append(glob.escape(pattern[at:]))
     if uses_pid and "%p" not in pattern:
         parts.append(f".{pid}")

@@ -129,8 +129,8 @@ class _File(NamedTuple):
     @property
     def flags(self) -> int:
         """The flags of ``open``."""
-        found = _FLAGS.search(self.info)
-        return int(found[1], 8) if found else 0
+        match = _FLAGS.search(self.info)
+        return int(match[1], 8) if match else 0
 
     @property
     def is_private(self) -> bool:

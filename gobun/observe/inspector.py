@@ -87,10 +87,10 @@ def inspect_process(
     """
     try:
         words = ["--within", str(within_ms), str(pid), *map(str, spare)]
-        done = run_tool([program, *words], timeout_s=LIMIT_S)
+        completed = run_tool([program, *words], timeout_s=LIMIT_S)
     except PrerequisiteError as error:
         return Inspection(problem=error.what)
-    return read_lines(done.out, pid)
+    return read_lines(completed.out, pid)
 
 
 def read_lines(text: str, pid: int) -> Inspection:

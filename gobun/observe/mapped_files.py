@@ -60,10 +60,10 @@ def _open_regular(pid: int, name: str, inode: int | None) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         handle = os.open(name, os.O_PATH | os.O_CLOEXEC)  # O_PATH does not open the file itself
         try:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or inode not in {None, found.st_ino}:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode) or inode not in {None, status.st_ino}:
                 return None
-            if _is_strangers(pid) and _is_fuse(pid, found.st_dev):
+            if _is_strangers(pid) and _is_fuse(pid, status.st_dev):
                 return None
             return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         finally:

@@ -51,11 +51,11 @@ class Mapping(msgspec.Struct, frozen=True):
 
 def mappings(pid: int) -> tuple[Mapping, ...]:
     """Return the mappings of a process in ascending order; empty if they may not be read."""
-    found: list[Mapping] = []
+    memory_map: list[Mapping] = []
     for line in read_lines(Path(f"/proc/{pid}/maps"), _MOST_BYTES):
         with contextlib.suppress(ValueError):  # the last line of a truncated list
-            found.append(_mapping(line))
-    return tuple(found)
+            memory_map.append(_mapping(line))
+    return tuple(memory_map)
 
 
 def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:

@@ -59,7 +59,7 @@ def threads(pid: int) -> tuple[Thread, ...]:
         folders = sorted((_PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
     except OSError:
         return ()
-    return tuple(found for folder in folders if (found := _thread(folder)) is not None)
+    return tuple(thread for folder in folders if (thread := _thread(folder)) is not None)
 
 
 def family(pid: int) -> tuple[int, ...]:
@@ -69,10 +69,10 @@ def family(pid: int) -> tuple[int, ...]:
         with contextlib.suppress(ValueError, IndexError):  # it has ended
             parent = int(read_bytes(stat).rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
-    found = [pid]
-    for each in found:  # the list grows during this loop
-        found += sorted(children.get(each, ()))
-    return tuple(found)
+    pids = [pid]
+    for each in pids:  # the list grows during this loop
+        pids += sorted(children.get(each, ()))
+    return tuple(pids)
 
 
 def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:

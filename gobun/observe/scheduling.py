@@ -74,9 +74,9 @@ def able_share(before: Usage, after: Usage, seconds: float) -> float:
         unmoved = (ran_ns, queued_ns) == (ran_before, queued_before)
         if tid in after.runnable and unmoved:
             waited += span_ns
-    wanted = min((ran + waited) / span_ns, float(after.cores))
-    missed = max(wanted - ran / span_ns, 0.0)
-    share = max(1.0 - missed / max(wanted, 1.0), 0.0)
+    demand = min((ran + waited) / span_ns, float(after.cores))
+    missed = max(demand - ran / span_ns, 0.0)
+    share = max(1.0 - missed / max(demand, 1.0), 0.0)
     throttled = (after.throttled_ns - before.throttled_ns) / span_ns
     # An exhausted quota hinders only threads that want to run.
     return min(share, max(1.0 - throttled, 0.0)) if ran + waited else share
@@ -91,15 +91,15 @@ def runnable_tasks() -> int:
 
 def throttled_ns(pid: int) -> int:
     """Return how long a process's control groups were throttled, in nanoseconds, all levels."""
-    found = 0
+    longest = 0
     for folder in _cpu_groups(pid):
         for line in read_text(folder / "cpu.stat").splitlines():
             name, _, value = line.partition(" ")
             if name == "throttled_usec":
-                found = max(found, int(value) * 1000)
+                longest = max(longest, int(value) * 1000)
             elif name == "throttled_time":
-                found = max(found, int(value))
-    return found
+                longest = max(longest, int(value))
+    return longest
 
 
 def _cpu_groups(pid: int) -> list[Path]:

@@ -43,13 +43,15 @@ def signal_numbers(mask: int) -> list[int]:
 
 def mask_text(mask: int) -> str:
     """Return the signals in a mask by name, or the missing ones if they are fewer."""
-    held = signal_numbers(mask)
-    if len(held) <= 12:
-        return " ".join(signal_name(number) for number in held) or "none"
+    numbers = signal_numbers(mask)
+    if len(numbers) <= 12:
+        return " ".join(signal_name(number) for number in numbers) or "none"
     # Real-time signals beyond the first few, SIGKILL and SIGSTOP carry no information.
-    free = [n for n in range(1, 32) if n not in held and n not in {signal.SIGKILL, signal.SIGSTOP}]
+    free = [
+        n for n in range(1, 32) if n not in numbers and n not in {signal.SIGKILL, signal.SIGSTOP}
+    ]
     if len(free) > 12:
-        return " ".join(signal_name(number) for number in held)
+        return " ".join(signal_name(number) for number in numbers)
     rest = " ".join(signal_name(number) for number in free)
     return f"all but {rest}" if rest else "all"
 

@@ -88,7 +88,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def handler(self, number: int) -> Handler | None:
         """Return the handling of a signal; None if it is the default or unknown."""
-        return next((found for found in self.handlers if found.number == number), None)
+        return next((each for each in self.handlers if each.number == number), None)
 
 
 def take_snapshot(
@@ -108,10 +108,10 @@ def take_snapshot(
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
     if inspector is None:
-        asked = Inspection(problem="there is no inspector for this platform")
+        inspection = Inspection(problem="there is no inspector for this platform")
     else:
-        asked = inspect_process(pid, inspector, spare)
-    answers = {answer.tid: answer for answer in asked.threads}
+        inspection = inspect_process(pid, inspector, spare)
+    answers = {answer.tid: answer for answer in inspection.threads}
     limit = stack_limit(pid)
     return Snapshot(
         pid,
@@ -124,8 +124,8 @@ def take_snapshot(
             )
             for thread in seen
         ),
-        tuple(_handler(pid, answer, maps) for answer in asked.signals),
-        asked.problem,
+        tuple(_handler(pid, answer, maps) for answer in inspection.signals),
+        inspection.problem,
     )
 
 

@@ -81,9 +81,9 @@ class Symbols:
         for _, each, _, _, begins, length, link, *_ in self._sections:
             if each != kind or link >= len(self._sections) or length > _MOST_BYTES:
                 continue
-            held = self._bytes(begins, length)
-            held = held[: len(held) - len(held) % _SYMBOL.size]
-            for name, info, _, section, value, size in _SYMBOL.iter_unpack(held):
+            table = self._bytes(begins, length)
+            table = table[: len(table) - len(table) % _SYMBOL.size]
+            for name, info, _, section, value, size in _SYMBOL.iter_unpack(table):
                 if section != 0 and info & 0xF in _FUNCTIONS:
                     yield value, size, link, name
 

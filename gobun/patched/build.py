@@ -102,15 +102,15 @@ def build_patched(wish: BuildRequest) -> Registered:
         applied = bun_source.apply_series(checkout, series, wish.patches)
     name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
     log = paths.cache_root() / "logs" / name
-    with bun_source.build(applied, plan, log) as done:
+    with bun_source.build(applied, plan, log) as built:
         record = msgspec.structs.replace(
             _record(series, wish.patches, applied.base, applied.identity, unpatched=wish.unpatched),
             head=applied.head,
-            log=str(done.log),
-            seconds=done.seconds,
+            log=str(built.log),
+            seconds=built.seconds,
             profile=wish.profile,
         )
-        return runtimes.register(done.program, record, stock.program)
+        return runtimes.register(built.program, record, stock.program)
 
 
 def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:

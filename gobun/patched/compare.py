@@ -79,11 +79,11 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
     Raises:
         PrerequisiteError: no patched Bun is built, and no patch can be emulated.
     """
-    here = [one for one in runtimes.registered() if one.target == host_target().name]
+    buns = [one for one in runtimes.registered() if one.target == host_target().name]
     named = {each.line: each for each in series}
-    found = [_line(each, here, ablate=ablate) for each in named.values()]
-    if any(line.runs() for line in found):
-        return [line for line in found if line.runs()]
+    runs = [_line(each, buns, ablate=ablate) for each in named.values()]
+    if any(line.runs() for line in runs):
+        return [line for line in runs if line.runs()]
     example = next((each.line for each in series if each.applied), "v1.2.19")
     raise PrerequisiteError(
         "no patched Bun is registered, and no series has an emulation to run instead",
@@ -92,9 +92,9 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
     )
 
 
-def _line(series: Series, here: Sequence[Registered], *, ablate: bool) -> SeriesRuns:
-    control = tuple(one for one in here if _is_of(one, series, SELF_BUILT))
-    built = [one for one in here if _is_of(one, series, PATCHED)]
+def _line(series: Series, buns: Sequence[Registered], *, ablate: bool) -> SeriesRuns:
+    control = tuple(one for one in buns if _is_of(one, series, SELF_BUILT))
+    built = [one for one in buns if _is_of(one, series, PATCHED)]
     whole = [one for one in built if one.whole]
     for one in (*control, *built):
         commit = one.commit
@@ -203,14 +203,14 @@ def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ..
     )
 
 
-def _stresses(given: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
+def _stresses(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
     """Return the default stresses, and those that show changes the default stresses miss."""
     named = [
         stress
         for line in lines
         for patch in line.series.applied
         for change in patch.changes
-        if not set(given) & set(change.stresses or given)
+        if not set(names) & set(change.stresses or names)
         for stress in change.stresses or ()
     ]
-    return tuple(dict.fromkeys((*given, *named)))
+    return tuple(dict.fromkeys((*names, *named)))

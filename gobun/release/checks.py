@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     """Return the errors in a release, one line each."""
-    found = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
-    yield from _of_manifest(folder, manifest, found)
-    if set(found) != set(layout.files_below(folder)):
+    digests = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
+    yield from _of_manifest(folder, manifest, digests)
+    if set(digests) != set(layout.files_below(folder)):
         yield "there is a folder in it"
     stated = read_provenance(folder)
     if stated is None:
         yield f"{layout.PROVENANCE} is missing"
     else:
         subjects = {it.name: it.digest.get("sha256", "") for it in stated.subject}
-        others = {name: it for name, it in found.items() if name != layout.PROVENANCE}
+        others = {name: it for name, it in digests.items() if name != layout.PROVENANCE}
         yield from _unlike(layout.PROVENANCE, subjects, others)
-        given = stated.predicate.build_definition.external_parameters
-        if (given.version, given.names) != (manifest.version, manifest.names):
+        parameters = stated.predicate.build_definition.external_parameters
+        if (parameters.version, parameters.names) != (manifest.version, manifest.names):
             yield f"{layout.PROVENANCE} is of another release than {layout.MANIFEST}"
-    yield from _of_sums(folder, manifest, found)
+    yield from _of_sums(folder, manifest, digests)
     yield from _of_libraries(folder, manifest)
-    yield from _of_packages(folder, manifest, found)
-    yield from _of_sbom(folder, manifest, found)
+    yield from _of_packages(folder, manifest, digests)
+    yield from _of_sbom(folder, manifest, digests)
 
 
-def _of_manifest(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Iterator[str]:
     try:
         check_version(manifest.version)
     except UsageError as error:
         yield f"{layout.MANIFEST}: {error.what}"
     own = {layout.MANIFEST, layout.PROVENANCE}
     listed = {file.name: file.sha256 for file in manifest.files}
-    yield from _unlike(layout.MANIFEST, listed, {k: v for k, v in found.items() if k not in own})
+    yield from _unlike(layout.MANIFEST, listed, {k: v for k, v in digests.items() if k not in own})
     for file in manifest.files:
-        if file.name in found and file.size != (folder / file.name).stat().st_size:
+        if file.name in digests and file.size != (folder / file.name).stat().st_size:
             yield f"{layout.MANIFEST} says that {file.name} has {file.size:,} bytes"
     expected = {(name, target) for name in manifest.names for target in TARGETS}
     named = {
@@ -68,18 +68,18 @@ def _of_manifest(folder: Path, manifest: Manifest, found: dict[str, str]) -> Ite
     if named != expected or len(manifest.libraries) != len(expected):
         yield f"{layout.MANIFEST} does not name one library a platform and name"
     for entry in manifest.libraries:
-        if found.get(entry.file) != entry.sha256:
+        if digests.get(entry.file) != entry.sha256:
             yield f"{layout.MANIFEST} has another checksum of {entry.file} among its libraries"
 
 
-def _unlike(where: str, listed: dict[str, str], found: dict[str, str]) -> Iterator[str]:
-    for name in sorted({*listed, *found}):
-        if name not in found:
+def _unlike(where: str, listed: dict[str, str], digests: dict[str, str]) -> Iterator[str]:
+    for name in sorted({*listed, *digests}):
+        if name not in digests:
             yield f"{name} is missing, which {where} names"
         elif name not in listed:
             yield f"{name} is there, which {where} does not name"
-        elif listed[name] != found[name]:
-            yield f"{name} has the SHA-256 {found[name]}, and {where} says {listed[name]}"
+        elif listed[name] != digests[name]:
+            yield f"{name} has the SHA-256 {digests[name]}, and {where} says {listed[name]}"
 
 
 def read_provenance(folder: Path) -> Statement | None:
@@ -94,17 +94,17 @@ def read_provenance(folder: Path) -> Statement | None:
     return layout.read_json(files.read_input(path), Statement, layout.PROVENANCE)
 
 
-def _of_sums(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+def _of_sums(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Iterator[str]:
     for system, name in build.SUMS.items():
-        wanted = {
-            file: found.get(file, "")
+        expected = {
+            file: digests.get(file, "")
             for entry in manifest.libraries
             if entry.target in TARGETS and TARGETS[entry.target].os == system
             for file in (entry.file, entry.header)
         }
         if (folder / name).is_file():
             text = files.read_input(folder / name).decode(errors="replace")
-            yield from _unlike(name, layout.read_sums(text, name), wanted)
+            yield from _unlike(name, layout.read_sums(text, name), expected)
 
 
 def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -127,7 +127,7 @@ class _Package(msgspec.Struct):
     version: str
 
 
-def _of_packages(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+def _of_packages(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Iterator[str]:
     guards = [it for it in manifest.libraries if it.file.startswith(f"{build.GUARD_NAME}-")]
     warmups = [it for it in manifest.libraries if it.file.startswith(f"{build.DEFAULT_NAME}-")]
     inside = [it for it in guards if it.target in TARGETS and TARGETS[it.target].os == "linux"]
@@ -136,7 +136,7 @@ def _of_packages(folder: Path, manifest: Manifest, found: dict[str, str]) -> Ite
     if content:
         expected = {it.file: it.sha256 for it in (*inside, *warmups)}
         yield from _of_sums_inside(loader, content, expected)
-        yield from _of_content(loader, content, [f"lib/{it.file}" for it in inside], found)
+        yield from _of_content(loader, content, [f"lib/{it.file}" for it in inside], digests)
     for entry in warmups:
         if entry.target not in TARGETS:
             continue
@@ -145,7 +145,7 @@ def _of_packages(folder: Path, manifest: Manifest, found: dict[str, str]) -> Ite
         name = loader_package.platform_package(target)
         content = yield from _of_package(folder, tarball, name, manifest.version)
         if content:
-            yield from _of_content(tarball, content, [entry.file], found)
+            yield from _of_content(tarball, content, [entry.file], digests)
 
 
 def _of_package(
@@ -179,12 +179,12 @@ def _of_sums_inside(
 
 
 def _of_content(
-    tarball: str, content: dict[str, bytes], names: list[str], found: dict[str, str]
+    tarball: str, content: dict[str, bytes], names: list[str], digests: dict[str, str]
 ) -> Iterator[str]:
     for name in names:
         file = name.rpartition("/")[2]
         data = content.get(f"package/{name}", b"")
-        if file in found and hashlib.sha256(data).hexdigest() != found[file]:
+        if file in digests and hashlib.sha256(data).hexdigest() != digests[file]:
             yield f"{tarball} has another {file} than the release"
 
 
@@ -193,11 +193,11 @@ def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return stream.read() if stream else b""
 
 
-def _of_sbom(folder: Path, manifest: Manifest, found: dict[str, str]) -> Iterator[str]:
+def _of_sbom(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Iterator[str]:
     if not (folder / layout.SBOM).is_file():
         return  # another check reports it
     bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
     listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
     tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]
     parts = [*(entry.file for entry in manifest.libraries), *tarballs]
-    yield from _unlike(layout.SBOM, listed, {name: found.get(name, "") for name in parts})
+    yield from _unlike(layout.SBOM, listed, {name: digests.get(name, "") for name in parts})

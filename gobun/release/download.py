@@ -52,12 +52,12 @@ def download_warmup(
     base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
     with scratch_folder("download") as temporary:
         came = Path(temporary)
-        wanted = _wanted(base, came, targets, name, trusted)
-        missing = [(file, digest) for file, digest in wanted if not _is(out / file, digest)]
+        needed = _wanted(base, came, targets, name, trusted)
+        missing = [(file, digest) for file, digest in needed if not _is(out / file, digest)]
         fetch.fetch_files(base, missing, came, advice=_ADVICE)
         for file, _ in missing:
             files.copy_whole(came / file, out / file)
-    return [out / file for file, _ in wanted]
+    return [out / file for file, _ in needed]
 
 
 def _is(path: Path, digest: str) -> bool:
@@ -79,7 +79,7 @@ def _wanted(
         fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)
         for each in lists:
             listed |= layout.read_sums((folder / each).read_text(errors="replace"), each)
-    wanted: list[tuple[str, str]] = []
+    needed: list[tuple[str, str]] = []
     for target in targets:
         library, header = build.file_names(name, target)
         if library not in listed:
@@ -88,5 +88,5 @@ def _wanted(
                 hint=f"the release has: {', '.join(sorted(listed)) or 'none'}",
             )
         # The checksums of the first releases do not list the headers.
-        wanted += [(file, listed[file]) for file in (library, header) if file in listed]
-    return wanted
+        needed += [(file, listed[file]) for file in (library, header) if file in listed]
+    return needed

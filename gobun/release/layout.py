@@ -51,7 +51,7 @@ def read_sums(text: str, what: str) -> dict[str, str]:
     Raises:
         FetchError: a line is not in the format of ``sha256sum``, or two lines disagree.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _SUM_LINE.fullmatch(line)
         if match is None or not _NAME.fullmatch(match["name"]):
@@ -59,9 +59,9 @@ def read_sums(text: str, what: str) -> dict[str, str]:
                 f"{what}, line {number} is not a checksum and a file name: {line[:100]!r}",
                 hint="check the address; it may be a login page",
             )
-        if found.setdefault(match["name"], match["digest"]) != match["digest"]:
+        if digests.setdefault(match["name"], match["digest"]) != match["digest"]:
             raise FetchError(f"{what} has two checksums of {match['name']}")
-    return found
+    return digests
 
 
 def read_json(data: bytes, kind: type[_T], what: str) -> _T:

@@ -103,16 +103,16 @@ def pack_loader(
 
 def _pack(package: Path, packed: Path) -> None:
     words: list[str | Path] = ["pack", "--ignore-scripts", "--pack-destination", package.parent]
-    done = run_tool(
+    completed = run_tool(
         [*toolchain.npm_command(), *words],
         cwd=package,
         env=_ALONE,
         timeout_s=_NPM_TIMEOUT_S,
     )
-    made = package.parent / packed.name
-    if done.code != 0 or not made.is_file():
-        raise BuildError(f"npm could not pack {packed.name}:\n{done.tail}")
-    files.copy_whole(made, packed)
+    archive = package.parent / packed.name
+    if completed.code != 0 or not archive.is_file():
+        raise BuildError(f"npm could not pack {packed.name}:\n{completed.tail}")
+    files.copy_whole(archive, packed)
 
 
 def _fill_platform(package: Path, version: str, built: build.BuiltLibrary) -> None:

@@ -44,11 +44,11 @@ def make_release(
     source = read_source(dirty=dirty)
     folder = out / version
     with files.temporary_sibling(folder) as staged:
-        made = staged / "release"
-        made.mkdir()
-        _fill(made, version, chosen, source)
-        files.publish_folder(made, folder)
-        differing = differences(made, folder) if made.exists() else []
+        release = staged / "release"
+        release.mkdir()
+        _fill(release, version, chosen, source)
+        files.publish_folder(release, folder)
+        differing = differences(release, folder) if release.exists() else []
     if differing:
         raise UsageError(
             f"{folder} already has another release, which differs in: {', '.join(differing)}",
@@ -67,25 +67,25 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _fill(made: Path, version: str, names: tuple[str, ...], source: SourceState) -> None:
+def _fill(folder: Path, version: str, names: tuple[str, ...], source: SourceState) -> None:
     targets = list(TARGETS.values())
     built = {name: _build(name, targets) for name in names}
-    entries = build.place([each for some in built.values() for each in some], made)
+    entries = build.place([each for some in built.values() for each in some], folder)
     for system, sums in build.SUMS.items():
         placed = [entry for entry in entries if TARGETS[entry.target].os == system]
         listed = [name for entry in placed for name in (entry.file, entry.header)]
-        digests = {name: files.sha256_of(made / name) for name in listed}
-        files.write_whole(made / sums, build.sums_text(digests))
-    packed = pack_loader(version, built[build.GUARD_NAME], built[build.DEFAULT_NAME], made)
+        digests = {name: files.sha256_of(folder / name) for name in listed}
+        files.write_whole(folder / sums, build.sums_text(digests))
+    packed = pack_loader(version, built[build.GUARD_NAME], built[build.DEFAULT_NAME], folder)
     packages = [_about(each.tarball) for each in packed]
     tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
     bill = sbom.bill(version, entries, list(zip(packed, packages, strict=True)), tools)
-    files.write_whole(made / layout.SBOM, files.readable_json(bill))
-    files.write_whole(made / layout.NOTES, notes.render(version, entries, packages))
-    manifest = Manifest(version, names, tuple(entries), _all(made))
-    files.write_whole(made / layout.MANIFEST, files.readable_json(manifest))
-    stated = provenance.statement(version, names, _all(made), source, tools)
-    files.write_whole(made / layout.PROVENANCE, files.readable_json(stated))
+    files.write_whole(folder / layout.SBOM, files.readable_json(bill))
+    files.write_whole(folder / layout.NOTES, notes.render(version, entries, packages))
+    manifest = Manifest(version, names, tuple(entries), _all(folder))
+    files.write_whole(folder / layout.MANIFEST, files.readable_json(manifest))
+    stated = provenance.statement(version, names, _all(folder), source, tools)
+    files.write_whole(folder / layout.PROVENANCE, files.readable_json(stated))
 
 
 def _build(name: str, targets: Sequence[Target]) -> list[build.BuiltLibrary]:
@@ -96,8 +96,8 @@ def _build(name: str, targets: Sequence[Target]) -> list[build.BuiltLibrary]:
     return build.build_warmup(targets, name=name)
 
 
-def _all(made: Path) -> tuple[ReleaseFile, ...]:
-    return tuple(_about(made / name) for name in layout.files_below(made))
+def _all(folder: Path) -> tuple[ReleaseFile, ...]:
+    return tuple(_about(folder / name) for name in layout.files_below(folder))
 
 
 def _about(path: Path) -> ReleaseFile:

@@ -93,7 +93,7 @@ class Statement(
 def statement(
     version: str,
     names: tuple[str, ...],
-    made: Iterable[ReleaseFile],
+    products: Iterable[ReleaseFile],
     source: SourceState,
     tools: Mapping[str, tuple[str, str]],
 ) -> Statement:
@@ -103,7 +103,7 @@ def statement(
         for _, (version_of, package) in sorted(tools.items())
     ]
     return Statement(
-        tuple(Subject(file.name, {"sha256": file.sha256}) for file in made),
+        tuple(Subject(file.name, {"sha256": file.sha256}) for file in products),
         Predicate(
             Definition(_BUILD_TYPE, Parameters(version, names), (of_source(source), *packages)),
             Run(Builder(_BUILDER)),
@@ -117,21 +117,21 @@ def of_source(source: SourceState) -> Dependency:
     return Dependency(_REPOSITORY, digest, {} if source.clean else {"changedSinceCommit": True})
 
 
-def commit_of(given: Statement) -> str | None:
+def commit_of(stated: Statement) -> str | None:
     """Return the commit that a statement names."""
-    dependencies = given.predicate.build_definition.resolved_dependencies
+    dependencies = stated.predicate.build_definition.resolved_dependencies
     named = (it.digest.get("gitCommit") for it in dependencies if it.uri == _REPOSITORY)
     return next(named, None)
 
 
-def without_source(given: Statement) -> Statement:
+def without_source(stated: Statement) -> Statement:
     """Return a statement without its commit, to compare the rest."""
-    definition = given.predicate.build_definition
+    definition = stated.predicate.build_definition
     rest = tuple(it for it in definition.resolved_dependencies if it.uri != _REPOSITORY)
     replace = msgspec.structs.replace
     return replace(
-        given,
+        stated,
         predicate=replace(
-            given.predicate, build_definition=replace(definition, resolved_dependencies=rest)
+            stated.predicate, build_definition=replace(definition, resolved_dependencies=rest)
         ),
     )

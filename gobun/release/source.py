@@ -40,10 +40,10 @@ def read_source(*, dirty: bool) -> SourceState:
 
 
 def _git(*words: str) -> str:
-    done = run_tool(["git", "-C", paths.ROOT, *words], timeout_s=60)
-    if done.code != 0:
+    completed = run_tool(["git", "-C", paths.ROOT, *words], timeout_s=60)
+    if completed.code != 0:
         raise PrerequisiteError(
-            f"git cannot name the commit of this checkout: {done.tail}",
+            f"git cannot name the commit of this checkout: {completed.tail}",
             hint="make releases in a git checkout of the project, or use --dirty",
         )
-    return done.out.strip()
+    return completed.out.strip()

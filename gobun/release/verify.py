@@ -38,8 +38,11 @@ def verify_release(where: str, *, rebuild: bool) -> Manifest:
         folder.mkdir()
         fetch.fetch_files(base, [(layout.MANIFEST, None)], folder, advice=_ADVICE)
         listed = _manifest(folder).files
-        wanted = [(layout.PROVENANCE, None), *((file.name, file.sha256) for file in listed)]
-        fetch.fetch_files(base, wanted, folder, advice=_ADVICE)
+        files_and_digests = [
+            (layout.PROVENANCE, None),
+            *((file.name, file.sha256) for file in listed),
+        ]
+        fetch.fetch_files(base, files_and_digests, folder, advice=_ADVICE)
         return _verify(folder, rebuild=rebuild)
 
 
@@ -86,11 +89,11 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
         again = Path(name) / "dist" / manifest.version
         _make_again(manifest, Path(name))
         differing = [it for it in differences(folder, again) if it != layout.PROVENANCE]
-        made = read_provenance(again)
-    if stated and made:
-        if provenance.without_source(made) != provenance.without_source(stated):
+        rebuilt = read_provenance(again)
+    if stated and rebuilt:
+        if provenance.without_source(rebuilt) != provenance.without_source(stated):
             differing.append(layout.PROVENANCE)
-        if differing and provenance.commit_of(made) != commit:
+        if differing and provenance.commit_of(rebuilt) != commit:
             yield f"this checkout is not commit {commit}, from which the release was made"
     yield from (f"{file} comes out differently here" for file in differing)
 
@@ -99,18 +102,18 @@ def _make_again(manifest: Manifest, folder: Path) -> None:
     """Make the release in a new process without finished builds, only with compiler caches."""
     cache = folder / "cache"
     cache.mkdir()
-    for kept in ("go-build", "gopath", "zig"):
-        (paths.cache_root() / kept).mkdir(parents=True, exist_ok=True)
-        (cache / kept).symlink_to(paths.cache_root() / kept)
+    for cache_name in ("go-build", "gopath", "zig"):
+        (paths.cache_root() / cache_name).mkdir(parents=True, exist_ok=True)
+        (cache / cache_name).symlink_to(paths.cache_root() / cache_name)
     always = {build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME}
     names = [name for name in manifest.names if name not in always]
     words = ["release", "--version", manifest.version, "--out", str(folder / "dist"), "--dirty"]
-    done = run_tool(
+    completed = run_tool(
         [sys.executable, "-m", "invoke", *words, *(["--names", ",".join(names)] if names else [])],
         cwd=paths.ROOT,
         env={"GOBUN_CACHE": str(cache)},
     )
-    if done.code != 0:
+    if completed.code != 0:
         raise PrerequisiteError(
-            f"cannot make the release again:\n{done.tail}", hint="`invoke doctor`"
+            f"cannot make the release again:\n{completed.tail}", hint="`invoke doctor`"
         )

@@ -54,7 +54,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     def of(self, kind: Kind) -> list[tuple[Result, Result | None]]:
         """Return the cells with this kind of change."""
-        return [(result, stock) for found, result, stock in self.pairs if found == kind]
+        return [(result, stock) for change, result, stock in self.pairs if change == kind]
 
 
 def differences(run: Run) -> tuple[Difference, ...]:
@@ -67,7 +67,7 @@ def differences(run: Run) -> tuple[Difference, ...]:
         built = treatment == own_treatment(result.version)
         if built or emulation_note(release, treatment) in patched:
             grouped.setdefault((version_label(result), release, treatment), []).append(result)
-    found = []
+    differences_found = []
     for (runtime, release, treatment), results in grouped.items():
         pairs = []
         for result in results:
@@ -76,8 +76,8 @@ def differences(run: Run) -> tuple[Difference, ...]:
         if any(twin for _, _, twin in pairs):
             emulated = patched.get(emulation_note(release, treatment), "")
             patches = patched.get(release, "") or emulated
-            found.append(Difference(runtime, treatment, patches, tuple(pairs)))
-    return tuple(found)
+            differences_found.append(Difference(runtime, treatment, patches, tuple(pairs)))
+    return tuple(differences_found)
 
 
 def emulation_note(runtime: str, treatment: str) -> str:
@@ -102,9 +102,9 @@ def _kind(result: Result, stock: Result | None) -> Kind:
     return "broken" if before == {"pass"} else "changed"
 
 
-def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
+def difference_lines(compared: Sequence[Difference], most: int = 12) -> list[str]:
     """Return the table in Markdown, and below it the cells that changed."""
-    if not found:
+    if not compared:
         return []
     head = ["patched", *KINDS]
     lines = [
@@ -113,12 +113,12 @@ def difference_lines(found: Sequence[Difference], most: int = 12) -> list[str]:
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
     ]
-    for one in found:
+    for one in compared:
         counts = " | ".join(str(len(one.of(kind))) for kind in KINDS)
         lines.append(f"| {one.name} | {counts} |")
     lines += ["", "Each patched Bun is compared with stock, on the same cells of this run.", ""]
     for kind in ("broken", "changed", "cured"):
-        for one in found:
+        for one in compared:
             cells = [_line(result, stock) for result, stock in one.of(kind)]
             if cells:
                 lines += [f"{kind.capitalize()} by {one.name}:", "", *cells[:most]]

@@ -22,17 +22,17 @@ MARKS: dict[Kind, tuple[str, str]] = {
 """A glyph, which distinguishes kinds without colour, and the outcome whose colours it has."""
 
 
-def difference_section(found: Sequence[Difference]) -> str:
+def difference_section(compared: Sequence[Difference]) -> str:
     """Return the section, or nothing if the run compares no patches.
 
     ARIA roles are explicit, because a narrow page changes the layout of the table.
     """
-    if not found:
+    if not compared:
         return ""
     heads = "".join(
         f'<th role="columnheader" scope="col">{_mark(kind)} {kind}</th>' for kind in KINDS
     )
-    rows = "".join(_row(number, one) for number, one in enumerate(found))
+    rows = "".join(_row(number, one) for number, one in enumerate(compared))
     return (
         '<section aria-labelledby="difference-title">'
         '<h2 id="difference-title">What the patches change</h2>'

@@ -36,7 +36,7 @@ def render_html(run: Run) -> str:
     """Return the whole page."""
     run = printable_run(run)
     summary = summarise(run.results)
-    found = differences(run)
+    compared = differences(run)
     style, script = _part("page.css"), "".join(_part(name) for name in _SCRIPTS)
     header = run.header
     facts = {
@@ -50,7 +50,7 @@ def render_html(run: Run) -> str:
         "style": style,
         "script": script,
         "counts": html.escape(count_line(summary, header)),
-        "difference": difference_section(found),
+        "difference": difference_section(compared),
         "facts": "".join(_fact(name, value) for name, value in facts.items()),
         "cut": "<p>The last line of the results was cut off and is left out.</p>"
         if run.cut
@@ -58,11 +58,11 @@ def render_html(run: Run) -> str:
         "legend": _legend(summary),
         "timeline": "".join(_timeline(timeline) for timeline in timelines(run.results)),
         "summary": html.escape(render_summary(run)),
-        "data": embedded_json(pack(run.results, found)),
+        "data": embedded_json(pack(run.results, compared)),
         "hole": HOLE,
     }
     # One pass, so that inserted text is never searched for placeholders.
-    return _PLACE.sub(lambda found: parts[found[1]], _part("page.html"))
+    return _PLACE.sub(lambda match: parts[match[1]], _part("page.html"))
 
 
 def _host_facts(header: Header) -> dict[str, str]:

@@ -41,7 +41,7 @@ def render_junit(run: Run) -> str:
 
 def xml_text(text: str) -> str:
     """Return text with the characters that XML cannot hold written as readable escapes."""
-    return re.sub(_ILLEGAL, lambda found: f"\\x{ord(found[0]):02x}", text)
+    return re.sub(_ILLEGAL, lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:

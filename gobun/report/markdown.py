@@ -116,13 +116,13 @@ def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
     lines: list[str] = []
     for table in tables(summary):
         head, rule, *rows = table_lines(table)
-        left = room - len("\n".join([*lines, head, rule, ""])) - _ROOM_FOR_NOTE
-        if left < 0:
+        remaining = room - len("\n".join([*lines, head, rule, ""])) - _ROOM_FOR_NOTE
+        if remaining < 0:
             return [*lines, "More tables are in report.md.", ""], False
         fitting = 0
         for row in rows:
-            left -= len(row) + 1
-            fitting += left >= 0
+            remaining -= len(row) + 1
+            fitting += remaining >= 0
         lines += [head, rule, *rows[:fitting], ""]
         if fitting < len(rows):
             more = f"{len(rows) - fitting} more rows and every other table are in report.md."
@@ -158,13 +158,13 @@ def table_lines(table: SummaryTable) -> list[str]:
 
 def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
     """Group the cells that did not pass: unexpected ones first, then the most severe."""
-    found: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
+    groups: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
     for result in in_order(results):
         if result.unexpected or result.outcome not in {"pass", "skip"}:
             key = (result.outcome, result.unexpected, runtime_label(result), result.treatment)
-            found.setdefault(key, []).append(result)
+            groups.setdefault(key, []).append(result)
     ordered = sorted(
-        found.items(), key=lambda item: (not item[0][1], WORST_FIRST.index(item[0][0]))
+        groups.items(), key=lambda item: (not item[0][1], WORST_FIRST.index(item[0][0]))
     )
     return tuple(Bunch(*key, tuple(cells)) for key, cells in ordered)
 
@@ -182,8 +182,8 @@ def _course(timeline: Timeline) -> str:
     def course_of(track: Track) -> str:
         return f"{track.text}: {track.label}, {_cut(describe_members(track.members, loads))}"
 
-    left = len(bad) - _MOST_TRACKS
-    more = f"; and {pluralize(left, 'other pattern')}" if left > 0 else ""
+    remaining = len(bad) - _MOST_TRACKS
+    more = f"; and {pluralize(remaining, 'other pattern')}" if remaining > 0 else ""
     courses = "; ".join(course_of(track) for track in bad[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
 

@@ -73,14 +73,14 @@ class _Texts:
         return self.templates.add(HOLE.join(parts[::2])), self.fillings.add(" ".join(parts[1::2]))
 
 
-def pack(results: Sequence[Result], found: Sequence[Difference] = ()) -> bytes:
+def pack(results: Sequence[Result], compared: Sequence[Difference] = ()) -> bytes:
     """Return results as JSON; details are truncated if the page would grow too large.
 
-    ``found`` holds the differences that patches make. They are included as pairs of cell numbers.
+    ``compared`` holds the differences that patches make, which become pairs of cell numbers.
     """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
-    pairs = _paired(ordered, found)
+    pairs = _paired(ordered, compared)
     columns, known = _columns(ordered), _Texts()
     texts: dict[str, list[int]] = {
         "evidence": _added(known, ("\n".join(result.evidence) for result in ordered)),
@@ -162,16 +162,16 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
 
 
 def _paired(
-    ordered: Sequence[Result], found: Sequence[Difference]
+    ordered: Sequence[Result], compared: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
     """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
-    number = {result.key: i for i, result in enumerate(ordered)} if found else {}
+    number = {result.key: i for i, result in enumerate(ordered)} if compared else {}
     return [
         {
             kind: [[number[new.key], number[old.key] if old else -1] for new, old in one.of(kind)]
             for kind in KINDS
         }
-        for one in found
+        for one in compared
     ]
 
 

@@ -111,8 +111,8 @@ def summarise(results: Iterable[Result]) -> Summary:
         columns_of = table.setdefault(version_label(result), {})
         columns_of.setdefault((result.treatment, result.module), []).append(result)
     rows = tuple(
-        VersionRow(runtime, tuple(tally_of(found[c]) if c in found else None for c in columns))
-        for runtime, found in table.items()
+        VersionRow(runtime, tuple(tally_of(cells[c]) if c in cells else None for c in columns))
+        for runtime, cells in table.items()
     )
     return Summary(
         columns=columns,
@@ -173,7 +173,7 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ..
     else:
         grouped = itertools.groupby(columns, key=lambda column: column[1][0])
         parts = [list(group) for _, group in grouped]
-    found = []
+    summary_tables = []
     for part in parts:
         rows = [
             VersionRow(row.runtime, tuple(row.tallies[i] for i, _ in part))
@@ -181,8 +181,8 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ..
             if any(row.tallies[i] is not None for i, _ in part)
         ]
         merged = _merged(rows) if len(rows) > _MOST_ROWS else rows
-        found.append(SummaryTable(tuple(column for _, column in part), tuple(merged)))
-    return tuple(found)
+        summary_tables.append(SummaryTable(tuple(column for _, column in part), tuple(merged)))
+    return tuple(summary_tables)
 
 
 def range_text(first: str, last: str) -> str:

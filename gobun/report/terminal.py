@@ -42,9 +42,9 @@ def print_report(run: Run) -> None:
     terminal = rich.console.Console(
         highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
     )
-    found = differences(run)
-    if found:
-        terminal.print(_difference(found))
+    compared = differences(run)
+    if compared:
+        terminal.print(_difference(compared))
     for table in _laid_out(summary, terminal.width):
         terminal.print(_drawn(table))
     terminal.print(count_line(summary, run.header), markup=False)
@@ -53,12 +53,12 @@ def print_report(run: Run) -> None:
     _print_capped(terminal, _surprises(summary))
 
 
-def _difference(found: Sequence[Difference]) -> rich.table.Table:
+def _difference(compared: Sequence[Difference]) -> rich.table.Table:
     drawn = rich.table.Table(title="what the patches change, against stock in this run")
     drawn.add_column("patched")
     for kind in KINDS:
         drawn.add_column(kind, justify="right")
-    for one in found:
+    for one in compared:
         counts = [len(one.of(kind)) for kind in KINDS]
         texts = [
             rich.text.Text(str(count), _CHANGES.get(kind, "") if count else "dim")

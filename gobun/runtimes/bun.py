@@ -87,12 +87,12 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     absent = [part for part in parts if lacks_build(part, target)]
     if absent:
         others = [part for part in parts if part not in absent]
-        there = choose_bun(",".join(others), target) if others else ()
-        return tuple(sorted({*absent, *there}, key=rank))
+        elsewhere = choose_bun(",".join(others), target) if others else ()
+        return tuple(sorted({*absent, *elsewhere}, key=rank))
     package = fitting_package(target)
-    here = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
-    if all(part in here for part in parts):
-        return select_versions(spec, known=sorted(here, key=rank), tags={})
+    local = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
+    if all(part in local for part in parts):
+        return select_versions(spec, known=sorted(local, key=rank), tags={})
     return select_versions(
         spec, known=fetch.published_versions(package), tags=fetch.dist_tags(package)
     )
@@ -121,7 +121,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     ours = [version for version in versions if own_treatment(version)]
     packages = [fetch.Package(name, version) for version in versions if version not in ours]
     folders = fetch.fetch_packages(packages) if packages else {}
-    found = {
+    buns = {
         package.version: Bun(package.version, folders[package] / "bin" / "bun")
         for package in packages
     }
@@ -131,5 +131,5 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
                 f"Bun {one.label} was built for {one.target}, and not for {target.name}",
                 hint="leave out --libc, or name releases only",
             )
-        found[one.label] = Bun(one.label, one.program, one.warmup_variable)
-    return [found[version] for version in versions]
+        buns[one.label] = Bun(one.label, one.program, one.warmup_variable)
+    return [buns[version] for version in versions]

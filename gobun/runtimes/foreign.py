@@ -39,7 +39,7 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
 def _provide_wheel(name: str, version: str, target: Target) -> Runtime:
     package, program = _PROGRAMS[name]
     machine = target.machine
-    wanted = wheels.WheelRequest(
+    request = wheels.WheelRequest(
         package,
         version,
         f"{name}-{machine}",
@@ -47,7 +47,7 @@ def _provide_wheel(name: str, version: str, target: Target) -> Runtime:
         name.capitalize(),
         platforms=tuple(f"{tag}_{machine}" for tag in _TAGS),
     )
-    installed = wheels.installed(wanted)
+    installed = wheels.installed(request)
     if name == "node":
         return Node(version, installed, build.build_dlcall(target))
     return Deno(version, installed)

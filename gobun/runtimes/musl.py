@@ -76,9 +76,9 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
     if name == "deno":
         return [NoBuild(name, version) for version in versions]
     absent = {each for each in versions if name == "bun" and lacks_build(each, target)}
-    there = [version for version in versions if version not in absent]
-    found = _provide(name, there, target) if there else []
-    return [*(NoBuild(name, each) for each in sorted(absent, key=rank)), *found]
+    available = [version for version in versions if version not in absent]
+    provided = _provide(name, available, target) if available else []
+    return [*(NoBuild(name, each) for each in sorted(absent, key=rank)), *provided]
 
 
 def _provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:

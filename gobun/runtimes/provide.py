@@ -31,7 +31,7 @@ def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: a part belongs to a runtime outside ``names``, or is ambiguous.
     """
-    found: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     for part in spec.split(",") if spec else ():
         name, version = named_version(part)
         if not name and "bun" not in names and len(names) > 1:
@@ -43,8 +43,8 @@ def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
                 f"--versions names {part.strip()}, but {name.capitalize()} is not selected",
                 hint=f"add {name} to --runtime, which is {','.join(names)}",
             )
-        found.setdefault(name, []).append(version)
-    return {name: ",".join(versions) for name, versions in found.items()}
+        parts.setdefault(name, []).append(version)
+    return {name: ",".join(versions) for name, versions in parts.items()}
 
 
 def named_version(part: str) -> tuple[str, str]:

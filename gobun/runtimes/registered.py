@@ -105,15 +105,13 @@ def revision_of(program: Path) -> str:
         UsageError: it prints nothing of the kind, or cannot be run here.
     """
     try:
-        done = ask_revision(program)
+        completed = ask_revision(program)
     except PrerequisiteError as error:
         raise UsageError(error.what, hint=_GIVE) from error
-    output = done.out.strip()
-    if done.code != 0 or not output or not output[0].isdigit():
-        raise UsageError(
-            f"{program} --revision prints no version:\n{done.tail or f'exit code {done.code}'}",
-            hint=_GIVE,
-        )
+    output = completed.out.strip()
+    if completed.code != 0 or not output or not output[0].isdigit():
+        reason = completed.tail or f"exit code {completed.code}"
+        raise UsageError(f"{program} --revision prints no version:\n{reason}", hint=_GIVE)
     return output
 
 
@@ -164,20 +162,20 @@ def _is_of(revision: str, version: str) -> bool:
 
 def registered() -> list[Registered]:
     """Return every registered Bun, by version, the whole series first."""
-    found = []
+    buns = []
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
             record = msgspec.json.decode(path.read_bytes(), type=Registered)
             if semver.Version.is_valid(record.version) and record.program.is_file():
-                found.append(record)
+                buns.append(record)
     # After a changed series is built again, the earlier whole build counts as a part.
-    by_date = sorted(found, key=lambda one: one.registered)
+    by_date = sorted(buns, key=lambda one: one.registered)
     newest = {_slot(one): one.identity for one in by_date if one.whole}
-    found = [
-        msgspec.structs.replace(one, whole=newest.get(_slot(one)) == one.identity) for one in found
+    buns = [
+        msgspec.structs.replace(one, whole=newest.get(_slot(one)) == one.identity) for one in buns
     ]
     return sorted(
-        found, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
+        buns, key=lambda one: (semver.Version.parse(one.version), not one.whole, one.identity)
     )
 
 
@@ -213,9 +211,9 @@ def registered_as(labels: Sequence[str]) -> list[Registered]:
     Raises:
         UsageError: no Bun has one of the labels.
     """
-    here = {one.label: one for one in registered()}
+    by_label = {one.label: one for one in registered()}
     for name in labels:
-        if name not in here:
-            raise UsageError.unknown("patched Bun", name, here)
-        cache.pin(here[name].folder)
-    return [here[name] for name in labels]
+        if name not in by_label:
+            raise UsageError.unknown("patched Bun", name, by_label)
+        cache.pin(by_label[name].folder)
+    return [by_label[name] for name in labels]

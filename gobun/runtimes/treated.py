@@ -75,9 +75,9 @@ def _holds(program: Path, text: bytes) -> bool:
 @functools.cache
 def _preload_lack(program: Path, library: Path) -> str:
     """Start a program once, and return why it does not load a library; ``""`` if it does."""
-    asked = {"LD_PRELOAD": str(library), "GO_GUARD_PRELOAD": "", "GO_GUARD_DEBUG": "1"}
-    done = run_tool([program, "--version"], env=asked, timeout_s=_LONGEST_START_S)
-    if "go-guard-preload[" in done.err:
+    variables = {"LD_PRELOAD": str(library), "GO_GUARD_PRELOAD": "", "GO_GUARD_DEBUG": "1"}
+    completed = run_tool([program, "--version"], env=variables, timeout_s=_LONGEST_START_S)
+    if "go-guard-preload[" in completed.err:
         return ""
-    lines = done.err.strip().splitlines()
+    lines = completed.err.strip().splitlines()
     return lines[0] if lines else "it is linked statically, or ignores LD_PRELOAD"

@@ -67,23 +67,23 @@ def _select(
         raise UsageError(f"an empty version in {spec!r}", hint=f"write {forms}")
     stable = [version for version in published if version.prerelease is None]
     if part == "all":
-        found = [version for version in stable if version >= _OLDEST_OF_ALL]
+        selected = [version for version in stable if version >= _OLDEST_OF_ALL]
     elif part == "canary":
-        found = [version for version in published if version.prerelease is not None][-1:]
+        selected = [version for version in published if version.prerelease is not None][-1:]
     elif part in tags and semver.Version.is_valid(tags[part]):
-        found = [semver.Version.parse(tags[part])]
+        selected = [semver.Version.parse(tags[part])]
     elif part == "latest":
-        found = stable[-1:]
+        selected = stable[-1:]
     elif semver.Version.is_valid(part):
-        found = [version for version in published if str(version) == part]
+        selected = [version for version in published if str(version) == part]
     else:
-        found = _in_range(part, published, forms)
+        selected = _in_range(part, published, forms)
         if runtime != "Bun" and _PARTIAL.fullmatch(part):
-            found = found[-1:]
-    if not found:
+            selected = selected[-1:]
+    if not selected:
         newest_first = [str(version) for version in reversed(published)]
         raise UsageError.unknown(f"{runtime} version", part, newest_first)
-    return found
+    return selected
 
 
 def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> list[semver.Version]:

@@ -40,8 +40,8 @@ class Sysroot(msgspec.Struct, frozen=True):
             UsageError: it is no program, or one without an interpreter.
             PrerequisiteError: the copy cannot be written.
         """
-        found = original.stat()
-        identity = f"{original}\0{found.st_size}\0{found.st_mtime_ns}"
+        status = original.stat()
+        identity = f"{original}\0{status.st_size}\0{status.st_mtime_ns}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
         prepared = self.folder / _PREPARED / name / original.name
         if not prepared.is_file():
@@ -78,9 +78,9 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
     folder = paths.cache_root() / "musl" / f"{target}-{identity}-node-{version}"
     cache.pin(folder)
     name = loader_name(platform)
-    found = Sysroot(folder, folder / "lib" / name, node)
+    sysroot = Sysroot(folder, folder / "lib" / name, node)
     with files.locked(folder):
-        if not found.loader.is_file():
+        if not sysroot.loader.is_file():
             console.log(f"assembling a sysroot of musl for {target}")
             with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
                 (staged / "apt").mkdir()
@@ -88,11 +88,11 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
                 check_loader(source)
                 _fill(staged / "it", source, name, node, folder)
                 files.publish_folder(staged / "it", folder)
-    return found
+    return sysroot
 
 
 def _node(machine: str) -> Path:
-    wanted = wheels.WheelRequest(
+    request = wheels.WheelRequest(
         _WHEEL,
         toolchain.pins()["node"],
         f"node-musl-{machine}",
@@ -100,7 +100,7 @@ def _node(machine: str) -> Path:
         "Node",
         platforms=(f"musllinux_1_2_{machine}",),
     )
-    return wheels.installed(wanted)
+    return wheels.installed(request)
 
 
 def _fill(folder: Path, loader: Path, name: str, node: Path, final: Path) -> None:

@@ -49,8 +49,8 @@ def check_loader(loader: Path) -> None:
 
 def loader_version(loader: Path) -> str:
     """Return the version of musl that a loader belongs to; ``0`` if it does not have one."""
-    found = _VERSION.search(loader.read_bytes()) if loader.is_file() else None
-    return found[1].decode() if found else "0"
+    match = _VERSION.search(loader.read_bytes()) if loader.is_file() else None
+    return match[1].decode() if match else "0"
 
 
 def own_libc() -> str:

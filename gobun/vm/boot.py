@@ -115,8 +115,8 @@ class Guest(msgspec.Struct, frozen=True):
         code = _read(self.job_folder / job.CODE_NAME).strip()
         if code.isdigit():
             return GuestEnd(int(code), last_lines(_read(self.job_folder / job.LOG_NAME)))
-        said = child.printed.strip()
-        return GuestEnd(None, _why_ended(_read(self.console_folder / "log"), said))
+        output = child.printed.strip()
+        return GuestEnd(None, _why_ended(_read(self.console_folder / "log"), output))
 
     def watch(
         self, child: SupervisedProcess, patience: Patience, on_look: Callable[[], None]
@@ -145,9 +145,9 @@ class Guest(msgspec.Struct, frozen=True):
         """Return the end of a machine that was ended because it was silent."""
         what = "gave no sign of life" if started else "did not start"
         end = self.end(child)
-        said = f"; its console says: {end.reason}" if end.reason else ""
+        note = f"; its console says: {end.reason}" if end.reason else ""
         return GuestEnd(
-            None, f"the guest {what} in {clock.able_s:.0f} s in which it could run{said}"
+            None, f"the guest {what} in {clock.able_s:.0f} s in which it could run{note}"
         )
 
 
@@ -185,13 +185,13 @@ def last_lines(text: str, count: int = 15) -> str:
     return printable("\n".join(text.strip().splitlines()[-count:]), keep="\n")
 
 
-def _why_ended(console: str, said: str) -> str:
+def _why_ended(console: str, output: str) -> str:
     for pattern in (_PANIC, _OWN, _OOM):
-        found = pattern.findall(console)
-        if found:
+        reasons = pattern.findall(console)
+        if reasons:
             lead = "kernel panic: " if pattern is _PANIC else ""
-            return printable(f"{lead}{found[-1]}").strip()
-    return last_lines(said or console, 3)
+            return printable(f"{lead}{reasons[-1]}").strip()
+    return last_lines(output or console, 3)
 
 
 def _read(path: Path) -> str:

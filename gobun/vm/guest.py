@@ -73,7 +73,7 @@ def _own_header(job: Job) -> Header:
 @contextlib.contextmanager
 def _beating(path: Path) -> Iterator[None]:
     """Change a file every few seconds, for the host to see that this machine is alive."""
-    done = threading.Event()
+    stopped = threading.Event()
 
     def beat() -> None:
         number = 0
@@ -81,7 +81,7 @@ def _beating(path: Path) -> Iterator[None]:
             number += 1
             with contextlib.suppress(OSError):
                 path.write_text(f"{number}\n")
-            if done.wait(BEAT_EVERY_S):
+            if stopped.wait(BEAT_EVERY_S):
                 return
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -89,7 +89,7 @@ def _beating(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
+        stopped.set()
         thread.join(BEAT_EVERY_S)
 
 

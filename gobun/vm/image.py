@@ -77,7 +77,7 @@ class ImageRequest(msgspec.Struct, frozen=True):
         return f"linux-image-{self.kernel or self.arch.debian}"
 
 
-def image_for(wanted: ImageRequest) -> Image:
+def image_for(request: ImageRequest) -> Image:
     """Return the image of a guest, assembled if it is missing.
 
     Raises:
@@ -87,21 +87,21 @@ def image_for(wanted: ImageRequest) -> Image:
     versions = _own_packages()
     sources = [*sorted(Path(__file__).parent.glob("*")), Path(debian.__file__)]
     recipe = build_store.Recipe(
-        f"vm-{wanted.release}-{wanted.kernel or wanted.arch.name}",
+        f"vm-{request.release}-{request.kernel or request.arch.name}",
         tuple(
             (path.name, files.sha256_of(path))
             for path in sources
             if path.name in {"image.py", "init", "initramfs.py", "kernel_modules.py", "debian.py"}
         ),
         (
-            *(wanted.arch.debian, wanted.release, wanted.kernel_package),
+            *(request.arch.debian, request.release, request.kernel_package),
             *(f"{name} {version}" for name, version in versions.items()),
         ),
     )
 
     def make(folder: Path) -> None:
         _check_room(folder)
-        _assemble(wanted, versions, folder)
+        _assemble(request, versions, folder)
 
     folder = build_store.built(recipe, make)
     record = msgspec.json.decode((folder / "image.json").read_bytes(), type=ImageRecord)
@@ -109,7 +109,7 @@ def image_for(wanted: ImageRequest) -> Image:
         folder / "vmlinuz",
         folder / "initrd.gz",
         folder / "root.ext4",
-        wanted.release,
+        request.release,
         record.kernel_version,
     )
 
@@ -131,16 +131,16 @@ def _check_room(folder: Path) -> None:
         )
 
 
-def _assemble(wanted: ImageRequest, versions: dict[str, str], folder: Path) -> None:
-    mke2fs, arch, release = _mke2fs(), wanted.arch, wanted.release
+def _assemble(request: ImageRequest, versions: dict[str, str], folder: Path) -> None:
+    mke2fs, arch, release = _mke2fs(), request.arch, request.release
     with files.temporary_sibling(folder) as staged:
         apt_folder, root, kernel = staged / "apt", staged / "root", staged / "kernel"
         apt_folder.mkdir()
         apt = debian.Apt(
-            arch.debian, release, apt_folder, otherwise=_OTHERWISE, mirror=wanted.mirror
+            arch.debian, release, apt_folder, otherwise=_OTHERWISE, mirror=request.mirror
         )
         console.log(f"fetching the packages of Debian {release} for {arch.debian}")
-        image = apt.download(apt.first_dependency(wanted.kernel_package))
+        image = apt.download(apt.first_dependency(request.kernel_package))
         packages = apt.download_all([*_PACKAGES, _BUSYBOX])
         console.log(f"unpacking {console.pluralize(len(packages), 'package')}")
         for below in ("bin", "lib", "sbin"):
@@ -193,10 +193,10 @@ def _install_wheels(
     command += ["--python-version", RELEASES[release], "--target", folder]
     command += [word for tag in tags for word in ("--platform", tag)]
     command += [f"{name}=={version}" for name, version in versions.items()]
-    done = run_tool(command, timeout_s=_TIMEOUT_S)
-    if done.code != 0:
+    completed = run_tool(command, timeout_s=_TIMEOUT_S)
+    if completed.code != 0:
         raise FetchError(
-            f"pip could not install the suite's packages for {arch.name}:\n{done.tail}",
+            f"pip could not install the suite's packages for {arch.name}:\n{completed.tail}",
             hint="check the network and pip's configuration",
         )
 
@@ -211,15 +211,17 @@ def _make_disk(mke2fs: str, root: Path, disk: Path) -> None:
         *("-U", _UUID, "-E", f"root_owner=0:0,hash_seed={_UUID}", "-d", root, disk),
         f"{size_kib}k",
     ]
-    done = run_tool(command, timeout_s=_TIMEOUT_S)
-    if done.code != 0:
-        raise PrerequisiteError(f"mke2fs failed:\n{done.tail}", hint="check the free disk space")
+    completed = run_tool(command, timeout_s=_TIMEOUT_S)
+    if completed.code != 0:
+        raise PrerequisiteError(
+            f"mke2fs failed:\n{completed.tail}", hint="check the free disk space"
+        )
 
 
 def _mke2fs() -> str:
-    found = shutil.which("mke2fs") or next((p for p in _MKE2FS if Path(p).is_file()), None)
-    if found is None:
+    program = shutil.which("mke2fs") or next((p for p in _MKE2FS if Path(p).is_file()), None)
+    if program is None:
         raise PrerequisiteError(
             "mke2fs is missing, and the guest's disk needs it", hint="apt-get install e2fsprogs"
         )
-    return found
+    return program

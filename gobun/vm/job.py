@@ -148,10 +148,10 @@ def started_cells(folder: Path) -> tuple[Cell, ...]:
         lines = (folder / STARTED_NAME).read_bytes().split(b"\n")
     except OSError:
         return ()
-    found: list[Cell] = []
+    cells: list[Cell] = []
     for line in lines[:-1]:
         try:
-            found.append(msgspec.json.decode(line, type=Cell))
+            cells.append(msgspec.json.decode(line, type=Cell))
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
-    return tuple(found)
+    return tuple(cells)

@@ -31,10 +31,10 @@ def modules_in_order(folder: Path, needed: Sequence[str] = NEEDED) -> list[tuple
     files = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))}
     listed = (folder / "modules.builtin").read_text().splitlines()
     builtin = {_name(line.rpartition("/")[2]) for line in listed}
-    found: dict[str, bytes] = {}
+    modules: dict[str, bytes] = {}
 
     def add(name: str) -> None:
-        if name in found or name in builtin:
+        if name in modules or name in builtin:
             return
         if name not in files:
             raise FetchError(
@@ -44,17 +44,17 @@ def modules_in_order(folder: Path, needed: Sequence[str] = NEEDED) -> list[tuple
         data = _content(files[name])
         for other in depends(data):
             add(other)
-        found[name] = data
+        modules[name] = data
 
     for name in (*(each for each in OPTIONAL if each in files), *needed):
         add(_name(name))
-    return list(found.items())
+    return list(modules.items())
 
 
 def depends(module: bytes) -> list[str]:
     """Return the names of the modules that a module says it depends on."""
-    said = _DEPENDS.search(module)
-    return [_name(name) for name in said[1].decode().split(",") if name] if said else []
+    match = _DEPENDS.search(module)
+    return [_name(name) for name in match[1].decode().split(",") if name] if match else []
 
 
 def _name(text: str) -> str:

@@ -79,10 +79,10 @@ def find_emulator(arch: Architecture, *, emulate: bool = False) -> Emulator:
     hint = f"apt-get install --no-install-recommends {arch.package} ipxe-qemu"
     if program is None:
         raise PrerequisiteError(f"{arch.program} is not installed", hint=hint)
-    done = run_tool([program, "--version"], timeout_s=30.0)
-    version = re.search(r"version (\d+[\d.]*)", done.out)
-    if done.code != 0 or version is None:
-        raise PrerequisiteError(f"{program} does not run:\n{done.tail}", hint=hint)
+    completed = run_tool([program, "--version"], timeout_s=30.0)
+    version = re.search(r"version (\d+[\d.]*)", completed.out)
+    if completed.code != 0 or version is None:
+        raise PrerequisiteError(f"{program} does not run:\n{completed.tail}", hint=hint)
     return Emulator(
         arch, Path(program), version[1], "you asked for it" if emulate else _why_no_kvm(arch)
     )
@@ -127,12 +127,12 @@ def check_memory(memory_mib: int) -> None:
 
 def _available_mib() -> int | None:
     try:
-        found = re.search(
+        match = re.search(
             r"^MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE
         )
     except OSError:
         return None
-    return int(found[1]) // 1024 if found else None
+    return int(match[1]) // 1024 if match else None
 
 
 def command(

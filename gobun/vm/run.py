@@ -62,20 +62,20 @@ class MachineRequest(msgspec.Struct, frozen=True):
         return ImageRequest(architecture(self.arch), self.release, self.kernel, self.mirror)
 
 
-def check_request(wanted: MachineRequest) -> Emulator:
+def check_request(request: MachineRequest) -> Emulator:
     """Return the emulator of a request whose values are right.
 
     Raises:
         UsageError: there is no such processor, release or kernel, or no such number of cores.
         PrerequisiteError: QEMU is missing, or the machine has too little memory.
     """
-    arch = architecture(wanted.arch)
-    check_release(wanted.release)
-    check_kernel(wanted.kernel)
-    if wanted.cores is not None and wanted.cores < 1:
-        raise UsageError(f"--cores {wanted.cores} runs nothing", hint="give at least 1")
-    emulator = qemu.find_emulator(arch, emulate=wanted.emulate)
-    qemu.check_memory(wanted.memory_mib)
+    arch = architecture(request.arch)
+    check_release(request.release)
+    check_kernel(request.kernel)
+    if request.cores is not None and request.cores < 1:
+        raise UsageError(f"--cores {request.cores} runs nothing", hint="give at least 1")
+    emulator = qemu.find_emulator(arch, emulate=request.emulate)
+    qemu.check_memory(request.memory_mib)
     return emulator
 
 
@@ -111,9 +111,9 @@ def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
     )
 
 
-def machine_of(wanted: MachineRequest) -> Machine:
+def machine_of(request: MachineRequest) -> Machine:
     """Return the size of the guest that was asked for."""
-    return Machine(wanted.cores or min(CORES, os.cpu_count() or 1), wanted.memory_mib)
+    return Machine(request.cores or min(CORES, os.cpu_count() or 1), request.memory_mib)
 
 
 def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:
@@ -129,10 +129,10 @@ def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str
     )
 
 
-def shared_folders(wanted: MachineRequest, out: Path | None = None) -> tuple[Share, ...]:
+def shared_folders(machine: MachineRequest, out: Path | None = None) -> tuple[Share, ...]:
     """Return the guest's shared folders: suite and cache to read, ``out`` to write."""
     root = paths.cache_root()
-    compiled = pycache(wanted)
+    compiled = pycache(machine)
     cache.pin(compiled)
     with files.disk_errors(compiled):
         compiled.mkdir(parents=True, exist_ok=True)
@@ -142,9 +142,9 @@ def shared_folders(wanted: MachineRequest, out: Path | None = None) -> tuple[Sha
     return (*shares, Share("out", out, writable=True)) if out else tuple(shares)
 
 
-def pycache(wanted: MachineRequest) -> Path:
+def pycache(request: MachineRequest) -> Path:
     """Return the folder of what the guest's Python compiles, which later guests read."""
-    return paths.cache_root() / "vm-compiled" / f"{wanted.release}-{wanted.arch}"
+    return paths.cache_root() / "vm-compiled" / f"{request.release}-{request.arch}"
 
 
 def job_of(
@@ -197,9 +197,9 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
     while work.cells:
         end = _run_once(guest, work, shown)
         results = _results(work)
-        done = {result.cell for result in results}
+        finished = {result.cell for result in results}
         started = job.started_cells(guest.job_folder)
-        lost = [cell for cell in work.cells if cell in set(started) - done]
+        lost = [cell for cell in work.cells if cell in set(started) - finished]
         if end.early and not lost and len(results) == len(work.kept):
             raise PrerequisiteError(
                 f"the guest ended before it ran a cell: {end.reason}",
@@ -211,12 +211,12 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
                 hint="look around in it with `invoke vm --shell`",
             )
         results += [lost_result(cell, work, end.reason) for cell in lost]
-        done = {result.cell for result in results}
-        left = tuple(cell for cell in work.cells if cell not in done)
+        finished = {result.cell for result in results}
+        remaining = tuple(cell for cell in work.cells if cell not in finished)
         if lost:
             _record(work, results)
-            console.log(f"the guest ended: {end.reason}; {len(left)} cells are left")
-        work = msgspec.structs.replace(work, cells=left, kept=tuple(results), resume=True)
+            console.log(f"the guest ended: {end.reason}; {len(remaining)} cells are left")
+        work = msgspec.structs.replace(work, cells=remaining, kept=tuple(results), resume=True)
 
 
 def _run_once(guest: Guest, work: job.Job, shown: Progress) -> GuestEnd:

@@ -33,7 +33,7 @@ _CHUNK = 1 << 16
 _PAUSE_S = 0.2
 
 
-def open_shell(wanted: MachineRequest, out: Path) -> int:
+def open_shell(request: MachineRequest, out: Path) -> int:
     """Run a shell in a guest until it ends, and return its exit code.
 
     At a terminal it is an interactive one. Otherwise standard input is a script, and what that
@@ -44,8 +44,8 @@ def open_shell(wanted: MachineRequest, out: Path) -> int:
         PrerequisiteError: QEMU, memory or room is missing, or the guest ended early.
         FetchError: a package could not be fetched.
     """
-    emulator = check_request(wanted)
-    image = image_for(wanted.image)
+    emulator = check_request(request)
+    image = image_for(request.image)
     with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     interactive = sys.stdin.isatty()
@@ -53,8 +53,8 @@ def open_shell(wanted: MachineRequest, out: Path) -> int:
     if not interactive:
         line = f"/bin/bash {job.GUEST_FOLDER / _SCRIPT_NAME} < /dev/null"
     with scratch_folder("vm") as folder:
-        guest = Guest(emulator, image, machine_of(wanted), shared_folders(wanted, out), folder)
-        guest.prepare(start_script(line, compiled=pycache(wanted)))
+        guest = Guest(emulator, image, machine_of(request), shared_folders(request, out), folder)
+        guest.prepare(start_script(line, compiled=pycache(request)))
         if not interactive:
             files.write_whole(guest.job_folder / _SCRIPT_NAME, sys.stdin.buffer.read())
         with guest.started() as child:

@@ -37,12 +37,12 @@ class WheelRequest(msgspec.Struct, frozen=True):
         return paths.cache_root() / self.kind / self.version
 
 
-def is_installed(wanted: WheelRequest) -> bool:
+def is_installed(request: WheelRequest) -> bool:
     """Return whether the cache has the program of a release."""
-    return (wanted.folder / wanted.program).is_file()
+    return (request.folder / request.program).is_file()
 
 
-def installed(wanted: WheelRequest) -> Path:
+def installed(request: WheelRequest) -> Path:
     """Return the program of a release, and install it if it is missing.
 
     A release in the lock file must match its digest there.
@@ -52,24 +52,24 @@ def installed(wanted: WheelRequest) -> Path:
         UsageError: there is no such release.
         FetchError: it could not be installed, or does not match the lock file.
     """
-    folder = wanted.folder
-    program = folder / wanted.program
+    folder = request.folder
+    program = folder / request.program
     cache.pin(folder)
     with files.locked(folder):
         if not program.is_file():
-            _install(wanted, folder)
+            _install(request, folder)
             if not program.is_file():
-                what = f"{wanted.package} {wanted.version} has no {wanted.program}"
+                what = f"{request.package} {request.version} has no {request.program}"
                 raise FetchError(what, hint=f"remove {folder}")
     return program
 
 
 def _install(release: WheelRequest, folder: Path) -> None:
-    wanted = f"{release.package}=={release.version}"
+    requirement = f"{release.package}=={release.version}"
     digests = read_lock().get(release.package, {}).get(release.version, ())
     with files.temporary_sibling(folder) as staged:
         listed = staged / "wanted.txt"
-        files.write_whole(listed, " ".join([wanted, *(f"--hash={each}" for each in digests)]))
+        files.write_whole(listed, " ".join([requirement, *(f"--hash={each}" for each in digests)]))
         command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet"]
         command += ["--no-deps"]
         strict = ["--require-hashes"] if digests else []
@@ -77,31 +77,31 @@ def _install(release: WheelRequest, folder: Path) -> None:
         command += ["--only-binary=:all:", *strict, "--target"]
         command += [staged / "it", "--requirement", listed]
         try:
-            done = run_tool(command, timeout_s=_TIMEOUT_S)
+            completed = run_tool(command, timeout_s=_TIMEOUT_S)
         except ToolTimeoutError as error:
             raise FetchError(
-                f"pip did not install {wanted} within {_TIMEOUT_S / 60:.0f} minutes",
+                f"pip did not install {requirement} within {_TIMEOUT_S / 60:.0f} minutes",
                 hint="check the network and pip's configuration",
             ) from error
-        if done.code == 0:
+        if completed.code == 0:
             files.publish_folder(staged / "it", folder)
             return
-    if "No module named pip" in done.err:
+    if "No module named pip" in completed.err:
         raise PrerequisiteError(
-            f"pip is missing, and {wanted} needs it",
+            f"pip is missing, and {requirement} needs it",
             hint=f"{sys.executable} -m ensurepip{release.otherwise}",
         )
-    if "DO NOT MATCH THE HASHES" in done.err:
+    if "DO NOT MATCH THE HASHES" in completed.err:
         raise FetchError(
-            f"{wanted} is not what {paths.WHEELS_LOCK_FILE.name} names:\n{done.tail}",
+            f"{requirement} is not what {paths.WHEELS_LOCK_FILE.name} names:\n{completed.tail}",
             hint="find out where these bytes come from; a published release never changes",
         )
-    if "No matching distribution" in done.err:
-        listing = [line for line in done.err.splitlines() if "from versions:" in line]
+    if "No matching distribution" in completed.err:
+        listing = [line for line in completed.err.splitlines() if "from versions:" in line]
         known = listing[0].partition("from versions:")[2].strip(" )").split(", ") if listing else []
         if known and known != ["none"]:
             raise UsageError.unknown(f"{release.shown} release", release.version, known)
     raise FetchError(
-        f"pip could not install {wanted}:\n{done.tail}",
+        f"pip could not install {requirement}:\n{completed.tail}",
         hint=f"check the network and pip's configuration{release.otherwise}",
     )

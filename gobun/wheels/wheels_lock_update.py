@@ -51,14 +51,14 @@ def update_lock(
         PrerequisiteError: the lock file cannot be written.
     """
     lock = read_lock(path)
-    found = [
+    releases = [
         Added(package, version)
         for package, oldest in _OLDEST.items()
         for version in _published(package)
         if rank(version) >= rank(oldest)
     ]
-    found += [Added(package, version) for package, version in (pinned or {}).items()]
-    new = [one for one in found if one.version not in lock.get(one.package, {})]
+    releases += [Added(package, version) for package, version in (pinned or {}).items()]
+    new = [one for one in releases if one.version not in lock.get(one.package, {})]
     for number, one in enumerate(new, start=1):
         console.log(f"{number}/{len(new)}: {one.package} {one.version}")
         lock.setdefault(one.package, {})[one.version] = _digests(one)
@@ -68,15 +68,15 @@ def update_lock(
 
 
 def _published(package: str) -> list[str]:
-    done = _pip(["index", "versions", package])
-    listed = _LISTED.search(done.out)
-    if done.code != 0 or listed is None:
+    completed = _pip(["index", "versions", package])
+    listed = _LISTED.search(completed.out)
+    if completed.code != 0 or listed is None:
         raise FetchError(
-            f"pip could not list the releases of {package}:\n{done.tail}",
+            f"pip could not list the releases of {package}:\n{completed.tail}",
             hint="check the network and pip's configuration",
         )
-    found = (version.strip() for version in listed[1].split(","))
-    return sorted((version for version in found if semver.Version.is_valid(version)), key=rank)
+    versions = (version.strip() for version in listed[1].split(","))
+    return sorted((version for version in versions if semver.Version.is_valid(version)), key=rank)
 
 
 def _pip(words: Sequence[str]) -> Finished:
@@ -99,23 +99,23 @@ def _digests(release: Added) -> tuple[str, ...]:
 
 def _digest(release: Added, target: Target) -> str:
     """Return the digest that pip reports for the wheel for ``target``, or an empty text."""
-    wanted = f"{release.package}=={release.version}"
+    requirement = f"{release.package}=={release.version}"
     command = ["install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
     command += [word for tag in platform_tags(target) for word in ("--platform", tag)]
-    done = _pip([*command, "--report", "-", wanted])
-    if "No matching distribution" in done.err:
+    completed = _pip([*command, "--report", "-", requirement])
+    if "No matching distribution" in completed.err:
         return ""
-    if done.code != 0:
+    if completed.code != 0:
         raise FetchError(
-            f"pip could not look up {wanted} for {target.name}:\n{done.tail}",
+            f"pip could not look up {requirement} for {target.name}:\n{completed.tail}",
             hint="check the network and pip's configuration",
         )
     try:
-        [one] = msgspec.json.decode(done.out, type=_Report).install
+        [one] = msgspec.json.decode(completed.out, type=_Report).install
         return f"sha256:{one.download_info.archive_info['hashes']['sha256']}"
     except (msgspec.DecodeError, ValueError, KeyError) as error:
-        raise FetchError(f"pip's report on {wanted} has an unknown form: {error}") from error
+        raise FetchError(f"pip's report on {requirement} has an unknown form: {error}") from error
 
 
 class _Download(msgspec.Struct, frozen=True):

@@ -45,15 +45,15 @@ def git(folder: Path, *words: str) -> str:
     who = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
     env = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
     env |= {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)}
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", "-C", folder, "-c", "core.fsync=none", *words],
         env=env,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"git {words}: {done.stderr}"
-    return done.stdout.strip()
+    assert completed.returncode == 0, f"git {words}: {completed.stderr}"
+    return completed.stdout.strip()
 
 
 def make_upstream(folder: Path, content: Path | Mapping[str, bytes], *, older: int = 1) -> Upstream:

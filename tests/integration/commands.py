@@ -52,15 +52,15 @@ def invoke(
     )
 
 
-def succeed(done: subprocess.CompletedProcess[str]) -> str:
+def succeed(completed: subprocess.CompletedProcess[str]) -> str:
     """Return what a command said, which has to have succeeded."""
-    assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert completed.returncode == 0, f"{completed.args}\n{completed.stdout}\n{completed.stderr}"
+    return completed.stdout
 
 
 def type_check(script: Path) -> None:
     """Have Deno check the types of a script, and of what it imports."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [toolchain.deno().program, "check", "--quiet", "--no-lock", script.name],
         cwd=script.parent,
         env={"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(script.parent / "deno")},
@@ -69,7 +69,7 @@ def type_check(script: Path) -> None:
         check=False,
         timeout=LIMIT_S,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 def copy_checkout(to: Path) -> Path:
@@ -141,7 +141,7 @@ def run_script(command: Sequence[str | Path], script: str, folder: Path, *words:
     """Run a script with a runtime, and return what it says; it must end well."""
     path = folder / "script.cjs"
     path.write_text(script)
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command), str(path), *words],
         cwd=folder,
         env={"HOME": str(folder), "PATH": os.defpath, "TMPDIR": str(folder)},
@@ -150,4 +150,4 @@ def run_script(command: Sequence[str | Path], script: str, folder: Path, *words:
         check=False,
         timeout=120,
     )
-    return succeed(done)
+    return succeed(completed)

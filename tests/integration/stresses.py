@@ -52,7 +52,7 @@ def run_stress(
         **runtime.settings(control),
         **more,
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         runtime.command(paths.SCENARIOS / "cell.cjs", json.dumps(cell)),
         cwd=folder,
         env={
@@ -69,10 +69,10 @@ def run_stress(
         check=False,
         timeout=LIMIT_S,
     )
-    lines = done.stdout.splitlines()
+    lines = completed.stdout.splitlines()
     events = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
     kept = tuple(event for event in events if event["at"] not in {"beat", "turns", "ends"})
-    return Told(kept, done.returncode, done.stderr)
+    return Told(kept, completed.returncode, completed.stderr)
 
 
 def stresses() -> tuple[str, ...]:

@@ -178,9 +178,9 @@ def asherah() -> build.Fixture:
 
 def test_cobhan_buffers_round_trip(asherah: build.Fixture, tmp_path: Path) -> None:
     words = [sys.executable, str(CALLS), str(asherah.library), str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout) == WANTED
+    completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    assert json.loads(completed.stdout) == WANTED
 
 
 @pytest.mark.parametrize("name", ["bun", "node"])
@@ -191,9 +191,9 @@ def test_asherah_errors_give_their_reason(
 ) -> None:
     found = json.loads(run_script([runtime(name).program], ERRORS, tmp_path, str(asherah.addon)))
     assert found["said"] == SAID
-    wanted = [line.partition(": ")[2] for line in SAID if line.startswith("ERR_")]
-    assert found["heard"] == [f"3 {line}" for line in wanted[: len(found["heard"])]]
-    assert len(found["heard"]) == len(wanted) - 2  # A hook that throws, and none, hear nothing.
+    expected = [line.partition(": ")[2] for line in SAID if line.startswith("ERR_")]
+    assert found["heard"] == [f"3 {line}" for line in expected[: len(found["heard"])]]
+    assert len(found["heard"]) == len(expected) - 2  # A hook that throws, and none, hear nothing.
 
 
 def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path: Path) -> None:
@@ -232,9 +232,9 @@ def test_asherah_application_encrypts_and_decrypts(
     load: str,
     stress: str,
 ) -> None:
-    given = runtime(name).settings(asherah)
-    told = run_stress(runtime(name), stress, tmp_path, load=load, operations=10_000, **given)
-    assert told.outcome == "pass"
+    settings = runtime(name).settings(asherah)
+    report = run_stress(runtime(name), stress, tmp_path, load=load, operations=10_000, **settings)
+    assert report.outcome == "pass"
 
 
 @pytest.mark.parametrize("way", ["wasm", "process"])
@@ -248,30 +248,30 @@ def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> N
         "wasm": str(built.wasm),
         "wasmExec": str(built.wasm_exec),
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert set(said) == {"perSecond", "p99", "cpu"}
-    assert all(value > 0 for value in said.values())
+    assert completed.returncode == 0, completed.stderr
+    output = json.loads(completed.stdout)
+    assert set(output) == {"perSecond", "p99", "cpu"}
+    assert all(value > 0 for value in output.values())
 
 
 def test_asherah_process_that_ends_before_it_listens_fails_with_its_code(tmp_path: Path) -> None:
     given = {"way": "process", "pairs": 20, "server": "/bin/false", "socket": str(tmp_path / "s")}
-    done = subprocess.run(
+    completed = subprocess.run(
         bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.returncode == 1
-    assert "/bin/false ended with 1" in done.stderr
+    assert completed.returncode == 1
+    assert "/bin/false ended with 1" in completed.stderr
 
 
 def test_asherah_on_arm64_runs_under_qemu(tmp_path: Path) -> None:

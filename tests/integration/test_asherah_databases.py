@@ -81,7 +81,7 @@ def run(using: Runtime, script: str, folder: Path, given: Mapping[str, object]) 
     path, argument = folder / "script.cjs", folder / "given.json"
     path.write_text(script)
     argument.write_text(json.dumps(given))
-    done = subprocess.run(
+    completed = subprocess.run(
         using.command(path, str(argument)),
         cwd=folder,
         env={"HOME": str(folder), "PATH": os.defpath, "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"},
@@ -90,8 +90,10 @@ def run(using: Runtime, script: str, folder: Path, given: Mapping[str, object]) 
         check=False,
         timeout=120,
     )
-    assert done.returncode == 0, f"{using.name}: {done.stdout}\n{done.stderr[-2000:]}"
-    return done.stdout
+    assert completed.returncode == 0, (
+        f"{using.name}: {completed.stdout}\n{completed.stderr[-2000:]}"
+    )
+    return completed.stdout
 
 
 def test_asherah_implementations_decrypt_each_others_data(
@@ -122,12 +124,12 @@ def test_asherah_missing_database_is_reported(asherah: build.Fixture, tmp_path: 
     script = tmp_path / "refused.cjs"
     script.write_text(REFUSED)
     for connection in ("u@tcp(127.0.0.1:1)/d", "postgres://u@127.0.0.1:1/d?sslmode=disable"):
-        done = subprocess.run(
+        completed = subprocess.run(
             [node.program, script, asherah.addon, connection],
             capture_output=True,
             text=True,
             check=True,
             timeout=60,
         )
-        wanted = "ERR_ASHERAH_BAD_CONFIG setup: Metastore rdbms: cannot connect: dial tcp"
-        assert done.stdout.startswith(wanted)
+        expected = "ERR_ASHERAH_BAD_CONFIG setup: Metastore rdbms: cannot connect: dial tcp"
+        assert completed.stdout.startswith(expected)

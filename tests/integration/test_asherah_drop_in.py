@@ -151,11 +151,11 @@ def test_addon_of_applications_exports_published_functions_alone(
     names = said_by(runtime("node").program, addon, script, tmp_path)
     assert isinstance(names, list)
     assert set(names) == PUBLISHED
-    found = audit.inspect(addon)
-    assert set(found.exports) == set(build.ADDON_EXPORTS)
-    assert found.nodelete
+    report = audit.inspect(addon)
+    assert set(report.exports) == set(build.ADDON_EXPORTS)
+    assert report.nodelete
     rules = audit.Rules(max_glibc="2.17", no_build_paths=True, no_executable_stack=True)
-    assert audit.check(found, rules) == []
+    assert audit.check(report, rules) == []
     for of_fixtures in (b"TakeSignals", b"BlockThreads", b"runSync"):
         assert of_fixtures not in addon.read_bytes()
 
@@ -220,8 +220,8 @@ def test_readme_example_of_asherah_node_compiles(tmp_path: Path) -> None:
 
 
 def test_build_asherah_writes_a_package_and_refuses_another(tmp_path: Path) -> None:
-    said = succeed(invoke("build-asherah", "--out", tmp_path / "asherah"))
-    assert [line.split()[0].rpartition("/")[2] for line in said.splitlines()] == [
+    output = succeed(invoke("build-asherah", "--out", tmp_path / "asherah"))
+    assert [line.split()[0].rpartition("/")[2] for line in output.splitlines()] == [
         "asherah.node",
         "asherah.d.ts",
         "package.json",
@@ -229,6 +229,6 @@ def test_build_asherah_writes_a_package_and_refuses_another(tmp_path: Path) -> N
     script = "console.log(require('./asherah').get_setup_status())"
     assert run_script([runtime("node").program], script, tmp_path) == "false\n"
     (tmp_path / "package.json").write_text('{"name": "application"}')
-    done = invoke("build-asherah", "--out", tmp_path)
-    assert (done.returncode, "holds another package" in done.stderr) == (2, True)
+    completed = invoke("build-asherah", "--out", tmp_path)
+    assert (completed.returncode, "holds another package" in completed.stderr) == (2, True)
     assert (tmp_path / "package.json").read_text() == '{"name": "application"}'

@@ -76,28 +76,30 @@ def test_published_asherah_files_are_the_published_ones(published: Path) -> None
     assert b"path\tgithub.com/godaddy/asherah-cobhan\n" in text
     [cobhan] = set(re.findall(rb"dep\tgithub.com/godaddy/cobhan-go\t(\S+)", text))
     assert cobhan == b"v0.4.2"
-    found = audit.inspect(published).go
-    assert found is not None
-    assert found.version == "go1.20.12"
+    report = audit.inspect(published).go
+    assert report is not None
+    assert report.version == "go1.20.12"
 
 
 def test_published_asherah_reads_buffers_like_cobhan_go(published: Path, tmp_path: Path) -> None:
     words = [sys.executable, str(CALLS), str(published), str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    wanted = {name: value for name, value in WANTED.items() if name not in OURS_ALONE}
-    assert json.loads(done.stdout) == wanted | OTHERWISE
+    completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    expected = {name: value for name, value in WANTED.items() if name not in OURS_ALONE}
+    assert json.loads(completed.stdout) == expected | OTHERWISE
 
 
-@pytest.mark.parametrize(("what", "said"), ENDING)
-def test_published_asherah_misuse_ends_the_process(published: Path, what: str, said: str) -> None:
+@pytest.mark.parametrize(("what", "message"), ENDING)
+def test_published_asherah_misuse_ends_the_process(
+    published: Path, what: str, message: str
+) -> None:
     ours = build.build_fixture(build.ASHERAH, host_target()).library
     ended = {}
     for library in (published, ours):
         words = [sys.executable, "-c", ENDS_THE_PROCESS + what, str(library)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-        ended[library] = done.returncode
-        assert (said in done.stderr) is (library == published)
+        completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        ended[library] = completed.returncode
+        assert (message in completed.stderr) is (library == published)
     assert ended[ours] == 0
     assert ended[published] != 0
 
@@ -106,14 +108,14 @@ def test_published_asherah_misuse_ends_the_process(published: Path, what: str, s
 @pytest.mark.parametrize("name", ["bun", "deno"])
 def test_published_asherah_raw_buffers_work(module: str, name: str, tmp_path: Path) -> None:
     runtime: runtimes.Runtime = bun() if name == "bun" else runtimes.provide_deno()
-    given = runtime.settings(build.build_fixture(module, host_target()))
-    assert run_stress(runtime, "cobhan", tmp_path, load="ffi", **given).outcome == "pass"
+    settings = runtime.settings(build.build_fixture(module, host_target()))
+    assert run_stress(runtime, "cobhan", tmp_path, load="ffi", **settings).outcome == "pass"
 
 
 def test_published_asherah_without_reasons_is_skipped(tmp_path: Path) -> None:
     fixture = build.build_fixture(build.PUBLISHED, host_target())
     assert fixture.published is not None
     assert fixture.published.parent == fixture.addon.parent
-    given = {**bun().settings(fixture), "published": str(fixture.published)}
-    told = run_stress(bun(), "asherah", tmp_path, **given)
-    assert told.outcome == "skip: the published library gives no reasons, which this asks for"
+    settings = {**bun().settings(fixture), "published": str(fixture.published)}
+    report = run_stress(bun(), "asherah", tmp_path, **settings)
+    assert report.outcome == "skip: the published library gives no reasons, which this asks for"

@@ -51,8 +51,8 @@ def engine() -> build.Fixture:
 def test_rust_engine_has_no_go_and_takes_every_call(engine: build.Fixture, tmp_path: Path) -> None:
     assert audit.inspect(engine.addon).go is None
     glue = str(paths.SCENARIOS / "asherah" / f"{engine.glue}.cjs")
-    said = run_script([bun("1.2.19").program], CALLS, tmp_path, glue, str(engine.addon))
-    assert json.loads(said) == [0, 0, 0, "größe", "größe", False]
+    output = run_script([bun("1.2.19").program], CALLS, tmp_path, glue, str(engine.addon))
+    assert json.loads(output) == [0, 0, 0, "größe", "größe", False]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_rust_engine_in_bun_1_2_19(
     engine: build.Fixture, tmp_path: Path, load: str, stress: str, outcome: str
 ) -> None:
     using = bun("1.2.19")
-    given: dict[str, str | float] = {**using.settings(engine), "operations": 10_000}
-    given["glue"] = engine.glue
-    assert run_stress(using, stress, tmp_path, load=load, **given).outcome.startswith(outcome)
+    settings: dict[str, str | float] = {**using.settings(engine), "operations": 10_000}
+    settings["glue"] = engine.glue
+    assert run_stress(using, stress, tmp_path, load=load, **settings).outcome.startswith(outcome)
 
 
 def test_rust_engine_for_another_platform_is_refused() -> None:

@@ -138,7 +138,7 @@ def test_null_data_check_prints_a_complaint(addon: Path, tmp_path: Path) -> None
     path = tmp_path / "nulls.cjs"
     path.write_text(script_text(NULLS))
     for word, complaints in (("on", [4, 2]), ("off", [])):
-        done = subprocess.run(
+        completed = subprocess.run(
             [runtime("node").program, path, addon, word],
             capture_output=True,
             text=True,
@@ -146,4 +146,4 @@ def test_null_data_check_prints_a_complaint(addon: Path, tmp_path: Path) -> None
             timeout=60,
         )
         line = "asherah: input data buffer is all null before encryption (len={})\n"
-        assert done.stderr == "".join(line.format(size) for size in complaints)
+        assert completed.stderr == "".join(line.format(size) for size in complaints)

@@ -47,7 +47,7 @@ def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
     }
     output = folder / f"it{platform.library_suffix}"
     command = [str(toolchain.go().program), "build", "-buildmode=c-shared", "-buildvcs=false"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, *extra, "-ldflags", flags, "-o", str(output), "."],
         cwd=folder,
         env=environment,
@@ -55,7 +55,7 @@ def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     return output
 
 

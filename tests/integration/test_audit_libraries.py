@@ -74,8 +74,10 @@ class Maker:
             "HOME": str(self._folder),
         }
         command = [str(toolchain.zig().program), *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        completed = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        assert completed.returncode == 0, completed.stderr
 
 
 @pytest.fixture(scope="session")
@@ -122,8 +124,8 @@ def test_audit_correct_library_passes_on_each_target(make: Maker, name: str) -> 
 def test_audit_wrong_architecture_and_system_are_reported(make: Maker) -> None:
     report = audit.inspect(make(GOOD, "aarch64-linux-gnu.2.28"))
     assert finding(report, Rules(arch="x64")) == "architecture: it is arm64, and must be x64."
-    found = audit.check(report, Rules(format="mach-o", os="darwin"))
-    assert found == [
+    findings = audit.check(report, Rules(format="mach-o", os="darwin"))
+    assert findings == [
         "format: it is elf, and must be mach-o.",
         "system: it is linux, and must be darwin.",
     ]
@@ -131,9 +133,9 @@ def test_audit_wrong_architecture_and_system_are_reported(make: Maker) -> None:
 
 def test_audit_extra_and_missing_exports_are_reported(make: Maker) -> None:
     report = audit.inspect(make("int Warmup, other;\nint main_of_it(void) { return 1; }\n", LINUX))
-    found = audit.check(report, Rules(exports=("Warmup", "WarmupGoRuntime")))
-    assert "WarmupGoRuntime is missing" in found[0]
-    assert "main_of_it, other are exported" in found[1]
+    findings = audit.check(report, Rules(exports=("Warmup", "WarmupGoRuntime")))
+    assert "WarmupGoRuntime is missing" in findings[0]
+    assert "main_of_it, other are exported" in findings[1]
 
 
 def test_audit_hidden_symbols_are_not_exports(make: Maker) -> None:

@@ -33,7 +33,7 @@ def test_bisect_cell_that_always_passes_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "said"),
+    ("question", "message"),
     [
         (BisectRequest(stress="idel"), "unknown stress 'idel'"),
         (BisectRequest(stress="idle", load="fii"), "unknown load 'fii'"),
@@ -42,7 +42,7 @@ def test_bisect_cell_that_always_passes_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_bisect_bad_arguments_are_refused_before_building(
-    question: BisectRequest, said: str
+    question: BisectRequest, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         bisect_releases(question, versions=VERSIONS)

@@ -102,12 +102,12 @@ def test_fixture_addon_works_in_each_runtime(
     runtime: str,
     tmp_path: Path,
 ) -> None:
-    said = run_script([known[runtime].program], ADDON, tmp_path, str(fixture.addon)).split()
+    output = run_script([known[runtime].program], ADDON, tmp_path, str(fixture.addon)).split()
     names = {"Handle", "callAsync", "callBack", "callSync", "manyLater"}
     names |= {"runAsync", "runSync", "setupAsync", "setupSync"}
-    found = set(said[0].split(","))
+    found = set(output[0].split(","))
     assert found > names if fixture.name in ASHERAHS else found == names
-    assert said[1:] == [*["0"] * 8, "true", "true"]
+    assert output[1:] == [*["0"] * 8, "true", "true"]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -117,13 +117,13 @@ def test_fixture_library_works_in_each_runtime(
     runtime: str,
     tmp_path: Path,
 ) -> None:
-    found = known[runtime]
-    if isinstance(found, runtimes.Node):
-        words = [str(found.dlcall), str(fixture.library)]
-        said = run_script([found.program], NODE_CALL, tmp_path, *words)
+    chosen = known[runtime]
+    if isinstance(chosen, runtimes.Node):
+        words = [str(chosen.dlcall), str(fixture.library)]
+        output = run_script([chosen.program], NODE_CALL, tmp_path, *words)
     else:
-        said = run_script([found.program], BUN_CALL, tmp_path, str(fixture.library))
-    assert said == "0 0\n"
+        output = run_script([chosen.program], BUN_CALL, tmp_path, str(fixture.library))
+    assert output == "0 0\n"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES[1:])
@@ -131,8 +131,8 @@ def test_fixture_cobhan_calls_return_documented_codes(
     known: dict[str, runtimes.Bun | runtimes.Node], runtime: str, tmp_path: Path
 ) -> None:
     library = build.build_fixture("setup-full", host_target()).library
-    said = run_script([known[runtime].program], COBHAN, tmp_path, str(library)).split()
-    assert " ".join(said) == "0 -1 -2 -2 -2 -5 -5 -5 -5 -5 -100 0"
+    output = run_script([known[runtime].program], COBHAN, tmp_path, str(library)).split()
+    assert " ".join(output) == "0 -1 -2 -2 -2 -5 -5 -5 -5 -5 -100 0"
 
 
 def test_fixture_files_export_their_declared_symbols(fixture: build.Fixture) -> None:
@@ -154,8 +154,8 @@ def test_fixture_files_export_their_declared_symbols(fixture: build.Fixture) -> 
         assert (found.go is not None) is (fixture.name not in WITHOUT_GO)
         rules = audit.Rules(max_glibc="2.17", no_build_paths=True, no_executable_stack=True)
         assert audit.check(found, rules) == []
-    wanted = "control.node" if fixture.name == build.CONTROL else "go_"
-    assert fixture.addon.name.startswith(wanted)
+    expected = "control.node" if fixture.name == build.CONTROL else "go_"
+    assert fixture.addon.name.startswith(expected)
     assert fixture.addon.name.endswith(".node")
 
 

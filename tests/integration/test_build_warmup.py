@@ -77,8 +77,8 @@ build.build_warmup([TARGETS["linux-x64"], TARGETS["darwin-x64"]])
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "dist"
-    said = succeed(invoke("build-warmup", "--out", out))
-    assert len(said.splitlines()) == len(TARGETS)
+    output = succeed(invoke("build-warmup", "--out", out))
+    assert len(output.splitlines()) == len(TARGETS)
     return out
 
 
@@ -122,13 +122,13 @@ def test_build_warmup_writes_libraries_sums_and_manifest(dist: Path) -> None:
 def test_build_warmup_each_library_passes_its_audit(dist: Path, name: str) -> None:
     target = TARGETS[name]
     library = dist / f"go-warmup-{name}{target.library_suffix}"
-    found = audit.inspect(library)
-    assert audit.check(found, audit.warmup_rules(target, file_name=library.name)) == []
+    report = audit.inspect(library)
+    assert audit.check(report, audit.warmup_rules(target, file_name=library.name)) == []
     if target.os == "linux":
-        assert set(found.exports) == {"Warmup", "WarmupGoRuntime"}
-        assert (found.relro, found.nodelete) == ("full", True)
+        assert set(report.exports) == {"Warmup", "WarmupGoRuntime"}
+        assert (report.relro, report.nodelete) == ("full", True)
     else:
-        assert {"Warmup", "WarmupGoRuntime"} <= set(found.exports)
+        assert {"Warmup", "WarmupGoRuntime"} <= set(report.exports)
 
 
 def test_build_warmup_header_compiles_and_links(dist: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_build_warmup_header_compiles_and_links(dist: Path, tmp_path: Path) -> N
     shutil.copy(dist / "go-warmup-linux-x64.h", tmp_path / "it.h")
     command = [str(toolchain.zig().program), "cc", "-Wall", "-Werror", "-std=c99", "-pedantic"]
     library = dist / "go-warmup-linux-x64.so"
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "-target", TARGETS["linux-x64"].zig_triple, "main.c", str(library), "-o", "it"],
         cwd=tmp_path,
         env={**os.environ, **zig_environment()},
@@ -146,7 +146,7 @@ def test_build_warmup_header_compiles_and_links(dist: Path, tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    succeed(done)
+    succeed(completed)
     if host_target().name == "linux-x64":
         ran = subprocess.run(
             ["./it"], cwd=tmp_path, env={"LD_LIBRARY_PATH": str(dist)}, timeout=60, check=False
@@ -232,13 +232,13 @@ class TestRefused:
         assert old in source.read_text()
         source.write_text(source.read_text().replace(old, new))
         words = ("build-warmup", "--target", target, "--out", root / "out")
-        done = invoke(*words, root=root, env={"GOBUN_CACHE": str(cache)})
-        assert done.returncode == 6, done.stderr
-        assert done.stdout == ""
-        assert "Traceback" not in done.stderr
+        completed = invoke(*words, root=root, env={"GOBUN_CACHE": str(cache)})
+        assert completed.returncode == 6, completed.stderr
+        assert completed.stdout == ""
+        assert "Traceback" not in completed.stderr
         assert not (root / "out").exists()
         assert [path for path in (cache / "build").iterdir() if path.is_dir()] == []
-        return done.stderr
+        return completed.stderr
 
     def test_build_warmup_source_that_does_not_compile_fails(self, root: Path, cache: Path) -> None:
         said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
@@ -288,17 +288,17 @@ class TestCalled:
     def test_warmup_library_works_in_bun(self, dist: Path, tmp_path: Path) -> None:
         name = host_target().name
         library = str(dist / f"go-warmup-{name}.so")
-        said = run_script([bun().program], CALLS, tmp_path, library)
-        assert said == f"{name.partition('-')[2]} 1 1 1\n"
+        output = run_script([bun().program], CALLS, tmp_path, library)
+        assert output == f"{name.partition('-')[2]} 1 1 1\n"
 
     def test_warmup_library_works_in_node(self, dist: Path, tmp_path: Path) -> None:
         node = runtimes.provide_node(host_target())
         name = host_target().name
         words = [str(node.dlcall), str(dist / f"go-warmup-{name}.so"), "/no/such/library.so"]
-        said = run_script([node.program], DLCALLS, tmp_path, *words)
-        assert said == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
+        output = run_script([node.program], DLCALLS, tmp_path, *words)
+        assert output == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
 
     def test_warmup_library_on_arm64_runs_under_qemu(self, dist: Path, tmp_path: Path) -> None:
         command = arm64_bun()
-        said = run_script(command, CALLS, tmp_path, str(dist / "go-warmup-linux-arm64.so"))
-        assert said == "arm64 1 1 1\n"
+        output = run_script(command, CALLS, tmp_path, str(dist / "go-warmup-linux-arm64.so"))
+        assert output == "arm64 1 1 1\n"

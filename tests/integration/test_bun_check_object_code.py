@@ -58,7 +58,7 @@ def compiled(folder: Path, source: str, *flags: str, target: str = "x86_64-linux
     (folder / "pool.zig").write_text(source)
     made = folder / "pool.o"
     words: list[str | Path] = [toolchain.zig().program, "build-obj", folder / "pool.zig"]
-    done = run_tool(
+    completed = run_tool(
         [
             *words,
             "-O",
@@ -73,7 +73,7 @@ def compiled(folder: Path, source: str, *flags: str, target: str = "x86_64-linux
         cwd=folder,
         timeout_s=120,
     )
-    assert done.code == 0, done.err
+    assert completed.code == 0, completed.err
     return made
 
 
@@ -86,17 +86,17 @@ def test_object_code_constants_in_instructions_are_found(
     tmp_path: Path, flags: tuple[str, ...], stack: int
 ) -> None:
     machine = ObjectCode(compiled(tmp_path, SOURCE.replace("STACK", str(stack)), *flags))
-    found = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR, EIGHT))
-    assert found.calls
-    assert {value for _, value in found.constants} == {stack}
+    reach = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR, EIGHT))
+    assert reach.calls
+    assert {value for _, value in reach.constants} == {stack}
 
 
 @pytest.mark.parametrize("stack", [FOUR, EIGHT])
 def test_object_code_constants_in_records_are_found(tmp_path: Path, stack: int) -> None:
     machine = ObjectCode(compiled(tmp_path, RECORD.replace("STACK", str(stack)), "-fdata-sections"))
-    found = machine.reach("wake", "nothing", "spawn", (FOUR, EIGHT))
-    assert found.calls
-    assert found.constants == (("wake", stack),)
+    reach = machine.reach("wake", "nothing", "spawn", (FOUR, EIGHT))
+    assert reach.calls
+    assert reach.constants == (("wake", stack),)
 
 
 def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> None:
@@ -150,7 +150,11 @@ pub const text = @hasField(Counter, "#count");
 """
     for source, well in ((fork, False), (stock(fork), True)):
         (tmp_path / "a.zig").write_bytes(source)
-        done = run_tool([toolchain.zig().program, "ast-check", tmp_path / "a.zig"], timeout_s=60)
-        assert (done.code == 0) is well, done.err
-    done = run_tool([toolchain.zig().program, "fmt", "--check", tmp_path / "a.zig"], timeout_s=60)
-    assert done.code == 0, done.out
+        completed = run_tool(
+            [toolchain.zig().program, "ast-check", tmp_path / "a.zig"], timeout_s=60
+        )
+        assert (completed.code == 0) is well, completed.err
+    completed = run_tool(
+        [toolchain.zig().program, "fmt", "--check", tmp_path / "a.zig"], timeout_s=60
+    )
+    assert completed.code == 0, completed.out

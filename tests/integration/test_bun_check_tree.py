@@ -243,16 +243,16 @@ class TestWhole:
         head = up.git(bench.tree, "rev-parse", "HEAD")
         first = bench.check("object")
         assert about(first, "semantic analysis").verdict == "proven"
-        found = about(first, "compiled constant")
-        assert (found.verdict, "has 8388608" in found.detail) == ("proven", True), found
+        result = about(first, "compiled constant")
+        assert (result.verdict, "has 8388608" in result.detail) == ("proven", True), result
         with monkeypatch.context() as asked:
             asked.setattr(zig_analysis, "zig_build", None)
             assert bench.check("object") == first, "what was proven is not asked again"
             path.write_text(path.read_text().replace("8_388_608", "8_388_609"))
             assert wrong(bench.check("object")) == {("eight", "compiled constant")}
-        found = about(bench.check("object", unpatched=True), "compiled constant")
-        assert (found.patch, found.verdict) == ("eight", "wrong")
-        assert "has 4194304, as without the patch" in found.detail
+        result = about(bench.check("object", unpatched=True), "compiled constant")
+        assert (result.patch, result.verdict) == ("eight", "wrong")
+        assert "has 4194304, as without the patch" in result.detail
         assert up.git(bench.tree, "rev-parse", "HEAD") == head
         assert up.git(bench.tree, "status", "--porcelain", "--ignored") == ""
 
@@ -280,11 +280,14 @@ class TestWhole:
     def test_check_bun_error_beside_private_field_blames_tree(self, bench: Bench) -> None:
         bench.patch("lost", POOL, "return self.#size;", "return self.#size.lost;")
         report = bench.check("object")
-        found = about(report, "semantic analysis")
-        assert found.verdict == "wrong"
-        assert f"{POOL}:16:26: error: " in found.detail
-        found = about(report, "compiled constant")
-        assert (found.verdict, found.detail) == ("not checked", "no patch says what it should hold")
+        result = about(report, "semantic analysis")
+        assert result.verdict == "wrong"
+        assert f"{POOL}:16:26: error: " in result.detail
+        result = about(report, "compiled constant")
+        assert (result.verdict, result.detail) == (
+            "not checked",
+            "no patch says what it should hold",
+        )
 
     def test_check_bun_missing_header_names_its_package(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "include" / "zdict.h").unlink()
@@ -314,5 +317,5 @@ class TestWhole:
     def test_check_bun_unknown_layout_is_refused(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
-        found = about(bench.check("semantics"), "semantic analysis")
-        assert (found.verdict, "layout" in found.detail) == ("not checked", True)
+        result = about(bench.check("semantics"), "semantic analysis")
+        assert (result.verdict, "layout" in result.detail) == ("not checked", True)

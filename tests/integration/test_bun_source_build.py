@@ -45,17 +45,21 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_
 
 
 def test_build_bun_patched_tree_is_built_and_registered(series: bun_source.Series) -> None:
-    done = patched.build_patched(patched.BuildRequest(series, jobs=3))
-    assert (done.label, done.patches, done.whole) == ("1.2.19+patched", ("pool-stacks",), True)
-    assert done.revision == f"{VERSION}+{done.head[:9]}"
-    assert subprocess.check_output([done.program]) == b"8\n"
-    assert "-j3" in Path(done.log).read_text()
-    assert runtimes.registered() == [done]
+    registered = patched.build_patched(patched.BuildRequest(series, jobs=3))
+    assert (registered.label, registered.patches, registered.whole) == (
+        "1.2.19+patched",
+        ("pool-stacks",),
+        True,
+    )
+    assert registered.revision == f"{VERSION}+{registered.head[:9]}"
+    assert subprocess.check_output([registered.program]) == b"8\n"
+    assert "-j3" in Path(registered.log).read_text()
+    assert runtimes.registered() == [registered]
     # Without its one patch it is another runtime, beside the first.
     bare = patched.build_patched(patched.BuildRequest(series, without=("pool-stacks",)))
     assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
     assert subprocess.check_output([bare.program]) == b"4\n"
-    assert runtimes.registered() == [done, bare]
+    assert runtimes.registered() == [registered, bare]
     assert runtimes.registered_as([bare.label]) == [bare]
     with pytest.raises(UsageError, match="unknown patched Bun"):
         runtimes.registered_as(["1.2.19+patchd"])
@@ -99,9 +103,9 @@ def test_build_bun_repeated_continues_where_it_failed(
     (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
     assert "[1/2] compiling" in log.read_text()
     full.unlink()
-    done = patched.build_patched(patched.BuildRequest(series))
-    assert "[1/2] compiled before" in Path(done.log).read_text()
-    assert subprocess.check_output([done.program]) == b"8\n"
+    registered = patched.build_patched(patched.BuildRequest(series))
+    assert "[1/2] compiled before" in Path(registered.log).read_text()
+    assert subprocess.check_output([registered.program]) == b"8\n"
 
 
 def test_build_bun_checkout_stays_locked_until_registered(
@@ -153,8 +157,8 @@ def test_register_bun_unpatched_executable_is_refused(
         patched.register(copy, series, series.applied)
     with copy.open("ab") as stream:
         stream.write(b"\0")
-    done = patched.register(copy, series, series.applied)
-    assert done.revision == f"{VERSION}+aad3abead"
+    registered = patched.register(copy, series, series.applied)
+    assert registered.revision == f"{VERSION}+aad3abead"
     for text, wrong in (
         ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
         ("echo hello", "prints no version"),
@@ -174,7 +178,7 @@ def test_register_bun_unpatched_executable_is_refused(
         patched.build_patched(patched.BuildRequest(bare))
     with pytest.raises(UsageError, match="there is no executable"):
         patched.register(tmp_path / "none", series, series.applied)
-    assert runtimes.registered() == [done]
+    assert runtimes.registered() == [registered]
 
 
 def test_build_bun_preflight_lists_everything_missing(
@@ -210,12 +214,12 @@ def test_build_bun_preflight_lists_everything_missing(
     assert "secret" not in bun_source.render_preflight(list(rows.values()))
     with pytest.raises(PrerequisiteError, match="cannot build Bun yet") as caught:
         bun_source.check_preflight(list(rows.values()))
-    said = str(caught.value)
+    message = str(caught.value)
     for part in ("cmake: ", "ninja: ", "clang: ", "disk: ", "host.invalid: "):
-        assert f"\n  {part}" in said
-    assert "Debian: apt-get install " in said
-    assert "clang-19 cmake lld-19 llvm-19 ninja-build" in said
-    assert "macOS: brew install" in said
+        assert f"\n  {part}" in message
+    assert "Debian: apt-get install " in message
+    assert "clang-19 cmake lld-19 llvm-19 ninja-build" in message
+    assert "macOS: brew install" in message
     with pytest.raises(UsageError, match="unknown profile 'fast'"):
         patched.preflight(patched.BuildRequest(series, profile="fast"))
     # A folder of downloads makes silent hosts a note; a WebKit alone is one of many downloads.
@@ -331,16 +335,16 @@ def test_build_bun_jobs_fit_the_memory(
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "message"),
     [
         ("[1/9] a\nx.cpp:3:1: warning: error: no\nx.cpp:4:1: error: bad\nmore\n", "x.cpp:4:1"),
         ("a\nCMake Error at x:1\n", "CMake Error at x:1"),
         ("0 errors\nb\n", "0 errors\n  b"),
     ],
 )
-def test_build_bun_log_yields_its_first_real_error(tmp_path: Path, log: str, said: str) -> None:
+def test_build_bun_log_yields_its_first_real_error(tmp_path: Path, log: str, message: str) -> None:
     (tmp_path / "log").write_text(log)
-    assert first_error(tmp_path / "log").strip().startswith(said)
+    assert first_error(tmp_path / "log").strip().startswith(message)
 
 
 def test_build_bun_huge_error_is_truncated(tmp_path: Path) -> None:

@@ -220,8 +220,12 @@ def test_checkout_partial_clone_serves_its_files(bench: up.Bench, tmp_path: Path
     up.git(tmp_path / "partial", "cat-file", "-e", f"{bench.upstream.commit}:{up.POOL}")
     shutil.rmtree(paths.cache_root())
     shutil.move(upstream, tmp_path / "gone")
-    done = fetch(bench, tmp_path / "partial")
-    assert set(done.missing) == {"README.md", "src/main.zig", "src/bun.js/bindings/c-bindings.cpp"}
+    fetched = fetch(bench, tmp_path / "partial")
+    assert set(fetched.missing) == {
+        "README.md",
+        "src/main.zig",
+        "src/bun.js/bindings/c-bindings.cpp",
+    }
     bench.apply("pool-stacks")
 
 

@@ -39,11 +39,13 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     env = {"GOBUN_CACHE": str(cache), "HOME": str(tmp_path)}
 
     def run(*words: str | Path, code: int = 0) -> str:
-        done = invoke(*words, root=root, env=env)
+        completed = invoke(*words, root=root, env=env)
         if code == 0:
-            return succeed(done)
-        assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
-        return done.stderr + done.stdout
+            return succeed(completed)
+        assert completed.returncode == code, (
+            f"{completed.args}\n{completed.stdout}\n{completed.stderr}"
+        )
+        return completed.stderr + completed.stdout
 
     assert "did you mean" in run("fetch-bun", "--version", "1.2.91", code=2)
     assert "has no commit" in run(
@@ -53,16 +55,16 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     table = root / "gobun" / "bun_source" / "commits.toml"
     known = table.read_text()
     table.write_text(known.replace(bun_source.commit_of_release(VERSION).commit, upstream.commit))
-    said = run("fetch-bun", "--version", VERSION, "--source", upstream.folder, code=4)
-    assert f"is built from aad3abead, not from {upstream.commit}" in said
+    output = run("fetch-bun", "--version", VERSION, "--source", upstream.folder, code=4)
+    assert f"is built from aad3abead, not from {upstream.commit}" in output
     table.write_text(known)
-    said = run(
+    output = run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder),
         *("--ref", upstream.commit, "--discard"),
     )
     tree = up.tree_of(cache, VERSION)
-    assert said.splitlines()[0] == str(tree)
-    assert f"commit {upstream.commit}, not known to be the release" in said
+    assert output.splitlines()[0] == str(tree)
+    assert f"commit {upstream.commit}, not known to be the release" in output
 
     (tree / "src/pool.h").write_text("#define POOL_STACK_MIB 8\n")
     series = ("--series", f"v{VERSION}")
@@ -78,15 +80,15 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     patch = toml.parent / "pool-stacks.patch"
     whole = patch.read_text()
     patch.write_text(whole.replace("-#define POOL_STACK_MIB 4", "-#define POOL_STACK_MIB 5"))
-    said = run("patch-bun", *series, code=5)
-    assert "src/pool.h, hunk 1 (line 1)" in said
+    output = run("patch-bun", *series, code=5)
+    assert "src/pool.h, hunk 1 (line 1)" in output
     patch.write_text(whole)
 
-    said = run("build-bun", *series, "--preflight", code=3)
-    assert f"{VERSION}, fetched by this suite" in said
-    assert "host.invalid: answers wanted, no connection" in said
-    said = run("build-bun", *series, "--preflight", "--json", code=3)
-    document = msgspec.json.decode(said.splitlines()[-1], type=bun_builds.BuildReport)
+    output = run("build-bun", *series, "--preflight", code=3)
+    assert f"{VERSION}, fetched by this suite" in output
+    assert "host.invalid: answers wanted, no connection" in output
+    output = run("build-bun", *series, "--preflight", "--json", code=3)
+    document = msgspec.json.decode(output.splitlines()[-1], type=bun_builds.BuildReport)
     states = {row.name: row.state for row in document.prerequisites}
     assert (states["host.invalid"], document.registered) == ("missing", None)
     assert "byte for byte" in run("register-bun", stock, *series, code=2)

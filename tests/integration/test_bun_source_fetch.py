@@ -60,9 +60,9 @@ def check_whole(cache: Path, commit: str) -> None:
 
 
 def test_fetch_bun_repository_checks_out_the_release(cache: Path, upstream: up.Upstream) -> None:
-    done = fetch(upstream.folder, upstream.release)
-    assert (done.base, done.is_release, done.missing) == (upstream.commit, True, ())
-    assert not done.there_before
+    fetched = fetch(upstream.folder, upstream.release)
+    assert (fetched.base, fetched.is_release, fetched.missing) == (upstream.commit, True, ())
+    assert not fetched.there_before
     check_whole(cache, upstream.commit)
     assert fetch(upstream.folder, upstream.release).there_before
 
@@ -81,8 +81,8 @@ def test_fetch_bun_git_daemon_serves_only_needed_files(cache: Path, upstream: up
 def test_fetch_bun_branch_of_fork_is_accepted(cache: Path, upstream: up.Upstream) -> None:
     newer, older = up.git(upstream.folder, "rev-parse", "main", "main~2").split()
     with up.served(upstream.folder.parent) as url:
-        done = fetch(f"{url}/up%20stream", upstream.release, "main")
-        assert (done.base, done.is_release) == (newer, False)
+        fetched = fetch(f"{url}/up%20stream", upstream.release, "main")
+        assert (fetched.base, fetched.is_release) == (newer, False)
         with pytest.raises(FetchError, match="give all 40 digits"):
             fetch(f"{url}/up%20stream", upstream.release, older[:12])
         with pytest.raises(FetchError, match="has no commit mian"):
@@ -180,8 +180,8 @@ def test_fetch_bun_source_without_commit_is_refused(cache: Path, upstream: up.Up
 
 def test_fetch_bun_other_commit_by_ref_is_labelled(cache: Path, upstream: up.Upstream) -> None:
     newer = up.git(upstream.folder, "rev-parse", "main")
-    done = fetch(upstream.folder, upstream.release, "main")
-    assert (done.base, done.is_release) == (newer, False)
+    fetched = fetch(upstream.folder, upstream.release, "main")
+    assert (fetched.base, fetched.is_release) == (newer, False)
     assert fetch(upstream.folder, upstream.release, newer[:12]).base == newer
     assert fetch(upstream.folder, upstream.release).base == upstream.commit
     check_whole(cache, upstream.commit)
@@ -251,8 +251,8 @@ def test_fetch_bun_file_missing_from_mirror_is_reported(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     mirror = up.lossy(upstream, tmp_path, "src/main.zig")
-    done = fetch(mirror, upstream.release)
-    assert done.missing == ("src/main.zig",)
+    fetched = fetch(mirror, upstream.release)
+    assert fetched.missing == ("src/main.zig",)
     tree = up.tree_of(cache)
     assert sorted(up.contents(tree)) == sorted(set(up.contents(BEFORE)) - {"src/main.zig"})
     assert up.git(tree, "status", "--porcelain") == ""
@@ -361,8 +361,8 @@ def test_fetch_bun_killed_run_succeeds_when_repeated(
         assert not up.tree_of(cache).exists()
         with open_store() as store:
             assert len(store.missing(upstream.commit)) == len(noise) + 1 - ROUND
-        done = fetch(f"{url}/large", upstream.release)
-    assert done.missing == ()
+        fetched = fetch(f"{url}/large", upstream.release)
+    assert fetched.missing == ()
     assert up.contents(up.tree_of(cache)) == noise
     packs = cache / "bun-source" / "store.git" / "objects" / "pack"
     assert not list(packs.glob("tmp_*"))

@@ -86,13 +86,13 @@ def test_build_bun_control_and_patched_are_registered_separately(
     assert control.revision == f"{VERSION}+{control.commit}"
     assert subprocess.check_output([control.program]) == b"4\n"
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
-    done = patched.build_patched(wish(series, webkit))
-    assert (done.label, done.treatment) == ("1.0.4+patched", "patched")
-    assert done.patches == ("zig-release", "pool-stacks")
-    assert subprocess.check_output([done.program]) == b"8\n"
+    registered = patched.build_patched(wish(series, webkit))
+    assert (registered.label, registered.treatment) == ("1.0.4+patched", "patched")
+    assert registered.patches == ("zig-release", "pool-stacks")
+    assert subprocess.check_output([registered.program]) == b"8\n"
     # With HEAD in it, every change of a C++ patch would compile all of the Zig code anew.
-    assert done.revision == control.revision
-    assert set(runtimes.registered()) == {control, done}
+    assert registered.revision == control.revision
+    assert set(runtimes.registered()) == {control, registered}
     # The libraries are built once: a patch of Bun's own code does not touch them.
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
@@ -101,12 +101,12 @@ def test_build_bun_debug_profile_is_built_and_registered(
     series: bun_source.Series, webkit: Path, tmp_path: Path
 ) -> None:
     debug = msgspec.structs.replace(wish(series, webkit), profile="debug")
-    done = patched.build_patched(debug)
-    assert (done.label, done.profile) == ("1.0.4+patched", "debug")
-    assert done.revision == f"{VERSION}-debug+{done.commit}"
-    assert b"[SYS]" in subprocess.check_output([done.program], env={})
-    again = patched.register(done.program, series, series.applied)
-    assert (again.revision, again.identity) == (done.revision, done.identity)
+    registered = patched.build_patched(debug)
+    assert (registered.label, registered.profile) == ("1.0.4+patched", "debug")
+    assert registered.revision == f"{VERSION}-debug+{registered.commit}"
+    assert b"[SYS]" in subprocess.check_output([registered.program], env={})
+    again = patched.register(registered.program, series, series.applied)
+    assert (again.revision, again.identity) == (registered.revision, registered.identity)
 
 
 def test_build_bun_failed_stage_is_named_and_resumed(
@@ -173,8 +173,8 @@ def test_build_bun_moved_cache_keeps_finished_stages(
     built = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     (tmp_path / "the cache").rename(tmp_path / "moved")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "moved"))
-    done = patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
-    assert subprocess.check_output([done.program]) == b"8\n"
+    registered = patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
+    assert subprocess.check_output([registered.program]) == b"8\n"
     moved = up.tree_of(tmp_path / "moved", VERSION)
     assert (moved / "built").read_text() == built
     assert (moved / "compiled").read_text().count("compiling") == 1
@@ -186,7 +186,7 @@ def test_build_bun_moved_cache_keeps_finished_stages(
 
 
 @pytest.mark.parametrize(
-    ("said", "advice"),
+    ("message", "advice"),
     [
         ("ld.lld: error: failed to write to the output file: No space left on device", "make room"),
         ("error: unable to build object: OutOfMemory", "memory ran out"),
@@ -194,12 +194,12 @@ def test_build_bun_moved_cache_keeps_finished_stages(
     ],
 )
 def test_build_bun_shortage_is_named_and_resumed(
-    series: bun_source.Series, webkit: Path, tmp_path: Path, said: str, advice: str
+    series: bun_source.Series, webkit: Path, tmp_path: Path, message: str, advice: str
 ) -> None:
     short = tmp_path / "short"
     zig = tmp_path / "zig"
     zig.write_text(
-        f'#!/bin/sh\nif [ -e "{short}" ] && [ "$1" = cc ]; then echo "{said}" >&2; exit 1; fi\n'
+        f'#!/bin/sh\nif [ -e "{short}" ] && [ "$1" = cc ]; then echo "{message}" >&2; exit 1; fi\n'
         f'exec "{toolchain.zig().program}" "$@"\n'
     )
     zig.chmod(0o755)
@@ -207,7 +207,7 @@ def test_build_bun_shortage_is_named_and_resumed(
     asked = patched.BuildRequest(series, zig=str(zig), webkit=str(webkit), jobs=2)
     with pytest.raises(BuildError) as caught:
         patched.build_patched(asked)
-    assert said in caught.value.what
+    assert message in caught.value.what
     assert advice in (caught.value.hint or "")
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     short.unlink()
@@ -327,7 +327,7 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ({"webkit": "/no/such/folder"}, "--webkit /no/such/folder: there is no such folder"),
         ({"zig": "/no/such/zig"}, "--zig /no/such/zig: there is no such file"),
@@ -336,9 +336,9 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     ],
 )
 def test_build_bun_wrong_flags_are_refused(
-    series: bun_source.Series, webkit: Path, flags: dict[str, object], said: str
+    series: bun_source.Series, webkit: Path, flags: dict[str, object], message: str
 ) -> None:
     given: dict[str, object] = {"series": series, "webkit": str(webkit), **flags}
     with pytest.raises(UsageError) as caught:
         patched.build_patched(patched.BuildRequest(**given))  # type: ignore[arg-type]
-    assert said in str(caught.value)
+    assert message in str(caught.value)

@@ -38,13 +38,13 @@ def bench(make: Callable[..., up.Bench]) -> up.Bench:
 
 
 def test_patch_bun_series_applies_and_exports_byte_for_byte(bench: up.Bench) -> None:
-    done = bench.apply()
+    applied = bench.apply()
     bench.check_is("after")
-    assert done.patches == ("pool-stacks", "bindings", "warm-up")
+    assert applied.patches == ("pool-stacks", "bindings", "warm-up")
     assert bench.export().changed == ()
     assert up.contents(bench.folder) == up.contents(SERIES / "patches")
-    assert bench.apply() == done
-    bench.apply(without=done.patches)
+    assert bench.apply() == applied
+    bench.apply(without=applied.patches)
     bench.check_is("before")
 
 
@@ -84,10 +84,10 @@ def test_patch_bun_failed_hunk_leaves_checkout_untouched(bench: up.Bench) -> Non
     spoil(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
     with pytest.raises(PatchError) as caught:
         bench.apply()
-    said = str(caught.value)
-    assert "patch bindings of v9.9.1 does not apply to Bun 9.9.1" in said
-    assert "c-bindings.cpp, hunk 1 (line 9): the nearest place is line 9" in said
-    assert "the patch expects: \treturn two;" in said
+    message = str(caught.value)
+    assert "patch bindings of v9.9.1 does not apply to Bun 9.9.1" in message
+    assert "c-bindings.cpp, hunk 1 (line 9): the nearest place is line 9" in message
+    assert "the patch expects: \treturn two;" in message
     assert bench.head() == before
     assert up.git(bench.tree, "status", "--porcelain") == ""
 
@@ -259,8 +259,8 @@ def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
     (bench.tree / POOL).write_text("all new\n")
     (bench.tree / "src/new.zig").write_text("// new\n")
     (bench.tree / "notes").write_text("not of the patch\n")
-    done = bench.new_patch("more", add=("src/new.zig",))
-    assert sorted(done.changed) == ["more.patch", "series.toml"]
+    export = bench.new_patch("more", add=("src/new.zig",))
+    assert sorted(export.changed) == ["more.patch", "series.toml"]
     series = bun_source.read_series(bench.folder)
     assert series.patches[-1].files == ("src/new.zig", POOL)
     with pytest.raises(UsageError, match="has a patch more already"):
@@ -331,11 +331,11 @@ def test_patch_rebase_conflict_is_reported_and_rest_continues(
     bun_source.fetch_checkout("9.9.2", origin, release=newer.release)
     series = bun_source.read_series(bench.folder)
     with bun_source.open_checkout("9.9.2") as checkout:
-        done = bun_source.rebase(checkout, series, series.applied)
-    (conflict,) = done.conflicts
+        rebased = bun_source.rebase(checkout, series, series.applied)
+    (conflict,) = rebased.conflicts
     assert conflict.patch == "warm-up"
     assert "src/main.zig, hunk 1" in conflict.why
-    assert [patch.id for patch in done.patches] == ["pool-stacks", "bindings"]
+    assert [patch.id for patch in rebased.patches] == ["pool-stacks", "bindings"]
 
 
 def test_patch_export_without_checkout_gives_a_hint(

@@ -83,10 +83,12 @@ def test_submodules_are_read_from_commit_and_gitmodules(pinned: Pinned) -> None:
 @pytest.mark.parametrize("pair", [False, True])
 def test_fetch_submodule_writes_pinned_files(pinned: Pinned, cache: Path, *, pair: bool) -> None:
     words = (f"zlib={pinned.mirrors / 'zlib'}",) if pair else (str(pinned.mirrors),)
-    done = pinned.fetch(*words)
+    fetched = pinned.fetch(*words)
     tree = up.tree_of(cache)
     assert (tree / ZLIB / "zlib.h").read_text() == "#define ZLIB\n"
-    assert [(each.submodule.path, each.there_before) for each in done.submodules] == [(ZLIB, False)]
+    assert [(each.submodule.path, each.there_before) for each in fetched.submodules] == [
+        (ZLIB, False)
+    ]
     assert up.git(tree, "status", "--porcelain") == ""
     (pinned.mirrors / "zlib").rename(pinned.mirrors / "gone")  # no source is needed any more
     again = pinned.fetch()
@@ -98,9 +100,9 @@ def test_fetch_submodule_of_missing_test_file_leaves_it_out(
 ) -> None:
     source = up.Upstream(pinned.mirrors / "zlib", bun_source.BunCommit(pinned.commit))
     mirror = up.lossy(source, tmp_path, "test/big.txt")
-    done = pinned.fetch(f"zlib={mirror}")
+    fetched = pinned.fetch(f"zlib={mirror}")
     assert not (up.tree_of(cache) / ZLIB / "test/big.txt").exists()
-    assert done.submodules[0].missing == ()
+    assert fetched.submodules[0].missing == ()
     assert (up.tree_of(cache) / ZLIB / "zlib.h").is_file()
 
 
@@ -167,7 +169,7 @@ def test_fetch_submodule_checked_out_at_another_commit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("zlip={}/zlib",), "unknown submodule 'zlip'"),
         (("/no/such/folder",), "there is no such folder"),
@@ -175,11 +177,11 @@ def test_fetch_submodule_checked_out_at_another_commit_is_refused(
     ],
 )
 def test_wrong_submodules_flag_is_refused(
-    pinned: Pinned, words: tuple[str, ...], said: str
+    pinned: Pinned, words: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         pinned.fetch(*(word.format(pinned.mirrors) for word in words))
-    assert said in caught.value.what
+    assert message in caught.value.what
 
 
 def test_fetch_submodule_killed_midway_is_completed_next_run(pinned: Pinned, cache: Path) -> None:
@@ -207,8 +209,8 @@ def test_fetch_submodule_killed_midway_is_completed_next_run(pinned: Pinned, cac
         assert child.stdout.readline() == b"half\n"
         os.killpg(child.pid, signal.SIGKILL)
     assert list((up.tree_of(cache) / ZLIB).glob("*")) == []
-    done = pinned.fetch(str(pinned.mirrors))
-    assert not done.submodules[0].there_before
+    fetched = pinned.fetch(str(pinned.mirrors))
+    assert not fetched.submodules[0].there_before
     assert (up.tree_of(cache) / ZLIB / "zlib.h").read_text() == "#define ZLIB\n"
     assert list((cache / "bun-source").rglob(".gobun-submodule.*")) == []
     assert up.git(up.tree_of(cache), "status", "--porcelain") == ""

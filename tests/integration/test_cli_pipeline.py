@@ -37,8 +37,8 @@ importlib.util.find_spec = lambda name, *rest: None if name == "ziglang" else fo
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small matrix that really ran."""
     out = tmp_path_factory.mktemp("matrix") / "report"
-    said = succeed(invoke(*SMALL, "--out", out))
-    assert "4 cells: 4 pass; 0 unexpected." in said
+    output = succeed(invoke(*SMALL, "--out", out))
+    assert "4 cells: 4 pass; 0 unexpected." in output
     return out
 
 
@@ -56,8 +56,8 @@ def test_matrix_small_plan_writes_its_results(ran: Path) -> None:
 
 def test_report_depends_on_results_alone(ran: Path, tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_bytes((ran / "results.jsonl").read_bytes())
-    said = succeed(invoke("report", "--out", tmp_path))
-    assert "4 cells: 4 pass" in said
+    output = succeed(invoke("report", "--out", tmp_path))
+    assert "4 cells: 4 pass" in output
     assert (tmp_path / "report.md").read_bytes() == (ran / "report.md").read_bytes()
     lines = (ran / "results.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "results.jsonl").write_text("".join([lines[0], *reversed(lines[1:])]))
@@ -67,21 +67,21 @@ def test_report_depends_on_results_alone(ran: Path, tmp_path: Path) -> None:
 
 def test_repro_bare_command_runs(ran: Path, tmp_path: Path) -> None:
     assert succeed(invoke("repro", "--out", ran)) == ""
-    said = succeed(invoke("repro", "--out", ran, "--only", "simple/ffi"))
-    comment, line = said.splitlines()
+    output = succeed(invoke("repro", "--out", ran, "--only", "simple/ffi"))
+    comment, line = output.splitlines()
     assert comment == "# bun@1.2.1/stock/simple/ffi/idle: pass"
-    done = subprocess.run(
+    completed = subprocess.run(
         shlex.split(line), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    steps = [text for text in succeed(done).splitlines() if '"beat"' not in text]
+    steps = [text for text in succeed(completed).splitlines() if '"beat"' not in text]
     assert steps[0] == '@gobun {"at":"start"}'
     assert steps[-1] == '@gobun {"at":"done"}'
 
 
 def test_repro_unknown_cell_is_refused(ran: Path) -> None:
-    done = invoke("repro", "--out", ran, "--only", "bun@1.2.1/stock/simpel/ffi/idle")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "did you mean: bun@1.2.1/stock/simple/ffi/idle" in done.stderr
+    completed = invoke("repro", "--out", ran, "--only", "bun@1.2.1/stock/simpel/ffi/idle")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "did you mean: bun@1.2.1/stock/simple/ffi/idle" in completed.stderr
 
 
 def test_matrix_command_of_a_cell_reruns_it(ran: Path, tmp_path: Path) -> None:
@@ -94,41 +94,41 @@ def test_matrix_command_of_a_cell_reruns_it(ran: Path, tmp_path: Path) -> None:
 
 
 def test_cache_lists_what_the_matrix_used(ran: Path) -> None:
-    said = succeed(invoke("cache"))
-    assert said.startswith(f"{paths.cache_root()}: ")
-    assert "@1.2.1 " in said
-    assert f"simple-{host_target().name}-" in said
+    output = succeed(invoke("cache"))
+    assert output.startswith(f"{paths.cache_root()}: ")
+    assert "@1.2.1 " in output
+    assert f"simple-{host_target().name}-" in output
 
 
 def test_doctor_complete_machine_passes() -> None:
-    said = succeed(invoke("doctor"))
-    names = {line.split()[1] for line in said.splitlines() if line.startswith("ok ")}
+    output = succeed(invoke("doctor"))
+    names = {line.split()[1] for line in output.splitlines() if line.startswith("ok ")}
     assert {"platform", "go", "zig", "node", "npm", "cache", "scenarios"} <= names
-    assert "missing" not in said
+    assert "missing" not in output
 
 
 def test_doctor_without_zig_fails_like_the_build(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE_ZIG)
     without = {"PYTHONPATH": str(tmp_path)}
-    done = invoke("doctor", env=without)
-    assert done.returncode == 3
+    completed = invoke("doctor", env=without)
+    assert completed.returncode == 3
     states = {
-        line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line[0] != " "
+        line.split()[1]: line.split()[0] for line in completed.stdout.splitlines() if line[0] != " "
     }
     assert (states["zig"], states["go"]) == ("missing", "ok")
-    assert "ziglang is not installed" in done.stdout
-    assert "next: run through nox" in done.stdout
-    done = invoke("build-warmup", "--out", tmp_path / "dist", env=without)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "ziglang is not installed" in done.stderr
+    assert "ziglang is not installed" in completed.stdout
+    assert "next: run through nox" in completed.stdout
+    completed = invoke("build-warmup", "--out", tmp_path / "dist", env=without)
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert "ziglang is not installed" in completed.stderr
     assert not (tmp_path / "dist").exists()
 
 
 def test_doctor_with_file_as_cache_reports_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = invoke("doctor", env={"GOBUN_CACHE": str(tmp_path / "file" / "cache")})
-    assert done.returncode == 3
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("missing")]
+    completed = invoke("doctor", env={"GOBUN_CACHE": str(tmp_path / "file" / "cache")})
+    assert completed.returncode == 3
+    (line,) = [line for line in completed.stdout.splitlines() if line.startswith("missing")]
     assert "cannot be written" in line
 
 
@@ -141,29 +141,29 @@ def test_matrix_without_network_or_cache_fails(tmp_path: Path) -> None:
             "npm_config_fetch_retries": "0",
             "npm_config_registry": f"http://127.0.0.1:{port}/",
         }
-        done = invoke(*SMALL, "--out", tmp_path / "report", env=environment)
-    assert done.returncode == 4, done.stderr
-    assert "error: " in done.stderr
-    assert "next: " in done.stderr
-    assert "cached" in done.stderr
-    assert "Traceback" not in done.stderr
+        completed = invoke(*SMALL, "--out", tmp_path / "report", env=environment)
+    assert completed.returncode == 4, completed.stderr
+    assert "error: " in completed.stderr
+    assert "next: " in completed.stderr
+    assert "cached" in completed.stderr
+    assert "Traceback" not in completed.stderr
     assert not (tmp_path / "report").exists()
 
 
 def test_matrix_unknown_version_suggests_near_ones() -> None:
-    done = invoke("matrix", "--versions", "1.2.199")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "unknown Bun version '1.2.199'" in done.stderr
-    assert "1.2.19" in done.stderr
+    completed = invoke("matrix", "--versions", "1.2.199")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "unknown Bun version '1.2.199'" in completed.stderr
+    assert "1.2.19" in completed.stderr
 
 
 def test_matrix_file_as_results_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    done = invoke(*SMALL, "--out", tmp_path / "file" / "report")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "cannot write" in done.stderr
-    assert "Traceback" not in done.stderr
-    done = invoke("build-warmup", "--target", host_target().name, "--out", tmp_path / "file")
-    assert (done.returncode, done.stdout) == (3, "")
+    completed = invoke(*SMALL, "--out", tmp_path / "file" / "report")
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert "cannot write" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    completed = invoke("build-warmup", "--target", host_target().name, "--out", tmp_path / "file")
+    assert (completed.returncode, completed.stdout) == (3, "")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"

@@ -39,8 +39,8 @@ HANG = "bun@1.2.19/stock/simple/ffi/idle"
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small matrix that really ran, each cell twice, one of which hangs as is known."""
     out = tmp_path_factory.mktemp("matrix") / "report"
-    said = succeed(invoke("matrix", *SMALL, "--repeat", "2", "--out", out))
-    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in said
+    output = succeed(invoke("matrix", *SMALL, "--repeat", "2", "--out", out))
+    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in output
     return out
 
 
@@ -87,10 +87,10 @@ def test_plan_shards_are_balanced_by_past_durations(ran: Path) -> None:
 
 @pytest.mark.parametrize("shards", ["0", "5", "two", "1.5"])
 def test_plan_impossible_split_is_refused(shards: str) -> None:
-    done = invoke("plan", *SMALL, "--shards", shards)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
+    completed = invoke("plan", *SMALL, "--shards", shards)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr.startswith("error: ")
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,8 @@ def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path
     assert [len(part) for part in parts] == [2, 2]
     assert not parts[0] & parts[1]
     out = tmp_path / "merged"
-    said = succeed(invoke("merge", *shards, "--out", out))
-    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in said
+    output = succeed(invoke("merge", *shards, "--out", out))
+    assert "4 cells: 3 pass, 1 hang; 0 unexpected." in output
     whole, merged = read(ran), read(out)
     assert (merged.header.plan, merged.header.cells) == (whole.header.plan, 4)
     assert merged.header.shard is None
@@ -119,14 +119,14 @@ def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path
     assert hang.evidence
     assert all((out / name).is_file() for name in hang.evidence)
     by_pattern = succeed(invoke("merge", shards[0].parent / "?", "--out", tmp_path / "again"))
-    assert by_pattern == said
+    assert by_pattern == output
 
 
 def test_merge_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
-    done = invoke("merge", shards[0], "--out", tmp_path / "merged")
-    assert (done.returncode, done.stdout) == (2, "")
+    completed = invoke("merge", shards[0], "--out", tmp_path / "merged")
+    assert (completed.returncode, completed.stdout) == (2, "")
     assert "2 of the 4 cells of the plan are missing from the files; shards 2/2 are missing" in (
-        done.stderr
+        completed.stderr
     )
     assert not (tmp_path / "merged").exists()
 
@@ -136,8 +136,8 @@ def test_report_results_alone_recreate_every_page(ran: Path, tmp_path: Path) -> 
     assert "4 cells: 3 pass, 1 hang; 0 unexpected." in succeed(invoke("report", "--out", tmp_path))
     for name in ("report.md", "report.html", "junit.xml"):
         assert (tmp_path / name).read_bytes() == (ran / name).read_bytes()
-    done = invoke("report", "--out", tmp_path / "absent")
-    assert (done.returncode, done.stdout) == (2, "")
+    completed = invoke("report", "--out", tmp_path / "absent")
+    assert (completed.returncode, completed.stdout) == (2, "")
 
 
 def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
     copy = copy_with_claims(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     table.write_text(table.read_text().replace('why = "C7, C8: ', 'why = "C7, C999: ', 1))
-    done = invoke("expect", root=copy)
-    assert done.returncode == 2
-    assert "C999" in done.stdout
+    completed = invoke("expect", root=copy)
+    assert completed.returncode == 2
+    assert "C999" in completed.stdout
 
 
 def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) -> None:
@@ -158,17 +158,19 @@ def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) 
     dead = '\n[[expect]]\nruntime = "bun"\nversions = ">=9.0.0"\noutcomes = ["hang"]\nwhy = "C7"\n'
     table.write_text(table.read_text() + dead)
     words = ("--versions", "1.4.5", "--module", "control", "--load", "ffi", "--stress", "idle")
-    done = invoke("matrix", *words, "--treatment", "stock", "--out", tmp_path / "out", root=copy)
-    said = [line for line in done.stderr.splitlines() if "matches no cell" in line]
-    assert len(said) == 1, done.stderr
+    completed = invoke(
+        "matrix", *words, "--treatment", "stock", "--out", tmp_path / "out", root=copy
+    )
+    said = [line for line in completed.stderr.splitlines() if "matches no cell" in line]
+    assert len(said) == 1, completed.stderr
     reason = "versions = '>=9.0.0' holds no release that is known"
     assert said[0].endswith(f"row {count + 1} of [[expect]] matches no cell of this run: {reason}")
     reviewed = succeed(invoke("expect", "--review", ran / matrix.FILE_NAME, root=copy))
     assert f"{table}: row 1 of [[expect]] matches no cell" not in reviewed
     assert reviewed.count("matches no cell of this run\n") > 1
-    done = invoke("expect", root=copy)
-    assert (done.returncode, done.stdout.count("\n")) == (2, 1)
-    assert done.stdout.endswith(f"row {count + 1} of [[expect]]: {reason}\n")
+    completed = invoke("expect", root=copy)
+    assert (completed.returncode, completed.stdout.count("\n")) == (2, 1)
+    assert completed.stdout.endswith(f"row {count + 1} of [[expect]]: {reason}\n")
 
 
 def test_expect_shipped_rows_fit_the_results(ran: Path, tmp_path: Path) -> None:
@@ -188,16 +190,16 @@ def test_expect_update_follows_the_results(ran: Path, tmp_path: Path) -> None:
         'outcomes = ["hang"]\nwhy = "C7"\n'
     )
     (folder / "bun.toml").write_text(stale)
-    done = update_expectations(read(ran).results, folder=folder)
-    assert "+" in done.diff
+    range_update = update_expectations(read(ran).results, folder=folder)
+    assert "+" in range_update.diff
     text = (folder / "bun.toml").read_text()
     assert text.startswith("# Kept.\n")
     assert 'why = "C7"' in text
     copy = copy_checkout(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     table.write_text(stale)
-    said = succeed(invoke("expect", "--update", ran / matrix.FILE_NAME, root=copy))
-    assert said.startswith("--- ")
+    output = succeed(invoke("expect", "--update", ran / matrix.FILE_NAME, root=copy))
+    assert output.startswith("--- ")
     assert table.read_text() == text
     updated = read_expectations(folder)
     for result in read(ran).results:
@@ -226,11 +228,11 @@ def test_expect_update_applies_to_the_results_processor_only(
 
 
 def test_claims_verdicts_come_from_the_results(ran: Path, tmp_path: Path) -> None:
-    said = succeed(invoke("claims", "--out", ran, "--manifest", tmp_path / "absent.json"))
+    output = succeed(invoke("claims", "--out", ran, "--manifest", tmp_path / "absent.json"))
     for claim in read_claims():
-        assert claim in said
-    done = invoke("claims", "--out", tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+        assert claim in output
+    completed = invoke("claims", "--out", tmp_path)
+    assert (completed.returncode, completed.stdout) == (2, "")
 
 
 def test_repro_folder_reproduces_the_cell(ran: Path, tmp_path: Path) -> None:
@@ -286,15 +288,15 @@ def test_diagnose_stuck_process_is_explained(tmp_path: Path) -> None:
 
 
 def test_diagnose_command_is_started_and_explained() -> None:
-    said = succeed(invoke("diagnose", "--", "sleep", "1"))
-    assert ": it ended\n" in said
-    assert "sleep ended with exit code 0" in " ".join(said.split())
-    done = invoke("diagnose", "--")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no command" in done.stderr
-    done = invoke("diagnose", "--", "no-such-program-of-mine")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "no such program" in done.stderr
+    output = succeed(invoke("diagnose", "--", "sleep", "1"))
+    assert ": it ended\n" in output
+    assert "sleep ended with exit code 0" in " ".join(output.split())
+    completed = invoke("diagnose", "--")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "there is no command" in completed.stderr
+    completed = invoke("diagnose", "--", "no-such-program-of-mine")
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert "no such program" in completed.stderr
 
 
 @pytest.mark.parametrize(
@@ -306,9 +308,9 @@ def test_diagnose_command_is_started_and_explained() -> None:
     ],
 )
 def test_diagnose_invalid_process_id_is_refused(pid: str, message: str) -> None:
-    done = invoke("diagnose", pid)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"error: {message}" in done.stderr
+    completed = invoke("diagnose", pid)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert f"error: {message}" in completed.stderr
 
 
 def test_audit_several_libraries_are_reported() -> None:
@@ -322,6 +324,6 @@ def test_audit_several_libraries_are_reported() -> None:
     assert (first + second) == succeed(invoke("audit", control)).rstrip("\n") + succeed(
         invoke("audit", simple)
     )
-    done = invoke("audit", control, control.parent / "absent.so")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "absent.so" in done.stderr
+    completed = invoke("audit", control, control.parent / "absent.so")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "absent.so" in completed.stderr

@@ -85,14 +85,14 @@ def outcomes(
 def test_addon_smoke_script_that_succeeds_passes(
     tmp_path: Path, addon: Path, members: tuple[str, ...]
 ) -> None:
-    found = outcomes(tmp_path, addon, *members, stresses=("idle", "gc"), limit_s=20.0)
-    wanted = [
+    observed = outcomes(tmp_path, addon, *members, stresses=("idle", "gc"), limit_s=20.0)
+    expected = [
         (runtime, load, stress)
         for runtime in ("bun", "node")
         for load in ("napi-sync", "worker")
         for stress in ("idle", "gc")
     ]
-    assert found == dict.fromkeys(wanted, "pass: ")
+    assert observed == dict.fromkeys(expected, "pass: ")
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,15 @@ def test_addon_smoke_script_that_succeeds_passes(
 def test_addon_smoke_script_that_fails_or_dies_fails(
     tmp_path: Path, addon: Path, members: tuple[str, ...], in_main: str, in_worker: str | None
 ) -> None:
-    found = outcomes(tmp_path, addon, *members, limit_s=20.0)
-    assert len(found) == 4
-    for (_, load, _), ending in found.items():
+    observed = outcomes(tmp_path, addon, *members, limit_s=20.0)
+    assert len(observed) == 4
+    for (_, load, _), ending in observed.items():
         if load == "napi-sync":
-            assert ending.startswith(in_main), found
+            assert ending.startswith(in_main), observed
         elif in_worker is None:
-            assert ending.startswith("fail: Error: in a worker: "), found
+            assert ending.startswith("fail: Error: in a worker: "), observed
         else:
-            assert ending.startswith(in_worker), found
+            assert ending.startswith(in_worker), observed
 
 
 @pytest.mark.parametrize(
@@ -168,18 +168,18 @@ def test_addon_smoke_script_that_fails_or_dies_fails(
 def test_addon_smoke_script_that_never_ends_is_stopped(
     tmp_path: Path, addon: Path, check: str, limit_s: float, ending: str
 ) -> None:
-    found = outcomes(tmp_path, addon, LOAD, check, limit_s=limit_s)
-    assert len(found) == 4
-    assert all(each.startswith(ending) for each in found.values()), found
+    observed = outcomes(tmp_path, addon, LOAD, check, limit_s=limit_s)
+    assert len(observed) == 4
+    assert all(each.startswith(ending) for each in observed.values()), observed
 
 
 def test_addon_runs_from_the_command_line(tmp_path: Path, addon: Path) -> None:
     script = smoke(tmp_path, LOAD, "check() { throw new Error('not so'); }")
     words = ("--versions", BUN, "--treatment", "stock", "--stress", "idle", "--out", tmp_path)
-    done = invoke("matrix", "--addon", addon, "--smoke", script, *words)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "2 cells: 2 fail; 2 unexpected." in done.stdout
-    assert "error: unexpected outcomes: 2 of 2 cells" in done.stderr
+    completed = invoke("matrix", "--addon", addon, "--smoke", script, *words)
+    assert completed.returncode == 1, completed.stdout + completed.stderr
+    assert "2 cells: 2 fail; 2 unexpected." in completed.stdout
+    assert "error: unexpected outcomes: 2 of 2 cells" in completed.stderr
 
 
 def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) -> None:
@@ -194,9 +194,9 @@ def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) ->
         'loads = ["worker"]\njobs = 1\nlimit_s = 20.0\n'
     )
     out = tmp_path / "out"
-    done = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
-    assert "running 1 cell, 1 at a time" in done.stderr, done.stderr
-    assert "1 cell: 1 pass; 0 unexpected." in succeed(done)
+    completed = invoke("matrix", "--config", config, "--stress", "idle", "--out", out)
+    assert "running 1 cell, 1 at a time" in completed.stderr, completed.stderr
+    assert "1 cell: 1 pass; 0 unexpected." in succeed(completed)
     [result] = matrix.read_results(out / matrix.FILE_NAME).results
     assert result.cell == Cell("bun", BUN, "stock", "mine", "worker", "idle")
     words = shlex.split(result.repro)
@@ -224,8 +224,8 @@ def test_addon_named_like_a_suite_module_stays_separate(tmp_path: Path, addon: P
     """The one that runs is the person's, of which runSync() is not asked."""
     mine = tmp_path / "control.node"
     mine.write_bytes(addon.read_bytes())
-    found = outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
-    assert set(found.values()) == {"pass: "}
+    observed = outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
+    assert set(observed.values()) == {"pass: "}
 
 
 @pytest.mark.parametrize(
@@ -235,11 +235,12 @@ def test_addon_named_like_a_suite_module_stays_separate(tmp_path: Path, addon: P
 )
 def test_addon_that_was_never_mapped_does_not_pass(tmp_path: Path, addon: Path, load: str) -> None:
     (tmp_path / "other.node").write_bytes(addon.read_bytes())
-    found = outcomes(tmp_path, addon, load, "check() {}", limit_s=20.0)
-    assert len(found) == 4
+    observed = outcomes(tmp_path, addon, load, "check() {}", limit_s=20.0)
+    assert len(observed) == 4
     assert all(
-        each.startswith(f"fail: {addon} was never mapped in the process") for each in found.values()
-    ), found
+        each.startswith(f"fail: {addon} was never mapped in the process")
+        for each in observed.values()
+    ), observed
     results = matrix.read_results(tmp_path / "out" / matrix.FILE_NAME).results
     assert {(result.kind, result.mapped) for result in results} == {("not-loaded", False)}
 
@@ -297,7 +298,7 @@ CALL_ASYNC = "callAsync: (it, ms) => it.callAsync(ms ? 'Busy' : 'Run', ms)"
 
 def test_addon_with_busy_and_call_async_runs_everything(tmp_path: Path, addon: Path) -> None:
     members = (LOAD, SYNC, BUSY, CALL_ASYNC)
-    found = outcomes(
+    observed = outcomes(
         tmp_path,
         addon,
         *members,
@@ -305,14 +306,14 @@ def test_addon_with_busy_and_call_async_runs_everything(tmp_path: Path, addon: P
         loads=("napi-sync", "napi-async", "worker"),
         limit_s=20.0,
     )
-    assert set(found.values()) == {"pass: "}, found
-    assert len(found) == 12
+    assert set(observed.values()) == {"pass: "}, observed
+    assert len(observed) == 12
 
 
 def test_addon_without_needed_function_skips_the_stress(tmp_path: Path, addon: Path) -> None:
-    found = outcomes(tmp_path, addon, LOAD, SYNC, stresses=("terminate",), limit_s=20.0)
+    observed = outcomes(tmp_path, addon, LOAD, SYNC, stresses=("terminate",), limit_s=20.0)
     said = "skip: the smoke script has no busy(), which stands for Busy() of a module"
-    assert set(found.values()) == {said}
+    assert set(observed.values()) == {said}
 
 
 def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
@@ -324,20 +325,20 @@ def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
         "check(it) { if (it.Wait(0) !== 0) throw new Error('interrupted'); }",
         "busy: (it, ms) => it.Wait(Math.ceil(ms / 1000))",
     )
-    found = outcomes(tmp_path, library, *members, loads=("ffi", "worker"), limit_s=20.0)
-    assert {end for (name, *_), end in found.items() if name == "bun"} == {"pass: "}
+    observed = outcomes(tmp_path, library, *members, loads=("ffi", "worker"), limit_s=20.0)
+    assert {end for (name, *_), end in observed.items() if name == "bun"} == {"pass: "}
     assert all(
         end.startswith("skip: koffi is not installed beside the smoke script")
-        for (name, *_), end in found.items()
+        for (name, *_), end in observed.items()
         if name == "node"
-    ), found
+    ), observed
 
 
 def refused(*words: str | Path) -> str:
     """Return what a refusal says, which is one error and one line of what to do next."""
-    done = invoke("matrix", "--versions", BUN, *words)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    what, next_ = done.stderr.splitlines()
+    completed = invoke("matrix", "--versions", BUN, *words)
+    assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
+    what, next_ = completed.stderr.splitlines()
     assert what.startswith("error: ")
     assert next_.startswith("  next: ")
     return what
@@ -361,11 +362,11 @@ def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
         (addon, ["-Wl,--no-as-needed", str(libc)]),
     ):
         zig = [str(toolchain.zig().program), "cc", "-target", host_target().zig_triple]
-        done = run_tool(
+        completed = run_tool(
             [*zig, "-nostdlib", "-shared", "-fPIC", str(nothing), *words, "-o", str(output)],
             env=compiling.zig_environment(),
         )
-        assert done.code == 0, done
+        assert completed.code == 0, completed
     said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
     assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
@@ -406,8 +407,8 @@ def test_addon_results_reproduce_the_cell(tmp_path: Path, addon: Path) -> None:
     out = tmp_path / "out"
     [result, *_] = matrix.read_results(out / matrix.FILE_NAME).results
     _, *words = shlex.split(result.repro)
-    done = invoke(*words, "--out", tmp_path / "again")
-    assert "1 cell: 1 fail; 1 unexpected." in done.stdout, done.stderr
+    completed = invoke(*words, "--out", tmp_path / "again")
+    assert "1 cell: 1 fail; 1 unexpected." in completed.stdout, completed.stderr
     [again] = matrix.read_results(tmp_path / "again" / matrix.FILE_NAME).results
     assert (again.cell, again.detail) == (result.cell, result.detail)
 
@@ -430,9 +431,9 @@ def test_addon_results_reproduce_the_cell(tmp_path: Path, addon: Path) -> None:
     )
     assert shown.returncode == 3, shown
     assert '"loaded"' in shown.stdout
-    done = invoke("repro", "--out", out)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no smoke script" in done.stderr
+    completed = invoke("repro", "--out", out)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "there is no smoke script" in completed.stderr
 
 
 @pytest.mark.parametrize("name", ["my addon.node", '-it\'s "ü" $(x).node'])

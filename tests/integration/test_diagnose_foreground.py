@@ -63,23 +63,23 @@ class Terminal:
 
     def read_until(self, pattern: str) -> re.Match[str]:
         deadline = time.monotonic() + WAIT_S
-        while (found := re.search(pattern, self.text)) is None:
+        while (match := re.search(pattern, self.text)) is None:
             assert time.monotonic() < deadline, self.text
             if select.select([self.screen], [], [], 0.5)[0]:
                 with contextlib.suppress(OSError):  # the other end was closed
                     self.text += os.read(self.screen, 4096).decode(errors="replace")
-        return found
+        return match
 
     def type(self, keys: bytes) -> None:
         os.write(self.screen, keys)
 
     def wait(self) -> int:
         deadline = time.monotonic() + WAIT_S
-        while (done := os.waitpid(self.pid, os.WNOHANG)) == (0, 0):
+        while (completed := os.waitpid(self.pid, os.WNOHANG)) == (0, 0):
             assert time.monotonic() < deadline, self.text
             time.sleep(0.05)
         self.pid = 0
-        return os.waitstatus_to_exitcode(done[1])
+        return os.waitstatus_to_exitcode(completed[1])
 
     def close(self) -> None:
         os.close(self.screen)  # hangs up

@@ -51,20 +51,20 @@ def test_diagnose_hostile_names_escapes_them(program: Path, tmp_path: Path) -> N
     with running(program, os.fsencode(tmp_path) + b"/" + NAME) as pid:
         snapshot = observe.take_snapshot(pid, None)
         mapped = [each for each in observe.mappings(pid) if each.path.endswith(".so")]
-        found = diagnose.diagnose(pid)
+        diagnosis = diagnose.diagnose(pid)
     names = [view.seen.name for view in snapshot.threads]
     assert all(name.isprintable() for name in names)
     assert "\\x1b[2J\\x9b\\x85) R 1" in names[1]
     assert snapshot.threads[0].seen.state in {"R", "S"}  # its name claims Z
     assert Path(mapped[0].path).name == "lib\\n\\xff\\x1b[2J\\u202e\\x85.so"
-    assert diagnose.render(found).replace("\n", "").isprintable()
-    assert msgspec.json.encode(found)
+    assert diagnose.render(diagnosis).replace("\n", "").isprintable()
+    assert msgspec.json.encode(diagnosis)
 
 
 def test_diagnose_command_beside_hostile_process_works(program: Path, tmp_path: Path) -> None:
     with running(program, os.fsencode(tmp_path) + b"/" + NAME):
-        found = diagnose.diagnose_command(["sleep", "1.2"])
-    assert found.kind == "ended"
+        diagnosis = diagnose.diagnose_command(["sleep", "1.2"])
+    assert diagnosis.kind == "ended"
 
 
 def test_diagnose_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_path: Path) -> None:

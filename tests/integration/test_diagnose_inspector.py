@@ -66,9 +66,9 @@ def test_inspector_two_hundred_runs_change_nothing(
 ) -> None:
     child = start(careful, 200_000, tmp_path / "stop")
     for _ in range(200):
-        found = inspect_process(child.pid, inspector)
-        assert found.problem == ""
-        assert not [thread for thread in found.threads if thread.problem]
+        inspection = inspect_process(child.pid, inspector)
+        assert inspection.problem == ""
+        assert not [thread for thread in inspection.threads if thread.problem]
     (tmp_path / "stop").touch()
     unharmed(child)
 
@@ -170,8 +170,8 @@ def test_inspector_throttled_process_is_waited_for(inspector: Path) -> None:
             started = time.monotonic()
             for _ in range(2):
                 time.sleep(0.2)
-                found = inspect_process(child.pid, inspector, within_ms=20)
-                assert [thread.problem for thread in found.threads] == [""]
+                inspection = inspect_process(child.pid, inspector, within_ms=20)
+                assert [thread.problem for thread in inspection.threads] == [""]
             assert time.monotonic() - started > 1.0
         finally:
             child.kill()
@@ -193,21 +193,21 @@ def test_inspector_other_users_process_is_refused(inspector: Path) -> None:
             # The cache and pytest's folders may be closed to the other user.
             Path(folder).chmod(0o755)
             copied = shutil.copy(inspector, folder)
-            done = subprocess.run(
+            completed = subprocess.run(
                 [copied, str(child.pid)], capture_output=True, text=True, user=65534, check=False
             )
-        assert done.returncode == 1
-        assert '"refused","errno":13' in done.stdout
+        assert completed.returncode == 1
+        assert '"refused","errno":13' in completed.stdout
     finally:
         child.kill()
         child.wait()
 
 
 def test_inspector_run_with_command_becomes_that_command(inspector: Path) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [inspector, "--", "echo", "hi"], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "hi\n"
+    assert completed.stdout == "hi\n"
     assert (
         subprocess.run([inspector, "--", "/absent"], capture_output=True, check=False).returncode
         == 127

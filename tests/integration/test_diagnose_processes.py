@@ -29,9 +29,9 @@ SCRIPT = Path(diagnose.__file__).parent / "load.cjs"
 
 @pytest.fixture(scope="module")
 def inspector() -> Path:
-    found = diagnose.find_inspector()
-    assert found is not None
-    return found
+    program = diagnose.find_inspector()
+    assert program is not None
+    return program
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,11 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def running(command: list[str], said: bytes = b"") -> Iterator[int]:
+def running(command: list[str], message: bytes = b"") -> Iterator[int]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout is not None
-        while said and (line := process.stdout.readline()) != said:
+        while message and (line := process.stdout.readline()) != message:
             assert line, "it ended"
         time.sleep(0.5)
         yield process.pid
@@ -70,39 +70,43 @@ def bun(version: str) -> runtimes.Runtime:
 
 def test_diagnose_hanging_bun_names_the_storm(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
-        found = diagnose.diagnose(pid, inspector=inspector)
-    assert (found.kind, found.armed, found.suspend_signal) == ("storm", True, 30)
-    assert (found.runtime.name, found.runtime.version) == ("bun", "1.2.19")
-    assert [Path(library.path).name for library in found.libraries] == ["simple.so"]
-    assert found.libraries[0].version.startswith("go1.")
-    assert found.motion.storm is not None
-    assert found.motion.storm.is_main
-    assert "ollector Thread" in found.motion.storm.sender
-    page = diagnose.render(found)
+        diagnosis = diagnose.diagnose(pid, inspector=inspector)
+    assert (diagnosis.kind, diagnosis.armed, diagnosis.suspend_signal) == ("storm", True, 30)
+    assert (diagnosis.runtime.name, diagnosis.runtime.version) == ("bun", "1.2.19")
+    assert [Path(library.path).name for library in diagnosis.libraries] == ["simple.so"]
+    assert diagnosis.libraries[0].version.startswith("go1.")
+    assert diagnosis.motion.storm is not None
+    assert diagnosis.motion.storm.is_main
+    assert "ollector Thread" in diagnosis.motion.storm.sender
+    page = diagnose.render(diagnosis)
     assert "SIGPWR: SA_ONSTACK, handler in bun; JavaScriptCore's suspend signal" in page
     assert "alternate stack: 512 KiB" in page
 
 
 def test_diagnose_fixed_bun_reports_no_problem(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.4.5"), "simple", tmp_path), b"called 0\n") as pid:
-        found = diagnose.diagnose(pid, inspector=inspector)
-    assert (found.kind, found.armed, found.runtime.version) == ("healthy", True, "1.4.5")
-    assert "copes" in found.cause
+        diagnosis = diagnose.diagnose(pid, inspector=inspector)
+    assert (diagnosis.kind, diagnosis.armed, diagnosis.runtime.version) == (
+        "healthy",
+        True,
+        "1.4.5",
+    )
+    assert "copes" in diagnosis.cause
 
 
 def test_diagnose_bun_without_go_says_so(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "control", tmp_path), b"called 0\n") as pid:
-        found = diagnose.diagnose(pid, inspector=inspector)
-    assert (found.kind, found.armed, found.libraries) == ("no-go", False, ())
-    assert "SIGPWR: no SA_ONSTACK" in diagnose.render(found)
+        diagnosis = diagnose.diagnose(pid, inspector=inspector)
+    assert (diagnosis.kind, diagnosis.armed, diagnosis.libraries) == ("no-go", False, ())
+    assert "SIGPWR: no SA_ONSTACK" in diagnose.render(diagnosis)
 
 
 def test_diagnose_node_with_go_reports_no_problem(inspector: Path, tmp_path: Path) -> None:
     node = runtimes.provide_node(host_target())
     with running(loading(node, "crypto", tmp_path), b"called 0\n") as pid:
-        found = diagnose.diagnose(pid, inspector=inspector)
-    assert (found.kind, found.runtime.label) == ("healthy", f"node@{node.version}")
-    assert [Path(library.path).name for library in found.libraries] == ["crypto.so"]
+        diagnosis = diagnose.diagnose(pid, inspector=inspector)
+    assert (diagnosis.kind, diagnosis.runtime.label) == ("healthy", f"node@{node.version}")
+    assert [Path(library.path).name for library in diagnosis.libraries] == ["crypto.so"]
 
 
 @pytest.mark.parametrize(
@@ -113,44 +117,46 @@ def test_diagnose_known_program_has_its_kind(
     child: Path, inspector: Path, mode: str, kind: str
 ) -> None:
     with running([str(child), mode]) as pid:
-        found = diagnose.diagnose(pid, inspector=inspector)
-    assert found.kind == kind, diagnose.render(found)
+        diagnosis = diagnose.diagnose(pid, inspector=inspector)
+    assert diagnosis.kind == kind, diagnose.render(diagnosis)
     if mode == "storm":
-        assert found.motion.storm is not None
-        assert found.motion.storm.sender.startswith("child (")
+        assert diagnosis.motion.storm is not None
+        assert diagnosis.motion.storm.sender.startswith("child (")
 
 
 def test_diagnose_without_inspector_reports_the_rest(tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "simple", tmp_path), b"called 0\n") as pid:
-        found = diagnose.diagnose(pid)
-    assert found.kind == "storm"
-    assert "handlers and alternate stacks are not known" in found.notes[0]
+        diagnosis = diagnose.diagnose(pid)
+    assert diagnosis.kind == "storm"
+    assert "handlers and alternate stacks are not known" in diagnosis.notes[0]
 
 
 def test_diagnose_command_is_watched_until_it_hangs(child: Path, inspector: Path) -> None:
     started = time.monotonic()
-    found = diagnose.diagnose_command([str(child), "storm"], inspector=inspector, end=True)
-    assert found.kind == "other-storm"
+    diagnosis = diagnose.diagnose_command([str(child), "storm"], inspector=inspector, end=True)
+    assert diagnosis.kind == "other-storm"
     assert time.monotonic() - started < 30
-    assert not Path(f"/proc/{found.pid}").exists()
+    assert not Path(f"/proc/{diagnosis.pid}").exists()
 
 
 def test_diagnose_children_of_command_are_watched_too(inspector: Path, tmp_path: Path) -> None:
     """As `npm start` does: the process that hangs is another one."""
     work = shlex.join(loading(bun("1.2.19"), "simple", tmp_path))
     command = ["/bin/sh", "-c", f"{work}; exit 3"]
-    found = diagnose.diagnose_command(command, inspector=inspector, end=True)
-    assert (found.kind, found.runtime.label) == ("storm", "bun@1.2.19"), diagnose.render(found)
+    diagnosis = diagnose.diagnose_command(command, inspector=inspector, end=True)
+    assert (diagnosis.kind, diagnosis.runtime.label) == ("storm", "bun@1.2.19"), diagnose.render(
+        diagnosis
+    )
     deadline = time.monotonic() + 20
-    while Path(f"/proc/{found.pid}").exists():  # until the system has buried it
+    while Path(f"/proc/{diagnosis.pid}").exists():  # until the system has buried it
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def test_diagnose_command_that_ends_is_reported(child: Path, inspector: Path) -> None:
-    found = diagnose.diagnose_command([str(child), "exit-7"], inspector=inspector)
-    assert (found.kind, found.stuck) == ("ended", False)
-    assert "ended with exit code 7" in found.motion.detail
+    diagnosis = diagnose.diagnose_command([str(child), "exit-7"], inspector=inspector)
+    assert (diagnosis.kind, diagnosis.stuck) == ("ended", False)
+    assert "ended with exit code 7" in diagnosis.motion.detail
 
 
 def test_diagnose_missing_or_forbidden_process_is_refused(child: Path, inspector: Path) -> None:
@@ -177,6 +183,6 @@ def test_diagnose_process_that_ends_meanwhile_is_reported(inspector: Path) -> No
     process = subprocess.Popen(["sleep", "1"])
     reaper = threading.Thread(target=process.wait)
     reaper.start()
-    found = diagnose.diagnose(process.pid, inspector=inspector)
+    diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
     reaper.join()
-    assert found.kind == "ended"
+    assert diagnosis.kind == "ended"

@@ -67,9 +67,9 @@ PERIOD_US = 100_000
 
 @pytest.fixture(scope="module")
 def inspector() -> Path:
-    found = diagnose.find_inspector()
-    assert found is not None
-    return found
+    program = diagnose.find_inspector()
+    assert program is not None
+    return program
 
 
 @pytest.fixture(scope="module")
@@ -143,16 +143,16 @@ def group() -> Iterator[Path]:
 
 def test_diagnose_waiting_call_is_named_and_continues(slow_call: Path, inspector: Path) -> None:
     with running(bun().program, CALL, slow_call, "Wait", 6) as process:
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-        said = process.communicate(timeout=30)[0]
-    assert (found.kind, found.stuck) == ("waits", False)
-    wait = found.motion.wait
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+        output = process.communicate(timeout=30)[0]
+    assert (diagnosis.kind, diagnosis.stuck) == ("waits", False)
+    wait = diagnosis.motion.wait
     assert wait is not None
     assert (wait.library, wait.function) == (str(slow_call), "Wait")
     assert (wait.call, wait.can_return, wait.in_runtime) == ("clock_nanosleep", "yes", False)
     assert 1.5 < wait.seconds < 30
-    assert "slow_call.so, function Wait, system call clock_nanosleep" in diagnose.render(found)
-    assert said == "returned 0\n"
+    assert "slow_call.so, function Wait, system call clock_nanosleep" in diagnose.render(diagnosis)
+    assert output == "returned 0\n"
 
 
 def test_diagnose_call_a_stop_would_interrupt_is_left_alone(
@@ -160,21 +160,21 @@ def test_diagnose_call_a_stop_would_interrupt_is_left_alone(
 ) -> None:
     """A socket with a time-out returns EINTR after a stop by ptrace."""
     with running(bun().program, CALL, slow_call, "Receive", 8) as process:
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-        said = process.communicate(timeout=30)[0]
-    assert found.kind == "waits"
-    assert found.motion.wait is not None
-    assert found.motion.wait.call == "recvfrom"
-    assert said == "returned 11\n"  # EAGAIN
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+        output = process.communicate(timeout=30)[0]
+    assert diagnosis.kind == "waits"
+    assert diagnosis.motion.wait is not None
+    assert diagnosis.motion.wait.call == "recvfrom"
+    assert output == "returned 11\n"  # EAGAIN
 
 
 def test_diagnose_go_call_waiting_for_go_is_no_deadlock(go_library: Path, inspector: Path) -> None:
     with running(bun().program, CALL, go_library, "Lock", 0) as process:
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-    assert found.kind == "waits"
-    assert found.motion.wait is not None
-    assert (found.motion.wait.function, found.motion.wait.can_return) == ("Lock", "unknown")
-    assert "it is a deadlock" in found.cause
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+    assert diagnosis.kind == "waits"
+    assert diagnosis.motion.wait is not None
+    assert (diagnosis.motion.wait.function, diagnosis.motion.wait.can_return) == ("Lock", "unknown")
+    assert "it is a deadlock" in diagnosis.cause
 
 
 @pytest.mark.parametrize("function", ["Notify", "Ignore"])
@@ -185,13 +185,13 @@ def test_diagnose_taken_suspend_signal_is_named(
     how = "handled" if function == "Notify" else "ignored"
     with running(bun().program, TAKE, go_library, function, hangs) as process:
         time.sleep(0.5)
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-    assert found.kind == ("taken" if hangs else "healthy"), diagnose.render(found)
-    assert found.taken is not None
-    assert (found.taken.signal, found.taken.how) == (30, how)
-    assert found.taken.libraries == (str(go_library),)
-    page = diagnose.render(found)
-    assert "taken.so" in found.cause
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+    assert diagnosis.kind == ("taken" if hangs else "healthy"), diagnose.render(diagnosis)
+    assert diagnosis.taken is not None
+    assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, how)
+    assert diagnosis.taken.libraries == (str(go_library),)
+    page = diagnose.render(diagnosis)
+    assert "taken.so" in diagnosis.cause
     assert "copes" not in page
     assert ("SIGPWR: ignored" in page) is (how == "ignored")
 
@@ -203,8 +203,8 @@ def test_diagnose_starved_storm_is_a_storm(group: Path, inspector: Path) -> None
     with running(Path(old.command(Path("x"), "")[0]), script, library, "Run", "") as process:
         (group / "cgroup.procs").write_text(str(process.pid))
         time.sleep(0.5)
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-    assert found.kind == "storm", diagnose.render(found)
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+    assert diagnosis.kind == "storm", diagnose.render(diagnosis)
 
 
 @pytest.mark.parametrize("work", ["for (;;) JSON.stringify([1])", "setInterval(() => {}, 100)"])
@@ -215,5 +215,5 @@ def test_diagnose_starved_healthy_process_is_not_hung(
     with running(bun().program, script) as process:
         (group / "cgroup.procs").write_text(str(process.pid))
         time.sleep(0.5)
-        found = diagnose.diagnose(process.pid, inspector=inspector)
-    assert found.kind == ("starved" if "for" in work else "no-go"), diagnose.render(found)
+        diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
+    assert diagnosis.kind == ("starved" if "for" in work else "no-go"), diagnose.render(diagnosis)

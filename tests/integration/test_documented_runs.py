@@ -98,7 +98,7 @@ def test_documented_commands_run_as_printed(page: str, reader: Path) -> None:
     write_files(page, reader)
     path = f"{reader / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     for command in runnable()[page]:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["bash", "-c", command.text],
             cwd=reader,
             env={**os.environ, "PATH": path},
@@ -108,5 +108,7 @@ def test_documented_commands_run_as_printed(page: str, reader: Path) -> None:
             timeout=LIMIT_S,
         )
         expected = documented.table().exit_codes.get(command.text, 0)
-        assert done.returncode == expected, f"{command.text}\n{done.stdout}\n{done.stderr}"
-        assert ("unexpected outcomes" in done.stderr) == (expected == 1)
+        assert completed.returncode == expected, (
+            f"{command.text}\n{completed.stdout}\n{completed.stderr}"
+        )
+        assert ("unexpected outcomes" in completed.stderr) == (expected == 1)

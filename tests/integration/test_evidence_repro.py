@@ -85,9 +85,9 @@ def test_repro_folder_includes_its_treatment(tmp_path: Path) -> None:
     write(tmp_path / "made", "1.2.19", "simple", "ffi", "preload:suspend")
     copied = tmp_path / "else where"
     (tmp_path / "made").rename(copied)
-    done = run(copied, "1.2.19", "20")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"done"' in done.stdout
+    completed = run(copied, "1.2.19", "20")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert '"done"' in completed.stdout
     script = (copied / "run.sh").read_text()
     assert " GO_GUARD_PRELOAD=suspend " in script
     assert str(paths.cache_root()) not in script

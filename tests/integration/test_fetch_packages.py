@@ -91,10 +91,10 @@ def test_fetch_canary_is_checked_against_the_registry(
     release = locked_package(registry, "1.3.8")
     npm_lock.write_lock({release: integrity.parse(sri(registry.archives[release]))})
     fetch.fetch_packages([package, release])
-    said = [line for line in capsys.readouterr().err.splitlines() if "not in the lock" in line]
-    assert len(said) == 1
-    assert str(package) in said[0]
-    assert str(release) not in said[0]
+    output = [line for line in capsys.readouterr().err.splitlines() if "not in the lock" in line]
+    assert len(output) == 1
+    assert str(package) in output[0]
+    assert str(release) not in output[0]
 
 
 def test_fetch_redirect_is_followed_and_loop_refused(registry: Registry) -> None:

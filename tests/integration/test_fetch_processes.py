@@ -177,8 +177,8 @@ def test_cache_eviction_spares_entries_in_use(registry: Registry) -> None:
     child = child_fetching(package)
     assert child.stdout is not None
     assert child.stdout.readline() == "have it\n"
-    done = cache.evict()
-    assert [entry.name for entry in done.busy] == [str(package)]
+    eviction = cache.evict()
+    assert [entry.name for entry in eviction.busy] == [str(package)]
     assert fetch.package_folder(package).is_dir()
     child.communicate("", timeout=30)
     assert cache.evict().freed > 300_000

@@ -63,7 +63,7 @@ def _corrupt(handler: Handler, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "part"),
+    ("answer", "message", "part"),
     [
         (status(404), "does not have it", False),
         (status(401), "login", False),
@@ -82,11 +82,11 @@ def _corrupt(handler: Handler, data: bytes) -> None:
     ],
 )
 def test_fetch_bad_answer_is_refused(
-    registry: Registry, answer: Answer, said: str, part: bool
+    registry: Registry, answer: Answer, message: str, part: bool
 ) -> None:
     package = locked_package(registry)
     registry.answer(package, answer)
-    with pytest.raises(FetchError, match=said) as caught:
+    with pytest.raises(FetchError, match=message) as caught:
         fetch.fetch_packages([package])
     assert str(package) in str(caught.value)
     assert caught.value.hint
@@ -204,7 +204,7 @@ def test_fetch_without_network_or_cache_fails(
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (status(401), "login"),
         (status(403), "forbids"),
@@ -214,19 +214,19 @@ def test_fetch_without_network_or_cache_fails(
         (lambda handler, _data: handler.reply(200, b"[1,2"), "npm"),
     ],
 )
-def test_fetch_bad_metadata_is_refused(registry: Registry, answer: Answer, said: str) -> None:
+def test_fetch_bad_metadata_is_refused(registry: Registry, answer: Answer, message: str) -> None:
     package = locked_package(registry)
     registry.answers["/" + NAME.replace("/", "%2f")] = [answer]
-    with pytest.raises(FetchError, match=said) as caught:
+    with pytest.raises(FetchError, match=message) as caught:
         fetch.fetch_packages([package])
     assert caught.value.hint
 
 
 def test_fetch_missing_release_is_reported(registry: Registry) -> None:
     locked_package(registry, "1.2.1")
-    for wanted in (["1.9.9"], ["1.2.1", "1.9.9"]):
+    for versions in (["1.9.9"], ["1.2.1", "1.9.9"]):
         with pytest.raises(FetchError, match=r"does not have .*1\.9\.9"):
-            fetch.fetch_packages([fetch.Package(NAME, version) for version in wanted])
+            fetch.fetch_packages([fetch.Package(NAME, version) for version in versions])
 
 
 @pytest.mark.parametrize("shown", ["sha1-AAAA", "", "sha512-AAAA"])

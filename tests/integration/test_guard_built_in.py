@@ -45,7 +45,7 @@ def compiler(name: str) -> list[str]:
 
 
 def run(folder: Path, *command: str | Path, **env: str) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command)],
         cwd=folder,
         env=tool_environment(env),
@@ -54,7 +54,7 @@ def run(folder: Path, *command: str | Path, **env: str) -> str:
         check=False,
         timeout=240,
     )
-    return succeed(done)
+    return succeed(completed)
 
 
 def go(folder: Path, name: str, *words: str, **env: str) -> str:
@@ -158,14 +158,14 @@ def test_vendor_guard_repeated_replaces_and_refuses_other_code(tmp_path: Path) -
     assert version == gobun.__version__
     assert digest == f"{hashlib.sha256(first['goguard.c']).hexdigest()}  goguard.c"
     (tmp_path / "main.go").write_text("package main\n")
-    done = invoke("vendor-guard", "--out", tmp_path)
-    assert done.returncode == 2
-    assert "holds another Go package already: main.go" in done.stderr
+    completed = invoke("vendor-guard", "--out", tmp_path)
+    assert completed.returncode == 2
+    assert "holds another Go package already: main.go" in completed.stderr
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang", "zig"])
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["-Wl,-u,GuardVersion", "{}"], "42 guarded guarded\n"),
         (["-Wl,--whole-archive", "{}", "-Wl,--no-whole-archive"], "42 guarded guarded\n"),
@@ -175,7 +175,7 @@ def test_vendor_guard_repeated_replaces_and_refuses_other_code(tmp_path: Path) -
     ids=["undefined", "whole", "alone"],
 )
 def test_static_library_links_with_go_archive(
-    plain_archive: Path, load_order: Path, name: str, flags: list[str], said: str
+    plain_archive: Path, load_order: Path, name: str, flags: list[str], message: str
 ) -> None:
     library = build.build_static_guard([host_target()])[0].library
     linked = [flag.format(library) for flag in flags]
@@ -190,7 +190,7 @@ def test_static_library_links_with_go_archive(
         f"{name}.so",
     ]
     run(plain_archive.parent, *compiler(name), *words)
-    assert run(plain_archive.parent, load_order, plain_archive.parent / f"{name}.so") == said
+    assert run(plain_archive.parent, load_order, plain_archive.parent / f"{name}.so") == message
 
 
 def test_static_library_links_with_cmake(

@@ -17,6 +17,7 @@ from gobun.process import tool_environment
 from gobun.targets import TARGETS, host_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
@@ -46,7 +47,7 @@ setInterval(() => {
 
 
 def run(*command: str | Path, **env: str) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command)],
         env=tool_environment(env),
         capture_output=True,
@@ -54,7 +55,7 @@ def run(*command: str | Path, **env: str) -> str:
         check=False,
         timeout=60,
     )
-    return succeed(done)
+    return succeed(completed)
 
 
 def compiled(folder: Path, text: str, compiler: list[str], *flags: str) -> Path:
@@ -122,8 +123,8 @@ def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> No
     library = build.build_fixture("simple", host_target()).library
     out = tmp_path / "guarded.so"
     relative = os.path.relpath(out, paths.ROOT)
-    said = succeed(invoke("embed-guard", library, "-o", relative))
-    assert (paths.ROOT / said.strip()).resolve() == out
+    output = succeed(invoke("embed-guard", library, "-o", relative))
+    assert (paths.ROOT / output.strip()).resolve() == out
     script = tmp_path / "event-loop.cjs"
     script.write_text(TURNING)
     for version in ("1.0.4", "1.2.19", ""):
@@ -160,7 +161,7 @@ def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda it: it.write_text("no library"), "is a text file"),
         (lambda it: shutil.copy("/bin/true", it), "is an executable"),
@@ -177,12 +178,14 @@ def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path
     ],
     ids=["text", "executable", "guard", "darwin"],
 )
-def test_embed_guard_unsupported_library_gives_its_reason(make, said: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_embed_guard_unsupported_library_gives_its_reason(
+    make: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
     library, out = tmp_path / "library.so", tmp_path / "out.so"
     make(library)
-    done = invoke("embed-guard", library, "-o", out)
-    assert done.returncode == 2
-    assert said in done.stderr
+    completed = invoke("embed-guard", library, "-o", out)
+    assert completed.returncode == 2
+    assert message in completed.stderr
     assert not out.exists()
 
 

@@ -41,7 +41,7 @@ setInterval(() => {
 
 
 def download(folder: Path, *command: str | Path) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command)],
         cwd=folder,
         env=tool_environment({"npm_config_cache": str(folder / ".cache")}),
@@ -50,7 +50,7 @@ def download(folder: Path, *command: str | Path) -> None:
         check=False,
         timeout=240,
     )
-    succeed(done)
+    succeed(completed)
 
 
 def bridge(folder: Path) -> Path:
@@ -78,7 +78,7 @@ def test_published_library_hangs_only_without_embedded_guard(
     (tmp_path / "event-loop.cjs").write_text(TURNING)
     codes = {}
     for file in (library, guarded):
-        done = subprocess.run(
+        completed = subprocess.run(
             ["timeout", "-s", "KILL", "10", bun("1.2.19").program, "event-loop.cjs", file],
             cwd=tmp_path,
             env={"HOME": str(tmp_path), "PATH": os.defpath},
@@ -87,7 +87,7 @@ def test_published_library_hangs_only_without_embedded_guard(
             check=False,
             timeout=60,
         )
-        codes[file] = (done.returncode, done.stdout)
+        codes[file] = (completed.returncode, completed.stdout)
     assert codes[guarded] == (0, "turns\n")
     assert codes[library][1] == ""
     assert codes[library][0] != 0

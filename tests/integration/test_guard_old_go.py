@@ -80,7 +80,7 @@ setTimeout(() => {
 def fetched(version: str) -> Path:
     """Return the folder of an old toolchain, from Go's module proxy."""
     module = f"golang.org/toolchain@v0.0.1-go{version}.linux-amd64"
-    done = subprocess.run(
+    completed = subprocess.run(
         [toolchain.go().program, "mod", "download", "-json", module],
         env=tool_environment(
             {
@@ -95,7 +95,7 @@ def fetched(version: str) -> Path:
         check=False,
         timeout=600,
     )
-    answer: dict[str, Any] = msgspec.json.decode(done.stdout)
+    answer: dict[str, Any] = msgspec.json.decode(completed.stdout)
     if answer.get("Error"):
         pytest.skip(f"no Go {version}: {answer['Error']}")
     assert answer["Sum"] == SUMS[version]
@@ -136,7 +136,7 @@ def run(library: Path, version: str, how: int, guard: str, limit_s: int) -> tupl
     script = library.with_name("script.cjs")
     script.write_text(SCRIPT)
     command = [bun(version).program, script, library, str(how), guard]
-    done = subprocess.run(
+    completed = subprocess.run(
         ["timeout", "-s", "KILL", str(limit_s), *map(str, command)],
         env={"HOME": str(library.parent), "PATH": os.defpath},
         capture_output=True,
@@ -144,7 +144,7 @@ def run(library: Path, version: str, how: int, guard: str, limit_s: int) -> tupl
         check=False,
         timeout=60,
     )
-    return done.stdout, done.returncode
+    return completed.stdout, completed.returncode
 
 
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])

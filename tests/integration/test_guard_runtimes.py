@@ -92,12 +92,12 @@ def test_guard_in_bun_idles_beside_go(
     guard: Path, simple: Path, tmp_path: Path, *, version: str, number: int, when: str
 ) -> None:
     program = bun(version).program
-    said = run_script([program], SCRIPT, tmp_path, str(guard), str(simple), when).splitlines()
+    output = run_script([program], SCRIPT, tmp_path, str(guard), str(simple), when).splitlines()
     mask = f"{1 << (number - 1):x}"
-    assert said[0] == f"install 1 {INSTALLED}n {mask} false"
+    assert output[0] == f"install 1 {INSTALLED}n {mask} false"
     # Only these releases suspend their main thread while it idles.
-    assert said[1] == f"idled {INSTALLED}n {mask} {'false' if version == '1.2.1' else 'true'}"
-    assert said[2] == "remove 1 1n 0"
+    assert output[1] == f"idled {INSTALLED}n {mask} {'false' if version == '1.2.1' else 'true'}"
+    assert output[2] == "remove 1 1n 0"
 
 
 def test_guard_in_node_finds_no_handler_to_guard(guard: Path, simple: Path, tmp_path: Path) -> None:
@@ -126,13 +126,13 @@ def test_guard_comes_with_the_warmup_library(
         try:
             assert child.stdout.readline() == b"loaded\n"
             handler = observe.take_snapshot(child.pid, inspector).handler(SIGPWR)
-            found = diagnose.diagnose(child.pid, inspector=inspector)
+            diagnosis = diagnose.diagnose(child.pid, inspector=inspector)
         finally:
             child.kill()
     assert handler is not None
     assert (handler.guarded, handler.on_stack) == (guarded, True)
     assert (handler.owner == str(warmup)) == guarded
-    assert (found.kind, found.armed) == ("healthy", not guarded)
+    assert (diagnosis.kind, diagnosis.armed) == ("healthy", not guarded)
 
 
 @pytest.mark.parametrize("helped", ["", "guard", "warm-up", "preload"])
@@ -163,12 +163,12 @@ def test_guard_in_old_bun_lets_a_crash_end_it(
 
 
 def test_build_guard_writes_the_libraries(tmp_path: Path) -> None:
-    said = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
+    output = succeed(invoke("build-guard", "--out", tmp_path / "dist"))
     # The library and, to link in, the archive of each platform.
-    lines = [line for line in said.splitlines() if "go-guard-preload-" not in line]
+    lines = [line for line in output.splitlines() if "go-guard-preload-" not in line]
     assert sum("libgo-guard-" in line for line in lines) == len(TARGETS)
     assert len(lines) == 2 * len(TARGETS)
-    assert succeed(invoke("build-guard", "--out", tmp_path / "dist")) == said
+    assert succeed(invoke("build-guard", "--out", tmp_path / "dist")) == output
     listed = (tmp_path / "dist" / "SHA256SUMS").read_text()
     assert {"go-guard-linux-arm64.so", "go-guard-linux-x64.so"} <= set(listed.split()[1::2])
     for name, target in TARGETS.items():

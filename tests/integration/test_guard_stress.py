@@ -80,9 +80,9 @@ def run(
     )
 
 
-def told(done: subprocess.CompletedProcess[str]) -> Told:
-    assert done.stdout, f"exit code {done.returncode}: {done.stderr[-2000:]}"
-    return msgspec.json.decode(done.stdout, type=Told)
+def told(completed: subprocess.CompletedProcess[str]) -> Told:
+    assert completed.stdout, f"exit code {completed.returncode}: {completed.stderr[-2000:]}"
+    return msgspec.json.decode(completed.stdout, type=Told)
 
 
 def unlimited_stack() -> None:
@@ -105,27 +105,27 @@ def upward_mappings() -> None:
 def test_guard_under_stress_keeps_its_promises(
     guard_stress: GuardStress, tmp_path: Path, before: Callable[[], None] | None
 ) -> None:
-    done = run(
+    completed = run(
         [guard_stress.semantics, *guards(host_target(), tmp_path), guard_stress.rival], before
     )
-    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
-    assert (failed, done.returncode) == ([], 0)
-    assert done.stdout.endswith("ok during exit\n")
+    failed = [line for line in completed.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, completed.returncode) == ([], 0)
+    assert completed.stdout.endswith("ok during exit\n")
 
 
 def test_guard_under_qemu_keeps_its_promises(tmp_path: Path) -> None:
     emulator = arm64_emulator()
     built = build_guard_stress(ARM64)
-    done = run([*emulator, built.semantics, *guards(ARM64, tmp_path), built.rival])
-    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
-    assert (failed, done.returncode) == ([], 0)
+    completed = run([*emulator, built.semantics, *guards(ARM64, tmp_path), built.rival])
+    failed = [line for line in completed.stdout.splitlines() if not line.startswith("ok ")]
+    assert (failed, completed.returncode) == ([], 0)
 
 
 @pytest.mark.parametrize("mode", ["before", "after", "twice"])
 def test_guard_in_any_thread_state_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path, mode: str
 ) -> None:
-    done = run(
+    completed = run(
         [
             guard_stress.guard_stress,
             mode,
@@ -134,8 +134,8 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
             *guards(host_target(), tmp_path),
         ]
     )
-    seen = told(done)
-    assert (done.returncode, seen.first, seen.stuck) == (0, "", "")
+    seen = told(completed)
+    assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
     assert seen.suspends == SUSPENDS
     # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
     assert seen.moved + seen.direct == 2 * SUSPENDS
@@ -167,27 +167,27 @@ def test_guard_in_sandbox_lets_threads_suspend(
         pytest.skip("only root changes the root folder")
     suspends = SUSPENDS // 4
     guarded = [guard_stress.library, *guards(host_target(), tmp_path)]
-    done = run([guard_stress.guard_stress, "before", str(suspends), *guarded, sandbox])
-    seen = told(done)
-    assert (done.returncode, seen.first, seen.stuck) == (0, "", "")
+    completed = run([guard_stress.guard_stress, "before", str(suspends), *guarded, sandbox])
+    seen = told(completed)
+    assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
     assert (seen.moved + seen.direct, seen.unknown, seen.tight) == (2 * suspends, 0, 0)
 
 
 def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
     emulator = arm64_emulator()
     built = build_guard_stress(ARM64)
-    done = run(
+    completed = run(
         [*emulator, built.guard_stress, "before", "500", built.library, *guards(ARM64, tmp_path)]
     )
-    seen = told(done)
-    assert (done.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
+    seen = told(completed)
+    assert (completed.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
     assert seen.moved > 0
 
 
 def test_main_thread_without_guard_never_stops(guard_stress: GuardStress) -> None:
-    done = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
-    seen = told(done)
-    assert (done.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
+    completed = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
+    seen = told(completed)
+    assert (completed.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
 
 
 def _getauxval(kind: int) -> int:
@@ -209,12 +209,12 @@ def test_signal_untouched_by_go_damages_goroutines(guard_stress: GuardStress) ->
         pytest.skip(f"a signal frame has {frame} bytes on this processor, which rarely does damage")
     for _ in range(3):
         try:
-            done = run(
+            completed = run(
                 [guard_stress.guard_stress, "left-alone", str(10 * SUSPENDS), guard_stress.library],
                 limit_s=120,
             )
         except subprocess.TimeoutExpired:
             return
-        if done.returncode != 0:
+        if completed.returncode != 0:
             return
-    pytest.fail(f"three runs passed: {done.stdout}")
+    pytest.fail(f"three runs passed: {completed.stdout}")

@@ -42,11 +42,11 @@ def blocking(program: Path) -> Iterator[tuple[int, int]]:
         [program, "x" * 20_000], env={"PAD": "x" * 20_000}, stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
-    said = child.stdout.readline().strip()
+    output = child.stdout.readline().strip()
     try:
-        if said.startswith("none"):
-            pytest.skip(f"userfaultfd is not to be had: {said}")
-        yield child.pid, int(said, 16)
+        if output.startswith("none"):
+            pytest.skip(f"userfaultfd is not to be had: {output}")
+        yield child.pid, int(output, 16)
     finally:
         child.kill()
         child.communicate()
@@ -72,8 +72,8 @@ def test_process_with_blocking_environment_stops_nobody(
     assert environment(pid).get("PAD", "") != "x" * 20_000
     guarded_read._blocking.discard(pid)
     assert strays.kill_marked(tmp_path, within_s=5.0) == 0
-    found = diagnose.diagnose(pid)
-    assert found.verdict
+    diagnosis = diagnose.diagnose(pid)
+    assert diagnosis.verdict
     assert observe.blocked_threads(pid)
     assert time.monotonic() - began < 4 * SOON_S
 

@@ -157,7 +157,7 @@ def test_loader_on_musl_looks_for_the_guard_of_musl(version: str, tmp_path: Path
     """The sources have no folder lib, so the error lists where the guard should be."""
     musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
     command = [bun(version).program]
-    said = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))
-    assert said.startswith("ERR_GO_WARMUP_MISSING")
+    output = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))
+    assert output.startswith("ERR_GO_WARMUP_MISSING")
     library = f"go-guard-{host_target().name}-musl.so"
-    assert f"{paths.LOADER_SOURCES}/lib/{library}" in said
+    assert f"{paths.LOADER_SOURCES}/lib/{library}" in output

@@ -44,7 +44,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     (folder / "package.json").write_text('{"name": "app", "private": true}')
     words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", KOFFI, FFI_NAPI]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, toolchain.npm_command()), *words],
         cwd=folder,
         env=tool_environment({"npm_config_cache": str(folder / ".cache")}),
@@ -53,7 +53,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
         timeout=240,
     )
-    succeed(done)
+    succeed(completed)
     guards = build.build_guard([host_target()])
     with tarfile.open(release.pack_loader("1.2.3", guards, [], folder)[0].tarball) as archive:
         archive.extractall(folder)  # noqa: S202 - we packed it ourselves
@@ -88,9 +88,9 @@ def test_koffi_with_guard_leaves_the_event_loop_turning(application: Path) -> No
 def test_ffi_napi_runs_in_node_and_ends_bun(application: Path) -> None:
     """So in Bun there is nothing to guard: it ends without Go too."""
     library = str(build.build_fixture("simple", host_target()).library)
-    done = run(application, "ffi.cjs", library, program=toolchain.node().program)
-    assert succeed(done) == "0\n"
+    completed = run(application, "ffi.cjs", library, program=toolchain.node().program)
+    assert succeed(completed) == "0\n"
     control = str(build.build_fixture(build.CONTROL, host_target()).library)
     for version in ("1.2.19", ""):
-        done = run(application, "ffi.cjs", control, program=bun(version).program)
-        assert (done.stdout, done.returncode != 0) == ("", True)
+        completed = run(application, "ffi.cjs", control, program=bun(version).program)
+        assert (completed.stdout, completed.returncode != 0) == ("", True)

@@ -121,10 +121,10 @@ def answer(folder: Path, *command: str | Path, **env: str) -> dict[str, Any]:
 def test_loader_on_musl_installs_the_guard_of_musl(
     musl: Sysroot, application: Path, version: str, debug: str
 ) -> None:
-    said = answer(application, program(musl, version), "report.cjs", GO_WARMUP_DEBUG=debug)
+    output = answer(application, program(musl, version), "report.cjs", GO_WARMUP_DEBUG=debug)
 
     expected = application / "node_modules" / "go-warmup" / "lib" / GUARD
-    assert said == {
+    assert output == {
         "runtime": "bun",
         "need": "required",
         "warmed": True,
@@ -135,9 +135,9 @@ def test_loader_on_musl_installs_the_guard_of_musl(
 
 
 def test_loader_on_musl_leaves_node_alone(musl: Sysroot, application: Path) -> None:
-    said = answer(application, program(musl, "node"), "report.cjs")
+    output = answer(application, program(musl, "node"), "report.cjs")
 
-    assert (said["need"], said["warmed"], said["error"]) == ("none", False, None)
+    assert (output["need"], output["warmed"], output["error"]) == ("none", False, None)
 
 
 def test_loader_on_musl_leaves_event_loop_turning(musl: Sysroot, application: Path) -> None:
@@ -163,11 +163,11 @@ def test_loader_on_musl_explains_an_unconverted_addon(
     # Older releases do not name the library in the error of bun:ffi.
     libraries = [module.library] if name == NEW else []
     command = [program(musl, name), "loads.cjs", module.addon, later, *libraries]
-    said = answer(application, *map(str, command))
+    output = answer(application, *map(str, command))
 
-    assert (said.pop("other"), said.pop("same")) == (True, True)
-    assert set(said) == ({"require", "import", "ffi"} if libraries else {"require", "import"})
-    for way, (is_ours, code, path, message, has_cause) in said.items():
+    assert (output.pop("other"), output.pop("same")) == (True, True)
+    assert set(output) == ({"require", "import", "ffi"} if libraries else {"require", "import"})
+    for way, (is_ours, code, path, message, has_cause) in output.items():
         file = module.library if way == "ffi" else module.addon
         assert (is_ours, code, path) == (True, "ERR_GO_WARMUP_MUSL", str(file)), way
         assert f"{file} is not converted for musl" in message
@@ -183,10 +183,10 @@ def test_loader_on_musl_works_bundled(
     bun = program(musl, version)
     words = ["build", "report.cjs", "--target=bun", "--outdir", str(tmp_path)]
     succeed(run(application, bun, *words))
-    said = answer(tmp_path, bun, tmp_path / "report.js")
+    output = answer(tmp_path, bun, tmp_path / "report.js")
 
-    assert said["guard"] == "installed"
-    assert said["library"].startswith(f"{tmp_path}/{GUARD.removesuffix('.so')}")
+    assert output["guard"] == "installed"
+    assert output["library"].startswith(f"{tmp_path}/{GUARD.removesuffix('.so')}")
 
 
 @pytest.mark.parametrize("version", [IDLE_HANGS, NEW])

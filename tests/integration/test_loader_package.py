@@ -161,8 +161,8 @@ def test_loader_every_bun_is_guarded(
     installed: Path, version: str, script: str, debug: str
 ) -> None:
     runtime = bun(version)
-    done = run([runtime.program, script], installed, GO_WARMUP_DEBUG=debug)
-    answer = json.loads(succeed(done))
+    completed = run([runtime.program, script], installed, GO_WARMUP_DEBUG=debug)
+    answer = json.loads(succeed(completed))
     library = installed / "node_modules" / "go-warmup" / "lib" / LIBRARY
     assert answer.pop("why")
     expected = {
@@ -179,27 +179,27 @@ def test_loader_every_bun_is_guarded(
     else:
         assert answer == {**expected, "same": True, "wrapped": 42}
     said = f"go-warmup: loaded {library}: the signal guard is installed\n"
-    assert done.stderr.endswith(said if debug else "")
-    assert done.stderr.count("go-warmup: ") == (2 if debug else 0)
+    assert completed.stderr.endswith(said if debug else "")
+    assert completed.stderr.count("go-warmup: ") == (2 if debug else 0)
 
 
 @pytest.mark.parametrize("name", ["node", "deno"])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script: str) -> None:
-    done = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
-    answer = json.loads(succeed(done))
+    completed = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
+    answer = json.loads(succeed(completed))
     found = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
     assert found == [name, "none", False, None, "absent"]
     assert answer.get("error") is None
-    assert done.stderr.count("go-warmup: ") == done.stderr.count("nothing to do") == 1
+    assert completed.stderr.count("go-warmup: ") == completed.stderr.count("nothing to do") == 1
 
 
 def test_loader_deno_without_permissions_stays_silent(installed: Path) -> None:
     deno = [runtimes.provide_deno().program, "run", "--no-lock", "--no-prompt"]
     for command in (deno, newest("node"), [bun(OLD).program]):
-        done = run([*command, "app.mjs"], installed)
-        assert json.loads(succeed(done))["same"]
-        assert done.stderr == ""
+        completed = run([*command, "app.mjs"], installed)
+        assert json.loads(succeed(completed))["same"]
+        assert completed.stderr == ""
 
 
 def test_loader_deno_with_force_loads(installed: Path) -> None:
@@ -278,8 +278,8 @@ def test_loader_compiled_executable_works_alone(
 def test_loader_missing_library_is_reported_only_where_needed(own: Path) -> None:
     shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
     for name in ("node", "deno"):
-        done = run([*newest(name), "app.cjs"], own)
-        assert (json.loads(succeed(done))["error"], done.stderr) == (None, "")
+        completed = run([*newest(name), "app.cjs"], own)
+        assert (json.loads(succeed(completed))["error"], completed.stderr) == (None, "")
     is_ours, code, text, path = said([bun(OLD).program, "app.cjs"], own)["error"]
     assert (is_ours, code) == (True, "ERR_GO_WARMUP_MISSING")
     assert path == str(own / "node_modules" / "go-warmup" / "lib" / LIBRARY)

@@ -27,14 +27,14 @@ try {
 
 def unpack(temporary: Path, home: Path) -> dict[str, str]:
     module = paths.ROOT / "js" / "go-warmup" / "src" / "unpack.js"
-    done = subprocess.run(
+    completed = subprocess.run(
         [toolchain.node().program, "-e", UNPACK, module],
         env={"TMPDIR": str(temporary), "HOME": str(home), "PATH": os.defpath},
         capture_output=True,
         check=True,
         timeout=60,
     )
-    answer: dict[str, str] = json.loads(done.stdout)
+    answer: dict[str, str] = json.loads(completed.stdout)
     return answer
 
 

@@ -72,11 +72,11 @@ def test_cell_group_beside_other_runs_is_made(left_over: list[Path]) -> None:
             assert run.stdin is not None
             run.stdin.write("start\n")
             run.stdin.flush()
-        said = [run.communicate(timeout=60) for run in runs]
+        output = [run.communicate(timeout=60) for run in runs]
     finally:
         for run in runs:
             run.kill()
             run.communicate()
     counts = " ".join([str(len(left_over) // DEAD)] * THREADS)
-    assert [(out.strip(), error) for out, error in said] == [(counts, "")] * RUNS
+    assert [(out.strip(), error) for out, error in output] == [(counts, "")] * RUNS
     assert not any(dead.exists() for dead in left_over)

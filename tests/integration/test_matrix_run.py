@@ -49,11 +49,11 @@ def test_matrix_hang_appears_only_in_known_versions(tmp_path: Path) -> None:
             out=tmp_path,
         )
     )
-    found = outcomes(tmp_path)
+    observed = outcomes(tmp_path)
     newest = matrix.read_results(tmp_path / matrix.FILE_NAME).results[-1].version
-    hung = {key for key in found if key.startswith("1.2.19") and key not in PASSES_THROUGHOUT}
-    assert {key: {"hang"} if key in hung else {"pass"} for key in found} == found
-    assert set(found) == {
+    hung = {key for key in observed if key.startswith("1.2.19") and key not in PASSES_THROUGHOUT}
+    assert {key: {"hang"} if key in hung else {"pass"} for key in observed} == observed
+    assert set(observed) == {
         f"{version} {treatment} {module}"
         for version in ("1.2.1", "1.2.19", newest)
         for treatment in TREATMENTS

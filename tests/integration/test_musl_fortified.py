@@ -91,13 +91,13 @@ def test_fortified_library_calls_every_adapter(ported: Ported) -> None:
     listed = set(re.findall(r"DO\((\w+),", source))
 
     assert set(ported.conversion.adapted) == listed
-    done = ported.run()
-    assert (done.stderr.strip(), done.returncode) == ("pass", 0)
+    completed = ported.run()
+    assert (completed.stderr.strip(), completed.returncode) == ("pass", 0)
 
 
 def test_fortified_functions_still_stop_an_overflow(ported: Ported) -> None:
     for function in OVERFLOWS if not ported.emulator else OVERFLOWS[:3]:
-        done = ported.run(str(function))
-        assert "*** buffer overflow detected ***: terminated" in done.stderr, function
-        assert "nothing stopped it" not in done.stderr, function
-        assert done.returncode in {-signal.SIGABRT, 2}, function
+        completed = ported.run(str(function))
+        assert "*** buffer overflow detected ***: terminated" in completed.stderr, function
+        assert "nothing stopped it" not in completed.stderr, function
+        assert completed.returncode in {-signal.SIGABRT, 2}, function

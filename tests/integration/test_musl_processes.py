@@ -83,7 +83,7 @@ def converted(libraries: dict[str, Path]) -> dict[str, Path]:
 
 
 def call(*command: str | Path) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -91,7 +91,7 @@ def call(*command: str | Path) -> str:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return (done.stdout + done.stderr).strip()
+    return (completed.stdout + completed.stderr).strip()
 
 
 def test_musl_unconverted_library_is_refused(caller: Path, libraries: dict[str, Path]) -> None:
@@ -129,8 +129,10 @@ def test_musl_converted_library_runs_after_strip(
 ) -> None:
     for name, library in converted.items():
         stripped = tmp_path / f"{name}.so"
-        done = subprocess.run(["strip", "-o", stripped, library], capture_output=True, check=True)
-        assert done.stderr == b""
+        completed = subprocess.run(
+            ["strip", "-o", stripped, library], capture_output=True, check=True
+        )
+        assert completed.stderr == b""
         assert call(caller, stripped) == "pass"
 
 
@@ -237,7 +239,7 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
     mapped = Path("/proc/self/maps").read_text().split()
     real = next(word for word in mapped if word.endswith("libc.so.6"))
     (tmp_path / "lib" / "libc.so").symlink_to(real)
-    done = subprocess.run(
+    completed = subprocess.run(
         [program, converted["zig-glibc"]],
         env={"LD_LIBRARY_PATH": str(tmp_path / "lib")},
         capture_output=True,
@@ -246,9 +248,9 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (127, "")
-    assert done.stderr.startswith("a Go library that was converted for musl cannot run here: ")
-    assert done.stderr.count("\n") == 1
+    assert (completed.returncode, completed.stdout) == (127, "")
+    assert completed.stderr.startswith("a Go library that was converted for musl cannot run here: ")
+    assert completed.stderr.count("\n") == 1
 
 
 def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
@@ -281,7 +283,7 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     [folder] = reproduce.folders(tmp_path, "stock/simple")
     package = fetch.Package(fetch.bun_package("linux-x64-musl"), "1.2.19")
     bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
-    done = subprocess.run(
+    completed = subprocess.run(
         [folder / "run.sh"],
         env={"PATH": os.defpath, "BUN": str(bun), "LIMIT": "5", "HOME": str(tmp_path)},
         capture_output=True,
@@ -289,8 +291,8 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
         timeout=LIMIT_S,
         check=False,
     )
-    assert done.returncode == 124, done.stdout + done.stderr
-    assert '"called"' in done.stdout
+    assert completed.returncode == 124, completed.stdout + completed.stderr
+    assert '"called"' in completed.stdout
     readme = (folder / "README.md").read_text()
     assert f"npm install --no-save {package.name}@1.2.19" in readme
     assert "Alpine" in readme
@@ -309,13 +311,13 @@ def test_diagnose_names_a_musl_process_and_its_hang(musl: Sysroot, tmp_path: Pat
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "called\n"
-            said = invoke("diagnose", str(process.pid), limit_s=LIMIT_S).stdout
+            output = invoke("diagnose", str(process.pid), limit_s=LIMIT_S).stdout
         finally:
             process.kill()
 
-    assert "it hangs: a signal storm, because of Go's SA_ONSTACK" in said
-    assert "runtime: bun@1.2.19 for musl" in said
-    assert f"Go library: {addon}" in said
+    assert "it hangs: a signal storm, because of Go's SA_ONSTACK" in output
+    assert "runtime: bun@1.2.19 for musl" in output
+    assert f"Go library: {addon}" in output
 
 
 def test_addon_that_is_not_converted_is_refused_for_musl(tmp_path: Path) -> None:

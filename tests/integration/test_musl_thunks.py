@@ -155,7 +155,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory, musl: Sysroot) -> Path:
 
 
 def output(*command: str | Path) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -163,7 +163,7 @@ def output(*command: str | Path) -> str:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return (done.stdout + done.stderr).strip()
+    return (completed.stdout + completed.stderr).strip()
 
 
 def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted: Path) -> None:
@@ -201,11 +201,11 @@ def test_go_prints_its_traceback_from_within_a_thunk(
     """A fault that arrives in a thunk, which is in no function of Go, ends in Go's own report."""
     thunk, _, script = stop_in_a_thunk(library, converted, "runtime.asmcgocall.abi0")
     script += ["-ex", "stepi 2", "-ex", 'printf "in %lx\\n", $pc', "-ex", "signal SIGSEGV"]
-    said = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
+    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
 
-    assert re.search(rf"^in \w*{(thunk + THIRD_STEP) & 0xFFF:03x}$", said, re.MULTILINE), said
-    assert "SIGSEGV: segmentation violation" in said, said
-    assert re.search(r"^goroutine \d+", said, re.MULTILINE), said
+    assert re.search(rf"^in \w*{(thunk + THIRD_STEP) & 0xFFF:03x}$", printed, re.MULTILINE), printed
+    assert "SIGSEGV: segmentation violation" in printed, printed
+    assert re.search(r"^goroutine \d+", printed, re.MULTILINE), printed
 
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
@@ -215,13 +215,13 @@ def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted: Pat
     for _ in range(2):
         script += ["-ex", 'printf "at %lx\\n", $pc - (long)$base', "-ex", "up"]
         script += ["-ex", 'printf "from %lx\\n", $pc - (long)$base', "-ex", "stepi 3"]
-    said = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
-    stops = [int(each, 16) for each in re.findall(r"^at (\w+)", said, re.MULTILINE)]
-    callers = [int(each, 16) for each in re.findall(r"^from (\w+)", said, re.MULTILINE)]
+    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
+    stops = [int(each, 16) for each in re.findall(r"^at (\w+)", printed, re.MULTILINE)]
+    callers = [int(each, 16) for each in re.findall(r"^from (\w+)", printed, re.MULTILINE)]
 
-    assert (len(stops), len(callers)) == (2, 2), said
-    assert stops[0] == thunk < stops[1] < thunk + 48, said
-    assert callers == [back, back], said
+    assert (len(stops), len(callers)) == (2, 2), printed
+    assert stops[0] == thunk < stops[1] < thunk + 48, printed
+    assert callers == [back, back], printed
 
 
 PROFILED = """

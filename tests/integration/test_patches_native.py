@@ -37,23 +37,23 @@ def compiled(folder: Path, *sources: Path) -> Path:
     command = [toolchain.zig().program, "c++", "-target", host_target().zig_triple]
     flags = ["-nostdlib++", "-fno-exceptions", "-fno-rtti", "-std=c++20", "-O2", "-g0"]
     flags += ["-Wall", "-Wextra", "-Werror", f"-I{SOURCES}"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command), *flags, *map(str, sources), "-o", str(program)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     return program
 
 
 def suspend(program: Path, *words: str) -> tuple[int, dict[str, int]]:
     """Run the suspender, and return its exit code and what it counted."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [str(program), *words], capture_output=True, text=True, check=False, timeout=100
     )
-    counted = re.findall(r"(\w+) (\d+)", done.stdout)
-    return done.returncode, {name: int(count) for name, count in counted}
+    counted = re.findall(r"(\w+) (\d+)", completed.stdout)
+    return completed.returncode, {name: int(count) for name, count in counted}
 
 
 @pytest.fixture(scope="module", params=LINES)
@@ -92,10 +92,10 @@ class TestSuspendHandler:
         handler.write_text(uncut)
         broken = compiled(tmp_path, SOURCES / "suspend.cpp", handler)
         try:
-            done = subprocess.run([str(broken), "own", "200"], check=False, timeout=10)
+            completed = subprocess.run([str(broken), "own", "200"], check=False, timeout=10)
         except subprocess.TimeoutExpired:
             return
-        assert done.returncode != 0
+        assert completed.returncode != 0
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -105,5 +105,7 @@ def test_new_thread_inherits_its_creators_mask(line: str, tmp_path: Path) -> Non
         "#include <signal.h>\n#define OS(name) 0\n" + added(line, "block-signals", "c-bindings.cpp")
     )
     program = compiled(tmp_path, SOURCES / "mask.cpp", functions)
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=30)
-    assert (done.returncode, done.stdout) == (0, "wrong 0\n")
+    completed = subprocess.run(
+        [str(program)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (completed.returncode, completed.stdout) == (0, "wrong 0\n")

@@ -43,7 +43,7 @@ def test_finalizer_creating_value_crashes_only_affected_versions(
 ) -> None:
     script = tmp_path / "script.cjs"
     script.write_text(SCRIPT)
-    done = subprocess.run(
+    completed = subprocess.run(
         [bun(version).program, script, addon],
         env={"HOME": str(tmp_path), "BUN_ENABLE_CRASH_REPORTING": "0"},
         capture_output=True,
@@ -52,7 +52,7 @@ def test_finalizer_creating_value_crashes_only_affected_versions(
         timeout=60,
     )
     if crashes:
-        assert "Segmentation fault at address 0x4" in done.stderr
-        assert done.returncode < 0
+        assert "Segmentation fault at address 0x4" in completed.stderr
+        assert completed.returncode < 0
     else:
-        assert (done.returncode, done.stdout) == (0, "finalized\n")
+        assert (completed.returncode, completed.stdout) == (0, "finalized\n")

@@ -80,7 +80,7 @@ class Program:
         """Return the lines on standard output and on standard error."""
         # An emulator is linked statically, so that it hands LD_PRELOAD on.
         listed = " ".join(map(str, preloaded))
-        done = subprocess.run(
+        completed = subprocess.run(
             self.command,
             env={"PATH": os.defpath, "LD_PRELOAD": listed, **settings},
             capture_output=True,
@@ -88,8 +88,8 @@ class Program:
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines(), done.stderr.splitlines()
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout.splitlines(), completed.stderr.splitlines()
 
 
 @pytest.fixture(scope="module")

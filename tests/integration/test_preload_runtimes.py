@@ -171,10 +171,10 @@ def test_preload_unsupported_runtime_is_skipped(context: matrix.RunContext, tmp_
     source.write_text(STATIC)
     zig, triple = toolchain.zig().program, host_target().zig_triple
     compiler: list[str | Path] = [zig, "cc", "-target", triple]
-    done = run_tool(
+    completed = run_tool(
         [*compiler, "-nostdlib", "-static", source, "-o", static], env=compiling.zig_environment()
     )
-    assert done.code == 0, done.err
+    assert completed.code == 0, completed.err
     with pytest.raises(LacksError, match="linked statically"):
         treated_environment(Bun(HANGS, static), "preload:suspend", context.preload)
     spaced = tmp_path / "a folder" / "library.so"

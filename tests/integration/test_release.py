@@ -40,8 +40,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("releases") / "dist"
     # As people write it: relative to the checkout.
     relative = os.path.relpath(out, paths.ROOT)
-    said = succeed(invoke("release", "--version", VERSION, "--out", relative, "--dirty"))
-    assert (paths.ROOT / said.strip()).resolve() == out / VERSION
+    output = succeed(invoke("release", "--version", VERSION, "--out", relative, "--dirty"))
+    assert (paths.ROOT / output.strip()).resolve() == out / VERSION
     assert [path.name for path in out.iterdir()] == [VERSION]
     return out / VERSION
 
@@ -61,7 +61,7 @@ def sha256(data: bytes) -> str:
 
 
 def shell(command: str, folder: Path) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-ec", command],
         cwd=folder,
         env={"PATH": os.defpath, "LC_ALL": "C"},
@@ -69,7 +69,7 @@ def shell(command: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    return succeed(done)
+    return succeed(completed)
 
 
 def test_release_has_libraries_and_guards_for_all_platforms(made: Path) -> None:
@@ -140,8 +140,8 @@ def test_release_provenance_names_every_file_and_commit(made: Path) -> None:
 
 
 def test_release_built_again_is_identical(made: Path) -> None:
-    said = succeed(invoke("verify-release", made))
-    assert said == f"{made} is go-warmup 1.2.3, 49 files, and comes out the same here\n"
+    output = succeed(invoke("verify-release", made))
+    assert output == f"{made} is go-warmup 1.2.3, 49 files, and comes out the same here\n"
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
@@ -355,11 +355,11 @@ def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("version", "names", "said"),
+    ("version", "names", "message"),
     [("1.2", [], "not a version"), (VERSION, ["warmup"], "unknown library name")],
 )
 def test_release_bad_arguments_are_refused(
-    version: str, names: list[str], said: str, tmp_path: Path
+    version: str, names: list[str], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         release.make_release(version, tmp_path, names=names)

@@ -115,7 +115,7 @@ def longer(handler: Handler, _data: bytes) -> None:
 
 @pytest.mark.parametrize("name", [LIBRARY, "SHA256SUMS"])
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (status(404), "does not have it"),
         (status(403), "forbids it"),
@@ -132,11 +132,11 @@ def longer(handler: Handler, _data: bytes) -> None:
     ],
 )
 def test_download_warmup_permanent_failure_is_refused(
-    host: Registry, name: str, answer: Answer, said: str, tmp_path: Path
+    host: Registry, name: str, answer: Answer, message: str, tmp_path: Path
 ) -> None:
     serve(host, name, answer)
     host.answers[f"{PLACE}/{LIBRARY}?again"] = [redirect(f"{PLACE}/{LIBRARY}?again")]
-    with pytest.raises(FetchError, match=said) as caught:
+    with pytest.raises(FetchError, match=message) as caught:
         bring(host, tmp_path / "lib")
     assert caught.value.exit_code == 4
     assert name in caught.value.what
@@ -195,7 +195,7 @@ def test_download_warmup_redirect_from_https_to_http_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "do not name go-warmup-linux-x64.so"),
         (f"{'0' * 64}  other.so\n", "do not name go-warmup-linux-x64.so"),
@@ -206,10 +206,10 @@ def test_download_warmup_redirect_from_https_to_http_is_refused(
     ],
 )
 def test_download_warmup_malformed_checksums_are_refused(
-    host: Registry, text: str, said: str, tmp_path: Path
+    host: Registry, text: str, message: str, tmp_path: Path
 ) -> None:
     serve(host, "SHA256SUMS", sending(text.encode()))
-    with pytest.raises(FetchError, match=said):
+    with pytest.raises(FetchError, match=message):
         bring(host, tmp_path / "lib")
     assert asked(host, LIBRARY) == 0
 
@@ -226,7 +226,7 @@ def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("version", "source", "name", "said"),
+    ("version", "source", "name", "message"),
     [
         ("1.2", "https://host/{version}", "go-warmup", "not a version"),
         ("1.2.3", "https://host/1.2.3", "go-warmup", "does not contain {version}"),
@@ -238,25 +238,25 @@ def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path:
     ],
 )
 def test_download_warmup_bad_arguments_send_no_request(
-    version: str, source: str, name: str, said: str, tmp_path: Path
+    version: str, source: str, name: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         release.download_warmup(version, source, tmp_path, targets=[LINUX], name=name)
 
 
 def test_download_warmup_command_explains_its_error(host: Registry, tmp_path: Path) -> None:
     source = f"{host.url}/releases/v{{version}}"
     words = ["--version", "1.2.3", "--from", source, "--target", "linux-x64", "--out"]
-    done = invoke("download-warmup", *words, tmp_path / "lib")
-    assert (done.returncode, done.stdout) == (
+    completed = invoke("download-warmup", *words, tmp_path / "lib")
+    assert (completed.returncode, completed.stdout) == (
         0,
         "".join(f"{tmp_path / 'lib' / name}\n" for name in (LIBRARY, HEADER)),
     )
     serve(host, HEADER, status(404))
-    done = invoke("download-warmup", *words, tmp_path / "other")
-    assert (done.returncode, done.stdout) == (4, "")
+    completed = invoke("download-warmup", *words, tmp_path / "other")
+    assert (completed.returncode, completed.stdout) == (4, "")
     assert f"error: downloading {HEADER} failed: 127.0.0.1:{host.port} does not have it" in (
-        done.stderr
+        completed.stderr
     )
-    assert "next: check --version and --from" in done.stderr
+    assert "next: check --version and --from" in completed.stderr
     assert not (tmp_path / "other").exists()

@@ -71,18 +71,18 @@ def test_page_filters_show_matching_cells(page: Browser) -> None:
     tick(page, "treatment", "warmup")
     tick(page, "module", "simple")
     tick(page, "module", "crypto")
-    wanted = [
+    expected = [
         result
         for result in results
         if result.outcome == "hang"
         and result.treatment == "warmup"
         and result.module in {"simple", "crypto"}
     ]
-    assert shown(page) == len(wanted)
+    assert shown(page) == len(expected)
     assert "outcome=hang" in page.run("location.hash")
     assert "module=simple,crypto" in page.run("location.hash")
     tick(page, "intermittent")
-    assert shown(page) == sum(result.intermittent for result in wanted)
+    assert shown(page) == sum(result.intermittent for result in expected)
     page.run("document.querySelector('#filters [type=reset]').click()")
     assert shown(page) == 10_000
     assert page.run("location.hash") == ""

@@ -45,18 +45,21 @@ def warmup() -> str:
 def test_stress_without_go_passes(
     warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
 ) -> None:
-    told = run_stress(runtime(name), stress, tmp_path, load=load, second=warmup)
-    wanted = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
-    assert told.outcome == wanted
+    report = run_stress(runtime(name), stress, tmp_path, load=load, second=warmup)
+    expected = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
+    assert report.outcome == expected
 
 
 @pytest.mark.parametrize("stress", ASHERAHS)
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
 def test_stress_for_asherah_skips_other_modules(tmp_path: Path, *, load: str, stress: str) -> None:
     outcome = run_stress(bun(), stress, tmp_path, load=load).outcome
-    wanted = {"ffi": "skip: this module has no IsSetUp()", "napi-sync": "skip: this module is not"}
-    wanted |= {"napi-sync": "skip: an addon makes its buffers"} if stress == "cobhan" else {}
-    assert outcome.startswith(wanted[load])
+    expected = {
+        "ffi": "skip: this module has no IsSetUp()",
+        "napi-sync": "skip: this module is not",
+    }
+    expected |= {"napi-sync": "skip: an addon makes its buffers"} if stress == "cobhan" else {}
+    assert outcome.startswith(expected[load])
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])

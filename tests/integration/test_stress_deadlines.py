@@ -57,8 +57,8 @@ def watcher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def able_ms(watcher: list[str], pid: int) -> tuple[int, int]:
     """Return the milliseconds that a process was able to run, and how many threads it has."""
-    done = subprocess.run([*watcher, str(pid)], capture_output=True, text=True, check=True)
-    milliseconds, threads = map(int, done.stdout.split())
+    completed = subprocess.run([*watcher, str(pid)], capture_output=True, text=True, check=True)
+    milliseconds, threads = map(int, completed.stdout.split())
     return milliseconds, threads
 
 
@@ -100,8 +100,8 @@ def test_turn_throttled_process_waits_until_it_could_run(tmp_path: Path) -> None
         if not group.folders:
             pytest.skip("no control group with the controller cpu can be made here")
         command = group.command([str(node().program), str(script)])
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) > 600  # 80 ms of a processor, of which it gets a twentieth
+        completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(completed.stdout) > 600  # 80 ms of a processor, of which it gets a twentieth
 
 
 Times = dict[int, tuple[int, int, bool]]
@@ -137,10 +137,10 @@ def test_able_time_share_is_that_of_the_harness(tmp_path: Path) -> None:
     script = tmp_path / "compare.cjs"
     script.write_text(COMPARE.replace("SCENARIOS", str(paths.SCENARIOS)))
     listed = [[[[tid, *of] for tid, of in side.items()] for side in case] for case in CASES]
-    done = subprocess.run(
+    completed = subprocess.run(
         [node().program, script, json.dumps(listed)], capture_output=True, text=True, check=True
     )
-    cores, shares = json.loads(done.stdout)
+    cores, shares = json.loads(completed.stdout)
     expected = [
         able_share(usage(before, cores), usage(after, cores), 1.0) for before, after in CASES
     ]
@@ -167,11 +167,11 @@ def test_able_time_goes_slower_where_the_harness_says_so(
 ) -> None:
     script = tmp_path / "slow.cjs"
     script.write_text(SLOW.replace("SCENARIOS", str(paths.SCENARIOS)))
-    done = subprocess.run(
+    completed = subprocess.run(
         [node().program, script],
         env={"GOBUN_SLOWNESS": slowness},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert float(done.stdout) == pytest.approx(counted_ms)
+    assert float(completed.stdout) == pytest.approx(counted_ms)

@@ -163,8 +163,8 @@ def addon(folder: Path, fault: str = "") -> str:
 def test_stress_correct_addon_passes(
     node: runtimes.Node, warmup: str, stress: str, tmp_path: Path
 ) -> None:
-    told = run_stress(node, stress, tmp_path, addon=addon(tmp_path), second=warmup, seconds=1)
-    assert told.outcome == "pass"
+    report = run_stress(node, stress, tmp_path, addon=addon(tmp_path), second=warmup, seconds=1)
+    assert report.outcome == "pass"
 
 
 @pytest.mark.parametrize("stress", sorted(FAULTS))
@@ -172,44 +172,44 @@ def test_stress_faulty_addon_fails_with_its_fault(
     node: runtimes.Node, warmup: str, stress: str, tmp_path: Path
 ) -> None:
     fault, wanted = FAULTS[stress]
-    told = run_stress(
+    report = run_stress(
         node, stress, tmp_path, addon=addon(tmp_path, fault), second=warmup, seconds=1
     )
-    assert told.outcome.startswith("fail: ")
-    assert wanted in told.outcome
+    assert report.outcome.startswith("fail: ")
+    assert wanted in report.outcome
 
 
 def test_stress_hanging_child_process_fails(node: runtimes.Node, tmp_path: Path) -> None:
-    told = run_stress(node, "exit", tmp_path, addon=addon(tmp_path, STAYS))
-    assert told.outcome == "hang: a child process (exit itself) was silent for 5 s after 'done'"
+    report = run_stress(node, "exit", tmp_path, addon=addon(tmp_path, STAYS))
+    assert report.outcome == "hang: a child process (exit itself) was silent for 5 s after 'done'"
 
 
 def test_stress_fault_in_worker_fails(node: runtimes.Node, tmp_path: Path) -> None:
     spoilt = addon(tmp_path, "calls.Recover = () => 1;")
-    told = run_stress(node, "recover", tmp_path, load="worker", addon=spoilt)
-    assert told.outcome == "fail: Error: in a worker: Error: Recover() returned 1, not 0"
+    report = run_stress(node, "recover", tmp_path, load="worker", addon=spoilt)
+    assert report.outcome == "fail: Error: in a worker: Error: Recover() returned 1, not 0"
 
 
 def test_stress_killing_write_is_a_crash(node: runtimes.Node, faulty: str, tmp_path: Path) -> None:
-    told = run_stress(node, "signals", tmp_path, load="ffi", library=faulty)
-    assert told.code == -signal.SIGPIPE
+    report = run_stress(node, "signals", tmp_path, load="ffi", library=faulty)
+    assert report.code == -signal.SIGPIPE
 
 
 def test_stress_swallowed_crash_fails(node: runtimes.Node, faulty: str, tmp_path: Path) -> None:
-    told = run_stress(node, "recover", tmp_path, load="ffi", library=faulty)
-    assert "a crash after loading ends the process with code 3" in told.outcome
+    report = run_stress(node, "recover", tmp_path, load="ffi", library=faulty)
+    assert "a crash after loading ends the process with code 3" in report.outcome
 
 
 def test_stress_module_without_test_hooks_is_skipped(
     node: runtimes.Node, faulty: str, tmp_path: Path
 ) -> None:
-    told = run_stress(node, "threads", tmp_path, load="ffi", library=faulty)
-    assert told.outcome.startswith("skip: this module has no BlockThreads()")
+    report = run_stress(node, "threads", tmp_path, load="ffi", library=faulty)
+    assert report.outcome.startswith("skip: this module has no BlockThreads()")
     bare = tmp_path / "bare.cjs"
     bare.write_text("module.exports = { runSync: () => 0 };")
     for stress, lacks in (("handles", "Handle"), ("callback", "callBack"), ("threads", "callSync")):
-        told = run_stress(node, stress, tmp_path, addon=str(bare))
-        assert told.outcome == f"skip: this addon has no {lacks}()"
+        report = run_stress(node, stress, tmp_path, addon=str(bare))
+        assert report.outcome == f"skip: this addon has no {lacks}()"
 
 
 def test_stress_signal_handlers_before_and_after_are_compared(

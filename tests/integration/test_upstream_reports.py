@@ -95,7 +95,7 @@ class Repro:
 
     def run(self, script: str) -> str:
         cache = paths.cache_root()
-        done = subprocess.run(
+        completed = subprocess.run(
             ["sh", "-c", script],
             cwd=self.folder,
             env=tool_environment(
@@ -111,7 +111,7 @@ class Repro:
             check=False,
             timeout=240,
         )
-        return done.stdout or done.stderr
+        return completed.stdout or completed.stderr
 
     def cure(self) -> None:
         """Put the guard into the Bun of the page, or convert what it loads."""

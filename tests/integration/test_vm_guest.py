@@ -33,10 +33,10 @@ pytestmark = [
 def test_guest_hang_without_the_guard_and_pass_with_it(tmp_path: Path) -> None:
     words = ["vm", "--arch", "arm64", "--versions", "1.2.19", "--treatment", "stock,guard"]
     words += ["--module", "simple", "--load", "ffi", "--stress", "idle", "--out", str(tmp_path)]
-    done = invoke(*words, limit_s=LIMIT_S)
+    completed = invoke(*words, limit_s=LIMIT_S)
 
-    assert done.returncode == 0, done.stderr
-    assert "arm64 is emulated" in done.stderr
+    assert completed.returncode == 0, completed.stderr
+    assert "arm64 is emulated" in completed.stderr
     run = matrix.read_results(tmp_path / matrix.FILE_NAME)
     assert run.header.host.arch == "arm64"
     assert run.header.host.machine.startswith("QEMU ")

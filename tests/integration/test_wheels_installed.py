@@ -24,11 +24,13 @@ def test_wheels_install_node_by_version(line: str, tmp_path: Path) -> None:
     [version] = runtimes.choose_versions("node", line, host_target())
     [node] = runtimes.provide_runtimes("node", [version], host_target())
     assert version.startswith(f"{line}.")
-    done = subprocess.run([node.program, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"v{version}\n"
-    given = node.settings(build.build_fixture("simple", host_target()))
+    completed = subprocess.run(
+        [node.program, "--version"], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout == f"v{version}\n"
+    settings = node.settings(build.build_fixture("simple", host_target()))
     for load in ("ffi", "napi-async"):
-        assert run_stress(node, "idle", tmp_path, load=load, **given).outcome == "pass"
+        assert run_stress(node, "idle", tmp_path, load=load, **settings).outcome == "pass"
 
 
 def test_wheels_with_wrong_bytes_are_refused(

@@ -98,8 +98,8 @@ def test_claims_compare_a_cell_with_its_counterpart() -> None:
         result("1.0.1", "pass", treatment="warmup"),
         result("1.0.2", "pass", treatment="warmup"),  # not asked: stock was not run
     ]
-    found = one(claim, *results)
-    assert (found.verdict, found.supporting) == (
+    verdict = one(claim, *results)
+    assert (verdict.verdict, verdict.supporting) == (
         "reproduced",
         ("bun@1.0.1/warmup/simple/napi-sync/idle",),
     )
@@ -111,14 +111,14 @@ def test_claims_selectors_accept_patterns_and_ranges() -> None:
         "so", "always", ("pass",), treatments=("gc-signal:2*",), versions=">=1.2.2", runtime="bun"
     )
     claim = Claim("text", check=(check,))
-    found = one(
+    verdict = one(
         claim,
         result("1.2.2", "pass", treatment="gc-signal:20"),
         result("1.2.2", "hang", treatment="gc-signal:12"),
         result("1.2.1", "hang", treatment="gc-signal:20"),
         result("24.0.0", "hang", treatment="gc-signal:20", runtime="node"),
     )
-    assert (found.verdict, len(found.supporting)) == ("reproduced", 1)
+    assert (verdict.verdict, len(verdict.supporting)) == ("reproduced", 1)
 
 
 def test_claims_unknown_parts_never_make_a_claim_true() -> None:
@@ -141,8 +141,8 @@ def test_claims_unknown_parts_never_make_a_claim_true() -> None:
 def test_claims_facts_are_compared_with_bounds() -> None:
     claim = Claim("text", check=(Check("so", "mostly", fact="library-bytes", between=(1.0, 2.0)),))
     assert one(claim).verdict == "no data"
-    found = one(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
-    assert (found.verdict, found.supporting, found.opposing) == (
+    verdict = one(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
+    assert (verdict.verdict, verdict.supporting, verdict.opposing) == (
         "partly",
         ("linux-x64: 1.5",),
         ("darwin-x64: 3",),
@@ -263,8 +263,8 @@ def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
 def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
     results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]
-    found = one(claim, *results)
-    text = claims_markdown([found])
+    verdict = one(claim, *results)
+    text = claims_markdown([verdict])
     row = (
         "| C0 | a \\| b (Bun) | **partly** | so: 1 of 6 cells (5 hang, 1 pass; not on 5 versions"
         " from bun 1.0.1 to bun 1.0.5); mind. |"
@@ -275,7 +275,7 @@ def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> Non
         f"- C0: for: {cell(0)}; against: {cell(1)}, {cell(2)}, {cell(3)} and 2 more"
     )
     assert explained(one(claim)) == ""
-    print_claims([found])
+    print_claims([verdict])
     shown = capsys.readouterr().out
     assert "partly" in shown
     assert "a | b" in shown

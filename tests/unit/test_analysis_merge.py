@@ -123,7 +123,7 @@ def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"plan": "0" * 16}, "plan"),
         ({"suite": "9.9"}, "suite version"),
@@ -134,10 +134,10 @@ def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -
     ],
 )
 def test_merge_files_of_different_runs_are_refused(
-    shards: list[Path], fields: dict[str, object], said: str
+    shards: list[Path], fields: dict[str, object], message: str
 ) -> None:
     change(shards[1], **fields)
-    with pytest.raises(UsageError, match=f"are of different runs: {said}"):
+    with pytest.raises(UsageError, match=f"are of different runs: {message}"):
         merge(shards)
 
 

@@ -22,7 +22,7 @@ def test_import_contract_matches_the_documented_layers() -> None:
 
 def test_tasks_are_listed_without_slow_libraries() -> None:
     script = "import sys, tasks; print(*{'capstone', 'lief', 'requests'} & set(sys.modules))"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script], cwd=paths.ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    assert completed.stdout.split() == []

@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 
 @pytest.mark.parametrize(
-    ("word", "wanted"),
+    ("word", "expected"),
     [
         ("/plain/zig", "/plain/zig"),
         ("", ""),
@@ -59,8 +59,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
         ('/say "zig"', "'/say \"zig\"'"),
     ],
 )
-def test_go_flags_are_quoted(word: str, wanted: str) -> None:
-    assert quoted(word) == wanted
+def test_go_flags_are_quoted(word: str, expected: str) -> None:
+    assert quoted(word) == expected
 
 
 def test_go_flag_with_both_quotes_is_refused() -> None:
@@ -209,9 +209,9 @@ def test_go_build_leaves_no_temporary_files(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("said", ["No space left on device", "mkdir: no space left on device"])
-def test_full_disk_is_a_prerequisite_error(asked: Asked, tmp_path: Path, said: str) -> None:
-    asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {said}\n")
+@pytest.mark.parametrize("message", ["No space left on device", "mkdir: no space left on device"])
+def test_full_disk_is_a_prerequisite_error(asked: Asked, tmp_path: Path, message: str) -> None:
+    asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {message}\n")
     with pytest.raises(PrerequisiteError, match="no space left on device") as raised:
         compiling.go_shared(
             "simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",)

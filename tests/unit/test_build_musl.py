@@ -48,17 +48,17 @@ def test_outputs_of_same_name_are_refused(library: Path, tmp_path: Path) -> None
 def test_convert_file_keeps_the_input_and_its_mode(library: Path, tmp_path: Path) -> None:
     before = library.read_bytes()
     out = tmp_path / "out.so"
-    done = musl.convert_file(library, out)
+    conversion = musl.convert_file(library, out)
 
     assert library.read_bytes() == before
-    assert out.read_bytes() == done.data
+    assert out.read_bytes() == conversion.data
     assert out.stat().st_mode & 0o777 == 0o755
 
 
 def test_convert_file_in_place_replaces_its_input(library: Path) -> None:
-    done = musl.convert_file(library, library)
+    conversion = musl.convert_file(library, library)
 
-    assert library.read_bytes() == done.data
+    assert library.read_bytes() == conversion.data
 
 
 def test_convert_file_full_disk_leaves_no_half_file(

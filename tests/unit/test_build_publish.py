@@ -66,8 +66,8 @@ def test_publish_checksums_have_sha256sum_format(tmp_path: Path, out: Path) -> N
         "SHA256SUMS": ("go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"),
         "SHA256SUMS-darwin": ("go-warmup-darwin-arm64.dylib", "go-warmup-darwin-x64.dylib"),
     }.items():
-        wanted = "".join(f"{sha256(out / name)}  {name}\n" for name in listed)
-        assert (out / sums).read_bytes() == wanted.encode()
+        expected = "".join(f"{sha256(out / name)}  {name}\n" for name in listed)
+        assert (out / sums).read_bytes() == expected.encode()
 
 
 def test_publish_manifest_is_complete(tmp_path: Path, out: Path) -> None:

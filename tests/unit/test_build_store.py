@@ -167,7 +167,7 @@ def test_store_two_processes_build_once(tmp_path: Path, cache: Path) -> None:
         assert builder.stdin is not None
         builder.stdin.write("go\n")
         builder.stdin.flush()
-    said = {builder.communicate(timeout=60)[0].strip() for builder in builders}
-    assert len(said) == 1
+    output = {builder.communicate(timeout=60)[0].strip() for builder in builders}
+    assert len(output) == 1
     assert len(made.read_text().splitlines()) == 1
-    assert (Path(said.pop()) / "it").read_text() == "built"
+    assert (Path(output.pop()) / "it").read_text() == "built"

@@ -29,11 +29,11 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def bun(folder: Path, version: str, shown: str, said: str) -> Path:
+def bun(folder: Path, version: str, shown: str, message: str) -> Path:
     """Make an executable that says of itself what a Bun would."""
     program = folder / f"bun-{version}"
     program.write_text(
-        f'#!/bin/sh\n[ "$1" = --revision ] && echo {version}+{shown} || echo "{said}"\n'
+        f'#!/bin/sh\n[ "$1" = --revision ] && echo {version}+{shown} || echo "{message}"\n'
     )
     program.chmod(0o755)
     return program
@@ -61,13 +61,13 @@ def test_commits_changed_release_is_an_error(tmp_path: Path, table: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("shown", "said"), [(NEW[:9], OLD), (NEW[:9], "Bun: a fast runtime"), ("nothing", NEW)]
+    ("shown", "message"), [(NEW[:9], OLD), (NEW[:9], "Bun: a fast runtime"), ("nothing", NEW)]
 )
 def test_commits_ambiguous_reference_is_refused(
-    tmp_path: Path, table: Path, shown: str, said: str
+    tmp_path: Path, table: Path, shown: str, message: str
 ) -> None:
     with pytest.raises(FetchError, match=r"names no commit|which is not one full commit"):
-        record_new_commits({"1.2.10": bun(tmp_path, "1.2.10", shown, said)}, table)
+        record_new_commits({"1.2.10": bun(tmp_path, "1.2.10", shown, message)}, table)
     assert table.read_text() == TABLE
 
 

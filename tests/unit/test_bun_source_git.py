@@ -12,16 +12,16 @@ from gobun.process import FinishedBytes
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "fatal: sha1 file '/a/index.lock' write error. Out of diskspace",
         "error: unable to write file tsconfig.json",
         "fatal: write error: No space left on device",
     ],
 )
-def test_git_full_disk_is_a_prerequisite_error(said: str) -> None:
-    err = f"warning: something else\n{said}\n".encode()
-    with pytest.raises(PrerequisiteError, match=f"cannot write to /a: {said}"):
+def test_git_full_disk_is_a_prerequisite_error(message: str) -> None:
+    err = f"warning: something else\n{message}\n".encode()
+    with pytest.raises(PrerequisiteError, match=f"cannot write to /a: {message}"):
         _check_disk(Path("/a"), FinishedBytes(128, b"", err))
 
 

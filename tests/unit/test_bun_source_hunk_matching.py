@@ -127,5 +127,5 @@ def test_hunk_empty_one_has_no_places() -> None:
 
 def test_hunk_nearest_place_in_long_file_is_found() -> None:
     lines = [f"line {number}\n".encode() for number in range(20_000)]
-    wanted = [lines[15_000], b"changed\n", lines[15_002]]
-    assert nearest_place(wanted, lines)[0] == 15_000
+    expected = [lines[15_000], b"changed\n", lines[15_002]]
+    assert nearest_place(expected, lines)[0] == 15_000

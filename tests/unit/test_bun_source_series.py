@@ -202,8 +202,8 @@ def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
     folder = make(tmp_path, bare, "v2.0.0")
     for path in folder.glob("*.patch"):
         path.unlink()
-    found = lint(tmp_path)
-    assert [said.partition(", which")[0].partition(": ")[2] for said in found] == [
+    problems = lint(tmp_path)
+    assert [said.partition(", which")[0].partition(": ")[2] for said in problems] == [
         "has no entry for first",
         "has no entry for proper",
     ]

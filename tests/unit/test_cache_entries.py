@@ -98,9 +98,9 @@ def test_cache_personal_files_are_evicted_only_by_name(root: Path, kind: str) ->
     work = root / kind / "trees" / "mine.zig"
     work.parent.mkdir(parents=True)
     work.write_text("hours of work")
-    done = cache.evict()
+    eviction = cache.evict()
     assert work.is_file()
-    assert {entry.kind for entry in done.kept} == {kind}
+    assert {entry.kind for entry in eviction.kept} == {kind}
     assert cache.evict(older_than_days=0).kept
     assert not cache.evict(kinds=(kind,)).kept
     assert not work.exists()
@@ -108,9 +108,9 @@ def test_cache_personal_files_are_evicted_only_by_name(root: Path, kind: str) ->
 
 def test_cache_evict_by_age_keeps_recent_entries(root: Path) -> None:
     everything(root)
-    done = cache.evict(older_than_days=30)
-    assert names(done.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
-    assert done.freed == 2050
+    eviction = cache.evict(older_than_days=30)
+    assert names(eviction.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
+    assert eviction.freed == 2050
 
 
 def test_cache_use_renews_an_entry(root: Path) -> None:
@@ -125,8 +125,8 @@ def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
     cache.pin(used)
     cache.pin(used)
     with files.locked(root / "go" / "1.26.0"):
-        done = cache.evict()
-    assert sorted(names(done.busy)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
+        eviction = cache.evict()
+    assert sorted(names(eviction.busy)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
     assert used.is_dir()
 
 

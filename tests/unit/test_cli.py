@@ -55,7 +55,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("build-warmup --target linux-x46", "did you mean: linux-x64"),
         ("build-warmup --target linux-x64,,", "known: linux-x64, linux-arm64, linux-x64-musl"),
@@ -101,16 +101,19 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_invoke_bad_arguments_exit_2(
-    words: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    words: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("GOBUN_CACHE", str(cache))
-    done = invoke(*words.split())
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    completed = invoke(*words.split())
+    assert completed.returncode == 2, completed.stderr
+    assert message in completed.stderr
+    assert completed.stderr.startswith("error: ")
+    assert "Traceback" not in completed.stderr
+    assert completed.stdout == ""
     assert list(cache.iterdir()) == []
 
 
@@ -121,14 +124,16 @@ def test_suite_under_invoke_writes_bytecode() -> None:
     )
     for flags, off in (([], "False"), (["-B"], "True")):
         command = [sys.executable, *flags, "-c", code]
-        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == off
+        completed = subprocess.run(
+            command, cwd=paths.ROOT, capture_output=True, text=True, check=True
+        )
+        assert completed.stdout.strip() == off
 
 
 def test_invoke_list_names_every_task() -> None:
-    done = invoke("--list")
-    assert done.returncode == 0
-    names = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    completed = invoke("--list")
+    assert completed.returncode == 0
+    names = {line.split()[0] for line in completed.stdout.splitlines() if line.startswith("  ")}
     tasks = {
         "audit",
         "bisect",
@@ -149,14 +154,14 @@ def test_invoke_list_names_every_task() -> None:
 
 
 def test_invoke_help_describes_every_task() -> None:
-    done = invoke("--help", "matrix")
-    assert done.returncode == 0
+    completed = invoke("--help", "matrix")
+    assert completed.returncode == 0
     for flag in ("--versions", "--treatment", "--module", "--load", "--stress", "--jobs", "--out"):
-        assert flag in done.stdout
+        assert flag in completed.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("matrix --jbs 3", "unknown matrix flag '--jbs'\n  next: did you mean: --jobs"),
         ("matrix --jbs=3", "unknown matrix flag '--jbs'"),
@@ -182,19 +187,19 @@ def test_invoke_help_describes_every_task() -> None:
         ("diagnose 999999999", "there is no process 999999999"),
     ],
 )
-def test_invoke_unknown_or_missing_arguments_exit_2(words: str, said: str, here: Here) -> None:
+def test_invoke_unknown_or_missing_arguments_exit_2(words: str, message: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, out) == (2, "")
     # The first task of a fresh cache logs what it builds before it looks.
     assert any(line.startswith("error: ") for line in err.splitlines())
-    assert said in err
+    assert message in err
 
 
 def test_invoke_without_a_task_gives_a_starting_point(here: Here) -> None:
-    done = invoke()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Where to start:\n")
-    assert done.stdout.endswith(here("--list")[1])
+    completed = invoke()
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.startswith("Where to start:\n")
+    assert completed.stdout.endswith(here("--list")[1])
 
 
 @pytest.mark.parametrize(
@@ -239,6 +244,8 @@ def test_invoke_closed_output_exits_quietly(task: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     words = [sys.executable, "-m", "invoke", task]
-    done = subprocess.run(words, cwd=paths.ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    completed = subprocess.run(
+        words, cwd=paths.ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+    assert (completed.returncode, completed.stderr) == (128 + signal.SIGPIPE, b"")

@@ -160,10 +160,10 @@ def test_task_junk_in_a_flag_raises_our_error(
                 if each in NEEDED and value in (None, inspect.Parameter.empty) and each != flag
             }
             end = end_of(body, {**needed, flag: [junk] if default is None else junk})
-            said = capsys.readouterr()
+            output = capsys.readouterr()
             if (
                 end not in CODES
-                or not (said.out + said.err).replace("\n", "").replace("\t", "").isprintable()
+                or not (output.out + output.err).replace("\n", "").replace("\t", "").isprintable()
             ):
-                wrong.append(f"--{flag} {kind}: {end!r} {said.err[-200:]!r}")
+                wrong.append(f"--{flag} {kind}: {end!r} {output.err[-200:]!r}")
     assert wrong == []

@@ -32,7 +32,7 @@ def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[addon", "is not TOML"),
         ("", "the file lacks the key 'addon'"),
@@ -55,9 +55,11 @@ def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (f'{ADDON}[matrix]\ntreatments = ["x"]\n', r"treatments of \[matrix\]: unknown treatment"),
     ],
 )
-def test_addon_config_wrong_file_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_addon_config_wrong_file_names_table_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = written(tmp_path, text)
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
 

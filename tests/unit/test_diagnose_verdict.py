@@ -78,13 +78,13 @@ def facts(
 
 
 def test_verdict_go_storm_names_library_signal_and_remedy() -> None:
-    found = judge(facts("storm"))
-    assert (found.kind, found.stuck, found.armed) == ("storm", True, True)
+    diagnosis = judge(facts("storm"))
+    assert (diagnosis.kind, diagnosis.stuck, diagnosis.armed) == ("storm", True, True)
     for word in ("simple.so (go1.27.3)", "SA_ONSTACK", "SIGPWR", "512 KiB", "C (701)"):
-        assert word in found.cause
-    assert "1.2.20" in found.help[0].do
-    assert "signal guard" in found.help[1].do
-    assert "JSC_SIGNAL_FOR_GC=21" in found.help[2].do
+        assert word in diagnosis.cause
+    assert "1.2.20" in diagnosis.help[0].do
+    assert "signal guard" in diagnosis.help[1].do
+    assert "JSC_SIGNAL_FOR_GC=21" in diagnosis.help[2].do
 
 
 def test_verdict_guarded_handler_makes_no_storm() -> None:
@@ -126,8 +126,8 @@ def test_libc_is_told_by_mapped_file(path: str, libc: str) -> None:
 def test_verdict_guard_is_advised_for_affected_releases(version: str) -> None:
     kinds: tuple[Movement, ...] = ("storm", "works")
     for kind in kinds:
-        found = judge(facts(kind, version=version))
-        assert any("signal guard" in entry.do for entry in found.help)
+        diagnosis = judge(facts(kind, version=version))
+        assert any("signal guard" in entry.do for entry in diagnosis.help)
 
 
 def test_verdict_variable_is_not_advised_where_ignored() -> None:
@@ -149,9 +149,9 @@ def test_verdict_storm_without_go_signs_is_another_kind(other: Facts) -> None:
 
 
 def test_verdict_without_inspection_uses_the_rest() -> None:
-    found = judge(facts("storm", seen=Snapshot(PID, (), (), "it may not be traced")))
-    assert found.kind == "storm"
-    assert "it may not be traced" in found.notes[0]
+    diagnosis = judge(facts("storm", seen=Snapshot(PID, (), (), "it may not be traced")))
+    assert diagnosis.kind == "storm"
+    assert "it may not be traced" in diagnosis.notes[0]
 
 
 def test_verdict_live_process_with_go_is_armed_or_fixed() -> None:
@@ -166,40 +166,40 @@ def test_verdict_live_process_with_go_is_armed_or_fixed() -> None:
 
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
 def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
-    found = judge(facts("deadlock", version=version, seen=taken_snapshot()))
-    assert (found.kind, found.stuck) == ("taken", True)
-    assert found.taken is not None
-    assert (found.taken.signal, found.taken.how) == (30, "handled")
-    assert found.taken.libraries == ("/app/simple.so",)
-    assert "simple.so (Go) has put its own handler on SIGPWR" in found.cause
-    assert "signal.Notify" in found.help[0].do
-    assert "signal guard before the library" in found.help[1].do
-    page = diagnose.render(found)
+    diagnosis = judge(facts("deadlock", version=version, seen=taken_snapshot()))
+    assert (diagnosis.kind, diagnosis.stuck) == ("taken", True)
+    assert diagnosis.taken is not None
+    assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, "handled")
+    assert diagnosis.taken.libraries == ("/app/simple.so",)
+    assert "simple.so (Go) has put its own handler on SIGPWR" in diagnosis.cause
+    assert "signal.Notify" in diagnosis.help[0].do
+    assert "signal guard before the library" in diagnosis.help[1].do
+    page = diagnose.render(diagnosis)
     assert "copes" not in page
     assert "has not changed its handler" not in page
 
 
 def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
-    found = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
-    assert found.kind == "taken"
-    assert "simple.so (Go) ignores SIGPWR" in found.cause
-    assert "SIGPWR: ignored; JavaScriptCore's suspend signal" in diagnose.render(found)
+    diagnosis = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
+    assert diagnosis.kind == "taken"
+    assert "simple.so (Go) ignores SIGPWR" in diagnosis.cause
+    assert "SIGPWR: ignored; JavaScriptCore's suspend signal" in diagnose.render(diagnosis)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
-    found = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
-    assert (found.kind, found.stuck, found.worth_telling) == ("healthy", False, True)
-    assert "it works, but the next suspension will hang it" in diagnose.render(found)
-    assert "on every release" in found.cause
-    assert found.help
+    diagnosis = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
+    assert (diagnosis.kind, diagnosis.stuck, diagnosis.worth_telling) == ("healthy", False, True)
+    assert "it works, but the next suspension will hang it" in diagnose.render(diagnosis)
+    assert "on every release" in diagnosis.cause
+    assert diagnosis.help
 
 
 def test_verdict_signal_taken_by_other_library_is_not_gos() -> None:
-    found = judge(facts("deadlock", seen=taken_snapshot(owner="/app/other.so")))
-    assert found.kind == "taken"
-    assert "other.so has put" in found.cause
-    assert "Go, signal" not in found.cause
+    diagnosis = judge(facts("deadlock", seen=taken_snapshot(owner="/app/other.so")))
+    assert diagnosis.kind == "taken"
+    assert "other.so has put" in diagnosis.cause
+    assert "Go, signal" not in diagnosis.cause
 
 
 @pytest.mark.parametrize("owner", ["/bun", ""])
@@ -227,12 +227,12 @@ def waiting(found: NativeWait, seen: Snapshot | None = None) -> Facts:
 
 
 def test_verdict_wait_names_library_function_call_and_seconds() -> None:
-    found = judge(waiting(wait()))
-    assert (found.kind, found.stuck, found.worth_telling) == ("waits", False, True)
+    diagnosis = judge(waiting(wait()))
+    assert (diagnosis.kind, diagnosis.stuck, diagnosis.worth_telling) == ("waits", False, True)
     for word in ("slow.so", "function Wait", "system call clock_nanosleep", "for 7.5 s"):
-        assert word in found.cause
-    assert "deadlock" not in found.cause
-    assert "it waits in a native call" in diagnose.render(found)
+        assert word in diagnosis.cause
+    assert "deadlock" not in diagnosis.cause
+    assert "it waits in a native call" in diagnose.render(diagnosis)
     assert "it waits in a call of the runtime" in diagnose.render(
         judge(waiting(wait(in_runtime=True)))
     )
@@ -254,9 +254,9 @@ def starving(version: str, *, signal: int = 30, seen: Snapshot | None = None) ->
 
 
 def test_verdict_starved_endless_suspension_is_a_storm() -> None:
-    found = judge(starving("1.2.19"))
-    assert found.kind == "storm"
-    assert "2 times a second on a machine that lets it run for 2% of the time" in found.cause
+    diagnosis = judge(starving("1.2.19"))
+    assert diagnosis.kind == "storm"
+    assert "2 times a second on a machine that lets it run for 2% of the time" in diagnosis.cause
 
 
 @pytest.mark.parametrize(
@@ -271,25 +271,25 @@ def test_verdict_starved_endless_suspension_is_a_storm() -> None:
     ],
 )
 def test_verdict_starved_finite_suspension_is_undecided(other: Facts) -> None:
-    found = judge(other)
-    assert (found.kind, found.stuck) == ("starved", False)
-    assert "no verdict: the machine is too busy" in diagnose.render(found)
-    assert "it works" not in diagnose.render(found)
+    diagnosis = judge(other)
+    assert (diagnosis.kind, diagnosis.stuck) == ("starved", False)
+    assert "no verdict: the machine is too busy" in diagnose.render(diagnosis)
+    assert "it works" not in diagnose.render(diagnosis)
 
 
 def test_verdict_node_is_never_armed() -> None:
-    found = judge(facts(name="node", version="24.19.0"))
-    assert (found.kind, found.armed) == ("healthy", False)
-    assert "does not suspend its threads with a signal" in found.cause
+    diagnosis = judge(facts(name="node", version="24.19.0"))
+    assert (diagnosis.kind, diagnosis.armed) == ("healthy", False)
+    assert "does not suspend its threads with a signal" in diagnosis.cause
 
 
 @pytest.mark.parametrize(
     ("kind", "verdict"), [("deadlock", "deadlock"), ("busy", "busy"), ("works", "no-go")]
 )
 def test_verdict_without_go_says_so(kind: Movement, verdict: str) -> None:
-    found = judge(facts(kind, libraries=()))
-    assert found.kind == verdict
-    assert "no Go" in found.cause
+    diagnosis = judge(facts(kind, libraries=()))
+    assert diagnosis.kind == verdict
+    assert "no Go" in diagnosis.cause
 
 
 def test_verdict_two_go_runtimes_are_counted() -> None:
@@ -297,11 +297,11 @@ def test_verdict_two_go_runtimes_are_counted() -> None:
 
 
 def test_verdict_text_and_record_agree() -> None:
-    found = judge(facts("storm"))
-    page = diagnose.render(found)
+    diagnosis = judge(facts("storm"))
+    page = diagnose.render(diagnosis)
     assert page.startswith(f"process {PID}: it hangs: a signal storm, because of Go's SA_ONSTACK")
     assert "bun@1.2.19" in page
-    assert msgspec.json.decode(msgspec.json.encode(found), type=diagnose.Diagnosis) == found
+    assert msgspec.json.decode(msgspec.json.encode(diagnosis), type=diagnose.Diagnosis) == diagnosis
 
 
 @pytest.mark.parametrize(
@@ -355,10 +355,14 @@ def test_activity_storm_needs_a_constantly_scheduled_thread() -> None:
     calm = samples(1.5, storming={(PID, 30): 20}, rate=50)
     wild = samples(1.5, storming={(PID, 30): 20}, rate=50_000)
     assert activity.judge_activity(calm, ["futex"] * len(calm)) is None
-    found = activity.judge_activity(wild, ["futex"] * len(wild), [701])
-    assert found is not None
-    assert found.storm is not None
-    assert (found.storm.signal, found.storm.tid, found.storm.sender) == (30, PID, "Collector (701)")
+    activity_found = activity.judge_activity(wild, ["futex"] * len(wild), [701])
+    assert activity_found is not None
+    assert activity_found.storm is not None
+    assert (activity_found.storm.signal, activity_found.storm.tid, activity_found.storm.sender) == (
+        30,
+        PID,
+        "Collector (701)",
+    )
 
 
 def test_activity_storm_on_a_free_core_switches_rarely() -> None:
@@ -375,9 +379,9 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
         ]
         return activity.judge_activity(seen, ["running"] * len(seen))
 
-    found = alone(40, 9)
-    assert found is not None
-    assert found.kind == "storm"
+    activity_found = alone(40, 9)
+    assert activity_found is not None
+    assert activity_found.kind == "storm"
     assert alone(20, 9) is None, "found in its handler a third of the time"
     assert alone(40, 2) is None, "kept from running, with a signal pending"
 
@@ -401,9 +405,9 @@ def test_activity_waiting_for_events_is_idle_unlike_locks() -> None:
 
 
 def test_activity_busy_needs_usable_processor_time() -> None:
-    found = samples(26, storming={}, state="R", rate=100)
-    quiet = activity.judge_activity(found, ["running"] * len(found), able=0.5)
-    starved = activity.judge_activity(found, ["running"] * len(found), able=0.05)
+    activity_found = samples(26, storming={}, state="R", rate=100)
+    quiet = activity.judge_activity(activity_found, ["running"] * len(activity_found), able=0.5)
+    starved = activity.judge_activity(activity_found, ["running"] * len(activity_found), able=0.05)
     assert quiet is not None
     assert starved is not None
     assert (quiet.kind, starved.kind) == ("busy", "starved")
@@ -412,22 +416,22 @@ def test_activity_busy_needs_usable_processor_time() -> None:
 def test_activity_call_begun_in_between_is_a_wait() -> None:
     before, then = samples(0.3, storming={}, state="R", rate=90), samples(2, storming={})
     late = [msgspec.structs.replace(sample, at=sample.at + 0.4) for sample in then]
-    found = activity.judge_activity(
+    activity_found = activity.judge_activity(
         [*before, *late], ["running"] * len(before) + ["recvfrom"] * len(late)
     )
-    assert found is not None
-    assert found.kind == "waits"
+    assert activity_found is not None
+    assert activity_found.kind == "waits"
 
 
 def test_activity_starved_storm_is_measured_in_able_time() -> None:
     rare = samples(4, storming={(PID, 30): 20}, rate=150)
     for able, expected in ((1.0, None), (0.02, "storm")):
-        found = activity.judge_activity(rare, ["futex"] * len(rare), [701], able=able)
-        assert (found and found.kind) == expected
+        activity_found = activity.judge_activity(rare, ["futex"] * len(rare), [701], able=able)
+        assert (activity_found and activity_found.kind) == expected
 
 
 def test_activity_thread_that_never_waits_is_busy() -> None:
-    found = samples(4, storming={}, state="R", rate=100)
-    judged = activity.judge_activity(found, ["running"] * len(found))
+    activity_found = samples(4, storming={}, state="R", rate=100)
+    judged = activity.judge_activity(activity_found, ["running"] * len(activity_found))
     assert judged is not None
     assert judged.kind == "busy"

@@ -34,14 +34,14 @@ def sources() -> list[Path]:
 
 def named(text: str) -> Iterator[list[str]]:
     """Yield the words of each command: a task, then what it is given."""
-    for found in _NOX.finditer(text):
-        words = (found["words"] or "").replace("\\\n", " ").partition(')"')[0].partition(";")[0]
-        first = [_TASK_OF[found["session"]]] if found["session"] in _TASK_OF else []
+    for match in _NOX.finditer(text):
+        words = (match["words"] or "").replace("\\\n", " ").partition(')"')[0].partition(";")[0]
+        first = [_TASK_OF[match["session"]]] if match["session"] in _TASK_OF else []
         given = [*first, *shlex.split(words, comments=True)]
-        if given and (first or found["session"] == "shell"):
+        if given and (first or match["session"] == "shell"):
             yield given
-    for found in _INVOKE.finditer(text):
-        yield found["words"].split()
+    for match in _INVOKE.finditer(text):
+        yield match["words"].split()
 
 
 @pytest.fixture(scope="module")

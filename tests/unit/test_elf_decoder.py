@@ -26,7 +26,7 @@ print(len({id(each) for each, _ in found}), *{mnemonic for _, mnemonic in found}
 
 
 def test_decoder_threads_at_once_each_get_their_own() -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", AT_ONCE],
         cwd=paths.ROOT,
         capture_output=True,
@@ -34,4 +34,4 @@ def test_decoder_threads_at_once_each_get_their_own() -> None:
         check=False,
         timeout=60,
     )
-    assert (done.stdout.strip(), done.stderr) == ("8 ret", "")
+    assert (completed.stdout.strip(), completed.stderr) == ("8 ret", "")

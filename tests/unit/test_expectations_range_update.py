@@ -46,7 +46,7 @@ def result(
 
 
 def update(folder: Path, results: Sequence[Result]) -> Update:
-    done = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
+    range_update = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
     rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
     assert [
         (found.cell.name, rows.of(found.cell))
@@ -55,8 +55,8 @@ def update(folder: Path, results: Sequence[Result]) -> Update:
     ] == []
     again = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
     assert again.diff == ""
-    assert again.unexplained == done.unexplained
-    return done
+    assert again.unexplained == range_update.unexplained
+    return range_update
 
 
 FILE = """\
@@ -120,11 +120,11 @@ def test_update_with_expected_results_changes_nothing(folder: Path) -> None:
 def test_update_range_follows_results_and_keeps_comments(
     folder: Path, states: str, versions: str
 ) -> None:
-    done = update(folder, ends(states))
+    range_update = update(folder, ends(states))
     assert (folder / "bun.toml").read_text() == FILE.replace(">=1.2.2 <1.2.8", versions)
-    assert done.unexplained == ()
-    assert '-versions = ">=1.2.2 <1.2.8" # measured\n' in done.diff
-    assert f'+versions = "{versions}" # measured\n' in done.diff
+    assert range_update.unexplained == ()
+    assert '-versions = ">=1.2.2 <1.2.8" # measured\n' in range_update.diff
+    assert f'+versions = "{versions}" # measured\n' in range_update.diff
 
 
 def test_update_dry_run_shows_diff_without_writing(folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_update_differing_part_leaves_the_list(folder: Path) -> None:
 
 def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> None:
     loads: tuple[Load, ...] = ("ffi", "napi-sync")
-    done = update(
+    range_update = update(
         folder,
         [
             found
@@ -170,7 +170,7 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
         assert row.loads == loads
         assert row.stresses == ("idle", "gc")
         assert row.modules == ("setup-full",)
-    assert [place.partition(": ")[2] for place in done.unexplained] == [
+    assert [place.partition(": ")[2] for place in range_update.unexplained] == [
         "row 3 of [[expect]]",
         "row 4 of [[expect]]",
     ]

@@ -70,12 +70,12 @@ def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
     )
     written(tmp_path, '[[expect]]\noutcomes = ["fail"]\nwhy = "two"\nloads = ["ffi"]', "b.toml")
     rows = read_expectations(tmp_path)
-    wanted = (
+    expected = (
         r"contradict each other on bun@1\.2\.19/stock/simple/ffi/idle: "
         r".*a\.toml: row 1 of \[\[expect\]\] \(hang: one\)"
         r" and .*b\.toml: row 1 of \[\[expect\]\] \(fail: two\)"
     )
-    with pytest.raises(UsageError, match=wanted):
+    with pytest.raises(UsageError, match=expected):
         rows.of(CELL)
     with pytest.raises(UsageError, match="contradict"):
         rows.unmatched([CELL])
@@ -161,7 +161,7 @@ def test_expectation_review_names_rows_to_drop_or_shrink() -> None:
 
 
 @pytest.mark.parametrize(
-    ("selectors", "said"),
+    ("selectors", "message"),
     [
         ({"runtime": "bun", "versions": ">=1.2.2 <1.2.20", "stresses": ("gc",)}, []),
         ({"versions": ">=24.0.0"}, []),
@@ -176,13 +176,13 @@ def test_expectation_review_names_rows_to_drop_or_shrink() -> None:
     ],
 )
 def test_expectation_impossible_row_is_named_in_any_run(
-    selectors: dict[str, Any], said: list[str]
+    selectors: dict[str, Any], message: list[str]
 ) -> None:
     """And one that was left out of a narrowed run is not, unless one asks for all."""
     rows = Expectations((ExpectationRow(("hang",), "C1", where="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
     told = review(rows, narrow, known=KNOWN)
-    for line, each in zip(told, said, strict=True):
+    for line, each in zip(told, message, strict=True):
         assert line.startswith(f"x matches no cell of this run: {each}")
     assert review(rows, narrow) == ["x matches no cell of this run"]
     linted = lint(rows, known=KNOWN)

@@ -64,7 +64,7 @@ def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         (member("../evil"), "leads outside"),
         (member("package/../../evil"), "leads outside"),
@@ -89,8 +89,8 @@ def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
         (member("package"), "place of another"),
     ],
 )
-def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, said: str) -> None:
-    with pytest.raises(FetchError, match=said) as caught:
+def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, message: str) -> None:
+    with pytest.raises(FetchError, match=message) as caught:
         unpacked(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
     assert "it@1.0.0" in str(caught.value)
     assert not list(tmp_path.rglob("evil"))

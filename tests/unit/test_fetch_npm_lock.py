@@ -58,7 +58,7 @@ def test_npm_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[", "lock.toml is not TOML"),
         ('["a"]\n"1.0.0" = "x"\n"1.0.0" = "y"', "not TOML"),
@@ -70,10 +70,10 @@ def test_npm_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
         (f'["a"]\n1.0.0 = "{SHA512}"', "'a'.* key '1' is not a version"),
     ],
 )
-def test_npm_lock_malformed_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_npm_lock_malformed_names_table_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "lock.toml"
     path.write_text(text)
-    with pytest.raises(FetchError, match=said) as caught:
+    with pytest.raises(FetchError, match=message) as caught:
         npm_lock.read_lock(path)
     assert str(path) in str(caught.value)
     assert caught.value.exit_code == 4

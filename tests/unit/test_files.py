@@ -99,15 +99,15 @@ def test_write_file_full_disk_keeps_the_old_file(
 
 
 def test_write_file_real_refusal_midway_leaves_nothing(tmp_path: Path) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path / "file")],
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 3, done.stderr
-    assert "files may not grow that large here" in done.stdout
+    assert completed.returncode == 3, completed.stderr
+    assert "files may not grow that large here" in completed.stdout
     assert left(tmp_path) == []
 
 

@@ -105,8 +105,8 @@ def test_results_truncated_last_line_is_dropped(
         run = matrix.read_results(path)
         assert run.cut
         assert len(run.results) == 1
-        said = capsys.readouterr().err
-        assert said.endswith(f" {path}: the last line was cut off and is ignored\n")
+        output = capsys.readouterr().err
+        assert output.endswith(f" {path}: the last line was cut off and is ignored\n")
     path.write_bytes(whole)
     assert matrix.read_results(tmp_path) == matrix.read_results(path)
     assert capsys.readouterr().err == ""

@@ -36,8 +36,8 @@ DYNAMIC_WITH_INIT = ("rela", "relr", "symbol")
 
 
 def converted(**shape: object) -> tuple[Image, Conversion]:
-    done = convert(PATH, made_elf.library(**shape), lambda _: NATIVE)
-    return Image(PATH, done.data), done
+    conversion = convert(PATH, made_elf.library(**shape), lambda _: NATIVE)
+    return Image(PATH, conversion.data), conversion
 
 
 def refused(**shape: object) -> str:
@@ -60,7 +60,7 @@ def test_convert_relocation_becomes_module_number(machine: int) -> None:
 def test_convert_site_jumps_to_thunk_and_back(machine: int) -> None:
     import capstone
 
-    after, done = converted(machine=machine)
+    after, conversion = converted(machine=machine)
     is_x64 = machine == made_elf.X64
     kind = (capstone.CS_ARCH_X86, capstone.CS_MODE_64) if is_x64 else (capstone.CS_ARCH_ARM64, 0)
     site = CODE_AT if is_x64 else CODE_AT + 4
@@ -71,7 +71,7 @@ def test_convert_site_jumps_to_thunk_and_back(machine: int) -> None:
     steps = list(decoder.disasm(after.read(thunk, 40), thunk))
     end = next(step for step in steps if step.mnemonic == jump.mnemonic)
 
-    assert done.sites == 1
+    assert conversion.sites == 1
     assert end.operands[0].imm == site + (7 if is_x64 else 4)
     words = [f"{step.mnemonic} {step.op_str}" for step in steps[: steps.index(end)]]
     if is_x64:
@@ -147,10 +147,10 @@ def test_convert_result_needs_musl_alone() -> None:
         Import("napi_throw"),
     )
     needed = ("libc.so.6", "libgcc_s.so.1", "libpthread.so.0", "ld-linux-x86-64.so.2")
-    after, done = converted(imports=imports, needed=needed)
+    after, conversion = converted(imports=imports, needed=needed)
 
     assert after.needed == ["libc.so", "libgcc_s.so.1"]
-    assert done.renamed == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
+    assert conversion.renamed == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
     for tag in (elf.DT_VERNEED, elf.DT_VERNEEDNUM, elf.DT_VERSYM):
         assert after.dynamic_value(tag) is None
     assert after.dynamic_value(elf.DT_FLAGS) == 8
@@ -158,10 +158,10 @@ def test_convert_result_needs_musl_alone() -> None:
 
 
 def test_convert_library_of_musl_keeps_its_needs() -> None:
-    after, done = converted(needed=("libc.musl-x86_64.so.1", "libc.so"))
+    after, conversion = converted(needed=("libc.musl-x86_64.so.1", "libc.so"))
 
     assert after.needed == ["libc.musl-x86_64.so.1", "libc.so"]
-    assert done.renamed == ()
+    assert conversion.renamed == ()
 
 
 def test_convert_keeps_notes_and_build_record() -> None:
@@ -177,9 +177,9 @@ def test_convert_same_input_gives_same_bytes() -> None:
 
 
 def test_convert_without_section_headers_works() -> None:
-    after, done = converted(sections=False)
+    after, conversion = converted(sections=False)
 
-    assert done.sites == 1
+    assert conversion.sites == 1
     assert support_of(after).problems == ()
 
 
@@ -228,12 +228,12 @@ def test_convert_keeps_frames_that_are_compressed() -> None:
     ids=["zstd", "damaged", "huge", "short"],
 )
 def test_convert_leaves_frames_alone_that_it_cannot_read(old: bytes) -> None:
-    after, done = converted(debug_frame=old)
+    after, conversion = converted(debug_frame=old)
     (table,) = (each for each in after.sections if each.name == cfi.SECTION)
 
     assert after.bytes_at(table.offset, table.size) == old
     assert table.flags & elf.SHF_COMPRESSED
-    assert done.sites == 1
+    assert conversion.sites == 1
 
 
 @pytest.mark.parametrize(
@@ -283,10 +283,10 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
         Import("__res_search_own"),
     )
     before = Image(PATH, made_elf.library(machine=machine, imports=imports))
-    after, done = converted(machine=machine, imports=imports)
+    after, conversion = converted(machine=machine, imports=imports)
 
     assert "calls __res_search, which" in support_of(before).problems[-1]
-    assert done.plain == ("res_search",)
+    assert conversion.plain == ("res_search",)
     names = [after.symbol(index).name for index in range(1, 4)]
     assert names == ["res_search", "malloc", "__res_search_own"]
 
@@ -295,9 +295,9 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
 def test_convert_c23_functions_take_their_plain_names(machine: int) -> None:
     """Since glibc 2.38 its headers call strtol by the name of C23's."""
     imports = (Import("__isoc23_strtol", "GLIBC_2.38"), Import("__isoc23_sscanf", "GLIBC_2.38"))
-    after, done = converted(machine=machine, imports=imports)
+    after, conversion = converted(machine=machine, imports=imports)
 
-    assert done.plain == ("strtol", "sscanf")
+    assert conversion.plain == ("strtol", "sscanf")
     assert [after.symbol(index).name for index in (1, 2)] == ["strtol", "sscanf"]
 
 
@@ -339,7 +339,7 @@ FORTIFIED = (
 @pytest.mark.parametrize("plt", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> None:
-    after, done = converted(machine=machine, imports=FORTIFIED, plt=plt)
+    after, conversion = converted(machine=machine, imports=FORTIFIED, plt=plt)
     relocations = {each.at: each for each in after.relocations(range(1 << 32))}
     slots = [GOT_AT + 128 + 8 * number for number in range(3)]
     code = after.data.index(ADAPTERS.code)
@@ -347,7 +347,7 @@ def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> 
         each for each in after.executable if each.offset <= code < each.offset + each.file_size
     )
 
-    assert done.adapted == ("__fprintf_chk", "__fdelt_chk")
+    assert conversion.adapted == ("__fprintf_chk", "__fdelt_chk")
     assert support_of(after).problems == ()
     start = code - segment.offset + segment.address
     for slot, adapter in ((slots[0], ADAPTERS.entries[0]), (slots[2], ADAPTERS.entries[1])):
@@ -383,10 +383,10 @@ def test_convert_unknown_reference_to_fortified_function_is_refused() -> None:
 
 
 def test_convert_converted_library_is_refused() -> None:
-    _, done = converted()
+    _, conversion = converted()
 
     with pytest.raises(UsageError, match="is converted already"):
-        convert(PATH, done.data, lambda _: NATIVE)
+        convert(PATH, conversion.data, lambda _: NATIVE)
 
 
 def test_support_names_what_prevents_loading() -> None:

@@ -45,21 +45,21 @@ def wait_for(number: int, wanted: bytes) -> None:
 
 def test_process_output_and_exit_are_returned() -> None:
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
-    done = run_tool([PYTHON, "-c", code])
-    assert (done.code, done.out, done.err) == (3, "out\n", "err\n")
-    assert done.tail == "err"
+    completed = run_tool([PYTHON, "-c", code])
+    assert (completed.code, completed.out, completed.err) == (3, "out\n", "err\n")
+    assert completed.tail == "err"
     killed = run_tool([PYTHON, "-c", "import os; os.kill(os.getpid(), 9)"])
     assert killed.code == -9
 
 
 def test_process_undecodable_output_is_accepted() -> None:
-    done = run_tool([PYTHON, "-c", r"import sys; sys.stdout.buffer.write(b'\xff\n')"])
-    assert done.out == "\ufffd\n"
+    completed = run_tool([PYTHON, "-c", r"import sys; sys.stdout.buffer.write(b'\xff\n')"])
+    assert completed.out == "\ufffd\n"
 
 
 def test_process_long_output_keeps_its_end() -> None:
-    done = run_tool([PYTHON, "-c", "for i in range(100): print(i)"])
-    assert done.tail.splitlines() == [str(i) for i in range(75, 100)]
+    completed = run_tool([PYTHON, "-c", "for i in range(100): print(i)"])
+    assert completed.tail.splitlines() == [str(i) for i in range(75, 100)]
 
 
 def test_process_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:

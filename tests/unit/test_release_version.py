@@ -14,7 +14,7 @@ def test_version_semver_is_accepted_unchanged(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "said"),
+    ("version", "message"),
     [
         ("v1.2.3", "not a version"),
         ("1.2", "not a version"),
@@ -25,8 +25,8 @@ def test_version_semver_is_accepted_unchanged(version: str) -> None:
         ("1.2.3+linux", "npm drops"),
     ],
 )
-def test_version_rewritten_by_npm_is_refused(version: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_version_rewritten_by_npm_is_refused(version: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         release.check_version(version)
     assert repr(version) in str(caught.value)
     assert caught.value.hint

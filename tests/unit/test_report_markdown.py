@@ -223,16 +223,16 @@ def test_markdown_equal_versions_share_a_row() -> None:
 
 def test_terminal_names_intermittent_cells(capsys: pytest.CaptureFixture[str]) -> None:
     report.print_report(run_of(many()))
-    said = capsys.readouterr().out
-    assert "intermittent: bun@1.2.2/stock/" in said
-    assert ": hang 2/3, pass 1/3" in said
-    assert "more; the report has all" in said
+    output = capsys.readouterr().out
+    assert "intermittent: bun@1.2.2/stock/" in output
+    assert ": hang 2/3, pass 1/3" in output
+    assert "more; the report has all" in output
 
 
 def test_terminal_agrees_with_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     report.print_report(matrix.Run(HEADER, (PASSED, HUNG, SURPRISED)))
-    said = capsys.readouterr().out
-    assert "3 cells: 2 pass, 1 hang, 2 not run; 1 unexpected." in said
-    assert "hang 1/1" in said
-    assert "unexpected: bun@1.2.19/stock/control/ffi/gc: pass, expected hang" in said
-    assert "bun@1.2.19/stock/simple" not in said
+    output = capsys.readouterr().out
+    assert "3 cells: 2 pass, 1 hang, 2 not run; 1 unexpected." in output
+    assert "hang 1/1" in output
+    assert "unexpected: bun@1.2.19/stock/control/ffi/gc: pass, expected hang" in output
+    assert "bun@1.2.19/stock/simple" not in output

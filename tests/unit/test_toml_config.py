@@ -31,7 +31,7 @@ FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("josb = 1", "the file has an unknown key 'josb'"),
         ("jobs = 1.5", "jobs of the file: expected `int`, got `float`"),
@@ -50,12 +50,12 @@ FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
         ("named = 1", "named of the file: expected a table, got `int`"),
     ],
 )
-def test_toml_error_names_table_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_toml_error_names_table_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_toml(path, Whole)
-    assert caught.value.what == f"{path}: {said}"
+    assert caught.value.what == f"{path}: {message}"
     assert caught.value.hint
 
 

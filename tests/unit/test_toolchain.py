@@ -195,7 +195,7 @@ def test_toolchain_on_musl_fetches_go_for_glibc(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "message"),
+    ("reason", "kind", "message"),
     [
         ("ERROR: No matching distribution found (from versions: none)", FetchError, "could not"),
         ("ERROR: connection refused", FetchError, "connection refused"),
@@ -203,9 +203,9 @@ def test_toolchain_on_musl_fetches_go_for_glibc(
     ],
 )
 def test_toolchain_failing_pip_is_reported(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception], message: str
+    cache: Path, monkeypatch: pytest.MonkeyPatch, reason: str, kind: type[Exception], message: str
 ) -> None:
-    answering(monkeypatch, 1, said)
+    answering(monkeypatch, 1, reason)
     with pytest.raises(kind, match=message):
         toolchain.go("1.26.0")
 

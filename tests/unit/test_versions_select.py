@@ -148,7 +148,7 @@ def test_runtime_of_version_prefix_is_found(
 
 
 @pytest.mark.parametrize(
-    ("spec", "names", "said"),
+    ("spec", "names", "message"),
     [
         ("node@22", ("bun",), "names node@22, but Node is not selected"),
         ("1.2.19", ("node", "deno"), r"write node@1\.2\.19 or deno@1\.2\.19"),
@@ -158,9 +158,9 @@ def test_runtime_of_version_prefix_is_found(
     ],
 )
 def test_runtime_of_ambiguous_version_is_refused(
-    spec: str, names: tuple[str, ...], said: str
+    spec: str, names: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         split_versions(spec, names)
 
 

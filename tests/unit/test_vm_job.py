@@ -132,7 +132,7 @@ def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("console", "said", "reason"),
+    ("console", "message", "reason"),
     [
         ("[1] Kernel panic - not syncing: VFS: no root\r\n", "", "kernel panic: VFS: no root"),
         ("gobun: cannot mount /x\n", "", "cannot mount /x"),
@@ -141,7 +141,7 @@ def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
         ("last\x1b[2J words\n", "", "last"),
     ],
 )
-def test_why_ended_finds_the_reason(console: str, said: str, reason: str) -> None:
-    found = boot._why_ended(console, said)
+def test_why_ended_finds_the_reason(console: str, message: str, reason: str) -> None:
+    found = boot._why_ended(console, message)
     assert reason in found
     assert "\x1b" not in found

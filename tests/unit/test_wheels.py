@@ -58,7 +58,7 @@ def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[a", "is malformed"),
         ('a = "1"\n', "is malformed"),
@@ -67,12 +67,12 @@ def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
         (f'[a]\n"1.0" = ["{ONE}"]\n', r"\[a\] key '1\.0' is not a version"),
     ],
 )
-def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "lock.toml"
     with pytest.raises(FetchError, match="No such file"):
         wheels.read_lock(path)
     path.write_text(text)
-    with pytest.raises(FetchError, match=said) as raised:
+    with pytest.raises(FetchError, match=message) as raised:
         wheels.read_lock(path)
     assert "git checkout" in (raised.value.hint or "")
 
@@ -153,12 +153,14 @@ def test_wheels_lock_update_only_adds_releases(lock: Path, monkeypatch: pytest.M
     assert wheels.update_lock({"asherah": "0.3.9"}) == ()
 
 
-@pytest.mark.parametrize("said", ["", "no list", "Available versions: 20.9.0\n"])
+@pytest.mark.parametrize("message", ["", "no list", "Available versions: 20.9.0\n"])
 def test_wheels_unusable_pip_is_reported(
-    lock: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    lock: Path, monkeypatch: pytest.MonkeyPatch, message: str
 ) -> None:
     def pip(command: Sequence[str | Path], **_: object) -> Finished:
-        return Finished(0, said, "") if "index" in map(str, command) else Finished(1, "", "refused")
+        return (
+            Finished(0, message, "") if "index" in map(str, command) else Finished(1, "", "refused")
+        )
 
     before = lock.read_text()
     monkeypatch.setattr("gobun.wheels.wheels_lock_update.run_tool", pip)

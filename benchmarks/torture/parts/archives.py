@@ -50,8 +50,10 @@ def fuzz_archives(budget: Budget) -> Iterator[Figure]:
     plain.size = 700
     seed = plain.tobuf() + bytes(2048)
     yield from fuzz(budget, st.one_of(mutated([seed]), randomly(_members)), feed)
-    left = [child.name for child in budget.folder.iterdir()]
-    yield Figure("files outside of the folder", len({*left} - _OWN), at_most=0, detail=str(left))
+    remaining = [child.name for child in budget.folder.iterdir()]
+    yield Figure(
+        "files outside of the folder", len({*remaining} - _OWN), at_most=0, detail=str(remaining)
+    )
 
 
 _OWN = {"it.tgz", "out", "hypothesis"}

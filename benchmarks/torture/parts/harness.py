@@ -90,13 +90,13 @@ def random_kills(budget: Budget) -> Iterator[Figure]:
         run.results.unlink(missing_ok=run.random.random() < 0.5)
     late = run.processes(wait_s=_SETTLES_S)
     run.once(["--resume"])
-    found = [result.cell for result in matrix.read_results(run.results).results]
+    cells = [result.cell for result in matrix.read_results(run.results).results]
     planned = matrix.read_results(run.results).header.cells
     yield Figure("kills", kills)
     yield Figure("processes left", len(late), at_most=0, detail=", ".join(late[:5]))
     yield Figure("folders left after the next run", run.folders(), at_most=0)
-    yield Figure("results lost", planned - len(set(found)), at_most=0)
-    yield Figure("results doubled", len(found) - len(set(found)), at_most=0)
+    yield Figure("results lost", planned - len(set(cells)), at_most=0)
+    yield Figure("results doubled", len(cells) - len(set(cells)), at_most=0)
 
 
 @part(seconds=300, grace_s=300)
@@ -152,9 +152,9 @@ class _Runs:
     def processes(self, wait_s: float) -> list[str]:
         """Return the processes that are left of all runs, ``wait_s`` seconds later at most."""
         deadline = time.monotonic() + wait_s
-        while (found := list(self._processes())) and time.monotonic() < deadline:
+        while (processes_left := list(self._processes())) and time.monotonic() < deadline:
             time.sleep(0.05)
-        return found
+        return processes_left
 
     def folders(self) -> int:
         """Return how many temporary folders are left."""

@@ -80,16 +80,16 @@ def _results(random: Random) -> list[Result]:
     def text() -> str:
         return "".join(random.choices(_PIECES, k=random.randrange(4)))
 
-    made = []
+    results = []
     for number in range(3):
         cell = Cell("bun", f"1.0.{number}", "stock", f"m{text()}", "ffi", f"s{text()}")
         result = sample_result(cell, random.choice(OUTCOMES))
-        made.append(
+        results.append(
             msgspec.structs.replace(
                 result, detail=text(), repro=text(), why=text(), signal=text(), evidence=(text(),)
             )
         )
-    return made
+    return results
 
 
 def _is_plain(text: str) -> bool:
@@ -108,8 +108,8 @@ def hundred_thousand_results(budget: Budget) -> Iterator[Figure]:
     halves = [cells[: count // 2], cells[count // 2 :]]
     for name, part_of in (("whole", cells), ("one", halves[0]), ("two", halves[1])):
         header = matrix.new_header(cells)
-        kept = [_result(number, cell) for number, cell in enumerate(part_of)]
-        with matrix.Writer(budget.folder / name / matrix.FILE_NAME, header, kept):
+        results = [_result(number, cell) for number, cell in enumerate(part_of)]
+        with matrix.Writer(budget.folder / name / matrix.FILE_NAME, header, results):
             pass
     yield Figure("results", count, at_least=1)
     merged = budget.folder / "merged"

@@ -142,18 +142,18 @@ def _measure(budget: Budget, trouble: Trouble) -> Iterator[Figure]:
     began = time.monotonic()
     ends = began + budget.seconds
     runs: list[Run] = []
-    said = ""
+    output = ""
     for number in range(1, choices.rounds + 1):
         out = folder / f"round-{number}"
         whole = _read(out)
         if (whole is None or not _is_whole(whole)) and ends > time.monotonic():
             with Group(trouble.limits or cap) as group:
                 words = _words(choices, out, trouble.limit_s)
-                said = _run(words, group, trouble.load, ends - time.monotonic())
+                output = _run(words, group, trouble.load, ends - time.monotonic())
             whole = _read(out)
         runs += [whole] if whole is not None else []
     planned = runs[0].header.cells * choices.rounds if runs else 0
-    yield from _figures([result for run in runs for result in run.results], planned, said)
+    yield from _figures([result for run in runs for result in run.results], planned, output)
     yield Figure("seconds", time.monotonic() - began, "s")
 
 
@@ -196,8 +196,8 @@ def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
             run.communicate(timeout=_ENDS_WITHIN_S)
     finally:
         run.kill()
-        said, _ = run.communicate()
-    return said[-2000:]
+        output, _ = run.communicate()
+    return output[-2000:]
 
 
 def _read(out: Path) -> Run | None:
@@ -211,7 +211,7 @@ def _is_whole(run: Run) -> bool:
     return len(run.results) == run.header.cells
 
 
-def _figures(results: list[Result], planned: int, said: str) -> Iterator[Figure]:
+def _figures(results: list[Result], planned: int, output: str) -> Iterator[Figure]:
     hangs = [one for one in results if one.outcome == "hang" and "hang" not in one.expected]
     passes = [one for one in results if one.outcome == "pass" and "pass" not in one.expected]
     starved = [one for one in results if not one.judged]
@@ -220,13 +220,13 @@ def _figures(results: list[Result], planned: int, said: str) -> Iterator[Figure]
         for one in results
         if one.unexpected and one.judged and one not in hangs and one not in passes
     ]
-    yield Figure("cells", len(results), at_least=1, detail=said)
+    yield Figure("cells", len(results), at_least=1, detail=output)
     yield Figure("cells not reached in this time", planned - len(results))
     yield Figure("false hangs", len(hangs), at_most=0, detail=_told(hangs))
     yield Figure("false passes", len(passes), at_most=0, detail=_told(passes))
     yield Figure("otherwise wrong", len(others), at_most=0, detail=_told(others))
     yield Figure("could not be judged", len(starved), detail=_told(starved))
-    silent = [float(found[1]) for one in results if (found := _SILENT.search(one.detail))]
+    silent = [float(match[1]) for one in results if (match := _SILENT.search(one.detail))]
     yield Figure("storms named", len(silent))
     if silent:
         yield Figure("median silence when a storm was named", statistics.median(silent), "s")
