@@ -87,7 +87,8 @@ def random_kills(budget: Budget) -> Iterator[Figure]:
     kills = budget.scaled(_KILLS, 600, least=3)
     for _ in range(kills):
         run.interrupted(signal.SIGKILL, run.random.uniform(0.0, whole_s))
-        run.results.unlink(missing_ok=run.random.random() < 0.5)
+        if run.random.random() < 0.5:
+            run.results.unlink(missing_ok=True)
     late = run.processes(wait_s=_SETTLES_S)
     run.once(["--resume"])
     cells = [result.cell for result in matrix.read_results(run.results).results]
@@ -111,7 +112,8 @@ def ending_signals(budget: Budget) -> Iterator[Figure]:
         moment = run.random.uniform(0.1 * whole_s, 0.9 * whole_s)
         code, seconds = run.interrupted(number, moment)
         took.append(seconds)
-        if code not in {128 + number, 0, 1}:  # the last two where it had just ended by itself
+        # The last three are of a run that had not begun, or had just ended by itself.
+        if code not in {128 + number, -number, 0, 1}:
             bad.append(f"{number.name} at {moment:.2f} s: exit code {code}")
     yield Figure("ended runs", len(took))
     yield Figure("slowest end", max(took), "s", at_most=_ENDS_WITHIN_S)
