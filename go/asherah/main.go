@@ -1,9 +1,8 @@
 // Package main is the module "asherah": the Asherah SDK under the C interface of libasherah, over
-// Cobhan buffers. What the published library does not have is LastReason, IsSetUp and
-// AllowTempFileBuffers.
+// Cobhan buffers. LastReason, IsSetUp and AllowTempFileBuffers are not in the published library.
 package main
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 // #include "reason.h"
 import "C"
@@ -37,7 +36,7 @@ var (
 	errAlreadySetUp = errors.New("Asherah is set up already: call shutdown first")
 )
 
-// setUp is what SetupJson has made.
+// setUp is the result of SetupJson.
 type setUp struct {
 	*engine.Engine
 	names         int // how long the names are that a key's ID is made of
@@ -45,14 +44,14 @@ type setUp struct {
 }
 
 // The engine of this process. Calls that use it hold the lock for reading, so that Shutdown waits
-// for them. Who only asks about it takes no lock: setting up may wait for a database, and shutting
-// down for calls.
+// for them. Code that only checks for an engine takes no lock, because setting up may wait for a
+// database, and shutting down for calls.
 var (
 	lock    sync.RWMutex
 	current atomic.Pointer[setUp]
 )
 
-// answer makes a call's result of what it does: panics are failures, and reasons are kept.
+// answer runs a call and returns its result. A panic is a failure, and the reason is kept.
 func answer(otherwise int32, do func() error) (result int32) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -80,7 +79,7 @@ func explain(otherwise int32, err error) int32 {
 	return otherwise
 }
 
-// SetEnv sets the environment variables that a JSON object names, which Go does not see otherwise.
+// SetEnv sets the environment variables in a JSON object. Go does not see later changes otherwise.
 //
 //export SetEnv
 func SetEnv(environment unsafe.Pointer) int32 {
@@ -121,7 +120,7 @@ func SetupJson(configuration unsafe.Pointer) int32 {
 	})
 }
 
-// Shutdown waits for calls that run, and gives back what setting up took.
+// Shutdown waits for running calls, and releases everything that SetupJson allocated.
 //
 //export Shutdown
 func Shutdown() {
@@ -146,21 +145,21 @@ func IsSetUp() int32 {
 	return 1
 }
 
-// AllowTempFileBuffers says whether buffers may name files; at first they may not.
+// AllowTempFileBuffers sets whether buffers may name files. At first they may not.
 //
 //export AllowTempFileBuffers
 func AllowTempFileBuffers(allow int32) { cobhan.AllowFiles(allow != 0) }
 
-// What a record needs beside its data: AES-GCM's nonce and tag, the record's own JSON with numbers
-// of any length, and a name of which JSON may write every byte as \u00XX.
+// The bytes of a record beside its data: AES-GCM's nonce and tag, the record's own JSON with numbers
+// of any length, and a name, in which JSON may write each byte as \u00XX.
 const (
 	sealed       = 12 + 16
 	envelope     = 256
 	escapedBytes = 6
 )
 
-// EstimateBuffer returns how large a whole buffer holds any record of so many bytes, header
-// included: never too small, whatever the names are made of.
+// EstimateBuffer returns a buffer size, with the header, that fits any record of this many bytes. It
+// is never too small, whatever characters the names have.
 //
 //export EstimateBuffer
 func EstimateBuffer(data, partition int32) int32 {
@@ -307,7 +306,7 @@ func decrypt(partition unsafe.Pointer, record *appencryption.DataRowRecord, outp
 	return orNil(cobhan.Put(content, output))
 }
 
-// complain prints what NullDataCheck has found, in the words of the published library.
+// complain prints the warning of NullDataCheck, in the words of the published library.
 func complain(format string, values ...any) {
 	fmt.Fprintf(os.Stderr, "asherah: "+format+"\n", values...)
 }

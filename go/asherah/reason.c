@@ -16,8 +16,8 @@ __attribute__((visibility("hidden"))) void gobun_keep_reason(const char *text, s
   kept.length = length;
 }
 
-/* Writes the reason of this thread's last failure into `text`, which has room for `size` bytes, and
- * returns its length: 0 where nothing has failed. It is not ended by a zero. */
+/* Writes the reason of this thread's last failure into `text`, which has room for `size` bytes.
+ * Returns its length, or 0 if nothing has failed. No zero byte follows the text. */
 __attribute__((visibility("default"))) int32_t LastReason(char *text, int32_t size) {
   size_t length = size < 0 ? 0 : (size_t)size;
   if (length > kept.length) length = kept.length;

@@ -1,11 +1,11 @@
-/* Why the last call on this thread failed, for whoever called it. */
+/* Why the last call on this thread failed. */
 #ifndef GOBUN_REASON_H
 #define GOBUN_REASON_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Keeps a reason for this thread, cut where it is too long. */
+/* Keeps a reason for this thread; truncates one that is too long. */
 void gobun_keep_reason(const char *text, size_t length);
 
 #endif

@@ -17,13 +17,13 @@ import (
 	"github.com/godaddy/asherah/go/appencryption"
 )
 
-// What Run sets up with, in the form in which SetupJson takes it.
+// The configuration that Run sets up, in the form of SetupJson.
 const runWith = `{"ServiceName":"service","ProductID":"product","Metastore":"memory","KMS":"static","EnableSessionCaching":true}`
 
 const runFailed int32 = 1
 
-// Run sets up an Asherah of its own, has data encrypted and decrypted, shuts it down, and returns 0.
-// It may run on many threads at once, and leaves what SetupJson has set up alone.
+// Run sets up an Asherah of its own, encrypts and decrypts data, shuts it down, and returns 0. It may
+// run on many threads at once, and does not touch the Asherah of SetupJson.
 //
 //export Run
 func Run() int32 {

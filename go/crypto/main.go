@@ -1,7 +1,7 @@
-// Package main is the fixture "crypto": everything package workload holds, in one call.
+// Package main is the fixture "crypto": all steps of package workload in one call.
 package main
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -15,7 +15,7 @@ import (
 	"gobun/workload"
 )
 
-// Run returns 0, or the number of the step that failed; why is on standard error.
+// Run returns 0, or the number of the step that failed. It prints the reason to standard error.
 //
 //export Run
 func Run() int32 {

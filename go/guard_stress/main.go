@@ -1,10 +1,10 @@
-// Package main is the Go half of native/guard_stress: calls that keep a thread on a goroutine's stack for
-// a moment, in every way there is, and that notice when something else wrote to that stack.
+// Package main is the Go half of native/guard_stress. Its calls keep a thread on a goroutine's stack
+// for a moment, in every possible way, and detect foreign writes to that stack.
 package main
 
 // #include <stdint.h>
 // void torture_call(void *function, void *data);
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -37,7 +37,7 @@ func Descend(depth int32) int32 {
 	return changed
 }
 
-// Panic makes the processor fault in Go, and returns 0 if Go made a panic of it.
+// Panic causes a processor fault in Go, and returns 0 if Go turned it into a panic.
 //
 //export Panic
 func Panic() (result int32) {
@@ -50,7 +50,7 @@ func Panic() (result int32) {
 	return nothing[1]
 }
 
-// Spawn has n goroutines descend at the same time, and returns how many words changed.
+// Spawn makes n goroutines descend at the same time, and returns how many words changed.
 //
 //export Spawn
 func Spawn(n, depth int32) int32 {
@@ -67,8 +67,8 @@ func Spawn(n, depth int32) int32 {
 
 var crowd = make(chan chan int32)
 
-// Crowd starts n goroutines that wait. Their stacks are as small as those that threads of C get for
-// their calls of Go, and lie among them.
+// Crowd starts n goroutines that wait. Their stacks are as small as the ones that C threads get for
+// calls into Go, and lie between them.
 //
 //export Crowd
 func Crowd(n int32) {
@@ -78,7 +78,7 @@ func Crowd(n int32) {
 	Disturbed()
 }
 
-// stand holds words at the very top of its stack, and tells how many changed when it is asked.
+// stand holds words at the very top of its stack, and on request returns how many have changed.
 func stand() {
 	var words [marked * 4]uint64
 	for i := range words {
@@ -107,7 +107,7 @@ func Disturbed() int32 {
 	return changed
 }
 
-// Back calls a C function on the thread it was called on, from below a goroutine.
+// Back calls a C function from a goroutine, on the same thread.
 //
 //export Back
 func Back(function, data unsafe.Pointer) { C.torture_call(function, data) }

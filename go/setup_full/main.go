@@ -1,8 +1,8 @@
-// Package main is the fixture "setup-full": a Cobhan-style SetupJson over the same weight as
-// "crypto", which is what a module such as Asherah does when an application sets it up.
+// Package main is the fixture "setup-full": a Cobhan-style SetupJson with the same workload as
+// "crypto". A module such as Asherah does this work when an application sets it up.
 package main
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -36,7 +36,7 @@ type config struct {
 	KMS         string `json:"KMS"`
 }
 
-// SetupJson takes a Cobhan buffer that holds a JSON configuration.
+// SetupJson takes a Cobhan buffer with a JSON configuration.
 //
 //export SetupJson
 func SetupJson(buffer unsafe.Pointer) int32 {
@@ -51,7 +51,7 @@ func SetupJson(buffer unsafe.Pointer) int32 {
 	return setup(data)
 }
 
-// Run sets up with a configuration of its own, so that this fixture starts as the others do.
+// Run calls SetupJson with a fixed configuration, so this fixture starts like the others.
 //
 //export Run
 func Run() int32 {

@@ -1,7 +1,7 @@
 // Package main is the fixture "simple": one Go function, and the test hooks that every fixture has.
 package main
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -12,12 +12,12 @@ import _ "gobun/testhooks" // its exports are this library's too
 //export Run
 func Run() int32 { return 0 }
 
-// Overflow returns -1: not here. What it needs would bring half of the standard library along.
+// Overflow returns -1, because the real one would link half of the standard library.
 //
 //export Overflow
 func Overflow() int32 { return -1 }
 
-// TakeSignals returns -1: not here either, as os/signal brings much along.
+// TakeSignals returns -1, because os/signal links many other packages.
 //
 //export TakeSignals
 func TakeSignals(how, number int32) int32 { return -1 }

@@ -1,4 +1,5 @@
-/* The part of the test hooks that is C in every module: native/c_fixture compiles this file too. */
+/* The C part of the test hooks, the same in every module: native/c_fixture compiles this file
+ * too. */
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <pthread.h>
@@ -18,7 +19,7 @@ __attribute__((visibility("hidden"))) void gobun_call(void *function, void *data
   ((void (*)(void *))function)(data);
 }
 
-/* How much of this thread's stack lies below the caller. */
+/* The bytes of this thread's stack below the caller. */
 static size_t stack_left(void) {
   char here;
 #ifdef __APPLE__
@@ -38,14 +39,14 @@ static size_t stack_left(void) {
 
 __attribute__((noinline)) static int32_t run_below(size_t bytes) {
   volatile char *frame = alloca(bytes);
-  /* From the top down, as a stack grows. */
+  /* From the top down, in the direction in which a stack grows. */
   for (size_t at = bytes; at > 0; at -= at > PAGE ? PAGE : at) frame[at - 1] = 1;
   int32_t result = Run();
   return frame[bytes - 1] == 1 ? result : -1;
 }
 
-/* Calls Run() below a C frame of so many bytes, of which every page is touched. Returns what Run()
- * returns, or -2 where this thread's stack is too small for it. */
+/* Calls Run() below a C frame of `bytes`, and touches each page of the frame first. Returns what
+ * Run() returns, or -2 if this thread's stack is too small. */
 __attribute__((visibility("default"))) int32_t DeepStack(int32_t bytes) {
   size_t wanted = bytes > 0 ? (size_t)bytes : 1;
   return stack_left() < wanted + ROOM_BELOW ? DOES_NOT_FIT : run_below(wanted);

@@ -1,12 +1,12 @@
-// Package testhooks is what the stresses ask of a module beside Run. Every fixture imports it, so that
-// every fixture exports it; native/c_fixture has the same functions in C. It imports little, because
-// the fixture "simple" has to stay small; what needs more is in package overflow.
+// Package testhooks has the functions of a module that stresses call beside Run. Every fixture
+// imports it and so exports them; native/c_fixture has the same functions in C. It imports little,
+// because the fixture "simple" must stay small. Functions that need more are in package overflow.
 package testhooks
 
 // #include <stdint.h>
 // void gobun_sleep(int32_t ms);
 // void gobun_call(void *function, void *data);
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -20,7 +20,7 @@ import (
 
 const callers = 8 // goroutines that call back at the same time
 
-// Recover makes the processor fault in Go, and returns 0 if Go made a panic of it.
+// Recover causes a processor fault in Go, and returns 0 if Go turned it into a panic.
 //
 //export Recover
 func Recover() (result int32) {
@@ -33,7 +33,7 @@ func Recover() (result int32) {
 	return nothing[1]
 }
 
-// BlockThreads has n goroutines sleep in C at the same time, and returns how many came back.
+// BlockThreads makes n goroutines sleep in C at the same time, and returns how many came back.
 //
 //export BlockThreads
 func BlockThreads(n, ms int32) int32 {
@@ -45,7 +45,7 @@ func BlockThreads(n, ms int32) int32 {
 	return back.Load()
 }
 
-// Busy computes and allocates in Go for so many milliseconds, and returns 0.
+// Busy computes and allocates in Go for this many milliseconds, and returns 0.
 //
 //export Busy
 func Busy(ms int32) int32 {

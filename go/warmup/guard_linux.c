@@ -1,4 +1,4 @@
-/* The signal guard is part of this library: the same sources, compiled once more. */
+/* The signal guard is part of this library: this file compiles the same sources again. */
 #include "../../native/guard/core.c"
 #include "../../native/guard/entry.c"
 #include "../../native/guard/frame.c"

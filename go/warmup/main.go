@@ -1,17 +1,17 @@
 // Package main is the warm-up library: the smallest thing that starts a Go runtime.
 //
-// On Linux it brings the signal guard, which is installed while the library is loaded, before Go's
+// On Linux it contains the signal guard, and installs it while the library is loaded, before Go's
 // runtime starts (guard_linux.c).
 //
 // An application loads it and calls either function before it loads a larger Go module.
-// Both names are served because both were published.
+// It has both names because both were published.
 package main
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
-// Warmup returns 1; that it returns at all says that the Go runtime runs.
+// Warmup returns 1. If it returns at all, the Go runtime is running.
 //
 //export Warmup
 func Warmup() C.int { return 1 }

@@ -1,4 +1,4 @@
-// Package workload is what a real Go module brings along: certificates, TLS, an HTTP client,
+// Package workload does what real Go modules do: certificates, TLS, an HTTP client,
 // JSON, goroutines, a garbage collection and a fault that Go turns into a panic.
 package workload
 
@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-// A Step is one thing a module does; its name says where a failure was.
+// A Step is one task of a module. Its name appears in the message of a failure.
 type Step struct {
 	Name string
 	Do   func() error
@@ -208,8 +208,8 @@ func collect() error {
 	return nil
 }
 
-// recoverNilDereference makes the processor fault, so that Go's SIGSEGV handler has to turn
-// the signal into a panic.
+// recoverNilDereference causes a processor fault, so that Go's SIGSEGV handler must turn the signal
+// into a panic.
 func recoverNilDereference() (err error) {
 	defer func() {
 		fault, ok := recover().(runtime.Error)

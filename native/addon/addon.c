@@ -1,4 +1,4 @@
-/* What the files of the addon share: errors, promises, exports. */
+/* Code that the files of the addon share: errors, promises, exports. */
 #include "glue.h"
 
 napi_value throw_last_error(napi_env env) {

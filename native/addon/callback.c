@@ -1,5 +1,5 @@
-/* callBack(function, n): the module calls into JavaScript n times, from threads of its own, through
- * a thread-safe function. Returns a promise of the number of calls the module made. */
+/* callBack(function, n): the module calls into JavaScript n times, from its own threads, through
+ * a thread-safe function. Returns a promise of the number of calls that the module made. */
 #include <stdlib.h>
 
 #include "glue.h"

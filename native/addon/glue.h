@@ -1,11 +1,11 @@
-/* What the files of the addon share. */
+/* Declarations that the files of the addon share. */
 #ifndef GLUE_H
 #define GLUE_H
 
 #include <node_api.h>
 #include <stdint.h>
 
-/* The module under test; go/testhooks and native/c_fixture say what each does. */
+/* The module under test. go/testhooks and native/c_fixture explain each function. */
 extern int32_t Run(void);
 extern int32_t Recover(void);
 extern int32_t Overflow(void);
@@ -16,14 +16,14 @@ extern int32_t Busy(int32_t ms);
 extern int32_t DeepStack(int32_t bytes);
 extern int32_t CallBack(void *function, void *data, int32_t n);
 
-/* Throws what the last Node-API call complained of, unless an exception is pending already, and
- * returns NULL. */
+/* Throws the error of the last Node-API call, unless an exception is pending already. Returns
+ * NULL. */
 napi_value throw_last_error(napi_env env);
 
-/* Rejects or, where there is a value, resolves. */
+/* Resolves if there is a value, and rejects otherwise. */
 void settle(napi_env env, napi_deferred deferred, napi_value value);
 
-/* Each adds its functions to the exports. */
+/* Each of these adds its functions to the exports. */
 napi_status add_calls(napi_env env, napi_value exports);
 napi_status add_callback(napi_env env, napi_value exports);
 napi_status add_handles(napi_env env, napi_value exports);

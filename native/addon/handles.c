@@ -1,8 +1,9 @@
-/* Many Node-API objects where a runtime has to open the handle scope itself: in the constructor of
- * the class Handle, and in the completion of asynchronous work, manyLater(n).
+/* Makes many Node-API objects where the runtime itself must open the handle scope: in the
+ * constructor of the class Handle, and when asynchronous work completes, in manyLater(n).
  *
- * `new Handle(i)` has `number` i and `parts`, an array of objects that hold i again. manyLater(n)
- * is a promise of an array of n objects { number }. The scopes are the runtime's on purpose. */
+ * `new Handle(i)` has `number` i and `parts`, an array of objects that hold i again.
+ * manyLater(n) returns a promise of an array of n objects { number }. The code opens no scope
+ * itself, on purpose. */
 #include <stdlib.h>
 
 #include "glue.h"
@@ -65,7 +66,7 @@ static napi_value construct(napi_env env, napi_callback_info info) {
   return self;
 }
 
-/* What C keeps for this object. */
+/* The data that C keeps for this object. */
 static napi_value kept(napi_env env, napi_callback_info info) {
   napi_value self, value;
   int32_t *number;

@@ -1,4 +1,4 @@
-/* JavaScript values as Cobhan buffers: an int32 length, an int32 that is reserved, then the data. */
+/* JavaScript values as Cobhan buffers: an int32 length, a reserved int32, then the data. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ bool read_text(napi_env env, const char *what, napi_value value, Source *source)
   return fits(env, what, source);
 }
 
-/* The bytes of any view of memory: a Buffer, a typed array of whatever elements, a DataView. */
+/* The bytes of any view of memory: a Buffer, a typed array of any type, a DataView. */
 static bool read_view(napi_env env, napi_value value, Source *source) {
   static const uint8_t sizes[] = {
       [napi_int8_array] = 1,     [napi_uint8_array] = 1,     [napi_uint8_clamped_array] = 1,
@@ -35,7 +35,7 @@ static bool read_view(napi_env env, napi_value value, Source *source) {
   };
   napi_typedarray_type type;
   void *bytes = NULL;
-  napi_value memory; /* is not wanted, but Bun 1.0 crashes without a place for it */
+  napi_value memory; /* unused, but Bun 1.0 crashes without a place for it */
   size_t offset;
   bool is = false;
   if (napi_is_typedarray(env, value, &is) == napi_ok && is) {

@@ -1,11 +1,12 @@
-/* Why a call failed: the library's reason as a JavaScript error, and to the log hook. */
+/* Turns the library's reason for a failure into a JavaScript error, and passes it to the log
+ * hook. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../addon/glue.h"
 #include "asherah.h"
 
-enum { LOG_ERROR = 3 }; /* syslog's number, as the asherah packages have it */
+enum { LOG_ERROR = 3 }; /* syslog's number, which the asherah packages use */
 
 static const struct {
   int32_t result;
@@ -46,7 +47,7 @@ void note_failure(Failure *failure, const char *function, int32_t result) {
   if (result != NO_MEMORY) failure->length = LastReason(failure->reason, LONGEST_REASON);
 }
 
-/* The hook that this environment was given, or NULL. */
+/* The log hook of this environment, or NULL. */
 static napi_value hook_of(napi_env env) {
   napi_ref kept = NULL;
   napi_value hook = NULL;
@@ -62,7 +63,7 @@ static void tell_hook(napi_env env, napi_value message) {
   }
   if (napi_call_function(env, global, hook, 2, arguments, NULL) == napi_pending_exception) {
     napi_value thrown;
-    napi_get_and_clear_last_exception(env, &thrown); /* the failure is what is thrown */
+    napi_get_and_clear_last_exception(env, &thrown); /* throw the failure instead */
   }
 }
 

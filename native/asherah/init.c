@@ -1,4 +1,4 @@
-/* The addon "asherah": the functions of every fixture, and Asherah's own. */
+/* The addon "asherah": the functions of every fixture, and those of Asherah. */
 #include "../addon/glue.h"
 #include "asherah.h"
 

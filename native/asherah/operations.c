@@ -1,5 +1,5 @@
-/* setup, shutdown, encrypt and decrypt: each on the JavaScript thread, and as `…_async` on a thread
- * of the runtime's pool, which is a promise. */
+/* setup, shutdown, encrypt and decrypt. Each runs on the JavaScript thread, or as `…_async` on a
+ * thread of the runtime's pool, and then returns a promise. */
 #include <alloca.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ typedef enum { SETUP, SHUTDOWN, ENCRYPT, DECRYPT } Kind;
 typedef struct {
   const char *name;
   Kind kind;
-  bool text; /* what comes is a string; what is given may always be one */
+  bool text; /* the result is a string; an argument may always be one */
   bool later; /* on a pool thread */
 } Operation;
 
@@ -33,7 +33,7 @@ static const Operation operations[] = {
     {"decrypt_string_async", DECRYPT, true, true},
 };
 
-/* A call's buffers; all that lie on the heap are freed by `finish`. */
+/* The buffers of a call. `finish` frees those on the heap. */
 typedef struct {
   const Operation *operation;
   void *input[INPUTS], *output;
@@ -66,7 +66,7 @@ static bool has_string(napi_env env, napi_value object, const char *name) {
   return false;
 }
 
-/* A configuration may be an object, of which JSON is made, or JSON. */
+/* A configuration is JSON, or an object that becomes JSON. */
 static bool read_configuration(napi_env env, napi_value value, Source *source) {
   napi_valuetype type = napi_undefined;
   napi_value global, json, stringify;
@@ -100,7 +100,7 @@ static bool read_sources(napi_env env, napi_callback_info info, const Operation 
     throw_last_error(env);
     return false;
   }
-  switch (operation->kind) { /* Arguments that are not given are undefined. */
+  switch (operation->kind) { /* Missing arguments are undefined. */
     case SHUTDOWN:
       return true;
     case SETUP:
@@ -114,7 +114,7 @@ static bool read_sources(napi_env env, napi_callback_info info, const Operation 
   return false;
 }
 
-/* How much memory the result takes, with its header; 0 where there is none. */
+/* The bytes that the result needs, with its header; 0 if there is no result. */
 static size_t output_size(Kind kind, const Source *sources) {
   if (kind == DECRYPT) return room_of(&sources[1]) + atomic_load(&padding);
   if (kind != ENCRYPT) return 0;
@@ -129,7 +129,7 @@ static void give_output(Call *call, size_t size) {
   memcpy(call->output, header, HEADER);
 }
 
-/* On whichever thread. */
+/* Runs on either thread. */
 static void perform(Call *call) {
   switch (call->operation->kind) {
     case SETUP:
@@ -148,7 +148,7 @@ static void perform(Call *call) {
   if (call->result != 0) note_failure(&call->failure, call->operation->name, call->result);
 }
 
-/* The call's JavaScript value; NULL where it failed. */
+/* The JavaScript value of the call, or NULL if it failed. */
 static napi_value value_of(napi_env env, const Call *call) {
   napi_value value = NULL;
   napi_status status;
@@ -168,7 +168,7 @@ static void release(Call *call) {
   for (size_t i = 0; i <= INPUTS; i++) free(call->heap[i]);
 }
 
-/* Wipes what was secret in a call that was made, and frees. */
+/* Wipes the secrets of a finished call, and frees its buffers. */
 static void finish(Call *call) {
   Kind kind = call->operation->kind;
   void *secret = kind == ENCRYPT ? call->input[1] : kind == DECRYPT ? call->output : NULL;
@@ -178,7 +178,7 @@ static void finish(Call *call) {
   release(call);
 }
 
-/* Memory of the caller's own stack where it is little, else of the heap. */
+/* Uses the caller's stack for small sizes, and the heap for others. */
 #define TAKE(call, slot, size) \
   ((size) <= atomic_load(&stack_limit) ? alloca(size) : ((call)->heap[slot] = malloc(size)))
 
@@ -227,7 +227,7 @@ static void complete(napi_env env, napi_status status, void *data) {
     napi_value error = error_of(env, &job->call.failure);
     if (error != NULL) napi_reject_deferred(env, job->deferred, error);
   } else {
-    settle(env, job->deferred, value); /* without a value: it was cancelled */
+    settle(env, job->deferred, value); /* no value: the job was cancelled */
   }
   napi_delete_async_work(env, job->work);
   finish(&job->call);
@@ -238,7 +238,7 @@ static void throw_no_memory(napi_env env) {
   napi_throw_error(env, "ERR_ASHERAH_NO_MEMORY", "out of memory");
 }
 
-/* A job with its buffers filled, or NULL and an exception. */
+/* A job with filled buffers, or NULL and an exception. */
 static Job *prepare(napi_env env, const Operation *operation, const Source *sources) {
   Job *job = calloc(1, sizeof *job);
   if (job == NULL) {
@@ -290,8 +290,8 @@ static napi_value call_later(napi_env env, const Operation *operation, const Sou
   return promise;
 }
 
-/* Throws where the call cannot do anything in this state. As in the published addon this comes before
- * all else, and at once from asynchronous calls too. */
+/* Throws if the call is impossible in this state. The published addon checks this before all
+ * else, and throws at once from asynchronous calls too. */
 static bool allowed(napi_env env, const Operation *operation) {
   bool wanted = operation->kind != SETUP;
   if ((IsSetUp() == 1) == wanted) return true;

@@ -1,4 +1,4 @@
-/* What is set without anything being encrypted: limits, environment variables, the state. */
+/* Settings that need no encryption: limits, environment variables, the state. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ static size_t clamped(double size, size_t highest) {
   return size < (double)highest ? (size_t)size : highest;
 }
 
-/* Reads the one argument of a setter. */
+/* Reads the single argument of a setter. */
 static bool read_argument(napi_env env, napi_callback_info info, napi_value *argument) {
   size_t count = 1;
   if (napi_get_cb_info(env, info, &count, argument, NULL, NULL) == napi_ok && count == 1) {
@@ -37,8 +37,8 @@ static napi_value set_max_stack_alloc_item_size(napi_env env, napi_callback_info
   return NULL;
 }
 
-/* The published addon reads no argument. Here a number counts, for the module "libasherah", whose
- * estimates may be too small. */
+/* The published addon reads no argument. Here a number counts, because the estimates of the
+ * module "libasherah" may be too small. */
 static napi_value set_safety_padding_overhead(napi_env env, napi_callback_info info) {
   napi_value argument;
   double size;

@@ -1,5 +1,5 @@
-/* The addon that applications load in the place of asherah-node's: Asherah's functions, and nothing
- * of the fixtures. */
+/* The addon that applications load in place of asherah-node's. It has Asherah's functions, and
+ * none of the fixtures'. */
 #include "../addon/glue.h"
 #include "../asherah/asherah.h"
 

@@ -1,7 +1,8 @@
-/* The fixture "control": C and no Go. What fails here is not Go's doing.
+/* The fixture "control": C without Go. If it fails, Go is not the cause.
  *
- * Beside what every fixture exports, it has what the stresses ask about a process, loaded or not:
- * Disposition(), WriteToClosedSocket() and Crash(). */
+ * It exports what every fixture exports, and also Disposition(), WriteToClosedSocket() and
+ * Crash(). With these the stresses examine a process, whether or not it has loaded the module
+ * under test. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,10 +34,10 @@ EXPORT int32_t Run(void) {
 
 EXPORT int32_t Recover(void) { return 0; }
 
-/* -1: there is no Go stack to overflow. */
+/* -1: there is no Go stack to overflow */
 EXPORT int32_t Overflow(void) { return -1; }
 
-/* -1: there is no Go to take a signal. */
+/* -1: there is no Go that could take a signal */
 EXPORT int32_t TakeSignals(int32_t how, int32_t number) {
   (void)how;
   (void)number;
@@ -48,7 +49,7 @@ EXPORT int32_t SignalsReceived(int32_t number) {
   return 0;
 }
 
-/* Runs `work` in n threads at once, and returns how many there were. */
+/* Runs `work` in n threads at once. Returns how many threads started. */
 static int32_t together(int32_t n, void *(*work)(void *), void *data) {
   pthread_t threads[MOST_THREADS];
   int32_t started = 0;
@@ -98,7 +99,7 @@ EXPORT int32_t CallBack(void *function, void *data, int32_t n) {
   return atomic_load(&calls.done);
 }
 
-/* What this process does about a signal: 0 the default, or a sum of the numbers above; -1 where
+/* How this process handles a signal: 0 for the default, else a sum of the numbers above; -1 if
  * there is no such signal. */
 EXPORT int32_t Disposition(int32_t number) {
   struct sigaction action;
@@ -112,8 +113,8 @@ EXPORT int32_t Disposition(int32_t number) {
   return found;
 }
 
-/* Returns the error of a write to a socket whose other end is closed: EPIPE, if SIGPIPE does not
- * kill. */
+/* Writes to a socket whose other end is closed, and returns the error: EPIPE, unless SIGPIPE
+ * kills the process. */
 EXPORT int32_t WriteToClosedSocket(void) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return -1;
@@ -124,7 +125,7 @@ EXPORT int32_t WriteToClosedSocket(void) {
   return written < 0 ? error : 0;
 }
 
-/* Faults, as a bug in a native module does. */
+/* Crashes, as a bug in a native module does. */
 EXPORT int32_t Crash(void) {
   volatile int32_t *volatile nowhere = NULL;
   return *nowhere;

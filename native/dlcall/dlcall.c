@@ -1,6 +1,6 @@
-/* call(library, symbol, …integers): a foreign function call for runtimes that have none of their
- * own (Node). Loads the library, calls its `int32_t symbol(…)` with up to two 32-bit integers on
- * this thread, and returns the result. */
+/* call(library, symbol, …integers): a foreign function call for a runtime without one (Node). It
+ * loads the library, calls its `int32_t symbol(…)` with up to two 32-bit integers on this
+ * thread, and returns the result. */
 #include <dlfcn.h>
 #include <node_api.h>
 #include <stdint.h>
@@ -29,9 +29,9 @@ static napi_value call(napi_env env, napi_callback_info info) {
                           "call(library, symbol, …) takes two strings and up to two integers");
     return NULL;
   }
-  /* Never closed: a Go runtime cannot be unloaded. */
+  /* Never closed, because a Go runtime cannot be unloaded. */
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  /* Integer arguments go in registers on every platform there is, so too many do no harm. */
+  /* Every platform passes integer arguments in registers, so extra ones do no harm. */
   int32_t (*function)(int32_t, int32_t) = NULL;
   if (library != NULL) *(void **)&function = dlsym(library, symbol);
   if (function == NULL) {

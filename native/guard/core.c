@@ -1,8 +1,9 @@
-/* Which handlers get an entry, and what everybody is told about them.
+/* Decides which handlers get an entry, and what callers are told about them.
  *
- * An entry's address is what the kernel has for a signal's handler, and alone says which handler is
- * meant. So there is no table to keep in step with the kernel's, and no lock: whoever exchanges an
- * action gets from the kernel the one that was there, and reads off it what its owner had asked for. */
+ * The kernel holds an entry's address as the handler of a signal, and this address alone
+ * identifies the real handler. So there is no table to keep consistent with the kernel's, and no
+ * lock. Code that exchanges an action gets the previous one from the kernel, and finds in it
+ * what its owner had set. */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -14,7 +15,7 @@
 
 enum { TRIES = 8 };
 
-/* As full as a mask gets: the kernel takes out two signals, and libc its own. */
+/* The fullest possible mask: the kernel removes two signals, and libc its own. */
 #define EVERY_SIGNAL (~(GUARD_BIT(SIGKILL) | GUARD_BIT(SIGSTOP) | GUARD_OF_LIBC))
 
 static bool blocks_everything(const GuardAction *action) {
@@ -35,8 +36,9 @@ bool guard_prepare(void) {
   return guard_prepare_stacks();
 }
 
-/* A handler of faults that is for once alone, and may return to let the next fault end the process. Go
- * calls it as a function, for which the kernel resets nothing, so that it would be called for ever. */
+/* A fault handler with SA_RESETHAND. It may return, so that the next fault ends the process. Go
+ * calls such a handler as a function. The kernel then resets nothing, and without an entry Go
+ * would call it for ever. */
 static bool is_for_once(int signal, const GuardAction *action) {
   return GUARD_FAULTS & GUARD_BIT(signal) && guard_is_function(action->handler) &&
          action->flags & SA_RESETHAND;
@@ -48,7 +50,8 @@ bool guard_reset_fault(int signal) {
   return true;
 }
 
-/* A handler that is told the interrupted registers, and was written for the stack it interrupts. */
+/* A handler that gets the interrupted registers, and was written for the stack that it
+ * interrupts. */
 static bool needs_stack(int signal, const GuardAction *action) {
   return !(GUARD_NEVER & GUARD_BIT(signal)) && guard_is_function(action->handler) &&
          action->flags & SA_SIGINFO && !(action->flags & SA_ONSTACK);
@@ -58,7 +61,7 @@ static bool needs_entry(int signal, const GuardAction *action) {
   return needs_stack(signal, action) || is_for_once(signal, action);
 }
 
-/* What is installed for `owner`'s sake; false leaves it as it is. */
+/* What the guard installs for `owner`; false leaves the action unchanged. */
 static bool behind_entry(int signal, const GuardAction *owner, GuardAction *put) {
   const GuardSlot *slot = guard_slot_for(owner);
   if (slot == NULL) return false;
@@ -77,7 +80,7 @@ static void show_owner(int signal, struct sigaction *action) {
   if (slot != NULL) guard_show(guard_visible(signal, slot), action);
 }
 
-/* Somebody (Go) read a handler that has an entry, and writes it back with SA_ONSTACK. */
+/* A caller (Go) read a handler that has an entry, and writes it back with SA_ONSTACK. */
 static bool adds_flag(GuardSigaction *real, int signal, const GuardAction *wanted) {
   struct sigaction now;
   if (!(wanted->flags & SA_ONSTACK) || !guard_is_function(wanted->handler)) return false;
@@ -103,14 +106,15 @@ int guard_sigaction(GuardSigaction *real, const void *caller, int signal,
     }
   }
   int result = real(signal, given, old);
-  /* Who takes a fault over calls what it is told of: that has to be the entry. */
+  /* A runtime that takes over a fault chains to the address that it was told, so report the
+   * entry. */
   if (result == 0 && old != NULL && !(GUARD_FAULTS & GUARD_BIT(signal))) show_owner(signal, old);
   if (result == 0 && act != NULL && by_program) guard_keep(signal);
   return result;
 }
 
-/* Go's own handlers say that a Go runtime is there; it sets that of SIGFPE before it adds a flag to any
- * handler that is guarded. */
+/* Go's own handlers show that a Go runtime is there. It sets the one of SIGFPE before it adds a
+ * flag to any handler that is guarded. */
 static bool go_is_here(void) {
   static const int of_go[] = {SIGFPE, SIGURG};
   for (unsigned each = 0; each < 2; each++) {
@@ -123,15 +127,15 @@ static bool go_is_here(void) {
   return false;
 }
 
-/* Once a Go runtime is there, every handler has the flag. Those that Go added it to are the
- * program's own, and do not block every signal as Go's do. */
+/* Once a Go runtime is there, every handler has the flag. The handlers that Go added it to are
+ * the program's own. Unlike Go's they do not block every signal. */
 static bool got_flag_from_go(int signal, const GuardAction *action) {
   return !(GUARD_NEVER & GUARD_BIT(signal)) && guard_is_function(action->handler) &&
          action->flags & SA_SIGINFO && action->flags & SA_ONSTACK && !blocks_everything(action) &&
          guard_in_program(action->handler) && go_is_here();
 }
 
-/* Whether the entry is to be replaced by one of this guard: an older guard's, which cannot share. */
+/* Whether this guard must replace the entry: one of an older guard, which cannot share. */
 static bool is_older(int signal, const GuardSlot *slot) {
   return slot->sharers == NULL && !(GUARD_FAULTS & GUARD_BIT(signal));
 }
@@ -156,7 +160,7 @@ static bool wrap(int signal) {
       guard_keep(signal);
       return true;
     }
-    /* Another thread changed it in between: put that back, and look again. */
+    /* Another thread changed the action in between. Put that one back, and look again. */
     guard_exchange(signal, &was, NULL);
   }
   return false;
@@ -176,7 +180,7 @@ uint64_t guard_unwrap_all(void) {
     GuardAction now, was;
     if (!guard_exchange(signal, NULL, &now) || !guard_own_entry(now.handler)) continue;
     const GuardSlot *slot = guard_visible(signal, guard_slot_of(now.handler));
-    /* With Go here the flag stays: a small stack must not get a signal's frame. */
+    /* If Go is here, the flag stays, because a small stack must not get a signal's frame. */
     GuardAction put = {slot->handler, slot->flags | (now.flags & ~(SA_ONSTACK | SA_SIGINFO)),
                        now.restorer, slot->mask};
     if (!(GUARD_FAULTS & GUARD_BIT(signal))) put.flags |= flag;

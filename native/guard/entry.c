@@ -1,12 +1,12 @@
-/* The code that the kernel jumps to in the place of a handler. */
+/* The code that the kernel jumps to in place of a handler. */
 #include "entry.h"
 
 #ifdef __linux__
 
-/* An entry names its slot and goes on in the part that all share. That saves what the handler is to
- * get, asks guard_place where the frame should be and whose handler to call, and leaves everything as the
- * kernel hands it over: also the return address, so that shadow stacks and debuggers see what they would
- * see without it. */
+/* An entry stores its slot and jumps to the part that all entries share. That part saves the
+ * handler's arguments. It calls guard_place, which decides where the frame belongs and which
+ * handler to call. It leaves everything else as the kernel set it, also the return address, so
+ * that shadow stacks and debuggers see no difference. */
 /* clang-format off */
 #if defined __x86_64__
 

@@ -1,8 +1,8 @@
 /* Moves the kernel's signal frame to the stack that the signal interrupted.
  *
- * Everything from the stack pointer that the handler gets up to the frame's end is copied as it is,
- * by a distance that keeps every alignment, and the one pointer in it that names a place in the
- * frame itself is corrected. */
+ * It copies everything from the handler's stack pointer up to the end of the frame, unchanged,
+ * by a distance that keeps every alignment. One pointer in the frame names a place in the frame
+ * itself, and is corrected. */
 #define _GNU_SOURCE
 #include "entry.h"
 
@@ -15,7 +15,7 @@ GUARD_HIDDEN GuardCounts guard_counts;
 static void count(uint64_t *what) { __atomic_fetch_add(what, 1, __ATOMIC_RELAXED); }
 
 enum {
-  FRAME_MAX = 1 << 18, /* what no frame exceeds: the largest known holds SME's 64 KiB array */
+  FRAME_MAX = 1 << 18, /* larger than any frame: the largest known one holds SME's 64 KiB array */
   HANDLER_ROOM = 8 << 10,
 };
 
@@ -28,7 +28,8 @@ static uintptr_t interrupted_sp(const ucontext_t *context) {
   return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
 }
 
-/* The frame: return address, ucontext, siginfo; above them the FPU's state, of the size it tells. */
+/* The frame: return address, ucontext, siginfo. Above them is the FPU's state, which contains
+ * its own size. */
 static bool frame_end(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
                       uintptr_t *end) {
   (void)record;
@@ -69,7 +70,7 @@ static const uint32_t RECORD_EXTRA = 0x45585401;
 
 static uintptr_t interrupted_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
 
-/* The frame: siginfo, ucontext, perhaps more vector state, and on top a record of the interrupted
+/* The frame: siginfo, ucontext, perhaps more vector state. On top is a record of the interrupted
  * function, to which the frame pointer points. */
 static bool frame_end(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
                       uintptr_t *end) {
@@ -109,8 +110,8 @@ static bool on_alternate(const ucontext_t *context, uintptr_t sp) {
   return sp - base < context->uc_stack.ss_size && !(context->uc_stack.ss_flags & SS_DISABLE);
 }
 
-/* What lies below `sp`, which is above the alternate stack, would reach into it: one that is a part of
- * the thread's own stack. */
+/* `sp` is above the alternate stack, and the frame below it would reach into that stack, which
+ * is then a part of the thread's own stack. */
 static bool reaches_alternate(const ucontext_t *context, uintptr_t sp, uintptr_t needed) {
   uintptr_t base = (uintptr_t)context->uc_stack.ss_sp;
   return base < sp && sp - needed < base + context->uc_stack.ss_size;
@@ -120,7 +121,7 @@ intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr
                      int signal, const GuardSlot **chosen) {
   uintptr_t end;
   if (guard_reset_fault(signal)) return 0;
-  /* Called by another handler and not by the kernel, or a frame that is not known. */
+  /* Another handler called this one, not the kernel; or the frame is unknown. */
   if (!frame_end(frame, info, context, record, &end) || end - frame > FRAME_MAX) {
     count(&guard_counts.unknown);
     return 0;

@@ -1,4 +1,4 @@
-/* The functions that go-guard.h promises. */
+/* The functions that go-guard.h declares. */
 #define _GNU_SOURCE
 #include "go-guard.h"
 
@@ -10,11 +10,11 @@ static uint64_t reason = GUARD_NOT_YET;
 
 #ifdef __linux__
 
-/* Libc's, found before another guard in the process could stand in for it here. */
+/* Libc's function, looked up before another guard in the process could replace it here. */
 static GuardSigaction *real;
 
 static int through_guard(int signal, const struct sigaction *act, struct sigaction *old) {
-  /* Another guard may still call this one when it has been removed. */
+  /* Another guard may still call this one after it has been removed. */
   if (reason == GUARD_NOT_YET) return real(signal, act, old);
   return guard_sigaction(real, __builtin_return_address(0), signal, act, old);
 }
@@ -23,7 +23,7 @@ static void *through_dlopen(const char *file, int flags);
 
 static GuardProgramHook opens = {.name = "dlopen", .mine = (void *)through_dlopen};
 
-/* A library that the program loads calls the guard too, before it can take a signal. */
+/* A library that the program loads calls the guard too, before that library can take a signal. */
 static void *through_dlopen(const char *file, int flags) {
   void *library = ((void *(*)(const char *, int))opens.real)(file, flags);
   guard_stay_hooked(&opens);

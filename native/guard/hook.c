@@ -1,5 +1,5 @@
-/* Has the loaded objects call functions through the guard, by the addresses that the dynamic linker filled
- * in for them. */
+/* Makes the loaded objects call functions through the guard. It replaces the addresses that the
+ * dynamic linker wrote for them. */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -22,7 +22,7 @@ typedef struct {
   const char *name;
   void *theirs, *mine; /* NULL for `theirs` means any function */
   GuardProgramHook
-      *program; /* only the program is changed, which is noted here; NULL for all objects */
+      *program; /* change only the program, and record that here; NULL for all objects */
 } Exchange;
 
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
   const char *names;
 } Dynamic;
 
-/* The linker of glibc writes addresses into the section; where it did not, they are offsets. */
+/* glibc's linker writes addresses into the section. Where it did not, they are offsets. */
 static const void *at(const struct dl_phdr_info *object, ElfW(Addr) address) {
   return (const void *)(address < object->dlpi_addr ? object->dlpi_addr + address : address);
 }
@@ -70,7 +70,7 @@ static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) * p
   return found->symbols != NULL && found->names != NULL;
 }
 
-/* Whether the linker made this place read-only after it had filled it in. */
+/* Whether the linker made this place read-only after it had written the address. */
 static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
     const ElfW(Phdr) *part = &object->dlpi_phdr[each];
@@ -96,7 +96,7 @@ static void write_place(const struct dl_phdr_info *object, void **place, void *f
   bool closed = sealed(object, (uintptr_t)place);
   if (closed && mprotect((void *)page, size, PROT_READ | PROT_WRITE) != 0) return;
   __atomic_store_n(place, function, __ATOMIC_RELEASE);
-  /* Only a page that is sealed as a whole is: another may have the linker's lazy addresses in it. */
+  /* Seal only a whole page: a partly sealed one may hold the linker's lazy addresses. */
   if (closed && sealed(object, page) && sealed(object, page + size - 1)) {
     mprotect((void *)page, size, PROT_READ);
   }
@@ -111,7 +111,8 @@ static void note(GuardProgramHook *hook, void **place, void *now, bool unbound) 
 static void replace(const struct dl_phdr_info *object, void **place, bool lazy,
                     const Exchange *wanted) {
   void *now = __atomic_load_n(place, __ATOMIC_RELAXED);
-  /* Before the first call it is the object's own code, which has the linker look for the name. */
+  /* Before the first call this is the object's own code, which makes the linker look up the
+   * name. */
   bool unbound = lazy && contains(object, (uintptr_t)now);
   if (wanted->theirs == NULL) {
     note(wanted->program, place, now, unbound);
@@ -131,7 +132,7 @@ static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
   }
   int stop = wanted->program != NULL;
   if (found == NULL || contains(object, (uintptr_t)&guard_hook)) return stop;
-  /* The kernel's own object has a table of names, and nothing to fill in. */
+  /* The kernel's own object has a table of names, and no addresses to write. */
   uintptr_t kernels = getauxval(AT_SYSINFO_EHDR);
   if (kernels != 0 && contains(object, kernels)) return stop;
   if (!read_dynamic(object, found, &dynamic)) return stop;

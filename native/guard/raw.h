@@ -30,8 +30,8 @@ static inline long guard_syscall3(long number, long a, long b, long c) {
   return guard_syscall4(number, a, b, c, 0);
 }
 
-/* Whether there is memory to read. The kernel reads a mask of signals there, and refuses what is to be
- * done with it. Where a sandbox refuses the call itself, nothing is known to be readable. */
+/* Whether there is memory to read. The kernel reads a signal mask there, and then rejects the
+ * invalid operation. If a sandbox rejects the call itself, no memory counts as readable. */
 static inline bool guard_readable(uintptr_t address) {
   const long no_such_change = -1;
   return guard_syscall4(SYS_rt_sigprocmask, no_such_change, (long)address, 0, 8) == -EINVAL;

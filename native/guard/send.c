@@ -1,4 +1,4 @@
-/* Looks at a signal's handler each time the program sends that signal to one of its threads. */
+/* Checks a signal's handler each time the program sends that signal to one of its threads. */
 #define _GNU_SOURCE
 #include "core.h"
 

@@ -1,13 +1,14 @@
-/* Signals that the program and a library both want.
+/* Signals that both the program and a library use.
  *
- * A library that sets an action for a signal by which the program suspends its threads would end all
- * suspensions: Go's os/signal does so in Notify without a list, in Ignore and in Notify of that signal.
- * The guard keeps its entry in the kernel and notes the library as the signal's sharer. What the
- * process sends to one of its threads goes to the program, and all else goes to the sharer.
+ * A library that takes the signal with which the program suspends threads would end all
+ * suspensions. Go's os/signal does so in Notify without a list, in Ignore, and in Notify of that
+ * signal. The guard keeps its entry in the kernel, and records the library as the sharer of the
+ * signal. A signal that the process sends to one of its threads goes to the program. All others
+ * go to the sharer.
  *
- * A library may also set its action past the guard: by a bare system call, by signal() of libc, or before
- * the guard has seen the library. So the program's pthread_kill looks before each signal whether the
- * entry is still there, and puts it back. */
+ * A library may also bypass the guard: by a bare system call, by libc's signal(), or before the
+ * guard has seen the library. So the program's pthread_kill checks before each signal whether
+ * the entry is still there, and restores it. */
 #define _GNU_SOURCE
 #include "action.h"
 
@@ -17,7 +18,8 @@
 
 GUARD_HIDDEN GuardSlot *guard_sharers[GUARD_SIGNALS];
 
-/* What the kernel has for each signal whose handler is the program's and has an entry of this guard. */
+/* The kernel's action for each signal whose handler is the program's and has an entry of this
+ * guard. */
 static GuardAction kept[GUARD_SIGNALS];
 static uint64_t kept_signals;
 
@@ -30,7 +32,7 @@ void guard_prepare_sharing(void) {
   if (process == 0) process = this_process();
 }
 
-/* A child of vfork changes its own actions, and shares this memory with its parent. */
+/* A child of vfork changes its own actions, but shares this memory with its parent. */
 static bool in_another_process(void) { return this_process() != process; }
 
 void guard_keep(int signal) {
@@ -52,8 +54,8 @@ void guard_forget(int signal) {
   __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
 }
 
-/* What a library that sets this action wants of the signal: NULL where it wants nothing, as with the
- * default, or gives the signal back to `owner`. */
+/* The library's own action for the signal. NULL if the library has none: it sets the default, or
+ * gives the signal back to `owner`. */
 static GuardSlot *sharer_of(const GuardAction *wanted, const GuardSlot *owner) {
   if (wanted->handler == (uint64_t)SIG_DFL || wanted->handler == owner->handler) return NULL;
   if (guard_slot_of(wanted->handler) != NULL) return NULL;
@@ -68,7 +70,7 @@ static void take_back(int signal, const GuardAction *found) {
   GuardAction was;
   const GuardSlot *slot = guard_slot_of(found->handler);
   if (slot != NULL && slot->sharers != NULL) return; /* another guard's, which does the same */
-  if (guard_in_program(found->handler)) { /* the program's own doing */
+  if (guard_in_program(found->handler)) { /* the program set it itself */
     guard_forget(signal);
     return;
   }
@@ -90,7 +92,7 @@ void guard_before_send(int signal) {
   GuardAction now;
   if (signal < 1 || signal > GUARD_SIGNALS || GUARD_BIT(signal) & GUARD_NEVER) return;
   if (guard_restore(signal) || !guard_exchange(signal, NULL, &now)) return;
-  /* The program counts on a handler of its own, which a library replaced before the guard was here. */
+  /* The program relies on its own handler, which a library replaced before the guard was here. */
   if (guard_in_program(now.handler) || guard_slot_of(now.handler) != NULL) return;
   __atomic_fetch_or(&lost_signals, GUARD_BIT(signal), __ATOMIC_RELAXED);
 }
@@ -128,7 +130,8 @@ const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
     __atomic_compare_exchange_n(&guard_sharers[signal - 1], &sharer, NULL, false, __ATOMIC_ACQ_REL,
                                 __ATOMIC_ACQUIRE);
   }
-  /* The kernel blocked what the program's handler asked for; it takes that back when this one returns. */
+  /* The kernel blocked the signals that the program's handler asked for. It unblocks them when
+   * this one returns. */
   uint64_t blocked = sharer->mask | (sharer->flags & SA_NODEFER ? 0 : GUARD_BIT(signal));
   guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
   return sharer;

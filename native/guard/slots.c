@@ -1,4 +1,5 @@
-/* The handlers that entries stand for. Slots are filled once and never given back: one might be in use. */
+/* The handlers behind the entries. A slot is filled once and never freed, because it may be in
+ * use. */
 #define _GNU_SOURCE
 #include "action.h"
 
@@ -8,7 +9,7 @@
 
 GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
 
-/* The program's segments; it is the first object, and never unloaded. */
+/* The segments of the program, which is the first object and is never unloaded. */
 static struct {
   uintptr_t low, high;
 } program;
@@ -45,9 +46,9 @@ uint64_t guard_entry_of(const GuardSlot *slot) {
 }
 
 GUARD_ONCE GuardSlot *guard_slot_of(uint64_t handler) {
-  /* So aligned, what is read does not reach into another page. */
+  /* With this alignment a read does not reach into another page. */
   if (!guard_is_function(handler) || handler % GUARD_ENTRY_BYTES != 0) return NULL;
-  /* A library that is gone may have left a handler behind, and code need not be readable. */
+  /* An unloaded library may have left a handler behind, and code need not be readable. */
   if (!guard_readable(handler)) return NULL;
   const char *code = (const char *)(uintptr_t)handler;
   uint64_t mark;
@@ -58,8 +59,8 @@ GUARD_ONCE GuardSlot *guard_slot_of(uint64_t handler) {
   return (GuardSlot *)(uintptr_t)(code + GUARD_SLOT_AT + distance);
 }
 
-/* Equal actions share a slot, so that a program that sets the same two handlers in turn for ever needs
- * two. */
+/* Equal actions share a slot. So a program that sets the same two handlers in turn for ever
+ * needs two. */
 GUARD_ONCE GuardSlot *guard_slot_for(const GuardAction *owner) {
   for (unsigned each = 0; each < GUARD_SLOTS; each++) {
     GuardSlot *slot = &guard_slots[each];

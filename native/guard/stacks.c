@@ -1,10 +1,11 @@
-/* Which stack a stack pointer is on, told without a file, a lock, an allocation or a call of libc.
+/* Finds the stack of a stack pointer without a file, a lock, an allocation or a call of libc.
  *
- * Any thread that libc made has its thread pointer at the top of the memory that holds its stack, also
- * where a program supplied that memory. The main thread's stack begins below the words that the kernel
- * put there (AT_RANDOM). So a stack pointer is on the thread's own stack where all memory between it and
- * that top can be read: below a stack lies a page that cannot. The kernel is asked page by page, by a
- * call that every sandbox allows, and only when a signal finds the thread deeper than any before. */
+ * In a thread that libc made, the thread pointer is at the top of the memory that holds the
+ * stack, also if the program supplied that memory. The main thread's stack begins below the
+ * words that the kernel put there (AT_RANDOM). An unreadable page lies below each stack. So a
+ * stack pointer is on the thread's own stack if all memory between it and that top is readable.
+ * The guard asks the kernel page by page, with a call that every sandbox allows, and only if a
+ * signal finds the thread deeper than ever before. */
 #define _GNU_SOURCE
 #include "entry.h"
 #include "raw.h"
@@ -14,19 +15,19 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
-enum { PAGE = 4096 /* the smallest there is */, PAGES_AT_ONCE = 1 << 14 };
+enum { PAGE = 4096 /* the smallest page size */, PAGES_AT_ONCE = 1 << 14 };
 
-/* No stack is larger. What is farther away, as Go's memory is, need not be walked to. */
+/* No stack is larger. Memory farther away, such as Go's, need not be examined. */
 static const uintptr_t FARTHEST = UINT64_C(1) << 34;
 
 static uintptr_t main_top;
 
-/* Where this thread's stack begins, and the lowest place that was seen to be stack; initial-exec, so
- * that a handler may touch it. */
+/* Where this thread's stack begins, and the lowest place known to be stack. Initial-exec, so
+ * that a handler may read it. */
 static __thread struct {
   uintptr_t top, seen;
 } own
-#ifdef __GLIBC__ /* musl refuses it in dlopen, and gives every thread its memory beforehand */
+#ifdef __GLIBC__ /* musl rejects it in dlopen, and allocates all threads' memory before */
     __attribute__((tls_model("initial-exec")))
 #endif
     ;

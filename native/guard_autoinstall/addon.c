@@ -1,10 +1,10 @@
-/* Makes the guard's library a Node addon too: Bun loads an addon in a fraction of the time that it
- * needs to prepare a foreign function. */
+/* Makes the guard's library a Node addon too, because Bun loads an addon in a fraction of the
+ * time that a foreign function needs. */
 #include <stddef.h>
 
 #include "../guard/go-guard.h"
 
-/* Of Node-API. Absent where no JavaScript runtime is, so that others can still load the library. */
+/* Part of Node-API. Weak, so that a process without a JavaScript runtime can load the library. */
 __attribute__((weak)) int napi_throw_error(void *env, const char *code, const char *message);
 
 GUARD_API void *napi_register_module_v1(void *env, void *exports);

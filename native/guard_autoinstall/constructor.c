@@ -1,6 +1,6 @@
-/* Installs the guard while the library that holds it is loaded, before Go's runtime starts: a
- * suspension between that and a later call would find the handler with Go's flag, and the thread
- * that sends it may hold what the loading thread needs.
+/* Installs the guard while its library is loaded, before Go's runtime starts. A suspension
+ * between that start and a later install would find the handler with Go's flag. The thread that
+ * sends it may hold a lock that the loading thread needs.
  *
  * Go starts its runtime in a constructor without a priority, which runs after all that have one. */
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* How `semantics` asks; see assertions.h. */
+/* How `semantics` makes its checks; see assertions.h. */
 #define _GNU_SOURCE
 #include "assertions.h"
 

@@ -1,5 +1,5 @@
-/* What the questions of `semantics` share: the guard and another one beside it, a handler that notes
- * where it runs, and a line for each answer. */
+/* Declarations that the checks of `semantics` share: the guard and a second guard beside it, a
+ * handler that records where it runs, and a line for each check. */
 #ifndef ASKING_H
 #define ASKING_H
 #include <signal.h>
@@ -23,7 +23,7 @@ typedef struct {
   uint64_t handler, flags, restorer, mask;
 } Raw;
 
-/* What the last handler saw. */
+/* What the last handler recorded. */
 struct Seen {
   uintptr_t sp, interrupted;
   int number, value, calls;
@@ -53,7 +53,7 @@ void note(int number, siginfo_t *info, void *context);
 void nest(int number, siginfo_t *info, void *context);
 void raise_within(int number);
 
-/* Where handlers run, and how what they interrupt goes on. */
+/* Where handlers run, and how the interrupted code continues. */
 void handlers_run_on_their_own_stack(void);
 void handlers_nest(void);
 void in_other_threads(void);
@@ -66,7 +66,7 @@ void handlers_for_once(void);
 void at_the_end(void);
 void at_the_limit(void);
 
-/* What everybody is told of handlers, and which are guarded. */
+/* What callers are told about handlers, and which handlers are guarded. */
 void owners_see_their_own(void);
 void others_are_left_alone(void);
 void called_by_another_handler(void);
@@ -74,6 +74,6 @@ void several_guards(void);
 void removing(void);
 void every_entry_taken(void);
 
-/* Signals that a library wants as well; `library` is the file of rival.c. */
+/* Signals that a library uses as well; `library` is the file of rival.c. */
 void signals_are_shared(const char *library);
 #endif

@@ -1,9 +1,12 @@
-/* cost GUARD: what a signal costs with the guard and without, in nanoseconds from raise to return.
- * Three handlers are asked in turn, block by block, so that a machine that gets slower does so for
- * all: `plain` runs on the thread's own stack, as without Go; `flagged` on the alternate one, as with
- * Go; `guarded` is moved from there to the own stack. `direct` is guarded, on a thread that has no
- * alternate stack. `unwatched` and `watched` are guarded signals that pthread_kill sends, past the guard and
- * through it. Prints one line of JSON with the median of the blocks. */
+/* cost GUARD: what a signal costs with the guard and without, in nanoseconds from raise to
+ * return.
+ *
+ * It measures three handlers in turn, block by block, so that a machine that becomes slower does
+ * so for all. `plain` runs on the thread's own stack, as without Go. `flagged` runs on the
+ * alternate stack, as with Go. `guarded` is moved from there to the thread's own stack. `direct`
+ * is guarded, on a thread without an alternate stack. `unwatched` and `watched` are guarded
+ * signals that pthread_kill sends, past the guard and through it. Prints one line of JSON with
+ * the median of the blocks. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>

@@ -62,7 +62,7 @@ typedef struct {
 
 static Mutator mutators[MUTATORS];
 static unsigned mutator_count = MUTATORS;
-static _Atomic(Mutator *) active; /* the one that works; more would fight for the processors */
+static _Atomic(Mutator *) active; /* the active one; more would compete for the processors */
 static bool with_go, with_files = true, takes_signals;
 static atomic_ulong pestered, faults;
 static char first_fault[160];
@@ -75,9 +75,9 @@ void changed(const char *what) {
   if (atomic_fetch_add(&faults, 1) == 0) snprintf(first_fault, sizeof first_fault, "%s", what);
 }
 
-/* The threads' side. */
+/* The code of the threads. */
 
-/* A signal that wants the alternate stack, and writes all over it. */
+/* A signal that uses the alternate stack, and overwrites all of it. */
 static void on_pester(int number) {
   volatile char scribble[SCRIBBLED];
   (void)number;
@@ -108,7 +108,7 @@ static void run_go(Mutator *mutator, unsigned long round) {
   }
 }
 
-/* Loads a small library of libc's that nothing else uses, and drops it. musl is one library. */
+/* Loads a small library of libc that nothing else uses, and unloads it. musl is one library. */
 static void load_and_drop(void) {
 #ifdef __GLIBC__
   void *library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -140,7 +140,7 @@ static void one_round(Mutator *mutator) {
   }
 }
 
-/* libc reads a file to tell where the main thread's stack is. */
+/* libc reads a file to find the main thread's stack. */
 static void find_stack(Mutator *mutator) {
   if (mutator->kind == MAIN && mutator->subject.high != 0) return;
   pthread_attr_t attributes;
@@ -321,13 +321,13 @@ int main(int argc, char **argv) {
   if (strcmp(mode, "after") == 0) load_guard(argv[4]);
   if (strcmp(mode, "twice") == 0) load_guard(argv[5]);
 
-  /* After Go, as its table of signals would not let it be otherwise. */
+  /* After Go, because its table of signals would not allow it otherwise. */
   struct sigaction pestering = {.sa_handler = on_pester, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigaction(SIGUSR2, &pestering, NULL);
 
   find_stack(&mutators[0]);
   if (argc > 6) {
-    static char buffer[BUFSIZ]; /* libc asks what kind of file it is, where it makes the buffer */
+    static char buffer[BUFSIZ]; /* libc asks for the kind of file when it makes the buffer */
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     with_files = false;
     if (!enter_sandbox(argv[6])) return SANDBOX_FAILED;

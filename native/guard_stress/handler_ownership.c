@@ -1,4 +1,4 @@
-/* What everybody is told of handlers, and which of them are guarded. */
+/* What callers are told about handlers, and which handlers are guarded. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

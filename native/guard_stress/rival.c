@@ -1,4 +1,4 @@
-/* A library that wants signals which the program has, as Go's os/signal does, in every way there is. */
+/* A library that takes signals of the program, as Go's os/signal does, in every way there is. */
 #define _GNU_SOURCE
 #include "rival.h"
 
@@ -41,7 +41,7 @@ EXPORT int RivalPutsBack(int number, const struct sigaction *old) {
   return sigaction(number, old, NULL);
 }
 
-/* As a language does that has system calls of its own. */
+/* As a language with its own system calls does. */
 EXPORT int RivalTakesRaw(int number, enum RivalHandler handler) {
   struct {
     uint64_t handler, flags, restorer, mask;
@@ -56,7 +56,8 @@ EXPORT int RivalTakesRaw(int number, enum RivalHandler handler) {
 
 EXPORT void RivalIgnores(int number) { signal(number, SIG_IGN); }
 
-/* Has the handler call another as a function, as Go does with what is none of its own. */
+/* Makes the handler call another one as a function, as Go does with signals that are not its
+ * own. */
 EXPORT void RivalForwards(void (*to)(int, siginfo_t *, void *)) { next = to; }
 
 EXPORT struct RivalSeen RivalSaw(void) {

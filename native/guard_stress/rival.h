@@ -7,7 +7,7 @@
 
 enum RivalHandler { RIVAL_HANDLES, RIVAL_IGNORES, RIVAL_DEFAULTS };
 
-/* What the library's handler saw last, and how often it was called since it was asked. */
+/* What the library's handler saw last, and how often it was called since the last query. */
 struct RivalSeen {
   int calls, number, code;
   bool on_alternate;

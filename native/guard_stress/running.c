@@ -1,4 +1,4 @@
-/* Where handlers run, and how what they interrupt goes on. */
+/* Where handlers run, and how the interrupted code continues. */
 #define _GNU_SOURCE
 #include "assertions.h"
 

@@ -1,4 +1,5 @@
-/* Sandboxes: what a service manager, a container or an application does to a process that runs. */
+/* Sandboxes: restrictions that a service manager, a container or an application puts on a
+ * process. */
 #define _GNU_SOURCE
 #include "sandbox.h"
 
@@ -22,8 +23,8 @@
 #define THIS_ARCHITECTURE AUDIT_ARCH_AARCH64
 #endif
 
-/* Threads, memory, time and signals, as systemd's sets @default, @basic-io, @process, @signal and @timer
- * and Docker's profile allow them; nothing that names a file. */
+/* Threads, memory, time and signals, as allowed by Docker's profile and by systemd's sets
+ * @default, @basic-io, @process, @signal and @timer. Nothing that names a file. */
 static const uint32_t ALLOWED[] = {
     SYS_read,
     SYS_write,
@@ -74,7 +75,7 @@ static const uint32_t ALLOWED[] = {
 enum { COUNT = sizeof ALLOWED / sizeof *ALLOWED, PROLOGUE = 4 };
 
 static bool filter(uint32_t otherwise) {
-#ifdef __GLIBC__ /* Its malloc would read a file to learn how many processors there are. */
+#ifdef __GLIBC__ /* Its malloc would read a file to find the number of processors. */
   mallopt(M_ARENA_MAX, 8);
 #endif
   struct sock_filter program[PROLOGUE + COUNT + 2] = {

@@ -1,6 +1,6 @@
-/* semantics GUARD ANOTHER-GUARD RIVAL: asks of the guard, one by one, what a handler may rely on. Prints a
- * line for each: `ok …` or `FAILED …`. Exit code 1 if any failed. No Go takes part: what Go does to a
- * handler, adding SA_ONSTACK to it, is done here. */
+/* semantics GUARD ANOTHER-GUARD RIVAL: checks one by one what a handler may rely on. Prints a
+ * line for each check: `ok …` or `FAILED …`. Exit code 1 if any failed. Go takes no part: this
+ * program adds SA_ONSTACK to a handler itself, as Go does. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Signals that the program has and a library wants: both get theirs, however the library asks. */
+/* Signals that the program and a library both use. Both get theirs, however the library asks for
+ * it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -29,8 +30,8 @@ static void send_from_outside(void) {
   waitpid(child, NULL, 0);
 }
 
-/* Who gets what: P for the program and L for the library, first of a signal that the process sends to its
- * thread, then of one from outside; '-' for nobody. */
+/* Who gets a signal: P for the program, L for the library, '-' for nobody. First for a signal
+ * that the process sends to its thread, then for one from outside. */
 static const char *receivers(void) {
   static char found[3];
   seen.calls = 0;

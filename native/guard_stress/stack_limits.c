@@ -29,7 +29,7 @@ static void hand_on(int number, siginfo_t *info, void *context) {
   taken_over.sa_sigaction(number, info, context);
 }
 
-/* As Go does, whose library is loaded later: it takes a fault over, and calls the handler that it found. */
+/* As Go does, whose library is loaded later: takes over a fault, and calls the previous handler. */
 static void take_over(int number) {
   Sigaction *of_libc = (Sigaction *)dlsym(RTLD_DEFAULT, "sigaction");
   struct sigaction action = {.sa_sigaction = hand_on, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -62,7 +62,7 @@ void handlers_for_once(void) {
   signal(SIGSEGV, SIG_DFL);
 }
 
-/* Has the thread get a signal 6 KiB above `low`. */
+/* Sends the thread a signal 6 KiB above `low`. */
 static __attribute__((noinline)) void raise_above(const char *low) {
   size_t used = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)low - (6 << 10);
   volatile char *fill = __builtin_alloca(used);
@@ -90,8 +90,8 @@ static void *raise_at_the_end(void *data) {
   return NULL;
 }
 
-/* Whether the handler is called on the alternate stack at the end of a thread whose stack is `own`, or
- * libc's where that is NULL. */
+/* Whether the handler is called on the alternate stack at the end of a thread's stack: `own`, or
+ * libc's if that is NULL. */
 static bool tight_in_thread(char *own, size_t bytes, End end) {
   pthread_attr_t attributes;
   pthread_t thread;
@@ -112,7 +112,7 @@ void at_the_end(void) {
          "where the own stack has no room left, it is called on the alternate one");
   expect(tight_in_thread(own, BYTES, (End){own + ALTERNATE_BYTES, own}),
          "and where the alternate stack is the end of the own");
-  /* As libc makes threads from glibc 2.42 on, where the kernel (6.13) can. */
+  /* As glibc 2.42 and later make threads, if the kernel is 6.13 or later. */
   char *joined = mapped(2 * BYTES), *page = joined + BYTES - 4096;
   if (madvise(page, 4096, ADVICE_GUARD) == 0 && access(page, F_OK) == -1 && errno == EFAULT) {
     expect(tight_in_thread(joined + BYTES, BYTES, (End){NULL, apart}),
@@ -125,8 +125,8 @@ void at_the_end(void) {
   free(apart);
 }
 
-/* In a child, since nothing says whether it survives. musl reports the used part of the main stack, not
- * its limit. */
+/* In a child, because it may not survive. musl reports the used part of the main stack, not its
+ * limit. */
 void at_the_limit(void) {
 #ifdef __GLIBC__
   struct rlimit limit = {.rlim_cur = 1 << 20};

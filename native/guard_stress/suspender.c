@@ -1,4 +1,4 @@
-/* Stops threads by a signal, as JavaScriptCore does, and lets them go on. */
+/* Stops threads by a signal, as JavaScriptCore does, and lets them continue. */
 #define _GNU_SOURCE
 #include "suspender.h"
 
@@ -27,7 +27,7 @@ static void on_suspend(int number, siginfo_t *info, void *context) {
   char here;
   (void)number;
   (void)info;
-  if (atomic_load(&self->suspended)) return; /* it is to go on: sigsuspend below returns */
+  if (atomic_load(&self->suspended)) return; /* continue: sigsuspend below returns */
   if ((uintptr_t)&here < self->low || (uintptr_t)&here >= self->high) {
     atomic_store(&self->context, NULL);
     sem_post(&answered);
@@ -58,8 +58,7 @@ static void wait_for_answer(void) {
   }
 }
 
-/* On a machine that has other things to do, seconds alone say little: it must have refused often
- * enough, too. */
+/* On a busy machine seconds alone say little: the handler must also have refused often enough. */
 bool suspend(Subject *subject) {
   uint64_t started = now_ns();
   unsigned long tried = tries;

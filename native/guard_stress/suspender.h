@@ -15,22 +15,22 @@ typedef struct {
   atomic_int suspended;
 } Subject;
 
-/* How many signals were sent to suspend. */
+/* How many signals were sent to suspend threads. */
 extern unsigned long tries;
 
 uint64_t now_ns(void);
 
-/* Installs the handler; once, before any Go is there. */
+/* Installs the handler. Call it once, before Go is there. */
 bool prepare_suspending(int number);
 
-/* Whether the thread stands still within the limit. */
+/* Whether the thread stops within the limit. */
 bool suspend(Subject *subject);
 void resume(Subject *subject);
 
-/* What is known of a thread that stands still must not change, whatever else is going on. */
+/* The recorded state of a stopped thread must not change, whatever else happens. */
 void examine(const Subject *subject, unsigned turns);
 
-/* Notes that something was changed that must not be; the caller of all this has it. */
+/* Records a change that must not happen. The caller defines it. */
 void changed(const char *what);
 
 #endif

@@ -1,4 +1,4 @@
-/* A library that wants the suspend signal, while the program suspends threads with it. */
+/* A library that takes the suspend signal while the program suspends threads with it. */
 #define _GNU_SOURCE
 #include "taker.h"
 

@@ -1,5 +1,5 @@
-/* Fills every vector register, waits, and says whether they are as they were: what a signal in
- * between must not change. */
+/* Fills every vector register, waits, and checks that none has changed. A signal in between must
+ * not change them. */
 #ifndef TORTURE_VECTORS_H
 #define TORTURE_VECTORS_H
 

@@ -1,5 +1,5 @@
-/* Counts the time in which a thread was able to run, which a deadline for it has to go by: one that
- * waits for a processor does nothing, however long it is given by the clock on the wall. */
+/* Counts the time in which a thread could run. A deadline must use that time, because a thread
+ * that waits for a processor makes no progress, however much wall time passes. */
 #ifndef GOBUN_INSPECTOR_ABLE_TIME_H
 #define GOBUN_INSPECTOR_ABLE_TIME_H
 
@@ -11,7 +11,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* A longer pause between two looks is our own: this program did not get to run either. */
+/* A longer pause between two looks is our own: this program could not run either. */
 enum { LOOK_EVERY_US = 5000, LONGEST_GAP_US = 50000 };
 
 typedef struct {
@@ -35,7 +35,7 @@ static bool read_line(const char *folder, const char *name, char *line, int size
   return whole;
 }
 
-/* The time that it ran, in nanoseconds; false where the kernel does not count it. */
+/* The time for which the thread ran, in nanoseconds; false if the kernel does not count it. */
 static bool ran_ns(const AbleTime *time, uint64_t *ran) {
   char line[128];
   return read_line(time->folder, "schedstat", line, sizeof line) &&
@@ -56,8 +56,8 @@ static AbleTime able_time(pid_t pid, pid_t tid) {
   return time;
 }
 
-/* Adds the time since the last look: all of it, or, of a thread that wants a processor, as much as it
- * was given of one. */
+/* Adds the time since the last look. If the thread waits for a processor, adds only the time for
+ * which it had one. */
 static void count(AbleTime *time) {
   uint64_t now = now_us(), passed = now - time->looked_us, ran = 0;
   if (passed < LOOK_EVERY_US) return;

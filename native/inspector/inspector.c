@@ -42,7 +42,7 @@ static const char TOO_BUSY[] = "the machine is too busy to stop it";
 enum { STOP_WITHIN_MS = 6000, STOPS_MOST_MS = 90000, TRIES = 8 };
 
 typedef struct {
-  uint64_t handler, flags, restorer, mask; /* as the kernel lays them out */
+  uint64_t handler, flags, restorer, mask; /* in the kernel's layout */
 } Action;
 
 typedef struct {
@@ -53,9 +53,9 @@ typedef struct {
 
 typedef struct {
   pid_t tid;
-  Registers home; /* what it gets back */
+  Registers home; /* the registers to restore */
   uint64_t mask, held;
-  bool masked; /* from here on it has to be put back as it was */
+  bool masked; /* from here on the thread must be restored */
   Vectors vectors;
 } Guest;
 
@@ -75,9 +75,10 @@ static bool set_registers(pid_t tid, Registers *r) {
   return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &whole) == 0;
 }
 
-/* Runs a stopped thread to its next system call, in or out. Everything is masked, so that what
- * arrives is a stop signal or our own mistake. The wait has no deadline: a thread that was let go
- * here would go on with our registers. The caller gives up earlier, and this process ends later. */
+/* Runs a stopped thread to its next entry to a system call, or exit from one. All signals are
+ * blocked, so only a stop signal or our own mistake can arrive. The wait has no deadline,
+ * because a thread that was let go here would continue with our registers. The caller gives up
+ * earlier, and this process ends later. */
 static Stop to_call(Guest *guest) {
   for (;;) {
     int status;
@@ -97,7 +98,7 @@ static Stop to_call(Guest *guest) {
   }
 }
 
-/* Makes a thread make a system call. */
+/* Makes a thread execute a system call. */
 static const char *call(const Process *process, Guest *guest, long number,
                         const uint64_t *arguments, long *result) {
   Registers r = guest->home;
@@ -112,7 +113,7 @@ static const char *call(const Process *process, Guest *guest, long number,
   return NULL;
 }
 
-/* Stops a thread, whatever it is at. */
+/* Stops a thread, whatever it is doing. */
 static const char *stop(const Process *process, pid_t tid) {
   if (now_us() >= process->give_up_us) return TOO_BUSY;
   if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) < 0) {
@@ -132,7 +133,7 @@ static const char *stop(const Process *process, pid_t tid) {
     } else if (status >> 16 == EVENT_STOP) {
       return NULL;
     } else {
-      /* A signal that was on its way goes on its way. */
+      /* Deliver a signal that was on its way. */
       int number = WSTOPSIG(status);
       ptrace(PTRACE_CONT, tid, 0, number == (SIGTRAP | 0x80) ? 0 : number);
     }
@@ -140,8 +141,8 @@ static const char *stop(const Process *process, pid_t tid) {
   return "it waits in the kernel and cannot be stopped";
 }
 
-/* Code between two marks that the kernel restarts from its beginning if a thread is moved. Taken
- * out of it and put back, the thread would go on where it must not. */
+/* The kernel restarts code between these two marks from its beginning if a thread is moved. A
+ * thread that was taken out of it and put back would continue at the wrong place. */
 static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t pc) {
   struct {
     uint64_t area;
@@ -158,7 +159,7 @@ static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t 
          pc - sequence.start < sequence.length;
 }
 
-/* Brings a stopped thread to where calls can be made of it, and notes what it gets back. */
+/* Brings a stopped thread to a place where it can make calls, and records what to restore. */
 static const char *settle(const Process *process, Guest *guest) {
   unsigned char here[sizeof CALL] = {0};
   if (!get_registers(guest->tid, &guest->home)) return "it ended";
@@ -261,7 +262,7 @@ static int refuse(int number, const char *what) {
   return 1;
 }
 
-/* Whether a thread is one of those to be left alone. */
+/* Whether a thread is on the list of those to leave alone. */
 static bool is_spared(pid_t tid, char **spared) {
   for (; *spared != NULL; spared++) {
     if (atoi(*spared) == tid) return true;
@@ -308,11 +309,11 @@ static pid_t start_worker(pid_t pid, uint64_t within_us, char **spared, const in
   sigprocmask(SIG_BLOCK, &all, NULL);
   setsid();
   setpriority(PRIO_PROCESS, 0,
-              -20); /* Where it may: a thread must not stand because we are kept waiting. */
+              -20); /* Where allowed: a thread must not stay stopped because we wait. */
   dup2(pipe_ends[1], STDOUT_FILENO);
   close(pipe_ends[0]);
   close(pipe_ends[1]);
-  /* Nothing is written while a thread stands: what reads may be slow, or gone. */
+  /* Write nothing while a thread is stopped: the reader may be slow, or gone. */
   static char room[1 << 22];
   setvbuf(stdout, room, _IOFBF, sizeof room);
   exit(inspect(pid, within_us, spared));

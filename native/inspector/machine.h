@@ -1,5 +1,4 @@
-/* What the inspector has to know of a processor: where a thread stands, and how it is made to
- * make a system call. */
+/* Processor-specific code: where a thread is, and how to make it execute a system call. */
 #ifndef GOBUN_PROBE_MACHINE_H
 #define GOBUN_PROBE_MACHINE_H
 
@@ -40,11 +39,11 @@ static inline bool get_tls(pid_t tid, const Registers *r, uint64_t *tls) {
   return true;
 }
 
-/* Whether it runs the 64-bit code that this program knows how to steer. */
+/* Whether the thread runs 64-bit code, which this program can steer. */
 static inline bool is_native(const Registers *r) { return r->cs == 0x33; }
 
-/* Whether the kernel, left alone, would now take the thread back into a system call that the stop
- * interrupted. `here` is the code at its pc. */
+/* Whether the kernel, left alone, would now lead the thread back into a system call that the
+ * stop interrupted. `here` is the code at its pc. */
 static inline bool restarts(const Registers *r, const unsigned char *here) {
   (void)here;
   if ((long)r->orig_rax < 0) return false;
@@ -60,7 +59,7 @@ static inline bool skip_call(pid_t tid, Registers *r) {
   return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &whole) == 0;
 }
 
-/* From a stop at the entry of a system call back to before its instruction. */
+/* Moves a thread that stopped at the entry of a system call back to before the instruction. */
 static inline void rewind_call(Registers *r) {
   r->rax = r->orig_rax;
   r->orig_rax = (unsigned long long)-1;
@@ -130,7 +129,8 @@ static inline bool get_tls(pid_t tid, const Registers *r, uint64_t *tls) {
 
 static inline bool is_native(const Registers *r) { return (r->pstate & 0x10) == 0; }
 
-/* The kernel has gone back to the instruction already, and one about to be run looks the same. */
+/* The kernel has already moved the thread back to the instruction. A thread that is about to
+ * execute one for the first time looks the same. */
 static inline bool restarts(const Registers *r, const unsigned char *here) {
   (void)r;
   return memcmp(here, CALL, sizeof CALL) == 0;
@@ -154,8 +154,8 @@ static inline void place_call(Registers *r, uint64_t pc, long number, const uint
 
 static inline long result_of(const Registers *r) { return (long)r->regs[0]; }
 
-/* A system call clears what SVE registers hold beyond 128 bits, and ends the streaming mode of
- * SME, which this program does not know how to return to. */
+/* A system call clears the SVE registers beyond 128 bits, and ends SME's streaming mode, which
+ * this program cannot restore. */
 static inline bool save_vectors(pid_t tid, Vectors *vectors) {
   struct iovec whole = {vectors->bytes, sizeof vectors->bytes};
   vectors->size = 0;

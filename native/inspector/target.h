@@ -1,4 +1,4 @@
-/* What the inspector finds out of a process without touching it. */
+/* What the inspector learns about a process without touching it. */
 #ifndef GOBUN_PROBE_TARGET_H
 #define GOBUN_PROBE_TARGET_H
 
@@ -15,17 +15,17 @@ typedef struct {
   pid_t pid;
   int memory;
   uint64_t gadget; /* the address of an instruction that makes a system call */
-  uint64_t asked;  /* the signals worth asking for */
+  uint64_t asked;  /* the signals to ask for */
   bool answered;
-  uint64_t within_us;  /* how long a thread may take to stop, in time that it was able to run */
-  uint64_t give_up_us; /* when no further thread is waited for */
+  uint64_t within_us;  /* how long a thread may take to stop, in time in which it could run */
+  uint64_t give_up_us; /* no further thread is waited for after this */
 } Process;
 
 static bool read_memory(const Process *process, uint64_t at, void *into, size_t size) {
   return pread(process->memory, into, size, (off_t)at) == (ssize_t)size;
 }
 
-/* Finds the instruction in what the process runs itself: the kernel's own page first. */
+/* Looks for the instruction in code that the process runs, first in the kernel's own page. */
 static bool find_gadget(Process *process, const char *maps, bool kernels_own) {
   static unsigned char code[1 << 16];
   FILE *lines = fopen(maps, "r");
@@ -86,7 +86,7 @@ static pid_t *list_threads(pid_t pid, size_t *count) {
   return tids;
 }
 
-/* Says why a process cannot be inspected at all, by an errno, or 0. */
+/* Returns the errno that says why a process cannot be inspected at all, or 0. */
 static int open_process(Process *process, const char **what) {
   char path[64];
   unsigned char head[20];

@@ -130,8 +130,8 @@ static int32_t round_trip(void) {
              : RUN_FAILED;
 }
 
-/* Sets Asherah up, has data encrypted and decrypted, and shuts it down. The published library has one
- * Asherah a process, so what SetupJson has set up is used, and left alone. */
+/* Sets Asherah up, encrypts and decrypts data, and shuts it down. The published library has one
+ * Asherah per process. So if SetupJson has set one up, use it and leave it running. */
 EXPORT int32_t Run(void) {
   Buffer configuration = buffer_of(
       "{\"ServiceName\":\"service\",\"ProductID\":\"product\",\"Metastore\":\"memory\","

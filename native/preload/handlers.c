@@ -1,7 +1,7 @@
-/* `suspend`: the guard's core stands between every caller of sigaction and libc.
+/* `suspend`: puts the guard's core between every caller of sigaction and libc.
  *
- * Go is such a caller too: where a library was built with cgo, its runtime asks libc for sigaction,
- * so what it finds and sets goes through here. */
+ * Go is such a caller too. A library built with cgo makes Go's runtime call libc's sigaction, so
+ * everything that it reads and sets passes through here. */
 #define _GNU_SOURCE
 #include "preload.h"
 
@@ -14,8 +14,8 @@
 
 typedef void Handler(int);
 
-/* libc's other names of sigaction and signal. They are bound when this library is loaded, so that
- * nothing has to be looked up where a handler or a child of vfork calls. */
+/* libc's other names of sigaction and signal. They are bound when this library is loaded, so a
+ * handler or a child of vfork needs no lookup. */
 #ifdef __GLIBC__
 extern int __sigaction(int, const struct sigaction *, struct sigaction *);
 extern Handler *ssignal(int, Handler *);
@@ -25,7 +25,7 @@ extern Handler *bsd_signal(int, Handler *);
 #define ssignal bsd_signal
 
 /* musl has no other name of sigaction, so it is looked up: by this library's constructor, or by
- * one that runs before and calls it. */
+ * a constructor that runs before it and calls sigaction. */
 typedef int Sigaction(int, const struct sigaction *, struct sigaction *);
 static _Atomic(Sigaction *) libcs_own;
 
@@ -42,7 +42,7 @@ static int __sigaction(int number, const struct sigaction *action, struct sigact
 
 static atomic_bool ready;
 
-/* Under GO_GUARD_DEBUG=1: asks for all that is guarded, of the kernel. */
+/* With GO_GUARD_DEBUG=1, asks the kernel for everything that is guarded. */
 static bool is_guarded(int number) {
   uint64_t others, own = guard_wrapped(&others);
   return number > 0 && number <= GUARD_SIGNALS && own >> (number - 1) & 1;
@@ -56,7 +56,7 @@ EXPORT int sigaction(int number, const struct sigaction *action, struct sigactio
   return result;
 }
 
-/* Whether a library wants a signal that is kept for the program. */
+/* Whether a library uses a signal that the guard keeps for the program. */
 static bool shares(const void *caller, int number, Handler *handler, struct sigaction *before) {
   struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
   if (number < 1 || number > GUARD_SIGNALS || handler == SIG_ERR) return false;
@@ -64,8 +64,8 @@ static bool shares(const void *caller, int number, Handler *handler, struct siga
   return !guard_in_program((uintptr_t)caller) && guard_share(number, &action, before);
 }
 
-/* A handler set so is not told the registers and needs no guard; one that it replaces may have had
- * it. */
+/* A handler that is set this way gets no registers and needs no guard. The handler that it
+ * replaces may have had one. */
 EXPORT Handler *signal(int number, Handler *handler) {
   if (!atomic_load(&ready)) return ssignal(number, handler);
   const void *caller = __builtin_return_address(0);
@@ -86,5 +86,5 @@ __attribute__((constructor)) static void start(void) {
   }
   atomic_store(&ready, true);
   guard_watch_sends();
-  guard_wrap_all(); /* what libraries installed whose constructors ran before */
+  guard_wrap_all(); /* handlers of libraries whose constructors ran before */
 }

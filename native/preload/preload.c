@@ -1,9 +1,9 @@
-/* go-guard-preload: for LD_PRELOAD, where an application cannot change its code.
+/* go-guard-preload: the guard for LD_PRELOAD, for an application that cannot change its code.
  *
- * GO_GUARD_PRELOAD is a comma list of what it does: `suspend` (alone, where nothing is set) cures
- * the hang; `stack8m`, `sigmask` and `sigmask-keep` do at load time what patches of Bun's source
- * were said to. Set and empty, nothing is done. Children inherit both variables, so everything here
- * has to be harmless in any program. */
+ * GO_GUARD_PRELOAD is a comma list of its actions. `suspend`, the default, cures the hang.
+ * `stack8m`, `sigmask` and `sigmask-keep` do at load time what patches of Bun's source claim to
+ * do. If the variable is set and empty, the library does nothing. Children inherit both
+ * variables, so everything here must be harmless in any program. */
 #define _GNU_SOURCE
 #include "preload.h"
 

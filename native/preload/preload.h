@@ -1,4 +1,4 @@
-/* What go-guard-preload does to the process it is loaded into, by GO_GUARD_PRELOAD. */
+/* What go-guard-preload does to the process that loads it, as GO_GUARD_PRELOAD says. */
 #ifndef GO_GUARD_PRELOAD_H
 #define GO_GUARD_PRELOAD_H
 
@@ -13,14 +13,15 @@ enum {
   SUSPEND = 8,
 };
 
-/* What of the above was chosen. It is asked before the constructor too, by constructors of other
- * libraries. */
+/* The chosen actions. Constructors of other libraries need them before this library's own
+ * constructor runs. */
 unsigned preload_chosen(void);
 
 /* Whether GO_GUARD_DEBUG=1 is set. */
 bool preload_loud(void);
 
-/* Says something that ends in a number on stderr under GO_GUARD_DEBUG=1, by no call that may lock. */
+/* With GO_GUARD_DEBUG=1, prints a text that ends in a number to stderr. It makes no call that
+ * may lock. */
 void preload_note(const char *what, unsigned long number);
 
 #endif

@@ -1,4 +1,4 @@
-/* `stack8m`, `sigmask` and `sigmask-keep`: how threads are made. */
+/* `stack8m`, `sigmask` and `sigmask-keep`: change how threads are made. */
 #define _GNU_SOURCE
 #include "preload.h"
 
@@ -21,7 +21,7 @@ typedef struct {
   sigset_t mask;
 } Beginning;
 
-/* Attributes in the place of the caller's, which stay as they are. */
+/* Attributes that replace the caller's, which stay unchanged. */
 typedef struct {
   pthread_attr_t attr;
   bool owned;
@@ -38,20 +38,20 @@ static Create *next(void) {
   return found;
 }
 
-/* Returns the attributes to make a thread with, which are the caller's own where they will do. */
+/* Returns the attributes for a new thread: the caller's own if they need no change. */
 static const pthread_attr_t *widened(const pthread_attr_t *attr, Wider *wider) {
   size_t size;
   wider->owned = false;
   if (attr != NULL) {
     void *lowest;
     if (pthread_attr_getstack(attr, &lowest, &size) != 0) return attr;
-    /* glibc knows no other sign of a stack that is the caller's: its top is not 0. */
+    /* A nonzero top is glibc's only sign that the caller supplied the stack. */
     if ((uintptr_t)lowest + size != 0) return attr;
     if (pthread_attr_getstacksize(attr, &size) != 0 || size >= ENOUGH) return attr;
-    /* A plain copy shares what the attributes point to, and is therefore never destroyed. */
+    /* A plain copy shares the data behind the attributes, so it is never destroyed. */
     wider->attr = *attr;
   } else {
-    /* Since glibc 2.18 a program can set what NULL means. */
+    /* Since glibc 2.18 a program can set the meaning of NULL. */
     Defaults *defaults = (Defaults *)dlsym(RTLD_DEFAULT, "pthread_getattr_default_np");
     if ((defaults != NULL ? defaults : pthread_attr_init)(&wider->attr) != 0) return attr;
     wider->owned = true;
@@ -62,7 +62,7 @@ static const pthread_attr_t *widened(const pthread_attr_t *attr, Wider *wider) {
   return &wider->attr;
 }
 
-/* Every signal is still blocked here, as it is while a thread of the patched pool begins. */
+/* All signals are still blocked here, as they are when a thread of the patched pool begins. */
 static void *begin(void *given) {
   Beginning beginning = *(Beginning *)given;
   free(given);

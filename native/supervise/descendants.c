@@ -11,8 +11,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* Looks in which everything has to be stopped; a bomb that is not caught by then is killed as it
- * is, and the sweep goes round again. */
+/* How many looks may pass until everything is stopped. A fork bomb that is not caught by then is
+ * killed as it is, and the sweep starts again. */
 #define MOST_LOOKS 200
 
 struct process {
@@ -33,7 +33,8 @@ static bool read_process(pid_t pid, struct process *into) {
   close(fd);
   if (length <= 0) return false;
   text[length] = '\0';
-  /* A name may hold anything, parentheses and newlines too, and ends before the last one. */
+  /* A name may contain anything, also parentheses and newlines. It ends before the last
+   * parenthesis. */
   char *end = strrchr(text, ')');
   int parent;
   if (end == NULL || sscanf(end + 1, " %c %d", &into->state, &parent) != 2) return false;
@@ -54,8 +55,8 @@ static bool is_below(pid_t pid) {
   return found != NULL && found->below;
 }
 
-/* Reads all processes of the machine, and marks the descendants. The table has no links to follow,
- * so a chain of any length costs no descriptors and no stack. */
+/* Reads all processes of the machine, and marks the descendants. The table has no links to
+ * follow, so a chain of any length uses no descriptors and no stack. */
 static void look(void) {
   DIR *folder = opendir("/proc");
   count = 0;
@@ -74,7 +75,7 @@ static void look(void) {
   closedir(folder);
   qsort(table, count, sizeof *table, by_pid);
   pid_t self = getpid();
-  /* A parent mostly has the lower number, so one pass mostly marks all. */
+  /* A parent usually has the lower number, so one pass usually marks all. */
   for (bool again = true; again;) {
     again = false;
     for (size_t i = 0; i < count; i++) {

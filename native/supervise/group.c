@@ -43,7 +43,7 @@ static bool holds(const char *folder, const char *name, const char *text) {
   return strstr(content, text) != NULL;
 }
 
-/* Counts the processes of a group, and sends each a signal unless that is 0. */
+/* Counts the processes of a group, and sends each of them a signal unless the signal is 0. */
 static int members(const char *folder, int number) {
   int fd = open_in(folder, "cgroup.procs", O_RDONLY), found = 0;
   FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
@@ -93,7 +93,7 @@ void group_kill(void) {
   for (int i = 0; i < count; i++) {
     if (!write_in(groups[i], "cgroup.kill", "1")) members(groups[i], SIGKILL);
   }
-  /* What is frozen by version 1 dies only once it is thawed. */
+  /* In version 1 a frozen process dies only after it is thawed. */
   for (int i = 0; i < count; i++) {
     write_in(groups[i], "cgroup.freeze", "0");
     write_in(groups[i], "freezer.state", "THAWED");

@@ -1,21 +1,21 @@
-/* The control groups of the command, of version 2 or 1. The harness makes them, and sets their
- * limits; without any, every function here does nothing. */
+/* The command's control groups, of version 2 or 1. The harness makes them and sets their limits.
+ * Without groups every function here does nothing. */
 #ifndef GROUP_H
 #define GROUP_H
 
-/* Names a group's folder. It must live as long as the program. */
+/* Adds a group's folder. The text must stay valid as long as the program runs. */
 void group_add(const char *folder);
 
 /* Moves the calling process into all groups; returns 0 or an errno. */
 int group_enter(void);
 
-/* Returns how many processes the groups hold, or -1 where there are no groups. */
+/* Returns how many processes the groups hold, or -1 if there are no groups. */
 int group_count(void);
 
-/* Freezes the groups and kills all that is in them; what is frozen starts no others. */
+/* Freezes the groups and kills everything in them. A frozen process starts no others. */
 void group_kill(void);
 
-/* Removes the groups, which have to be empty. */
+/* Removes the groups, which must be empty. */
 void group_remove(void);
 
 #endif

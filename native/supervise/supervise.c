@@ -1,24 +1,25 @@
-/* supervise [--core BYTES] [--group FOLDER]… [NAME=VALUE…] COMMAND…: runs a command and leaves
- * nothing of it behind.
+/* supervise [--core BYTES] [--group FOLDER]… [NAME=VALUE…] COMMAND…: runs a command, and leaves
+ * none of its processes behind.
  *
- * Three processes: this one, its child the `holder`, and the command. The command's parent is the
- * holder, so a command that kills or stops its parent hits a process that only waits. This process
- * sees that, ends everything, and reports it. On Linux it is a child subreaper: a process that
- * left the group or the session becomes its child, and it returns only when it has none left.
+ * There are three processes: this one, its child the `holder`, and the command. The command's
+ * parent is the holder. So a command that kills or stops its parent hits a process that only
+ * waits. This process sees that, ends everything, and reports it. On Linux it is a child
+ * subreaper: a process that left the group or the session becomes its child, and it returns only
+ * when no child is left.
  *
- * Standard input is a socket to the harness. When its other end closes, by SIGKILL of the harness
- * included, everything is killed. The command never inherits it, and a socket cannot be opened
- * again by its path in /proc. The command's own standard input is /dev/null.
+ * Standard input is a socket to the harness. When its other end closes, also because the harness
+ * died by SIGKILL, everything is killed. The command never inherits the socket, and nobody can
+ * open a socket again by its path in /proc. The command's own standard input is /dev/null.
  *
- * The command alone gets the variables: LD_PRELOAD would apply to this program otherwise. It
- * enters the control groups FOLDER before it starts. It leaves no core file, or one of at most
- * BYTES.
+ * Only the command gets the variables, because LD_PRELOAD would otherwise apply to this program
+ * too. The command enters the control groups FOLDER before it starts. It leaves no core file, or
+ * one of at most BYTES.
  *
  * Lines on the socket: `pid N` once the command runs; `error ERRNO` if it could not be started;
- * `ungrouped ERRNO` if it could not enter its groups; `crowd N` if it had too many processes, and
- * was killed for it; `stopped` if the holder was. The last line comes when nothing is left: `exit
- * CODE USER_US SYSTEM_US MAXRSS_KB STRAYS`, `signal NUMBER …`, or `lost NUMBER …` with the signal
- * that killed the holder. */
+ * `ungrouped ERRNO` if it could not enter its groups; `crowd N` if it was killed because it had
+ * too many processes; `stopped` if the holder was stopped. The last line comes when no process
+ * is left: `exit CODE USER_US SYSTEM_US MAXRSS_KB STRAYS`, `signal NUMBER …`, or `lost NUMBER …`
+ * with the signal that killed the holder. */
 #define _GNU_SOURCE /* SCHED_RESET_ON_FORK */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +45,9 @@
 #include "descendants.h"
 #include "group.h"
 
-/* A command may have so many processes: one that starts them without end is stopped before the
- * machine runs out of them. RLIMIT_NPROC counts all of a user's, and does not bind root. */
+/* The most processes that a command may have. A command that starts processes without end is
+ * stopped before the machine runs out of them. RLIMIT_NPROC counts all processes of a user, and
+ * does not bind root. */
 #define MOST 256
 #define COUNT_EVERY_MS 50
 #define END_WITHIN_MS 1000
@@ -64,7 +66,7 @@ struct note {
 
 static void on_child(int number) { (void)number; }
 
-/* Sends a line to the harness; false when nobody listens any more. */
+/* Sends a line to the harness; false if nobody reads any more. */
 __attribute__((format(printf, 1, 2))) static bool report(const char *format, ...) {
   char line[160];
   va_list args;
@@ -74,7 +76,7 @@ __attribute__((format(printf, 1, 2))) static bool report(const char *format, ...
   return send(HARNESS, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length;
 }
 
-/* No variable has a slash in its name, and the path of a program has one before any sign. */
+/* No variable has a slash in its name, and a program's path has one before any equals sign. */
 static bool sets_variable(const char *word) { return word[strcspn(word, "=/")] == '='; }
 
 static void limit_core(rlim_t core) {
@@ -104,7 +106,7 @@ static void become_command(char **words, int notes, rlim_t core, const sigset_t 
   close(nothing);
   setpgid(0, 0);
 #ifdef __linux__
-  /* Lets the harness's inspector look at a cell that hangs, where Yama restricts tracing. */
+  /* Lets the harness's inspector examine a cell that hangs, where Yama restricts tracing. */
   prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 #endif
   int error = group_enter();
@@ -119,7 +121,7 @@ static void become_command(char **words, int notes, rlim_t core, const sigset_t 
   _exit(127);
 }
 
-/* The command's parent: waits for it, passes on how it ended, and does nothing else. */
+/* The command's parent: waits for it, reports how it ended, and does nothing else. */
 static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, pid_t supervisor) {
   die_with(supervisor);
   close(HARNESS);
@@ -146,13 +148,13 @@ static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, 
 struct watched {
   pid_t holder, command;
   int notes;
-  bool over; /* everything has been told to die */
-  bool ended; /* the command did, and its status is known */
-  bool gone; /* the holder is */
-  bool told; /* that the holder was stopped */
+  bool over; /* every process has been sent a SIGKILL */
+  bool ended; /* the command has ended, and its status is known */
+  bool gone; /* the holder has ended */
+  bool told; /* the holder was stopped */
   int status; /* of the command, or of a holder that ended before it */
   struct rusage usage;
-  long long give_up_at_ms; /* when the holder is killed too, once all is over */
+  long long give_up_at_ms; /* when to kill the holder too, after the end of all others */
 };
 
 static long long now_ms(void) {
@@ -213,7 +215,7 @@ static void reap_orphans(const struct watched *it) {
   }
 }
 
-/* Waits for the next event, no longer than until processes have to be counted again. */
+/* Waits for the next event, at most until processes must be counted again. */
 static void wait_for_event(const struct watched *it, const sigset_t *signals) {
   fd_set readable;
   FD_ZERO(&readable);
@@ -247,7 +249,7 @@ static void watch(struct watched *it, const sigset_t *signals) {
   }
 }
 
-/* Kills and reaps until no descendant is left; returns how many were found beside the command. */
+/* Kills and reaps until no descendant is left. Returns how many there were beside the command. */
 static int sweep(struct watched *it) {
   int strays = 0;
   for (;;) {
@@ -259,7 +261,7 @@ static int sweep(struct watched *it) {
       if (pid != it->holder) strays++;
     }
     if (pid < 0 && errno == ECHILD) return strays;
-    usleep(2000); /* they die; what was missed is seen when its parent is gone */
+    usleep(2000); /* they die; a missed one is seen when its parent is gone */
   }
 }
 
@@ -278,8 +280,9 @@ static bool report_end(const struct watched *it, int strays) {
                 strays);
 }
 
-/* A fork bomb leaves one process among thousands no processor, so this one goes before them where
- * it may; nothing that it starts does. It sleeps all but a few microseconds of every 50 ms. */
+/* A fork bomb leaves one process among thousands no processor time. So this process takes
+ * priority where it may; its children do not. It sleeps all but a few microseconds of every 50
+ * ms. */
 static void go_first(void) {
 #ifdef __linux__
   struct sched_param lowest = {.sched_priority = 1}, none = {.sched_priority = 0};
@@ -315,7 +318,7 @@ int main(int argc, char **argv) {
   fcntl(HARNESS, F_SETFD, FD_CLOEXEC);
   if (socketpair(AF_UNIX, SOCK_DGRAM, 0, notes) < 0) return 2;
   for (int i = 0; i < 2; i++) fcntl(notes[i], F_SETFD, FD_CLOEXEC);
-  /* No signal but SIGKILL and SIGSTOP reaches the supervisor or the holder. */
+  /* Only SIGKILL and SIGSTOP reach the supervisor or the holder. */
   sigset_t every, before, waiting;
   sigfillset(&every);
   sigprocmask(SIG_SETMASK, &every, &before);
@@ -324,10 +327,10 @@ int main(int argc, char **argv) {
   signal(SIGCHLD, on_child);
 #ifdef __linux__
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  prctl(PR_SET_DUMPABLE, 0); /* its descriptors are none of the command's business */
+  prctl(PR_SET_DUMPABLE, 0); /* the command must not get its descriptors */
 #endif
   go_first();
-  descendants_if_many(MOST); /* from here on, more are the command's */
+  descendants_if_many(MOST); /* from here on, further processes belong to the command */
 
   pid_t self = getpid(), holder = fork();
   if (holder < 0) {

@@ -1,8 +1,8 @@
-// Package cobhan reads and writes Cobhan buffers: an int32 length, an int32 that is reserved, then
-// the data. A negative length says that the data is the name of a file, as long as its absolute
-// value, which holds the contents. Of a buffer that is written to, the length is the room it has.
+// Package cobhan reads and writes Cobhan buffers: an int32 length, a reserved int32, then the data.
+// A negative length means that the data is the name of a file with the contents; the name is as long
+// as the absolute value. In a buffer for a result, the length is the room that it has.
 //
-// A buffer may lie at any address. Whether the memory is as long as it says cannot be known here.
+// A buffer may be at any address. This package cannot check that its memory is as long as it says.
 package cobhan
 
 import (
@@ -17,7 +17,7 @@ import (
 	"unsafe"
 )
 
-// The results of a call, with the numbers that every Cobhan library gives them.
+// The results of a call, with the numbers that every Cobhan library uses.
 const (
 	OK             int32 = 0
 	NullPointer    int32 = -1
@@ -38,7 +38,7 @@ const (
 	maximum     = 1<<31 - 1
 )
 
-// What stands beside the numbers, for people.
+// The meaning of each number, for people.
 var (
 	errNull     = errors.New("a buffer is a null pointer")
 	errTooLarge = errors.New("a buffer is too large")
@@ -60,8 +60,8 @@ func failed(code int32, err error) *Error { return &Error{code, err} }
 
 var files atomic.Bool
 
-// AllowFiles says whether a negative length is honoured, and whether what does not fit a buffer is
-// written to a file. It is not, until this is called: a buffer could then name any file.
+// AllowFiles sets whether a negative length may name a file, and whether a result that does not fit
+// its buffer goes to a file. Both are off at first, because a buffer could name any file.
 func AllowFiles(allow bool) { files.Store(allow) }
 
 func length(buffer unsafe.Pointer) int32 {
@@ -76,7 +76,7 @@ func data(buffer unsafe.Pointer, size int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(buffer, HeaderSize)), size)
 }
 
-// Bytes returns a copy of what a buffer holds.
+// Bytes returns a copy of a buffer's data.
 func Bytes(buffer unsafe.Pointer) ([]byte, *Error) {
 	if buffer == nil {
 		return nil, failed(NullPointer, errNull)
@@ -102,18 +102,18 @@ func fromFile(buffer unsafe.Pointer, size int64) ([]byte, *Error) {
 	return content, nil
 }
 
-// AllNull returns whether there are bytes, and every one is null.
+// AllNull returns whether there are bytes and all of them are zero.
 func AllNull(content []byte) bool {
 	return len(content) > 0 && bytes.Count(content, []byte{0}) == len(content)
 }
 
-// HoldsNull returns whether a buffer's own memory is all null. A file is not looked at.
+// HoldsNull returns whether a buffer's own memory is all zero. It reads no file.
 func HoldsNull(buffer unsafe.Pointer) bool {
 	size := int(length(buffer))
 	return size > 0 && AllNull(data(buffer, size))
 }
 
-// String returns a copy of the text that a buffer holds.
+// String returns a copy of the text in a buffer.
 func String(buffer unsafe.Pointer) (string, *Error) {
 	content, failure := Bytes(buffer)
 	if failure != nil {
@@ -125,7 +125,7 @@ func String(buffer unsafe.Pointer) (string, *Error) {
 	return string(content), nil
 }
 
-// JSON decodes what a buffer holds into what `into` points to.
+// JSON decodes the JSON in a buffer into the value that `into` points to.
 func JSON(buffer unsafe.Pointer, into any) *Error {
 	content, failure := Bytes(buffer)
 	if failure != nil {
@@ -137,7 +137,7 @@ func JSON(buffer unsafe.Pointer, into any) *Error {
 	return nil
 }
 
-// Put writes content into a buffer, or the name of a file that holds it where it does not fit.
+// Put writes content into a buffer, or the name of a file with it if it does not fit.
 func Put(content []byte, buffer unsafe.Pointer) *Error {
 	if buffer == nil {
 		return failed(NullPointer, errNull)
@@ -191,7 +191,7 @@ func PutJSON(value any, buffer unsafe.Pointer) *Error {
 	return Put(content, buffer)
 }
 
-// PutInt64 writes a number where a call wants one: bare, without a header.
+// PutInt64 writes a plain number, without a header.
 func PutInt64(value int64, at unsafe.Pointer) *Error {
 	if at == nil {
 		return failed(NullPointer, errNull)

@@ -12,16 +12,16 @@ import (
 	"github.com/lib/pq"
 )
 
-// What a connection string of PostgreSQL begins with: a URL, or a list of settings, `host=… user=…`.
-// One of MySQL has an `@` or a bracket before its first `=`.
+// The start of a connection string for PostgreSQL: a URL, or a list of settings, `host=… user=…`.
+// A string for MySQL has an `@` or a bracket before its first `=`.
 var ofPostgres = regexp.MustCompile(`^\s*(?:postgres(?:ql)?://|[a-z_]+\s*=)`)
 
 // A driver's error may quote the string, and so the password in it.
 var errNotOfPostgres = errors.New(
 	"it is neither a URL that begins with postgres:// nor a list such as host=… user=… dbname=…")
 
-// databaseType returns which database a connection string is for: the one that SQLMetastoreDBType
-// names, or the one that the string looks like.
+// databaseType returns the database of a connection string: the one in SQLMetastoreDBType, or else
+// the one that the string looks like.
 func databaseType(options *Options) (persistence.SQLMetastoreDBType, error) {
 	switch options.SQLMetastoreDBType {
 	case "":

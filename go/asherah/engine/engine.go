@@ -1,4 +1,4 @@
-// Package engine is Asherah set up: its session factory, and what that was made of.
+// Package engine sets Asherah up, and holds its session factory with everything to close after it.
 package engine
 
 import (
@@ -50,7 +50,7 @@ func New(options *Options) (*Engine, error) {
 	return nil, errors.Join(err, engine.Close())
 }
 
-// Encrypt returns the record of data, which Decrypt takes.
+// Encrypt returns a record of data, for Decrypt.
 func (e *Engine) Encrypt(partition string, data []byte) (*appencryption.DataRowRecord, error) {
 	session, err := e.factory.GetSession(partition)
 	if err != nil {
@@ -80,7 +80,7 @@ func complete(record *appencryption.DataRowRecord) error {
 	return nil
 }
 
-// Close gives back locked memory, connections and keys.
+// Close releases locked memory, connections and keys.
 func (e *Engine) Close() error {
 	var all []error
 	if e.factory != nil {
@@ -98,7 +98,7 @@ func (verbose) Debugf(format string, values ...any) {
 	fmt.Fprintf(os.Stderr, "asherah: "+format+"\n", values...)
 }
 
-// closing makes a closer of a function that cannot fail.
+// closing makes a closer from a function that cannot fail.
 type closing func()
 
 func (c closing) Close() error {

@@ -7,10 +7,10 @@ import (
 )
 
 // Options are what SetupJson takes, under the names that the asherah packages document. Durations
-// are Go's: whole nanoseconds. DisableZeroCopy and EnableCanaries are taken and mean nothing here:
+// are Go's: whole nanoseconds. DisableZeroCopy and EnableCanaries are accepted and ignored:
 // buffers are always copied, and nothing is written beyond them.
 type Options struct {
-	// ServiceName and ProductID may be empty, as in the published library, but have to be there.
+	// ServiceName and ProductID may be empty, as in the published library, but must be present.
 	ServiceName            *string
 	ProductID              *string
 	ExpireAfter            time.Duration
@@ -18,7 +18,7 @@ type Options struct {
 	Metastore              string
 	ConnectionString       string
 	ReplicaReadConsistency string
-	// SQLMetastoreDBType is mysql or postgres; left out, the connection string tells.
+	// SQLMetastoreDBType is mysql or postgres. Without it the connection string decides.
 	SQLMetastoreDBType   string
 	DynamoDBEndpoint     string
 	DynamoDBRegion       string
@@ -31,13 +31,13 @@ type Options struct {
 	EnableRegionSuffix   bool
 	EnableSessionCaching bool
 	Verbose              bool
-	// NullDataCheck has a complaint printed when data is all null before, or after, it is encrypted.
+	// NullDataCheck prints a warning if data is all zero before or after encryption.
 	NullDataCheck bool
-	// StaticMasterKey is this library's own: another key than the published one, for KMS "static".
+	// StaticMasterKey exists in this library only: a key for KMS "static" in place of the published one.
 	StaticMasterKey string
 }
 
-// NamesLength returns how many bytes the names have that a key's ID is made of.
+// NamesLength returns the length in bytes of the names in a key's ID.
 func (o *Options) NamesLength() int { return len(*o.ServiceName) + len(*o.ProductID) }
 
 func (o *Options) policy() *appencryption.CryptoPolicy {
@@ -50,7 +50,7 @@ func (o *Options) policy() *appencryption.CryptoPolicy {
 	return policy
 }
 
-// replace leaves a default alone where nothing was given.
+// replace keeps the default if no value was given.
 func replace[T int | time.Duration](value *T, given T) {
 	if given != 0 {
 		*value = given

@@ -11,14 +11,14 @@ import (
 	"github.com/godaddy/asherah/go/appencryption/pkg/persistence"
 )
 
-// The master key with which every published asherah package fills in KMS "static".
+// The master key that every published asherah package uses for KMS "static".
 const staticMasterKey = "thisIsAStaticMasterKeyForTesting"
 
 const connectTimeout = 10 * time.Second
 
-// masterKeys makes the key management service that options name. As in the published library every
-// name but those of a static key means AWS. The names that begin with `test-` are those under which
-// the asherah packages give no warning; nothing here warns.
+// masterKeys makes the key management service that the options name. As in the published library,
+// every name except those of a static key means AWS. The asherah packages give no warning for names
+// that begin with `test-`; this code never warns.
 func (e *Engine) masterKeys(
 	options *Options, crypto appencryption.AEAD,
 ) (appencryption.KeyManagementService, error) {

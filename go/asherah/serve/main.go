@@ -1,4 +1,4 @@
-// Command serve is Asherah in a process of its own: serve SOCKET CONFIGURATION. It prints "ready" once
+// Command serve runs Asherah in its own process: serve SOCKET CONFIGURATION. It prints "ready" once
 // clients can connect, and answers requests over a Unix socket until its standard input ends.
 //
 // A request is a uint32 length, then one byte (1 encrypts, 2 decrypts), the uint16 length of the

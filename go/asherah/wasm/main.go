@@ -2,7 +2,7 @@
 
 // Command wasm is Asherah for a JavaScript runtime's WebAssembly: it gives the global object a
 // function asherah(configuration), which returns { encrypt(partition, bytes), decrypt(partition,
-// record) }. What fails returns an Error.
+// record) }. A function that fails returns an Error.
 package main
 
 import (

@@ -1,13 +1,13 @@
-// Package overflow exports what ends a process by a stack overflow in Go.
+// Package overflow exports a function that ends the process by a stack overflow in Go.
 package overflow
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
 import "runtime/debug"
 
-// Overflow recurses until Go ends the process; the limit is lowered to be there soon.
+// Overflow recurses until Go ends the process. It lowers the limit first, to get there soon.
 //
 //export Overflow
 func Overflow() int32 {

@@ -1,7 +1,7 @@
-// Package signals exports what has Go take signals for itself, as os/signal lets any program do.
+// Package signals exports functions that make Go take signals, as os/signal lets any program do.
 package signals
 
-// // All C is compiled with hidden visibility; what is exported below is not.
+// // All C is compiled with hidden visibility, except the exports below.
 // #pragma GCC visibility push(default)
 import "C"
 
@@ -21,8 +21,8 @@ var (
 	start    sync.Once
 )
 
-// TakeSignals changes what Go wants: 0 every signal, 1 one signal, 2 that a signal is ignored, 3 nothing
-// more to be told, and 4 that all signals are as Go found them. Returns 0.
+// TakeSignals makes Go take 0 every signal or 1 one signal, 2 ignore a signal, 3 stop its
+// notifications, or 4 reset all signals to how Go found them. Returns 0.
 //
 //export TakeSignals
 func TakeSignals(how, number int32) int32 {
@@ -42,7 +42,7 @@ func TakeSignals(how, number int32) int32 {
 	return 0
 }
 
-// SignalsReceived returns how often Go was told of a signal.
+// SignalsReceived returns how often Go received a signal.
 //
 //export SignalsReceived
 func SignalsReceived(number int32) int32 {

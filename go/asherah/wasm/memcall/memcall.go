@@ -1,17 +1,17 @@
-// Package memcall stands in for the module of that name where there is no memory to lock and no
-// protection to change: in WebAssembly. What it hands out is plain memory, and is wiped when freed.
+// Package memcall replaces the module of that name in WebAssembly, which cannot lock or protect
+// memory. It returns plain memory, and wipes it when it is freed.
 package memcall
 
-// MemoryProtectionFlag says what memory may be used for; nothing enforces it here.
+// MemoryProtectionFlag is the allowed use of memory. Nothing enforces it here.
 type MemoryProtectionFlag struct{ allowed byte }
 
-// NoAccess is for memory that is not to be used.
+// NoAccess is for memory that nobody may use.
 func NoAccess() MemoryProtectionFlag { return MemoryProtectionFlag{0} }
 
-// ReadOnly is for memory that is not to be changed.
+// ReadOnly is for memory that nobody may change.
 func ReadOnly() MemoryProtectionFlag { return MemoryProtectionFlag{1} }
 
-// ReadWrite is for any other.
+// ReadWrite is for all other memory.
 func ReadWrite() MemoryProtectionFlag { return MemoryProtectionFlag{2} }
 
 // Alloc returns memory.
