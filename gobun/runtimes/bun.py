@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from gobun import fetch
+from gobun import build, fetch
 from gobun.errors import UsageError
 from gobun.runtimes.registered import own_treatment, registered_as
 from gobun.runtimes.versions import select_versions
@@ -32,6 +32,8 @@ class Bun(msgspec.Struct, frozen=True):
     program: Path
     warmup_variable: str = ""
     """The variable that names the warm-up library to a patch of this Bun, if one calls it."""
+    dlcall: Path | None = None
+    """The addon that makes foreign function calls, if its own do not work."""
 
     @property
     def name(self) -> str:
@@ -43,8 +45,9 @@ class Bun(msgspec.Struct, frozen=True):
         return [str(self.program), str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return the paths of the library and the addon."""
-        return {"library": str(module.library), "addon": str(module.addon)}
+        """Return the paths of the library, the addon and the foreign function call."""
+        dlcall = {"dlcall": str(self.dlcall)} if self.dlcall else {}
+        return {"library": str(module.library), "addon": str(module.addon), **dlcall}
 
 
 def bun_variant(target: Target) -> str:
@@ -115,6 +118,7 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
 
     Raises:
         UsageError: a patched Bun was built for another platform.
+        BuildError: the foreign function call for a debug build could not be built.
         FetchError: a download failed, or does not match the lock file.
     """
     name = fitting_package(target)
@@ -131,5 +135,6 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
                 f"Bun {one.label} was built for {one.target}, and not for {target.name}",
                 hint="leave out --libc, or name releases only",
             )
-        buns[one.label] = Bun(one.label, one.program, one.warmup_variable)
+        dlcall = build.build_dlcall(target) if one.is_debug else None
+        buns[one.label] = Bun(one.label, one.program, one.warmup_variable, dlcall)
     return [buns[version] for version in versions]

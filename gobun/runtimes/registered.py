@@ -69,6 +69,11 @@ class Registered(msgspec.Struct, frozen=True):
     """The variable that names the warm-up library to a patch, if one calls it."""
 
     @property
+    def is_debug(self) -> bool:
+        """Whether it is a debug build. The first call of ``bun:ffi`` ends one of 1.0.4."""
+        return "-debug" in self.revision
+
+    @property
     def label(self) -> str:
         """The version in cells."""
         rest = "" if self.whole else f".{self.identity[:8]}"

@@ -92,6 +92,7 @@ def test_build_bun_control_and_patched_are_registered_separately(
     assert subprocess.check_output([registered.program]) == b"8\n"
     # With HEAD in it, every change of a C++ patch would compile all of the Zig code anew.
     assert registered.revision == control.revision
+    assert runtimes.provide_bun([registered.label], host_target())[0].dlcall is None
     assert set(runtimes.registered()) == {control, registered}
     # The libraries are built once: a patch of Bun's own code does not touch them.
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
@@ -104,6 +105,8 @@ def test_build_bun_debug_profile_is_built_and_registered(
     registered = patched.build_patched(debug)
     assert (registered.label, registered.profile) == ("1.0.4+patched", "debug")
     assert registered.revision == f"{VERSION}-debug+{registered.commit}"
+    (bun,) = runtimes.provide_bun([registered.label], host_target())
+    assert bun.dlcall is not None  # its own foreign function calls end it
     assert b"[SYS]" in subprocess.check_output([registered.program], env={})
     again = patched.register(registered.program, series, series.applied)
     assert (again.revision, again.identity) == (registered.revision, registered.identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from commands import bun, runtime
 from stresses import run_stress, stresses
@@ -60,6 +61,16 @@ def test_stress_for_asherah_skips_other_modules(tmp_path: Path, *, load: str, st
     }
     expected |= {"napi-sync": "skip: an addon makes its buffers"} if stress == "cobhan" else {}
     assert outcome.startswith(expected[load])
+
+
+def test_stress_of_debug_bun_calls_functions_by_the_addon(tmp_path: Path) -> None:
+    debug = msgspec.structs.replace(bun(), dlcall=build.build_dlcall(host_target()))
+    assert run_stress(debug, "signals", tmp_path).outcome == "pass"
+    assert (
+        "skip: the first call of bun:ffi" in run_stress(debug, "idle", tmp_path, load="ffi").outcome
+    )
+    broken = msgspec.structs.replace(debug, dlcall=tmp_path / "no.node")
+    assert "no.node" in run_stress(broken, "signals", tmp_path).outcome
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-sync"])
