@@ -32,6 +32,11 @@ setInterval(() => {
 }, 50);
 """
 """Calls an addon through the npm package, and prints how often the event loop turned."""
+runs_musl = pytest.mark.skipif(
+    host_target().name not in {"linux-x64", "linux-x64-musl"},
+    reason="musl's programs are fetched for x64",
+)
+"""Skips tests of programs for musl, which run in a sysroot, or on a musl machine as they are."""
 
 
 def invoke(

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from commands import runs_musl
 
 from benchmarks.torture.guard_stress import GuardStress, build_guard_stress
 from gobun import build
 from gobun.debian import Apt, unpack
-from gobun.targets import TARGETS, host_target
+from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
     from gobun.sysroot import Sysroot
 
-pytestmark = pytest.mark.skipif(
-    host_target().machine != "x86_64", reason="musl's loader is fetched for x64"
-)
+pytestmark = runs_musl
 TARGET = TARGETS["linux-x64-musl"]
 LIMIT_S = 120
 SUSPENDS = 1000

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from commands import TURNING, succeed
+from commands import TURNING, runs_musl, succeed
 
 from gobun import build, fetch, release
-from gobun.targets import TARGETS, host_target
+from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        host_target().name != "linux-x64", reason="musl's programs are fetched for x64"
-    ),
+    runs_musl,
 ]
 OLD, IDLE_HANGS, NEW = "1.1.45", "1.2.19", "1.4.5"
 """The first opens no library with bun:ffi, which the package must not need."""
@@ -74,7 +72,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     linux = [target for target in TARGETS.values() if target.os == "linux"]
     packed = release.pack_loader("1.2.3", build.build_guard(linux), [], folder)[0]
     with tarfile.open(packed.tarball) as archive:
-        archive.extractall(folder)  # noqa: S202 - we packed it ourselves
+        archive.extractall(folder, filter="data")
     (folder / "node_modules").mkdir()
     (folder / "package").rename(folder / "node_modules" / "go-warmup")
     scripts = {"report.cjs": REPORT, "turning.cjs": TURNING, "loads.cjs": LOADS}
