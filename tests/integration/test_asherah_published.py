@@ -90,6 +90,7 @@ def test_published_asherah_reads_buffers_like_cobhan_go(published: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("what", "message"), ENDING)
+@pytest.mark.slow
 def test_published_asherah_misuse_ends_the_process(
     published: Path, what: str, message: str
 ) -> None:

@@ -61,6 +61,7 @@ def wait_for_state(pid: int, state: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_inspector_two_hundred_runs_change_nothing(
     inspector: Path, careful: Path, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_embedded_library_survives_strip(load_order: Path, tmp_path: Path) -> No
     assert run(load_order, tmp_path / "stripped.so") == "42 guarded guarded\n"
 
 
+@pytest.mark.slow
 def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> None:
     library = build.build_fixture("simple", host_target()).library
     out = tmp_path / "guarded.so"
@@ -133,6 +134,7 @@ def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> No
     check_hangs(script, library)
 
 
+@pytest.mark.slow
 def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
     library = build.build_fixture("simple", TARGETS["linux-arm64"]).library
     out = embed.embed_guard(library, tmp_path / "guarded.so")
@@ -144,6 +146,7 @@ def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
     assert audit.inspect(out).exports == audit.inspect(library).exports
 
 
+@pytest.mark.slow
 def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path) -> None:
     library = build.published_asherah(host_target())
     out = embed.embed_guard(library, tmp_path / "libasherah.so")

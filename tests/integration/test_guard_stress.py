@@ -113,6 +113,7 @@ def test_guard_under_stress_keeps_its_promises(
     assert completed.stdout.endswith("ok during exit\n")
 
 
+@pytest.mark.slow
 def test_guard_under_qemu_keeps_its_promises(tmp_path: Path) -> None:
     emulator = arm64_emulator()
     built = build_guard_stress(ARM64)
@@ -122,6 +123,7 @@ def test_guard_under_qemu_keeps_its_promises(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["before", "after", "twice"])
+@pytest.mark.slow
 def test_guard_in_any_thread_state_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path, mode: str
 ) -> None:

@@ -177,6 +177,7 @@ def test_preload_in_shell_keeps_its_traps(program: Program, shell: str) -> None:
     assert treated == plain
 
 
+@pytest.mark.slow
 def test_preload_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
     arm64 = Program("linux-arm64", tmp_path, tuple(arm64_emulator()))
     assert arm64.run() == (expected(""), [])

@@ -252,6 +252,7 @@ def test_update_knows_the_releases_in_the_lock_file() -> None:
 
 
 @pytest.mark.parametrize("seed", range(16))
+@pytest.mark.slow
 def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     modules, stresses = ("simple", "crypto"), ("idle", "gc")

@@ -87,6 +87,7 @@ def test_html_ten_thousand_cells_stay_small() -> None:
     assert len(page(*results).encode()) < 2 * MEGABYTE
 
 
+@pytest.mark.slow
 def test_html_long_details_stay_small() -> None:
     results = [
         cell(r.version, "crash", treatment=r.treatment, module=r.module, load=r.load,
