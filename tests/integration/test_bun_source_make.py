@@ -192,6 +192,7 @@ def test_build_bun_moved_cache_keeps_finished_stages(
     ("message", "advice"),
     [
         ("ld.lld: error: failed to write to the output file: No space left on device", "make room"),
+        ("error: unable to update file from 'a.o' to 'b.o': NoSpaceLeft", "make room"),
         ("error: unable to build object: OutOfMemory", "memory ran out"),
         ("make: *** [Makefile:698: build-obj] Killed", "memory ran out"),
     ],
