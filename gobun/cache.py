@@ -37,7 +37,7 @@ _ONE_BY_ONE = {"asherah", "build", "deno", "go", "node", "patched", "ziglang"}
 _ONLY_BY_NAME = {"bun-source", "patched"}
 """Kinds with a person's own work or with builds of hours. They are evicted only by name."""
 
-_pinned: dict[Path, int] = {}
+pinned_entries: dict[Path, int] = {}
 _pinning = threading.Lock()
 
 
@@ -76,12 +76,12 @@ def pin(path: Path) -> None:
     """
     with _pinning, contextlib.suppress(OSError):
         mark = path.with_name(path.name + ".used")
-        if mark not in _pinned:
+        if mark not in pinned_entries:
             mark.parent.mkdir(parents=True, exist_ok=True)
             # Children do not inherit it: one that outlives this process must not keep the lock.
             number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(number, fcntl.LOCK_SH)
-            _pinned[mark] = number
+            pinned_entries[mark] = number
         os.utime(mark)
 
 

@@ -44,7 +44,7 @@ class Apt:
             raise PrerequisiteError(what, hint=otherwise)
         self._folder = folder
         self._otherwise = otherwise
-        sources = [_mirror_source(mirror, suite)] if mirror else own_sources(suite, otherwise)
+        sources = [mirror_source(mirror, suite)] if mirror else own_sources(suite, otherwise)
         for below in ("lists/partial", "archives/partial", "parts"):
             (folder / below).mkdir(parents=True)
         for number, (suffix, text) in enumerate(sources):
@@ -173,6 +173,7 @@ def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[s
     return sources
 
 
-def _mirror_source(mirror: str, suite: str) -> tuple[str, str]:
+def mirror_source(mirror: str, suite: str) -> tuple[str, str]:
+    """Return the file suffix and the text of an apt source for ``mirror``."""
     signed = f"[signed-by={_KEYRING}] " if _KEYRING.is_file() else ""
     return ".list", f"deb {signed}{mirror} {suite} main\n"

@@ -48,7 +48,7 @@ def examine() -> list[ToolStatus]:
         "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
     statuses = [_required(name, look) for name, look in required.items()]
-    return [*statuses, _go(), _deno(), *_optional()]
+    return [*statuses, go_status(), deno_status(), *_optional()]
 
 
 def render(findings: list[ToolStatus]) -> str:
@@ -81,13 +81,15 @@ def _optional() -> list[ToolStatus]:
     return [emulator, libraries, _git(), _patched()]
 
 
-def _go() -> ToolStatus:
+def go_status() -> ToolStatus:
+    """Return the status of Go, which a build fetches where pip has none."""
     if toolchain.build_fetches_go():
         return ToolStatus("optional", "go", f"{toolchain.pins()['go']}: the first build fetches it")
     return _required("go", lambda: _runs(toolchain.go(), "version"))
 
 
-def _deno() -> ToolStatus:
+def deno_status() -> ToolStatus:
+    """Return the status of Deno, which has no build for musl."""
     if targets.host_target().libc == "musl":
         return ToolStatus("optional", "deno", "no build for musl: its cells are skipped")
     return _required("deno", lambda: _runs(toolchain.deno(), "--version"))

@@ -118,7 +118,7 @@ class _Reader:
 
 _lock = threading.Lock()
 _readers: list[_Reader] = []
-_blocking: set[int] = set()
+blocking_processes: set[int] = set()
 """Processes that kept a reader waiting."""
 
 
@@ -127,7 +127,7 @@ def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
 
     Takes about a second at most, and no time for a process that took as long before.
     """
-    if pid in _blocking or not 0 <= at <= _LAST:
+    if pid in blocking_processes or not 0 <= at <= _LAST:
         return b""
     try:
         descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -166,7 +166,7 @@ def _read(pid: int, descriptor: int, at: int, size: int) -> bytes:
         if data is None:
             _readers.clear()
             reader.abandon()
-            _blocking.add(pid)
+            blocking_processes.add(pid)
     return data or b""
 
 

@@ -220,7 +220,7 @@ def run_plan(
         header = msgspec.structs.replace(
             header, patched=dict(patched.shown), patches=dict(patched.patches)
         )
-    earlier = _kept(request.out / matrix.FILE_NAME, header) if request.resume else ()
+    earlier = kept_results(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = request.target
     # Building uses the processor and fetching the network, so do both at once.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -321,7 +321,7 @@ def write_report(out: Path) -> None:
     sys.stdout.flush()
 
 
-def _kept(path: Path, header: Header) -> tuple[Result, ...]:
+def kept_results(path: Path, header: Header) -> tuple[Result, ...]:
     """Return the results that a resumed run keeps: it repeats errors of ours and starved cells."""
     if not path.is_file():
         return ()

@@ -39,7 +39,7 @@ _WAIT_S = 5.0
 
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = threading.Lock()
-_interrupted = threading.Event()
+interrupted = threading.Event()
 
 
 class ToolTimeoutError(PrerequisiteError):
@@ -130,7 +130,7 @@ def run_bytes(
         ToolTimeoutError: it ran longer than ``timeout_s``.
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
-    child = _start(
+    child = start_command(
         command,
         cwd=cwd,
         env=env,
@@ -177,7 +177,7 @@ def run_logged(
         KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
     """
     with log.open("ab") as stream:
-        child = _start(command, cwd=cwd, env=env, keep=keep, stdout=stream, stderr=stream)
+        child = start_command(command, cwd=cwd, env=env, keep=keep, stdout=stream, stderr=stream)
     try:
         while True:
             try:
@@ -190,7 +190,7 @@ def run_logged(
         _running.discard(child)
 
 
-def _start(
+def start_command(
     command: Sequence[str | Path],
     *,
     cwd: Path | None,
@@ -200,10 +200,16 @@ def _start(
     stdout: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
+    """Start a command that ``interrupt_tools`` can end.
+
+    Raises:
+        PrerequisiteError: it cannot be started.
+        KeyboardInterrupt: the run is being interrupted.
+    """
     words = [str(word) for word in command]
     try:
         with _starting:
-            if _interrupted.is_set():
+            if interrupted.is_set():
                 raise KeyboardInterrupt
             child = subprocess.Popen(
                 words,
@@ -227,7 +233,7 @@ def _start(
 def interrupt_tools() -> None:
     """Kill what runs in any thread, and start nothing more: an interruption reaches only one."""
     with _starting:
-        _interrupted.set()
+        interrupted.set()
         for child in tuple(_running):
             _kill(child)
 

@@ -1,6 +1,6 @@
-// The clock for every deadline in here: time in which processes were able to run. A stress that waits
-// five seconds by the clock on the wall takes a busy machine for a fault of the module, and, where it
-// takes silence for an end, a module that goes on for one that was stopped.
+// The clock for every deadline of the scenarios. It counts the time in which processes could run. On
+// a busy machine, five seconds of wall-clock time may pass before a healthy module has done anything.
+// A stress would then report a fault, or take silence for an end.
 "use strict";
 const fs = require("node:fs");
 const os = require("node:os");
@@ -9,8 +9,9 @@ const LOOK_MS = 20;
 const GAP_MS = 100; // A longer pause between two looks is our own.
 const SCHED_FIELDS = 3;
 
-// What the kernel counts for each thread of a process: nanoseconds on a processor and in the queue
-// for one, and whether it runs or wants to. Empty where there is no /proc, or no such process.
+// Returns the kernel's counts for each thread of a process: nanoseconds on a processor, nanoseconds
+// in the queue for one, and whether the thread runs or wants to. Empty if there is no /proc or no
+// such process.
 function threadsOf(pid) {
   const found = new Map();
   let tids = [];
@@ -29,8 +30,9 @@ function threadsOf(pid) {
   return found;
 }
 
-// Which part of `ms` milliseconds a process was able to run in, as gobun/observe/scheduling.py counts
-// it: of the processors that its threads wanted, as many as there are, how many they got.
+// Returns the part of `ms` milliseconds in which a process could run, as
+// gobun/observe/scheduling.py counts it: the processors that its threads got, divided by those that
+// they wanted (at most all of the machine's).
 function ableShare(before, after, ms) {
   const span = ms * 1e6;
   let ran = 0;
@@ -39,7 +41,7 @@ function ableShare(before, after, ms) {
     const then = before.get(tid) ?? { ran: 0, queued: 0 }; // A new thread begins here.
     ran += now.ran - then.ran;
     waited += now.queued - then.queued;
-    // The kernel counts the time in the queue when it is over.
+    // The kernel adds a thread's time in the queue when the wait is over.
     if (now.wants && now.ran === then.ran && now.queued === then.queued) waited += span;
   }
   const wanted = Math.min((ran + waited) / span, os.cpus().length);
@@ -47,11 +49,10 @@ function ableShare(before, after, ms) {
   return Math.max(1 - missed / Math.max(wanted, 1), 0);
 }
 
-// How many times slower this machine is than a usual one, as the harness says; mostly it is not.
+// The factor by which this machine is slower than a usual one, from the harness. It is mostly 1.
 const slowness = () => Math.max(1, Number(process.env.GOBUN_SLOWNESS) || 1);
 
-// Counts the milliseconds of a usual machine in which all of `pids`, and this process too, were able
-// to run.
+// Counts the milliseconds of a usual machine in which this process and all of `pids` could run.
 class AbleTime {
   constructor(...pids) {
     this.pids = [...new Set([process.pid, ...pids])];

@@ -1,5 +1,5 @@
-// Runs one cell: treats the runtime, loads the module, calls it, then stresses it, and reports how
-// far it got. Started as: RUNTIME cell.cjs '{"load":…,"stress":…}'.
+// Runs one cell: applies the treatment, loads the module, calls it, stresses it, and reports each
+// step. Usage: RUNTIME cell.cjs '{"load":…,"stress":…}'.
 "use strict";
 const { runCell } = require("./run-cell.cjs");
 const { fail, openOwnChannel, report, turning } = require("./protocol.cjs");

@@ -1,5 +1,5 @@
-// Lets the event loop turn for a while, which is what a server does most of its life. Deadlines go by
-// the time in which this process, and those that are named, were able to run.
+// Lets the event loop turn for a while, as a server does most of its life. Deadlines count the time in
+// which this process and the named ones could run.
 "use strict";
 const { AbleTime } = require("./able-time.cjs");
 
@@ -11,9 +11,8 @@ function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// Lets the loop turn for `ms`, and for longer where this process was not able to run meanwhile: a
-// hang needs processor time to come, so a wait by the clock on the wall would let a cell of a starved
-// process pass.
+// Lets the loop turn for `ms` milliseconds in which this process could run. A hang needs processor
+// time to appear. With wall-clock time, the cell of a starved process would pass.
 async function turn(ms) {
   if (ms < COUNTED_MS) return pause(ms);
   const able = new AbleTime();
@@ -21,8 +20,8 @@ async function turn(ms) {
   while (able.ms < ms * ENOUGH) await pause(LOOK_MS);
 }
 
-// Lets the loop turn until `promise` settles; after `ms` it is refused with `why`. `pids` are the
-// processes that it depends on.
+// Lets the loop turn until `promise` settles. After `ms`, it rejects with `why`. `pids` are the
+// processes that the promise depends on.
 async function within(ms, promise, why, pids = []) {
   let watch;
   const able = new AbleTime(...pids);
@@ -36,7 +35,7 @@ async function within(ms, promise, why, pids = []) {
   }
 }
 
-// Lets the loop turn until `condition()` is true; after `ms` it is refused with `why`, a text or a
+// Lets the loop turn until `condition()` is true. After `ms`, it rejects with `why`, a text or a
 // function that returns one.
 async function until(condition, ms, why, pids = []) {
   const able = new AbleTime(...pids);

@@ -1,8 +1,8 @@
-// Garbage, and its collection, by whatever the runtime offers.
+// Makes garbage and collects it, with the means that the runtime has.
 "use strict";
 const { Skip } = require("./protocol.cjs");
 
-// The collections one can ask for: on JavaScriptCore a full one and a concurrent one.
+// The collections that a script can start: in JavaScriptCore a full one and a concurrent one.
 function collections() {
   if (globalThis.Bun) return [() => Bun.gc(true), () => Bun.gc(false)];
   if (globalThis.gc) return [() => globalThis.gc()];

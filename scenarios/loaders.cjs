@@ -1,9 +1,9 @@
-// The ways a native module gets into a runtime, and the calls that start its Go runtime.
+// The ways to load a native module, and the calls that start its Go runtime.
 "use strict";
 const { Skip, report } = require("./protocol.cjs");
 
-// Opens a library by the runtime's own foreign function interface, and returns what calls its
-// `int32_t symbol(int32_t…)`.
+// Opens a library with the runtime's own foreign function interface. Returns a function that calls
+// its `int32_t symbol(int32_t…)`.
 function openLibrary(cell, library) {
   const known = {};
   function bind(symbol, count) {
@@ -29,7 +29,7 @@ function callLibrary(cell, library, symbol, ...numbers) {
   return openLibrary(cell, library)(symbol, ...numbers);
 }
 
-// Asks about this process by a library without Go: `Disposition` or `Crash` of native/c_fixture.
+// Calls a library without Go: `Disposition` or `Crash` of native/c_fixture.
 function probe(cell, symbol, ...numbers) {
   if (!cell.probe) throw new Skip("no probe library was given");
   return callLibrary(cell, cell.probe, symbol, ...numbers);
@@ -39,14 +39,13 @@ function expectResult(what, result, wanted) {
   if (result !== wanted) throw new Error(`${what} returned ${result}, not ${wanted}`);
 }
 
-// Starts a Go runtime by the smallest library there is, before anything larger is loaded.
+// Starts a Go runtime with the smallest library, before anything larger is loaded.
 function warmUp(cell, library = cell.warmup) {
   expectResult("Warmup()", callLibrary(cell, library, "Warmup"), 1);
 }
 
-// Installs the signal guard. How many handlers it guards is the runtime's affair: none in some.
-// In Bun it is loaded as an addon, as the package go-warmup does: not every Bun for musl can open a
-// library by bun:ffi.
+// Installs the signal guard. Some runtimes have no handler that it guards. Bun loads it as an addon,
+// as the package go-warmup does, because bun:ffi opens no library in some releases for musl.
 function installGuard(cell, library = cell.guard) {
   if (process.versions.bun) {
     process.dlopen({ exports: {} }, library);
@@ -56,13 +55,13 @@ function installGuard(cell, library = cell.guard) {
   if (guarded < 0) throw new Error(`GuardInstall() returned ${guarded}`);
 }
 
-// Has the npm package do what it does for an application, which is nothing in Node and Deno.
+// Calls the npm package as an application does. In Node and Deno it does nothing.
 function callPackage(cell) {
   const { guard, need } = require(cell.package).warmup();
   if (need === "required" && guard !== "installed") throw new Error(`go-warmup: guard ${guard}`);
 }
 
-// A loaded module, called in the same way whatever its load. Numbers are 32-bit integers.
+// A loaded module. Every load is called in the same way. Numbers are 32-bit integers.
 class Loaded {
   constructor(call, addon) {
     this.calls = call;
@@ -79,7 +78,7 @@ class Loaded {
     }
   }
 
-  // Calls one on a thread of the runtime's pool.
+  // Calls a function of the module on a thread of the runtime's pool.
   later(symbol, ...numbers) {
     return this.napi("callAsync")(symbol, ...numbers);
   }
@@ -91,7 +90,8 @@ class Loaded {
   }
 }
 
-// The addon of a cell, behind a script of asherah/ where it has none of the fixtures' functions.
+// Returns the addon of a cell. An addon without the fixtures' functions is wrapped by a script of
+// asherah/.
 function openAddon(cell) {
   return cell.glue ? require(`./asherah/${cell.glue}.cjs`).open(cell.addon) : require(cell.addon);
 }
@@ -123,11 +123,11 @@ const LOADS = {
     return [module, "runAsync()", await module.addon.runAsync()];
   },
 };
-// Inside the worker, where run-cell.cjs has brought the cell.
+// This is the worker already: run-cell.cjs started it.
 LOADS.worker = LOADS["napi-sync"];
 
-// Loads an addon of somebody's own by the script that knows how: load(), then check(). Where the cell
-// is about the pool of threads, callAsync() is the first to call into it.
+// Loads a user's addon with load() of the smoke script, then calls check(). If the cell is about the
+// thread pool, callAsync() calls the addon first.
 async function loadBySmoke(cell) {
   const smoke = require(cell.smoke);
   const loaded = await smoke.load(cell.addon, { dlopen: dlopenFor(cell) });
@@ -138,7 +138,7 @@ async function loadBySmoke(cell) {
   return new Loaded(offered.callSync, smoke.callAsync && offered);
 }
 
-// What stresses call of a module, by the functions of a smoke script. What check() rejects with ends
+// The functions that stresses call, made of a smoke script's functions. A rejection of check() ends
 // the cell as an uncaught error.
 function smokeCalls(smoke, loaded) {
   const needed = (name, symbol) => {
@@ -163,8 +163,9 @@ function smokeCalls(smoke, loaded) {
   };
 }
 
-// Opens a plain library for a smoke script: bun:ffi, Deno.dlopen, or koffi where the script has it.
-// `functions` is as for bun:ffi: { Name: { args: ["i32"], returns: "i32" } }. Returns them by name.
+// Opens a plain library for a smoke script, with bun:ffi, Deno.dlopen or the script's koffi.
+// `functions` has the form of bun:ffi: { Name: { args: ["i32"], returns: "i32" } }. Returns an object
+// with these functions.
 function dlopenFor(cell) {
   return (library, functions) => {
     if (process.versions.bun) return require("bun:ffi").dlopen(library, functions).symbols;

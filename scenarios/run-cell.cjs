@@ -1,5 +1,5 @@
-// A cell's steps: before loading, loading, the stress. In the main thread or, where the load is
-// `worker`, in a worker.
+// The steps of a cell: before the load, the load, the stress. They run in the main thread, or in a
+// worker if the load is `worker`.
 "use strict";
 const fs = require("node:fs");
 const { callPackage, installGuard, loadModule, warmUp } = require("./loaders.cjs");
@@ -7,11 +7,11 @@ const { report, turning } = require("./protocol.cjs");
 const { isRaised, raise, sharedFlag, startThread } = require("./workers.cjs");
 const { turn } = require("./event-loop.cjs");
 
-// A stress is an async function of (cell, module, what its `before` returned). It may have:
-//   before(cell)      what has to happen before the module is loaded
-//   inMain            whether it asks about the main thread, after a load in a worker too
-//   afterwards(cell)  what happens last of all, in the main thread
-//   tasks             what it runs in threads of its own
+// A stress is an async function of (cell, module, result of its `before`). It may have:
+//   before(cell)      runs before the module is loaded
+//   inMain            true: it runs in the main thread, even after a load in a worker
+//   afterwards(cell)  runs last, in the main thread
+//   tasks             functions that it runs in threads of its own
 const stressOf = (cell) => require(`./stress/${cell.stress}.cjs`);
 
 async function before(cell) {
@@ -19,7 +19,7 @@ async function before(cell) {
   return before && before(cell);
 }
 
-// Installs the guard, if that is how this cell is treated and this is when.
+// Installs the guard, if the treatment does so at this moment.
 function treatBy(cell, when) {
   if (cell.guarded !== when) return;
   installGuard(cell);
@@ -41,9 +41,9 @@ async function perform(cell) {
   await witnessed(cell);
 }
 
-// Waits until the harness has looked at this process from outside, where it wants to: whether the
-// module is mapped. It makes a file once it has, which mostly is there long before. A harness that
-// was stopped comes late; one that was killed ends this process.
+// Waits until the harness has checked from outside whether the module is mapped, if it wants to. It
+// then creates a file, mostly long before this moment. A harness that was stopped comes late. If the
+// harness was killed, this process ends too.
 async function witnessed(cell) {
   while (cell.witness && !fs.existsSync(cell.witness)) await turn(5);
 }
@@ -69,7 +69,7 @@ const tasks = {
       stop();
     }
   },
-  // Has the module loaded for as long as the main thread needs it.
+  // Keeps the module loaded for as long as the main thread needs it.
   async hold({ cell, done }, ready) {
     const stop = turning("worker");
     try {

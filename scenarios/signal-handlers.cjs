@@ -1,4 +1,4 @@
-// What a process does about each signal, asked of the kernel by a library without Go.
+// The disposition of each signal. A library without Go asks the kernel for it.
 "use strict";
 const os = require("node:os");
 const { probe } = require("./loaders.cjs");
@@ -12,7 +12,7 @@ function nameOf(number) {
   return named ? named[0] : `signal ${number}`;
 }
 
-// Signal number to what is done about it.
+// Maps each signal's number to its disposition.
 function dispositions(cell) {
   const found = {};
   for (let number = 1; number <= LAST_SIGNAL; number++) {
@@ -27,7 +27,7 @@ function inWords(does) {
   return words.map(([, word]) => word).join("+") || "default";
 }
 
-// What is done differently after than before, for people.
+// Describes the differences between two such maps for people.
 function changes(before, after) {
   const changed = Object.keys(after).filter((number) => before[number] !== after[number]);
   const told = changed.map((number) => {
@@ -37,8 +37,8 @@ function changes(before, after) {
   return told.join(", ");
 }
 
-// The signal by which JavaScriptCore suspends threads: which one that is, is seen by which one the runtime
-// catches before anything is loaded. Undefined where there is none.
+// The signal with which JavaScriptCore suspends threads: of the candidates, the one that the runtime
+// catches before anything is loaded. Undefined if there is none.
 function suspendSignal(cell) {
   if (!process.versions.bun) return undefined;
   const { SIGPWR, SIGUSR1 } = os.constants.signals;

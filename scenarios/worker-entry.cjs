@@ -1,4 +1,4 @@
-// What a worker thread runs; workers.cjs starts it.
+// The script of a worker thread. workers.cjs starts it.
 "use strict";
 const { parentPort, workerData } = require("node:worker_threads");
 const { Hang, Skip, openThreadChannel, reasonOf } = require("./protocol.cjs");
@@ -15,7 +15,7 @@ async function main() {
 main().then(
   (value) => parentPort.postMessage({ value }),
   (error) => {
-    // An error's class does not survive the way to the other thread.
+    // A message to the other thread loses the class of an error.
     const kind = error instanceof Skip ? "skip" : error instanceof Hang ? "hang" : "failure";
     parentPort.postMessage({ [kind]: kind === "failure" ? reasonOf(error) : error.message });
   },

@@ -1,10 +1,10 @@
-// Worker threads: starts one on a task of a script, and tells how it fares.
+// Starts worker threads on tasks of a script, and reports their progress.
 "use strict";
 const path = require("node:path");
 const { Hang, Skip, channelForThread } = require("./protocol.cjs");
 
-// Runs `tasks[task](data, ready)` of `script` in a new thread. `ready` is a promise of the call of
-// ready(), `result` one of the task's result, `gone` one of the thread's end.
+// Runs `tasks[task](data, ready)` of `script` in a new thread. Returns three promises: `ready` for the
+// call of ready(), `result` for the task's result, and `gone` for the thread's end.
 function startThread(script, task, data) {
   let Worker;
   try {

@@ -6,6 +6,7 @@ folder; a case that leaves a process behind writes that process's number there.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,30 @@ BREAKS = (
         "its supervisor was stopped",
     ),
 )
+
+
+def starts_threads(count: int) -> Case:
+    """Return a module whose child starts ``count`` threads, and notes that number beside ``NOTE``.
+
+    The child is Python: no JavaScript runtime starts so many.
+    """
+    code = (
+        "import pathlib, sys, threading, time\n"
+        "threading.stack_size(65536)\n"
+        f"for _ in range({count}):\n"
+        "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        f"pathlib.Path(sys.argv[1]).write_text('{count}')\n"
+        "print('ready', flush=True)\n"
+    )
+    check = f"""
+      const {{ spawn }} = require("node:child_process");
+      const words = ["-c", {code!r}, NOTE + ".threads"];
+      const child = spawn({sys.executable!r}, words, {{ stdio: ["ignore", "pipe", 2] }});
+      fs.writeFileSync(NOTE, String(child.pid));
+      await new Promise((resolve) => child.stdout.on("data", resolve));
+      {FOREVER}
+    """
+    return Case("starts-threads", check, outcome="timeout")
 
 
 def ready_bench(out: Path) -> matrix.RunContext:

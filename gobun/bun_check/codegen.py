@@ -23,7 +23,7 @@ from gobun.toolchain import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_TABLE = Path(__file__).parent / "codegen.toml"
+TABLE = Path(__file__).parent / "codegen.toml"
 _STEP_S = 600.0
 _OF_A_REGISTRY = re.compile(r"(npm:|workspace:|file:|link:)|[^/:]*$")
 """A version range, a tag, or a package in the tree. Repositories and archives do not match."""
@@ -66,7 +66,7 @@ class CodegenLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def layout_of(tree: Path) -> CodegenLayout | None:
     """Return the layout of a tree, or None if the table has none."""
-    layouts = read_toml(_TABLE, dict[str, CodegenLayout])
+    layouts = read_toml(TABLE, dict[str, CodegenLayout])
     return next((each for each in layouts.values() if (tree / each.known_by).is_file()), None)
 
 
@@ -119,7 +119,7 @@ def generate(scratch: Scratch) -> None:
     for folder in layout.packages:
         console.log(f"installing the npm packages of {folder}")
         # A frozen lock file must match package.json, which changed. The locked versions still hold.
-        frozen = [] if _left_out(scratch.tree / folder) else ["--frozen-lockfile"]
+        frozen = [] if left_out_files(scratch.tree / folder) else ["--frozen-lockfile"]
         install = [str(scratch.bun), "install", *frozen, "--ignore-scripts"]
         _logged(scratch, install, scratch.tree / folder, f"install of {folder}")
     for step in layout.step:
@@ -135,7 +135,7 @@ def generate(scratch: Scratch) -> None:
             )
 
 
-def _left_out(folder: Path) -> list[str]:
+def left_out_files(folder: Path) -> list[str]:
     """Remove packages that are not from a registry from a ``package.json``; return their names."""
     path = folder / "package.json"
     package = json.loads(path.read_bytes())

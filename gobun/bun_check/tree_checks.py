@@ -66,7 +66,7 @@ def prepare(checkout: Checkout, head: str, folder: Path, wheel: str) -> Scratch 
         bun,
         tool,
         folder,
-        _zig_cache(tool.version),
+        zig_cache(tool.version),
     )
     zig_analysis.provide(scratch)
     codegen.generate(scratch)
@@ -74,7 +74,8 @@ def prepare(checkout: Checkout, head: str, folder: Path, wheel: str) -> Scratch 
     return scratch
 
 
-def _zig_cache(version: str) -> Path:
+def zig_cache(version: str) -> Path:
+    """Return the folder of Zig's own cache for a version of Zig, and keep it from eviction."""
     folder = paths.cache_root() / f"zig-{version}"
     cache.pin(folder)
     return folder

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gobun.toolchain import Tool
 
-_WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
+WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
 """The Zig wheel closest to the fork that a line of Bun is built with."""
 
 
@@ -27,7 +27,7 @@ def wheel_for(version: str, named: str = "") -> str:
     """
     if named:
         return named
-    for line, wheel in _WHEELS:
+    for line, wheel in WHEELS:
         if version.startswith(line):
             return wheel
     raise UsageError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gobun.bun_check.codegen import Scratch
 
-_INCLUDE = Path("/usr/include")
+INCLUDE = Path("/usr/include")
 _TOLD_EVERY_S = 30.0
 _ERROR = re.compile(r"^\S.*: error: ")
 _SHOWN = 8
@@ -47,12 +47,12 @@ def provide(scratch: Scratch) -> None:
     folder = scratch.tree / "vendor" / "zstd" / "lib"
     folder.mkdir(parents=True)
     for name in scratch.layout.headers:
-        if not (_INCLUDE / name).is_file():
+        if not (INCLUDE / name).is_file():
             raise PrerequisiteError(
                 f"the header {name} is missing; Bun's Zig code needs it",
                 hint="Debian: apt-get install libzstd-dev",
             )
-        shutil.copy(_INCLUDE / name, folder / name)
+        shutil.copy(INCLUDE / name, folder / name)
 
 
 def rewrite(scratch: Scratch) -> None:

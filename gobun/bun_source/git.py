@@ -164,7 +164,7 @@ class Git(msgspec.Struct, frozen=True):
             keep=self.keep,
         )
         if completed.code:
-            _check_disk(self.folder, completed)
+            check_disk(self.folder, completed)
         return completed
 
     def succeeds(self, *words: str | Path) -> bool:
@@ -221,7 +221,12 @@ def check_version() -> str:
     return version_line.removeprefix("git version ")
 
 
-def _check_disk(folder: Path, completed: FinishedBytes) -> None:
+def check_disk(folder: Path, completed: FinishedBytes) -> None:
+    """Raise an error of ours if git failed because the disk is full.
+
+    Raises:
+        PrerequisiteError: the disk is full, or files may not grow any further.
+    """
     lines = as_text(completed.err).splitlines()
     full = next((line for line in lines for sign in _FULL_DISK if sign in line), None)
     if full is None and completed.code == -signal.SIGXFSZ:

@@ -152,7 +152,7 @@ def examine(
     rows = [row for row in rows if row.found]
     needs = (*_NEEDS, *(_MAKE_NEEDS if layout.era in {"make", "cmake-1"} else ()))
     rows += [_program(need) for need in needs if need.debian or sys.platform == "darwin"]
-    rows += [*_rust(layout), *_llvm(layout)]
+    rows += [*_rust(layout), *llvm_prerequisites(layout)]
     rows += [_memory(), _disk(tree)]
     rows += _downloads(layout, offline)
     return rows
@@ -297,7 +297,8 @@ def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
     return [BuildPrerequisite("rustup", channel, f"fetches it at the first use, {program}")]
 
 
-def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
+def llvm_prerequisites(layout: BuildLayout) -> list[BuildPrerequisite]:
+    """Return a row for each program of LLVM that the layout needs, with the one that is here."""
     bounds = layout.llvm_range
     if bounds is None:
         return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]
@@ -307,7 +308,7 @@ def _llvm(layout: BuildLayout) -> list[BuildPrerequisite]:
     debian = f"apt-get install clang-{major} lld-{major} llvm-{major}"
     rows = []
     for name in _LLVM:
-        candidates = [*_llvm_folders(major), *os.environ.get("PATH", "").split(os.pathsep)]
+        candidates = [*llvm_folders(major), *os.environ.get("PATH", "").split(os.pathsep)]
         seen = []
         for program in _programs((name, f"{name}-{major}"), candidates):
             version, shown = _version(program, "--version")
@@ -330,11 +331,12 @@ def llvm_folder(layout: BuildLayout) -> Path | None:
 
     The older build systems look for compilers in ``PATH`` only, where this folder often is not.
     """
-    folders = _llvm_folders(layout.llvm_range[0][0]) if layout.llvm_range else []
+    folders = llvm_folders(layout.llvm_range[0][0]) if layout.llvm_range else []
     return next((Path(each) for each in folders if (Path(each) / "clang++").is_file()), None)
 
 
-def _llvm_folders(major: int) -> list[str]:
+def llvm_folders(major: int) -> list[str]:
+    """Return where Debian, Alpine and Homebrew install the programs of a major version of LLVM."""
     brew = [f"{prefix}/opt/llvm@{major}/bin" for prefix in ("/opt/homebrew", "/usr/local")]
     return [f"/usr/lib/llvm-{major}/bin", f"/usr/lib/llvm{major}/bin", *brew]
 

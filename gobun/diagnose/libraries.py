@@ -22,7 +22,7 @@ _FUNCTIONS = b".gopclntab"
 _ENDS = b"runtime.goexit"
 _RECORD_BYTES = 1 << 20
 _ALIGN = 16
-_MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 30
 """Most bytes that are read of one file."""
 _MOST_IN_ALL = 4 << 30
 """Most bytes that are read for one process, which may map any number of huge files."""
@@ -59,10 +59,10 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
             continue
         finally:
             os.close(handle)
-        bytes_left -= min(size, _MOST_BYTES)
+        bytes_left -= min(size, MOST_BYTES)
         if build is not None:
             libraries.append(GoLibrary(mapping.path, build.version, build.summary))
-        elif size > _MOST_BYTES:
+        elif size > MOST_BYTES:
             unread.append(mapping.path)
     return GoSearch(tuple(libraries), tuple(unread))
 
@@ -107,7 +107,7 @@ class _Open:
 def _searched(file: _Open, *_identity: int) -> _Build | None:
     # Skip the section table: reading it takes seconds in a large library.
     marks: set[bytes] = set()
-    for offset, data in chunks(file.handle, _MOST_BYTES, overlap=len(_ENDS)):
+    for offset, data in chunks(file.handle, MOST_BYTES, overlap=len(_ENDS)):
         at = data.find(buildinfo.MAGIC)
         while at != -1:
             if (offset + at) % _ALIGN == 0 and (build := _record_at(file.handle, offset + at)):

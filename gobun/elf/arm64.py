@@ -40,13 +40,13 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
         code = image.bytes_at(segment.offset, segment.file_size)
         for group in regions(image, words, _PAGE):
             on_page = {word % _PAGE: word for word in group}
-            for start in _pages_named(code, segment.address, group[0]):
+            for start in pages_named(code, segment.address, group[0]):
                 for site in _follow(image, segment, start, on_page):
                     sites[site.address] = site
     return iter(sites.values())
 
 
-def _pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
+def pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
     """Yield the address of every ``adrp`` that names the page of ``word``."""
     at = 0
     while at < len(code):

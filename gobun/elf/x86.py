@@ -46,7 +46,7 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
     for segment in image.executable:
         code = image.bytes_at(segment.offset, segment.file_size)
         for group in regions(image, words, _REGION):
-            for at, word, immediate in _references(code, segment.address, group):
+            for at, word, immediate in references(code, segment.address, group):
                 field = segment.address + at
                 rex, opcode, modrm = code[at - 3 : at]
                 if not immediate and opcode == _MOV_LOAD and rex in _REX_WIDE:
@@ -58,7 +58,7 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
                     raise unknown_use(image, other.address, f"{other.mnemonic} {other.op_str}")
 
 
-def _references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int, int, int]]:
+def references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int, int, int]]:
     """Yield where a field stands that reads as a word, the word, and an immediate's length.
 
     ``words`` lie in one region. The upper half of a field for any of them has few values in 64 KiB

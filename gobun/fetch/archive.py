@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ROOT = "package"
 LARGEST_BYTES = 1 << 30
 MOST_MEMBERS = 20_000
-_HEADERS_BYTES = 64 << 20
+HEADERS_BYTES = 64 << 20
 _LARGEST_RATIO = 200
 """Largest ratio of unpacked to packed size. Bun's packages have a ratio of three."""
 _LARGEST_READ = 1 << 20
@@ -73,7 +73,7 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
 def _most(archive: Path) -> int:
     """Return the largest unpacked size in bytes of an archive of this size, with headers."""
     ratio = archive.stat().st_size * _LARGEST_RATIO
-    return min(LARGEST_BYTES, ratio) + _HEADERS_BYTES
+    return min(LARGEST_BYTES, ratio) + HEADERS_BYTES
 
 
 class _Forward:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from gobun.console import Progress
     from gobun.fetch.transport import Transport
 
-_TRIES = 4
-_BACKOFF_S = 0.5
-_LONGEST_WAIT_S = 10.0
+TRIES = 4
+BACKOFF_S = 0.5
+LONGEST_WAIT_S = 10.0
 _CHUNK_BYTES = 1 << 16
-_WINDOW_S = 30.0
+WINDOW_S = 30.0
 _LEAST_RATE = 1000.0
 """Lowest rate in bytes per second over a window. A slower download would never end."""
-_LONGEST_S = 3600.0
+LONGEST_S = 3600.0
 """Limit for one attempt. The next attempt resumes where it ended."""
 _OVERLOADED = 429
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(?:\d+|\*)", re.ASCII)
@@ -95,16 +95,16 @@ def download(
     """
     if source.integrity is not None and part.is_file() and source.integrity.fits(part):
         return
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(1, TRIES + 1):
         try:
             _attempt(source, part, transport, shown=shown, stop=stop)
         except _TransientError as error:
-            if attempt == _TRIES:
+            if attempt == TRIES:
                 raise FetchError(
-                    f"downloading {source.label} failed {_TRIES} times; the last error: {error}",
+                    f"downloading {source.label} failed {TRIES} times; the last error: {error}",
                     hint=_AGAIN,
                 ) from error
-            if stop.wait(max(_BACKOFF_S * 2 ** (attempt - 1), error.after_s)):
+            if stop.wait(max(BACKOFF_S * 2 ** (attempt - 1), error.after_s)):
                 raise StoppedError from error
         except PrerequisiteError:
             discard(part)
@@ -218,7 +218,7 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
 
 def _asked_wait(response: requests.Response) -> float:
     header = response.headers.get("Retry-After", "")
-    return min(float(header), _LONGEST_WAIT_S) if _LENGTH.fullmatch(header) else 0.0
+    return min(float(header), LONGEST_WAIT_S) if _LENGTH.fullmatch(header) else 0.0
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -283,9 +283,9 @@ class _Pace:
             _TransientError: the rate is too low, or the attempt takes too long.
         """
         now = time.monotonic()
-        if now - self._began > _LONGEST_S:
-            raise _TransientError(f"it takes longer than {_LONGEST_S / 60:.0f} minutes")
-        if now - self._window < _WINDOW_S:
+        if now - self._began > LONGEST_S:
+            raise _TransientError(f"it takes longer than {LONGEST_S / 60:.0f} minutes")
+        if now - self._window < WINDOW_S:
             return
         rate = (received - self._had) / (now - self._window)
         if rate < _LEAST_RATE:

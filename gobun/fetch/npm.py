@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_TIMEOUT_S = 150.0
+TIMEOUT_S = 150.0
 
 # With npm's defaults (five minutes for a request, a minute between retries) a person without
 # a network sees no progress for long. The environment overrides these values.
@@ -209,9 +209,9 @@ def _npm(
     patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
     command = [*toolchain.npm_command(), *arguments]
     try:
-        completed = run_tool(command, env=patience | (env or {}), timeout_s=_TIMEOUT_S)
+        completed = run_tool(command, env=patience | (env or {}), timeout_s=TIMEOUT_S)
     except ToolTimeoutError as error:
-        raise UnreachableError(f"{step} failed: no answer in {_TIMEOUT_S:.0f} s") from error
+        raise UnreachableError(f"{step} failed: no answer in {TIMEOUT_S:.0f} s") from error
     if completed.code == 0:
         return completed.out
     problem = _problem(completed.out)

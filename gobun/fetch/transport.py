@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_CONNECT_TIMEOUT_S = 15.0
-_READ_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 15.0
+READ_TIMEOUT_S = 30.0
 """A host that sends no bytes for this time has stalled."""
-_ANSWER_S = 120.0
+ANSWER_S = 120.0
 """Deadline for the whole head of a response, redirects included."""
 _MAX_REDIRECTS = 5
 
@@ -164,13 +164,13 @@ class Transport(msgspec.Struct, frozen=True):
                     **headers,
                 },
                 stream=True,
-                timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
+                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 proxies=self._proxies(url),
                 verify=self._verify(),
             )
 
         try:
-            response = within(_ANSWER_S, ask)
+            response = within(ANSWER_S, ask)
         except requests.RequestException:
             raise
         except ValueError as error:  # an address that cannot be one, perhaps of a redirect

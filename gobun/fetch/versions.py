@@ -35,7 +35,7 @@ def published_versions(name: str) -> tuple[str, ...]:
         FetchError: the registry refuses, or nothing is known without it.
         UsageError: the name is not of npm's form.
     """
-    return _known(name).versions
+    return known_versions(name).versions
 
 
 def dist_tags(name: str) -> Mapping[str, str]:
@@ -45,11 +45,17 @@ def dist_tags(name: str) -> Mapping[str, str]:
         FetchError: the registry refuses, or nothing is known without it.
         UsageError: the name is not of npm's form.
     """
-    return types.MappingProxyType(_known(name).tags)
+    return types.MappingProxyType(known_versions(name).tags)
 
 
 @functools.cache
-def _known(name: str) -> _KnownVersions:
+def known_versions(name: str) -> _KnownVersions:
+    """Return a package's versions and tags, asked once of npm, or of the cache if npm is away.
+
+    Raises:
+        FetchError: the registry refuses, or nothing is known without it.
+        UsageError: the name is not of npm's form.
+    """
     check_name(name)
     try:
         about = npm.about(name)

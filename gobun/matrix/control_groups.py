@@ -70,7 +70,7 @@ def cell_group() -> Iterator[CellGroup]:
     """Yield a new group, and remove it afterwards; it has no folders where none can be made."""
     folders: list[Path] = []
     try:
-        for folder in _run_folders():
+        for folder in run_folders():
             with contextlib.suppress(OSError):
                 folders.append(_make_cell(folder))
         group = CellGroup(tuple(folders))
@@ -99,7 +99,7 @@ _lock = threading.Lock()
 """Held while this run's groups are made, because the first cells start at the same time."""
 
 
-def _run_folders() -> tuple[Path, ...]:
+def run_folders() -> tuple[Path, ...]:
     """Return this run's groups, the parents of its cells' groups; remove those of dead runs."""
     with _lock:
         return _make_run_folders()

@@ -87,7 +87,7 @@ class Writer:
         lines = [msgspec.json.encode(header), *map(self._line, kept)]
         files.write_whole(path, b"".join(line + b"\n" for line in lines))
         self._path = path
-        self._stream = path.open("ab", buffering=0)
+        self.stream = path.open("ab", buffering=0)
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +102,7 @@ class Writer:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self.stream.close()
 
     def add(self, result: msgspec.Struct) -> None:
         """Append one result, or another record of a run.
@@ -110,12 +110,12 @@ class Writer:
         Raises:
             PrerequisiteError: the disk is full or refuses the write.
         """
-        whole = self._stream.tell()
+        whole = self.stream.tell()
         with files.disk_errors(self._path):
             try:
-                self._stream.write(self._line(result) + b"\n")
+                self.stream.write(self._line(result) + b"\n")
             except OSError:
-                self._stream.truncate(whole)  # no partial line: the file stays valid
+                self.stream.truncate(whole)  # no partial line: the file stays valid
                 raise
 
     def _line(self, record: msgspec.Struct) -> bytes:

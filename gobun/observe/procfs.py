@@ -14,7 +14,7 @@ from gobun.printable import printable
 
 __all__ = ["Thread", "family", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
 
-_PROC = Path("/proc")
+PROC = Path("/proc")
 _STATUS_BYTES = 8192
 """Upper bound for the size of a ``status`` file."""
 _STAT_WORDS = 13
@@ -56,7 +56,7 @@ class Thread(msgspec.Struct, frozen=True):
 def threads(pid: int) -> tuple[Thread, ...]:
     """Return the threads of ``pid``; empty if it has gone."""
     try:
-        folders = sorted((_PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
+        folders = sorted((PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
     except OSError:
         return ()
     return tuple(thread for folder in folders if (thread := _thread(folder)) is not None)
@@ -65,7 +65,7 @@ def threads(pid: int) -> tuple[Thread, ...]:
 def family(pid: int) -> tuple[int, ...]:
     """Return a process and all of its descendants, parents first."""
     children: dict[int, list[int]] = {}
-    for stat in _PROC.glob("[0-9]*/stat"):
+    for stat in PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(ValueError, IndexError):  # it has ended
             parent = int(read_bytes(stat).rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
@@ -83,7 +83,7 @@ def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
     """
     looks: list[tuple[int, int]] = []
     try:
-        with (_PROC / str(pid) / "task" / str(tid) / "status").open("rb", buffering=0) as file:
+        with (PROC / str(pid) / "task" / str(tid) / "status").open("rb", buffering=0) as file:
             for _ in range(count):
                 file.seek(0)
                 text = file.read(_STATUS_BYTES)
@@ -96,7 +96,7 @@ def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
 def syscall_of(pid: int, tid: int) -> str:
     """Return the system call of a thread, ``running``, or ``""`` if it may not be read."""
     try:
-        words = (_PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
+        words = (PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
     except OSError:
         return ""
     if not words or words[0] == "running":

@@ -72,7 +72,7 @@ def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
             checkout.folder,
             missing=checkout.missing(),
             submodules=bun_source.missing_submodules(checkout),
-            bun=lambda: _stock(version).version,
+            bun=lambda: stock_release(version).version,
             zig=lambda: str(_zig(wish) or ""),
             webkit=lambda: str(_webkit(wish, layout) or ""),
             offline=wish.offline,
@@ -92,7 +92,7 @@ def build_patched(wish: BuildRequest) -> Registered:
     series = wish.series
     if not wish.unpatched:
         series.check_carries("build")
-    stock = _stock(series.version)
+    stock = stock_release(series.version)
     with bun_source.open_checkout(series.version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
         options = msgspec.structs.replace(
@@ -215,10 +215,15 @@ def register(
     commit = bun_source.commit_of_release(series.version).commit
     identity = bun_source.identity_of(commit, series, chosen)
     record = _record(series, chosen, commit, identity, unpatched=unpatched)
-    return runtimes.register(program, record, _stock(series.version).program)
+    return runtimes.register(program, record, stock_release(series.version).program)
 
 
-def _stock(version: str) -> Bun:
+def stock_release(version: str) -> Bun:
+    """Return the stock release of Bun that a patched build is compared with.
+
+    Raises:
+        FetchError: it cannot be downloaded.
+    """
     return runtimes.provide_bun([version], host_target())[0]
 
 

@@ -154,14 +154,14 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
         msgspec.structs.replace(request, versions=",".join(line.series.version for line in lines))
     ).axes
     if not request.stresses:
-        axes = msgspec.structs.replace(axes, stresses=_stresses(axes.stresses, lines))
+        axes = msgspec.structs.replace(axes, stresses=stresses_of(axes.stresses, lines))
     cells = []
     for line in lines:
         for version, treatment in line.runs():
             one = msgspec.structs.replace(axes, treatments=(treatment,))
             cells += plan_cells([("bun", version)], one)
     known = read_expectations()
-    expectations = PatchedExpectations(known.rows, known.place, _changes(lines))
+    expectations = PatchedExpectations(known.rows, known.place, changes_of(lines))
     header = pipeline.PatchedHeader(
         {name: patches for line in lines for name, patches in _patches_of(line)},
         {one.label: _changing(line.series, one) for line in lines for one in line.built},
@@ -191,7 +191,8 @@ def _changing(series: Series, one: Registered) -> tuple[str, ...]:
     return tuple(name for name in one.patches if name not in needed)
 
 
-def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
+def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
+    """Return each change that a built patch is known to cause, with the label of its build."""
     return tuple(
         (one.label, patch, change)
         for line in lines
@@ -203,7 +204,7 @@ def _changes(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ..
     )
 
 
-def _stresses(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
+def stresses_of(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
     """Return the default stresses, and those that show changes the default stresses miss."""
     named = [
         stress

@@ -87,7 +87,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
             )
     with scratch_folder("verify") as name:
         again = Path(name) / "dist" / manifest.version
-        _make_again(manifest, Path(name))
+        make_again(manifest, Path(name))
         differing = [it for it in differences(folder, again) if it != layout.PROVENANCE]
         rebuilt = read_provenance(again)
     if stated and rebuilt:
@@ -98,7 +98,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
     yield from (f"{file} comes out differently here" for file in differing)
 
 
-def _make_again(manifest: Manifest, folder: Path) -> None:
+def make_again(manifest: Manifest, folder: Path) -> None:
     """Make the release in a new process without finished builds, only with compiler caches."""
     cache = folder / "cache"
     cache.mkdir()

@@ -56,7 +56,7 @@ def bun_variant(target: Target) -> str:
         return ""
     if platform.libc_ver()[0] != "glibc":
         return "musl"
-    if target.name == "linux-x64" and "avx2" not in _cpu_flags():
+    if target.name == "linux-x64" and "avx2" not in cpu_flags():
         return "baseline"
     return ""
 
@@ -66,7 +66,8 @@ def fitting_package(target: Target) -> str:
     return fetch.bun_package(target.name, bun_variant(target))
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
+    """Return the features of this processor, by the kernel's names; x64 only."""
     lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     return {flag for line in lines if line.startswith("flags") for flag in line.split()}
 

@@ -116,7 +116,7 @@ class Guest(msgspec.Struct, frozen=True):
         if code.isdigit():
             return GuestEnd(int(code), last_lines(_read(self.job_folder / job.LOG_NAME)))
         output = child.printed.strip()
-        return GuestEnd(None, _why_ended(_read(self.console_folder / "log"), output))
+        return GuestEnd(None, why_ended(_read(self.console_folder / "log"), output))
 
     def watch(
         self, child: SupervisedProcess, patience: Patience, on_look: Callable[[], None]
@@ -185,7 +185,8 @@ def last_lines(text: str, count: int = 15) -> str:
     return printable("\n".join(text.strip().splitlines()[-count:]), keep="\n")
 
 
-def _why_ended(console: str, output: str) -> str:
+def why_ended(console: str, output: str) -> str:
+    """Return why a machine ended: the reason on its console, or the last lines of ``output``."""
     for pattern in (_PANIC, _OWN, _OOM):
         reasons = pattern.findall(console)
         if reasons:

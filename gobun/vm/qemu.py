@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gobun.vm.image import Image
 
-_KVM = Path("/dev/kvm")
+KVM = Path("/dev/kvm")
 _KVM_GET_API_VERSION = 0xAE00
 _KVM_API = 12
 _SPARE_MIB = 512
@@ -84,23 +84,24 @@ def find_emulator(arch: Architecture, *, emulate: bool = False) -> Emulator:
     if completed.code != 0 or version is None:
         raise PrerequisiteError(f"{program} does not run:\n{completed.tail}", hint=hint)
     return Emulator(
-        arch, Path(program), version[1], "you asked for it" if emulate else _why_no_kvm(arch)
+        arch, Path(program), version[1], "you asked for it" if emulate else why_no_kvm(arch)
     )
 
 
-def _why_no_kvm(arch: Architecture) -> str:
+def why_no_kvm(arch: Architecture) -> str:
+    """Return why KVM cannot run a guest of ``arch``, or an empty text if it can."""
     host = host_target()
     if host.arch != arch.name:
         return f"this machine is {host.arch}"
     try:
-        fd = os.open(_KVM, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        return f"{_KVM}: {error.strerror}"
+        return f"{KVM}: {error.strerror}"
     try:
         if fcntl.ioctl(fd, _KVM_GET_API_VERSION) != _KVM_API:
-            return f"{_KVM} is of another version"
+            return f"{KVM} is of another version"
     except OSError as error:
-        return f"{_KVM}: {error.strerror}"
+        return f"{KVM}: {error.strerror}"
     finally:
         os.close(fd)
     return ""
@@ -117,7 +118,7 @@ def check_memory(memory_mib: int) -> None:
             f"a guest with {memory_mib} MiB of memory cannot run the matrix",
             hint=f"give --memory {LEAST_MEMORY_MIB} or more",
         )
-    available = _available_mib()
+    available = available_mib()
     if available is not None and available < memory_mib + _SPARE_MIB:
         raise PrerequisiteError(
             f"a guest with {memory_mib} MiB of memory does not fit: {available} MiB are available",
@@ -125,7 +126,8 @@ def check_memory(memory_mib: int) -> None:
         )
 
 
-def _available_mib() -> int | None:
+def available_mib() -> int | None:
+    """Return the memory that programs can still use, in MiB; None where the kernel does not say."""
     try:
         match = re.search(
             r"^MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE

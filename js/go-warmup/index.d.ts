@@ -3,7 +3,7 @@ export interface Outcome {
   readonly runtime: "bun" | "deno" | "node" | "unknown";
   /** The runtime's own version; empty where it is unknown. */
   readonly version: string;
-  /** `platform`-`arch` as Node spells them. */
+  /** `platform`-`arch`, with Node's names. */
   readonly target: string;
   /**
    * `required`: without a library `warmup()` throws. `optional`: one is loaded if it is there.
@@ -14,7 +14,7 @@ export interface Outcome {
   /** A library was loaded and did its work: the guard on Linux, the warm-up library elsewhere. */
   readonly warmed: boolean;
   /**
-   * `installed`: this package's guard is. `inside`: the warm-up library that was loaded has one.
+   * `installed`: this package's guard is installed. `inside`: the warm-up library that was loaded has one.
    * `off`: the environment switches it off (`GO_WARMUP_GUARD=0`). `absent`: there is none.
    *
    * Each read asks the guard: `lost` means that it was `installed`, and that a library has since
@@ -32,7 +32,7 @@ export interface Options {
   library?: string;
 }
 
-/** The guard's counters. Signals are given by their numbers; what is counted only ever grows. */
+/** The guard's counters, which only grow. Signals are given by their numbers. */
 export interface GuardStats {
   readonly reason:
     | "installed"
@@ -49,7 +49,7 @@ export interface GuardStats {
   readonly others: readonly number[];
   /** Signals whose handler ran on the thread's own stack, to which the guard moved it. */
   readonly moved: number;
-  /** Signals whose handler the kernel put there itself. */
+  /** Signals whose handler the kernel itself started on the thread's own stack. */
   readonly direct: number;
   /** Signals that interrupted Go or another handler, and were handled where they came. */
   readonly foreign: number;
@@ -61,7 +61,7 @@ export interface GuardStats {
   readonly searched: number;
   /** Handlers that are not guarded because all places are taken. */
   readonly full: number;
-  /** Signals that a library asked for as well. */
+  /** Signals that a library handles too. */
   readonly shared: readonly number[];
   /** Signals whose handler was replaced past the guard, and is not guarded any more. */
   readonly lost: readonly number[];
@@ -83,25 +83,25 @@ export declare class GoWarmupError extends Error {
 }
 
 /**
- * Loads what this runtime needs; the second call in a thread returns the outcome of the first, whose
- * `guard` tells the state of now.
+ * Loads what this runtime needs. A second call in a thread returns the outcome of the first. Its `guard`
+ * is always the present state.
  *
- * @throws GoWarmupError where a library is needed and cannot be loaded.
+ * @throws GoWarmupError if a library is needed and cannot be loaded.
  */
 export declare function warmup(options?: Options): Outcome;
 
 /**
- * Calls `warmup()`, then `load`, and returns what `load` does. What `load` throws, or a promise of it
- * rejects with, goes through `explain`.
+ * Calls `warmup()`, then `load`, and returns the result of `load`. An error that `load` throws, or that
+ * its promise rejects with, goes through `explain`.
  */
 export declare function wrap<T>(load: () => T): T;
 
 /**
- * Returns the error for an addon that did not load. On musl, where the addon has Go and was not converted,
- * that is a `GoWarmupError` with the code `ERR_GO_WARMUP_MUSL`, which names the addon, the relocation and
+ * Returns the error for an addon that did not load. For an addon with Go that was not converted for musl,
+ * it is a `GoWarmupError` with the code `ERR_GO_WARMUP_MUSL`, which names the addon, the relocation and
  * the command that converts it. Otherwise it is `error` itself.
  */
 export declare function explain(error: unknown): unknown;
 
-/** Reads the guard's counters, or returns `null` where this package has installed no guard. */
+/** Reads the guard's counters. Returns `null` if this package has installed no guard. */
 export declare function guardStats(): GuardStats | null;

@@ -1,4 +1,4 @@
-// What an application requires before it loads a Go native module.
+// The package's main module. An application requires it before it loads a Go native module.
 //
 // Every application in Bun on Linux takes the short way to the guard at its start. So that way is in
 // this one file: each further module would cost a quarter of all of it, and one of Node's many times
@@ -9,8 +9,8 @@
 const KEPT = Symbol.for("go-warmup");
 const NOT_DONE = { warmed: false, guard: "absent", library: null };
 
-// Loads what this runtime needs, once; returns what it did, and throws where a library is needed
-// and cannot be loaded.
+// Loads what this runtime needs, once, and returns the outcome. Throws if a library is needed and
+// cannot be loaded.
 function warmup(options) {
   const kept = globalThis[KEPT];
   if (kept && (kept.warmed || !(options && (options.force || options.library)))) return kept;
@@ -28,8 +28,7 @@ function shortWay() {
     if (module.filename !== __filename) return undefined;
     const target = `${platform}-${arch}`;
     const host = { runtime: "bun", version: versions.bun, platform, target };
-    // To try both takes less time than to find out which C library this is: the loader of one
-    // refuses the guard for the other.
+    // Trying both is faster than detecting the C library: each loader refuses the guard for the other.
     for (const name of [`go-guard-${target}.so`, `go-guard-${target}-musl.so`]) {
       const library = `${__dirname}/lib/${name}`;
       const digest = new Bun.CryptoHasher("sha256").update(Bun.mmap(library)).digest("hex");
@@ -59,7 +58,7 @@ function longWay({ force = false, library = "" }) {
   return outcome(host, { ...NOT_DONE, ...done });
 }
 
-// The reasons are read by people, and later.
+// The reasons are for people, who read them later, so they are found on demand.
 function outcome(host, done) {
   const needed = () => require("./src/needs.js").needOf(host);
   const { runtime, version, target } = host;
@@ -74,7 +73,7 @@ function outcome(host, done) {
     get why() {
       return needed().why;
     },
-    // Asked of the guard at each read: a library may replace a guarded handler at any time.
+    // Each read asks the guard, because a library may replace a guarded handler at any time.
     get guard() {
       return guard === "installed" && isLost(others.library) ? "lost" : guard;
     },
@@ -82,7 +81,7 @@ function outcome(host, done) {
   });
 }
 
-// Warms up where this runtime needs it, then loads: the drop-in for a package's `require`.
+// Calls warmup(), then loads: the drop-in for a package's `require`.
 function wrap(load) {
   if (typeof load !== "function") {
     throw new TypeError("wrap() takes a function that loads: wrap(() => require('./x.node'))");
@@ -90,7 +89,7 @@ function wrap(load) {
   warmup();
   try {
     const loaded = load();
-    // Only on musl there is something to add when a module does not load later.
+    // Only on musl is there something to add to a later failure.
     if (!(loaded instanceof Promise) || !require("./src/libc.js").isMusl()) return loaded;
     return loaded.catch((error) => {
       throw explain(error);
@@ -100,12 +99,12 @@ function wrap(load) {
   }
 }
 
-// Returns the error of a load, or on musl one that says what is wrong with the addon and what to do.
+// Returns the error of a load. On musl, it may be one that says what is wrong and what to do.
 function explain(error) {
   return require("./src/explain.js").explain(error);
 }
 
-// What became of signals so far, or null where this package has loaded no guard.
+// Returns the guard's counters, or null if this package has loaded no guard.
 function guardStats() {
   const { guard, library } = globalThis[KEPT] || NOT_DONE;
   return guard === "installed" || guard === "lost" ? statsOf(library) : null;

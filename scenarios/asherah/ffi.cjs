@@ -1,5 +1,5 @@
-// Asherah's library by a foreign function interface: Bun's or Deno's. The same names and results as
-// the addon's (native/asherah/asherah.d.ts); a call on another thread is Deno's alone.
+// Asherah's library through the foreign function interface of Bun or Deno. It has the names and
+// results of the addon (native/asherah/asherah.d.ts). Only Deno can call on another thread.
 "use strict";
 const { Skip } = require("../protocol.cjs");
 
@@ -51,7 +51,7 @@ function open(library) {
   throw new Skip("this runtime has no foreign function interface that takes buffers");
 }
 
-// A Cobhan buffer of some bytes, or with room for some.
+// Makes a Cobhan buffer of the given bytes, or with room for that many.
 function buffer(content) {
   const length = typeof content === "number" ? content : content.length;
   const made = new Uint8Array(HEADER + length);
@@ -77,13 +77,13 @@ function openAsherah(library) {
     throw error;
   }
 
-  // The reason of a failure is the calling thread's, and that of a later call is another one.
+  // The reason of a failure belongs to the calling thread, until its next call.
   async function checkLater(what, promise) {
     const result = await promise;
     if (result !== 0) throw Object.assign(new Error(`${what}: result ${result}`), { result });
   }
 
-  // A string's UTF-8, or the bytes of a view of memory.
+  // Returns the UTF-8 of a string, or the bytes of a view of memory.
   function bytesOf(value) {
     if (typeof value === "string") return encoder.encode(value);
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);

@@ -1,5 +1,6 @@
-// npm's asherah 4.x, the makers' engine in Rust, as a module under test: the calls that stresses make
-// of every fixture, and asherah-node's surface as far as they use it (native/asherah/asherah.d.ts).
+// npm's asherah 4.x, the makers' engine in Rust, as a module under test. It has the functions that
+// stresses call in every fixture, and those of asherah-node that they use
+// (native/asherah/asherah.d.ts).
 "use strict";
 
 const PARTITION = "partition";
@@ -13,7 +14,7 @@ const OWN = {
 };
 const FAILED = 1;
 
-// The engine spells its settings in its own way, and takes nothing that is null.
+// The engine has its own names for its settings, and refuses null.
 function engineConfig({ ServiceName, ProductID, Metastore, EnableSessionCaching }) {
   const given = { serviceName: ServiceName, productId: ProductID, metastore: Metastore };
   return { ...OWN, ...given, enableSessionCaching: EnableSessionCaching ?? false };

@@ -1,4 +1,4 @@
-// The surface of Asherah (native/asherah/asherah.d.ts) of a cell's module, however it was loaded.
+// Asherah's functions (native/asherah/asherah.d.ts) of a cell's module, for every load.
 "use strict";
 const { Skip } = require("../protocol.cjs");
 const { openAsherah } = require("./ffi.cjs");
@@ -12,7 +12,7 @@ function asherahOf(cell, module) {
   return openAsherah(cell.library);
 }
 
-// Everything in memory, under a key of the configuration's own.
+// Everything stays in memory. The key is part of the configuration.
 const CONFIG = { ServiceName: "service", ProductID: "product", Metastore: "memory", KMS: "static" };
 
 module.exports = { CONFIG, asherahOf };

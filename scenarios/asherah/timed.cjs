@@ -1,5 +1,6 @@
-// Times one way to Asherah: RUNTIME timed.cjs '{"way": …, …}'. Prints { perSecond, p99, cpu } of pairs
-// of an encryption and a decryption of 1 KiB; p99 and the processor time of a pair in microseconds.
+// Times one way to use Asherah: RUNTIME timed.cjs '{"way": …, …}'. A pair is an encryption and a
+// decryption of 1 KiB. Prints { perSecond, p99, cpu }: pairs a second, and the 99th percentile and
+// processor time of a pair in microseconds.
 "use strict";
 const fs = require("node:fs");
 const net = require("node:net");
@@ -15,7 +16,7 @@ const native = (asherah) => {
   return asherah;
 };
 
-// Go's WebAssembly, by Go's own script.
+// Go's WebAssembly, loaded by Go's own script.
 async function webAssembly({ wasm, wasmExec }) {
   require(wasmExec);
   const go = new globalThis.Go();
@@ -30,7 +31,7 @@ function ticksOf(pid) {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-// A process of its own, over a Unix socket; one request at a time, as the others.
+// A process of its own, over a Unix socket. It gets one request at a time, as the others do.
 async function otherProcess({ server, socket }) {
   const words = [socket, JSON.stringify(CONFIG)];
   const child = spawn(server, words, { stdio: ["pipe", "pipe", "inherit"] });

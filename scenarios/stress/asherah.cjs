@@ -1,5 +1,6 @@
-// What an application does with Asherah: sets it up, encrypts and decrypts data of many sizes in
-// many partitions, now and later, is refused where it has to be, shuts down, and sets up again.
+// Uses Asherah as an application does: sets it up, encrypts and decrypts data of many sizes in many
+// partitions, by synchronous and asynchronous calls, expects refusals of misuse, shuts it down, and
+// sets it up again.
 "use strict";
 const { CONFIG, asherahOf } = require("../asherah/surface.cjs");
 const { Skip, report } = require("../protocol.cjs");
@@ -17,7 +18,7 @@ function equal(what, found, wanted) {
   }
 }
 
-// Refuses unless the call is refused, with a reason that says this.
+// Throws unless the call fails with a reason that contains this text.
 async function refused(what, reason, call) {
   let said = null;
   try {
@@ -35,7 +36,7 @@ function bytes(size) {
   return data;
 }
 
-// A record whose data has one bit turned.
+// Returns a record with one bit of its data flipped.
 function tampered(record) {
   const parsed = JSON.parse(record);
   const data = Buffer.from(parsed.Data, "base64");
@@ -68,7 +69,7 @@ async function manyPartitions(asherah) {
   }
 }
 
-// Many calls at once, and records that cross from synchronous calls to asynchronous ones and back.
+// Makes many calls at once, and passes records from synchronous calls to asynchronous ones and back.
 async function atOnce(asherah) {
   if (!asherah.encrypt_async) {
     report({ at: "without", why: "this load has no asynchronous calls" });

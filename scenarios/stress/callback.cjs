@@ -1,4 +1,4 @@
-// The module calls into JavaScript from threads of its own, through a thread-safe function.
+// The module calls JavaScript from its own threads, through a thread-safe function.
 "use strict";
 const { collect, garbage } = require("../gc.cjs");
 const { expectResult } = require("../loaders.cjs");

@@ -1,5 +1,5 @@
-// Hands a library of Asherah's interface raw Cobhan buffers, and looks at what it makes of every
-// part of them: 4 bytes of length, 4 that are reserved, then the data.
+// Passes raw Cobhan buffers to a library with Asherah's interface, and checks how it handles each
+// part: 4 bytes of length, 4 reserved bytes, then the data.
 "use strict";
 const { CONFIG } = require("../asherah/surface.cjs");
 const { HEADER, open } = require("../asherah/ffi.cjs");
@@ -11,7 +11,7 @@ const BEHIND = 0x5a;
 const TOO_SMALL = -3;
 const encoder = new TextEncoder();
 
-// A buffer at an address that is `offset` from one that is aligned, with bytes behind it.
+// Makes a buffer at an aligned address plus `offset`, with bytes behind it.
 function made(content, { offset = 0, header = HEADER } = {}) {
   const size = typeof content === "number" ? content : content.length;
   const buffer = new Uint8Array(offset + header + size + 16).fill(BEHIND).subarray(offset);

@@ -1,4 +1,5 @@
-// The flag --cpu-prof, by which a whole run is profiled: of a child that loads the same and idles.
+// The flag --cpu-prof, which profiles a whole run: here that of a child that loads the same module and
+// idles.
 "use strict";
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
@@ -19,7 +20,7 @@ module.exports = async function cpuProf(cell) {
       fs.mkdirSync(path.join(folder, name));
       return ["--cpu-prof", `--cpu-prof-dir=${path.join(folder, name)}`];
     };
-    // Whether the runtime has the flag: does it write a profile of next to nothing?
+    // To find out if the runtime has the flag, let it write the profile of an almost empty script.
     const nothing = path.join(folder, "nothing.cjs");
     fs.writeFileSync(nothing, "setTimeout(() => {}, 5);\n");
     spawnSync(process.execPath, [...runtimeWords(), ...flags("asked"), nothing]);

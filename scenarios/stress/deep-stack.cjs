@@ -1,5 +1,5 @@
-// Go is called below a large C frame, on this thread and on one of the pool, between calls that are
-// not deep: Go has to see each time where its stack is.
+// Calls Go below a large C frame, on this thread and on one of the pool, between calls with a short
+// stack. Go must find its stack each time.
 "use strict";
 const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");

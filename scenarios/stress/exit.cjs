@@ -1,5 +1,5 @@
-// A process with the module loaded ends as it should: by itself, by process.exit(5), and by an
-// error that nobody catches; each with its exit code, and within a second.
+// A process with the module loaded ends as it should: by itself, with process.exit(5), and with an
+// uncaught error. Each end has its exit code, and comes within a second.
 "use strict";
 const { described, runChild, told } = require("../child-process.cjs");
 const { report } = require("../protocol.cjs");

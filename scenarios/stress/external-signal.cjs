@@ -1,4 +1,4 @@
-// Another process sends the signal by which JavaScriptCore suspends threads.
+// Another process sends the signal with which JavaScriptCore suspends threads.
 "use strict";
 const { spawnSync } = require("node:child_process");
 const { suspendSignal } = require("../signal-handlers.cjs");

@@ -1,4 +1,4 @@
-// Garbage collections, on demand and by allocation, with the loop turning in between.
+// Collects garbage on demand and by allocation. The event loop turns in between.
 "use strict";
 const { collections, garbage } = require("../gc.cjs");
 const { turn } = require("../event-loop.cjs");

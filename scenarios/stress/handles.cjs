@@ -1,5 +1,5 @@
-// 10^5 Node-API objects, made in constructors of a native class and in completions of asynchronous
-// work, with collections meanwhile.
+// Makes 10^5 Node-API objects, in constructors of a native class and in completions of asynchronous
+// work, and collects garbage meanwhile.
 "use strict";
 const { collect } = require("../gc.cjs");
 const { turn } = require("../event-loop.cjs");

@@ -1,5 +1,5 @@
-// A minute of everything that a server does: it allocates, collects, calls the module, starts
-// children and idles. Not part of the default matrix.
+// Does for a minute what a server does: it allocates, collects, calls the module, starts children and
+// idles. It is not part of the default matrix.
 "use strict";
 const { spawnSync } = require("node:child_process");
 const { collect, garbage } = require("../gc.cjs");

@@ -1,5 +1,6 @@
-// Go takes signals for itself, the one by which JavaScriptCore suspends threads among them. Threads must
-// still be suspended, and Go must get that signal from another process where it asked for it.
+// Go handles signals itself, including the one with which JavaScriptCore suspends threads. The runtime
+// must still be able to suspend threads. Go must still get that signal from another process if it
+// asked for it.
 "use strict";
 const { spawn } = require("node:child_process");
 const os = require("node:os");
@@ -10,12 +11,13 @@ const { Skip, report } = require("../protocol.cjs");
 const { turn, until } = require("../event-loop.cjs");
 const profile = require("./profile.cjs");
 
-// What TakeSignals() of the module takes.
+// The arguments of the module's TakeSignals().
 const [EVERY, ONE, IGNORED, STOPPED, RESET] = [0, 1, 2, 3, 4];
 const NOT_HERE = -1;
 const LATE_MS = 10_000;
 
-// Has the main thread suspended: by collections, by a profiler, and by idling on some releases.
+// Makes the runtime suspend the main thread: with collections, a profiler and, in some releases, an
+// idle loop.
 async function suspendThreads() {
   garbage();
   collect();
@@ -36,7 +38,7 @@ async function profileOnce() {
 
 async function expectReceived(module, number) {
   const before = module.call("SignalsReceived", number);
-  // Nobody waits for its end, of which Go is told now (SIGCHLD) and the runtime may not be.
+  // Nobody waits for its end: SIGCHLD goes to Go now, and perhaps not to the runtime.
   const sender = spawn("/bin/sh", ["-c", `kill -${number} ${process.pid}`], { stdio: "ignore" });
   sender.unref();
   const late = `signal ${number} from another process did not reach Go, which asked for it`;

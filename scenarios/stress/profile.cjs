@@ -1,4 +1,4 @@
-// A sampling profiler, which stops the thread it looks at a thousand times a second.
+// A sampling profiler, which stops this thread a thousand times a second.
 "use strict";
 const { Skip } = require("../protocol.cjs");
 const { AbleTime } = require("../able-time.cjs");
@@ -17,8 +17,9 @@ function work() {
   return text;
 }
 
-// Until the profiler has looked often enough: on a loaded machine its thread comes late. It is asked
-// from within, for in older releases it looks during the first profile() of a process alone.
+// Runs until the profiler has taken enough samples, because its thread starts late on a busy machine.
+// The check is inside the profiled function: older releases sample only in the first profile() of a
+// process.
 async function profileByJsc() {
   const { profile, samplingProfilerStackTraces } = require("bun:jsc");
   if (typeof profile !== "function") return false;

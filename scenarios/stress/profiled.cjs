@@ -1,5 +1,5 @@
-// A whole run under JavaScriptCore's sampling profiler, which the environment of the cell switches on
-// (default.toml): it stops the main thread a thousand times a second from the start.
+// The whole run is under JavaScriptCore's sampling profiler, which the cell's environment switches on
+// (default.toml). It stops the main thread a thousand times a second from the start.
 "use strict";
 const { garbage } = require("../gc.cjs");
 const { Skip } = require("../protocol.cjs");

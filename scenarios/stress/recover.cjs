@@ -1,5 +1,5 @@
-// Faults: a nil dereference that Go recovers; a stack overflow that Go reports; and a crash in C,
-// which ends the process as it does without the module: by the runtime's own crash handler.
+// Causes faults: a nil dereference that Go recovers, a stack overflow that Go reports, and a crash in
+// C. The runtime's own crash handler must end that process, as it does without the module.
 "use strict";
 const { described, runChild, told } = require("../child-process.cjs");
 const { expectResult, probe } = require("../loaders.cjs");
@@ -8,7 +8,7 @@ const { turn } = require("../event-loop.cjs");
 
 const NOT_HERE = -1; // what Overflow() returns where there is none
 
-// The first line in which a crash handler says what happened; addresses differ.
+// Returns the first line of a crash handler's report, without addresses, which differ.
 function reportOf(ended) {
   const line = /^.*(?:panic|Segmentation fault|SIGSEGV).*$/im.exec(ended.output);
   return line ? line[0].replace(/0x[0-9a-f]+/gi, "0x…").trim() : "no report";
@@ -18,7 +18,7 @@ async function expectOverflowReported(cell) {
   const ended = await runChild({ ...cell, part: "overflow" });
   const returned = told(ended, "returned");
   if (returned && returned.why === String(NOT_HERE)) return;
-  // Go in a library ends its process by SIGABRT, not by exit code 2.
+  // Go in a library ends its process with SIGABRT, not with exit code 2.
   if (ended.code === 0 || !/^fatal error: stack overflow/m.test(ended.output)) {
     throw new Error(`a stack overflow in Go was not reported by Go: ${described(ended)}`);
   }

@@ -1,4 +1,4 @@
-// The same module once more: opened or required again, and in a worker.
+// Loads the same module again: here, and in a worker.
 "use strict";
 const { callLibrary, expectResult, loadModule, openAddon } = require("../loaders.cjs");
 const { startThread } = require("../workers.cjs");

@@ -1,5 +1,5 @@
-// Signals that an application listens for still arrive, whether it listened before the module was
-// loaded or after; a write to what nobody reads fails and does not kill.
+// Signals still arrive at an application's listeners, whether added before or after the load of the
+// module. A write that nobody reads fails, and does not end the process.
 "use strict";
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");

@@ -1,6 +1,6 @@
-// Ten minutes of what makes a runtime suspend its threads, next to Go that works: profiles, workers,
-// WebAssembly that is compiled better, collections, calls on the main thread and on pool threads.
-// Not part of the default matrix; give it a limit of more than 600 seconds.
+// Makes the runtime suspend its threads for ten minutes while Go works: profiles, workers, hot
+// WebAssembly, collections, and calls on the main thread and on pool threads. It is not part of the
+// default matrix. Give it a limit of more than 600 seconds.
 "use strict";
 const { expectResult } = require("../loaders.cjs");
 const { Skip } = require("../protocol.cjs");
@@ -11,7 +11,7 @@ const AT_ONCE = 8;
 const BUSY_MS = 5;
 const ROUND = ["profile", "wasm", "worker", "gc"];
 
-// Go computes and allocates on threads of the pool while the main thread does what `stress` asks.
+// Go computes and allocates on pool threads while the main thread runs `stress`.
 async function beside(cell, module, stress) {
   const calls = [];
   if (module.addon) {

@@ -1,4 +1,4 @@
-// Child processes, waited for and not: their ends arrive by SIGCHLD or its like.
+// Starts child processes, synchronously and not. SIGCHLD or the like reports their ends.
 "use strict";
 const { execFile, spawn, spawnSync } = require("node:child_process");
 const { turn, within } = require("../event-loop.cjs");

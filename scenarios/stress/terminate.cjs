@@ -1,5 +1,5 @@
-// A worker that has loaded the module is terminated: while it spins in JavaScript, and while it is
-// inside a call of the module.
+// Terminates a worker that has loaded the module: while it spins in JavaScript, and during a call of
+// the module.
 "use strict";
 const { loadModule } = require("../loaders.cjs");
 const { report } = require("../protocol.cjs");
@@ -30,8 +30,8 @@ const tasks = {
   },
 };
 
-// Whether terminate() stopped a worker before its task was finished. Older releases of Bun cannot
-// stop one that spins, without any module; Deno says that a worker has ended while it still runs.
+// Returns whether terminate() stopped a worker before its task was finished. Older releases of Bun
+// cannot stop one that spins, even without a module. Deno reports the end of a worker that still runs.
 async function isStopped(task, cell) {
   const state = new Int32Array(new SharedArrayBuffer(4));
   const thread = startThread(__filename, task, { cell, state });

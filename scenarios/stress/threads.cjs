@@ -1,4 +1,4 @@
-// Many threads of the module's own, blocked in C, next to collections and much work in the pool.
+// Many threads of the module are blocked in C, while the runtime collects and the pool works.
 "use strict";
 const { collect, garbage } = require("../gc.cjs");
 const { expectResult } = require("../loaders.cjs");

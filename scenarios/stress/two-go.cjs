@@ -1,4 +1,5 @@
-// Two different Go runtimes in one process: the second after the module, and before it, in a child.
+// Two different Go runtimes in one process. Here the second is loaded after the module, and in a
+// child before it.
 "use strict";
 const { described, runChild } = require("../child-process.cjs");
 const { collect, garbage } = require("../gc.cjs");

@@ -1,4 +1,5 @@
-// A time limit on a script that never ends: JavaScriptCore's watchdog suspends the thread to stop it.
+// Sets a time limit for a script that never ends. JavaScriptCore's watchdog suspends the thread to
+// stop it.
 "use strict";
 const { spawn } = require("node:child_process");
 const fs = require("node:fs");
@@ -23,9 +24,10 @@ function stopped() {
   return false;
 }
 
-// Whether the runtime has such limits: older ones run the script for ever, with nothing loaded too.
+// Returns whether the runtime has such limits. Older ones run the script forever, even without a
+// module.
 function hasLimits() {
-  // In a file: Bun 1.0.4 knows no flag for a script, and ends.
+  // In a file, because Bun 1.0.4 has no flag for a script, and ends.
   const file = path.join(os.tmpdir(), "endless.cjs");
   const call = `require("node:vm").runInThisContext("${ENDLESS}", { timeout: ${LIMIT_MS} })`;
   fs.writeFileSync(file, `try { ${call} } catch {}\n`);

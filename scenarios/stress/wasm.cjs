@@ -1,5 +1,5 @@
-// WebAssembly: a call, many instances, and loops that are run until they are compiled better; the
-// event loop turns in between.
+// WebAssembly: a call, many instances, and loops that run until the engine compiles them with its
+// better compiler. The event loop turns in between.
 "use strict";
 const { Skip, report } = require("../protocol.cjs");
 const { turn } = require("../event-loop.cjs");
@@ -39,7 +39,7 @@ module.exports = async function wasm() {
   }
   await turn(50);
   report({ at: "tier-up" });
-  // Several modules: whether one compilation meets the running loop is a matter of chance.
+  // Several modules, because a compilation replaces the running loop only by chance.
   for (let compiled = 0; compiled < 3; compiled++) {
     const { sum } = (await WebAssembly.instantiate(SUM)).instance.exports;
     for (let round = 0; round < 4; round++) {

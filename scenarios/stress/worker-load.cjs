@@ -1,4 +1,4 @@
-// The module is loaded inside a worker first and in the main thread then; both go on allocating.
+// Loads the module in a worker first, then in the main thread. Both continue to allocate.
 "use strict";
 const { collect, garbage } = require("../gc.cjs");
 const { expectResult, loadModule } = require("../loaders.cjs");

@@ -1,4 +1,4 @@
-// A worker allocates and collects, next to a main thread that has the module loaded.
+// A worker allocates and collects garbage while the main thread has the module loaded.
 "use strict";
 const { collect, garbage } = require("../gc.cjs");
 const { turning } = require("../protocol.cjs");

@@ -262,15 +262,15 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(paths, "LOCK_FILE", tmp_path / "lock.toml")
-    monkeypatch.setattr(download, "_BACKOFF_S", 0.01)
+    monkeypatch.setattr(download, "BACKOFF_S", 0.01)
     monkeypatch.setenv("npm_config_fetch_retries", "0")
-    versions._known.cache_clear()
+    versions.known_versions.cache_clear()
     with serving() as served:
         monkeypatch.setenv("npm_config_registry", served.url)
         write_lock(served)
         yield served
-    release_marks(cache._pinned)
-    versions._known.cache_clear()
+    release_marks(cache.pinned_entries)
+    versions.known_versions.cache_clear()
 
 
 def write_lock(registry: Registry) -> None:

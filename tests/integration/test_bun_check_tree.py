@@ -162,11 +162,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     tool = toolchain.zig(zig.wheel_for("1.2.19"))
     shared = paths.cache_root() / f"zig-{tool.version}"
     monkeypatch.setattr(runtimes, "provide_bun", lambda *_: bun)
-    monkeypatch.setattr(zig, "_WHEELS", (("9.9.", tool.version),))
+    monkeypatch.setattr(zig, "WHEELS", (("9.9.", tool.version),))
     monkeypatch.setattr(toolchain, "zig", lambda _: tool)
-    monkeypatch.setattr(tree_checks, "_zig_cache", lambda _: shared)
-    monkeypatch.setattr(codegen, "_TABLE", tmp_path / "codegen.toml")
-    monkeypatch.setattr(zig_analysis, "_INCLUDE", tmp_path / "include")
+    monkeypatch.setattr(tree_checks, "zig_cache", lambda _: shared)
+    monkeypatch.setattr(codegen, "TABLE", tmp_path / "codegen.toml")
+    monkeypatch.setattr(zig_analysis, "INCLUDE", tmp_path / "include")
     (tmp_path / "codegen.toml").write_text(TABLE)
     (tmp_path / "include").mkdir()
     for name in ("zstd.h", "zstd_errors.h", "zdict.h"):

@@ -30,7 +30,7 @@ def stock() -> Path:
 @pytest.fixture
 def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_source.Series:
     """A checkout of the small upstream as Bun 1.2.19, and a series of one patch on it."""
-    monkeypatch.setattr("gobun.patched.build._stock", lambda _: runtimes.Bun(VERSION, stock))
+    monkeypatch.setattr("gobun.patched.build.stock_release", lambda _: runtimes.Bun(VERSION, stock))
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     monkeypatch.setenv("CC", str(toolchain.zig().program))
     upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build")
@@ -185,7 +185,7 @@ def test_build_bun_preflight_lists_everything_missing(
     series: bun_source.Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.preflight._LEAST_DISK_GIB", 1 << 30)
-    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [])
+    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [])
     git = shutil.which("git")
     assert git
     folder = series.folder.parent / "bin"

@@ -39,7 +39,7 @@ def make_webkit(folder: Path) -> Path:
 def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bun_source.Series:
     """A checkout of the small make upstream, and a series of one build patch and one change."""
     stock = runtimes.provide_bun([VERSION], host_target())[0].program
-    monkeypatch.setattr("gobun.patched.build._stock", lambda _: runtimes.Bun(VERSION, stock))
+    monkeypatch.setattr("gobun.patched.build.stock_release", lambda _: runtimes.Bun(VERSION, stock))
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build-make")
     commits = {VERSION: upstream.release}
@@ -290,7 +290,7 @@ def test_build_bun_finds_clang_outside_of_path(
         for name in ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib"):
             (folder / name).write_text(f"#!/bin/sh\necho clang version {version}\n")
             (folder / name).chmod(0o755)
-    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [str(llvm)])
+    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [str(llvm)])
     monkeypatch.setenv("PATH", f"{older}:{os.environ['PATH']}")
     rows = {row.name: row for row in patched.preflight(patched.BuildRequest(series))}
     assert (rows["clang++"].state, rows["clang++"].found) == ("ok", f"16.0.6, {llvm / 'clang++'}")
@@ -310,7 +310,7 @@ def test_build_bun_clang_of_another_major_is_named_with_the_cure(
     for name in ("clang", "clang++", "clang-16", "clang++-16"):
         (older / name).write_text("#!/bin/sh\necho clang version 14.0.6\n")
         (older / name).chmod(0o755)
-    monkeypatch.setattr("gobun.bun_source.preflight._llvm_folders", lambda _: [])
+    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [])
     monkeypatch.setenv("PATH", str(older))
     rows = patched.preflight(patched.BuildRequest(series, webkit=str(tmp_path)))
     (row,) = (row for row in rows if row.name == "clang++")

@@ -91,7 +91,7 @@ def test_diagnose_mapped_device_is_not_opened(tmp_path: Path) -> None:
 def test_diagnose_huge_sparse_library_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libraries, "_MOST_BYTES", 1 << 25)
+    monkeypatch.setattr(libraries, "MOST_BYTES", 1 << 25)
     library = tmp_path / "huge.so"
     with library.open("wb") as file:
         file.truncate(1 << 40)

@@ -128,7 +128,7 @@ def test_repro_folder_names_the_tested_bun_build(
     [usual] = runtimes.provide_bun(["1.2.19"], host_target())
     folder = usual.program.parent.parent
     monkeypatch.setattr(fetch, "fetch_packages", lambda packages: dict.fromkeys(packages, folder))
-    monkeypatch.setattr(bun, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(bun, "cpu_flags", lambda: flags)
     cell = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
     with matrix.Writer(tmp_path / matrix.FILE_NAME, matrix.new_header([cell])) as writer:
         writer.add(result_of(cell, "hang"))

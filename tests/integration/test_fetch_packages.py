@@ -253,7 +253,7 @@ def test_fetch_mirror_with_original_addresses_works(
         return said and said.replace(registry.url.encode(), b"http://origin.invalid")
 
     monkeypatch.setattr(registry, "packument", kept)
-    monkeypatch.setattr(download, "_TRIES", 1)
+    monkeypatch.setattr(download, "TRIES", 1)
     with pytest.raises(FetchError, match="cannot be resolved"):
         fetch.fetch_packages([package])
     monkeypatch.setenv("npm_config_replace_registry_host", "always")
@@ -284,7 +284,7 @@ def test_fetch_real_release_matches_the_committed_lock(
     assert package in fetch.read_lock().entries
     folder = fetch.fetch_packages([package])[package]
     assert (folder / "include" / "node_api.h").is_file()
-    release_marks(cache._pinned)
+    release_marks(cache.pinned_entries)
 
 
 @pytest.mark.parametrize("setting", ["npm_config_cafile", "NODE_EXTRA_CA_CERTS"])

@@ -73,7 +73,7 @@ def test_fetch_full_disk_is_reported(
         assert caught.value.exit_code == 3
         assert nothing_kept(package)
     finally:
-        release_marks(cache._pinned)
+        release_marks(cache.pinned_entries)
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 

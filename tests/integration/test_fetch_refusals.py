@@ -117,7 +117,7 @@ def test_fetch_endless_truncation_gives_up_and_keeps_part(registry: Registry) ->
 
 
 def test_fetch_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.2)
     package = locked_package(registry)
     registry.answer(package, stall_after(HALF, seconds=1))
     with pytest.raises(FetchError, match="stalled"):
@@ -274,7 +274,7 @@ def drip_head(handler: Handler, _data: bytes) -> None:
 
 
 def test_download_host_drips_gives_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_WINDOW_S", 0.1)
+    monkeypatch.setattr(download, "WINDOW_S", 0.1)
     package = locked_package(registry)
     registry.answer(package, drip)
     with pytest.raises(
@@ -286,7 +286,7 @@ def test_download_host_drips_gives_up(registry: Registry, monkeypatch: pytest.Mo
 def test_download_takes_too_long_gives_up(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_LONGEST_S", 0.1)
+    monkeypatch.setattr(download, "LONGEST_S", 0.1)
     package = locked_package(registry)
     registry.answer(package, drip)
     with pytest.raises(FetchError, match="longer than"):
@@ -294,7 +294,7 @@ def test_download_takes_too_long_gives_up(
 
 
 def test_download_head_drips_gives_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(transport, "ANSWER_S", 0.2)
     package = locked_package(registry)
     registry.answer(package, drip_head)
     with pytest.raises(FetchError, match="the host stalled"):
@@ -359,7 +359,7 @@ def test_npm_stall_falls_back_to_cached_versions(
     sleeping.write_text("#!/bin/sh\nsleep 60\n")
     sleeping.chmod(0o755)
     monkeypatch.setattr(toolchain, "npm_command", lambda: [str(sleeping)])
-    monkeypatch.setattr(npm, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(npm, "TIMEOUT_S", 0.2)
     assert fetch.published_versions(NAME) == ("1.2.19",)
     with pytest.raises(npm.UnreachableError, match="no answer") as caught:
         fetch.fetch_packages([package])

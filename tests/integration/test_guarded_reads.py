@@ -70,7 +70,7 @@ def test_process_with_blocking_environment_stops_nobody(
     pid, _ = blocking
     began = time.monotonic()
     assert environment(pid).get("PAD", "") != "x" * 20_000
-    guarded_read._blocking.discard(pid)
+    guarded_read.blocking_processes.discard(pid)
     assert strays.kill_marked(tmp_path, within_s=5.0) == 0
     diagnosis = diagnose.diagnose(pid)
     assert diagnosis.verdict

@@ -14,13 +14,13 @@ import pytest
 from benchmarks.torture.hostile import (
     BREAKS,
     CASES,
-    FOREVER,
     GRACE_S,
     LIMIT_S,
     PRINTS,
     Case,
     ready_bench,
     run_case,
+    starts_threads,
     wrong,
 )
 from gobun.matrix import control_groups
@@ -41,8 +41,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> matrix.RunContext:
 def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run once with control groups, where the machine has them, and once without."""
     if request.param == "ungrouped":
-        monkeypatch.setattr(control_groups, "_run_folders", lambda: ())
-    elif not control_groups._run_folders():
+        monkeypatch.setattr(control_groups, "run_folders", lambda: ())
+    elif not control_groups.run_folders():
         pytest.skip("no control group can be made here")
 
 
@@ -137,20 +137,6 @@ def test_hostile_memory_over_the_limit_is_named(
 def test_hostile_thousands_of_threads_are_contained(
     bench: matrix.RunContext, tmp_path: Path
 ) -> None:
-    """As many as a cell may have, in a process that Python starts: no runtime starts so many."""
-    code = (
-        "import threading, time\n"
-        "threading.stack_size(65536)\n"
-        "for n in range(3000): threading.Thread(target=time.sleep, args=(600,)).start()\n"
-        "print('ready', flush=True)\n"
-    )
-    check = f"""
-      const {{ spawn }} = require("node:child_process");
-      const child = spawn({sys.executable!r}, ["-c", {code!r}], {{ stdio: ["ignore", "pipe", 2] }});
-      fs.writeFileSync(NOTE, String(child.pid));
-      await new Promise((resolve) => child.stdout.on("data", resolve));
-      {FOREVER}
-    """
-    result = run(bench, tmp_path, Case("threads", check))
+    result = run(bench, tmp_path, starts_threads(3000))
     assert result.outcome == "timeout"
     assert_gone(int((tmp_path / "note").read_text()))

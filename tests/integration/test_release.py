@@ -277,7 +277,7 @@ def test_verify_release_changed_notes_need_a_rebuild(
     release.verify_release(str(copy), rebuild=False)
     # What test_release_built_again_is_identical has shown to come out.
     again = lambda _, folder: shutil.copytree(made, folder / "dist" / VERSION)  # noqa: E731
-    monkeypatch.setattr(verify, "_make_again", again)
+    monkeypatch.setattr(verify, "make_again", again)
     with pytest.raises(FetchError, match=r"RELEASE_NOTES\.md comes out differently here"):
         release.verify_release(str(copy), rebuild=True)
 

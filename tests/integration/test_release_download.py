@@ -54,8 +54,8 @@ def redirect(to: str) -> Answer:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """Serve a release as it should be."""
-    monkeypatch.setattr(download, "_BACKOFF_S", 0.01)
-    monkeypatch.setattr(transport, "_READ_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(download, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.3)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     with serving() as served:
         for name, data in CONTENT.items():

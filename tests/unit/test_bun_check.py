@@ -83,13 +83,13 @@ def test_packages_outside_registries_are_not_installed(tmp_path: Path) -> None:
     }
     path = tmp_path / "package.json"
     path.write_text(json.dumps(package))
-    assert codegen._left_out(tmp_path) == ["b", "e"]
+    assert codegen.left_out_files(tmp_path) == ["b", "e"]
     left = json.loads(path.read_text())
     assert left["dependencies"] == {"a": "^1.2.3", "c": "latest"}
     assert left["devDependencies"] == {"d": "workspace:*", "f": "npm:@g/f@2"}
     assert left["scripts"] == package["scripts"]
     before = path.read_text()
-    assert codegen._left_out(tmp_path) == []
+    assert codegen.left_out_files(tmp_path) == []
     assert path.read_text() == before, "a file that needs no change stays as it is"
 
 

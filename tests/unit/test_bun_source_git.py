@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gobun.bun_source.git import Git, _check_disk
+from gobun.bun_source.git import Git, check_disk
 from gobun.errors import PrerequisiteError
 from gobun.process import FinishedBytes
 
@@ -22,7 +22,7 @@ from gobun.process import FinishedBytes
 def test_git_full_disk_is_a_prerequisite_error(message: str) -> None:
     err = f"warning: something else\n{message}\n".encode()
     with pytest.raises(PrerequisiteError, match=f"cannot write to /a: {message}"):
-        _check_disk(Path("/a"), FinishedBytes(128, b"", err))
+        check_disk(Path("/a"), FinishedBytes(128, b"", err))
 
 
 def test_git_environment_has_only_server_access_settings(

@@ -31,7 +31,7 @@ def test_bun_variant_fits_the_processor(
     monkeypatch: pytest.MonkeyPatch, target: str, libc: str, flags: set[str], variant: str
 ) -> None:
     monkeypatch.setattr("platform.libc_ver", lambda: (libc, ""))
-    monkeypatch.setattr(bun, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(bun, "cpu_flags", lambda: flags)
     assert bun.bun_variant(TARGETS[target]) == variant
 
 

@@ -24,9 +24,9 @@ OLD = time.time() - 40 * 86_400
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
     yield paths.cache_root()
-    for number in cache._pinned.values():
+    for number in cache.pinned_entries.values():
         os.close(number)
-    cache._pinned.clear()
+    cache.pinned_entries.clear()
 
 
 def filled(path: Path, size: int, *, when: float | None = None) -> Path:

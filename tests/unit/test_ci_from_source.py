@@ -121,6 +121,6 @@ def test_ci_preflight_names_lowest_llvm_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(preflight, "_llvm_folders", lambda _: [])
+    monkeypatch.setattr(preflight, "llvm_folders", lambda _: [])
     layout = BuildLayout("build.ts", "1.2.19", {"llvm": "19.1.7"}, (), ())
-    assert {row.name: row.least for row in preflight._llvm(layout)}["clang"] == (19, 1)
+    assert {row.name: row.least for row in preflight.llvm_prerequisites(layout)}["clang"] == (19, 1)

@@ -98,7 +98,7 @@ def nothing_starts(
         raise requests.RequestException("this test reaches no host")
 
     monkeypatch.setattr(requests.Session, "send", unreachable)
-    monkeypatch.setattr(process, "_start", refuse)
+    monkeypatch.setattr(process, "start_command", refuse)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr("runpy.run_path", refuse)
     monkeypatch.setattr(pipeline, "run_plan", refuse)

@@ -60,7 +60,7 @@ def test_apt_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_mirror_source_names_the_archive_and_the_suite() -> None:
-    suffix, text = debian._mirror_source("mirror://example/debian", "bookworm")
+    suffix, text = debian.mirror_source("mirror://example/debian", "bookworm")
 
     assert suffix == ".list"
     assert text.startswith("deb ")

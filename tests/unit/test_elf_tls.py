@@ -49,7 +49,7 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
             code[at : at + 7] = load
             # Words at both ends of a region widen what the upper half can be.
             for group in ([word], [word - 0x8000, word, word + 0x7FF0]):
-                found = list(x86._references(bytes(code), 0, group))
+                found = list(x86.references(bytes(code), 0, group))
                 assert (at + 3, word, 0) in found, hex(at)
 
 
@@ -63,7 +63,7 @@ def test_code_is_searched_once_for_words_side_by_side(
     words = tuple(GOT_AT + 8 * number for number in range(16))
     is_x64 = machine == made_elf.X64
     load = made_elf.mov_load if is_x64 else made_elf.arm_load
-    owner, name = (x86, "_references") if is_x64 else (arm64, "_pages_named")
+    owner, name = (x86, "references") if is_x64 else (arm64, "pages_named")
     code = b""
     for word in words:
         code += load(1, at=CODE_AT + len(code), word=word)

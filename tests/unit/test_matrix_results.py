@@ -136,18 +136,18 @@ def test_results_damaged_line_is_named(tmp_path: Path) -> None:
 
 def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
     path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS)
-    assert pipeline._kept(path, header) == ()
+    assert pipeline.kept_results(path, header) == ()
     ended = [
         msgspec.structs.replace(each, host=header.host)
         for each in (result(CELLS[0]), result_of(CELLS[1], "error"))
     ]
     with matrix.Writer(path, header, ended):
-        assert pipeline._kept(path, header) == (ended[0],)
+        assert pipeline.kept_results(path, header) == (ended[0],)
     with pytest.raises(UsageError, match="belongs to another plan"):
-        pipeline._kept(path, matrix.new_header(CELLS[:1]))
+        pipeline.kept_results(path, matrix.new_header(CELLS[:1]))
     newer = msgspec.structs.replace(header, tools={**header.tools, "go": "9.9.9"}, suite="9.9.9")
     with pytest.raises(UsageError, match="was made with another go, gobun, so it cannot"):
-        pipeline._kept(path, newer)
+        pipeline.kept_results(path, newer)
 
 
 def test_resume_with_another_libc_is_refused(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_resume_with_another_libc_is_refused(tmp_path: Path) -> None:
         musl = matrix.new_header(CELLS, libc="musl 1.2.5")
     assert musl.plan == header.plan
     with pytest.raises(UsageError, match="has runtimes for glibc") as raised:
-        pipeline._kept(path, musl)
+        pipeline.kept_results(path, musl)
     assert "--libc" in str(raised.value.hint)
 
 
@@ -177,7 +177,7 @@ def test_results_full_disk_keeps_earlier_lines(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with matrix.Writer(path, matrix.new_header(CELLS)) as writer:
         writer.add(result(CELLS[0]))
-        writer._stream = Full(writer._stream)  # type: ignore[assignment]
+        writer.stream = Full(writer.stream)  # type: ignore[assignment]
         with pytest.raises(PrerequisiteError, match="no space is left"):
             writer.add(result(CELLS[1]))
     run = matrix.read_results(path)

@@ -141,7 +141,7 @@ def test_compare_change_depends_on_other_patches(tmp_path: Path, selector: str, 
     whole = made(tmp_path)
     alone = made(tmp_path, identity="f" * 16, patches=("first",), whole=False)
     line = patched.SeriesRuns(series, (whole, alone))
-    assert compare._changes([line]) == ((label, first, change),)
+    assert compare.changes_of([line]) == ((label, first, change),)
 
 
 def test_compare_change_outside_default_stresses_is_run() -> None:
@@ -151,7 +151,7 @@ def test_compare_change_outside_default_stresses_is_run() -> None:
     )
     patch = msgspec.structs.replace(FIRST, changes=changes)
     line = patched.SeriesRuns(msgspec.structs.replace(SERIES, patches=(patch,)))
-    assert compare._stresses(("idle", "wasm"), [line]) == ("idle", "wasm", "recover")
+    assert compare.stresses_of(("idle", "wasm"), [line]) == ("idle", "wasm", "recover")
 
 
 def test_compare_series_name_every_cell_emulations_cure() -> None:

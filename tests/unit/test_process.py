@@ -134,7 +134,7 @@ def test_process_leftover_children_are_killed(tmp_path: Path, fifo: Path) -> Non
 def test_process_interruption_reaches_other_threads(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_interrupted", threading.Event())
+    monkeypatch.setattr(process, "interrupted", threading.Event())
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     codes: list[int] = []
     command = [PYTHON, "-c", FAMILY, str(fifo)]

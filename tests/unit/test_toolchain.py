@@ -67,7 +67,7 @@ def test_toolchain_on_musl_has_no_deno(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
     with pytest.raises(PrerequisiteError, match="Deno has no build for musl"):
         toolchain.deno()
-    assert doctor._deno().state == "optional"
+    assert doctor.deno_status().state == "optional"
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
     with pytest.raises(PrerequisiteError) as raised:
         toolchain.zig()
@@ -185,7 +185,7 @@ def test_toolchain_on_musl_fetches_go_for_glibc(
     monkeypatch.setattr("gobun.wheels.install.run_tool", install)
     monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
     monkeypatch.setattr("gobun.targets.platform.machine", lambda: "x86_64")
-    assert doctor._go().state == "optional"
+    assert doctor.go_status().state == "optional"
     assert not commands
     version = toolchain.pins()["go"]
     assert toolchain.go().program == cache / "go" / version / "go" / "bin" / "go"

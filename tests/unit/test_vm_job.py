@@ -93,7 +93,7 @@ def test_repro_in_guest_names_the_machine() -> None:
 
 def test_slowness_follows_the_machine_and_never_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.3, 0.2, 0.25, 0.5, 0.1])
-    monkeypatch.setattr(speed, "_once", lambda: next(times))
+    monkeypatch.setattr(speed, "measure_once", lambda: next(times))
     slowness = speed.Slowness(0.01)
 
     assert slowness.usual == pytest.approx(20)
@@ -103,7 +103,7 @@ def test_slowness_follows_the_machine_and_never_falls(monkeypatch: pytest.Monkey
 
 def test_slowness_recovers_from_a_busy_start(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([2.4] * 3 + [0.1] * 5)
-    monkeypatch.setattr(speed, "_once", lambda: next(times))
+    monkeypatch.setattr(speed, "measure_once", lambda: next(times))
     slowness = speed.Slowness(0.01)
 
     assert slowness.usual == pytest.approx(240)
@@ -111,7 +111,7 @@ def test_slowness_recovers_from_a_busy_start(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slowness_of_a_faster_machine_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "_once", lambda: 0.5)
+    monkeypatch.setattr(speed, "measure_once", lambda: 0.5)
     assert speed.Slowness(1.0)() == 1.0
 
 
@@ -142,6 +142,6 @@ def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
     ],
 )
 def test_why_ended_finds_the_reason(console: str, message: str, reason: str) -> None:
-    found = boot._why_ended(console, message)
+    found = boot.why_ended(console, message)
     assert reason in found
     assert "\x1b" not in found

@@ -72,17 +72,17 @@ def test_why_no_kvm_names_the_reason(
     if text != "cannot open":
         fake.parent.mkdir()
         fake.touch()
-    monkeypatch.setattr(qemu, "_KVM", fake)
-    assert re.search(words, qemu._why_no_kvm(architecture(host_target().arch)))
+    monkeypatch.setattr(qemu, "KVM", fake)
+    assert re.search(words, qemu.why_no_kvm(architecture(host_target().arch)))
 
 
 def test_check_memory_too_little_is_refused_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PrerequisiteError, match="100 MiB of memory cannot run"):
         qemu.check_memory(100)
-    monkeypatch.setattr(qemu, "_available_mib", lambda: 2000)
+    monkeypatch.setattr(qemu, "available_mib", lambda: 2000)
     with pytest.raises(PrerequisiteError, match="3072 MiB of memory does not fit: 2000 MiB"):
         qemu.check_memory(3072)
-    monkeypatch.setattr(qemu, "_available_mib", lambda: None)
+    monkeypatch.setattr(qemu, "available_mib", lambda: None)
     qemu.check_memory(3072)
 
 

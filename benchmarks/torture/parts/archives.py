@@ -121,7 +121,7 @@ def fuzz_http(budget: Budget) -> Iterator[Figure]:
         b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n" + body,
     ]
     part_file = budget.folder / "part"
-    quick: dict[str, Any] = {"_BACKOFF_S": 0.0, "_LONGEST_WAIT_S": 0.0, "_TRIES": 2}
+    quick: dict[str, Any] = {"BACKOFF_S": 0.0, "LONGEST_WAIT_S": 0.0, "TRIES": 2}
     with _Host() as host, mock.patch.multiple(download, **quick):
         opened = transport.Transport(Settings(registry=host.url), lambda: host.url)
 
@@ -131,7 +131,7 @@ def fuzz_http(budget: Budget) -> Iterator[Figure]:
             shown = Progress("", 0, None, "bytes")
             download.download(source, part_file, opened, shown=shown, stop=threading.Event())
 
-        with mock.patch.multiple(transport, _READ_TIMEOUT_S=0.1, _CONNECT_TIMEOUT_S=1.0):
+        with mock.patch.multiple(transport, READ_TIMEOUT_S=0.1, CONNECT_TIMEOUT_S=1.0):
             yield from fuzz(budget, mutated(seeds), feed, least=3)
 
 

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.torture.hostile import BREAKS, CASES, GRACE_S, LIMIT_S, ready_bench, run_case, wrong
+from benchmarks.torture.hostile import (
+    BREAKS,
+    CASES,
+    GRACE_S,
+    LIMIT_S,
+    ready_bench,
+    run_case,
+    starts_threads,
+    wrong,
+)
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import matrix, paths, runtimes
 from gobun.cells import Cell, Result
@@ -30,6 +39,9 @@ HANGS = "1.2.19"
 _SEED = 10
 _ROW = 1000
 _PAIRS = 200
+_THREADS = 12_000
+_THREADS_STARTED_S = 17.0
+"""What the cell may take longer than others, because it starts so many threads first."""
 _KILLS = 50
 _LIMIT_S = 60.0
 _ENDS_WITHIN_S = 3.0
@@ -54,6 +66,25 @@ def hostile_modules(budget: Budget) -> Iterator[Figure]:
     yield Figure("hostile modules", ran, at_least=len(CASES) + len(BREAKS))
     yield Figure("wrong outcomes", len(bad), at_most=0, detail="; ".join(bad[:3]))
     yield Figure("slowest", slowest, "s", at_most=LIMIT_S + GRACE_S)
+
+
+@part(seconds=60)
+def many_threads(budget: Budget) -> Iterator[Figure]:
+    """Run a module whose child has 12,000 threads, and end them all."""
+    count = budget.scaled(_THREADS, 60, least=100)
+    limit_s = LIMIT_S + _THREADS_STARTED_S * count / _THREADS
+    case = starts_threads(count)
+    bench = msgspec.structs.replace(ready_bench(budget.folder / "out"), limit_s=limit_s)
+    began = time.monotonic()
+    failure = wrong(case, run_case(bench, budget.folder, case))
+    took_s = time.monotonic() - began
+    started = budget.folder / "note.threads"
+    threads = int(started.read_text()) if started.is_file() else 0  # the limit may come first
+    yield Figure("threads", threads, at_least=count)
+    yield Figure("wrong outcomes", int(bool(failure)), at_most=0, detail=failure)
+    yield Figure("the cell with its end", took_s, "s", at_most=limit_s + GRACE_S)
+    left = list(_noted(budget.folder / "note"))
+    yield Figure("processes left by the child", len(left), at_most=0)
 
 
 @part(seconds=1500, grace_s=300)

@@ -71,7 +71,7 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
     def inside(path: object) -> Path:
         return root / str(path).removeprefix("/proc/")
 
-    patches = (mock.patch.object(procfs, "_PROC", root), mock.patch.object(memory, "Path", inside))
+    patches = (mock.patch.object(procfs, "PROC", root), mock.patch.object(memory, "Path", inside))
     with patches[0], patches[1]:
         yield from fuzz(budget, randomly(_name), feed)
     yield Figure("names that changed what was read", wrong, at_most=0)

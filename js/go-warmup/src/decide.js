@@ -1,5 +1,5 @@
-// Decides what a runtime needs, and says so. What may fail in a strange runtime (files, hashing, FFI) is
-// required only once a known runtime has to load something.
+// Decides what a runtime needs, and reports it. The modules that may fail in a strange runtime (files,
+// hashing, FFI) are required only when a known runtime must load something.
 "use strict";
 const { say } = require("./environment.js");
 const { needOf } = require("./needs.js");

@@ -1,14 +1,14 @@
-// Which runtime, version and platform this is, by what a global object shows.
+// Detects the runtime, its version and the platform from a global object.
 "use strict";
 
-// Takes the global object, so that any runtime can be asked about in any other.
+// It takes the global object as an argument, so a test can imitate any runtime in any other.
 function detect(globals) {
   const process = read(() => globals.process) || {};
   const platform = read(() => process.platform) || "unknown";
   const target = `${platform}-${read(() => process.arch) || "unknown"}`;
   const versions = {
-    // In this order: Bun and Deno show a version of Node as well. What a runtime lacks throws, which
-    // takes time, so none is asked for what only a later one has.
+    // In this order, because Bun and Deno show a version of Node too. A missing property throws, which
+    // takes time, so each runtime is asked only for properties that it has.
     bun: () => read(() => process.versions.bun) || read(() => globals.Bun.version),
     deno: () => read(() => globals.Deno.version.deno),
     node: () => read(() => process.release.name) === "node" && read(() => process.versions.node),
@@ -20,7 +20,7 @@ function detect(globals) {
   return { runtime: "unknown", version: "", platform, target };
 }
 
-// A runtime that is not known may throw at any question.
+// An unknown runtime may throw at any property.
 function read(ask) {
   try {
     return ask();

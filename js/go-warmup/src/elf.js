@@ -1,5 +1,4 @@
-// Reads what a program or a library of Linux says of itself. All four platforms are 64 bits wide and
-// little-endian.
+// Reads the headers of a Linux program or library. All four platforms are 64-bit and little-endian.
 "use strict";
 const fs = require("fs");
 
@@ -12,13 +11,13 @@ const DT_RELASZ = 8;
 const DT_JMPREL = 23;
 const RELA_SIZE = 24;
 const MOST_BYTES = 1 << 26;
-// By machine: the relocation that musl refuses in a library, as Go's are.
+// For each machine, the relocation of Go's libraries that musl refuses.
 const INITIAL_EXEC = {
   62: { kind: 18, name: "R_X86_64_TPOFF64" },
   183: { kind: 1030, name: "R_AARCH64_TLS_TPREL64" },
 };
 
-// The loader that a program names, or "" where there is none, as in a static executable.
+// Returns the loader that a program names, or "" if it names none, like a static executable.
 function loaderOf(path) {
   return reading(path, "", ({ file, segments }) => {
     const named = segments.find((each) => each.kind === PT_INTERP);
@@ -26,7 +25,7 @@ function loaderOf(path) {
   });
 }
 
-// The first relocation of initial-exec TLS of a library: `{ name, address }`, or undefined.
+// Returns a library's first relocation for initial-exec TLS: `{ name, address }`, or undefined.
 function initialExecOf(path) {
   return reading(path, undefined, ({ file, machine, segments }) => {
     const sought = INITIAL_EXEC[machine];
@@ -40,7 +39,7 @@ function initialExecOf(path) {
   });
 }
 
-// What `ask` returns of an ELF file, or `otherwise` for any other, and for one that makes no sense.
+// Returns the result of `ask` for an ELF file, or `otherwise` for any other or damaged file.
 function reading(path, otherwise, ask) {
   let file;
   try {

@@ -1,9 +1,9 @@
-// Where Bun's bundler put the libraries. It sees the calls of require() below, copies each file
-// beside the bundle, or into the executable under --compile, and leaves the name here.
+// The places where Bun's bundler put the libraries. It sees the calls of require() below, copies each
+// file beside the bundle (with --compile, into the executable), and leaves its name here.
 "use strict";
 const { join } = require("path");
 
-// Each call stands in a `try` of its own: the bundler passes over what is not installed only there.
+// Each call has its own `try`: only there does the bundler ignore a package that is not installed.
 const NAMED = {
   "linux-x64": () => require("../lib/go-guard-linux-x64.so"),
   "linux-arm64": () => require("../lib/go-guard-linux-arm64.so"),
@@ -32,7 +32,7 @@ module.exports = function embedded(platform) {
   } catch {
     return []; // not bundled: newer releases try to run the library as a script, which cannot be
   }
-  // Not bundled either, in older releases: a module with the path as its default.
+  // In older releases, which do not bundle it either, it is a module with the path as its default.
   if (named && named.default) named = named.default;
   if (typeof named !== "string") return [];
   return [named.startsWith("/") ? named : join(require("./here.mjs").folder, named)];

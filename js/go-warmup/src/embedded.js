@@ -1,4 +1,4 @@
-// Where Bun's bundler put the libraries; other runtimes and bundlers know nothing of them.
+// The places where Bun's bundler put the libraries. Other runtimes and bundlers have none.
 "use strict";
 
 module.exports = () => [];

@@ -1,10 +1,10 @@
-// Variables of the environment, where asking for one disturbs nobody, and what one of them asks for.
+// Reads variables of the environment, where that asks nobody for permission, and prints debug lines.
 "use strict";
 const { read } = require("./detect.js");
 
 function environment(host, name) {
   const value = read(() => {
-    // Deno asks the person at the terminal when it was started without --allow-env.
+    // Without --allow-env, Deno would ask the person at the terminal.
     const query = { name: "env", variable: name };
     if (host.runtime === "deno" && Deno.permissions.querySync(query).state !== "granted") return "";
     return process.env[name];
@@ -12,7 +12,7 @@ function environment(host, name) {
   return value || "";
 }
 
-// Under GO_WARMUP_DEBUG=1, what is done and why, on standard error.
+// With GO_WARMUP_DEBUG=1, prints what is done and why on standard error.
 function say(host, message) {
   if (environment(host, "GO_WARMUP_DEBUG") === "1") console.error(`go-warmup: ${message}`);
 }

@@ -1,4 +1,4 @@
-// What went wrong with which library, and what to do next.
+// The errors: what went wrong, with which library, and what to do next.
 "use strict";
 
 class GoWarmupError extends Error {

@@ -1,14 +1,14 @@
-// Says why an addon with Go did not load on musl, which names neither the cause nor the cure.
+// Explains why an addon with Go did not load on musl, whose error names neither cause nor cure.
 "use strict";
 const path = require("path");
 const { initialExecOf } = require("./elf.js");
 const { GoWarmupError } = require("./errors.js");
 const { isMusl } = require("./libc.js");
 
-// How musl, Bun and their FFI name the file in their messages.
+// The forms in which musl, Bun and their FFI name the file in their messages.
 const NAMED = [/Error relocating (.+?): /, /^(.+?) is linked against glibc/, /library "(.+?)"/];
 
-// Returns an error that says what to do, or the same one where the cause is another.
+// Returns an error that says what to do, or the given one if the cause is another.
 function explain(error) {
   try {
     if (error instanceof GoWarmupError || !isMusl()) return error;

@@ -1,4 +1,4 @@
-// Where the library of a platform may be, and the first place that has it.
+// Finds the library of a platform: the first of several places that has it.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -7,26 +7,25 @@ const { environment } = require("./environment.js");
 const { isMusl } = require("./libc.js");
 const { isEmbedded } = require("./unpack.js");
 
-// The platform that a library is built for, which on Linux has the C library in it.
+// Returns the platform that a library is built for. On Linux it includes the C library.
 function platformOf(host) {
   return isMusl() ? `${host.target}-musl` : host.target;
 }
 
-// A library's file name, or undefined where none is built for the platform: on Linux that of the
-// guard, which is part of this package, on macOS that of the warm-up library, which is a package of
-// its own.
+// Returns a library's file name, or undefined if none is built for the platform. On Linux it is the
+// guard, a part of this package. On macOS it is the warm-up library, a package of its own.
 function fileName(host) {
   if (host.platform === "linux") return `go-guard-${platformOf(host)}.so`;
   if (host.platform === "darwin") return `go-warmup-${host.target}.dylib`;
   return undefined;
 }
 
-// The library that a person names: by an option, or in the environment.
+// Returns the library that a person names, by an option or in the environment.
 function named(host, option) {
   return option || environment(host, "GO_WARMUP_LIBRARY");
 }
 
-// The places to look in, the surest first.
+// Returns the places to look in, the surest first.
 function places(host, name) {
   const beside = [
     path.join(__dirname, "..", "lib", name),
@@ -37,7 +36,7 @@ function places(host, name) {
   return [...embedded(platformOf(host)), ...platformPackage(host, name), ...beside];
 }
 
-// The file in the optional package for this platform, if npm has installed it.
+// Returns the file in the optional package for this platform, if npm has installed it.
 function platformPackage(host, name) {
   if (host.platform !== "darwin") return [];
   try {
@@ -47,14 +46,14 @@ function platformPackage(host, name) {
   }
 }
 
-// The script that was started, or the executable that it is part of.
+// Returns the script that was started, or the executable that it is part of.
 function program() {
   const main = typeof Bun === "undefined" ? undefined : Bun.main;
   return main && !isEmbedded(main) ? main : process.execPath;
 }
 
-// The path and the bytes of the first place that has a file, or undefined. Bun's own files inside
-// an executable can be read in every release, but do not "exist" in the older ones.
+// Returns the path and the bytes of the first place that has a file, or undefined. Every release of
+// Bun can read its own files inside an executable, but in older ones they do not "exist".
 function firstOf(paths, unreadable) {
   for (const each of paths) {
     try {

@@ -1,5 +1,4 @@
-// Finds the library, holds it to its checksum, loads it and calls it: every way but the short one,
-// which is in index.js.
+// Finds the library, verifies its checksum, loads it and calls it. The short way is in index.js.
 "use strict";
 const { createHash } = require("crypto");
 const path = require("path");
@@ -10,7 +9,7 @@ const { fileName, firstOf, named, places } = require("./find.js");
 const { isMusl } = require("./libc.js");
 const { isEmbedded, unpacked } = require("./unpack.js");
 
-// `undefined` where there is nothing to load and nothing that needs it.
+// Returns `undefined` if there is nothing to load and nothing that needs it.
 function load(host, required, option) {
   const given = named(host, option);
   const name = fileName(host);
@@ -42,7 +41,7 @@ const SAID = {
   absent: "it has no signal guard, and without that it cures no hang",
 };
 
-// A library with the guard inside asks for this variable, so its name stands in it as text.
+// A library with the guard inside reads this variable, so it contains the name as text.
 function guardOf(host, bytes) {
   if (!bytes.includes("GO_WARMUP_GUARD")) return "absent";
   return environment(host, "GO_WARMUP_GUARD") === "0" ? "off" : "inside";
@@ -68,7 +67,7 @@ function missing(host, looked, given) {
   );
 }
 
-// What has the package's own name has to be the package's own file.
+// A file with the package's own name must be the package's own file.
 function check(host, file, name, digest, given) {
   const expected = require("../sums.json")[name];
   if (expected === undefined) {
@@ -87,7 +86,7 @@ function check(host, file, name, digest, given) {
   );
 }
 
-// A library is told by the name that it exports, which stands in it as text.
+// A library is recognized by the name that it exports, which it contains as text.
 function open(host, found, digest) {
   let file = found.path;
   try {
@@ -118,7 +117,7 @@ function call(host, file, name) {
   if (host.runtime === "deno") {
     return Deno.dlopen(file, { [name]: { parameters: [], result: "i32" } }).symbols[name]();
   }
-  // Here, because other bundlers let pass what they cannot resolve inside of a try.
+  // Here, because other bundlers accept inside a try what they cannot resolve.
   const { dlopen } = require("bun:ffi");
   return dlopen(file, { [name]: { args: [], returns: "i32" } }).symbols[name]();
 }
@@ -134,7 +133,7 @@ function expect(file, name, result, isRight) {
   );
 }
 
-// The error for a library that is built for glibc, in a process of musl.
+// Returns the error for a library that is built for glibc, in a process on musl.
 function forOtherLibc(file, error) {
   if (!isMusl()) return undefined;
   const name = path.basename(file, ".so");

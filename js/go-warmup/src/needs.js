@@ -1,5 +1,5 @@
-// Why a runtime needs a library, or needs none: the first row that fits. Bun on Linux always gets the
-// guard, so its versions only explain.
+// The reasons why runtimes need a library or none. The first row that fits decides. Bun on Linux
+// always gets the guard, so there the version only decides the explanation.
 "use strict";
 
 // `before`: releases older than that. What is measured is in docs/why-it-hangs.md of the project.
@@ -45,7 +45,7 @@ function fits(row, host) {
 }
 
 // A canary carries the number of a release that came before it, so it counts as that release.
-// What has no number is no older.
+// A version without a number counts as the newest.
 function isOlder(version, than) {
   const [a, b] = [version, than].map((text) => /^(\d+)\.(\d+)\.(\d+)/.exec(text));
   if (!a) return false;

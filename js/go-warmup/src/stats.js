@@ -1,4 +1,4 @@
-// Reads the guard's counters: struct GuardStats of go-guard.h, 64 bits a field.
+// Reads the guard's counters: struct GuardStats of go-guard.h, with 64 bits for each field.
 "use strict";
 const REASONS = [
   "installed",
@@ -33,14 +33,14 @@ function guardStats(library) {
   const bytes = call(library, words);
   const stats = { reason: REASONS[Number(words[1])] || "unknown" };
   FIELDS.forEach((name, index) => {
-    // A guard of an older release fills in fewer; those stay empty.
+    // A guard of an older release fills in fewer fields. The others stay 0 or empty.
     const value = (index + 3) * WORD <= bytes ? words[index + 2] : 0n;
     stats[name] = SIGNALS.includes(name) ? signalsIn(value) : Number(value);
   });
   return Object.freeze(stats);
 }
 
-// Bun compiles code for each foreign function, so a library is opened once.
+// A library is opened only once, because Bun compiles code for each foreign function.
 const opened = new Map();
 
 function call(library, words) {

@@ -1,10 +1,10 @@
-// Writes a library from inside an executable to disk: the system's loader opens nothing else.
+// Writes a library from inside an executable to disk, because the system's loader opens only files.
 "use strict";
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
 
-// Bun's own name for what `bun build --compile` has embedded.
+// The prefix of the paths that `bun build --compile` embeds.
 const isEmbedded = (file) => file.startsWith("/$bunfs/") || file.startsWith("compiled:");
 
 // Returns the path of a file with these bytes that no other user can change. All threads of a
@@ -79,7 +79,7 @@ function has(file, bytes) {
   }
 }
 
-// The path from which this process has loaded the library already, in another thread.
+// Returns the path from which another thread of this process has loaded the library.
 function mappedFile(name) {
   try {
     const maps = fs.readFileSync("/proc/self/maps", "utf8").split("\n");
