@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 
 from gobun import build, release, runtimes
+from gobun.fetch import archive
 from gobun.targets import host_target
 
 ROUNDS = 25
@@ -49,8 +49,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as name:
         folder = Path(name)
         packed = release.pack_loader("0.0.1", [guard], [], folder)
-        with tarfile.open(packed[0].tarball) as archive:
-            archive.extractall(folder, filter="data")
+        tarball = packed[0].tarball
+        archive.unpack(tarball, folder / "package", tarball.name)
         (folder / "empty.cjs").write_text("")
         (folder / "empty-package").mkdir()
         (folder / "empty-package" / "index.js").write_text("")

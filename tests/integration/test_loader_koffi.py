@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 from commands import bun, succeed
 
 from gobun import build, release, toolchain
+from gobun.fetch import archive
 from gobun.process import tool_environment
 from gobun.targets import host_target
 
@@ -55,8 +55,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     succeed(completed)
     guards = build.build_guard([host_target()])
-    with tarfile.open(release.pack_loader("1.2.3", guards, [], folder)[0].tarball) as archive:
-        archive.extractall(folder, filter="data")
+    packed = release.pack_loader("1.2.3", guards, [], folder)[0]
+    archive.unpack(packed.tarball, folder / "package", packed.tarball.name)
     (folder / "script.cjs").write_text(SCRIPT)
     (folder / "ffi.cjs").write_text(FFI_SCRIPT)
     return folder

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import tarfile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +13,7 @@ import pytest
 from commands import TURNING, runs_musl, succeed
 
 from gobun import build, fetch, release
+from gobun.fetch import archive
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -71,10 +71,9 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     linux = [target for target in TARGETS.values() if target.os == "linux"]
     packed = release.pack_loader("1.2.3", build.build_guard(linux), [], folder)[0]
-    with tarfile.open(packed.tarball) as archive:
-        archive.extractall(folder, filter="data")
     (folder / "node_modules").mkdir()
-    (folder / "package").rename(folder / "node_modules" / "go-warmup")
+    unpacked = folder / "node_modules" / "go-warmup"
+    archive.unpack(packed.tarball, unpacked, packed.tarball.name)
     scripts = {"report.cjs": REPORT, "turning.cjs": TURNING, "loads.cjs": LOADS}
     for name, script in scripts.items():
         (folder / name).write_text(script)

@@ -14,6 +14,7 @@ import pytest
 from commands import TURNING, bun, invoke, succeed
 
 from gobun import build, paths, runtimes, toolchain
+from gobun.fetch import archive
 from gobun.process import tool_environment
 from gobun.targets import TARGETS, host_target
 
@@ -389,8 +390,8 @@ def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -
     target = host_target().name
     package = tarball.with_name(f"go-warmup-{target}-1.2.3-rc.1.tgz")
     folder = installed / "warmup-package"
-    with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
+    folder.mkdir()
+    archive.unpack(package, folder / "package", package.name)
     script = f"""
     const {{ guardStats, warmup }} = require("go-warmup");
     const library = require("{folder}/package");
