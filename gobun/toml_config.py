@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from gobun.decoding import decoder_of
 from gobun.errors import UsageError
 from gobun.files import read_input
 
@@ -50,6 +51,7 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
         content = parse_toml(read_input(path))
     except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
+    decoder_of(kind)  # cells in several threads read the same file for the first time
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:

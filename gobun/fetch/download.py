@@ -11,6 +11,7 @@ import requests
 import urllib3.exceptions
 
 from gobun import files
+from gobun.decoding import decoder_of
 from gobun.errors import FetchError, PrerequisiteError
 from gobun.fetch.integrity import Integrity
 from gobun.fetch.npm import TRUST
@@ -174,7 +175,7 @@ def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
     """Return the headers that request the rest of ``part``, and the offset of the rest."""
     try:
         size = part.stat().st_size
-        memo = msgspec.json.decode(_memo(part).read_bytes(), type=_PartialFile)
+        memo = decoder_of(_PartialFile).decode(_memo(part).read_bytes())
     except (FileNotFoundError, msgspec.MsgspecError):
         discard(part)
         return {}, 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from gobun import toolchain
+from gobun.decoding import decoder_of
 from gobun.errors import FetchError
 from gobun.fetch import integrity
 from gobun.fetch.integrity import Integrity
@@ -233,14 +234,14 @@ def _npm(
 
 def _problem(output: str) -> _Problem:
     try:
-        return msgspec.json.decode(output, type=_Failure).error
+        return decoder_of(_Failure).decode(output).error
     except msgspec.MsgspecError:
         return _Problem()
 
 
 def _decoded(output: str, kind: type[_T], what: str) -> _T:
     try:
-        return msgspec.json.decode(output, type=kind)
+        return decoder_of(kind).decode(output)
     except msgspec.MsgspecError as error:
         raise FetchError(
             f"npm's answer about {what} has an unknown form: {error}",

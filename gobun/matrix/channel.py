@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.decoding import decoder_of
 from gobun.matrix.classify import TURNING, Event
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Channel:
         if number <= self._numbers.get(thread, 0) or len(self._numbers) > _MOST_SOURCES:
             return None
         try:
-            event = msgspec.json.decode(frame[4].decode(errors="replace"), type=Event)
+            event = decoder_of(Event).decode(frame[4].decode(errors="replace"))
         except msgspec.DecodeError:
             return None
         self._numbers[thread] = number

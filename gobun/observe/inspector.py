@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.decoding import decoder_of
 from gobun.errors import PrerequisiteError
 from gobun.observe import proc_files
 from gobun.process import run_tool
@@ -115,7 +116,7 @@ def read_lines(text: str, pid: int) -> Inspection:
 
 def _decoded(text: str) -> Iterator[_Line]:
     for line in text.splitlines():
-        yield msgspec.json.decode(line, type=_Line)
+        yield decoder_of(_Line).decode(line)
 
 
 def _all_refused(problem: str, pid: int) -> str:

@@ -16,6 +16,7 @@ import msgspec
 import semver
 
 from gobun import cache, files, paths
+from gobun.decoding import decoder_of
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.process import run_tool
 from gobun.treatments import PATCHED, SELF_BUILT, Built
@@ -170,7 +171,7 @@ def registered() -> list[Registered]:
     buns = []
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            record = msgspec.json.decode(path.read_bytes(), type=Registered)
+            record = decoder_of(Registered).decode(path.read_bytes())
             if semver.Version.is_valid(record.version) and record.program.is_file():
                 buns.append(record)
     # After a changed series is built again, the earlier whole build counts as a part.
