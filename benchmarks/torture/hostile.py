@@ -136,7 +136,7 @@ BREAKS = (
 
 
 def starts_threads(count: int) -> Case:
-    """Return a module whose child starts ``count`` threads, and notes that number beside ``NOTE``.
+    """Return a module whose child starts ``count`` threads, and notes beside ``NOTE`` how many run.
 
     The child is Python: no JavaScript runtime starts so many.
     """
@@ -145,7 +145,7 @@ def starts_threads(count: int) -> Case:
         "threading.stack_size(65536)\n"
         f"for _ in range({count}):\n"
         "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
-        f"pathlib.Path(sys.argv[1]).write_text('{count}')\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(threading.active_count() - 1))\n"
         "print('ready', flush=True)\n"
     )
     check = f"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gobun import paths, toolchain
+from gobun import paths
 from gobun.build import build_store
 from gobun.build import compile as compiling
 from gobun.build.fixtures import ADDON_EXPORTS, node_api_headers
@@ -76,6 +76,7 @@ def build_inspector(target: Target) -> Path:
     def make(folder: Path) -> None:
         compiling.c_program(source / "inspector.c", target=target, output=folder / "inspector")
 
-    settings = (target.zig_triple, f"zig {toolchain.pins()['zig']}")
-    recipe = build_store.recipe(f"inspector-{target.name}", sources=[source], settings=settings)
-    return build_store.built(recipe, make) / "inspector"
+    return (
+        build_store.built_with_pins(f"inspector-{target.name}", [source], target, make)
+        / "inspector"
+    )

@@ -60,11 +60,11 @@ def fetch_files(
                 part = staged / "part"
                 download(source, part, transport, shown=shown, stop=threading.Event())
                 if known is not None and not known.fits(part):
-                    digest = integrity.of_file(part, "sha256")
+                    actual = integrity.of_file(part, "sha256")
                     raise FetchError(
                         f"{name} arrived damaged or forged, and was removed:\n"
                         f"  expected SHA-256: {sha256}\n"
-                        f"  found:            {digest.digest.hex()}",
+                        f"  found:            {actual.digest.hex()}",
                         hint="run the same command again; if it happens twice, the sums and the"
                         " files are not of the same release",
                     )

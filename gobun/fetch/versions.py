@@ -50,7 +50,7 @@ def dist_tags(name: str) -> Mapping[str, str]:
 
 @functools.cache
 def known_versions(name: str) -> _KnownVersions:
-    """Return a package's versions and tags, asked once of npm, or of the cache if npm is away.
+    """Return a package's versions and tags. Ask npm once, or the cache if npm does not answer.
 
     Raises:
         FetchError: the registry refuses, or nothing is known without it.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = ".gobun"
 _FRAME = re.compile(rb"@gobun ([0-9a-f]{32}) ([0-9.]{1,60}) ([0-9]{1,15}) (\{.*\})")
+_EVENTS = decoder_of(Event)
 _LONGEST_FRAME = 8192
 """Bytes. The scenario writes at most PIPE_BUF, so that frames of several threads never mix."""
 _CHUNK = 1 << 16
@@ -146,7 +147,7 @@ class Channel:
         if number <= self._numbers.get(thread, 0) or len(self._numbers) > _MOST_SOURCES:
             return None
         try:
-            event = decoder_of(Event).decode(frame[4].decode(errors="replace"))
+            event = _EVENTS.decode(frame[4].decode(errors="replace"))
         except msgspec.DecodeError:
             return None
         self._numbers[thread] = number

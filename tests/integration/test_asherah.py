@@ -237,23 +237,27 @@ def test_asherah_application_encrypts_and_decrypts(
     assert report.outcome == "pass"
 
 
-@pytest.mark.parametrize("way", ["wasm", "process"])
-def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> None:
-    built = build.build_alternatives(host_target())
-    given = {
-        "way": way,
-        "pairs": 20,
-        "server": str(built.server),
-        "socket": str(tmp_path / "socket"),
-        "wasm": str(built.wasm),
-        "wasmExec": str(built.wasm_exec),
-    }
-    completed = subprocess.run(
-        bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
+def timed(way: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the script that times one way to Asherah, for 20 pairs."""
+    request = json.dumps({"way": way, "pairs": 20, **settings})
+    return subprocess.run(
+        bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", request),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
+    )
+
+
+@pytest.mark.parametrize("way", ["wasm", "process"])
+def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> None:
+    built = build.build_alternatives(host_target())
+    completed = timed(
+        way,
+        server=str(built.server),
+        socket=str(tmp_path / "socket"),
+        wasm=str(built.wasm),
+        wasmExec=str(built.wasm_exec),
     )
     assert completed.returncode == 0, completed.stderr
     output = json.loads(completed.stdout)
@@ -262,14 +266,7 @@ def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> N
 
 
 def test_asherah_process_that_ends_before_it_listens_fails_with_its_code(tmp_path: Path) -> None:
-    given = {"way": "process", "pairs": 20, "server": "/bin/false", "socket": str(tmp_path / "s")}
-    completed = subprocess.run(
-        bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", json.dumps(given)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    completed = timed("process", server="/bin/false", socket=str(tmp_path / "socket"))
     assert completed.returncode == 1
     assert "/bin/false ended with 1" in completed.stderr
 
