@@ -14,6 +14,7 @@ import pytest
 from gobun import process
 from gobun.errors import PrerequisiteError
 from gobun.process import run_tool, tool_environment
+from gobun.toolchain import npm_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,12 @@ def test_process_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> Non
     said = run_tool([PYTHON, "-c", "import os; print(*os.environ)"], env={"MORE": "1"}).out.split()
     assert "MORE" in said
     assert "GOFLAGS" not in said
+
+
+def test_run_tool_of_npm_leaves_no_temporary_files(tmp_path: Path) -> None:
+    completed = run_tool([*npm_command(), "--version"], env={"TMPDIR": str(tmp_path)})
+    assert completed.code == 0, completed.tail
+    assert not list(tmp_path.iterdir())
 
 
 def test_process_has_no_input_and_its_own_group() -> None:
