@@ -182,8 +182,18 @@ Execute = Callable[[matrix.RunContext, Part, Request], None]
 """Runs the cells of a part: here, or in a virtual machine."""
 
 
-def run_matrix(request: Request, execute: Execute = run_here) -> None:
+def known_expectations(request: Request) -> Expectations:
+    """Return the expectations of the platform on which the cells of ``request`` run."""
+    target = request.target
+    return read_expectations(place=Place(target.os, target.arch, target.libc))
+
+
+def run_matrix(
+    request: Request, execute: Execute = run_here, expectations: Expectations | None = None
+) -> None:
     """Build what is needed, fetch the runtimes, run the matrix, and write the report.
+
+    The default of ``expectations`` is ``known_expectations``.
 
     Raises:
         UsageError: an argument names what does not exist.
@@ -193,9 +203,7 @@ def run_matrix(request: Request, execute: Execute = run_here) -> None:
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
     plan = plan_matrix(request)
-    target = request.target
-    place = Place(target.os, target.arch, target.libc)
-    run_plan(plan, request, read_expectations(place=place), execute=execute)
+    run_plan(plan, request, expectations or known_expectations(request), execute=execute)
 
 
 def run_plan(

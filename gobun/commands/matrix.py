@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gobun import custom_addon, pipeline
+from gobun import custom_addon, patched, pipeline
 from gobun import matrix as measuring
 from gobun.commands.cli import command, given_path, optional_integer
 from gobun.commands.run_flags import CellFlags, MatrixFlags, with_flags
@@ -62,7 +62,9 @@ def matrix(
 ) -> None:
     """Run the matrix of cells, on the modules here or on your own addon."""
     mine = AddonFlags(addon, smoke, name, config)
-    pipeline.run_matrix(make_request(cells, mine, **run.fields()))
+    request = make_request(cells, mine, **run.fields())
+    known = patched.with_series_changes(pipeline.known_expectations(request), request.versions)
+    pipeline.run_matrix(request, expectations=known)
 
 
 @command

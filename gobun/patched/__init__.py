@@ -1,7 +1,13 @@
 """Experiments on Bun itself: build patched binaries, keep them, and run them beside stock Bun."""
 
 from gobun.patched.build import WEBKIT_FROM_NPM, BuildRequest, build_patched, preflight, register
-from gobun.patched.compare import SeriesRuns, emulations_of, run_beside_stock, runs_of_series
+from gobun.patched.compare import (
+    SeriesRuns,
+    emulations_of,
+    run_beside_stock,
+    runs_of_series,
+    with_series_changes,
+)
 
 __all__ = [
     "WEBKIT_FROM_NPM",
@@ -13,4 +19,5 @@ __all__ = [
     "register",
     "run_beside_stock",
     "runs_of_series",
+    "with_series_changes",
 ]

@@ -160,8 +160,7 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
         for version, treatment in line.runs():
             one = msgspec.structs.replace(axes, treatments=(treatment,))
             cells += plan_cells([("bun", version)], one)
-    known = read_expectations()
-    expectations = PatchedExpectations(known.rows, known.place, changes_of(lines))
+    expectations = _with_changes(read_expectations(), lines)
     header = pipeline.PatchedHeader(
         {name: patches for line in lines for name, patches in _patches_of(line)},
         {one.label: _changing(line.series, one) for line in lines for one in line.built},
@@ -189,6 +188,22 @@ def _changing(series: Series, one: Registered) -> tuple[str, ...]:
     """Return the patches of a build, without those that every build of its line needs."""
     needed = {patch.id for patch in series.unpatched}
     return tuple(name for name in one.patches if name not in needed)
+
+
+def with_series_changes(known: Expectations, versions: str) -> Expectations:
+    """Return ``known``, and the changes that patches should make to the Buns in ``versions``.
+
+    Raises:
+        UsageError: the series of such a Bun is missing or not valid.
+    """
+    labels = {runtimes.named_version(part)[1] for part in versions.split(",")}
+    buns = [one for one in runtimes.registered() if one.label in labels]
+    lines = [SeriesRuns(bun_source.series_named(one.line), (one,)) for one in buns]
+    return _with_changes(known, lines)
+
+
+def _with_changes(known: Expectations, lines: Sequence[SeriesRuns]) -> PatchedExpectations:
+    return PatchedExpectations(known.rows, known.place, changes_of(lines))
 
 
 def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:

@@ -13,7 +13,7 @@ from gobun import bun_source, matrix, patched, pipeline, report, runtimes
 from gobun.bun_source import Change, Patch, Series
 from gobun.cells import Cell, Result, read_scenario
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.expectations import ExpectationRow, Place, read_expectations
+from gobun.expectations import ExpectationRow, Expectations, Place, read_expectations
 from gobun.patched import compare
 from gobun.patched.compare import PatchedExpectations
 from gobun.report.difference import KINDS, Difference, difference_lines, differences
@@ -129,6 +129,18 @@ def test_compare_patched_cells_expect_the_series_changes() -> None:
     assert known.why(PATCHED) == "first: C11"
     for other in ({"stress": "wasm"}, {"version": "1.2.19+patched.01234567"}):
         assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
+
+
+def test_matrix_of_a_named_build_expects_the_series_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gobun.bun_source.series_named", {"v1.2.19": SERIES}.__getitem__)
+    made(tmp_path)
+    known = Expectations((ExpectationRow(outcomes=("hang",), why="known", runtime="bun"),))
+    named = patched.with_series_changes(known, f"1.2.19, bun@{PATCHED.version}")
+    assert named.of(PATCHED) == ("pass",)
+    assert named.of(STOCK) == ("hang",)
+    assert patched.with_series_changes(known, "1.2.19").of(PATCHED) == ("hang",)
 
 
 @pytest.mark.parametrize(
