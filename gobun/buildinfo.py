@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\xff Go buildinf:"
 SECTIONS = (".go.buildinfo", "__go_buildinfo")
-UNKNOWN = "unknown release"
+UNKNOWN_RELEASE = "unknown release"
 BEFORE_118 = "go1.17 or older"
 
 _ALIGN = 16
@@ -60,7 +60,7 @@ class Section(Protocol):
 def find(data: bytes, sections: Iterable[Section]) -> GoBuild | None:
     """Return the build record in a library, or None when there is no Go in it.
 
-    A library with Go's function table but a stripped record returns ``UNKNOWN``.
+    A library with Go's function table but a stripped record returns ``UNKNOWN_RELEASE``.
     """
     table = list(sections)
     for section in table:
@@ -70,7 +70,7 @@ def find(data: bytes, sections: Iterable[Section]) -> GoBuild | None:
                 return build
     build = _scan(data)
     if build is None and any(section.name.endswith("gopclntab") for section in table):
-        return GoBuild(UNKNOWN)
+        return GoBuild(UNKNOWN_RELEASE)
     return build
 
 
@@ -128,7 +128,7 @@ def _with_module(build: GoBuild, record: bytes) -> GoBuild:
             module, module_version = [*rest.split("\t"), ""][:2]
         elif kind == "build":
             name, _, value = rest.partition("=")
-            settings[_unquoted(name)] = _unquoted(value)
+            settings[_unquote(name)] = _unquote(value)
     return msgspec.structs.replace(
         build,
         package=package,
@@ -138,7 +138,7 @@ def _with_module(build: GoBuild, record: bytes) -> GoBuild:
     )
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     # Go quotes values with a space, a quote or a newline, nearly as JSON does.
     if text.startswith("`") and text.endswith("`") and len(text) > 1:
         return text[1:-1]

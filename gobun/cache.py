@@ -57,13 +57,13 @@ class Eviction(msgspec.Struct, frozen=True):
     """The result of an eviction."""
 
     removed: tuple[CacheEntry, ...]
-    busy: tuple[CacheEntry, ...]
+    used_now: tuple[CacheEntry, ...]
     """Entries that were kept because a running process makes or uses them."""
-    kept: tuple[CacheEntry, ...] = ()
+    other_kinds: tuple[CacheEntry, ...] = ()
     """Entries that were kept because their kind was not named."""
 
     @property
-    def freed(self) -> int:
+    def freed_bytes(self) -> int:
         """Bytes freed."""
         return sum(entry.size for entry in self.removed)
 
@@ -126,7 +126,7 @@ def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) ->
         if not kinds_to_evict and entry.kind in _ONLY_BY_NAME:
             kept.append(entry)
             continue
-        (removed if _removed(entry) else busy).append(entry)
+        (removed if _remove_unused(entry) else busy).append(entry)
     return Eviction(tuple(removed), tuple(busy), tuple(kept))
 
 
@@ -173,11 +173,11 @@ def _grouped(folder: Path) -> dict[str, list[Path]]:
     grouped: dict[str, list[Path]] = {}
     for child in _children(folder):
         if not child.name.endswith(_GUARDS):
-            grouped.setdefault(_becomes(child.name), []).append(child)
+            grouped.setdefault(_final_name(child.name), []).append(child)
     return grouped
 
 
-def _becomes(name: str) -> str:
+def _final_name(name: str) -> str:
     if name.startswith("."):  # a temporary sibling: dot, name, dot, random
         name = name[1:].rpartition(".")[0] or name
     return name.removesuffix(".json").removesuffix(".part").removesuffix(".tgz")
@@ -190,7 +190,7 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
         with contextlib.suppress(FileNotFoundError):
             last = max(last, path.stat().st_mtime)
     for part in parts:
-        for file in (part, *_below(part)):
+        for file in (part, *_walk_files(part)):
             # Other processes write here meanwhile, so a file that has gone has no size.
             with contextlib.suppress(FileNotFoundError):
                 status = file.lstat()
@@ -201,13 +201,13 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
     return CacheEntry(kind, name, guard, tuple(parts), size, last)
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _walk_files(folder: Path) -> Iterator[Path]:
     # Unlike rglob, walk skips a folder that has gone meanwhile.
     for place, _folders, names in os.walk(folder):
         yield from (Path(place) / name for name in names)
 
 
-def _removed(entry: CacheEntry) -> bool:
+def _remove_unused(entry: CacheEntry) -> bool:
     """Remove an entry unless a process makes or uses it, and return whether it was removed."""
     with contextlib.ExitStack() as guards:
         try:

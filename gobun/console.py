@@ -28,22 +28,22 @@ def is_interactive() -> bool:
     return sys.stderr.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
 
 
-_KEPT = "\n\t"
+_KEPT_CONTROLS = "\n\t"
 
 
-def show(text: object) -> None:
+def print_result(text: object) -> None:
     """Print a task's result to standard output, with terminal control characters escaped."""
-    print(printable(str(text), keep=_KEPT))
+    print(printable(str(text), keep=_KEPT_CONTROLS))
 
 
 def show_error(text: object) -> None:
     """Print the error that ended a task to standard error."""
-    print(printable(str(text), keep=_KEPT), file=sys.stderr)
+    print(printable(str(text), keep=_KEPT_CONTROLS), file=sys.stderr)
 
 
 def log(message: str) -> None:
     """Print one line of progress."""
-    text = printable(message, keep=_KEPT)
+    text = printable(message, keep=_KEPT_CONTROLS)
     if is_interactive():
         terminal = rich.console.Console(stderr=True, highlight=False, emoji=False)
         terminal.print(text, markup=False)
@@ -78,10 +78,10 @@ class Progress:
         self, title: str, total: int, bar: rich.progress.Progress | None, unit: str
     ) -> None:
         self._title = title
-        self._total = total
-        self._done = 0
+        self._planned_steps = total
+        self._finished_steps = 0
         self._unit = unit
-        self._said = time.monotonic()
+        self._logged_at = time.monotonic()
         self._bar = bar
         self._lock = threading.Lock()
         self._task = bar.add_task(title, total=total) if bar else None
@@ -89,28 +89,28 @@ class Progress:
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Count ``amount`` more as done; ``note`` is shown beside the bar or on its line."""
         with self._lock:
-            self._done += amount
+            self._finished_steps += amount
             if self._bar is not None and self._task is not None:
                 title = rich.markup.escape(printable(f"{self._title} {note}".rstrip()))
                 self._bar.update(self._task, advance=amount, description=title)
                 return
             now = time.monotonic()
-            finished = self._done >= self._total
-            if finished or now - self._said >= self._PLAIN_EVERY_S:
-                self._said = now
+            finished = self._finished_steps >= self._planned_steps
+            if finished or now - self._logged_at >= self._PLAIN_EVERY_S:
+                self._logged_at = now
                 log(f"{self._title}: {self._count()} {note}".rstrip())
 
     def grow(self, amount: int) -> None:
         """Count ``amount`` more as work to do, once its size is known."""
         with self._lock:
-            self._total += amount
+            self._planned_steps += amount
             if self._bar is not None and self._task is not None:
-                self._bar.update(self._task, total=self._total)
+                self._bar.update(self._task, total=self._planned_steps)
 
     def _count(self) -> str:
         if self._unit == "bytes":
-            return f"{self._done / 1e6:.0f}/{self._total / 1e6:.0f} MB"
-        return f"{self._done}/{self._total}"
+            return f"{self._finished_steps / 1e6:.0f}/{self._planned_steps / 1e6:.0f} MB"
+        return f"{self._finished_steps}/{self._planned_steps}"
 
 
 @contextlib.contextmanager

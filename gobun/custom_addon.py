@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_OTHER = re.compile(r"[^A-Za-z0-9._]+")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]+")
 
 LOADS: tuple[Load, ...] = ("napi-sync", "worker")
 """Where a smoke script can run: on the main thread, or in a worker."""
@@ -38,15 +38,15 @@ class CustomAddon(msgspec.Struct, frozen=True):
     smoke: Path
     """Exports ``load(addon, tools)`` and ``check(loaded)``, either may be asynchronous. It may also
     export ``busy(loaded, ms)`` and ``callAsync(loaded, ms)``."""
-    called: str = ""
+    chosen_name: str = ""
     """The name that the person chose."""
 
     @property
     def name(self) -> str:
         """What the module is called in results; never as one of the suite's own."""
         # Names in a results file have no spaces, so `my addon.node` cannot be a module's name.
-        stem = _OTHER.sub("-", self.addon.stem).strip("-.") or "addon"
-        return self.called or (f"own-{stem}" if stem in build.MODULES else stem)
+        stem = _NOT_IN_NAMES.sub("-", self.addon.stem).strip("-.") or "addon"
+        return self.chosen_name or (f"own-{stem}" if stem in build.MODULES else stem)
 
     @property
     def loads(self) -> tuple[Load, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from gobun import console
-from gobun.cells import narrowed, read_scenario
+from gobun.cells import narrow_axes, read_scenario
 from gobun.errors import UsageError
 from gobun.runtimes import named_version
 from gobun.toml_config import read_toml
@@ -72,7 +72,7 @@ def read_config(path: Path) -> CustomAddonConfig:
     scenario = read_scenario()
     for key in ("treatments", "loads", "stresses"):
         try:
-            narrowed(scenario, **{key: getattr(config.matrix, key)})
+            narrow_axes(scenario, **{key: getattr(config.matrix, key)})
         except UsageError as error:
             raise UsageError(f"{path}: {key} of [matrix]: {error.what}", hint=error.hint) from error
     if "" in config.matrix.versions:

@@ -43,7 +43,7 @@ class Apt:
             what = "apt-get and dpkg-deb are missing; they fetch Debian's packages"
             raise PrerequisiteError(what, hint=otherwise)
         self._folder = folder
-        self._otherwise = otherwise
+        self._hint = otherwise
         sources = [mirror_source(mirror, suite)] if mirror else own_sources(suite, otherwise)
         for below in ("lists/partial", "archives/partial", "parts"):
             (folder / below).mkdir(parents=True)
@@ -79,7 +79,7 @@ class Apt:
         packages = sorted(below.glob(f"{name}_*.deb"))
         if len(packages) != 1:
             what = f"apt-get left {len(packages)} packages of {name}"
-            raise FetchError(what, hint=self._otherwise)
+            raise FetchError(what, hint=self._hint)
         return packages[0]
 
     def download_all(self, names: Sequence[str]) -> list[Path]:
@@ -101,7 +101,7 @@ class Apt:
         completed = run_tool(command, cwd=self._folder, timeout_s=_TIMEOUT_S)
         match = re.search(r"^Depends: ([a-z0-9][a-z0-9+.-]*)", completed.out, re.MULTILINE)
         if completed.code != 0 or match is None:
-            raise FetchError(f"there is no package {name} in the archive", hint=self._otherwise)
+            raise FetchError(f"there is no package {name} in the archive", hint=self._hint)
         return match[1]
 
     def _get(self, *words: str, cwd: Path | None = None) -> Finished:
@@ -109,7 +109,7 @@ class Apt:
         completed = run_tool(command, cwd=cwd or self._folder, timeout_s=_TIMEOUT_S)
         if completed.code != 0:
             what = f"apt-get {' '.join(words)} failed:\n{completed.tail}"
-            raise FetchError(what, hint=self._otherwise)
+            raise FetchError(what, hint=self._hint)
         return completed
 
 

@@ -47,7 +47,7 @@ def examine() -> list[ToolStatus]:
         "scenarios": lambda: f"{len(read_scenario().stress)} stresses",
         "expectations": lambda: f"{len(read_expectations().rows)} rows",
     }
-    statuses = [_required(name, look) for name, look in required.items()]
+    statuses = [_check_required(name, look) for name, look in required.items()]
     return [*statuses, go_status(), deno_status(), *_optional()]
 
 
@@ -57,7 +57,7 @@ def render(findings: list[ToolStatus]) -> str:
     return "\n".join(f"{f.state:8}  {f.name:{width}}  {f.text}" for f in findings)
 
 
-def _required(name: str, look: Callable[[], str]) -> ToolStatus:
+def _check_required(name: str, look: Callable[[], str]) -> ToolStatus:
     try:
         return ToolStatus("ok", name, look())
     except GobunError as error:
@@ -78,21 +78,21 @@ def _optional() -> list[ToolStatus]:
         if ARM64_LIBRARIES.is_dir()
         else ToolStatus("optional", "arm64 libraries", f"not found: {remedy} libc6-arm64-cross)")
     )
-    return [emulator, libraries, _git(), _patched()]
+    return [emulator, libraries, _git(), _registered_status()]
 
 
 def go_status() -> ToolStatus:
     """Return the status of Go, which a build fetches where pip has none."""
     if toolchain.build_fetches_go():
         return ToolStatus("optional", "go", f"{toolchain.pins()['go']}: the first build fetches it")
-    return _required("go", lambda: _runs(toolchain.go(), "version"))
+    return _check_required("go", lambda: _runs(toolchain.go(), "version"))
 
 
 def deno_status() -> ToolStatus:
     """Return the status of Deno, which has no build for musl."""
     if targets.host_target().libc == "musl":
         return ToolStatus("optional", "deno", "no build for musl: its cells are skipped")
-    return _required("deno", lambda: _runs(toolchain.deno(), "--version"))
+    return _check_required("deno", lambda: _runs(toolchain.deno(), "--version"))
 
 
 def _git() -> ToolStatus:
@@ -102,8 +102,8 @@ def _git() -> ToolStatus:
         return ToolStatus("optional", "git", f"Bun's sources are not fetched: {error}")
 
 
-def _patched() -> ToolStatus:
-    labels = [f"bun@{one.label}" for one in runtimes.registered()]
+def _registered_status() -> ToolStatus:
+    labels = [f"bun@{one.label}" for one in runtimes.registered_buns()]
     if labels:
         return ToolStatus("ok", "patched Bun", ", ".join(labels))
     return ToolStatus(

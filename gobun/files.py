@@ -98,16 +98,14 @@ def read_input(
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):
-                raise UsageError(
-                    f"cannot read {paths.shown(path)}: it is {_kind(about.st_mode)}, not a file",
-                    hint=hint,
-                )
+                name, kind = paths.display_path(path), _kind(about.st_mode)
+                raise UsageError(f"cannot read {name}: it is {kind}, not a file", hint=hint)
             data = stream.read(most + 1)
     except (OSError, ValueError) as error:  # a name with a NUL byte is a ValueError
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"cannot read {paths.shown(path)}: {reason}", hint=hint) from error
+        raise UsageError(f"cannot read {paths.display_path(path)}: {reason}", hint=hint) from error
     if len(data) > most:
-        what = f"cannot read {paths.shown(path)}: it is larger than {most >> 20} MiB"
+        what = f"cannot read {paths.display_path(path)}: it is larger than {most >> 20} MiB"
         raise UsageError(what, hint=hint)
     return data
 
@@ -123,7 +121,7 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "something else")
 
 
-def below(root: Path, name: str) -> Path | None:
+def path_below(root: Path, name: str) -> Path | None:
     """Return the path of ``name`` below ``root``, or None if it or a link leads out of it."""
     path = root / name
     try:
@@ -179,7 +177,7 @@ def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
     copied = 0
     with source.open("rb") as come, path.open("wb") as go:
         length = come.seek(0, os.SEEK_END)
-        for begin, end in _filled(come.fileno(), length):
+        for begin, end in _data_ranges(come.fileno(), length):
             copied += end - begin
             if most is not None and copied > most:
                 raise OSError(errno.EFBIG, f"{source.name} holds more than {most:,} bytes")
@@ -195,7 +193,7 @@ def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
     return copied
 
 
-def _filled(fd: int, length: int) -> Iterator[tuple[int, int]]:
+def _data_ranges(fd: int, length: int) -> Iterator[tuple[int, int]]:
     at = 0
     while at < length:
         try:

@@ -29,8 +29,8 @@ _LOOK_S = 0.05
 _LEAVES_WITHIN_S = 0.5
 _REQUEST = struct.Struct("<QQ")
 _ANSWER = struct.Struct("<Q")
-_LARGEST = 1 << 20
-_LAST = (1 << 63) - 1
+_LARGEST_READ = 1 << 20
+_LAST_OFFSET = (1 << 63) - 1
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH")
 _READER = f"""
 import os, socket, struct
@@ -91,9 +91,9 @@ class _Reader:
         try:
             self._process.wait(_LEAVES_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self.abandon()
+            self.kill()
 
-    def abandon(self) -> None:
+    def kill(self) -> None:
         """Kill the reader without waiting for its end."""
         self._socket.close()
         self._process.kill()
@@ -127,7 +127,7 @@ def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
 
     Takes about a second at most, and no time for a process that took as long before.
     """
-    if pid in blocking_processes or not 0 <= at <= _LAST:
+    if pid in blocking_processes or not 0 <= at <= _LAST_OFFSET:
         return b""
     try:
         descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -135,7 +135,7 @@ def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
         return b""
     parts: list[bytes] = []
     try:
-        while size > 0 and (part := _read(pid, descriptor, at, min(size, _LARGEST))):
+        while size > 0 and (part := _read_guarded(pid, descriptor, at, min(size, _LARGEST_READ))):
             parts.append(part)
             at, size = at + len(part), size - len(part)
     finally:
@@ -150,7 +150,7 @@ def close_reader() -> None:
             _readers.pop().close()
 
 
-def _read(pid: int, descriptor: int, at: int, size: int) -> bytes:
+def _read_guarded(pid: int, descriptor: int, at: int, size: int) -> bytes:
     with _lock:
         try:
             reader = _readers[-1] if _readers else _Reader()
@@ -161,11 +161,11 @@ def _read(pid: int, descriptor: int, at: int, size: int) -> bytes:
             data = reader.read(descriptor, at, size)
         except BaseException:  # an interruption: a late answer must not reach the next read
             _readers.clear()
-            reader.abandon()
+            reader.kill()
             raise
         if data is None:
             _readers.clear()
-            reader.abandon()
+            reader.kill()
             blocking_processes.add(pid)
     return data or b""
 

@@ -29,7 +29,7 @@ def cache_root() -> Path:
     return Path(override).absolute() if override else platformdirs.user_cache_path("gobun")
 
 
-def shown(path: Path) -> Path:
+def display_path(path: Path) -> Path:
     """Return a path for display: relative if it is below the current folder."""
     cwd = Path.cwd()
     return path.relative_to(cwd) if path.is_relative_to(cwd) else path

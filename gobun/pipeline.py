@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console, custom_addon, files, matrix, paths, process, report, runtimes
-from gobun.cells import Axes, Cell, Header, Result, check_names, narrowed, plan_cells, read_scenario
+from gobun.cells import (
+    Axes,
+    Cell,
+    Header,
+    Result,
+    check_names,
+    narrow_axes,
+    plan_cells,
+    read_scenario,
+)
 from gobun.errors import UnexpectedOutcomeError, UsageError
 from gobun.expectations import Expectations, Place, known_names, read_expectations, review
 from gobun.targets import Target, host_target, runnable_target
@@ -106,7 +115,7 @@ def plan_matrix(request: Request) -> Plan:
     if request.addon is not None:
         custom_addon.check_modules(modules, request.addon)
         modules = ()
-    axes = narrowed(
+    axes = narrow_axes(
         read_scenario(),
         treatments=request.treatments,
         modules=modules,
@@ -128,7 +137,7 @@ def plan_matrix(request: Request) -> Plan:
 class PatchedHeader(msgspec.Struct, frozen=True):
     """The facts about patches in the header of a run's results."""
 
-    shown: Mapping[str, str] = {}
+    texts: Mapping[str, str] = {}
     """``Header.patched``."""
     patches: Mapping[str, tuple[str, ...]] = {}
     """``Header.patches``."""
@@ -139,13 +148,13 @@ class Part(msgspec.Struct, frozen=True):
 
     header: Header
     cells: tuple[Cell, ...]
-    kept: tuple[Result, ...]
+    earlier_results: tuple[Result, ...]
     """Results of an earlier run that a resumed one keeps."""
 
     @property
-    def todo(self) -> tuple[Cell, ...]:
+    def remaining_cells(self) -> tuple[Cell, ...]:
         """The cells that have no result yet."""
-        finished = {result.cell for result in self.kept}
+        finished = {result.cell for result in self.earlier_results}
         return tuple(cell for cell in self.cells if cell not in finished)
 
 
@@ -161,12 +170,15 @@ def run_here(context: matrix.RunContext, part: Part, request: Request) -> None:
     Raises:
         PrerequisiteError: the disk refuses.
     """
-    todo, jobs = part.todo, jobs_of(request, os.cpu_count() or 1)
+    todo, jobs = part.remaining_cells, jobs_of(request, os.cpu_count() or 1)
     console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
     addon = request.addon
     path = request.out / matrix.FILE_NAME
     journal = matrix.journal_for(context, part.header, todo, resume=request.resume)
-    with contextlib.closing(journal), matrix.Writer(path, part.header, part.kept) as writer:
+    with (
+        contextlib.closing(journal),
+        matrix.Writer(path, part.header, part.earlier_results) as writer,
+    ):
         matrix.run_cells(
             context,
             todo,
@@ -222,11 +234,11 @@ def run_plan(
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    expectations.unmatched(plan.cells)  # raises now if two rows contradict each other
+    expectations.unmatched_rows(plan.cells)  # raises now if two rows contradict each other
     header, cells = _part(plan.cells, request)
     if patched is not None:
         header = msgspec.structs.replace(
-            header, patched=dict(patched.shown), patches=dict(patched.patches)
+            header, patched=dict(patched.texts), patches=dict(patched.patches)
         )
     earlier = kept_results(request.out / matrix.FILE_NAME, header) if request.resume else ()
     target = request.target
@@ -305,11 +317,11 @@ def _run(context: matrix.RunContext, part: Part, request: Request, execute: Exec
         console.log(custom_addon.loading_note(addon, results))
     unexpected = sum(result.unexpected for result in results)
     if unexpected:
-        starved = sum(not result.judged for result in results)
+        starved = sum(not result.is_judged for result in results)
         raise UnexpectedOutcomeError(
             f"unexpected outcomes: {unexpected} of {len(part.cells)} cells"
             + (f", {starved} of which the machine was too busy to judge" if starved else ""),
-            hint=f"see {paths.shown(request.out / REPORT_NAME)}"
+            hint=f"see {paths.display_path(request.out / REPORT_NAME)}"
             + ("; --resume repeats those that were not judged" if starved else ""),
         )
 
@@ -358,4 +370,4 @@ def kept_results(path: Path, header: Header) -> tuple[Result, ...]:
             f"{path} was made with another {', '.join(other)}, so it cannot be resumed",
             hint="give another --out, or leave --resume out",
         )
-    return tuple(each for each in run.results if each.outcome != "error" and each.judged)
+    return tuple(each for each in run.results if each.outcome != "error" and each.is_judged)

@@ -14,7 +14,9 @@ def printable(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in keep else _escaped(char) for char in text)
+    return "".join(
+        char if char.isprintable() or char in keep else _escape_character(char) for char in text
+    )
 
 
 def printable_bytes(data: bytes) -> str:
@@ -29,7 +31,7 @@ def printable_json(document: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
 
 
-def _escaped(char: str) -> str:
+def _escape_character(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:  # a byte, by ``surrogateescape``
         return f"\\x{code - 0xDC00:02x}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-_KEPT = {
+_KEPT_VARIABLES = {
     "HOME",
     "LANG",
     "LC_ALL",
@@ -40,7 +40,7 @@ _ADDED = {"NODE_DISABLE_COMPILE_CACHE": "1"}
 _WAIT_S = 5.0
 
 _running: set[subprocess.Popen[bytes]] = set()
-_starting = threading.Lock()
+_start_lock = threading.Lock()
 interrupted = threading.Event()
 
 
@@ -66,7 +66,7 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     variables = {
         name: value
         for name, value in os.environ.items()
-        if name in _KEPT
+        if name in _KEPT_VARIABLES
         or name.lower().startswith(_KEPT_PREFIXES)
         or name.lower().endswith(_KEPT_SUFFIXES)
     }
@@ -210,7 +210,7 @@ def start_command(
     """
     words = [str(word) for word in command]
     try:
-        with _starting:
+        with _start_lock:
             if interrupted.is_set():
                 raise KeyboardInterrupt
             child = subprocess.Popen(
@@ -234,7 +234,7 @@ def start_command(
 
 def interrupt_tools() -> None:
     """Kill what runs in any thread, and start nothing more: an interruption reaches only one."""
-    with _starting:
+    with _start_lock:
         interrupted.set()
         for child in tuple(_running):
             _kill(child)

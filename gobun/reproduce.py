@@ -36,13 +36,13 @@ def commands(out: Path, only: str = "") -> Iterator[str]:
         UsageError: there are no results, or no cell fits.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
-    for result in _chosen(run.results, only):
+    for result in _select_results(run.results, only):
         host = result.host or run.header.host
         target = _target_of(host)
         name = f"{result.name}: {result.outcome}"
         if not _is_here(target):
             yield f"# {name}: ran on {host.system}, and this machine is {host_target().name}"
-            yield _elsewhere(result, target)
+            yield _command_for_other_host(result, target)
             continue
         context = _context(result, out, target)
         try:
@@ -67,7 +67,7 @@ def _is_here(target: Target) -> bool:
     return (target.os, target.arch) == (host.os, host.arch)
 
 
-def _elsewhere(result: Result, target: Target) -> str:
+def _command_for_other_host(result: Result, target: Target) -> str:
     """Return the command line that runs a cell of another system or processor."""
     if target.os != "linux":
         return f"# run this on {target.name}: {result.repro}"
@@ -86,14 +86,14 @@ def folders(out: Path, only: str = "") -> Iterator[Path]:
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
     groups: dict[tuple[str, str], list[Result]] = {}
-    for result in _chosen(run.results, only):
+    for result in _select_results(run.results, only):
         key = result.platform, matrix.group_name(result.cell)
         groups.setdefault(key, []).append(result)
     for (platform, name), results in groups.items():
         yield _write(out / platform_path(f"repro/{name}", platform), results, run)
 
 
-def _chosen(results: Iterable[Result], only: str) -> list[Result]:
+def _select_results(results: Iterable[Result], only: str) -> list[Result]:
     matching = list(results)
     wanted = [
         result

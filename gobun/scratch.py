@@ -35,7 +35,7 @@ class _Parent:
 
     def __init__(self, temporary: Path) -> None:
         self.path, self.lock = folder_locks.new_locked(temporary, _PREFIX)
-        self.uses = 0
+        self.use_count = 0
 
 
 _parents: dict[Path, _Parent] = {}
@@ -68,13 +68,13 @@ def _used_parent(temporary: Path) -> Iterator[Path]:
                 sweep()
                 _parents[temporary] = _Parent(temporary)
         parent = _parents[temporary]
-        parent.uses += 1
+        parent.use_count += 1
     try:
         yield parent.path
     finally:
         with _lock:
-            parent.uses -= 1
-            if parent.uses == 0:
+            parent.use_count -= 1
+            if parent.use_count == 0:
                 del _parents[temporary]
                 _remove(parent.path)
                 os.close(parent.lock)

@@ -36,7 +36,7 @@ def kill_marked(folder: Path, *, within_s: float) -> int:
     deadline = time.monotonic() + within_s
     killed: set[int] = set()
     while time.monotonic() < deadline:
-        pids = set(_marked(folder))
+        pids = set(_marked_processes(folder))
         if not pids:
             break
         for number in (signal.SIGSTOP, signal.SIGKILL) if pids - killed else (signal.SIGKILL,):
@@ -48,7 +48,7 @@ def kill_marked(folder: Path, *, within_s: float) -> int:
     return len(killed)
 
 
-def _marked(folder: Path) -> Iterator[int]:
+def _marked_processes(folder: Path) -> Iterator[int]:
     mark = os.fsencode(folder)
     for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of entries, by their names alone
         if name.isdigit() and int(name) != os.getpid() and _is_marked(int(name), mark):

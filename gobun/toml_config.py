@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 
-_SAID = re.compile(r"(.*?)(?: - at `\$(\S*)`)?", re.DOTALL)
+_ERROR_MESSAGE = re.compile(r"(.*?)(?: - at `\$(\S*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
-_ANY = "..."
+_ANY_TABLE = "..."
 """How msgspec names a table whose own name is free, as in [stress.NAME]."""
 
 
@@ -55,17 +55,17 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        what, hint = _told(str(error), content, kind)
+        what, hint = _translate_error(str(error), content, kind)
         raise UsageError(f"{path}: {what}", hint=hint) from error
 
 
-def _told(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
+def _translate_error(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
     """Translate an error of msgspec to TOML terms, and add a hint."""
-    what, at = _SAID.fullmatch(message).groups()  # type: ignore[union-attr]
+    what, at = _ERROR_MESSAGE.fullmatch(message).groups()  # type: ignore[union-attr]
     steps = [_step(*match.groups()) for match in _STEP.finditer(at or "")]
     for number, step in enumerate(steps):
-        if step == _ANY:
-            steps[number] = _guilty(message, content, kind, steps[:number])
+        if step == _ANY_TABLE:
+            steps[number] = _wrong_table(message, content, kind, steps[:number])
     if field := _FIELD.fullmatch(what):
         key = field[2]
         if field[1] == "missing required":
@@ -84,7 +84,7 @@ def _told(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
 def _step(name: str | None, index: str) -> str | int:
     if name is not None:
         return name
-    return index if index == _ANY else int(index)
+    return index if index == _ANY_TABLE else int(index)
 
 
 def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
@@ -100,7 +100,9 @@ def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
     return [field.encode_name for field in info.fields]
 
 
-def _guilty(message: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]) -> str:
+def _wrong_table(
+    message: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]
+) -> str:
     """Return which of the tables with a free name is wrong: the one that is so by itself."""
     tables: Any = content
     for step in steps:
@@ -111,7 +113,7 @@ def _guilty(message: str, content: dict[str, Any], kind: type, steps: Sequence[s
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(name)
-    return _ANY
+    return _ANY_TABLE
 
 
 def _replaced(content: Any, steps: Sequence[str | int], value: object) -> Any:  # noqa: ANN401 - TOML

@@ -99,7 +99,7 @@ def zig(version: str | None = None) -> Tool:
         FetchError: the release could not be installed.
     """
     if version is not None and version != pins()["zig"]:
-        return _another("zig", version, "ziglang", Path("ziglang") / "zig")
+        return _other_release("zig", version, "ziglang", Path("ziglang") / "zig")
     return _installed("zig", _package_folder("ziglang", "zig") / "zig")
 
 
@@ -171,7 +171,7 @@ def go(version: str | None = None) -> Tool:
     version = version or pins()["go"]
     if version == pins()["go"] and host_target().libc != "musl":
         return _installed("go", _package_folder("go", "go") / "bin" / "go")
-    return _another("go", version, "go", _GO)
+    return _other_release("go", version, "go", _GO)
 
 
 def build_fetches_go() -> bool:
@@ -181,7 +181,7 @@ def build_fetches_go() -> bool:
     )
 
 
-def _another(name: str, version: str, kind: str, program: Path) -> Tool:
+def _other_release(name: str, version: str, kind: str, program: Path) -> Tool:
     """Return a release that is not the pinned one, installed below ``kind`` in the cache."""
     if not _RELEASE.fullmatch(version):
         what = f"{version!r} is not a {name.capitalize()} release"

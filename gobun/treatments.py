@@ -15,12 +15,12 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Built = Literal["patched", "self-built"]
+BuildKind = Literal["patched", "self-built"]
 """How an executable was built here: with patches, or without any, as the control. Its version has
 this after a plus sign: ``1.2.19+patched``."""
 
-PATCHED: Built = "patched"
-SELF_BUILT: Built = "self-built"
+PATCHED: BuildKind = "patched"
+SELF_BUILT: BuildKind = "self-built"
 
 GUARD_SWITCH = "GO_WARMUP_GUARD"
 """The variable that switches every guard in a process on (``1``) or off (``0``)."""
@@ -44,7 +44,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     emulates: tuple[str, ...] = ()
     """The words of the preload library that it is started with. Each does at load time what a
     patch of Bun does in the sources."""
-    origin: Literal["", "stock", Built] = ""
+    origin: Literal["", "stock", BuildKind] = ""
     """The only executables it is for; empty for all."""
     engine: str = ""
     """The only JavaScript engine it is for; empty for all."""
@@ -57,7 +57,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.partition(":")[0]
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def kind_words(self) -> tuple[str, ...]:
         """The words behind the kind, sorted."""
         return words_of(self.name)
 
@@ -65,7 +65,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 PRELOAD_WORDS = ("stack8m", "sigmask", "sigmask-keep", "suspend")
 """The features of the preload library (``native/preload``)."""
 
-_EITHER = {"sigmask", "sigmask-keep"}
+_SIGMASK_WORDS = {"sigmask", "sigmask-keep"}
 """Words of which one process can have one."""
 
 GC_SIGNALS = (12, 18, 20, 21, 22)
@@ -77,7 +77,7 @@ counter-check."""
 def _emulations() -> Iterator[Treatment]:
     for size in range(1, len(PRELOAD_WORDS)):
         for words in itertools.combinations(PRELOAD_WORDS, size):
-            if not set(words) >= _EITHER:
+            if not set(words) >= _SIGMASK_WORDS:
                 yield Treatment(
                     name=f"preload:{'+'.join(words)}",
                     summary="the runtime starts with the preload library, which does WORD at load"
@@ -179,7 +179,7 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(sorted(words.split("+"))) if colon else ()
 
 
-def expanded(names: Iterable[str]) -> list[str]:
+def expand_names(names: Iterable[str]) -> list[str]:
     """Return known names for what a person may write; an unknown name comes back as it is.
 
     A kind alone (``gc-signal``, ``preload``) stands for all its treatments of one word. Words may
@@ -189,13 +189,13 @@ def expanded(names: Iterable[str]) -> list[str]:
     for name in names:
         kind = name.partition(":")[0]
         alike = [each for each in TREATMENTS.values() if each.kind == kind]
-        single = [each.name for each in alike if len(each.words) == 1]
-        same = [each.name for each in alike if each.words == words_of(name)]
+        single = [each.name for each in alike if len(each.kind_words) == 1]
+        same = [each.name for each in alike if each.kind_words == words_of(name)]
         treatments += same or (single if name == kind else []) or [name]
     return treatments
 
 
-def together(names: Iterable[str]) -> list[str]:
+def combined_emulation(names: Iterable[str]) -> list[str]:
     """Return the treatment that emulates at once what those in ``names`` emulate, if there is one.
 
     Unknown names count for nothing.
@@ -209,11 +209,11 @@ def described() -> list[tuple[str, str]]:
     rows = []
     for kind in dict.fromkeys(each.kind for each in _TABLE):
         alike = [each for each in _TABLE if each.kind == kind]
-        words = list(dict.fromkeys(word for each in alike for word in each.words))
+        words = list(dict.fromkeys(word for each in alike for word in each.kind_words))
         if not words:
             rows.append((f"`{kind}`", alike[0].summary))
             continue
-        more = "[+WORD]" if any(len(each.words) > 1 for each in alike) else ""
+        more = "[+WORD]" if any(len(each.kind_words) > 1 for each in alike) else ""
         listed = ", ".join(f"`{word}`" for word in words)
         rows.append(
             (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=)?(.+)")
-_SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
+_SPACED_OPERATOR = re.compile(r"(>=|<=|>|<|=)\s+")
 _NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
 
 _Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
@@ -63,26 +63,28 @@ class VersionSpan:
         Raises:
             ValueError: one is not understood, or they cannot all hold.
         """
-        words = _SPACED.sub(r"\1", text).split()
+        words = _SPACED_OPERATOR.sub(r"\1", text).split()
         if not words:
             raise ValueError("it is empty")
         ends = [_end(word) for word in words]
         lows = [bound for sign, bound in ends if sign not in {"<", "<="}]
         highs = [bound for sign, bound in ends if sign not in {">", ">="}]
-        self.low = max(lows, key=lambda bound: (bound[0], not bound[1])) if lows else None
+        self.low_bound = max(lows, key=lambda bound: (bound[0], not bound[1])) if lows else None
         self.high = min(highs, key=lambda bound: (bound[0], bound[1])) if highs else None
-        if self.low and self.high and _before(self.high, self.low):
+        if self.low_bound and self.high and _is_below(self.high, self.low_bound):
             raise ValueError(f"no version matches {text.strip()}")
 
     def holds(self, version: Rank) -> bool:
         """Return whether a version is inside."""
-        if self.low and not (version > self.low[0] or (self.low[1] and version == self.low[0])):
+        if self.low_bound and not (
+            version > self.low_bound[0] or (self.low_bound[1] and version == self.low_bound[0])
+        ):
             return False
         high = self.high
         return not high or version < high[0] or (high[1] and version == high[0])
 
 
-def _before(high: Bound, low: Bound) -> bool:
+def _is_below(high: Bound, low: Bound) -> bool:
     return high[0] < low[0] or (high[0] == low[0] and not (high[1] and low[1]))
 
 
@@ -119,7 +121,7 @@ def in_range(version: str, text: str) -> bool:
 
 def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
     """Return a key by which ranges can be put in order of where they begin."""
-    lows = [span.low for span in parse_range(text)] if text else [None]
+    lows = [span.low_bound for span in parse_range(text)] if text else [None]
     bounded = [low[0] for low in lows if low]
     return (False, rank("0.0.0")) if len(bounded) < len(lows) else (True, min(bounded))
 

@@ -19,7 +19,10 @@ State = Literal["good", "bad", "untestable"]
 """``good``: every attempt passed. ``bad``: an attempt did not pass. ``untestable``: the cell was
 skipped, or the harness failed."""
 
-_OTHER = {"good": "bad", "bad": "good"}
+_OPPOSITE_STATE: dict[Literal["good", "bad"], Literal["good", "bad"]] = {
+    "good": "bad",
+    "bad": "good",
+}
 
 MOST_SAMPLES = 32
 """Most releases that are tried before the search concludes that all of them end alike."""
@@ -32,62 +35,71 @@ class VersionOutcome(msgspec.Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
     """The outcome of each attempt. The first bad attempt is the last one."""
     state: State
-    left: int
-    """Number of versions that the next turn may still lie between; 0 until both states are
+    remaining_versions: int
+    """Number of versions between which the next change may still lie; 0 until both states are
     known."""
 
     @property
     def text(self) -> str:
         """The step on one line."""
-        remaining = f", {self.left} left between" if self.left else ""
+        remaining = f", {self.remaining_versions} left between" if self.remaining_versions else ""
         return f"{self.version}: {'/'.join(self.outcomes)}: {self.state}{remaining}"
 
 
-class Turn(msgspec.Struct, frozen=True):
+class StateChange(msgspec.Struct, frozen=True):
     """The place where one state ends and the other begins."""
 
-    last: str
+    last_before: str
     """The newest version of the older state."""
-    first: str
+    first_after: str
     """The oldest version of the newer state."""
-    into: Literal["good", "bad"]
+    new_state: Literal["good", "bad"]
     untestable: tuple[str, ...] = ()
     """The versions between the two that could not be tested."""
 
+    @property
+    def old_state(self) -> Literal["good", "bad"]:
+        """The state before the change."""
+        return _OPPOSITE_STATE[self.new_state]
+
 
 class Answer(msgspec.Struct, frozen=True):
-    """The turns of a cell, and the steps that found them."""
+    """The state changes of a cell, and the steps that found them."""
 
-    turns: tuple[Turn, ...]
-    """The turns among releases, ascending."""
-    canaries: tuple[Turn, ...]
-    """The same turns among the canaries between two releases, if there are any."""
+    changes: tuple[StateChange, ...]
+    """The state changes among releases, ascending."""
+    canaries: tuple[StateChange, ...]
+    """The same changes among the canaries between two releases, if there are any."""
     steps: tuple[VersionOutcome, ...]
 
     @property
     def text(self) -> str:
         """The answer in one sentence."""
         between = [
-            f" ({', '.join(turn.untestable)} could not be tested)"
-            for turn in self.turns
-            if turn.untestable
+            f" ({', '.join(change.untestable)} could not be tested)"
+            for change in self.changes
+            if change.untestable
         ]
         exact = [
-            f"; with canaries: {_OTHER[turn.into]} up to {turn.last}, {turn.into} from {turn.first}"
-            for turn in self.canaries
+            f"; with canaries: {change.old_state} up to {change.last_before}, "
+            f"{change.new_state} from {change.first_after}"
+            for change in self.canaries
         ]
-        return _sentence(self.turns) + "".join(between) + "".join(exact)
+        return _sentence(self.changes) + "".join(between) + "".join(exact)
 
 
-def _sentence(turns: Sequence[Turn]) -> str:
-    first = turns[0]
-    if len(turns) == 1:
-        return f"{_OTHER[first.into]} up to {first.last}; first {first.into} {first.first}"
+def _sentence(changes: Sequence[StateChange]) -> str:
+    first = changes[0]
+    if len(changes) == 1:
+        return (
+            f"{first.old_state} up to {first.last_before}; "
+            f"first {first.new_state} {first.first_after}"
+        )
     parts = [
-        f"{turn.into} from {turn.first} to {after.last}"
-        for turn, after in itertools.pairwise(turns)
+        f"{change.new_state} from {change.first_after} to {after.last_before}"
+        for change, after in itertools.pairwise(changes)
     ]
-    return f"{', '.join(parts)}; first {turns[-1].into} again {turns[-1].first}"
+    return f"{', '.join(parts)}; first {changes[-1].new_state} again {changes[-1].first_after}"
 
 
 def bisect(
@@ -100,11 +112,11 @@ def bisect(
     canaries: Callable[[str, str], Sequence[str]] | None = None,
     on_step: Callable[[VersionOutcome], None] | None = None,
 ) -> Answer:
-    """Return the turns of a cell among ``versions``.
+    """Return the state changes of a cell among ``versions``.
 
-    If both ``good`` and ``bad`` are given, the search finds the one turn between them, in either
+    If both ``good`` and ``bad`` are given, the search finds the one change between them, in either
     direction. Otherwise it tries the ends first, then an ever finer grid until it knows a good and
-    a bad release. It then finds every turn between the versions that it tried.
+    a bad release. It then finds every change between the versions that it tried.
 
     ``probe`` runs the cell once. One bad attempt of ``attempts`` makes a version bad. ``canaries``
     returns the canaries between two releases, ascending.
@@ -122,15 +134,19 @@ def bisect(
             hint="select at least two",
         )
     bench = _Bisection(probe, attempts, on_step)
-    tried = _ends(bench, ordered, good, bad)
-    pairs = _differing(bench, ordered, tried)
-    turns = tuple(_turn(bench, ordered[low : high + 1]) for low, high in pairs)
+    tried = _find_both_states(bench, ordered, good, bad)
+    pairs = _neighbours_that_differ(bench, ordered, tried)
+    changes = tuple(_locate_change(bench, ordered[low : high + 1]) for low, high in pairs)
     finer = []
-    for turn in turns if canaries else ():
-        between = [turn.last, *(canaries(turn.last, turn.first) if canaries else ()), turn.first]
+    for change in changes if canaries else ():
+        between = [
+            change.last_before,
+            *(canaries(change.last_before, change.first_after) if canaries else ()),
+            change.first_after,
+        ]
         if len(between) > 2:
-            finer.append(_turn(bench, between))
-    return Answer(turns, tuple(finer), tuple(bench.steps))
+            finer.append(_locate_change(bench, between))
+    return Answer(changes, tuple(finer), tuple(bench.steps))
 
 
 class _Bisection:
@@ -145,22 +161,22 @@ class _Bisection:
         self._probe = probe
         self._attempts = attempts
         self._on_step = on_step
-        self._known: dict[str, State] = {}
+        self._states: dict[str, State] = {}
         self.steps: list[VersionOutcome] = []
 
     def state(self, version: str, remaining: int = 0) -> State:
         """Return the state of a version, and try the version if that has not been done."""
-        if version not in self._known:
+        if version not in self._states:
             outcomes: list[Outcome] = []
             while len(outcomes) < self._attempts and set(outcomes) <= {"pass"}:
                 outcomes.append(self._probe(version))
             state = _state(outcomes[-1])
-            self._known[version] = state
+            self._states[version] = state
             step = VersionOutcome(version, tuple(outcomes), state, remaining)
             self.steps.append(step)
             if self._on_step:
                 self._on_step(step)
-        return self._known[version]
+        return self._states[version]
 
 
 def _state(outcome: Outcome) -> State:
@@ -169,7 +185,7 @@ def _state(outcome: Outcome) -> State:
     return "good" if outcome == "pass" else "bad"
 
 
-def _ends(
+def _find_both_states(
     bench: _Bisection, ordered: Sequence[str], good: str | None, bad: str | None
 ) -> list[int]:
     """Try versions until a good and a bad one are known; return their indices."""
@@ -220,7 +236,7 @@ def _grid(count: int) -> Iterator[int]:
         gaps += [(low, middle), (middle, high)]
 
 
-def _differing(
+def _neighbours_that_differ(
     bench: _Bisection, ordered: Sequence[str], tried: Sequence[int]
 ) -> list[tuple[int, int]]:
     """Return neighbours among the tried versions whose states differ."""
@@ -232,20 +248,22 @@ def _differing(
     ]
 
 
-def _turn(bench: _Bisection, versions: Sequence[str]) -> Turn:
-    """Return a turn between the first and the last version, whose states differ."""
+def _locate_change(bench: _Bisection, versions: Sequence[str]) -> StateChange:
+    """Return the state change between the first and the last version, whose states differ."""
     low, high = 0, len(versions) - 1
     older = bench.state(versions[low])
-    while (middle := _untried(bench, versions, low, high)) is not None:
+    while (middle := _nearest_untried_index(bench, versions, low, high)) is not None:
         if bench.state(versions[middle], high - low - 1) == older:
             low = middle
         else:
             high = middle
     into: Literal["good", "bad"] = "bad" if older == "good" else "good"
-    return Turn(versions[low], versions[high], into, tuple(versions[low + 1 : high]))
+    return StateChange(versions[low], versions[high], into, tuple(versions[low + 1 : high]))
 
 
-def _untried(bench: _Bisection, versions: Sequence[str], low: int, high: int) -> int | None:
+def _nearest_untried_index(
+    bench: _Bisection, versions: Sequence[str], low: int, high: int
+) -> int | None:
     """Return the index of the testable version nearest to the middle between two."""
     middle = (low + high) // 2
     nearest = sorted(range(low + 1, high), key=lambda at: (abs(at - middle), at))

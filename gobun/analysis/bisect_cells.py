@@ -11,7 +11,7 @@ import msgspec
 from gobun import runtimes
 from gobun.analysis.bisect import Answer, VersionOutcome, bisect
 from gobun.cells.records import Cell, Load, Outcome
-from gobun.cells.scenario import check_names, narrowed, read_scenario
+from gobun.cells.scenario import check_names, narrow_axes, read_scenario
 from gobun.errors import UsageError
 from gobun.matrix.run import run_cell
 from gobun.matrix.run_context import RunContext, build_run_context
@@ -50,7 +50,7 @@ def bisect_releases(
     versions: Sequence[str] | None = None,
     on_step: Callable[[VersionOutcome], None] | None = None,
 ) -> Answer:
-    """Return the releases at which a cell turns and, for Bun, the canaries between them.
+    """Return the releases at which a cell changes state and, for Bun, the canaries between them.
 
     ``versions`` are the releases to search, by default all stable ones since 1.0.0. If they are
     given, no canary is tried.
@@ -100,14 +100,14 @@ def make_probe(
             stress=question.stress,
         )
         result = run_cell(ready, cell, stop)
-        return result.outcome if result.judged else "error"
+        return result.outcome if result.is_judged else "error"
 
     return probe
 
 
 def _context(question: BisectRequest, target: Target) -> RunContext:
     check_names("runtime", [question.runtime], runtimes.RUNTIMES)
-    axes = narrowed(
+    axes = narrow_axes(
         read_scenario(),
         treatments=[question.treatment],
         modules=[question.module],

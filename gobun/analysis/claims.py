@@ -28,7 +28,7 @@ CLAIMS = paths.ROOT / "claims" / "claims.toml"
 Rule = Literal["always", "mostly", "somewhere"]
 
 
-class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CounterpartCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The counterpart of a cell, which differs only in these fields, and its required outcomes."""
 
     outcomes: tuple[Outcome, ...]
@@ -58,7 +58,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     supports: tuple[Outcome, ...] = ()
     fact: str | None = None
     between: tuple[float, float] | None = None
-    given: Given | None = None
+    given: CounterpartCheck | None = None
     os: Literal["linux", "darwin"] | None = None
     """The system on which this part can be tested; None for all."""
     runtime: str | None = None
@@ -179,7 +179,7 @@ def _validate_kind(check: Check, where: str) -> None:
         raise UsageError(f"{where}: between = {list(check.between)} holds nothing")
 
 
-def _validate_given(given: Given, where: str, known: dict[str, tuple[str, ...]]) -> None:
+def _validate_given(given: CounterpartCheck, where: str, known: dict[str, tuple[str, ...]]) -> None:
     plural = {"treatment": "treatments", "module": "modules", "stress": "stresses"}
     if given.load is None and all(getattr(given, axis) is None for axis in plural):
         raise UsageError(

@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 import rich.text
 
-from gobun.analysis.claims_verdict import explained
+from gobun.analysis.claims_verdict import describe_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,10 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     lines = ["| id | claim | verdict | because |", "| --- | --- | --- | --- |"]
     for verdict in verdicts:
         applies = f" ({verdict.applies})" if verdict.applies else ""
-        parts = (verdict.id, verdict.text + applies, f"**{verdict.verdict}**", verdict.because)
-        lines.append("| " + " | ".join(map(_escaped, parts)) + " |")
-    explanations = [(verdict.id, explained(verdict)) for verdict in verdicts]
-    cells = [f"- {name}: {_escaped(text)}" for name, text in explanations if text]
+        parts = (verdict.id, verdict.text + applies, f"**{verdict.verdict}**", verdict.reason)
+        lines.append("| " + " | ".join(map(_escape_cell, parts)) + " |")
+    explanations = [(verdict.id, describe_cells(verdict)) for verdict in verdicts]
+    cells = [f"- {name}: {_escape_cell(text)}" for name, text in explanations if text]
     return "\n".join([*lines, "", *cells]).rstrip() + "\n"
 
 
@@ -49,8 +49,8 @@ def print_claims(verdicts: Sequence[Verdict]) -> None:
     table.add_column("verdict")
     table.add_column("because", ratio=3)
     for verdict in verdicts:
-        cells = explained(verdict, most=1)
-        because = verdict.because + (f"\n{cells}" if cells else "")
+        cells = describe_cells(verdict, most=1)
+        because = verdict.reason + (f"\n{cells}" if cells else "")
         table.add_row(
             verdict.id,
             rich.text.Text(verdict.text),
@@ -60,5 +60,5 @@ def print_claims(verdicts: Sequence[Verdict]) -> None:
     terminal.print(table)
 
 
-def _escaped(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")

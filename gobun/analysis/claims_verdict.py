@@ -30,7 +30,7 @@ class ClaimCheckResult(msgspec.Struct, frozen=True):
     """The result of one check."""
 
     judgement: Judgement
-    because: str
+    reason: str
     supporting: tuple[str, ...] = ()
     """Names of cells, or labels of numbers."""
     opposing: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
     text: str
     applies: str
     verdict: Judgement
-    because: str
+    reason: str
     supporting: tuple[str, ...]
     """Names of the cells that support it."""
     opposing: tuple[str, ...]
@@ -77,7 +77,7 @@ def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: the file is missing or is no manifest.
     """
-    builds = _read(
+    builds = _read_record(
         manifest, _LibrariesManifest, "is no manifest of warm-up libraries", "build-warmup"
     )
     entries = builds.libraries
@@ -90,7 +90,9 @@ def read_facts(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: the file is missing, or holds no such numbers.
     """
-    return _read(path, dict[str, dict[str, float]], "holds no measured numbers", "benchmark warmup")
+    return _read_record(
+        path, dict[str, dict[str, float]], "holds no measured numbers", "benchmark warmup"
+    )
 
 
 def write_facts(path: Path, facts: Facts) -> None:
@@ -105,7 +107,7 @@ def write_facts(path: Path, facts: Facts) -> None:
 _T = TypeVar("_T")
 
 
-def _read(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
+def _read_record(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
     """Return the content of a file that a task wrote; ``otherwise`` completes the error message."""
     data = files.read_input(path, hint=f"run invoke {task}")
     try:
@@ -192,19 +194,19 @@ def _judge(check: Check, supporting: int, opposing: int) -> Judgement:
 
 
 def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> Verdict:
-    because = [finding.because for finding in findings] or [claim.untestable]
+    because = [finding.reason for finding in findings] or [claim.untestable]
     return Verdict(
         id=name,
         text=claim.text,
         applies=claim.applies,
-        verdict=_together([finding.judgement for finding in findings]),
-        because="; ".join([*because, *([claim.note] if claim.note else [])]) + ".",
+        verdict=_combine_judgements([finding.judgement for finding in findings]),
+        reason="; ".join([*because, *([claim.note] if claim.note else [])]) + ".",
         supporting=tuple(dict.fromkeys(n for finding in findings for n in finding.supporting)),
         opposing=tuple(dict.fromkeys(n for finding in findings for n in finding.opposing)),
     )
 
 
-def _together(judgements: Sequence[Judgement]) -> Judgement:
+def _combine_judgements(judgements: Sequence[Judgement]) -> Judgement:
     """Return the judgement of a claim from its parts; an unknown part never makes it true."""
     decided = {
         judgement for judgement in judgements if judgement in {"reproduced", "refuted", "partly"}
@@ -227,7 +229,7 @@ def _versions(cells: Sequence[Cell]) -> str:
     return f"{len(labels)} versions from {labels[0]} to {labels[-1]}"
 
 
-def explained(verdict: Verdict, most: int = 3) -> str:
+def describe_cells(verdict: Verdict, most: int = 3) -> str:
     """Return some of the cells behind a verdict, on one line; empty if there are none."""
     parts = []
     for label, names in (("for", verdict.supporting), ("against", verdict.opposing)):

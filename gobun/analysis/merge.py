@@ -58,16 +58,16 @@ def merge(paths: Sequence[Path]) -> Run:
         UsageError: a file is damaged; files of one platform are of different plans or splits; files
             are of different suites or tools; two disagree on a cell; or cells are missing.
     """
-    return _joined(_checked_groups(paths))
+    return _join_groups(_checked_groups(paths))
 
 
-def _joined(groups: Mapping[Platform, Sequence[_ShardFile]]) -> Run:
+def _join_groups(groups: Mapping[Platform, Sequence[_ShardFile]]) -> Run:
     return join_platforms({platform: _whole_run(group) for platform, group in groups.items()})
 
 
 def _checked_groups(paths: Sequence[Path]) -> dict[Platform, list[_ShardFile]]:
     """Return the files of each platform, if they can be of one run."""
-    parts = [part for path in paths for part in _read(path)]
+    parts = [part for path in paths for part in _read_shard_files(path)]
     if not parts:
         raise UsageError("nothing to merge", hint="name the results files of all shards")
     groups = _by_platform(parts)
@@ -98,18 +98,18 @@ def _whole_run(parts: Sequence[_ShardFile]) -> Run:
             other, before = by_cell.setdefault(result.cell, (part, result))
             if set(attempts_of(before)) != set(attempts_of(result)):
                 disagreeing.append(
-                    f"{result.cell.name} is {_ends(before)} in {other.path}"
-                    f" and {_ends(result)} in {part.path}"
+                    f"{result.cell.name} is {_outcomes_text(before)} in {other.path}"
+                    f" and {_outcomes_text(result)} in {part.path}"
                 )
     if disagreeing:
         raise UsageError(
-            f"{_some(disagreeing, '; ')}: the files disagree on {len(disagreeing)} cells",
+            f"{_abbreviate(disagreeing, '; ')}: the files disagree on {len(disagreeing)} cells",
             hint="leave one of the files out, or run these cells again with --repeat",
         )
     _check_whole(parts, by_cell)
     results = tuple(result for _, result in by_cell.values())
     header = _header([part.header for part in parts])
-    return Run(header, _in_order(results), cut=any(part.cut for part in parts))
+    return Run(header, _in_order(results), is_cut=any(part.cut for part in parts))
 
 
 def merge_into(paths: Sequence[Path], out: Path) -> Run:
@@ -120,7 +120,7 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
         PrerequisiteError: ``out`` cannot be written.
     """
     groups = _checked_groups(paths)
-    run = _joined(groups)
+    run = _join_groups(groups)
     for platform, group in zip(names_of(list(groups)), groups.values(), strict=True):
         for part in reversed(group):  # the first file's copy is kept
             _copy_evidence(part, out, platform)
@@ -131,13 +131,13 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
 def _copy_evidence(part: _ShardFile, out: Path, platform: str) -> None:
     for result in part.results:
         for name in result.evidence:
-            source, copy = _below(name, part.path), out / platform_path(name, platform)
+            source, copy = _source_below(name, part.path), out / platform_path(name, platform)
             if source.is_file() and not (copy.exists() and copy.samefile(source)):
                 files.copy_whole(source, copy)
 
 
-def _below(name: str, path: Path) -> Path:
-    source = files.below(path.parent, name)
+def _source_below(name: str, path: Path) -> Path:
+    source = files.path_below(path.parent, name)
     if source is None:
         raise UsageError(
             f"{path} names evidence that is not below its folder: {name}",
@@ -146,10 +146,10 @@ def _below(name: str, path: Path) -> Path:
     return source
 
 
-def _read(path: Path) -> list[_ShardFile]:
+def _read_shard_files(path: Path) -> list[_ShardFile]:
     run, path = read_results(path), results_file(path)
     parts = split_platforms(run)
-    return [_ShardFile(path, part.header, part.results, part.cut) for part in parts]
+    return [_ShardFile(path, part.header, part.results, part.is_cut) for part in parts]
 
 
 def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
@@ -220,7 +220,7 @@ def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
         lead = f"; shards {', '.join(absent)} are missing" if absent else ""
         raise UsageError(
             f"{missing} of the {header.cells} cells of the plan are missing from the files{lead}: "
-            + "; ".join(part.text for part in parts if _lacks(part)),
+            + "; ".join(part.text for part in parts if _missing_cells_text(part)),
             hint="name every shard, and finish those that were interrupted with --resume",
         )
     if missing < 0 or plan_hash(cells) != header.plan:
@@ -231,7 +231,7 @@ def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
         )
 
 
-def _lacks(part: _ShardFile) -> bool:
+def _missing_cells_text(part: _ShardFile) -> bool:
     shard = part.header.shard
     return part.cut or shard is None or len(part.results) < shard.cells
 
@@ -252,10 +252,10 @@ def _in_order(results: Iterable[Result]) -> tuple[Result, ...]:
     return tuple(sorted(results, key=key))
 
 
-def _ends(result: Result) -> str:
+def _outcomes_text(result: Result) -> str:
     return "/".join(sorted(set(attempts_of(result))))
 
 
-def _some(texts: Sequence[str], between: str) -> str:
+def _abbreviate(texts: Sequence[str], between: str) -> str:
     more = f"{between}… {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
     return between.join(texts[:_MOST_NAMED]) + more

@@ -43,7 +43,7 @@ def join_platforms(runs: Mapping[Platform, Run]) -> Run:
         joined=joined,
     )
     results = tuple(_named(result, name) for name, run in named.items() for result in run.results)
-    return Run(header, results, cut=any(run.cut for run in runs.values()))
+    return Run(header, results, is_cut=any(run.is_cut for run in runs.values()))
 
 
 def split_platforms(run: Run) -> list[Run]:
@@ -68,7 +68,7 @@ def _part_of(run: Run, one: JoinedPlan) -> Run:
         for result in run.results
         if result.platform == one.platform
     )
-    return Run(header, results, run.cut)
+    return Run(header, results, run.is_cut)
 
 
 def _named(result: Result, platform: str) -> Result:

@@ -2,7 +2,7 @@
 
 from gobun.audit.inspection import audit_files, describe, inspect, inspect_slices
 from gobun.audit.record import LibraryReport, Signature
-from gobun.audit.report_text import concerns, render
+from gobun.audit.report_text import list_concerns, render
 from gobun.audit.rules import (
     GUARD_MAX_BYTES,
     WARMUP_MAX_BYTES,
@@ -26,12 +26,12 @@ __all__ = [
     "Signature",
     "audit_files",
     "check",
-    "concerns",
     "describe",
     "guard_rules",
     "inspect",
     "inspect_slices",
     "library_rules",
+    "list_concerns",
     "preload_rules",
     "render",
     "warmup_rules",

@@ -19,36 +19,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PART = rb"[A-Za-z0-9._~@+\-\x80-\xff]+"
-_REST = rb"(?:/" + _PART + rb")*"
+_PATH_TAIL = rb"(?:/" + _PART + rb")*"
 
 # What goes before tells a path from the middle of a longer one, or of a web address; compiler
 # switches and file addresses are glued to theirs. Bytes above ASCII say nothing: machine code
 # ends with them where strings begin. It is asked after the path's first slash, because a search
 # for a fixed byte is many times faster.
-_ALONE = rb"(?:(?<=-[BFIL]/)|(?<=file:///)|(?<![A-Za-z0-9._~@+%/\-]/))"
+_PATH_START = rb"(?:(?<=-[BFIL]/)|(?<=file:///)|(?<![A-Za-z0-9._~@+%/\-]/))"
 
 _TMP = rb"tmp(?!/[.][A-Za-z0-9]+-unix)"  # sockets that every X client knows
 
-_BELOW = (
+_PRIVATE_ROOTS = (
     # Folders whose every entry is somebody's, and how deep below them a path is a build's.
     (1, (b"root", b"work", b"workspace", b"builds", b"__w", b"github/workspace")),
     (1, (b"usr/local/go/src", b"opt/hostedtoolcache", b"home/runner", b"Users/runner")),
     (2, (b"home", b"Users", _TMP, b"var/tmp", b"private/tmp", b"build")),
     (3, (b"var/folders", b"private/var/folders")),
 )
-_ANYWHERE = (b"site-packages", b"go-build[0-9]+", b"node_modules/[.]cache")
-_SHARED = ("/", "/tmp", "/var/tmp", "/usr", "/usr/local", "/var", "/opt", "/home", "/Users")  # noqa: S108
+_BUILD_FOLDER_NAMES = (b"site-packages", b"go-build[0-9]+", b"node_modules/[.]cache")
+_SHARED_FOLDERS = ("/", "/tmp", "/var/tmp", "/usr", "/usr/local", "/var", "/opt", "/home", "/Users")  # noqa: S108
 _SYSTEM = ("/usr/lib", "/usr/share", "/etc", "/var/lib", "/proc", "/System", "/Library")
 
 
 def _generic() -> re.Pattern[bytes]:
     ways = [
-        b"(?:" + b"|".join(names) + b")" + (rb"/" + _PART) * depth + _REST
-        for depth, names in _BELOW
+        b"(?:" + b"|".join(names) + b")" + (rb"/" + _PART) * depth + _PATH_TAIL
+        for depth, names in _PRIVATE_ROOTS
     ]
-    parts = b"|".join(_ANYWHERE)
-    ways.append(rb"(?:" + _PART + rb"/)*?(?:" + parts + rb")/" + _PART + _REST)
-    return re.compile(rb"/" + _ALONE + rb"(?:" + b"|".join(ways) + rb")")
+    parts = b"|".join(_BUILD_FOLDER_NAMES)
+    ways.append(rb"(?:" + _PART + rb"/)*?(?:" + parts + rb")/" + _PART + _PATH_TAIL)
+    return re.compile(rb"/" + _PATH_START + rb"(?:" + b"|".join(ways) + rb")")
 
 
 _GENERIC = _generic()
@@ -70,7 +70,7 @@ def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
     matches = {match.group() for match in _GENERIC.finditer(data)}
     for folder in folders:
         if _is_own(folder):
-            matches |= {match.group() for match in _below(folder.rstrip("/")).finditer(data)}
+            matches |= {match.group() for match in _paths_below(folder.rstrip("/")).finditer(data)}
     return tuple(sorted(path.decode("utf-8", errors="replace") for path in matches))
 
 
@@ -78,15 +78,15 @@ def _is_own(folder: str) -> bool:
     path = PurePosixPath(folder)
     return (
         path.is_absolute()
-        and str(path) not in _SHARED
+        and str(path) not in _SHARED_FOLDERS
         and not any(path.is_relative_to(system) for system in _SYSTEM)
     )
 
 
-def _below(folder: str) -> re.Pattern[bytes]:
+def _paths_below(folder: str) -> re.Pattern[bytes]:
     name = re.escape(folder.encode())
     if folder.count("/") == 1:
         # One word, like /src: common enough that only a path below it, on its own, counts.
-        return re.compile(rb"/" + _ALONE + name[1:] + rb"/" + _PART + _REST)
+        return re.compile(rb"/" + _PATH_START + name[1:] + rb"/" + _PART + _PATH_TAIL)
     # Go packs its strings without a mark between them, so anything may go before.
-    return re.compile(name + rb"(?![A-Za-z0-9_\-])" + _REST)
+    return re.compile(name + rb"(?![A-Za-z0-9_\-])" + _PATH_TAIL)

@@ -70,7 +70,7 @@ class BinarySection(msgspec.Struct, frozen=True):
     size: int
 
 
-def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
+def split_slices(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
     """Return the libraries in a file: one, or one per architecture of a universal file.
 
     Raises:
@@ -82,9 +82,9 @@ def split(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
         if data[:4] in _MACHO_MAGICS:
             return (_macho(path, data),)
         if data[:4] in _FAT_MAGICS:
-            return tuple(_macho(path, piece) for piece in _fat(path, data))
+            return tuple(_macho(path, piece) for piece in _universal_slices(path, data))
     except struct.error as error:
-        raise kinds.damaged(path, "it ends inside its headers") from error
+        raise kinds.damaged_library_error(path, "it ends inside its headers") from error
     raise kinds.refusal(path, data)
 
 
@@ -97,20 +97,20 @@ def slices_of(path: Path, data: bytes) -> tuple[bytes, ...]:
     if data[:4] not in _FAT_MAGICS:
         return (data,)
     try:
-        return tuple(_fat(path, data))
+        return tuple(_universal_slices(path, data))
     except struct.error as error:
-        raise kinds.damaged(path, "it ends inside its headers") from error
+        raise kinds.damaged_library_error(path, "it ends inside its headers") from error
 
 
 def _elf(path: Path, data: bytes) -> BinarySlice:
     if len(data) < 20 or data[4] not in {1, 2} or data[5] not in {1, 2}:
-        raise kinds.damaged(path, "its ELF header is not of a known class")
+        raise kinds.damaged_library_error(path, "its ELF header is not of a known class")
     order, wide = "<>"[data[5] - 1], data[4] == 2
     kind, machine = struct.unpack_from(f"{order}HH", data, 16)
     if kind in _ELF_TYPES:
         raise UsageError(f"{path} is {_ELF_TYPES[kind]}, not a library", hint=kinds.GIVE_LIBRARY)
     if kind != 3:
-        raise kinds.damaged(path, f"ELF type {kind} is unknown")
+        raise kinds.damaged_library_error(path, f"ELF type {kind} is unknown")
     if data[7] in _ELF_SYSTEMS:
         what = f"{path} is a library for {_ELF_SYSTEMS[data[7]]}"
         raise UsageError(what, hint=kinds.OTHER_SYSTEM)
@@ -127,13 +127,13 @@ def _elf(path: Path, data: bytes) -> BinarySlice:
     return BinarySlice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
 
 
-def _fat(path: Path, data: bytes) -> Iterator[bytes]:
+def _universal_slices(path: Path, data: bytes) -> Iterator[bytes]:
     layout = _FAT_MAGICS[data[:4]]
     (count,) = struct.unpack_from(">I", data, 4)
     if count >= _FIRST_JAVA_VERSION:
         raise UsageError(f"{path} is a Java class, not a library", hint=kinds.GIVE_LIBRARY)
     if count == 0:
-        raise kinds.damaged(path, "it is a universal file without a slice")
+        raise kinds.damaged_library_error(path, "it is a universal file without a slice")
     for index in range(count):
         entry = struct.unpack_from(layout, data, 8 + index * struct.calcsize(layout))
         offset, size = entry[2], entry[3]
@@ -141,7 +141,11 @@ def _fat(path: Path, data: bytes) -> Iterator[bytes]:
             raise kinds.cut_short(path, needed=offset + size, size=len(data))
         piece = data[offset : offset + size]
         if piece[:4] not in _MACHO_MAGICS:
-            raise kinds.refusal(path, piece) if piece else kinds.damaged(path, "a slice is empty")
+            raise (
+                kinds.refusal(path, piece)
+                if piece
+                else kinds.damaged_library_error(path, "a slice is empty")
+            )
         yield piece
 
 
@@ -151,7 +155,7 @@ def _macho(path: Path, data: bytes) -> BinarySlice:
     if kind in _MACHO_TYPES:
         raise UsageError(f"{path} is {_MACHO_TYPES[kind]}, not a library", hint=kinds.GIVE_LIBRARY)
     if kind not in _MACHO_LIBRARIES:
-        raise kinds.damaged(path, f"Mach-O type {kind} is unknown")
+        raise kinds.damaged_library_error(path, f"Mach-O type {kind} is unknown")
     start = 32 if wide else 28
     size_needed = start + commands_size
     if size_needed <= len(data):
@@ -171,7 +175,9 @@ def _macho_segment_ends(
     for _ in range(commands):
         command, size = struct.unpack_from(f"{order}II", data, at)
         if size < 8:
-            raise kinds.damaged(path, "one of its load commands is shorter than its own header")
+            raise kinds.damaged_library_error(
+                path, "one of its load commands is shorter than its own header"
+            )
         if command in _MACHO_SEGMENTS:
             yield sum(struct.unpack_from(f"{order}{_MACHO_SEGMENTS[command]}", data, at))
         at += size

@@ -31,11 +31,11 @@ _Symbol = lief.ELF.Symbol
 _GLIBC_ALIASES = {"GLIBC_ABI_DT_RELR": "2.36"}  # a feature's name instead of a version
 _LINKERS_OWN = {"_edata", "_end", "__bss_start", "_init", "_fini"}
 _EXPORTED_BINDINGS = {_Symbol.BINDING.GLOBAL, _Symbol.BINDING.WEAK, _Symbol.BINDING.GNU_UNIQUE}
-_HIDDEN = {_Symbol.VISIBILITY.HIDDEN, _Symbol.VISIBILITY.INTERNAL}
-_UNDEFINED, _ABSOLUTE = 0, 0xFFF1
+_HIDDEN_VISIBILITIES = {_Symbol.VISIBILITY.HIDDEN, _Symbol.VISIBILITY.INTERNAL}
+_UNDEFINED_INDEX, _ABSOLUTE_INDEX = 0, 0xFFF1
 
 
-def read(path: Path, piece: BinarySlice) -> LibraryReport:
+def read_elf(path: Path, piece: BinarySlice) -> LibraryReport:
     """Inspect an ELF library.
 
     Raises:
@@ -43,10 +43,12 @@ def read(path: Path, piece: BinarySlice) -> LibraryReport:
     """
     binary = lief.ELF.parse(io.BytesIO(piece.data), _config())
     if binary is None:
-        raise kinds.damaged(path, "its ELF headers contradict each other")
+        raise kinds.damaged_library_error(path, "its ELF headers contradict each other")
     entries = list(binary.dynamic_entries)
     if not entries:
-        raise kinds.damaged(path, "it has no dynamic section (a file of debug symbols?)")
+        raise kinds.damaged_library_error(
+            path, "it has no dynamic section (a file of debug symbols?)"
+        )
     flags = _flags(entries)
     # Linkers write DT_DEBUG into programs only; a library with an interpreter, like glibc
     # itself, has none.
@@ -93,7 +95,7 @@ def _musl(path: Path, piece: BinarySlice) -> MuslSupport | None:
     try:
         return support_of(Image(path, piece.data))
     except UsageError as error:
-        return MuslSupport(0, None, converted=False, problems=(str(error.what),))
+        return MuslSupport(0, None, already_converted=False, problems=(str(error.what),))
 
 
 def _config() -> lief.ELF.ParserConfig:
@@ -117,11 +119,11 @@ def _exports(binary: lief.ELF.Binary) -> tuple[str, ...]:
     names = {
         str(symbol.name)
         for symbol in binary.dynamic_symbols
-        if symbol.shndx != _UNDEFINED
+        if symbol.shndx != _UNDEFINED_INDEX
         and symbol.binding in _EXPORTED_BINDINGS
-        and symbol.visibility not in _HIDDEN
+        and symbol.visibility not in _HIDDEN_VISIBILITIES
         # An absolute object is the name of a symbol version, not a symbol.
-        and not (symbol.shndx == _ABSOLUTE and symbol.type == _Symbol.TYPE.OBJECT)
+        and not (symbol.shndx == _ABSOLUTE_INDEX and symbol.type == _Symbol.TYPE.OBJECT)
     }
     return tuple(sorted(names - _LINKERS_OWN - {""}))
 

@@ -59,10 +59,10 @@ def inspect_slices(path: Path) -> tuple[LibraryReport, ...]:
         UsageError: it is not a whole library.
     """
     data = kinds.read_bytes(path)
-    pieces = container.split(path, data)
+    pieces = container.split_slices(path, data)
     universal = len(pieces) > 1 or pieces[0].data is not data
     slices = tuple(piece.arch for piece in pieces) if universal else ()
-    reports = [_read(path, piece) for piece in pieces]
+    reports = [_read_slice(path, piece) for piece in pieces]
     return tuple(msgspec.structs.replace(report, slices=slices) for report in reports)
 
 
@@ -89,14 +89,14 @@ def describe(path: Path) -> str:
     return "\n\n".join(render(report) for report in inspect_slices(path))
 
 
-def _read(path: Path, piece: container.BinarySlice) -> LibraryReport:
+def _read_slice(path: Path, piece: container.BinarySlice) -> LibraryReport:
     # Here, because the parser takes a quarter of a second to import.
     import lief  # noqa: PLC0415
 
     from gobun.audit import elf, macho  # noqa: PLC0415
 
     lief.logging.disable()
-    reader = elf.read if piece.format == "elf" else macho.read
+    reader = elf.read_elf if piece.format == "elf" else macho.read_macho
     with _PARSER, _parsing(path):
         return reader(path, piece)
 
@@ -109,4 +109,6 @@ def _parsing(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
     except _PARSER_ERRORS as error:
-        raise kinds.damaged(path, f"its tables do not hold together ({error})") from error
+        raise kinds.damaged_library_error(
+            path, f"its tables do not hold together ({error})"
+        ) from error

@@ -77,7 +77,7 @@ def refusal(path: Path, data: bytes) -> UsageError:
     )
 
 
-def damaged(path: Path, why: str) -> UsageError:
+def damaged_library_error(path: Path, why: str) -> UsageError:
     """Return the error for a library that cannot be parsed."""
     return UsageError(f"{path} is damaged: {why}", hint=REBUILD)
 

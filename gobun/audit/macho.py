@@ -27,7 +27,7 @@ _Flag = lief.MachO.Header.FLAGS
 _LINKERS_OWN = {"_mh_dylib_header", "_mh_bundle_header", "__dso_handle"}
 
 
-def read(path: Path, piece: BinarySlice) -> LibraryReport:
+def read_macho(path: Path, piece: BinarySlice) -> LibraryReport:
     """Inspect a Mach-O library.
 
     Raises:
@@ -35,10 +35,10 @@ def read(path: Path, piece: BinarySlice) -> LibraryReport:
     """
     parsed = lief.MachO.parse(io.BytesIO(piece.data), _config())
     if parsed is None or len(parsed) != 1:
-        raise kinds.damaged(path, "its Mach-O headers contradict each other")
+        raise kinds.damaged_library_error(path, "its Mach-O headers contradict each other")
     binary = parsed[0]
     if binary is None:
-        raise kinds.damaged(path, "its Mach-O headers contradict each other")
+        raise kinds.damaged_library_error(path, "its Mach-O headers contradict each other")
     libraries = list(binary.libraries)
     names = [str(entry.name) for entry in libraries if entry.command == _Command.ID_DYLIB]
     sections = [

@@ -25,7 +25,7 @@ _CPUS = {0x01000007: "x64", 0x0100000C: "arm64"}
 _LC_SYMTAB, _LC_MAIN, _LC_BUILD_VERSION, _LC_VERSION_MIN = 0x2, 0x80000028, 0x32, 0x24
 _HEADER_BYTES = 32
 _SYMBOL = struct.Struct("<IBBHQ")
-_STAB, _TYPE, _EXTERNAL = 0xE0, 0x0E, 0x01
+_STAB_MASK, _TYPE_MASK, _EXTERNAL_BIT = 0xE0, 0x0E, 0x01
 _LONGEST_NAME = 512
 
 SUSPENDING = ("thread_suspend", "thread_get_state", "thread_resume")
@@ -57,7 +57,7 @@ class ProgramReport(msgspec.Struct, frozen=True):
     imports: tuple[str, ...]
     """Sorted names of its imports, without the leading underscore."""
 
-    def imported(self, names: Sequence[str]) -> list[str]:
+    def imports_among(self, names: Sequence[str]) -> list[str]:
         """Return which of ``names`` it imports."""
         return [name for name in names if name in self.imports]
 
@@ -83,9 +83,9 @@ def read_program(path: Path, data: bytes) -> ProgramReport:
         UsageError: it is damaged or truncated.
     """
     try:
-        return _read(path, data)
+        return _read_macho_program(path, data)
     except struct.error as error:
-        raise kinds.damaged(path, "it ends inside its tables") from error
+        raise kinds.damaged_library_error(path, "it ends inside its tables") from error
 
 
 def render_program(report: ProgramReport) -> str:
@@ -95,18 +95,18 @@ def render_program(report: ProgramReport) -> str:
         ("macOS", f"needs {report.macos_min} or newer" if report.macos_min else "does not say"),
         ("suspends threads", _suspension(report)),
         ("exception ports", _exception_ports(report)),
-        ("signals", ", ".join(report.imported(HANDLING)) or "installs no handler"),
+        ("signals", ", ".join(report.imports_among(HANDLING)) or "installs no handler"),
         ("main stack", _main_stack(report)),
         ("other stacks", _other_stacks(report)),
         ("limits", "imports tell what it can call, not when, nor system calls of its own"),
     ]
     return "\n".join(
-        [str(paths.shown(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+        [str(paths.display_path(report.path)), *(f"  {name}: {words}" for name, words in lines)]
     )
 
 
 def _suspension(report: ProgramReport) -> str:
-    calls, signals = report.imported(SUSPENDING), report.imported(SIGNALLING)
+    calls, signals = report.imports_among(SUSPENDING), report.imports_among(SIGNALLING)
     ways = []
     if {"thread_suspend", "thread_get_state"} <= set(calls):
         ways.append(f"with Mach calls ({', '.join(calls)})")
@@ -118,7 +118,7 @@ def _suspension(report: ProgramReport) -> str:
 
 
 def _exception_ports(report: ProgramReport) -> str:
-    calls = report.imported(EXCEPTION_PORTS)
+    calls = report.imports_among(EXCEPTION_PORTS)
     return f"can be set ({', '.join(calls)})" if calls else "no call that sets one is imported"
 
 
@@ -131,14 +131,14 @@ def _main_stack(report: ProgramReport) -> str:
 
 
 def _other_stacks(report: ProgramReport) -> str:
-    calls = report.imported(STACK_SIZES)
+    calls = report.imports_among(STACK_SIZES)
     return f"can be sized ({', '.join(calls)})" if calls else "the system's own"
 
 
-def _read(path: Path, data: bytes) -> ProgramReport:
+def _read_macho_program(path: Path, data: bytes) -> ProgramReport:
     cpu, count, size = struct.unpack_from("<4xI8xII", data)
     if cpu not in _CPUS:
-        raise kinds.damaged(path, f"its processor {cpu:#x} is unknown")
+        raise kinds.damaged_library_error(path, f"its processor {cpu:#x} is unknown")
     if _HEADER_BYTES + size > len(data):
         raise kinds.cut_short(path, needed=_HEADER_BYTES + size, size=len(data))
     macos_min: str | None = None
@@ -162,7 +162,9 @@ def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
     for _ in range(count):
         command, size = struct.unpack_from("<II", data, at)
         if size < 8:
-            raise kinds.damaged(path, "one of its load commands is shorter than its own header")
+            raise kinds.damaged_library_error(
+                path, "one of its load commands is shorter than its own header"
+            )
         yield command, at
         at += size
 
@@ -175,7 +177,7 @@ def _imports(path: Path, data: bytes, where: _SymbolTable) -> tuple[str, ...]:
         raise kinds.cut_short(path, needed=size_needed, size=len(data))
     names = set()
     for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[where.offset : end]):
-        taken = kind & _EXTERNAL and not kind & (_STAB | _TYPE)
+        taken = kind & _EXTERNAL_BIT and not kind & (_STAB_MASK | _TYPE_MASK)
         if taken and name_at < where.strings_size:
             start = where.strings + name_at
             name = data[start : start + _LONGEST_NAME].partition(b"\0")[0]

@@ -20,30 +20,30 @@ NODE_GLIBC = "2.28"
 
 _FORMATS = {"elf": "ELF", "mach-o": "Mach-O"}
 _SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
-_SHOWN = 8
+_MOST_SHOWN = 8
 
 
 def render(report: LibraryReport) -> str:
     """Return a report as a block of lines, the warnings last."""
     lines = [
         ("is", _kind(report)),
-        ("exports", _few(report.exports)),
-        ("needs", _few(report.needed)),
+        ("exports", _abbreviate_names(report.exports)),
+        ("needs", _abbreviate_names(report.needed)),
         ("name", report.install_name or "none set"),
     ]
     lines += _elf(report) if report.format == "elf" else _macho(report)
     lines += [
-        ("search path", _few(report.runpath)),
+        ("search path", _abbreviate_names(report.runpath)),
         ("Go", report.go.summary if report.go else "no"),
-        ("build paths", _few(report.build_paths)),
+        ("build paths", _abbreviate_names(report.build_paths)),
     ]
-    lines += [("warning", words) for words in concerns(report)]
+    lines += [("warning", words) for words in list_concerns(report)]
     return "\n".join(
-        [str(paths.shown(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+        [str(paths.display_path(report.path)), *(f"  {name}: {words}" for name, words in lines)]
     )
 
 
-def concerns(report: LibraryReport) -> list[str]:
+def list_concerns(report: LibraryReport) -> list[str]:
     """Return the problems for users who load this library, one sentence each."""
     return [*_loading(report), *_signing(report), *_going_abroad(report)]
 
@@ -78,7 +78,7 @@ def _elf(report: LibraryReport) -> list[tuple[str, str]]:
 
 def _musl(support: MuslSupport) -> str:
     if not support.problems:
-        return "loads; converted with convert-musl" if support.converted else "loads"
+        return "loads; converted with convert-musl" if support.already_converted else "loads"
     return f"does not load: it {'; it '.join(support.problems)}"
 
 
@@ -146,7 +146,7 @@ def _going_abroad(report: LibraryReport) -> Iterator[str]:
         )
 
 
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:120] for name in names[:_SHOWN]) or "none"
-    more = len(names) - _SHOWN
+def _abbreviate_names(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:120] for name in names[:_MOST_SHOWN]) or "none"
+    more = len(names) - _MOST_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

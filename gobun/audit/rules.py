@@ -159,16 +159,16 @@ def check(report: LibraryReport, rules: Rules) -> list[str]:
     ]
 
 
-def _differs(what: str, actual: object, expected: object) -> Iterator[str]:
+def _report_difference(what: str, actual: object, expected: object) -> Iterator[str]:
     if expected is not None and actual != expected:
         yield f"{what}: it is {actual or 'not set'}, and must be {expected}."
 
 
 def _identity(report: LibraryReport, rules: Rules) -> Iterator[str]:
-    yield from _differs("format", report.format, rules.format)
-    yield from _differs("system", report.os, rules.os)
-    yield from _differs("architecture", report.arch, rules.arch)
-    yield from _differs("install name", report.install_name, rules.install_name)
+    yield from _report_difference("format", report.format, rules.format)
+    yield from _report_difference("system", report.os, rules.os)
+    yield from _report_difference("architecture", report.arch, rules.arch)
+    yield from _report_difference("install name", report.install_name, rules.install_name)
     if rules.max_bytes is not None and report.size > rules.max_bytes:
         yield f"size: it is {report.size:,} bytes, and may be at most {rules.max_bytes:,}."
 
@@ -185,20 +185,20 @@ def _exports(report: LibraryReport, rules: Rules) -> Iterator[str]:
     ]
     expected = ", ".join(rules.exports) or "nothing"
     if missing:
-        yield f"exports: {_few(missing)} missing, and it must export {expected}."
+        yield f"exports: {_abbreviate_names(missing)} missing, and it must export {expected}."
     if extra:
-        yield f"exports: {_few(extra)} exported, and it must export only {expected}."
+        yield f"exports: {_abbreviate_names(extra)} exported, and it must export only {expected}."
 
 
 def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
-    yield from _differs("C library", report.libc, rules.libc)
+    yield from _report_difference("C library", report.libc, rules.libc)
     newest, limit = report.glibc_max, rules.max_glibc
     if limit is not None and newest is not None and Version(newest) > Version(limit):
         yield f"glibc: it needs {newest}, and may need at most {limit}."
     if rules.loads_on_musl and report.musl is not None:
         for problem in report.musl.problems:
             yield f"musl: it {problem}, and must load there."
-    yield from _differs("oldest macOS", report.macos_min, rules.macos_min)
+    yield from _report_difference("oldest macOS", report.macos_min, rules.macos_min)
     if rules.signatures is not None:
         kind = report.signature.kind if report.signature else "none"
         if kind not in rules.signatures:
@@ -210,18 +210,18 @@ def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
 def _hygiene(report: LibraryReport, rules: Rules) -> Iterator[str]:
     if rules.no_build_paths and report.build_paths:
         yield (
-            f"build paths: {_few(report.build_paths)} inside, and it must name no folder of "
-            "the machine it was built on."
+            f"build paths: {_abbreviate_names(report.build_paths)} inside, and it must name no "
+            "folder of the machine it was built on."
         )
     if rules.no_executable_stack and report.executable_stack:
         yield "stack: it asks for an executable one, and must not."
     if rules.no_text_relocations and report.text_relocations:
         yield "text relocations: it has some, and must have none."
     if rules.full_relro:
-        yield from _differs("RELRO", report.relro, "full")
+        yield from _report_difference("RELRO", report.relro, "full")
 
 
-def _few(names: list[str] | tuple[str, ...]) -> str:
+def _abbreviate_names(names: list[str] | tuple[str, ...]) -> str:
     shown = ", ".join(name[:120] for name in names[:5])
     more = len(names) - 5
     head = f"{shown} and {more} more" if more > 0 else shown

@@ -33,7 +33,7 @@ _HASHES: dict[int, tuple[Callable[[bytes], bytes], int]] = {
 }
 
 
-class _Invalid(Exception):  # noqa: N818 - never leaves this file
+class _InvalidSignatureError(Exception):
     """The signature is invalid, with the reason."""
 
 
@@ -58,23 +58,25 @@ def verify(data: bytes, offset: int, size: int) -> Signature:
     ``data`` starts at the library, not at the universal file that contains it.
     """
     try:
-        return _verified(data, offset, size)
+        return _verify_signature(data, offset, size)
     except struct.error:
         return Signature("invalid", "it ends inside its headers")
-    except _Invalid as problem:
+    except _InvalidSignatureError as problem:
         return Signature("invalid", str(problem))
 
 
-def _verified(data: bytes, offset: int, size: int) -> Signature:
+def _verify_signature(data: bytes, offset: int, size: int) -> Signature:
     if size < 12 or offset + size > len(data):
-        raise _Invalid(f"it is said to be at {offset}, {size} bytes long, in {len(data)} bytes")
+        raise _InvalidSignatureError(
+            f"it is said to be at {offset}, {size} bytes long, in {len(data)} bytes"
+        )
     blobs = _blobs(data[offset : offset + size])
     directories = [_directory(blob) for slot, blob in blobs.items() if slot in _DIRECTORY_SLOTS]
     if not directories or 0 not in blobs:
-        raise _Invalid("it has no CodeDirectory")
+        raise _InvalidSignatureError("it has no CodeDirectory")
     for directory in directories:
         if directory.code_limit != offset:
-            raise _Invalid(
+            raise _InvalidSignatureError(
                 f"it covers {directory.code_limit} bytes, and the signature starts at {offset}"
             )
         _compare_pages(directory, data)
@@ -82,9 +84,11 @@ def _verified(data: bytes, offset: int, size: int) -> Signature:
     certified = len(blobs.get(_CMS_SLOT, b"")) > _BLOB_HEADER
     ad_hoc = all(directory.flags & _AD_HOC for directory in directories)
     if ad_hoc and certified:
-        raise _Invalid("it is flagged ad-hoc and yet carries a certificate's signature")
+        raise _InvalidSignatureError(
+            "it is flagged ad-hoc and yet carries a certificate's signature"
+        )
     if not ad_hoc and not certified:
-        raise _Invalid("it is not flagged ad-hoc, and no certificate signed it")
+        raise _InvalidSignatureError("it is not flagged ad-hoc, and no certificate signed it")
     first = directories[0]
     return Signature(
         "ad-hoc" if ad_hoc else "other", identifier=first.identifier, pages=first.code_slots
@@ -94,15 +98,15 @@ def _verified(data: bytes, offset: int, size: int) -> Signature:
 def _blobs(signature: bytes) -> dict[int, bytes]:
     magic, length, count = struct.unpack_from(">III", signature)
     if magic != _SUPER_BLOB:
-        raise _Invalid(f"it starts with {magic:#010x}, not with a signature's mark")
+        raise _InvalidSignatureError(f"it starts with {magic:#010x}, not with a signature's mark")
     if length > len(signature):
-        raise _Invalid(f"it says it is {length} bytes long, and has {len(signature)}")
+        raise _InvalidSignatureError(f"it says it is {length} bytes long, and has {len(signature)}")
     blobs: dict[int, bytes] = {}
     for index in range(count):
         slot, at = struct.unpack_from(">II", signature[:length], 12 + 8 * index)
         _, blob_size = struct.unpack_from(">II", signature[:length], at)
         if at + blob_size > length:
-            raise _Invalid(f"its part {slot:#x} reaches beyond its end")
+            raise _InvalidSignatureError(f"its part {slot:#x} reaches beyond its end")
         blobs[slot] = signature[at : at + blob_size]
     return blobs
 
@@ -113,14 +117,16 @@ def _directory(blob: bytes) -> _Directory:
     )
     hash_size, hash_type, _, page_power = struct.unpack_from(">4B", blob, 36)
     if magic != _CODE_DIRECTORY:
-        raise _Invalid(f"its CodeDirectory starts with {magic:#010x}")
+        raise _InvalidSignatureError(f"its CodeDirectory starts with {magic:#010x}")
     if version >= _VERSION_LIMIT_64:
         (wide_limit,) = struct.unpack_from(">Q", blob, 56)
         limit = wide_limit or limit
     if hash_type not in _HASHES or _HASHES[hash_type][1] != hash_size:
-        raise _Invalid(f"its hashes are of an unknown type ({hash_type}, {hash_size} bytes)")
+        raise _InvalidSignatureError(
+            f"its hashes are of an unknown type ({hash_type}, {hash_size} bytes)"
+        )
     if hash_offset < special * hash_size or hash_offset + slots * hash_size > len(blob):
-        raise _Invalid("its hashes reach beyond its CodeDirectory")
+        raise _InvalidSignatureError("its hashes reach beyond its CodeDirectory")
     name = blob[name_offset:].partition(b"\0")[0].decode("utf-8", errors="replace")
     page_size = 1 << page_power if 0 < page_power < 32 else limit
     return _Directory(
@@ -132,20 +138,24 @@ def _compare_pages(directory: _Directory, data: bytes) -> None:
     limit, step = directory.code_limit, max(directory.page_size, 1)
     pages_needed = -(-limit // step)
     if directory.code_slots != pages_needed:
-        raise _Invalid(f"it has {directory.code_slots} page hashes for {pages_needed} pages")
+        raise _InvalidSignatureError(
+            f"it has {directory.code_slots} page hashes for {pages_needed} pages"
+        )
     digest, size = _HASHES[directory.hash_type]
     for page in range(pages_needed):
         start = page * step
         at = directory.hash_offset + page * size
         if digest(data[start : min(start + step, limit)]) != directory.blob[at : at + size]:
-            raise _Invalid(f"page {page} (from byte {start:#x}) is not what was signed")
+            raise _InvalidSignatureError(
+                f"page {page} (from byte {start:#x}) is not what was signed"
+            )
 
 
 def _compare_blobs(directory: _Directory, blobs: dict[int, bytes]) -> None:
     digest, size = _HASHES[directory.hash_type]
     for slot in sorted(_EMBEDDED_SLOTS & blobs.keys()):
         if slot > directory.special_slots:
-            raise _Invalid(f"its part {slot} is not covered by a hash")
+            raise _InvalidSignatureError(f"its part {slot} is not covered by a hash")
         at = directory.hash_offset - slot * size
         if digest(blobs[slot]) != directory.blob[at : at + size]:
-            raise _Invalid(f"its part {slot} is not what was signed")
+            raise _InvalidSignatureError(f"its part {slot} is not what was signed")

@@ -124,7 +124,7 @@ def generate(scratch: Scratch) -> None:
         _logged(scratch, install, scratch.tree / folder, f"install of {folder}")
     for step in layout.step:
         console.log(f"generating {step.makes}")
-        words, cwd = list(_words(scratch, step)), scratch.tree / step.folder
+        words, cwd = list(_expand_words(scratch, step)), scratch.tree / step.folder
         completed = _logged(scratch, words, cwd, f"making of {step.makes}")
         if step.prints:
             (scratch.codegen / step.makes).write_text(completed.out)
@@ -154,7 +154,7 @@ def left_out_files(folder: Path) -> list[str]:
     return left_out
 
 
-def _words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
+def _expand_words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
     places = scratch.places
     listed: list[str] = []
     if step.list:

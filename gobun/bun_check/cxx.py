@@ -68,7 +68,7 @@ def compile_touched(
         if folder is not None:
             _link(tree / place, folder)
     for path, patch in touched.items():
-        yield _compiled(tree, layout, webkit, path, patch)
+        yield _compile_unit(tree, layout, webkit, path, patch)
 
 
 def _link(place: Path, folder: Path) -> None:
@@ -78,7 +78,9 @@ def _link(place: Path, folder: Path) -> None:
     place.symlink_to(folder)
 
 
-def _compiled(tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: str) -> CheckResult:
+def _compile_unit(
+    tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: str
+) -> CheckResult:
     words = _command(tree, webkit, path)
     said = run_tool([words[0], "--version"], timeout_s=60)
     version, bounds = version_of(said.out), layout.llvm_range

@@ -31,9 +31,9 @@ _FUNCTION, _A_SECTION = 2, 3
 _FIELD = 4
 """A relocated field has four bytes, and the addend usually counts from its end."""
 
-_NEAR = re.compile(rb"[\xe8\xe9](?=(....))", re.DOTALL)
+_NEAR_BRANCH = re.compile(rb"[\xe8\xe9](?=(....))", re.DOTALL)
 """``call`` and ``jmp`` with a relative target."""
-_MOVES = rb"(?:[\xb8-\xbf]|\xc7.{1,6})"
+_MOVE_IMMEDIATE = rb"(?:[\xb8-\xbf]|\xc7.{1,6})"
 """Opcodes before a constant that is moved into a register or memory."""
 _REMOVE = "`invoke cache --evict --kind bun-check` removes what was built before"
 _RECORD = 32
@@ -84,11 +84,11 @@ class ObjectCode:
             BuildError: it is not an object for Linux x64, or is truncated.
         """
         try:
-            self._read(path)
+            self._read_object(path)
         except (struct.error, LookupError, ValueError) as error:
             raise BuildError(f"{path} is a truncated or damaged object", hint=_REMOVE) from error
 
-    def _read(self, path: Path) -> None:
+    def _read_object(self, path: Path) -> None:
         with path.open("rb") as stream:
             head = _HEADER.unpack(stream.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
             if head[0][:5] != b"\x7fELF\x02" or head[1:3] != (_RELOCATABLE, _X86_64):
@@ -147,7 +147,7 @@ class ObjectCode:
         constants: set[tuple[str, int]] = set()
         while waiting:
             function = waiting.pop()
-            texts = [(self._code(function), _MOVES, 4)]
+            texts = [(self._code(function), _MOVE_IMMEDIATE, 4)]
             for named in self._references(function):
                 calls = calls or named.name == target
                 if follow.fullmatch(named.name):
@@ -175,7 +175,7 @@ class ObjectCode:
                 called = self._function_at(symbol.section, address) if not symbol.name else None
                 yield Reference(called.name if called else symbol.name, symbol.section, address)
         # The assembler resolves calls within a section.
-        for match in _NEAR.finditer(self._code(function)):
+        for match in _NEAR_BRANCH.finditer(self._code(function)):
             address = function.start + match.start(1) + _FIELD
             address += int.from_bytes(match[1], "little", signed=True)
             called = self._function_at(function.section, address)
@@ -194,13 +194,13 @@ class ObjectCode:
         return self._data[section.offset + named.address : section.offset + end]
 
     def _function_at(self, section: int, place: int) -> Function | None:
-        after = bisect.bisect_right(self._functions, (section, place), key=_begin)
+        after = bisect.bisect_right(self._functions, (section, place), key=_sort_key)
         function = self._functions[after - 1] if after else None
         inside = function is not None and function.section == section
         return function if function and inside and place < function.start + function.size else None
 
 
-def _begin(function: Function) -> tuple[int, int]:
+def _sort_key(function: Function) -> tuple[int, int]:
     return function.section, function.start
 
 

@@ -33,7 +33,7 @@ _FUNCTIONS = {"function_declaration", "function_definition", "function_item"}
 _NAMES = {"identifier", "field_identifier", "destructor_name", "operator_name"}
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class ParsedSource(msgspec.Struct, frozen=True):
     """The result of parsing a file."""
 
     errors: tuple[tuple[int, str], ...]
@@ -46,7 +46,7 @@ def is_known(path: str) -> bool:
     return PurePosixPath(path).suffix[1:] in _LANGUAGES
 
 
-def parse(path: str, content: bytes) -> Parsed:
+def parse(path: str, content: bytes) -> ParsedSource:
     """Parse the content of a file. Its name selects the language."""
     root = _parser(PurePosixPath(path).suffix[1:]).parse(content).root_node
     errors: list[tuple[int, str]] = []
@@ -57,10 +57,10 @@ def parse(path: str, content: bytes) -> Parsed:
             errors.append((node.start_point.row + 1, text.partition("\n")[0].strip()[:60]))
         if node.type in _FUNCTIONS:
             functions.add(_name(node, content))
-    return Parsed(tuple(sorted(errors)), frozenset(functions))
+    return ParsedSource(tuple(sorted(errors)), frozenset(functions))
 
 
-def new_errors(before: Parsed | None, after: Parsed) -> list[tuple[int, str]]:
+def new_errors(before: ParsedSource | None, after: ParsedSource) -> list[tuple[int, str]]:
     """Return the errors that the file did not have before, whatever line they are on."""
     had = [text for _, text in before.errors] if before is not None else []
     new = []

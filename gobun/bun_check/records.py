@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 Verdict = Literal["proven", "wrong", "not checked"]
-ALL = "all"
+ALL_PATCHES = "all"
 """Replaces the patch id in a finding about all patches."""
 
 
@@ -34,6 +34,6 @@ class CheckReport(msgspec.Struct, frozen=True):
     findings: tuple[CheckResult, ...]
 
     @property
-    def wrong(self) -> tuple[CheckResult, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         """The failed checks."""
         return tuple(each for each in self.findings if each.verdict == "wrong")

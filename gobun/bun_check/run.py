@@ -13,7 +13,7 @@ import msgspec
 
 from gobun import cache, console, files, paths, toolchain
 from gobun.bun_check import cxx, parsing, tree_checks, zig
-from gobun.bun_check.records import ALL, CheckReport, CheckResult
+from gobun.bun_check.records import ALL_PATCHES, CheckReport, CheckResult
 from gobun.bun_check.tree import stock_content
 from gobun.bun_source import identity_of, submodule_folders
 from gobun.bun_source.apply import make_commits
@@ -58,46 +58,48 @@ def check_series(
         raise UsageError(
             f"no patch of {series.line} is left to check", hint="exclude fewer patches"
         )
-    applied = series.unpatched if unpatched else tuple(patches)
+    applied = series.control_patches if unpatched else tuple(patches)
     wheel = zig.wheel_for(checkout.version, series.zig)
     commits = make_commits(checkout.git, checkout.base, series, applied, checkout.version)
     head = commits[-1] if commits else checkout.base
     identity = identity_of(checkout.upstream, series, applied)
     root = paths.cache_root() / tree_checks.KIND
-    folder = root / f"{checkout.version}-{identity}-{_asked(applied)}"
+    folder = root / f"{checkout.version}-{identity}-{_inputs_key(applied)}"
     object_folder = root / f"{checkout.version}-{identity}-object"
     cache.pin(folder)
 
     @functools.cache
-    def prepared() -> Scratch | None:
+    def prepare_codegen() -> Scratch | None:
         return tree_checks.prepare(checkout, head, folder, wheel)
 
-    def read() -> Iterator[CheckResult]:
+    def check_texts() -> Iterator[CheckResult]:
         yield from _applying(checkout, series, applied)
         yield from _reading(checkout, applied, commits, wheel)
 
     def analyse() -> Iterator[CheckResult]:
         if unpatched or any(path.endswith(".zig") for each in patches for path in each.files):
-            yield tree_checks.semantic(prepared())
+            yield tree_checks.semantic(prepare_codegen())
         else:
-            yield CheckResult(ALL, "semantic analysis", "Zig", "not checked", "no patch touches it")
-        scratch = prepared()
+            yield CheckResult(
+                ALL_PATCHES, "semantic analysis", "Zig", "not checked", "no patch touches it"
+            )
+        scratch = prepare_codegen()
         if scratch is not None:
             yield from cxx.compile_touched(scratch.tree, submodule_folders(checkout), applied)
 
     with files.locked(folder):
-        results = _remembered(folder / "files.json", read)
+        results = _recall_or_check(folder / "files.json", check_texts)
         if depth != "files":
-            results += _remembered(folder / "semantics.json", analyse)
+            results += _recall_or_check(folder / "semantics.json", analyse)
         if depth == "object":
-            results += tree_checks.compiled(prepared, object_folder, patches)
+            results += tree_checks.check_constants(prepare_codegen, object_folder, patches)
         if not any(each.verdict == "wrong" for each in results):
             shutil.rmtree(folder / "tree", ignore_errors=True)
     names = () if unpatched else tuple(patch.id for patch in applied)
     return CheckReport(identity, checkout.version, names, tuple(results))
 
 
-def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
+def _recall_or_check(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         remembered = msgspec.json.decode(path.read_bytes(), type=list[CheckResult])
         console.log(f"using the answer of an earlier run: {path}")
@@ -108,7 +110,7 @@ def _remembered(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[Ch
     return results
 
 
-def _asked(patches: Sequence[Patch]) -> str:
+def _inputs_key(patches: Sequence[Patch]) -> str:
     """Return a short key of all inputs of the checks except the tree."""
     questions = [(patch.id, patch.files, patch.functions) for patch in patches]
     return hashlib.sha256(repr((_FORM, questions, host_target().name)).encode()).hexdigest()[:8]
@@ -152,7 +154,7 @@ def _reading(
                     f"line {line}: {text!r}" for line, text in parsing.new_errors(was, now)
                 )
                 yield CheckResult(patch.id, "parses", path, "wrong" if worse else "proven", worse)
-                yield from _kept(patch, path, was, now)
+                yield from _check_kept_functions(patch, path, was, now)
                 if path.endswith(".zig"):
                     yield from _zig_file(wheel, patch, path, new, Path(temporary))
             for name in patch.functions:
@@ -163,8 +165,8 @@ def _reading(
                     yield CheckResult(patch.id, "function is there", name, "wrong", why)
 
 
-def _kept(
-    patch: Patch, path: str, was: parsing.Parsed | None, now: parsing.Parsed
+def _check_kept_functions(
+    patch: Patch, path: str, was: parsing.ParsedSource | None, now: parsing.ParsedSource
 ) -> Iterator[CheckResult]:
     lost = sorted(was.functions - now.functions) if was is not None else []
     if lost:
@@ -187,8 +189,8 @@ def render(report: CheckReport) -> str:
     lines = [f"Bun {report.version}, tree {report.identity}"]
     if not report.patches:
         lines[0] += ", unpatched"
-    patches = (each.patch for each in report.findings if each.patch != ALL)
-    for name in dict.fromkeys((*report.patches, *patches, ALL)):
+    patches = (each.patch for each in report.findings if each.patch != ALL_PATCHES)
+    for name in dict.fromkeys((*report.patches, *patches, ALL_PATCHES)):
         about = [each for each in report.findings if each.patch == name]
         proven = [each for each in about if each.verdict == "proven"]
         lines.append(f"{name}: {len(proven)} of {len(about)} proven" if about else f"{name}: -")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gobun import cache, console, files, paths, runtimes, toolchain
 from gobun.bun_check import codegen, zig_analysis
 from gobun.bun_check.object_code import ObjectCode
-from gobun.bun_check.records import ALL, CheckResult
+from gobun.bun_check.records import ALL_PATCHES, CheckResult
 from gobun.bun_check.tree import cut_links, write_tree
 from gobun.bun_source import memory_gib
 from gobun.errors import BuildError, PrerequisiteError
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 KIND = "bun-check"
 OBJECT = "bun-zig.o"
-_UNKNOWN = "how a tree of this layout makes what its Zig code imports is not in codegen.toml"
+_UNKNOWN_CODEGEN = (
+    "how a tree of this layout makes what its Zig code imports is not in codegen.toml"
+)
 _RELEASE = (
     "-Dobj_format=obj",
     "-Dtarget=x86_64-linux-gnu",
@@ -85,14 +87,14 @@ def semantic(scratch: Scratch | None) -> CheckResult:
     """Check that all of the Zig code passes analysis."""
     check, subject = "semantic analysis", "all of Bun's Zig code"
     if scratch is None:
-        return CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
+        return CheckResult(ALL_PATCHES, check, subject, "not checked", _UNKNOWN_CODEGEN)
     analysis = zig_analysis.analyse(scratch)
     if analysis.code == 0:
         return CheckResult(
-            ALL, check, subject, "proven", f"Zig {scratch.zig.version}, this machine"
+            ALL_PATCHES, check, subject, "proven", f"Zig {scratch.zig.version}, this machine"
         )
     detail = "\n".join((*analysis.errors, f"the whole log: {analysis.log}"))
-    return CheckResult(ALL, check, subject, "wrong", detail)
+    return CheckResult(ALL_PATCHES, check, subject, "wrong", detail)
 
 
 def make_object(prepared: Callable[[], Scratch | None], folder: Path) -> Path | None:
@@ -135,22 +137,22 @@ def _check_memory() -> None:
         )
 
 
-def compiled(
+def check_constants(
     prepared: Callable[[], Scratch | None], object_folder: Path, patches: Sequence[Patch]
 ) -> Iterator[CheckResult]:
     """Check that the object of a tree contains the constants that its patches should add."""
     check, subject = "compiled constant", "the optimised object"
     if not any(patch.compiled for patch in patches):
         why = "no patch says what it should hold"
-        yield CheckResult(ALL, check, subject, "not checked", why)
+        yield CheckResult(ALL_PATCHES, check, subject, "not checked", why)
         return
     try:
         made = make_object(prepared, object_folder)
     except BuildError as error:
-        yield CheckResult(ALL, check, subject, "wrong", str(error))
+        yield CheckResult(ALL_PATCHES, check, subject, "wrong", str(error))
         return
     if made is None:
-        yield CheckResult(ALL, check, subject, "not checked", _UNKNOWN)
+        yield CheckResult(ALL_PATCHES, check, subject, "not checked", _UNKNOWN_CODEGEN)
         return
     machine = ObjectCode(made)
     for patch in patches:

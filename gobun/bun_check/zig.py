@@ -43,13 +43,13 @@ def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]
     answers = {}
     for name, words in (("zig fmt", ["fmt", "--check"]), ("zig ast-check", ["ast-check"])):
         completed = run_tool([zig.program, *words, file], timeout_s=120)
-        problem = _first(completed.tail or "is not formatted", file, path)
+        problem = _first_error(completed.tail or "is not formatted", file, path)
         answers[name] = "" if completed.code == 0 else problem
     file.unlink()
     return answers
 
 
-def _first(text: str, file: Path, path: str) -> str:
+def _first_error(text: str, file: Path, path: str) -> str:
     named = text.replace(str(file), path)
     match = re.search(r"^.*error: .*$", named, re.MULTILINE)
     return match[0] if match else "is not formatted as `zig fmt` does it"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INCLUDE = Path("/usr/include")
 _TOLD_EVERY_S = 30.0
 _ERROR = re.compile(r"^\S.*: error: ")
-_SHOWN = 8
+_MOST_SHOWN = 8
 
 
 class ZigBuildResult(msgspec.Struct, frozen=True):
@@ -108,10 +108,10 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     if code and not errors:
         raise PrerequisiteError(
             f"{doing} Bun's Zig code failed, but not because of the code:\n"
-            + "\n".join(lines[-_SHOWN:]),
+            + "\n".join(lines[-_MOST_SHOWN:]),
             hint=f"free memory or disk space; the whole log is {log}",
         )
-    return ZigBuildResult(code, tuple(errors[:_SHOWN]) if code else (), log)
+    return ZigBuildResult(code, tuple(errors[:_MOST_SHOWN]) if code else (), log)
 
 
 def _line_of(tree: Path) -> Callable[[str, int], bytes]:

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-_SKIPPED = rb"""//[^\n]*|\\\\[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'"""
+_COMMENT_OR_LITERAL = rb"""//[^\n]*|\\\\[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'"""
 """Comments, multiline string literals, string literals and quoted names, character literals."""
-_TOKEN = re.compile(_SKIPPED + rb"|\#(?P<private>[A-Za-z_]\w*)")
-_QUOTED = re.compile(rb'@"(#[A-Za-z_]\w*)"')
+_PRIVATE_NAME = re.compile(_COMMENT_OR_LITERAL + rb"|\#(?P<private>[A-Za-z_]\w*)")
+_QUOTED_NAME = re.compile(rb'@"(#[A-Za-z_]\w*)"')
 _PLACE = re.compile(r"^(\S[^:\n]*\.zig):(\d+):(\d+): (?=error|note)")
-_OPENING, _CLOSING = len('@"'), len('"')
+_OPENING_LENGTH, _CLOSING_LENGTH = len('@"'), len('"')
 
 
 def stock(source: bytes) -> bytes:
     """Return Zig source with every name in a form that the stock Zig accepts."""
-    return _TOKEN.sub(_name, source) if b"#" in source else source
+    return _PRIVATE_NAME.sub(_name, source) if b"#" in source else source
 
 
 def _name(token: re.Match[bytes]) -> bytes:
@@ -54,7 +54,7 @@ def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:
     """
     place = _PLACE.match(message)
     rest = message[place.end() :] if place else message
-    text = _QUOTED.sub(rb"\1", rest.encode()).decode()
+    text = _QUOTED_NAME.sub(rb"\1", rest.encode()).decode()
     if place is None:
         return text
     path, number, column = place[1], int(place[2]), int(place[3])
@@ -64,9 +64,9 @@ def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:
 def _column(line: bytes, at: int) -> int:
     """Return the original column of column ``at`` in a rewritten line, in bytes from 1."""
     moved = 0
-    for name in _QUOTED.finditer(line):
+    for name in _QUOTED_NAME.finditer(line):
         if at > name.end():
-            moved += _OPENING + _CLOSING
+            moved += _OPENING_LENGTH + _CLOSING_LENGTH
         elif at - 1 > name.start():
-            moved += min(_OPENING, at - 1 - name.start())
+            moved += min(_OPENING_LENGTH, at - 1 - name.start())
     return at - moved

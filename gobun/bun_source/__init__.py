@@ -1,6 +1,6 @@
 """Builds Bun from source: manages checkouts, applies patch series, and drives upstream's build."""
 
-from gobun.bun_source.apply import Applied, apply_series, identity_of, tree_identity
+from gobun.bun_source.apply import PatchedTree, apply_series, identity_of, tree_identity
 from gobun.bun_source.build_stages import BuildOptions, BuildPlan, Stage, plan_build
 from gobun.bun_source.checkout import Checkout
 from gobun.bun_source.checkouts import Fetched, fetch_checkout, open_checkout
@@ -38,34 +38,34 @@ from gobun.bun_source.series import (
 from gobun.bun_source.series_lint import KnownNames, lint_series
 from gobun.bun_source.series_rebase import Rebased, RebaseStep, rebase, write_rebased
 from gobun.bun_source.submodules import (
-    Filled,
+    FilledSubmodule,
     Sources,
     missing_submodules,
     parse_sources,
     submodule_folders,
 )
-from gobun.bun_source.upstream_build import Built, build
+from gobun.bun_source.upstream_build import BuiltBun, build
 
 __all__ = [
     "UPSTREAM",
-    "Applied",
     "BuildLayout",
     "BuildOptions",
     "BuildPlan",
     "BuildPrerequisite",
-    "Built",
+    "BuiltBun",
     "BunCommit",
     "Change",
     "Checkout",
     "Constant",
     "Export",
     "Fetched",
-    "Filled",
+    "FilledSubmodule",
     "KnownNames",
     "LeftOutChange",
     "OfflineSources",
     "Origin",
     "Patch",
+    "PatchedTree",
     "RebaseStep",
     "Rebased",
     "Series",

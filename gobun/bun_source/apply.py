@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TRAILER = "Gobun-Patch: "
 
 
-class Applied(msgspec.Struct, frozen=True):
+class PatchedTree(msgspec.Struct, frozen=True):
     """A patched tree."""
 
     version: str
@@ -55,7 +55,7 @@ def identity_of(commit: str, series: Series, patches: Sequence[Patch]) -> str:
     return tree_identity(commit, [(patch.id, series.content(patch)) for patch in patches])
 
 
-def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Applied:
+def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> PatchedTree:
     """Move a checkout from any state that the suite left to its base plus ``patches``.
 
     Raises:
@@ -66,7 +66,7 @@ def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -
     commits = make_commits(checkout.git, checkout.base, series, patches, checkout.version)
     head = commits[-1] if commits else checkout.base
     move_checkout(checkout, head)
-    return Applied(
+    return PatchedTree(
         checkout.version,
         checkout.folder,
         checkout.upstream,

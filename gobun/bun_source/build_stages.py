@@ -88,13 +88,13 @@ class Stage(msgspec.Struct, frozen=True):
     """One command of a build."""
 
     name: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     """Outputs, relative to the checkout. A finished stage whose outputs all exist is skipped. A
     stage without outputs runs in every build and decides itself which files are out of date."""
     weight: int = 1
     """Approximate seconds of CPU time, for the estimate of the remaining time."""
-    counted: CountedFiles | None = None
+    counted_files: CountedFiles | None = None
     """Files that measure its progress. Ninja reports its own."""
 
 
@@ -207,7 +207,7 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
             "release-bindings",
             ("make", "release-bindings", f"-j{options.jobs}", *cxx),
             weight=2700,
-            counted=CountedFiles(_MAKE_SOURCES, f"{objects}/*.o"),
+            counted_files=CountedFiles(_MAKE_SOURCES, f"{objects}/*.o"),
         ),
         Stage("folder", ("mkdir", "-p", str(Path(program).parent))),
         target(zig, (), zig_weight),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from gobun.bun_source.commits import BunCommit
 
-_SHOWN = 8
-_UNDERWAY = {
+_MOST_SHOWN = 8
+_UNFINISHED_OPERATIONS = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
     "MERGE_HEAD": "merge",
@@ -68,13 +68,13 @@ class Checkout(msgspec.Struct, frozen=True):
     def is_made(self, commit: str) -> bool:
         """Return whether the suite made ``commit``, or started from it."""
         return commit == self.base or self.git.succeeds(
-            "rev-parse", "-q", "--verify", _made(commit)
+            "rev-parse", "-q", "--verify", _made_ref(commit)
         )
 
     def mark_made(self, commit: str) -> None:
         """Record that ``commit`` and its ancestors contain only patches of a series."""
         commits = self.git("rev-list", f"{self.base}..{commit}").split()
-        updates = "".join(f"update {_made(each)} {each}\n" for each in commits)
+        updates = "".join(f"update {_made_ref(each)} {each}\n" for each in commits)
         self.git("update-ref", "--stdin", stdin=updates.encode())
 
     def check_settled(self) -> None:
@@ -83,8 +83,10 @@ class Checkout(msgspec.Struct, frozen=True):
         Raises:
             UsageError: such an operation is unfinished.
         """
-        private = self.git.private
-        waiting = [name for sign, name in _UNDERWAY.items() if (private / sign).exists()]
+        private = self.git.private_folder
+        waiting = [
+            name for sign, name in _UNFINISHED_OPERATIONS.items() if (private / sign).exists()
+        ]
         if waiting:
             raise UsageError(
                 f"{self.folder} is in the middle of a {waiting[0]}",
@@ -121,14 +123,14 @@ def is_release(store: Store, commit: str, release: BunCommit | None) -> bool:
     return commit == release.commit or (release.tree is not None and tree == release.tree)
 
 
-def _made(commit: str) -> str:
+def _made_ref(commit: str) -> str:
     return f"refs/gobun/made/{commit}"
 
 
 def abbreviate(names: Sequence[str]) -> str:
     """Return the first few names, and the number of the others."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return ", ".join(names[:_MOST_SHOWN]) + more
 
 
 def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]) -> None:

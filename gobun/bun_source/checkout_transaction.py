@@ -32,7 +32,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
             hint=f"when none runs any more, remove {lock}",
         )
     # Check again here, because git overwrites ignored files.
-    in_the_way = _there(checkout, head, commit)
+    in_the_way = _files_only_in(checkout, head, commit)
     if in_the_way:
         raise UsageError(
             f"{checkout.folder} has untracked files where the patches add files: "
@@ -45,7 +45,11 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
         checkout.git("checkout", "--quiet", "--detach", commit)
     except GobunError as error:
         # Do not check an interrupted git: the next opening undoes its changes.
-        if not lock.exists() and not checkout.changes() and not _there(checkout, head, commit):
+        if (
+            not lock.exists()
+            and not checkout.changes()
+            and not _files_only_in(checkout, head, commit)
+        ):
             journal.unlink()
         if isinstance(error, GitError):
             raise UsageError(
@@ -80,14 +84,14 @@ def roll_back(checkout: Checkout) -> None:
             hint=f"`git branch mine` there keeps it, then `git checkout --detach {start[:12]}`",
         )
     console.log(f"undoing an interrupted change of {checkout.folder}")
-    for name in _there(checkout, start, end):  # files that the move had begun to write
-        if files.below(checkout.folder, str(Path(name).parent)):  # follow no link
+    for name in _files_only_in(checkout, start, end):  # files that the move had begun to write
+        if files.path_below(checkout.folder, str(Path(name).parent)):  # follow no link
             (checkout.folder / name).unlink()
     git("reset", "--quiet", "--hard", start)
     journal.unlink()
 
 
-def _there(checkout: Checkout, start: str, end: str) -> list[str]:
+def _files_only_in(checkout: Checkout, start: str, end: str) -> list[str]:
     """Return the files in the folder that ``end`` has and ``start`` lacks."""
     words = ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", start, end)
     names = checkout.git(*words).split("\0")
@@ -95,4 +99,4 @@ def _there(checkout: Checkout, start: str, end: str) -> list[str]:
 
 
 def _journal(checkout: Checkout) -> Path:
-    return checkout.git.private / "gobun-moving"
+    return checkout.git.private_folder / "gobun-moving"

@@ -23,7 +23,7 @@ from gobun.bun_source.git_store import (
     tree_folder,
 )
 from gobun.bun_source.import_source import check_archived, fetch_missing_files, import_commit
-from gobun.bun_source.submodules import Filled, Sources, fill_submodules
+from gobun.bun_source.submodules import FilledSubmodule, Sources, fill_submodules
 from gobun.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Fetched(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     """Files whose content is missing from the origin."""
     there_before: bool
-    submodules: tuple[Filled, ...] = ()
+    submodules: tuple[FilledSubmodule, ...] = ()
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def open_checkout(version: str) -> Iterator[Checkout]:
     """
     # Take the work tree's lock first, so that a long build of one version blocks no other.
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
-        checkout = _existing(store, version, descriptor)
+        checkout = _find_checkout(store, version, descriptor)
         if checkout is None:
             raise UsageError(
                 f"there is no checkout of Bun {version}",
@@ -76,12 +76,12 @@ def tree_locked(version: str) -> Iterator[tuple[str, int]]:
         yield Git(folder, (descriptor,))("rev-parse", "HEAD"), descriptor
 
 
-def _existing(store: Store, version: str, descriptor: int) -> Checkout | None:
+def _find_checkout(store: Store, version: str, descriptor: int) -> Checkout | None:
     base = store.base(version)
     folder = store.tree(version)
     if base is None or not (folder / ".git").is_file():
         return None
-    git = Git(folder, (*store.git.keep, descriptor))
+    git = Git(folder, (*store.git.kept_descriptors, descriptor))
     checkout = Checkout(version, folder, base, git, store)
     roll_back(checkout)
     _take_in(checkout)
@@ -126,15 +126,15 @@ def fetch_checkout(
         raise UsageError(f"the commit of Bun {version} is not known", hint="give --ref COMMIT")
     ref_or_commit = ref or (release.commit if release else "")
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
-        existing = None if discard else _existing(store, version, descriptor)
-        kept = existing is not None and _matches(existing, ref_or_commit, release)
+        existing = None if discard else _find_checkout(store, version, descriptor)
+        kept = existing is not None and _is_at_revision(existing, ref_or_commit, release)
         if existing is not None and kept:
-            _complete(existing, origin)
+            _fetch_missing(existing, origin)
         else:
             if existing is not None:
                 existing.check_untouched(untracked=True)
-            _renew(store, version, origin, _Wanted(ref_or_commit, release, by_ref=bool(ref)))
-        checkout = _existing(store, version, descriptor) or _gone(version)
+            _renew(store, version, origin, _CommitRequest(ref_or_commit, release, by_ref=bool(ref)))
+        checkout = _find_checkout(store, version, descriptor) or _raise_removed(version)
         return Fetched(
             checkout.folder,
             checkout.base,
@@ -145,7 +145,7 @@ def fetch_checkout(
         )
 
 
-class _Wanted(msgspec.Struct, frozen=True):
+class _CommitRequest(msgspec.Struct, frozen=True):
     """The commit to check out."""
 
     commit: str
@@ -155,21 +155,21 @@ class _Wanted(msgspec.Struct, frozen=True):
     """Whether a person named it. Then it need not match the release."""
 
 
-def _gone(version: str) -> NoReturn:
+def _raise_removed(version: str) -> NoReturn:
     raise FetchError(
         f"the checkout of Bun {version} was removed while it was fetched",
         hint="run the same command again",
     )
 
 
-def _complete(checkout: Checkout, origin: Origin) -> None:
+def _fetch_missing(checkout: Checkout, origin: Origin) -> None:
     """Fetch the files whose content was missing from an earlier origin."""
     if origin.can_complete and checkout.store.missing_paths(checkout.base):
         fetch_missing_files(checkout.store, origin, checkout.base)
         _take_in(checkout)
 
 
-def _renew(store: Store, version: str, origin: Origin, request: _Wanted) -> None:
+def _renew(store: Store, version: str, origin: Origin, request: _CommitRequest) -> None:
     """Replace the checkout of ``version``, if there is one, by the wanted commit."""
     commit = import_commit(store, origin, request.commit, f"bun-v{version}")
     release, same = request.release, is_release(store, commit, request.release)
@@ -185,7 +185,7 @@ def _renew(store: Store, version: str, origin: Origin, request: _Wanted) -> None
     _add_tree(store, version, commit)
 
 
-def _matches(existing: Checkout, revision: str, release: BunCommit | None) -> bool:
+def _is_at_revision(existing: Checkout, revision: str, release: BunCommit | None) -> bool:
     if existing.store.git.commit_of(revision) == existing.base:
         return True
     is_release_commit = release is not None and revision == release.commit
@@ -199,7 +199,7 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
     console.log(f"checking out Bun {version} to {folder}")
     try:
         store.git("worktree", "add", "--quiet", "--detach", "--no-checkout", folder, commit)
-        git = Git(folder, store.git.keep)
+        git = Git(folder, store.git.kept_descriptors)
         if missing:
             # Leave files without content out of this work tree, so that git can write the rest.
             files.write_whole(_left_out_by(git), _patterns(missing))
@@ -216,7 +216,7 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
 
 
 def _left_out_by(git: Git) -> Path:
-    return git.private / "info" / "sparse-checkout"
+    return git.private_folder / "info" / "sparse-checkout"
 
 
 def _patterns(missing: Sequence[str]) -> str:

@@ -17,13 +17,13 @@ import tomlkit
 from gobun import files
 from gobun.errors import FetchError, UsageError
 from gobun.process import run_tool
-from gobun.runtimes.registered import QUIET, ask_revision
+from gobun.runtimes.registered import QUIET_ENV, ask_revision
 from gobun.scratch import scratch_folder
 from gobun.toml_config import read_toml
 
 TABLE = Path(__file__).parent / "commits.toml"
-_FULL = re.compile(r"[0-9a-f]{40}")
-_SHOWN = re.compile(r"\+([0-9a-f]{7,40})\s*$")
+_FULL_HASH = re.compile(r"[0-9a-f]{40}")
+_PRINTED_HASH = re.compile(r"\+([0-9a-f]{7,40})\s*$")
 
 
 class BunCommit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
     releases = read_toml(path, _CommitsFile).release
     for version, release in releases.items():
         for name in (release.commit, *([release.tree] if release.tree else [])):
-            if not semver.Version.is_valid(version) or not _FULL.fullmatch(name):
+            if not semver.Version.is_valid(version) or not _FULL_HASH.fullmatch(name):
                 raise UsageError(
                     f"{path}: {version} = {name!r} is not a release with a full commit id"
                 )
@@ -78,7 +78,7 @@ def shown_revision(program: Path) -> str:
         FetchError: it prints no commit.
     """
     completed = ask_revision(program)
-    match = _SHOWN.search(completed.out)
+    match = _PRINTED_HASH.search(completed.out)
     if match is None:
         raise FetchError(
             f"{program} --revision names no commit:\n{completed.tail}",
@@ -92,9 +92,9 @@ def full_revision(program: Path) -> str | None:
     with scratch_folder("revision") as folder:
         script = Path(folder) / "revision.js"
         script.write_text("console.log(Bun.revision)\n")
-        completed = run_tool([program, script], cwd=Path(folder), env=QUIET, timeout_s=60)
+        completed = run_tool([program, script], cwd=Path(folder), env=QUIET_ENV, timeout_s=60)
     output = completed.out.strip()
-    return output if _FULL.fullmatch(output) else None
+    return output if _FULL_HASH.fullmatch(output) else None
 
 
 def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
@@ -112,7 +112,7 @@ def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[st
         program = programs[version]
         shown = shown_revision(program)
         revision = full_revision(program) or known.get(version, BunCommit(shown)).commit
-        if not revision.startswith(shown) or not _FULL.fullmatch(revision):
+        if not revision.startswith(shown) or not _FULL_HASH.fullmatch(revision):
             raise FetchError(
                 f"Bun {version} prints {shown} and {revision}, which is not one full commit"
             )

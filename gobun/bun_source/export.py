@@ -13,7 +13,7 @@ from gobun import files
 from gobun.bun_source.apply import TRAILER, commit_tree, message_of
 from gobun.bun_source.hunk_matching import is_unambiguous
 from gobun.bun_source.hunks import FileDiff, parse_patch
-from gobun.bun_source.series import FILE_NAME, TODO, Series, check_id, read_series
+from gobun.bun_source.series import FILE_NAME, TODO_REASON, Series, check_id, read_series
 from gobun.bun_source.series_toml import rewritten
 from gobun.errors import UsageError
 from gobun.scratch import scratch_folder
@@ -58,7 +58,7 @@ class Export(msgspec.Struct, frozen=True):
     """The result of an export."""
 
     patches: tuple[str, ...]
-    changed: tuple[str, ...]
+    changed_files: tuple[str, ...]
     """Files that were written or removed. Empty if nothing changed."""
 
 
@@ -66,18 +66,21 @@ def diff_text(git: Git, old: str, new: str) -> bytes:
     """Return the patch between two commits, with the least context that makes it unambiguous."""
     content = b""
     for context in range(1, _MOST_CONTEXT + 1):
-        content = _HEADING.sub(rb"\1", git.raw(*_DIFF, f"--unified={context}", old, new))
+        content = _HEADING.sub(rb"\1", git.raw_output(*_DIFF, f"--unified={context}", old, new))
         if not content or all(
-            _certain(git, old, new, diff) for diff in parse_patch(content, f"the commit {new[:12]}")
+            _is_unambiguous(git, old, new, diff)
+            for diff in parse_patch(content, f"the commit {new[:12]}")
         ):
             break
     return content
 
 
-def _certain(git: Git, old: str, new: str, diff: FileDiff) -> bool:
+def _is_unambiguous(git: Git, old: str, new: str, diff: FileDiff) -> bool:
     if diff.binary or diff.created or diff.deleted:
         return True
-    before, after = (git.raw("cat-file", "blob", f"{commit}:{diff.path}") for commit in (old, new))
+    before, after = (
+        git.raw_output("cat-file", "blob", f"{commit}:{diff.path}") for commit in (old, new)
+    )
     return is_unambiguous(diff, before, after)
 
 
@@ -102,7 +105,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
                 f"commit {commit[:12]} of {checkout.folder} is a merge",
                 hint="rebase it, because a series is a list of commits",
             )
-        commits.append(_written(git, parents[0], commit))
+        commits.append(_read_commit(git, parents[0], commit))
     names = [patch.id for patch in commits]
     for name in {name for name in names if names.count(name) > 1}:
         raise UsageError(
@@ -112,7 +115,7 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
     return commits
 
 
-def _written(git: Git, parent: str, commit: str) -> SeriesCommit:
+def _read_commit(git: Git, parent: str, commit: str) -> SeriesCommit:
     title, _, rest = git("show", "--no-patch", "--format=%B", commit).strip().partition("\n")
     body = [line for line in rest.splitlines() if not line.startswith(TRAILER)]
     named = [line.removeprefix(TRAILER) for line in rest.splitlines() if line.startswith(TRAILER)]
@@ -131,7 +134,7 @@ def _written(git: Git, parent: str, commit: str) -> SeriesCommit:
             "or a link into a file",
             hint="remove it in one commit, and add the other in the next",
         )
-    return SeriesCommit(name, title, "\n".join(body).strip() or TODO, content, touched)
+    return SeriesCommit(name, title, "\n".join(body).strip() or TODO_REASON, content, touched)
 
 
 def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Export:
@@ -165,7 +168,7 @@ def _check_none_lacks(
     checkout: Checkout, commits: Sequence[SeriesCommit], series: Series | None
 ) -> None:
     ids = {patch.id for patch in commits}
-    gone = [patch.id for patch in series.applied if patch.id not in ids] if series else []
+    gone = [patch.id for patch in series.bun_patches if patch.id not in ids] if series else []
     if series and gone:
         raise UsageError(
             f"{checkout.folder} lacks patches of {series.line}: {', '.join(gone)}",
@@ -188,7 +191,7 @@ def write_series(
         if not file.is_file() or file.read_bytes() != content:
             files.write_whole(file, content)
             changed.append(name)
-    for patch in old.applied if old is not None else ():
+    for patch in old.bun_patches if old is not None else ():
         if f"{patch.id}.patch" not in contents:
             (folder / f"{patch.id}.patch").unlink(missing_ok=True)
             changed.append(f"{patch.id}.patch")
@@ -236,6 +239,6 @@ def new_patch(
             f"there are no changes in {checkout.folder}",
             hint="edit files there first; name new files with --add",
         )
-    commit = commit_tree(git, tree, head, message_of(title, why or TODO, name))
+    commit = commit_tree(git, tree, head, message_of(title, why or TODO_REASON, name))
     git("reset", "--quiet", commit)
     return export_series(checkout, folder)

@@ -25,7 +25,7 @@ NAME = "gobun patches"
 EMAIL = "patches@gobun.invalid"
 """The author of every commit. No mail can reach the address."""
 
-OLDEST = (2, 36)
+OLDEST_GIT = (2, 36)
 """The oldest git that can apply a patch three ways without a work tree."""
 
 _SETTINGS = {
@@ -69,7 +69,7 @@ _ENVIRONMENT = {
 _TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
 """Variables that configure network access and do not affect commits."""
 
-DAMAGED = (
+DAMAGE_MESSAGES = (
     "`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is damaged, "
     "`invoke cache --evict --kind bun-source` removes it with all checkouts"
 )
@@ -92,7 +92,7 @@ class GitError(FetchError):
             or as_text(completed.out).strip()
             or f"exit code {completed.code}"
         )
-        super().__init__(f"git {' '.join(words)}, in {folder}: {reason}", hint=DAMAGED)
+        super().__init__(f"git {' '.join(words)}, in {folder}: {reason}", hint=DAMAGE_MESSAGES)
         self.reason = reason
 
 
@@ -101,7 +101,7 @@ class Git(msgspec.Struct, frozen=True):
 
     folder: Path
     """A bare repository, or a work tree."""
-    keep: tuple[int, ...] = ()
+    kept_descriptors: tuple[int, ...] = ()
     """File descriptors of locks. The git process inherits them and keeps the locks held."""
     index: Path | None = None
     """A scratch index that replaces the repository's own."""
@@ -118,14 +118,14 @@ class Git(msgspec.Struct, frozen=True):
             GitError: it failed.
             PrerequisiteError: there is no git, or the disk is full.
         """
-        return as_text(self.raw(*words, stdin=stdin, env=env)).removesuffix("\n")
+        return as_text(self.raw_output(*words, stdin=stdin, env=env)).removesuffix("\n")
 
     @property
-    def private(self) -> Path:
+    def private_folder(self) -> Path:
         """The folder where git keeps the state of this work tree alone."""
         return Path(self("rev-parse", "--absolute-git-dir"))
 
-    def raw(
+    def raw_output(
         self,
         *words: str | Path,
         stdin: bytes | None = None,
@@ -161,7 +161,7 @@ class Git(msgspec.Struct, frozen=True):
             [*command(), "-C", self.folder, *words],
             env=_ENVIRONMENT | reach | scratch | dict(env or {}),
             stdin=stdin,
-            keep=self.keep,
+            keep=self.kept_descriptors,
         )
         if completed.code:
             check_disk(self.folder, completed)
@@ -180,7 +180,7 @@ class Git(msgspec.Struct, frozen=True):
         completed = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return as_text(completed.out).strip() if completed.code == 0 else None
 
-    def without(self, commit: str) -> set[str]:
+    def missing_objects(self, commit: str) -> set[str]:
         """Return the ids of the objects of ``commit`` that are missing here.
 
         Raises:
@@ -215,8 +215,8 @@ def check_version() -> str:
     except PrerequisiteError as error:
         raise PrerequisiteError("git is missing", hint=install) from error
     match = re.search(r"(\d+)\.(\d+)", version_line)
-    if match is None or (int(match[1]), int(match[2])) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
+    if match is None or (int(match[1]), int(match[2])) < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
         raise PrerequisiteError(f"{version_line or 'git'} is older than {oldest}", hint=install)
     return version_line.removeprefix("git version ")
 

@@ -43,7 +43,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def missing(self, commit: str) -> dict[str, list[str]]:
         """Return the files of ``commit`` whose content is missing from the store: id → paths."""
-        absent = self.git.without(commit)
+        absent = self.git.missing_objects(commit)
         missing_files: dict[str, list[str]] = {}
         for line in self.git("ls-tree", "-r", "-z", commit).split("\0") if absent else ():
             about, _, path = line.partition("\t")
@@ -88,7 +88,7 @@ def open_store() -> Iterator[Store]:
             with files.temporary_sibling(bare) as staged, files.disk_errors(bare):
                 Git(staged, (descriptor,))("init", "--quiet", "--bare", staged / "it")
                 files.publish_folder(staged / "it", bare)
-        _clean(bare)
+        _remove_interrupted(bare)
         _relink(folder.resolve())
         yield Store(folder, Git(bare, (descriptor,)))
 
@@ -117,7 +117,7 @@ def inheritable_lock(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _clean(bare: Path) -> None:
+def _remove_interrupted(bare: Path) -> None:
     """Remove the files of an interrupted git. Only the holder of the lock writes them."""
     leftovers = [
         *bare.glob("*.lock"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gobun.bun_source.hunks import FileDiff, Hunk
 
 _CLOSE_LOOKS = 40
-_NEAR = 0.5
+_LEAST_AGREEMENT = 0.5
 """Lowest similarity at which a place is mentioned."""
 
 Reader = Callable[[str], bytes | None]
@@ -54,7 +54,7 @@ def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]])
     if diff.created:
         return [f"{diff.path}: is to be created, and is there already"] if content else []
     if content is None:
-        return [_gone(diff, read, names())]
+        return [_new_path_hint(diff, read, names())]
     if diff.binary:
         return []
     lines = lines_of(content)
@@ -94,7 +94,7 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
         return f"would fit at line {at}, but the file has CRLF line ends and the patch has LF"
     if places([line.replace(b"\r\n", b"\n") for line in hunk.old], lines):
         return "has CRLF line ends and the file has LF: export the patch anew"
-    return _nearest(hunk, lines)
+    return _nearest_place_hint(hunk, lines)
 
 
 def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None:
@@ -105,9 +105,9 @@ def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None
     return "end" if at_the_end and len(lines) - len(hunk.old) not in fits else None
 
 
-def _nearest(hunk: Hunk, lines: Sequence[bytes]) -> str:
+def _nearest_place_hint(hunk: Hunk, lines: Sequence[bytes]) -> str:
     at, agreement = nearest_place(hunk.old, lines)
-    if agreement < _NEAR:
+    if agreement < _LEAST_AGREEMENT:
         return "no place of the file is like it"
     size = len(hunk.old)
     have = lines[at : at + size]
@@ -154,7 +154,7 @@ def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, f
     return -place, ratio
 
 
-def _gone(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
+def _new_path_hint(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
     """Return a hint about the new path of a missing file."""
     if diff.path in names:
         return f"{diff.path}: the source that was fetched from has no content of it"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gobun import console
 from gobun.bun_source import git as gits
 from gobun.bun_source.git import Git, GitError
-from gobun.bun_source.origin import UNREADABLE
+from gobun.bun_source.origin import UNREADABLE_ERRORS
 from gobun.errors import FetchError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _ABSENT = re.compile(r"not our ref ([0-9a-f]{40})")
 _ROUND = 2000
 """Number of files in one request. An interrupted fetch loses at most one request."""
 _EPOCH = "1 +0000"
-_LARGEST = 4 << 30
+_LARGEST_ARCHIVE = 4 << 30
 """Largest unpacked size of an archive: many times the size of Bun, but no threat to a disk."""
 _CHUNK = 1 << 20
 # A repository on this machine serves what it has, whatever its own settings say.
@@ -97,7 +97,7 @@ def _fetch(store: Store, origin: Origin, revision: str, tag: str) -> str | None:
         return None
     hint = "check the network and the address; a --source on this machine needs no network"
     if "does not match index" in message or "is corrupt" in message:
-        hint = gits.DAMAGED
+        hint = gits.DAMAGE_MESSAGES
     raise FetchError(f"cannot fetch from {origin.location}: {message}", hint=hint)
 
 
@@ -125,7 +125,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
     names = sorted(store.missing(commit))
     near = Git(Path(origin.location)) if origin.kind == "repository" else None
     if near and near.commit_of(commit):  # one request: a partial clone serves nothing otherwise
-        names = sorted(set(names) - near.without(commit))
+        names = sorted(set(names) - near.missing_objects(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
     words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)
@@ -176,7 +176,7 @@ def _import_archive(store: Store, path: Path) -> str:
     ref = "refs/gobun/archive"
     try:
         stream = b"".join(_as_import(path, ref))
-    except UNREADABLE as error:
+    except UNREADABLE_ERRORS as error:
         raise FetchError(f"the archive {path} cannot be read: {error}") from error
     try:
         store.git("fast-import", "--quiet", "--force", stdin=stream)
@@ -203,8 +203,10 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
             if where.parts[0] != root or len(where.parts) < 2:
                 raise tarfile.ReadError(f"{member.name!r} is not below the one folder {root}/")
             size += member.size
-            if size > _LARGEST:
-                raise tarfile.ReadError(f"with {member.name!r} it has more than {_LARGEST:,} bytes")
+            if size > _LARGEST_ARCHIVE:
+                raise tarfile.ReadError(
+                    f"with {member.name!r} it has more than {_LARGEST_ARCHIVE:,} bytes"
+                )
             content = opened.extractfile(member) if member.isreg() else None
             if member.issym():
                 mode, data = "120000", os.fsencode(member.linkname)

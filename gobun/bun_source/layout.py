@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NOT_BUILT = ("bench/", "docs/", "examples/", "packages/bun-vscode/", "test/")
-_VENDORED = ("packages/", "src/deps/")
+_VENDORED_FOLDERS = ("packages/", "src/deps/")
 _TESTS = frozenset(("fuzz", "fuzzing", "test", "testdata", "tests"))
 """Folders of tests and fuzzers in vendored code. Bun's own ``src/bun.js/test`` is compiled."""
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
@@ -144,19 +144,19 @@ def build_system_of(tree: Path) -> BuildSystem:
         if all((tree / sign).exists() for sign in system.signs):
             return system
     raise UsageError(
-        f"{tree} has none of the build systems known here ({', '.join(_known())})",
+        f"{tree} has none of the build systems known here ({', '.join(_known_systems())})",
         hint="build it with its own instructions, and register the executable with "
         "`invoke register-bun`",
     )
 
 
-def _known() -> list[str]:
+def _known_systems() -> list[str]:
     return [f"{system.era}: {' and '.join(system.signs)}" for system in reversed(BUILD_SYSTEMS)]
 
 
 def is_built(path: str) -> bool:
     """Return whether a build of Bun may read the file ``path`` of a checkout."""
-    if path.startswith(_VENDORED) and not _TESTS.isdisjoint(path.split("/")[:-1]):
+    if path.startswith(_VENDORED_FOLDERS) and not _TESTS.isdisjoint(path.split("/")[:-1]):
         return False
     return not path.startswith(_NOT_BUILT)
 

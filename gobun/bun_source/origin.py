@@ -21,7 +21,7 @@ Kind = Literal["url", "repository", "bundle", "archive"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 _BUNDLE = re.compile(rb"# v[23] git bundle\n")
-UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
+UNREADABLE_ERRORS = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
 """Exceptions from reading a truncated or damaged archive."""
 
 _FORMS = "give a clone URL, a repository's folder, a git bundle, or a tar archive"
@@ -53,12 +53,12 @@ def parse_origin(text: str = "", flag: str = "--source") -> Origin:
     if not text or _URL.fullmatch(text):
         return Origin("url", text or UPSTREAM)
     try:
-        return _local(f"{flag} {text}", Path(text).expanduser().absolute())
-    except (RuntimeError, *UNREADABLE) as error:
+        return _local_origin(f"{flag} {text}", Path(text).expanduser().absolute())
+    except (RuntimeError, *UNREADABLE_ERRORS) as error:
         raise UsageError(f"{flag} {text} cannot be read: {error}", hint=_FORMS) from error
 
 
-def _local(shown: str, path: Path) -> Origin:
+def _local_origin(shown: str, path: Path) -> Origin:
     if path.is_dir():
         if not any((path / name).exists() for name in (".git", "objects")):
             raise UsageError(f"{shown} is a folder, but not a git repository", hint=_FORMS)

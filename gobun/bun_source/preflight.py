@@ -63,7 +63,7 @@ class OfflineSources(msgspec.Struct, frozen=True):
         return bool(self.prefetch or self.cache)
 
 
-class _Need(msgspec.Struct, frozen=True):
+class _NeededProgram(msgspec.Struct, frozen=True):
     """A program of the system."""
 
     name: str
@@ -76,23 +76,23 @@ class _Need(msgspec.Struct, frozen=True):
     """The option that prints its version, or empty if some systems do not support one."""
 
 
-_NEEDS = (
-    _Need("git", "git", "git"),
-    _Need("cmake", "cmake", "cmake", (3, 24)),
-    _Need("ninja", "ninja-build", "ninja"),
-    _Need("cargo", "cargo", "rust", why="lol-html, and all of Bun where it is Rust"),
-    _Need("strip", "binutils", "", asked=()),
-    _Need("pkg-config", "pkg-config", "pkg-config", needed=False),
-    _Need("go", "golang", "go", (), False, "BoringSSL, in older releases", ("version",)),
-    _Need("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
-    _Need("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
+_NEEDED_PROGRAMS = (
+    _NeededProgram("git", "git", "git"),
+    _NeededProgram("cmake", "cmake", "cmake", (3, 24)),
+    _NeededProgram("ninja", "ninja-build", "ninja"),
+    _NeededProgram("cargo", "cargo", "rust", why="lol-html, and all of Bun where it is Rust"),
+    _NeededProgram("strip", "binutils", "", asked=()),
+    _NeededProgram("pkg-config", "pkg-config", "pkg-config", needed=False),
+    _NeededProgram("go", "golang", "go", (), False, "BoringSSL, in older releases", ("version",)),
+    _NeededProgram("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
+    _NeededProgram("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
 )
 _MAKE_NEEDS = (
-    _Need("make", "make", "make"),
-    _Need("aclocal", "automake", "automake", why="libarchive"),
-    _Need("autoconf", "autoconf", "autoconf", why="libarchive"),
-    _Need("libtoolize", "libtool", "libtool", why="libarchive"),
-    _Need("perl", "perl", "perl", why="BoringSSL"),
+    _NeededProgram("make", "make", "make"),
+    _NeededProgram("aclocal", "automake", "automake", why="libarchive"),
+    _NeededProgram("autoconf", "autoconf", "autoconf", why="libarchive"),
+    _NeededProgram("libtoolize", "libtool", "libtool", why="libarchive"),
+    _NeededProgram("perl", "perl", "perl", why="BoringSSL"),
 )
 """Additional programs for the C libraries of the older build systems."""
 _LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
@@ -150,7 +150,7 @@ def examine(
     rows.append(_provided("zig", "in the place of the pinned one", zig))
     rows.append(_provided("webkit", "in the place of upstream's download", webkit))
     rows = [row for row in rows if row.found]
-    needs = (*_NEEDS, *(_MAKE_NEEDS if layout.era in {"make", "cmake-1"} else ()))
+    needs = (*_NEEDED_PROGRAMS, *(_MAKE_NEEDS if layout.era in {"make", "cmake-1"} else ()))
     rows += [_program(need) for need in needs if need.debian or sys.platform == "darwin"]
     rows += [*_rust(layout), *llvm_prerequisites(layout)]
     rows += [_memory(), _disk(tree)]
@@ -236,14 +236,14 @@ def _provided(
     )
 
 
-def _install(need: _Need) -> dict[str, str]:
+def _install(need: _NeededProgram) -> dict[str, str]:
     return {
         "debian": f"apt-get install {need.debian}" if need.debian else "",
         "macos": f"brew install {need.macos}" if need.macos else "",
     }
 
 
-def _program(need: _Need) -> BuildPrerequisite:
+def _program(need: _NeededProgram) -> BuildPrerequisite:
     requirement = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
     lacking: State = "missing" if need.needed else "note"
     program = shutil.which(need.name)
@@ -366,7 +366,7 @@ def _disk(tree: Path) -> BuildPrerequisite:
 
 
 def _downloads(layout: BuildLayout, offline: OfflineSources) -> list[BuildPrerequisite]:
-    silent = fetch.unreachable([f"https://{host}/" for host in layout.hosts])
+    silent = fetch.unreachable_hosts([f"https://{host}/" for host in layout.hosts])
     # Print names only: an address may contain a password.
     proxies = sorted(name for name in os.environ if name.lower().endswith("_proxy"))
     rows = (

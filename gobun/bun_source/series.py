@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 FILE_NAME = "series.toml"
-TODO = "TODO: reason"
+TODO_REASON = "TODO: reason"
 """Placeholder in a patch made from a commit, until a person explains the patch."""
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -179,7 +179,7 @@ class Series(msgspec.Struct, frozen=True):
         return self.folder / FILE_NAME
 
     @property
-    def applied(self) -> tuple[Patch, ...]:
+    def bun_patches(self) -> tuple[Patch, ...]:
         """The patches for a checkout of Bun. Patches of WebKit are documentation only."""
         return tuple(patch for patch in self.patches if patch.tree == "bun")
 
@@ -208,11 +208,11 @@ class Series(msgspec.Struct, frozen=True):
         Raises:
             UsageError: the line has none.
         """
-        if not self.applied:
+        if not self.bun_patches:
             what = f"{self.line} carries no patch, so there is nothing to {doing}"
             raise UsageError(what, hint=f"{self.path} gives the reason for each change")
 
-    def selected(
+    def select_patches(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
     ) -> tuple[Patch, ...]:
         """Return the patches to apply, in the order of the series, with all ``build`` patches.
@@ -220,20 +220,20 @@ class Series(msgspec.Struct, frozen=True):
         Raises:
             UsageError: an id is not in the series, or is a patch of WebKit or of the build.
         """
-        known = [patch.id for patch in self.applied if patch.kind == "change"]
+        known = [patch.id for patch in self.bun_patches if patch.kind == "change"]
         for name in (*only, *without):
             if name not in known:
                 raise UsageError.unknown(f"patch of the series {self.line}", name, known)
         return tuple(
             patch
-            for patch in self.applied
+            for patch in self.bun_patches
             if patch.kind == "build" or ((not only or patch.id in only) and patch.id not in without)
         )
 
     @property
-    def unpatched(self) -> tuple[Patch, ...]:
+    def control_patches(self) -> tuple[Patch, ...]:
         """The patches of the control build: those that the sources need to compile."""
-        return tuple(patch for patch in self.applied if patch.kind == "build")
+        return tuple(patch for patch in self.bun_patches if patch.kind == "build")
 
 
 def check_id(name: str, where: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.bun_source.hunks import parse_patch
-from gobun.bun_source.series import FILE_NAME, TODO, Change, Patch, Series, SeriesEntry
+from gobun.bun_source.series import FILE_NAME, TODO_REASON, Change, Patch, Series, SeriesEntry
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _lint(series: Series, known: KnownNames) -> Iterator[str]:
             yield f"{path}: is no patch of the series"
     entries: tuple[SeriesEntry, ...] = (*series.patches, *series.without)
     for entry in entries:
-        if not entry.why.strip() or TODO in entry.why:
+        if not entry.why.strip() or TODO_REASON in entry.why:
             yield f"{where}: {entry.id} needs a reason"
         for claim in _CLAIM.findall(entry.why):
             if claim not in known.claims:
@@ -90,7 +90,7 @@ def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
         yield f"{where}: is {patch.upstream} upstream, and upstream_note does not say where"
     if patch.emulation and patch.emulation not in known.treatments:
         yield f"{where}: emulation = {patch.emulation!r} is no treatment"
-    others = {each.id for each in series.applied if each is not patch}
+    others = {each.id for each in series.bun_patches if each is not patch}
     for change in patch.changes:
         yield from _change(change, where, known)
         for name in (*change.beside, *change.without):

@@ -12,7 +12,7 @@ from gobun.bun_source.apply import commit_tree, message_of, patched_index
 from gobun.bun_source.export import Export, SeriesCommit, diff_text
 from gobun.bun_source.git import GitError
 from gobun.bun_source.hunks import parse_patch
-from gobun.bun_source.series import FILE_NAME, TODO
+from gobun.bun_source.series import FILE_NAME, TODO_REASON
 from gobun.bun_source.series_toml import rewritten
 from gobun.errors import PatchError
 from gobun.scratch import scratch_folder
@@ -33,7 +33,7 @@ class RebaseStep(msgspec.Struct, frozen=True):
     patch: str
     state: State
     """``merged``: it did not apply unchanged, but git could merge it."""
-    why: str = ""
+    problem: str = ""
 
 
 class Rebased(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Rebased(msgspec.Struct, frozen=True):
     head: str
 
     @property
-    def empty(self) -> tuple[str, ...]:
+    def upstreamed(self) -> tuple[str, ...]:
         """The patches that upstream contains."""
         return tuple(step.patch for step in self.steps if step.state == "upstream has it")
 
@@ -65,7 +65,7 @@ def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
     written: list[SeriesCommit] = []
     for patch in patches:
         content = series.content(patch)
-        step, tree = _try(git, head, content, patch, onto.version)
+        step, tree = _rebase_patch(git, head, content, patch, onto.version)
         steps.append(step)
         if tree is None:
             continue
@@ -84,8 +84,10 @@ def write_rebased(
 
     ``remaining`` lists the patches that a person left out. The person must add the reasons.
     """
-    without = [{"id": name, "since": version, "why": "upstream has it"} for name in rebased.empty]
-    without += [{"id": name, "why": TODO} for name in remaining]
+    without = [
+        {"id": name, "since": version, "why": "upstream has it"} for name in rebased.upstreamed
+    ]
+    without += [{"id": name, "why": TODO_REASON} for name in remaining]
     contents = {f"{patch.id}.patch": patch.content for patch in rebased.patches}
     text = rewritten(series.path.read_text(), version, rebased.patches, without=without)
     contents |= {
@@ -99,7 +101,7 @@ def write_rebased(
     return Export(tuple(patch.id for patch in rebased.patches), tuple(contents))
 
 
-def _try(
+def _rebase_patch(
     git: Git, head: str, content: bytes, patch: Patch, version: str
 ) -> tuple[RebaseStep, str | None]:
     with scratch_folder("rebase") as folder:

@@ -47,29 +47,33 @@ def rewritten(
     known facts, and replaces a ``[[without]]`` of the same name. An unchanged series is returned
     byte for byte.
     """
-    head, blocks = _split(text)
+    head, blocks = _split_tables(text)
     if not text:
         head = f'version = "{version}"\nabout = "Patches on Bun {version}"'
     document = tomlkit.parse(head)
     renamed = str(document["version"]) != version
     if renamed:
         document["version"] = version
-    patches = {str(_inside(block)["id"]): block for kind, block in blocks if kind == "patch"}
-    others = [block for block in patches.values() if _inside(block).get("tree", "bun") != "bun"]
+    patches = {str(_parse_block(block)["id"]): block for kind, block in blocks if kind == "patch"}
+    others = [
+        block for block in patches.values() if _parse_block(block).get("tree", "bun") != "bun"
+    ]
     listed = {name: block for name, block in patches.items() if block not in others}
     tables = [_updated(listed.get(entry.id), entry) for entry in entries]
     if tables == list(listed.values()) and not without and not renamed:
         return text
     carried = {entry.id for entry in entries}
     rest = [
-        block for kind, block in blocks if kind == "without" and _inside(block)["id"] not in carried
+        block
+        for kind, block in blocks
+        if kind == "without" and _parse_block(block)["id"] not in carried
     ]
-    rest += [_dumped("without", each) for each in without]
+    rest += [_dump_table("without", each) for each in without]
     parts = [tomlkit.dumps(document), *tables, *others, *rest]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
+def _split_tables(text: str) -> tuple[str, list[tuple[str, str]]]:
     """Split a series into its head and its tables, each with the comments above it."""
     starts = list(_TABLE.finditer(text))
     if not starts:
@@ -80,7 +84,7 @@ def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
     ]
 
 
-def _inside(block: str) -> dict[str, Any]:
+def _parse_block(block: str) -> dict[str, Any]:
     """Return the one table of a block."""
     return dict(next(iter(tomlkit.parse(block).unwrap().values()))[0])
 
@@ -88,11 +92,13 @@ def _inside(block: str) -> dict[str, Any]:
 def _updated(block: str | None, entry: SeriesText) -> str:
     fields = {"id": entry.id, "title": entry.title, "why": entry.why, "files": list(entry.files)}
     if block is None:
-        return _dumped("patch", {**fields, "upstream": "not proposed"})
+        return _dump_table("patch", {**fields, "upstream": "not proposed"})
     document = tomlkit.parse(block)
     listed = document["patch"]
-    inside = _inside(block)
-    changed = {name: value for name, value in fields.items() if _bare(inside[name]) != value}
+    inside = _parse_block(block)
+    changed = {
+        name: value for name, value in fields.items() if _strip_blanks(inside[name]) != value
+    }
     if not changed:
         return block
     if isinstance(listed, AoT):
@@ -101,10 +107,10 @@ def _updated(block: str | None, entry: SeriesText) -> str:
     return tomlkit.dumps(document)
 
 
-def _bare(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
+def _strip_blanks(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
     """Strip the blanks around a text, because a commit message does not keep them."""
     return value.strip() if isinstance(value, str) else value
 
 
-def _dumped(kind: str, values: Mapping[str, object]) -> str:
+def _dump_table(kind: str, values: Mapping[str, object]) -> str:
     return f"[[{kind}]]\n{tomlkit.dumps(dict(values))}"

@@ -25,7 +25,7 @@ from gobun.files import disk_errors, write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gobun.bun_source.apply import Applied
+    from gobun.bun_source.apply import PatchedTree
     from gobun.bun_source.build_stages import Stage
 
 _CONFIGURED_FOR = re.compile(r"^CMAKE_CACHEFILE_DIR:INTERNAL=(.*)$", re.MULTILINE)
@@ -36,14 +36,14 @@ _PLACE_DATE_S = 1_000_000_000
 class StageRecords:
     """The finished stages of one checkout, in files among git's own."""
 
-    def __init__(self, applied: Applied) -> None:
-        self._applied = applied
+    def __init__(self, applied: PatchedTree) -> None:
+        self._patched = applied
         self._git = Git(applied.folder)
 
     def is_finished(self, stage: Stage) -> bool:
         """Return whether an earlier build finished ``stage`` and all its outputs exist."""
         outputs_exist = stage.outputs and all(
-            (self._applied.folder / output).exists() for output in stage.outputs
+            (self._patched.folder / output).exists() for output in stage.outputs
         )
         record = self._file(stage)
         return bool(outputs_exist) and record.is_file() and record.read_text() == self._key(stage)
@@ -62,12 +62,12 @@ class StageRecords:
         Raises:
             PrerequisiteError: the disk is full, or a file cannot be removed.
         """
-        record = self._git.private / "gobun-place"
+        record = self._git.private_folder / "gobun-place"
         before = record.read_text().splitlines() if record.is_file() else []
         roots = [str(paths.cache_root()), str(paths.cache_root().resolve())]
         if before == roots:
             return
-        folder = self._applied.folder.resolve()
+        folder = self._patched.folder.resolve()
         with disk_errors(folder):
             foreign = list(_configured_elsewhere(folder))
             for each in foreign:
@@ -79,24 +79,24 @@ class StageRecords:
             if undated:
                 self._touch_sources()
             if before:
-                console.log(_told(before[0], folder, foreign, undated=undated))
+                console.log(_moved_cache_text(before[0], folder, foreign, undated=undated))
             write_whole(record, "\n".join(roots))
             os.utime(record, (_PLACE_DATE_S, _PLACE_DATE_S))
 
     def _file(self, stage: Stage) -> Path:
-        return self._git.private / "gobun-stages" / stage.name
+        return self._git.private_folder / "gobun-stages" / stage.name
 
     def _key(self, stage: Stage) -> str:
         """Return a digest of the upstream commit and the command, without the place of either."""
-        text = "\0".join((self._applied.base, *stage.words))
-        for name, root in (("tree", self._applied.folder), ("cache", paths.cache_root())):
+        text = "\0".join((self._patched.base, *stage.arguments))
+        for name, root in (("tree", self._patched.folder), ("cache", paths.cache_root())):
             text = re.sub(rf"(?<![^\0=]){re.escape(str(root))}(?![^\0/])", f"{{{name}}}", text)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _touch_sources(self) -> None:
         """Make the sources newer than every object, as an object may be of an older source."""
         for name in self._git("ls-files", "-z").split("\0"):
-            path = self._applied.folder / name
+            path = self._patched.folder / name
             if path.is_file() and not path.is_symlink():
                 os.utime(path)
 
@@ -127,7 +127,7 @@ def _in_make(path: str) -> str:
     return re.sub(r"([ #])", r"\\\1", path).replace("$", "$$")
 
 
-def _told(before: str, folder: Path, foreign: list[Path], *, undated: bool) -> str:
+def _moved_cache_text(before: str, folder: Path, foreign: list[Path], *, undated: bool) -> str:
     """Return the line that says what a build in a new place does again."""
     names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign))
     again = [f"unfinished stages configure CMake anew in {names}"] if foreign else []

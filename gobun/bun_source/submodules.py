@@ -51,7 +51,7 @@ class Submodule(msgspec.Struct, frozen=True):
         return self.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
 
 
-class Filled(msgspec.Struct, frozen=True):
+class FilledSubmodule(msgspec.Struct, frozen=True):
     """The state of one submodule after a fetch."""
 
     submodule: Submodule
@@ -178,7 +178,7 @@ def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
             raise UsageError.unknown("submodule", name, known)
 
 
-def fill_submodules(checkout: Checkout, sources: Sources) -> list[Filled]:
+def fill_submodules(checkout: Checkout, sources: Sources) -> list[FilledSubmodule]:
     """Fetch every missing submodule of ``checkout``, except the optional ones.
 
     Raises:
@@ -222,9 +222,9 @@ def missing_submodules(checkout: Checkout) -> tuple[str, ...]:
     return tuple(path for path in folders if not any((checkout.folder / path).glob("*")))
 
 
-def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
+def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> FilledSubmodule:
     if _is_there(checkout, submodule):
-        return _filled(checkout, submodule, there_before=True)
+        return _describe_submodule(checkout, submodule, there_before=True)
     folder = checkout.folder / submodule.path
     if not (folder / _MARK).exists() and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(
@@ -240,19 +240,21 @@ def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> Filled:
     if origin.kind == "archive":
         check_archived(origin, submodule.commit, required=True)
     _write(checkout, submodule, fetched)
-    return _filled(checkout, submodule, there_before=False)
+    return _describe_submodule(checkout, submodule, there_before=False)
 
 
-def _filled(checkout: Checkout, submodule: Submodule, *, there_before: bool) -> Filled:
+def _describe_submodule(
+    checkout: Checkout, submodule: Submodule, *, there_before: bool
+) -> FilledSubmodule:
     """Describe a submodule from the store. One that a person checked out has no missing files."""
     store = checkout.store
     commit = store.git.commit_of(_ref(submodule))
     if commit is None:
-        return Filled(submodule, there_before)
+        return FilledSubmodule(submodule, there_before)
     inside = PurePosixPath(submodule.path)
     missing = (str(inside / path) for path in store.missing_paths(commit))
     nested = tuple(str(inside / path) for path, _ in _links(store.git, commit))
-    return Filled(submodule, there_before, tuple(filter(is_built, missing)), nested)
+    return FilledSubmodule(submodule, there_before, tuple(filter(is_built, missing)), nested)
 
 
 def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
@@ -261,7 +263,7 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
     folder = checkout.folder / submodule.path
     missing = set(store.missing_paths(fetched))
     # Stage it beside git's own files, where files of a killed run are not part of the checkout.
-    waiting = checkout.git.private / "gobun-submodule"
+    waiting = checkout.git.private_folder / "gobun-submodule"
     for leftover in waiting.parent.glob(f".{waiting.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with files.temporary_sibling(waiting) as staged:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun import console
-from gobun.bun_source.apply import Applied
+from gobun.bun_source.apply import PatchedTree
 from gobun.bun_source.build_progress import BuildProgress
 from gobun.bun_source.build_stages import BuildPlan, Stage
 from gobun.bun_source.checkouts import tree_locked
@@ -37,14 +37,14 @@ _SHORTAGES = {
     ),
 }
 """Hints for builds that fail because something is missing and print no helpful error."""
-_SHOWN = 12
-_WIDEST = 1000
+_SHOWN_LINES = 12
+_LONGEST_LINE = 1000
 """Longest printed line, in characters. A linker command alone can take a megabyte."""
 _TOLD_EVERY_S = 20.0
 _HEADING = "==== stage "
 
 
-class Built(msgspec.Struct, frozen=True):
+class BuiltBun(msgspec.Struct, frozen=True):
     """The result of a build."""
 
     program: Path
@@ -53,7 +53,7 @@ class Built(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
+def build(applied: PatchedTree, plan: BuildPlan, log: Path) -> Iterator[BuiltBun]:
     """Build a patched checkout. An interrupted build resumes at the stage that it was in.
 
     The checkout stays locked while the caller uses the executable, because another build
@@ -83,14 +83,14 @@ def build(applied: Applied, plan: BuildPlan, log: Path) -> Iterator[Built]:
                 _run_stage(run, position, stage)
         program = applied.folder / plan.program
         if not program.is_file():
-            raise _failed(applied, log, f"made no {plan.program}")
-        yield Built(program, log, round(time.monotonic() - started))
+            raise _build_error(applied, log, f"made no {plan.program}")
+        yield BuiltBun(program, log, round(time.monotonic() - started))
 
 
 class _Run(msgspec.Struct, frozen=True):
     """A running build."""
 
-    applied: Applied
+    applied: PatchedTree
     plan: BuildPlan
     log: Path
     lock: int
@@ -110,25 +110,25 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     folder = run.applied.folder
     run.progress.begin(position)
     with run.log.open("a") as stream:
-        stream.write(f"{_HEADING}{stage.name}: {' '.join(stage.words)}\n")
+        stream.write(f"{_HEADING}{stage.name}: {' '.join(stage.arguments)}\n")
     code = run_logged(
-        stage.words,
+        stage.arguments,
         run.log,
         cwd=folder,
         env=run.plan.env,
         keep=(run.lock,),
-        on_wait=console.throttled(_TOLD_EVERY_S, run.progress.tell),
+        on_wait=console.throttled(_TOLD_EVERY_S, run.progress.print_progress),
     )
     if code != 0:
-        raise _failed(run.applied, run.log, f"ended with {code} in the stage {stage.name}")
+        raise _build_error(run.applied, run.log, f"ended with {code} in the stage {stage.name}")
     absent = [output for output in stage.outputs if not (folder / output).exists()]
     if absent:
-        raise _failed(run.applied, run.log, f"made no {absent[0]} in the stage {stage.name}")
+        raise _build_error(run.applied, run.log, f"made no {absent[0]} in the stage {stage.name}")
     run.records.finish(stage)
     run.progress.end()
 
 
-def _failed(applied: Applied, log: Path, how: str) -> BuildError:
+def _build_error(applied: PatchedTree, log: Path, how: str) -> BuildError:
     message = first_error(log)
     wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(message))
     return BuildError(
@@ -140,8 +140,8 @@ def _failed(applied: Applied, log: Path, how: str) -> BuildError:
 def first_error(log: Path) -> str:
     """Return the first error in the last stage's log, and the lines after it."""
     last_stage = log.read_text(errors="replace").rpartition(_HEADING)[2]
-    lines = [line[:_WIDEST] for line in last_stage.splitlines()]
+    lines = [line[:_LONGEST_LINE] for line in last_stage.splitlines()]
     for at, line in enumerate(lines):
         if _ERROR.search(line) and not _NO_ERROR.search(line):
-            return "\n".join(f"  {each}" for each in lines[at : at + _SHOWN])
-    return "\n".join(f"  {each}" for each in lines[-_SHOWN:])
+            return "\n".join(f"  {each}" for each in lines[at : at + _SHOWN_LINES])
+    return "\n".join(f"  {each}" for each in lines[-_SHOWN_LINES:])

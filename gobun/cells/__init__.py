@@ -14,7 +14,7 @@ from gobun.cells.records import (
 from gobun.cells.scenario import (
     Axes,
     check_names,
-    narrowed,
+    narrow_axes,
     plan_cells,
     plan_hash,
     read_scenario,
@@ -32,7 +32,7 @@ __all__ = [
     "Result",
     "attempts_of",
     "check_names",
-    "narrowed",
+    "narrow_axes",
     "plan_cells",
     "plan_hash",
     "read_scenario",

@@ -46,7 +46,7 @@ A ``timeout`` is ``progressing`` or ``starved``. ``starved`` means that the proc
 for long enough to be judged. A ``fail`` is ``not-loaded`` if the module was never in the
 process."""
 
-UNJUDGED: tuple[Kind, ...] = ("starved",)
+UNJUDGED_KINDS: tuple[Kind, ...] = ("starved",)
 """Kinds that are no evidence about a cell."""
 
 Load = Literal["ffi", "napi-sync", "napi-async", "worker"]
@@ -203,9 +203,9 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     """The short name of its platform, in a file that joins several (``Header.joined``)."""
 
     @property
-    def judged(self) -> bool:
+    def is_judged(self) -> bool:
         """Whether the process could run for long enough to be judged."""
-        return self.kind not in UNJUDGED
+        return self.kind not in UNJUDGED_KINDS
 
     @property
     def intermittent(self) -> bool:
@@ -238,7 +238,7 @@ def telling_outcomes(result: Result) -> frozenset[Outcome]:
 
     Skips, errors of the harness and starved attempts are no evidence.
     """
-    if not result.judged:
+    if not result.is_judged:
         return frozenset()
     return frozenset(attempts_of(result)) - {"skip", "error"}
 

@@ -13,7 +13,7 @@ from gobun import build, paths
 from gobun.cells.records import LOADS, Cell, Load
 from gobun.errors import UsageError
 from gobun.toml_config import read_toml
-from gobun.treatments import TREATMENTS, TreatmentName, expanded
+from gobun.treatments import TREATMENTS, TreatmentName, expand_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ def stress_script(name: str) -> Path:
     return paths.SCENARIOS / "stress" / f"{name}.cjs"
 
 
-def narrowed(
+def narrow_axes(
     scenario: Scenario,
     *,
     treatments: Sequence[str] = (),
@@ -97,7 +97,7 @@ def narrowed(
         UsageError: a name is unknown, with the near matches; or the limit is not positive.
     """
     axes = scenario.matrix
-    treatments = expanded(treatments)
+    treatments = expand_names(treatments)
     if tuple(stresses) == ("all",):
         stresses = [name for name, stress in scenario.stress.items() if not stress.apart]
     check_names("treatment", treatments, tuple(TREATMENTS))

@@ -15,7 +15,7 @@ from gobun.commands.cli import (
     split_csv,
 )
 from gobun.commands.run_flags import CellFlags, RunFlags, with_flags
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import UsageError
 from gobun.printable import printable_json
 
@@ -50,8 +50,8 @@ def build_bun(
     _check_unpatched(only, except_, unpatched=unpatched)
     wish = patched.BuildRequest(
         series=patch_series,
-        only=split_csv(only),
-        without=split_csv(except_),
+        only_patches=split_csv(only),
+        without_patches=split_csv(except_),
         unpatched=unpatched,
         profile=profile,
         jobs=optional_integer(jobs, "--jobs"),
@@ -65,7 +65,7 @@ def build_bun(
     )
     rows = patched.preflight(wish)
     if not json:
-        show(bun_source.render_preflight(rows))
+        print_result(bun_source.render_preflight(rows))
     if preflight or bun_source.is_missing_any(rows):
         if json:
             show_build(rows, None)
@@ -86,11 +86,11 @@ class BuildReport(msgspec.Struct, frozen=True):
     """The version under which the matrix runs it; empty where nothing was built."""
     program: str
     """Path of the executable; empty where nothing was built."""
-    registered: runtimes.Registered | None
+    registered: runtimes.RegisteredBun | None
 
 
 def show_build(
-    rows: Sequence[bun_source.BuildPrerequisite], bun: runtimes.Registered | None
+    rows: Sequence[bun_source.BuildPrerequisite], bun: runtimes.RegisteredBun | None
 ) -> None:
     """Print a build for programs; ``bun`` is None where nothing was built."""
     report = BuildReport(
@@ -158,7 +158,7 @@ def matrix_patched(
     patched.run_beside_stock(request, series_list, ablate=ablate)
 
 
-def _tell_registered(bun: runtimes.Registered) -> None:
-    show(f"bun@{bun.label}: {bun.program}")
+def _tell_registered(bun: runtimes.RegisteredBun) -> None:
+    print_result(f"bun@{bun.label}: {bun.program}")
     patches = ", ".join(bun.patches) or "none"
-    show(f"says it is {bun.revision}; patches: {patches}; {bun.identity}")
+    print_result(f"says it is {bun.revision}; patches: {patches}; {bun.identity}")

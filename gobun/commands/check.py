@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gobun import bun_check, bun_source
 from gobun.commands.cli import command, select_patches
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,6 @@ def check_bun(
         report = bun_check.check_series(
             checkout, patch_series, chosen, depth=depth, unpatched=unpatched
         )
-    show(bun_check.render(report))
-    if report.wrong:
+    print_result(bun_check.render(report))
+    if report.failures:
         raise SystemExit(BuildError.exit_code)

@@ -130,7 +130,7 @@ def glob_files(pattern: str) -> list[Path]:
     return paths or [path]
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
@@ -141,9 +141,9 @@ def optional_number(text: str, flag: str, most: int = _LARGEST_NUMBER) -> float 
     except ValueError:
         number = math.nan
     if number is not None and not math.isfinite(number):
-        raise UsageError(f"{flag} {_shortened(text)!r} is not a number")
+        raise UsageError(f"{flag} {_shorten(text)!r} is not a number")
     if number is not None and abs(number) > most:
-        raise UsageError(f"{flag} {_shortened(text)} is too large", hint=f"the most is {most:,}")
+        raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"the most is {most:,}")
     return number
 
 
@@ -151,11 +151,11 @@ def optional_integer(text: str, flag: str, most: int = _LARGEST_NUMBER) -> int |
     """Read a whole number that may be left out."""
     number = optional_number(text, flag, most)
     if number is not None and not number.is_integer():
-        raise UsageError(f"{flag} {_shortened(text)!r} is not a whole number")
+        raise UsageError(f"{flag} {_shorten(text)!r} is not a whole number")
     return None if number is None else int(number)
 
 
 def select_patches(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
     """Return a series, and those of its patches that the comma lists leave."""
     patch_series = bun_source.series_named(series)
-    return patch_series, patch_series.selected(split_csv(only), split_csv(except_))
+    return patch_series, patch_series.select_patches(split_csv(only), split_csv(except_))

@@ -18,7 +18,7 @@ _LARGEST_PID = 2**31 - 1
 """What the kernel's ``pid_t`` holds."""
 
 
-def show(diagnosis: forensics.Diagnosis, *, as_json: bool) -> None:
+def print_diagnosis(diagnosis: forensics.Diagnosis, *, as_json: bool) -> None:
     """Print a diagnosis for a person or for a program."""
     document = printable_json(msgspec.json.encode(diagnosis).decode()) if as_json else ""
     print(document or forensics.render(diagnosis), flush=True)
@@ -48,18 +48,20 @@ def diagnose(
         raise UsageError("--end is only for a command after --")
     number = optional_integer(pid, "the process", most=_LARGEST_PID) or 0
     inspector = forensics.find_inspector()
-    show(forensics.diagnose(number, inspector=inspector, backtrace=backtrace), as_json=json)
+    print_diagnosis(
+        forensics.diagnose(number, inspector=inspector, backtrace=backtrace), as_json=json
+    )
 
 
 def _diagnose_command(words: list[str], *, json: bool, backtrace: bool, end: bool) -> None:
     """Start a command and explain it as soon as it hangs, or when it ends."""
 
-    def tell(diagnosis: forensics.Diagnosis) -> None:
-        show(diagnosis, as_json=json)
+    def on_diagnosis(diagnosis: forensics.Diagnosis) -> None:
+        print_diagnosis(diagnosis, as_json=json)
 
     inspector = forensics.find_inspector()
     diagnosis = forensics.diagnose_command(
-        words, inspector=inspector, backtrace=backtrace, end=end, tell=tell
+        words, inspector=inspector, backtrace=backtrace, end=end, tell=on_diagnosis
     )
-    if not diagnosis.stuck:  # a process that hangs was shown when that was found
-        tell(diagnosis)
+    if not diagnosis.is_stuck:  # a process that hangs was shown when that was found
+        on_diagnosis(diagnosis)

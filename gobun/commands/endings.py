@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a task: Ctrl-C, a CI system or ``timeout``, and a closed terminal."""
 
 _CLEANING_S = 3.0
@@ -45,7 +45,7 @@ def _end_by_signals() -> None:
             began = time.monotonic()
             raise _EndedError(number)
 
-    for number in _ENDINGS:
+    for number in _ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` starts it
             signal.signal(number, end)
 

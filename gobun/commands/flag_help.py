@@ -19,15 +19,15 @@ from gobun.targets import TARGETS
 from gobun.treatments import TREATMENTS
 from gobun.vm.architectures import ARCHITECTURES, RELEASES
 
-REQUIRED = "required"
+REQUIRED_TEXT = "required"
 
 
 class Flag(msgspec.Struct, frozen=True):
     """The help of one flag."""
 
     text: str
-    unset: str = ""
-    """The meaning of an empty value; ``REQUIRED`` where the task rejects one."""
+    default_text: str = ""
+    """The meaning of an empty value; ``REQUIRED_TEXT`` where the task rejects one."""
     choices: Collection[str] | Callable[[], Iterable[str]] = ()
     """The values that the flag takes, or a function that lists them."""
 
@@ -46,7 +46,7 @@ _MUSL = [target.name for target in TARGETS.values() if target.libc == "musl"]
 _OUT_FOLDER = Flag("folder for the results and the reports")
 _RESULTS_FOLDER = Flag("folder with the results")
 
-_SHARED = {
+_SHARED_FLAGS = {
     "ablate": Flag("also run builds or emulations of single patches"),
     "add": Flag("new files to include in the patch, a comma list", "none"),
     "addon": Flag("your own .node file, instead of the suite's modules", "the one in gobun.toml"),
@@ -94,7 +94,7 @@ _SHARED = {
     "only": Flag("patches to include, a comma list of ids", "all patches of the series"),
     "onto": Flag("release to move the series to"),
     "out": Flag("folder for the files"),
-    "path": Flag("files, after the name of the task; each may be a pattern", REQUIRED),
+    "path": Flag("files, after the name of the task; each may be a pattern", REQUIRED_TEXT),
     "pid": Flag("process to diagnose, after the name of the task", "none; give a command instead"),
     "prefetch": Flag("folder with everything that the build downloads", "none"),
     "preflight": Flag("check what the build needs, and stop"),
@@ -134,7 +134,7 @@ _SHARED = {
 }
 """Flags by name. Where a flag differs in one task, `_OWN` has a row for that task."""
 
-_OWN = {
+_TASK_FLAGS = {
     "benchmark": {"name": Flag("what to measure", choices=benchmark_names)},
     "bisect": {
         "load": Flag("way to load the module", choices=LOADS),
@@ -196,7 +196,7 @@ def flag_help(task: str, parameters: Iterable[inspect.Parameter]) -> dict[str, s
 
 def _render(task: str, parameter: inspect.Parameter) -> str:
     name = parameter.name.strip("_").replace("_", "-")
-    flag = _OWN.get(task, {}).get(name) or _SHARED[name]
+    flag = _TASK_FLAGS.get(task, {}).get(name) or _SHARED_FLAGS[name]
     notes = [_default(flag, task, parameter)]
     choices = list(flag.choices() if callable(flag.choices) else flag.choices)
     if choices:
@@ -206,11 +206,11 @@ def _render(task: str, parameter: inspect.Parameter) -> str:
 
 def _default(flag: Flag, task: str, parameter: inspect.Parameter) -> str:
     default = parameter.default
-    if default is inspect.Parameter.empty or flag.unset == REQUIRED:
-        return REQUIRED
+    if default is inspect.Parameter.empty or flag.default_text == REQUIRED_TEXT:
+        return REQUIRED_TEXT
     if isinstance(default, bool):
         return f"default: {'on' if default else 'off'}"
-    shown = default or flag.unset
+    shown = default or flag.default_text
     if not shown:
         raise ValueError(f"the flag {parameter.name} of {task} does not explain an empty value")
     return f"default: {shown}"

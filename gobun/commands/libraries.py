@@ -8,7 +8,7 @@ from gobun import audit as auditing
 from gobun import build, paths, sysroot
 from gobun import embed as embedding
 from gobun.commands.cli import command, command_with_words, given_path, split_csv, variadic_paths
-from gobun.console import show
+from gobun.console import print_result
 from gobun.targets import TARGETS, for_libc, host_target, target_named
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def build_warmup(
     built = build.build_warmup(targets, name=name, go_version=go or None)
     folder = given_path(out)
     for entry in build.publish(built, folder):
-        placed = paths.shown(folder / entry.file)
-        show(f"{entry.sha256}  {placed}  {entry.size:,} bytes, Go {entry.go}")
+        placed = paths.display_path(folder / entry.file)
+        print_result(f"{entry.sha256}  {placed}  {entry.size:,} bytes, Go {entry.go}")
 
 
 @command
@@ -38,7 +38,9 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
     folder = given_path(out)
     built = [*build.build_guard(targets), *build.build_static_guard(targets), *preload]
     for entry in build.publish(built, folder):
-        show(f"{entry.sha256}  {paths.shown(folder / entry.file)}  {entry.size:,} bytes")
+        print_result(
+            f"{entry.sha256}  {paths.display_path(folder / entry.file)}  {entry.size:,} bytes"
+        )
 
 
 @command
@@ -46,27 +48,27 @@ def build_asherah(_: Context, target: str = "", out: str = "dist/asherah") -> No
     """Build Asherah's addon as a package that replaces asherah-node."""
     chosen = target_named(target) if target else host_target()
     for path in build.write_asherah_package(chosen, given_path(out)):
-        show(f"{paths.shown(path)}  {path.stat().st_size:,} bytes")
+        print_result(f"{paths.display_path(path)}  {path.stat().st_size:,} bytes")
 
 
 @command
 def vendor_guard(_: Context, out: str) -> None:
     """Write the guard as a Go package to copy into a module."""
     for path in build.vendor_guard(given_path(out)):
-        show(paths.shown(path))
+        print_result(paths.display_path(path))
 
 
 @command
 def embed_guard(_: Context, file: str, out: str) -> None:
     """Put the guard into a finished library or addon: FILE -o OUT."""
-    show(paths.shown(embedding.embed_guard(given_path(file), given_path(out))))
+    print_result(paths.display_path(embedding.embed_guard(given_path(file), given_path(out))))
 
 
 @command_with_words(leading="path")
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
     """Show the properties of finished libraries, or of runtimes for macOS: FILE…."""
-    show("\n\n".join(auditing.describe(path) for path in paths))
+    print_result("\n\n".join(auditing.describe(path) for path in paths))
 
 
 @command_with_words(leading="path")
@@ -75,17 +77,17 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
     """Make Go libraries load on musl (Alpine): FILE… -o OUT."""
     for path, target in build.conversion_outputs(libraries, given_path(out) if out else None):
         conversion = build.convert_file(path, target)
-        shown = paths.shown(target)
-        show(
+        shown = paths.display_path(target)
+        print_result(
             f"{shown}  {conversion.sites:,} loads of Go's TLS word converted, "
-            f"{conversion.added:+,} bytes"
+            f"{conversion.added_bytes:+,} bytes"
         )
-        if conversion.renamed:
-            show(f"  needs libc.so in place of {', '.join(conversion.renamed)}")
-        if conversion.plain:
-            show(f"  calls by their plain names: {', '.join(conversion.plain)}")
-        if conversion.adapted:
-            show(f"  has adapters for {', '.join(conversion.adapted)}")
+        if conversion.renamed_symbols:
+            print_result(f"  needs libc.so in place of {', '.join(conversion.renamed_symbols)}")
+        if conversion.plain_functions:
+            print_result(f"  calls by their plain names: {', '.join(conversion.plain_functions)}")
+        if conversion.adapted_functions:
+            print_result(f"  has adapters for {', '.join(conversion.adapted_functions)}")
 
 
 @command
@@ -94,4 +96,4 @@ def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = 
     chosen = target_named(target) if target else for_libc(host_target(), "musl")
     root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
     path = root.program(given_path(program)) if program else root.folder
-    show(f"{path}  musl {root.version}")
+    print_result(f"{path}  musl {root.version}")

@@ -13,7 +13,7 @@ from gobun import console, fetch, paths, toolchain, wheels
 from gobun import doctor as doctoring
 from gobun.commands.cli import command, optional_number, split_csv
 from gobun.commands.flag_help import benchmark_names
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def doctor(_: Context) -> None:
     """List the tools that are installed and those that are missing."""
     findings = doctoring.examine()
-    show(doctoring.render(findings))
+    print_result(doctoring.render(findings))
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(3)
 
@@ -33,29 +33,29 @@ def doctor(_: Context) -> None:
 def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "") -> None:
     """List the cache, or remove entries with --evict."""
     if not evict:
-        show(caching.render(caching.usage()))
+        print_result(caching.render(caching.usage()))
         return
     days = optional_number(older_than, "--older-than")
     if days is not None and days < 0:
         raise UsageError(f"--older-than {older_than} is in the future")
     eviction = caching.evict(kinds=split_csv(kind), older_than_days=days)
     entries = console.pluralize(len(eviction.removed), "entry", "entries")
-    show(f"removed {entries}, {eviction.freed / 1e6:,.1f} MB")
-    for entry in eviction.busy:
-        show(f"in use, left alone: {entry.name}")
-    for name in sorted({entry.kind for entry in eviction.kept}):
-        show(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
+    print_result(f"removed {entries}, {eviction.freed_bytes / 1e6:,.1f} MB")
+    for entry in eviction.used_now:
+        print_result(f"in use, left alone: {entry.name}")
+    for name in sorted({entry.kind for entry in eviction.other_kinds}):
+        print_result(f"may hold work of yours, left alone: {name}; --kind {name} removes it")
 
 
 @command
 def lock(_: Context) -> None:
     """Add new releases of Bun, Node and Deno to the lock files."""
     summary = fetch.update_lock()
-    for package in summary.added:
-        show(f"added {package}")
-    console.log(f"{len(summary.added)} added, {summary.kept} kept")
+    for package in summary.added_packages:
+        print_result(f"added {package}")
+    console.log(f"{len(summary.added_packages)} added, {summary.kept_count} kept")
     for release in wheels.update_lock(toolchain.pip_pins()):
-        show(f"added {release.package}@{release.version}")
+        print_result(f"added {release.package}@{release.version}")
 
 
 @command

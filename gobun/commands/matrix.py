@@ -10,7 +10,7 @@ from gobun import custom_addon, patched, pipeline
 from gobun import matrix as measuring
 from gobun.commands.cli import command, given_path, optional_integer
 from gobun.commands.run_flags import CellFlags, MatrixFlags, with_flags
-from gobun.console import show
+from gobun.console import print_result
 from gobun.custom_addon_config import MatrixTable, find_config, runtime_of
 
 if TYPE_CHECKING:
@@ -88,4 +88,6 @@ def plan(
         make_request(cells, AddonFlags(addon, smoke, name, config), libc=libc)
     ).cells
     plan_parts = measuring.plan_parts(planned, parts, measuring.durations_of(past))
-    show(measuring.plan_json(plan_parts) if json else "\n".join(part.text for part in plan_parts))
+    print_result(
+        measuring.plan_json(plan_parts) if json else "\n".join(part.text for part in plan_parts)
+    )

@@ -19,7 +19,7 @@ from invoke.terminals import pty_size
 from invoke.util import helpline
 
 from gobun.commands.endings import quiet_without_reader
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import UsageError
 from gobun.printable import printable
 
@@ -38,8 +38,8 @@ Where to start:
   invoke diagnose PID     explains why a process hangs and what helps
   invoke TASK --help      lists the flags of a task, with their defaults and choices
 """
-_HELP = ("--help", "-h")
-_NARROWEST = 30
+_HELP_FLAGS = ("--help", "-h")
+_LEAST_COLUMN = 30
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 
 
@@ -51,7 +51,7 @@ class TaskProgram(Program):
 
     def no_tasks_given(self) -> None:
         """Print where to start, then every task."""
-        show(_START)
+        print_result(_START)
         self.list_tasks()
         raise Exit
 
@@ -63,17 +63,19 @@ class TaskProgram(Program):
         }
         width = max(len(name) for pairs in named.values() for name, _ in pairs)
         for title, pairs in named.items():
-            show(f"{title}:\n")
+            print_result(f"{title}:\n")
             self.print_columns([(name.ljust(width), text) for name, text in pairs])
 
     def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
         """Print names and texts in two columns; no name in a text is broken at its hyphen."""
         start = max(len(name) for name, _ in tuples) + self.leading_indent_width + self.col_padding
-        width = max(pty_size()[0] - start - 1, _NARROWEST)
+        width = max(pty_size()[0] - start - 1, _LEAST_COLUMN)
         for name, text in tuples:
             lines = textwrap.wrap(text or "", width, break_on_hyphens=False) or [""]
-            show(f"{self.leading_indent}{name}".ljust(start) + f"\n{' ' * start}".join(lines))
-        show("")
+            print_result(
+                f"{self.leading_indent}{name}".ljust(start) + f"\n{' ' * start}".join(lines)
+            )
+        print_result("")
 
     def parse_tasks(self) -> None:
         """Parse the tasks; end with exit code 2 and the near matches where that fails."""
@@ -125,7 +127,7 @@ class TaskProgram(Program):
             # The aliases of `flags`, which are the short flags, are not found by `get`.
             flag = context.flags[last] if context and last in context.flags else None
             if not (flag and flag.takes_value):
-                if context and word in _HELP:
+                if context and word in _HELP_FLAGS:
                     # Invoke would take it as the value of a required flag.
                     self.args.help.value = context.name
                     return

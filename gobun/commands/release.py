@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gobun import build, paths
 from gobun import release as releasing
 from gobun.commands.cli import command, given_path, split_csv
-from gobun.console import show
+from gobun.console import print_result
 from gobun.targets import TARGETS, host_target, target_named
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def pack_loader(_: Context, version: str, out: str = "dist") -> None:
     targets = list(TARGETS.values())
     guards, libraries = build.build_guard(targets), build.build_warmup(targets)
     for packed in releasing.pack_loader(named, guards, libraries, given_path(out)):
-        show(paths.shown(packed.tarball))
+        print_result(paths.display_path(packed.tarball))
 
 
 @command
@@ -30,7 +30,7 @@ def release(
 ) -> None:
     """Make a release in a folder below --out."""
     folder = releasing.make_release(version, given_path(out), names=split_csv(names), dirty=dirty)
-    show(paths.shown(folder))
+    print_result(paths.display_path(folder))
 
 
 @command
@@ -39,7 +39,7 @@ def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
     place = where if "://" in where else str(given_path(where))
     manifest = releasing.verify_release(place, rebuild=rebuild)
     again = ", and comes out the same here" if rebuild else ""
-    show(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
+    print_result(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
 
 
 @command
@@ -58,4 +58,4 @@ def download_warmup(
     for path in releasing.download_warmup(
         version, from_, given_path(out), targets=targets, name=name, trusted=trusted
     ):
-        show(paths.shown(path))
+        print_result(paths.display_path(path))

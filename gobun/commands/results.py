@@ -27,7 +27,7 @@ from gobun.commands.cli import (
     optional_integer,
     variadic_paths,
 )
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import UsageError
 from gobun.expectations import known_names, lint, place_of, read_expectations, update_expectations
 
@@ -53,14 +53,14 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     if update and review:
         raise UsageError("--update and --review exclude each other", hint="give one of them")
     if review:
-        lines = [line for run in _runs(review) for line in _reviewed(run)]
-        show("\n".join(lines) or "every row has a cell and holds")
+        lines = [line for run in _runs(review) for line in _review_rows(run)]
+        print_result("\n".join(lines) or "every row has a cell and holds")
         return
     if update:
         for run in _runs(update):
             range_update = update_expectations(run.results, place=place_of(run.header.host))
-            show(range_update.diff or "nothing to change")
-            for row in range_update.unexplained:
+            print_result(range_update.diff or "nothing to change")
+            for row in range_update.unexplained_rows:
                 console.log(f"{row} needs a reason")
         return
     wrong = lint(
@@ -68,7 +68,7 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
         claims=read_claims(),
         known=known_names(),
     )
-    show("\n".join(wrong) or "every expectation has its form and a reason")
+    print_result("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:
         raise SystemExit(2)
 
@@ -78,7 +78,7 @@ def _runs(path: str) -> list[Run]:
     return split_platforms(measuring.read_results(given_path(path)))
 
 
-def _reviewed(run: Run) -> list[str]:
+def _review_rows(run: Run) -> list[str]:
     rows = read_expectations(place=place_of(run.header.host))
     return expectations.review(rows, run.results)
 
@@ -113,7 +113,7 @@ def bisect(
         bad=bad or None,
         on_step=lambda step: console.log(step.text),
     )
-    show(answer.text)
+    print_result(answer.text)
 
 
 @command
@@ -131,7 +131,7 @@ def claims(
     known |= read_facts(measured) if measured.is_file() else {}
     verdicts = analysis.verdicts(run, facts=known)
     if markdown:
-        show(claims_markdown(verdicts).rstrip("\n"))
+        print_result(claims_markdown(verdicts).rstrip("\n"))
     else:
         print_claims(verdicts)
 
@@ -147,9 +147,9 @@ def issue_text(_: Context, results: str, json: bool = False) -> None:
     """Print the issue about all unexpected outcomes of a run: FILE or FOLDER."""
     issue = reporting.issue_text(measuring.read_results(given_path(results)))
     if json:
-        show(msgspec.json.encode(issue).decode())
+        print_result(msgspec.json.encode(issue).decode())
     else:
-        show(f"# {issue.title}\n\n{issue.body}".rstrip("\n"))
+        print_result(f"# {issue.title}\n\n{issue.body}".rstrip("\n"))
 
 
 @command
@@ -157,7 +157,7 @@ def repro(_: Context, out: str = "report", only: str = "", folders: bool = False
     """Print the command that reproduces each cell that did not pass."""
     if folders:
         for folder in reproduce.folders(given_path(out), only):
-            show(folder)
+            print_result(folder)
         return
     for line in reproduce.commands(given_path(out), only):
-        show(line)
+        print_result(line)

@@ -12,7 +12,7 @@ from gobun.commands.cli import (
     select_patches,
     split_csv,
 )
-from gobun.console import show
+from gobun.console import print_result
 from gobun.errors import FetchError, PatchError, UsageError
 from gobun.targets import host_target
 from gobun.treatments import TREATMENTS
@@ -44,32 +44,32 @@ def fetch_bun(
     fetched = bun_source.fetch_checkout(
         version, origin, release=release, ref=ref, discard=discard, sources=sources
     )
-    show(f"{fetched.folder}{' was there already' if fetched.there_before else ''}")
+    print_result(f"{fetched.folder}{' was there already' if fetched.there_before else ''}")
     same = (
         f"the release {version}" if fetched.is_release else f"not known to be the release {version}"
     )
-    show(f"commit {fetched.base}, {same}")
+    print_result(f"commit {fetched.base}, {same}")
     if release is not None and fetched.is_release:
-        show(_compared(version, release.commit))
+        print_result(_compare_with_release(version, release.commit))
     for path in fetched.missing:
-        show(f"no content in the source, left out: {path}")
+        print_result(f"no content in the source, left out: {path}")
     for filled in fetched.submodules:
         _tell_submodule(filled)
 
 
-def _tell_submodule(filled: bun_source.Filled) -> None:
+def _tell_submodule(filled: bun_source.FilledSubmodule) -> None:
     submodule = filled.submodule
-    show(
+    print_result(
         f"submodule {submodule.path}: {submodule.commit[:12]}"
         f"{', there already' if filled.there_before else ''}"
     )
     for path in filled.missing:
-        show(f"no content in the source, left out: {path}")
+        print_result(f"no content in the source, left out: {path}")
     for path in filled.nested:
-        show(f"not fetched, a submodule of a submodule: {path}")
+        print_result(f"not fetched, a submodule of a submodule: {path}")
 
 
-def _compared(version: str, commit: str) -> str:
+def _compare_with_release(version: str, commit: str) -> str:
     """Return whether the released binary says that it is built of ``commit``.
 
     Raises:
@@ -94,7 +94,7 @@ def bun_commits(_: Context, versions: str) -> None:
     target = host_target()
     buns = runtimes.provide_bun(runtimes.choose_bun(versions, target), target)
     for version in bun_source.record_new_commits({bun.version: bun.program for bun in buns}):
-        show(f"added {version}: {bun_source.commit_of_release(version).commit}")
+        print_result(f"added {version}: {bun_source.commit_of_release(version).commit}")
 
 
 @command
@@ -106,9 +106,9 @@ def patch_bun(
     with bun_source.open_checkout(version or patch_series.version) as checkout:
         applied = bun_source.apply_series(checkout, patch_series, chosen)
     for name in applied.patches:
-        show(f"applied {name}")
+        print_result(f"applied {name}")
     patches = console.pluralize(len(applied.patches), "patch", "patches")
-    show(f"{applied.folder}: {patches} of {patch_series.line}, identity {applied.identity}")
+    print_result(f"{applied.folder}: {patches} of {patch_series.line}, identity {applied.identity}")
 
 
 @command
@@ -117,7 +117,7 @@ def patch_export(_: Context, series: str, drop: bool = False) -> None:
     patch_series = bun_source.series_named(series)
     with bun_source.open_checkout(patch_series.version) as checkout:
         export = bun_source.export_series(checkout, patch_series.folder, drop=drop)
-    _tell(export, patch_series.folder)
+    _print_export(export, patch_series.folder)
 
 
 @command
@@ -128,16 +128,18 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
         export = bun_source.new_patch(
             checkout, folder, name=id, title=title, why=why, add=split_csv(add)
         )
-    _tell(export, folder)
+    _print_export(export, folder)
 
 
-def _tell(export: bun_source.Export, folder: Path) -> None:
-    for name in export.changed:
-        show(f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}")
-    changed = console.pluralize(len(export.changed), "file")
-    summary = f"{changed} changed" if export.changed else "as it was"
+def _print_export(export: bun_source.Export, folder: Path) -> None:
+    for name in export.changed_files:
+        print_result(
+            f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}"
+        )
+    changed = console.pluralize(len(export.changed_files), "file")
+    summary = f"{changed} changed" if export.changed_files else "as it was"
     patches = console.pluralize(len(export.patches), "patch", "patches")
-    show(f"{folder.name}: {patches}, {summary}")
+    print_result(f"{folder.name}: {patches}, {summary}")
 
 
 @command
@@ -148,18 +150,18 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
     if folder.exists():
         raise UsageError(f"there is a series {folder.name} already", hint="remove it first")
     with bun_source.open_checkout(onto) as checkout:
-        chosen = patch_series.selected((), split_csv(except_))
+        chosen = patch_series.select_patches((), split_csv(except_))
         rebased = bun_source.rebase(checkout, patch_series, chosen)
     for step in rebased.steps:
-        show(f"{step.patch}: {step.state}")
+        print_result(f"{step.patch}: {step.state}")
     if rebased.conflicts:
         raise PatchError(
-            "\n".join(step.why for step in rebased.conflicts),
+            "\n".join(step.problem for step in rebased.conflicts),
             hint="nothing was written; leave these patches out with --except, and make them "
             "again with `invoke patch-new`",
         )
-    remaining = [patch.id for patch in patch_series.applied if patch not in chosen]
-    _tell(bun_source.write_rebased(folder, onto, rebased, patch_series, remaining), folder)
+    remaining = [patch.id for patch in patch_series.bun_patches if patch not in chosen]
+    _print_export(bun_source.write_rebased(folder, onto, rebased, patch_series, remaining), folder)
 
 
 @command
@@ -167,15 +169,15 @@ def patch_lint(_: Context, series: str = "") -> None:
     """Check the form of one series, or of all."""
     names = [bun_source.series_named(series).line] if series else bun_source.lines()
     every = [bun_source.series_named(name) for name in bun_source.lines()]
-    wrong = bun_source.lint_series(every, _known())
+    wrong = bun_source.lint_series(every, _known_names())
     if series:
         wrong = [problem for problem in wrong if f"{paths.PATCHES / names[0]}/" in problem]
-    show("\n".join(wrong) or f"{len(names)} series, nothing wrong")
+    print_result("\n".join(wrong) or f"{len(names)} series, nothing wrong")
     if wrong:
         raise SystemExit(UsageError.exit_code)
 
 
-def _known() -> bun_source.KnownNames:
+def _known_names() -> bun_source.KnownNames:
     return bun_source.KnownNames(
         claims=read_claims().keys(),
         treatments=TREATMENTS,

@@ -40,13 +40,13 @@ STARVED_SHARE = 0.35
 """A process that could run for less than this share of the time is starved."""
 _STARVED_LOOK_S = 6.0
 _CLEAR_SHARE = 0.8
-_MOVES = 20
+_LEAST_SWITCHES = 20
 
 STORM_SWITCHES = 200
 """Context switches a second below which a thread is interrupted, but not kept from its work. The
 exception is a thread that has a core to itself, uses it, and was in its handler in half of the
 looks. Only seconds in which the process could run count."""
-_HALF = 0.5
+_STORM_LOOK_SHARE = 0.5
 _SUSPICIOUS_SAMPLES = 2
 
 _COMPUTES_S, _COMPUTES_AT_MOST_S = 3.2, 25.0
@@ -72,18 +72,20 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
     sampler = Sampler(pid, signals=True)
     before = observe.usage(pid)
     while True:
-        sample = sampler.take(clock())
-        if not sample.threads or (sample.main is not None and sample.main.state in "ZX"):
+        sample = sampler.take_sample(clock())
+        if not sample.threads or (
+            sample.main_thread is not None and sample.main_thread.state in "ZX"
+        ):
             return Activity("ended", "the process ended", clock() - started)
         senders.update(senders_in(sample))
-        samples.append(sample.without(senders_in(sample)))
+        samples.append(sample.without_threads(senders_in(sample)))
         calls.append(syscall_of(pid, pid))
         able = observe.able_share(before, observe.usage(pid), clock() - started)
         activity = judge_activity(
             samples, calls, [tid for tid, _ in senders.most_common()], able=able
         )
         if activity is not None:
-            return _asked(pid, activity)
+            return _with_native_wait(pid, activity)
         time.sleep(SAMPLE_EVERY_S)
 
 
@@ -101,24 +103,26 @@ def judge_activity(
     could run.
     """
     first, last = samples[0], samples[-1]
-    if first.main is None or last.main is None:
+    if first.main_thread is None or last.main_thread is None:
         return None
     seconds = last.at - first.at
     ending = hang_detector.judge(samples, first.at)
-    suspect = _suspect(samples, senders)
+    suspect = _suspected_storm(samples, senders)
     if ending is not None and ending.kind == "livelock" and suspect is not None:
         if _keeps_from_work(samples, suspect, able):
             return Activity("storm", ending.detail, seconds, suspect, able=able)
     elif ending is not None and ending.kind == "deadlock":
         return Activity("deadlock", ending.detail, seconds, able=able)
-    kind = _settled(samples, calls, able)
+    kind = _clear_activity(samples, calls, able)
     if kind is None:
         return None
     detail = _DETAILS[kind](samples, calls, able)
     return Activity(kind, detail, seconds, suspect=suspect, able=able)
 
 
-def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Movement | None:
+def _clear_activity(
+    samples: Sequence[Sample], calls: Sequence[str], able: float
+) -> Movement | None:
     """Return the activity without a storm or a proven deadlock, once it is clear."""
     seconds = samples[-1].at - samples[0].at
     starved = able < STARVED_SHARE
@@ -131,7 +135,7 @@ def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Mo
         if locked and starved:  # the holder of the lock may not get to run
             return "starved" if over else None
         return "waits" if still_s >= (_LOCKED_S if locked else WORKS_AFTER_S) else None
-    if _computes(samples) and not _may_storm(samples):
+    if _always_runnable(samples) and not _may_storm(samples):
         if seconds * able >= _COMPUTES_S:
             return "busy"
         return "starved" if over and seconds >= _COMPUTES_AT_MOST_S else None
@@ -144,10 +148,10 @@ def _settled(samples: Sequence[Sample], calls: Sequence[str], able: float) -> Mo
         return None
     # A storm on a machine with time for it was plain long before.
     unclear = _may_storm(samples) if able < _CLEAR_SHARE else False
-    return "starved" if unclear or (starved and not _moves(samples, calls)) else "works"
+    return "starved" if unclear or (starved and not _is_woken(samples, calls)) else "works"
 
 
-def _asked(pid: int, activity: Activity) -> Activity:
+def _with_native_wait(pid: int, activity: Activity) -> Activity:
     """Return the same, with what the main thread waits in where that is no event loop."""
     if activity.kind in {"storm", "busy", "starved"}:
         return activity
@@ -164,23 +168,23 @@ def _may_storm(samples: Sequence[Sample]) -> bool:
     return len(stormy) >= _SUSPICIOUS_SAMPLES
 
 
-def _moves(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
+def _is_woken(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
     """Whether the main thread waits and is woken, as it does during normal work.
 
     Waits for locks do not count: a thread in an endless loop waits for the collector's threads too.
     """
     if not {*calls} - {"", "running", *_LOCKS}:
         return False
-    mains = [sample.main for sample in samples if sample.main is not None]
-    return not _may_storm(samples) and mains[-1].voluntary - mains[0].voluntary >= _MOVES
+    mains = [sample.main_thread for sample in samples if sample.main_thread is not None]
+    return not _may_storm(samples) and mains[-1].voluntary - mains[0].voluntary >= _LEAST_SWITCHES
 
 
 def _still_s(samples: Sequence[Sample]) -> float:
     """Return for how many seconds the main thread has slept without being scheduled."""
-    last = samples[-1].main
+    last = samples[-1].main_thread
     since = samples[-1].at
     for sample in reversed(samples):
-        main = sample.main
+        main = sample.main_thread
         if main is None or last is None or main.state not in "SD":
             break
         if main.switches != last.switches:
@@ -190,11 +194,11 @@ def _still_s(samples: Sequence[Sample]) -> float:
 
 
 def _is_lock(sample: Sample, call: str) -> bool:
-    main = sample.main
+    main = sample.main_thread
     return call in _LOCKS or (not call and main is not None and "futex" in main.waits_in)
 
 
-def _works(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
+def _works_evidence(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
     seconds = samples[-1].at - samples[0].at
     used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     call = collections.Counter(calls).most_common(1)[0][0]
@@ -203,17 +207,17 @@ def _works(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
     return f"{where}; {used:.1f} s of CPU time in {seconds:.1f} s"
 
 
-def _waits(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
+def _waits_evidence(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
     seconds = _still_s(samples)
     return f"the main thread was in {calls[-1] or 'a wait'} and not scheduled in {seconds:.1f} s"
 
 
-def _busy(samples: Sequence[Sample], _calls: Sequence[str], _able: float) -> str:
+def _busy_evidence(samples: Sequence[Sample], _calls: Sequence[str], _able: float) -> str:
     seconds = samples[-1].at - samples[0].at
     return f"the main thread computed for {seconds:.1f} s and never waited for anything"
 
 
-def _starved(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
+def _starved_evidence(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
     seconds = samples[-1].at - samples[0].at
     used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     return (
@@ -223,22 +227,24 @@ def _starved(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
 
 
 _DETAILS: dict[Movement, Callable[[Sequence[Sample], Sequence[str], float], str]] = {
-    "works": _works,
-    "waits": _waits,
-    "busy": _busy,
-    "starved": _starved,
+    "works": _works_evidence,
+    "waits": _waits_evidence,
+    "busy": _busy_evidence,
+    "starved": _starved_evidence,
 }
 
 
 def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able: float) -> bool:
     """Whether a signal interrupts its thread so often that it does nothing else."""
-    handles_alone = storm.share >= _HALF and _used(samples, storm.tid) >= _HALF
+    handles_alone = (
+        storm.share >= _STORM_LOOK_SHARE and _running_share(samples, storm.tid) >= _STORM_LOOK_SHARE
+    )
     return storm.switches_a_second >= STORM_SWITCHES * max(able, _LEAST_SHARE) or handles_alone
 
 
-def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
+def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     """Return the signal seen most in one thread, in two samples or more."""
-    looks = sum(sample.looks for sample in samples)
+    looks = sum(sample.look_count for sample in samples)
     seen: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
@@ -250,7 +256,7 @@ def _suspect(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
         return None
     tid, number = often[0]
     rates = _switch_rates(samples)
-    main = samples[-1].main
+    main = samples[-1].main_thread
     return Storm(
         signal=number,
         tid=tid,
@@ -276,16 +282,16 @@ def _sender(
     return f"{others[busiest].name} ({busiest})"
 
 
-def _computes(samples: Sequence[Sample]) -> bool:
+def _always_runnable(samples: Sequence[Sample]) -> bool:
     """Whether the main thread was runnable all the time, even if others kept it from a core."""
-    mains = [sample.main for sample in samples if sample.main is not None]
+    mains = [sample.main_thread for sample in samples if sample.main_thread is not None]
     runnable = sum(main.state == "R" for main in mains) / len(mains)
     waited = mains[-1].voluntary - mains[0].voluntary
     seconds = samples[-1].at - samples[0].at
     return runnable >= _RUNNABLE_SHARE and waited <= _WAITS_A_SECOND * seconds
 
 
-def _used(samples: Sequence[Sample], tid: int) -> float:
+def _running_share(samples: Sequence[Sample], tid: int) -> float:
     """Return the share of the time in which a thread ran."""
     seconds = max(samples[-1].at - samples[0].at, 0.001)
     return counter_growth(samples, tid, "cpu_ticks") / _TICKS_A_SECOND / seconds

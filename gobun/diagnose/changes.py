@@ -63,11 +63,11 @@ def signal_changes(
         watchdog.start()
         try:
             _wait_for(child, b"ready\n", command[0])
-            before = _asked(child.pid, inspector)
+            before = _require_snapshot(child.pid, inspector)
             go.touch()
             _wait_for(child, b"called 0\n", command[0])
             time.sleep(_SETTLES_S)
-            after = _asked(child.pid, inspector)
+            after = _require_snapshot(child.pid, inspector)
         finally:
             watchdog.cancel()
             child.kill()
@@ -110,7 +110,7 @@ def _text(handler: Handler | None) -> str:
     return f"{where}+SA_ONSTACK" if handler.on_stack else where
 
 
-def _asked(pid: int, inspector: Path) -> Snapshot:
+def _require_snapshot(pid: int, inspector: Path) -> Snapshot:
     snapshot = observe.take_snapshot(pid, inspector)
     if snapshot.problem:
         raise PrerequisiteError(f"cannot read the signal handlers: {snapshot.problem}")

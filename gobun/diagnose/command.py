@@ -58,19 +58,19 @@ def diagnose_command(
             code = running.wait(lookout.raise_stuck if end else lambda: None)
         except _StuckError as stuck:
             running.end()
-            return stuck.found
+            return stuck.diagnosis
         finally:
             lookout.stop()
     if lookout.error is not None:
         raise lookout.error
-    if code == _NO_SUCH_PROGRAM and lookout.last is None:
+    if code == _NO_SUCH_PROGRAM and lookout.latest_diagnosis is None:
         raise PrerequisiteError(f"cannot run {command[0]}: there is no such program")
     seconds = time.monotonic() - started
     how = f"exit code {code}" if code >= 0 else observe.signal_name(-code)
     detail = f"{command[0]} ended with {how} after {seconds:.1f} s"
-    if lookout.last is not None:
-        detail += f"; when it was last looked at: {title(lookout.last)}"
-    return examine.ended(running.pid, detail, seconds)
+    if lookout.latest_diagnosis is not None:
+        detail += f"; when it was last looked at: {title(lookout.latest_diagnosis)}"
+    return examine.ended_diagnosis(running.pid, detail, seconds)
 
 
 class _StuckError(Exception):
@@ -78,7 +78,7 @@ class _StuckError(Exception):
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__()
-        self.found = diagnosis
+        self.diagnosis = diagnosis
 
 
 class _Lookout(threading.Thread):
@@ -96,13 +96,13 @@ class _Lookout(threading.Thread):
         self._pid = pid
         self._inspector = inspector
         self._backtrace = backtrace
-        self._tell = tell
-        self._ends = threading.Event()
-        self._told: dict[int, Diagnosis] = {}
-        self._asked: set[int] = set()
-        self.last: Diagnosis | None = None
+        self._on_diagnosis = tell
+        self._stopping = threading.Event()
+        self._reported: dict[int, Diagnosis] = {}
+        self._examined: set[int] = set()
+        self.latest_diagnosis: Diagnosis | None = None
         """The latest diagnosis."""
-        self.stuck: Diagnosis | None = None
+        self.stuck_diagnosis: Diagnosis | None = None
         self.error: Exception | None = None
         """The error that ended the watch; the application goes on."""
 
@@ -110,29 +110,29 @@ class _Lookout(threading.Thread):
         """Watch until ``stop`` is called."""
         started = time.monotonic()
         try:
-            while not self._ends.wait(
+            while not self._stopping.wait(
                 LOOK_EVERY_S if time.monotonic() - started > LOOK_EVERY_S else _SETTLES_S
             ):
-                for pid in suspects(self._pid):
+                for pid in go_processes(self._pid):
                     self._look(pid)
         except Exception as error:  # noqa: BLE001 - raised where the application has ended
             self.error = error
 
     def stop(self) -> None:
         """Stop watching."""
-        self._ends.set()
+        self._stopping.set()
         self.join(_JOIN_S)
 
     def raise_stuck(self) -> None:
         """Raise if the application was found to hang."""
-        if self.stuck is not None:
-            raise _StuckError(self.stuck)
+        if self.stuck_diagnosis is not None:
+            raise _StuckError(self.stuck_diagnosis)
 
     def _look(self, pid: int) -> None:
         watched = activity.watch_process(pid)
-        if self._ends.is_set() or watched.kind == "ended":
+        if self._stopping.is_set() or watched.kind == "ended":
             return
-        if watched.kind == "works" and pid in self._asked and pid not in self._told:
+        if watched.kind == "works" and pid in self._examined and pid not in self._reported:
             return
         try:
             diagnosis = examine.diagnose(
@@ -140,21 +140,21 @@ class _Lookout(threading.Thread):
             )
         except GobunError:  # it has ended, or became another user's
             return
-        self._asked.add(pid)
-        if diagnosis.kind == "ended" or self._ends.is_set():
+        self._examined.add(pid)
+        if diagnosis.kind == "ended" or self._stopping.is_set():
             return
-        self.last = diagnosis
-        before = self._told.pop(pid, None)
+        self.latest_diagnosis = diagnosis
+        before = self._reported.pop(pid, None)
         if diagnosis.worth_telling:
-            self._told[pid] = diagnosis
+            self._reported[pid] = diagnosis
         # After a reported hang, report that it works again too.
         if diagnosis.worth_telling if before is None else diagnosis.verdict != before.verdict:
-            self._tell(diagnosis)
-        if diagnosis.stuck:
-            self.stuck = diagnosis
+            self._on_diagnosis(diagnosis)
+        if diagnosis.is_stuck:
+            self.stuck_diagnosis = diagnosis
 
 
-def suspects(pid: int) -> list[int]:
+def go_processes(pid: int) -> list[int]:
     """Return a command's processes that contain Go; the command's own if none does.
 
     ``npm start`` and ``bun run start`` start another process that does the work.

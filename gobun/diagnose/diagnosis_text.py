@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 96
 _LIBC_OWN = {32, 33}
-_LISTED = 8
+_MOST_LISTED = 8
 """Most signals with the same handler that are listed individually."""
 _TITLES: dict[Kind, str] = {
     "storm": "it hangs: a signal storm, because of Go's SA_ONSTACK",
@@ -48,7 +48,7 @@ def render(diagnosis: Diagnosis) -> str:
             if entry.costs:
                 lines += _item(entry.costs, "    ")
     if diagnosis.kind != "ended":
-        lines += ["", "observations:", *_seen(diagnosis)]
+        lines += ["", "observations:", *_fact_lines(diagnosis)]
     for note in diagnosis.notes:
         lines += _item(f"note: {note}")
     if diagnosis.backtrace:
@@ -70,7 +70,7 @@ def _item(text: str, indent: str = "  - ") -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent="    ")
 
 
-def _seen(diagnosis: Diagnosis) -> Iterator[str]:
+def _fact_lines(diagnosis: Diagnosis) -> Iterator[str]:
     runtime = diagnosis.runtime
     yield f"  runtime: {runtime.label} ({runtime.program})"
     for library in diagnosis.libraries:
@@ -99,7 +99,7 @@ def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
                 signal_name(handler.number)
             )
     for text, names in same.items():
-        many = len(names) > _LISTED  # Go may handle all 60 of them
+        many = len(names) > _MOST_LISTED  # Go may handle all 60 of them
         for name in [f"{names[0]} and {len(names) - 1} more"] if many else names:
             yield f"  {name}: {text}"
     alike: dict[str, list[ThreadView]] = {}

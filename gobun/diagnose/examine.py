@@ -48,7 +48,7 @@ def diagnose(
     _check(pid)
     watched = watched or activity.watch_process(pid)
     if watched.kind == "ended":
-        return ended(pid, watched.detail, watched.seconds)
+        return ended_diagnosis(pid, watched.detail, watched.seconds)
     snapshot = observe.take_snapshot(pid, inspector, spare=fragile_threads(pid))
     maps = observe.mappings(pid)
     runtime = seen_runtime(pid, maps)
@@ -57,7 +57,7 @@ def diagnose(
         pid=pid,
         runtime=runtime,
         libraries=search.libraries,
-        unread=search.unread,
+        unread_files=search.unread_files,
         motion=watched,
         snapshot=snapshot,
         suspend_signal=suspend_signal(pid, runtime),
@@ -69,7 +69,7 @@ def diagnose(
     return diagnosis
 
 
-def ended(pid: int, detail: str, seconds: float) -> Diagnosis:
+def ended_diagnosis(pid: int, detail: str, seconds: float) -> Diagnosis:
     """Return the diagnosis of a process that has ended."""
     nothing = RuntimeSeen("", "", "")
     facts = verdict.Facts(pid, nothing, (), Activity("ended", detail, seconds), None, None)

@@ -48,8 +48,8 @@ class Foreground:
         Raises:
             PrerequisiteError: it cannot be started.
         """
-        self._held = {*PASSED_ON, signal.SIGCHLD}
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
+        self._held_signals = {*PASSED_ON, signal.SIGCHLD}
+        self._original_mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._held_signals)
         self._interrupted_at = float("-inf")
         try:
             # Runs in the child and before there are threads; nothing else resets a mask.
@@ -70,7 +70,7 @@ class Foreground:
         return self
 
     def __exit__(self, *_: object) -> None:
-        while signal.sigtimedwait(self._held, 0) is not None:
+        while signal.sigtimedwait(self._held_signals, 0) is not None:
             pass  # those signals were for the command
         self._let_through()
 
@@ -81,7 +81,7 @@ class Foreground:
         """
         while (code := self._child.poll()) is None:
             on_tick()
-            if (got := signal.sigtimedwait(self._held, _LOOK_S)) is not None:
+            if (got := signal.sigtimedwait(self._held_signals, _LOOK_S)) is not None:
                 self._pass_on(got)
         return code
 
@@ -110,7 +110,7 @@ class Foreground:
             self._child.send_signal(got.si_signo)
 
     def _let_through(self) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._original_mask)
 
 
 def _handles(pids: Iterable[int], stack: contextlib.ExitStack) -> Iterator[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gobun.observe import Mapping
 
 _FUNCTIONS = b".gopclntab"
-_ENDS = b"runtime.goexit"
+_LAST_FUNCTION = b"runtime.goexit"
 _RECORD_BYTES = 1 << 20
 _ALIGN = 16
 MOST_BYTES = 1 << 30
@@ -32,7 +32,7 @@ class GoSearch(NamedTuple):
     """The Go runtimes in the files that a process has mapped as code."""
 
     libraries: tuple[GoLibrary, ...]
-    unread: tuple[str, ...] = ()
+    unread_files: tuple[str, ...] = ()
     """Files that could not be searched completely."""
 
 
@@ -85,37 +85,39 @@ def _program_inode(pid: int) -> int:
 def _build_in(handle: int) -> _Build | None:
     """Return the build information of Go's linker; None if there is no Go in the file."""
     status = os.fstat(handle)
-    return _searched(
-        _Open(handle), status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    return _search_file(
+        _OpenFile(handle), status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
     )
 
 
-class _Open:
+class _OpenFile:
     """A file descriptor that is ignored in the key of a cache."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Open)
+        return isinstance(other, _OpenFile)
 
     def __hash__(self) -> int:
         return 0
 
 
 @functools.lru_cache(maxsize=256)
-def _searched(file: _Open, *_identity: int) -> _Build | None:
+def _search_file(file: _OpenFile, *_identity: int) -> _Build | None:
     # Skip the section table: reading it takes seconds in a large library.
     marks: set[bytes] = set()
-    for offset, data in chunks(file.handle, MOST_BYTES, overlap=len(_ENDS)):
+    for offset, data in chunks(file.handle, MOST_BYTES, overlap=len(_LAST_FUNCTION)):
         at = data.find(buildinfo.MAGIC)
         while at != -1:
             if (offset + at) % _ALIGN == 0 and (build := _record_at(file.handle, offset + at)):
                 return build
             at = data.find(buildinfo.MAGIC, at + 1)
-        marks |= {mark for mark in (_FUNCTIONS, _ENDS) if mark not in marks and mark in data}
-    if marks == {_FUNCTIONS, _ENDS}:
-        return _Build(buildinfo.UNKNOWN, "Go, without its build record")
+        marks |= {
+            mark for mark in (_FUNCTIONS, _LAST_FUNCTION) if mark not in marks and mark in data
+        }
+    if marks == {_FUNCTIONS, _LAST_FUNCTION}:
+        return _Build(buildinfo.UNKNOWN_RELEASE, "Go, without its build record")
     return None
 
 

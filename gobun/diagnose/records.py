@@ -155,14 +155,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
     backtrace: str = ""
 
     @property
-    def stuck(self) -> bool:
+    def is_stuck(self) -> bool:
         """Whether the process fails to do its work."""
         return self.kind in {"storm", "other-storm", "taken", "deadlock", "busy"}
 
     @property
     def worth_telling(self) -> bool:
         """Whether to interrupt a user who only runs an application."""
-        return self.stuck or self.kind == "waits" or self.taken is not None
+        return self.is_stuck or self.kind == "waits" or self.taken is not None
 
     @property
     def verdict(self) -> tuple[Kind, bool]:

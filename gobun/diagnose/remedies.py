@@ -45,7 +45,7 @@ def remedies_for(
     Raises:
         UsageError: the table has the wrong form.
     """
-    rows = _read(table).help
+    rows = _read_remedies(table).help
     return tuple(
         Remedy(row.do, row.costs)
         for row in rows
@@ -59,11 +59,11 @@ def remedies_for(
 
 def is_fixed_in(version: str, table: Path = _TABLE) -> bool:
     """Whether this Bun's suspend handler also works on an alternate stack; false if unknown."""
-    return in_range(version, _read(table).copes)
+    return in_range(version, _read_remedies(table).copes)
 
 
 @functools.cache
-def _read(table: Path) -> _RemedyTable:
+def _read_remedies(table: Path) -> _RemedyTable:
     remedies = read_toml(table, _RemedyTable)
     named = {"copes": remedies.copes}
     for number, row in enumerate(remedies.help, start=1):

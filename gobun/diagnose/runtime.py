@@ -51,7 +51,7 @@ _LIBCS = {
 """The file that each C library is mapped from; musl is its own loader."""
 _BY_SIGUSR1 = "<=1.2.1"
 """The releases of Bun that suspend threads with SIGUSR1."""
-_BEFORE, _SINCE = 10, 30
+_SIGNAL_BEFORE, _SIGNAL_SINCE = 10, 30
 _VARIABLE = "JSC_SIGNAL_FOR_GC"
 _IGNORES_IT = "1.2.2"
 """The only release that treats the variable as an unknown option; measured."""
@@ -92,7 +92,7 @@ def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
     wanted = environment(pid).get(_VARIABLE, "")
     if wanted.isdecimal() and not in_range(runtime.version, _IGNORES_IT):
         return int(wanted)
-    return _BEFORE if in_range(runtime.version, _BY_SIGUSR1) else _SINCE
+    return _SIGNAL_BEFORE if in_range(runtime.version, _BY_SIGUSR1) else _SIGNAL_SINCE
 
 
 def environment(pid: int) -> dict[str, str]:

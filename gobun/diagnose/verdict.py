@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gobun.diagnose.records import Taken
 
 
-_BUSY = 0.8
+_BUSY_SHARE = 0.8
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Facts(msgspec.Struct, frozen=True):
     motion: Activity
     snapshot: Snapshot | None
     suspend_signal: int | None
-    unread: tuple[str, ...] = ()
+    unread_files: tuple[str, ...] = ()
     """Mapped files that could not be searched for Go."""
     container: str = ""
     """A note if the process is in another container, else ``""``."""
@@ -93,7 +93,9 @@ def _suspension_fails(facts: Facts) -> bool:
         return False
     if not facts.libraries or is_fixed_in(facts.runtime.version):
         return False
-    return _flagged(snapshot.handler(suspect.signal)) and _alternate_of(snapshot, suspect.tid)
+    return _has_unguarded_flag(snapshot.handler(suspect.signal)) and _alternate_of(
+        snapshot, suspect.tid
+    )
 
 
 def _by_go(facts: Facts) -> bool:
@@ -107,10 +109,10 @@ def _by_go(facts: Facts) -> bool:
     if snapshot is None or not snapshot.handlers:
         return storm.signal == facts.suspend_signal
     handler = snapshot.handler(storm.signal)
-    return _flagged(handler) and _alternate_of(snapshot, storm.tid)
+    return _has_unguarded_flag(handler) and _alternate_of(snapshot, storm.tid)
 
 
-def _flagged(handler: Handler | None) -> bool:
+def _has_unguarded_flag(handler: Handler | None) -> bool:
     """Whether a handler has Go's flag and no guard that corrects it."""
     return handler is not None and handler.on_stack and not handler.guarded
 
@@ -124,7 +126,7 @@ def _armed(facts: Facts) -> bool:
     if snapshot is None or facts.suspend_signal is None or not facts.libraries:
         return False
     handler = snapshot.handler(facts.suspend_signal)
-    return _flagged(handler) and _alternate_of(snapshot, facts.pid)
+    return _has_unguarded_flag(handler) and _alternate_of(snapshot, facts.pid)
 
 
 def _cause(facts: Facts, kind: Kind, taken: Taken | None, *, armed: bool) -> str:
@@ -176,7 +178,7 @@ def _why_healthy(facts: Facts, *, armed: bool) -> str:
             f"JavaScriptCore suspends threads with {suspends}. Go has put SA_ONSTACK on its "
             f"handler, and the main thread has an alternate stack. {_what_then(facts)}"
         )
-    return _unarmed(facts, suspends)
+    return _missing_handler_text(facts, suspends)
 
 
 def _what_then(facts: Facts) -> str:
@@ -189,7 +191,7 @@ def _what_then(facts: Facts) -> str:
     )
 
 
-def _unarmed(facts: Facts, suspends: str) -> str:
+def _missing_handler_text(facts: Facts, suspends: str) -> str:
     if facts.snapshot is None or not facts.snapshot.handlers:
         return f"It is not known whether the handler of {suspends} has SA_ONSTACK."
     handler = facts.snapshot.handler(facts.suspend_signal or 0)
@@ -229,7 +231,9 @@ def _storm_cause(facts: Facts) -> str:
 
 def _busy_text(facts: Facts) -> str:
     able = facts.motion.able
-    return f" on a machine that lets it run for {able:.0%} of the time" if able < _BUSY else ""
+    return (
+        f" on a machine that lets it run for {able:.0%} of the time" if able < _BUSY_SHARE else ""
+    )
 
 
 def _why_not_go(facts: Facts) -> str:
@@ -264,9 +268,9 @@ def _notes(facts: Facts) -> Iterator[str]:
         )
     if facts.snapshot is not None and facts.snapshot.problem:
         yield f"handlers and alternate stacks are not known: {facts.snapshot.problem}"
-    if facts.unread:
-        names = ", ".join(PurePath(path).name for path in facts.unread[:3])
-        more = f" and {len(facts.unread) - 3} more" if len(facts.unread) > 3 else ""
+    if facts.unread_files:
+        names = ", ".join(PurePath(path).name for path in facts.unread_files[:3])
+        more = f" and {len(facts.unread_files) - 3} more" if len(facts.unread_files) > 3 else ""
         yield f"diagnose could not search these mapped files for Go: {names}{more}"
     if facts.runtime.name == "bun" and not facts.runtime.version:
         yield "the executable does not contain its version, so some advice may be for another Bun"

@@ -19,7 +19,7 @@ _PROCESSOR = 36
 """The index of the field, behind the name in a ``stat`` file, with the processor that the thread
 last ran on."""
 _AGAIN_S = 0.15
-_TRIES = 3
+_ATTEMPTS = 3
 _INTERRUPTED = {
     "accept", "accept4", "connect", "epoll_wait", "epoll_pwait", "epoll_pwait2", "io_getevents",
     "io_pgetevents", "io_uring_enter", "mq_timedreceive", "mq_timedsend", "msgrcv", "msgsnd",
@@ -37,13 +37,13 @@ def native_wait(pid: int, watched_s: float) -> NativeWait | None:
     is examined several times: a thread that polls waits in the same library each time.
     """
     waits: list[NativeWait] = []
-    for attempt in range(1 if watched_s else _TRIES):
+    for attempt in range(1 if watched_s else _ATTEMPTS):
         if attempt:
             time.sleep(_AGAIN_S)
         main = observe.blocked_thread(pid, pid)
-        if main is None or not main.waits or main.caller is None:
+        if main is None or not main.is_waiting or main.caller is None:
             return None
-        waits.append(_wait(pid, main, watched_s))
+        waits.append(_describe_wait(pid, main, watched_s))
         if len({each.library for each in waits}) > 1 or waits[0].in_runtime:
             return waits[0] if waits[0].in_runtime else None
     return waits[-1]
@@ -58,14 +58,14 @@ def fragile_threads(pid: int) -> tuple[int, ...]:
     return tuple(
         each.tid
         for each in observe.blocked_threads(pid)
-        if each.waits
+        if each.is_waiting
         and each.call in _INTERRUPTED
         and each.caller is not None
         and each.caller.library != program
     )
 
 
-def _wait(pid: int, main: Blocked, watched_s: float) -> NativeWait:
+def _describe_wait(pid: int, main: Blocked, watched_s: float) -> NativeWait:
     library = main.caller.library if main.caller is not None else ""
     return NativeWait(
         library=library,

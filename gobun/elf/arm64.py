@@ -65,7 +65,7 @@ def pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
 
 def _follow(image: Image, segment: Segment, start: int, on_page: dict[int, int]) -> Iterator[Site]:
     """Yield the sites behind an ``adrp``; ``on_page`` has the words by their place in its page."""
-    (instruction,) = struct.unpack("<I", image.read(start, 4))
+    (instruction,) = struct.unpack("<I", image.read_at(start, 4))
     page = instruction & 31
     ahead, seen = [start + 4], set[int]()
     while ahead:
@@ -75,11 +75,11 @@ def _follow(image: Image, segment: Segment, start: int, on_page: dict[int, int])
         seen.add(address)
         if len(seen) > _STEPS or not segment.holds(address, 4):
             raise unknown_use(image, start, "its page is kept for too long")
-        raw = image.read(address, 4)
+        raw = image.read_at(address, 4)
         site = _judge(image, address, raw, page, on_page)
         if site is not None:
             yield site
-        ahead += _next(address, raw, page)
+        ahead += _successors(address, raw, page)
 
 
 def _judge(
@@ -94,7 +94,7 @@ def _judge(
         return None if word is None else Site(address, 4, word, instruction & 31)
     if base == page and instruction & _ADD_MASK == _ADD and immediate not in on_page:
         return None
-    step = _decoded(address, raw)
+    step = _decode_instruction(address, raw)
     if page not in _numbers(step, 0):
         return None
     if base == page and instruction & _MEMORY_MASK == _MEMORY:
@@ -106,9 +106,9 @@ def _judge(
     raise unknown_use(image, address, f"{step.mnemonic} {step.op_str}")
 
 
-def _next(address: int, raw: bytes, page: int) -> list[int]:
+def _successors(address: int, raw: bytes, page: int) -> list[int]:
     """Return where the register may still hold the page after this instruction."""
-    step = _decoded(address, raw)
+    step = _decode_instruction(address, raw)
     import capstone.arm64 as names  # noqa: PLC0415
 
     if step.id == 0:
@@ -126,7 +126,7 @@ def _next(address: int, raw: bytes, page: int) -> list[int]:
     return [address + 4]
 
 
-def _decoded(address: int, raw: bytes) -> capstone.CsInsn:
+def _decode_instruction(address: int, raw: bytes) -> capstone.CsInsn:
     return next(decoder("arm64").disasm(raw, address, 1))
 
 

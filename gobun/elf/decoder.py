@@ -16,12 +16,12 @@ def decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
     """Return this thread's decoder of a processor's instructions. Import capstone only after it."""
     instance: capstone.Cs | None = getattr(_of_thread, arch, None)
     if instance is None:
-        instance = _new(arch)
+        instance = _new_decoder(arch)
         setattr(_of_thread, arch, instance)
     return instance
 
 
-def _new(arch: Literal["arm64", "x64"]) -> capstone.Cs:
+def _new_decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
     # Its modules import each other, so two threads that import it at once would see parts of it.
     with _importing:
         import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none

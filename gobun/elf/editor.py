@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGES = {elf.EM_X86_64: 0x1000, elf.EM_AARCH64: 0x10000}
-_MOVABLE = frozenset(
+_MOVABLE_SECTIONS = frozenset(
     {
         elf.SHT_NOTE,
         elf.SHT_HASH,
@@ -55,10 +55,10 @@ class Editor:
         """Tags and values; change it freely."""
         self.sections = [msgspec.structs.replace(section) for section in image.sections]
         self._segments = [msgspec.structs.replace(segment) for segment in image.segments]
-        self._expected = new_segments
+        self._planned_segments = new_segments
         self._more_headers = int(add_tls and not image.of_kind(elf.PT_TLS))
-        self._opened: list[NewSegment] = []
-        self._moved: list[tuple[range, int]] = []
+        self._new_segments: list[NewSegment] = []
+        self._moved_tables: list[tuple[range, int]] = []
         """Addresses of tables that moved, and where each begins now."""
         self._strings = b""
         self._names = b""
@@ -89,13 +89,16 @@ class Editor:
 
     def _place(self, address: int, size: int) -> tuple[bytearray, int]:
         """Return what holds an address: the old library, or a segment that its table moved to."""
-        for span, moved in self._moved:
+        for span, moved in self._moved_tables:
             if address in span:
                 address += moved - span.start
                 break
-        for segment in self._opened:
-            if segment.address <= address < segment.here:
-                is_open = segment is self._opened[-1] and len(self._opened) > self._closed
+        for segment in self._new_segments:
+            if segment.address <= address < segment.next_address:
+                is_open = (
+                    segment is self._new_segments[-1]
+                    and len(self._new_segments) > self._appended_count
+                )
                 if is_open:
                     return segment.content, address - segment.address
                 return self.data, segment.offset_of(address)
@@ -103,7 +106,7 @@ class Editor:
 
     def open_segment(self, flags: int) -> NewSegment:
         """Begin a new segment behind all others; the one before it is then closed."""
-        self._close()
+        self._append_open_segment()
         page = _PAGES[self.image.machine]
         self.data += bytes(-len(self.data) % BLOCK_ALIGN)
         top = max(
@@ -111,8 +114,8 @@ class Editor:
         )
         address = top + -top % page + len(self.data) % page
         segment = NewSegment(address, len(self.data), flags, page)
-        self._opened.append(segment)
-        if len(self._opened) == 1:
+        self._new_segments.append(segment)
+        if len(self._new_segments) == 1:
             self._make_room(segment)
         return segment
 
@@ -159,7 +162,7 @@ class Editor:
                 each.memory_size = offset + size
                 each.align = max(each.align, align)
                 return offset
-        where = self._opened[-1].offset_of(at)
+        where = self._new_segments[-1].offset_of(at)
         self._segments.append(Segment(elf.PT_TLS, elf.PF_R, where, at, at, 0, size, align))
         return 0
 
@@ -185,7 +188,7 @@ class Editor:
 
     def add_unmapped(self, name: str, data: bytes) -> None:
         """Add a section for tools alone, or replace the one of that name."""
-        self._close()
+        self._append_open_segment()
         fresh = Section(name, elf.SHT_PROGBITS, 0, 0, len(self.data), len(data))
         self.data += data
         for index, section in enumerate(self.sections):
@@ -200,9 +203,9 @@ class Editor:
         Raises:
             UsageError: the dynamic table has no room, or the result contradicts itself.
         """
-        if len(self._opened) != self._expected:
+        if len(self._new_segments) != self._planned_segments:
             raise AssertionError("room was made for another number of segments")
-        self._close()
+        self._append_open_segment()
         self._write_dynamic()
         self._write_segments()
         if self.sections:
@@ -235,11 +238,11 @@ class Editor:
         """Return whether symbols have their names in the same table as sections."""
         return any(each.link == self.image.names_index for each in self.sections)
 
-    def _close(self) -> None:
+    def _append_open_segment(self) -> None:
         """Append the segment that is open, if one is."""
-        if self._opened and len(self._opened) > self._closed:
-            segment = self._opened[-1]
-            if len(self._opened) == self._expected:
+        if self._new_segments and len(self._new_segments) > self._appended_count:
+            segment = self._new_segments[-1]
+            if len(self._new_segments) == self._planned_segments:
                 self._move_strings(segment)
             self.data += segment.content
             last = max(n for n, each in enumerate(self._segments) if each.kind == elf.PT_LOAD)
@@ -247,14 +250,14 @@ class Editor:
             self.sections += segment.sections if self.sections else []
 
     @property
-    def _closed(self) -> int:
+    def _appended_count(self) -> int:
         loads = sum(each.kind == elf.PT_LOAD for each in self._segments)
         return loads - len(self.image.loads)
 
     def _make_room(self, segment: NewSegment) -> None:
         start = self.image.segments_at
         old_end = start + len(self.image.segments) * SEGMENT.size
-        new_end = old_end + (self._expected + self._more_headers) * SEGMENT.size
+        new_end = old_end + (self._planned_segments + self._more_headers) * SEGMENT.size
         blocks = self._in_the_way(old_end, new_end)
         if blocks is None:
             size = new_end - start
@@ -292,7 +295,7 @@ class Editor:
             block = self._block_of(section)
             blocks.append(block)
             reached = block.stop
-        if any(self.data[reached:new_end]) or any(not self._movable(block) for block in blocks):
+        if any(self.data[reached:new_end]) or any(not self._can_move(block) for block in blocks):
             return None
         return blocks
 
@@ -310,14 +313,15 @@ class Editor:
                 block = range(min(block.start, ours.start), max(block.stop, ours.stop))
         return block
 
-    def _movable(self, block: range) -> bool:
+    def _can_move(self, block: range) -> bool:
         inside = [
             each
             for each in self._mapped_sections()
             if _meet(block, range(each.offset, each.offset + each.size))
         ]
         return all(
-            (each.kind in _MOVABLE or each.name == _INTERPRETER) and not each.flags & elf.SHF_WRITE
+            (each.kind in _MOVABLE_SECTIONS or each.name == _INTERPRETER)
+            and not each.flags & elf.SHF_WRITE
             for each in inside
         )
 
@@ -326,7 +330,7 @@ class Editor:
         span = range(start, start + len(block))
         address = segment.add(bytes(self.data[block.start : block.stop]))
         self.data[block.start : block.stop] = bytes(len(block))
-        self._moved.append((span, address))
+        self._moved_tables.append((span, address))
         by, by_offset = address - start, segment.offset_of(address) - block.start
         for each in self.sections:
             if each.flags & elf.SHF_ALLOC and each.address in span:
@@ -346,7 +350,7 @@ class Editor:
         for load in self.image.loads:
             if load.offset <= offset < load.offset + load.file_size:
                 return offset - load.offset + load.address
-        raise self.image.damaged(f"a section at {offset:#x} is not loaded")
+        raise self.image.damage_error(f"a section at {offset:#x} is not loaded")
 
     def _move_strings(self, segment: NewSegment) -> None:
         if not self._strings:

@@ -108,7 +108,7 @@ class Image:
         self.sections = self._read_sections(fields[12])
         self.dynamic_at, self.dynamic_room, self.dynamic = self._read_dynamic()
 
-    def damaged(self, why: str) -> UsageError:
+    def damage_error(self, why: str) -> UsageError:
         """Return the error for a library that cannot be made sense of."""
         return UsageError(f"{self.path} is damaged: {why}", hint=_REBUILD)
 
@@ -116,7 +116,7 @@ class Image:
         if self.data[:4] != b"\x7fELF":
             raise UsageError(f"{self.path} is not an ELF file", hint="give a Linux library")
         if len(self.data) < HEADER.size:
-            raise self.damaged("it ends inside its header")
+            raise self.damage_error("it ends inside its header")
         fields: tuple[int, ...] = HEADER.unpack_from(self.data)
         if self.data[4:6] != b"\x02\x01" or fields[2] not in _MACHINES:
             raise UsageError(
@@ -129,7 +129,7 @@ class Image:
                 hint="give a shared library or a Node addon (.so, .node)",
             )
         if fields[9] != SEGMENT.size or (fields[12] and fields[11] != SECTION.size):
-            raise self.damaged("its header tables have entries of an unknown size")
+            raise self.damage_error("its header tables have entries of an unknown size")
         return fields
 
     def _table(self, layout: struct.Struct, at: int, count: int) -> Iterator[tuple[int, ...]]:
@@ -142,7 +142,7 @@ class Image:
             UsageError: the file has not so many.
         """
         if offset < 0 or size < 0 or offset + size > len(self.data):
-            raise self.damaged(f"{size} bytes at {offset:#x} lie outside of the file")
+            raise self.damage_error(f"{size} bytes at {offset:#x} lie outside of the file")
         return self.data[offset : offset + size]
 
     def _check_segments(self) -> None:
@@ -150,21 +150,25 @@ class Image:
         for segment in self.segments:
             self.bytes_at(segment.offset, segment.file_size)
             if max(segment.address, segment.physical) + segment.memory_size > _MOST_ADDRESS:
-                raise self.damaged(f"a segment at {segment.address:#x} leaves the address space")
+                raise self.damage_error(
+                    f"a segment at {segment.address:#x} leaves the address space"
+                )
             if segment.kind != elf.PT_LOAD:
                 continue
             if segment.address < end or segment.file_size > segment.memory_size:
-                raise self.damaged(f"the segment at {segment.address:#x} overlaps or is too long")
+                raise self.damage_error(
+                    f"the segment at {segment.address:#x} overlaps or is too long"
+                )
             end = segment.address + segment.memory_size
         if not end:
-            raise self.damaged("nothing of it is ever loaded")
+            raise self.damage_error("nothing of it is ever loaded")
 
     def _read_sections(self, count: int) -> list[Section]:
         if not count:
             return []
         raw = list(self._table(SECTION, self.sections_at, count))
         if self.names_index >= count:
-            raise self.damaged("its section names are missing")
+            raise self.damage_error("its section names are missing")
         names = self.bytes_at(*raw[self.names_index][4:6])
         sections = []
         for values in raw:
@@ -177,12 +181,12 @@ class Image:
     def _read_dynamic(self) -> tuple[int, int, list[tuple[int, int]]]:
         tables = self.of_kind(elf.PT_DYNAMIC)
         if len(tables) != 1:
-            raise self.damaged("it has no dynamic section (a file of debug symbols?)")
+            raise self.damage_error("it has no dynamic section (a file of debug symbols?)")
         table = tables[0]
         room = table.file_size // DYNAMIC.size
         # Loaders go by the address, and other tools by the offset.
         if self.offset_of(table.address, room * DYNAMIC.size) != table.offset:
-            raise self.damaged(
+            raise self.damage_error(
                 "its dynamic section is at one place in the file and loaded from another"
             )
         found = list(self._table(DYNAMIC, table.offset, room))
@@ -191,7 +195,7 @@ class Image:
             if tag == elf.DT_NULL:
                 return table.address, room, entries
             entries.append((tag, value))
-        raise self.damaged("its dynamic table has no end")
+        raise self.damage_error("its dynamic table has no end")
 
     def of_kind(self, kind: int) -> list[Segment]:
         """Return the segments of a kind."""
@@ -220,9 +224,9 @@ class Image:
         for segment in self.loads:
             if segment.holds(address, size):
                 return address - segment.address + segment.offset
-        raise self.damaged(f"{size} bytes at address {address:#x} are not in the file")
+        raise self.damage_error(f"{size} bytes at address {address:#x} are not in the file")
 
-    def read(self, address: int, size: int) -> bytes:
+    def read_at(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes at ``address``.
 
         Raises:
@@ -237,7 +241,7 @@ class Image:
         Raises:
             UsageError: the file does not hold them.
         """
-        return int(_WORD.unpack(self.read(address, 8))[0])
+        return int(_WORD.unpack(self.read_at(address, 8))[0])
 
     def relocations(self, kinds: Collection[int]) -> Iterator[Relocation]:
         """Yield the relocations of some kinds; those of ``DT_RELR`` have none.
@@ -252,7 +256,7 @@ class Image:
             start, size = self.dynamic_value(start_tag), self.dynamic_value(size_tag) or 0
             if start is None or not size:
                 continue
-            table = self.read(start, size - size % RELA.size)
+            table = self.read_at(start, size - size % RELA.size)
             for number, (at, info, addend) in enumerate(RELA.iter_unpack(table)):
                 if info & 0xFFFFFFFF in kinds:
                     entry = start + number * RELA.size
@@ -268,7 +272,7 @@ class Image:
         if start is None or not size:
             return
         at = 0
-        for (word,) in _WORD.iter_unpack(self.read(start, size - size % 8)):
+        for (word,) in _WORD.iter_unpack(self.read_at(start, size - size % 8)):
             if not word & 1:
                 yield word
                 at = word + 8
@@ -284,8 +288,8 @@ class Image:
         """
         table = self.dynamic_value(elf.DT_SYMTAB)
         if table is None:
-            raise self.damaged("it has no dynamic symbols")
-        raw = self.read(table + index * SYMBOL.size, SYMBOL.size)
+            raise self.damage_error("it has no dynamic symbols")
+        raw = self.read_at(table + index * SYMBOL.size, SYMBOL.size)
         name, info, _, section, value, _ = SYMBOL.unpack(raw)
         return Symbol(index, self.string(name), info >> 4, section, value)
 
@@ -306,11 +310,11 @@ class Image:
         """
         table, size = self.dynamic_value(elf.DT_STRTAB), self.dynamic_value(elf.DT_STRSZ)
         if table is None or size is None:
-            raise self.damaged("it has no dynamic strings")
-        return self.read(table, size)
+            raise self.damage_error("it has no dynamic strings")
+        return self.read_at(table, size)
 
     @property
-    def needed(self) -> list[str]:
+    def needed_libraries(self) -> list[str]:
         """The libraries that it names, in order."""
         return [self.string(value) for tag, value in self.dynamic if tag == elf.DT_NEEDED]
 

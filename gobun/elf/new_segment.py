@@ -21,20 +21,20 @@ class NewSegment:
         self._page = page
 
     @property
-    def here(self) -> int:
+    def next_address(self) -> int:
         """The address of what is added next, if it needs no alignment."""
         return self.address + len(self.content)
 
     def align(self, size: int, padding: bytes = b"\0") -> None:
         """Pad with ``padding``, which is one byte, to a multiple of ``size``."""
-        self.content += padding * (-self.here % size)
+        self.content += padding * (-self.next_address % size)
 
     def add(
         self, data: bytes, *, align: int = BLOCK_ALIGN, name: str = "", code: bool = False
     ) -> int:
         """Append ``data`` and return its address; ``name`` makes a section of it."""
         self.align(align)
-        address = self.here
+        address = self.next_address
         self.content += data
         if name:
             self.cover(name, address, code=code, align=align)
@@ -45,7 +45,7 @@ class NewSegment:
         flags = elf.SHF_ALLOC
         flags |= elf.SHF_EXECINSTR if code else 0
         flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
-        size = self.here - start
+        size = self.next_address - start
         self.sections.append(
             Section(
                 name,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TPOFF = {elf.EM_X86_64: 18, elf.EM_AARCH64: 1030}
 """R_X86_64_TPOFF64 and R_AARCH64_TLS_TPREL64."""
 DTPMOD = {elf.EM_X86_64: 16, elf.EM_AARCH64: 1028}
-RELATIVE = {elf.EM_X86_64: 8, elf.EM_AARCH64: 1027}
+RELATIVE_KINDS = {elf.EM_X86_64: 8, elf.EM_AARCH64: 1027}
 
 
 class TlsWord(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class TlsWord(msgspec.Struct, frozen=True):
     """Address of the relocation that fills it."""
     offset: int
     """Where in the library's own TLS the variable is; 0 where it is another library's."""
-    foreign: str = ""
+    foreign_symbol: str = ""
     """Name of the variable, where another library defines it."""
 
 
@@ -68,7 +68,7 @@ def sites_of(image: Image, words: list[TlsWord]) -> list[Site]:
 
 def _refuse_pointers(image: Image, addresses: set[int]) -> None:
     """Refuse a library in which data points to one of the words."""
-    for relocation in image.relocations({RELATIVE[image.machine]}):
+    for relocation in image.relocations({RELATIVE_KINDS[image.machine]}):
         if relocation.addend in addresses:
             raise unknown_use(image, relocation.at, "data that points to it")
     for at in image.packed_relocations():

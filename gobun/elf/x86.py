@@ -27,12 +27,12 @@ _MODRM_MASK, _MODRM_RIP = 0xC7, 0x05
 _MOV_LOAD = 0x8B
 _REX_WIDE = (0x48, 0x4C)
 _SIZE = 7  # REX, opcode, ModRM, displacement
-_LONGEST = 15
+_LONGEST_INSTRUCTION = 15
 _MOST_BEFORE = 8  # before a displacement: a prefix, EVEX, opcode, ModRM
 _STEPS = 400
 _REGION = 1 << 16
 _FLAGS = ("OF", "SF", "ZF", "AF", "PF", "CF")
-_COUNTED = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd"})
+_SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd"})
 """By a count of zero they leave the flags alone."""
 _FORKS = frozenset({"jrcxz", "jecxz", "jcxz", "loop", "loope", "loopne"})
 
@@ -119,7 +119,7 @@ def flags_matter(image: Image, address: int) -> bool:
     """
     flags = set(_FLAGS)
     for _ in range(_STEPS):
-        step = _decoded(image, address)
+        step = _decode_instruction(image, address)
         if step is None or step.mnemonic in {"pushfq", "lahf"} or step.mnemonic in _FORKS:
             return True
         if _ends_flags(step):
@@ -134,12 +134,12 @@ def flags_matter(image: Image, address: int) -> bool:
     return True
 
 
-def _decoded(image: Image, address: int) -> capstone.CsInsn | None:
+def _decode_instruction(image: Image, address: int) -> capstone.CsInsn | None:
     for segment in image.executable:
         if segment.holds(address):
             at = address - segment.address + segment.offset
             end = segment.offset + segment.file_size
-            raw = image.data[at : min(at + _LONGEST, end)]
+            raw = image.data[at : min(at + _LONGEST_INSTRUCTION, end)]
             return next(decoder("x64").disasm(raw, address, 1), None)
     return None
 
@@ -166,7 +166,7 @@ def _flag_effects(step: capstone.CsInsn) -> tuple[set[str], set[str]]:
 
     name = step.mnemonic.rpartition(" ")[2]
     conditional = step.mnemonic.startswith("rep") or (
-        name in _COUNTED and step.operands[-1].type == names.X86_OP_REG
+        name in _SHIFTS and step.operands[-1].type == names.X86_OP_REG
     )
     writes = set() if conditional else affected("MODIFY", "RESET", "SET", "UNDEFINED")
     return affected("TEST"), writes

@@ -86,7 +86,7 @@ class Merge:
         image = self._memory_image()
         code = self._editor.open_segment(elf.PF_R | elf.PF_X)
         # Code and data must not share a page, whatever its size is here.
-        code.add(bytes(-(code.here + split) % self._kinds.page), align=1)
+        code.add(bytes(-(code.next_address + split) % self._kinds.page), align=1)
         self._base = code.add(image[:split], align=_ALIGN, name=".goguard", code=True)
         data = self._editor.open_segment(elf.PF_R | elf.PF_W)
         at = data.add(image[split:], align=_ALIGN, name=".goguard.data")
@@ -98,10 +98,10 @@ class Merge:
                 raise AssertionError("the guard has thread-local memory that is not zero")
             align = max(block.align, _WORD)
             self._thread_offset = self._editor.add_thread_local(block.memory_size, align, at)
-        added = [self._moved(each) for each in self._donor.relocations(_EVERY_KIND)]
+        added = [self._relocate(each) for each in self._donor.relocations(_EVERY_KIND)]
         added += self._add_constructors(constructors, data)
         self._add_relocations(added, data)
-        self._set(_DT_FLAGS_1, (self._host.dynamic_value(_DT_FLAGS_1) or 0) | _NODELETE)
+        self._set_dynamic(_DT_FLAGS_1, (self._host.dynamic_value(_DT_FLAGS_1) or 0) | _NODELETE)
         self._editor.fit_dynamic(data)
         return self._editor.finish()
 
@@ -132,7 +132,7 @@ class Merge:
         last = self._donor.loads[-1]
         image = bytearray(last.address + last.memory_size)
         for each in self._donor.loads:
-            image[each.address : each.address + each.file_size] = self._donor.read(
+            image[each.address : each.address + each.file_size] = self._donor.read_at(
                 each.address, each.file_size
             )
         return bytes(image)
@@ -158,7 +158,7 @@ class Merge:
 
     def _add_imports(self, symbols: Section, data: NewSegment) -> None:
         """Append the names that the donor imports to the host's dynamic symbols."""
-        entries = self._host.bytes_at(self._where(symbols, elf.DT_SYMTAB), symbols.size)
+        entries = self._host.bytes_at(self._table_offset(symbols, elf.DT_SYMTAB), symbols.size)
         count = symbols.size // _SYMBOL.size
         versions = b""
         for each in self._donor.relocations(self._kinds.symbolic):
@@ -171,14 +171,14 @@ class Merge:
             versions += struct.pack("<H", _VERSION_ANY)
             count += 1
         self._place(symbols, data.add(entries, align=_WORD), len(entries), data)
-        self._set(elf.DT_SYMTAB, symbols.address)
+        self._set_dynamic(elf.DT_SYMTAB, symbols.address)
         if self._host.dynamic_value(elf.DT_VERSYM) is not None:
             table = self._section(elf.SHT_GNU_VERSYM, ".gnu.version")
-            old = self._host.bytes_at(self._where(table, elf.DT_VERSYM), table.size)
+            old = self._host.bytes_at(self._table_offset(table, elf.DT_VERSYM), table.size)
             self._place(table, data.add(old + versions, align=2), table.size + len(versions), data)
-            self._set(elf.DT_VERSYM, table.address)
+            self._set_dynamic(elf.DT_VERSYM, table.address)
 
-    def _where(self, section: Section, tag: int) -> int:
+    def _table_offset(self, section: Section, tag: int) -> int:
         """Return where in the host's file a table is, whose section says the same of it."""
         address = self._host.dynamic_value(tag)
         original = [each for each in self._host.sections if each.kind == section.kind]
@@ -186,7 +186,7 @@ class Merge:
             raise self._refuse(f"its section {section.name} is not the table that is loaded")
         return self._host.offset_of(address, section.size)
 
-    def _moved(self, each: Relocation) -> tuple[int, int, int, int]:
+    def _relocate(self, each: Relocation) -> tuple[int, int, int, int]:
         """Return place, kind, symbol and addend of a relocation of the donor in the host."""
         at = each.at + self._base
         if each.kind == self._kinds.relative:
@@ -217,15 +217,15 @@ class Merge:
         for section in self._editor.sections:
             if section.kind == _SHT_INIT_ARRAY:
                 self._place(section, table, length, data)
-        self._set(elf.DT_INIT_ARRAY, table)
-        self._set(elf.DT_INIT_ARRAYSZ, length)
+        self._set_dynamic(elf.DT_INIT_ARRAY, table)
+        self._set_dynamic(elf.DT_INIT_ARRAYSZ, length)
         for number, (kind, symbol, addend) in enumerate(entries):
             yield table + number * _WORD, kind, symbol, addend
 
     def _add_relocations(self, added: list[tuple[int, int, int, int]], data: NewSegment) -> None:
         start = self._host.dynamic_value(elf.DT_RELA)
         size = self._host.dynamic_value(elf.DT_RELASZ) or 0
-        table = self._host.read(start, size) if start is not None and size else b""
+        table = self._host.read_at(start, size) if start is not None and size else b""
         table += b"".join(
             _RELA.pack(at, symbol << 32 | kind, addend) for at, kind, symbol, addend in added
         )
@@ -233,9 +233,9 @@ class Merge:
         for section in self._editor.sections:
             if section.kind == elf.SHT_RELA and section.address == self._tag(elf.DT_RELA):
                 self._place(section, address, len(table), data)
-        self._set(elf.DT_RELA, address)
-        self._set(elf.DT_RELASZ, len(table))
-        self._set(_DT_RELAENT, _RELA.size)
+        self._set_dynamic(elf.DT_RELA, address)
+        self._set_dynamic(elf.DT_RELASZ, len(table))
+        self._set_dynamic(_DT_RELAENT, _RELA.size)
 
     def _place(self, section: Section, address: int, size: int, data: NewSegment) -> None:
         section.address, section.size = address, size
@@ -244,7 +244,7 @@ class Merge:
     def _tag(self, tag: int) -> int | None:
         return next((value for each, value in self._editor.dynamic if each == tag), None)
 
-    def _set(self, tag: int, value: int) -> None:
+    def _set_dynamic(self, tag: int, value: int) -> None:
         """Change an entry of the dynamic table, or add it."""
         table = self._editor.dynamic
         for index, (each, _) in enumerate(table):

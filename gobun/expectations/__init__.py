@@ -2,9 +2,9 @@
 
 from gobun.expectations.catalogue import Catalogue, known_names, known_releases
 from gobun.expectations.range_update import Update, update_expectations
-from gobun.expectations.row_review import is_unexpected, lint, review, unexplained
+from gobun.expectations.row_review import is_unexpected, lint, review, unexplained_rows
 from gobun.expectations.rows import (
-    TODO,
+    TODO_REASON,
     ExpectationRow,
     Expectations,
     Place,
@@ -14,7 +14,7 @@ from gobun.expectations.rows import (
 )
 
 __all__ = [
-    "TODO",
+    "TODO_REASON",
     "Catalogue",
     "ExpectationRow",
     "Expectations",
@@ -28,6 +28,6 @@ __all__ = [
     "read_expectations",
     "review",
     "this_place",
-    "unexplained",
+    "unexplained_rows",
     "update_expectations",
 ]

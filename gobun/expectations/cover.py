@@ -36,7 +36,7 @@ def cover(
     boxes = []
     for config in sorted(left, key=lambda config: _place(config, axes)):
         while config in left:  # a box covers its first cell completely, so this runs once
-            box = _grown(config, left, must, may, axes)
+            box = _grow_box(config, left, must, may, axes)
             boxes.append(box)
             for inside in itertools.product(*box.values):
                 remaining = left.pop(inside, 0) & ~box.versions
@@ -49,7 +49,7 @@ def _place(config: Config, axes: Sequence[Sequence[str]]) -> tuple[int, ...]:
     return tuple(axis.index(value) for axis, value in zip(axes, config, strict=True))
 
 
-def _grown(
+def _grow_box(
     seed: Config,
     remaining: Mapping[Config, int],
     must: Mapping[Config, int],

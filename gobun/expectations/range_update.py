@@ -19,7 +19,7 @@ from gobun.expectations.reconcile import ObservedRuns, compare
 from gobun.expectations.rows import (
     AXES,
     LISTS,
-    TODO,
+    TODO_REASON,
     ExpectationRow,
     Place,
     read_expectations,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gobun.cells.records import Result
     from gobun.expectations.cover import Box
-    from gobun.expectations.reconcile import Observed
+    from gobun.expectations.reconcile import ObservedOutcomes
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Update(msgspec.Struct, frozen=True):
 
     diff: str
     """A unified diff of all files; empty if nothing changed."""
-    unexplained: tuple[str, ...]
+    unexplained_rows: tuple[str, ...]
     """The file and number of each row that has no reason yet."""
 
 
@@ -70,7 +70,7 @@ def update_expectations(
     before = read_expectations(folder).rows
     for strict in (False, True):
         after = _replacements(before, results, known, place, strict=strict)
-        if _holds(after, results, known, place):
+        if _is_settled(after, results, known, place):
             break
     else:
         raise UsageError(
@@ -86,7 +86,7 @@ def update_expectations(
     return Update("".join(_diff(path, old.get(path, ""), new[path]) for path in new), unexplained)
 
 
-class _After(msgspec.Struct, frozen=True):
+class _ChangedRows(msgspec.Struct, frozen=True):
     replaced: Mapping[str, tuple[ExpectationRow, ...]]
     """For the place of each changed row, the rows that replace it. A row without an entry stays."""
     added: tuple[ExpectationRow, ...]
@@ -104,7 +104,7 @@ def _replacements(
     place: Place,
     *,
     strict: bool,
-) -> _After:
+) -> _ChangedRows:
     replaced: dict[str, tuple[ExpectationRow, ...]] = {}
     added: list[ExpectationRow] = []
     for runtime in sorted({result.runtime for result in results}):
@@ -114,13 +114,15 @@ def _replacements(
         changes = compare(mine, world, strict=strict)
         for index, boxes in changes.rewritten.items():
             row = mine[index]
-            replaced[row.where] = tuple(
+            replaced[row.location] = tuple(
                 msgspec.structs.replace(row, **_selectors(box, world, row)) for box in boxes
             )
-        for outcomes, box in changes.added:
-            blank = {"outcomes": outcomes, "why": TODO, "runtime": runtime, "os": place.os}
+        for outcomes, box in changes.added_boxes:
+            blank = {"outcomes": outcomes, "why": TODO_REASON, "runtime": runtime, "os": place.os}
             added.append(msgspec.convert(blank | _selectors(box, world), ExpectationRow))
-    return _After(replaced, tuple(added), tuple(r for r in rows if r.where not in replaced))
+    return _ChangedRows(
+        replaced, tuple(added), tuple(r for r in rows if r.location not in replaced)
+    )
 
 
 def _world(
@@ -142,7 +144,7 @@ def _world(
         for of_suite, axis, names in zip(suite, AXES, LISTS, strict=True)
     )
     place = {version: at for at, version in enumerate(versions)}
-    observed: Observed = defaultdict(dict)
+    observed: ObservedOutcomes = defaultdict(dict)
     for result in results:
         config = (result.treatment, result.module, result.load, result.stress)
         seen = telling_outcomes(result) | observed[config].get(place[result.version], frozenset())
@@ -162,12 +164,12 @@ def _selectors(box: Box, world: ObservedRuns, row: ExpectationRow | None = None)
     return {"versions": range_text(inside, world.versions), **lists}
 
 
-def _holds(
-    after: _After, results: Iterable[Result], known: Mapping[str, Sequence[str]], place: Place
+def _is_settled(
+    after: _ChangedRows, results: Iterable[Result], known: Mapping[str, Sequence[str]], place: Place
 ) -> bool:
     """Return whether nothing is left to change, and no two rows contradict each other."""
     numbered = [
-        msgspec.structs.replace(row, where=f"{number}: {row.where}")
+        msgspec.structs.replace(row, location=f"{number}: {row.location}")
         for number, row in enumerate(after.rows)
     ]
     try:
@@ -178,7 +180,7 @@ def _holds(
 
 
 def _texts(
-    folder: Path, old: Mapping[Path, str], after: _After
+    folder: Path, old: Mapping[Path, str], after: _ChangedRows
 ) -> tuple[dict[Path, str], tuple[str, ...]]:
     new: dict[Path, str] = {}
     unexplained: list[str] = []
@@ -186,11 +188,11 @@ def _texts(
     for path in sorted({*old, *homes}):
         rows = read_rows(path) if path in old else []
         added = [row for row in after.added if path == folder / f"{row.runtime}.toml"]
-        sections = toml_edit.split(old.get(path, ""), rows, str(path))
-        if added or any(row.where in after.replaced for row in rows):
+        sections = toml_edit.split_rows(old.get(path, ""), rows, str(path))
+        if added or any(row.location in after.replaced for row in rows):
             for section in sections:
                 section.blocks = [
-                    block for one in section.blocks for block in _edited(one, after.replaced)
+                    block for one in section.blocks for block in _edit_block(one, after.replaced)
                 ]
             sections[-1].blocks += map(toml_edit.new_block, added)
             for section in sections:
@@ -200,18 +202,18 @@ def _texts(
         unexplained += [
             f"{path}: row {number} of [[expect]]"
             for number, row in enumerate(remaining, start=1)
-            if row.why == TODO
+            if row.why == TODO_REASON
         ]
     return new, tuple(unexplained)
 
 
-def _edited(
+def _edit_block(
     block: toml_edit.RowBlock, replaced: Mapping[str, tuple[ExpectationRow, ...]]
 ) -> list[toml_edit.RowBlock]:
-    if block.row.where not in replaced:
+    if block.row.location not in replaced:
         return [block]
-    rows = replaced[block.row.where]
-    return [toml_edit.changed(block, row) for row in rows[:1]] + [
+    rows = replaced[block.row.location]
+    return [toml_edit.with_selectors(block, row) for row in rows[:1]] + [
         toml_edit.new_block(row) for row in rows[1:]
     ]
 

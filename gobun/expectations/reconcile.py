@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gobun.expectations.rows import ExpectationRow
 
-Observed = dict[Config, dict[int, frozenset[Outcome]]]
+ObservedOutcomes = dict[Config, dict[int, frozenset[Outcome]]]
 """The outcomes of a runtime's cells, by the index of the version."""
 _PASS: frozenset[Outcome] = frozenset({"pass"})
 
@@ -31,7 +31,7 @@ class ObservedRuns(msgspec.Struct, frozen=True):
     """Ascending."""
     axes: tuple[tuple[str, ...], ...]
     """Every known treatment, module, load and stress."""
-    observed: Observed
+    outcomes: ObservedOutcomes
 
 
 class RowChanges(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class RowChanges(msgspec.Struct, frozen=True):
 
     rewritten: dict[int, list[Box]]
     """For the index of a row, the boxes that replace it. Without a box the row is deleted."""
-    added: list[tuple[tuple[Outcome, ...], Box]]
+    added_boxes: list[tuple[tuple[Outcome, ...], Box]]
 
 
 def compare(
@@ -59,7 +59,7 @@ def compare(
     ledger = _Reconciler(rows, world)
     for config in itertools.product(*world.axes):
         ledger.enter(config)
-    ledger.close()
+    ledger.extend_to_unrun_cells()
     rewritten = {}
     for index, row in enumerate(rows):
         may = {} if strict else ledger.covered_by_others(index)
@@ -69,8 +69,10 @@ def compare(
                 rewritten[index] = boxes
     added = [
         (tuple(sorted(outcomes)), box)
-        for outcomes, must in sorted(ledger.new.items(), key=lambda item: sorted(item[0]))
-        for box in cover(must, {}, world.axes)
+        for outcomes, required_versions in sorted(
+            ledger.new_cells.items(), key=lambda item: sorted(item[0])
+        )
+        for box in cover(required_versions, {}, world.axes)
     ]
     return RowChanges(rewritten, added)
 
@@ -79,81 +81,83 @@ class _Reconciler:
     def __init__(self, rows: Sequence[ExpectationRow], world: ObservedRuns) -> None:
         self._rows = rows
         self._index = RowIndex(rows)
-        self._won: dict[tuple[int, ...], dict[int, int]] = {}
+        self._deciding_rows: dict[tuple[int, ...], dict[int, int]] = {}
         self._world = world
-        self._everything = (1 << len(world.versions)) - 1
+        self._all_versions = (1 << len(world.versions)) - 1
         self._masks = [_mask(row.selects_version(v) for v in world.versions) for row in rows]
-        self._matching: dict[Config, list[int]] = {}
-        self._selected: list[list[Config]] = [[] for _ in rows]
-        self._unknown: dict[Config, int] = {}
-        self._agreeing: list[dict[Config, int]] = [{} for _ in rows]
-        self._contrary: list[dict[Config, int]] = [{} for _ in rows]
-        self._otherwise: list[dict[Config, int]] = [{} for _ in rows]
-        self._moved = [0] * len(rows)
+        self._matching_rows: dict[Config, list[int]] = {}
+        self._selected_configs: list[list[Config]] = [[] for _ in rows]
+        self._unknown_versions: dict[Config, int] = {}
+        self._agreeing_versions: list[dict[Config, int]] = [{} for _ in rows]
+        self._contrary_versions: list[dict[Config, int]] = [{} for _ in rows]
+        self._versions_added_elsewhere: list[dict[Config, int]] = [{} for _ in rows]
+        self._changed_versions = [0] * len(rows)
         self.must: list[dict[Config, int]] = [{} for _ in rows]
-        self.new: dict[frozenset[Outcome], dict[Config, int]] = defaultdict(dict)
+        self.new_cells: dict[frozenset[Outcome], dict[Config, int]] = defaultdict(dict)
 
     def enter(self, config: Config) -> None:
         """Process all versions of one treatment, module, load and stress."""
-        matching = self._index.matching(config)
-        seen = self._world.observed.get(config, {})
+        matching = self._index.matching_rows(config)
+        seen = self._world.outcomes.get(config, {})
         if not matching and not seen:
             return
-        self._matching[config] = matching
+        self._matching_rows[config] = matching
         for index in matching:
-            self._selected[index].append(config)
-        won = dict(self._winners(config, tuple(matching)))
-        unclaimed = self._everything
+            self._selected_configs[index].append(config)
+        won = dict(self._decide_rows(config, tuple(matching)))
+        unclaimed = self._all_versions
         for mask in won.values():
             unclaimed &= ~mask
-        self._unknown[config] = unclaimed & ~sum(1 << at for at in seen)
+        self._unknown_versions[config] = unclaimed & ~sum(1 << at for at in seen)
         added: dict[frozenset[Outcome], int] = {}
         for at, outcomes in seen.items():
             self._settle(config, won, added, (at, outcomes))
         for index, mask in won.items():
             self.must[index][config] = mask
         for outcomes, mask in added.items():
-            self.new[outcomes][config] = _bridged(mask, self._unknown[config])
-            self._unknown[config] &= ~self.new[outcomes][config]
+            self.new_cells[outcomes][config] = _bridged(mask, self._unknown_versions[config])
+            self._unknown_versions[config] &= ~self.new_cells[outcomes][config]
         claimed = 0
         for mask in won.values():
             claimed |= mask
         measured = sum(1 << at for at in seen)
         otherwise = sum(added.values())
         for index in matching if measured else ():
-            self._agreeing[index][config] = won.get(index, 0) & measured
-            self._contrary[index][config] = measured & ~claimed & ~otherwise
-            self._otherwise[index][config] = otherwise & self._masks[index]
+            self._agreeing_versions[index][config] = won.get(index, 0) & measured
+            self._contrary_versions[index][config] = measured & ~claimed & ~otherwise
+            self._versions_added_elsewhere[index][config] = otherwise & self._masks[index]
 
-    def close(self) -> None:
+    def extend_to_unrun_cells(self) -> None:
         """Let the cells of a row that were run represent those that were not."""
         for index, must in enumerate(self.must):
-            if not self._moved[index]:
+            if not self._changed_versions[index]:
                 continue
             # If one cell still ends as the row states, another end is an exception to the row.
-            upheld = functools.reduce(operator.or_, self._agreeing[index].values(), 0)
-            for config, otherwise in self._otherwise[index].items():
-                self._contrary[index][config] |= otherwise & ~upheld
+            upheld = functools.reduce(operator.or_, self._agreeing_versions[index].values(), 0)
+            for config, otherwise in self._versions_added_elsewhere[index].items():
+                self._contrary_versions[index][config] |= otherwise & ~upheld
             for config, mask in must.items():
-                unknown = self._unknown[config]
-                like, unlike = self._nearest(index, config)
-                was, moved = self._masks[index], self._moved[index]
+                unknown = self._unknown_versions[config]
+                like, unlike = self._most_similar(index, config)
+                was, moved = self._masks[index], self._changed_versions[index]
                 gained = like & ~unlike & unknown & ~was & moved
                 grown = mask & ~(unlike & ~like & moved) | gained
                 bridges = unknown & ~unlike
                 must[config] = _bridged(grown, bridges) if grown & ~was else grown
-                self._unknown[config] &= ~must[config]  # so that no other row takes it as well
+                self._unknown_versions[config] &= ~must[
+                    config
+                ]  # so that no other row takes it as well
 
-    def _nearest(self, index: int, config: Config) -> tuple[int, int]:
+    def _most_similar(self, index: int, config: Config) -> tuple[int, int]:
         """Return the versions in which the most similar run cells agree with a row, or disagree."""
-        undecided = self._everything
-        if config in self._agreeing[index]:  # a cell that was run decides for itself
-            undecided &= ~sum(1 << at for at in self._world.observed[config])
+        undecided = self._all_versions
+        if config in self._agreeing_versions[index]:  # a cell that was run decides for itself
+            undecided &= ~sum(1 << at for at in self._world.outcomes[config])
         at_distance = [[0, 0] for _ in range(len(config) + 1)]
-        for other, agreeing in self._agreeing[index].items():
+        for other, agreeing in self._agreeing_versions[index].items():
             distance = sum(a != b for a, b in zip(config, other, strict=True))
             at_distance[distance][0] |= agreeing
-            at_distance[distance][1] |= self._contrary[index][other]
+            at_distance[distance][1] |= self._contrary_versions[index][other]
         like = unlike = 0
         for agreeing, contrary in at_distance:
             like |= agreeing & undecided
@@ -161,10 +165,10 @@ class _Reconciler:
             undecided &= ~(agreeing | contrary)
         return like, unlike
 
-    def _winners(self, config: Config, matching: tuple[int, ...]) -> dict[int, int]:
+    def _decide_rows(self, config: Config, matching: tuple[int, ...]) -> dict[int, int]:
         """Return the versions on which each row decides."""
-        if matching in self._won:
-            return self._won[matching]
+        if matching in self._deciding_rows:
+            return self._deciding_rows[matching]
         won: dict[int, int] = {}
         weights = self._index.specificities
         taken = 0
@@ -183,7 +187,7 @@ class _Reconciler:
             for index, mask in among.items():
                 won[index] = mask
                 taken |= mask
-        self._won[matching] = won
+        self._deciding_rows[matching] = won
         return won
 
     def _settle(
@@ -201,27 +205,28 @@ class _Reconciler:
             return
         if owner is not None:
             won[owner] &= ~bit
-            self._moved[owner] |= bit
+            self._changed_versions[owner] |= bit
         if outcomes == _PASS and not self._is_pinned(config, bit):
             return
         heir = self._heir(config, outcomes)
         if heir is not None:
             won[heir] = won.get(heir, 0) | bit
-            self._moved[heir] |= bit
+            self._changed_versions[heir] |= bit
         else:
             added[outcomes] = added.get(outcomes, 0) | bit
 
     def _is_pinned(self, config: Config, bit: int) -> bool:
         """Return whether a row that cannot be narrowed still covers a version."""
         return any(
-            self._rows[i].runtime is None and self._masks[i] & bit for i in self._matching[config]
+            self._rows[i].runtime is None and self._masks[i] & bit
+            for i in self._matching_rows[config]
         )
 
     def _heir(self, config: Config, outcomes: frozenset[Outcome]) -> int | None:
         """Return the row that expects the same of other versions of this cell."""
         fitting = [
             index
-            for index in self._matching[config]
+            for index in self._matching_rows[config]
             if self._rows[index].runtime is not None and outcomes <= set(self._rows[index].outcomes)
         ]
         return min(
@@ -233,8 +238,8 @@ class _Reconciler:
     def covered_by_others(self, index: int) -> dict[Config, int]:
         """Return the cells of a row that more specific or equally specific rows decide."""
         row = self._rows[index]
-        may = dict.fromkeys(self._selected[index], 0)
-        answering = list(self.new.values())
+        may = dict.fromkeys(self._selected_configs[index], 0)
+        answering = list(self.new_cells.values())
         for other, owned in zip(self._rows, self.must, strict=True):
             same = other.specificity == row.specificity and other.agrees_with(row)
             if other is not row and (other.specificity > row.specificity or same):
@@ -270,7 +275,7 @@ class _Reconciler:
                 kept.append(box)
                 continue
             for config in itertools.product(*box.values):
-                new = self.new[frozenset(row.outcomes)]
+                new = self.new_cells[frozenset(row.outcomes)]
                 new[config] = new.get(config, 0) | box.versions & must.get(config, 0)
         return None if kept == [Box(values, was)] else kept
 
@@ -279,7 +284,7 @@ class _Reconciler:
         was, must = self._masks[index], self.must[index]
         return any(
             must.get(config, 0) & ~was or was & ~(must.get(config, 0) | may.get(config, 0))
-            for config in self._selected[index]
+            for config in self._selected_configs[index]
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gobun.cells.records import attempts_of, telling_outcomes
 from gobun.expectations.catalogue import unmatchable_selectors
-from gobun.expectations.rows import TODO
+from gobun.expectations.rows import TODO_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -40,11 +40,11 @@ def review(
     """
     cells = [result.cell for result in results]
     lines = []
-    for absent in expectations.unmatched(cells):
+    for absent in expectations.unmatched_rows(cells):
         reasons = (
             [""] if known is None else [f": {why}" for why in unmatchable_selectors(absent, known)]
         )
-        lines += [f"{absent.where} matches no cell of this run{why}" for why in reasons]
+        lines += [f"{absent.location} matches no cell of this run{why}" for why in reasons]
     decided: dict[ExpectationRow, list[Result]] = {}
     for result in results:
         row = expectations.row(result.cell)
@@ -55,26 +55,35 @@ def review(
         if passed and "pass" not in row.outcomes:
             end = "can go" if passed == len(of_row) else "can be narrowed"
             lines.append(
-                f"{row.where}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
+                f"{row.location}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
             )
-        otherwise = [outcomes for result in of_row if (outcomes := _strange(row, result))]
+        otherwise = [
+            outcomes for result in of_row if (outcomes := _unexpected_outcomes(row, result))
+        ]
         if otherwise:
             lines.append(
-                f"{row.where} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
+                f"{row.location} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
                 f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*otherwise)))}"
             )
-    return [*lines, *(f"{row.where} has no reason yet" for row in unexplained(expectations))]
+    return [
+        *lines,
+        *(f"{row.location} has no reason yet" for row in unexplained_rows(expectations)),
+    ]
 
 
-def _strange(row: ExpectationRow, result: Result) -> set[str]:
+def _unexpected_outcomes(row: ExpectationRow, result: Result) -> set[str]:
     """Return how attempts ended otherwise than the row states; empty if each of them passed."""
     ended = {str(outcome) for outcome in attempts_of(result)} - {_NEVER_UNEXPECTED}
     return set() if ended == {"pass"} else ended - set(row.outcomes)
 
 
-def unexplained(expectations: Expectations) -> list[ExpectationRow]:
+def unexplained_rows(expectations: Expectations) -> list[ExpectationRow]:
     """Return the rows that still lack a reason."""
-    return [row for row in expectations.rows if row.why.strip().startswith(TODO.partition(":")[0])]
+    return [
+        row
+        for row in expectations.rows
+        if row.why.strip().startswith(TODO_REASON.partition(":")[0])
+    ]
 
 
 def lint(
@@ -90,12 +99,12 @@ def lint(
     lines = []
     for row in expectations.rows:
         ids = _CLAIM.findall(row.why)
-        if row in unexplained(expectations):
-            lines.append(f"{row.where}: why = {row.why!r} is not a reason")
+        if row in unexplained_rows(expectations):
+            lines.append(f"{row.location}: why = {row.why!r} is not a reason")
         elif not ids and not _LINK.search(row.why):
-            lines.append(f"{row.where}: why has neither a link nor the id of a claim")
+            lines.append(f"{row.location}: why has neither a link nor the id of a claim")
         unknown = [name for name in ids if claims is not None and name not in claims]
-        lines += [f"{row.where}: why names the unknown {name!r}" for name in unknown]
+        lines += [f"{row.location}: why names the unknown {name!r}" for name in unknown]
         if known is not None:
-            lines += [f"{row.where}: {why}" for why in unmatchable_selectors(row, known)]
+            lines += [f"{row.location}: {why}" for why in unmatchable_selectors(row, known)]
     return lines

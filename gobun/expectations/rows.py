@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gobun.cells.records import Host
 
-TODO = "TODO: reason"
+TODO_REASON = "TODO: reason"
 """The reason of a row that was written from results and still lacks a real reason."""
 
 
@@ -82,7 +82,7 @@ AXES = ("treatment", "module", "load", "stress")
 class ExpectationRow(ExpectationFields, frozen=True):
     """A table of a file, and its location."""
 
-    where: str = "a row made by hand"
+    location: str = "a row made by hand"
     """The file, and the number of the row in it."""
 
     @property
@@ -139,7 +139,7 @@ class RowIndex:
                 for value in values or ():
                     self._of_value[axis][value] = self._of_value[axis].get(value, 0) | 1 << bit
 
-    def matching(self, values: Sequence[str]) -> list[int]:
+    def matching_rows(self, values: Sequence[str]) -> list[int]:
         """Return the indices of the rows that apply to a treatment, module, load and stress."""
         bits = -1
         for axis, value in enumerate(values):
@@ -166,7 +166,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         values = (cell.treatment, cell.module, cell.load, cell.stress)
         selecting = [
             (self._index.specificities[at], self.rows[at])
-            for at in self._index.matching(values)
+            for at in self._index.matching_rows(values)
             if self.rows[at].selects(cell, self.place)
         ]
         if not selecting:
@@ -187,7 +187,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         row = self.row(cell)
         return row.outcomes if row else ("pass",)
 
-    def why(self, cell: Cell) -> str:
+    def reason_for(self, cell: Cell) -> str:
         """Return the reason for the expectation of ``cell``; empty if no row selects it.
 
         Raises:
@@ -196,7 +196,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         row = self.row(cell)
         return row.why if row else ""
 
-    def unmatched(self, cells: Iterable[Cell]) -> tuple[ExpectationRow, ...]:
+    def unmatched_rows(self, cells: Iterable[Cell]) -> tuple[ExpectationRow, ...]:
         """Return the rows that select none of ``cells``.
 
         Raises:
@@ -212,7 +212,7 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
 def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:
     """Return the error for two equally specific rows that disagree."""
     texts = " and ".join(
-        f"{row.where} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
+        f"{row.location} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
     )
     return UsageError(
         f"expectations contradict each other on {on}: {texts}",
@@ -250,7 +250,7 @@ def read_rows(path: Path) -> list[ExpectationRow]:
     rows = []
     for number, table in enumerate(read_toml(path, _ExpectationsFile).expect, start=1):
         row = ExpectationRow(
-            **msgspec.structs.asdict(table), where=f"{path}: row {number} of [[expect]]"
+            **msgspec.structs.asdict(table), location=f"{path}: row {number} of [[expect]]"
         )
         _check(row)
         rows.append(row)
@@ -263,16 +263,16 @@ def _check(row: ExpectationRow) -> None:
         if values is None:
             continue
         if not values:
-            raise UsageError(f"{row.where}: {name} = [] selects no cell", hint="leave it out")
+            raise UsageError(f"{row.location}: {name} = [] selects no cell", hint="leave it out")
         repeated = {value for value in values if values.count(value) > 1}
         if repeated:
-            raise UsageError(f"{row.where}: {name} lists {min(repeated)!r} twice")
+            raise UsageError(f"{row.location}: {name} lists {min(repeated)!r} twice")
     if row.versions is not None:
         try:
             parse_range(row.versions)
         except ValueError as error:
             raise UsageError(
-                f"{row.where}: versions = {row.versions!r} is not a range: {error}",
+                f"{row.location}: versions = {row.versions!r} is not a range: {error}",
                 hint="write comparators between spaces, as '>=1.2.2 <=1.2.19', and || between two",
             ) from error
 

@@ -33,11 +33,11 @@ class RowBlock(msgspec.Struct):
 class BlockGroup(msgspec.Struct):
     """Consecutive rows, and the separate comment above them."""
 
-    above: str
+    text_above: str
     blocks: list[RowBlock]
 
 
-def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]:
+def split_rows(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]:
     """Split a file's text into its rows.
 
     Raises:
@@ -53,7 +53,7 @@ def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]
     above = text[: starts[0]] if starts else text
     ends = [*starts[1:], len(text)] if starts else []
     for start, end, row in zip(starts, ends, rows, strict=True):
-        apart, comment = _attached(above)
+        apart, comment = _split_text_above(above)
         if apart.strip() or not sections:
             sections.append(BlockGroup(apart, []))
         table, above = _body(text[start:end], last=end == len(text))
@@ -63,7 +63,7 @@ def split(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]
     return sections
 
 
-def _attached(above: str) -> tuple[str, str]:
+def _split_text_above(above: str) -> tuple[str, str]:
     """Split the text above a row into the separate part and the part that belongs to the row."""
     lines = above.splitlines(keepends=True)
     at = len(lines)
@@ -86,7 +86,7 @@ def join(sections: Iterable[BlockGroup]) -> str:
     """Return the text of a file."""
     parts = []
     for section in sections:
-        above = section.above.strip("\n")
+        above = section.text_above.strip("\n")
         blocks = [block.comment + block.table.rstrip("\n") for block in section.blocks]
         parts += ([above] if above else []) + blocks
     return "\n\n".join(parts) + "\n" if parts else ""
@@ -102,7 +102,7 @@ def _order(row: ExpectationRow) -> tuple[Any, ...]:
     return (row.runtime or "", row.os or "", row.arch or "", lower_bound_key(row.versions), *lists)
 
 
-def changed(block: RowBlock, row: ExpectationRow) -> RowBlock:
+def with_selectors(block: RowBlock, row: ExpectationRow) -> RowBlock:
     """Return ``block`` with the selectors of ``row``, and otherwise unchanged."""
     try:
         document: Any = tomlkit.parse(block.table)
@@ -111,20 +111,20 @@ def changed(block: RowBlock, row: ExpectationRow) -> RowBlock:
             value = getattr(row, name)
             if value is None:
                 table.pop(name, None)
-            elif name in table and _plain(table[name]) != _plain(value):
+            elif name in table and _plain_value(table[name]) != _plain_value(value):
                 table[name] = _item(value)
         text = tomlkit.dumps(document)
     except TOMLKitError as error:  # pragma: no cover - the file was read before
-        raise UsageError(f"{block.row.where} cannot be rewritten: {error}") from error
+        raise UsageError(f"{block.row.location} cannot be rewritten: {error}") from error
     for name in _KEYS:
         if getattr(row, name) is not None and name not in table:
-            text = _inserted(text, name, getattr(row, name))
+            text = _insert_key(text, name, getattr(row, name))
     if not _means(text, row):  # a line of a multi-line string looked like a key
         return RowBlock(block.comment, new_block(row).table, row)
     return RowBlock(block.comment, text, row)
 
 
-def _inserted(text: str, name: str, value: object) -> str:
+def _insert_key(text: str, name: str, value: object) -> str:
     """Insert a key before the first key that follows it in the usual order."""
     later = "|".join(_KEYS[_KEYS.index(name) + 1 :]) or "$^"
     line = f"{name} = {_item(value).as_string()}\n"
@@ -143,7 +143,7 @@ def new_block(row: ExpectationRow) -> RowBlock:
     return RowBlock("", "\n".join(lines) + "\n", row)
 
 
-def _plain(value: object) -> object:
+def _plain_value(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
@@ -161,4 +161,6 @@ def _means(text: str, row: ExpectationRow) -> bool:
     except TOMLKitError:
         return False
     meant = {name: getattr(row, name) for name in _KEYS if getattr(row, name) is not None}
-    return [{name: _plain(value) for name, value in table.items()} for table in tables] == [meant]
+    return [{name: _plain_value(value) for name, value in table.items()} for table in tables] == [
+        meant
+    ]

@@ -6,7 +6,7 @@ checksums.
 """
 
 from gobun.fetch.address import check_address
-from gobun.fetch.connectivity import unreachable
+from gobun.fetch.connectivity import unreachable_hosts
 from gobun.fetch.http_files import fetch_files
 from gobun.fetch.npm_lock import Lock, read_lock
 from gobun.fetch.npm_lock_update import LockSummary, update_lock
@@ -38,7 +38,7 @@ __all__ = [
     "package_folder",
     "published_versions",
     "read_lock",
-    "unreachable",
+    "unreachable_hosts",
     "update_lock",
     "webkit_package",
     "webkit_packages",

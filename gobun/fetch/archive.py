@@ -29,7 +29,14 @@ _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 _SYNCED_ONE_BY_ONE = 64
 """Above this number of files one flush of the whole system is cheaper."""
-_DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+_DAMAGE_ERRORS = (
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    ValueError,
+    OverflowError,
+)
 """Exceptions from bytes that are not an archive. BadGzipFile is an OSError without a number, so
 errors of the disk are not among them."""
 _FILES = {tarfile.REGTYPE, tarfile.AREGTYPE}
@@ -56,27 +63,27 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
         with (
             gzip.open(archive) as stream,
             tarfile.open(  # type: ignore[call-overload]  # read, seek and tell are all it calls
-                fileobj=_Forward(stream, _most(archive), label), mode="r:"
+                fileobj=_ForwardStream(stream, _largest_unpacked(archive), label), mode="r:"
             ) as opened,
         ):
-            for member, path in _checked(opened, label):
+            for member, path in _checked_members(opened, label):
                 if member.isfile():
                     written.append(folder / path)
                 _write(opened, member, folder / path)
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         raise FetchError(
             f"the archive of {label} is damaged: {error}", hint="run the same command again"
         ) from error
     _flush(written)
 
 
-def _most(archive: Path) -> int:
+def _largest_unpacked(archive: Path) -> int:
     """Return the largest unpacked size in bytes of an archive of this size, with headers."""
     ratio = archive.stat().st_size * _LARGEST_RATIO
     return min(LARGEST_BYTES, ratio) + HEADERS_BYTES
 
 
-class _Forward:
+class _ForwardStream:
     """A stream for ``tarfile`` that only goes forward, up to a limit.
 
     Tarfile steps back by one byte before it reads a header. A gzip stream would then decompress
@@ -87,10 +94,10 @@ class _Forward:
 
     def __init__(self, stream: gzip.GzipFile, most: int, label: str) -> None:
         self._stream = stream
-        self._most = most
+        self._largest = most
         self._label = label
         self._at = 0
-        self._last = b""
+        self._read_before = b""
         self._back = False
 
     def tell(self) -> int:
@@ -100,7 +107,7 @@ class _Forward:
     def seek(self, position: int) -> int:
         """Seek to a position that is not before the last byte."""
         self._back = False
-        if position == self._at - 1 and self._last:
+        if position == self._at - 1 and self._read_before:
             self._back = True
         elif position < self._at:
             raise tarfile.ReadError("a member lies before one that was read already")
@@ -113,17 +120,17 @@ class _Forward:
         """Read up to ``size`` bytes."""
         if size > _LARGEST_READ:
             raise _refusal(self._label, f"a header of {size:,} bytes")
-        before = self._last if self._back and size else b""
+        before = self._read_before if self._back and size else b""
         self._back = False
         data = self._stream.read(size - len(before))
         self._at += len(data)
-        if self._at > self._most:
-            raise _refusal(self._label, f"it unpacks to more than {self._most >> 20} MiB")
-        self._last = data[-1:] or self._last
+        if self._at > self._largest:
+            raise _refusal(self._label, f"it unpacks to more than {self._largest >> 20} MiB")
+        self._read_before = data[-1:] or self._read_before
         return before + data
 
 
-def _checked(
+def _checked_members(
     opened: tarfile.TarFile, label: str
 ) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield the members with their paths below the root, and reject the first bad one."""
@@ -133,13 +140,17 @@ def _checked(
     for count, member in enumerate(opened, start=1):
         path = _path(member, label)
         if member.type not in _FILES and not member.isdir():
-            raise _refused(label, member, _KINDS.get(member.type, "neither a file nor a folder"))
+            raise _refuse_member(
+                label, member, _KINDS.get(member.type, "neither a file nor a folder")
+            )
         above = path.parents
         if path in plain or not plain.isdisjoint(above) or (path in folders and member.isfile()):
-            raise _refused(label, member, "in the place of another file")
+            raise _refuse_member(label, member, "in the place of another file")
         total += max(member.size, 0)
         if total > LARGEST_BYTES or count > MOST_MEMBERS:
-            raise _refused(label, member, f"beyond {LARGEST_BYTES >> 20} MiB or too many files")
+            raise _refuse_member(
+                label, member, f"beyond {LARGEST_BYTES >> 20} MiB or too many files"
+            )
         folders.update(above, [path] if member.isdir() else [])
         plain.update([] if member.isdir() else [path])
         yield member, path
@@ -148,18 +159,18 @@ def _checked(
 def _path(member: tarfile.TarInfo, label: str) -> PurePosixPath:
     path = PurePosixPath(member.name)
     if path.is_absolute():
-        raise _refused(label, member, "an absolute path")
+        raise _refuse_member(label, member, "an absolute path")
     if ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise _refused(label, member, "a path that leads outside")
+        raise _refuse_member(label, member, "a path that leads outside")
     if not path.parts or path.parts[0] != _ROOT:
-        raise _refused(label, member, f"outside of {_ROOT}/")
+        raise _refuse_member(label, member, f"outside of {_ROOT}/")
     longest = max(len(os.fsencode(part)) for part in path.parts)
     if longest > _LONGEST_NAME or len(os.fsencode(path)) > _LONGEST_PATH:
-        raise _refused(label, member, "a name longer than file systems take")
+        raise _refuse_member(label, member, "a name longer than file systems take")
     return PurePosixPath(*path.parts[1:])
 
 
-def _refused(label: str, member: tarfile.TarInfo, why: str) -> FetchError:
+def _refuse_member(label: str, member: tarfile.TarInfo, why: str) -> FetchError:
     return _refusal(label, f"{member.name[:200]!r} is {why}")
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 
 
-def unreachable(urls: Sequence[str]) -> dict[str, str]:
+def unreachable_hosts(urls: Sequence[str]) -> dict[str, str]:
     """Return the addresses that do not answer, with the reasons."""
     if not urls:
         return {}

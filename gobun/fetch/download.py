@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.console import Progress
     from gobun.fetch.transport import Transport
 
-TRIES = 4
+ATTEMPTS = 4
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 10.0
 _CHUNK_BYTES = 1 << 16
@@ -35,7 +35,7 @@ LONGEST_S = 3600.0
 _OVERLOADED = 429
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(?:\d+|\*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
-_AGAIN = "run the same command again: it goes on where this one stopped"
+_RESUME_HINT = "run the same command again: it goes on where this one stopped"
 _REFUSALS = {
     401: "wants a login for it (401)",
     403: "forbids it (403)",
@@ -94,27 +94,27 @@ def download(
         PrerequisiteError: a write failed. The partial file is removed to free its space.
         StoppedError: ``stop`` was set.
     """
-    if source.integrity is not None and part.is_file() and source.integrity.fits(part):
+    if source.integrity is not None and part.is_file() and source.integrity.matches_file(part):
         return
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             _attempt(source, part, transport, shown=shown, stop=stop)
         except _TransientError as error:
-            if attempt == TRIES:
+            if attempt == ATTEMPTS:
                 raise FetchError(
-                    f"downloading {source.label} failed {TRIES} times; the last error: {error}",
-                    hint=_AGAIN,
+                    f"downloading {source.label} failed {ATTEMPTS} times; the last error: {error}",
+                    hint=_RESUME_HINT,
                 ) from error
             if stop.wait(max(BACKOFF_S * 2 ** (attempt - 1), error.after_s)):
                 raise StoppedError from error
         except PrerequisiteError:
-            discard(part)
+            discard_part(part)
             raise
         else:
             return
 
 
-def discard(part: Path) -> None:
+def discard_part(part: Path) -> None:
     """Remove a partial file and its record."""
     part.unlink(missing_ok=True)
     _memo(part).unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def _attempt(
     headers, offset = _resume(source, part)
     try:
         with transport.get(source.url, headers) as response:
-            offset = _accept(response, source, part, offset)
+            offset = _accept_response(response, source, part, offset)
             _copy(response, source, part, offset=offset, shown=shown, stop=stop)
     except requests.exceptions.SSLError as error:
         raise FetchError(
@@ -177,10 +177,10 @@ def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
         size = part.stat().st_size
         memo = decoder_of(_PartialFile).decode(_memo(part).read_bytes())
     except (FileNotFoundError, msgspec.MsgspecError):
-        discard(part)
+        discard_part(part)
         return {}, 0
     if size == 0 or memo.integrity != str(source.integrity):
-        discard(part)
+        discard_part(part)
         return {}, 0
     headers = {"Range": f"bytes={size}-"}
     if memo.validator:
@@ -188,7 +188,9 @@ def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
     return headers, size
 
 
-def _accept(response: requests.Response, source: DownloadSource, part: Path, offset: int) -> int:
+def _accept_response(
+    response: requests.Response, source: DownloadSource, part: Path, offset: int
+) -> int:
     """Check the head of a response, and return the offset of its body in the file."""
     status = response.status_code
     if status == _OVERLOADED or status >= 500:
@@ -197,7 +199,7 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
         begins = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
         if status == 206 and begins and int(begins[1]) == offset > 0:
             return offset
-        discard(part)
+        discard_part(part)
         raise _TransientError("the host does not continue where the partial file ends")
     if status != 200:
         raise FetchError(
@@ -211,7 +213,7 @@ def _accept(response: requests.Response, source: DownloadSource, part: Path, off
             f"downloading {source.label} failed: the host sent a web page instead",
             hint="open the address in a browser; a login page or a proxy may be in the way",
         )
-    discard(part)
+    discard_part(part)
     memo = _PartialFile(str(source.integrity), _validator(response))
     files.write_whole(_memo(part), msgspec.json.encode(memo))
     return 0
@@ -274,8 +276,8 @@ class _Pace:
     """Gives up on a host that sends single bytes slowly, which no read timeout detects."""
 
     def __init__(self) -> None:
-        self._began = self._window = time.monotonic()
-        self._had = 0
+        self._started_at = self._window = time.monotonic()
+        self._window_bytes = 0
 
     def check(self, received: int) -> None:
         """Check the bytes received since the last call.
@@ -284,19 +286,19 @@ class _Pace:
             _TransientError: the rate is too low, or the attempt takes too long.
         """
         now = time.monotonic()
-        if now - self._began > LONGEST_S:
+        if now - self._started_at > LONGEST_S:
             raise _TransientError(f"it takes longer than {LONGEST_S / 60:.0f} minutes")
         if now - self._window < WINDOW_S:
             return
-        rate = (received - self._had) / (now - self._window)
+        rate = (received - self._window_bytes) / (now - self._window)
         if rate < _LEAST_RATE:
             raise _TransientError(f"the host sends {rate:.0f} bytes a second")
-        self._window, self._had = now, received
+        self._window, self._window_bytes = now, received
 
 
 def _check_size(source: DownloadSource, part: Path, size: int) -> None:
     if size > source.largest_bytes:
-        discard(part)
+        discard_part(part)
         raise FetchError(
             f"downloading {source.label} failed: more than {source.largest_bytes >> 20} MiB",
             hint=f"no such file is that large; {source.advice}",

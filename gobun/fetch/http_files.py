@@ -59,7 +59,7 @@ def fetch_files(
             with files.temporary_sibling(path) as staged:
                 part = staged / "part"
                 download(source, part, transport, shown=shown, stop=threading.Event())
-                if known is not None and not known.fits(part):
+                if known is not None and not known.matches_file(part):
                     actual = integrity.of_file(part, "sha256")
                     raise FetchError(
                         f"{name} arrived damaged or forged, and was removed:\n"

@@ -26,7 +26,7 @@ class Integrity(msgspec.Struct, frozen=True):
         """Return the digest in npm's format."""
         return f"{self.algorithm}-{base64.b64encode(self.digest).decode()}"
 
-    def fits(self, path: Path) -> bool:
+    def matches_file(self, path: Path) -> bool:
         """Return whether a file's content has this digest."""
         return of_file(path, self.algorithm) == self
 

@@ -53,7 +53,7 @@ _CERTIFICATES = {
     "CERT_REVOKED": "the registry's certificate was revoked",
     "ERR_TLS_CERT_ALTNAME_INVALID": "the registry's certificate is for another host",
 }
-_UNTRUSTED = re.compile(
+_CERTIFICATE_ERROR = re.compile(
     "UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)_.*|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN"
     "|(CERT|CRL)_.*|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|ERR_(TLS|SSL)_.*"
     "|EPROTO"
@@ -85,7 +85,7 @@ class NpmRelease(msgspec.Struct, frozen=True):
     integrity: Integrity
 
 
-class About(msgspec.Struct, frozen=True, rename={"dist_tags": "dist-tags"}):
+class PackageRecord(msgspec.Struct, frozen=True, rename={"dist_tags": "dist-tags"}):
     """The registry's record of a package."""
 
     versions: list[str] | str = msgspec.field(default_factory=list)
@@ -123,7 +123,7 @@ class _Failure(msgspec.Struct, frozen=True):
     error: _Problem
 
 
-def about(name: str) -> About:
+def package_record(name: str) -> PackageRecord:
     """Return the versions and tags of a package.
 
     Raises:
@@ -131,7 +131,7 @@ def about(name: str) -> About:
         FetchError: npm failed, or its output has an unknown form.
     """
     output = _npm(["view", name, "versions", "dist-tags", "--json"], f"asking npm about {name}")
-    return _decoded(output, About, name)
+    return _decode_output(output, PackageRecord, name)
 
 
 def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
@@ -143,10 +143,10 @@ def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
         UnreachableError: the registry cannot be reached.
         FetchError: npm failed, or its output has an unknown form.
     """
-    return matching(name, " || ".join(versions))
+    return releases_in_range(name, " || ".join(versions))
 
 
-def matching(name: str, versions: str) -> dict[Package, NpmRelease]:
+def releases_in_range(name: str, versions: str) -> dict[Package, NpmRelease]:
     """Return the registry's records of the versions in a range. Prereleases match by name only.
 
     Raises:
@@ -163,7 +163,7 @@ def matching(name: str, versions: str) -> dict[Package, NpmRelease]:
         return {}
     if not output.lstrip().startswith("["):
         output = f"[{output}]"  # npm writes one match without the list around it
-    found = [_release(name, row) for row in _decoded(output, list[_ReleaseRow], name)]
+    found = [_release(name, row) for row in _decode_output(output, list[_ReleaseRow], name)]
     return {release.package: release for release in found}
 
 
@@ -185,7 +185,7 @@ def settings() -> Settings:
         FetchError: npm cannot read its own configuration.
     """
     output = _npm(["config", "list", "--json"], "reading npm's configuration")
-    return _decoded(output, Settings, "npm's configuration")
+    return _decode_output(output, Settings, "npm's configuration")
 
 
 def own_registry() -> str:
@@ -219,7 +219,7 @@ def _npm(
     code = problem.code or "?"
     if code in _NETWORK:
         raise UnreachableError(f"{step} failed: {_NETWORK[code]} ({code})")
-    if _UNTRUSTED.fullmatch(code):
+    if _CERTIFICATE_ERROR.fullmatch(code):
         reason = _CERTIFICATES.get(code, "the registry's certificate is not trusted")
         hint = _CLOCK if code in {"CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"} else TRUST
         raise FetchError(f"{step} failed: {reason} ({code})", hint=hint)
@@ -239,7 +239,7 @@ def _problem(output: str) -> _Problem:
         return _Problem()
 
 
-def _decoded(output: str, kind: type[_T], what: str) -> _T:
+def _decode_output(output: str, kind: type[_T], what: str) -> _T:
     try:
         return decoder_of(kind).decode(output)
     except msgspec.MsgspecError as error:

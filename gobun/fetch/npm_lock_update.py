@@ -33,8 +33,8 @@ _BUN_RANGE = ">=1.0.0"
 class LockSummary(msgspec.Struct, frozen=True):
     """The result of an update of the lock file."""
 
-    added: tuple[Package, ...]
-    kept: int
+    added_packages: tuple[Package, ...]
+    kept_count: int
 
 
 def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockSummary:
@@ -55,7 +55,7 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     for name in names or (*bun_packages(), *webkits, HEADERS_PACKAGE, ENGINE_PACKAGE):
         check_name(name)
         version_range = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
-        entries |= _checked(lock, _published(name, version_range))
+        entries |= _check_published(lock, _published_integrities(name, version_range))
     added = sorted(
         entries.keys() - lock.entries.keys(),
         key=lambda package: (package.name, rank(package.version)),
@@ -65,8 +65,8 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
     return LockSummary(tuple(added), len(lock.entries))
 
 
-def _published(name: str, version_range: str) -> dict[Package, Integrity]:
-    releases = npm.matching(name, version_range)
+def _published_integrities(name: str, version_range: str) -> dict[Package, Integrity]:
+    releases = npm.releases_in_range(name, version_range)
     if not releases:
         raise FetchError(
             f"the registry has no release of {name} {version_range}",
@@ -75,7 +75,7 @@ def _published(name: str, version_range: str) -> dict[Package, Integrity]:
     return {package: release.integrity for package, release in releases.items()}
 
 
-def _checked(lock: Lock, published: dict[Package, Integrity]) -> dict[Package, Integrity]:
+def _check_published(lock: Lock, published: dict[Package, Integrity]) -> dict[Package, Integrity]:
     for package, digest in published.items():
         expected = lock.entries.get(package, digest)
         if expected != digest:

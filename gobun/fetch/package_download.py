@@ -12,7 +12,7 @@ from gobun import console, files
 from gobun.errors import FetchError
 from gobun.fetch import integrity, npm, thread_pool
 from gobun.fetch.archive import unpack
-from gobun.fetch.download import DownloadSource, StoppedError, discard, download
+from gobun.fetch.download import DownloadSource, StoppedError, discard_part, download
 from gobun.fetch.npm_lock import Lock, read_lock
 from gobun.fetch.package import Package
 from gobun.fetch.package_cache import cached_versions, package_folder
@@ -35,10 +35,10 @@ def fetch_missing(missing: Sequence[Package]) -> None:
     with console.progress("downloading", len(sources), unit="bytes") as shown:
         transport = Transport(npm.settings(), functools.cache(npm.own_registry))
 
-        def bring(source: _Download, stop: threading.Event) -> None:
-            _bring(source, transport, shown, stop)
+        def fetch_one(source: _Download, stop: threading.Event) -> None:
+            _fetch_package(source, transport, shown, stop)
 
-        thread_pool.run_all(sources, bring, threads=_THREADS)
+        thread_pool.run_all(sources, fetch_one, threads=_THREADS)
 
 
 class _Download(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def _sources(missing: Sequence[Package]) -> list[_Download]:
             if package not in released:
                 raise FetchError(f"the registry does not have {package}", hint=_go_on(packages))
             release = released[package]
-            expected = _expected(package, lock, release)
+            expected = _expected_integrity(package, lock, release)
             if package not in lock.entries:
                 unlocked.append(str(package))
             downloads.append(
@@ -74,7 +74,9 @@ def _sources(missing: Sequence[Package]) -> list[_Download]:
     return downloads
 
 
-def _expected(package: Package, lock: Lock, release: npm.NpmRelease) -> integrity.Integrity:
+def _expected_integrity(
+    package: Package, lock: Lock, release: npm.NpmRelease
+) -> integrity.Integrity:
     expected = lock.entries.get(package, release.integrity)
     if expected != release.integrity:
         raise FetchError(
@@ -100,7 +102,9 @@ def _go_on(packages: Iterable[Package]) -> str:
     return "; ".join(lines)
 
 
-def _bring(wanted: _Download, transport: Transport, shown: Progress, stop: threading.Event) -> None:
+def _fetch_package(
+    wanted: _Download, transport: Transport, shown: Progress, stop: threading.Event
+) -> None:
     package, folder = wanted.package, package_folder(wanted.package)
     with files.locked(folder):
         if stop.is_set():
@@ -116,7 +120,7 @@ def _bring(wanted: _Download, transport: Transport, shown: Progress, stop: threa
         download(source, part, transport, shown=shown, stop=stop)
         digest = integrity.of_file(part)
         if digest != source.integrity:
-            discard(part)
+            discard_part(part)
             raise FetchError(
                 f"{package} arrived damaged or forged, and was removed:\n"
                 f"  expected: {source.integrity}\n"
@@ -138,7 +142,7 @@ def _publish(package: Package, part: Path, folder: Path) -> None:
             files.publish_folder(inside, folder)
     finally:
         # The archive is either unpacked or rejected, so remove it.
-        discard(part)
+        discard_part(part)
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -95,7 +95,7 @@ def answers(url: str, timeout_s: float) -> None:
     """
     session = _Session(environ_proxies)
 
-    def ask() -> None:
+    def send_request() -> None:
         session.head(
             url,
             timeout=timeout_s,
@@ -104,10 +104,10 @@ def answers(url: str, timeout_s: float) -> None:
             verify=environ_bundle(),
         ).close()
 
-    within(timeout_s, ask)
+    call_within(timeout_s, send_request)
 
 
-def within(seconds: float, call: Callable[[], _T]) -> _T:
+def call_within(seconds: float, call: Callable[[], _T]) -> _T:
     """Return the result of ``call`` if it finishes in time.
 
     A timeout of requests restarts with each byte. A host that sends its headers a byte at a time
@@ -118,7 +118,7 @@ def within(seconds: float, call: Callable[[], _T]) -> _T:
     """
     outcome: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
 
-    def work() -> None:
+    def run_call() -> None:
         try:
             value = call()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller
@@ -126,7 +126,7 @@ def within(seconds: float, call: Callable[[], _T]) -> _T:
         else:
             outcome.put(lambda: value)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=run_call, daemon=True).start()
     try:
         answer = outcome.get(timeout=seconds)
     except queue.Empty:
@@ -155,7 +155,7 @@ class Transport(msgspec.Struct, frozen=True):
         session = _Session(self._proxies)
         session.mount("https://", _Adapter(self._context()))
 
-        def ask() -> requests.Response:
+        def send_request() -> requests.Response:
             return session.get(
                 url,
                 headers={
@@ -170,7 +170,7 @@ class Transport(msgspec.Struct, frozen=True):
             )
 
         try:
-            response = within(ANSWER_S, ask)
+            response = call_within(ANSWER_S, send_request)
         except requests.RequestException:
             raise
         except ValueError as error:  # an address that cannot be one, perhaps of a redirect

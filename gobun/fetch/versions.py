@@ -58,7 +58,7 @@ def known_versions(name: str) -> _KnownVersions:
     """
     check_name(name)
     try:
-        about = npm.about(name)
+        about = npm.package_record(name)
     except npm.UnreachableError as error:
         return _known_here(name, error)
     listed = [about.versions] if isinstance(about.versions, str) else about.versions

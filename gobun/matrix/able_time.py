@@ -35,33 +35,33 @@ class AbleClock:
     def __init__(self, limit_s: float, now: float, pids: Iterable[int] = ()) -> None:
         """Count from ``now``; a process outside ``pids`` counts from its first reading."""
         self._limit_s = limit_s
-        self._last = now
+        self._last_reading = now
         self._usage = {pid: observe.usage(pid) for pid in pids}
         self.able_s = 0.0
         """Seconds that the process was able to run."""
         self.seen_s = 0.0
         """Seconds on the wall in which the harness ran."""
 
-    def due(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Return whether the next reading is due."""
-        return now - self._last >= EVERY_S
+        return now - self._last_reading >= EVERY_S
 
     def look(self, pids: Iterable[int], now: float) -> None:
         """Add the time since the last reading, as far as every process was able to use it."""
-        passed = now - self._last
+        passed = now - self._last_reading
         counted = min(passed, GAP_S)
         usage = {pid: observe.usage(pid) for pid in pids}
         shares = (
-            observe.able_share(self._usage.get(pid) or _new(after), after, passed)
+            observe.able_share(self._usage.get(pid) or _zero_usage(after), after, passed)
             for pid, after in usage.items()
         )
         share = min(shares, default=1.0)
-        self._last, self._usage = now, usage
+        self._last_reading, self._usage = now, usage
         self.seen_s += counted
         self.able_s += counted * share
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the process has used up its time limit."""
         return self.able_s >= self._limit_s
 
@@ -73,14 +73,14 @@ class AbleClock:
     @property
     def gives_up(self) -> bool:
         """Whether there is nothing left to wait for: the limit or the patience is used up."""
-        return self.over or self.out_of_patience
+        return self.is_over or self.out_of_patience
 
     @property
-    def starved(self) -> bool:
+    def is_starved(self) -> bool:
         """Whether the process was kept from running for most of the time."""
         return self.seen_s > STARVED_AFTER_S and self.able_s < STARVED_SHARE * self.seen_s
 
 
-def _new(usage: Usage) -> Usage:
+def _zero_usage(usage: Usage) -> Usage:
     """Return zero usage for the threads of a process that is new since the last reading."""
-    return msgspec.structs.replace(usage, times={}, major_faults=0, on_disk=False)
+    return msgspec.structs.replace(usage, thread_times={}, major_faults=0, on_disk=False)

@@ -15,7 +15,7 @@ from gobun.cells.records import Ending
 from gobun.cells.scenario import stress_environment
 from gobun.matrix import control_groups, evidence
 from gobun.matrix.channel import Channel
-from gobun.matrix.classify import End, classify
+from gobun.matrix.classify import ProcessEnd, classify
 from gobun.matrix.monitor import Monitor, StoppedError
 from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.matrix.witness import Witness
@@ -39,10 +39,10 @@ class Attempt(msgspec.Struct, frozen=True):
     """How one attempt ended."""
 
     ending: Ending
-    end: End | None
+    end: ProcessEnd | None
     """The supervisor's report, or None if the process never started."""
     wall_ms: int
-    seen: evidence.Observation
+    observation: evidence.Observation
 
 
 def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _observe(
     place: _Place,
     stop: threading.Event,
     seen: evidence.Observation,
-) -> tuple[Ending, End | None]:
+) -> tuple[Ending, ProcessEnd | None]:
     witness_note = place.home / _WITNESS
     since = time.time()
     slowness = context.slowness()
@@ -163,7 +163,7 @@ def _observe(
             command=cell_command(context, cell, extra),
             cwd=place.home,
             env=cell_environment(place.home) | slowness_environment(slowness),
-            inside=treatment_environment(context, cell),
+            command_env=treatment_environment(context, cell),
             core_bytes=evidence.CORE_BYTES if context.means.cores else 0,
             group=place.group,
         )
@@ -171,14 +171,14 @@ def _observe(
             witness = Witness(_module_file(context, cell), witness_note)
             monitor = Monitor(child, context.limit_s, witness, slowness=slowness)
             verdict = monitor.watch(stop)
-            seen.starved = monitor.starved
+            seen.starved = monitor.is_starved
             seen.mapped, seen.go = witness.mapped, witness.go
             if verdict is not None and child.pid is not None:
                 _look_at(child.pid, cell, context, seen)
             child.finish()
-    seen.output, seen.events = child.printed, tuple(child.events)
-    seen.reported = channel.progress.count
-    ending = _ending(child, verdict, launch)
+    seen.output, seen.events = child.printed_text, tuple(child.events)
+    seen.reported_events = channel.progress.count
+    ending = _ending_of(child, verdict, launch)
     if context.smoke is not None and ending.outcome == "pass" and not seen.mapped:
         ending = _never_loaded(context, cell)
     if context.means.cores and child.pid is not None and ending.outcome == "crash":
@@ -198,7 +198,7 @@ def _look_at(pid: int, cell: Cell, context: RunContext, seen: evidence.Observati
         seen.problem = f"not looked at: {type(error).__name__}: {error}"
 
 
-def _ending(child: SupervisedProcess, verdict: Ending | None, launch: Launch) -> Ending:
+def _ending_of(child: SupervisedProcess, verdict: Ending | None, launch: Launch) -> Ending:
     """Return how a finished child ended. ``verdict`` is set if it did not end by itself."""
     if child.start_error is not None:
         reason = os.strerror(child.start_error)
@@ -214,7 +214,7 @@ def _ending(child: SupervisedProcess, verdict: Ending | None, launch: Launch) ->
         return verdict
     if child.end is None:
         return Ending("error", "the supervisor ended without a report")
-    return classify(child.end, child.events, child.printed)
+    return classify(child.end, child.events, child.printed_text)
 
 
 def _module_file(context: RunContext, cell: Cell) -> Path:

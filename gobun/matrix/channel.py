@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gobun.decoding import decoder_of
-from gobun.matrix.classify import TURNING, Event
+from gobun.matrix.classify import TURN_EVENTS, Event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,25 +46,25 @@ class Progress:
     def __init__(self) -> None:
         self.count = 0
         """The number of events, heartbeats included."""
-        self._first: list[Event] = []
-        self._last: collections.deque[Event] = collections.deque(maxlen=_KEPT_STEPS)
+        self._first_events: list[Event] = []
+        self._last_events: collections.deque[Event] = collections.deque(maxlen=_KEPT_STEPS)
         self._turned_at = {"": time.monotonic()}
 
     def add(self, event: Event) -> None:
         """Record one event."""
         self.count += 1
         self._note_turn(event)
-        if event.at in TURNING:
+        if event.at in TURN_EVENTS:
             return
-        if len(self._first) < _KEPT_STEPS:
-            self._first.append(event)
+        if len(self._first_events) < _KEPT_STEPS:
+            self._first_events.append(event)
         else:
-            self._last.append(event)
+            self._last_events.append(event)
 
     @property
     def steps(self) -> list[Event]:
         """The first and the last steps, without the turns of event loops."""
-        return [*self._first, *self._last]
+        return [*self._first_events, *self._last_events]
 
     @property
     def progressed_at(self) -> float:
@@ -95,11 +95,11 @@ class Channel:
         """
         self.folder = home / FOLDER_NAME
         self.progress = Progress()
-        self.refused = 0
+        self.refused_frames = 0
         """The number of lines that are no frame of this cell: forged, damaged, or replayed."""
         self._key = secrets.token_hex(16).encode()
         self._numbers: dict[bytes, int] = {}
-        self._rest = bytearray()
+        self._unfinished_frame = bytearray()
         self.folder.mkdir(mode=0o700)
         key = os.open(self.folder / "key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(key, "wb") as stream:  # noqa: PTH123 - opened for its owner alone
@@ -120,22 +120,22 @@ class Channel:
         data = b""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.fd, _CHUNK)
-        self._rest += data
-        *lines, rest = self._rest.split(b"\n")
+        self._unfinished_frame += data
+        *lines, rest = self._unfinished_frame.split(b"\n")
         for line in lines:
-            self._take(bytes(line))
+            self._take_frame(bytes(line))
         if len(rest) > _LONGEST_FRAME:
-            self.refused += 1
+            self.refused_frames += 1
             rest = bytearray()
-        self._rest = rest
+        self._unfinished_frame = rest
         return len(data)
 
-    def _take(self, line: bytes) -> None:
+    def _take_frame(self, line: bytes) -> None:
         if not line:  # A frame also begins with a newline, so text before it is harmless.
             return
         event = self._event(line)
         if event is None:
-            self.refused += 1
+            self.refused_frames += 1
         else:
             self.progress.add(event)
 

@@ -48,24 +48,24 @@ class Event(msgspec.Struct, frozen=True, rename={"source": "in"}):
         return f"{self.at}: {self.why}" if self.why else self.at
 
 
-class End(msgspec.Struct, frozen=True):
+class ProcessEnd(msgspec.Struct, frozen=True):
     """How a process ended: either its exit code or its signal is set."""
 
     exit_code: int | None
     signal: int | None
     cpu_ms: int
     max_rss_kb: int
-    strays: int
+    stray_count: int
     """The number of processes that it left behind and that the supervisor killed."""
 
 
-TURNING = {"beat", "turns", "ends"}
+TURN_EVENTS = {"beat", "turns", "ends"}
 """Events about event loops. They do not show how far the cell got."""
 
 
 def steps(events: Sequence[Event]) -> list[Event]:
     """Return the events that show how far a cell got, without heartbeats."""
-    return [event for event in events if event.at not in TURNING]
+    return [event for event in events if event.at not in TURN_EVENTS]
 
 
 def last_step(events: Sequence[Event]) -> str:
@@ -74,7 +74,7 @@ def last_step(events: Sequence[Event]) -> str:
     return reached[-1].at if reached else "nothing"
 
 
-def classify(end: End, events: Sequence[Event], output: str) -> Ending:
+def classify(end: ProcessEnd, events: Sequence[Event], output: str) -> Ending:
     """Return the outcome of a cell whose process ended by itself.
 
     ``output`` is the text that it printed outside the protocol channel.

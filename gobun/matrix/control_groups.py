@@ -50,7 +50,7 @@ class CellGroup(msgspec.Struct, frozen=True):
     def memory_kills(self) -> int:
         """The number of processes that the kernel killed at the memory limit."""
         texts = [
-            _read(folder / name)
+            _read_file(folder / name)
             for folder in self.folders
             for name in ("memory.events", "memory.oom_control")
         ]
@@ -140,11 +140,11 @@ def _bases() -> Iterator[Path]:
     freezer of version 1 is among them if there is no version 2.
     """
     own: dict[str, str] = {}
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
+    for line in _read_file(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
         own |= dict.fromkeys(controllers.split(","), path)
     bases: dict[str, Path] = {}
-    for line in _read(Path("/proc/self/mountinfo")).splitlines():
+    for line in _read_file(Path("/proc/self/mountinfo")).splitlines():
         before, _, after = line.partition(" - ")
         root, mounted = before.split()[3:5]
         kind, _, options = after.split()[:3]
@@ -165,7 +165,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _own_name() -> str:
-    return f"gobun-{_namespace()}-{os.getpid()}-{_started('self')}"
+    return f"gobun-{_namespace()}-{os.getpid()}-{_start_time('self')}"
 
 
 def _namespace() -> int:
@@ -173,9 +173,9 @@ def _namespace() -> int:
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
-def _started(process: str) -> str:
+def _start_time(process: str) -> str:
     """Return the start time of a process in clock ticks since boot; empty if it has ended."""
-    words = _read(Path("/proc", process, "stat")).rpartition(")")[2].split()
+    words = _read_file(Path("/proc", process, "stat")).rpartition(")")[2].split()
     return words[19] if len(words) > 19 else ""
 
 
@@ -183,7 +183,7 @@ def _sweep(base: Path) -> None:
     """Kill and remove the groups of runs whose harness was killed."""
     for folder in base.glob(f"gobun-{_namespace()}-*-*"):
         pid, started = folder.name.split("-")[2:4]
-        if _started(pid) == started:
+        if _start_time(pid) == started:
             continue
         with contextlib.suppress(FileNotFoundError):  # another run has removed it
             for each in (*folder.iterdir(), folder):
@@ -205,7 +205,7 @@ def _kill_group(folder: Path) -> None:
 
 
 def _members(folder: Path) -> list[int]:
-    return [int(word) for word in _read(folder / "cgroup.procs").split()]
+    return [int(word) for word in _read_file(folder / "cgroup.procs").split()]
 
 
 def _remove(folder: Path) -> None:
@@ -224,7 +224,7 @@ def _is_kill(line: str) -> bool:
     return line.startswith("oom_kill ")
 
 
-def _read(path: Path) -> str:
+def _read_file(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except OSError:

@@ -33,7 +33,7 @@ class EvidenceTools:
         self.inspector = inspector
         self.cores = cores
         self._gdb = gdb
-        self._done: set[tuple[str, ...]] = set()
+        self._collected: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
     def wants_backtrace(self, cell: Cell) -> bool:
@@ -51,9 +51,9 @@ class EvidenceTools:
     def _is_first(self, what: str, cell: Cell) -> bool:
         key = (what, cell.runtime, cell.version, cell.treatment, cell.stress)
         with self._lock:
-            if key in self._done:
+            if key in self._collected:
                 return False
-            self._done.add(key)
+            self._collected.add(key)
             return True
 
 
@@ -64,7 +64,7 @@ class Crash(msgspec.Struct, frozen=True):
     program: str
     folder: Path
     """The folder that it ran in."""
-    since: float
+    started_at: float
     """Its start time, in seconds since the epoch."""
 
 
@@ -74,7 +74,7 @@ class Observation(msgspec.Struct):
     output: str = ""
     events: tuple[Event, ...] = ()
     """The steps it reported."""
-    reported: int = 0
+    reported_events: int = 0
     """The number of events it reported, heartbeats included."""
     snapshot: Snapshot | None = None
     backtrace: str = ""
@@ -101,7 +101,7 @@ class Observation(msgspec.Struct):
 
     def take_core(self, crash: Crash, cell: Cell, means: EvidenceTools, out: Path) -> None:
         """Copy the core of a crash to the evidence, and add its backtraces from gdb."""
-        core = observe.find_core(crash.pid, crash.folder, crash.since)
+        core = observe.find_core(crash.pid, crash.folder, crash.started_at)
         if isinstance(core, str):
             self.core = f"no core: {core}"
             return
@@ -141,7 +141,7 @@ def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> 
     folder = folder_of(cell, out)
     lines = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
-        f"last step: {last_step(seen.events)} ({seen.reported} events)\n"
+        f"last step: {last_step(seen.events)} ({seen.reported_events} events)\n"
         + "".join(f"  {event.text}\n" for event in steps(seen.events))
         + "".join(f"{each}\n" for each in (seen.core, seen.problem) if each)
     )

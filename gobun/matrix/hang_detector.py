@@ -46,7 +46,7 @@ def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) 
     if len(samples) < 2:
         return None
     last = samples[-1]
-    if samples[0].main is None or last.main is None:
+    if samples[0].main_thread is None or last.main_thread is None:
         return None
     stale_s = last.at - stale_since
     storm = find_storm(samples, stale_s, slowness)
@@ -60,7 +60,7 @@ def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) 
             "livelock",
         )
     if _deadlocked(samples, slowness):
-        where = f" in {last.main.waits_in}" if last.main.waits_in else ""
+        where = f" in {last.main_thread.waits_in}" if last.main_thread.waits_in else ""
         return Ending(
             "hang",
             f"deadlock: the main thread slept{where} and no thread worked for {stale_s:.1f} s; "
@@ -81,18 +81,18 @@ def verdict_at_limit(
     if not samples or (stale_s if able_s is None else able_s) < min(2.0, limit_s / 2):
         detail = f"still progressing at the limit of {limit_s:g} s"
         return Ending("timeout", detail, "progressing")
-    main = samples[-1].main
+    main = samples[-1].main_thread
     if main is not None and main.state in "Tt":
         detail = f"stopped: a signal stopped it {stale_s:.1f} s ago (limit {limit_s:g} s)"
         return Ending("hang", detail, "stopped")
     used_s = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     tail = f"{used_s:.1f} s of CPU time used meanwhile (limit {limit_s:g} s)"
-    if (wait := _waiting(samples)) is not None:
+    if (wait := _constant_wait(samples)) is not None:
         return Ending("hang", f"waiting: {wait} for {stale_s:.1f} s, {tail}", "waiting")
     return Ending("hang", f"busy: no turn of the event loop in {stale_s:.1f} s, {tail}", "busy")
 
 
-def starved(stale_s: float, able_s: float, seen_s: float) -> Ending:
+def starved_ending(stale_s: float, able_s: float, seen_s: float) -> Ending:
     """Return the ending of a cell that got too little processor time to be judged."""
     return Ending(
         "timeout",
@@ -103,7 +103,7 @@ def starved(stale_s: float, able_s: float, seen_s: float) -> Ending:
 
 
 def _thread_name(sample: Sample, tid: int) -> str:
-    if sample.main is not None and tid == sample.main.tid:
+    if sample.main_thread is not None and tid == sample.main_thread.tid:
         return "the main thread"
     return next((f"thread {t.name!r}" for t in sample.threads if t.tid == tid), f"thread {tid}")
 
@@ -129,11 +129,11 @@ def _main_wait(samples: Sequence[Sample]) -> str:
     return waits[0].why if waits else "nothing that is known"
 
 
-def _waiting(samples: Sequence[Sample]) -> str | None:
+def _constant_wait(samples: Sequence[Sample]) -> str | None:
     """Return the wait that the main thread was in all the time; None if it did anything else."""
     waits = [sample.waits[0] for sample in samples if sample.waits]
-    mains = [sample.main for sample in samples if sample.main is not None]
-    if not waits or any(main.state != "S" for main in mains) or not waits[-1].waits:
+    mains = [sample.main_thread for sample in samples if sample.main_thread is not None]
+    if not waits or any(main.state != "S" for main in mains) or not waits[-1].is_waiting:
         return None
     if len({main.switches for main in mains}) > 1:
         return None

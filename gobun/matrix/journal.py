@@ -59,8 +59,8 @@ def record_of(cell: Cell, number: int, attempt: Attempt) -> AttemptRecord:
         exit_code=end.exit_code if end else None,
         signal=signal_name(end.signal) if end and end.signal else None,
         kind=attempt.ending.kind,
-        mapped=attempt.seen.mapped,
-        go=attempt.seen.go,
+        mapped=attempt.observation.mapped,
+        go=attempt.observation.go,
     )
 
 
@@ -70,10 +70,10 @@ class Journal:
     def __init__(self) -> None:
         self._writer: Writer | None = None
         self._lock = threading.Lock()
-        self._earlier: dict[Cell, list[AttemptRecord]] = {}
+        self._earlier_records: dict[Cell, list[AttemptRecord]] = {}
 
     @classmethod
-    def opened(cls, path: Path, header: Header, earlier: Iterable[AttemptRecord] = ()) -> Self:
+    def open_new(cls, path: Path, header: Header, earlier: Iterable[AttemptRecord] = ()) -> Self:
         """Start a new file, with ``earlier`` as its first records.
 
         Raises:
@@ -82,13 +82,13 @@ class Journal:
         journal = cls()
         records = tuple(earlier)
         for each in records:
-            journal._earlier.setdefault(each.cell, []).append(each)
+            journal._earlier_records.setdefault(each.cell, []).append(each)
         journal._writer = Writer(path, header, records)
         return journal
 
-    def earlier(self, cell: Cell) -> list[AttemptRecord]:
+    def earlier_attempts(self, cell: Cell) -> list[AttemptRecord]:
         """Return the attempts of an interrupted run at ``cell``, without errors of the harness."""
-        return [each for each in self._earlier.get(cell, ()) if each.outcome != "error"]
+        return [each for each in self._earlier_records.get(cell, ()) if each.outcome != "error"]
 
     def add(self, record: AttemptRecord) -> None:
         """Append one attempt.
@@ -123,7 +123,7 @@ def journal_for(
         with files.disk_errors(path):
             path.unlink(missing_ok=True)
         return Journal()
-    return Journal.opened(path, header, earlier if resume else ())
+    return Journal.open_new(path, header, earlier if resume else ())
 
 
 def read_journal(path: Path) -> list[AttemptRecord]:

@@ -50,11 +50,11 @@ def module_variants(
         if UNCONVERTED in chosen and compiled and target.libc == "musl":
             variants[UNCONVERTED, name] = build.build_fixture(name, target, converted=False)
         if EMBEDDED in chosen and target.libc != "musl":
-            variants[EMBEDDED, name] = _embedded(module, target)
+            variants[EMBEDDED, name] = _embed_guard(module, target)
     return variants
 
 
-def _embedded(module: Fixture, target: Target) -> Fixture:
+def _embed_guard(module: Fixture, target: Target) -> Fixture:
     # If both files only load a published library, that library is the one with Go in it.
     own = [module.library, module.addon]
     libraries = [*dict.fromkeys(own), *([module.published] if module.published else [])]
@@ -64,14 +64,14 @@ def _embedded(module: Fixture, target: Target) -> Fixture:
         settings=[files.sha256_of(path) for path in libraries],
     )
 
-    def make(folder: Path) -> None:
+    def make_folder(folder: Path) -> None:
         for path in libraries:
             if module.published in {None, path}:
                 embed.embed_guard(path, folder / path.name)
             else:
                 shutil.copy(path, folder)
 
-    folder = build.built(recipe, make)
+    folder = build.built(recipe, make_folder)
     return msgspec.structs.replace(
         module,
         library=folder / module.library.name,

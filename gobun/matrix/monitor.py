@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gobun.matrix.witness import Witness
 
 _LISTEN_S = 0.025
-_KEPT = 400
+_KEPT_SAMPLES = 400
 """Number of samples kept of a silent process."""
 
 
@@ -54,16 +54,16 @@ class Monitor:
         self._witness = witness
         self._limit_s = limit_s
         self._clock = clock
-        self._able = AbleClock(limit_s, clock())
-        self._samples: collections.deque[Sample] = collections.deque(maxlen=_KEPT)
+        self._able_clock = AbleClock(limit_s, clock())
+        self._samples: collections.deque[Sample] = collections.deque(maxlen=_KEPT_SAMPLES)
         self._sampler: Sampler | None = None
         self._progress = (0.0, 0.0)
         """The time of the cell's last progress, and how long it had been able to run by then."""
 
     @property
-    def starved(self) -> bool:
+    def is_starved(self) -> bool:
         """Whether the cell was kept from running for most of the time."""
-        return self._able.starved
+        return self._able_clock.is_starved
 
     def watch(self, stop: threading.Event) -> Ending | None:
         """Watch the cell until it ends; return a verdict if it does not end by itself.
@@ -71,30 +71,30 @@ class Monitor:
         Raises:
             StoppedError: ``stop`` was set meanwhile.
         """
-        while not self._over:
+        while not self._child_is_over:
             self._child.listen(_LISTEN_S)
             if stop.is_set():
                 raise StoppedError
             self._keep_time()
-            if not self._over:
+            if not self._child_is_over:
                 self._witness.look(self._child.pid, self._child.events, self._clock())
             taken = self._sample()
-            if taken or self._able.gives_up:
+            if taken or self._able_clock.gives_up:
                 self._child.listen(0.0)
-                if not self._over and (ending := self._verdict()) is not None:
+                if not self._child_is_over and (ending := self._verdict()) is not None:
                     return ending
         return None
 
     @property
-    def _over(self) -> bool:
-        return self._child.over
+    def _child_is_over(self) -> bool:
+        return self._child.is_over
 
     def _keep_time(self) -> None:
         now = self._clock()
-        if self._able.due(now):
-            self._able.look(self._child.pids, now)
+        if self._able_clock.is_due(now):
+            self._able_clock.look(self._child.pids, now)
         if self._child.progressed_at != self._progress[0]:
-            self._progress = (self._child.progressed_at, self._able.able_s)
+            self._progress = (self._child.progressed_at, self._able_clock.able_s)
 
     def _sample(self) -> bool:
         """Take a sample if one is due, and return whether it was."""
@@ -105,7 +105,7 @@ class Monitor:
             return False
         if self._sampler is None:
             self._sampler = Sampler(pid, signals=False)
-        self._samples.append(self._sampler.take(now))
+        self._samples.append(self._sampler.take_sample(now))
         return True
 
     def _verdict(self) -> Ending | None:
@@ -116,11 +116,13 @@ class Monitor:
         if hang is not None:
             return hang
         stale_s = now - progressed_at
-        if self._able.over:
-            able_s = self._able.able_s - self._progress[1]
+        if self._able_clock.is_over:
+            able_s = self._able_clock.able_s - self._progress[1]
             return hang_detector.verdict_at_limit(
                 self._samples, stale_s, self._limit_s, able_s=able_s
             )
-        if self._able.out_of_patience:
-            return hang_detector.starved(stale_s, self._able.able_s, self._able.seen_s)
+        if self._able_clock.out_of_patience:
+            return hang_detector.starved_ending(
+                stale_s, self._able_clock.able_s, self._able_clock.seen_s
+            )
         return None

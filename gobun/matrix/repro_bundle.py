@@ -69,7 +69,7 @@ def write_repro(
         ignore = shutil.ignore_patterns("*.toml")
         shutil.copytree(paths.SCENARIOS, bundle / "scenarios", ignore=ignore)
         (bundle / _LIBRARIES).mkdir()
-        inside = _copied(_needed(argument), bundle)
+        inside = _copy_libraries(_needed_arguments(argument), bundle)
         (bundle / "repro.cjs").write_text(_script(inside))
         script = bundle / "run.sh"
         switches = {
@@ -77,7 +77,7 @@ def write_repro(
             "BUN_ENABLE_CRASH_REPORTING": "0",
             "GO_WARMUP_GUARD": "0",
         }
-        settings = {**switches, **_copied(treated, bundle)}
+        settings = {**switches, **_copy_libraries(treated, bundle)}
         script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)
         (bundle / "README.md").write_text(_readme(trials, package, header))
@@ -86,7 +86,7 @@ def write_repro(
         bundle.rename(folder)
 
 
-def _copied(wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
+def _copy_libraries(wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
     inside: dict[str, str] = {}
     for key, value in wanted.items():
         source = Path(value)
@@ -99,7 +99,7 @@ def _copied(wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
     return inside
 
 
-def _needed(argument: Mapping[str, str]) -> dict[str, str]:
+def _needed_arguments(argument: Mapping[str, str]) -> dict[str, str]:
     """Leave out the form of the module that this load does not use."""
     unused = {"ffi": "addon", "napi-sync": "library", "napi-async": "library"}
     # A worker may load either form, and some stresses load the other one beside it.
@@ -169,7 +169,7 @@ def _readme(trials: Sequence[ReproCell], package: str, header: Header) -> str:
     needs = _NEEDS_MUSL if host.libc_name == "musl" else ""
     return (
         f"# {group_name(cell)}\n\n"
-        f"{_said(cell)} `run.sh` ends with 124 when it hangs.{needs}\n\n"
+        f"{_cell_text(cell)} `run.sh` ends with 124 when it hangs.{needs}\n\n"
         f"```\n{get}```\n\n"
         f"| runtime | outcome | seen |\n| --- | --- | --- |\n{rows}\n\n"
         f"Seen on {host.system} ({host.libc}, {host.cpu}, {host.cores} cores). "
@@ -179,7 +179,7 @@ def _readme(trials: Sequence[ReproCell], package: str, header: Header) -> str:
     )
 
 
-def _said(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     first = "" if cell.treatment == "stock" else f" under the treatment `{cell.treatment}`"
     return (
         f"Loads the module `{cell.module}` with `{cell.load}`{first}, calls it, then runs "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FILE_NAME = "results.jsonl"
-_DAMAGED = (ValueError, RecursionError)  # msgspec's errors are ValueErrors
+_DAMAGE_ERRORS = (ValueError, RecursionError)  # msgspec's errors are ValueErrors
 _LARGEST_FILE = 2 << 30
 
 
@@ -35,7 +35,7 @@ class Run(msgspec.Struct, frozen=True):
 
     header: Header
     results: tuple[Result, ...]
-    cut: bool = False
+    is_cut: bool = False
     """Whether the last line is incomplete, because the run was killed during a write."""
 
 
@@ -141,24 +141,24 @@ def read_results(path: Path) -> Run:
     lines = files.read_input(path, most=_LARGEST_FILE, hint=hint).split(b"\n")
     try:
         header = msgspec.json.decode(lines[0], type=Header)
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         raise UsageError(f"{path} does not begin with the header of a run: {error}") from error
     results: list[Result] = []
     # A complete file ends in a newline, so text after the last newline is incomplete.
     for number, line in enumerate(lines[1:-1], start=2):
         try:
-            results.append(_with_host(_decoded(line), header.host))
-        except _DAMAGED as error:
+            results.append(_with_host(_decode_result(line), header.host))
+        except _DAMAGE_ERRORS as error:
             raise UsageError(
                 f"{path}, line {number}, is damaged: {error}",
                 hint="delete that line; --resume then runs its cell again",
             ) from error
     if lines[-1]:
         console.log(f"{path}: the last line was cut off and is ignored")
-    return Run(header, tuple(results), cut=bool(lines[-1]))
+    return Run(header, tuple(results), is_cut=bool(lines[-1]))
 
 
-def _decoded(line: bytes) -> Result:
+def _decode_result(line: bytes) -> Result:
     """Return the result on a line.
 
     Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RETRIES = 1
 _WAIT_S = 30.0
 _LOOK_EVERY_S = 0.2
-_LOOKS = 5
+_STORM_LOOKS = 5
 _TASKS_A_CORE = 4
 """Most runnable tasks for each core at which another attempt may start. Our own jobs make up
 half."""
@@ -41,17 +41,17 @@ def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event)
             break
         _wait_until_allowed(stop)
         attempt = attempt_cell(context, cell, stop)
-    return _unjudged(attempt) if _is_doubtful(attempt) else attempt
+    return _as_unjudged(attempt) if _is_doubtful(attempt) else attempt
 
 
 def _is_doubtful(attempt: Attempt) -> bool:
     """Return whether a busy machine may have caused this end: a cell's deadlines use the clock."""
     ending = attempt.ending
     own_word = ending.outcome == "fail" or ending.kind == "reported"
-    return ending.kind == "starved" or (attempt.seen.starved and own_word)
+    return ending.kind == "starved" or (attempt.observation.starved and own_word)
 
 
-def _unjudged(attempt: Attempt) -> Attempt:
+def _as_unjudged(attempt: Attempt) -> Attempt:
     """Return an attempt as unjudged if a starved process reported its own hang."""
     if attempt.ending.kind != "reported":
         return attempt
@@ -70,8 +70,8 @@ def _wait_until_allowed(stop: threading.Event) -> None:
     most = _TASKS_A_CORE * (os.cpu_count() or 1)
     seen: list[int] = []
     for _ in range(int(_WAIT_S / _LOOK_EVERY_S)):
-        seen = [*seen[1 - _LOOKS :], observe.runnable_tasks()]
-        if len(seen) == _LOOKS and statistics.median(seen) <= most:
+        seen = [*seen[1 - _STORM_LOOKS :], observe.runnable_tasks()]
+        if len(seen) == _STORM_LOOKS and statistics.median(seen) <= most:
             return
         if stop.wait(_LOOK_EVERY_S):
             raise StoppedError

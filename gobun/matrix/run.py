@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from gobun import console, process
-from gobun.cells.records import UNJUDGED, WORST_FIRST, Result
+from gobun.cells.records import UNJUDGED_KINDS, WORST_FIRST, Result
 from gobun.expectations import is_unexpected
 from gobun.matrix import evidence
 from gobun.matrix.journal import Journal, record_of
@@ -92,7 +92,7 @@ def run_cell(
         StoppedError: ``stop`` was set meanwhile.
     """
     journal = journal or Journal()
-    past = list(journal.earlier(cell))[: context.repeat]
+    past = list(journal.earlier_attempts(cell))[: context.repeat]
     worst: Attempt | None = None
     while len(past) < context.repeat and not (past and past[0].outcome == "skip"):
         attempt = attempt_until_judged(context, cell, stop)
@@ -105,14 +105,14 @@ def run_cell(
 
 def _rank(attempt: AttemptRecord) -> tuple[bool, int]:
     """Return the sort key of attempts: the decisive one first, one without a verdict last."""
-    return attempt.kind in UNJUDGED, WORST_FIRST.index(attempt.outcome)
+    return attempt.kind in UNJUDGED_KINDS, WORST_FIRST.index(attempt.outcome)
 
 
 def _result(
     context: RunContext, cell: Cell, past: Sequence[AttemptRecord], latest: Attempt | None
 ) -> Result:
     """Build the result from a cell's attempts; ``latest`` is the worst one of this run."""
-    judged = [each for each in past if each.kind not in UNJUDGED] or past
+    judged = [each for each in past if each.kind not in UNJUDGED_KINDS] or past
     worst = min(judged, key=_rank)
     outcomes = tuple(each.outcome for each in judged)
     expected = context.expectations.of(cell)
@@ -120,7 +120,7 @@ def _result(
     kept: tuple[str, ...] = ()
     if latest is not None and latest.ending.outcome == worst.outcome:
         try:
-            kept = evidence.write_evidence(latest.seen, cell, latest.ending, context.out)
+            kept = evidence.write_evidence(latest.observation, cell, latest.ending, context.out)
         except Exception as error:  # noqa: BLE001 - a child chooses most of what is in it
             detail = f"{detail} (its evidence could not be kept: {type(error).__name__}: {error})"
     by_itself = worst.outcome not in {"hang", "timeout"}
@@ -139,7 +139,7 @@ def _result(
         evidence=kept,
         repro=repro(cell, context.foreign_libc),
         outcomes=outcomes,
-        why=context.expectations.why(cell),
+        why=context.expectations.reason_for(cell),
         kind=worst.kind,
         mapped=any(each.mapped for each in judged),
         go=any(each.go for each in judged),

@@ -33,7 +33,7 @@ _RARELY_S = 0.25
 _WAITS_EVERY_S = 0.2
 """Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
-_LOOKS = 60
+_LOOKS_PER_SAMPLE = 60
 _PAUSES_S = (0.0007, 0.0011, 0.0016, 0.0009, 0.0013)
 """Pauses in seconds before further looks. They differ, so that no periodic signal keeps step with
 them."""
@@ -52,19 +52,19 @@ class Sample(msgspec.Struct, frozen=True):
     at: float
     """Time of the sample in seconds, on the monotonic clock."""
     threads: tuple[Thread, ...]
-    looks: int
+    look_count: int
     """The number of looks at the signals of each thread, in quick succession."""
     storming: dict[Key, int]
     """For each thread and signal, the number of looks in which it was pending or newly blocked."""
     changes: dict[Key, int] = {}
     """For each thread and signal, the number of changes between one look and the next."""
-    later: frozenset[Key] = frozenset()
+    seen_after_pauses: frozenset[Key] = frozenset()
     """The threads and signals that were seen in the looks after pauses."""
     waits: tuple[Blocked, ...] = ()
     """The waits of all threads; empty if this sample did not look at them."""
 
     @property
-    def main(self) -> Thread | None:
+    def main_thread(self) -> Thread | None:
         """The main thread, if the process still existed."""
         return self.threads[0] if self.threads else None
 
@@ -73,12 +73,14 @@ class Sample(msgspec.Struct, frozen=True):
         """Processor time of all threads, in clock ticks."""
         return sum(thread.cpu_ticks for thread in self.threads)
 
-    def without(self, tids: set[int]) -> Sample:
+    def without_threads(self, tids: set[int]) -> Sample:
         """Return this sample without the signals of the threads ``tids``."""
         return msgspec.structs.replace(
             self,
             storming={key: n for key, n in self.storming.items() if key[0] not in tids},
-            later=frozenset(key for key in self.later if key[0] not in tids),
+            seen_after_pauses=frozenset(
+                key for key in self.seen_after_pauses if key[0] not in tids
+            ),
         )
 
 
@@ -89,31 +91,31 @@ class Sampler:
         """Sample ``pid``. ``signals`` tells if other processes may send it signals."""
         self._pid = pid
         self._signals = signals
-        self._before: dict[int, int] = {}
+        self._previous_switches: dict[int, int] = {}
         self._asked_at = float("-inf")
 
-    def take(self, at: float) -> Sample:
+    def take_sample(self, at: float) -> Sample:
         """Return a sample of this moment; ``at`` is its time on the monotonic clock."""
         threads = observe.threads(self._pid)
-        sample = _look(self._pid, at, threads, self._busiest(threads))
+        sample = _look(self._pid, at, threads, self._busiest_threads(threads))
         asleep = bool(threads) and threads[0].state == "S" and self._is_still(threads[0])
-        self._before = {thread.tid: thread.switches for thread in threads}
+        self._previous_switches = {thread.tid: thread.switches for thread in threads}
         if not asleep or at - self._asked_at < _WAITS_EVERY_S:
             return sample
         self._asked_at = at
         waits = observe.blocked_threads(self._pid, callers=False, signals=self._signals)
         return msgspec.structs.replace(sample, waits=waits)
 
-    def _busiest(self, threads: Sequence[Thread]) -> list[Thread]:
+    def _busiest_threads(self, threads: Sequence[Thread]) -> list[Thread]:
         """Return the main thread, and the threads scheduled most since the last sample."""
 
         def scheduled(thread: Thread) -> int:
-            return thread.switches - self._before.get(thread.tid, 0)
+            return thread.switches - self._previous_switches.get(thread.tid, 0)
 
         return [*threads[:1], *sorted(threads[1:], key=scheduled, reverse=True)[: _LOOKED_AT - 1]]
 
     def _is_still(self, main: Thread) -> bool:
-        return self._before.get(main.tid) == main.switches
+        return self._previous_switches.get(main.tid) == main.switches
 
 
 def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -> bool:
@@ -149,7 +151,7 @@ def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thr
     changes: dict[Key, int] = {}
     settled: dict[int, int] = {}
     for thread in chosen:
-        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS)
+        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
         if not looks:
             continue
         # A signal that is always blocked is a setting, not a handler that comes and goes.
@@ -159,11 +161,11 @@ def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thr
             seen = [mask >> (number - 1) & 1 for mask in active]
             storming[thread.tid, number] = sum(seen)
             changes[thread.tid, number] = sum(map(operator.ne, seen, seen[1:]))
-    later = frozenset(_later(pid, settled))
-    return Sample(at, threads, _LOOKS, storming, changes, later)
+    later = frozenset(_keys_after_pauses(pid, settled))
+    return Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes, later)
 
 
-def _later(pid: int, settled: dict[int, int]) -> Iterator[Key]:
+def _keys_after_pauses(pid: int, settled: dict[int, int]) -> Iterator[Key]:
     """Yield the signals seen after pauses, in which a process on a busy machine gets to run."""
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
-_CLOSE = 1 / 16
+_BOUNDARY_SLACK = 1 / 16
 """A shard may be longer by this part of itself, at either end, to keep a version whole."""
 
 
@@ -103,7 +103,7 @@ def split_plan(
     for number in range(1, of):
         # At least one cell for each shard, this one and those that follow.
         possible = range(cuts[-1] + 1, len(ordered) - (of - number) + 1)
-        cuts.append(_cut(ordered, begins, begins[-1] / of, number, possible))
+        cuts.append(_boundary_index(ordered, begins, begins[-1] / of, number, possible))
     return [sorted(ordered[low:high]) for low, high in itertools.pairwise([*cuts, len(ordered)])]
 
 
@@ -170,7 +170,7 @@ def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
     return [groups[key] for key in sorted(groups, key=lambda key: (key[0], rank(key[1]), key[1]))]
 
 
-def _cut(
+def _boundary_index(
     cells: Sequence[Cell], begins: Sequence[float], share: float, number: int, possible: range
 ) -> int:
     """Return the index of the first cell of the shard after ``number``."""
@@ -182,7 +182,7 @@ def _cut(
         at
         for at in possible
         if (cells[at - 1].runtime, cells[at - 1].version) != (cells[at].runtime, cells[at].version)
-        and distance(at) <= share * _CLOSE
+        and distance(at) <= share * _BOUNDARY_SLACK
     ]
     return min(between or possible, key=distance)
 

@@ -53,11 +53,11 @@ _LIVELY_SAMPLES = 5
 _QUICK_LOOKS = 2.0
 """Largest slowness at which looks are quick enough for ``_LIVELY_CHANGES``."""
 
-_TURNS = 100
+_TURN_SWITCHES = 100
 """Context switches of a thread that another one wakes for a signal, between samples that show the
 signal. A busy machine delays this evidence and does not distort it."""
 _TURN_PAIRS = 3
-_APART = 3
+_MOST_SAMPLES_APART = 3
 """The signal must be seen again within this many samples: one look in two misses it."""
 _TURN_NS = 50_000
 """Most processor time that such a thread uses between two switches, on average. In a storm it is 10
@@ -88,8 +88,8 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
     received = [_without_senders(sample) for sample in samples]
     seen: collections.Counter[Key] = collections.Counter()
     for sample in received:
-        seen.update({**dict.fromkeys(sample.later, 0), **sample.storming})
-    looks = sum(sample.looks for sample in samples)
+        seen.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
+    looks = sum(sample.look_count for sample in samples)
     for (tid, number), count in seen.most_common():
         # A profiler's timer interrupts healthy work regularly.
         if number not in TIMERS and (
@@ -103,7 +103,7 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
 
 def _without_senders(sample: Sample) -> Sample:
     senders = senders_in(sample)
-    return sample.without(senders) if senders else sample
+    return sample.without_threads(senders) if senders else sample
 
 
 def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
@@ -126,9 +126,11 @@ def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
     ):
         return False
     partly = [
-        sample.storming[key] for sample in samples if 0 < sample.storming.get(key, 0) < sample.looks
+        sample.storming[key]
+        for sample in samples
+        if 0 < sample.storming.get(key, 0) < sample.look_count
     ]
-    share = sum(partly) / sum(sample.looks for sample in samples)
+    share = sum(partly) / sum(sample.look_count for sample in samples)
     return any(
         stale_s >= rule.after_s
         and len(samples) >= rule.samples
@@ -148,19 +150,19 @@ def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
     showing = [
         index
         for index, sample in enumerate(samples)
-        if key in sample.storming or key in sample.later
+        if key in sample.storming or key in sample.seen_after_pauses
     ]
     pairs = [
         (samples[first], samples[then])
         for first, then in itertools.pairwise(showing)
-        if then - first <= _APART
+        if then - first <= _MOST_SAMPLES_APART
     ]
-    own = [_moved(*pair, tid) for pair in pairs]
+    own = [_usage_between(*pair, tid) for pair in pairs]
     if sum(switches > 1 for switches, _ in own) < _TURN_PAIRS or not _is_turning(own):
         return False
     total = sum(switches for switches, _ in own)
     for other in samples[-1].threads:
-        theirs = [_moved(*pair, other.tid) for pair in pairs] if other.tid != tid else []
+        theirs = [_usage_between(*pair, other.tid) for pair in pairs] if other.tid != tid else []
         if _is_turning(theirs) and total / 2 <= sum(each for each, _ in theirs) <= total * 2:
             return True
     return False
@@ -168,10 +170,10 @@ def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
 
 def _is_turning(moves: Sequence[tuple[int, int]]) -> bool:
     switches, ran_ns = (sum(part) for part in zip(*moves, strict=True)) if moves else (0, 0)
-    return switches >= _TURNS and 0 < ran_ns <= switches * _TURN_NS
+    return switches >= _TURN_SWITCHES and 0 < ran_ns <= switches * _TURN_NS
 
 
-def _moved(before: Sample, after: Sample, tid: int) -> tuple[int, int]:
+def _usage_between(before: Sample, after: Sample, tid: int) -> tuple[int, int]:
     """Return a thread's switches and processor time between two samples."""
     first = next((thread for thread in before.threads if thread.tid == tid), None)
     then = next((thread for thread in after.threads if thread.tid == tid), None)

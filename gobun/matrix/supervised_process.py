@@ -23,7 +23,7 @@ import msgspec
 from gobun import strays
 from gobun.errors import PrerequisiteError
 from gobun.matrix.able_time import AbleClock
-from gobun.matrix.classify import End, Event
+from gobun.matrix.classify import Event, ProcessEnd
 from gobun.matrix.control_groups import CellGroup
 from gobun.observe import signal_name
 
@@ -52,7 +52,7 @@ class Output:
     def __init__(self) -> None:
         self._head = bytearray()
         self._tail = bytearray()
-        self._cut = 0
+        self._cut_bytes = 0
 
     def add(self, data: bytes) -> None:
         """Add output."""
@@ -60,13 +60,13 @@ class Output:
         self._head += data[:room] if room > 0 else b""
         self._tail += data[max(room, 0) :]
         if len(self._tail) > 2 * _KEPT_TAIL:
-            self._cut += len(self._tail) - _KEPT_TAIL
+            self._cut_bytes += len(self._tail) - _KEPT_TAIL
             del self._tail[:-_KEPT_TAIL]
 
     @property
     def text(self) -> str:
         """The kept text, with a note in place of any omission."""
-        note = f"\n… {self._cut} bytes left out …\n".encode() if self._cut else b""
+        note = f"\n… {self._cut_bytes} bytes left out …\n".encode() if self._cut_bytes else b""
         return (bytes(self._head) + note + bytes(self._tail)).decode(errors="replace")
 
 
@@ -78,18 +78,18 @@ class Launch(msgspec.Struct, frozen=True):
     """The private folder that it runs in."""
     env: Mapping[str, str]
     """The whole environment of the command and of ``supervise``."""
-    inside: Mapping[str, str] = {}
+    command_env: Mapping[str, str] = {}
     """Variables for the command alone: ``supervise`` must not preload the command's libraries."""
     core_bytes: int = 0
     """Largest core that a crash may leave, in bytes."""
     group: CellGroup = CellGroup()
     """The control groups it runs in, if any."""
 
-    def words(self, supervise: Path) -> list[str]:
+    def command_line(self, supervise: Path) -> list[str]:
         """Return the command line that starts it."""
         core = ("--core", str(self.core_bytes)) if self.core_bytes else ()
         groups = [word for folder in self.group.folders for word in ("--group", str(folder))]
-        settings = [f"{name}={value}" for name, value in self.inside.items()]
+        settings = [f"{name}={value}" for name, value in self.command_env.items()]
         return [str(supervise), *core, *groups, *settings, *self.command]
 
 
@@ -105,7 +105,7 @@ class SupervisedProcess:
         self.stdout = Output()
         self.stderr = Output()
         self.pid: int | None = None
-        self.end: End | None = None
+        self.end: ProcessEnd | None = None
         self.start_error: int | None = None
         self.crowd: int | None = None
         """The number of processes when it exceeded the limit; None if it did not."""
@@ -122,7 +122,7 @@ class SupervisedProcess:
         self._control, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                launch.words(supervise),
+                launch.command_line(supervise),
                 cwd=launch.cwd,
                 env=dict(launch.env),
                 stdin=theirs.fileno(),
@@ -162,7 +162,7 @@ class SupervisedProcess:
                     stream.close()
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether its process has ended, or the harness has lost control of it."""
         return self.end is not None or self.fault is not None or self._finished
 
@@ -182,7 +182,7 @@ class SupervisedProcess:
         return self._channel.progress.progressed_at if self._channel else self._started_at
 
     @property
-    def printed(self) -> str:
+    def printed_text(self) -> str:
         """The kept part of its standard output, then of its standard error."""
         return "\n".join(text for text in (self.stdout.text, self.stderr.text) if text)
 
@@ -195,7 +195,7 @@ class SupervisedProcess:
     def listen(self, timeout_s: float) -> None:
         """Wait up to ``timeout_s`` seconds for output or events, and return at the first."""
         for key, _ in self._selector.select(timeout_s):
-            self._read(key.fd, key.data)
+            self._read_stream(key.fd, key.data)
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
             self._look_at_supervisor()
 
@@ -214,9 +214,9 @@ class SupervisedProcess:
         # Dying takes processor time. A run that is being stopped does not wait for that.
         dying = () if hurried else self.pids
         clock = AbleClock(within_s, time.monotonic(), dying)
-        while self.end is None and self._hears("report") and not clock.gives_up:
+        while self.end is None and self._is_open("report") and not clock.gives_up:
             self.listen(min(0.1, within_s))
-            if clock.due(now := time.monotonic()):
+            if clock.is_due(now := time.monotonic()):
                 clock.look(dying, now)
         if self.end is None:
             self._fault(f"the supervisor did not end within {within_s:g} s after it was told to")
@@ -228,20 +228,20 @@ class SupervisedProcess:
         if self.fault is not None:
             self._launch.group.kill()
             strays.kill_marked(self._launch.cwd, within_s=_DRAIN_S)
-        self._drain()
+        self._drain_pipes()
 
-    def _drain(self) -> None:
+    def _drain_pipes(self) -> None:
         """Read the rest of the pipes. Stray processes may hold the other end."""
         deadline = time.monotonic() + _DRAIN_S
         while self._selector.get_map() and time.monotonic() < deadline:
             ready = self._selector.select(0)
-            if sum(self._read(key.fd, key.data) for key, _ in ready) == 0:
+            if sum(self._read_stream(key.fd, key.data) for key, _ in ready) == 0:
                 return
 
-    def _hears(self, kind: str) -> bool:
+    def _is_open(self, kind: str) -> bool:
         return any(key.data == kind for key in self._selector.get_map().values())
 
-    def _read(self, fd: int, kind: str) -> int:
+    def _read_stream(self, fd: int, kind: str) -> int:
         """Read once from one of the streams, and return the number of bytes."""
         if kind == "channel":
             assert self._channel is not None  # noqa: S101 - for mypy
@@ -310,10 +310,10 @@ class SupervisedProcess:
         if kind == "lost" and not ended_by_us:
             name = signal_name(number)
             self._fault(f"its parent process, which is the harness's, was ended by {name}")
-        self.end = End(
+        self.end = ProcessEnd(
             exit_code=number if kind == "exit" else None,
             signal=number if kind != "exit" else None,
             cpu_ms=(user_us + system_us) // 1000,
             max_rss_kb=max_rss_kb,
-            strays=left_behind,
+            stray_count=left_behind,
         )

@@ -73,7 +73,7 @@ def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
         if mapping.inode == status.st_ino and mapping.device == status.st_dev:
             return True
         # overlayfs shows the device of another layer.
-        same_path = mapping.path == os.path.realpath(module) and not mapping.deleted
+        same_path = mapping.path == os.path.realpath(module) and not mapping.is_deleted
         if same_path and mapping.device != status.st_dev:
             return True
     return False

@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from gobun.errors import UsageError
-from gobun.musl.cfi import Saved, Unwind
+from gobun.musl.cfi import SavedRegister, UnwindRules
 
 if TYPE_CHECKING:
     from gobun.elf import Image
@@ -19,7 +19,7 @@ _STACK = 31
 _MOST_OFFSET = 1 << 12
 _REACH = 1 << 27
 _SAVE_SIZE = 16
-UNWIND = Unwind(pc=32, stack=_STACK, kept=tuple(range(31)))
+UNWIND_RULES = UnwindRules(pc=32, stack=_STACK, kept_registers=tuple(range(31)))
 
 
 def check(image: Image, site: Site) -> None:
@@ -44,7 +44,7 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
         raise UsageError(
             f"{image.path} has a TLS variable at offset {offset:#x} that is too far from the others"
         )
-    target, (own,) = site.register, struct.unpack("<I", image.read(site.address, 4))
+    target, (own,) = site.register, struct.unpack("<I", image.read_at(site.address, 4))
     base = own >> 5 & 31
     scratch = next(each for each in (*_SCRATCH, 15) if each not in {target, base})
     words = [
@@ -63,10 +63,10 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def saved(code: bytes) -> Saved | None:
+def saved_register(code: bytes) -> SavedRegister | None:
     """Return where in a thunk its scratch register is on the stack."""
     (first,) = struct.unpack_from("<I", code)
-    return Saved(register=first & 31, size=_SAVE_SIZE, start=4, end=len(code) - 4)
+    return SavedRegister(register=first & 31, size=_SAVE_SIZE, start=4, end=len(code) - 4)
 
 
 def jump(site: Site, address: int) -> bytes:

@@ -30,21 +30,21 @@ _CODE_ALIGN, _DATA_ALIGN = b"\x01", b"\x78"  # 1, and -8 as SLEB128
 _DEF_CFA, _DEF_CFA_OFFSET, _SAME_VALUE, _VAL_EXPRESSION, _OFFSET_EXTENDED = 12, 14, 8, 22, 5
 _ADVANCE, _RESTORE_EXTENDED, _NOP = 0x40, 6, 0
 _OP_ADDR = b"\x03"
-_COMPRESSED = struct.Struct("<IIQQ")
+_COMPRESSED_HEADER = struct.Struct("<IIQQ")
 _ZLIB = 1
 _MOST_FRAME = 1 << 28
 
 
-class Unwind(msgspec.Struct, frozen=True):
+class UnwindRules(msgspec.Struct, frozen=True):
     """How an architecture numbers registers in DWARF."""
 
     pc: int
     stack: int
-    kept: tuple[int, ...]
+    kept_registers: tuple[int, ...]
     """Registers whose values a thunk hands on."""
 
 
-class Saved(msgspec.Struct, frozen=True):
+class SavedRegister(msgspec.Struct, frozen=True):
     """A register that a thunk keeps on the stack for a while."""
 
     register: int
@@ -61,30 +61,30 @@ class Frame(msgspec.Struct, frozen=True):
     address: int
     size: int
     back: int
-    saved: Saved | None = None
+    saved_register: SavedRegister | None = None
 
 
-def section(image: Image, unwind: Unwind, frames: Iterable[Frame]) -> bytes | None:
+def section(image: Image, unwind: UnwindRules, frames: Iterable[Frame]) -> bytes | None:
     """Return ``.debug_frame`` with the thunks added; None where the old one cannot be read."""
-    old = _existing(image)
+    old = _existing_frames(image)
     if old is None:
         return None
     data = bytearray(old + bytes(-len(old) % 8))
     cie_at = len(data)
     head = struct.pack("<IB", _NO_CIE, _VERSION) + b"\0" + _CODE_ALIGN + _DATA_ALIGN
     head += bytes([unwind.pc, _DEF_CFA, unwind.stack, 0])
-    for register in unwind.kept:
+    for register in unwind.kept_registers:
         head += bytes([_SAME_VALUE, register])
     data += _entry(head)
     for frame in frames:
         body = struct.pack("<IQQ", cie_at, frame.address, frame.size)
         expression = _OP_ADDR + struct.pack("<Q", frame.back)
         body += bytes([_VAL_EXPRESSION, unwind.pc, len(expression)]) + expression
-        data += _entry(body + _saving(frame.saved))
+        data += _entry(body + _save_instructions(frame.saved_register))
     return bytes(data)
 
 
-def _saving(saved: Saved | None) -> bytes:
+def _save_instructions(saved: SavedRegister | None) -> bytes:
     if saved is None:
         return b""
     slot = saved.size // 8
@@ -103,17 +103,19 @@ def _entry(body: bytes) -> bytes:
     return struct.pack("<I", len(body)) + body
 
 
-def _existing(image: Image) -> bytes | None:
+def _existing_frames(image: Image) -> bytes | None:
     sections = [each for each in image.sections if each.name == SECTION]
     if not sections:
         return b""
     raw = image.bytes_at(sections[0].offset, sections[0].size)
     if not sections[0].flags & elf.SHF_COMPRESSED:
         return raw
-    kind, _, size, _ = _COMPRESSED.unpack_from(raw) if len(raw) >= _COMPRESSED.size else (0,) * 4
+    kind, _, size, _ = (
+        _COMPRESSED_HEADER.unpack_from(raw) if len(raw) >= _COMPRESSED_HEADER.size else (0,) * 4
+    )
     if kind != _ZLIB or size > _MOST_FRAME:
         return None
     try:
-        return zlib.decompressobj().decompress(raw[_COMPRESSED.size :], size)
+        return zlib.decompressobj().decompress(raw[_COMPRESSED_HEADER.size :], size)
     except zlib.error:
         return None

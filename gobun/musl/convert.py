@@ -54,12 +54,12 @@ class _Architecture(Protocol):
 
     ARCH: str
     PADDING: bytes
-    UNWIND: cfi.Unwind
+    UNWIND_RULES: cfi.UnwindRules
 
     def check(self, image: Image, site: Site) -> None: ...
     def thunk(self, image: Image, site: Site, offset: int, address: int) -> bytes: ...
     def jump(self, site: Site, address: int) -> bytes: ...
-    def saved(self, code: bytes) -> cfi.Saved | None: ...
+    def saved_register(self, code: bytes) -> cfi.SavedRegister | None: ...
 
 
 _ARCHITECTURES: dict[int, _Architecture] = {elf.EM_X86_64: x86, elf.EM_AARCH64: arm64}
@@ -72,13 +72,13 @@ class Conversion(msgspec.Struct, frozen=True):
     arch: str
     sites: int
     """Instructions that became jumps."""
-    added: int
+    added_bytes: int
     """Bytes by which the file grew."""
-    renamed: tuple[str, ...]
+    renamed_symbols: tuple[str, ...]
     """Names of glibc's libraries that are no longer asked for."""
-    plain: tuple[str, ...] = ()
+    plain_functions: tuple[str, ...] = ()
     """Functions that it now calls by the name that musl has for them."""
-    adapted: tuple[str, ...] = ()
+    adapted_functions: tuple[str, ...] = ()
     """Functions of glibc that adapters stand in for."""
 
 
@@ -99,19 +99,19 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
         BuildError: the result would not load after all, which is a bug of ours.
     """
     image = Image(path, data)
-    words = _checked(image)
+    words = _convertible_words(image)
     sites = _checked_sites(image, words)
     first = startup.first_initialiser(image)
     work = _ARCHITECTURES[image.machine]
     native = native_code(work.ARCH)
     _check_functions(image, native.adapters)
-    functions = fortify.fortified(image, native.adapters)
+    functions = fortify.fortified_functions(image, native.adapters)
     editor = Editor(image, new_segments=2 if functions else 1)
     plain = _take_plain_names(editor)
     slots = fortify.open_slots(editor, functions, f"{SEGMENT_NAME}.data") if functions else 0
     segment = editor.open_segment(elf.PF_R | elf.PF_X)
     segment.align(16)
-    own = segment.here
+    own = segment.next_address
     startup.install(editor, segment, native.startup, words[0], first)
     frames = _redirect(editor, segment, sites, words)
     if functions:
@@ -120,7 +120,7 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
         editor.write(word.entry + 8, struct.pack("<Qq", DTPMOD[image.machine], 0))
     renamed = _leave_glibc(editor)
     segment.cover(SEGMENT_NAME, own, code=True)
-    table = cfi.section(image, work.UNWIND, frames) if image.sections else None
+    table = cfi.section(image, work.UNWIND_RULES, frames) if image.sections else None
     if table is not None:
         editor.add_unmapped(cfi.SECTION, table)
     result = editor.finish()
@@ -132,7 +132,7 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
     return Conversion(result, work.ARCH, len(sites), added, renamed, plain, adapted)
 
 
-def _checked(image: Image) -> list[TlsWord]:
+def _convertible_words(image: Image) -> list[TlsWord]:
     """Return the TLS words of a library that can be converted.
 
     Raises:
@@ -195,19 +195,19 @@ def _check_functions(image: Image, adapters: fortify.Adapters) -> None:
 
 
 def _check_words(image: Image, words: list[TlsWord]) -> None:
-    foreign = [word.foreign for word in words if word.foreign]
+    foreign = [word.foreign_symbol for word in words if word.foreign_symbol]
     if foreign:
         raise UsageError(
             f"{image.path} uses thread-local variables of another library: {', '.join(foreign)}",
             hint="link that library into it",
         )
     if not image.of_kind(elf.PT_TLS):
-        raise image.damaged("it uses thread-local variables, and has none")
+        raise image.damage_error("it uses thread-local variables, and has none")
     size = image.of_kind(elf.PT_TLS)[0].memory_size
     for word in words:
         image.offset_of(word.address, 8)
         if not 0 <= word.offset <= size:
-            raise image.damaged(f"its TLS word at {word.address:#x} leaves its TLS segment")
+            raise image.damage_error(f"its TLS word at {word.address:#x} leaves its TLS segment")
 
 
 def _redirect(
@@ -219,12 +219,12 @@ def _redirect(
     frames = []
     for site in sites:
         segment.align(8, work.PADDING)
-        address = segment.here
+        address = segment.next_address
         code = work.thunk(editor.image, site, offsets[site.word], address)
         segment.add(code, align=1)
         editor.write(site.address, work.jump(site, address))
         back = site.address + site.size
-        frames.append(cfi.Frame(address, len(code), back, work.saved(code)))
+        frames.append(cfi.Frame(address, len(code), back, work.saved_register(code)))
     return frames
 
 
@@ -235,7 +235,7 @@ def _take_plain_names(editor: Editor) -> tuple[str, ...]:
     for symbol in missing_imports(image):
         if symbol.name in PLAIN_NAMES:
             entry = table + symbol.index * SYMBOL.size
-            (name,) = struct.unpack("<I", image.read(entry, 4))
+            (name,) = struct.unpack("<I", image.read_at(entry, 4))
             plain = PLAIN_NAMES[symbol.name]
             # The plain name is the end of the other one, in the same place.
             editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain)))
@@ -246,9 +246,9 @@ def _take_plain_names(editor: Editor) -> tuple[str, ...]:
 def _leave_glibc(editor: Editor) -> tuple[str, ...]:
     """Ask for musl alone, and for no versions of symbols, which musl does not look at."""
     image = editor.image
-    renamed = tuple(name for name in image.needed if name in GLIBC_NAMES)
+    renamed = tuple(name for name in image.needed_libraries if name in GLIBC_NAMES)
     entries = []
-    has_name = NAME in image.needed
+    has_name = NAME in image.needed_libraries
     for tag, value in editor.dynamic:
         entry = (tag, value)
         if tag == elf.DT_NEEDED and image.string(value) in GLIBC_NAMES:

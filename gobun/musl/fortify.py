@@ -19,7 +19,7 @@ import msgspec
 from gobun.elf import Relocation, Symbol
 from gobun.elf import constants as elf
 from gobun.elf.image import RELA, SYMBOL
-from gobun.elf.tls import RELATIVE
+from gobun.elf.tls import RELATIVE_KINDS
 from gobun.errors import UsageError
 from gobun.musl.libc import POINTED, missing_imports
 
@@ -39,7 +39,7 @@ class Adapter(msgspec.Struct, frozen=True):
     """A function with the name and arguments of glibc's, which calls the plain one."""
 
     name: str
-    plain: str
+    plain_name: str
     """Empty where it calls none."""
     offset: int
     """Bytes from the start of the code."""
@@ -68,11 +68,11 @@ def read_adapters(flat: bytes) -> Adapters:
         at = second + 1
     start = at + _FIELD.size
     start += -start % _ALIGN
-    moved = (Adapter(each.name, each.plain, each.offset - start) for each in entries)
+    moved = (Adapter(each.name, each.plain_name, each.offset - start) for each in entries)
     return Adapters(flat[start:], tuple(moved))
 
 
-class Fortified(msgspec.Struct, frozen=True):
+class FortifiedFunction(msgspec.Struct, frozen=True):
     """A fortified function that a library calls."""
 
     symbol: Symbol
@@ -83,7 +83,7 @@ class Fortified(msgspec.Struct, frozen=True):
     """All that refer to the symbol."""
 
 
-def fortified(image: Image, adapters: Adapters) -> list[Fortified]:
+def fortified_functions(image: Image, adapters: Adapters) -> list[FortifiedFunction]:
     """Return the functions that a library calls, and adapters stand in for.
 
     Raises:
@@ -102,14 +102,14 @@ def fortified(image: Image, adapters: Adapters) -> list[Fortified]:
                 )
             used[each.symbol].append(each)
     return [
-        Fortified(
+        FortifiedFunction(
             symbol, adapters.entries[numbers[symbol.name]], numbers[symbol.name], tuple(used[index])
         )
         for index, symbol in symbols.items()
     ]
 
 
-def open_slots(editor: Editor, functions: Sequence[Fortified], name: str) -> int:
+def open_slots(editor: Editor, functions: Sequence[FortifiedFunction], name: str) -> int:
     """Have the loader look for the plain functions, and make room for their addresses.
 
     Opens a writable segment, whose section is called ``name``. Returns where a word for each of
@@ -117,8 +117,8 @@ def open_slots(editor: Editor, functions: Sequence[Fortified], name: str) -> int
     """
     symbols = editor.image.dynamic_value(elf.DT_SYMTAB) or 0
     for each in functions:
-        if each.adapter.plain:
-            text = editor.add_string(each.adapter.plain)
+        if each.adapter.plain_name:
+            text = editor.add_string(each.adapter.plain_name)
             editor.write(symbols + each.symbol.index * SYMBOL.size, struct.pack("<I", text))
     writable = editor.open_segment(elf.PF_R | elf.PF_W)
     return writable.add(bytes(len(functions) * _WORD), name=name)
@@ -128,7 +128,7 @@ def install(
     editor: Editor,
     segment: NewSegment,
     adapters: Adapters,
-    functions: Sequence[Fortified],
+    functions: Sequence[FortifiedFunction],
     slots: int,
 ) -> None:
     """Add the adapters to ``segment``, and point the library at them.
@@ -146,8 +146,8 @@ def install(
         distances[each.number] = at - table
         target = code + each.adapter.offset
         for relocation in each.relocations:
-            changed[relocation.entry] = RELA.pack(relocation.at, RELATIVE[machine], target)
-        if each.adapter.plain:
+            changed[relocation.entry] = RELA.pack(relocation.at, RELATIVE_KINDS[machine], target)
+        if each.adapter.plain_name:
             added.append(RELA.pack(at, each.symbol.index << 32 | _GLOB_DAT[machine], 0))
     segment.add(struct.pack(f"<{len(distances)}q", *distances), align=1)
     for entry, content in changed.items():

@@ -50,7 +50,7 @@ conversion finds it in the library's strings.
 """
 
 _LIST = Path(__file__).with_name("functions.txt")
-_NEED = struct.Struct("<HHIII")
+_VERSION_NEED = struct.Struct("<HHIII")
 _VERSION = struct.Struct("<IHHII")
 _MOST_VERSIONS = 10_000
 POINTED = {
@@ -94,7 +94,7 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
         symbol = image.symbol(index)
         if symbol.section != elf.SHN_UNDEF or symbol.binding == elf.STB_WEAK:
             continue
-        (version,) = struct.unpack("<H", image.read(versions + 2 * index, 2))
+        (version,) = struct.unpack("<H", image.read_at(versions + 2 * index, 2))
         if version & 0x7FFF in glibc and symbol.name not in functions():
             missing.append(symbol)
     return tuple(missing)
@@ -107,11 +107,13 @@ def _glibc_versions(image: Image) -> set[int]:
     if at is None:
         return numbers
     for _ in range(min(files, _MOST_VERSIONS)):
-        _, count, file, first, following = _NEED.unpack(image.read(at, _NEED.size))
+        _, count, file, first, following = _VERSION_NEED.unpack(
+            image.read_at(at, _VERSION_NEED.size)
+        )
         if image.string(file) in GLIBC_NAMES:
             entry = at + first
             for _ in range(count):
-                _, _, number, _, after = _VERSION.unpack(image.read(entry, _VERSION.size))
+                _, _, number, _, after = _VERSION.unpack(image.read_at(entry, _VERSION.size))
                 numbers.add(number & 0x7FFF)
                 entry += after
                 if not after:

@@ -16,7 +16,7 @@ import msgspec
 from gobun.elf import Relocation
 from gobun.elf import constants as elf
 from gobun.elf.image import RELA
-from gobun.elf.tls import RELATIVE
+from gobun.elf.tls import RELATIVE_KINDS
 from gobun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ MARK = b"gobun for musl\x01\0"
 
 _TABLE = struct.Struct("<qqQqQ")
 _ABSOLUTE = {elf.EM_X86_64: 1, elf.EM_AARCH64: 257}
-_EMPTY = frozenset({0, 0xFFFFFFFFFFFFFFFF})
+_EMPTY_ENTRIES = frozenset({0, 0xFFFFFFFFFFFFFFFF})
 _REPORT = "report the library: no linker is known to do so"
 
 
@@ -38,7 +38,7 @@ class Initialiser(msgspec.Struct, frozen=True):
     at: int
     """Address of its entry."""
     function: int
-    others: int
+    other_entries: int
     """How many entries follow."""
     relocation: Relocation | None
     """None where ``DT_RELR`` relocates it."""
@@ -51,7 +51,7 @@ def is_converted(image: Image) -> bool:
         return False
     mark = image.word(array) - len(MARK)
     return any(
-        load.holds(mark, len(MARK)) and image.read(mark, len(MARK)) == MARK
+        load.holds(mark, len(MARK)) and image.read_at(mark, len(MARK)) == MARK
         for load in image.executable
     )
 
@@ -78,7 +78,7 @@ def first_initialiser(image: Image) -> Initialiser:
     initialiser: Initialiser | None = None
     for at in entries:
         if at not in relocations and at not in packed:
-            if image.word(at) not in _EMPTY:
+            if image.word(at) not in _EMPTY_ENTRIES:
                 raise UsageError(
                     f"{image.path} has an initialiser at {at:#x} that no relocation fills",
                     hint=_REPORT,
@@ -104,11 +104,11 @@ def install(
     segment.add(MARK)
     entry = segment.add(code, align=1)
     table = entry + len(code)
-    distances = (first.function - table, first.at + 8 - table, first.others)
+    distances = (first.function - table, first.at + 8 - table, first.other_entries)
     segment.add(_TABLE.pack(*distances, word.address - table, word.offset), align=1)
     editor.write(first.at, struct.pack("<Q", entry))
     if first.relocation is not None:
-        relative = RELATIVE[editor.image.machine]
+        relative = RELATIVE_KINDS[editor.image.machine]
         editor.write(first.relocation.entry, RELA.pack(first.at, relative, entry))
     array = {elf.DT_INIT_ARRAY: first.at, elf.DT_INIT_ARRAYSZ: 8}
     editor.dynamic = [(tag, array.get(tag, value)) for tag, value in editor.dynamic]
@@ -120,7 +120,7 @@ def _function(image: Image, relocation: Relocation) -> int:
     Raises:
         UsageError: it is not in this library, or the kind of relocation is not understood.
     """
-    if relocation.kind == RELATIVE[image.machine]:
+    if relocation.kind == RELATIVE_KINDS[image.machine]:
         return relocation.addend
     if relocation.kind == _ABSOLUTE[image.machine]:
         symbol = image.symbol(relocation.symbol)

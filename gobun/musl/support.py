@@ -14,17 +14,17 @@ from gobun.musl.startup import is_converted
 if TYPE_CHECKING:
     from gobun.elf import Image
 
-_SHOWN = 12
+_MOST_SHOWN = 12
 
 
 class MuslSupport(msgspec.Struct, frozen=True):
     """Whether a library loads in a musl process, as on Alpine."""
 
-    words: int
+    tls_words: int
     """Words of initial-exec TLS, which musl rejects in ``dlopen``."""
     sites: int | None
     """Instructions that load them, or None if a use is not recognised."""
-    converted: bool
+    already_converted: bool
     """Whether ``convert-musl`` made it."""
     problems: tuple[str, ...]
     """Reasons why it does not load, one clause each. Empty if none are known."""
@@ -50,11 +50,11 @@ def support_of(image: Image) -> MuslSupport:
         plural = "s" if len(words) > 1 else ""
         tls = f"{len(words)} word{plural} of initial-exec TLS{loads}"
         problems.insert(0, f"has {tls}, which musl refuses in dlopen")
-    names = [name for name in image.needed if name in GLIBC_NAMES]
+    names = [name for name in image.needed_libraries if name in GLIBC_NAMES]
     if names:
         problems.append(f"needs {', '.join(names)}, which Bun for musl refuses by name")
     missing = missing_functions(image)
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        problems.append(f"calls {', '.join(missing[:_SHOWN])}{more}, which musl does not have")
+        more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+        problems.append(f"calls {', '.join(missing[:_MOST_SHOWN])}{more}, which musl does not have")
     return MuslSupport(len(words), sites, is_converted(image), tuple(problems))

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from gobun.elf.x86 import flags_matter
 from gobun.errors import UsageError
-from gobun.musl.cfi import Saved, Unwind
+from gobun.musl.cfi import SavedRegister, UnwindRules
 
 if TYPE_CHECKING:
     from gobun.elf import Image
     from gobun.elf.site import Site
 
-UNWIND = Unwind(pc=16, stack=7, kept=tuple(number for number in range(16) if number != 7))
+UNWIND_RULES = UnwindRules(
+    pc=16, stack=7, kept_registers=tuple(number for number in range(16) if number != 7)
+)
 ARCH = "x64"
 PADDING = b"\xcc"
 _MOST_OFFSET = 1 << 31
@@ -64,7 +66,7 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
     return code + b"\xe9" + struct.pack("<i", back)  # jmp
 
 
-def saved(code: bytes) -> Saved | None:
+def saved_register(code: bytes) -> SavedRegister | None:
     """Return None, for a thunk keeps nothing on the stack."""
     del code
     return None

@@ -21,7 +21,7 @@ import msgspec
 
 from gobun.observe import memory, procfs
 from gobun.observe.callers import Caller, find_caller
-from gobun.observe.descriptors import Descriptor, Wakes, descriptor, strongest
+from gobun.observe.descriptors import Descriptor, Wakes, descriptor, strongest_waker
 from gobun.observe.proc_files import read_text
 from gobun.observe.syscalls import syscall_name
 
@@ -51,7 +51,7 @@ _TIMED_POINTER = {
 _TIMED_MS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
 """The index of the argument that is a time-out in milliseconds; a negative one means none."""
 _ABSOLUTE = 1
-_RESTARTED = "restart_syscall"
+_RESTART_CALL = "restart_syscall"
 _ON_FILE = {
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "recvfrom",
     "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "accept", "accept4", "connect", "ioctl",
@@ -68,7 +68,7 @@ _FOR_SIGNAL = {"pause", "rt_sigsuspend", "rt_sigtimedwait"}
 _FUTEX_WAITS = {0, 6, 9, 11, 13}  # WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2
 _FUTEX_LOCK_PI = {6, 13}
 _FUTEXES = {"futex", "futex_wait", "futex_waitv"}
-_PRIVATE, _OPERATION = 128, 127
+_FUTEX_PRIVATE, _FUTEX_OPERATION = 128, 127
 _POLL = struct.Struct("<ihh")
 _TIME = struct.Struct("<qq")
 _MOST_POLLED = 1024
@@ -102,7 +102,7 @@ class Blocked(msgspec.Struct, frozen=True):
     """The library that began the wait, and its function, if the stack shows it."""
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether it waits, as opposed to running, stopped or gone."""
         return self.state in "SD" and self.call != "running"
 
@@ -157,7 +157,7 @@ def all_stuck(threads: Sequence[Blocked]) -> Answer:
 def _look(process: _Process, thread: procfs.Thread, *, callers: bool) -> Blocked:
     call = _call(process.pid, thread.tid)
     name = "" if call is None else call.name
-    wait = _wait(process, thread, call)
+    wait = _describe_wait(process, thread, call)
     caller = None
     if callers and call is not None and thread.state in "SD":
         caller = find_caller(process.pid, process.maps, call.sp, call.pc)
@@ -211,7 +211,7 @@ def _call(pid: int, tid: int) -> _Call | None:
     return _Call(syscall_name(number), tuple(rest[:6]), rest[6], rest[7])
 
 
-def _wait(process: _Process, thread: procfs.Thread, call: _Call | None) -> _Wait:
+def _describe_wait(process: _Process, thread: procfs.Thread, call: _Call | None) -> _Wait:
     if thread.state in "Tt":
         return _Wait("outside", "stopped by a signal or a debugger")
     if thread.state in "ZX":
@@ -227,7 +227,7 @@ def _wait(process: _Process, thread: procfs.Thread, call: _Call | None) -> _Wait
 
 def _in_call(process: _Process, call: _Call) -> _Wait:
     name, arguments = call.name, call.arguments
-    if name == _RESTARTED:
+    if name == _RESTART_CALL:
         return _Wait("itself", "a wait with a time-out, gone on with after a stop")
     if name == "nanosleep":
         return _Wait("itself", "it sleeps", _time_at(process.pid, arguments[0]))
@@ -241,7 +241,7 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
     waits_for = _files(process, call)
     if waits_for is None:
         return _Wait("unknown", f"{name}, for files that could not be read")
-    wakes, why = _untimed(name, waits_for)
+    wakes, why = _untimed_wait(name, waits_for)
     if timed:
         return _Wait(
             "outside" if wakes == "outside" else "itself",
@@ -252,13 +252,13 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
     return _Wait(wakes, why, None, waits_for)
 
 
-def _untimed(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, str]:
+def _untimed_wait(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, str]:
     if name in _FOR_SIGNAL:
         return "signal", "a signal"
     if name in _LOCKS_FILE:
         return "outside", "a lock on a file"
     if waits_for:
-        wakes = strongest((each.wakes for each in waits_for), otherwise="unknown")
+        wakes = strongest_waker((each.wakes for each in waits_for), otherwise="unknown")
         kinds = ", ".join(dict.fromkeys(each.kind for each in waits_for))
         return wakes, f"{kinds} ({name})"
     if name in {"poll", "ppoll", "select", "pselect6"}:
@@ -273,12 +273,12 @@ def _untimed(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, str]:
 def _futex(process: _Process, call: _Call, *, timed: bool, seconds: float | None) -> _Wait:
     if timed:
         return _Wait("itself", "a lock, with a time-out", seconds)
-    if call.name == "futex" and (call.arguments[1] & _OPERATION) not in _FUTEX_WAITS:
+    if call.name == "futex" and (call.arguments[1] & _FUTEX_OPERATION) not in _FUTEX_WAITS:
         return _Wait("unknown", "a futex call that should not wait")
     if call.name == "futex_waitv":
         return _Wait("unknown", "several locks at once, without a time-out")
     place = memory.at_address(process.maps, call.arguments[0])
-    private = call.name == "futex" and call.arguments[1] & _PRIVATE
+    private = call.name == "futex" and call.arguments[1] & _FUTEX_PRIVATE
     if not private and (place is None or "s" in place.rights):
         return _Wait("outside", "a lock shared with other processes, without a time-out")
     return _Wait("thread", "a lock of this process, without a time-out")
@@ -293,7 +293,7 @@ def _time_out(pid: int, call: _Call) -> tuple[bool, float | None]:
         return True, milliseconds / 1000
     if call.name == "futex":
         pointer = call.arguments[3]
-        relative = call.arguments[1] & _OPERATION == 0
+        relative = call.arguments[1] & _FUTEX_OPERATION == 0
         return pointer != 0, _time_at(pid, pointer) if relative and pointer else None
     if call.name not in _TIMED_POINTER:
         return False, None
@@ -302,7 +302,7 @@ def _time_out(pid: int, call: _Call) -> tuple[bool, float | None]:
 
 
 def _time_at(pid: int, address: int) -> float | None:
-    data = memory.read(pid, address, _TIME.size)
+    data = memory.read_memory(pid, address, _TIME.size)
     if len(data) != _TIME.size:
         return None
     seconds, fraction = _TIME.unpack(data)
@@ -319,7 +319,7 @@ def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...] | None:
     elif name in {"poll", "ppoll"}:
         numbers = _polled(process.pid, arguments)
     elif name in {"select", "pselect6"}:
-        numbers = _selected(process.pid, arguments)
+        numbers = _select_descriptors(process.pid, arguments)
     else:
         numbers = []
     if numbers is None:
@@ -332,18 +332,18 @@ def _files(process: _Process, call: _Call) -> tuple[Descriptor, ...] | None:
 
 def _polled(pid: int, arguments: Sequence[int]) -> list[int] | None:
     size = min(arguments[1], _MOST_POLLED) * _POLL.size
-    data = memory.read(pid, arguments[0], size)
+    data = memory.read_memory(pid, arguments[0], size)
     if len(data) < size:
         return None
     return [number for number, _, _ in _POLL.iter_unpack(data) if number >= 0]
 
 
-def _selected(pid: int, arguments: Sequence[int]) -> list[int] | None:
+def _select_descriptors(pid: int, arguments: Sequence[int]) -> list[int] | None:
     count = min(arguments[0], _MOST_POLLED)
     size = -(-count // 64) * 8
     mask = 0
     for pointer in arguments[1:4]:
-        data = memory.read(pid, pointer, size) if pointer else b""
+        data = memory.read_memory(pid, pointer, size) if pointer else b""
         if pointer and len(data) < size:
             return None
         mask |= int.from_bytes(data, "little")

@@ -67,7 +67,7 @@ def _frames(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Iterator[tup
         return
     if not _is_libc(inner):
         yield inner, pc
-    data = memory.read(pid, sp, _STACK_BYTES)
+    data = memory.read_memory(pid, sp, _STACK_BYTES)
     for (word,) in struct.iter_unpack("<Q", data[: len(data) - len(data) % 8]):
         mapping = memory.at_address(maps, word)
         if mapping is None or "x" not in mapping.rights or not mapping.path.startswith("/"):
@@ -87,7 +87,7 @@ def _is_libc(mapping: Mapping) -> bool:
 
 def _call_target(pid: int, address: int) -> int | None:
     """Return the target of the call before an address; 0 if unknown, None if it is no call."""
-    before = memory.read(pid, address - _CALL_BYTES, _CALL_BYTES)
+    before = memory.read_memory(pid, address - _CALL_BYTES, _CALL_BYTES)
     if len(before) < _CALL_BYTES:
         return None
     if _ARM64:
@@ -113,7 +113,7 @@ def _call_target_arm64(before: bytes, address: int) -> int | None:
 
 def _through_table(pid: int, target: int) -> int:
     """Follow an entry of the procedure linkage table, which jumps to the address in a slot."""
-    code = memory.read(pid, target, 16).removeprefix(_ENDBR64).removeprefix(b"\xf2")
+    code = memory.read_memory(pid, target, 16).removeprefix(_ENDBR64).removeprefix(b"\xf2")
     if not code.startswith(_JUMP_SLOT) or len(code) < 6:
         return target
     skipped = 16 - len(code)
@@ -122,4 +122,4 @@ def _through_table(pid: int, target: int) -> int:
 
 
 def _word(pid: int, address: int) -> int:
-    return int.from_bytes(memory.read(pid, address, 8), "little")
+    return int.from_bytes(memory.read_memory(pid, address, 8), "little")

@@ -19,7 +19,7 @@ Wakes = Literal["itself", "outside", "unknown", "signal", "thread"]
 the network, a device or a person. ``signal``: only a signal. ``thread``: only a thread of the same
 process."""
 
-_STRONGEST: tuple[Wakes, ...] = get_args(Wakes)
+_BY_STRENGTH: tuple[Wakes, ...] = get_args(Wakes)
 
 Kind = Literal[
     "socket",
@@ -48,7 +48,7 @@ _ANONYMOUS: dict[str, Kind] = {
     "[eventpoll]": "epoll",
     "[io_uring]": "io_uring",
 }
-_ALWAYS: dict[Kind, Wakes] = {
+_FIXED_WAKES: dict[Kind, Wakes] = {
     "socket": "outside",
     "signalfd": "signal",
     "pidfd": "outside",
@@ -89,13 +89,13 @@ def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) ->
     """
     target = read_link(Path(f"/proc/{pid}/fd/{number}"))
     kind = _kind(target)
-    wakes = _ALWAYS.get(kind) or _WAKES[kind](_File(pid, number, target, children, depth))
+    wakes = _FIXED_WAKES.get(kind) or _WAKES[kind](_File(pid, number, target, children, depth))
     return Descriptor(number, kind, target, wakes)
 
 
-def strongest(wakes: Iterable[Wakes], otherwise: Wakes) -> Wakes:
+def strongest_waker(wakes: Iterable[Wakes], otherwise: Wakes) -> Wakes:
     """Return who ends a wait for several things at once; ``otherwise`` if there are none."""
-    return min(wakes, key=_STRONGEST.index, default=otherwise)
+    return min(wakes, key=_BY_STRENGTH.index, default=otherwise)
 
 
 def _kind(target: str) -> Kind:
@@ -167,7 +167,7 @@ def _epoll(file: _File) -> Wakes:
         for each, events in targets
         if int(events, 16) & _EVENTS
     }
-    return strongest(wakes, otherwise="thread")  # another thread may add a file to it
+    return strongest_waker(wakes, otherwise="thread")  # another thread may add a file to it
 
 
 _WAKES = {"pipe": _pipe, "eventfd": _eventfd, "timerfd": _timerfd, "epoll": _epoll}

@@ -97,7 +97,7 @@ def inspect_process(
 def read_lines(text: str, pid: int) -> Inspection:
     """Return the program's output about ``pid`` as a record."""
     try:
-        lines = list(_decoded(text))
+        lines = list(_decode_lines(text))
     except msgspec.DecodeError as error:
         return Inspection(problem=f"the inspector's words are not understood: {error}")
     for line in lines:
@@ -114,7 +114,7 @@ def read_lines(text: str, pid: int) -> Inspection:
     )
 
 
-def _decoded(text: str) -> Iterator[_Line]:
+def _decode_lines(text: str) -> Iterator[_Line]:
     for line in text.splitlines():
         yield decoder_of(_Line).decode(line)
 

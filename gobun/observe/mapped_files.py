@@ -32,7 +32,7 @@ def open_mapped(pid: int, mapping: Mapping) -> int | None:
     Uses ``map_files``, which needs a privilege, else the path as the process sees it.
     """
     names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
-    names += [] if mapping.deleted else [f"/proc/{pid}/root{mapping.raw or mapping.path}"]
+    names += [] if mapping.is_deleted else [f"/proc/{pid}/root{mapping.raw_path or mapping.path}"]
     for name in names:
         if (handle := _open_regular(pid, name, mapping.inode)) is not None:
             return handle

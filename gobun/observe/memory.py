@@ -17,7 +17,7 @@ from gobun.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DELETED = " (deleted)"
+_DELETED_SUFFIX = " (deleted)"
 _MOST_BYTES = 64 << 20
 """Largest list of mappings that is read, in bytes. By default the kernel permits 65,530
 mappings."""
@@ -33,14 +33,14 @@ class Mapping(msgspec.Struct, frozen=True):
     path: str
     """The file as the process names it, made printable; or a name such as ``[stack]``, or
     ``""``."""
-    deleted: bool = False
+    is_deleted: bool = False
     """Whether the file is no longer there under its name."""
     offset: int = 0
     """The offset in the file where the range begins."""
     device: int = 0
     """The file's device, as ``os.stat`` numbers it."""
     inode: int = 0
-    raw: str = ""
+    raw_path: str = ""
     """The unmodified path in the form of ``os.fsdecode``, to open the file with."""
 
     @property
@@ -77,7 +77,7 @@ def owner(ascending: Sequence[Mapping], address: int) -> str:
     return mapping.path if mapping is not None else ""
 
 
-def read(pid: int, address: int, size: int) -> bytes:
+def read_memory(pid: int, address: int, size: int) -> bytes:
     """Return bytes of a process's memory; fewer or none if some may not be read."""
     return read_memory_file(pid, "mem", size, address)
 
@@ -87,13 +87,13 @@ def _mapping(line: str) -> Mapping:
     start, _, end = span.partition("-")
     # The kernel pads the line up to the path, and writes a newline in a path as \012.
     raw = rest[0].lstrip(" ").replace("\\012", "\n") if rest else ""
-    name = raw.removesuffix(_DELETED)
+    name = raw.removesuffix(_DELETED_SUFFIX)
     return Mapping(
         int(start, 16),
         int(end, 16),
         rights,
         printable(name),
-        raw.endswith(_DELETED),
+        raw.endswith(_DELETED_SUFFIX),
         int(offset, 16),
         os.makedev(*(int(part, 16) for part in device.split(":"))),
         int(inode),

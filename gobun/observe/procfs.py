@@ -111,7 +111,7 @@ def _thread(folder: Path) -> Thread | None:
     wchan = read_text(folder / "wchan")
     if not fields or len(after_name) < _STAT_WORDS:
         return None
-    ran_ns, queued_ns = _times(folder)
+    ran_ns, queued_ns = _scheduler_times(folder)
     return Thread(
         tid=int(folder.name),
         name=printable(fields.get("Name", "?")),
@@ -132,7 +132,7 @@ def _thread(folder: Path) -> Thread | None:
     )
 
 
-def _times(folder: Path) -> tuple[int, int]:
+def _scheduler_times(folder: Path) -> tuple[int, int]:
     words = read_text(folder / "schedstat").split()
     return (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)
 

@@ -23,7 +23,7 @@ _MOST_LEVELS = 16
 class Usage(msgspec.Struct, frozen=True):
     """The processor time and waiting time of a process's threads, up to one moment."""
 
-    times: dict[int, tuple[int, int]]
+    thread_times: dict[int, tuple[int, int]]
     """For each thread, nanoseconds on a processor and nanoseconds in the queue for one."""
     cores: int
     """Processors that the process may use."""
@@ -67,8 +67,8 @@ def able_share(before: Usage, after: Usage, seconds: float) -> float:
         return 0.0
     span_ns = seconds * 1e9
     ran = waited = 0.0
-    for tid, (ran_ns, queued_ns) in after.times.items():
-        ran_before, queued_before = before.times.get(tid, (0, 0))
+    for tid, (ran_ns, queued_ns) in after.thread_times.items():
+        ran_before, queued_before = before.thread_times.get(tid, (0, 0))
         ran += max(ran_ns - ran_before, 0)
         waited += max(queued_ns - queued_before, 0)
         unmoved = (ran_ns, queued_ns) == (ran_before, queued_before)

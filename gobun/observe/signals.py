@@ -7,7 +7,7 @@ import signal
 SA_ONSTACK = 0x08000000
 """The handler runs on the thread's alternate stack, if it has one."""
 
-DEFAULT, IGNORED = 0, 1
+DEFAULT_ACTION, IGNORE_ACTION = 0, 1
 """The values that the kernel keeps in place of a handler's address."""
 
 _FLAGS = {

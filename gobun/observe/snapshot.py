@@ -12,7 +12,7 @@ import msgspec
 
 from gobun.observe import memory, procfs
 from gobun.observe.inspector import Inspection, inspect_process
-from gobun.observe.signals import IGNORED, SA_ONSTACK
+from gobun.observe.signals import IGNORE_ACTION, SA_ONSTACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def stack_limit(pid: int) -> int:
 
 
 def _handler(pid: int, answer: SignalReply, maps: Sequence[Mapping]) -> Handler:
-    ignored = answer.handler == IGNORED
+    ignored = answer.handler == IGNORE_ACTION
     return Handler(
         number=answer.number,
         ignored=ignored,
@@ -148,7 +148,7 @@ def _handler(pid: int, answer: SignalReply, maps: Sequence[Mapping]) -> Handler:
         address=answer.handler,
         owner="" if ignored else memory.owner(maps, answer.handler),
         blocks=answer.mask,
-        guarded=memory.read(pid, answer.handler + _MARK_AT, len(_MARK)) == _MARK,
+        guarded=memory.read_memory(pid, answer.handler + _MARK_AT, len(_MARK)) == _MARK,
     )
 
 

@@ -20,13 +20,13 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _HEADER_AT = 24
-_DAMAGED = (OSError, ValueError, OverflowError, struct.error)
+_DAMAGE_ERRORS = (OSError, ValueError, OverflowError, struct.error)
 _LOAD = 1
 _SYMTAB, _DYNSYM = 2, 11
 _FUNCTIONS = {2, 10}  # STT_FUNC, STT_GNU_IFUNC
 _MOST_BYTES = 8 << 20
 _LONGEST_NAME = 256
-_FAR = 1 << 20
+_FARTHEST_SYMBOL = 1 << 20
 """Largest reach of a symbol without a size, in bytes."""
 
 
@@ -43,7 +43,7 @@ class Symbols:
         self._sections: list[tuple[int, ...]] = []
 
     def __enter__(self) -> Self:
-        with contextlib.suppress(*_DAMAGED):
+        with contextlib.suppress(*_DAMAGE_ERRORS):
             self._read_headers()
         return self
 
@@ -58,7 +58,7 @@ class Symbols:
         used, which a stripped file lacks.
         """
         functions: list[tuple[int, int, int, int]] = []
-        with contextlib.suppress(*_DAMAGED):
+        with contextlib.suppress(*_DAMAGE_ERRORS):
             functions = sorted(self._functions(_DYNSYM if exported else _SYMTAB))
         return [self._name(functions, mapping, address) for mapping, address in addresses]
 
@@ -95,9 +95,9 @@ class Symbols:
         if index < 0:
             return ""
         value, size, link, name = functions[index]
-        if at >= value + (size or _FAR):
+        if at >= value + (size or _FARTHEST_SYMBOL):
             return ""
-        with contextlib.suppress(*_DAMAGED):
+        with contextlib.suppress(*_DAMAGE_ERRORS):
             text = self._bytes(self._sections[link][4] + name, _LONGEST_NAME)
             return text.split(b"\0")[0].decode(errors="replace")
         return ""

@@ -156,7 +156,7 @@ _ARM64 = {
     449: "futex_waitv",
     455: "futex_wait",
 }
-_HERE = _ARM64 if platform.machine().lower() in {"aarch64", "arm64"} else _X64
+_HOST_TABLE = _ARM64 if platform.machine().lower() in {"aarch64", "arm64"} else _X64
 
 EVENT_WAITS = frozenset(
     {
@@ -175,4 +175,4 @@ EVENT_WAITS = frozenset(
 
 def syscall_name(number: int) -> str:
     """Return a system call's name."""
-    return _HERE.get(number, f"syscall {number}")
+    return _HOST_TABLE.get(number, f"syscall {number}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gobun.bun_source import BuildLayout, Patch
-    from gobun.runtimes import Bun, Registered
+    from gobun.runtimes import Bun, RegisteredBun
 
 
 WEBKIT_FROM_NPM = "npm"
@@ -29,8 +29,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """The inputs and options of a build."""
 
     series: Series
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
+    only_patches: tuple[str, ...] = ()
+    without_patches: tuple[str, ...] = ()
     unpatched: bool = False
     """Build the control, which has only the patches that the line needs to compile."""
     profile: str = "release"
@@ -45,8 +45,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     def patches(self) -> tuple[Patch, ...]:
         """The patches to apply."""
         if self.unpatched:
-            return self.series.unpatched
-        return self.series.selected(self.only, self.without)
+            return self.series.control_patches
+        return self.series.select_patches(self.only_patches, self.without_patches)
 
 
 def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
@@ -80,7 +80,7 @@ def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
         )
 
 
-def build_patched(wish: BuildRequest) -> Registered:
+def build_patched(wish: BuildRequest) -> RegisteredBun:
     """Apply the patches, run upstream's build, and register the result as a runtime.
 
     Raises:
@@ -202,7 +202,7 @@ def _webkit_package(layout: BuildLayout) -> fetch.Package:
 
 def register(
     program: Path, series: Series, patches: Sequence[Patch], *, unpatched: bool = False
-) -> Registered:
+) -> RegisteredBun:
     """Register a Bun built elsewhere from a series or, with ``unpatched``, from the bare release.
 
     Raises:
@@ -211,7 +211,7 @@ def register(
     """
     if not unpatched:
         series.check_carries("register")
-    chosen = series.unpatched if unpatched else tuple(patches)
+    chosen = series.control_patches if unpatched else tuple(patches)
     commit = bun_source.commit_of_release(series.version).commit
     identity = bun_source.identity_of(commit, series, chosen)
     record = _record(series, chosen, commit, identity, unpatched=unpatched)
@@ -229,14 +229,14 @@ def stock_release(version: str) -> Bun:
 
 def _record(
     series: Series, patches: tuple[Patch, ...], commit: str, identity: str, *, unpatched: bool
-) -> Registered:
-    return runtimes.Registered(
+) -> RegisteredBun:
+    return runtimes.RegisteredBun(
         version=series.version,
         line=series.line,
         identity=identity,
         commit=commit,
         patches=tuple(patch.id for patch in patches),
-        whole=unpatched or patches == series.applied,
+        whole=unpatched or patches == series.bun_patches,
         target=host_target().name,
         treatment=SELF_BUILT if unpatched else PATCHED,
         warmup_variable=next(filter(None, (patch.warmup_variable for patch in patches)), ""),

@@ -11,9 +11,9 @@ from gobun.bun_source import Change, Patch, Series
 from gobun.cells import Cell, Outcome, plan_cells
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.expectations import ExpectationRow, Expectations, read_expectations
-from gobun.runtimes import Registered
+from gobun.runtimes import RegisteredBun
 from gobun.targets import host_target
-from gobun.treatments import PATCHED, SELF_BUILT, TREATMENTS, TreatmentName, together
+from gobun.treatments import PATCHED, SELF_BUILT, TREATMENTS, TreatmentName, combined_emulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ class SeriesRuns(msgspec.Struct, frozen=True):
     """The versions and treatments to run for one series."""
 
     series: Series
-    built: tuple[Registered, ...] = ()
+    builds: tuple[RegisteredBun, ...] = ()
     emulations: tuple[TreatmentName, ...] = ()
     """Treatments of the stock binary, used if no patched Bun is built."""
 
     def runs(self) -> list[tuple[str, TreatmentName]]:
         """Return the versions and treatments of its cells, stock first; empty without a patch."""
         patched = [
-            *((one.label, one.treatment) for one in self.built),
+            *((one.label, one.treatment) for one in self.builds),
             *((self.series.version, treatment) for treatment in self.emulations),
         ]
         return [(self.series.version, "stock"), *patched] if patched else []
@@ -59,7 +59,7 @@ class PatchedExpectations(Expectations, frozen=True):
         return ExpectationRow(
             outcomes=cast("tuple[Outcome, ...]", tuple(sorted(outcomes))),
             why="; ".join(dict.fromkeys(f"{patch.id}: {patch.why}" for patch, _ in changes)),
-            where=f"the series of {cell.version}",
+            location=f"the series of {cell.version}",
         )
 
     def _is_of(self, change: Change, cell: Cell) -> bool:
@@ -79,12 +79,12 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
     Raises:
         PrerequisiteError: no patched Bun is built, and no patch can be emulated.
     """
-    buns = [one for one in runtimes.registered() if one.target == host_target().name]
+    buns = [one for one in runtimes.registered_buns() if one.target == host_target().name]
     named = {each.line: each for each in series}
     runs = [_line(each, buns, ablate=ablate) for each in named.values()]
     if any(line.runs() for line in runs):
         return [line for line in runs if line.runs()]
-    example = next((each.line for each in series if each.applied), "v1.2.19")
+    example = next((each.line for each in series if each.bun_patches), "v1.2.19")
     raise PrerequisiteError(
         "no patched Bun is registered, and no series has an emulation to run instead",
         hint=f"`invoke build-bun --series {example}` builds one, and `invoke register-bun FILE "
@@ -92,13 +92,13 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
     )
 
 
-def _line(series: Series, buns: Sequence[Registered], *, ablate: bool) -> SeriesRuns:
+def _line(series: Series, buns: Sequence[RegisteredBun], *, ablate: bool) -> SeriesRuns:
     control = tuple(one for one in buns if _is_of(one, series, SELF_BUILT))
     built = [one for one in buns if _is_of(one, series, PATCHED)]
     whole = [one for one in built if one.whole]
     for one in (*control, *built):
         commit = one.commit
-        patches = [patch for patch in series.applied if patch.id in one.patches]
+        patches = [patch for patch in series.bun_patches if patch.id in one.patches]
         if bun_source.identity_of(commit, series, patches) != one.identity:
             console.log(
                 f"bun@{one.label} was built from another state of {series.line} than the one here"
@@ -123,15 +123,15 @@ def _line(series: Series, buns: Sequence[Registered], *, ablate: bool) -> Series
     return SeriesRuns(series, control, emulations)
 
 
-def _is_of(one: Registered, series: Series, treatment: str) -> bool:
+def _is_of(one: RegisteredBun, series: Series, treatment: str) -> bool:
     return one.line == series.line and one.treatment == treatment
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
     """Return the treatments that emulate a series: all at once and, to ablate, each alone."""
-    alone = list(dict.fromkeys(patch.emulation for patch in series.applied if patch.emulation))
+    alone = list(dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation))
     known = [name for name in alone if name in TREATMENTS]
-    at_once = together(known)
+    at_once = combined_emulation(known)
     chosen = [*at_once, *(known if ablate or not at_once else ())]
     return tuple(dict.fromkeys(chosen))
 
@@ -163,30 +163,30 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
     expectations = _with_changes(read_expectations(), lines)
     header = pipeline.PatchedHeader(
         {name: patches for line in lines for name, patches in _patches_of(line)},
-        {one.label: _changing(line.series, one) for line in lines for one in line.built},
+        {one.label: _changing_patches(line.series, one) for line in lines for one in line.builds},
     )
     pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, header)
 
 
 def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
     """Yield the name in reports and the patches of each patched Bun and each emulation."""
-    for one in line.built:
+    for one in line.builds:
         patches = ", ".join(one.patches) or "no patches"
         yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"
     for treatment in line.emulations:
         words = set(TREATMENTS[treatment].emulates)
         named = [
             patch.id
-            for patch in line.series.applied
+            for patch in line.series.bun_patches
             if patch.emulation in TREATMENTS and set(TREATMENTS[patch.emulation].emulates) <= words
         ]
         runtime = f"bun@{line.series.version}"
         yield report.emulation_note(runtime, treatment), ", ".join(named)
 
 
-def _changing(series: Series, one: Registered) -> tuple[str, ...]:
+def _changing_patches(series: Series, one: RegisteredBun) -> tuple[str, ...]:
     """Return the patches of a build, without those that every build of its line needs."""
-    needed = {patch.id for patch in series.unpatched}
+    needed = {patch.id for patch in series.control_patches}
     return tuple(name for name in one.patches if name not in needed)
 
 
@@ -197,7 +197,7 @@ def with_series_changes(known: Expectations, versions: str) -> Expectations:
         UsageError: the series of such a Bun is missing or not valid.
     """
     labels = {runtimes.named_version(part)[1] for part in versions.split(",")}
-    buns = [one for one in runtimes.registered() if one.label in labels]
+    buns = [one for one in runtimes.registered_buns() if one.label in labels]
     lines = [SeriesRuns(bun_source.series_named(one.line), (one,)) for one in buns]
     return _with_changes(known, lines)
 
@@ -211,8 +211,8 @@ def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], 
     return tuple(
         (one.label, patch, change)
         for line in lines
-        for one in line.built
-        for patch in line.series.applied
+        for one in line.builds
+        for patch in line.series.bun_patches
         if patch.id in one.patches
         for change in patch.changes
         if change.happens_with(one.patches)
@@ -224,7 +224,7 @@ def stresses_of(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str,
     named = [
         stress
         for line in lines
-        for patch in line.series.applied
+        for patch in line.series.bun_patches
         for change in patch.changes
         if not set(names) & set(change.stresses or names)
         for stress in change.stresses or ()

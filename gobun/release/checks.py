@@ -36,7 +36,7 @@ def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     else:
         subjects = {it.name: it.digest.get("sha256", "") for it in stated.subject}
         others = {name: it for name, it in digests.items() if name != layout.PROVENANCE}
-        yield from _unlike(layout.PROVENANCE, subjects, others)
+        yield from _digest_differences(layout.PROVENANCE, subjects, others)
         parameters = stated.predicate.build_definition.external_parameters
         if (parameters.version, parameters.names) != (manifest.version, manifest.names):
             yield f"{layout.PROVENANCE} is of another release than {layout.MANIFEST}"
@@ -53,7 +53,9 @@ def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
         yield f"{layout.MANIFEST}: {error.what}"
     own = {layout.MANIFEST, layout.PROVENANCE}
     listed = {file.name: file.sha256 for file in manifest.files}
-    yield from _unlike(layout.MANIFEST, listed, {k: v for k, v in digests.items() if k not in own})
+    yield from _digest_differences(
+        layout.MANIFEST, listed, {k: v for k, v in digests.items() if k not in own}
+    )
     for file in manifest.files:
         if file.name in digests and file.size != (folder / file.name).stat().st_size:
             yield f"{layout.MANIFEST} says that {file.name} has {file.size:,} bytes"
@@ -72,7 +74,9 @@ def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
             yield f"{layout.MANIFEST} has another checksum of {entry.file} among its libraries"
 
 
-def _unlike(where: str, listed: dict[str, str], digests: dict[str, str]) -> Iterator[str]:
+def _digest_differences(
+    where: str, listed: dict[str, str], digests: dict[str, str]
+) -> Iterator[str]:
     for name in sorted({*listed, *digests}):
         if name not in digests:
             yield f"{name} is missing, which {where} names"
@@ -104,7 +108,7 @@ def _of_sums(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Itera
         }
         if (folder / name).is_file():
             text = files.read_input(folder / name).decode(errors="replace")
-            yield from _unlike(name, layout.read_sums(text, name), expected)
+            yield from _digest_differences(name, layout.read_sums(text, name), expected)
 
 
 def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -175,7 +179,7 @@ def _of_sums_inside(
     except msgspec.MsgspecError as error:
         yield f"{tarball} cannot be read: sums.json: {error}"
     else:
-        yield from _unlike(f"sums.json in {tarball}", sums, expected)
+        yield from _digest_differences(f"sums.json in {tarball}", sums, expected)
 
 
 def _of_content(
@@ -200,4 +204,6 @@ def _of_sbom(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Itera
     listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
     tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]
     parts = [*(entry.file for entry in manifest.libraries), *tarballs]
-    yield from _unlike(layout.SBOM, listed, {name: digests.get(name, "") for name in parts})
+    yield from _digest_differences(
+        layout.SBOM, listed, {name: digests.get(name, "") for name in parts}
+    )

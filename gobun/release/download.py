@@ -52,19 +52,19 @@ def download_warmup(
     base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
     with scratch_folder("download") as temporary:
         came = Path(temporary)
-        needed = _wanted(base, came, targets, name, trusted)
-        missing = [(file, digest) for file, digest in needed if not _is(out / file, digest)]
+        needed = _needed_files(base, came, targets, name, trusted)
+        missing = [(file, digest) for file, digest in needed if not _has_digest(out / file, digest)]
         fetch.fetch_files(base, missing, came, advice=_ADVICE)
         for file, _ in missing:
             files.copy_whole(came / file, out / file)
     return [out / file for file, _ in needed]
 
 
-def _is(path: Path, digest: str) -> bool:
+def _has_digest(path: Path, digest: str) -> bool:
     return path.is_file() and files.sha256_of(path) == digest
 
 
-def _wanted(
+def _needed_files(
     base: str, folder: Path, targets: Sequence[Target], name: str, trusted: Path | None
 ) -> list[tuple[str, str]]:
     """Return the needed files and their SHA-256."""

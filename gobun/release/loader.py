@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PACKAGE = "go-warmup"
 _NPM_TIMEOUT_S = 120.0
 # Packing needs no registry, so disable the settings of registries and of the person.
-_ALONE = {"npm_config_offline": "true", "npm_config_update_notifier": "false"}
+_OFFLINE_ENV = {"npm_config_offline": "true", "npm_config_update_notifier": "false"}
 _README = """\
 # {name}
 
@@ -36,7 +36,9 @@ library's path. Install go-warmup, which finds this package where it needs it.
 """
 
 
-class _About(msgspec.Struct, frozen=True, rename={"operating_systems": "os"}, omit_defaults=True):
+class _PlatformManifest(
+    msgspec.Struct, frozen=True, rename={"operating_systems": "os"}, omit_defaults=True
+):
     """The package.json of a platform's package."""
 
     name: str
@@ -106,7 +108,7 @@ def _pack(package: Path, packed: Path) -> None:
     completed = run_tool(
         [*toolchain.npm_command(), *words],
         cwd=package,
-        env=_ALONE,
+        env=_OFFLINE_ENV,
         timeout_s=_NPM_TIMEOUT_S,
     )
     archive = package.parent / packed.name
@@ -117,7 +119,7 @@ def _pack(package: Path, packed: Path) -> None:
 
 def _fill_platform(package: Path, version: str, built: build.BuiltLibrary) -> None:
     name, target = platform_package(built.target), built.target
-    about = _About(
+    about = _PlatformManifest(
         name=name,
         version=version,
         description=f"The warm-up library of go-warmup for {target.name}",

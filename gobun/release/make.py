@@ -77,14 +77,14 @@ def _fill(folder: Path, version: str, names: tuple[str, ...], source: SourceStat
         digests = {name: files.sha256_of(folder / name) for name in listed}
         files.write_whole(folder / sums, build.sums_text(digests))
     packed = pack_loader(version, built[build.GUARD_NAME], built[build.DEFAULT_NAME], folder)
-    packages = [_about(each.tarball) for each in packed]
+    packages = [_release_file(each.tarball) for each in packed]
     tools = {name: (toolchain.pins()[name], package) for name, package in _TOOLS.items()}
     bill = sbom.bill(version, entries, list(zip(packed, packages, strict=True)), tools)
     files.write_whole(folder / layout.SBOM, files.readable_json(bill))
     files.write_whole(folder / layout.NOTES, notes.render(version, entries, packages))
-    manifest = Manifest(version, names, tuple(entries), _all(folder))
+    manifest = Manifest(version, names, tuple(entries), _release_files(folder))
     files.write_whole(folder / layout.MANIFEST, files.readable_json(manifest))
-    stated = provenance.statement(version, names, _all(folder), source, tools)
+    stated = provenance.statement(version, names, _release_files(folder), source, tools)
     files.write_whole(folder / layout.PROVENANCE, files.readable_json(stated))
 
 
@@ -96,9 +96,9 @@ def _build(name: str, targets: Sequence[Target]) -> list[build.BuiltLibrary]:
     return build.build_warmup(targets, name=name)
 
 
-def _all(folder: Path) -> tuple[ReleaseFile, ...]:
-    return tuple(_about(folder / name) for name in layout.files_below(folder))
+def _release_files(folder: Path) -> tuple[ReleaseFile, ...]:
+    return tuple(_release_file(folder / name) for name in layout.files_below(folder))
 
 
-def _about(path: Path) -> ReleaseFile:
+def _release_file(path: Path) -> ReleaseFile:
     return ReleaseFile(path.name, path.stat().st_size, files.sha256_of(path))

@@ -114,7 +114,7 @@ def statement(
 def of_source(source: SourceState) -> Dependency:
     """Return the statement's entry for the sources."""
     digest = {"gitCommit": source.commit} if source.commit else {}
-    return Dependency(_REPOSITORY, digest, {} if source.clean else {"changedSinceCommit": True})
+    return Dependency(_REPOSITORY, digest, {} if source.is_clean else {"changedSinceCommit": True})
 
 
 def commit_of(stated: Statement) -> str | None:

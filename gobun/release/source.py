@@ -15,7 +15,7 @@ class SourceState(msgspec.Struct, frozen=True):
     """A commit, and whether the checkout had no other changes."""
 
     commit: str | None
-    clean: bool
+    is_clean: bool
 
 
 def read_source(*, dirty: bool) -> SourceState:
@@ -29,14 +29,14 @@ def read_source(*, dirty: bool) -> SourceState:
         changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
     except PrerequisiteError:
         if dirty:
-            return SourceState(None, clean=False)
+            return SourceState(None, is_clean=False)
         raise
     if changed and not dirty:
         listed = "\n".join(f"  {line}" for line in changed[:10])
         raise PrerequisiteError(
             f"this checkout has changes that are not committed:\n{listed}", hint=_HINT
         )
-    return SourceState(commit, clean=not changed)
+    return SourceState(commit, is_clean=not changed)
 
 
 def _git(*words: str) -> str:

@@ -53,7 +53,7 @@ def render_html(run: Run) -> str:
         "difference": difference_section(compared),
         "facts": "".join(_fact(name, value) for name, value in facts.items()),
         "cut": "<p>The last line of the results was cut off and is left out.</p>"
-        if run.cut
+        if run.is_cut
         else "",
         "legend": _legend(summary),
         "timeline": "".join(_timeline(timeline) for timeline in timelines(run.results)),
@@ -120,23 +120,24 @@ def _legend(summary: Summary) -> str:
 def _timeline(timeline: Timeline) -> str:
     loads = loads_of(timeline)
     stress = html.escape(timeline.stress)
-    bad = [track for track in timeline.tracks if track.bad]
+    bad = [track for track in timeline.tracks if track.is_bad]
     head = html.escape(bad[0].text if bad else "no bad version")
     others = pluralize(len(bad) - 1, "other pattern")
     more = f" <span>and {others}</span>" if len(bad) > 1 else ""
-    tracks = "".join(_track(timeline.stress, track, loads) for track in timeline.tracks)
+    tracks = "".join(_render_track(timeline.stress, track, loads) for track in timeline.tracks)
     return (
         f'<details class="stress{" bad" if bad else ""}"><summary><b>{stress}</b>'
         f" {head}{more}</summary><ul>{tracks}</ul></details>"
     )
 
 
-def _track(stress: str, track: Track, loads: Sequence[Load]) -> str:
-    if track.settled:
+def _render_track(stress: str, track: Track, loads: Sequence[Load]) -> str:
+    if track.is_settled:
         segments = "".join(
             f'<li class="{span.outcome}{" flaky" if span.intermittent else ""}">'
             f'<span aria-hidden="true">{GLYPHS[span.outcome]}</span> '
-            f"{html.escape(span.text)} {html.escape(range_text(span.first, span.last))}</li>"
+            f"{html.escape(span.text)} "
+            f"{html.escape(range_text(span.first_version, span.last_version))}</li>"
             for span in track.spans
         )
         course = f'<ol class="course">{segments}</ol>'

@@ -36,7 +36,7 @@ _SECTIONS = {
 class Issue(msgspec.Struct, frozen=True):
     """The text of an issue, and whether one is needed."""
 
-    needed: bool
+    is_needed: bool
     """Whether any cell disagrees with its expectation."""
     title: str
     """At most 120 characters."""
@@ -50,7 +50,7 @@ def issue_text(run: Run) -> Issue:
     Cells that the machine was too busy to judge are left out.
     """
     run = printable_run(run)
-    wrong = [result for result in run.results if result.unexpected and result.judged]
+    wrong = [result for result in run.results if result.unexpected and result.is_judged]
     groups = {
         name: bunches(result for result in wrong if _direction(result) == name)
         for name in _SECTIONS

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gobun.cells import Result
     from gobun.matrix import Run
 
-_ILLEGAL = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_ILLEGAL_CHARACTER = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 """Characters that XML 1.0 cannot contain, not even as a reference. Not compiled before its use,
 because that takes 20 ms."""
 _LONGEST_MESSAGE = 500
@@ -41,7 +41,7 @@ def render_junit(run: Run) -> str:
 
 def xml_text(text: str) -> str:
     """Return text with the characters that XML cannot hold written as readable escapes."""
-    return re.sub(_ILLEGAL, lambda match: f"\\x{ord(match[0]):02x}", text)
+    return re.sub(_ILLEGAL_CHARACTER, lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _suite(runtime: str, results: Sequence[Result], run: Run) -> ET.Element:
@@ -86,17 +86,17 @@ def _case(result: Result) -> ET.Element:
         expected = "/".join(result.expected)
         message = f"{result.outcome}, expected {expected}" + (f": {detail}" if detail else "")
         problem = ET.SubElement(case, kind, {"type": result.outcome, "message": _message(message)})
-        problem.text = xml_text(_explained(result))
+        problem.text = xml_text(_failure_text(result))
     elif result.outcome != "pass":
         ET.SubElement(case, "system-out").text = xml_text(
-            f"as expected, this did not pass\n{_explained(result)}"
+            f"as expected, this did not pass\n{_failure_text(result)}"
         )
     elif result.intermittent:
-        ET.SubElement(case, "system-out").text = xml_text(_explained(result))
+        ET.SubElement(case, "system-out").text = xml_text(_failure_text(result))
     return case
 
 
-def _explained(result: Result) -> str:
+def _failure_text(result: Result) -> str:
     lines = [
         f"outcome: {result.outcome}" + (f" ({result.kind})" if result.kind else ""),
         *([f"detail: {result.detail}"] if result.detail else []),

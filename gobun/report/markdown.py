@@ -59,7 +59,7 @@ def render_markdown(run: Run) -> str:
                 parts += [*table_lines(table), ""]
         parts += ["## Each group", ""]
         for group in summary.groups:
-            parts += _explain(group)
+            parts += _explain_group(group)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -76,12 +76,12 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     parts = [
         "# Go native modules in every runtime",
         "",
-        _escaped(f"{header.started}, {header.hosts_text}; {tools}; gobun {header.suite}."),
+        _escape(f"{header.started}, {header.hosts_text}; {tools}; gobun {header.suite}."),
         "",
         count_line(summary, header),
         "",
     ]
-    if run.cut:
+    if run.is_cut:
         parts += ["The last line of the results was cut off and is left out.", ""]
     parts += difference_lines(differences(run))
     rest = "\n".join(_after_tables(run, summary))
@@ -137,7 +137,7 @@ def count_line(summary: Summary, header: Header) -> str:
     planned = header.shard.cells if header.shard else header.cells
     missing = f", {planned - total} not run" if planned > total else ""
     at_times = f", {len(summary.intermittent)} intermittent" if summary.intermittent else ""
-    at_times += f", {summary.unjudged} not judged (starved)" if summary.unjudged else ""
+    at_times += f", {summary.unjudged_cells} not judged (starved)" if summary.unjudged_cells else ""
     part = f" of shard {header.shard.name}" if header.shard else ""
     ends = f"{counts or 'none'}{missing}"
     return f"{pluralize(total, 'cell')}{part}: {ends}; {summary.unexpected} unexpected{at_times}."
@@ -145,14 +145,14 @@ def count_line(summary: Summary, header: Header) -> str:
 
 def table_lines(table: SummaryTable) -> list[str]:
     """Return a table of versions and modules as Markdown lines."""
-    heads = [f"{_escaped(module)}<br>{treatment}" for treatment, module in table.columns]
+    heads = [f"{_escape(module)}<br>{treatment}" for treatment, module in table.columns]
     lines = [
         "| " + " | ".join(["runtime", *heads]) + " |",
         "|" + " --- |" * (len(heads) + 1),
     ]
     for row in table.rows:
-        texts = ["" if t is None else _emphasised(t.text, t.worst) for t in row.tallies]
-        lines.append("| " + " | ".join([_escaped(row.runtime), *texts]) + " |")
+        texts = ["" if t is None else _emphasise(t.text, t.worst_outcome) for t in row.tallies]
+        lines.append("| " + " | ".join([_escape(row.runtime), *texts]) + " |")
     return lines
 
 
@@ -169,23 +169,23 @@ def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
     return tuple(Bunch(*key, tuple(cells)) for key, cells in ordered)
 
 
-def _emphasised(text: str, worst: str) -> str:
+def _emphasise(text: str, worst: str) -> str:
     return text if worst in {"pass", "skip"} else f"**{text}**"
 
 
 def _course(timeline: Timeline) -> str:
-    bad = [track for track in timeline.tracks if track.bad]
+    bad = [track for track in timeline.tracks if track.is_bad]
     if not bad:
         return f"- `{timeline.stress}`: no bad version"
     loads = loads_of(timeline)
 
     def course_of(track: Track) -> str:
-        return f"{track.text}: {track.label}, {_cut(describe_members(track.members, loads))}"
+        return f"{track.text}: {track.label}, {_truncate(describe_members(track.members, loads))}"
 
     remaining = len(bad) - _MOST_TRACKS
     more = f"; and {pluralize(remaining, 'other pattern')}" if remaining > 0 else ""
     courses = "; ".join(course_of(track) for track in bad[:_MOST_TRACKS])
-    return f"- `{timeline.stress}`: {_escaped(courses)}{more}"
+    return f"- `{timeline.stress}`: {_escape(courses)}{more}"
 
 
 def brief(bunch: Bunch) -> str:
@@ -199,16 +199,16 @@ def brief(bunch: Bunch) -> str:
     detail = " ".join(one.detail.split())
     lines = [
         f"- **{bunch.outcome}{', unexpected' if bunch.unexpected else ''}**: "
-        f"{_escaped(f'{where}{several}, {bunch.treatment}, {modules}')}: "
-        f"{pluralize(len(bunch.cells), 'cell')}: {_escaped(_cut(how))}",
-        *([f"  - for one: {_escaped(_cut(detail))}"] if detail else []),
+        f"{_escape(f'{where}{several}, {bunch.treatment}, {modules}')}: "
+        f"{pluralize(len(bunch.cells), 'cell')}: {_escape(_truncate(how))}",
+        *([f"  - for one: {_escape(_truncate(detail))}"] if detail else []),
         *([f"  - expected: {', '.join(one.expected)}"] if bunch.unexpected else []),
         f"  - again: {_code(one.repro)}",
     ]
     return "\n".join(lines)
 
 
-def _explain(group: OutcomeGroup) -> list[str]:
+def _explain_group(group: OutcomeGroup) -> list[str]:
     one = group.cells[0]
     mark = " (unexpected)" if group.unexpected else ""
     where = sorted({f"{cell.load}/{cell.stress}" for cell in group.cells})
@@ -216,17 +216,17 @@ def _explain(group: OutcomeGroup) -> list[str]:
     flaky = [cell for cell in group.cells if cell.intermittent]
     shown = [f"{cell.load}/{cell.stress} {attempts_text(cell)}" for cell in flaky]
     return [
-        f"### {_escaped(group.runtime)}, {group.treatment}, {_escaped(group.module)}: "
+        f"### {_escape(group.runtime)}, {group.treatment}, {_escape(group.module)}: "
         f"{group.outcome}{mark}",
         "",
-        f"- {pluralize(len(group.cells), 'cell')}: {_escaped(', '.join(where))}",
-        *([f"- intermittent: {_escaped('; '.join(shown))}"] if shown else []),
-        f"- for one: {_escaped(detail) or 'passed, but was expected not to'}",
-        *([f"- kind: {_escaped(one.kind)}"] if one.kind else []),
+        f"- {pluralize(len(group.cells), 'cell')}: {_escape(', '.join(where))}",
+        *([f"- intermittent: {_escape('; '.join(shown))}"] if shown else []),
+        f"- for one: {_escape(detail) or 'passed, but was expected not to'}",
+        *([f"- kind: {_escape(one.kind)}"] if one.kind else []),
         *([f"- module: {loaded_text(one)}"] if one.kind or one.mapped else []),
         f"- expected: {', '.join(one.expected)}",
         f"- again: {_code(one.repro)}",
-        *([f"- evidence: {_escaped(', '.join(one.evidence))}"] if one.evidence else []),
+        *([f"- evidence: {_escape(', '.join(one.evidence))}"] if one.evidence else []),
         "",
     ]
 
@@ -237,11 +237,11 @@ def _capped(lines: Sequence[str], most: int) -> list[str]:
     return [*lines[:most], f"- and {len(lines) - most} more"]
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Return text with Markdown's special characters escaped."""
     return _SPECIAL.sub(r"\\\1", text)
 

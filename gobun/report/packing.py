@@ -64,7 +64,7 @@ class _Texts:
         self.templates = _ColumnTable(templates)
         self.fillings = _ColumnTable(fillings)
 
-    def copied(self) -> _Texts:
+    def copy(self) -> _Texts:
         """Return a copy, to which other texts can be added."""
         return _Texts(self.templates.values, self.fillings.values)
 
@@ -80,16 +80,16 @@ def pack(results: Sequence[Result], compared: Sequence[Difference] = ()) -> byte
     """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
-    pairs = _paired(ordered, compared)
+    pairs = _pair_cells(ordered, compared)
     columns, known = _columns(ordered), _Texts()
     texts: dict[str, list[int]] = {
-        "evidence": _added(known, ("\n".join(result.evidence) for result in ordered)),
-        "repro": _added(known, (result.repro for result in ordered)),
+        "evidence": _add_texts(known, ("\n".join(result.evidence) for result in ordered)),
+        "repro": _add_texts(known, (result.repro for result in ordered)),
     }
     packed = b""
     for limit in _DETAIL_LIMITS:
-        all_texts = known.copied()
-        details = _added(all_texts, (_cut(result.detail, limit) for result in ordered))
+        all_texts = known.copy()
+        details = _add_texts(all_texts, (_truncate(result.detail, limit) for result in ordered))
         page = columns | {
             "texts": {"detail": details, **texts},
             "templates": all_texts.templates.values,
@@ -102,7 +102,7 @@ def pack(results: Sequence[Result], compared: Sequence[Difference] = ()) -> byte
     return packed
 
 
-def _added(known: _Texts, texts: Iterable[str]) -> list[int]:
+def _add_texts(known: _Texts, texts: Iterable[str]) -> list[int]:
     """Return two numbers for each text, and add missing texts to ``known``."""
     return [number for text in texts for number in known.add(text)]
 
@@ -140,7 +140,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
             "why": result.why,
             "kind": result.kind,
             "loaded": loaded_text(result),
-            "ended": _ended(result),
+            "ended": _ending_text(result),
             "outcomes": " ".join(result.outcomes) if len(result.outcomes) > 1 else "",
         }
         for name, value in values.items():
@@ -161,7 +161,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _paired(
+def _pair_cells(
     ordered: Sequence[Result], compared: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
     """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
@@ -175,11 +175,11 @@ def _paired(
     ]
 
 
-def _ended(result: Result) -> str:
+def _ending_text(result: Result) -> str:
     if result.signal:
         return result.signal
     return "" if result.exit_code is None else f"exit code {result.exit_code}"
 
 
-def _cut(text: str, limit: int) -> str:
+def _truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… (cut; the evidence has it whole)"

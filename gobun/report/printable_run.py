@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gobun.matrix import Run
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-_KEPT = "\n\t"
+_KEPT_CONTROLS = "\n\t"
 
 
 def printable_run(run: Run) -> Run:
@@ -52,4 +52,4 @@ def _part(value: object) -> object:
 
 
 def _text(value: str) -> str:
-    return printable(value, keep=_KEPT)
+    return printable(value, keep=_KEPT_CONTROLS)

@@ -54,7 +54,7 @@ class Tally(msgspec.Struct, frozen=True):
         return ", ".join(f"{name} {count}" for name, count in parts)
 
     @property
-    def worst(self) -> Outcome:
+    def worst_outcome(self) -> Outcome:
         """The most severe outcome."""
         return self.counts[0][0]
 
@@ -97,7 +97,7 @@ class Summary(msgspec.Struct, frozen=True):
     unexpected: int
     intermittent: tuple[Result, ...]
     """The cells whose attempts had different outcomes."""
-    unjudged: int = 0
+    unjudged_cells: int = 0
     """Cells that the machine was too busy to judge."""
 
 
@@ -121,7 +121,7 @@ def summarise(results: Iterable[Result]) -> Summary:
         counts=tally([result.outcome for result in ordered]).counts if ordered else (),
         unexpected=sum(result.unexpected for result in ordered),
         intermittent=tuple(result for result in ordered if result.intermittent),
-        unjudged=sum(not result.judged for result in ordered),
+        unjudged_cells=sum(not result.is_judged for result in ordered),
     )
 
 
@@ -180,7 +180,7 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ..
             for row in summary.rows
             if any(row.tallies[i] is not None for i, _ in part)
         ]
-        merged = _merged(rows) if len(rows) > _MOST_ROWS else rows
+        merged = _merge_rows(rows) if len(rows) > _MOST_ROWS else rows
         summary_tables.append(SummaryTable(tuple(column for _, column in part), tuple(merged)))
     return tuple(summary_tables)
 
@@ -190,7 +190,7 @@ def range_text(first: str, last: str) -> str:
     return first if first == last else f"{first} … {last}"
 
 
-def _merged(rows: Sequence[VersionRow]) -> list[VersionRow]:
+def _merge_rows(rows: Sequence[VersionRow]) -> list[VersionRow]:
     merged = []
     for (runtime, tallies), equal in itertools.groupby(
         rows, key=lambda row: (row.runtime.partition("@")[0], row.tallies)

@@ -46,11 +46,11 @@ def print_report(run: Run) -> None:
     if compared:
         terminal.print(_difference(compared))
     for table in _laid_out(summary, terminal.width):
-        terminal.print(_drawn(table))
+        terminal.print(_draw_table(table))
     terminal.print(count_line(summary, run.header), markup=False)
     lines = [f"intermittent: {cell.name}: {attempts_text(cell)}" for cell in summary.intermittent]
     _print_capped(terminal, lines)
-    _print_capped(terminal, _surprises(summary))
+    _print_capped(terminal, _unexpected_lines(summary))
 
 
 def _difference(compared: Sequence[Difference]) -> rich.table.Table:
@@ -87,21 +87,21 @@ def _width(table: SummaryTable) -> int:
     return names + 4 + sum(width + 3 for width in widths)
 
 
-def _drawn(table: SummaryTable) -> rich.table.Table:
+def _draw_table(table: SummaryTable) -> rich.table.Table:
     drawn = rich.table.Table(show_lines=False)
     drawn.add_column("runtime", no_wrap=True)
     for treatment, module in table.columns:
         drawn.add_column(rich.text.Text(f"{module}\n{treatment}"))
     for row in table.rows:
         texts = (
-            rich.text.Text("") if t is None else rich.text.Text(t.text, _STYLES[t.worst])
+            rich.text.Text("") if t is None else rich.text.Text(t.text, _STYLES[t.worst_outcome])
             for t in row.tallies
         )
         drawn.add_row(rich.text.Text(row.runtime), *texts)
     return drawn
 
 
-def _surprises(summary: Summary) -> list[str]:
+def _unexpected_lines(summary: Summary) -> list[str]:
     lines = []
     for group in summary.groups:
         if group.unexpected:

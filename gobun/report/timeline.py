@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 MOST_CHANGES = 4
 """Most changes of a sequence with boundaries. Above this it is intermittent over versions."""
 
-_BAD: frozenset[Outcome] = frozenset({"crash", "hang", "timeout", "fail"})
-_UNSAID: frozenset[Outcome] = frozenset({"skip", "error"})
+_BAD_OUTCOMES: frozenset[Outcome] = frozenset({"crash", "hang", "timeout", "fail"})
+_OMITTED_OUTCOMES: frozenset[Outcome] = frozenset({"skip", "error"})
 """Outcomes that are no evidence about a runtime."""
-_UNSETTLED = "unsettled"
+_UNSETTLED_KIND = "unsettled"
 
 
 class OutcomeSpan(msgspec.Struct, frozen=True):
     """Neighbouring versions with the same outcome."""
 
     outcome: Outcome
-    first: str
-    last: str
+    first_version: str
+    last_version: str
     versions: int
     """The number of tested versions in it."""
     intermittent: bool = False
     """Whether any of their cells had different outcomes in its attempts."""
 
     @property
-    def bad(self) -> bool:
+    def is_bad(self) -> bool:
         """Whether the runtime failed."""
-        return self.outcome in _BAD
+        return self.outcome in _BAD_OUTCOMES
 
     @property
     def text(self) -> str:
@@ -67,7 +67,7 @@ class Track(msgspec.Struct, frozen=True):
     runtime: str
     spans: tuple[OutcomeSpan, ...]
     members: tuple[Member, ...]
-    settled: bool = True
+    is_settled: bool = True
     """Whether it has few enough changes for boundaries; else each version shows its worst
     outcome."""
     platform: str = ""
@@ -79,30 +79,32 @@ class Track(msgspec.Struct, frozen=True):
         return f"{self.platform} {self.runtime}".lstrip()
 
     @property
-    def bad(self) -> bool:
+    def is_bad(self) -> bool:
         """Whether it is bad in any version."""
-        return any(span.bad for span in self.spans)
+        return any(span.is_bad for span in self.spans)
 
     @property
     def text(self) -> str:
         """``first bad 1.2.2 (hang), first good 1.2.20``."""
-        if not self.bad:
+        if not self.is_bad:
             return "no bad version"
-        if not self.settled:
-            bad = [span for span in self.spans if span.bad]
-            return f"comes and goes: first bad {bad[0].first}, last bad {bad[-1].last}"
+        if not self.is_settled:
+            bad = [span for span in self.spans if span.is_bad]
+            return (
+                f"comes and goes: first bad {bad[0].first_version}, last bad {bad[-1].last_version}"
+            )
         if len(self.spans) == 1:
             return f"{self.spans[0].text} on every version"
         oldest = self.spans[0]
-        steps = [f"{oldest.text} on the oldest, {oldest.first}"] if oldest.bad else []
-        names = {True: "bad again" if oldest.bad else "first bad", False: "first good"}
+        steps = [f"{oldest.text} on the oldest, {oldest.first_version}"] if oldest.is_bad else []
+        names = {True: "bad again" if oldest.is_bad else "first bad", False: "first good"}
         for before, span in itertools.pairwise(self.spans):
-            if before.bad and span.bad:
-                steps.append(f"{span.text} from {span.first}")
+            if before.is_bad and span.is_bad:
+                steps.append(f"{span.text} from {span.first_version}")
                 continue
-            note = f" ({span.text})" if span.bad else ""
-            steps.append(f"{names[span.bad]} {span.first}{note}")
-            names[span.bad] = "bad again" if span.bad else "good again"
+            note = f" ({span.text})" if span.is_bad else ""
+            steps.append(f"{names[span.is_bad]} {span.first_version}{note}")
+            names[span.is_bad] = "bad again" if span.is_bad else "good again"
         return ", ".join(steps)
 
 
@@ -121,7 +123,7 @@ def timelines(results: Iterable[Result]) -> tuple[Timeline, ...]:
     """Compute the tracks of each stress, without skips and harness errors."""
     sequences: dict[str, _Sequences] = {}
     for result in results:
-        if result.outcome not in _UNSAID:
+        if result.outcome not in _OMITTED_OUTCOMES:
             member = Member(result.treatment, result.module, result.load)
             of_stress = sequences.setdefault(result.stress, {})
             of_stress.setdefault((result.platform, result.runtime, member), []).append(result)
@@ -181,12 +183,12 @@ def _tracks(sequences: _Sequences) -> tuple[Track, ...]:
     tracks = []
     for (platform, runtime, shape), found in alike.items():
         found.sort(key=lambda one: _member_key(one[0]))
-        settled = shape != _UNSETTLED
+        settled = shape != _UNSETTLED_KIND
         if settled:
             each = (spans_of(cells) for _, cells in found)
-            spans = functools.reduce(_widest, each)
+            spans = functools.reduce(_widen_spans, each)
         else:
-            spans = spans_of(_worst(cell for _, cells in found for cell in cells))
+            spans = spans_of(_worst_by_version(cell for _, cells in found for cell in cells))
         members = tuple(member for member, _ in found)
         tracks.append(Track(runtime, spans, members, settled, platform))
     return tuple(sorted(tracks, key=_track_key))
@@ -195,22 +197,22 @@ def _tracks(sequences: _Sequences) -> tuple[Track, ...]:
 def _shape(spans: Sequence[OutcomeSpan]) -> object:
     # The first and last tested versions are no change, so they do not distinguish tracks.
     if len(spans) > MOST_CHANGES + 1:
-        return _UNSETTLED
+        return _UNSETTLED_KIND
     last = len(spans) - 1
     return tuple(
-        (span.outcome, span.first if i else "", span.last if i < last else "")
+        (span.outcome, span.first_version if i else "", span.last_version if i < last else "")
         for i, span in enumerate(spans)
     )
 
 
-def _widest(
+def _widen_spans(
     one: tuple[OutcomeSpan, ...], other: tuple[OutcomeSpan, ...]
 ) -> tuple[OutcomeSpan, ...]:
     return tuple(
         OutcomeSpan(
             a.outcome,
-            min(a.first, b.first, key=version_key),
-            max(a.last, b.last, key=version_key),
+            min(a.first_version, b.first_version, key=version_key),
+            max(a.last_version, b.last_version, key=version_key),
             max(a.versions, b.versions),
             a.intermittent or b.intermittent,
         )
@@ -218,7 +220,7 @@ def _widest(
     )
 
 
-def _worst(results: Iterable[Result]) -> list[Result]:
+def _worst_by_version(results: Iterable[Result]) -> list[Result]:
     """Return the worst result of each version."""
     worst: dict[str, Result] = {}
     for result in results:
@@ -237,9 +239,9 @@ def _member_key(member: Member) -> tuple[object, ...]:
 
 
 def _track_key(track: Track) -> tuple[object, ...]:
-    bad = next((span for span in track.spans if span.bad), None)
+    bad = next((span for span in track.spans if span.is_bad), None)
     place = (track.platform, track.runtime)
     if bad is None:
         return (*place, 1)
     of_first = _member_key(track.members[0])
-    return (*place, 0, -len(track.members), version_key(bad.first), of_first)
+    return (*place, 0, -len(track.members), version_key(bad.first_version), of_first)

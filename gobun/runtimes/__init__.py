@@ -13,11 +13,11 @@ from gobun.runtimes.provide import (
     split_versions,
 )
 from gobun.runtimes.registered import (
-    Registered,
+    RegisteredBun,
     own_treatment,
     register,
-    registered,
     registered_as,
+    registered_buns,
     revision_of,
     version_with,
 )
@@ -29,7 +29,7 @@ __all__ = [
     "Deno",
     "LacksError",
     "Node",
-    "Registered",
+    "RegisteredBun",
     "Runtime",
     "choose_bun",
     "choose_versions",
@@ -43,8 +43,8 @@ __all__ = [
     "provide_node",
     "provide_runtimes",
     "register",
-    "registered",
     "registered_as",
+    "registered_buns",
     "revision_of",
     "split_versions",
     "treated_environment",

@@ -19,7 +19,7 @@ from gobun import cache, files, paths
 from gobun.decoding import decoder_of
 from gobun.errors import PrerequisiteError, UsageError
 from gobun.process import run_tool
-from gobun.treatments import PATCHED, SELF_BUILT, Built
+from gobun.treatments import PATCHED, SELF_BUILT, BuildKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KIND = "patched"
 
-QUIET = {
+QUIET_ENV = {
     "BUN_DEBUG_QUIET_LOGS": "1",  # stops the logging of a debug build
     "BUN_ENABLE_CRASH_REPORTING": "0",
     "DO_NOT_TRACK": "1",
@@ -38,7 +38,7 @@ QUIET = {
 """Variables that keep a queried Bun from printing anything else."""
 
 
-class Registered(msgspec.Struct, frozen=True):
+class RegisteredBun(msgspec.Struct, frozen=True):
     """A patched Bun, with its sources and its build."""
 
     version: str
@@ -63,7 +63,7 @@ class Registered(msgspec.Struct, frozen=True):
     log: str = ""
     """The path of the build log, if it was built here."""
     seconds: int = 0
-    treatment: Built = PATCHED
+    treatment: BuildKind = PATCHED
     profile: str = ""
     """The build profile, if it was built here."""
     warmup_variable: str = ""
@@ -92,7 +92,7 @@ class Registered(msgspec.Struct, frozen=True):
         return self.folder / "bun"
 
 
-_GIVE = "give a Bun executable for this machine"
+_EXECUTABLE_HINT = "give a Bun executable for this machine"
 
 
 def ask_revision(program: Path) -> Finished:
@@ -101,7 +101,7 @@ def ask_revision(program: Path) -> Finished:
     Raises:
         PrerequisiteError: the program cannot be run here.
     """
-    return run_tool([program, "--revision"], env=QUIET, timeout_s=60)
+    return run_tool([program, "--revision"], env=QUIET_ENV, timeout_s=60)
 
 
 def revision_of(program: Path) -> str:
@@ -113,15 +113,17 @@ def revision_of(program: Path) -> str:
     try:
         completed = ask_revision(program)
     except PrerequisiteError as error:
-        raise UsageError(error.what, hint=_GIVE) from error
+        raise UsageError(error.what, hint=_EXECUTABLE_HINT) from error
     output = completed.out.strip()
     if completed.code != 0 or not output or not output[0].isdigit():
         reason = completed.tail or f"exit code {completed.code}"
-        raise UsageError(f"{program} --revision prints no version:\n{reason}", hint=_GIVE)
+        raise UsageError(
+            f"{program} --revision prints no version:\n{reason}", hint=_EXECUTABLE_HINT
+        )
     return output
 
 
-def register(program: Path, record: Registered, stock: Path) -> Registered:
+def register(program: Path, record: RegisteredBun, stock: Path) -> RegisteredBun:
     """Register a copy of ``program`` as a runtime, and return its record.
 
     Raises:
@@ -166,12 +168,12 @@ def _is_of(revision: str, version: str) -> bool:
     return parsed is not None and str(parsed.finalize_version()) == version
 
 
-def registered() -> list[Registered]:
+def registered_buns() -> list[RegisteredBun]:
     """Return every registered Bun, by version, the whole series first."""
     buns = []
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            record = decoder_of(Registered).decode(path.read_bytes())
+            record = decoder_of(RegisteredBun).decode(path.read_bytes())
             if semver.Version.is_valid(record.version) and record.program.is_file():
                 buns.append(record)
     # After a changed series is built again, the earlier whole build counts as a part.
@@ -185,12 +187,12 @@ def registered() -> list[Registered]:
     )
 
 
-def _slot(one: Registered) -> tuple[str, str, Built]:
+def _slot(one: RegisteredBun) -> tuple[str, str, BuildKind]:
     """Return the key that only one whole build can have: version, platform, patched or not."""
     return one.version, one.target, one.treatment
 
 
-def own_treatment(version: str) -> Built | None:
+def own_treatment(version: str) -> BuildKind | None:
     """Return the treatment in a version such as ``1.2.19+patched``; None for a release."""
     _, _, build = version.partition("+")
     for treatment in (PATCHED, SELF_BUILT):
@@ -211,13 +213,13 @@ def version_with(version: str, treatment: str) -> str:
     return f"{release}+{treatment}" if treatment == SELF_BUILT else release
 
 
-def registered_as(labels: Sequence[str]) -> list[Registered]:
+def registered_as(labels: Sequence[str]) -> list[RegisteredBun]:
     """Return the patched Buns with these labels, protected from eviction.
 
     Raises:
         UsageError: no Bun has one of the labels.
     """
-    by_label = {one.label: one for one in registered()}
+    by_label = {one.label: one for one in registered_buns()}
     for name in labels:
         if name not in by_label:
             raise UsageError.unknown("patched Bun", name, by_label)

@@ -53,7 +53,7 @@ def _check_executable(runtime: Runtime, treated: Treatment) -> None:
         raise LacksError(
             f"{treated.setting} is a setting of {treated.engine}, and this is {runtime.engine}"
         )
-    if treated.setting and not _holds(runtime.program, treated.setting.encode()):
+    if treated.setting and not _contains(runtime.program, treated.setting.encode()):
         raise LacksError(
             f"this release of {runtime.name.capitalize()} does not know {treated.setting}"
         )
@@ -67,7 +67,7 @@ def _check_preload(program: Path, library: Path | None) -> None:
 
 
 @functools.cache
-def _holds(program: Path, text: bytes) -> bool:
+def _contains(program: Path, text: bytes) -> bool:
     with program.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data:
         return data.find(text) >= 0
 

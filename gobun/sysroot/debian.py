@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SUITE = "trixie"
 """The first Debian release whose musl, 1.2.5, runs current programs: bookworm's lacks RELR."""
 
-_OTHERWISE = "give the path of a musl loader of 1.2.5 or newer: --loader PATH"
+_LOADER_HINT = "give the path of a musl loader of 1.2.5 or newer: --loader PATH"
 
 
 def fetch_loader(arch: str, staged: Path) -> Path:
@@ -23,9 +23,9 @@ def fetch_loader(arch: str, staged: Path) -> Path:
         PrerequisiteError: apt is missing, or this is not Debian.
         FetchError: the package could not be fetched or unpacked.
     """
-    package = Apt(arch, SUITE, staged, otherwise=_OTHERWISE).download("musl")
+    package = Apt(arch, SUITE, staged, otherwise=_LOADER_HINT).download("musl")
     unpack(package, staged / "package")
     loaders = sorted((staged / "package").rglob("libc.so"))
     if len(loaders) != 1:
-        raise FetchError(f"{package.name} has no loader", hint=_OTHERWISE)
+        raise FetchError(f"{package.name} has no loader", hint=_LOADER_HINT)
     return loaders[0]

@@ -15,7 +15,7 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from gobun.targets import Target
 
-_OLDEST = "1.2.5"
+_OLDEST_MUSL = "1.2.5"
 _VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)(?:-\w+)*\0")
 
 
@@ -40,9 +40,9 @@ def check_loader(loader: Path) -> None:
         raise UsageError(
             f"{loader} is not musl's loader", hint="give the path of musl's ld-musl-*.so.1"
         )
-    if Version(loader_version(loader)) < Version(_OLDEST):
+    if Version(loader_version(loader)) < Version(_OLDEST_MUSL):
         raise UsageError(
-            f"{loader} is older than musl {_OLDEST}, and current programs crash in it",
+            f"{loader} is older than musl {_OLDEST_MUSL}, and current programs crash in it",
             hint="give the loader of a newer musl",
         )
 

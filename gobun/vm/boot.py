@@ -29,7 +29,7 @@ _SIGNALS = 128
 """A shell adds the number of the signal that ended a program to this."""
 _REPORT_BYTES = 1 << 16
 _PANIC = re.compile(r"Kernel panic - not syncing: ([^\r\n]*)")
-_OWN = re.compile(r"^gobun: ([^\r\n]*)", re.MULTILINE)
+_OWN_LINE = re.compile(r"^gobun: ([^\r\n]*)", re.MULTILINE)
 _OOM = re.compile(r"Out of memory: [^\r\n]*")
 
 
@@ -56,7 +56,7 @@ class GuestEnd(msgspec.Struct, frozen=True):
     """The reason why the machine ended first, or the last lines of the job's log."""
 
     @property
-    def early(self) -> bool:
+    def ended_early(self) -> bool:
         """Whether the machine, or a signal, ended the job: it could not end by itself."""
         return self.code is None or self.code > _SIGNALS
 
@@ -97,7 +97,7 @@ class Guest(msgspec.Struct, frozen=True):
         files.write_whole(self.job_folder / job.SHARES_NAME, "".join(lines))
         files.write_whole(self.job_folder / job.START_NAME, start)
 
-    def started(self) -> SupervisedProcess:
+    def start(self) -> SupervisedProcess:
         """Start the machine. Use as a context manager: it ends with it, or with this process.
 
         Raises:
@@ -112,11 +112,11 @@ class Guest(msgspec.Struct, frozen=True):
 
     def end(self, child: SupervisedProcess) -> GuestEnd:
         """Return how the machine ended that ``child`` was."""
-        code = _read(self.job_folder / job.CODE_NAME).strip()
+        code = _read_log(self.job_folder / job.CODE_NAME).strip()
         if code.isdigit():
-            return GuestEnd(int(code), last_lines(_read(self.job_folder / job.LOG_NAME)))
-        output = child.printed.strip()
-        return GuestEnd(None, why_ended(_read(self.console_folder / "log"), output))
+            return GuestEnd(int(code), last_lines(_read_log(self.job_folder / job.LOG_NAME)))
+        output = child.printed_text.strip()
+        return GuestEnd(None, why_ended(_read_log(self.console_folder / "log"), output))
 
     def watch(
         self, child: SupervisedProcess, patience: Patience, on_look: Callable[[], None]
@@ -126,22 +126,22 @@ class Guest(msgspec.Struct, frozen=True):
         ``on_look`` is called about twice a second.
         """
         beat, clock = "", AbleClock(patience.boot_s, time.monotonic())
-        while not child.over:
+        while not child.is_over:
             child.listen(_LISTEN_S)
             on_look()
             now = time.monotonic()
-            if clock.due(now):
+            if clock.is_due(now):
                 clock.look(() if child.pid is None else (child.pid,), now)
-            latest = _read(self.job_folder / job.BEAT_NAME)
+            latest = _read_log(self.job_folder / job.BEAT_NAME)
             if latest != beat:
                 beat, clock = latest, AbleClock(patience.silent_s, now)
-            if clock.over or clock.out_of_patience:
+            if clock.is_over or clock.out_of_patience:
                 child.finish()
-                return self._silent(child, clock, started=bool(beat))
+                return self._silent_end(child, clock, started=bool(beat))
         child.finish()
         return self.end(child)
 
-    def _silent(self, child: SupervisedProcess, clock: AbleClock, *, started: bool) -> GuestEnd:
+    def _silent_end(self, child: SupervisedProcess, clock: AbleClock, *, started: bool) -> GuestEnd:
         """Return the end of a machine that was ended because it was silent."""
         what = "gave no sign of life" if started else "did not start"
         end = self.end(child)
@@ -187,7 +187,7 @@ def last_lines(text: str, count: int = 15) -> str:
 
 def why_ended(console: str, output: str) -> str:
     """Return why a machine ended: the reason on its console, or the last lines of ``output``."""
-    for pattern in (_PANIC, _OWN, _OOM):
+    for pattern in (_PANIC, _OWN_LINE, _OOM):
         reasons = pattern.findall(console)
         if reasons:
             lead = "kernel panic: " if pattern is _PANIC else ""
@@ -195,7 +195,7 @@ def why_ended(console: str, output: str) -> str:
     return last_lines(output or console, 3)
 
 
-def _read(path: Path) -> str:
+def _read_log(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - _REPORT_BYTES))

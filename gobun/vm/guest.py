@@ -26,10 +26,10 @@ BEAT_EVERY_S = 5.0
 
 def main(folder: Path) -> int:
     """Run the job in ``folder`` and return the exit code of the guest."""
-    with _beating(folder / BEAT_NAME):
+    with _heartbeat(folder / BEAT_NAME):
         job = read_job(folder)
         slowness = Slowness(job.reference_s)
-        console.log(f"this machine is {slowness.usual:.1f} times slower than the host")
+        console.log(f"this machine is {slowness.usual_factor:.1f} times slower than the host")
         context = msgspec.structs.replace(job.context, slowness=slowness)
         try:
             _run(context, job, folder)
@@ -71,7 +71,7 @@ def _own_header(job: Job) -> Header:
 
 
 @contextlib.contextmanager
-def _beating(path: Path) -> Iterator[None]:
+def _heartbeat(path: Path) -> Iterator[None]:
     """Change a file every few seconds, for the host to see that this machine is alive."""
     stopped = threading.Event()
 

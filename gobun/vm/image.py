@@ -33,7 +33,7 @@ SITE = "opt/gobun"
 
 _PACKAGES = ("bash", "coreutils", "dash", "gdb", "grep", "procps", "python3", "sed", "util-linux")
 _BUSYBOX = "busybox-static"
-_OTHERWISE = "check the network, or name an archive with --mirror"
+_ARCHIVE_HINT = "check the network, or name an archive with --mirror"
 _ROOM_BYTES = 3 << 30
 _SPARE_BYTES = 64 << 20
 _MKE2FS = ("/usr/sbin/mke2fs", "/sbin/mke2fs")
@@ -99,11 +99,11 @@ def image_for(request: ImageRequest) -> Image:
         ),
     )
 
-    def make(folder: Path) -> None:
+    def make_image(folder: Path) -> None:
         _check_room(folder)
         _assemble(request, versions, folder)
 
-    folder = build_store.built(recipe, make)
+    folder = build_store.built(recipe, make_image)
     record = msgspec.json.decode((folder / "image.json").read_bytes(), type=ImageRecord)
     return Image(
         folder / "vmlinuz",
@@ -137,7 +137,7 @@ def _assemble(request: ImageRequest, versions: dict[str, str], folder: Path) -> 
         apt_folder, root, kernel = staged / "apt", staged / "root", staged / "kernel"
         apt_folder.mkdir()
         apt = debian.Apt(
-            arch.debian, release, apt_folder, otherwise=_OTHERWISE, mirror=request.mirror
+            arch.debian, release, apt_folder, otherwise=_ARCHIVE_HINT, mirror=request.mirror
         )
         console.log(f"fetching the packages of Debian {release} for {arch.debian}")
         image = apt.download(apt.first_dependency(request.kernel_package))
@@ -162,7 +162,9 @@ def _pack_kernel(kernel: Path, root: Path, folder: Path) -> str:
     images = sorted((kernel / "boot").glob("vmlinuz-*"))
     busybox = [each for each in (root / "usr/bin/busybox", root / "bin/busybox") if each.is_file()]
     if len(images) != 1 or not busybox:
-        raise FetchError("the downloaded packages contain no kernel or no busybox", hint=_OTHERWISE)
+        raise FetchError(
+            "the downloaded packages contain no kernel or no busybox", hint=_ARCHIVE_HINT
+        )
     version = images[0].name.removeprefix("vmlinuz-")
     below = [kernel / "lib" / "modules" / version, kernel / "usr" / "lib" / "modules" / version]
     modules = kernel_modules.modules_in_order(next(each for each in below if each.is_dir()))

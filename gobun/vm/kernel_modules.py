@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-NEEDED = ("virtio_pci", "virtio_blk", "ext4", "overlay", "9pnet_virtio", "9p")
+NEEDED_MODULES = ("virtio_pci", "virtio_blk", "ext4", "overlay", "9pnet_virtio", "9p")
 """The disk, its file system, the layer that takes writes, and the shared folders."""
 OPTIONAL = ("crc32c_generic",)
 """What ext4 asks the kernel for by another name, where it is a module."""
@@ -20,7 +20,9 @@ OPTIONAL = ("crc32c_generic",)
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
-def modules_in_order(folder: Path, needed: Sequence[str] = NEEDED) -> list[tuple[str, bytes]]:
+def modules_in_order(
+    folder: Path, needed: Sequence[str] = NEEDED_MODULES
+) -> list[tuple[str, bytes]]:
     """Return the modules below ``lib/modules/VERSION``, each after those that it depends on.
 
     What is built into the kernel is left out.

@@ -39,14 +39,14 @@ class Emulator(msgspec.Struct, frozen=True):
     """The reason for emulating every instruction, or empty if KVM runs the guest."""
 
     @property
-    def emulated(self) -> bool:
+    def is_emulated(self) -> bool:
         """Whether every instruction is emulated."""
         return bool(self.no_kvm)
 
     @property
     def name(self) -> str:
         """Its name in results."""
-        return f"QEMU {self.version}, " + ("emulated" if self.emulated else "KVM")
+        return f"QEMU {self.version}, " + ("emulated" if self.is_emulated else "KVM")
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -147,25 +147,25 @@ def command(
     arch = emulator.arch
     words = [str(emulator.program), "-nodefaults", "-no-user-config", "-no-reboot"]
     words += ["-display", "none", "-machine", arch.board]
-    words += ["-accel", "tcg" if emulator.emulated else "kvm"]
-    words += ["-cpu", arch.emulated_cpu if emulator.emulated else arch.host_cpu]
+    words += ["-accel", "tcg" if emulator.is_emulated else "kvm"]
+    words += ["-cpu", arch.emulated_cpu if emulator.is_emulated else arch.host_cpu]
     words += ["-smp", str(machine.cores), "-m", str(machine.memory_mib)]
     words += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
     words += ["-append", f"console={arch.console} quiet panic=-1"]
-    port = f"socket,id=console,path={_escaped(console / 'socket')},server=on,wait=off"
-    words += ["-chardev", f"{port},logfile={_escaped(console / 'log')}"]
+    port = f"socket,id=console,path={_escape_option(console / 'socket')},server=on,wait=off"
+    words += ["-chardev", f"{port},logfile={_escape_option(console / 'log')}"]
     words += ["-serial", "chardev:console"]
-    disk = f"file={_escaped(image.disk)},format=raw,if=none,id=disk,readonly=on"
+    disk = f"file={_escape_option(image.disk)},format=raw,if=none,id=disk,readonly=on"
     words += ["-drive", disk, "-device", "virtio-blk-pci,drive=disk"]
     words += ["-device", "virtio-rng-pci"]
     for share in shares:
         written = "" if share.writable else ",readonly=on"
-        words += ["-fsdev", f"local,id={share.tag},path={_escaped(share.folder)}"]
+        words += ["-fsdev", f"local,id={share.tag},path={_escape_option(share.folder)}"]
         words[-1] += f",security_model=none,multidevs=remap{written}"
         words += ["-device", f"virtio-9p-pci,fsdev={share.tag},mount_tag={share.tag}"]
     return words
 
 
-def _escaped(path: Path) -> str:
+def _escape_option(path: Path) -> str:
     """Return a path as an option of QEMU takes it, where a comma would end it."""
     return str(path).replace(",", ",,")

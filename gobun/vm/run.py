@@ -51,7 +51,7 @@ class MachineRequest(msgspec.Struct, frozen=True):
     """Whether to emulate the processor also where KVM is there."""
 
     @property
-    def again(self) -> str:
+    def repeat_command(self) -> str:
         """The command line that begins the repetition of a cell."""
         kernel = f" --kernel {self.kernel}" if self.kernel else ""
         return f"invoke vm --arch {self.arch} --release {self.release}{kernel}"
@@ -93,12 +93,12 @@ def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
     machine = machine_of(wanted)
 
     def execute(context: matrix.RunContext, part: pipeline.Part, ours: pipeline.Request) -> None:
-        cells = len(part.todo)
-        jobs = ours.jobs or machine.cores * (1 if emulator.emulated else pipeline.JOBS_A_CORE)
+        cells = len(part.remaining_cells)
+        jobs = ours.jobs or machine.cores * (1 if emulator.is_emulated else pipeline.JOBS_A_CORE)
         console.log(estimate(emulator, machine, cells, jobs))
         image = image_for(wanted.image)
         work = job_of(context, part, ours, emulator)
-        work = msgspec.structs.replace(work, jobs=jobs, again=wanted.again)
+        work = msgspec.structs.replace(work, jobs=jobs, again=wanted.repeat_command)
         with scratch_folder("vm") as folder, files.disk_errors(ours.out):
             ours.out.mkdir(parents=True, exist_ok=True)
             shares = shared_folders(wanted, ours.out)
@@ -118,7 +118,7 @@ def machine_of(request: MachineRequest) -> Machine:
 
 def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:
     """Return the line with a run's expected duration and the reason."""
-    emulated = emulator.emulated
+    emulated = emulator.is_emulated
     parallel = min(jobs, machine.cores, os.cpu_count() or 1)
     minutes = math.ceil((_BOOT_S[emulated] + cells * _CELL_S[emulated] / parallel) / 60)
     takes = "takes" if cells == 1 else "take"
@@ -156,8 +156,8 @@ def job_of(
     """Return the job of the cells of ``part`` that have no result yet."""
     return job.Job(
         header=part.header,
-        cells=part.todo,
-        kept=part.kept,
+        cells=part.remaining_cells,
+        kept=part.earlier_results,
         jobs=1,
         resume=request.resume,
         supervise=context.supervise,
@@ -179,7 +179,7 @@ def job_of(
         limit_s=context.limit_s,
         repeat=context.repeat,
         cores=context.means.cores,
-        emulated=emulator.emulated,
+        emulated=emulator.is_emulated,
         machine=emulator.name,
         reference_s=speed.loop_s(),
     )
@@ -200,12 +200,12 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
         finished = {result.cell for result in results}
         started = job.started_cells(guest.job_folder)
         lost = [cell for cell in work.cells if cell in set(started) - finished]
-        if end.early and not lost and len(results) == len(work.kept):
+        if end.ended_early and not lost and len(results) == len(work.kept):
             raise PrerequisiteError(
                 f"the guest ended before it ran a cell: {end.reason}",
                 hint="try more with --memory, or look around with `invoke vm --shell`",
             )
-        if end.code and not end.early:
+        if end.code and not end.ended_early:
             raise PrerequisiteError(
                 f"the guest could not run the matrix:\n{end.reason}",
                 hint="look around in it with `invoke vm --shell`",
@@ -230,19 +230,19 @@ def _run_once(guest: Guest, work: job.Job, shown: Progress) -> GuestEnd:
 
     def look() -> None:
         nonlocal seen
-        results = _finished(work.out / matrix.FILE_NAME)
+        results = _finished_outcomes(work.out / matrix.FILE_NAME)
         for note in results[seen:]:
             shown.advance(note=note)
         seen = max(seen, len(results))
 
     patience = Patience.for_guest(emulated=work.emulated)
-    with guest.started() as child:
+    with guest.start() as child:
         end = guest.watch(child, patience, console.throttled(2.0, look))
     look()
     return end
 
 
-def _finished(path: Path) -> list[str]:
+def _finished_outcomes(path: Path) -> list[str]:
     """Return the name and outcome of each result that a guest has written by now."""
     try:
         lines = path.read_bytes().split(b"\n")[1:-1]
@@ -261,7 +261,7 @@ def _finished(path: Path) -> list[str]:
 def _results(work: job.Job) -> list[Result]:
     """Return the results that are there: those of the guest, or the kept ones before it wrote."""
     path = work.out / matrix.FILE_NAME
-    if not _finished(path):
+    if not _finished_outcomes(path):
         return list(work.kept)
     return list(matrix.read_results(path).results)
 
@@ -284,7 +284,7 @@ def lost_result(cell: Cell, work: job.Job, reason: str) -> Result:
         evidence=(),
         repro=matrix.repro_in_guest(matrix.repro(cell, _libc_flag(work)), work.again),
         outcomes=("error",),
-        why=work.expectations.why(cell),
+        why=work.expectations.reason_for(cell),
     )
 
 

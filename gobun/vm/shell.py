@@ -57,7 +57,7 @@ def open_shell(request: MachineRequest, out: Path) -> int:
         guest.prepare(start_script(line, compiled=pycache(request)))
         if not interactive:
             files.write_whole(guest.job_folder / _SCRIPT_NAME, sys.stdin.buffer.read())
-        with guest.started() as child:
+        with guest.start() as child:
             port = _console(guest.console_folder / "socket", child)
             if port is not None:
                 with port:
@@ -80,14 +80,14 @@ def _console(path: Path, child: SupervisedProcess) -> socket.socket | None:
     port = socket.socket(socket.AF_UNIX)
     for _ in range(int(_CONNECT_WITHIN_S / _PAUSE_S)):
         child.listen(_PAUSE_S)
-        if child.over:
+        if child.is_over:
             break
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
             port.connect(str(path))
             return port
         time.sleep(_PAUSE_S)
     port.close()
-    if child.over:
+    if child.is_over:
         return None
     raise PrerequisiteError(
         f"QEMU did not open its console within {_CONNECT_WITHIN_S:.0f} s",
@@ -98,8 +98,8 @@ def _console(path: Path, child: SupervisedProcess) -> socket.socket | None:
 def _bridge(child: SupervisedProcess, port: socket.socket, *, typed: bool) -> None:
     """Carry bytes between this terminal and the guest until the guest ends."""
     keyboard = sys.stdin.fileno() if typed else -1
-    with _raw(keyboard) if typed else contextlib.nullcontext():
-        while not child.over:
+    with _raw_terminal(keyboard) if typed else contextlib.nullcontext():
+        while not child.is_over:
             child.listen(0.0)
             ready, _, _ = select.select([port, *([keyboard] if typed else [])], [], [], _PAUSE_S)
             if keyboard in ready:
@@ -115,7 +115,7 @@ def _bridge(child: SupervisedProcess, port: socket.socket, *, typed: bool) -> No
 
 
 @contextlib.contextmanager
-def _raw(fd: int) -> Iterator[None]:
+def _raw_terminal(fd: int) -> Iterator[None]:
     before = termios.tcgetattr(fd)
     try:
         tty.setraw(fd)

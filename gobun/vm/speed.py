@@ -13,12 +13,12 @@ import threading
 import time
 
 _ROUNDS = 40_000
-_TIMES = 3
-_LATEST = 5
+_MEASUREMENTS = 3
+_LATEST_COUNT = 5
 """Samples of which the median counts."""
 
 
-def loop_s(times: int = _TIMES) -> float:
+def loop_s(times: int = _MEASUREMENTS) -> float:
     """Return the seconds of processor time that one fixed loop takes, the best of ``times``."""
     return min(measure_once() for _ in range(times))
 
@@ -44,14 +44,14 @@ class Slowness:
     def __init__(self, reference_s: float) -> None:
         """Compare with ``reference_s``, the seconds that the loop took there."""
         self._reference_s = reference_s
-        self._usual = loop_s() / reference_s
-        self._latest = collections.deque([self._usual], maxlen=_LATEST)
+        self._usual_factor = loop_s() / reference_s
+        self._latest = collections.deque([self._usual_factor], maxlen=_LATEST_COUNT)
         self._lock = threading.Lock()
 
     @property
-    def usual(self) -> float:
+    def usual_factor(self) -> float:
         """The factor as it was at first; below 1 where this machine is faster."""
-        return self._usual
+        return self._usual_factor
 
     def __call__(self) -> float:
         """Return the factor of this moment, or the median of the last ones, or 1."""

@@ -2,10 +2,10 @@
 
 from gobun.wheels.install import WheelRequest, installed, is_installed
 from gobun.wheels.wheels_lock import Lock, read_lock
-from gobun.wheels.wheels_lock_update import Added, platform_tags, update_lock
+from gobun.wheels.wheels_lock_update import AddedRelease, platform_tags, update_lock
 
 __all__ = [
-    "Added",
+    "AddedRelease",
     "Lock",
     "WheelRequest",
     "installed",

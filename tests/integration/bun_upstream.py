@@ -20,7 +20,7 @@ from gobun.bun_source.git_store import KIND
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gobun.bun_source import Applied
+    from gobun.bun_source import PatchedTree
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SERIES = GOLDEN / "series"
@@ -135,10 +135,10 @@ class Bench:
         bun_source.fetch_checkout(VERSION, origin, release=self.upstream.release)
         self.tree = tree_of(paths.cache_root())
 
-    def apply(self, *only: str, without: tuple[str, ...] = ()) -> Applied:
+    def apply(self, *only: str, without: tuple[str, ...] = ()) -> PatchedTree:
         series = bun_source.read_series(self.folder)
         with bun_source.open_checkout(VERSION) as checkout:
-            return bun_source.apply_series(checkout, series, series.selected(only, without))
+            return bun_source.apply_series(checkout, series, series.select_patches(only, without))
 
     def export(self, *, drop: bool = False) -> bun_source.Export:
         with bun_source.open_checkout(VERSION) as checkout:

@@ -85,4 +85,4 @@ def test_audit_go_library_on_linux_reports_its_build(tmp_path: Path) -> None:
 def test_audit_go_library_without_trimpath_names_its_folders(tmp_path: Path) -> None:
     report = audit.inspect(build(tmp_path, "linux-x64", STRIPPED))
     assert any(str(tmp_path / "main.go") in path for path in report.build_paths)
-    assert any("-trimpath" in concern for concern in audit.concerns(report))
+    assert any("-trimpath" in concern for concern in audit.list_concerns(report))

@@ -118,7 +118,7 @@ def test_audit_correct_library_passes_on_each_target(make: Maker, name: str) -> 
     assert (
         audit.check(report, audit.warmup_rules(target, file_name=f"w{target.library_suffix}")) == []
     )
-    assert audit.concerns(report) == []
+    assert audit.list_concerns(report) == []
 
 
 def test_audit_wrong_architecture_and_system_are_reported(make: Maker) -> None:
@@ -151,7 +151,7 @@ def test_audit_newer_glibc_is_reported(make: Maker) -> None:
     assert finding(report, Rules(max_glibc="2.17")) == (
         "glibc: it needs 2.34, and may need at most 2.17."
     )
-    assert any("glibc 2.34" in concern for concern in audit.concerns(report))
+    assert any("glibc 2.34" in concern for concern in audit.list_concerns(report))
     old = audit.inspect(make(NEW_GLIBC, LINUX))
     assert audit.check(old, Rules(libc="glibc", max_glibc="2.17")) == []
 
@@ -161,7 +161,7 @@ def test_audit_static_tls_for_musl_is_reported(make: Maker) -> None:
     report = audit.inspect(make(source, "x86_64-linux-musl"))
     assert (report.libc, report.glibc_max, report.static_tls) == ("musl", None, True)
     assert "musl" in finding(report, Rules(libc="glibc"))
-    assert any("musl's dlopen refuses" in concern for concern in audit.concerns(report))
+    assert any("musl's dlopen refuses" in concern for concern in audit.list_concerns(report))
 
 
 def test_audit_tls_models_are_recognised(make: Maker) -> None:
@@ -235,7 +235,7 @@ def test_audit_names_search_paths_and_unloading_are_checked(make: Maker) -> None
     report = audit.inspect(make(GOOD, LINUX, *flags))
     assert (report.install_name, report.nodelete) == ("it.so", True)
     assert report.runpath == ("/opt/x", "$ORIGIN")
-    assert any("/opt/x" in concern for concern in audit.concerns(report))
+    assert any("/opt/x" in concern for concern in audit.list_concerns(report))
     assert "it.so" in finding(report, Rules(install_name="other.so"))
     assert audit.inspect(make(GOOD, LINUX)).install_name is None
     assert audit.inspect(make(GOOD, DARWIN, "-Wl,-rpath,@loader_path")).runpath == ("@loader_path",)
@@ -246,7 +246,7 @@ def test_audit_library_needed_by_path_is_reported(make: Maker) -> None:
     source = "int Warmup(void);\nint call(void) { return Warmup(); }\n"
     report = audit.inspect(make(source, LINUX, str(fixed)))
     assert "/opt/x/libfixed.so" in report.needed
-    assert any("at that very place" in concern for concern in audit.concerns(report))
+    assert any("at that very place" in concern for concern in audit.list_concerns(report))
 
 
 def test_audit_other_macos_and_install_name_are_reported(make: Maker) -> None:
@@ -274,7 +274,7 @@ def test_audit_flipped_byte_in_signed_page_is_reported(make: Maker, tmp_path: Pa
             f"signature: it is invalid (page {page} (from byte {page * PAGE:#x}) is not what was "
             "signed), and must be ad-hoc."
         )
-        assert any("does not hold" in concern for concern in audit.concerns(broken))
+        assert any("does not hold" in concern for concern in audit.list_concerns(broken))
 
 
 def test_audit_unsigned_arm64_library_is_reported(make: Maker, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_audit_unsigned_arm64_library_is_reported(make: Maker, tmp_path: Path) -
     assert finding(report, Rules(signatures=("ad-hoc",))) == (
         "signature: it is none, and must be ad-hoc."
     )
-    assert any("not signed" in concern for concern in audit.concerns(report))
+    assert any("not signed" in concern for concern in audit.list_concerns(report))
     assert audit.inspect(dylib(make, "x86_64-macos.13.0")).signature == audit.Signature("none")
 
 

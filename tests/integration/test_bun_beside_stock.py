@@ -46,7 +46,7 @@ def test_registered_bun_runs_beside_stock(
         f'exec "{newer.program}" "$@"\n'
     )
     program.chmod(0o755)
-    record = patched.register(program, series, series.applied)
+    record = patched.register(program, series, series.bun_patches)
     out = tmp_path / "report"
     request = pipeline.Request(
         modules=("simple",), loads=("napi-sync",), stresses=("idle",), out=out

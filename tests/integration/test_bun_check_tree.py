@@ -176,7 +176,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def wrong(report: CheckReport) -> set[tuple[str, str]]:
-    return {(each.patch, each.check) for each in report.wrong}
+    return {(each.patch, each.check) for each in report.failures}
 
 
 def about(report: CheckReport, check: str) -> CheckResult:
@@ -222,7 +222,7 @@ class TestFiles:
         path = bench.folder / "series.toml"
         path.write_text(path.read_text() + 'functions = ["notify", "elsewhere"]\n')
         report = bench.check()
-        assert [each.subject for each in report.wrong] == ["elsewhere"]
+        assert [each.subject for each in report.failures] == ["elsewhere"]
 
     def test_check_bun_line_without_carried_patch_is_reported(self, bench: Bench) -> None:
         bench.folder.mkdir(parents=True)

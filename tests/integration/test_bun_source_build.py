@@ -54,12 +54,12 @@ def test_build_bun_patched_tree_is_built_and_registered(series: bun_source.Serie
     assert registered.revision == f"{VERSION}+{registered.head[:9]}"
     assert subprocess.check_output([registered.program]) == b"8\n"
     assert "-j3" in Path(registered.log).read_text()
-    assert runtimes.registered() == [registered]
+    assert runtimes.registered_buns() == [registered]
     # Without its one patch it is another runtime, beside the first.
-    bare = patched.build_patched(patched.BuildRequest(series, without=("pool-stacks",)))
+    bare = patched.build_patched(patched.BuildRequest(series, without_patches=("pool-stacks",)))
     assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
     assert subprocess.check_output([bare.program]) == b"4\n"
-    assert runtimes.registered() == [registered, bare]
+    assert runtimes.registered_buns() == [registered, bare]
     assert runtimes.registered_as([bare.label]) == [bare]
     with pytest.raises(UsageError, match="unknown patched Bun"):
         runtimes.registered_as(["1.2.19+patchd"])
@@ -80,8 +80,8 @@ def test_build_bun_failure_shows_first_error_and_keeps_log(
     assert "[1/2]" not in caught.value.what
     (log,) = (tmp_path / "the cache" / "logs").glob("*.log")
     assert str(log) in str(caught.value)
-    assert runtimes.registered() == []
-    patched.build_patched(patched.BuildRequest(broken, only=("pool-stacks",)))
+    assert runtimes.registered_buns() == []
+    patched.build_patched(patched.BuildRequest(broken, only_patches=("pool-stacks",)))
 
 
 def test_build_bun_repeated_continues_where_it_failed(
@@ -114,7 +114,9 @@ def test_build_bun_checkout_stays_locked_until_registered(
     tree = up.tree_of(tmp_path / "the cache", VERSION)
     real, kept = runtimes.register, []
 
-    def register(program: Path, record: runtimes.Registered, stock: Path) -> runtimes.Registered:
+    def register(
+        program: Path, record: runtimes.RegisteredBun, stock: Path
+    ) -> runtimes.RegisteredBun:
         with tree.with_name(f"{tree.name}.lock").open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         kept.append(record)
@@ -154,10 +156,10 @@ def test_register_bun_unpatched_executable_is_refused(
     copy.write_bytes(stock.read_bytes())
     copy.chmod(0o755)
     with pytest.raises(UsageError, match=r"is the stock Bun 1\.2\.19, byte for byte"):
-        patched.register(copy, series, series.applied)
+        patched.register(copy, series, series.bun_patches)
     with copy.open("ab") as stream:
         stream.write(b"\0")
-    registered = patched.register(copy, series, series.applied)
+    registered = patched.register(copy, series, series.bun_patches)
     assert registered.revision == f"{VERSION}+aad3abead"
     for text, wrong in (
         ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
@@ -166,10 +168,10 @@ def test_register_bun_unpatched_executable_is_refused(
     ):
         copy.write_text(f"#!/bin/sh\n{text}\n")
         with pytest.raises(UsageError, match=wrong):
-            patched.register(copy, series, series.applied)
+            patched.register(copy, series, series.bun_patches)
     copy.chmod(0o644)
     with pytest.raises(UsageError, match="Permission denied") as caught:
-        patched.register(copy, series, series.applied)
+        patched.register(copy, series, series.bun_patches)
     assert "executable for this machine" in str(caught.value)
     bare = msgspec.structs.replace(series, patches=())
     with pytest.raises(UsageError, match="carries no patch, so there is nothing to register"):
@@ -177,8 +179,8 @@ def test_register_bun_unpatched_executable_is_refused(
     with pytest.raises(UsageError, match="carries no patch, so there is nothing to build"):
         patched.build_patched(patched.BuildRequest(bare))
     with pytest.raises(UsageError, match="there is no executable"):
-        patched.register(tmp_path / "none", series, series.applied)
-    assert runtimes.registered() == [registered]
+        patched.register(tmp_path / "none", series, series.bun_patches)
+    assert runtimes.registered_buns() == [registered]
 
 
 def test_build_bun_preflight_lists_everything_missing(
@@ -243,8 +245,8 @@ def test_build_bun_plan_for_cmake_is_one_command(
     tree = up.GOLDEN / "build"
     monkeypatch.setenv("CCACHE_DIR", "kept here")
     (stage,) = (made := plan(tree, webkit=tmp_path / "w", cache=tmp_path / "c")).stages
-    assert stage.words[1:4] == ("run", "build:release", "-j4")
-    assert stage.words[4:] == (
+    assert stage.arguments[1:4] == ("run", "build:release", "-j4")
+    assert stage.arguments[4:] == (
         "-DENABLE_CANARY=OFF",
         f"-DWEBKIT_PATH={tmp_path / 'w'}",
         f"-DCACHE_PATH={tmp_path / 'c'}",
@@ -280,7 +282,7 @@ def test_build_bun_plans_for_build_ts_and_cargo_differ(
     assert newer.pins == {"webkit": "autobuild-1", "llvm": "21.1.8"}
     assert newer.llvm_range == ((21, 1), (21, 1, 99))
     made = plan(tree, profile="debug", webkit=tmp_path / "w", prefetch=tmp_path / "p")
-    assert made.stages[0].words[2:] == ("build:debug", "-j4", "--canary=off", "--webkit=local")
+    assert made.stages[0].arguments[2:] == ("build:debug", "-j4", "--canary=off", "--webkit=local")
     assert made.env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
     assert made.program == "build/debug/bun-debug"
     (tree / "Cargo.toml").touch()
@@ -320,8 +322,8 @@ def test_build_bun_plan_for_first_cmake_reads_its_pins(tmp_path: Path) -> None:
     assert layout.llvm_range == ((16,), (17,))
     made = plan(tmp_path, zig=tmp_path / "zig", webkit=tmp_path / "w")
     assert [stage.name for stage in made.stages] == ["dependencies", "configure", "compile"]
-    assert f"-DZIG_COMPILER={tmp_path / 'zig'}" in made.stages[1].words
-    assert f"-DWEBKIT_DIR={tmp_path / 'w'}" in made.stages[1].words
+    assert f"-DZIG_COMPILER={tmp_path / 'zig'}" in made.stages[1].arguments
+    assert f"-DWEBKIT_DIR={tmp_path / 'w'}" in made.stages[1].arguments
     assert made.program == "build-release/bun"
 
 

@@ -80,7 +80,7 @@ def test_checkout_with_pending_rebase_is_not_moved(
             act()
     assert bench.head() == head
     up.git(bench.tree, "rebase", "--abort")
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_checkout_git_settings_change_no_patch(bench: up.Bench) -> None:
@@ -98,7 +98,7 @@ def test_checkout_git_settings_change_no_patch(bench: up.Bench) -> None:
     ):
         up.git(bench.tree, "config", name, value)
     assert bench.apply().head == whole
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_patch_new_refused_patch_commits_nothing(bench: up.Bench) -> None:

@@ -93,7 +93,7 @@ def test_build_bun_control_and_patched_are_registered_separately(
     # With HEAD in it, every change of a C++ patch would compile all of the Zig code anew.
     assert registered.revision == control.revision
     assert runtimes.provide_bun([registered.label], host_target())[0].dlcall is None
-    assert set(runtimes.registered()) == {control, registered}
+    assert set(runtimes.registered_buns()) == {control, registered}
     # The libraries are built once: a patch of Bun's own code does not touch them.
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
@@ -108,7 +108,7 @@ def test_build_bun_debug_profile_is_built_and_registered(
     (bun,) = runtimes.provide_bun([registered.label], host_target())
     assert bun.dlcall is not None  # its own foreign function calls end it
     assert b"[SYS]" in subprocess.check_output([registered.program], env={})
-    again = patched.register(registered.program, series, series.applied)
+    again = patched.register(registered.program, series, series.bun_patches)
     assert (again.revision, again.identity) == (registered.revision, registered.identity)
 
 
@@ -251,7 +251,7 @@ def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_pa
     assert rows["files"].state == "note"
     assert rows["files"].found == "put in by hand, not compared with upstream: src/bun.c"
     with bun_source.open_checkout(VERSION) as checkout:
-        bun_source.apply_series(checkout, series, series.applied)
+        bun_source.apply_series(checkout, series, series.bun_patches)
     assert mine.read_text() == "int main(void) { return 0; }\n"
 
 
@@ -264,7 +264,7 @@ def test_plan_build_quick_profile_keeps_objects_apart(
     for profile in ("release", "quick", "debug"):
         options = bun_source.BuildOptions(profile=profile, jobs=2, bun=tmp_path / "bun")
         plan = bun_source.plan_build(layout, tree, options)
-        words[profile] = {stage.name: stage.words for stage in plan.stages}
+        words[profile] = {stage.name: stage.arguments for stage in plan.stages}
     differ = [name for name in words["quick"] if words["quick"][name] != words["release"][name]]
     assert differ == ["release-bindings", "bun-link-lld-release"]
     for name in differ:
@@ -325,8 +325,8 @@ def test_build_bun_clang_of_another_major_is_named_with_the_cure(
 
 def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     with pytest.raises(UsageError, match=r"unknown patch of the series v1\.0\.4 'zig-release'"):
-        series.selected(without=("zig-release",))
-    (kept,) = series.selected(without=("pool-stacks",))
+        series.select_patches(without=("zig-release",))
+    (kept,) = series.select_patches(without=("pool-stacks",))
     assert kept.id == "zig-release"
 
 

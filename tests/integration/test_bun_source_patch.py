@@ -41,7 +41,7 @@ def test_patch_bun_series_applies_and_exports_byte_for_byte(bench: up.Bench) -> 
     applied = bench.apply()
     bench.check_is("after")
     assert applied.patches == ("pool-stacks", "bindings", "warm-up")
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
     assert up.contents(bench.folder) == up.contents(SERIES / "patches")
     assert bench.apply() == applied
     bench.apply(without=applied.patches)
@@ -121,7 +121,7 @@ def test_patch_bun_file_with_crlf_keeps_its_line_endings(make: Callable[..., up.
     bench.apply(without=("crlf",))
     bench.apply()
     assert (bench.tree / POOL).read_bytes() == b"one\r\nTWO\r\n"
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_patch_export_context_is_minimal_and_unique(make: Callable[..., up.Bench]) -> None:
@@ -249,7 +249,7 @@ def test_patch_bun_full_disk_leaves_checkout_untouched(make: Callable[..., up.Be
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert bench.head() == before
     bench.apply()
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
@@ -260,7 +260,7 @@ def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
     (bench.tree / "src/new.zig").write_text("// new\n")
     (bench.tree / "notes").write_text("not of the patch\n")
     export = bench.new_patch("more", add=("src/new.zig",))
-    assert sorted(export.changed) == ["more.patch", "series.toml"]
+    assert sorted(export.changed_files) == ["more.patch", "series.toml"]
     series = bun_source.read_series(bench.folder)
     assert series.patches[-1].files == ("src/new.zig", POOL)
     with pytest.raises(UsageError, match="has a patch more already"):
@@ -269,14 +269,14 @@ def test_patch_new_changes_become_the_last_patch(bench: up.Bench) -> None:
     bench.apply(without=("more",))
     bench.check_is("after")
     bench.apply()
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_patch_export_personal_commits_are_exported(bench: up.Bench) -> None:
     bench.apply()
     (bench.tree / "src/main.zig").write_text("mine\n")
     up.commit_all(bench.tree, "My own change")
-    assert sorted(bench.export().changed) == ["my-own-change.patch", "series.toml"]
+    assert sorted(bench.export().changed_files) == ["my-own-change.patch", "series.toml"]
     patch = bun_source.read_series(bench.folder).patches[-1]
     assert (patch.title, patch.why) == ("My own change", "TODO: reason")
     # An amended commit keeps its id, and what else is said of it.
@@ -285,14 +285,14 @@ def test_patch_export_personal_commits_are_exported(bench: up.Bench) -> None:
     up.git(bench.tree, "commit", "--quiet", "--all", "--amend", "--no-edit")
     with pytest.raises(UsageError, match=r"lacks patches of .*: my-own-change"):
         bench.export()
-    assert sorted(bench.export(drop=True).changed) == [
+    assert sorted(bench.export(drop=True).changed_files) == [
         "my-own-change.patch",
         "series.toml",
         "warm-up.patch",
     ]
     assert not (bench.folder / "my-own-change.patch").exists()
     bench.apply()
-    assert bench.export().changed == ()
+    assert bench.export().changed_files == ()
 
 
 def test_patch_rebase_moves_series_to_another_release(bench: up.Bench, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_patch_rebase_moves_series_to_another_release(bench: up.Bench, tmp_path:
     bun_source.fetch_checkout("9.9.2", origin, release=newer.release)
     series = bun_source.read_series(bench.folder)
     with bun_source.open_checkout("9.9.2") as checkout:
-        done = bun_source.rebase(checkout, series, series.applied)
+        done = bun_source.rebase(checkout, series, series.bun_patches)
     assert {step.patch: step.state for step in done.steps} == {
         "pool-stacks": "upstream has it",
         "bindings": "applies",
@@ -318,8 +318,8 @@ def test_patch_rebase_moves_series_to_another_release(bench: up.Bench, tmp_path:
     assert [patch.id for patch in rebased.patches] == ["bindings", "warm-up"]
     assert [(entry.id, entry.since) for entry in rebased.without] == [("pool-stacks", "9.9.2")]
     with bun_source.open_checkout("9.9.2") as checkout:
-        bun_source.apply_series(checkout, rebased, rebased.applied)
-        assert bun_source.export_series(checkout, folder).changed == ()
+        bun_source.apply_series(checkout, rebased, rebased.bun_patches)
+        assert bun_source.export_series(checkout, folder).changed_files == ()
 
 
 def test_patch_rebase_conflict_is_reported_and_rest_continues(
@@ -331,10 +331,10 @@ def test_patch_rebase_conflict_is_reported_and_rest_continues(
     bun_source.fetch_checkout("9.9.2", origin, release=newer.release)
     series = bun_source.read_series(bench.folder)
     with bun_source.open_checkout("9.9.2") as checkout:
-        rebased = bun_source.rebase(checkout, series, series.applied)
+        rebased = bun_source.rebase(checkout, series, series.bun_patches)
     (conflict,) = rebased.conflicts
     assert conflict.patch == "warm-up"
-    assert "src/main.zig, hunk 1" in conflict.why
+    assert "src/main.zig, hunk 1" in conflict.problem
     assert [patch.id for patch in rebased.patches] == ["pool-stacks", "bindings"]
 
 

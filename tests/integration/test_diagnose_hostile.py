@@ -72,9 +72,9 @@ def test_diagnose_mapped_file_replaced_by_pipe_is_not_opened(program: Path, tmp_
     os.mkfifo(pipe)
     with running(program, tmp_path / "code.so", "fifo", pipe) as pid:
         [mapping] = [each for each in observe.mappings(pid) if each.path.endswith("code.so")]
-        assert mapping.deleted
+        assert mapping.is_deleted
         # The name leads to a pipe now. Opening it would block for ever, beyond the test's limit.
-        handle = observe.open_mapped(pid, msgspec.structs.replace(mapping, deleted=False))
+        handle = observe.open_mapped(pid, msgspec.structs.replace(mapping, is_deleted=False))
         if handle is not None:  # by map_files
             assert os.fstat(handle).st_size == 4096
             os.close(handle)
@@ -97,7 +97,7 @@ def test_diagnose_huge_sparse_library_is_not_read(
         file.truncate(1 << 40)
     about = library.stat()
     mapping = observe.Mapping(0, 4096, "r-xp", str(library), inode=about.st_ino)
-    assert go_libraries(os.getpid(), [mapping]).unread == (str(library),)
+    assert go_libraries(os.getpid(), [mapping]).unread_files == (str(library),)
 
 
 def test_diagnose_deleted_program_is_still_recognised(program: Path, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_diagnose_children_of_command_are_watched_too(inspector: Path, tmp_path:
 
 def test_diagnose_command_that_ends_is_reported(child: Path, inspector: Path) -> None:
     diagnosis = diagnose.diagnose_command([str(child), "exit-7"], inspector=inspector)
-    assert (diagnosis.kind, diagnosis.stuck) == ("ended", False)
+    assert (diagnosis.kind, diagnosis.is_stuck) == ("ended", False)
     assert "ended with exit code 7" in diagnosis.motion.detail
 
 

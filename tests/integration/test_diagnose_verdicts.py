@@ -145,7 +145,7 @@ def test_diagnose_waiting_call_is_named_and_continues(slow_call: Path, inspector
     with running(bun().program, CALL, slow_call, "Wait", 6) as process:
         diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
         output = process.communicate(timeout=30)[0]
-    assert (diagnosis.kind, diagnosis.stuck) == ("waits", False)
+    assert (diagnosis.kind, diagnosis.is_stuck) == ("waits", False)
     wait = diagnosis.motion.wait
     assert wait is not None
     assert (wait.library, wait.function) == (str(slow_call), "Wait")

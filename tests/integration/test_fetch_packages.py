@@ -218,13 +218,13 @@ def test_fetch_lock_grows_and_keeps_old_entries(registry: Registry) -> None:
     registry.publish("node-api-headers", "1.8.0")
     headers = registry.publish("node-api-headers", "1.9.0")
     names = (NAME, "node-api-headers")
-    assert fetch.update_lock(names).added == (first, headers)
+    assert fetch.update_lock(names).added_packages == (first, headers)
     second = registry.publish(NAME, "1.1.0")
     del registry.archives[first]  # what is withdrawn stays known
     summary = fetch.update_lock(names)
-    assert (summary.added, summary.kept) == ((second,), 2)
+    assert (summary.added_packages, summary.kept_count) == ((second,), 2)
     before = paths.LOCK_FILE.read_bytes()
-    assert fetch.update_lock(names).added == ()
+    assert fetch.update_lock(names).added_packages == ()
     registry.archives[second] += b"other bytes"
     registry.publish(NAME, "1.2.0")
     with pytest.raises(FetchError, match=r"another digest for .*1\.1\.0"):
@@ -239,7 +239,7 @@ def test_fetch_lock_of_webkit_takes_the_pinned_commit(
     wanted = fetch.webkit_packages()[0]
     registry.publish(wanted.name, wanted.version)
     registry.publish(wanted.name, "0.0.1-" + "0" * 40)
-    assert fetch.update_lock((wanted.name,)).added == (wanted,)
+    assert fetch.update_lock((wanted.name,)).added_packages == (wanted,)
 
 
 def test_fetch_mirror_with_original_addresses_works(
@@ -253,7 +253,7 @@ def test_fetch_mirror_with_original_addresses_works(
         return said and said.replace(registry.url.encode(), b"http://origin.invalid")
 
     monkeypatch.setattr(registry, "packument", kept)
-    monkeypatch.setattr(download, "TRIES", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     with pytest.raises(FetchError, match="cannot be resolved"):
         fetch.fetch_packages([package])
     monkeypatch.setenv("npm_config_replace_registry_host", "always")

@@ -178,8 +178,8 @@ def test_cache_eviction_spares_entries_in_use(registry: Registry) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "have it\n"
     eviction = cache.evict()
-    assert [entry.name for entry in eviction.busy] == [str(package)]
+    assert [entry.name for entry in eviction.used_now] == [str(package)]
     assert fetch.package_folder(package).is_dir()
     child.communicate("", timeout=30)
-    assert cache.evict().freed > 300_000
+    assert cache.evict().freed_bytes > 300_000
     assert cache.usage() == []

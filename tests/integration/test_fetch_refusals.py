@@ -310,7 +310,7 @@ def test_download_sends_no_login_of_netrc(registry: Registry) -> None:
     registry.answer(package, redirect)
     registry.answers["/moved.tgz"] = [sending(registry.archives[package])]
     fetch.fetch_packages([package])
-    assert fetch.unreachable([f"{registry.url}/head"]) == {}
+    assert fetch.unreachable_hosts([f"{registry.url}/head"]) == {}
     assert [request.path for request in registry.requests][-2:] == ["/moved.tgz", "/head"]
     assert [request.authorization for request in registry.requests] == [None] * 4
 
@@ -345,7 +345,7 @@ def test_npm_untrusted_certificate_is_reported(
     with serving(certificate=certificate, key=key) as secure:
         monkeypatch.setenv("npm_config_registry", secure.url)
         with pytest.raises(FetchError, match="certificate is not trusted") as caught:
-            npm.about(NAME)
+            npm.package_record(NAME)
     assert "NODE_EXTRA_CA_CERTS" in (caught.value.hint or "")
     assert "cafile" in (caught.value.hint or "")
     assert "login" not in str(caught.value)

@@ -55,11 +55,11 @@ def blocking(program: Path) -> Iterator[tuple[int, int]]:
 def test_memory_that_never_answers_is_given_up(blocking: tuple[int, int]) -> None:
     pid, page = blocking
     began = time.monotonic()
-    assert memory.read(pid, page, 8) == b""
+    assert memory.read_memory(pid, page, 8) == b""
     first = time.monotonic()
     assert first - began < SOON_S
     for _ in range(20):
-        assert memory.read(pid, page, 8) == b""
+        assert memory.read_memory(pid, page, 8) == b""
     assert time.monotonic() - first < 1.0  # it is not asked again
     assert read_memory_file(os.getpid(), "cmdline", 1 << 16).split(b"\0")[0] != b""
 

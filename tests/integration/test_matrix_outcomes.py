@@ -190,7 +190,7 @@ def test_cell_output_flood_is_truncated(child: Path, tmp_path: Path) -> None:
     with contextlib.closing(Channel(tmp_path)) as channel:
         command = [str(child), "flood", "", str(channel.folder)]
         with SupervisedProcess(supervise, Launch(command, tmp_path, {}), channel) as running:
-            while not running.over:
+            while not running.is_over:
                 running.listen(1.0)
         assert [event.at for event in running.events] == ["start", "done"]
     for printed in (running.stdout.text, running.stderr.text):

@@ -90,7 +90,7 @@ def test_fortified_library_calls_every_adapter(ported: Ported) -> None:
     source = (NATIVE_SOURCES / "musl_fortify" / "fortify.c").read_text()
     listed = set(re.findall(r"DO\((\w+),", source))
 
-    assert set(ported.conversion.adapted) == listed
+    assert set(ported.conversion.adapted_functions) == listed
     completed = ported.run()
     assert (completed.stderr.strip(), completed.returncode) == ("pass", 0)
 

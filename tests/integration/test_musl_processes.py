@@ -175,9 +175,9 @@ def test_musl_audit_tells_whether_a_library_loads(
     assert not after.static_tls
     assert before.musl is not None
     assert after.musl is not None
-    assert (before.musl.words, before.musl.converted) == (1, False)
+    assert (before.musl.tls_words, before.musl.already_converted) == (1, False)
     assert (before.musl.sites or 0) > 100
-    assert after.musl == audit.MuslSupport(0, 0, converted=True, problems=())
+    assert after.musl == audit.MuslSupport(0, 0, already_converted=True, problems=())
     assert before.go == after.go
     assert before.exports == after.exports
 
@@ -226,7 +226,7 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
 ) -> None:
     """glibc has no libc.so to load, so a test lends it one of that name."""
     library = Image(converted["zig-glibc"], converted["zig-glibc"].read_bytes())
-    assert library.needed == ["libc.so"]
+    assert library.needed_libraries == ["libc.so"]
     assert library.dynamic_value(elf.DT_VERNEED) is None
     program = tmp_path / "load"
     source = tmp_path / "load.c"

@@ -182,7 +182,7 @@ def stop_in_a_thunk(library: Path, converted: Path, function: str) -> tuple[int,
     addresses = {words[-1]: int(words[0], 16) for line in symbols if len(words := line.split()) > 2}
     start = addresses["crosscall2"]
     site = min(address for address in sites if address > addresses[function])
-    jump = int.from_bytes(after.read(site + 1, 4), "little", signed=True)
+    jump = int.from_bytes(after.read_at(site + 1, 4), "little", signed=True)
     thunk = site + JUMP + jump
     script = [
         *("-ex", "set language c", "-ex", "set breakpoint pending on"),

@@ -142,7 +142,7 @@ def test_blocked_stopped_thread_can_be_continued(waiting: Path) -> None:
         deadline = time.monotonic() + SETTLES_S
         while (main := observe.blocked_threads(pid)[0]).state != "T":
             assert time.monotonic() < deadline
-    assert (main.wakes, main.waits) == ("outside", False)
+    assert (main.wakes, main.is_waiting) == ("outside", False)
 
 
 @pytest.mark.parametrize(

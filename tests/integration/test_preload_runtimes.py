@@ -13,7 +13,7 @@ import pytest
 
 from gobun import build, matrix, observe, runtimes, toolchain
 from gobun.build import compile as compiling
-from gobun.cells import Cell, narrowed, read_scenario
+from gobun.cells import Cell, narrow_axes, read_scenario
 from gobun.matrix.supervised_process import Launch, SupervisedProcess
 from gobun.process import run_tool
 from gobun.runtimes import Bun, LacksError, treated_environment
@@ -118,7 +118,7 @@ def test_preload_pool_threads_have_chosen_stack_and_mask(
 def test_preload_cures_only_what_it_should(
     context: matrix.RunContext, version: str, words: str, stress: str, outcome: str
 ) -> None:
-    [treatment] = narrowed(read_scenario(), treatments=[f"preload:{words}"]).treatments
+    [treatment] = narrow_axes(read_scenario(), treatments=[f"preload:{words}"]).treatments
     cell = Cell("bun", version, treatment, "simple", "napi-sync", stress)
     result = matrix.run_cell(context, cell, threading.Event())
     assert (result.outcome, result.repro.count(f"--treatment preload:{words} ")) == (outcome, 1)
@@ -129,11 +129,11 @@ def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path:
     inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
     command = [str(program(context, HANGS)), "--version"]
     with SupervisedProcess(context.supervise, Launch(command, tmp_path, {}, inside)) as child:
-        while not child.over:
+        while not child.is_over:
             child.listen(1.0)
     assert child.end is not None
     assert child.end.exit_code == 0
-    [said] = [line for line in child.printed.splitlines() if "go-guard-preload" in line]
+    [said] = [line for line in child.printed_text.splitlines() if "go-guard-preload" in line]
     assert said == f"go-guard-preload[{child.pid}]: does suspend"
 
 

@@ -318,7 +318,7 @@ def test_release_other_version_is_not_overwritten(
     stated = read(copy / "provenance.json")["predicate"]["buildDefinition"]
     first = stated["resolvedDependencies"][0]
     clean = not first.get("annotations")
-    state = SourceState(first["digest"]["gitCommit"], clean=clean)
+    state = SourceState(first["digest"]["gitCommit"], is_clean=clean)
     monkeypatch.setattr(make, "read_source", lambda *, dirty: state)
     before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
     assert release.make_release(VERSION, copy.parent) == copy
@@ -343,15 +343,15 @@ def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git cannot name the commit"):
         source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == SourceState(None, clean=False)
+    assert source.read_source(dirty=True) == SourceState(None, is_clean=False)
     shell("git init -q . && touch a && git add a", tmp_path)
     shell("git -c user.name=a -c user.email=a@b commit -qm a", tmp_path)
     commit = shell("git rev-parse HEAD", tmp_path).strip()
-    assert source.read_source(dirty=False) == SourceState(commit, clean=True)
+    assert source.read_source(dirty=False) == SourceState(commit, is_clean=True)
     (tmp_path / "b").touch()
     with pytest.raises(PrerequisiteError, match=r"\?\? b"):
         source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == SourceState(commit, clean=False)
+    assert source.read_source(dirty=True) == SourceState(commit, is_clean=False)
 
 
 @pytest.mark.parametrize(

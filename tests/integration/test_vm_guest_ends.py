@@ -149,7 +149,7 @@ def test_watch_silent_guest_is_ended(
 ) -> None:
     guest = guest_of(tmp_path, work, script)
     guest.prepare(boot.start_script("true", compiled=tmp_path))
-    with guest.started() as child:
+    with guest.start() as child:
         end = guest.watch(child, Patience(0.5, 0.5), lambda: None)
         assert child.end is not None
 

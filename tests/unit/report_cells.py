@@ -148,7 +148,7 @@ def run_of(results: Iterable[Result], *, cut: bool = False) -> matrix.Run:
         plan="0123456789abcdef",
         cells=len(kept),
     )
-    return matrix.Run(header, kept, cut=cut)
+    return matrix.Run(header, kept, is_cut=cut)
 
 
 def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix.Run:

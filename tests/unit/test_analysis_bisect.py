@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from gobun.analysis.bisect import MOST_SAMPLES, Turn, VersionOutcome, bisect
+from gobun.analysis.bisect import MOST_SAMPLES, StateChange, VersionOutcome, bisect
 from gobun.analysis.bisect_cells import canaries_of
 from gobun.errors import UsageError
 from gobun.runtimes.versions import select_versions
@@ -49,7 +49,7 @@ def test_bisect_hang_in_the_middle_finds_both_ends() -> None:
     steps: list[VersionOutcome] = []
     answer = bisect(RELEASES, probe, on_step=steps.append)
     assert answer.text == "bad from 1.2.2 to 1.2.19; first good again 1.2.20"
-    assert [(turn.into, turn.first) for turn in answer.turns] == [
+    assert [(turn.new_state, turn.first_after) for turn in answer.changes] == [
         ("bad", "1.2.2"),
         ("good", "1.2.20"),
     ]
@@ -70,7 +70,7 @@ def test_bisect_single_change_takes_log_n_steps() -> None:
         good, bad = ends if falls else reversed(ends)
         answer = bisect(versions, probe, good=good, bad=bad, attempts=1)
         into: Literal["good", "bad"] = "bad" if falls else "good"
-        assert answer.turns == (Turn(versions[turn - 1], versions[turn], into),)
+        assert answer.changes == (StateChange(versions[turn - 1], versions[turn], into),)
         assert len(answer.steps) <= 2 + math.ceil(math.log2(count))
         assert answer.text.startswith("good up to" if falls else "bad up to")
 
@@ -88,15 +88,15 @@ def test_bisect_random_pattern_finds_true_changes() -> None:
         except UsageError:
             refused += 1
             continue
-        assert answer.turns
-        for turn in answer.turns:
-            low, high = versions.index(turn.last), versions.index(turn.first)
-            assert states[turn.first] == (turn.into == "bad") != states[turn.last]
+        assert answer.changes
+        for turn in answer.changes:
+            low, high = versions.index(turn.last_before), versions.index(turn.first_after)
+            assert states[turn.first_after] == (turn.new_state == "bad") != states[turn.last_before]
             assert list(turn.untestable) == versions[low + 1 : high]
             assert set(turn.untestable) <= skips
         assert max(probe.runs.values()) == 1
-        for one, other in itertools.pairwise(answer.turns):
-            assert one.into != other.into
+        for one, other in itertools.pairwise(answer.changes):
+            assert one.new_state != other.new_state
     assert refused < 30
 
 
@@ -109,7 +109,9 @@ def test_bisect_one_bad_attempt_makes_a_version_bad() -> None:
         return "hang" if bad and runs[version] == 3 else "pass"
 
     answer = bisect(RELEASES, now_and_then, good=RELEASES[0], bad=RELEASES[-1])
-    assert [(turn.into, turn.first) for turn in answer.turns] == [("bad", RELEASES[40])]
+    assert [(turn.new_state, turn.first_after) for turn in answer.changes] == [
+        ("bad", RELEASES[40])
+    ]
     bad = next(step for step in answer.steps if step.state == "bad")
     assert bad.outcomes == ("pass", "pass", "hang")
 
@@ -123,8 +125,8 @@ def test_bisect_untestable_version_is_skipped_and_reported() -> None:
     skip = between(RELEASES, "1.1.30", "1.2.3")
     probe = Fake(lambda version: RELEASES.index(version) >= 66, skip)
     answer = bisect(RELEASES, probe, good=RELEASES[0], bad=RELEASES[-1])
-    (turn,) = answer.turns
-    assert (turn.last, turn.first) == ("1.1.29", "1.2.4")
+    (turn,) = answer.changes
+    assert (turn.last_before, turn.first_after) == ("1.1.29", "1.2.4")
     assert "1.1.30, 1.1.31, 1.2.0, 1.2.1, 1.2.2, 1.2.3 could not be tested" in answer.text
 
 
@@ -152,7 +154,7 @@ def test_bisect_canaries_between_releases_are_tested() -> None:
     probe = Fake(between(order, days[4], "1.2.19"))
     answer = bisect(RELEASES, probe, canaries=canaries)
     assert asked == [("1.2.1", "1.2.2"), ("1.2.19", "1.2.20")]
-    assert answer.canaries == (Turn(days[3], days[4], "bad"),)
+    assert answer.canaries == (StateChange(days[3], days[4], "bad"),)
     assert answer.text == (
         "bad from 1.2.2 to 1.2.19; first good again 1.2.20;"
         " with canaries: good up to 1.2.1-canary.20250104.1, bad from 1.2.1-canary.20250105.1"

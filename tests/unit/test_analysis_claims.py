@@ -9,11 +9,11 @@ import pytest
 from sample_results import result_of
 
 from gobun import matrix
-from gobun.analysis.claims import CLAIMS, Check, Claim, Given, read_claims
+from gobun.analysis.claims import CLAIMS, Check, Claim, CounterpartCheck, read_claims
 from gobun.analysis.claims_render import claims_markdown, print_claims
 from gobun.analysis.claims_verdict import (
     Verdict,
-    explained,
+    describe_cells,
     library_sizes,
     read_facts,
     verdicts,
@@ -84,11 +84,11 @@ def test_claims_count_every_attempt() -> None:
     assert one(asked("always", "pass"), mixed).verdict == "refuted"
     assert one(asked("always", "pass", "hang"), mixed).verdict == "reproduced"
     assert one(asked("somewhere", "hang"), mixed).verdict == "reproduced"
-    assert "1 hang/pass" in one(asked("somewhere", "hang"), mixed).because
+    assert "1 hang/pass" in one(asked("somewhere", "hang"), mixed).reason
 
 
 def test_claims_compare_a_cell_with_its_counterpart() -> None:
-    given = Given(outcomes=("hang",), treatment="stock")
+    given = CounterpartCheck(outcomes=("hang",), treatment="stock")
     check = Check("it helps", "always", ("pass",), treatments=("warmup",), given=given)
     claim = Claim("text", check=(check,))
     results = [
@@ -236,7 +236,7 @@ def test_claims_emulated_patches_settle_two() -> None:
     found = {verdict.id: verdict for verdict in verdicts(run(results))}
     for name in ("C11", "C12"):
         assert found[name].verdict == "refuted"
-        assert "0 of 1 cells" in found[name].because
+        assert "0 of 1 cells" in found[name].reason
 
 
 def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
@@ -274,7 +274,7 @@ def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> Non
     assert text.splitlines()[4] == (
         f"- C0: for: {cell(0)}; against: {cell(1)}, {cell(2)}, {cell(3)} and 2 more"
     )
-    assert explained(one(claim)) == ""
+    assert describe_cells(one(claim)) == ""
     print_claims([verdict])
     shown = capsys.readouterr().out
     assert "partly" in shown

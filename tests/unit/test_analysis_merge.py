@@ -67,7 +67,7 @@ def test_merge_shards_in_any_order_make_the_run(shards: list[Path]) -> None:
     assert {found.cell for found in run.results} == set(CELLS)
     assert run.header.plan == plan_hash(CELLS)
     assert run.header.cells == len(CELLS)
-    assert not run.cut
+    assert not run.is_cut
     assert merge(shards[::-1]).results == run.results
     assert merge([path.parent for path in shards]).results == run.results
 
@@ -107,7 +107,7 @@ def test_merge_truncation_covered_elsewhere_is_mentioned(
     again.write_bytes(shards[1].read_bytes())
     shards[1].write_bytes(shards[1].read_bytes()[:-9])
     run = merge([*shards, again])
-    assert run.cut
+    assert run.is_cut
     assert len(run.results) == len(CELLS)
 
 

@@ -99,14 +99,14 @@ def test_audit_text_describes_a_macos_library() -> None:
 def test_audit_text_shows_each_warning(
     report: LibraryReport, changed: dict[str, Any], words: str
 ) -> None:
-    assert audit.concerns(report) == []
-    (warning,) = audit.concerns(msgspec.structs.replace(report, **changed))
+    assert audit.list_concerns(report) == []
+    (warning,) = audit.list_concerns(msgspec.structs.replace(report, **changed))
     assert words in warning
     assert f"warning: {warning}" in audit.render(msgspec.structs.replace(report, **changed))
 
 
 def test_audit_text_has_no_warning_for_supported_systems() -> None:
     unsigned = msgspec.structs.replace(DARWIN, arch="x64", signature=Signature("none"))
-    assert audit.concerns(unsigned) == []
+    assert audit.list_concerns(unsigned) == []
     relative = msgspec.structs.replace(LINUX, runpath=("$ORIGIN",), glibc_max="2.28")
-    assert audit.concerns(relative) == []
+    assert audit.list_concerns(relative) == []

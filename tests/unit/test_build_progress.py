@@ -30,7 +30,7 @@ def progress(tmp_path: Path, *weights: int, counted: CountedFiles | None = None)
     """Return the progress of stages with these weights, the last of which counts its files."""
     (tmp_path / "log").touch()
     stages = [Stage(f"stage{at}", ("true",), weight=weight) for at, weight in enumerate(weights)]
-    stages[-1] = Stage("last", ("true",), weight=weights[-1], counted=counted)
+    stages[-1] = Stage("last", ("true",), weight=weights[-1], counted_files=counted)
     return BuildProgress(stages, tmp_path, tmp_path / "log")
 
 
@@ -82,7 +82,7 @@ def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weig
     (tmp_path / "made").mkdir()
     (tmp_path / "src" / "a.cpp").touch()
     (tmp_path / "made" / "a.o").touch()
-    first = Stage("c++", ("true",), weight=2700, counted=_COUNTED)
+    first = Stage("c++", ("true",), weight=2700, counted_files=_COUNTED)
     stages = [first, Stage("last", ("true",), weight=540)]
     build = BuildProgress(stages, tmp_path, tmp_path / "log")
     build.begin(0)
@@ -106,5 +106,5 @@ def test_tell_shows_how_far_a_stage_is(
     build = progress(tmp_path, 60, 60)
     build.begin(0)
     (tmp_path / "log").write_text(log)
-    build.tell()
+    build.print_progress()
     assert shown in capsys.readouterr().err

@@ -87,4 +87,6 @@ def test_buildinfo_searching_text_is_no_record() -> None:
 
 def test_buildinfo_stripped_go_library_is_still_go() -> None:
     for name in (".gopclntab", ".data.rel.ro.gopclntab", "__gopclntab"):
-        assert buildinfo.find(b"", [BinarySection(name, 0, 0)]) == GoBuild(buildinfo.UNKNOWN)
+        assert buildinfo.find(b"", [BinarySection(name, 0, 0)]) == GoBuild(
+            buildinfo.UNKNOWN_RELEASE
+        )

@@ -112,7 +112,7 @@ def test_check_report_lists_faults_and_open_points() -> None:
     )
     report = CheckReport("0123", "1.2.19", ("one",), findings)
     text = bun_check.render(report)
-    assert report.wrong == findings[1:2]
+    assert report.failures == findings[1:2]
     assert "one: 1 of 2 proven" in text
     assert "wrong: zig fmt, a.zig\n    is not formatted" in text
     assert "not checked: semantic analysis" in text

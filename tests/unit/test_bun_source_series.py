@@ -77,10 +77,10 @@ def test_series_file_is_read(tmp_path: Path) -> None:
     assert lines(tmp_path) == ["v1.2.3", "v1.10.0"]
     series = series_named("1.2.3", tmp_path)
     assert [patch.id for patch in series.patches] == ["first", "proper"]
-    assert [patch.id for patch in series.applied] == ["first"]
+    assert [patch.id for patch in series.bun_patches] == ["first"]
     assert series.patches[0].changes[0].outcomes == ("pass",)
-    assert series.selected(only=("first",)) == series.applied
-    assert series.selected(without=("first",)) == ()
+    assert series.select_patches(only=("first",)) == series.bun_patches
+    assert series.select_patches(without=("first",)) == ()
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_series_unknown_names_are_refused(tmp_path: Path) -> None:
         series_named("v9", tmp_path)
     for name in ("frist", "proper"):
         with pytest.raises(UsageError, match=f"unknown patch of the series v1.2.3 '{name}'"):
-            series.selected(only=(name,))
+            series.select_patches(only=(name,))
         with pytest.raises(UsageError, match="unknown patch"):
-            series.selected(without=(name,))
+            series.select_patches(without=(name,))
 
 
 def lint(root: Path) -> list[str]:

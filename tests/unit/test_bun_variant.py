@@ -56,7 +56,7 @@ def test_deno_for_musl_is_skipped_with_the_reason() -> None:
 def test_patched_bun_of_another_libc_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    patched = runtimes.Registered(
+    patched = runtimes.RegisteredBun(
         "1.2.19", "1.2", "0" * 16, "0" * 40, (), whole=True, target="linux-x64"
     )
     monkeypatch.setattr(bun, "registered_as", lambda _: [patched])

@@ -81,7 +81,7 @@ def test_cache_interrupted_leftovers_are_listed_and_evicted(root: Path) -> None:
     filled(folder / ".1.2.3.abc123", 30)
     (entry,) = cache.usage()
     assert (entry.name, entry.size) == ("@oven/bun@1.2.3 (unfinished)", 150)
-    assert cache.evict().freed == 150
+    assert cache.evict().freed_bytes == 150
     assert cache.usage() == []
 
 
@@ -100,9 +100,9 @@ def test_cache_personal_files_are_evicted_only_by_name(root: Path, kind: str) ->
     work.write_text("hours of work")
     eviction = cache.evict()
     assert work.is_file()
-    assert {entry.kind for entry in eviction.kept} == {kind}
-    assert cache.evict(older_than_days=0).kept
-    assert not cache.evict(kinds=(kind,)).kept
+    assert {entry.kind for entry in eviction.other_kinds} == {kind}
+    assert cache.evict(older_than_days=0).other_kinds
+    assert not cache.evict(kinds=(kind,)).other_kinds
     assert not work.exists()
 
 
@@ -110,7 +110,7 @@ def test_cache_evict_by_age_keeps_recent_entries(root: Path) -> None:
     everything(root)
     eviction = cache.evict(older_than_days=30)
     assert names(eviction.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
-    assert eviction.freed == 2050
+    assert eviction.freed_bytes == 2050
 
 
 def test_cache_use_renews_an_entry(root: Path) -> None:
@@ -126,14 +126,14 @@ def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
     cache.pin(used)
     with files.locked(root / "go" / "1.26.0"):
         eviction = cache.evict()
-    assert sorted(names(eviction.busy)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
+    assert sorted(names(eviction.used_now)) == ["1.26.0", "@oven/bun-linux-x64@1.2.19"]
     assert used.is_dir()
 
 
 def test_cache_partial_entry_is_kept(root: Path) -> None:
     filled(root / "build" / ".thing.abc123", 10)
     with files.locked(root / "build" / "thing"):
-        assert names(cache.evict().busy) == ["thing (unfinished)"]
+        assert names(cache.evict().used_now) == ["thing (unfinished)"]
     assert names(cache.evict().removed) == ["thing (unfinished)"]
 
 
@@ -155,7 +155,7 @@ def test_cache_hold_ends_with_its_own_process(root: Path) -> None:
     assert holder.stdout is not None
     child = int(holder.stdout.readline())
     try:
-        assert names(cache.evict().busy) == ["thing"]
+        assert names(cache.evict().used_now) == ["thing"]
         holder.kill()
         holder.wait()
         assert names(cache.evict().removed) == ["thing"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import paths
-from gobun.cells import Cell, narrowed, plan_cells, plan_hash, read_scenario
+from gobun.cells import Cell, narrow_axes, plan_cells, plan_hash, read_scenario
 from gobun.errors import UsageError
 from gobun.matrix.run import repro
 
@@ -18,7 +18,7 @@ SCENARIO = read_scenario()
 
 
 def test_plan_has_every_combination_once_versions_outermost() -> None:
-    axes = narrowed(SCENARIO, modules=["simple", "crypto"], stresses=["idle"])
+    axes = narrow_axes(SCENARIO, modules=["simple", "crypto"], stresses=["idle"])
     cells = plan_cells([("bun", "1.2.1"), ("bun", "1.4.5")], axes)
     assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 3
     assert [cell.version for cell in cells] == ["1.2.1"] * 12 + ["1.4.5"] * 12
@@ -31,7 +31,7 @@ def test_plan_identity_ignores_the_order_of_cells() -> None:
 
 
 def test_plan_each_axis_can_be_narrowed_alone() -> None:
-    axes = narrowed(SCENARIO, loads=["ffi"], limit_s=3)
+    axes = narrow_axes(SCENARIO, loads=["ffi"], limit_s=3)
     assert axes.loads == ("ffi",)
     assert axes.limit_s == 3
     assert axes.modules == SCENARIO.matrix.modules
@@ -48,7 +48,7 @@ def test_plan_each_axis_can_be_narrowed_alone() -> None:
 )
 def test_plan_unknown_name_suggests_near_ones(axis: str, given: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
-        narrowed(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
+        narrow_axes(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
     assert repr(given) in caught.value.what
     assert near in str(caught.value.hint)
 
@@ -74,7 +74,7 @@ def test_plan_unknown_name_suggests_near_ones(axis: str, given: str, near: str) 
 def test_treatment_with_words_becomes_their_settings(
     given: list[str], meant: tuple[str, ...]
 ) -> None:
-    assert narrowed(SCENARIO, treatments=given).treatments == meant
+    assert narrow_axes(SCENARIO, treatments=given).treatments == meant
 
 
 @pytest.mark.parametrize(
@@ -88,28 +88,28 @@ def test_treatment_with_words_becomes_their_settings(
 )
 def test_treatment_unknown_word_suggests_near_ones(given: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
-        narrowed(SCENARIO, treatments=[given])
+        narrow_axes(SCENARIO, treatments=[given])
     assert repr(given) in caught.value.what
     assert near in str(caught.value.hint)
 
 
 def test_plan_all_stresses_excludes_long_running_ones() -> None:
-    stresses = narrowed(SCENARIO, stresses=["all"]).stresses
+    stresses = narrow_axes(SCENARIO, stresses=["all"]).stresses
     assert {"idle", "exit", "cpu-prof"} <= set(stresses)
     assert not {"long", "soak", "asherah", "asherah-memory"} & set(stresses)
     with pytest.raises(UsageError, match="unknown stress 'all'"):
-        narrowed(SCENARIO, stresses=["idle", "all"])
+        narrow_axes(SCENARIO, stresses=["idle", "all"])
 
 
 def test_plan_repeated_name_is_refused() -> None:
     with pytest.raises(UsageError, match="'ffi' is given twice"):
-        narrowed(SCENARIO, loads=["ffi", "ffi"])
+        narrow_axes(SCENARIO, loads=["ffi", "ffi"])
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
 def test_plan_limit_must_be_positive(limit: float) -> None:
     with pytest.raises(UsageError, match="the limit is"):
-        narrowed(SCENARIO, limit_s=limit)
+        narrow_axes(SCENARIO, limit_s=limit)
 
 
 def test_cell_command_names_every_axis() -> None:

@@ -11,7 +11,7 @@ import tasks
 from gobun import paths
 from gobun.bun_source import BuildLayout, BuildPrerequisite, preflight
 from gobun.commands import bun_builds
-from gobun.runtimes import Registered
+from gobun.runtimes import RegisteredBun
 from gobun.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_ci_script_reads_json_from_tasks(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     assert read(of_layout, printed) == "make"
     assert read(of_llvm, printed) == "21"
-    record = Registered("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")
+    record = RegisteredBun("1.2.19", "v1.2.19", "0" * 16, "c" * 40, ("a",), True, "linux-x64")
     bun_builds.show_build(rows, record)
     assert read(of_build, capsys.readouterr().out) == str(record.program)
 

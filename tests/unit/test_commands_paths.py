@@ -30,8 +30,8 @@ def test_shown_path_below_current_folder_is_relative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert paths.shown(tmp_path / "dist" / "a.so") == Path("dist/a.so")
-    assert paths.shown(tmp_path.parent / "a.so") == tmp_path.parent / "a.so"
+    assert paths.display_path(tmp_path / "dist" / "a.so") == Path("dist/a.so")
+    assert paths.display_path(tmp_path.parent / "a.so") == tmp_path.parent / "a.so"
 
 
 def test_temporary_sibling_of_relative_path_is_absolute(

@@ -79,7 +79,7 @@ def facts(
 
 def test_verdict_go_storm_names_library_signal_and_remedy() -> None:
     diagnosis = judge(facts("storm"))
-    assert (diagnosis.kind, diagnosis.stuck, diagnosis.armed) == ("storm", True, True)
+    assert (diagnosis.kind, diagnosis.is_stuck, diagnosis.armed) == ("storm", True, True)
     for word in ("simple.so (go1.27.3)", "SA_ONSTACK", "SIGPWR", "512 KiB", "C (701)"):
         assert word in diagnosis.cause
     assert "1.2.20" in diagnosis.help[0].do
@@ -167,7 +167,7 @@ def test_verdict_live_process_with_go_is_armed_or_fixed() -> None:
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
 def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
     diagnosis = judge(facts("deadlock", version=version, seen=taken_snapshot()))
-    assert (diagnosis.kind, diagnosis.stuck) == ("taken", True)
+    assert (diagnosis.kind, diagnosis.is_stuck) == ("taken", True)
     assert diagnosis.taken is not None
     assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, "handled")
     assert diagnosis.taken.libraries == ("/app/simple.so",)
@@ -189,7 +189,7 @@ def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
 @pytest.mark.parametrize("ignored", [False, True])
 def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
     diagnosis = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
-    assert (diagnosis.kind, diagnosis.stuck, diagnosis.worth_telling) == ("healthy", False, True)
+    assert (diagnosis.kind, diagnosis.is_stuck, diagnosis.worth_telling) == ("healthy", False, True)
     assert "it works, but the next suspension will hang it" in diagnose.render(diagnosis)
     assert "on every release" in diagnosis.cause
     assert diagnosis.help
@@ -228,7 +228,7 @@ def waiting(found: NativeWait, seen: Snapshot | None = None) -> Facts:
 
 def test_verdict_wait_names_library_function_call_and_seconds() -> None:
     diagnosis = judge(waiting(wait()))
-    assert (diagnosis.kind, diagnosis.stuck, diagnosis.worth_telling) == ("waits", False, True)
+    assert (diagnosis.kind, diagnosis.is_stuck, diagnosis.worth_telling) == ("waits", False, True)
     for word in ("slow.so", "function Wait", "system call clock_nanosleep", "for 7.5 s"):
         assert word in diagnosis.cause
     assert "deadlock" not in diagnosis.cause
@@ -272,7 +272,7 @@ def test_verdict_starved_endless_suspension_is_a_storm() -> None:
 )
 def test_verdict_starved_finite_suspension_is_undecided(other: Facts) -> None:
     diagnosis = judge(other)
-    assert (diagnosis.kind, diagnosis.stuck) == ("starved", False)
+    assert (diagnosis.kind, diagnosis.is_stuck) == ("starved", False)
     assert "no verdict: the machine is too busy" in diagnose.render(diagnosis)
     assert "it works" not in diagnose.render(diagnosis)
 
@@ -344,7 +344,7 @@ def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int =
         Sample(
             at=50 + i / 10,
             threads=(msgspec.structs.replace(main, switches=40 + i * rate // 10), COLLECTOR),
-            looks=60,
+            look_count=60,
             storming=storming,
         )
         for i in range(int(seconds * 10) + 1)
@@ -389,7 +389,7 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
 def test_activity_thread_blocking_everything_is_a_sender() -> None:
     [sample] = samples(0, storming={(701, n): 20 for n in range(1, 60)} | {(PID, 30): 20})
     assert senders_in(sample) == {701}
-    assert sample.without({701}).storming == {(PID, 30): 20}
+    assert sample.without_threads({701}).storming == {(PID, 30): 20}
 
 
 def test_activity_waiting_for_events_is_idle_unlike_locks() -> None:

@@ -55,7 +55,7 @@ def wrong_choices(context: ParserContext) -> list[str]:
         values = argument.value.split(",")
         known = set(choices)
         if argument.name == "treatment":
-            values = treatments.expanded(values)
+            values = treatments.expand_names(values)
         wrong += [f"{argument.name} {value}" for value in values if value not in known]
     return wrong
 

@@ -39,7 +39,7 @@ def section(image: Image, name: str) -> bytes:
 def test_editor_new_segment_is_mapped_behind_all_others(machine: int) -> None:
     before, after, address = edited(made_elf.library(machine=machine))
 
-    assert section(after, ".added") == after.read(address, 7) == b"content"
+    assert section(after, ".added") == after.read_at(address, 7) == b"content"
     assert len(after.loads) == len(before.loads) + 1
     last = after.loads[-1]
     assert last.flags == READ_EXECUTE
@@ -60,7 +60,7 @@ def test_editor_moved_note_keeps_build_id_and_segment() -> None:
     assert section(after, ".note.gnu.build-id") == made_elf.BUILD_ID
     (note,) = after.of_kind(elf.PT_NOTE)
     assert note.address != before.of_kind(elf.PT_NOTE)[0].address
-    assert after.read(note.address, note.file_size) == made_elf.BUILD_ID
+    assert after.read_at(note.address, note.file_size) == made_elf.BUILD_ID
 
 
 def test_editor_moved_symbols_are_found_by_dynamic_table() -> None:
@@ -68,7 +68,7 @@ def test_editor_moved_symbols_are_found_by_dynamic_table() -> None:
 
     assert after.dynamic_value(elf.DT_SYMTAB) != before.dynamic_value(elf.DT_SYMTAB)
     assert after.symbol(1) == before.symbol(1)
-    assert after.needed == before.needed
+    assert after.needed_libraries == before.needed_libraries
 
 
 def test_editor_code_and_data_keep_their_addresses() -> None:
@@ -85,7 +85,7 @@ def test_editor_without_section_headers_moves_header_table() -> None:
 
     assert after.segments_at != before.segments_at
     assert after.offset_of(after.loads[-1].address) <= after.segments_at
-    assert after.read(address, 7) == b"content"
+    assert after.read_at(address, 7) == b"content"
     assert after.sections == []
 
 
@@ -98,7 +98,7 @@ def test_editor_added_string_extends_dynamic_strings() -> None:
     editor.dynamic.remove((elf.DT_FLAGS, 0x18))
     after = image_of(editor.finish())
 
-    assert after.needed == ["libadded.so", *before.needed]
+    assert after.needed_libraries == ["libadded.so", *before.needed_libraries]
     assert section(after, ".dynstr") == after.strings
 
 

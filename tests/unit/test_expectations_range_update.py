@@ -13,7 +13,7 @@ from sample_results import result_of
 from gobun.cells import Cell, Result, attempts_of
 from gobun.errors import UsageError
 from gobun.expectations import (
-    TODO,
+    TODO_REASON,
     ExpectationRow,
     Expectations,
     Place,
@@ -55,7 +55,7 @@ def update(folder: Path, results: Sequence[Result]) -> Update:
     ] == []
     again = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
     assert again.diff == ""
-    assert again.unexplained == range_update.unexplained
+    assert again.unexplained_rows == range_update.unexplained_rows
     return range_update
 
 
@@ -122,7 +122,7 @@ def test_update_range_follows_results_and_keeps_comments(
 ) -> None:
     range_update = update(folder, ends(states))
     assert (folder / "bun.toml").read_text() == FILE.replace(">=1.2.2 <1.2.8", versions)
-    assert range_update.unexplained == ()
+    assert range_update.unexplained_rows == ()
     assert '-versions = ">=1.2.2 <1.2.8" # measured\n' in range_update.diff
     assert f'+versions = "{versions}" # measured\n' in range_update.diff
 
@@ -160,7 +160,7 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
             for found in ends("c..hhhhh....c"[:13], module="setup-full", load=load, stress=stress)
         ],
     )
-    added = [row for row in read_expectations(folder).rows if row.why == TODO]
+    added = [row for row in read_expectations(folder).rows if row.why == TODO_REASON]
     assert [(row.versions, row.outcomes) for row in added] == [
         ("<=1.2.0 || >=1.3.2", ("crash",)),
         (">=1.2.3 <=1.2.7", ("hang",)),
@@ -170,7 +170,7 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
         assert row.loads == loads
         assert row.stresses == ("idle", "gc")
         assert row.modules == ("setup-full",)
-    assert [place.partition(": ")[2] for place in range_update.unexplained] == [
+    assert [place.partition(": ")[2] for place in range_update.unexplained_rows] == [
         "row 3 of [[expect]]",
         "row 4 of [[expect]]",
     ]
@@ -206,7 +206,7 @@ def test_update_row_without_runtime_gets_an_exception_row(tmp_path: Path) -> Non
     update(tmp_path, [result("1.2.3", "pass"), result("24.0.0", "hang", runtime="node")])
     assert (tmp_path / "all.toml").read_text() == '[[expect]]\noutcomes = ["hang"]\nwhy = "C8"\n'
     (row,) = [row for row in read_expectations(tmp_path).rows if row.runtime]
-    assert (row.outcomes, row.versions, row.why) == (("pass",), "1.2.3", TODO)
+    assert (row.outcomes, row.versions, row.why) == (("pass",), "1.2.3", TODO_REASON)
 
 
 def test_update_exception_in_the_middle_gets_its_row(folder: Path) -> None:
@@ -219,7 +219,7 @@ def test_update_exception_in_the_middle_gets_its_row(folder: Path) -> None:
 def test_update_partial_gain_does_not_inherit_the_reason(folder: Path) -> None:
     update(folder, [*ends("..hhhhhh....."), *ends("..hhhhhh...hh", stress="gc")])
     assert FILE in (folder / "bun.toml").read_text()
-    (added,) = [row for row in read_expectations(folder).rows if row.why == TODO]
+    (added,) = [row for row in read_expectations(folder).rows if row.why == TODO_REASON]
     assert (added.versions, added.stresses, added.outcomes) == (">=1.3.1", ("gc",), ("hang",))
 
 
@@ -299,7 +299,7 @@ def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) 
             )
     update(tmp_path, results)
     reasons = {row.why for row in read_expectations(tmp_path).rows}
-    assert reasons <= {TODO, *(row.why for row in rows)}
+    assert reasons <= {TODO_REASON, *(row.why for row in rows)}
 
 
 def all_cells(modules: Sequence[str], loads: Sequence[Load], stresses: Sequence[str]) -> list[Cell]:

@@ -45,7 +45,7 @@ def result(*outcomes: Outcome, cell: Cell = CELL) -> Result:
 
 def test_expected_outcome_without_row_is_pass() -> None:
     assert Expectations().of(CELL) == ("pass",)
-    assert Expectations().why(CELL) == ""
+    assert Expectations().reason_for(CELL) == ""
 
 
 def test_expectation_row_with_most_selectors_wins() -> None:
@@ -53,7 +53,7 @@ def test_expectation_row_with_most_selectors_wins() -> None:
     special = ExpectationRow(("crash", "hang"), "two", modules=("simple",), stresses=("idle",))
     rows = Expectations((special, general))
     assert rows.of(CELL) == ("crash", "hang")
-    assert rows.why(CELL) == "two"
+    assert rows.reason_for(CELL) == "two"
 
 
 def test_expectation_tied_rows_that_agree_merge() -> None:
@@ -78,7 +78,7 @@ def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=expected):
         rows.of(CELL)
     with pytest.raises(UsageError, match="contradict"):
-        rows.unmatched([CELL])
+        rows.unmatched_rows([CELL])
     assert rows.of(msgspec.structs.replace(CELL, load="napi-sync")) == ("hang",)
 
 
@@ -104,7 +104,7 @@ def test_expectation_rows_matching_no_cell_are_found() -> None:
     elsewhere = ExpectationRow(("hang",), "", os="darwin")
     matched = ExpectationRow(("hang",), "", versions="<1.3.0")
     rows = Expectations((absent, matched, elsewhere), LINUX)
-    assert rows.unmatched([CELL]) == (absent, elsewhere)
+    assert rows.unmatched_rows([CELL]) == (absent, elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_expectation_every_attempt_must_be_expected(
 
 
 def test_expectation_row_observes_the_outcomes_of_its_cells() -> None:
-    rows = Expectations((ExpectationRow(("hang",), "C8: storm", where="x"),))
+    rows = Expectations((ExpectationRow(("hang",), "C8: storm", location="x"),))
 
     def told(*attempts: tuple[Outcome, ...]) -> list[str]:
         cells = [msgspec.structs.replace(CELL, version=f"1.2.{n}") for n in range(len(attempts))]
@@ -140,15 +140,17 @@ def test_expectation_row_observes_the_outcomes_of_its_cells() -> None:
         "x: this expectation can be narrowed, 1 of its 2 cells pass",
         "x expects hang, and 1 of its 2 cells end otherwise: crash",
     ]
-    either = Expectations((ExpectationRow(("hang", "pass"), "C8", where="x"),))
+    either = Expectations((ExpectationRow(("hang", "pass"), "C8", location="x"),))
     assert review(either, [result("hang", "pass")]) == []
 
 
 def test_expectation_review_names_rows_to_drop_or_shrink() -> None:
     other = msgspec.structs.replace(CELL, load="worker")
-    stale = ExpectationRow(("hang",), "C1", loads=("ffi",), where="stale")
-    half = ExpectationRow(("hang",), "TODO: reason", loads=("worker",), where="half")
-    absent = ExpectationRow(("hang",), "C1", stresses=("gc",), modules=("simple",), where="absent")
+    stale = ExpectationRow(("hang",), "C1", loads=("ffi",), location="stale")
+    half = ExpectationRow(("hang",), "TODO: reason", loads=("worker",), location="half")
+    absent = ExpectationRow(
+        ("hang",), "C1", stresses=("gc",), modules=("simple",), location="absent"
+    )
     node = msgspec.structs.replace(other, version="1.2.20")
     rows = Expectations((stale, half, absent))
     results = [result("pass"), result("pass", cell=other), result("hang", cell=node)]
@@ -179,7 +181,7 @@ def test_expectation_impossible_row_is_named_in_any_run(
     selectors: dict[str, Any], message: list[str]
 ) -> None:
     """And one that was left out of a narrowed run is not, unless one asks for all."""
-    rows = Expectations((ExpectationRow(("hang",), "C1", where="x", **selectors),), LINUX)
+    rows = Expectations((ExpectationRow(("hang",), "C1", location="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
     told = review(rows, narrow, known=KNOWN)
     for line, each in zip(told, message, strict=True):
@@ -192,10 +194,10 @@ def test_expectation_impossible_row_is_named_in_any_run(
 def test_expectation_reason_needs_existing_link_or_claim() -> None:
     rows = Expectations(
         (
-            ExpectationRow(("hang",), "because", where="a"),
-            ExpectationRow(("hang",), "see https://example.org/1", where="b"),
-            ExpectationRow(("hang",), "C99: no such", where="c", stresses=("boil",)),
-            ExpectationRow(("hang",), "TODO: reason", where="d"),
+            ExpectationRow(("hang",), "because", location="a"),
+            ExpectationRow(("hang",), "see https://example.org/1", location="b"),
+            ExpectationRow(("hang",), "C99: no such", location="c", stresses=("boil",)),
+            ExpectationRow(("hang",), "TODO: reason", location="d"),
         )
     )
     assert lint(rows, claims=["C1"], known=KNOWN) == [

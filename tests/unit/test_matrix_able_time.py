@@ -22,7 +22,7 @@ def used(
     """Return the usage of threads that each ran and queued for so long."""
     each = (int(ran_s * SECOND_NS), int(queued_s * SECOND_NS))
     return Usage(
-        times=dict.fromkeys(range(threads), each),
+        thread_times=dict.fromkeys(range(threads), each),
         cores=kwargs.get("cores", 2),
         throttled_ns=kwargs.get("throttled_ns", 0),
         major_faults=kwargs.get("major_faults", 0),
@@ -68,7 +68,7 @@ def test_able_share_ignores_threads_seen_once() -> None:
     ],
 )
 def test_able_share_thread_still_in_queue_was_not_able(after: Usage, share: float) -> None:
-    before = used(0, 0, threads=len(after.times))
+    before = used(0, 0, threads=len(after.thread_times))
     assert able_share(before, after, 1.0) == pytest.approx(share)
 
 
@@ -77,7 +77,7 @@ def test_able_clock_counts_a_harness_pause_as_short() -> None:
     clock.look([], 0.25)
     clock.look([], 3600.0)
     assert clock.able_s == pytest.approx(0.25 + GAP_S)
-    assert not clock.over
+    assert not clock.is_over
     assert not clock.out_of_patience
 
 
@@ -85,8 +85,8 @@ def test_able_clock_ends_after_the_limit() -> None:
     clock = AbleClock(1.0, now=0.0)
     for tenth in range(1, 11):
         clock.look([], tenth / 10)
-    assert clock.over
-    assert not clock.starved
+    assert clock.is_over
+    assert not clock.is_starved
 
 
 def test_able_clock_new_process_counts_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,11 +101,14 @@ def test_usage_of_a_real_process_counts_its_time() -> None:
     spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         deadline = time.monotonic() + 10
-        while sum(ran for ran, _ in observe.usage(spinning.pid).times.values()) < SECOND_NS // 20:
+        while (
+            sum(ran for ran, _ in observe.usage(spinning.pid).thread_times.values())
+            < SECOND_NS // 20
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
         spinning.kill()
         spinning.wait()
-    assert observe.usage(spinning.pid).times == {}
+    assert observe.usage(spinning.pid).thread_times == {}
     assert observe.usage(os.getpid()).cores >= 1

@@ -49,7 +49,7 @@ def test_channel_whole_and_split_frames_are_events(channel: Channel) -> None:
     write(channel, f'\n@gobun {key} 0 1 {{"at":"start"}}\n\n@gobun {key} 0 2 {{"at"')
     write(channel, ':"called"}\n')
     assert at(channel) == ["start", "called"]
-    assert channel.refused == 0
+    assert channel.refused_frames == 0
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_channel_line_without_frame_is_refused(channel: Channel, line: bytes) ->
     key = key_of(channel)
     write(channel, line.replace(b"KEY", key.encode()), f'\n@gobun {key} 0 1 {{"at":"start"}}\n')
     assert at(channel) == ["start"]
-    assert channel.refused >= 1
+    assert channel.refused_frames >= 1
 
 
 def test_channel_text_without_newline_spoils_no_frame(channel: Channel) -> None:
@@ -90,7 +90,7 @@ def test_channel_repeated_frame_is_refused(channel: Channel) -> None:
     frame = f'\n@gobun {key_of(channel)} 0 1 {{"at":"called"}}\n'
     write(channel, frame, frame)
     assert at(channel) == ["called"]
-    assert channel.refused == 1
+    assert channel.refused_frames == 1
 
 
 def test_channel_threads_count_their_own_frames(channel: Channel) -> None:

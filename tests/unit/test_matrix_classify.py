@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gobun.matrix.classify import End, Event, classify, last_step
+from gobun.matrix.classify import Event, ProcessEnd, classify, last_step
 
 
-def end(exit_code: int | None = None, signal: int | None = None) -> End:
-    return End(exit_code, signal, cpu_ms=1, max_rss_kb=1, strays=0)
+def end(exit_code: int | None = None, signal: int | None = None) -> ProcessEnd:
+    return ProcessEnd(exit_code, signal, cpu_ms=1, max_rss_kb=1, stray_count=0)
 
 
 DONE = (Event("start"), Event("called"), Event("beat"), Event("done"))

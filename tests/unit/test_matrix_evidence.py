@@ -52,7 +52,7 @@ def test_evidence_keeps_the_output_of_a_cell(tmp_path: Path) -> None:
         ("beat", ""),
     )
     seen = evidence.Observation(
-        "and this", events=tuple(Event(at, why) for at, why in said), reported=5
+        "and this", events=tuple(Event(at, why) for at, why in said), reported_events=5
     )
     [path] = evidence.write_evidence(seen, CELL, Ending("fail", "exit code 1"), tmp_path)
     assert (tmp_path / path).read_text() == (

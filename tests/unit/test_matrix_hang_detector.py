@@ -45,7 +45,7 @@ def samples(
                 msgspec.structs.replace(main, switches=40 + i * switches),
                 msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks),
             ),
-            looks=60,
+            look_count=60,
             storming=storming or {},
         )
         for i in range(int(seconds * 10) + 1)
@@ -251,7 +251,7 @@ def test_judge_storm_missed_by_some_samples_is_still_proven() -> None:
 
 def test_judge_storm_seen_after_pauses_alone_is_proven() -> None:
     later = [
-        msgspec.structs.replace(sample, storming={}, later=frozenset({(7, 30)}))
+        msgspec.structs.replace(sample, storming={}, seen_after_pauses=frozenset({(7, 30)}))
         for sample in turning(0.5, switches=1000, ran_ns=1000 * 15_000)
     ]
     ending = judge(later, 100)
@@ -269,7 +269,7 @@ def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
 
 
 def test_judge_gone_process_is_no_hang() -> None:
-    gone = [Sample(at=100 + i, threads=(), looks=60, storming={}) for i in range(9)]
+    gone = [Sample(at=100 + i, threads=(), look_count=60, storming={}) for i in range(9)]
     assert judge(gone, 100) is None
 
 

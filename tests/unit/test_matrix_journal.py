@@ -57,7 +57,7 @@ def test_journal_interrupted_run_resumes_after_last_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, header = tmp_path / matrix.JOURNAL_NAME, matrix.new_header([CELL])
-    journal = matrix.Journal.opened(path, header)
+    journal = matrix.Journal.open_new(path, header)
     attempts(monkeypatch, "pass", "hang")
     with pytest.raises(KeyboardInterrupt):
         matrix.run_cell(bench(tmp_path, 4), CELL, threading.Event(), journal)
@@ -65,7 +65,7 @@ def test_journal_interrupted_run_resumes_after_last_attempt(
     earlier = matrix.read_journal(path)
     assert [(each.number, each.outcome) for each in earlier] == [(1, "pass"), (2, "hang")]
 
-    resumed = matrix.Journal.opened(path, header, earlier)
+    resumed = matrix.Journal.open_new(path, header, earlier)
     attempts(monkeypatch, "pass", "pass")
     result = matrix.run_cell(bench(tmp_path, 4), CELL, threading.Event(), resumed)
     assert result.outcomes == ("pass", "hang", "pass", "pass")
@@ -83,10 +83,10 @@ def test_journal_our_own_errors_are_repeated(
     attempts(monkeypatch, "error")
     matrix.run_cell(bench(tmp_path, 1), CELL, threading.Event(), journal)
     record = record_of(CELL, 1, Attempt(Ending("error", "ours"), None, 1, evidence.Observation()))
-    again = matrix.Journal.opened(
+    again = matrix.Journal.open_new(
         tmp_path / matrix.JOURNAL_NAME, matrix.new_header([CELL]), [record]
     )
-    assert again.earlier(CELL) == []
+    assert again.earlier_attempts(CELL) == []
     again.close()
 
 
@@ -94,7 +94,7 @@ def test_journal_our_own_errors_are_repeated(
 def test_read_journal_damaged_end_keeps_what_is_before(tmp_path: Path, end: bytes) -> None:
     path = tmp_path / matrix.JOURNAL_NAME
     record = record_of(CELL, 1, Attempt(Ending("pass", ""), None, 1, evidence.Observation()))
-    journal = matrix.Journal.opened(path, matrix.new_header([CELL]), [record])
+    journal = matrix.Journal.open_new(path, matrix.new_header([CELL]), [record])
     journal.close()
     with path.open("ab") as stream:
         stream.write(end)

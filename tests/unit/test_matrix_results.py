@@ -35,7 +35,7 @@ def test_results_round_trip(tmp_path: Path) -> None:
     assert run.results[0].detail == "größe"
     assert run.header.cells == 2
     assert run.header.plan == plan_hash(CELLS)
-    assert not run.cut
+    assert not run.is_cut
 
 
 def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_results_truncated_last_line_is_dropped(
     for length in range(last + 1, len(whole), 7):
         path.write_bytes(whole[:length])
         run = matrix.read_results(path)
-        assert run.cut
+        assert run.is_cut
         assert len(run.results) == 1
         output = capsys.readouterr().err
         assert output.endswith(f" {path}: the last line was cut off and is ignored\n")
@@ -182,4 +182,4 @@ def test_results_full_disk_keeps_earlier_lines(tmp_path: Path) -> None:
             writer.add(result(CELLS[1]))
     run = matrix.read_results(path)
     assert len(run.results) == 1
-    assert not run.cut
+    assert not run.is_cut

@@ -53,7 +53,7 @@ def test_convert_relocation_becomes_module_number(machine: int) -> None:
 
     assert (relocation.at, relocation.symbol, relocation.addend) == (GOT_AT, 0, 0)
     assert support_of(after).problems == ()
-    assert support_of(after).converted
+    assert support_of(after).already_converted
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -66,9 +66,9 @@ def test_convert_site_jumps_to_thunk_and_back(machine: int) -> None:
     site = CODE_AT if is_x64 else CODE_AT + 4
     decoder = capstone.Cs(*kind)
     decoder.detail = True
-    (jump,) = decoder.disasm(after.read(site, 7 if is_x64 else 4), site, 1)
+    (jump,) = decoder.disasm(after.read_at(site, 7 if is_x64 else 4), site, 1)
     thunk = jump.operands[0].imm
-    steps = list(decoder.disasm(after.read(thunk, 40), thunk))
+    steps = list(decoder.disasm(after.read_at(thunk, 40), thunk))
     end = next(step for step in steps if step.mnemonic == jump.mnemonic)
 
     assert conversion.sites == 1
@@ -108,10 +108,10 @@ def test_convert_thunk_of_every_register_loads_that_one(register: int) -> None:
     after, _ = converted(code=code)
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
-    (jump,) = decoder.disasm(after.read(CODE_AT, 7), CODE_AT, 1)
+    (jump,) = decoder.disasm(after.read_at(CODE_AT, 7), CODE_AT, 1)
     thunk = jump.operands[0].imm
     (name,) = {
-        step.op_str.split(",")[0] for step in decoder.disasm(after.read(thunk, 35), thunk, 5)
+        step.op_str.split(",")[0] for step in decoder.disasm(after.read_at(thunk, 35), thunk, 5)
     }
     (load,) = decoder.disasm(code[:7], CODE_AT, 1)
 
@@ -124,9 +124,9 @@ def test_convert_first_initialiser_becomes_startup_code(machine: int, init: str)
     after, _ = converted(machine=machine, init=init)
     entry = after.word(INIT_AT)
     table = entry + len(STARTUP)
-    first, others, count, word, offset = struct.unpack("<qqQqQ", after.read(table, 40))
+    first, others, count, word, offset = struct.unpack("<qqQqQ", after.read_at(table, 40))
 
-    assert after.read(entry - len(MARK), len(MARK) + len(STARTUP)) == MARK + STARTUP
+    assert after.read_at(entry - len(MARK), len(MARK) + len(STARTUP)) == MARK + STARTUP
     assert (first + table, others + table, count) == (CODE_AT, INIT_AT + 8, 0)
     assert (word + table, offset) == (GOT_AT, 0)
     assert after.dynamic_value(elf.DT_INIT_ARRAYSZ) == 8
@@ -149,8 +149,8 @@ def test_convert_result_needs_musl_alone() -> None:
     needed = ("libc.so.6", "libgcc_s.so.1", "libpthread.so.0", "ld-linux-x86-64.so.2")
     after, conversion = converted(imports=imports, needed=needed)
 
-    assert after.needed == ["libc.so", "libgcc_s.so.1"]
-    assert conversion.renamed == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
+    assert after.needed_libraries == ["libc.so", "libgcc_s.so.1"]
+    assert conversion.renamed_symbols == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
     for tag in (elf.DT_VERNEED, elf.DT_VERNEEDNUM, elf.DT_VERSYM):
         assert after.dynamic_value(tag) is None
     assert after.dynamic_value(elf.DT_FLAGS) == 8
@@ -160,8 +160,8 @@ def test_convert_result_needs_musl_alone() -> None:
 def test_convert_library_of_musl_keeps_its_needs() -> None:
     after, conversion = converted(needed=("libc.musl-x86_64.so.1", "libc.so"))
 
-    assert after.needed == ["libc.musl-x86_64.so.1", "libc.so"]
-    assert conversion.renamed == ()
+    assert after.needed_libraries == ["libc.musl-x86_64.so.1", "libc.so"]
+    assert conversion.renamed_symbols == ()
 
 
 def test_convert_keeps_notes_and_build_record() -> None:
@@ -286,7 +286,7 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
     after, conversion = converted(machine=machine, imports=imports)
 
     assert "calls __res_search, which" in support_of(before).problems[-1]
-    assert conversion.plain == ("res_search",)
+    assert conversion.plain_functions == ("res_search",)
     names = [after.symbol(index).name for index in range(1, 4)]
     assert names == ["res_search", "malloc", "__res_search_own"]
 
@@ -297,7 +297,7 @@ def test_convert_c23_functions_take_their_plain_names(machine: int) -> None:
     imports = (Import("__isoc23_strtol", "GLIBC_2.38"), Import("__isoc23_sscanf", "GLIBC_2.38"))
     after, conversion = converted(machine=machine, imports=imports)
 
-    assert conversion.plain == ("strtol", "sscanf")
+    assert conversion.plain_functions == ("strtol", "sscanf")
     assert [after.symbol(index).name for index in (1, 2)] == ["strtol", "sscanf"]
 
 
@@ -322,7 +322,7 @@ def test_adapters_are_read_from_their_index() -> None:
 
     found = read_adapters(flat)
     assert found.code == flat[32:]
-    assert [(each.name, each.plain) for each in found.entries] == [
+    assert [(each.name, each.plain_name) for each in found.entries] == [
         ("__a_chk", "a"),
         ("__b_chk", ""),
     ]
@@ -347,7 +347,7 @@ def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> 
         each for each in after.executable if each.offset <= code < each.offset + each.file_size
     )
 
-    assert conversion.adapted == ("__fprintf_chk", "__fdelt_chk")
+    assert conversion.adapted_functions == ("__fprintf_chk", "__fdelt_chk")
     assert support_of(after).problems == ()
     start = code - segment.offset + segment.address
     for slot, adapter in ((slots[0], ADAPTERS.entries[0]), (slots[2], ADAPTERS.entries[1])):
@@ -366,7 +366,7 @@ def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> No
         each for each in after.executable if each.offset <= code < each.offset + each.file_size
     )
     table = code + len(ADAPTERS.code) - segment.offset + segment.address
-    to_vfprintf, to_nothing = struct.unpack("<qq", after.read(table, 16))
+    to_vfprintf, to_nothing = struct.unpack("<qq", after.read_at(table, 16))
     relocations = {each.at: each for each in after.relocations(range(1 << 32))}
 
     assert after.symbol(relocations[table + to_vfprintf].symbol).name == "vfprintf"
@@ -393,7 +393,7 @@ def test_support_names_what_prevents_loading() -> None:
     image = Image(PATH, made_elf.library(imports=(Import("__fdelt_chk", "GLIBC_2.15"),)))
     found = support_of(image)
 
-    assert (found.words, found.sites, found.converted) == (1, 1, False)
+    assert (found.tls_words, found.sites, found.already_converted) == (1, 1, False)
     assert [problem.split()[0] for problem in found.problems] == ["has", "needs", "calls"]
     assert "__fdelt_chk" in found.problems[2]
 

@@ -17,7 +17,7 @@ from gobun.expectations import ExpectationRow, Expectations, Place, read_expecta
 from gobun.patched import compare
 from gobun.patched.compare import PatchedExpectations
 from gobun.report.difference import KINDS, Difference, difference_lines, differences
-from gobun.runtimes import Bun, Deno, LacksError, Registered, treated_environment
+from gobun.runtimes import Bun, Deno, LacksError, RegisteredBun, treated_environment
 from gobun.targets import host_target
 
 CHANGE = Change(was=("hang",), outcomes=("pass",), stresses=("idle",))
@@ -28,8 +28,8 @@ STOCK = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 PATCHED = msgspec.structs.replace(STOCK, version="1.2.19+patched", treatment="patched")
 
 
-def made(tmp_path: Path, **changes: object) -> Registered:
-    record = Registered(
+def made(tmp_path: Path, **changes: object) -> RegisteredBun:
+    record = RegisteredBun(
         version="1.2.19",
         line="v1.2.19",
         identity="0123456789abcdef",
@@ -67,7 +67,7 @@ def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
     (line,) = patched.runs_of_series([SERIES], ablate=False)
     assert line.runs() == [("1.2.19", "stock"), ("1.2.19+patched", "patched")]
     (line,) = patched.runs_of_series([SERIES], ablate=True)
-    assert line.built == (whole, part)
+    assert line.builds == (whole, part)
     assert line.runs()[2] == ("1.2.19+patched.fedcba98", "patched")
     assert patched.runs_of_series([SERIES, SERIES], ablate=True) == [line]
 
@@ -84,7 +84,7 @@ def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> N
 def test_compare_newest_complete_build_has_plain_name(tmp_path: Path) -> None:
     made(tmp_path)
     made(tmp_path, identity="a" * 16, registered="2026-02-01")
-    assert [one.label for one in runtimes.registered()] == [
+    assert [one.label for one in runtimes.registered_buns()] == [
         "1.2.19+patched",
         "1.2.19+patched.01234567",
     ]
@@ -95,7 +95,7 @@ def test_compare_damaged_record_is_skipped(tmp_path: Path) -> None:
     made(tmp_path, version="1.2")
     path = made(tmp_path, identity="f" * 16).folder / "record.json"
     path.write_bytes(path.read_bytes()[:40])
-    assert runtimes.registered() == [good]
+    assert runtimes.registered_buns() == [good]
 
 
 def test_compare_build_of_other_series_state_is_reported(
@@ -126,7 +126,7 @@ def test_compare_patched_cells_expect_the_series_changes() -> None:
     known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST, CHANGE),))
     assert known.of(STOCK) == ("hang",)
     assert known.of(PATCHED) == ("pass",)
-    assert known.why(PATCHED) == "first: C11"
+    assert known.reason_for(PATCHED) == "first: C11"
     for other in ({"stress": "wasm"}, {"version": "1.2.19+patched.01234567"}):
         assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
 
@@ -169,7 +169,7 @@ def test_compare_change_outside_default_stresses_is_run() -> None:
 def test_compare_series_name_every_cell_emulations_cure() -> None:
     known = read_expectations(place=Place("linux", "x64", "glibc"))
     for series in map(bun_source.series_named, bun_source.lines()):
-        for patch in series.applied:
+        for patch in series.bun_patches:
             ends = {
                 stress: [
                     known.of(msgspec.structs.replace(STOCK, **told, stress=stress))

@@ -51,7 +51,7 @@ def test_issue_new_hang_and_new_pass_are_told_apart(recorded: matrix.Run) -> Non
     run = expecting(recorded, "pass", where=lambda it: it.version == "1.2.19")
     run = expecting(run, "hang", where=lambda it: (it.version, it.module) == ("1.4.5", "simple"))
     issue = report.issue_text(run)
-    assert issue.needed
+    assert issue.is_needed
     assert issue.title == "Nightly: 18 broken, 18 cured on bun@1.2.19, bun@1.4.5"
     broken, _, cured = issue.body.partition("## Cured")
     assert "**hang, unexpected**: bun 1.2.19, stock, simple, setup-full: 18 cells" in broken

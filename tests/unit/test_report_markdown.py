@@ -98,7 +98,7 @@ The part above is a summary that fits into an issue.
 
 def page(*results: Result, cut: bool = False, cells: int = 5) -> str:
     header = msgspec.structs.replace(HEADER, cells=cells)
-    return report.render_markdown(matrix.Run(header, results, cut=cut))
+    return report.render_markdown(matrix.Run(header, results, is_cut=cut))
 
 
 def test_markdown_page_is_complete() -> None:

@@ -56,7 +56,7 @@ def result(
 )
 def test_summary_tallies_outcomes(outcomes: list[Outcome], text: str, worst: str) -> None:
     assert tally(outcomes).text == text
-    assert tally(outcomes).worst == worst
+    assert tally(outcomes).worst_outcome == worst
     assert tally(list(reversed(outcomes))) == tally(outcomes)
 
 

@@ -48,7 +48,7 @@ def test_timeline_versions_are_in_release_order() -> None:
     canary = "1.10.0-canary.20260218.1"
     results = [cell(v, "hang") for v in (canary, "1.10.0", "1.9.0", "1.10.0-canary.1")]
     (span,) = spans_of([*results, cell("1.2.0", "hang")])
-    assert (span.first, span.last, span.versions) == ("1.2.0", canary, 5)
+    assert (span.first_version, span.last_version, span.versions) == ("1.2.0", canary, 5)
 
 
 def test_timeline_equal_changes_share_a_track() -> None:
@@ -79,7 +79,7 @@ def test_timeline_equal_changes_share_a_track() -> None:
 def test_timeline_end_of_tested_range_is_no_change() -> None:
     (timeline,) = timelines([*sequence("pphp"), *sequence(" php  ", start=0, module="crypto")])
     (only,) = timeline.tracks
-    assert [(span.first, span.last) for span in only.spans] == [
+    assert [(span.first_version, span.last_version) for span in only.spans] == [
         ("1.0.0", "1.0.1"),
         ("1.0.2", "1.0.2"),
         ("1.0.3", "1.0.3"),
@@ -89,7 +89,7 @@ def test_timeline_end_of_tested_range_is_no_change() -> None:
 def test_timeline_recurring_changes_are_grouped() -> None:
     (timeline,) = timelines([*sequence("phphphp"), *sequence("pphphphh", module="crypto")])
     (only,) = timeline.tracks
-    assert not only.settled
+    assert not only.is_settled
     assert only.text == "comes and goes: first bad 1.0.1, last bad 1.0.7"
 
 

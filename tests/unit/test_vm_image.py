@@ -99,8 +99,10 @@ def test_kernel_flavour_is_the_end_of_a_package_name() -> None:
     large_pages = msgspec.structs.replace(usual, kernel="arm64-16k")
     assert usual.image.kernel_package == "linux-image-arm64"
     assert large_pages.image.kernel_package == "linux-image-arm64-16k"
-    assert large_pages.again == "invoke vm --arch arm64 --release trixie --kernel arm64-16k"
-    assert "--kernel" not in usual.again
+    assert (
+        large_pages.repeat_command == "invoke vm --arch arm64 --release trixie --kernel arm64-16k"
+    )
+    assert "--kernel" not in usual.repeat_command
 
 
 @pytest.mark.parametrize("flavour", ["../x", "arm64 16k", "-y", "a=1"])

@@ -22,7 +22,7 @@ CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 def made_job(out: Path, **changes: object) -> job.Job:
     header = Header("1", "now", Host("linux", "6.1", "cpu", 2, "glibc 2.36", "arm64"), {}, "p", 1)
     fixture = Fixture("simple", Path("/m/simple.so"), Path("/m/simple.node"))
-    row = ExpectationRow(outcomes=("hang",), why="known", versions="1.2.19", where="a row")
+    row = ExpectationRow(outcomes=("hang",), why="known", versions="1.2.19", location="a row")
     runtimes: tuple[Runtime, ...] = (
         Bun("1.2.19", Path("/b/bun")),
         Node("24.1.0", Path("/n"), Path("/d")),
@@ -96,7 +96,7 @@ def test_slowness_follows_the_machine_and_never_falls(monkeypatch: pytest.Monkey
     monkeypatch.setattr(speed, "measure_once", lambda: next(times))
     slowness = speed.Slowness(0.01)
 
-    assert slowness.usual == pytest.approx(20)
+    assert slowness.usual_factor == pytest.approx(20)
     assert slowness() == pytest.approx(50)  # the host gives it little at this moment
     assert slowness() == pytest.approx(20)
 
@@ -106,7 +106,7 @@ def test_slowness_recovers_from_a_busy_start(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(speed, "measure_once", lambda: next(times))
     slowness = speed.Slowness(0.01)
 
-    assert slowness.usual == pytest.approx(240)
+    assert slowness.usual_factor == pytest.approx(240)
     assert [round(slowness()) for _ in range(3)] == [125, 10, 10]
 
 

@@ -54,7 +54,7 @@ def test_find_emulator_asked_to_emulate_does(
     monkeypatch.setenv("PATH", str(tmp_path))
     found = qemu.find_emulator(architecture(name), emulate=True)
 
-    assert found.emulated
+    assert found.is_emulated
     assert found.name == "QEMU 9.1.0, emulated"
 
 

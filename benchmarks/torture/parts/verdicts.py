@@ -214,11 +214,11 @@ def _is_whole(run: Run) -> bool:
 def _figures(results: list[Result], planned: int, output: str) -> Iterator[Figure]:
     hangs = [one for one in results if one.outcome == "hang" and "hang" not in one.expected]
     passes = [one for one in results if one.outcome == "pass" and "pass" not in one.expected]
-    starved = [one for one in results if not one.judged]
+    starved = [one for one in results if not one.is_judged]
     others = [
         one
         for one in results
-        if one.unexpected and one.judged and one not in hangs and one not in passes
+        if one.unexpected and one.is_judged and one not in hangs and one not in passes
     ]
     yield Figure("cells", len(results), at_least=1, detail=output)
     yield Figure("cells not reached in this time", planned - len(results))
