@@ -36,7 +36,7 @@ _SECTIONS = {
 class Issue(msgspec.Struct, frozen=True):
     """The text of an issue, and whether one is needed."""
 
-    is_needed: bool
+    is_needed: bool = msgspec.field(name="needed")
     """Whether any cell disagrees with its expectation."""
     title: str
     """At most 120 characters."""
