@@ -33,17 +33,17 @@ _KEPT_CONTROLS = "\n\t"
 
 def print_result(text: object) -> None:
     """Print a task's result to standard output, with terminal control characters escaped."""
-    print(printable(str(text), keep=_KEPT_CONTROLS))
+    print(printable(str(text), kept_characters=_KEPT_CONTROLS))
 
 
 def show_error(text: object) -> None:
     """Print the error that ended a task to standard error."""
-    print(printable(str(text), keep=_KEPT_CONTROLS), file=sys.stderr)
+    print(printable(str(text), kept_characters=_KEPT_CONTROLS), file=sys.stderr)
 
 
 def log(message: str) -> None:
     """Print one line of progress."""
-    text = printable(message, keep=_KEPT_CONTROLS)
+    text = printable(message, kept_characters=_KEPT_CONTROLS)
     if is_interactive():
         terminal = rich.console.Console(stderr=True, highlight=False, emoji=False)
         terminal.print(text, markup=False)
@@ -51,20 +51,20 @@ def log(message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def pluralize(number: int, what: str, several: str = "") -> str:
+def pluralize(number: int, singular: str, plural: str = "") -> str:
     """Return ``1 cell``, ``2 cells``, ``3 entries``."""
-    return f"{number} {what if number == 1 else several or f'{what}s'}"
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
-def throttled(seconds: float, tell: Callable[[], None]) -> Callable[[], None]:
-    """Return a throttled ``tell``, which does nothing right after the start or the last call."""
+def throttled(seconds: float, report: Callable[[], None]) -> Callable[[], None]:
+    """Return a throttled ``report``, which does nothing right after the start or the last call."""
     shown_at = time.monotonic()
 
     def tell_at_times() -> None:
         nonlocal shown_at
         if time.monotonic() - shown_at >= seconds:
             shown_at = time.monotonic()
-            tell()
+            report()
 
     return tell_at_times
 

@@ -27,13 +27,11 @@ _TIMEOUT_S = 900.0
 class Apt:
     """apt for one processor and one release, in a folder of its own."""
 
-    def __init__(
-        self, arch: str, suite: str, folder: Path, *, otherwise: str, mirror: str = ""
-    ) -> None:
+    def __init__(self, arch: str, suite: str, folder: Path, *, hint: str, mirror: str = "") -> None:
         """Prepare apt in ``folder``, an empty one, and read the lists of packages.
 
         ``arch`` is Debian's word (``amd64``, ``arm64``). ``mirror`` is the address of an archive;
-        without one the machine's sources name it. ``otherwise`` is the hint of every error.
+        without one the machine's sources name it. ``hint`` is the hint of every error.
 
         Raises:
             PrerequisiteError: apt is missing, or the machine has no sources of Debian.
@@ -41,10 +39,10 @@ class Apt:
         """
         if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
             what = "apt-get and dpkg-deb are missing; they fetch Debian's packages"
-            raise PrerequisiteError(what, hint=otherwise)
+            raise PrerequisiteError(what, hint=hint)
         self._folder = folder
-        self._hint = otherwise
-        sources = [mirror_source(mirror, suite)] if mirror else own_sources(suite, otherwise)
+        self._hint = hint
+        sources = [mirror_source(mirror, suite)] if mirror else own_sources(suite, hint)
         for below in ("lists/partial", "archives/partial", "parts"):
             (folder / below).mkdir(parents=True)
         for number, (suffix, text) in enumerate(sources):
@@ -113,8 +111,8 @@ class Apt:
         return completed
 
 
-def unpack(package: Path, folder: Path, *, only: Sequence[str] = ()) -> None:
-    """Unpack the files of a package into ``folder``, or those that match ``only``.
+def unpack(package: Path, folder: Path, *, patterns: Sequence[str] = ()) -> None:
+    """Unpack the files of a package into ``folder``, or those that match ``patterns``.
 
     A folder that is a link (``/lib`` of current releases) stays one.
 
@@ -125,18 +123,18 @@ def unpack(package: Path, folder: Path, *, only: Sequence[str] = ()) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     packed = run_bytes(["dpkg-deb", "--fsys-tarfile", package], timeout_s=_TIMEOUT_S)
     command = ["tar", "--extract", "--keep-directory-symlink", "--no-same-owner"]
-    command += ["--directory", str(folder), *(["--wildcards", *only] if only else [])]
+    command += ["--directory", str(folder), *(["--wildcards", *patterns] if patterns else [])]
     completed = run_bytes(command, stdin=packed.out, timeout_s=_TIMEOUT_S)
     if packed.code != 0 or completed.code != 0:
         message = (packed.err + completed.err).decode(errors="replace").strip()
         raise FetchError(f"{package.name} cannot be unpacked:\n{message}", hint="check the disk")
 
 
-def own_sources(suite: str, otherwise: str) -> list[tuple[str, str]]:
+def own_sources(suite: str, hint: str) -> list[tuple[str, str]]:
     """Return the machine's sources with another suite: suffix of a file, and its text.
 
     Raises:
-        PrerequisiteError: there are none for a Debian release; ``otherwise`` is its hint.
+        PrerequisiteError: there are none for a Debian release; ``hint`` is its hint.
     """
     release = Path("/etc/os-release")
     text = release.read_text() if release.is_file() else ""
@@ -149,16 +147,16 @@ def own_sources(suite: str, otherwise: str) -> list[tuple[str, str]]:
                 said = path.read_text(errors="replace")
                 sources += rewritten(path.suffix, said, codename, suite)
     if not sources:
-        raise PrerequisiteError("apt has no Debian release in its sources", hint=otherwise)
+        raise PrerequisiteError("apt has no Debian release in its sources", hint=hint)
     return sources
 
 
-def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[str, str]]:
+def rewritten(file_suffix: str, text: str, codename: str, suite: str) -> list[tuple[str, str]]:
     """Return the sources of the release ``codename`` in a file, with ``suite`` in its place."""
-    if suffix == ".list":
+    if file_suffix == ".list":
         lines = [_ONE_LINE.match(line.strip()) for line in text.splitlines()]
         return [
-            (suffix, f"deb {line['options'] or ''}{line['where']} {suite} main\n")
+            (file_suffix, f"deb {line['options'] or ''}{line['where']} {suite} main\n")
             for line in lines
             if line and line["suite"] == codename
         ]
@@ -168,7 +166,7 @@ def rewritten(suffix: str, text: str, codename: str, suite: str) -> list[tuple[s
         if suites and codename in suites[1].split():
             changed = re.sub(r"(?m)^Suites:.*$", f"Suites: {suite}", stanza)
             sources.append(
-                (suffix, re.sub(r"(?m)^Components:.*$", "Components: main", changed) + "\n")
+                (file_suffix, re.sub(r"(?m)^Components:.*$", "Components: main", changed) + "\n")
             )
     return sources
 

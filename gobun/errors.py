@@ -41,9 +41,9 @@ class UsageError(GobunError):
     exit_code = 2
 
     @classmethod
-    def unknown(cls, kind: str, name: str, known: Iterable[str]) -> UsageError:
+    def unknown(cls, kind: str, name: str, known_names: Iterable[str]) -> UsageError:
         """Return the error for a name that is not in a closed set, with the near matches."""
-        names = list(known)
+        names = list(known_names)
         name = name if len(name) <= _LONGEST_GIVEN else f"{name[:_LONGEST_GIVEN]}…"
         near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
         shown = near or names[:20]

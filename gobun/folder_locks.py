@@ -46,18 +46,18 @@ def left_over(parent: Path, prefix: str) -> Iterator[Path]:
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
                 try:
                     ours = os.fstat(fd).st_uid == os.getuid()
-                    if ours and _lock(fd, unsupported=False) and _is_still(path, fd):
+                    if ours and _lock(fd, without_locks=False) and _is_still(path, fd):
                         yield path
                 finally:
                     os.close(fd)
 
 
-def _lock(fd: int, *, unsupported: bool = True) -> bool:
-    """Lock a folder; where its file system has no locks, return ``unsupported``."""
+def _lock(fd: int, *, without_locks: bool = True) -> bool:
+    """Lock a folder; where its file system has no locks, return ``without_locks``."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return unsupported and error.errno not in {errno.EWOULDBLOCK, errno.EAGAIN}
+        return without_locks and error.errno not in {errno.EWOULDBLOCK, errno.EAGAIN}
     return True
 
 

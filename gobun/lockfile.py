@@ -31,14 +31,14 @@ def read_text(path: Path) -> str:
         raise FetchError(f"the lock file {path} is not UTF-8", hint=REPAIR) from error
 
 
-def check_version(version: str, where: str) -> None:
-    """Refuse a key of the table ``where`` that is not a version.
+def check_version(version: str, table: str) -> None:
+    """Refuse a key of the table ``table`` that is not a version.
 
     Raises:
         FetchError: it is none.
     """
     if not semver.Version.is_valid(version):
-        raise FetchError(f"{where} key {version!r} is not a version", hint=REPAIR)
+        raise FetchError(f"{table} key {version!r} is not a version", hint=REPAIR)
 
 
 def render_lock(header: str, tables: Mapping[str, Mapping[str, str]]) -> str:

@@ -311,7 +311,7 @@ def _run(context: matrix.RunContext, part: Part, request: Request, execute: Exec
             write_report(request.out)
     results = matrix.read_results(path).results
     if addon is None:  # The expectations are of the suite's own modules.
-        for line in review(context.expectations, results, known=known_names()):
+        for line in review(context.expectations, results, catalogue=known_names()):
             console.log(line)
     else:
         console.log(custom_addon.loading_note(addon, results))

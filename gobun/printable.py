@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 
 
-def printable(text: str, *, keep: str = "") -> str:
+def printable(text: str, *, kept_characters: str = "") -> str:
     r"""Return text in which every character that does not print as itself is escaped.
 
     Escaped are control characters (NUL, ESC and the C1 set among them), bidirectional controls and
     other invisible characters, line separators, and surrogates, which stand for bytes that are no
-    UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters of ``keep`` stay as they are.
+    UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters of ``kept_characters`` stay as they are.
     """
     if text.isprintable():
         return text
     return "".join(
-        char if char.isprintable() or char in keep else _escape_character(char) for char in text
+        char if char.isprintable() or char in kept_characters else _escape_character(char)
+        for char in text
     )
 
 

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from gobun.matrix import Run, RunContext
 
 
-def commands(out: Path, only: str = "") -> Iterator[str]:
+def commands(out: Path, pattern: str = "") -> Iterator[str]:
     """Yield a comment and a command line for each cell of ``out`` that did not pass.
 
     The command line runs the bare cell, or the cell in a virtual machine if another system or
     processor ran it.
 
-    ``only`` is part of a cell's name, as ``bun@1.2.19/stock/simple``; with it, cells that passed
+    ``pattern`` is part of a cell's name, as ``bun@1.2.19/stock/simple``; with it, cells that passed
     are there too.
 
     Raises:
         UsageError: there are no results, or no cell fits.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
-    for result in _select_results(run.results, only):
+    for result in _select_results(run.results, pattern):
         host = result.host or run.header.host
         target = _target_of(host)
         name = f"{result.name}: {result.outcome}"
@@ -74,7 +74,7 @@ def _command_for_other_host(result: Result, target: Target) -> str:
     return matrix.repro_in_guest(result.repro, f"invoke vm --arch {target.arch}")
 
 
-def folders(out: Path, only: str = "") -> Iterator[Path]:
+def folders(out: Path, pattern: str = "") -> Iterator[Path]:
     """Make a folder for each group of cells of ``out`` that did not pass; yield each path.
 
     A group is the cells that differ in their version alone. The folder holds scripts, libraries,
@@ -86,22 +86,22 @@ def folders(out: Path, only: str = "") -> Iterator[Path]:
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
     groups: dict[tuple[str, str], list[Result]] = {}
-    for result in _select_results(run.results, only):
+    for result in _select_results(run.results, pattern):
         key = result.platform, matrix.group_name(result.cell)
         groups.setdefault(key, []).append(result)
     for (platform, name), results in groups.items():
         yield _write(out / platform_path(f"repro/{name}", platform), results, run)
 
 
-def _select_results(results: Iterable[Result], only: str) -> list[Result]:
+def _select_results(results: Iterable[Result], pattern: str) -> list[Result]:
     matching = list(results)
     wanted = [
         result
         for result in matching
-        if (only in result.name if only else result.outcome not in {"pass", "skip"})
+        if (pattern in result.name if pattern else result.outcome not in {"pass", "skip"})
     ]
-    if only and not wanted:
-        raise UsageError.unknown("cell", only, [result.name for result in matching])
+    if pattern and not wanted:
+        raise UsageError.unknown("cell", pattern, [result.name for result in matching])
     if not wanted:
         console.log("every cell passed or was skipped, so there is nothing to reproduce")
     return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
@@ -122,7 +122,7 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
         [matrix.ReproCell(r.cell, Ending(r.outcome, r.detail)) for r in results],
         runtime=context.runtimes[last.runtime, last.version],
         argument=matrix.cell_argument(context, last),
-        treated=treated,
+        environment=treated,
         package=package,
         header=msgspec.structs.replace(run.header, host=host),
     )

@@ -33,8 +33,8 @@ _numbers = itertools.count(1)
 class _Parent:
     """The folder of this process, for as long as there is one below it."""
 
-    def __init__(self, temporary: Path) -> None:
-        self.path, self.lock = folder_locks.new_locked(temporary, _PREFIX)
+    def __init__(self, folder: Path) -> None:
+        self.path, self.lock = folder_locks.new_locked(folder, _PREFIX)
         self.use_count = 0
 
 
@@ -61,13 +61,13 @@ def scratch_folder(name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _used_parent(temporary: Path) -> Iterator[Path]:
+def _used_parent(folder: Path) -> Iterator[Path]:
     with _lock:
-        if temporary not in _parents:
-            with files.disk_errors(temporary):
+        if folder not in _parents:
+            with files.disk_errors(folder):
                 sweep()
-                _parents[temporary] = _Parent(temporary)
-        parent = _parents[temporary]
+                _parents[folder] = _Parent(folder)
+        parent = _parents[folder]
         parent.use_count += 1
     try:
         yield parent.path
@@ -75,7 +75,7 @@ def _used_parent(temporary: Path) -> Iterator[Path]:
         with _lock:
             parent.use_count -= 1
             if parent.use_count == 0:
-                del _parents[temporary]
+                del _parents[folder]
                 _remove(parent.path)
                 os.close(parent.lock)
 

@@ -126,26 +126,26 @@ def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
     return (False, rank("0.0.0")) if len(bounded) < len(lows) else (True, min(bounded))
 
 
-def true_runs(inside: Sequence[bool]) -> list[tuple[int | None, int | None]]:
+def true_runs(flags: Sequence[bool]) -> list[tuple[int | None, int | None]]:
     """Return the runs of ``True`` as first and last index; None where a run meets the end."""
     runs: list[tuple[int | None, int | None]] = []
     at = 0
-    for value, group in itertools.groupby(inside):
+    for value, group in itertools.groupby(flags):
         length = len(list(group))
         if value:
             last = at + length - 1
-            runs.append((at or None, last if last + 1 < len(inside) else None))
+            runs.append((at or None, last if last + 1 < len(flags) else None))
         at += length
     return runs
 
 
-def range_text(inside: Sequence[bool], versions: Sequence[str]) -> str | None:
-    """Return the range of what is ``inside`` of ascending ``versions``; None for all of them.
+def range_text(flags: Sequence[bool], versions: Sequence[str]) -> str | None:
+    """Return the range of what is ``flags`` of ascending ``versions``; None for all of them.
 
     It is open at an end where nothing older, or nothing newer, is known.
     """
     parts = []
-    for first, last in true_runs(inside):
+    for first, last in true_runs(flags):
         if first is None and last is None:
             return None
         if first is not None and first == last:

@@ -164,7 +164,7 @@ class _Bisection:
         self._states: dict[str, State] = {}
         self.steps: list[VersionOutcome] = []
 
-    def state(self, version: str, remaining: int = 0) -> State:
+    def state(self, version: str, versions_left: int = 0) -> State:
         """Return the state of a version, and try the version if that has not been done."""
         if version not in self._states:
             outcomes: list[Outcome] = []
@@ -172,7 +172,7 @@ class _Bisection:
                 outcomes.append(self._probe(version))
             state = _state(outcomes[-1])
             self._states[version] = state
-            step = VersionOutcome(version, tuple(outcomes), state, remaining)
+            step = VersionOutcome(version, tuple(outcomes), state, versions_left)
             self.steps.append(step)
             if self._on_step:
                 self._on_step(step)
@@ -237,10 +237,10 @@ def _grid(count: int) -> Iterator[int]:
 
 
 def _neighbours_that_differ(
-    bench: _Bisection, ordered: Sequence[str], tried: Sequence[int]
+    bench: _Bisection, ordered: Sequence[str], tried_indices: Sequence[int]
 ) -> list[tuple[int, int]]:
     """Return neighbours among the tried versions whose states differ."""
-    testable = [at for at in sorted(set(tried)) if bench.state(ordered[at]) != "untestable"]
+    testable = [at for at in sorted(set(tried_indices)) if bench.state(ordered[at]) != "untestable"]
     return [
         (low, high)
         for low, high in itertools.pairwise(testable)

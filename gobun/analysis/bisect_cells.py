@@ -69,7 +69,7 @@ def bisect_releases(
     return bisect(
         among,
         make_probe(
-            context, question, lambda one: runtimes.provide_runtimes(name, [one], target)[0]
+            context, question, lambda version: runtimes.provide_runtimes(name, [version], target)[0]
         ),
         good=good,
         bad=bad,

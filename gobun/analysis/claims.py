@@ -141,56 +141,58 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
     return content.claim
 
 
-def _validate(check: Check, where: str, known: dict[str, tuple[str, ...]]) -> None:
-    _validate_kind(check, where)
+def _validate(check: Check, key_path: str, known_names: dict[str, tuple[str, ...]]) -> None:
+    _validate_kind(check, key_path)
     if check.runtime is not None and check.runtime not in RUNTIMES:
-        raise UsageError.unknown(f"runtime in {where}:", check.runtime, RUNTIMES)
-    for key, names in known.items():
+        raise UsageError.unknown(f"runtime in {key_path}:", check.runtime, RUNTIMES)
+    for key, names in known_names.items():
         selectors: Sequence[str] | None = getattr(check, key)
         if selectors is not None and not selectors:
-            raise UsageError(f"{where}: {key} = [] selects no cell", hint="leave it out")
+            raise UsageError(f"{key_path}: {key} = [] selects no cell", hint="leave it out")
         for name in selectors or ():
             if not _is_known(name, names):
-                raise UsageError.unknown(f"name of `{key}` in {where}:", name, names)
+                raise UsageError.unknown(f"name of `{key}` in {key_path}:", name, names)
     if check.given is not None:
-        _validate_given(check.given, where, known)
+        _validate_given(check.given, key_path, known_names)
     try:
         parse_range(check.versions or ">=0.0.0")
     except ValueError as error:
         raise UsageError(
-            f"{where}: versions = {check.versions!r} is not a range: {error}"
+            f"{key_path}: versions = {check.versions!r} is not a range: {error}"
         ) from error
 
 
-def _validate_kind(check: Check, where: str) -> None:
+def _validate_kind(check: Check, key_path: str) -> None:
     if check.fact is None:
         if not check.supports:
-            raise UsageError(f"{where}: `supports` is missing or empty")
+            raise UsageError(f"{key_path}: `supports` is missing or empty")
         if check.between is not None:
-            raise UsageError(f"{where}: `between` is only for `fact`")
+            raise UsageError(f"{key_path}: `between` is only for `fact`")
         return
     if check.between is None:
-        raise UsageError(f"{where}: `fact` needs `between`")
+        raise UsageError(f"{key_path}: `fact` needs `between`")
     if check.supports or _selects_cells(check):
         raise UsageError(
-            f"{where}: `fact` is not a cell, so it takes no `supports` and no selectors"
+            f"{key_path}: `fact` is not a cell, so it takes no `supports` and no selectors"
         )
     if check.between[0] > check.between[1]:
-        raise UsageError(f"{where}: between = {list(check.between)} holds nothing")
+        raise UsageError(f"{key_path}: between = {list(check.between)} holds nothing")
 
 
-def _validate_given(given: CounterpartCheck, where: str, known: dict[str, tuple[str, ...]]) -> None:
+def _validate_given(
+    counterpart: CounterpartCheck, key_path: str, known_names: dict[str, tuple[str, ...]]
+) -> None:
     plural = {"treatment": "treatments", "module": "modules", "stress": "stresses"}
-    if given.load is None and all(getattr(given, axis) is None for axis in plural):
+    if counterpart.load is None and all(getattr(counterpart, axis) is None for axis in plural):
         raise UsageError(
-            f"{where}: `given` has the same value as the cells, so it compares nothing"
+            f"{key_path}: `given` has the same value as the cells, so it compares nothing"
         )
-    if not given.outcomes:
-        raise UsageError(f"{where}: `given.outcomes` is empty")
+    if not counterpart.outcomes:
+        raise UsageError(f"{key_path}: `given.outcomes` is empty")
     for axis, key in plural.items():
-        name = getattr(given, axis)
-        if name is not None and name not in known[key]:
-            raise UsageError.unknown(f"`given.{axis}` in {where}:", name, known[key])
+        name = getattr(counterpart, axis)
+        if name is not None and name not in known_names[key]:
+            raise UsageError.unknown(f"`given.{axis}` in {key_path}:", name, known_names[key])
 
 
 def _selects_cells(check: Check) -> bool:
@@ -202,7 +204,7 @@ def _named(value: str, names: Sequence[str] | None) -> bool:
     return names is None or any(fnmatch.fnmatchcase(value, name) for name in names)
 
 
-def _is_known(name: str, known: Sequence[str]) -> bool:
+def _is_known(name: str, known_names: Sequence[str]) -> bool:
     """Return whether a name or pattern matches something that is known or planned."""
-    pairs = itertools.product([name], known)
+    pairs = itertools.product([name], known_names)
     return any(fnmatch.fnmatchcase(k, n) or fnmatch.fnmatchcase(n, k) for n, k in pairs)

@@ -49,7 +49,7 @@ def print_claims(verdicts: Sequence[Verdict]) -> None:
     table.add_column("verdict")
     table.add_column("because", ratio=3)
     for verdict in verdicts:
-        cells = describe_cells(verdict, most=1)
+        cells = describe_cells(verdict, limit=1)
         because = verdict.reason + (f"\n{cells}" if cells else "")
         table.add_row(
             verdict.id,

@@ -107,13 +107,13 @@ def write_facts(path: Path, facts: Facts) -> None:
 _T = TypeVar("_T")
 
 
-def _read_record(path: Path, kind: type[_T], otherwise: str, task: str) -> _T:
-    """Return the content of a file that a task wrote; ``otherwise`` completes the error message."""
+def _read_record(path: Path, kind: type[_T], consequence: str, task: str) -> _T:
+    """Return the content of a file that a task wrote; ``consequence`` ends the error message."""
     data = files.read_input(path, hint=f"run invoke {task}")
     try:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} {otherwise}: {error}") from error
+        raise UsageError(f"{path} {consequence}: {error}") from error
 
 
 class _Size(msgspec.Struct, frozen=True):
@@ -128,7 +128,7 @@ class _LibrariesManifest(msgspec.Struct, frozen=True):
 
 
 def _look(
-    check: Check, seen: Mapping[Cell, frozenset[Outcome]], facts: Facts, header: Header
+    check: Check, outcomes_by_cell: Mapping[Cell, frozenset[Outcome]], facts: Facts, header: Header
 ) -> ClaimCheckResult:
     system = header.host.os
     if check.os is not None and check.os != system:
@@ -139,10 +139,10 @@ def _look(
     supporting: list[Cell] = []
     opposing: list[Cell] = []
     counted: Counter[str] = Counter()
-    for cell in sorted(seen, key=_by_version):
-        if not check.selects(cell, header.patches) or not _is_given(check, cell, seen):
+    for cell in sorted(outcomes_by_cell, key=_by_version):
+        if not check.selects(cell, header.patches) or not _is_given(check, cell, outcomes_by_cell):
             continue
-        outcomes = seen[cell]
+        outcomes = outcomes_by_cell[cell]
         counted["/".join(o for o in WORST_FIRST if o in outcomes)] += 1
         fits = outcomes & set(check.supports) if check.rule == "somewhere" else None
         supported = bool(fits) if fits is not None else outcomes <= set(check.supports)
@@ -163,10 +163,12 @@ def _look(
     )
 
 
-def _is_given(check: Check, cell: Cell, seen: Mapping[Cell, frozenset[Outcome]]) -> bool:
+def _is_given(
+    check: Check, cell: Cell, outcomes_by_cell: Mapping[Cell, frozenset[Outcome]]
+) -> bool:
     if check.given is None:
         return True
-    counterpart = seen.get(check.given.counterpart(cell), frozenset())
+    counterpart = outcomes_by_cell.get(check.given.counterpart(cell), frozenset())
     return bool(counterpart & set(check.given.outcomes))
 
 
@@ -185,10 +187,10 @@ def _look_at_fact(check: Check, numbers: Mapping[str, float]) -> ClaimCheckResul
     )
 
 
-def _judge(check: Check, supporting: int, opposing: int) -> Judgement:
+def _judge(check: Check, supporting: int, opposing_count: int) -> Judgement:
     if not supporting:
         return "refuted"
-    if not opposing or check.rule == "somewhere":
+    if not opposing_count or check.rule == "somewhere":
         return "reproduced"
     return "refuted" if check.rule == "always" else "partly"
 
@@ -229,11 +231,11 @@ def _versions(cells: Sequence[Cell]) -> str:
     return f"{len(labels)} versions from {labels[0]} to {labels[-1]}"
 
 
-def describe_cells(verdict: Verdict, most: int = 3) -> str:
+def describe_cells(verdict: Verdict, limit: int = 3) -> str:
     """Return some of the cells behind a verdict, on one line; empty if there are none."""
     parts = []
     for label, names in (("for", verdict.supporting), ("against", verdict.opposing)):
         if names:
-            more = f" and {len(names) - most} more" if len(names) > most else ""
-            parts.append(f"{label}: {', '.join(names[:most])}{more}")
+            more = f" and {len(names) - limit} more" if len(names) > limit else ""
+            parts.append(f"{label}: {', '.join(names[:limit])}{more}")
     return "; ".join(parts)

@@ -209,9 +209,9 @@ def _has_all_shards(parts: Sequence[_ShardFile]) -> bool:
     return len({shard.number for shard in shards}) == max((shard.of for shard in shards), default=0)
 
 
-def _check_whole(parts: Sequence[_ShardFile], found: Iterable[Cell]) -> None:
+def _check_whole(parts: Sequence[_ShardFile], found_cells: Iterable[Cell]) -> None:
     header = parts[0].header
-    cells = list(found)
+    cells = list(found_cells)
     missing = header.cells - len(cells)
     if missing > 0:
         shards = {part.header.shard.number for part in parts if part.header.shard}
@@ -256,6 +256,6 @@ def _outcomes_text(result: Result) -> str:
     return "/".join(sorted(set(attempts_of(result))))
 
 
-def _abbreviate(texts: Sequence[str], between: str) -> str:
-    more = f"{between}… {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
-    return between.join(texts[:_MOST_NAMED]) + more
+def _abbreviate(texts: Sequence[str], separator: str) -> str:
+    more = f"{separator}… {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
+    return separator.join(texts[:_MOST_NAMED]) + more

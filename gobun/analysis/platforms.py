@@ -53,20 +53,20 @@ def split_platforms(run: Run) -> list[Run]:
     return [_part_of(run, one) for one in run.header.joined]
 
 
-def _part_of(run: Run, one: JoinedPlan) -> Run:
-    hosts = tuple(host for host in run.header.hosts if host.platform == one.host.platform)
+def _part_of(run: Run, joined_plan: JoinedPlan) -> Run:
+    hosts = tuple(host for host in run.header.hosts if host.platform == joined_plan.host.platform)
     header = msgspec.structs.replace(
         run.header,
-        host=one.host,
+        host=joined_plan.host,
         hosts=hosts if len(hosts) > 1 else (),
-        plan=one.plan,
-        cells=one.cells,
+        plan=joined_plan.plan,
+        cells=joined_plan.cells,
         joined=(),
     )
     results = tuple(
         msgspec.structs.replace(result, platform="")
         for result in run.results
-        if result.platform == one.platform
+        if result.platform == joined_plan.platform
     )
     return Run(header, results, run.is_cut)
 

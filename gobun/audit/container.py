@@ -123,7 +123,7 @@ def _elf(path: Path, data: bytes) -> BinarySlice:
             offset, size = struct.unpack_from(layout, data, segments_at + index * segment_size)
             size_needed = max(size_needed, offset + size)
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed=size_needed, size=len(data))
+        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
     return BinarySlice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
 
 
@@ -138,7 +138,7 @@ def _universal_slices(path: Path, data: bytes) -> Iterator[bytes]:
         entry = struct.unpack_from(layout, data, 8 + index * struct.calcsize(layout))
         offset, size = entry[2], entry[3]
         if offset + size > len(data):
-            raise kinds.cut_short(path, needed=offset + size, size=len(data))
+            raise kinds.cut_short(path, needed_bytes=offset + size, size=len(data))
         piece = data[offset : offset + size]
         if piece[:4] not in _MACHO_MAGICS:
             raise (
@@ -161,7 +161,7 @@ def _macho(path: Path, data: bytes) -> BinarySlice:
     if size_needed <= len(data):
         size_needed = max([size_needed, *_macho_segment_ends(path, data, order, start, commands)])
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed=size_needed, size=len(data))
+        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
     arch = _MACHO_CPUS.get(cpu, f"cpu-{cpu}")
     if (cpu, subtype & 0xFFFFFF) == _MACHO_ARM64E:
         arch = "arm64e"

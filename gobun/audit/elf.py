@@ -165,8 +165,8 @@ def _relro(
     return "partial"
 
 
-def _libc(needed: Iterable[str]) -> Libc:
-    for name in needed:
+def _libc(needed_libraries: Iterable[str]) -> Libc:
+    for name in needed_libraries:
         if name == "libc.so.6" or name.startswith("ld-linux"):
             return "glibc"
         if name == "libc.so" or name.startswith(("libc.musl-", "ld-musl-")):

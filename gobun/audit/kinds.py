@@ -77,15 +77,15 @@ def refusal(path: Path, data: bytes) -> UsageError:
     )
 
 
-def damaged_library_error(path: Path, why: str) -> UsageError:
+def damaged_library_error(path: Path, reason: str) -> UsageError:
     """Return the error for a library that cannot be parsed."""
-    return UsageError(f"{path} is damaged: {why}", hint=REBUILD)
+    return UsageError(f"{path} is damaged: {reason}", hint=REBUILD)
 
 
-def cut_short(path: Path, *, needed: int, size: int) -> UsageError:
+def cut_short(path: Path, *, needed_bytes: int, size: int) -> UsageError:
     """Return the error for a library whose headers describe more bytes than it has."""
     return UsageError(
-        f"{path} is cut short (or its headers are damaged): they describe {needed} bytes, "
+        f"{path} is cut short (or its headers are damaged): they describe {needed_bytes} bytes, "
         f"and it has {size}",
         hint=REBUILD,
     )

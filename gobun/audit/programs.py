@@ -140,7 +140,7 @@ def _read_macho_program(path: Path, data: bytes) -> ProgramReport:
     if cpu not in _CPUS:
         raise kinds.damaged_library_error(path, f"its processor {cpu:#x} is unknown")
     if _HEADER_BYTES + size > len(data):
-        raise kinds.cut_short(path, needed=_HEADER_BYTES + size, size=len(data))
+        raise kinds.cut_short(path, needed_bytes=_HEADER_BYTES + size, size=len(data))
     macos_min: str | None = None
     main_stack: int | None = None
     imports: tuple[str, ...] = ()
@@ -169,17 +169,17 @@ def _commands(path: Path, data: bytes, count: int) -> Iterator[tuple[int, int]]:
         at += size
 
 
-def _imports(path: Path, data: bytes, where: _SymbolTable) -> tuple[str, ...]:
+def _imports(path: Path, data: bytes, symbol_table: _SymbolTable) -> tuple[str, ...]:
     """Return the names of the external symbols that the program does not define."""
-    end = where.offset + where.count * _SYMBOL.size
-    size_needed = max(end, where.strings + where.strings_size)
+    end = symbol_table.offset + symbol_table.count * _SYMBOL.size
+    size_needed = max(end, symbol_table.strings + symbol_table.strings_size)
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed=size_needed, size=len(data))
+        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
     names = set()
-    for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[where.offset : end]):
+    for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[symbol_table.offset : end]):
         taken = kind & _EXTERNAL_BIT and not kind & (_STAB_MASK | _TYPE_MASK)
-        if taken and name_at < where.strings_size:
-            start = where.strings + name_at
+        if taken and name_at < symbol_table.strings_size:
+            start = symbol_table.strings + name_at
             name = data[start : start + _LONGEST_NAME].partition(b"\0")[0]
             names.add(name.decode("utf-8", errors="replace").removeprefix("_"))
     return tuple(sorted(names - {""}))

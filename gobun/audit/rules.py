@@ -159,9 +159,9 @@ def check(report: LibraryReport, rules: Rules) -> list[str]:
     ]
 
 
-def _report_difference(what: str, actual: object, expected: object) -> Iterator[str]:
+def _report_difference(name: str, actual: object, expected: object) -> Iterator[str]:
     if expected is not None and actual != expected:
-        yield f"{what}: it is {actual or 'not set'}, and must be {expected}."
+        yield f"{name}: it is {actual or 'not set'}, and must be {expected}."
 
 
 def _identity(report: LibraryReport, rules: Rules) -> Iterator[str]:

@@ -167,13 +167,13 @@ def _expand_words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
             yield word.format_map(places | {"commas": ",".join(listed)})
 
 
-def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, what: str) -> Finished:
+def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, purpose: str) -> Finished:
     completed = run_tool(words, cwd=cwd, env=path_before(scratch.bun.parent), timeout_s=_STEP_S)
     with (scratch.logs / "codegen.log").open("a") as log:
-        log.write(f"== {what}\n{completed.out}{completed.err}")
+        log.write(f"== {purpose}\n{completed.out}{completed.err}")
     if completed.code != 0:
         raise BuildError(
-            f"the {what} failed:\n{completed.tail or f'exit code {completed.code}'}",
+            f"the {purpose} failed:\n{completed.tail or f'exit code {completed.code}'}",
             hint=f"see its output: {scratch.logs / 'codegen.log'}",
         )
     return completed

@@ -134,13 +134,15 @@ class ObjectCode:
         name_form = re.compile(pattern)
         return [each for each in self._functions if name_form.fullmatch(each.name)]
 
-    def reach(self, pattern: str, through: str, target: str, among: Collection[int]) -> CallSummary:
-        """Return whether functions call ``target``, and which constants of ``among`` they use.
+    def reach(
+        self, pattern: str, functions: str, target: str, candidates: Collection[int]
+    ) -> CallSummary:
+        """Return whether functions call ``target``, and which constants of ``candidates`` they use.
 
         The search covers the functions whose names match ``pattern``, and their callees whose
-        names match ``through``. A constant counts in code and in a referenced record.
+        names match ``functions``. A constant counts in code and in a referenced record.
         """
-        follow = re.compile(through)
+        follow = re.compile(functions)
         waiting = self.functions(pattern)
         seen = set(waiting)
         calls = False
@@ -159,7 +161,7 @@ class ObjectCode:
             constants.update(
                 (function.name, value)
                 for text, before, size in texts
-                for value in among
+                for value in candidates
                 if re.search(before + re.escape(value.to_bytes(size, "little")), text, re.DOTALL)
             )
         return CallSummary(calls, tuple(sorted(constants)))

@@ -99,13 +99,15 @@ def check_series(
     return CheckReport(identity, checkout.version, names, tuple(results))
 
 
-def _recall_or_check(path: Path, ask: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
+def _recall_or_check(
+    path: Path, run_checks: Callable[[], Iterable[CheckResult]]
+) -> list[CheckResult]:
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         remembered = msgspec.json.decode(path.read_bytes(), type=list[CheckResult])
         console.log(f"using the answer of an earlier run: {path}")
         return remembered
     path.parent.mkdir(parents=True, exist_ok=True)
-    results = list(ask())
+    results = list(run_checks())
     files.write_whole(path, files.readable_json(results))
     return results
 
@@ -166,13 +168,13 @@ def _reading(
 
 
 def _check_kept_functions(
-    patch: Patch, path: str, was: parsing.ParsedSource | None, now: parsing.ParsedSource
+    patch: Patch, path: str, original: parsing.ParsedSource | None, patched: parsing.ParsedSource
 ) -> Iterator[CheckResult]:
-    lost = sorted(was.functions - now.functions) if was is not None else []
+    lost = sorted(original.functions - patched.functions) if original is not None else []
     if lost:
         message = f"no longer defined: {', '.join(lost)}"
         yield CheckResult(patch.id, "keeps every function", path, "wrong", message)
-    elif was is not None:
+    elif original is not None:
         yield CheckResult(patch.id, "keeps every function", path, "proven")
 
 

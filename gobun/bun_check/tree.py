@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from gobun.bun_source.git import Git
 
 
-def write_tree(git: Git, commit: str, missing: Iterable[str], folder: Path) -> None:
+def write_tree(git: Git, commit: str, missing_paths: Iterable[str], folder: Path) -> None:
     """Write the files of ``commit`` that a build reads and that have content."""
-    absent = set(missing)
+    absent = set(missing_paths)
     write_files(git, commit, folder, lambda path: is_built(path) and path not in absent)
 
 

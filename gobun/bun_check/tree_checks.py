@@ -97,7 +97,7 @@ def semantic(scratch: Scratch | None) -> CheckResult:
     return CheckResult(ALL_PATCHES, check, subject, "wrong", detail)
 
 
-def make_object(prepared: Callable[[], Scratch | None], folder: Path) -> Path | None:
+def make_object(prepare_scratch: Callable[[], Scratch | None], folder: Path) -> Path | None:
     """Return the optimised object of a tree, from its folder if it was built before.
 
     Return None if the layout of the tree is unknown.
@@ -113,7 +113,7 @@ def make_object(prepared: Callable[[], Scratch | None], folder: Path) -> Path | 
             console.log(f"using the object of an earlier run: {made}")
             return made
         _check_memory()
-        scratch = prepared()
+        scratch = prepare_scratch()
         if scratch is None:
             return None
         flags = [*_RELEASE, "--prefix", str(scratch.build)]
@@ -138,7 +138,7 @@ def _check_memory() -> None:
 
 
 def check_constants(
-    prepared: Callable[[], Scratch | None], object_folder: Path, patches: Sequence[Patch]
+    prepare_scratch: Callable[[], Scratch | None], object_folder: Path, patches: Sequence[Patch]
 ) -> Iterator[CheckResult]:
     """Check that the object of a tree contains the constants that its patches should add."""
     check, subject = "compiled constant", "the optimised object"
@@ -147,7 +147,7 @@ def check_constants(
         yield CheckResult(ALL_PATCHES, check, subject, "not checked", why)
         return
     try:
-        made = make_object(prepared, object_folder)
+        made = make_object(prepare_scratch, object_folder)
     except BuildError as error:
         yield CheckResult(ALL_PATCHES, check, subject, "wrong", str(error))
         return

@@ -71,7 +71,7 @@ def analyse(scratch: Scratch) -> ZigBuildResult:
     return zig_build(scratch, step, flags, "analysing")
 
 
-def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigBuildResult:
+def zig_build(scratch: Scratch, step: str, flags: list[str], purpose: str) -> ZigBuildResult:
     """Run a step of the copy's ``build.zig``, and write its output to a log.
 
     Raises:
@@ -79,7 +79,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     """
     log = scratch.logs / f"zig-{step}.log"
     log.unlink(missing_ok=True)
-    console.log(f"{doing} Bun's Zig code by Zig {scratch.zig.version}, log {log}")
+    console.log(f"{purpose} Bun's Zig code by Zig {scratch.zig.version}, log {log}")
     words: list[str | Path] = [
         scratch.zig.program,
         "build",
@@ -98,7 +98,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     began = time.monotonic()
     tell = console.throttled(
         _TOLD_EVERY_S,
-        lambda: console.log(f"still {doing}: {time.monotonic() - began:.0f} s"),
+        lambda: console.log(f"still {purpose}: {time.monotonic() - began:.0f} s"),
     )
     code = run_logged(words, log, cwd=scratch.tree, env=environment, on_wait=tell)
     lines = as_text(log.read_bytes()).splitlines()
@@ -107,7 +107,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], doing: str) -> ZigB
     ]
     if code and not errors:
         raise PrerequisiteError(
-            f"{doing} Bun's Zig code failed, but not because of the code:\n"
+            f"{purpose} Bun's Zig code failed, but not because of the code:\n"
             + "\n".join(lines[-_MOST_SHOWN:]),
             hint=f"free memory or disk space; the whole log is {log}",
         )

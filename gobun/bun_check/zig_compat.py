@@ -28,8 +28,8 @@ def stock(source: bytes) -> bytes:
     return _PRIVATE_NAME.sub(_name, source) if b"#" in source else source
 
 
-def _name(token: re.Match[bytes]) -> bytes:
-    return b'@"#%b"' % token["private"] if token["private"] else token[0]
+def _name(match: re.Match[bytes]) -> bytes:
+    return b'@"#%b"' % match["private"] if match["private"] else match[0]
 
 
 def rewrite(folders: Iterable[Path]) -> int:

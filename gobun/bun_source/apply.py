@@ -135,9 +135,9 @@ def _names(scratch: Git) -> list[str]:
     return scratch("ls-files", "-z").split("\0")
 
 
-def message_of(title: str, why: str, name: str) -> str:
+def message_of(title: str, reason: str, name: str) -> str:
     """Return the commit message of a patch."""
-    return f"{title}\n\n{why}\n\n{TRAILER}{name}\n"
+    return f"{title}\n\n{reason}\n\n{TRAILER}{name}\n"
 
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:

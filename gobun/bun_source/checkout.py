@@ -133,15 +133,15 @@ def abbreviate(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_SHOWN]) + more
 
 
-def write_files(git: Git, commit: str, folder: Path, keep: Callable[[str], bool]) -> None:
-    """Write the files of ``commit`` whose path passes ``keep`` to ``folder``.
+def write_files(git: Git, commit: str, folder: Path, accepts: Callable[[str], bool]) -> None:
+    """Write the files of ``commit`` whose path passes ``accepts`` to ``folder``.
 
     ``git`` belongs to a work tree. The work tree and its index do not change.
     """
     with scratch_folder("tree") as temporary:
         scratch = git.with_index(Path(temporary) / "index")
         scratch("read-tree", commit)
-        paths = [path for path in scratch("ls-files", "-z").split("\0") if path and keep(path)]
+        paths = [path for path in scratch("ls-files", "-z").split("\0") if path and accepts(path)]
         scratch(
             "checkout-index",
             "--quiet",

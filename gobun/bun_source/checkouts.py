@@ -185,11 +185,11 @@ def _renew(store: Store, version: str, origin: Origin, request: _CommitRequest) 
     _add_tree(store, version, commit)
 
 
-def _is_at_revision(existing: Checkout, revision: str, release: BunCommit | None) -> bool:
-    if existing.store.git.commit_of(revision) == existing.base:
+def _is_at_revision(checkout: Checkout, revision: str, release: BunCommit | None) -> bool:
+    if checkout.store.git.commit_of(revision) == checkout.base:
         return True
     is_release_commit = release is not None and revision == release.commit
-    return is_release_commit and is_release(existing.store, existing.base, release)
+    return is_release_commit and is_release(checkout.store, checkout.base, release)
 
 
 def _add_tree(store: Store, version: str, commit: str) -> None:
@@ -219,8 +219,8 @@ def _left_out_by(git: Git) -> Path:
     return git.private_folder / "info" / "sparse-checkout"
 
 
-def _patterns(missing: Sequence[str]) -> str:
-    return "\n".join(["/*", *(f"!/{_literal(path)}" for path in missing)]) + "\n"
+def _patterns(missing_paths: Sequence[str]) -> str:
+    return "\n".join(["/*", *(f"!/{_literal(path)}" for path in missing_paths)]) + "\n"
 
 
 def _literal(path: str) -> str:

@@ -62,24 +62,27 @@ class Export(msgspec.Struct, frozen=True):
     """Files that were written or removed. Empty if nothing changed."""
 
 
-def diff_text(git: Git, old: str, new: str) -> bytes:
+def diff_text(git: Git, old_commit: str, new_commit: str) -> bytes:
     """Return the patch between two commits, with the least context that makes it unambiguous."""
     content = b""
     for context in range(1, _MOST_CONTEXT + 1):
-        content = _HEADING.sub(rb"\1", git.raw_output(*_DIFF, f"--unified={context}", old, new))
+        content = _HEADING.sub(
+            rb"\1", git.raw_output(*_DIFF, f"--unified={context}", old_commit, new_commit)
+        )
         if not content or all(
-            _is_unambiguous(git, old, new, diff)
-            for diff in parse_patch(content, f"the commit {new[:12]}")
+            _is_unambiguous(git, old_commit, new_commit, diff)
+            for diff in parse_patch(content, f"the commit {new_commit[:12]}")
         ):
             break
     return content
 
 
-def _is_unambiguous(git: Git, old: str, new: str, diff: FileDiff) -> bool:
+def _is_unambiguous(git: Git, old_commit: str, new_commit: str, diff: FileDiff) -> bool:
     if diff.binary or diff.created or diff.deleted:
         return True
     before, after = (
-        git.raw_output("cat-file", "blob", f"{commit}:{diff.path}") for commit in (old, new)
+        git.raw_output("cat-file", "blob", f"{commit}:{diff.path}")
+        for commit in (old_commit, new_commit)
     )
     return is_unambiguous(diff, before, after)
 
@@ -178,12 +181,12 @@ def _check_none_lacks(
 
 
 def write_series(
-    folder: Path, version: str, commits: Sequence[SeriesCommit], old: Series | None
+    folder: Path, version: str, commits: Sequence[SeriesCommit], old_series: Series | None
 ) -> Export:
     """Write patches and their entries. Files whose content stays the same are not touched."""
     contents = {f"{patch.id}.patch": patch.content for patch in commits}
     path = folder / FILE_NAME
-    text = path.read_text() if old is not None else ""
+    text = path.read_text() if old_series is not None else ""
     contents[FILE_NAME] = rewritten(text, version, commits).encode()
     changed = []
     for name, content in contents.items():
@@ -191,7 +194,7 @@ def write_series(
         if not file.is_file() or file.read_bytes() != content:
             files.write_whole(file, content)
             changed.append(name)
-    for patch in old.bun_patches if old is not None else ():
+    for patch in old_series.bun_patches if old_series is not None else ():
         if f"{patch.id}.patch" not in contents:
             (folder / f"{patch.id}.patch").unlink(missing_ok=True)
             changed.append(f"{patch.id}.patch")
@@ -199,7 +202,7 @@ def write_series(
 
 
 def new_patch(
-    checkout: Checkout, folder: Path, *, name: str, title: str, why: str, add: Sequence[str]
+    checkout: Checkout, folder: Path, *, name: str, title: str, reason: str, add: Sequence[str]
 ) -> Export:
     """Append the uncommitted changes of a checkout to the series as a new patch.
 
@@ -239,6 +242,6 @@ def new_patch(
             f"there are no changes in {checkout.folder}",
             hint="edit files there first; name new files with --add",
         )
-    commit = commit_tree(git, tree, head, message_of(title, why or TODO_REASON, name))
+    commit = commit_tree(git, tree, head, message_of(title, reason or TODO_REASON, name))
     git("reset", "--quiet", commit)
     return export_series(checkout, folder)

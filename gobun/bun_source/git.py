@@ -86,13 +86,13 @@ _FULL_DISK = (
 class GitError(FetchError):
     """A git command failed. If not caught, it means that git could not read its repository."""
 
-    def __init__(self, folder: Path, words: Sequence[str], completed: FinishedBytes) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str], completed: FinishedBytes) -> None:
         reason = (
             as_text(completed.err).strip()
             or as_text(completed.out).strip()
             or f"exit code {completed.code}"
         )
-        super().__init__(f"git {' '.join(words)}, in {folder}: {reason}", hint=DAMAGE_MESSAGES)
+        super().__init__(f"git {' '.join(arguments)}, in {folder}: {reason}", hint=DAMAGE_MESSAGES)
         self.reason = reason
 
 

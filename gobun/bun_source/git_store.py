@@ -117,12 +117,12 @@ def inheritable_lock(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _remove_interrupted(bare: Path) -> None:
+def _remove_interrupted(repository: Path) -> None:
     """Remove the files of an interrupted git. Only the holder of the lock writes them."""
     leftovers = [
-        *bare.glob("*.lock"),
-        *bare.glob("refs/gobun/**/*.lock"),
-        *bare.glob("objects/pack/tmp_*"),
+        *repository.glob("*.lock"),
+        *repository.glob("refs/gobun/**/*.lock"),
+        *repository.glob("objects/pack/tmp_*"),
     ]
     for path in leftovers:
         path.unlink(missing_ok=True)

@@ -35,9 +35,9 @@ def places(hunk: Sequence[bytes], lines: Sequence[bytes]) -> list[int]:
     ]
 
 
-def is_unambiguous(diff: FileDiff, old: bytes, new: bytes) -> bool:
+def is_unambiguous(diff: FileDiff, old_content: bytes, new_content: bytes) -> bool:
     """Return whether each hunk has a unique position, both when applied and when reverted."""
-    before, after = lines_of(old), lines_of(new)
+    before, after = lines_of(old_content), lines_of(new_content)
     return all(
         (not hunk.old or len(places(hunk.old, before)) == 1)
         and (not hunk.new or len(places(hunk.new, after)) == 1)
@@ -45,16 +45,16 @@ def is_unambiguous(diff: FileDiff, old: bytes, new: bytes) -> bool:
     )
 
 
-def mismatches(diff: FileDiff, read: Reader, names: Callable[[], Sequence[str]]) -> list[str]:
+def mismatches(diff: FileDiff, read_file: Reader, names: Callable[[], Sequence[str]]) -> list[str]:
     """Return why a patch does not fit, one text for each hunk; empty if it fits unambiguously.
 
     ``names`` lists the files of the tree, to look for one that was renamed.
     """
-    content = read(diff.path)
+    content = read_file(diff.path)
     if diff.created:
         return [f"{diff.path}: is to be created, and is there already"] if content else []
     if content is None:
-        return [_new_path_hint(diff, read, names())]
+        return [_new_path_hint(diff, read_file, names())]
     if diff.binary:
         return []
     lines = lines_of(content)
@@ -97,12 +97,12 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
     return _nearest_place_hint(hunk, lines)
 
 
-def _edge(hunk: Hunk, lines: Sequence[bytes], fits: Sequence[int]) -> str | None:
+def _edge(hunk: Hunk, lines: Sequence[bytes], positions: Sequence[int]) -> str | None:
     """Return the edge of the file that git requires for a hunk without context on that side."""
-    if hunk.old_start <= 1 and 0 not in fits:
+    if hunk.old_start <= 1 and 0 not in positions:
         return "beginning"
     at_the_end = hunk.old[-1:] != hunk.new[-1:]
-    return "end" if at_the_end and len(lines) - len(hunk.old) not in fits else None
+    return "end" if at_the_end and len(lines) - len(hunk.old) not in positions else None
 
 
 def _nearest_place_hint(hunk: Hunk, lines: Sequence[bytes]) -> str:
@@ -120,12 +120,14 @@ def _nearest_place_hint(hunk: Hunk, lines: Sequence[bytes]) -> str:
     )
 
 
-def _difference(old: Sequence[bytes], have: Sequence[bytes]) -> list[tuple[str, bytes]]:
+def _difference(
+    expected_lines: Sequence[bytes], actual_lines: Sequence[bytes]
+) -> list[tuple[str, bytes]]:
     lines: list[tuple[str, bytes]] = []
-    for kind, a, b, c, d in _matcher(old, have).get_opcodes():
+    for kind, a, b, c, d in _matcher(expected_lines, actual_lines).get_opcodes():
         if kind != "equal":
-            lines += [("the patch expects: ", line) for line in old[a:b]]
-            lines += [("the file has:      ", line) for line in have[c:d]]
+            lines += [("the patch expects: ", line) for line in expected_lines[a:b]]
+            lines += [("the file has:      ", line) for line in actual_lines[c:d]]
     return lines
 
 
@@ -154,7 +156,7 @@ def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, f
     return -place, ratio
 
 
-def _new_path_hint(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
+def _new_path_hint(diff: FileDiff, read_file: Reader, names: Sequence[str]) -> str:
     """Return a hint about the new path of a missing file."""
     if diff.path in names:
         return f"{diff.path}: the source that was fetched from has no content of it"
@@ -162,7 +164,7 @@ def _new_path_hint(diff: FileDiff, read: Reader, names: Sequence[str]) -> str:
     alike = [path for path in names if PurePosixPath(path).name == name]
     alike += difflib.get_close_matches(diff.path, names, n=3, cutoff=0.8)
     for path in dict.fromkeys(alike):
-        content = read(path)
+        content = read_file(path)
         lines = lines_of(content or b"")
         at = [places(hunk.old, lines) for hunk in diff.hunks]
         if at and all(at):

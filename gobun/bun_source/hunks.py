@@ -39,8 +39,8 @@ def lines_of(data: bytes) -> list[bytes]:
     return re.findall(rb"[^\n]*\n|[^\n]+", data)
 
 
-def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
-    """Parse a patch. ``where`` names it in messages.
+def parse_patch(data: bytes, label: str) -> tuple[FileDiff, ...]:
+    """Parse a patch. ``label`` names it in messages.
 
     Raises:
         UsageError: it is not in the format of ``git diff``, or a hunk's line counts are wrong.
@@ -49,31 +49,31 @@ def parse_patch(data: bytes, where: str) -> tuple[FileDiff, ...]:
     starts = [at for at, line in enumerate(lines) if line.startswith(_START)]
     if not starts or starts[0] != 0:
         raise UsageError(
-            f"{where} is not a patch: it does not begin with 'diff --git'",
+            f"{label} is not a patch: it does not begin with 'diff --git'",
             hint="`invoke patch-export` writes the patches of a series",
         )
     if lines[0].endswith(b"\r\n"):
         raise UsageError(
-            f"{where} has CRLF line ends, and git writes patches with LF",
+            f"{label} has CRLF line ends, and git writes patches with LF",
             hint="a tool changed the line ends; `git restore` restores the file",
         )
     ends = [*starts[1:], len(lines)]
     return tuple(
-        _file(lines[start:end], start, where) for start, end in zip(starts, ends, strict=True)
+        _file(lines[start:end], start, label) for start, end in zip(starts, ends, strict=True)
     )
 
 
-def _file(lines: list[bytes], at: int, where: str) -> FileDiff:
+def _file(lines: list[bytes], at: int, label: str) -> FileDiff:
     head: list[bytes] = []
     for line in lines:
         if line.startswith(b"@@ "):
             break
         head.append(line.rstrip(b"\n"))
-    path = _path(head, f"{where}:{at + 1}")
+    path = _path(head, f"{label}:{at + 1}")
     hunks: list[Hunk] = []
     here = len(head)
     while here < len(lines):
-        hunk, taken = _hunk(lines[here:], len(hunks) + 1, f"{where}:{at + here + 1}")
+        hunk, taken = _hunk(lines[here:], len(hunks) + 1, f"{label}:{at + here + 1}")
         hunks.append(hunk)
         here += taken
     return FileDiff(
@@ -85,7 +85,7 @@ def _file(lines: list[bytes], at: int, where: str) -> FileDiff:
     )
 
 
-def _path(head: list[bytes], where: str) -> str:
+def _path(head: list[bytes], label: str) -> str:
     for sign, side in ((b"+++ ", b"b/"), (b"--- ", b"a/")):
         for line in head:
             name = line.removeprefix(sign).rstrip(b"\t")
@@ -97,15 +97,15 @@ def _path(head: list[bytes], where: str) -> str:
     if both[:half].removeprefix(b"a/") == both[half + 1 :].removeprefix(b"b/"):
         return both[half + 1 :].removeprefix(b"b/").decode(errors="replace")
     raise UsageError(
-        f"{where}: a file is renamed, or its name cannot be parsed",
+        f"{label}: a file is renamed, or its name cannot be parsed",
         hint="write a rename as a deletion and a new file: `git diff --no-renames`",
     )
 
 
-def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
+def _hunk(lines: list[bytes], number: int, label: str) -> tuple[Hunk, int]:
     match = _HUNK.match(lines[0])
     if match is None:
-        raise UsageError(f"{where}: {lines[0].decode(errors='replace').strip()!r} is not a hunk")
+        raise UsageError(f"{label}: {lines[0].decode(errors='replace').strip()!r} is not a hunk")
     remaining = {"old": int(match[2] or 1), "new": int(match[4] or 1)}
     old: list[bytes] = []
     new: list[bytes] = []
@@ -113,7 +113,7 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
     taken = 1
     for line in lines[1:]:
         if line.startswith(_NO_END):
-            _cut_last(_sides(lines[taken - 1][:1], old, new, added), where)
+            _cut_last(_sides(lines[taken - 1][:1], old, new, added), label)
             taken += 1
             continue
         sign, text = line[:1], line[1:]
@@ -126,20 +126,22 @@ def _hunk(lines: list[bytes], number: int, where: str) -> tuple[Hunk, int]:
         remaining["new"] -= sign != b"-"
     if any(remaining.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
         raise UsageError(
-            f"{where}: the hunk does not have as many lines as its header says",
+            f"{label}: the hunk does not have as many lines as its header says",
             hint="`invoke patch-export` writes it anew from the checkout's commit",
         )
     return Hunk(number, int(match[1]), tuple(old), tuple(new), tuple(added)), taken
 
 
 def _sides(
-    sign: bytes, old: list[bytes], new: list[bytes], added: list[bytes]
+    sign: bytes, old_lines: list[bytes], new_lines: list[bytes], added_lines: list[bytes]
 ) -> tuple[list[bytes], ...]:
     """Return the lists that a line with this sign belongs to."""
-    return {b"-": (old,), b"+": (new, added), b" ": (old, new)}.get(sign, ())
+    return {b"-": (old_lines,), b"+": (new_lines, added_lines), b" ": (old_lines, new_lines)}.get(
+        sign, ()
+    )
 
 
-def _cut_last(sides: tuple[list[bytes], ...], where: str) -> None:
+def _cut_last(sides: tuple[list[bytes], ...], label: str) -> None:
     """Remove the line end of a line that the patch marks as having none.
 
     Raises:
@@ -147,7 +149,7 @@ def _cut_last(sides: tuple[list[bytes], ...], where: str) -> None:
     """
     if not sides:
         raise UsageError(
-            f"{where}: {_NO_END.decode()!r} follows no line of the hunk",
+            f"{label}: {_NO_END.decode()!r} follows no line of the hunk",
             hint="`invoke patch-export` writes it anew from the checkout's commit",
         )
     for side in sides:

@@ -149,15 +149,15 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
             shown.advance(len(chunk))
 
 
-def check_archived(origin: Origin, commit: str, *, required: bool = False) -> None:
+def check_archived(origin: Origin, commit: str, *, must_match: bool = False) -> None:
     """Reject an archive of another commit than ``commit``. Archives made by git name their commit.
 
     Raises:
-        FetchError: the commit differs, or it is missing and ``required`` is set.
+        FetchError: the commit differs, or it is missing and ``must_match`` is set.
     """
     with tarfile.open(origin.location) as opened:
         comment = opened.pax_headers.get("comment", "")
-    if required and not comment:
+    if must_match and not comment:
         raise FetchError(
             f"the archive {origin.location} does not name its commit",
             hint="make it with `git archive`, which records the commit",

@@ -58,16 +58,16 @@ def parse_origin(text: str = "", flag: str = "--source") -> Origin:
         raise UsageError(f"{flag} {text} cannot be read: {error}", hint=_FORMS) from error
 
 
-def _local_origin(shown: str, path: Path) -> Origin:
+def _local_origin(display_name: str, path: Path) -> Origin:
     if path.is_dir():
         if not any((path / name).exists() for name in (".git", "objects")):
-            raise UsageError(f"{shown} is a folder, but not a git repository", hint=_FORMS)
+            raise UsageError(f"{display_name} is a folder, but not a git repository", hint=_FORMS)
         return Origin("repository", str(path))
     if not path.is_file():
-        raise UsageError(f"{shown}: there is no such file or folder", hint=_FORMS)
+        raise UsageError(f"{display_name}: there is no such file or folder", hint=_FORMS)
     with path.open("rb") as stream:
         if _BUNDLE.match(stream.read(32)):
             return Origin("bundle", str(path))
     if tarfile.is_tarfile(path):
         return Origin("archive", str(path))
-    raise UsageError(f"{shown} is neither a bundle nor a tar archive", hint=_FORMS)
+    raise UsageError(f"{display_name} is neither a bundle nor a tar archive", hint=_FORMS)

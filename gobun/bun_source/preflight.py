@@ -102,7 +102,7 @@ def examine(
     layout: BuildLayout,
     tree: Path,
     *,
-    missing: Sequence[str],
+    missing_paths: Sequence[str],
     submodules: Sequence[str],
     bun: Callable[[], str],
     zig: Callable[[], str],
@@ -112,9 +112,9 @@ def examine(
 ) -> list[BuildPrerequisite]:
     """Check every requirement of a build of ``tree``.
 
-    ``missing`` lists files that the checkout lacks, ``submodules`` folders of submodules. ``bun``
-    provides the Bun that runs the build scripts, and returns its version. ``zig`` and ``webkit``
-    provide replacements of upstream's own, and return their path or nothing.
+    ``missing_paths`` lists files that the checkout lacks, ``submodules`` folders of submodules.
+    ``bun`` provides the Bun that runs the build scripts, and returns its version. ``zig`` and
+    ``webkit`` provide replacements of upstream's own, and return their path or nothing.
     """
     rows = [BuildPrerequisite("layout", "", layout.era)]
     same = layout.version == version
@@ -128,11 +128,11 @@ def examine(
         for name, pin in layout.pins.items()
         if name != "llvm"
     ]
-    by_hand = [path for path in missing if (tree / path).is_file()]
+    by_hand = [path for path in missing_paths if (tree / path).is_file()]
     if by_hand:
         remark = f"put in by hand, not compared with upstream: {', '.join(by_hand[:3])}"
         rows.append(BuildPrerequisite("files", "upstream's", remark, "note"))
-    missing = [path for path in missing if path not in by_hand]
+    missing = [path for path in missing_paths if path not in by_hand]
     if missing:
         built = [path for path in missing if is_built(path)]
         state = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
@@ -236,29 +236,29 @@ def _provided(
     )
 
 
-def _install(need: _NeededProgram) -> dict[str, str]:
+def _install(needed: _NeededProgram) -> dict[str, str]:
     return {
-        "debian": f"apt-get install {need.debian}" if need.debian else "",
-        "macos": f"brew install {need.macos}" if need.macos else "",
+        "debian": f"apt-get install {needed.debian}" if needed.debian else "",
+        "macos": f"brew install {needed.macos}" if needed.macos else "",
     }
 
 
-def _program(need: _NeededProgram) -> BuildPrerequisite:
-    requirement = f">= {'.'.join(map(str, need.least))}" if need.least else need.why
-    lacking: State = "missing" if need.needed else "note"
-    program = shutil.which(need.name)
+def _program(needed: _NeededProgram) -> BuildPrerequisite:
+    requirement = f">= {'.'.join(map(str, needed.least))}" if needed.least else needed.why
+    lacking: State = "missing" if needed.needed else "note"
+    program = shutil.which(needed.name)
     absent = BuildPrerequisite(
-        need.name, requirement, "not there", lacking, **_install(need), least=need.least
+        needed.name, requirement, "not there", lacking, **_install(needed), least=needed.least
     )
     if program is None:
         return absent
-    if not need.asked:
-        return BuildPrerequisite(need.name, requirement, program, least=need.least)
-    version, shown = _version(program, *need.asked)
-    if version is None or version < need.least:
+    if not needed.asked:
+        return BuildPrerequisite(needed.name, requirement, program, least=needed.least)
+    version, shown = _version(program, *needed.asked)
+    if version is None or version < needed.least:
         shown += "" if version is None else ": too old"
         return msgspec.structs.replace(absent, found=shown)
-    return BuildPrerequisite(need.name, requirement, shown, least=need.least)
+    return BuildPrerequisite(needed.name, requirement, shown, least=needed.least)
 
 
 def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, str]:

@@ -202,14 +202,14 @@ class Series(msgspec.Struct, frozen=True):
                 hint="`invoke patch-export` writes it from the commits of a checkout",
             ) from error
 
-    def check_carries(self, doing: str) -> None:
+    def check_carries(self, purpose: str) -> None:
         """Reject a line without patches, because its tree equals the release.
 
         Raises:
             UsageError: the line has none.
         """
         if not self.bun_patches:
-            what = f"{self.line} carries no patch, so there is nothing to {doing}"
+            what = f"{self.line} carries no patch, so there is nothing to {purpose}"
             raise UsageError(what, hint=f"{self.path} gives the reason for each change")
 
     def select_patches(
@@ -236,7 +236,7 @@ class Series(msgspec.Struct, frozen=True):
         return tuple(patch for patch in self.bun_patches if patch.kind == "build")
 
 
-def check_id(name: str, where: str) -> str:
+def check_id(name: str, key_path: str) -> str:
     """Return ``name`` if it is a valid patch id.
 
     Raises:
@@ -244,7 +244,7 @@ def check_id(name: str, where: str) -> str:
     """
     if not _ID.fullmatch(name):
         raise UsageError(
-            f"{where}: {name!r} is not an id",
+            f"{key_path}: {name!r} is not an id",
             hint="use lower-case letters and digits, separated by dashes",
         )
     return name
@@ -275,7 +275,7 @@ def read_series(folder: Path) -> Series:
     )
 
 
-def _check_patterns(constant: Constant, where: str) -> None:
+def _check_patterns(constant: Constant, key_path: str) -> None:
     """Reject an invalid pattern before the object is compiled, which takes long.
 
     Raises:
@@ -286,7 +286,7 @@ def _check_patterns(constant: Constant, where: str) -> None:
             re.compile(text)
         except re.error as error:
             raise UsageError(
-                f"{where}: {text!r} is not a regular expression: {error}",
+                f"{key_path}: {text!r} is not a regular expression: {error}",
                 hint='put a backslash before a "+" or a bracket',
             ) from error
 

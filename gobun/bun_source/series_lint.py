@@ -30,9 +30,9 @@ class KnownNames(msgspec.Struct, frozen=True):
     outcomes: Collection[str]
 
 
-def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
+def lint_series(series: Sequence[Series], known_names: KnownNames) -> list[str]:
     """Return every error with its position."""
-    problems = [problem for each in series for problem in _lint(each, known)]
+    problems = [problem for each in series for problem in _lint(each, known_names)]
     for root in {each.folder.parent for each in series}:
         others = set(root.iterdir()) - {each.folder for each in series}
         problems += [f"{path}: is not a series" for path in sorted(others)]
@@ -55,7 +55,7 @@ def lint_series(series: Sequence[Series], known: KnownNames) -> list[str]:
     return problems
 
 
-def _lint(series: Series, known: KnownNames) -> Iterator[str]:
+def _lint(series: Series, known_names: KnownNames) -> Iterator[str]:
     where = series.path
     named = {series.file(patch).name for patch in series.patches}
     for path in sorted(series.folder.iterdir()):
@@ -66,11 +66,11 @@ def _lint(series: Series, known: KnownNames) -> Iterator[str]:
         if not entry.why.strip() or TODO_REASON in entry.why:
             yield f"{where}: {entry.id} needs a reason"
         for claim in _CLAIM.findall(entry.why):
-            if claim not in known.claims:
+            if claim not in known_names.claims:
                 yield f"{where}: {entry.id} speaks of {claim}, and there is no such claim"
     seen: dict[bytes, str] = {}
     for patch in series.patches:
-        yield from _entry(series, patch, known)
+        yield from _entry(series, patch, known_names)
         try:
             content = series.content(patch)
         except UsageError as error:
@@ -82,17 +82,17 @@ def _lint(series: Series, known: KnownNames) -> Iterator[str]:
         yield from _content(series, patch, content)
 
 
-def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
+def _entry(series: Series, patch: Patch, known_names: KnownNames) -> Iterator[str]:
     where = f"{series.path}: {patch.id}"
     if not patch.title or len(patch.title) > _TITLE_MOST or patch.title.endswith("."):
         yield f"{where}: the title is one line of {_TITLE_MOST} characters at most, without a stop"
     if patch.upstream != "not proposed" and not patch.upstream_note:
         yield f"{where}: is {patch.upstream} upstream, and upstream_note does not say where"
-    if patch.emulation and patch.emulation not in known.treatments:
+    if patch.emulation and patch.emulation not in known_names.treatments:
         yield f"{where}: emulation = {patch.emulation!r} is no treatment"
     others = {each.id for each in series.bun_patches if each is not patch}
     for change in patch.changes:
-        yield from _change(change, where, known)
+        yield from _change(change, where, known_names)
         for name in (*change.beside, *change.without):
             if name not in others:
                 yield f"{where}: changes name {name!r} beside or without, which is no other patch"
@@ -100,16 +100,16 @@ def _entry(series: Series, patch: Patch, known: KnownNames) -> Iterator[str]:
             yield f"{where}: changes name {name!r} beside and without, so they never happen"
 
 
-def _change(change: Change, where: str, known: KnownNames) -> Iterator[str]:
+def _change(change: Change, position: str, known_names: KnownNames) -> Iterator[str]:
     for kind in ("modules", "loads", "stresses"):
         for name in getattr(change, kind) or ():
-            if name not in getattr(known, kind):
-                yield f"{where}: changes name {name!r}, which is not among the {kind}"
+            if name not in getattr(known_names, kind):
+                yield f"{position}: changes name {name!r}, which is not among the {kind}"
     for name in (*change.was, *change.outcomes):
-        if name not in known.outcomes:
-            yield f"{where}: changes name {name!r}, which is no outcome"
+        if name not in known_names.outcomes:
+            yield f"{position}: changes name {name!r}, which is no outcome"
     if set(change.was) == set(change.outcomes) or not change.was or not change.outcomes:
-        yield f"{where}: changes that change nothing: was and outcomes must differ"
+        yield f"{position}: changes that change nothing: was and outcomes must differ"
 
 
 def _content(series: Series, patch: Patch, content: bytes) -> Iterator[str]:

@@ -54,18 +54,18 @@ class Rebased(msgspec.Struct, frozen=True):
         return tuple(step for step in self.steps if step.state == "conflict")
 
 
-def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
-    """Try ``patches`` one after the other on the base of ``onto`` without a work tree.
+def rebase(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
+    """Try ``patches`` one after the other on the base of ``checkout`` without a work tree.
 
     A patch that conflicts is left out, and the ones after it are tried without it.
     """
-    git = onto.git
-    head = onto.base
+    git = checkout.git
+    head = checkout.base
     steps: list[RebaseStep] = []
     written: list[SeriesCommit] = []
     for patch in patches:
         content = series.content(patch)
-        step, tree = _rebase_patch(git, head, content, patch, onto.version)
+        step, tree = _rebase_patch(git, head, content, patch, checkout.version)
         steps.append(step)
         if tree is None:
             continue
@@ -78,18 +78,18 @@ def rebase(onto: Checkout, series: Series, patches: Sequence[Patch]) -> Rebased:
 
 
 def write_rebased(
-    folder: Path, version: str, rebased: Rebased, series: Series, remaining: Sequence[str]
+    folder: Path, version: str, rebased: Rebased, series: Series, left_out_ids: Sequence[str]
 ) -> Export:
     """Write a rebased series with the description of each patch.
 
-    ``remaining`` lists the patches that a person left out. The person must add the reasons.
+    ``left_out_ids`` lists the patches that a person left out. The person must add the reasons.
     """
     without = [
         {"id": name, "since": version, "why": "upstream has it"} for name in rebased.upstreamed
     ]
-    without += [{"id": name, "why": TODO_REASON} for name in remaining]
+    without += [{"id": name, "why": TODO_REASON} for name in left_out_ids]
     contents = {f"{patch.id}.patch": patch.content for patch in rebased.patches}
-    text = rewritten(series.path.read_text(), version, rebased.patches, without=without)
+    text = rewritten(series.path.read_text(), version, rebased.patches, left_out=without)
     contents |= {
         series.file(patch).name: series.content(patch)
         for patch in series.patches

@@ -39,7 +39,7 @@ def rewritten(
     version: str,
     entries: Sequence[SeriesText],
     *,
-    without: Sequence[dict[str, str]] = (),
+    left_out: Sequence[dict[str, str]] = (),
 ) -> str:
     """Return ``text`` with ``entries`` as the patches of Bun, in that order.
 
@@ -60,7 +60,7 @@ def rewritten(
     ]
     listed = {name: block for name, block in patches.items() if block not in others}
     tables = [_updated(listed.get(entry.id), entry) for entry in entries]
-    if tables == list(listed.values()) and not without and not renamed:
+    if tables == list(listed.values()) and not left_out and not renamed:
         return text
     carried = {entry.id for entry in entries}
     rest = [
@@ -68,7 +68,7 @@ def rewritten(
         for kind, block in blocks
         if kind == "without" and _parse_block(block)["id"] not in carried
     ]
-    rest += [_dump_table("without", each) for each in without]
+    rest += [_dump_table("without", each) for each in left_out]
     parts = [tomlkit.dumps(document), *tables, *others, *rest]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -36,9 +36,9 @@ _PLACE_DATE_S = 1_000_000_000
 class StageRecords:
     """The finished stages of one checkout, in files among git's own."""
 
-    def __init__(self, applied: PatchedTree) -> None:
-        self._patched = applied
-        self._git = Git(applied.folder)
+    def __init__(self, patched_tree: PatchedTree) -> None:
+        self._patched = patched_tree
+        self._git = Git(patched_tree.folder)
 
     def is_finished(self, stage: Stage) -> bool:
         """Return whether an earlier build finished ``stage`` and all its outputs exist."""
@@ -79,7 +79,7 @@ class StageRecords:
             if undated:
                 self._touch_sources()
             if before:
-                console.log(_moved_cache_text(before[0], folder, foreign, undated=undated))
+                console.log(_moved_cache_text(before[0], folder, foreign, lost_dates=undated))
             write_whole(record, "\n".join(roots))
             os.utime(record, (_PLACE_DATE_S, _PLACE_DATE_S))
 
@@ -109,9 +109,9 @@ def _configured_elsewhere(folder: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def _rewrite_dependencies(folder: Path, moves: dict[str, str]) -> None:
+def _rewrite_dependencies(folder: Path, new_roots: dict[str, str]) -> None:
     """Replace the old root of the cache by its new one in the files that list headers for make."""
-    pairs = [(_in_make(old), _in_make(new)) for old, new in moves.items() if old != new]
+    pairs = [(_in_make(old), _in_make(new)) for old, new in new_roots.items() if old != new]
     for path in folder.rglob("*.d") if pairs else ():
         text = path.read_text(errors="surrogateescape") if path.is_file() else ""
         mended = text
@@ -127,10 +127,12 @@ def _in_make(path: str) -> str:
     return re.sub(r"([ #])", r"\\\1", path).replace("$", "$$")
 
 
-def _moved_cache_text(before: str, folder: Path, foreign: list[Path], *, undated: bool) -> str:
+def _moved_cache_text(
+    old_root: str, folder: Path, foreign_folders: list[Path], *, lost_dates: bool
+) -> str:
     """Return the line that says what a build in a new place does again."""
-    names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign))
-    again = [f"unfinished stages configure CMake anew in {names}"] if foreign else []
-    if undated:
+    names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign_folders))
+    again = [f"unfinished stages configure CMake anew in {names}"] if foreign_folders else []
+    if lost_dates:
         again.append("all of Bun's own code is compiled anew, as the copy lost the files' dates")
-    return f"the cache was at {before}: {'; '.join(again) or 'the build continues'}"
+    return f"the cache was at {old_root}: {'; '.join(again) or 'the build continues'}"

@@ -147,7 +147,7 @@ class Sources(msgspec.Struct, frozen=True):
         )
 
 
-def parse_sources(words: tuple[str, ...]) -> Sources:
+def parse_sources(arguments: tuple[str, ...]) -> Sources:
     """Parse ``--submodules``: a folder of repositories, NAME=SOURCE pairs, or both.
 
     Raises:
@@ -155,7 +155,7 @@ def parse_sources(words: tuple[str, ...]) -> Sources:
     """
     folder: Path | None = None
     named: dict[str, Origin] = {}
-    for word in words:
+    for word in arguments:
         name, is_pair, source = word.partition("=")
         if is_pair and "/" not in name:
             named[name] = parse_origin(source, "--submodules")
@@ -238,7 +238,7 @@ def _fill(checkout: Checkout, submodule: Submodule, sources: Sources) -> FilledS
     except FetchError as error:
         raise FetchError(f"the submodule {submodule.path}: {error.what}", hint=_HINT) from error
     if origin.kind == "archive":
-        check_archived(origin, submodule.commit, required=True)
+        check_archived(origin, submodule.commit, must_match=True)
     _write(checkout, submodule, fetched)
     return _describe_submodule(checkout, submodule, there_before=False)
 

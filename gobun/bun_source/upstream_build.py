@@ -53,7 +53,7 @@ class BuiltBun(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def build(applied: PatchedTree, plan: BuildPlan, log: Path) -> Iterator[BuiltBun]:
+def build(patched_tree: PatchedTree, plan: BuildPlan, log: Path) -> Iterator[BuiltBun]:
     """Build a patched checkout. An interrupted build resumes at the stage that it was in.
 
     The checkout stays locked while the caller uses the executable, because another build
@@ -65,25 +65,25 @@ def build(applied: PatchedTree, plan: BuildPlan, log: Path) -> Iterator[BuiltBun
         PrerequisiteError: the build cannot be started.
     """
     started = time.monotonic()
-    with tree_locked(applied.version) as (head, descriptor):
-        if head != applied.head:
+    with tree_locked(patched_tree.version) as (head, descriptor):
+        if head != patched_tree.head:
             raise UsageError(
-                f"{applied.folder} was changed since the patches were applied",
+                f"{patched_tree.folder} was changed since the patches were applied",
                 hint="run one task on a checkout at a time",
             )
         with disk_errors(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
-            console.log(f"building in {applied.folder}, log {log}")
-            records = StageRecords(applied)
+            console.log(f"building in {patched_tree.folder}, log {log}")
+            records = StageRecords(patched_tree)
             records.settle()
-            progress = BuildProgress(plan.stages, applied.folder, log)
-            run = _Run(applied, plan, log, descriptor, progress, records)
+            progress = BuildProgress(plan.stages, patched_tree.folder, log)
+            run = _Run(patched_tree, plan, log, descriptor, progress, records)
             for position, stage in enumerate(plan.stages):
                 _run_stage(run, position, stage)
-        program = applied.folder / plan.program
+        program = patched_tree.folder / plan.program
         if not program.is_file():
-            raise _build_error(applied, log, f"made no {plan.program}")
+            raise _build_error(patched_tree, log, f"made no {plan.program}")
         yield BuiltBun(program, log, round(time.monotonic() - started))
 
 
@@ -128,11 +128,11 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     run.progress.end()
 
 
-def _build_error(applied: PatchedTree, log: Path, how: str) -> BuildError:
+def _build_error(patched_tree: PatchedTree, log: Path, how: str) -> BuildError:
     message = first_error(log)
     wanting = "".join(f"{what}; " for what, sign in _SHORTAGES.items() if sign.search(message))
     return BuildError(
-        f"the build of Bun {applied.version} {how}:\n{message}",
+        f"the build of Bun {patched_tree.version} {how}:\n{message}",
         hint=f"{wanting}the log is {log}; the next run continues after the finished stages",
     )
 

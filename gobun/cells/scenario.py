@@ -116,15 +116,15 @@ def narrow_axes(
     return msgspec.convert(msgspec.to_builtins(axes) | chosen, Axes)
 
 
-def check_names(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+def check_names(kind: str, names: Sequence[str], known_names: Sequence[str]) -> None:
     """Reject a name that is not in a closed set, and a name that occurs twice.
 
     Raises:
         UsageError: a name is unknown (with the near matches), or occurs twice.
     """
     for i, name in enumerate(names):
-        if name not in known:
-            raise UsageError.unknown(kind, name, known)
+        if name not in known_names:
+            raise UsageError.unknown(kind, name, known_names)
         if name in names[:i]:
             raise UsageError(f"the {kind} {name!r} is given twice", hint="name each once")
 

@@ -60,17 +60,17 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's ta
 
 
 def command_with_words(
-    *, leading: str = "", remainder: str = ""
+    *, words_before: str = "", remainder: str = ""
 ) -> Callable[[Callable[..., None]], Any]:
     """Make a task that takes words without a flag.
 
-    The parameter ``leading`` takes those after the name of the task: all of them where it is a
+    The parameter ``words_before`` takes those after the name of the task: all of them where it is a
     list, else one. The list ``remainder`` takes those after ``--``.
     """
 
     def decorate(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
         task = command(function)
-        task.leading, task.remainder = leading, remainder
+        task.leading, task.remainder = words_before, remainder
         return task
 
     return decorate
@@ -134,7 +134,7 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def optional_number(text: str, flag: str, most: int = _LARGEST_NUMBER) -> float | None:
+def optional_number(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> float | None:
     """Read a number that may be left out."""
     try:
         number = float(text) if text else None
@@ -142,14 +142,14 @@ def optional_number(text: str, flag: str, most: int = _LARGEST_NUMBER) -> float 
         number = math.nan
     if number is not None and not math.isfinite(number):
         raise UsageError(f"{flag} {_shorten(text)!r} is not a number")
-    if number is not None and abs(number) > most:
-        raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"the most is {most:,}")
+    if number is not None and abs(number) > largest:
+        raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"the most is {largest:,}")
     return number
 
 
-def optional_integer(text: str, flag: str, most: int = _LARGEST_NUMBER) -> int | None:
+def optional_integer(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> int | None:
     """Read a whole number that may be left out."""
-    number = optional_number(text, flag, most)
+    number = optional_number(text, flag, largest)
     if number is not None and not number.is_integer():
         raise UsageError(f"{flag} {_shorten(text)!r} is not a whole number")
     return None if number is None else int(number)

@@ -24,7 +24,7 @@ def print_diagnosis(diagnosis: forensics.Diagnosis, *, as_json: bool) -> None:
     print(document or forensics.render(diagnosis), flush=True)
 
 
-@command_with_words(leading="pid", remainder="command")
+@command_with_words(words_before="pid", remainder="command")
 def diagnose(
     _: Context,
     pid: str = "",
@@ -46,7 +46,7 @@ def diagnose(
         )
     if end:
         raise UsageError("--end is only for a command after --")
-    number = optional_integer(pid, "the process", most=_LARGEST_PID) or 0
+    number = optional_integer(pid, "the process", largest=_LARGEST_PID) or 0
     inspector = forensics.find_inspector()
     print_diagnosis(
         forensics.diagnose(number, inspector=inspector, backtrace=backtrace), as_json=json
@@ -61,7 +61,7 @@ def _diagnose_command(words: list[str], *, json: bool, backtrace: bool, end: boo
 
     inspector = forensics.find_inspector()
     diagnosis = forensics.diagnose_command(
-        words, inspector=inspector, backtrace=backtrace, end=end, tell=on_diagnosis
+        words, inspector=inspector, backtrace=backtrace, end=end, on_diagnosis=on_diagnosis
     )
     if not diagnosis.is_stuck:  # a process that hangs was shown when that was found
         on_diagnosis(diagnosis)

@@ -64,14 +64,14 @@ def embed_guard(_: Context, file: str, out: str) -> None:
     print_result(paths.display_path(embedding.embed_guard(given_path(file), given_path(out))))
 
 
-@command_with_words(leading="path")
+@command_with_words(words_before="path")
 @variadic_paths
 def audit(_: Context, paths: list[Path]) -> None:
     """Show the properties of finished libraries, or of runtimes for macOS: FILE…."""
     print_result("\n\n".join(auditing.describe(path) for path in paths))
 
 
-@command_with_words(leading="path")
+@command_with_words(words_before="path")
 @variadic_paths
 def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
     """Make Go libraries load on musl (Alpine): FILE… -o OUT."""

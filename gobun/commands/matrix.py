@@ -26,10 +26,10 @@ class AddonFlags(msgspec.Struct, frozen=True):
     config: str
 
 
-def make_request(cells: CellFlags, mine: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
+def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
     """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
     chosen = cells.fields()
-    config = find_config(mine.config, modules=chosen["modules"], addon=mine.addon)
+    config = find_config(addon_flags.config, modules=chosen["modules"], addon=addon_flags.addon)
     addon_config, table = (config.addon, config.matrix) if config else (None, MatrixTable())
     versions = [each for each in table.versions if runtime_of(each) in chosen["runtimes"]]
     chosen["versions"] = chosen["versions"] or ",".join(versions)
@@ -37,9 +37,9 @@ def make_request(cells: CellFlags, mine: AddonFlags, **flags: Any) -> pipeline.R
     chosen["loads"] = chosen["loads"] or table.loads
     chosen["stresses"] = chosen["stresses"] or table.stresses
     addon = custom_addon.make_addon(
-        mine.addon or (addon_config.file if addon_config else ""),
-        mine.smoke or (addon_config.smoke if addon_config else ""),
-        mine.name or (addon_config.name if addon_config else ""),
+        addon_flags.addon or (addon_config.file if addon_config else ""),
+        addon_flags.smoke or (addon_config.smoke if addon_config else ""),
+        addon_flags.name or (addon_config.name if addon_config else ""),
         flags.get("libc", ""),
     )
     for field in ("jobs", "limit_s"):

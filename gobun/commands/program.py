@@ -94,7 +94,7 @@ class TaskProgram(Program):
                 raise UsageError.unknown("task", help_topic, contexts)
             self._take_remainder()
         except UsageError as error:
-            message = printable(f"error: {error}", keep="\n")
+            message = printable(f"error: {error}", kept_characters="\n")
             raise Exit(message, code=error.exit_code) from None
 
     def parse_cleanup(self) -> None:

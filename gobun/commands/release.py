@@ -29,7 +29,9 @@ def release(
     _: Context, version: str, out: str = "dist", names: str = "", dirty: bool = False
 ) -> None:
     """Make a release in a folder below --out."""
-    folder = releasing.make_release(version, given_path(out), names=split_csv(names), dirty=dirty)
+    folder = releasing.make_release(
+        version, given_path(out), names=split_csv(names), allow_changes=dirty
+    )
     print_result(paths.display_path(folder))
 
 
@@ -56,6 +58,6 @@ def download_warmup(
     targets = [target_named(part) for part in split_csv(target)] or [host_target()]
     trusted = given_path(sums) if sums else None
     for path in releasing.download_warmup(
-        version, from_, given_path(out), targets=targets, name=name, trusted=trusted
+        version, from_, given_path(out), targets=targets, name=name, sums_file=trusted
     ):
         print_result(paths.display_path(path))

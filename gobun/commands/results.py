@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gobun.matrix import Run
 
 
-@command_with_words(leading="path")
+@command_with_words(words_before="path")
 @variadic_paths
 def merge(_: Context, paths: list[Path], out: str = "report") -> None:
     """Join the results of shards or platforms and write the report: FILE or FOLDER…."""
@@ -66,7 +66,7 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
     wrong = lint(
         read_expectations(),
         claims=read_claims(),
-        known=known_names(),
+        catalogue=known_names(),
     )
     print_result("\n".join(wrong) or "every expectation has its form and a reason")
     if wrong:
@@ -142,7 +142,7 @@ def report(_: Context, out: str = "report") -> None:
     pipeline.write_report(given_path(out))
 
 
-@command_with_words(leading="results")
+@command_with_words(words_before="results")
 def issue_text(_: Context, results: str, json: bool = False) -> None:
     """Print the issue about all unexpected outcomes of a run: FILE or FOLDER."""
     issue = reporting.issue_text(measuring.read_results(given_path(results)))

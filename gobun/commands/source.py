@@ -57,15 +57,15 @@ def fetch_bun(
         _tell_submodule(filled)
 
 
-def _tell_submodule(filled: bun_source.FilledSubmodule) -> None:
-    submodule = filled.submodule
+def _tell_submodule(result: bun_source.FilledSubmodule) -> None:
+    submodule = result.submodule
     print_result(
         f"submodule {submodule.path}: {submodule.commit[:12]}"
-        f"{', there already' if filled.there_before else ''}"
+        f"{', there already' if result.there_before else ''}"
     )
-    for path in filled.missing:
+    for path in result.missing:
         print_result(f"no content in the source, left out: {path}")
-    for path in filled.nested:
+    for path in result.nested:
         print_result(f"not fetched, a submodule of a submodule: {path}")
 
 
@@ -126,7 +126,7 @@ def patch_new(_: Context, series: str, id: str, title: str, why: str = "", add: 
     folder = paths.PATCHES / (series if series.startswith("v") else f"v{series}")
     with bun_source.open_checkout(folder.name.removeprefix("v")) as checkout:
         export = bun_source.new_patch(
-            checkout, folder, name=id, title=title, why=why, add=split_csv(add)
+            checkout, folder, name=id, title=title, reason=why, add=split_csv(add)
         )
     _print_export(export, folder)
 

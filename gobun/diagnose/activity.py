@@ -82,7 +82,7 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
         calls.append(syscall_of(pid, pid))
         able = observe.able_share(before, observe.usage(pid), clock() - started)
         activity = judge_activity(
-            samples, calls, [tid for tid, _ in senders.most_common()], able=able
+            samples, calls, [tid for tid, _ in senders.most_common()], able_share=able
         )
         if activity is not None:
             return _with_native_wait(pid, activity)
@@ -94,13 +94,13 @@ def judge_activity(
     calls: Sequence[str],
     senders: Sequence[int] = (),
     *,
-    able: float = 1.0,
+    able_share: float = 1.0,
 ) -> Activity | None:
     """Return the activity that these samples show, or None while they are inconclusive.
 
     ``calls`` are the system calls that the main thread was in. ``senders`` are the threads seen to
-    send signals, the most frequent first. ``able`` is the share of the time in which the process
-    could run.
+    send signals, the most frequent first. ``able_share`` is the share of the time in which the
+    process could run.
     """
     first, last = samples[0], samples[-1]
     if first.main_thread is None or last.main_thread is None:
@@ -109,23 +109,23 @@ def judge_activity(
     ending = hang_detector.judge(samples, first.at)
     suspect = _suspected_storm(samples, senders)
     if ending is not None and ending.kind == "livelock" and suspect is not None:
-        if _keeps_from_work(samples, suspect, able):
-            return Activity("storm", ending.detail, seconds, suspect, able=able)
+        if _keeps_from_work(samples, suspect, able_share):
+            return Activity("storm", ending.detail, seconds, suspect, able=able_share)
     elif ending is not None and ending.kind == "deadlock":
-        return Activity("deadlock", ending.detail, seconds, able=able)
-    kind = _clear_activity(samples, calls, able)
+        return Activity("deadlock", ending.detail, seconds, able=able_share)
+    kind = _clear_activity(samples, calls, able_share)
     if kind is None:
         return None
-    detail = _DETAILS[kind](samples, calls, able)
-    return Activity(kind, detail, seconds, suspect=suspect, able=able)
+    detail = _DETAILS[kind](samples, calls, able_share)
+    return Activity(kind, detail, seconds, suspect=suspect, able=able_share)
 
 
 def _clear_activity(
-    samples: Sequence[Sample], calls: Sequence[str], able: float
+    samples: Sequence[Sample], calls: Sequence[str], able_share: float
 ) -> Movement | None:
     """Return the activity without a storm or a proven deadlock, once it is clear."""
     seconds = samples[-1].at - samples[0].at
-    starved = able < STARVED_SHARE
+    starved = able_share < STARVED_SHARE
     over = seconds >= _AT_MOST_S or (
         seconds >= GIVE_UP_AFTER_S - 1 and len(samples) >= _LEAST_SAMPLES
     )
@@ -136,7 +136,7 @@ def _clear_activity(
             return "starved" if over else None
         return "waits" if still_s >= (_LOCKED_S if locked else WORKS_AFTER_S) else None
     if _always_runnable(samples) and not _may_storm(samples):
-        if seconds * able >= _COMPUTES_S:
+        if seconds * able_share >= _COMPUTES_S:
             return "busy"
         return "starved" if over and seconds >= _COMPUTES_AT_MOST_S else None
     # On a busy machine a storm is seen in few looks at first. A main thread that was seen to wait
@@ -147,7 +147,7 @@ def _clear_activity(
     if not over:
         return None
     # A storm on a machine with time for it was plain long before.
-    unclear = _may_storm(samples) if able < _CLEAR_SHARE else False
+    unclear = _may_storm(samples) if able_share < _CLEAR_SHARE else False
     return "starved" if unclear or (starved and not _is_woken(samples, calls)) else "works"
 
 
@@ -212,17 +212,17 @@ def _waits_evidence(samples: Sequence[Sample], calls: Sequence[str], _: float) -
     return f"the main thread was in {calls[-1] or 'a wait'} and not scheduled in {seconds:.1f} s"
 
 
-def _busy_evidence(samples: Sequence[Sample], _calls: Sequence[str], _able: float) -> str:
+def _busy_evidence(samples: Sequence[Sample], _calls: Sequence[str], _able_share: float) -> str:
     seconds = samples[-1].at - samples[0].at
     return f"the main thread computed for {seconds:.1f} s and never waited for anything"
 
 
-def _starved_evidence(samples: Sequence[Sample], _: Sequence[str], able: float) -> str:
+def _starved_evidence(samples: Sequence[Sample], _: Sequence[str], able_share: float) -> str:
     seconds = samples[-1].at - samples[0].at
     used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     return (
-        f"it could run for {able:.0%} of {seconds:.1f} s, and waited for a processor the rest; "
-        f"{used:.1f} s of CPU time"
+        f"it could run for {able_share:.0%} of {seconds:.1f} s, and waited for a processor the "
+        f"rest; {used:.1f} s of CPU time"
     )
 
 
@@ -234,12 +234,14 @@ _DETAILS: dict[Movement, Callable[[Sequence[Sample], Sequence[str], float], str]
 }
 
 
-def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able: float) -> bool:
+def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able_share: float) -> bool:
     """Whether a signal interrupts its thread so often that it does nothing else."""
     handles_alone = (
         storm.share >= _STORM_LOOK_SHARE and _running_share(samples, storm.tid) >= _STORM_LOOK_SHARE
     )
-    return storm.switches_a_second >= STORM_SWITCHES * max(able, _LEAST_SHARE) or handles_alone
+    return (
+        storm.switches_a_second >= STORM_SWITCHES * max(able_share, _LEAST_SHARE) or handles_alone
+    )
 
 
 def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:

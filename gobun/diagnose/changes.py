@@ -87,15 +87,17 @@ def compare(before: Snapshot, after: Snapshot) -> Iterator[SignalChange]:
             yield SignalChange(number, old, new)
 
 
-def render_changes(found: Mapping[str, Sequence[SignalChange]]) -> str:
+def render_changes(changes_by_runtime: Mapping[str, Sequence[SignalChange]]) -> str:
     """Return a Markdown table with a row for each signal and a column for each runtime."""
-    numbers = sorted({change.signal for changes in found.values() for change in changes})
-    head = ["signal", *found]
+    numbers = sorted(
+        {change.signal for changes in changes_by_runtime.values() for change in changes}
+    )
+    head = ["signal", *changes_by_runtime]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for number in numbers:
         texts = [
             next((change.text for change in changes if change.signal == number), "as it was")
-            for changes in found.values()
+            for changes in changes_by_runtime.values()
         ]
         lines.append(f"| {' | '.join([observe.signal_name(number), *texts])} |")
     return "\n".join(lines)

@@ -31,15 +31,15 @@ def diagnose_command(
     inspector: Path | None = None,
     backtrace: bool = False,
     end: bool = False,
-    tell: Callable[[Diagnosis], None] = lambda _: None,
+    on_diagnosis: Callable[[Diagnosis], None] = lambda _: None,
 ) -> Diagnosis:
     """Start an application, watch it until it ends, and return how it ended.
 
     The application keeps this terminal and environment, and gets the signals that it would get
-    without this program. Another thread calls ``tell`` with each diagnosis that matters to a user:
-    the application hangs, waits in a native call, will hang, or works again. None of them ends the
-    application unless ``end`` is set. Then the first diagnosis of a hang ends it with all of its
-    descendants, and is returned.
+    without this program. Another thread calls ``on_diagnosis`` with each diagnosis that matters to
+    a user: the application hangs, waits in a native call, will hang, or works again. None of them
+    ends the application unless ``end`` is set. Then the first diagnosis of a hang ends it with all
+    of its descendants, and is returned.
 
     Raises:
         UsageError: there is no command.
@@ -52,7 +52,7 @@ def diagnose_command(
     # If only ancestors may trace, the inspector first makes the command traceable.
     wrapper = [str(inspector), "--"] if inspector is not None else []
     with Foreground(command, wrapper=wrapper) as running:
-        lookout = _Lookout(running.pid, inspector, backtrace=backtrace, tell=tell)
+        lookout = _Lookout(running.pid, inspector, backtrace=backtrace, on_diagnosis=on_diagnosis)
         lookout.start()
         try:
             code = running.wait(lookout.raise_stuck if end else lambda: None)
@@ -90,13 +90,13 @@ class _Lookout(threading.Thread):
         inspector: Path | None,
         *,
         backtrace: bool,
-        tell: Callable[[Diagnosis], None],
+        on_diagnosis: Callable[[Diagnosis], None],
     ) -> None:
         super().__init__(name="lookout", daemon=True)
         self._pid = pid
         self._inspector = inspector
         self._backtrace = backtrace
-        self._on_diagnosis = tell
+        self._on_diagnosis = on_diagnosis
         self._stopping = threading.Event()
         self._reported: dict[int, Diagnosis] = {}
         self._examined: set[int] = set()
@@ -136,7 +136,7 @@ class _Lookout(threading.Thread):
             return
         try:
             diagnosis = examine.diagnose(
-                pid, inspector=self._inspector, backtrace=self._backtrace, watched=watched
+                pid, inspector=self._inspector, backtrace=self._backtrace, known_activity=watched
             )
         except GobunError:  # it has ended, or became another user's
             return

@@ -123,11 +123,13 @@ def _handler(handler: Handler, *, suspends: bool) -> str:
     return f"{flag}, handler in {where}{note}"
 
 
-def _thread(thread: ThreadView, pid: int, alike: dict[str, list[ThreadView]]) -> Iterator[str]:
+def _thread(
+    thread: ThreadView, pid: int, similar_threads: dict[str, list[ThreadView]]
+) -> Iterator[str]:
     if thread.alternate is None:
         return
     if thread.seen.tid != pid and not thread.on_alternate:
-        alike.setdefault(f"{thread.alternate.size // 1024} KiB", []).append(thread)
+        similar_threads.setdefault(f"{thread.alternate.size // 1024} KiB", []).append(thread)
         return
     whose = "the main thread" if thread.seen.tid == pid else f"{thread.seen.name}"
     now = ", running on it now" if thread.on_alternate else ""

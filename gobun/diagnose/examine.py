@@ -34,22 +34,22 @@ def diagnose(
     *,
     inspector: Path | None = None,
     backtrace: bool = False,
-    watched: Activity | None = None,
+    known_activity: Activity | None = None,
 ) -> Diagnosis:
     """Watch a running process for a few seconds and return its diagnosis; it goes on unharmed.
 
-    ``watched`` is its activity, if known already. ``backtrace`` also runs gdb if it is installed,
-    which stops the process meanwhile.
+    ``known_activity`` is its activity, if known already. ``backtrace`` also runs gdb if it is
+    installed, which stops the process meanwhile.
 
     Raises:
         UsageError: there is no such process, or it is a kernel thread.
         PrerequisiteError: this is not Linux, or the process may not be examined.
     """
     _check(pid)
-    watched = watched or activity.watch_process(pid)
-    if watched.kind == "ended":
-        return ended_diagnosis(pid, watched.detail, watched.seconds)
-    snapshot = observe.take_snapshot(pid, inspector, spare=fragile_threads(pid))
+    known_activity = known_activity or activity.watch_process(pid)
+    if known_activity.kind == "ended":
+        return ended_diagnosis(pid, known_activity.detail, known_activity.seconds)
+    snapshot = observe.take_snapshot(pid, inspector, spared_signals=fragile_threads(pid))
     maps = observe.mappings(pid)
     runtime = seen_runtime(pid, maps)
     search = go_libraries(pid, maps)
@@ -58,7 +58,7 @@ def diagnose(
         runtime=runtime,
         libraries=search.libraries,
         unread_files=search.unread_files,
-        motion=watched,
+        motion=known_activity,
         snapshot=snapshot,
         suspend_signal=suspend_signal(pid, runtime),
         container=_container(pid),

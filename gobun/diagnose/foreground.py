@@ -98,16 +98,18 @@ class Foreground:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
         return self._child.wait()
 
-    def _pass_on(self, got: signal.struct_siginfo) -> None:
+    def _pass_on(self, received: signal.struct_siginfo) -> None:
         now = time.monotonic()
-        if got.si_signo == signal.SIGCHLD:
+        if received.si_signo == signal.SIGCHLD:
             return
-        if got.si_code == _BY_KERNEL:
+        if received.si_code == _BY_KERNEL:
             self._interrupted_at = now
             return
-        by_wrapper = got.si_pid == os.getppid() and now - self._interrupted_at < _AFTER_INTERRUPT_S
+        by_wrapper = (
+            received.si_pid == os.getppid() and now - self._interrupted_at < _AFTER_INTERRUPT_S
+        )
         if not by_wrapper:
-            self._child.send_signal(got.si_signo)
+            self._child.send_signal(received.si_signo)
 
     def _let_through(self) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._original_mask)

@@ -37,7 +37,7 @@ def remedies_for(
     version: str,
     *,
     armed: bool,
-    taken: bool = False,
+    handler_is_lost: bool = False,
     table: Path = _TABLE,
 ) -> tuple[Remedy, ...]:
     """Return the remedies, the smallest first.
@@ -52,7 +52,7 @@ def remedies_for(
         if kind in row.kinds
         and row.runtime in {"", runtime}
         and row.armed in {None, armed}
-        and row.taken in {None, taken}
+        and row.taken in {None, handler_is_lost}
         and (not row.versions or in_range(version, row.versions))
     )
 

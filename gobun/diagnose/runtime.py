@@ -108,13 +108,13 @@ def _parts_of(version: str) -> tuple[int, ...]:
     return tuple(map(int, numbers)) if all(number.isdecimal() for number in numbers) else ()
 
 
-def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
+def _recognise(handle: int, executable: str, libc: str) -> RuntimeSeen:
     seen: set[str] = set()
     for _, data in chunks(handle, _MOST_PROGRAM, _OVERLAP):
         seen |= {name for name, mark in _MARKS.items() if mark in data}
     name = next((name for name in _MARKS if name in seen), "")
     if not name:
-        return RuntimeSeen("", "", shown)
+        return RuntimeSeen("", "", executable)
     matches = {
         version.decode()
         for _, data in chunks(handle, _MOST_PROGRAM, _OVERLAP)
@@ -124,7 +124,7 @@ def _recognise(handle: int, shown: str, libc: str) -> RuntimeSeen:
     # Deno's executable also names older versions; its own is the newest.
     version = max(matches, key=_parts_of, default="")
     tail = os.pread(handle, _TAIL, max(0, os.fstat(handle).st_size - _TAIL))
-    return RuntimeSeen(name, version, shown, name == "bun" and _COMPILED_MARK in tail, libc)
+    return RuntimeSeen(name, version, executable, name == "bun" and _COMPILED_MARK in tail, libc)
 
 
 def _command_line(pid: int) -> str:

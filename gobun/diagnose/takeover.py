@@ -46,7 +46,7 @@ def find_taken(
     return Taken(handler.number, "handled", (handler.owner,), handler.owner in in_go)
 
 
-def taken_text(taken: Taken, *, hangs: bool) -> str:
+def taken_text(taken: Taken, *, is_hung: bool) -> str:
     """Return sentences about the lost handler and its consequences."""
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)
@@ -59,7 +59,7 @@ def taken_text(taken: Taken, *, hangs: bool) -> str:
     by = f" In Go, {how}." if taken.is_go else ""
     then = (
         "JavaScriptCore has sent it, and waits for an answer forever. So does the main thread."
-        if hangs
+        if is_hung
         else "The process works until something suspends a thread, such as the garbage collector "
         "or a profiler. Then it hangs forever, on every release of Bun."
     )

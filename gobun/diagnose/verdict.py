@@ -61,7 +61,7 @@ def judge(facts: Facts) -> Diagnosis:
             facts.runtime.name,
             facts.runtime.version,
             armed=armed and not is_fixed_in(facts.runtime.version),
-            taken=taken is not None,
+            handler_is_lost=taken is not None,
         ),
         notes=tuple(_notes(facts)),
     )
@@ -131,7 +131,7 @@ def _armed(facts: Facts) -> bool:
 
 def _cause(facts: Facts, kind: Kind, taken: Taken | None, *, armed: bool) -> str:
     if taken is not None and kind in {"taken", "healthy", "no-go"}:
-        return taken_text(taken, hangs=kind == "taken")
+        return taken_text(taken, is_hung=kind == "taken")
     if kind == "storm":
         return _storm_cause(facts)
     if kind == "ended":

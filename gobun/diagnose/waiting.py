@@ -65,16 +65,16 @@ def fragile_threads(pid: int) -> tuple[int, ...]:
     )
 
 
-def _describe_wait(pid: int, main: Blocked, watched_s: float) -> NativeWait:
-    library = main.caller.library if main.caller is not None else ""
+def _describe_wait(pid: int, main_thread: Blocked, watched_s: float) -> NativeWait:
+    library = main_thread.caller.library if main_thread.caller is not None else ""
     return NativeWait(
         library=library,
-        function=main.caller.function if main.caller is not None else "",
-        call=main.call,
-        why=main.why,
+        function=main_thread.caller.function if main_thread.caller is not None else "",
+        call=main_thread.call,
+        why=main_thread.why,
         seconds=max(watched_s, _asleep_s(pid)),
-        can_return=main.can_return,
-        wakes=main.wakes,
+        can_return=main_thread.can_return,
+        wakes=main_thread.wakes,
         in_runtime=library == observe.read_link(Path(f"/proc/{pid}/exe")),
     )
 

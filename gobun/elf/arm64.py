@@ -83,10 +83,10 @@ def _follow(image: Image, segment: Segment, start: int, on_page: dict[int, int])
 
 
 def _judge(
-    image: Image, address: int, raw: bytes, page: int, on_page: dict[int, int]
+    image: Image, address: int, encoding: bytes, page: int, on_page: dict[int, int]
 ) -> Site | None:
     """Return the site at ``address``, or None for what does not use the word."""
-    (instruction,) = struct.unpack("<I", raw)
+    (instruction,) = struct.unpack("<I", encoding)
     base = instruction >> 5 & 31
     immediate = instruction >> 10 & 0xFFF
     if base == page and instruction & _LDR_MASK == _LDR:
@@ -94,7 +94,7 @@ def _judge(
         return None if word is None else Site(address, 4, word, instruction & 31)
     if base == page and instruction & _ADD_MASK == _ADD and immediate not in on_page:
         return None
-    step = _decode_instruction(address, raw)
+    step = _decode_instruction(address, encoding)
     if page not in _numbers(step, 0):
         return None
     if base == page and instruction & _MEMORY_MASK == _MEMORY:
@@ -106,9 +106,9 @@ def _judge(
     raise unknown_use(image, address, f"{step.mnemonic} {step.op_str}")
 
 
-def _successors(address: int, raw: bytes, page: int) -> list[int]:
+def _successors(address: int, encoding: bytes, page: int) -> list[int]:
     """Return where the register may still hold the page after this instruction."""
-    step = _decode_instruction(address, raw)
+    step = _decode_instruction(address, encoding)
     import capstone.arm64 as names  # noqa: PLC0415
 
     if step.id == 0:
@@ -126,16 +126,16 @@ def _successors(address: int, raw: bytes, page: int) -> list[int]:
     return [address + 4]
 
 
-def _decode_instruction(address: int, raw: bytes) -> capstone.CsInsn:
-    return next(decoder("arm64").disasm(raw, address, 1))
+def _decode_instruction(address: int, encoding: bytes) -> capstone.CsInsn:
+    return next(decoder("arm64").disasm(encoding, address, 1))
 
 
-def _numbers(step: capstone.CsInsn, which: int) -> set[int]:
+def _numbers(step: capstone.CsInsn, operand_kind: int) -> set[int]:
     """Return the general registers that an instruction reads (0) or writes (1)."""
     if step.id == 0:
         return set()
     numbers = set()
-    for register in step.regs_access()[which]:
+    for register in step.regs_access()[operand_kind]:
         name = step.reg_name(register)
         if name[0] in "xw" and name[1:].isdigit():
             numbers.add(int(name[1:]))

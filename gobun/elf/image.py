@@ -108,9 +108,9 @@ class Image:
         self.sections = self._read_sections(fields[12])
         self.dynamic_at, self.dynamic_room, self.dynamic = self._read_dynamic()
 
-    def damage_error(self, why: str) -> UsageError:
+    def damage_error(self, reason: str) -> UsageError:
         """Return the error for a library that cannot be made sense of."""
-        return UsageError(f"{self.path} is damaged: {why}", hint=_REBUILD)
+        return UsageError(f"{self.path} is damaged: {reason}", hint=_REBUILD)
 
     def _header(self, kinds: Collection[int]) -> tuple[int, ...]:
         if self.data[:4] != b"\x7fELF":

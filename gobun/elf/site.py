@@ -46,9 +46,9 @@ def regions(image: Image, words: list[int], size: int) -> list[list[int]]:
     return list(blocks.values())
 
 
-def unknown_use(image: Image, address: int, what: str) -> UsageError:
+def unknown_use(image: Image, address: int, use: str) -> UsageError:
     """Return the error for a use of a TLS word that cannot be followed."""
     return UsageError(
-        f"{image.path} uses its TLS word at {address:#x} in an unknown way: {what}",
+        f"{image.path} uses its TLS word at {address:#x} in an unknown way: {use}",
         hint="compile its C code without -ftls-model=initial-exec, or report the library",
     )

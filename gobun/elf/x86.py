@@ -95,13 +95,15 @@ def _exact(
             yield at, word, immediate
 
 
-def _instruction_around(code: bytes, at: int, immediate: int, base: int) -> capstone.CsInsn | None:
+def _instruction_around(
+    code: bytes, at: int, immediate_bytes: int, base: int
+) -> capstone.CsInsn | None:
     """Return an instruction whose displacement is the field at ``at``, if there can be one."""
     for before in range(_MOST_BEFORE, 1, -1):
         start = at - before
         if start < 0:
             continue
-        raw = code[start : at + 4 + immediate]
+        raw = code[start : at + 4 + immediate_bytes]
         instruction = next(decoder("x64").disasm(raw, base + start, 1), None)
         if (
             instruction is not None

@@ -58,7 +58,7 @@ def embed_guard(library: Path, out: Path) -> Path:
     return out
 
 
-def _check(before: audit.LibraryReport, result: Path, *, marks: int) -> None:
+def _check(original: audit.LibraryReport, result: Path, *, marks: int) -> None:
     """Hold the result to what the library was.
 
     Raises:
@@ -66,10 +66,10 @@ def _check(before: audit.LibraryReport, result: Path, *, marks: int) -> None:
     """
     after = audit.inspect(result)
     for field in ("exports", "needed", "install_name", "runpath", "relro", "libc", "target"):
-        was, now = getattr(before, field), getattr(after, field)
+        was, now = getattr(original, field), getattr(after, field)
         if was != now:
-            raise BuildError(f"embedding would change {field} of {before.path}: {was} to {now}")
-    if after.executable_stack and not before.executable_stack:
-        raise BuildError(f"embedding would give {before.path} an executable stack")
+            raise BuildError(f"embedding would change {field} of {original.path}: {was} to {now}")
+    if after.executable_stack and not original.executable_stack:
+        raise BuildError(f"embedding would give {original.path} an executable stack")
     if result.read_bytes().count(_MARK) != marks:
-        raise BuildError(f"the guard in {before.path} is incomplete")
+        raise BuildError(f"the guard in {original.path} is incomplete")

@@ -105,9 +105,9 @@ class Merge:
         self._editor.fit_dynamic(data)
         return self._editor.finish()
 
-    def _refuse(self, why: str) -> UsageError:
+    def _refuse(self, reason: str) -> UsageError:
         return UsageError(
-            f"{self._host.path}: {why}, so the guard cannot be embedded",
+            f"{self._host.path}: {reason}, so the guard cannot be embedded",
             hint="use the Go package (invoke vendor-guard), or load the guard before the library",
         )
 
@@ -186,19 +186,19 @@ class Merge:
             raise self._refuse(f"its section {section.name} is not the table that is loaded")
         return self._host.offset_of(address, section.size)
 
-    def _relocate(self, each: Relocation) -> tuple[int, int, int, int]:
+    def _relocate(self, relocation: Relocation) -> tuple[int, int, int, int]:
         """Return place, kind, symbol and addend of a relocation of the donor in the host."""
-        at = each.at + self._base
-        if each.kind == self._kinds.relative:
-            return at, each.kind, 0, each.addend + self._base
-        if each.kind == self._kinds.thread:
-            return at, each.kind, 0, each.addend + self._thread_offset
-        if each.kind not in self._kinds.symbolic:
-            raise AssertionError(f"the guard has a relocation of kind {each.kind}")
-        return at, self._kinds.address, self._imports[each.symbol], each.addend
+        at = relocation.at + self._base
+        if relocation.kind == self._kinds.relative:
+            return at, relocation.kind, 0, relocation.addend + self._base
+        if relocation.kind == self._kinds.thread:
+            return at, relocation.kind, 0, relocation.addend + self._thread_offset
+        if relocation.kind not in self._kinds.symbolic:
+            raise AssertionError(f"the guard has a relocation of kind {relocation.kind}")
+        return at, self._kinds.address, self._imports[relocation.symbol], relocation.addend
 
     def _add_constructors(
-        self, theirs: list[tuple[int, int, int]], data: NewSegment
+        self, donor_entries: list[tuple[int, int, int]], data: NewSegment
     ) -> Iterator[tuple[int, int, int, int]]:
         """Make a table of constructors, the guard's first, and yield its relocations."""
         start = self._donor.dynamic_value(elf.DT_INIT_ARRAY) or 0
@@ -211,7 +211,7 @@ class Merge:
         ]
         if not ours:
             raise AssertionError("the guard has no constructor")
-        entries = [*ours, *theirs]
+        entries = [*ours, *donor_entries]
         length = len(entries) * _WORD
         table = data.add(bytes(length), align=_WORD)
         for section in self._editor.sections:
@@ -222,12 +222,14 @@ class Merge:
         for number, (kind, symbol, addend) in enumerate(entries):
             yield table + number * _WORD, kind, symbol, addend
 
-    def _add_relocations(self, added: list[tuple[int, int, int, int]], data: NewSegment) -> None:
+    def _add_relocations(
+        self, relocations: list[tuple[int, int, int, int]], data: NewSegment
+    ) -> None:
         start = self._host.dynamic_value(elf.DT_RELA)
         size = self._host.dynamic_value(elf.DT_RELASZ) or 0
         table = self._host.read_at(start, size) if start is not None and size else b""
         table += b"".join(
-            _RELA.pack(at, symbol << 32 | kind, addend) for at, kind, symbol, addend in added
+            _RELA.pack(at, symbol << 32 | kind, addend) for at, kind, symbol, addend in relocations
         )
         address = data.add(table, align=_WORD)
         for section in self._editor.sections:

@@ -50,7 +50,7 @@ def known_names() -> Catalogue:
     return Catalogue(releases, build.MODULES, tuple(read_scenario().stress))
 
 
-def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
+def unmatchable_selectors(row: ExpectationRow, catalogue: Catalogue) -> list[str]:
     """Return the selectors of a row that match nothing, so that it matches less than it states.
 
     A range that names a canary is accepted unchecked, because no list here has canaries.
@@ -59,16 +59,16 @@ def unmatchable_selectors(row: ExpectationRow, known: Catalogue) -> list[str]:
     lines = [
         f"{key} names the unknown {name!r}"
         for key, values, names in (
-            ("runtime", runtimes, known.releases),
-            ("stresses", row.stresses, known.stresses),
-            ("modules", row.modules, known.modules),
+            ("runtime", runtimes, catalogue.releases),
+            ("stresses", row.stresses, catalogue.stresses),
+            ("modules", row.modules, catalogue.modules),
         )
         for name in values or ()
         if name not in names
     ]
     among = [
         version
-        for runtime, versions in known.releases.items()
+        for runtime, versions in catalogue.releases.items()
         for version in versions
         if row.runtime in {None, runtime}
     ]

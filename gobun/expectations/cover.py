@@ -25,18 +25,18 @@ class Box(msgspec.Struct, frozen=True):
 
 
 def cover(
-    must: Mapping[Config, int], may: Mapping[Config, int], axes: Sequence[Sequence[str]]
+    required: Mapping[Config, int], optional: Mapping[Config, int], axes: Sequence[Sequence[str]]
 ) -> list[Box]:
-    """Return boxes that hold all of ``must``, some of ``may``, and nothing else.
+    """Return boxes that hold all of ``required``, some of ``optional``, and nothing else.
 
     Each box grows from a cell along one axis after another as far as possible. The result is small,
     though not always the smallest. It does not depend on the order of the mappings.
     """
-    left = {config: mask for config, mask in must.items() if mask}
+    left = {config: mask for config, mask in required.items() if mask}
     boxes = []
     for config in sorted(left, key=lambda config: _place(config, axes)):
         while config in left:  # a box covers its first cell completely, so this runs once
-            box = _grow_box(config, left, must, may, axes)
+            box = _grow_box(config, left, required, optional, axes)
             boxes.append(box)
             for inside in itertools.product(*box.values):
                 remaining = left.pop(inside, 0) & ~box.versions
@@ -52,15 +52,15 @@ def _place(config: Config, axes: Sequence[Sequence[str]]) -> tuple[int, ...]:
 def _grow_box(
     seed: Config,
     remaining: Mapping[Config, int],
-    must: Mapping[Config, int],
-    may: Mapping[Config, int],
+    required: Mapping[Config, int],
+    optional: Mapping[Config, int],
     axes: Sequence[Sequence[str]],
 ) -> Box:
     versions = remaining[seed]
 
     def fits(config: Config) -> bool:
         # Only the same versions: cells with other versions get a box of their own.
-        allowed = must.get(config, 0) | may.get(config, 0)
+        allowed = required.get(config, 0) | optional.get(config, 0)
         return not versions & ~allowed and not remaining.get(config, 0) & ~versions
 
     values: list[tuple[str, ...]] = [(value,) for value in seed]

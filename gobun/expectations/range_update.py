@@ -51,14 +51,14 @@ def update_expectations(
     results: Sequence[Result],
     folder: Path | None = None,
     *,
-    known: Mapping[str, Sequence[str]] | None = None,
+    known_versions: Mapping[str, Sequence[str]] | None = None,
     place: Place | None = None,
     write: bool = True,
 ) -> Update:
     """Rewrite the rows of ``folder`` so that they expect ``results``.
 
-    ``known`` holds the releases of each runtime. ``place`` is where the results were made. Skips,
-    starved cells and harness errors are no evidence. A row that still holds keeps its text.
+    ``known_versions`` holds the releases of each runtime. ``place`` is where the results were made.
+    Skips, starved cells and harness errors are no evidence. A row that still holds keeps its text.
 
     Raises:
         UsageError: a file has the wrong form, or rows contradict each other.
@@ -66,11 +66,11 @@ def update_expectations(
     """
     folder = folder or paths.EXPECTATIONS
     place = place or this_place()
-    known = known or known_names().releases
+    known_versions = known_versions or known_names().releases
     before = read_expectations(folder).rows
     for strict in (False, True):
-        after = _replacements(before, results, known, place, strict=strict)
-        if _is_settled(after, results, known, place):
+        after = _replacements(before, results, known_versions, place, strict=strict)
+        if _is_settled(after, results, known_versions, place):
             break
     else:
         raise UsageError(
@@ -100,7 +100,7 @@ class _ChangedRows(msgspec.Struct, frozen=True):
 def _replacements(
     rows: Sequence[ExpectationRow],
     results: Sequence[Result],
-    known: Mapping[str, Sequence[str]],
+    known_versions: Mapping[str, Sequence[str]],
     place: Place,
     *,
     strict: bool,
@@ -110,7 +110,7 @@ def _replacements(
     for runtime in sorted({result.runtime for result in results}):
         mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
         of_it = [result for result in results if result.runtime == runtime]
-        world = _world(of_it, mine, known.get(runtime, ()))
+        world = _world(of_it, mine, known_versions.get(runtime, ()))
         changes = compare(mine, world, strict=strict)
         for index, boxes in changes.rewritten.items():
             row = mine[index]
@@ -126,10 +126,10 @@ def _replacements(
 
 
 def _world(
-    results: Sequence[Result], rows: Sequence[ExpectationRow], known: Sequence[str]
+    results: Sequence[Result], rows: Sequence[ExpectationRow], known_versions: Sequence[str]
 ) -> ObservedRuns:
     tested = {result.version for result in results}
-    versions = tuple(sorted({*tested, *known}, key=rank))
+    versions = tuple(sorted({*tested, *known_versions}, key=rank))
     suite = (tuple(TREATMENTS), build.MODULES, LOADS, tuple(read_scenario().stress))
     axes = tuple(
         tuple(
@@ -165,34 +165,39 @@ def _selectors(box: Box, world: ObservedRuns, row: ExpectationRow | None = None)
 
 
 def _is_settled(
-    after: _ChangedRows, results: Iterable[Result], known: Mapping[str, Sequence[str]], place: Place
+    changed_rows: _ChangedRows,
+    results: Iterable[Result],
+    known_versions: Mapping[str, Sequence[str]],
+    place: Place,
 ) -> bool:
     """Return whether nothing is left to change, and no two rows contradict each other."""
     numbered = [
         msgspec.structs.replace(row, location=f"{number}: {row.location}")
-        for number, row in enumerate(after.rows)
+        for number, row in enumerate(changed_rows.rows)
     ]
     try:
-        remaining = _replacements(numbered, list(results), known, place, strict=False)
+        remaining = _replacements(numbered, list(results), known_versions, place, strict=False)
     except UsageError:  # two rows that are equally specific disagree now
         return False
     return not remaining.replaced and not remaining.added
 
 
 def _texts(
-    folder: Path, old: Mapping[Path, str], after: _ChangedRows
+    folder: Path, old_texts: Mapping[Path, str], changed_rows: _ChangedRows
 ) -> tuple[dict[Path, str], tuple[str, ...]]:
     new: dict[Path, str] = {}
     unexplained: list[str] = []
-    homes = {folder / f"{row.runtime}.toml" for row in after.added}
-    for path in sorted({*old, *homes}):
-        rows = read_rows(path) if path in old else []
-        added = [row for row in after.added if path == folder / f"{row.runtime}.toml"]
-        sections = toml_edit.split_rows(old.get(path, ""), rows, str(path))
-        if added or any(row.location in after.replaced for row in rows):
+    homes = {folder / f"{row.runtime}.toml" for row in changed_rows.added}
+    for path in sorted({*old_texts, *homes}):
+        rows = read_rows(path) if path in old_texts else []
+        added = [row for row in changed_rows.added if path == folder / f"{row.runtime}.toml"]
+        sections = toml_edit.split_rows(old_texts.get(path, ""), rows, str(path))
+        if added or any(row.location in changed_rows.replaced for row in rows):
             for section in sections:
                 section.blocks = [
-                    block for one in section.blocks for block in _edit_block(one, after.replaced)
+                    block
+                    for one in section.blocks
+                    for block in _edit_block(one, changed_rows.replaced)
                 ]
             sections[-1].blocks += map(toml_edit.new_block, added)
             for section in sections:
@@ -218,6 +223,6 @@ def _edit_block(
     ]
 
 
-def _diff(path: Path, old: str, new: str) -> str:
-    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+def _diff(path: Path, old_text: str, new_text: str) -> str:
+    before, after = old_text.splitlines(keepends=True), new_text.splitlines(keepends=True)
     return "".join(difflib.unified_diff(before, after, f"a/{path.name}", f"b/{path.name}"))

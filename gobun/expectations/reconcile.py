@@ -165,14 +165,14 @@ class _Reconciler:
             undecided &= ~(agreeing | contrary)
         return like, unlike
 
-    def _decide_rows(self, config: Config, matching: tuple[int, ...]) -> dict[int, int]:
+    def _decide_rows(self, config: Config, row_indices: tuple[int, ...]) -> dict[int, int]:
         """Return the versions on which each row decides."""
-        if matching in self._deciding_rows:
-            return self._deciding_rows[matching]
+        if row_indices in self._deciding_rows:
+            return self._deciding_rows[row_indices]
         won: dict[int, int] = {}
         weights = self._index.specificities
         taken = 0
-        by_weight = sorted(matching, key=lambda i: -weights[i])
+        by_weight = sorted(row_indices, key=lambda i: -weights[i])
         for _, group in itertools.groupby(by_weight, key=weights.__getitem__):
             among: dict[int, int] = {}
             for index in group:
@@ -187,33 +187,33 @@ class _Reconciler:
             for index, mask in among.items():
                 won[index] = mask
                 taken |= mask
-        self._deciding_rows[matching] = won
+        self._deciding_rows[row_indices] = won
         return won
 
     def _settle(
         self,
         config: Config,
-        won: dict[int, int],
-        added: dict[frozenset[Outcome], int],
-        seen: tuple[int, frozenset[Outcome]],
+        decided: dict[int, int],
+        added_versions: dict[frozenset[Outcome], int],
+        observation: tuple[int, frozenset[Outcome]],
     ) -> None:
-        at, outcomes = seen
+        at, outcomes = observation
         bit = 1 << at
-        owner = next((index for index, mask in won.items() if mask & bit), None)
+        owner = next((index for index, mask in decided.items() if mask & bit), None)
         expected = self._rows[owner].outcomes if owner is not None else _PASS
         if outcomes <= set(expected):
             return
         if owner is not None:
-            won[owner] &= ~bit
+            decided[owner] &= ~bit
             self._changed_versions[owner] |= bit
         if outcomes == _PASS and not self._is_pinned(config, bit):
             return
         heir = self._heir(config, outcomes)
         if heir is not None:
-            won[heir] = won.get(heir, 0) | bit
+            decided[heir] = decided.get(heir, 0) | bit
             self._changed_versions[heir] |= bit
         else:
-            added[outcomes] = added.get(outcomes, 0) | bit
+            added_versions[outcomes] = added_versions.get(outcomes, 0) | bit
 
     def _is_pinned(self, config: Config, bit: int) -> bool:
         """Return whether a row that cannot be narrowed still covers a version."""
@@ -249,7 +249,7 @@ class _Reconciler:
                 may[config] |= owned[config]
         return {config: mask for config, mask in may.items() if mask}
 
-    def boxes(self, index: int, may: Mapping[Config, int]) -> list[Box] | None:
+    def boxes(self, index: int, optional: Mapping[Config, int]) -> list[Box] | None:
         """Return the boxes that replace a row; None if it can stay unchanged.
 
         If only some of its cells gained versions, that is no growth of the row, because its reason
@@ -263,11 +263,11 @@ class _Reconciler:
         )
         common = functools.reduce(operator.or_, must.values(), 0)
         for config in itertools.product(*values):
-            common &= must.get(config, 0) | may.get(config, 0)
+            common &= must.get(config, 0) | optional.get(config, 0)
         left = {config: mask & ~common for config, mask in must.items()}
         whole = [Box(values, common)] if common else []
-        apart = whole + cover(left, may, axes)
-        plain = cover(must, may, axes)
+        apart = whole + cover(left, optional, axes)
+        plain = cover(must, optional, axes)
         boxes = apart if len(apart) < len(plain) or not was & ~common else plain
         kept = []
         for box in boxes:
@@ -279,17 +279,17 @@ class _Reconciler:
                 new[config] = new.get(config, 0) | box.versions & must.get(config, 0)
         return None if kept == [Box(values, was)] else kept
 
-    def is_touched(self, index: int, may: Mapping[Config, int]) -> bool:
+    def is_touched(self, index: int, optional: Mapping[Config, int]) -> bool:
         """Return whether the cells that a row selects differ from those that it decides."""
         was, must = self._masks[index], self.must[index]
         return any(
-            must.get(config, 0) & ~was or was & ~(must.get(config, 0) | may.get(config, 0))
+            must.get(config, 0) & ~was or was & ~(must.get(config, 0) | optional.get(config, 0))
             for config in self._selected_configs[index]
         )
 
 
-def _mask(inside: Iterable[bool]) -> int:
-    return sum(1 << at for at, value in enumerate(inside) if value)
+def _mask(flags: Iterable[bool]) -> int:
+    return sum(1 << at for at, value in enumerate(flags) if value)
 
 
 def _bridged(mask: int, unknown: int) -> int:

@@ -27,13 +27,13 @@ def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> b
 
 
 def review(
-    expectations: Expectations, results: Sequence[Result], *, known: Catalogue | None = None
+    expectations: Expectations, results: Sequence[Result], *, catalogue: Catalogue | None = None
 ) -> list[str]:
     """Return a line for every row that these results give a reason to review.
 
     A row is listed if it selects no cell of the run, if its cells pass or end otherwise than it
     states, or if it has no reason yet. Most runs cover only a part of what rows select. So with
-    ``known``, a row without a cell is listed only if no known name could give it one.
+    ``catalogue``, a row without a cell is listed only if no known name could give it one.
 
     Raises:
         UsageError: two rows contradict each other on a cell.
@@ -42,7 +42,9 @@ def review(
     lines = []
     for absent in expectations.unmatched_rows(cells):
         reasons = (
-            [""] if known is None else [f": {why}" for why in unmatchable_selectors(absent, known)]
+            [""]
+            if catalogue is None
+            else [f": {why}" for why in unmatchable_selectors(absent, catalogue)]
         )
         lines += [f"{absent.location} matches no cell of this run{why}" for why in reasons]
     decided: dict[ExpectationRow, list[Result]] = {}
@@ -90,11 +92,11 @@ def lint(
     expectations: Expectations,
     *,
     claims: Collection[str] | None = None,
-    known: Catalogue | None = None,
+    catalogue: Catalogue | None = None,
 ) -> list[str]:
     """Return the errors in rows that can be read all the same.
 
-    It checks the ids of ``claims`` and the names in ``known``, if they are given.
+    It checks the ids of ``claims`` and the names in ``catalogue``, if they are given.
     """
     lines = []
     for row in expectations.rows:
@@ -105,6 +107,6 @@ def lint(
             lines.append(f"{row.location}: why has neither a link nor the id of a claim")
         unknown = [name for name in ids if claims is not None and name not in claims]
         lines += [f"{row.location}: why names the unknown {name!r}" for name in unknown]
-        if known is not None:
-            lines += [f"{row.location}: {why}" for why in unmatchable_selectors(row, known)]
+        if catalogue is not None:
+            lines += [f"{row.location}: {why}" for why in unmatchable_selectors(row, catalogue)]
     return lines

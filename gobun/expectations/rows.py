@@ -209,13 +209,13 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         return tuple(remaining)
 
 
-def contradiction(one: ExpectationRow, other: ExpectationRow, on: str) -> UsageError:
+def contradiction(one: ExpectationRow, other: ExpectationRow, cell_name: str) -> UsageError:
     """Return the error for two equally specific rows that disagree."""
     texts = " and ".join(
         f"{row.location} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
     )
     return UsageError(
-        f"expectations contradict each other on {on}: {texts}",
+        f"expectations contradict each other on {cell_name}: {texts}",
         hint="give one of the two rows another selector, or narrow its range",
     )
 

@@ -37,7 +37,7 @@ class BlockGroup(msgspec.Struct):
     blocks: list[RowBlock]
 
 
-def split_rows(text: str, rows: list[ExpectationRow], where: str) -> list[BlockGroup]:
+def split_rows(text: str, rows: list[ExpectationRow], label: str) -> list[BlockGroup]:
     """Split a file's text into its rows.
 
     Raises:
@@ -46,7 +46,7 @@ def split_rows(text: str, rows: list[ExpectationRow], where: str) -> list[BlockG
     starts = [match.start() for match in _HEAD.finditer(text)]
     if len(starts) != len(rows):
         raise UsageError(
-            f"{where}: not every row is a table of its own",
+            f"{label}: not every row is a table of its own",
             hint="write each row as [[expect]] at the beginning of a line",
         )
     sections: list[BlockGroup] = []
@@ -56,30 +56,30 @@ def split_rows(text: str, rows: list[ExpectationRow], where: str) -> list[BlockG
         apart, comment = _split_text_above(above)
         if apart.strip() or not sections:
             sections.append(BlockGroup(apart, []))
-        table, above = _body(text[start:end], last=end == len(text))
+        table, above = _body(text[start:end], is_last=end == len(text))
         sections[-1].blocks.append(RowBlock(comment, table, row))
     if above.strip() or not sections:
         sections.append(BlockGroup(above, []))
     return sections
 
 
-def _split_text_above(above: str) -> tuple[str, str]:
+def _split_text_above(text_above: str) -> tuple[str, str]:
     """Split the text above a row into the separate part and the part that belongs to the row."""
-    lines = above.splitlines(keepends=True)
+    lines = text_above.splitlines(keepends=True)
     at = len(lines)
     while at and lines[at - 1].startswith("#"):
         at -= 1
     return "".join(lines[:at]), "".join(lines[at:])
 
 
-def _body(text: str, *, last: bool) -> tuple[str, str]:
+def _body(text: str, *, is_last: bool) -> tuple[str, str]:
     """Split a table from the blank lines and comments that follow it."""
     lines = text.splitlines(keepends=True)
     at = len(lines)
     while at and (not lines[at - 1].strip() or lines[at - 1].startswith("#")):
         at -= 1
     table = "".join(lines[:at])
-    return table.rstrip("\n") + "\n", "" if last and at == len(lines) else "".join(lines[at:])
+    return table.rstrip("\n") + "\n", "" if is_last and at == len(lines) else "".join(lines[at:])
 
 
 def join(sections: Iterable[BlockGroup]) -> str:

@@ -92,9 +92,9 @@ class _ForwardStream:
     of gigabytes before it is read.
     """
 
-    def __init__(self, stream: gzip.GzipFile, most: int, label: str) -> None:
+    def __init__(self, stream: gzip.GzipFile, largest: int, label: str) -> None:
         self._stream = stream
-        self._largest = most
+        self._largest = largest
         self._label = label
         self._at = 0
         self._read_before = b""
@@ -131,13 +131,13 @@ class _ForwardStream:
 
 
 def _checked_members(
-    opened: tarfile.TarFile, label: str
+    archive: tarfile.TarFile, label: str
 ) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield the members with their paths below the root, and reject the first bad one."""
     plain: set[PurePosixPath] = set()
     folders = {PurePosixPath()}
     total = 0
-    for count, member in enumerate(opened, start=1):
+    for count, member in enumerate(archive, start=1):
         path = _path(member, label)
         if member.type not in _FILES and not member.isdir():
             raise _refuse_member(
@@ -170,24 +170,24 @@ def _path(member: tarfile.TarInfo, label: str) -> PurePosixPath:
     return PurePosixPath(*path.parts[1:])
 
 
-def _refuse_member(label: str, member: tarfile.TarInfo, why: str) -> FetchError:
-    return _refusal(label, f"{member.name[:200]!r} is {why}")
+def _refuse_member(label: str, member: tarfile.TarInfo, reason: str) -> FetchError:
+    return _refusal(label, f"{member.name[:200]!r} is {reason}")
 
 
-def _refusal(label: str, why: str) -> FetchError:
+def _refusal(label: str, reason: str) -> FetchError:
     return FetchError(
-        f"the archive of {label} is refused: {why}",
+        f"the archive of {label} is refused: {reason}",
         hint="nothing was kept; do not use this release, and tell its publisher",
     )
 
 
-def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     with files.disk_errors(path):
         if member.isdir():
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = opened.extractfile(member)
+        source = archive.extractfile(member)
         if source is None:  # only for members that _checked rejects
             raise tarfile.ReadError(f"{member.name} has no content")
         with source, path.open("xb") as stream:
@@ -195,10 +195,10 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None
         path.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
-def _flush(written: list[Path]) -> None:
-    if len(written) > _SYNCED_ONE_BY_ONE:
+def _flush(paths: list[Path]) -> None:
+    if len(paths) > _SYNCED_ONE_BY_ONE:
         os.sync()
         return
-    for path in written:
+    for path in paths:
         with files.disk_errors(path), path.open("rb+") as stream:
             os.fsync(stream.fileno())

@@ -84,7 +84,7 @@ def download(
     part: Path,
     transport: Transport,
     *,
-    shown: Progress,
+    progress: Progress,
     stop: threading.Event,
 ) -> None:
     """Fill ``part`` with the bytes of ``source``. The caller checks their digest.
@@ -98,7 +98,7 @@ def download(
         return
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _attempt(source, part, transport, shown=shown, stop=stop)
+            _attempt(source, part, transport, progress=progress, stop=stop)
         except _TransientError as error:
             if attempt == ATTEMPTS:
                 raise FetchError(
@@ -125,14 +125,14 @@ def _attempt(
     part: Path,
     transport: Transport,
     *,
-    shown: Progress,
+    progress: Progress,
     stop: threading.Event,
 ) -> None:
     headers, offset = _resume(source, part)
     try:
         with transport.get(source.url, headers) as response:
             offset = _accept_response(response, source, part, offset)
-            _copy(response, source, part, offset=offset, shown=shown, stop=stop)
+            _copy(response, source, part, offset=offset, progress=progress, stop=stop)
     except requests.exceptions.SSLError as error:
         raise FetchError(
             f"downloading {source.label} failed: the host's certificate is not trusted: {error}",
@@ -236,13 +236,13 @@ def _copy(
     part: Path,
     *,
     offset: int,
-    shown: Progress,
+    progress: Progress,
     stop: threading.Event,
 ) -> None:
     declared = response.headers.get("Content-Length", "")
     expected = int(declared) if _LENGTH.fullmatch(declared) else None
     _check_size(source, part, offset + (expected or 0))
-    shown.grow(expected or 0)
+    progress.grow(expected or 0)
     received = 0
     try:
         with files.disk_errors(part):
@@ -255,13 +255,13 @@ def _copy(
                 with files.disk_errors(part):
                     _write_all(stream, chunk)
                 received += len(chunk)
-                shown.advance(len(chunk))
+                progress.advance(len(chunk))
                 _check_size(source, part, offset + received)
                 pace.check(received)
                 if stop.is_set():
                     raise StoppedError
     finally:
-        shown.grow(received - (expected or 0))  # what did not come is no work done
+        progress.grow(received - (expected or 0))  # what did not come is no work done
     if expected is not None and received != expected:
         raise _TransientError(f"the connection was closed at {received} of {expected} bytes")
 
@@ -279,7 +279,7 @@ class _Pace:
         self._started_at = self._window = time.monotonic()
         self._window_bytes = 0
 
-    def check(self, received: int) -> None:
+    def check(self, received_bytes: int) -> None:
         """Check the bytes received since the last call.
 
         Raises:
@@ -290,10 +290,10 @@ class _Pace:
             raise _TransientError(f"it takes longer than {LONGEST_S / 60:.0f} minutes")
         if now - self._window < WINDOW_S:
             return
-        rate = (received - self._window_bytes) / (now - self._window)
+        rate = (received_bytes - self._window_bytes) / (now - self._window)
         if rate < _LEAST_RATE:
             raise _TransientError(f"the host sends {rate:.0f} bytes a second")
-        self._window, self._window_bytes = now, received
+        self._window, self._window_bytes = now, received_bytes
 
 
 def _check_size(source: DownloadSource, part: Path, size: int) -> None:

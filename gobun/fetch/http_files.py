@@ -58,7 +58,7 @@ def fetch_files(
             path = folder / name
             with files.temporary_sibling(path) as staged:
                 part = staged / "part"
-                download(source, part, transport, shown=shown, stop=threading.Event())
+                download(source, part, transport, progress=shown, stop=threading.Event())
                 if known is not None and not known.matches_file(part):
                     actual = integrity.of_file(part, "sha256")
                     raise FetchError(

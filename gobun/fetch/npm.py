@@ -239,11 +239,11 @@ def _problem(output: str) -> _Problem:
         return _Problem()
 
 
-def _decode_output(output: str, kind: type[_T], what: str) -> _T:
+def _decode_output(output: str, kind: type[_T], subject: str) -> _T:
     try:
         return decoder_of(kind).decode(output)
     except msgspec.MsgspecError as error:
         raise FetchError(
-            f"npm's answer about {what} has an unknown form: {error}",
+            f"npm's answer about {subject} has an unknown form: {error}",
             hint="check the output of `npm view`, and `npm config get registry`",
         ) from error

@@ -47,8 +47,8 @@ def read_lock(path: Path | None = None) -> Lock:
     return parse_lock(lockfile.read_text(path), str(path))
 
 
-def parse_lock(text: str, where: str) -> Lock:
-    """Parse the text of a lock file. Errors call it ``where``.
+def parse_lock(text: str, label: str) -> Lock:
+    """Parse the text of a lock file. Errors call it ``label``.
 
     Raises:
         FetchError: it is malformed. The message names the table and the key.
@@ -56,26 +56,26 @@ def parse_lock(text: str, where: str) -> Lock:
     try:
         tables = parse_toml(text.encode())
     except ValueError as error:
-        raise FetchError(f"{where} is not TOML: {error}", hint=REPAIR) from error
+        raise FetchError(f"{label} is not TOML: {error}", hint=REPAIR) from error
     entries: dict[Package, Integrity] = {}
     for name, table in tables.items():
         if not is_name(name):
-            raise FetchError(f"{where}: [{name!r}] is not a package name", hint=REPAIR)
+            raise FetchError(f"{label}: [{name!r}] is not a package name", hint=REPAIR)
         if not isinstance(table, dict):
-            raise FetchError(f"{where}: {name!r} must be a table, not a value", hint=REPAIR)
+            raise FetchError(f"{label}: {name!r} must be a table, not a value", hint=REPAIR)
         for version, value in table.items():
-            entries[Package(name, version)] = _entry(version, value, f"{where}: [{name!r}]")
+            entries[Package(name, version)] = _entry(version, value, f"{label}: [{name!r}]")
     return Lock(entries)
 
 
-def _entry(version: str, value: object, where: str) -> Integrity:
-    lockfile.check_version(version, where)
+def _entry(version: str, value: object, label: str) -> Integrity:
+    lockfile.check_version(version, label)
     if not isinstance(value, str):
-        raise FetchError(f"{where} key {version!r} must be a string", hint=REPAIR)
+        raise FetchError(f"{label} key {version!r} must be a string", hint=REPAIR)
     try:
         return integrity.parse(value)
     except ValueError as error:
-        raise FetchError(f"{where} key {version!r} {error}", hint=REPAIR) from error
+        raise FetchError(f"{label} key {version!r} {error}", hint=REPAIR) from error
 
 
 def format_lock(entries: Mapping[Package, Integrity]) -> str:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 _THREADS = 4
 
 
-def fetch_missing(missing: Sequence[Package]) -> None:
+def fetch_missing(missing_packages: Sequence[Package]) -> None:
     """Download packages into the cache; see ``fetch_packages`` for what it raises."""
-    sources = _sources(missing)
+    sources = _sources(missing_packages)
     # Count a package once it is in place, so that the progress ends with the last package.
     with console.progress("downloading", len(sources), unit="bytes") as shown:
         transport = Transport(npm.settings(), functools.cache(npm.own_registry))
@@ -48,13 +48,13 @@ class _Download(msgspec.Struct, frozen=True):
     source: DownloadSource
 
 
-def _sources(missing: Sequence[Package]) -> list[_Download]:
+def _sources(missing_packages: Sequence[Package]) -> list[_Download]:
     """Get the archives' addresses with one npm call per package, and check the lock file."""
     lock = read_lock()
     downloads: list[_Download] = []
     unlocked: list[str] = []
-    for name in sorted({package.name for package in missing}):
-        packages = [package for package in missing if package.name == name]
+    for name in sorted({package.name for package in missing_packages}):
+        packages = [package for package in missing_packages if package.name == name]
         try:
             released = npm.releases(name, [package.version for package in packages])
         except npm.UnreachableError as error:
@@ -103,21 +103,19 @@ def _go_on(packages: Iterable[Package]) -> str:
 
 
 def _fetch_package(
-    wanted: _Download, transport: Transport, shown: Progress, stop: threading.Event
+    job: _Download, transport: Transport, progress: Progress, stop: threading.Event
 ) -> None:
-    package, folder = wanted.package, package_folder(wanted.package)
+    package, folder = job.package, package_folder(job.package)
     with files.locked(folder):
         if stop.is_set():
             raise StoppedError
         if folder.is_dir():  # another process was faster
-            shown.advance(note=str(package))
+            progress.advance(note=str(package))
             return
         part = folder.with_name(f"{package.version}.tgz.part")
         _clear_leftovers(folder)
-        source = msgspec.structs.replace(
-            wanted.source, url=transport.tarball_url(wanted.source.url)
-        )
-        download(source, part, transport, shown=shown, stop=stop)
+        source = msgspec.structs.replace(job.source, url=transport.tarball_url(job.source.url))
+        download(source, part, transport, progress=progress, stop=stop)
         digest = integrity.of_file(part)
         if digest != source.integrity:
             discard_part(part)
@@ -129,7 +127,7 @@ def _fetch_package(
                 " and the registry changes what is sent",
             )
         _publish(package, part, folder)
-        shown.advance(note=str(package))
+        progress.advance(note=str(package))
 
 
 def _publish(package: Package, part: Path, folder: Path) -> None:

@@ -15,9 +15,9 @@ _GRACE_S = 2.0
 
 
 def run_all(
-    jobs: Sequence[_T], work: Callable[[_T, threading.Event], None], *, threads: int
+    jobs: Sequence[_T], run_one: Callable[[_T, threading.Event], None], *, threads: int
 ) -> None:
-    """Call ``work`` for every job. The first failure or an interruption stops the others.
+    """Call ``run_one`` for every job. The first failure or an interruption stops the others.
 
     An interruption must not wait for a silent host or for another process's lock. So the threads
     are daemons, unlike those of a standard pool.
@@ -34,7 +34,7 @@ def run_all(
     def labour() -> None:
         while not stop.is_set():
             try:
-                ended.put(_outcome(work, todo.get_nowait(), stop))
+                ended.put(_outcome(run_one, todo.get_nowait(), stop))
             except queue.Empty:
                 return
 
@@ -54,10 +54,10 @@ def run_all(
 
 
 def _outcome(
-    work: Callable[[_T, threading.Event], None], job: _T, stop: threading.Event
+    run_one: Callable[[_T, threading.Event], None], job: _T, stop: threading.Event
 ) -> BaseException | None:
     try:
-        work(job, stop)
+        run_one(job, stop)
     except BaseException as error:  # noqa: BLE001  it is raised again in the caller
         return error
     return None

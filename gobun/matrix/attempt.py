@@ -150,7 +150,7 @@ def _observe(
     cell: Cell,
     place: _Place,
     stop: threading.Event,
-    seen: evidence.Observation,
+    observation: evidence.Observation,
 ) -> tuple[Ending, ProcessEnd | None]:
     witness_note = place.home / _WITNESS
     since = time.time()
@@ -171,31 +171,31 @@ def _observe(
             witness = Witness(_module_file(context, cell), witness_note)
             monitor = Monitor(child, context.limit_s, witness, slowness=slowness)
             verdict = monitor.watch(stop)
-            seen.starved = monitor.is_starved
-            seen.mapped, seen.go = witness.mapped, witness.go
+            observation.starved = monitor.is_starved
+            observation.mapped, observation.go = witness.mapped, witness.go
             if verdict is not None and child.pid is not None:
-                _look_at(child.pid, cell, context, seen)
+                _look_at(child.pid, cell, context, observation)
             child.finish()
-    seen.output, seen.events = child.printed_text, tuple(child.events)
-    seen.reported_events = channel.progress.count
+    observation.output, observation.events = child.printed_text, tuple(child.events)
+    observation.reported_events = channel.progress.count
     ending = _ending_of(child, verdict, launch)
-    if context.smoke is not None and ending.outcome == "pass" and not seen.mapped:
+    if context.smoke is not None and ending.outcome == "pass" and not observation.mapped:
         ending = _never_loaded(context, cell)
     if context.means.cores and child.pid is not None and ending.outcome == "crash":
         if child.end is None or child.end.signal is None:
-            seen.core = "no core: it ended with an exit code"
+            observation.core = "no core: it ended with an exit code"
         else:
             crash = evidence.Crash(child.pid, launch.command[0], place.home, since)
-            seen.take_core(crash, cell, context.means, context.out)
+            observation.take_core(crash, cell, context.means, context.out)
     return ending, child.end
 
 
-def _look_at(pid: int, cell: Cell, context: RunContext, seen: evidence.Observation) -> None:
+def _look_at(pid: int, cell: Cell, context: RunContext, observation: evidence.Observation) -> None:
     """Gather evidence of a hung process; a failure here does not change the verdict."""
     try:
-        seen.look_at(pid, cell, context.means)
+        observation.look_at(pid, cell, context.means)
     except Exception as error:  # noqa: BLE001 - names, maps and states are the child's to choose
-        seen.problem = f"not looked at: {type(error).__name__}: {error}"
+        observation.problem = f"not looked at: {type(error).__name__}: {error}"
 
 
 def _ending_of(child: SupervisedProcess, verdict: Ending | None, launch: Launch) -> Ending:

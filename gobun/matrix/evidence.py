@@ -48,8 +48,8 @@ class EvidenceTools:
         """Return whether to keep a crash's core: once for each version, treatment and stress."""
         return self._is_first("core", cell)
 
-    def _is_first(self, what: str, cell: Cell) -> bool:
-        key = (what, cell.runtime, cell.version, cell.treatment, cell.stress)
+    def _is_first(self, kind: str, cell: Cell) -> bool:
+        key = (kind, cell.runtime, cell.version, cell.treatment, cell.stress)
         with self._lock:
             if key in self._collected:
                 return False
@@ -95,7 +95,7 @@ class Observation(msgspec.Struct):
     ) -> None:
         """Examine a process that is about to be killed."""
         means = means or EvidenceTools()
-        self.snapshot = observe.take_snapshot(pid, means.inspector, doomed=True)
+        self.snapshot = observe.take_snapshot(pid, means.inspector, will_be_killed=True)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
 
@@ -128,7 +128,9 @@ def folder_of(cell: Cell, out: Path) -> Path:
     return out / "evidence" / cell.name.replace("/", "_").replace(":", "-")
 
 
-def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> tuple[str, ...]:
+def write_evidence(
+    observation: Observation, cell: Cell, ending: Ending, out: Path
+) -> tuple[str, ...]:
     """Write the evidence of a cell that needs explaining; return the paths, relative to ``out``.
 
     ``threads.txt`` is for people. ``process.json`` is for programs and holds a ``Snapshot``.
@@ -141,18 +143,18 @@ def write_evidence(seen: Observation, cell: Cell, ending: Ending, out: Path) -> 
     folder = folder_of(cell, out)
     lines = (
         f"{cell.name}: {ending.outcome}\n{ending.detail}\n"
-        f"last step: {last_step(seen.events)} ({seen.reported_events} events)\n"
-        + "".join(f"  {event.text}\n" for event in steps(seen.events))
-        + "".join(f"{each}\n" for each in (seen.core, seen.problem) if each)
+        f"last step: {last_step(observation.events)} ({observation.reported_events} events)\n"
+        + "".join(f"  {event.text}\n" for event in steps(observation.events))
+        + "".join(f"{each}\n" for each in (observation.core, observation.problem) if each)
     )
-    written = {"output.txt": f"{lines}\n{seen.output}"}
-    if seen.snapshot is not None and seen.snapshot.threads:
-        written["threads.txt"] = f"{lines}\n{observe.render_snapshot(seen.snapshot)}"
-        if seen.snapshot.handlers:
-            written["process.json"] = msgspec.json.encode(seen.snapshot).decode() + "\n"
-    if seen.backtrace:
-        written["backtrace.txt"] = f"{lines}\n{seen.backtrace}"
+    written = {"output.txt": f"{lines}\n{observation.output}"}
+    if observation.snapshot is not None and observation.snapshot.threads:
+        written["threads.txt"] = f"{lines}\n{observe.render_snapshot(observation.snapshot)}"
+        if observation.snapshot.handlers:
+            written["process.json"] = msgspec.json.encode(observation.snapshot).decode() + "\n"
+    if observation.backtrace:
+        written["backtrace.txt"] = f"{lines}\n{observation.backtrace}"
     for name, text in written.items():
         files.write_whole(folder / name, text)
-    names = [*written, *([CORE_NAME] if seen.core_kept else [])]
+    names = [*written, *([CORE_NAME] if observation.core_kept else [])]
     return tuple((folder / name).relative_to(out).as_posix() for name in names)

@@ -73,14 +73,16 @@ class Journal:
         self._earlier_records: dict[Cell, list[AttemptRecord]] = {}
 
     @classmethod
-    def open_new(cls, path: Path, header: Header, earlier: Iterable[AttemptRecord] = ()) -> Self:
-        """Start a new file, with ``earlier`` as its first records.
+    def open_new(
+        cls, path: Path, header: Header, earlier_records: Iterable[AttemptRecord] = ()
+    ) -> Self:
+        """Start a new file, with ``earlier_records`` as its first records.
 
         Raises:
             PrerequisiteError: it cannot be written.
         """
         journal = cls()
-        records = tuple(earlier)
+        records = tuple(earlier_records)
         for each in records:
             journal._earlier_records.setdefault(each.cell, []).append(each)
         journal._writer = Writer(path, header, records)

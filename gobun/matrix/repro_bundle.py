@@ -48,15 +48,15 @@ def write_repro(
     *,
     runtime: Runtime,
     argument: Mapping[str, str],
-    treated: Mapping[str, str],
+    environment: Mapping[str, str],
     package: str,
     header: Header,
 ) -> None:
     """Write the folder for cells that differ only in their version, in version order.
 
-    ``argument`` is the argument of ``cell.cjs``. ``treated`` holds the variables that the treatment
-    adds to the environment. Files with an absolute path in either are copied into the folder.
-    ``package`` is the npm package of the runtime, or ``""``.
+    ``argument`` is the argument of ``cell.cjs``. ``environment`` holds the variables that the
+    treatment adds to the environment. Files with an absolute path in either are copied into the
+    folder. ``package`` is the npm package of the runtime, or ``""``.
 
     Raises:
         PrerequisiteError: the folder cannot be written.
@@ -77,7 +77,7 @@ def write_repro(
             "BUN_ENABLE_CRASH_REPORTING": "0",
             "GO_WARMUP_GUARD": "0",
         }
-        settings = {**switches, **_copy_libraries(treated, bundle)}
+        settings = {**switches, **_copy_libraries(environment, bundle)}
         script.write_text(_run_script(cell, runtime, settings))
         script.chmod(0o755)
         (bundle / "README.md").write_text(_readme(trials, package, header))
@@ -86,9 +86,9 @@ def write_repro(
         bundle.rename(folder)
 
 
-def _copy_libraries(wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
+def _copy_libraries(arguments: Mapping[str, str], folder: Path) -> dict[str, str]:
     inside: dict[str, str] = {}
-    for key, value in wanted.items():
+    for key, value in arguments.items():
         source = Path(value)
         if not source.is_absolute():
             inside[key] = value

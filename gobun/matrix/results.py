@@ -77,14 +77,16 @@ def this_host(libc: str = "") -> Host:
 class Writer:
     """Appends results, and flushes every line before the next cell is recorded."""
 
-    def __init__(self, path: Path, header: Header, kept: Sequence[msgspec.Struct] = ()) -> None:
-        """Start a new file, with ``kept`` as its first results.
+    def __init__(
+        self, path: Path, header: Header, earlier_results: Sequence[msgspec.Struct] = ()
+    ) -> None:
+        """Start a new file, with ``earlier_results`` as its first results.
 
         Raises:
             PrerequisiteError: it cannot be written.
         """
         self._host = header.host
-        lines = [msgspec.json.encode(header), *map(self._line, kept)]
+        lines = [msgspec.json.encode(header), *map(self._line, earlier_results)]
         files.write_whole(path, b"".join(line + b"\n" for line in lines))
         self._path = path
         self.stream = path.open("ab", buffering=0)

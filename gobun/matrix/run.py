@@ -33,9 +33,9 @@ def repro(cell: Cell, libc: str = "") -> str:
     return shlex.join(words)
 
 
-def repro_in_guest(repro: str, again: str) -> str:
-    """Return the command line that repeats a cell, with ``again`` for its beginning."""
-    return repro.replace("invoke matrix", again, 1)
+def repro_in_guest(repro: str, repeat_command: str) -> str:
+    """Return the command line that repeats a cell, with ``repeat_command`` for its beginning."""
+    return repro.replace("invoke matrix", repeat_command, 1)
 
 
 def run_cells(
@@ -45,11 +45,11 @@ def run_cells(
     jobs: int,
     record: Callable[[Result], None],
     journal: Journal | None = None,
-    starting: Callable[[Cell], None] = lambda _: None,
+    on_start: Callable[[Cell], None] = lambda _: None,
 ) -> None:
     """Run every cell, ``jobs`` at a time, and pass each result to ``record`` as it arrives.
 
-    Any thread may call ``starting`` with a cell before it starts. Any thread may call ``record``,
+    Any thread may call ``on_start`` with a cell before it starts. Any thread may call ``record``,
     but never two at once. On KeyboardInterrupt the cells in flight are killed and the exception
     goes on. By then ``record`` has received every cell that ended.
     """
@@ -58,7 +58,7 @@ def run_cells(
 
     def run_one(cell: Cell) -> Result:
         if not stop.is_set():
-            starting(cell)
+            on_start(cell)
         result = run_cell(context, cell, stop, journal)
         with recording:
             record(result)
@@ -109,18 +109,23 @@ def _rank(attempt: AttemptRecord) -> tuple[bool, int]:
 
 
 def _result(
-    context: RunContext, cell: Cell, past: Sequence[AttemptRecord], latest: Attempt | None
+    context: RunContext,
+    cell: Cell,
+    past_attempts: Sequence[AttemptRecord],
+    worst_attempt: Attempt | None,
 ) -> Result:
-    """Build the result from a cell's attempts; ``latest`` is the worst one of this run."""
-    judged = [each for each in past if each.kind not in UNJUDGED_KINDS] or past
+    """Build the result from a cell's attempts; ``worst_attempt`` is the worst one of this run."""
+    judged = [each for each in past_attempts if each.kind not in UNJUDGED_KINDS] or past_attempts
     worst = min(judged, key=_rank)
     outcomes = tuple(each.outcome for each in judged)
     expected = context.expectations.of(cell)
     detail = _detail(worst, outcomes)
     kept: tuple[str, ...] = ()
-    if latest is not None and latest.ending.outcome == worst.outcome:
+    if worst_attempt is not None and worst_attempt.ending.outcome == worst.outcome:
         try:
-            kept = evidence.write_evidence(latest.observation, cell, latest.ending, context.out)
+            kept = evidence.write_evidence(
+                worst_attempt.observation, cell, worst_attempt.ending, context.out
+            )
         except Exception as error:  # noqa: BLE001 - a child chooses most of what is in it
             detail = f"{detail} (its evidence could not be kept: {type(error).__name__}: {error})"
     by_itself = worst.outcome not in {"hang", "timeout"}
@@ -146,11 +151,11 @@ def _result(
     )
 
 
-def _detail(worst: AttemptRecord, outcomes: Sequence[Outcome]) -> str:
+def _detail(worst_attempt: AttemptRecord, outcomes: Sequence[Outcome]) -> str:
     counted = collections.Counter(outcomes)
     if len(counted) == 1:
-        return worst.detail
+        return worst_attempt.detail
     mixed = ", ".join(
         f"{outcome} {counted[outcome]}" for outcome in WORST_FIRST if counted[outcome]
     )
-    return f"intermittent ({mixed}): {worst.detail}"
+    return f"intermittent ({mixed}): {worst_attempt.detail}"

@@ -114,8 +114,8 @@ class Sampler:
 
         return [*threads[:1], *sorted(threads[1:], key=scheduled, reverse=True)[: _LOOKED_AT - 1]]
 
-    def _is_still(self, main: Thread) -> bool:
-        return self._previous_switches.get(main.tid) == main.switches
+    def _is_still(self, main_thread: Thread) -> bool:
+        return self._previous_switches.get(main_thread.tid) == main_thread.switches
 
 
 def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -> bool:
@@ -137,20 +137,22 @@ def senders_in(sample: Sample) -> set[int]:
 
 
 def counter_growth(
-    samples: Sequence[Sample], tid: int, what: Literal["switches", "cpu_ticks"]
+    samples: Sequence[Sample], tid: int, counter: Literal["switches", "cpu_ticks"]
 ) -> int:
     """Return the growth of a thread's counter over the samples."""
     counts: list[int] = [
-        getattr(t, what) for sample in samples for t in sample.threads if t.tid == tid
+        getattr(t, counter) for sample in samples for t in sample.threads if t.tid == tid
     ]
     return counts[-1] - counts[0] if counts else 0
 
 
-def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thread]) -> Sample:
+def _look(
+    pid: int, at: float, threads: tuple[Thread, ...], chosen_threads: Sequence[Thread]
+) -> Sample:
     storming: dict[Key, int] = {}
     changes: dict[Key, int] = {}
     settled: dict[int, int] = {}
-    for thread in chosen:
+    for thread in chosen_threads:
         looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
         if not looks:
             continue
@@ -165,11 +167,11 @@ def _look(pid: int, at: float, threads: tuple[Thread, ...], chosen: Sequence[Thr
     return Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes, later)
 
 
-def _keys_after_pauses(pid: int, settled: dict[int, int]) -> Iterator[Key]:
+def _keys_after_pauses(pid: int, initial_masks: dict[int, int]) -> Iterator[Key]:
     """Yield the signals seen after pauses, in which a process on a busy machine gets to run."""
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)
-        for tid, setting in settled.items():
+        for tid, setting in initial_masks.items():
             for pending, blocked in observe.looks_at_signals(pid, tid, _LOOKS_AFTER_A_PAUSE):
                 numbers = observe.signal_numbers((pending | blocked) & ~setting)
                 if len(numbers) < _BLOCKS_ALL:

@@ -171,20 +171,24 @@ def _by_version(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def _boundary_index(
-    cells: Sequence[Cell], begins: Sequence[float], share: float, number: int, possible: range
+    cells: Sequence[Cell],
+    start_times: Sequence[float],
+    share: float,
+    number: int,
+    allowed_range: range,
 ) -> int:
     """Return the index of the first cell of the shard after ``number``."""
 
     def distance(at: int) -> float:
-        return abs(begins[at] - number * share)
+        return abs(start_times[at] - number * share)
 
     between = [
         at
-        for at in possible
+        for at in allowed_range
         if (cells[at - 1].runtime, cells[at - 1].version) != (cells[at].runtime, cells[at].version)
         and distance(at) <= share * _BOUNDARY_SLACK
     ]
-    return min(between or possible, key=distance)
+    return min(between or allowed_range, key=distance)
 
 
 def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:

@@ -168,8 +168,10 @@ def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
     return False
 
 
-def _is_turning(moves: Sequence[tuple[int, int]]) -> bool:
-    switches, ran_ns = (sum(part) for part in zip(*moves, strict=True)) if moves else (0, 0)
+def _is_turning(usage_pairs: Sequence[tuple[int, int]]) -> bool:
+    switches, ran_ns = (
+        (sum(part) for part in zip(*usage_pairs, strict=True)) if usage_pairs else (0, 0)
+    )
     return switches >= _TURN_SWITCHES and 0 < ran_ns <= switches * _TURN_NS
 
 

@@ -153,7 +153,7 @@ class SupervisedProcess:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            self.finish(hurried=kind is not None)
+            self.finish(without_delay=kind is not None)
         finally:
             self._selector.close()
             self._control.close()
@@ -199,20 +199,20 @@ class SupervisedProcess:
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
             self._look_at_supervisor()
 
-    def finish(self, *, hurried: bool = False) -> None:
+    def finish(self, *, without_delay: bool = False) -> None:
         """Kill all of it if it has not ended, and read the rest of its output.
 
         Returns once the processes have been able to run for ``END_WITHIN_S`` seconds or, if
-        ``hurried``, after ``STOP_WITHIN_S`` seconds. If the supervisor has not ended by then, it is
-        killed and ``fault`` records that.
+        ``without_delay``, after ``STOP_WITHIN_S`` seconds. If the supervisor has not ended by then,
+        it is killed and ``fault`` records that.
         """
         if self._finished:
             return
         if self.end is None:
             self.kill()
-        within_s = STOP_WITHIN_S if hurried else END_WITHIN_S
+        within_s = STOP_WITHIN_S if without_delay else END_WITHIN_S
         # Dying takes processor time. A run that is being stopped does not wait for that.
-        dying = () if hurried else self.pids
+        dying = () if without_delay else self.pids
         clock = AbleClock(within_s, time.monotonic(), dying)
         while self.end is None and self._is_open("report") and not clock.gives_up:
             self.listen(min(0.1, within_s))

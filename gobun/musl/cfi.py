@@ -64,7 +64,7 @@ class Frame(msgspec.Struct, frozen=True):
     saved_register: SavedRegister | None = None
 
 
-def section(image: Image, unwind: UnwindRules, frames: Iterable[Frame]) -> bytes | None:
+def section(image: Image, rules: UnwindRules, frames: Iterable[Frame]) -> bytes | None:
     """Return ``.debug_frame`` with the thunks added; None where the old one cannot be read."""
     old = _existing_frames(image)
     if old is None:
@@ -72,14 +72,14 @@ def section(image: Image, unwind: UnwindRules, frames: Iterable[Frame]) -> bytes
     data = bytearray(old + bytes(-len(old) % 8))
     cie_at = len(data)
     head = struct.pack("<IB", _NO_CIE, _VERSION) + b"\0" + _CODE_ALIGN + _DATA_ALIGN
-    head += bytes([unwind.pc, _DEF_CFA, unwind.stack, 0])
-    for register in unwind.kept_registers:
+    head += bytes([rules.pc, _DEF_CFA, rules.stack, 0])
+    for register in rules.kept_registers:
         head += bytes([_SAME_VALUE, register])
     data += _entry(head)
     for frame in frames:
         body = struct.pack("<IQQ", cie_at, frame.address, frame.size)
         expression = _OP_ADDR + struct.pack("<Q", frame.back)
-        body += bytes([_VAL_EXPRESSION, unwind.pc, len(expression)]) + expression
+        body += bytes([_VAL_EXPRESSION, rules.pc, len(expression)]) + expression
         data += _entry(body + _save_instructions(frame.saved_register))
     return bytes(data)
 

@@ -155,17 +155,17 @@ def install(
     _extend_relocations(editor, segment, b"".join(added))
 
 
-def _extend_relocations(editor: Editor, segment: NewSegment, added: bytes) -> None:
+def _extend_relocations(editor: Editor, segment: NewSegment, new_entries: bytes) -> None:
     """Move the table of ``DT_JMPREL`` into ``segment`` and add to it; make one where none is."""
     values = dict(editor.dynamic)
     start, size = values.get(elf.DT_JMPREL), values.get(elf.DT_PLTRELSZ) or 0
     old = editor.current(start, size - size % RELA.size) if start is not None and size else b""
-    table = segment.add(old + added, align=_WORD)
+    table = segment.add(old + new_entries, align=_WORD)
     for section in editor.sections:
         if section.kind == elf.SHT_RELA and old and section.address == start:
             section.address, section.offset = table, segment.offset_of(table)
-            section.size = len(old) + len(added)
-    new = {elf.DT_JMPREL: table, elf.DT_PLTRELSZ: len(old) + len(added)}
+            section.size = len(old) + len(new_entries)
+    new = {elf.DT_JMPREL: table, elf.DT_PLTRELSZ: len(old) + len(new_entries)}
     new[elf.DT_PLTREL] = elf.DT_RELA
     editor.dynamic = [(tag, new.pop(tag, value)) for tag, value in editor.dynamic]
     editor.dynamic += new.items()

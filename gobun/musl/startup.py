@@ -98,19 +98,23 @@ def first_initialiser(image: Image) -> Initialiser:
 
 
 def install(
-    editor: Editor, segment: NewSegment, code: bytes, word: TlsWord, first: Initialiser
+    editor: Editor, segment: NewSegment, code: bytes, word: TlsWord, initialiser: Initialiser
 ) -> None:
     """Put the startup code into ``segment``, and have it called in place of all initialisers."""
     segment.add(MARK)
     entry = segment.add(code, align=1)
     table = entry + len(code)
-    distances = (first.function - table, first.at + 8 - table, first.other_entries)
+    distances = (
+        initialiser.function - table,
+        initialiser.at + 8 - table,
+        initialiser.other_entries,
+    )
     segment.add(_TABLE.pack(*distances, word.address - table, word.offset), align=1)
-    editor.write(first.at, struct.pack("<Q", entry))
-    if first.relocation is not None:
+    editor.write(initialiser.at, struct.pack("<Q", entry))
+    if initialiser.relocation is not None:
         relative = RELATIVE_KINDS[editor.image.machine]
-        editor.write(first.relocation.entry, RELA.pack(first.at, relative, entry))
-    array = {elf.DT_INIT_ARRAY: first.at, elf.DT_INIT_ARRAYSZ: 8}
+        editor.write(initialiser.relocation.entry, RELA.pack(initialiser.at, relative, entry))
+    array = {elf.DT_INIT_ARRAY: initialiser.at, elf.DT_INIT_ARRAYSZ: 8}
     editor.dynamic = [(tag, array.get(tag, value)) for tag, value in editor.dynamic]
 
 

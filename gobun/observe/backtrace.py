@@ -29,17 +29,17 @@ def core_backtrace(program: str, core: Path, limit_s: float = LIMIT_S) -> str:
     return _backtrace([program, str(core)], limit_s)
 
 
-def _backtrace(what: list[str], limit_s: float) -> str:
+def _backtrace(commands: list[str], limit_s: float) -> str:
     gdb = shutil.which("gdb")
     if gdb is None:
         return "no backtrace: gdb is not installed\n"
     command = [gdb, "-nx", "-q", "-batch", "-iex", "set debuginfod enabled off"]
     command += ["-iex", "set auto-load off", "-ex", "set width 0"]
-    command += ["-ex", f"thread apply all bt {FRAMES}", *what]
+    command += ["-ex", f"thread apply all bt {FRAMES}", *commands]
     try:
         completed = run_tool(command, timeout_s=limit_s)
     except PrerequisiteError as error:
         return f"no backtrace: {error.what}\n"
     if "Thread " not in completed.out:
         return f"no backtrace: {printable(completed.tail)}\n"
-    return printable(completed.out, keep="\n\t")
+    return printable(completed.out, kept_characters="\n\t")

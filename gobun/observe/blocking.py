@@ -137,7 +137,7 @@ def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> 
     threads = procfs.threads(pid)
     process = _Process(pid, memory.mappings(pid), children=_has_children(pid))
     waits = [_look(process, thread, callers=callers) for thread in threads]
-    return _with_wakers(waits, due=_signals_due(process), signals=signals)
+    return _with_wakers(waits, deadline_passed=_signals_due(process), signals=signals)
 
 
 def blocked_thread(pid: int, tid: int) -> Blocked | None:
@@ -175,10 +175,12 @@ def _look(process: _Process, thread: procfs.Thread, *, callers: bool) -> Blocked
     )
 
 
-def _with_wakers(waits: Sequence[Blocked], *, due: bool, signals: bool) -> tuple[Blocked, ...]:
-    alive = [each.tid for each in waits if each.wakes in {"itself", "outside", "unknown"}]
-    for_signals = any(each.wakes == "signal" for each in waits)
-    nobody = not alive and not due and not (signals and for_signals)
+def _with_wakers(
+    blocked: Sequence[Blocked], *, deadline_passed: bool, signals: bool
+) -> tuple[Blocked, ...]:
+    alive = [each.tid for each in blocked if each.wakes in {"itself", "outside", "unknown"}]
+    for_signals = any(each.wakes == "signal" for each in blocked)
+    nobody = not alive and not deadline_passed and not (signals and for_signals)
 
     def answer(each: Blocked) -> Answer:
         if each.wakes in {"itself", "outside"}:
@@ -191,7 +193,7 @@ def _with_wakers(waits: Sequence[Blocked], *, due: bool, signals: bool) -> tuple
             can_return=answer(each),
             wakers=tuple(tid for tid in alive if tid != each.tid),
         )
-        for each in waits
+        for each in blocked
     )
 
 
@@ -237,7 +239,7 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
         return _Wait("itself", "it sleeps", None if until else _time_at(process.pid, arguments[2]))
     timed, seconds = _time_out(process.pid, call)
     if name in _FUTEXES:
-        return _futex(process, call, timed=timed, seconds=seconds)
+        return _futex(process, call, has_timeout=timed, seconds=seconds)
     waits_for = _files(process, call)
     if waits_for is None:
         return _Wait("unknown", f"{name}, for files that could not be read")
@@ -258,7 +260,7 @@ def _untimed_wait(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, 
     if name in _LOCKS_FILE:
         return "outside", "a lock on a file"
     if waits_for:
-        wakes = strongest_waker((each.wakes for each in waits_for), otherwise="unknown")
+        wakes = strongest_waker((each.wakes for each in waits_for), default="unknown")
         kinds = ", ".join(dict.fromkeys(each.kind for each in waits_for))
         return wakes, f"{kinds} ({name})"
     if name in {"poll", "ppoll", "select", "pselect6"}:
@@ -270,8 +272,8 @@ def _untimed_wait(name: str, waits_for: tuple[Descriptor, ...]) -> tuple[Wakes, 
     return "unknown", f"{name}, of which is not known who ends it"
 
 
-def _futex(process: _Process, call: _Call, *, timed: bool, seconds: float | None) -> _Wait:
-    if timed:
+def _futex(process: _Process, call: _Call, *, has_timeout: bool, seconds: float | None) -> _Wait:
+    if has_timeout:
         return _Wait("itself", "a lock, with a time-out", seconds)
     if call.name == "futex" and (call.arguments[1] & _FUTEX_OPERATION) not in _FUTEX_WAITS:
         return _Wait("unknown", "a futex call that should not wait")

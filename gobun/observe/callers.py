@@ -45,9 +45,9 @@ class Caller(msgspec.Struct, frozen=True):
     innermost function that they name, or ``""``."""
 
 
-def find_caller(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Caller | None:
+def find_caller(pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int) -> Caller | None:
     """Return the caller of libc, or of the system call itself as in Go; None if unknown."""
-    frames = list(_frames(pid, maps, sp, pc))
+    frames = list(_frames(pid, maps, stack_pointer, pc))
     if not frames:
         return None
     library = frames[0][0].path
@@ -55,19 +55,21 @@ def find_caller(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Caller |
     # Look up the byte before: a call may be the last instruction of its function.
     places = [(mapping, address - 1) for mapping, address in own]
     with Symbols(pid, own[0][0]) as symbols:
-        entered = [name for name in symbols.names(places, exported=True) if name]
-        inner = entered[-1:] or symbols.names(places[:1], exported=False)
+        entered = [name for name in symbols.names(places, only_exported=True) if name]
+        inner = entered[-1:] or symbols.names(places[:1], only_exported=False)
     return Caller(library, inner[0])
 
 
-def _frames(pid: int, maps: Sequence[Mapping], sp: int, pc: int) -> Iterator[tuple[Mapping, int]]:
+def _frames(
+    pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int
+) -> Iterator[tuple[Mapping, int]]:
     """Return code and address of each caller outside libc, the innermost first."""
     inner = memory.at_address(maps, pc)
     if inner is None:
         return
     if not _is_libc(inner):
         yield inner, pc
-    data = memory.read_memory(pid, sp, _STACK_BYTES)
+    data = memory.read_memory(pid, stack_pointer, _STACK_BYTES)
     for (word,) in struct.iter_unpack("<Q", data[: len(data) - len(data) % 8]):
         mapping = memory.at_address(maps, word)
         if mapping is None or "x" not in mapping.rights or not mapping.path.startswith("/"):
@@ -103,8 +105,8 @@ def _call_target(pid: int, address: int) -> int | None:
     return 0 if by_register else None
 
 
-def _call_target_arm64(before: bytes, address: int) -> int | None:
-    word = int.from_bytes(before[-4:], "little")
+def _call_target_arm64(code_before: bytes, address: int) -> int | None:
+    word = int.from_bytes(code_before[-4:], "little")
     if word & 0xFC000000 == 0x94000000:
         # It may go to the procedure linkage table of its own file; entries are not followed here.
         return 0

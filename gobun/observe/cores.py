@@ -14,11 +14,11 @@ _TICK_S = 0.05
 """Tolerance in seconds for a file's date, whose clock ticks a hundred times a second."""
 
 
-def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> Path | str:
+def find_core(pid: int, folder: Path, started_at: float, kernel: Path = _KERNEL) -> Path | str:
     """Return the core of a process that ended, or the reason for none.
 
-    The process ran in ``folder`` and started at ``since``, in seconds since the epoch. An older
-    file of that name belongs to another process.
+    The process ran in ``folder`` and started at ``started_at``, in seconds since the epoch. An
+    older file of that name belongs to another process.
     """
     try:
         pattern = (kernel / "core_pattern").read_text().strip()
@@ -33,7 +33,7 @@ def find_core(pid: int, folder: Path, since: float, kernel: Path = _KERNEL) -> P
     cores = [
         path
         for path in map(Path, written)
-        if path.is_file() and path.stat().st_mtime >= since - _TICK_S
+        if path.is_file() and path.stat().st_mtime >= started_at - _TICK_S
     ]
     if cores:
         return max(cores, key=lambda path: path.stat().st_mtime)

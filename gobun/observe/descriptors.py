@@ -93,9 +93,9 @@ def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) ->
     return Descriptor(number, kind, target, wakes)
 
 
-def strongest_waker(wakes: Iterable[Wakes], otherwise: Wakes) -> Wakes:
-    """Return who ends a wait for several things at once; ``otherwise`` if there are none."""
-    return min(wakes, key=_BY_STRENGTH.index, default=otherwise)
+def strongest_waker(wakes: Iterable[Wakes], default: Wakes) -> Wakes:
+    """Return who ends a wait for several things at once; ``default`` if there are none."""
+    return min(wakes, key=_BY_STRENGTH.index, default=default)
 
 
 def _kind(target: str) -> Kind:
@@ -167,7 +167,7 @@ def _epoll(file: _File) -> Wakes:
         for each, events in targets
         if int(events, 16) & _EVENTS
     }
-    return strongest_waker(wakes, otherwise="thread")  # another thread may add a file to it
+    return strongest_waker(wakes, default="thread")  # another thread may add a file to it
 
 
 _WAKES = {"pipe": _pipe, "eventfd": _eventfd, "timerfd": _timerfd, "epoll": _epoll}

@@ -75,19 +75,19 @@ _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 
 
 def inspect_process(
-    pid: int, program: Path, spare: Sequence[int] = (), *, within_ms: int = WITHIN_MS
+    pid: int, program: Path, spared_signals: Sequence[int] = (), *, within_ms: int = WITHIN_MS
 ) -> Inspection:
     """Inspect a process; each of its threads stops for a fraction of a millisecond.
 
-    Threads in ``spare`` are not stopped. A thread may take ``within_ms`` milliseconds of runnable
-    time to stop.
+    Threads in ``spared_signals`` are not stopped. A thread may take ``within_ms`` milliseconds of
+    runnable time to stop.
 
     The process goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
     under ``strace``. No state of the process raises an exception: ``problem`` has the reason for an
     empty result.
     """
     try:
-        words = ["--within", str(within_ms), str(pid), *map(str, spare)]
+        words = ["--within", str(within_ms), str(pid), *map(str, spared_signals)]
         completed = run_tool([program, *words], timeout_s=LIMIT_S)
     except PrerequisiteError as error:
         return Inspection(problem=error.what)

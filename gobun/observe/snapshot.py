@@ -92,25 +92,29 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def take_snapshot(
-    pid: int, inspector: Path | None, *, doomed: bool = False, spare: Sequence[int] = ()
+    pid: int,
+    inspector: Path | None,
+    *,
+    will_be_killed: bool = False,
+    spared_signals: Sequence[int] = (),
 ) -> Snapshot:
     """Take a snapshot of a process; without the program ``inspector``, only from ``/proc``.
 
-    Threads in ``spare`` are not stopped, so their stacks are unknown.
+    Threads in ``spared_signals`` are not stopped, so their stacks are unknown.
 
-    A ``doomed`` process is about to be killed, and is stopped once ``/proc`` has been read. A
-    spinning process would take the CPU from the inspector and from all others.
+    A ``will_be_killed`` process is about to be killed, and is stopped once ``/proc`` has been read.
+    A spinning process would take the CPU from the inspector and from all others.
     """
     seen = procfs.threads(pid)
     calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in seen}
     maps = memory.mappings(pid)
-    if doomed:
+    if will_be_killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
     if inspector is None:
         inspection = Inspection(problem="there is no inspector for this platform")
     else:
-        inspection = inspect_process(pid, inspector, spare)
+        inspection = inspect_process(pid, inspector, spared_signals)
     answers = {answer.tid: answer for answer in inspection.threads}
     limit = stack_limit(pid)
     return Snapshot(

@@ -51,15 +51,15 @@ class Symbols:
         if self._handle is not None:
             os.close(self._handle)
 
-    def names(self, addresses: Sequence[tuple[Mapping, int]], *, exported: bool) -> list[str]:
+    def names(self, addresses: Sequence[tuple[Mapping, int]], *, only_exported: bool) -> list[str]:
         """Return the name of the function that contains each address, ``""`` if unknown.
 
-        ``exported`` uses the short table of the dynamic linker. Otherwise the linker's own table is
-        used, which a stripped file lacks.
+        ``only_exported`` uses the short table of the dynamic linker. Otherwise the linker's own
+        table is used, which a stripped file lacks.
         """
         functions: list[tuple[int, int, int, int]] = []
         with contextlib.suppress(*_DAMAGE_ERRORS):
-            functions = sorted(self._functions(_DYNSYM if exported else _SYMTAB))
+            functions = sorted(self._functions(_DYNSYM if only_exported else _SYMTAB))
         return [self._name(functions, mapping, address) for mapping, address in addresses]
 
     def _read_headers(self) -> None:

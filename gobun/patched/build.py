@@ -49,38 +49,38 @@ class BuildRequest(msgspec.Struct, frozen=True):
         return self.series.select_patches(self.only_patches, self.without_patches)
 
 
-def preflight(wish: BuildRequest) -> list[bun_source.BuildPrerequisite]:
+def preflight(request: BuildRequest) -> list[bun_source.BuildPrerequisite]:
     """Check everything that a build needs.
 
     Raises:
         UsageError: there is no checkout, its build system is unknown, or a flag does not fit it.
     """
-    version = wish.series.version
+    version = request.series.version
     with bun_source.open_checkout(version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
-        _check_flags(wish, layout)
+        _check_flags(request, layout)
         bare = bun_source.BuildOptions(
-            profile=wish.profile,
+            profile=request.profile,
             jobs=1,
             bun=Path("bun"),
-            prefetch=wish.offline.prefetch,
-            cache=wish.offline.cache,
+            prefetch=request.offline.prefetch,
+            cache=request.offline.cache,
         )
         bun_source.plan_build(layout, checkout.folder, bare)
         return bun_source.examine(
             layout,
             checkout.folder,
-            missing=checkout.missing(),
+            missing_paths=checkout.missing(),
             submodules=bun_source.missing_submodules(checkout),
             bun=lambda: stock_release(version).version,
-            zig=lambda: str(_zig(wish) or ""),
-            webkit=lambda: str(_webkit(wish, layout) or ""),
-            offline=wish.offline,
+            zig=lambda: str(_zig(request) or ""),
+            webkit=lambda: str(_webkit(request, layout) or ""),
+            offline=request.offline,
             version=version,
         )
 
 
-def build_patched(wish: BuildRequest) -> RegisteredBun:
+def build_patched(request: BuildRequest) -> RegisteredBun:
     """Apply the patches, run upstream's build, and register the result as a runtime.
 
     Raises:
@@ -89,45 +89,47 @@ def build_patched(wish: BuildRequest) -> RegisteredBun:
         PatchError: a patch does not apply.
         BuildError: the build failed.
     """
-    series = wish.series
-    if not wish.unpatched:
+    series = request.series
+    if not request.unpatched:
         series.check_carries("build")
     stock = stock_release(series.version)
     with bun_source.open_checkout(series.version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
         options = msgspec.structs.replace(
-            _options(wish, layout, stock.program), commit=checkout.upstream
+            _options(request, layout, stock.program), commit=checkout.upstream
         )
         plan = bun_source.plan_build(layout, checkout.folder, options)
-        applied = bun_source.apply_series(checkout, series, wish.patches)
-    name = f"bun-{series.version}-{applied.identity}-{wish.profile}.log"
+        applied = bun_source.apply_series(checkout, series, request.patches)
+    name = f"bun-{series.version}-{applied.identity}-{request.profile}.log"
     log = paths.cache_root() / "logs" / name
     with bun_source.build(applied, plan, log) as built:
         record = msgspec.structs.replace(
-            _record(series, wish.patches, applied.base, applied.identity, unpatched=wish.unpatched),
+            _record(
+                series, request.patches, applied.base, applied.identity, unpatched=request.unpatched
+            ),
             head=applied.head,
             log=str(built.log),
             seconds=built.seconds,
-            profile=wish.profile,
+            profile=request.profile,
         )
         return runtimes.register(built.program, record, stock.program)
 
 
-def _check_flags(wish: BuildRequest, layout: BuildLayout) -> None:
+def _check_flags(request: BuildRequest, layout: BuildLayout) -> None:
     """Reject flags that do not fit, before anything is fetched.
 
     Raises:
         UsageError: the number of jobs is below 1, a path is missing, the WebKit is of another
             commit, or npm does not have the WebKit that this build needs.
     """
-    if wish.jobs is not None and wish.jobs < 1:
-        raise UsageError(f"--jobs {wish.jobs} would build nothing", hint="give at least 1")
-    if wish.webkit == WEBKIT_FROM_NPM:
+    if request.jobs is not None and request.jobs < 1:
+        raise UsageError(f"--jobs {request.jobs} would build nothing", hint="give at least 1")
+    if request.webkit == WEBKIT_FROM_NPM:
         _webkit_package(layout)
-    elif wish.webkit:
-        _check_webkit(Path(wish.webkit), layout)
-    if "/" in wish.zig and not Path(wish.zig).is_file():
-        raise UsageError(f"--zig {wish.zig}: there is no such file", hint="or give a version")
+    elif request.webkit:
+        _check_webkit(Path(request.webkit), layout)
+    if "/" in request.zig and not Path(request.zig).is_file():
+        raise UsageError(f"--zig {request.zig}: there is no such file", hint="or give a version")
 
 
 class _NpmPackage(msgspec.Struct):
@@ -154,35 +156,35 @@ def _check_webkit(folder: Path, layout: BuildLayout) -> None:
             )
 
 
-def _options(wish: BuildRequest, layout: BuildLayout, bun: Path) -> bun_source.BuildOptions:
-    _check_flags(wish, layout)
+def _options(request: BuildRequest, layout: BuildLayout, bun: Path) -> bun_source.BuildOptions:
+    _check_flags(request, layout)
     return bun_source.BuildOptions(
-        profile=wish.profile,
-        jobs=wish.jobs or bun_source.jobs_by_memory(),
+        profile=request.profile,
+        jobs=request.jobs or bun_source.jobs_by_memory(),
         bun=bun,
-        zig=_zig(wish),
-        webkit=_webkit(wish, layout),
-        prefetch=wish.offline.prefetch,
-        cache=wish.offline.cache,
+        zig=_zig(request),
+        webkit=_webkit(request, layout),
+        prefetch=request.offline.prefetch,
+        cache=request.offline.cache,
     )
 
 
-def _zig(wish: BuildRequest) -> Path | None:
+def _zig(request: BuildRequest) -> Path | None:
     """Return the Zig that the user or the series names; None for the one that upstream fetches."""
-    if "/" in wish.zig:
-        return Path(wish.zig).absolute()
-    version = wish.zig or wish.series.zig
+    if "/" in request.zig:
+        return Path(request.zig).absolute()
+    version = request.zig or request.series.zig
     return toolchain.zig(version).program if version else None
 
 
-def _webkit(wish: BuildRequest, layout: BuildLayout) -> Path | None:
+def _webkit(request: BuildRequest, layout: BuildLayout) -> Path | None:
     """Return the WebKit to link; None for the one that upstream's build fetches itself.
 
     A ``make`` build fetches none, so npm is its default.
     """
-    if wish.webkit not in {"", WEBKIT_FROM_NPM}:
-        return Path(wish.webkit).absolute()
-    if not wish.webkit and layout.era != "make":
+    if request.webkit not in {"", WEBKIT_FROM_NPM}:
+        return Path(request.webkit).absolute()
+    if not request.webkit and layout.era != "make":
         return None
     package = _webkit_package(layout)
     return fetch.fetch_packages([package])[package]

@@ -123,8 +123,8 @@ def _line(series: Series, buns: Sequence[RegisteredBun], *, ablate: bool) -> Ser
     return SeriesRuns(series, control, emulations)
 
 
-def _is_of(one: RegisteredBun, series: Series, treatment: str) -> bool:
-    return one.line == series.line and one.treatment == treatment
+def _is_of(patched_bun: RegisteredBun, series: Series, treatment: str) -> bool:
+    return patched_bun.line == series.line and patched_bun.treatment == treatment
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
@@ -184,10 +184,10 @@ def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
         yield report.emulation_note(runtime, treatment), ", ".join(named)
 
 
-def _changing_patches(series: Series, one: RegisteredBun) -> tuple[str, ...]:
+def _changing_patches(series: Series, patched_bun: RegisteredBun) -> tuple[str, ...]:
     """Return the patches of a build, without those that every build of its line needs."""
     needed = {patch.id for patch in series.control_patches}
-    return tuple(name for name in one.patches if name not in needed)
+    return tuple(name for name in patched_bun.patches if name not in needed)
 
 
 def with_series_changes(known: Expectations, versions: str) -> Expectations:

@@ -75,15 +75,15 @@ def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
 
 
 def _digest_differences(
-    where: str, listed: dict[str, str], digests: dict[str, str]
+    place: str, listed_digests: dict[str, str], digests: dict[str, str]
 ) -> Iterator[str]:
-    for name in sorted({*listed, *digests}):
+    for name in sorted({*listed_digests, *digests}):
         if name not in digests:
-            yield f"{name} is missing, which {where} names"
-        elif name not in listed:
-            yield f"{name} is there, which {where} does not name"
-        elif listed[name] != digests[name]:
-            yield f"{name} has the SHA-256 {digests[name]}, and {where} says {listed[name]}"
+            yield f"{name} is missing, which {place} names"
+        elif name not in listed_digests:
+            yield f"{name} is there, which {place} does not name"
+        elif listed_digests[name] != digests[name]:
+            yield f"{name} has the SHA-256 {digests[name]}, and {place} says {listed_digests[name]}"
 
 
 def read_provenance(folder: Path) -> Statement | None:
@@ -172,14 +172,14 @@ def _of_package(
 
 
 def _of_sums_inside(
-    tarball: str, content: dict[str, bytes], expected: dict[str, str]
+    tarball: str, content: dict[str, bytes], expected_digests: dict[str, str]
 ) -> Iterator[str]:
     try:
         sums = msgspec.json.decode(content.get("package/sums.json", b""), type=dict[str, str])
     except msgspec.MsgspecError as error:
         yield f"{tarball} cannot be read: sums.json: {error}"
     else:
-        yield from _digest_differences(f"sums.json in {tarball}", sums, expected)
+        yield from _digest_differences(f"sums.json in {tarball}", sums, expected_digests)
 
 
 def _of_content(

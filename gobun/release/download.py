@@ -27,12 +27,12 @@ def download_warmup(
     *,
     targets: Sequence[Target],
     name: str = build.DEFAULT_NAME,
-    trusted: Path | None = None,
+    sums_file: Path | None = None,
 ) -> list[Path]:
     """Put the libraries of a release and their headers into ``out``, and return their paths.
 
     ``source`` is the address of the release's folder, with ``{version}`` in it. The files must
-    match the checksums beside them, or ``trusted``, a list that a person already has. Existing
+    match the checksums beside them, or ``sums_file``, a list that a person already has. Existing
     files with the right digest are not fetched again. No file is placed before all have passed.
 
     Raises:
@@ -49,10 +49,10 @@ def download_warmup(
             f"--from {source!r} does not contain {_PLACE}",
             hint=f"write {_PLACE} there, like https://host/releases/v{_PLACE}",
         )
-    base = fetch.check_address(source.replace(_PLACE, version), trusted=trusted is not None)
+    base = fetch.check_address(source.replace(_PLACE, version), trusted=sums_file is not None)
     with scratch_folder("download") as temporary:
         came = Path(temporary)
-        needed = _needed_files(base, came, targets, name, trusted)
+        needed = _needed_files(base, came, targets, name, sums_file)
         missing = [(file, digest) for file, digest in needed if not _has_digest(out / file, digest)]
         fetch.fetch_files(base, missing, came, advice=_ADVICE)
         for file, _ in missing:
@@ -65,15 +65,15 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 
 def _needed_files(
-    base: str, folder: Path, targets: Sequence[Target], name: str, trusted: Path | None
+    base: str, folder: Path, targets: Sequence[Target], name: str, sums_file: Path | None
 ) -> list[tuple[str, str]]:
     """Return the needed files and their SHA-256."""
     listed: dict[str, str] = {}
     where = "the lists of sums"
-    if trusted is not None:
-        where = str(trusted)
-        text = files.read_input(trusted).decode(errors="replace")
-        listed = layout.read_sums(text, f"--sums {trusted}")
+    if sums_file is not None:
+        where = str(sums_file)
+        text = files.read_input(sums_file).decode(errors="replace")
+        listed = layout.read_sums(text, f"--sums {sums_file}")
     else:
         lists = sorted({build.SUMS[target.os] for target in targets})
         fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)

@@ -45,7 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All files except this one and the provenance, which lists this one."""
 
 
-def read_sums(text: str, what: str) -> dict[str, str]:
+def read_sums(text: str, label: str) -> dict[str, str]:
     """Return the digest of each file in a list of checksums.
 
     Raises:
@@ -56,15 +56,15 @@ def read_sums(text: str, what: str) -> dict[str, str]:
         match = _SUM_LINE.fullmatch(line)
         if match is None or not _NAME.fullmatch(match["name"]):
             raise FetchError(
-                f"{what}, line {number} is not a checksum and a file name: {line[:100]!r}",
+                f"{label}, line {number} is not a checksum and a file name: {line[:100]!r}",
                 hint="check the address; it may be a login page",
             )
         if digests.setdefault(match["name"], match["digest"]) != match["digest"]:
-            raise FetchError(f"{what} has two checksums of {match['name']}")
+            raise FetchError(f"{label} has two checksums of {match['name']}")
     return digests
 
 
-def read_json(data: bytes, kind: type[_T], what: str) -> _T:
+def read_json(data: bytes, kind: type[_T], label: str) -> _T:
     """Decode a record of a release.
 
     Raises:
@@ -74,7 +74,7 @@ def read_json(data: bytes, kind: type[_T], what: str) -> _T:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:
         raise FetchError(
-            f"{what} has an unknown form: {error}",
+            f"{label} has an unknown form: {error}",
             hint="it is damaged, or belongs to another release of this project",
         ) from error
 

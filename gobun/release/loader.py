@@ -117,24 +117,24 @@ def _pack(package: Path, packed: Path) -> None:
     files.copy_whole(archive, packed)
 
 
-def _fill_platform(package: Path, version: str, built: build.BuiltLibrary) -> None:
-    name, target = platform_package(built.target), built.target
+def _fill_platform(package: Path, version: str, library: build.BuiltLibrary) -> None:
+    name, target = platform_package(library.target), library.target
     about = _PlatformManifest(
         name=name,
         version=version,
         description=f"The warm-up library of go-warmup for {target.name}",
         license="MIT",
         main="./index.js",
-        files=("README.md", "LICENSE", "index.js", built.library.name),
+        files=("README.md", "LICENSE", "index.js", library.library.name),
         operating_systems=(target.os,),
         cpu=(target.arch,),
         libc=(target.libc,) if target.libc else (),
     )
-    script = f'"use strict";\nmodule.exports = `${{__dirname}}/{built.library.name}`;\n'
+    script = f'"use strict";\nmodule.exports = `${{__dirname}}/{library.library.name}`;\n'
     with files.disk_errors(package):
         package.mkdir()
         shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")
-        shutil.copyfile(built.library, package / built.library.name)
+        shutil.copyfile(library.library, package / library.library.name)
         (package / "index.js").write_text(script)
         (package / "README.md").write_text(_README.format(name=name, target=target.name))
         (package / "package.json").write_bytes(files.readable_json(about))

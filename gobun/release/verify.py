@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ADVICE = "look whether the address is that of a release's folder"
 
 
-def verify_release(where: str, *, rebuild: bool) -> Manifest:
+def verify_release(location: str, *, rebuild: bool) -> Manifest:
     """Verify the release in a folder or at an address, and return its manifest.
 
     Raises:
@@ -30,9 +30,9 @@ def verify_release(where: str, *, rebuild: bool) -> Manifest:
         PrerequisiteError: the tools here differ from those that made the release.
         BuildError: the release could not be built again.
     """
-    if "://" not in where:
-        return _verify(Path(where), rebuild=rebuild)
-    base = fetch.check_address(where, trusted=False)
+    if "://" not in location:
+        return _verify(Path(location), rebuild=rebuild)
+    base = fetch.check_address(location, trusted=False)
     with scratch_folder("verify") as name:
         folder = Path(name) / "release"
         folder.mkdir()

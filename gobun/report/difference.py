@@ -102,9 +102,9 @@ def _kind(result: Result, stock: Result | None) -> Kind:
     return "broken" if before == {"pass"} else "changed"
 
 
-def difference_lines(compared: Sequence[Difference], most: int = 12) -> list[str]:
+def difference_lines(differences: Sequence[Difference], limit: int = 12) -> list[str]:
     """Return the table in Markdown, and below it the cells that changed."""
-    if not compared:
+    if not differences:
         return []
     head = ["patched", *KINDS]
     lines = [
@@ -113,17 +113,17 @@ def difference_lines(compared: Sequence[Difference], most: int = 12) -> list[str
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
     ]
-    for one in compared:
+    for one in differences:
         counts = " | ".join(str(len(one.of(kind))) for kind in KINDS)
         lines.append(f"| {one.name} | {counts} |")
     lines += ["", "Each patched Bun is compared with stock, on the same cells of this run.", ""]
     for kind in ("broken", "changed", "cured"):
-        for one in compared:
+        for one in differences:
             cells = [_line(result, stock) for result, stock in one.of(kind)]
             if cells:
-                lines += [f"{kind.capitalize()} by {one.name}:", "", *cells[:most]]
-                if len(cells) > most:
-                    lines.append(f"- and {len(cells) - most} more")
+                lines += [f"{kind.capitalize()} by {one.name}:", "", *cells[:limit]]
+                if len(cells) > limit:
+                    lines.append(f"- and {len(cells) - limit} more")
                 lines.append("")
     return lines
 

@@ -22,17 +22,17 @@ MARKS: dict[Kind, tuple[str, str]] = {
 """A glyph, which distinguishes kinds without colour, and the outcome whose colours it has."""
 
 
-def difference_section(compared: Sequence[Difference]) -> str:
+def difference_section(differences: Sequence[Difference]) -> str:
     """Return the section, or nothing if the run compares no patches.
 
     ARIA roles are explicit, because a narrow page changes the layout of the table.
     """
-    if not compared:
+    if not differences:
         return ""
     heads = "".join(
         f'<th role="columnheader" scope="col">{_mark(kind)} {kind}</th>' for kind in KINDS
     )
-    rows = "".join(_row(number, one) for number, one in enumerate(compared))
+    rows = "".join(_row(number, one) for number, one in enumerate(differences))
     return (
         '<section aria-labelledby="difference-title">'
         '<h2 id="difference-title">What the patches change</h2>'
@@ -50,16 +50,16 @@ def difference_section(compared: Sequence[Difference]) -> str:
     )
 
 
-def _row(number: int, one: Difference) -> str:
-    counts = "".join(_count(number, one, kind) for kind in KINDS)
+def _row(number: int, difference: Difference) -> str:
+    counts = "".join(_count(number, difference, kind) for kind in KINDS)
     return (
-        f'<tr role="row"><th role="rowheader" scope="row"><b>{html.escape(one.title)}</b>'
-        f" <span>{html.escape(one.remark)}</span></th>{counts}</tr>"
+        f'<tr role="row"><th role="rowheader" scope="row"><b>{html.escape(difference.title)}</b>'
+        f" <span>{html.escape(difference.remark)}</span></th>{counts}</tr>"
     )
 
 
-def _count(number: int, one: Difference, kind: Kind) -> str:
-    count = len(one.of(kind))
+def _count(number: int, difference: Difference, kind: Kind) -> str:
+    count = len(difference.of(kind))
     if not count:
         return '<td role="cell"><span class="count">0</span></td>'
     glyph, colours = MARKS[kind]

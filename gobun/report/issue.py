@@ -92,10 +92,10 @@ def _title(groups: Mapping[str, Sequence[Bunch]]) -> str:
     return f"Nightly: {counts} on {shown}{more}"
 
 
-def _section(name: str, found: Sequence[Bunch]) -> list[str]:
-    if not found:
+def _section(name: str, bunches: Sequence[Bunch]) -> list[str]:
+    if not bunches:
         return []
-    lines = [brief(bunch) for bunch in found[:_MOST_BUNCHES]]
-    if len(found) > _MOST_BUNCHES:
-        lines.append(f"- and {len(found) - _MOST_BUNCHES} more groups of cells")
+    lines = [brief(bunch) for bunch in bunches[:_MOST_BUNCHES]]
+    if len(bunches) > _MOST_BUNCHES:
+        lines.append(f"- and {len(bunches) - _MOST_BUNCHES} more groups of cells")
     return [f"## {name.capitalize()}", "", _SECTIONS[name], "", *lines, ""]

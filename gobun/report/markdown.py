@@ -169,8 +169,8 @@ def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
     return tuple(Bunch(*key, tuple(cells)) for key, cells in ordered)
 
 
-def _emphasise(text: str, worst: str) -> str:
-    return text if worst in {"pass", "skip"} else f"**{text}**"
+def _emphasise(text: str, outcome: str) -> str:
+    return text if outcome in {"pass", "skip"} else f"**{text}**"
 
 
 def _course(timeline: Timeline) -> str:
@@ -231,10 +231,10 @@ def _explain_group(group: OutcomeGroup) -> list[str]:
     ]
 
 
-def _capped(lines: Sequence[str], most: int) -> list[str]:
-    if len(lines) <= most:
+def _capped(lines: Sequence[str], limit: int) -> list[str]:
+    if len(lines) <= limit:
         return list(lines)
-    return [*lines[:most], f"- and {len(lines) - most} more"]
+    return [*lines[:limit], f"- and {len(lines) - limit} more"]
 
 
 def _truncate(text: str) -> str:

@@ -60,9 +60,9 @@ class _ColumnTable:
 class _Texts:
     """Texts as pairs of a template and the values for its holes."""
 
-    def __init__(self, templates: Sequence[str] = ("",), fillings: Sequence[str] = ("",)) -> None:
+    def __init__(self, templates: Sequence[str] = ("",), values: Sequence[str] = ("",)) -> None:
         self.templates = _ColumnTable(templates)
-        self.fillings = _ColumnTable(fillings)
+        self.fillings = _ColumnTable(values)
 
     def copy(self) -> _Texts:
         """Return a copy, to which other texts can be added."""
@@ -73,14 +73,14 @@ class _Texts:
         return self.templates.add(HOLE.join(parts[::2])), self.fillings.add(" ".join(parts[1::2]))
 
 
-def pack(results: Sequence[Result], compared: Sequence[Difference] = ()) -> bytes:
+def pack(results: Sequence[Result], differences: Sequence[Difference] = ()) -> bytes:
     """Return results as JSON; details are truncated if the page would grow too large.
 
-    ``compared`` holds the differences that patches make, which become pairs of cell numbers.
+    ``differences`` holds the differences that patches make, which become pairs of cell numbers.
     """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
-    pairs = _pair_cells(ordered, compared)
+    pairs = _pair_cells(ordered, differences)
     columns, known = _columns(ordered), _Texts()
     texts: dict[str, list[int]] = {
         "evidence": _add_texts(known, ("\n".join(result.evidence) for result in ordered)),
@@ -102,9 +102,9 @@ def pack(results: Sequence[Result], compared: Sequence[Difference] = ()) -> byte
     return packed
 
 
-def _add_texts(known: _Texts, texts: Iterable[str]) -> list[int]:
-    """Return two numbers for each text, and add missing texts to ``known``."""
-    return [number for text in texts for number in known.add(text)]
+def _add_texts(texts_table: _Texts, texts: Iterable[str]) -> list[int]:
+    """Return two numbers for each text, and add missing texts to ``texts_table``."""
+    return [number for text in texts for number in texts_table.add(text)]
 
 
 def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
@@ -162,16 +162,16 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
 
 
 def _pair_cells(
-    ordered: Sequence[Result], compared: Sequence[Difference]
+    ordered: Sequence[Result], differences: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
     """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
-    number = {result.key: i for i, result in enumerate(ordered)} if compared else {}
+    number = {result.key: i for i, result in enumerate(ordered)} if differences else {}
     return [
         {
             kind: [[number[new.key], number[old.key] if old else -1] for new, old in one.of(kind)]
             for kind in KINDS
         }
-        for one in compared
+        for one in differences
     ]
 
 

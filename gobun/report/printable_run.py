@@ -52,4 +52,4 @@ def _part(value: object) -> object:
 
 
 def _text(value: str) -> str:
-    return printable(value, keep=_KEPT_CONTROLS)
+    return printable(value, kept_characters=_KEPT_CONTROLS)

@@ -161,14 +161,14 @@ def loaded_text(result: Result) -> str:
     return f"mapped in the process, {'with a' if result.go else 'without a'} Go runtime in it"
 
 
-def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ...]:
+def tables(summary: Summary, limit: int = MOST_COLUMNS) -> tuple[SummaryTable, ...]:
     """Return the summary as one table, or as one per treatment if there are many columns.
 
     Rows in which nothing ran are left out. If there are many rows, equal neighbours become one:
     ``bun@1.2.2 … 1.2.19 (18)``.
     """
     columns = list(enumerate(summary.columns))
-    if len(columns) <= most:
+    if len(columns) <= limit:
         parts = [columns]
     else:
         grouped = itertools.groupby(columns, key=lambda column: column[1][0])
@@ -185,9 +185,9 @@ def tables(summary: Summary, most: int = MOST_COLUMNS) -> tuple[SummaryTable, ..
     return tuple(summary_tables)
 
 
-def range_text(first: str, last: str) -> str:
+def range_text(first_version: str, last_version: str) -> str:
     """Return a range of versions in the notation of all reports: ``1.2.2 … 1.2.19``."""
-    return first if first == last else f"{first} … {last}"
+    return first_version if first_version == last_version else f"{first_version} … {last_version}"
 
 
 def _merge_rows(rows: Sequence[VersionRow]) -> list[VersionRow]:

@@ -53,12 +53,12 @@ def print_report(run: Run) -> None:
     _print_capped(terminal, _unexpected_lines(summary))
 
 
-def _difference(compared: Sequence[Difference]) -> rich.table.Table:
+def _difference(differences: Sequence[Difference]) -> rich.table.Table:
     drawn = rich.table.Table(title="what the patches change, against stock in this run")
     drawn.add_column("patched")
     for kind in KINDS:
         drawn.add_column(kind, justify="right")
-    for one in compared:
+    for one in differences:
         counts = [len(one.of(kind)) for kind in KINDS]
         texts = [
             rich.text.Text(str(count), _CHANGES.get(kind, "") if count else "dim")
@@ -72,7 +72,7 @@ def _laid_out(summary: Summary, width: int) -> tuple[SummaryTable, ...]:
     """Return one table if it fits the width, else one per treatment."""
     whole = tables(summary)
     if len(whole) == 1 and _width(whole[0]) > width:
-        return tables(summary, most=0)
+        return tables(summary, limit=0)
     return whole
 
 

@@ -206,7 +206,7 @@ def _shape(spans: Sequence[OutcomeSpan]) -> object:
 
 
 def _widen_spans(
-    one: tuple[OutcomeSpan, ...], other: tuple[OutcomeSpan, ...]
+    first_spans: tuple[OutcomeSpan, ...], second_spans: tuple[OutcomeSpan, ...]
 ) -> tuple[OutcomeSpan, ...]:
     return tuple(
         OutcomeSpan(
@@ -216,7 +216,7 @@ def _widen_spans(
             max(a.versions, b.versions),
             a.intermittent or b.intermittent,
         )
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first_spans, second_spans, strict=True)
     )
 
 

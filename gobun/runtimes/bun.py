@@ -96,9 +96,9 @@ def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
     package = fitting_package(target)
     local = {*fetch.read_lock().versions(package), *fetch.cached_versions(package)}
     if all(part in local for part in parts):
-        return select_versions(spec, known=sorted(local, key=rank), tags={})
+        return select_versions(spec, known_versions=sorted(local, key=rank), tags={})
     return select_versions(
-        spec, known=fetch.published_versions(package), tags=fetch.dist_tags(package)
+        spec, known_versions=fetch.published_versions(package), tags=fetch.dist_tags(package)
     )
 
 

@@ -77,7 +77,7 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
     known = toolchain.releases(name)
     if target.libc == "musl":
         known = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
-    return select_versions(spec, known=known, tags={}, runtime=name.capitalize())
+    return select_versions(spec, known_versions=known, tags={}, runtime=name.capitalize())
 
 
 def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:

@@ -187,9 +187,9 @@ def registered_buns() -> list[RegisteredBun]:
     )
 
 
-def _slot(one: RegisteredBun) -> tuple[str, str, BuildKind]:
+def _slot(record: RegisteredBun) -> tuple[str, str, BuildKind]:
     """Return the key that only one whole build can have: version, platform, patched or not."""
-    return one.version, one.target, one.treatment
+    return record.version, record.target, record.treatment
 
 
 def own_treatment(version: str) -> BuildKind | None:

@@ -41,21 +41,21 @@ def treated_environment(
     return added
 
 
-def _check_executable(runtime: Runtime, treated: Treatment) -> None:
+def _check_executable(runtime: Runtime, treatment: Treatment) -> None:
     own = own_treatment(runtime.version)
-    if treated.origin and treated.origin != (own or "stock"):
+    if treatment.origin and treatment.origin != (own or "stock"):
         raise LacksError(
             f"this {runtime.name.capitalize()} was built from sources: its treatment is `{own}`"
             if own
-            else f"the stock executable is not {treated.origin}"
+            else f"the stock executable is not {treatment.origin}"
         )
-    if treated.engine not in {"", runtime.engine}:
+    if treatment.engine not in {"", runtime.engine}:
         raise LacksError(
-            f"{treated.setting} is a setting of {treated.engine}, and this is {runtime.engine}"
+            f"{treatment.setting} is a setting of {treatment.engine}, and this is {runtime.engine}"
         )
-    if treated.setting and not _contains(runtime.program, treated.setting.encode()):
+    if treatment.setting and not _contains(runtime.program, treatment.setting.encode()):
         raise LacksError(
-            f"this release of {runtime.name.capitalize()} does not know {treated.setting}"
+            f"this release of {runtime.name.capitalize()} does not know {treatment.setting}"
         )
 
 

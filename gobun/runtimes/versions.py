@@ -28,7 +28,7 @@ _SPACED_OPERATOR = re.compile(r"(>=|<=|>|<|=)\s+")
 
 
 def select_versions(
-    spec: str, *, known: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
+    spec: str, *, known_versions: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
 ) -> tuple[str, ...]:
     """Return the versions that ``spec`` selects, each once, in order of ``gobun.version_ranges``.
 
@@ -39,7 +39,11 @@ def select_versions(
         UsageError: a part is empty or malformed, or matches no known version.
     """
     published = _in_order(
-        {semver.Version.parse(version) for version in known if semver.Version.is_valid(version)}
+        {
+            semver.Version.parse(version)
+            for version in known_versions
+            if semver.Version.is_valid(version)
+        }
     )
     chosen: set[semver.Version] = set()
     for part in spec.split(","):
@@ -58,35 +62,39 @@ def _rank(version: semver.Version) -> Rank:
 def _select(
     part: str,
     spec: str,
-    published: Sequence[semver.Version],
+    published_versions: Sequence[semver.Version],
     tags: Mapping[str, str],
     runtime: str,
 ) -> list[semver.Version]:
     forms = _FORMS[runtime] + _SEVERAL_HINT
     if not part:
         raise UsageError(f"an empty version in {spec!r}", hint=f"write {forms}")
-    stable = [version for version in published if version.prerelease is None]
+    stable = [version for version in published_versions if version.prerelease is None]
     if part == "all":
         selected = [version for version in stable if version >= _OLDEST_OF_ALL]
     elif part == "canary":
-        selected = [version for version in published if version.prerelease is not None][-1:]
+        selected = [version for version in published_versions if version.prerelease is not None][
+            -1:
+        ]
     elif part in tags and semver.Version.is_valid(tags[part]):
         selected = [semver.Version.parse(tags[part])]
     elif part == "latest":
         selected = stable[-1:]
     elif semver.Version.is_valid(part):
-        selected = [version for version in published if str(version) == part]
+        selected = [version for version in published_versions if str(version) == part]
     else:
-        selected = _in_range(part, published, forms)
+        selected = _in_range(part, published_versions, forms)
         if runtime != "Bun" and _PARTIAL.fullmatch(part):
             selected = selected[-1:]
     if not selected:
-        newest_first = [str(version) for version in reversed(published)]
+        newest_first = [str(version) for version in reversed(published_versions)]
         raise UsageError.unknown(f"{runtime} version", part, newest_first)
     return selected
 
 
-def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> list[semver.Version]:
+def _in_range(
+    part: str, published_versions: Sequence[semver.Version], forms: str
+) -> list[semver.Version]:
     words = _SPACED_OPERATOR.sub(r"\1", part).split()
     try:
         tests = [_test(word) for word in words]
@@ -95,7 +103,7 @@ def _in_range(part: str, published: Sequence[semver.Version], forms: str) -> lis
     named = {version for word in words for version in _prereleases(word)}
     return [
         version
-        for version in published
+        for version in published_versions
         if all(test(version) for test in tests)
         and (version.prerelease is None or version.finalize_version() in named)
     ]
@@ -128,18 +136,18 @@ def _test(word: str) -> Callable[[semver.Version], bool]:
     return tests[sign]
 
 
-def _version_bounds(bare: str) -> tuple[semver.Version, semver.Version]:
+def _version_bounds(spec: str) -> tuple[semver.Version, semver.Version]:
     """Return the first version that ``1``, ``1.3``, ``1.3.x`` … selects, and the first after.
 
     Raises:
         ValueError: it has no such form.
     """
-    if semver.Version.is_valid(bare):
-        version = semver.Version.parse(bare)
+    if semver.Version.is_valid(spec):
+        version = semver.Version.parse(spec)
         return version, version
-    partial = _PARTIAL.fullmatch(re.sub(r"(\.[xX*])+$", "", bare))
+    partial = _PARTIAL.fullmatch(re.sub(r"(\.[xX*])+$", "", spec))
     if partial is None:
-        raise ValueError(bare)
+        raise ValueError(spec)
     major = int(partial[1])
     if partial[2] is None:
         return semver.Version(major), semver.Version(major + 1)

@@ -33,19 +33,19 @@ class Sysroot(msgspec.Struct, frozen=True):
         """The version of musl."""
         return loader_version(self.loader)
 
-    def program(self, original: Path) -> Path:
+    def program(self, source: Path) -> Path:
         """Return a copy of a musl program that runs here, made once.
 
         Raises:
             UsageError: it is no program, or one without an interpreter.
             PrerequisiteError: the copy cannot be written.
         """
-        status = original.stat()
-        identity = f"{original}\0{status.st_size}\0{status.st_mtime_ns}"
+        status = source.stat()
+        identity = f"{source}\0{status.st_size}\0{status.st_mtime_ns}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        prepared = self.folder / _PROGRAMS_FOLDER / name / original.name
+        prepared = self.folder / _PROGRAMS_FOLDER / name / source.name
         if not prepared.is_file():
-            image = Image(original, original.read_bytes(), program=True)
+            image = Image(source, source.read_bytes(), program=True)
             editor = Editor(image)
             segment = editor.open_segment(elf.PF_R)
             editor.set_interpreter(str(self.loader), segment)

@@ -23,7 +23,7 @@ def fetch_loader(arch: str, staged: Path) -> Path:
         PrerequisiteError: apt is missing, or this is not Debian.
         FetchError: the package could not be fetched or unpacked.
     """
-    package = Apt(arch, SUITE, staged, otherwise=_LOADER_HINT).download("musl")
+    package = Apt(arch, SUITE, staged, hint=_LOADER_HINT).download("musl")
     unpack(package, staged / "package")
     loaders = sorted((staged / "package").rglob("libc.so"))
     if len(loaders) != 1:

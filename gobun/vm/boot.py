@@ -137,13 +137,15 @@ class Guest(msgspec.Struct, frozen=True):
                 beat, clock = latest, AbleClock(patience.silent_s, now)
             if clock.is_over or clock.out_of_patience:
                 child.finish()
-                return self._silent_end(child, clock, started=bool(beat))
+                return self._silent_end(child, clock, has_started=bool(beat))
         child.finish()
         return self.end(child)
 
-    def _silent_end(self, child: SupervisedProcess, clock: AbleClock, *, started: bool) -> GuestEnd:
+    def _silent_end(
+        self, child: SupervisedProcess, clock: AbleClock, *, has_started: bool
+    ) -> GuestEnd:
         """Return the end of a machine that was ended because it was silent."""
-        what = "gave no sign of life" if started else "did not start"
+        what = "gave no sign of life" if has_started else "did not start"
         end = self.end(child)
         note = f"; its console says: {end.reason}" if end.reason else ""
         return GuestEnd(
@@ -151,10 +153,10 @@ class Guest(msgspec.Struct, frozen=True):
         )
 
 
-def start_script(command: str, *, compiled: Path) -> str:
+def start_script(command: str, *, bytecode: Path) -> str:
     """Return the script that a guest runs once all is mounted; then the guest ends.
 
-    ``command`` is a line of shell, and ``compiled`` the folder of what Python compiles.
+    ``command`` is a line of shell, and ``bytecode`` the folder of what Python compiles.
     """
     folder = job.GUEST_FOLDER
     variables = {
@@ -163,7 +165,7 @@ def start_script(command: str, *, compiled: Path) -> str:
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": f"{paths.ROOT}:/{SITE}",
-        "PYTHONPYCACHEPREFIX": compiled,
+        "PYTHONPYCACHEPREFIX": bytecode,
     }
     lines = [f"export {name}={shlex.quote(str(value))}" for name, value in variables.items()]
     return "\n".join(
@@ -182,7 +184,7 @@ def start_script(command: str, *, compiled: Path) -> str:
 
 def last_lines(text: str, count: int = 15) -> str:
     """Return the last lines of a log, safe to print."""
-    return printable("\n".join(text.strip().splitlines()[-count:]), keep="\n")
+    return printable("\n".join(text.strip().splitlines()[-count:]), kept_characters="\n")
 
 
 def why_ended(console: str, output: str) -> str:

@@ -59,7 +59,7 @@ def _run(context: matrix.RunContext, job: Job, folder: Path) -> None:
             writer.add(msgspec.structs.replace(result, repro=repro))
 
         matrix.run_cells(
-            context, job.cells, jobs=job.jobs, record=record, journal=it, starting=note
+            context, job.cells, jobs=job.jobs, record=record, journal=it, on_start=note
         )
 
 

@@ -137,7 +137,7 @@ def _assemble(request: ImageRequest, versions: dict[str, str], folder: Path) -> 
         apt_folder, root, kernel = staged / "apt", staged / "root", staged / "kernel"
         apt_folder.mkdir()
         apt = debian.Apt(
-            arch.debian, release, apt_folder, otherwise=_ARCHIVE_HINT, mirror=request.mirror
+            arch.debian, release, apt_folder, hint=_ARCHIVE_HINT, mirror=request.mirror
         )
         console.log(f"fetching the packages of Debian {release} for {arch.debian}")
         image = apt.download(apt.first_dependency(request.kernel_package))

@@ -21,7 +21,7 @@ _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
 def modules_in_order(
-    folder: Path, needed: Sequence[str] = NEEDED_MODULES
+    folder: Path, needed_modules: Sequence[str] = NEEDED_MODULES
 ) -> list[tuple[str, bytes]]:
     """Return the modules below ``lib/modules/VERSION``, each after those that it depends on.
 
@@ -48,7 +48,7 @@ def modules_in_order(
             add(other)
         modules[name] = data
 
-    for name in (*(each for each in OPTIONAL if each in files), *needed):
+    for name in (*(each for each in OPTIONAL if each in files), *needed_modules):
         add(_name(name))
     return list(modules.items())
 

@@ -79,7 +79,7 @@ def check_request(request: MachineRequest) -> Emulator:
     return emulator
 
 
-def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
+def run_in_guest(request: pipeline.Request, machine_request: MachineRequest) -> None:
     """Run the matrix in a guest, and write the results and reports on this machine.
 
     Raises:
@@ -89,19 +89,19 @@ def run_in_guest(request: pipeline.Request, wanted: MachineRequest) -> None:
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
     """
-    emulator = check_request(wanted)
-    machine = machine_of(wanted)
+    emulator = check_request(machine_request)
+    machine = machine_of(machine_request)
 
-    def execute(context: matrix.RunContext, part: pipeline.Part, ours: pipeline.Request) -> None:
+    def execute(context: matrix.RunContext, part: pipeline.Part, request: pipeline.Request) -> None:
         cells = len(part.remaining_cells)
-        jobs = ours.jobs or machine.cores * (1 if emulator.is_emulated else pipeline.JOBS_A_CORE)
+        jobs = request.jobs or machine.cores * (1 if emulator.is_emulated else pipeline.JOBS_A_CORE)
         console.log(estimate(emulator, machine, cells, jobs))
-        image = image_for(wanted.image)
-        work = job_of(context, part, ours, emulator)
-        work = msgspec.structs.replace(work, jobs=jobs, again=wanted.repeat_command)
-        with scratch_folder("vm") as folder, files.disk_errors(ours.out):
-            ours.out.mkdir(parents=True, exist_ok=True)
-            shares = shared_folders(wanted, ours.out)
+        image = image_for(machine_request.image)
+        work = job_of(context, part, request, emulator)
+        work = msgspec.structs.replace(work, jobs=jobs, again=machine_request.repeat_command)
+        with scratch_folder("vm") as folder, files.disk_errors(request.out):
+            request.out.mkdir(parents=True, exist_ok=True)
+            shares = shared_folders(machine_request, request.out)
             guest = Guest(emulator, image, machine, shares, folder)
             with console.progress("cells", cells) as shown:
                 run_job(guest, work, shown)
@@ -185,7 +185,7 @@ def job_of(
     )
 
 
-def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
+def run_job(guest: Guest, vm_job: job.Job, progress: Progress) -> None:
     """Run the cells of a job in as many guests, one after the other, as it takes.
 
     A guest that ends early costs the cells in flight, which are an ``error``.
@@ -193,14 +193,14 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
     Raises:
         PrerequisiteError: a guest ended before it ran a cell.
     """
-    shown.advance(0)
-    while work.cells:
-        end = _run_once(guest, work, shown)
-        results = _results(work)
+    progress.advance(0)
+    while vm_job.cells:
+        end = _run_once(guest, vm_job, progress)
+        results = _results(vm_job)
         finished = {result.cell for result in results}
         started = job.started_cells(guest.job_folder)
-        lost = [cell for cell in work.cells if cell in set(started) - finished]
-        if end.ended_early and not lost and len(results) == len(work.kept):
+        lost = [cell for cell in vm_job.cells if cell in set(started) - finished]
+        if end.ended_early and not lost and len(results) == len(vm_job.kept):
             raise PrerequisiteError(
                 f"the guest ended before it ran a cell: {end.reason}",
                 hint="try more with --memory, or look around with `invoke vm --shell`",
@@ -210,32 +210,32 @@ def run_job(guest: Guest, work: job.Job, shown: Progress) -> None:
                 f"the guest could not run the matrix:\n{end.reason}",
                 hint="look around in it with `invoke vm --shell`",
             )
-        results += [lost_result(cell, work, end.reason) for cell in lost]
+        results += [lost_result(cell, vm_job, end.reason) for cell in lost]
         finished = {result.cell for result in results}
-        remaining = tuple(cell for cell in work.cells if cell not in finished)
+        remaining = tuple(cell for cell in vm_job.cells if cell not in finished)
         if lost:
-            _record(work, results)
+            _record(vm_job, results)
             console.log(f"the guest ended: {end.reason}; {len(remaining)} cells are left")
-        work = msgspec.structs.replace(work, cells=remaining, kept=tuple(results), resume=True)
+        vm_job = msgspec.structs.replace(vm_job, cells=remaining, kept=tuple(results), resume=True)
 
 
-def _run_once(guest: Guest, work: job.Job, shown: Progress) -> GuestEnd:
+def _run_once(guest: Guest, vm_job: job.Job, progress: Progress) -> GuestEnd:
     compiled = next(each.folder for each in guest.shares if each.tag == "compiled")
     # A runner that crashes logs where it was: the machine is emulated, and so are its faults.
     words = ["python3", "-X", "faulthandler", "-m", "gobun.vm.guest", str(job.GUEST_FOLDER)]
     log = shlex.quote(str(job.GUEST_FOLDER / job.LOG_NAME))
-    guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", compiled=compiled))
-    job.write_job(work, guest.job_folder)
-    seen = len(work.kept)
+    guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", bytecode=compiled))
+    job.write_job(vm_job, guest.job_folder)
+    seen = len(vm_job.kept)
 
     def look() -> None:
         nonlocal seen
-        results = _finished_outcomes(work.out / matrix.FILE_NAME)
+        results = _finished_outcomes(vm_job.out / matrix.FILE_NAME)
         for note in results[seen:]:
-            shown.advance(note=note)
+            progress.advance(note=note)
         seen = max(seen, len(results))
 
-    patience = Patience.for_guest(emulated=work.emulated)
+    patience = Patience.for_guest(emulated=vm_job.emulated)
     with guest.start() as child:
         end = guest.watch(child, patience, console.throttled(2.0, look))
     look()
@@ -258,17 +258,17 @@ def _finished_outcomes(path: Path) -> list[str]:
     return found
 
 
-def _results(work: job.Job) -> list[Result]:
+def _results(vm_job: job.Job) -> list[Result]:
     """Return the results that are there: those of the guest, or the kept ones before it wrote."""
-    path = work.out / matrix.FILE_NAME
+    path = vm_job.out / matrix.FILE_NAME
     if not _finished_outcomes(path):
-        return list(work.kept)
+        return list(vm_job.kept)
     return list(matrix.read_results(path).results)
 
 
-def lost_result(cell: Cell, work: job.Job, reason: str) -> Result:
+def lost_result(cell: Cell, vm_job: job.Job, reason: str) -> Result:
     """Return the result of a cell that was running when its guest ended."""
-    expected = work.expectations.of(cell)
+    expected = vm_job.expectations.of(cell)
     return Result(
         **{field: getattr(cell, field) for field in cell.__struct_fields__},
         outcome="error",
@@ -282,20 +282,20 @@ def lost_result(cell: Cell, work: job.Job, reason: str) -> Result:
         signal=None,
         attempts=1,
         evidence=(),
-        repro=matrix.repro_in_guest(matrix.repro(cell, _libc_flag(work)), work.again),
+        repro=matrix.repro_in_guest(matrix.repro(cell, _libc_flag(vm_job)), vm_job.again),
         outcomes=("error",),
-        why=work.expectations.reason_for(cell),
+        why=vm_job.expectations.reason_for(cell),
     )
 
 
-def _libc_flag(work: job.Job) -> str:
-    libc = target_named(work.target).libc
+def _libc_flag(vm_job: job.Job) -> str:
+    libc = target_named(vm_job.target).libc
     return libc if libc == "musl" else ""
 
 
-def _record(work: job.Job, results: Sequence[Result]) -> None:
+def _record(vm_job: job.Job, results: Sequence[Result]) -> None:
     """Write the results of a guest that ended early, with those of the cells it took along."""
-    path = work.out / matrix.FILE_NAME
-    header = matrix.read_results(path).header if path.is_file() else work.header
+    path = vm_job.out / matrix.FILE_NAME
+    header = matrix.read_results(path).header if path.is_file() else vm_job.header
     with matrix.Writer(path, header, results):
         pass

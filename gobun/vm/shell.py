@@ -54,7 +54,7 @@ def open_shell(request: MachineRequest, out: Path) -> int:
         line = f"/bin/bash {job.GUEST_FOLDER / _SCRIPT_NAME} < /dev/null"
     with scratch_folder("vm") as folder:
         guest = Guest(emulator, image, machine_of(request), shared_folders(request, out), folder)
-        guest.prepare(start_script(line, compiled=pycache(request)))
+        guest.prepare(start_script(line, bytecode=pycache(request)))
         if not interactive:
             files.write_whole(guest.job_folder / _SCRIPT_NAME, sys.stdin.buffer.read())
         with guest.start() as child:

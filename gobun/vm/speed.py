@@ -18,9 +18,9 @@ _LATEST_COUNT = 5
 """Samples of which the median counts."""
 
 
-def loop_s(times: int = _MEASUREMENTS) -> float:
-    """Return the seconds of processor time that one fixed loop takes, the best of ``times``."""
-    return min(measure_once() for _ in range(times))
+def loop_s(repetitions: int = _MEASUREMENTS) -> float:
+    """Return the processor time of one fixed loop in seconds, the best of ``repetitions``."""
+    return min(measure_once() for _ in range(repetitions))
 
 
 def measure_once() -> float:
@@ -55,7 +55,7 @@ class Slowness:
 
     def __call__(self) -> float:
         """Return the factor of this moment, or the median of the last ones, or 1."""
-        now = loop_s(times=1) / self._reference_s
+        now = loop_s(repetitions=1) / self._reference_s
         with self._lock:  # several cells begin at once
             self._latest.append(now)
             return max(1.0, now, statistics.median(self._latest))

@@ -39,12 +39,12 @@ class AddedRelease(msgspec.Struct, frozen=True):
 
 
 def update_lock(
-    pinned: Mapping[str, str] | None = None, *, path: Path | None = None
+    pinned_versions: Mapping[str, str] | None = None, *, path: Path | None = None
 ) -> tuple[AddedRelease, ...]:
     """Add the releases that pip finds and the lock file does not name.
 
-    ``pinned`` lists packages with a single wanted release. A release without a wheel for one
-    platform is locked for the others.
+    ``pinned_versions`` lists packages with a single wanted release. A release without a wheel for
+    one platform is locked for the others.
 
     Raises:
         FetchError: pip fails, or the lock file is malformed.
@@ -57,7 +57,9 @@ def update_lock(
         for version in _published_versions(package)
         if rank(version) >= rank(oldest)
     ]
-    releases += [AddedRelease(package, version) for package, version in (pinned or {}).items()]
+    releases += [
+        AddedRelease(package, version) for package, version in (pinned_versions or {}).items()
+    ]
     new = [one for one in releases if one.version not in lock.get(one.package, {})]
     for number, one in enumerate(new, start=1):
         console.log(f"{number}/{len(new)}: {one.package} {one.version}")
@@ -79,12 +81,12 @@ def _published_versions(package: str) -> list[str]:
     return sorted((version for version in versions if semver.Version.is_valid(version)), key=rank)
 
 
-def _pip(words: Sequence[str]) -> Finished:
+def _pip(arguments: Sequence[str]) -> Finished:
     try:
-        return run_tool([sys.executable, "-m", "pip", *words], timeout_s=_TIMEOUT_S)
+        return run_tool([sys.executable, "-m", "pip", *arguments], timeout_s=_TIMEOUT_S)
     except ToolTimeoutError as error:
         raise FetchError(
-            f"pip {words[0]} did not end within {_TIMEOUT_S:.0f} seconds",
+            f"pip {arguments[0]} did not end within {_TIMEOUT_S:.0f} seconds",
             hint="check the network and pip's configuration",
         ) from error
 

@@ -5,8 +5,8 @@
 
 /* An entry stores its slot and jumps to the part that all entries share. That part saves the
  * handler's arguments. It calls guard_place, which decides where the frame belongs and which
- * handler to call. It leaves everything else as the kernel set it, also the return address, so
- * that shadow stacks and debuggers see no difference. */
+ * handler to call. It changes nothing else that the kernel set. The return address stays too, so
+ * shadow stacks and debuggers see no difference. */
 /* clang-format off */
 #if defined __x86_64__
 

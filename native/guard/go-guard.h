@@ -1,7 +1,10 @@
 /* The signal guard: keeps JavaScriptCore's thread suspension working next to a Go runtime.
  *
- * Load the library by any foreign function interface, before or after the Go module, and call
- * GuardInstall(). It cannot be unloaded. */
+ * Load the library through any foreign function interface, before or after the Go module. Then
+ * call GuardInstall(). The library cannot be unloaded.
+ *
+ * Go makes the suspend handler of JavaScriptCore run on the alternate signal stack, where that
+ * handler does nothing. The guard runs the handler on the thread's own stack again. */
 #ifndef GO_GUARD_H
 #define GO_GUARD_H
 
@@ -16,50 +19,53 @@ extern "C" {
 #endif
 
 enum {
-  GUARD_INSTALLED = 0,  /* one handler or more is guarded */
-  GUARD_NOT_YET = 1,    /* GuardInstall has not been called, or GuardRemove has */
-  GUARD_NO_HANDLER = 2, /* no handler needs it (Node, Deno): looked at, nothing done */
-  GUARD_BY_ANOTHER = 3, /* another guard in this process has done it already */
-  GUARD_PLATFORM = 4,   /* this platform needs none (macOS): nothing done */
-  GUARD_NO_STACK = 5,   /* the kernel does not tell where stacks are: nothing done */
-  GUARD_LOST = 6        /* the handler of a signal in `lost` is not guarded any more */
+  GUARD_INSTALLED = 0,  /* the guard guards at least one handler */
+  GUARD_NOT_YET = 1,    /* GuardInstall was not called yet, or GuardRemove was called since */
+  GUARD_NO_HANDLER = 2, /* no handler needs a guard, as in Node and Deno; nothing changed */
+  GUARD_BY_ANOTHER = 3, /* another guard in this process guards the handlers already */
+  GUARD_PLATFORM = 4,   /* this platform needs no guard (macOS); nothing changed */
+  GUARD_NO_STACK = 5,   /* the kernel does not report where stacks are; nothing changed */
+  GUARD_LOST = 6        /* a library replaced a guarded handler; see `lost` */
 };
 
-/* All 64 bits wide, so that a script may read it as an array of numbers. */
+/* Every field has 64 bits, so a script can read the record as an array of numbers. */
 struct GuardStats {
-  uint64_t size;     /* set by the caller: the bytes it has room for */
-  uint64_t reason;   /* one of the above */
-  uint64_t signals;  /* bit N-1: the handler of signal N is guarded by this library */
-  uint64_t others;   /* bit N-1: … by another guard */
-  uint64_t moved;    /* signals whose handler was given the thread's own stack */
-  uint64_t direct;   /* … had it from the kernel: the thread has no alternate stack */
-  uint64_t foreign;  /* … interrupted a goroutine or a handler, and was called where it was */
-  uint64_t tight;    /* … was called where it was, because the thread's own stack is full */
-  uint64_t unknown; /* … was called where it was, because its frame or stack was not understood */
-  uint64_t searched; /* threads whose stack was looked up, once each */
-  uint64_t full; /* handlers left unguarded because all 64 places are taken */
-  uint64_t
-      shared; /* bit N-1: a library asked for signal N as well; it gets what other processes send,
-                        and the program gets what the process sends to its own threads */
-  uint64_t
-      lost; /* bit N-1: a library replaced the handler of signal N past the guard. It is put back
-                        when the program sends the signal next, or by GuardInstall(), unless it was
-                        replaced before the guard was installed */
-  uint64_t restored; /* handlers put back so */
+  uint64_t size;     /* in: the size of the caller's buffer, in bytes */
+  uint64_t reason;   /* one of the values above */
+  uint64_t signals;  /* bit N-1: this library guards the handler of signal N */
+  uint64_t others;   /* bit N-1: another guard in this process does */
+  uint64_t moved;    /* signals whose handler the guard moved to the thread's own stack */
+  uint64_t direct;   /* … ran there already: the thread has no alternate stack */
+  uint64_t foreign;  /* … was not moved: it interrupted a goroutine or a handler */
+  uint64_t tight;    /* … was not moved: the thread's own stack is full */
+  uint64_t unknown;  /* … was not moved: the guard did not recognise its frame or its stack */
+  uint64_t searched; /* threads whose stack the guard looked up, each counted once */
+  uint64_t full;     /* handlers without a guard, because all 64 slots are in use */
+
+  /* Bit N-1: a library set a handler for signal N as well. It gets the signals that other processes
+   * send. The program gets those that this process sends to its own threads. */
+  uint64_t shared;
+
+  /* Bit N-1: a library replaced the handler of signal N and bypassed the guard. The guard restores
+   * the handler when the program sends the signal next, or in GuardInstall(). It cannot restore a
+   * handler that was replaced before the guard was installed. */
+  uint64_t lost;
+  uint64_t restored; /* handlers that the guard restored after such a replacement */
 };
 
-/* Guards every handler that needs it, now and when it is set later. Returns how many are guarded
- * (by another guard included); 0 if there is nothing to do, which GuardStats explains; -1 if it
- * cannot work here. Call it from any thread, any number of times. */
+/* Guards every handler that needs a guard, now and whenever the program sets one later. Returns the
+ * number of guarded handlers, those of other guards included. Returns 0 if there is nothing to do;
+ * GuardStats gives the reason. Returns -1 if the guard cannot work here. It may be called from any
+ * thread, any number of times. */
 GUARD_API int32_t GuardInstall(void);
 
-/* Puts everything back. Returns how many handlers were. */
+/* Restores all handlers, and returns their number. */
 GUARD_API int32_t GuardRemove(void);
 
-/* Fills in as much of *stats as its `size` allows. Returns the bytes filled in, or -1. */
+/* Fills in as many bytes of *stats as its `size` allows. Returns their number, or -1 on an error. */
 GUARD_API int32_t GuardStats(struct GuardStats *stats);
 
-/* 1, until something in this file changes its meaning. */
+/* Returns the version of this interface: 1. It grows if something in this file changes meaning. */
 GUARD_API int32_t GuardVersion(void);
 
 #ifdef __cplusplus

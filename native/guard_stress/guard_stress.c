@@ -1,19 +1,20 @@
-/* guard_stress MODE SUSPENDS GO-LIBRARY [GUARD [ANOTHER [SANDBOX]]]: suspends threads by a signal, as a JavaScript engine
- * does, while they compute, run Go, panic there, are called back and load libraries, and checks what a
- * signal must leave alone. Prints one line of JSON.
+/* guard_stress MODE SUSPENDS GO-LIBRARY [GUARD [ANOTHER [SANDBOX]]]: suspends threads with a signal,
+ * as a JavaScript engine does. Meanwhile the threads compute, run Go, panic in Go, are called back
+ * from Go and load libraries. The program checks that a signal changes nothing else. It prints one
+ * line of JSON.
  *
- * MODE   none         the Go library, and nothing against what it does to the handler
+ * MODE   none         the Go library alone, so its change of the handler stays
  *        before       the guard, then the Go library
  *        after        the Go library, then the guard
- *        left-alone   the signal is one whose handler Go leaves alone (JSC_SIGNAL_FOR_GC=21 in Bun)
- *        no-go        neither Go nor a guard: what a suspend costs
- *        twice        before, and a second copy of the guard, ANOTHER, after the Go library
- *        taken        before, and Go takes the suspend signal, ignores it and gives it back all the time
+ *        left-alone   a signal whose handler Go does not change (JSC_SIGNAL_FOR_GC=21 in Bun)
+ *        no-go        neither Go nor a guard, to measure the cost of a suspension
+ *        twice        as `before`, and a second copy of the guard, ANOTHER, after the Go library
+ *        taken        as `before`, while Go repeatedly takes, ignores and returns the suspend signal
  *
- * SANDBOX is one of sandbox.h, entered when all is loaded.
+ * SANDBOX names a sandbox of sandbox.h. The program enters it once everything is loaded.
  *
- * Exit code 0: all well. 1: something was changed that must not be. 3: a thread could not be
- * suspended. 4: the sandbox cannot be had here. Anything else is a crash. */
+ * Exit codes: 0: no fault. 1: a signal changed something that it must not change. 3: a thread could
+ * not be suspended. 4: this machine does not allow the sandbox. Any other code is a crash. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

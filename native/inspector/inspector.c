@@ -1,21 +1,24 @@
-/* inspect [--within MS] PID [TID…]: what a running process knows of its signals and /proc does not
- * tell. Threads named by TID are left alone: a system call that they wait in may not be interrupted.
- * A thread has MS milliseconds to stop, in which it was able to run; all together have STOPS_MOST_MS.
- * inspect -- COMMAND…: becomes a command that any process of this user may inspect, also where
- * Yama (ptrace_scope 1) leaves that to ancestors.
+/* inspect [--within MS] PID [TID…]: prints the signal handlers and the alternate stacks of a running
+ * process, which /proc does not show. The inspector does not stop the threads TID, because some
+ * system calls must not be interrupted. Each other thread may take MS milliseconds to stop. Only the
+ * time in which the thread could run counts. All threads together may take STOPS_MOST_MS.
  *
- * Prints JSON lines: `signal`, one a signal that is not at its default (handler, flags, mask);
- * `thread`, one a thread (pc, sp, thread pointer, alternate stack, and for how long it stood); and
- * `end`, or `refused` with an errno.
+ * inspect -- COMMAND…: runs a command that every process of this user may inspect. Without it, Yama
+ * (ptrace_scope 1) allows only ancestors to do so.
  *
- * The process does not cooperate: one thread after the other is stopped by ptrace, made to call
- * mmap, rt_sigaction(N, NULL, page), sigaltstack(NULL, page) and munmap, and let go as it was. A
- * thread that was waiting in a system call is first led back to before it, so that the kernel
- * itself decides how that call goes on.
+ * The output is JSON lines:
+ * - `signal`: a signal with a handler or ignored (handler, flags, mask).
+ * - `thread`: a thread (pc, sp, thread pointer, alternate stack, time for which it was stopped).
+ * - `end`, or `refused` with an errno: the last line.
  *
- * A thread that is let go in the middle of such a call would go on with this program's registers.
- * So the work is done by a child in a session of its own that no signal but SIGKILL ends, and that
- * finishes also when the program that people and harnesses see is killed. */
+ * The process need not cooperate. The inspector stops one thread after the other with ptrace. It
+ * makes the thread call mmap, rt_sigaction(N, NULL, page), sigaltstack(NULL, page) and munmap, then
+ * restores the thread's registers and lets it run. If a thread waits in a system call, the inspector
+ * first moves it back to before that call. So the kernel itself decides how the call continues.
+ *
+ * A thread that ran on in the middle of such a call would use the inspector's registers. So a child
+ * process does the work. It has a session of its own, and only SIGKILL ends it. It finishes even if
+ * somebody kills the parent, which is the process that a user or the harness started. */
 #define _GNU_SOURCE
 #include "able_time.h"
 #include "target.h"
@@ -133,7 +136,7 @@ static const char *stop(const Process *process, pid_t tid) {
     } else if (status >> 16 == EVENT_STOP) {
       return NULL;
     } else {
-      /* Deliver a signal that was on its way. */
+      /* The thread stopped for a pending signal. Deliver it. */
       int number = WSTOPSIG(status);
       ptrace(PTRACE_CONT, tid, 0, number == (SIGTRAP | 0x80) ? 0 : number);
     }
@@ -141,8 +144,9 @@ static const char *stop(const Process *process, pid_t tid) {
   return "it waits in the kernel and cannot be stopped";
 }
 
-/* The kernel restarts code between these two marks from its beginning if a thread is moved. A
- * thread that was taken out of it and put back would continue at the wrong place. */
+/* Returns whether a thread is in a restartable sequence. The kernel restarts the sequence if the
+ * thread moves to another processor. A thread that we stopped in it would continue at the wrong
+ * place. */
 static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t pc) {
   struct {
     uint64_t area;
@@ -159,7 +163,7 @@ static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t 
          pc - sequence.start < sequence.length;
 }
 
-/* Brings a stopped thread to a place where it can make calls, and records what to restore. */
+/* Moves a stopped thread to a place where it can make system calls, and saves its state. */
 static const char *settle(const Process *process, Guest *guest) {
   unsigned char here[sizeof CALL] = {0};
   if (!get_registers(guest->tid, &guest->home)) return "it ended";
@@ -262,7 +266,7 @@ static int refuse(int number, const char *what) {
   return 1;
 }
 
-/* Whether a thread is on the list of those to leave alone. */
+/* Returns whether the command line excludes a thread. */
 static bool is_spared(pid_t tid, char **spared) {
   for (; *spared != NULL; spared++) {
     if (atoi(*spared) == tid) return true;
@@ -300,7 +304,7 @@ static int inspect(pid_t pid, uint64_t within_us, char **spared) {
   return 0;
 }
 
-/* Does the work in a child that writes to the pipe. */
+/* Starts the child that does the work. It writes its output to the pipe. */
 static pid_t start_worker(pid_t pid, uint64_t within_us, char **spared, const int *pipe_ends) {
   pid_t worker = fork();
   if (worker != 0) return worker;
@@ -308,12 +312,12 @@ static pid_t start_worker(pid_t pid, uint64_t within_us, char **spared, const in
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, NULL);
   setsid();
-  setpriority(PRIO_PROCESS, 0,
-              -20); /* Where allowed: a thread must not stay stopped because we wait. */
+  /* A thread must not stay stopped while we wait for a processor. This fails without privileges. */
+  setpriority(PRIO_PROCESS, 0, -20);
   dup2(pipe_ends[1], STDOUT_FILENO);
   close(pipe_ends[0]);
   close(pipe_ends[1]);
-  /* Write nothing while a thread is stopped: the reader may be slow, or gone. */
+  /* While a thread is stopped, nothing is written, because the reader may be slow or gone. */
   static char room[1 << 22];
   setvbuf(stdout, room, _IOFBF, sizeof room);
   exit(inspect(pid, within_us, spared));

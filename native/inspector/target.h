@@ -1,4 +1,4 @@
-/* What the inspector learns about a process without touching it. */
+/* Reads facts about a process from /proc, without stopping it. */
 #ifndef GOBUN_PROBE_TARGET_H
 #define GOBUN_PROBE_TARGET_H
 

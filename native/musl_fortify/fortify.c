@@ -1,11 +1,14 @@
 /* glibc's fortified functions, for a library that was converted for musl.
 
-   With _FORTIFY_SOURCE, glibc's headers call memcpy by the name __memcpy_chk, and tell it how large
-   the destination is. musl has only the plain functions. So each function here has the name and the
-   arguments of glibc's, makes the same check, and calls the plain one.
+   With _FORTIFY_SOURCE, glibc's headers replace a call of memcpy by a call of __memcpy_chk, which
+   also takes the size of the destination. musl has only memcpy. So each adapter in this file has
+   the name and the arguments of one of glibc's fortified functions. It makes glibc's check, then
+   calls musl's plain function.
 
-   The converter points the library at these functions. It finds each in the index, and fills in the
-   table of distances. Nothing here may call another library in any other way. */
+   The converter (gobun/musl) adds this code to a library. It looks up each adapter in the index
+   and redirects the library's calls to it. It also fills in a table with the distances to the
+   library's pointers to the plain functions. An adapter may call another library only through that
+   table, because nothing relocates this code. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -26,7 +29,7 @@
 
 #include "../musl_startup/system_calls.h"
 
-/* Each fortified function, and the plain one that it calls; __fdelt_chk calls none. */
+/* Pairs of a fortified function and the plain function that it calls; __fdelt_chk calls none. */
 /* clang-format off */
 #define FUNCTIONS(DO) \
   DO(__memcpy_chk, memcpy) DO(__memmove_chk, memmove) DO(__mempcpy_chk, mempcpy) \
@@ -65,7 +68,7 @@
 #define NUMBER(name, plain) number##name,
 enum { FUNCTIONS(NUMBER) };
 
-/* For the converter: how far each function is from its entry, and both names. */
+/* The index, which the converter reads: the distance from an entry to its adapter, then both names. */
 #define ENTRY(name, plain) \
   ".long " #name           \
   " - .\n"                 \
@@ -74,12 +77,12 @@ enum { FUNCTIONS(NUMBER) };
   ".asciz \"" #plain "\"\n"
 __asm__(".pushsection .index, \"a\"\n" FUNCTIONS(ENTRY) ".popsection\n");
 
-/* From the converter: how far it is from the table to the word with each plain function. */
+/* The converter writes this table: the distance from the table to the pointer to each plain function. */
 extern const long table[] __attribute__((visibility("hidden")));
 
 #define PLAIN(name, plain) (*(__typeof__(plain) **)((const char *)table + table[number##name]))
 
-/* glibc's functions abort with the same line. */
+/* Ends the process unless the check passed, with the message and the signal of glibc. */
 static void hold(int is_safe) {
   if (is_safe) return;
   complain("*** buffer overflow detected ***: terminated\n");
@@ -87,7 +90,7 @@ static void hold(int is_safe) {
   call(SYS_exit_group, FAILED, 0, 0, 0, 0, 0);
 }
 
-/* --- Memory and strings; a room is in characters. --- */
+/* --- Memory and strings. `room` is the size of the destination in characters. --- */
 
 static size_t length(const char *text) {
   size_t found = 0;
@@ -103,7 +106,7 @@ static size_t wide_length(const wchar_t *text) {
 
 static size_t lesser(size_t one, size_t other) { return one < other ? one : other; }
 
-/* Returns the length of a text, or `most` where it is longer; it may have no end. */
+/* Returns the length of a text, but at most `most`. Longer texts need no final zero. */
 static size_t length_up_to(const char *text, size_t most) {
   size_t found = 0;
   while (found < most && text[found]) found++;
@@ -175,11 +178,11 @@ wchar_t *__wcsncat_chk(wchar_t *to, const wchar_t *from, size_t size, size_t roo
   return PLAIN(__wcsncat_chk, wcsncat)(to, from, size);
 }
 
-/* --- Conversions; a room is in what they write: wide characters, or bytes. --- */
+/* --- Conversions. `room` counts the units that are written: wide characters or bytes. --- */
 
 enum { MOST_BYTES = 16 };
 
-/* Copies a character that was converted beside its destination, whose room may be too small. */
+/* Copies a converted character from a buffer. The destination itself may be too small for it. */
 static size_t put(char *to, const char *bytes, size_t count, size_t room) {
   if (count == (size_t)-1) return count;
   hold(count <= room);
@@ -233,7 +236,7 @@ size_t __wcsnrtombs_chk(char *to, const wchar_t **from, size_t characters, size_
   return PLAIN(__wcsnrtombs_chk, wcsnrtombs)(to, from, characters, most, state);
 }
 
-/* --- printf and its kin. `flag` switches glibc's check of %n on, which musl has not. --- */
+/* --- The printf family. `flag` enables glibc's check of %n. musl has no such check. --- */
 
 #define FORMATS(name, v_name, plain, item, destination, to)                \
   int v_name(destination to, int flag, const item *format, va_list more) { \
@@ -290,7 +293,7 @@ FORMATS_OUTPUT(__wprintf_chk, __vwprintf_chk, vwprintf, wchar_t)
 FORMATS_INTO(__snprintf_chk, __vsnprintf_chk, vsnprintf, char)
 FORMATS_INTO(__swprintf_chk, __vswprintf_chk, vswprintf, wchar_t)
 
-/* sprintf with an end: some musls refuse a size above INT_MAX. */
+/* sprintf with a limit. Some releases of musl reject a size above INT_MAX. */
 static int print(__typeof__(vsnprintf) *plain, char *to, size_t room, const char *format,
                  va_list more) {
   int result = plain(to, lesser(room, INT_MAX), format, more);
@@ -329,9 +332,9 @@ void __syslog_chk(int priority, int flag, const char *format, ...) {
   va_end(more);
 }
 
-/* --- Files and sockets; the room of most stands before the last arguments. --- */
+/* --- Files and sockets. In most of them, `room` comes before the last arguments. --- */
 
-/* A line may be asked for that is longer than its room, as long as it is not. */
+/* A caller may request more characters than fit, if the line that arrives does fit. */
 #define READS_LINE(name, plain, item, size)                             \
   item *name(item *to, size_t room, int most, FILE *file) {             \
     int fits = most <= 0 || (size_t)most <= room;                       \
@@ -407,7 +410,7 @@ long __fdelt_chk(long file) {
   return file / (8 * (long)sizeof(long));
 }
 
-/* A file that is made needs a mode, which these calls do not have. */
+/* These functions take no mode, so they must not create a file. */
 static int makes_no_file(int flags) {
   return !(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE;
 }
@@ -429,7 +432,7 @@ mqd_t __mq_open_2(const char *name, int flags) {
   return PLAIN(__mq_open_2, mq_open)(name, flags);
 }
 
-/* --- What the system says of itself. --- */
+/* --- Information about the system. --- */
 
 char *__getcwd_chk(char *to, size_t size, size_t room) {
   hold(size <= room);
@@ -470,7 +473,7 @@ NAMES(__getlogin_r_chk, getlogin_r)
 NAMES(__gethostname_chk, gethostname)
 NAMES(__getdomainname_chk, getdomainname)
 
-/* glibc checks that the frame is still there, and only it can. */
+/* glibc also checks that the frame still exists. That check needs glibc's internals. */
 _Noreturn void __longjmp_chk(jmp_buf frame, int value) {
   PLAIN(__longjmp_chk, longjmp)(frame, value);
   __builtin_unreachable();

@@ -1,11 +1,13 @@
-/* Runs in place of the initialisers of a Go library that was converted for musl, and calls them.
+/* Runs the initialisers of a Go library that was converted for musl, with arguments.
 
-   musl calls initialisers without arguments. Go takes the second one for argv and walks from there
-   over envp to auxv, so it gets a block laid out as the kernel lays it out on a new stack. Go reads
-   /proc/self/auxv itself where the block has no auxv.
+   glibc passes argc, argv and envp to initialisers. musl passes nothing. Go's initialiser takes its
+   second argument for argv, and reads on from there to envp and to auxv. So the converter has musl
+   call this code in place of the initialisers. It builds the block that Go expects, in the layout
+   that the kernel uses on a new stack, and passes it to each initialiser. The auxv in the block is
+   empty. Go then reads /proc/self/auxv.
 
-   There is no libc here: the library may not have imported what we need, and musl holds its
-   loader's lock. Everything is a system call. */
+   This code makes system calls and does not use libc. The library may not import the functions that
+   it would need, and musl holds the lock of its loader meanwhile. */
 
 #include "system_calls.h"
 
@@ -28,13 +30,13 @@ enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, EINTR = 4 };
 enum { PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22, FIRST_SIZE = 16384 };
 enum { MOST_LIBRARIES = 1 << 20 };
 
-/* The converter appends it to this code. Places are distances from the table. */
+/* The converter appends this table to the code. Its distances are in bytes, from the table. */
 struct table {
-  long first;           /* the initialiser whose place in the array this code has */
-  long others;          /* the rest of that array */
-  word count;           /* of its entries */
-  long tls_word;        /* holds the number that the loader gave this library's TLS */
-  word tls_offset;      /* of Go's variable in it */
+  long first;           /* distance to the initialiser that this code replaces in the array */
+  long others;          /* distance to the rest of that array */
+  word count;           /* number of entries in the rest */
+  long tls_word;        /* distance to the word with the loader's module number of this library */
+  word tls_offset;      /* offset of Go's variable in the thread-local storage of this library */
 };
 
 extern const struct table table __attribute__((visibility("hidden")));
@@ -49,7 +51,7 @@ static char *map(word size) {
   return (word)at > -4096UL ? 0 : (char *)at;
 }
 
-/* Returns a whole file of /proc, with zero bytes behind it; its size is 0 where there is none. */
+/* Returns the content of a file, followed by zero bytes. The size is 0 if the file cannot be read. */
 static char *file(const char *path, word *size) {
   word capacity = FIRST_SIZE, length = 0;
   char *text;
@@ -99,7 +101,8 @@ static void fail(const char *line) {
   call(SYS_exit_group, FAILED, 0, 0, 0, 0, 0);
 }
 
-/* The converted code finds Go's variable as musl does since 1.1.22. */
+/* Ends the process if the C library does not lay out thread-local storage as musl does since 1.1.22.
+   The converted code relies on that layout. */
 static void check_layout(const struct table *t) {
   word pointer, library = *(const word *)((const char *)t + t->tls_word);
   const word *dtv = thread(&pointer);
@@ -125,7 +128,7 @@ __attribute__((section(".text.start"))) void start(void) {
   environment = file("/proc/self/environ", &environment_size);
   argc = count(arguments, arguments_size);
   envc = count(environment, environment_size);
-  /* argv, NULL, envp, NULL, and an auxv that ends at once. Go keeps it for good. */
+  /* argv, NULL, envp, NULL, and an empty auxv. Go keeps pointers into it, so it is never freed. */
   argv = (char **)map((argc + envc + 4) * sizeof *argv);
   if (argv) {
     envp = point(argv, arguments, arguments_size) + 1;

@@ -154,7 +154,7 @@ class Bench:
     def new_patch(self, name: str, *, add: tuple[str, ...] = ()) -> bun_source.Export:
         with bun_source.open_checkout(VERSION) as checkout:
             return bun_source.new_patch(
-                checkout, self.folder, name=name, title=f"Do {name}", why="a fact", add=add
+                checkout, self.folder, name=name, title=f"Do {name}", reason="a fact", add=add
             )
 
 

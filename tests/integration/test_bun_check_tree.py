@@ -146,7 +146,7 @@ class Bench:
         assert text.count(old) == 1
         (self.tree / path).write_text(text.replace(old, new))
         with bun_source.open_checkout(up.VERSION) as checkout:
-            bun_source.new_patch(checkout, self.folder, name=name, title=name, why="C1", add=())
+            bun_source.new_patch(checkout, self.folder, name=name, title=name, reason="C1", add=())
 
     def check(self, depth: bun_check.Depth = "files", *, unpatched: bool = False) -> CheckReport:
         series = bun_source.read_series(self.folder)

@@ -293,7 +293,7 @@ def test_build_bun_plans_for_build_ts_and_cargo_differ(
     found = bun_source.examine(
         newest,
         tmp_path,
-        missing=(),
+        missing_paths=(),
         submodules=("src/deps/zlib",),
         bun=lambda: "1",
         zig=lambda: "",

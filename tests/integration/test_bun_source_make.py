@@ -54,7 +54,9 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bun_source.Series
     for name, (path, text) in edits.items():
         (tree / path).write_text(text)
         with bun_source.open_checkout(VERSION) as checkout:
-            bun_source.new_patch(checkout, folder, name=name, title=f"Do {name}", why="a", add=())
+            bun_source.new_patch(
+                checkout, folder, name=name, title=f"Do {name}", reason="a", add=()
+            )
     toml = folder / "series.toml"
     toml.write_text(
         toml.read_text().replace('id = "zig-release"', 'id = "zig-release"\nkind = "build"')

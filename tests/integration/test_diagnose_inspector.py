@@ -136,7 +136,7 @@ def test_inspector_doomed_process_is_sampled_then_stopped(inspector: Path) -> No
     try:
         assert child.stdout is not None
         child.stdout.readline()
-        snapshot = observe.take_snapshot(child.pid, inspector, doomed=True)
+        snapshot = observe.take_snapshot(child.pid, inspector, will_be_killed=True)
         assert [(view.seen.state, view.asked) for view in snapshot.threads] == [("R", True)]
         assert [thread.state for thread in observe.threads(child.pid)] == ["T"]
     finally:

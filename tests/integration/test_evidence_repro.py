@@ -47,7 +47,7 @@ def write(
         [repro_bundle.ReproCell(cell, HANG)],
         runtime=runtime,
         argument={"load": load, "stress": "idle", **runtime.settings(fixture)},
-        treated=runtimes.treated_environment(runtime, treatment, library),
+        environment=runtimes.treated_environment(runtime, treatment, library),
         package=f"@oven/{target.bun_package}",
         header=HEADER,
     )

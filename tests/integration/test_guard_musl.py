@@ -51,7 +51,7 @@ def loader(request: pytest.FixtureRequest, musl: Sysroot) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as staged:
-            apt = Apt("amd64", suite, Path(staged), otherwise="unset GOBUN_OLD_MUSL")
+            apt = Apt("amd64", suite, Path(staged), hint="unset GOBUN_OLD_MUSL")
             unpack(apt.download("musl"), folder)
     [found] = folder.rglob("libc.so")
     return found

@@ -335,23 +335,23 @@ def test_release_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(make, "pack_loader", fail)
     with pytest.raises(BuildError):
-        release.make_release(VERSION, tmp_path / "dist", dirty=True)
+        release.make_release(VERSION, tmp_path / "dist", allow_changes=True)
     assert list((tmp_path / "dist").iterdir()) == []
 
 
 def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git cannot name the commit"):
-        source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == SourceState(None, is_clean=False)
+        source.read_source(allow_changes=False)
+    assert source.read_source(allow_changes=True) == SourceState(None, is_clean=False)
     shell("git init -q . && touch a && git add a", tmp_path)
     shell("git -c user.name=a -c user.email=a@b commit -qm a", tmp_path)
     commit = shell("git rev-parse HEAD", tmp_path).strip()
-    assert source.read_source(dirty=False) == SourceState(commit, is_clean=True)
+    assert source.read_source(allow_changes=False) == SourceState(commit, is_clean=True)
     (tmp_path / "b").touch()
     with pytest.raises(PrerequisiteError, match=r"\?\? b"):
-        source.read_source(dirty=False)
-    assert source.read_source(dirty=True) == SourceState(commit, is_clean=False)
+        source.read_source(allow_changes=False)
+    assert source.read_source(allow_changes=True) == SourceState(commit, is_clean=False)
 
 
 @pytest.mark.parametrize(

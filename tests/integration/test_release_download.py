@@ -68,7 +68,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
 
 def bring(host: Registry, out: Path, trusted: Path | None = None) -> list[Path]:
     source = f"{host.url}/releases/v{{version}}"
-    return release.download_warmup("1.2.3", source, out, targets=[LINUX], trusted=trusted)
+    return release.download_warmup("1.2.3", source, out, targets=[LINUX], sums_file=trusted)
 
 
 def asked(host: Registry, name: str) -> int:

@@ -148,7 +148,7 @@ def test_watch_silent_guest_is_ended(
     tmp_path: Path, work: job.Job, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     guest = guest_of(tmp_path, work, script)
-    guest.prepare(boot.start_script("true", compiled=tmp_path))
+    guest.prepare(boot.start_script("true", bytecode=tmp_path))
     with guest.start() as child:
         end = guest.watch(child, Patience(0.5, 0.5), lambda: None)
         assert child.end is not None

@@ -138,7 +138,7 @@ def test_bisect_canaries_are_matched_to_their_release() -> None:
         "1.2.2-canary.20250209.1",
         *RELEASES,
     )
-    found = select_versions(canaries_of("1.2.1"), known=known, tags={})
+    found = select_versions(canaries_of("1.2.1"), known_versions=known, tags={})
     assert found == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
 
 

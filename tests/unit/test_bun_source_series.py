@@ -254,7 +254,7 @@ def test_series_removed_patch_takes_its_comment() -> None:
 
 
 def test_series_new_file_can_be_read(tmp_path: Path) -> None:
-    text = rewritten("", "1.2.3", [NEW], without=[{"id": "gone", "why": "upstream has it"}])
+    text = rewritten("", "1.2.3", [NEW], left_out=[{"id": "gone", "why": "upstream has it"}])
     series = read_series(make(tmp_path, text))
     assert series.patches[0].why == NEW.why
     assert series.patches[0].files == NEW.files

@@ -55,7 +55,7 @@ def test_sources_lines_are_rewritten_for_other_suite() -> None:
 def test_apt_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PrerequisiteError, match="apt-get and dpkg-deb are missing") as raised:
-        debian.Apt("arm64", "bookworm", tmp_path / "apt", otherwise="another way")
+        debian.Apt("arm64", "bookworm", tmp_path / "apt", hint="another way")
     assert raised.value.hint == "another way"
 
 

@@ -406,8 +406,12 @@ def test_activity_waiting_for_events_is_idle_unlike_locks() -> None:
 
 def test_activity_busy_needs_usable_processor_time() -> None:
     activity_found = samples(26, storming={}, state="R", rate=100)
-    quiet = activity.judge_activity(activity_found, ["running"] * len(activity_found), able=0.5)
-    starved = activity.judge_activity(activity_found, ["running"] * len(activity_found), able=0.05)
+    quiet = activity.judge_activity(
+        activity_found, ["running"] * len(activity_found), able_share=0.5
+    )
+    starved = activity.judge_activity(
+        activity_found, ["running"] * len(activity_found), able_share=0.05
+    )
     assert quiet is not None
     assert starved is not None
     assert (quiet.kind, starved.kind) == ("busy", "starved")
@@ -426,7 +430,9 @@ def test_activity_call_begun_in_between_is_a_wait() -> None:
 def test_activity_starved_storm_is_measured_in_able_time() -> None:
     rare = samples(4, storming={(PID, 30): 20}, rate=150)
     for able, expected in ((1.0, None), (0.02, "storm")):
-        activity_found = activity.judge_activity(rare, ["futex"] * len(rare), [701], able=able)
+        activity_found = activity.judge_activity(
+            rare, ["futex"] * len(rare), [701], able_share=able
+        )
         assert (activity_found and activity_found.kind) == expected
 
 

@@ -46,14 +46,14 @@ def result(
 
 
 def update(folder: Path, results: Sequence[Result]) -> Update:
-    range_update = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
+    range_update = update_expectations(results, folder, known_versions={"bun": KNOWN}, place=PLACE)
     rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
     assert [
         (found.cell.name, rows.of(found.cell))
         for found in results
         if is_unexpected(rows.of(found.cell), set(attempts_of(found)) - {"error"})
     ] == []
-    again = update_expectations(results, folder, known={"bun": KNOWN}, place=PLACE)
+    again = update_expectations(results, folder, known_versions={"bun": KNOWN}, place=PLACE)
     assert again.diff == ""
     assert again.unexplained_rows == range_update.unexplained_rows
     return range_update
@@ -129,7 +129,7 @@ def test_update_range_follows_results_and_keeps_comments(
 
 def test_update_dry_run_shows_diff_without_writing(folder: Path) -> None:
     diff = update_expectations(
-        ends(".hhhhhhh....."), folder, known={"bun": KNOWN}, place=PLACE, write=False
+        ends(".hhhhhhh....."), folder, known_versions={"bun": KNOWN}, place=PLACE, write=False
     ).diff
     assert diff.startswith("--- a/bun.toml\n+++ b/bun.toml\n@@")
     assert (folder / "bun.toml").read_text() == FILE
@@ -236,13 +236,17 @@ def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
         '[[expect]]\nloads = ["ffi"]\noutcomes = ["crash"]\nwhy = "C1"\n'
     )
     with pytest.raises(UsageError, match=r"contradict .* row 1 .* and .* row 2"):
-        update_expectations([result("1.2.3", "hang")], tmp_path, known={"bun": KNOWN}, place=PLACE)
+        update_expectations(
+            [result("1.2.3", "hang")], tmp_path, known_versions={"bun": KNOWN}, place=PLACE
+        )
 
 
 def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
     with pytest.raises(UsageError, match=r"bun\.toml: not every row is a table"):
-        update_expectations([result("1.2.3", "pass")], tmp_path, known={"bun": KNOWN}, place=PLACE)
+        update_expectations(
+            [result("1.2.3", "pass")], tmp_path, known_versions={"bun": KNOWN}, place=PLACE
+        )
 
 
 def test_update_knows_the_releases_in_the_lock_file() -> None:

@@ -183,11 +183,11 @@ def test_expectation_impossible_row_is_named_in_any_run(
     """And one that was left out of a narrowed run is not, unless one asks for all."""
     rows = Expectations((ExpectationRow(("hang",), "C1", location="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
-    told = review(rows, narrow, known=KNOWN)
+    told = review(rows, narrow, catalogue=KNOWN)
     for line, each in zip(told, message, strict=True):
         assert line.startswith(f"x matches no cell of this run: {each}")
     assert review(rows, narrow) == ["x matches no cell of this run"]
-    linted = lint(rows, known=KNOWN)
+    linted = lint(rows, catalogue=KNOWN)
     assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
 
 
@@ -200,7 +200,7 @@ def test_expectation_reason_needs_existing_link_or_claim() -> None:
             ExpectationRow(("hang",), "TODO: reason", location="d"),
         )
     )
-    assert lint(rows, claims=["C1"], known=KNOWN) == [
+    assert lint(rows, claims=["C1"], catalogue=KNOWN) == [
         "a: why has neither a link nor the id of a claim",
         "c: why names the unknown 'C99'",
         "c: stresses names the unknown 'boil'",
@@ -213,7 +213,7 @@ def test_expectation_shipped_rows_are_valid_with_reasons() -> None:
     assert shipped.of(CELL) == ("hang",)
     assert shipped.of(Cell("bun", "1.2.19", "stock", "control", "ffi", "idle")) == ("pass",)
     assert shipped.of(Cell("node", "24.19.0", "stock", "simple", "ffi", "idle")) == ("pass",)
-    assert lint(shipped, claims=read_claims(), known=known_names()) == []
+    assert lint(shipped, claims=read_claims(), catalogue=known_names()) == []
     for version, outcome in (
         ("1.2.2-canary.20250209.1", "hang"),
         ("1.2.19-canary.20250726.1", "hang"),

@@ -32,7 +32,7 @@ def test_printable_escapes_only_what_does_not_print(text: str, shown: str) -> No
 
 
 def test_printable_keeps_named_characters() -> None:
-    assert printable("a\n\x1b\tb", keep="\n\t") == "a\n\\x1b\tb"
+    assert printable("a\n\x1b\tb", kept_characters="\n\t") == "a\n\\x1b\tb"
 
 
 def test_printable_bytes_accepts_any_bytes() -> None:

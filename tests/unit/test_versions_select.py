@@ -30,7 +30,7 @@ TAGS = {"latest": "1.4.0"}
 
 
 def chosen(spec: str) -> tuple[str, ...]:
-    return select_versions(spec, known=tuple(reversed(KNOWN)), tags=TAGS)
+    return select_versions(spec, known_versions=tuple(reversed(KNOWN)), tags=TAGS)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_select_all_is_every_stable_release_since_one() -> None:
 
 
 def test_select_latest_without_tags_is_the_newest() -> None:
-    assert select_versions("latest", known=KNOWN, tags={}) == ("1.4.0",)
+    assert select_versions("latest", known_versions=KNOWN, tags={}) == ("1.4.0",)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_select_unknown_version_suggests_the_nearest() -> None:
 def test_select_without_known_versions_fails() -> None:
     for spec in ("all", "latest", "canary", "1.2.x"):
         with pytest.raises(UsageError):
-            select_versions(spec, known=(), tags={})
+            select_versions(spec, known_versions=(), tags={})
 
 
 NODES = ("20.13.0", "20.18.0", "22.9.0", "22.20.0", "24.2.0", "24.19.0")
@@ -120,14 +120,14 @@ NODES = ("20.13.0", "20.18.0", "22.9.0", "22.20.0", "24.2.0", "24.19.0")
     ],
 )
 def test_select_node_line_is_its_newest_release(spec: str, expected: list[str]) -> None:
-    assert list(select_versions(spec, known=NODES, tags={}, runtime="Node")) == expected
+    assert list(select_versions(spec, known_versions=NODES, tags={}, runtime="Node")) == expected
 
 
 def test_select_unknown_node_version_lists_known_ones() -> None:
     with pytest.raises(UsageError, match=r"unknown Node version '21'\n.*24\.19\.0, .*20\.13\.0"):
-        select_versions("21", known=NODES, tags={}, runtime="Node")
+        select_versions("21", known_versions=NODES, tags={}, runtime="Node")
     with pytest.raises(UsageError, match=r"write 22, 22\.20\.0"):
-        select_versions("v22", known=NODES, tags={}, runtime="Node")
+        select_versions("v22", known_versions=NODES, tags={}, runtime="Node")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_loop_takes_measurable_time() -> None:
 
 
 def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
-    lines = boot.start_script("python3 -m x", compiled=Path("/a b")).splitlines()
+    lines = boot.start_script("python3 -m x", bytecode=Path("/a b")).splitlines()
 
     assert "export PYTHONPYCACHEPREFIX='/a b'" in lines
     at = lines.index("python3 -m x")

@@ -129,7 +129,7 @@ def fuzz_http(budget: Budget) -> Iterator[Figure]:
             host.answer = answer
             source = download.DownloadSource("it", f"{host.url}/it", None, largest_bytes=1 << 20)
             shown = Progress("", 0, None, "bytes")
-            download.download(source, part_file, opened, shown=shown, stop=threading.Event())
+            download.download(source, part_file, opened, progress=shown, stop=threading.Event())
 
         with mock.patch.multiple(transport, READ_TIMEOUT_S=0.1, CONNECT_TIMEOUT_S=1.0):
             yield from fuzz(budget, mutated(seeds), feed, least=3)
