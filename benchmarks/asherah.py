@@ -29,13 +29,13 @@ PAIRS = 2000
 SLOW_PAIRS = {"wasm": 100}
 VERSION = "1.4.5"
 SCRIPT = paths.SCENARIOS / "asherah" / "timed.cjs"
-WAYS = {
+CALL_PATHS = {
     "bun": ("napi-sync", "napi-async", "rust-sync", "rust-async", "ffi", "wasm", "process"),
     "node": ("napi-sync", "napi-async", "rust-sync", "rust-async", "wasm", "process"),
 }
 
 
-class Timed(msgspec.Struct, frozen=True, rename="camel"):
+class TimedProcess(msgspec.Struct, frozen=True, rename="camel"):
     """What one process said."""
 
     per_second: float
@@ -58,16 +58,16 @@ def main() -> None:
         "wasm": str(ways.wasm),
         "wasmExec": str(ways.wasm_exec),
     }
-    for name, of_runtime in WAYS.items():
+    for name, of_runtime in CALL_PATHS.items():
         runtime = known[name]
-        found: dict[str, list[Timed]] = {way: [] for way in of_runtime}
+        found: dict[str, list[TimedProcess]] = {way: [] for way in of_runtime}
         for _ in range(ROUNDS):
             for way, times in found.items():
                 times.append(measure(runtime, way, addresses))
-        show(f"{name}@{runtime.version}", found)
+        print_medians(f"{name}@{runtime.version}", found)
 
 
-def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> Timed:
+def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> TimedProcess:
     """Time one way in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
         pairs = SLOW_PAIRS.get(way, PAIRS)
@@ -78,10 +78,10 @@ def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> Ti
         )
     if completed.returncode != 0:
         raise SystemExit(f"{way} came to {completed.returncode}: {completed.stderr}")
-    return msgspec.json.decode(completed.stdout, type=Timed)
+    return msgspec.json.decode(completed.stdout, type=TimedProcess)
 
 
-def show(runtime: str, found: dict[str, list[Timed]]) -> None:
+def print_medians(runtime: str, found: dict[str, list[TimedProcess]]) -> None:
     """Print each way's medians, and the ratios to the first way's, round by round."""
     first = next(iter(found.values()))
     for way, times in found.items():

@@ -25,7 +25,7 @@ ROUNDS = 3
 SUSPENDS = 2000
 
 
-class Suspended(msgspec.Struct):
+class SuspensionCost(msgspec.Struct):
     """What ``native/guard_stress/guard_stress`` prints."""
 
     mean_us: float
@@ -50,8 +50,8 @@ def main() -> None:
     command = [build_guard_stress(target).cost, guard]
     completed = subprocess.run(command, capture_output=True, check=True)
     cost = msgspec.json.decode(completed.stdout, type=Cost)
-    show("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)
-    show("thread without alternate stack", cost.direct_plain_ns, cost.direct_ns)
+    print_cost("main thread (alternate stack)", cost.plain_ns, cost.moved_ns)
+    print_cost("thread without alternate stack", cost.direct_plain_ns, cost.direct_ns)
     added = cost.watched_ns - cost.unwatched_ns
     print(f"looking at the handler before each pthread_kill: {added / 1000:+.2f} µs a signal")
     guard_stress = build_guard_stress(target)
@@ -72,10 +72,10 @@ def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
         guard,
     ]
     completed = subprocess.run(command, capture_output=True, check=True)
-    return msgspec.json.decode(completed.stdout, type=Suspended).mean_us
+    return msgspec.json.decode(completed.stdout, type=SuspensionCost).mean_us
 
 
-def show(what: str, without: float, guarded: float) -> None:
+def print_cost(what: str, without: float, guarded: float) -> None:
     """Print one line."""
     print(
         f"{what}: {without / 1000:.2f} µs a signal without Go, {guarded / 1000:.2f} µs with Go and "

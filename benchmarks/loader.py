@@ -24,14 +24,14 @@ from gobun.targets import host_target
 
 ROUNDS = 25
 VERSIONS = ("1.2.19", "1.4.5")
-TIMED = """
+TIMED_SCRIPT = """
 require("./empty.cjs"); // the first module of an application costs more than any other
 const started = performance.now();
 {0}
 console.log(performance.now() - started);
 process.exit(0);
 """
-WAYS = {
+LOAD_PATHS = {
     "guard": "process.dlopen({{ exports: {{}} }}, {guard!r});",
     "empty package": "require('./empty-package/index.js');",
     "package": "require('./package/index.js').warmup();",
@@ -57,14 +57,14 @@ def main() -> None:
         (folder / "empty-package" / "package.json").write_text('{"name": "empty-package"}')
         paths = {"guard": str(guard.library), "warmup": str(warmup.library)}
         scripts = {}
-        for way, code in WAYS.items():
+        for way, code in LOAD_PATHS.items():
             scripts[way] = folder / f"{way.replace(' ', '-')}.cjs"
-            scripts[way].write_text(TIMED.replace("{0}", code.format(**paths)))
+            scripts[way].write_text(TIMED_SCRIPT.replace("{0}", code.format(**paths)))
         for bun in runtimes.provide_bun(VERSIONS, target):
-            show(bun, scripts)
+            time_load_paths(bun, scripts)
 
 
-def show(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
+def time_load_paths(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
     """Time each way in fresh processes, and print the least and the median."""
     taken: dict[str, list[float]] = {way: [] for way in scripts}
     for _ in range(ROUNDS):

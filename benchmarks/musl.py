@@ -64,7 +64,7 @@ print(f"converting {len(data) / 1e6:.1f} MB: {used:.2f} s of CPU, {most:.0f} MB 
 
 
 _TABLE = struct.Struct("<qqQqQ")
-_ONE = struct.pack("<Q", 1)
+_ENCODED_ONE = struct.pack("<Q", 1)
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
             "glibc": [buns[0], script, plain],
             "musl, converted": [buns[1], script, converted],
         }
-        show(f"FFI in Bun {VERSION}", by_bun)
+        time_commands(f"FFI in Bun {VERSION}", by_bun)
         callers = [folder / "calls-glibc", folder / "calls-musl"]
         for target, caller in zip((host, musl_target), callers, strict=True):
             source = ROOT / "benchmarks" / "musl_calls.c"
@@ -98,7 +98,7 @@ def main() -> None:
             "musl, converted": [musl, converted],
             "musl, without thunks": ["env", f"LD_PRELOAD={bare}", musl],
         }
-        show("a C program", by_program)
+        time_commands("a C program", by_program)
     addon = build.build_fixture(build.ASHERAH, host).addon
     subprocess.run([sys.executable, "-c", _CONVERT, addon, host.arch], check=True)
 
@@ -118,10 +118,10 @@ def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
     first, others, count, _, _ = _TABLE.unpack_from(data, table)
     word = next(
         each.address
-        + converted.index(_ONE, each.offset, each.offset + each.file_size)
+        + converted.index(_ENCODED_ONE, each.offset, each.offset + each.file_size)
         - each.offset
         for each in after.loads
-        if _ONE in converted[each.offset : each.offset + each.file_size]
+        if _ENCODED_ONE in converted[each.offset : each.offset + each.file_size]
     )
     [own] = (each for each in after.loads if each.offset <= table < each.offset + each.file_size)
     distance = word - (table - own.offset + own.address)
@@ -129,7 +129,7 @@ def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
     return bytes(data)
 
 
-def show(caller: str, commands: Mapping[str, Sequence[Path | str]]) -> None:
+def time_commands(caller: str, commands: Mapping[str, Sequence[Path | str]]) -> None:
     """Time all in turn, and print the best of each and its ratio to the first."""
     best = dict.fromkeys(commands, float("inf"))
     for _ in range(ROUNDS):

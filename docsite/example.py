@@ -12,14 +12,14 @@ from pathlib import Path
 
 from gobun import matrix, paths, report
 
-RECORDED = paths.ROOT / "docs" / "example" / "results.jsonl.xz"
+RECORDED_RESULTS = paths.ROOT / "docs" / "example" / "results.jsonl.xz"
 
 
 def recorded_run() -> matrix.Run:
     """Return the recorded run."""
     with tempfile.TemporaryDirectory(prefix="gobun-docs-") as folder:
         unpacked = Path(folder) / "results.jsonl"
-        unpacked.write_bytes(lzma.decompress(RECORDED.read_bytes()))
+        unpacked.write_bytes(lzma.decompress(RECORDED_RESULTS.read_bytes()))
         return matrix.read_results(unpacked)
 
 

@@ -60,7 +60,7 @@ def linked_sources() -> list[str]:
     """Return the paths, in the repository, of the source files that a page links."""
     pages = [*(paths.ROOT / "docs").glob("*.md"), *(paths.ROOT / path for path in OUTSIDE)]
     sources = {
-        _resolved(page.relative_to(paths.ROOT).as_posix(), link["path"])
+        _resolve_link(page.relative_to(paths.ROOT).as_posix(), link["path"])
         for page in pages
         for link in _LINK.finditer(_FENCE.sub("", page.read_text()))
     }
@@ -68,7 +68,7 @@ def linked_sources() -> list[str]:
     return sorted(path for path in others if (paths.ROOT / path).is_file())
 
 
-def _resolved(page: str, link: str) -> str:
+def _resolve_link(page: str, link: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(page), link))
 
 
@@ -79,12 +79,12 @@ def site_links(markdown: str, page: str) -> str:
     )
     fences = [match.span() for match in _FENCE.finditer(markdown)]
 
-    def moved(link: re.Match[str]) -> str:
+    def move_link(link: re.Match[str]) -> str:
         if any(start <= link.start() < end for start, end in fences):
             return link[0]
-        target = _resolved(source, link["path"])
+        target = _resolve_link(source, link["path"])
         in_docs = target.removeprefix("docs/")
         site_path = OUTSIDE.get(target) or (in_docs if in_docs != target else f"{SOURCES}/{target}")
         return os.path.relpath(site_path, posixpath.dirname(page) or ".") + (link["anchor"] or "")
 
-    return _LINK.sub(moved, markdown)
+    return _LINK.sub(move_link, markdown)

@@ -63,7 +63,7 @@ def tasks_page() -> str:
 def _task_section(task: Command) -> str:
     name = task.name.replace("_", "-")
     rows = [
-        (", ".join(f"`{_spelled(each)}`" for each in argument.names), str(argument.help))
+        (", ".join(f"`{_spell_flag(each)}`" for each in argument.names), str(argument.help))
         for argument in task.get_arguments()
     ]
     leading = f" {task.leading.upper()}" if task.leading else ""
@@ -78,7 +78,7 @@ def _task_section(task: Command) -> str:
     return "\n\n".join(parts)
 
 
-def _spelled(flag: str) -> str:
+def _spell_flag(flag: str) -> str:
     """Return a flag as the command line has it."""
     spelled = flag.strip("_").replace("_", "-")
     return f"-{spelled}" if len(spelled) == 1 else f"--{spelled}"
@@ -99,16 +99,16 @@ def matrix_page() -> str:
             "Every name that the flags of `invoke matrix` take."
             " [The matrix](../matrix.md) explains how to use them.",
             "## Runtimes and modules",
-            f"Modules under test: {_listed(build.FIXTURES)}.",
+            f"Modules under test: {_join_names(build.FIXTURES)}.",
             "## Loads",
-            f"Ways to get a module into a process: {_listed(cells.LOADS)}.",
+            f"Ways to get a module into a process: {_join_names(cells.LOADS)}.",
             "## Treatments",
             table(("treatment", "what is done"), _treatments()),
             "## Stresses",
             "Each stress is a question that the cell answers after the module is loaded.",
             table(("stress", "question", "runs with"), stresses),
             "## Outcomes",
-            f"A cell ends in one of {_listed(cells.OUTCOMES)}.",
+            f"A cell ends in one of {_join_names(cells.OUTCOMES)}.",
             documented["Outcome"],
             "## Kinds of an outcome",
             documented["Kind"],
@@ -122,7 +122,7 @@ def _treatments() -> list[tuple[str, str]]:
     names: dict[str, list[str]] = {}
     for each in TREATMENTS.values():
         names.setdefault(each.summary, []).append(each.name)
-    return [(_listed(alike), summary) for summary, alike in names.items()]
+    return [(_join_names(alike), summary) for summary, alike in names.items()]
 
 
 def _part_of(default: bool, *, apart: bool) -> str:
@@ -131,7 +131,7 @@ def _part_of(default: bool, *, apart: bool) -> str:
     return "`--stress NAME` only" if apart else "`--stress all`"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
@@ -190,21 +190,21 @@ def markdown_of(docstring: str) -> str:
 
 def constants_of(module: ModuleType) -> dict[str, str]:
     """Return the name of each documented constant of a module, and its docstring as Markdown."""
-    return dict(_documented(ast.parse(inspect.getsource(module)).body))
+    return dict(_documented_names(ast.parse(inspect.getsource(module)).body))
 
 
 def fields_of(record: type[object]) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the type and the meaning of each field of a record."""
     body = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - for mypy: the source of a class is one
-    meanings = dict(_documented(body.body))
+    meanings = dict(_documented_names(body.body))
     for each in body.body:
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
             name = each.target.id
             yield name, ast.unparse(each.annotation), meanings.get(name, "")
 
 
-def _documented(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+def _documented_names(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     """Yield each name that a docstring follows."""
     for definition, text in itertools.pairwise(body):
         if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):

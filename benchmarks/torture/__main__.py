@@ -19,7 +19,7 @@ def main() -> int:
     options = _parser().parse_args()
     if options.list:
         for part in all_parts().values():
-            print(f"{part.name:<28} {part.seconds:>5.0f} s  {part.about}")
+            print(f"{part.name:<28} {part.seconds:>5.0f} s  {part.description}")
         return 0
     if options.one:
         choices = msgspec.json.decode(options.choices, type=Choices)

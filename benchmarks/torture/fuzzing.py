@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _BATCH = 200
-_LEAST = 20
+_LEAST_INPUTS = 20
 _SLOWEST_S = 2.0
 """A reader that needs longer for a small input has a cost that grows too fast."""
 
@@ -31,7 +31,7 @@ def fuzz(
     *,
     allowed: tuple[type[Exception], ...] = (GobunError,),
     slowest_s: float = _SLOWEST_S,
-    least: int = _LEAST,
+    least: int = _LEAST_INPUTS,
 ) -> Iterator[Figure]:
     """Feed inputs until the budget is spent, and yield what came of it.
 
@@ -45,33 +45,35 @@ def fuzz(
         _one_batch(lambda: budget.remains() or tally.inputs < least, inputs, tally, batch)
         batch += 1
     yield Figure("inputs", tally.inputs, at_least=1)
-    yield Figure("refused with an error of ours", tally.refused)
-    yield Figure("uncaught exceptions", tally.uncaught, at_most=0, detail=tally.first)
+    yield Figure("refused with an error of ours", tally.refused_count)
+    yield Figure("uncaught exceptions", tally.uncaught_count, at_most=0, detail=tally.first_error)
     slowest = "processor time for the slowest input"
-    yield Figure(slowest, tally.slowest, "s", at_most=slowest_s, detail=tally.slow)
+    yield Figure(slowest, tally.longest_s, "s", at_most=slowest_s, detail=tally.slowest_input)
 
 
 class _Tally:
     def __init__(self, feed: Callable[[_T], object], allowed: tuple[type[Exception], ...]) -> None:
         self._feed = feed
-        self._allowed = allowed
-        self.inputs = self.refused = self.uncaught = 0
-        self.slowest = 0.0
-        self.first = self.slow = ""
+        self._allowed_errors = allowed
+        self.inputs = self.refused_count = self.uncaught_count = 0
+        self.longest_s = 0.0
+        self.first_error = self.slowest_input = ""
 
-    def take(self, value: object) -> None:
+    def try_input(self, value: object) -> None:
         started = time.process_time()
         self.inputs += 1
         try:
             self._feed(value)  # type: ignore[arg-type]  # the strategy and the reader agree
-        except self._allowed:
-            self.refused += 1
+        except self._allowed_errors:
+            self.refused_count += 1
         except Exception as error:  # noqa: BLE001 - this is what is counted
-            self.uncaught += 1
-            self.first = self.first or f"{type(error).__name__}: {error}, of {value!r:.400}"
+            self.uncaught_count += 1
+            self.first_error = (
+                self.first_error or f"{type(error).__name__}: {error}, of {value!r:.400}"
+            )
         took = time.process_time() - started
-        if took > self.slowest:
-            self.slowest, self.slow = took, f"{value!r:.400}"
+        if took > self.longest_s:
+            self.longest_s, self.slowest_input = took, f"{value!r:.400}"
 
 
 def _one_batch(
@@ -87,12 +89,12 @@ def _one_batch(
 
     def take(value: _T) -> None:
         if goes_on():
-            tally.take(value)
+            tally.try_input(value)
 
     hypothesis.seed(number)(settings(hypothesis.given(inputs)(take)))()
 
 
-def mutated(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+def mutations_of(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     """Return a strategy: one of ``seeds`` with bytes changed, removed, doubled or cut off."""
     return randomly(lambda random: _mutate(random, random.choice(seeds)))
 

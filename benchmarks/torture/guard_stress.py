@@ -25,7 +25,7 @@ _EXPORTS = (
     "TakeSignals",
     "SignalsReceived",
 )
-_RIVAL = (
+_RIVAL_SOURCE = (
     "RivalTakes",
     "RivalPutsBack",
     "RivalTakesRaw",
@@ -99,7 +99,7 @@ def build_guard_stress(target: Target) -> GuardStress:
         )
         musl.convert_if_musl(folder / "guard_stress.so", target)
         compiling.c_shared(
-            [sources / "rival.c"], target=target, output=folder / "rival.so", exports=_RIVAL
+            [sources / "rival.c"], target=target, output=folder / "rival.so", exports=_RIVAL_SOURCE
         )
 
     folder = build_store.built(recipe, make)

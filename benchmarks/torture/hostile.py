@@ -29,7 +29,7 @@ GRANDPARENT = """
   const stat = fs.readFileSync(`/proc/${process.ppid}/stat`, "latin1");
   const supervisor = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 """
-LEAVE = """
+LEAVE_SCRIPT = """
   const { spawn } = require("node:child_process");
   const left = spawn("sleep", ["6000"], { detached: true, stdio: ["ignore", 1, 2] });
   fs.writeFileSync(NOTE, String(left.pid));
@@ -64,7 +64,7 @@ DEEP_FOLDERS = """
   fs.mkdirSync("closed/inside", { recursive: true });
   fs.chmodSync("closed", 0);
 """
-FOREVER = "await new Promise((resolve) => setTimeout(resolve, 600_000));"
+WAIT_FOREVER = "await new Promise((resolve) => setTimeout(resolve, 600_000));"
 SPIN = "for (;;);"
 
 
@@ -79,8 +79,8 @@ class Case(msgspec.Struct, frozen=True):
     """What the result's detail has to contain."""
 
 
-def _breaks(name: str, check: str, reason: str) -> Case:
-    return Case(name, LEAVE + check + FOREVER, outcome="error", detail=reason)
+def _breaking_case(name: str, check: str, reason: str) -> Case:
+    return Case(name, LEAVE_SCRIPT + check + WAIT_FOREVER, outcome="error", detail=reason)
 
 
 def _forges(name: str, load: str) -> Case:
@@ -119,15 +119,17 @@ CASES = (
     Case("forges-exit", GRANDPARENT + WRITE_TO_PARENTS + SPIN, outcome="hang", detail="busy"),
     Case("bad-title", "process.title = 'ä'.repeat(20);" + SPIN, outcome="hang"),
 )
-BREAKS = (
-    _breaks("kills-parent", "process.kill(process.ppid, 'SIGKILL');", "was ended by SIGKILL"),
-    _breaks("stops-parent", "process.kill(process.ppid, 'SIGSTOP');", "was stopped"),
-    _breaks(
+BREAKING_CASES = (
+    _breaking_case(
+        "kills-parent", "process.kill(process.ppid, 'SIGKILL');", "was ended by SIGKILL"
+    ),
+    _breaking_case("stops-parent", "process.kill(process.ppid, 'SIGSTOP');", "was stopped"),
+    _breaking_case(
         "kills-supervisor",
         GRANDPARENT + "process.kill(supervisor, 'SIGKILL');",
         "its supervisor was killed",
     ),
-    _breaks(
+    _breaking_case(
         "stops-supervisor",
         GRANDPARENT + "process.kill(supervisor, 'SIGSTOP');" + SPIN,
         "its supervisor was stopped",
@@ -154,7 +156,7 @@ def starts_threads(count: int) -> Case:
       const child = spawn({sys.executable!r}, words, {{ stdio: ["ignore", "pipe", 2] }});
       fs.writeFileSync(NOTE, String(child.pid));
       await new Promise((resolve) => child.stdout.on("data", resolve));
-      {FOREVER}
+      {WAIT_FOREVER}
     """
     return Case("starts-threads", check, outcome="timeout")
 
@@ -194,7 +196,7 @@ def run_case(bench: matrix.RunContext, folder: Path, case: Case, runtime: str = 
     return matrix.run_cell(placed, cell, threading.Event())
 
 
-def wrong(case: Case, result: Result) -> str:
+def difference_from(case: Case, result: Result) -> str:
     """Return what is not as it has to be, or an empty text."""
     if result.outcome == case.outcome and case.detail in result.detail:
         return ""

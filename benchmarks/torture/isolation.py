@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a part measured."""
 
     part: str
-    about: str
+    description: str
     seconds: float
     figures: tuple[Figure, ...]
 
@@ -76,7 +76,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
         Figure("descriptors left", answer.descriptors if answer else 0, at_most=0),
         Figure("temporary files left", len(remaining), at_most=0, detail=", ".join(remaining[:5])),
     )
-    return Outcome(part.name, part.about, took, (*figures, ended, *leaks))
+    return Outcome(part.name, part.description, took, (*figures, ended, *leaks))
 
 
 def run_here(part: Part, budget: Budget, answer: Path) -> None:
@@ -146,7 +146,7 @@ def _children() -> set[int]:
 def _reap(before: set[int]) -> list[str]:
     """Kill what a part left running, and return the command lines of it."""
     last = time.monotonic() + _SETTLE_S
-    while (living := list(_living(_children() - before))) and time.monotonic() < last:
+    while (living := list(_running_processes(_children() - before))) and time.monotonic() < last:
         time.sleep(0.05)
     named = []
     for pid in living:
@@ -158,7 +158,7 @@ def _reap(before: set[int]) -> list[str]:
     return named
 
 
-def _living(pids: set[int]) -> Iterator[int]:
+def _running_processes(pids: set[int]) -> Iterator[int]:
     for pid in pids:
         with contextlib.suppress(ChildProcessError):
             if os.waitpid(pid, os.WNOHANG) == (0, 0):

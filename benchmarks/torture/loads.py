@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _V1, _V2 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup")
 _SPIN = "while True: pass"
-_READ = (
+_READ_SCRIPT = (
     "import glob, sys\n"
     "while True:\n"
     "    for name in glob.glob(sys.argv[1], recursive=True):\n"
@@ -82,7 +82,7 @@ def _members(folder: Path) -> list[int]:
 
 
 @contextlib.contextmanager
-def busy(count: int, group: Group) -> Iterator[None]:
+def busy_processes(count: int, group: Group) -> Iterator[None]:
     """Keep ``count`` processes spinning."""
     with _running([sys.executable, "-S", "-c", _SPIN], count, group):
         yield
@@ -91,7 +91,7 @@ def busy(count: int, group: Group) -> Iterator[None]:
 @contextlib.contextmanager
 def reading(pattern: str, group: Group) -> Iterator[None]:
     """Read files again and again, which takes the group's memory from whoever else needs it."""
-    with _running([sys.executable, "-S", "-c", _READ, pattern], 1, group):
+    with _running([sys.executable, "-S", "-c", _READ_SCRIPT, pattern], 1, group):
         yield
 
 

@@ -52,7 +52,7 @@ class Budget(msgspec.Struct, frozen=True):
     """Wall-clock time. A part that counts something runs until it is spent."""
     folder: Path
     """An empty folder, removed afterwards."""
-    ends: float
+    ends_at: float
     """``time.monotonic()`` at which the time is spent."""
     choices: Choices = Choices()
 
@@ -63,9 +63,9 @@ class Budget(msgspec.Struct, frozen=True):
 
     def remains(self) -> bool:
         """Return whether time is left."""
-        return time.monotonic() < self.ends
+        return time.monotonic() < self.ends_at
 
-    def scaled(self, whole: int, full_seconds: float, *, least: int = 1) -> int:
+    def scale(self, whole: int, full_seconds: float, *, least: int = 1) -> int:
         """Return how many of ``whole`` repetitions fit, if all of them take ``full_seconds``."""
         return max(least, min(whole, round(whole * self.seconds / full_seconds)))
 
@@ -74,14 +74,14 @@ class Part(msgspec.Struct, frozen=True):
     """One thing that is measured."""
 
     name: str
-    about: str
+    description: str
     """One sentence for the table."""
     run: Callable[[Budget], Iterable[Figure]]
     seconds: float
     """How long a full run takes."""
     grace_s: float
     """How long it may take beyond its budget before the runner stops it."""
-    quick: bool
+    is_quick: bool
     """Whether a run of about a second is worth having, which the tests then do."""
 
 

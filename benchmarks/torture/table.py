@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.torture.isolation import Outcome
     from benchmarks.torture.registry import Figure
 
-_BEGIN = "<!-- begin: nox -s torture writes this -->"
+_BEGIN_MARKER = "<!-- begin: nox -s torture writes this -->"
 _END = "<!-- end -->"
 
 
@@ -32,7 +32,9 @@ def render(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         for number, figure in enumerate(outcome.figures):
             title = (
-                f"`{outcome.part}`, {outcome.seconds:.0f} s: {outcome.about}" if number == 0 else ""
+                f"`{outcome.part}`, {outcome.seconds:.0f} s: {outcome.description}"
+                if number == 0
+                else ""
             )
             verdict = "holds" if figure.holds else "**does not hold**"
             lines.append(
@@ -59,10 +61,12 @@ def write_into(page: Path, outcomes: Sequence[Outcome]) -> None:
         PrerequisiteError: it cannot be written.
     """
     text = page.read_text()
-    head, begin, rest = text.partition(_BEGIN)
+    head, begin, rest = text.partition(_BEGIN_MARKER)
     _, end, tail = rest.partition(_END)
     if not begin or not end:
-        raise UsageError(f"{page} has no place for the table", hint=f"add {_BEGIN} and {_END}")
+        raise UsageError(
+            f"{page} has no place for the table", hint=f"add {_BEGIN_MARKER} and {_END}"
+        )
     files.write_whole(page, f"{head}{begin}\n\n{render(outcomes)}\n\n{end}{tail}")
 
 

@@ -46,7 +46,7 @@ _MUSL = [target.name for target in TARGETS.values() if target.libc == "musl"]
 _OUT_FOLDER = Flag("folder for the results and the reports")
 _RESULTS_FOLDER = Flag("folder with the results")
 
-_SHARED_FLAGS = {
+SHARED_FLAGS = {
     "ablate": Flag("also run builds or emulations of single patches"),
     "add": Flag("new files to include in the patch, a comma list", "none"),
     "addon": Flag("your own .node file, instead of the suite's modules", "the one in gobun.toml"),
@@ -134,7 +134,7 @@ _SHARED_FLAGS = {
 }
 """Flags by name. Where a flag differs in one task, `_OWN` has a row for that task."""
 
-_TASK_FLAGS = {
+TASK_FLAGS = {
     "benchmark": {"name": Flag("what to measure", choices=benchmark_names)},
     "bisect": {
         "load": Flag("way to load the module", choices=LOADS),
@@ -196,7 +196,7 @@ def flag_help(task: str, parameters: Iterable[inspect.Parameter]) -> dict[str, s
 
 def _render(task: str, parameter: inspect.Parameter) -> str:
     name = parameter.name.strip("_").replace("_", "-")
-    flag = _TASK_FLAGS.get(task, {}).get(name) or _SHARED_FLAGS[name]
+    flag = TASK_FLAGS.get(task, {}).get(name) or SHARED_FLAGS[name]
     notes = [_default(flag, task, parameter)]
     choices = list(flag.choices() if callable(flag.choices) else flag.choices)
     if choices:

@@ -103,7 +103,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def lossy(upstream: Upstream, root: Path, *lost: str) -> Path:
+def lossy_copy(upstream: Upstream, root: Path, *lost: str) -> Path:
     """Return a copy of an upstream that lacks the content of some files."""
     mirror = root / "mirror.git"
     git(root, "clone", "--quiet", "--bare", "--no-local", str(upstream.folder), str(mirror))
@@ -128,7 +128,7 @@ class Bench:
         lost: tuple[str, ...] = (),
     ) -> None:
         self.upstream = make_upstream(root / "upstream", content)
-        source = lossy(self.upstream, root, *lost) if lost else self.upstream.folder
+        source = lossy_copy(self.upstream, root, *lost) if lost else self.upstream.folder
         self.folder = root / "patches" / LINE
         shutil.copytree(SERIES / "patches", self.folder)
         origin = bun_source.parse_origin(str(source))
@@ -159,7 +159,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, filters: bool = True) -> Iterator[str]:
+def serve_repositories(folder: Path, *, filters: bool = True) -> Iterator[str]:
     """Serve the repositories below ``folder`` on the loopback address, and yield the URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

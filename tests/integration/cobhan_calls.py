@@ -16,13 +16,13 @@ import threading
 from pathlib import Path
 
 HEADER = 8
-BEHIND = 0x5A
+BYTE_BEHIND = 0x5A
 CONFIG = {"ServiceName": "s", "ProductID": "p", "Metastore": "memory", "KMS": "static"}
 library = ctypes.CDLL(sys.argv[1])
 FOLDER = Path(sys.argv[2])
-OURS = hasattr(library, "LastReason")
-said: dict[str, object] = {}
-made: list[Buffer] = []  # A pointer does not keep its buffer.
+IS_OUR_LIBRARY = hasattr(library, "LastReason")
+call_results: dict[str, object] = {}
+kept_buffers: list[Buffer] = []  # A pointer does not keep its buffer.
 
 
 class Buffer:
@@ -31,14 +31,14 @@ class Buffer:
     def __init__(self, content: bytes | int, *, offset: int = 0, length: int | None = None) -> None:
         size = content if isinstance(content, int) else len(content)
         self.memory = ctypes.create_string_buffer(offset + HEADER + size + 16)
-        ctypes.memset(self.memory, BEHIND, len(self.memory))
+        ctypes.memset(self.memory, BYTE_BEHIND, len(self.memory))
         self.offset, self.size = offset, size
         said_length = size if length is None else length
         head = struct.pack("<iI", said_length, 0xDEADBEEF)
         ctypes.memmove(self.address, head, HEADER)
         if isinstance(content, bytes):
             ctypes.memmove(self.address + HEADER, content, size)
-        made.append(self)
+        kept_buffers.append(self)
 
     @property
     def address(self) -> int:
@@ -57,11 +57,11 @@ class Buffer:
         return ctypes.string_at(self.address + HEADER, abs(self.length))
 
     @property
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether the reserved half of the header and what lies behind are as they were."""
         reserved = ctypes.string_at(self.address + 4, 4) == struct.pack("<I", 0xDEADBEEF)
         behind = ctypes.string_at(self.address + HEADER + self.size, 16)
-        return reserved and behind == bytes([BEHIND]) * 16
+        return reserved and behind == bytes([BYTE_BEHIND]) * 16
 
 
 def setup(config: object = CONFIG, **how: int) -> int:
@@ -70,7 +70,7 @@ def setup(config: object = CONFIG, **how: int) -> int:
 
 
 def reason() -> str:
-    if not OURS:
+    if not IS_OUR_LIBRARY:
         return ""
     room = ctypes.create_string_buffer(1024)
     length = library.LastReason(room, len(room))
@@ -93,17 +93,17 @@ def record_of(data: bytes, partition: bytes = b"p") -> bytes:
 
 def before_setup() -> None:
     output = Buffer(100)
-    said["encrypt before setup"] = encrypt(Buffer(b"p"), Buffer(b"d"), output)
-    said["its reason"] = reason()
-    if OURS:
+    call_results["encrypt before setup"] = encrypt(Buffer(b"p"), Buffer(b"d"), output)
+    call_results["its reason"] = reason()
+    if IS_OUR_LIBRARY:
         library.Shutdown()
-    said["no configuration"] = library.SetupJson(None)
-    said["an empty configuration"] = setup(b"")
-    said["half a configuration"] = setup(b'{"ServiceName":')
-    said["a length that ends within"] = setup(length=20)
-    if OURS:
-        said["a bad configuration"] = setup({"KMS": "static"})
-        said["set up then"] = library.IsSetUp()
+    call_results["no configuration"] = library.SetupJson(None)
+    call_results["an empty configuration"] = setup(b"")
+    call_results["half a configuration"] = setup(b'{"ServiceName":')
+    call_results["a length that ends within"] = setup(length=20)
+    if IS_OUR_LIBRARY:
+        call_results["a bad configuration"] = setup({"KMS": "static"})
+        call_results["set up then"] = library.IsSetUp()
 
 
 def null_pointers() -> None:
@@ -116,20 +116,22 @@ def null_pointers() -> None:
     calls += [library.DecryptFromJson(good, None, room)]
     key = Buffer(100).pointer
     calls += [library.Encrypt(good, good, room, key, None, Buffer(100).pointer, number)]
-    said["null pointers"] = calls
+    call_results["null pointers"] = calls
 
 
 def rooms() -> None:
     record = record_of(b"twelve bytes")
     exact, short, none = Buffer(12), Buffer(11), Buffer(0)
     found = [decrypt(Buffer(b"p"), Buffer(record), each) for each in (exact, short, none)]
-    said["room that is exact, one short, none"] = found
-    said["what came"] = exact.content.decode()
-    said["lengths after"] = [exact.length, short.length, none.length]
-    said["nothing else is written"] = [exact.intact, short.intact, none.intact]
-    if OURS:
-        said["room below zero"] = decrypt(Buffer(b"p"), Buffer(record), Buffer(12, length=-12))
-        said["its reason, too"] = reason()
+    call_results["room that is exact, one short, none"] = found
+    call_results["what came"] = exact.content.decode()
+    call_results["lengths after"] = [exact.length, short.length, none.length]
+    call_results["nothing else is written"] = [exact.is_intact, short.is_intact, none.is_intact]
+    if IS_OUR_LIBRARY:
+        call_results["room below zero"] = decrypt(
+            Buffer(b"p"), Buffer(record), Buffer(12, length=-12)
+        )
+        call_results["its reason, too"] = reason()
 
 
 def shapes() -> None:
@@ -139,15 +141,19 @@ def shapes() -> None:
         output, back = Buffer(1000, offset=offset), Buffer(300, offset=7 - offset)
         codes = [encrypt(Buffer(b"p", offset=offset), Buffer(data, offset=offset), output)]
         codes += [decrypt(Buffer(b"p"), Buffer(output.content, offset=offset), back)]
-        found.append(codes == [0, 0] and back.content == data and output.intact and back.intact)
-    said["misaligned by 0 to 7"] = found
-    said["empty data"] = decrypt(Buffer(b"p"), Buffer(record_of(b"")), Buffer(0))
+        found.append(
+            codes == [0, 0] and back.content == data and output.is_intact and back.is_intact
+        )
+    call_results["misaligned by 0 to 7"] = found
+    call_results["empty data"] = decrypt(Buffer(b"p"), Buffer(record_of(b"")), Buffer(0))
     large = bytes(32 << 20)
     output = Buffer(len(large))
-    said["32 MB"] = [decrypt(Buffer(b"p"), Buffer(record_of(large)), output), output.length]
-    said["a partition that is no UTF-8"] = encrypt(Buffer(b"\xff"), Buffer(b"d"), Buffer(500))
-    said["an empty partition"] = encrypt(Buffer(b""), Buffer(b"d"), Buffer(500))
-    said["that reason"] = reason()
+    call_results["32 MB"] = [decrypt(Buffer(b"p"), Buffer(record_of(large)), output), output.length]
+    call_results["a partition that is no UTF-8"] = encrypt(
+        Buffer(b"\xff"), Buffer(b"d"), Buffer(500)
+    )
+    call_results["an empty partition"] = encrypt(Buffer(b""), Buffer(b"d"), Buffer(500))
+    call_results["that reason"] = reason()
 
 
 def estimates() -> None:
@@ -156,9 +162,9 @@ def estimates() -> None:
         for size in (0, 1, 2, 3, 1000):
             estimate = library.EstimateBuffer(size, len(partition)) - HEADER
             found.append(estimate >= len(record_of(bytes(size), partition)))
-    said["estimates are enough"] = sorted(set(found))
+    call_results["estimates are enough"] = sorted(set(found))
     largest = 2**31 - 1
-    said["estimates beyond an int32"] = [
+    call_results["estimates beyond an int32"] = [
         library.EstimateBuffer(largest, 1),
         library.EstimateBuffer(1, largest),
         library.EstimateBuffer(-1, 1),
@@ -173,27 +179,29 @@ def temporary_files() -> None:
     name = str(path).encode()
     named = Buffer(name, length=-len(name))
     output = Buffer(100)
-    said["a file, not allowed"] = decrypt(Buffer(b"p"), named, output)
-    if not OURS:
+    call_results["a file, not allowed"] = decrypt(Buffer(b"p"), named, output)
+    if not IS_OUR_LIBRARY:
         return
     library.AllowTempFileBuffers(1)
-    said["a file"] = [decrypt(Buffer(b"p"), named, output), output.content.decode()]
-    said["a file that is not there"] = decrypt(Buffer(b"p"), Buffer(b"/no", length=-3), output)
-    said["a name beyond all"] = [
+    call_results["a file"] = [decrypt(Buffer(b"p"), named, output), output.content.decode()]
+    call_results["a file that is not there"] = decrypt(
+        Buffer(b"p"), Buffer(b"/no", length=-3), output
+    )
+    call_results["a name beyond all"] = [
         decrypt(Buffer(b"p"), Buffer(name, length=length), output) for length in (-(2**31), -4097)
     ]
     large = Buffer(record_of(bytes(5000)))
     written, short = Buffer(200), Buffer(3)
-    said["a result in a file"] = decrypt(Buffer(b"p"), large, written)
+    call_results["a result in a file"] = decrypt(Buffer(b"p"), large, written)
     file = Path(written.content.decode())
-    said["its length is below zero"] = written.length < 0
-    said["the file"] = [
+    call_results["its length is below zero"] = written.length < 0
+    call_results["the file"] = [
         file.parent == Path(tempfile.gettempdir()),
         file.read_bytes() == bytes(5000),
     ]
     file.unlink()
-    said["no room for a name"] = [decrypt(Buffer(b"p"), large, short), short.length]
-    said["files left"] = [each.name for each in file.parent.glob("cobhan-*")]
+    call_results["no room for a name"] = [decrypt(Buffer(b"p"), large, short), short.length]
+    call_results["files left"] = [each.name for each in file.parent.glob("cobhan-*")]
     library.AllowTempFileBuffers(0)
 
 
@@ -219,7 +227,7 @@ def parts() -> None:
         parent_created,
         output.pointer,
     )
-    said["parts"] = [code, back, output.content.decode(), parent.content.decode()]
+    call_results["parts"] = [code, back, output.content.decode(), parent.content.decode()]
 
 
 def shutdown_meanwhile() -> None:
@@ -238,7 +246,7 @@ def shutdown_meanwhile() -> None:
     library.Shutdown()
     for thread in threads:
         thread.join()
-    said["results while it is shut down and set up"] = sorted(found - {0, -100})
+    call_results["results while it is shut down and set up"] = sorted(found - {0, -100})
 
 
 library.Decrypt.argtypes = [ctypes.c_void_p] * 3 + [
@@ -249,16 +257,16 @@ library.Decrypt.argtypes = [ctypes.c_void_p] * 3 + [
 ]
 library.Shutdown.restype = None
 before_setup()
-said["setup"] = [setup(), setup()]
+call_results["setup"] = [setup(), setup()]
 null_pointers()
 rooms()
 shapes()
 estimates()
 temporary_files()
 parts()
-if OURS:
+if IS_OUR_LIBRARY:
     shutdown_meanwhile()
-said["the environment"] = [
+call_results["the environment"] = [
     library.SetEnv(Buffer(text).pointer) for text in (b'{"A":"b"}', b'{"A":1}', b"[]", b'{"":"x"}')
 ]
-print(json.dumps(said))
+print(json.dumps(call_results))

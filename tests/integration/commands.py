@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 540
 """From empty caches, the libraries for all platforms take four minutes of both cores."""
-TURNING = """
+TURNING_SCRIPT = """
 const { wrap } = require("go-warmup");
 const done = wrap(() => require(process.argv[2])).runSync();
 let turns = 0;

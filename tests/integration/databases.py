@@ -52,24 +52,24 @@ class Place(msgspec.Struct, frozen=True):
             )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.folder / "said").read_text(errors="replace")
 
     def finish(self, words: Sequence[str | Path], text: str = "") -> None:
         """Run a program there to its end."""
         child = self.start(words, stdin=subprocess.PIPE)
         child.communicate(text, timeout=READY_S)
-        assert child.returncode == 0, f"{words}: {self.said[-2000:]}"
+        assert child.returncode == 0, f"{words}: {self.output[-2000:]}"
 
     @contextlib.contextmanager
-    def serving(self, words: Sequence[str | Path], ready: str) -> Iterator[None]:
+    def run_server(self, words: Sequence[str | Path], ready: str) -> Iterator[None]:
         """Have a server run until it is no longer needed."""
         child = self.start(words, stdin=subprocess.DEVNULL)
         try:
             until = time.monotonic() + READY_S
-            while ready not in self.said:
-                assert child.poll() is None, self.said[-2000:]
-                assert time.monotonic() < until, self.said[-2000:]
+            while ready not in self.output:
+                assert child.poll() is None, self.output[-2000:]
+                assert time.monotonic() < until, self.output[-2000:]
                 time.sleep(0.1)
             yield
         finally:
@@ -141,7 +141,7 @@ def postgresql() -> Iterator[str]:
             "ssl_key_file": key,
         }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        with place.serving([server, "-D", data, *flags], "ready to accept connections"):
+        with place.run_server([server, "-D", data, *flags], "ready to accept connections"):
             more = f"sslmode=verify-full&sslrootcert={certificate}"
             yield f"postgres://asherah@127.0.0.1:{port}/postgres?{more}"
 
@@ -169,7 +169,7 @@ def mariadb() -> Iterator[str]:
             f"--socket={place.folder / 'socket'}",
         ]
         words += [f"--ssl-cert={certificate}", f"--ssl-key={key}", "--skip-name-resolve"]
-        with place.serving(words, "ready for connections"):
+        with place.run_server(words, "ready for connections"):
             yield f"asherah:secret@tcp(127.0.0.1:{port})/asherah?tls=skip-verify"
 
 

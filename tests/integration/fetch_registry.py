@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 NAME = "@oven/bun-linux-x64"
-HALF = 150_000
+HALF_SIZE = 150_000
 """About half of a published archive."""
 
 
@@ -64,7 +64,7 @@ class Request:
         self.range = headers.get("Range")
         self.if_range = headers.get("If-Range")
         self.authorization = headers.get("Authorization")
-        self.sent = 0
+        self.sent_bytes = 0
 
 
 class Registry:
@@ -92,7 +92,7 @@ class Registry:
     def answer(self, package: Package, *answers: Answer) -> None:
         self.answers[archive_path(package)] = list(answers)
 
-    def asked(self, package: Package) -> list[Request]:
+    def requests_for(self, package: Package) -> list[Request]:
         return [request for request in self.requests if request.path == archive_path(package)]
 
     def packument(self, name: str) -> bytes | None:
@@ -139,7 +139,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if data is None:
             self.reply(404, b"{}")
             return
-        whole(self, data)
+        send_whole(self, data)
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -154,13 +154,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def send(self, body: bytes) -> None:
         self.wfile.write(body)
         self.wfile.flush()
-        self.request_seen.sent += len(body)
+        self.request_seen.sent_bytes += len(body)
 
     def log_message(self, *args: object) -> None:
         pass
 
 
-def whole(handler: Handler, data: bytes) -> None:
+def send_whole(handler: Handler, data: bytes) -> None:
     """Answer as a good host does, ranges included."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
     asked = handler.headers.get("Range")
@@ -196,7 +196,7 @@ def stall_after(size: int, *, seconds: float = 3.0) -> Answer:
 
 def sending(data: bytes) -> Answer:
     """Answer with ``data``, whatever the registry has."""
-    return lambda handler, _: whole(handler, data)
+    return lambda handler, _: send_whole(handler, data)
 
 
 def status(code: int, **headers: str) -> Answer:
@@ -223,7 +223,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(certificate: Path | None = None, key: Path | None = None) -> Iterator[Registry]:
+def run_registry(certificate: Path | None = None, key: Path | None = None) -> Iterator[Registry]:
     registry = Registry()
     handler = type("BoundHandler", (Handler,), {"registry": registry})
     server = _Server(("127.0.0.1", 0), handler)
@@ -265,7 +265,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setattr(download, "BACKOFF_S", 0.01)
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     versions.known_versions.cache_clear()
-    with serving() as served:
+    with run_registry() as served:
         monkeypatch.setenv("npm_config_registry", served.url)
         write_lock(served)
         yield served

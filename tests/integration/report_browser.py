@@ -71,7 +71,7 @@ class Browser:
         os.close(theirs_write)
         self._read, self._write = ours_read, ours_write
         self._buffer = b""
-        self._last = 0
+        self._last_id = 0
         self._session = ""
         self._events: list[dict[str, Any]] = []
         self.requests: list[str] = []
@@ -100,14 +100,14 @@ class Browser:
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         """Send one command, and return what it gives."""
-        self._last += 1
-        message: dict[str, object] = {"id": self._last, "method": method, "params": params}
+        self._last_id += 1
+        message: dict[str, object] = {"id": self._last_id, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
             said = self._receive()
-            if said.get("id") == self._last:
+            if said.get("id") == self._last_id:
                 assert "error" not in said, (method, said["error"])
                 result: dict[str, Any] = said["result"]
                 return result

@@ -22,7 +22,7 @@ LIMIT_S = 60
 _MARK = "@gobun "
 
 
-class Told(msgspec.Struct, frozen=True):
+class CellReport(msgspec.Struct, frozen=True):
     """What a cell said, heartbeats left out, and how its process ended."""
 
     events: tuple[dict[str, str], ...]
@@ -42,7 +42,7 @@ class Told(msgspec.Struct, frozen=True):
 
 def run_stress(
     runtime: Runtime, stress: str, folder: Path, *, load: str = "napi-sync", **more: str | float
-) -> Told:
+) -> CellReport:
     """Run a stress on the module without Go, or on what ``more`` puts in place of its parts."""
     control = build.build_fixture(build.CONTROL, host_target())
     cell = {
@@ -72,7 +72,7 @@ def run_stress(
     lines = completed.stdout.splitlines()
     events = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
     kept = tuple(event for event in events if event["at"] not in {"beat", "turns", "ends"})
-    return Told(kept, completed.returncode, completed.stderr)
+    return CellReport(kept, completed.returncode, completed.stderr)
 
 
 def stresses() -> tuple[str, ...]:

@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
 CALLS = Path(__file__).parent / "cobhan_calls.py"
-DECLARED = paths.NATIVE_SOURCES / "asherah" / "asherah.d.ts"
-WANTED = {
+DECLARATIONS = paths.NATIVE_SOURCES / "asherah" / "asherah.d.ts"
+EXPECTED_EXPORTS = {
     "encrypt before setup": -100,
     "its reason": "Asherah is not set up: call setup first",
     "no configuration": -1,
@@ -114,7 +114,7 @@ async function told(call) {
 })();
 """
 NOT_SET_UP = "Asherah is not set up: call setup first"
-SAID = [
+EXPECTED_LINES = [
     f"ERR_ASHERAH_NOT_INITIALIZED: encrypt: {NOT_SET_UP}",
     f"ERR_ASHERAH_NOT_INITIALIZED: encrypt_async: {NOT_SET_UP}",
     "ERR_COBHAN_JSON_INVALID: setup: unexpected end of JSON input",
@@ -180,7 +180,7 @@ def test_cobhan_buffers_round_trip(asherah: build.Fixture, tmp_path: Path) -> No
     words = [sys.executable, str(CALLS), str(asherah.library), str(tmp_path)]
     completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert completed.returncode == 0, completed.stderr[-2000:]
-    assert json.loads(completed.stdout) == WANTED
+    assert json.loads(completed.stdout) == EXPECTED_EXPORTS
 
 
 @pytest.mark.parametrize("name", ["bun", "node"])
@@ -190,14 +190,14 @@ def test_asherah_errors_give_their_reason(
     tmp_path: Path,
 ) -> None:
     found = json.loads(run_script([runtime(name).program], ERRORS, tmp_path, str(asherah.addon)))
-    assert found["said"] == SAID
-    expected = [line.partition(": ")[2] for line in SAID if line.startswith("ERR_")]
+    assert found["said"] == EXPECTED_LINES
+    expected = [line.partition(": ")[2] for line in EXPECTED_LINES if line.startswith("ERR_")]
     assert found["heard"] == [f"3 {line}" for line in expected[: len(found["heard"])]]
     assert len(found["heard"]) == len(expected) - 2  # A hook that throws, and none, hear nothing.
 
 
 def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path: Path) -> None:
-    declared = re.findall(r"^export function (\w+)", DECLARED.read_text(), re.MULTILINE)
+    declared = re.findall(r"^export function (\w+)", DECLARATIONS.read_text(), re.MULTILINE)
     script = "console.log(JSON.stringify(Object.keys(require(process.argv[2]))))"
     names = set(
         json.loads(run_script([runtime("node").program], script, tmp_path, str(asherah.addon)))
@@ -208,7 +208,7 @@ def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path
 
 
 def test_asherah_type_declarations_match_the_module(tmp_path: Path) -> None:
-    (tmp_path / "asherah.d.ts").write_text(DECLARED.read_text())
+    (tmp_path / "asherah.d.ts").write_text(DECLARATIONS.read_text())
     (tmp_path / "use.ts").write_text(TYPED)
     type_check(tmp_path / "use.ts")
 
@@ -237,7 +237,7 @@ def test_asherah_application_encrypts_and_decrypts(
     assert report.outcome == "pass"
 
 
-def timed(way: str, **settings: object) -> subprocess.CompletedProcess[str]:
+def run_timing(way: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run the script that times one way to Asherah, for 20 pairs."""
     request = json.dumps({"way": way, "pairs": 20, **settings})
     return subprocess.run(
@@ -252,7 +252,7 @@ def timed(way: str, **settings: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("way", ["wasm", "process"])
 def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> None:
     built = build.build_alternatives(host_target())
-    completed = timed(
+    completed = run_timing(
         way,
         server=str(built.server),
         socket=str(tmp_path / "socket"),
@@ -266,7 +266,7 @@ def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> N
 
 
 def test_asherah_process_that_ends_before_it_listens_fails_with_its_code(tmp_path: Path) -> None:
-    completed = timed("process", server="/bin/false", socket=str(tmp_path / "socket"))
+    completed = run_timing("process", server="/bin/false", socket=str(tmp_path / "socket"))
     assert completed.returncode == 1
     assert "/bin/false ended with 1" in completed.stderr
 

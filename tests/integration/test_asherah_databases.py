@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
 PUBLISHED = "bun by the published library"
-WORK = """
+WORK_SCRIPT = """
 const { readFileSync } = require("node:fs");
 const { addon, library, surface, connection, given } = JSON.parse(readFileSync(process.argv[2]));
 const asherah = library ? require(surface).openAsherah(library) : require(addon);
@@ -53,7 +53,7 @@ const text = (partition, i) => `${partition} größe 🎉 ${i}`;
   process.exit(0);
 })();
 """
-REFUSED = """
+REFUSED_SCRIPT = """
 const asherah = require(process.argv[2]);
 try {
   asherah.setup({ ServiceName: "s", ProductID: "p", Metastore: "rdbms", KMS: "static",
@@ -113,7 +113,7 @@ def test_asherah_implementations_decrypt_each_others_data(
         if name == PUBLISHED:
             more = {"addon": str(build.build_fixture(build.PUBLISHED, host_target()).addon)}
         own = {**given, **more, "given": {"by": name, "records": records}}
-        said = json.loads(run(runtime(name.split()[0]), WORK, tmp_path, own))
+        said = json.loads(run(runtime(name.split()[0]), WORK_SCRIPT, tmp_path, own))
         assert said["right"] == len(records), name
         records = [*records, *said["records"]]
     assert len(records) == len(names) * 110
@@ -122,7 +122,7 @@ def test_asherah_implementations_decrypt_each_others_data(
 def test_asherah_missing_database_is_reported(asherah: build.Fixture, tmp_path: Path) -> None:
     node = runtime("node")
     script = tmp_path / "refused.cjs"
-    script.write_text(REFUSED)
+    script.write_text(REFUSED_SCRIPT)
     for connection in ("u@tcp(127.0.0.1:1)/d", "postgres://u@127.0.0.1:1/d?sslmode=disable"):
         completed = subprocess.run(
             [node.program, script, asherah.addon, connection],

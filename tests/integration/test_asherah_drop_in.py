@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from asherah_scripts import said_by
 from commands import bun, invoke, run_script, runtime, succeed, type_check
-from test_asherah import DECLARED
+from test_asherah import DECLARATIONS
 
 from gobun import audit, build
 from gobun.targets import host_target
@@ -69,7 +69,7 @@ const all = Buffer.from(memory);
   done({ wrong, texts: said.map((each) => each === text), refused: [...new Set(refused)] });
 })();
 """
-STATES = """
+STATES_SCRIPT = """
 (async () => {
   const operations = {
     setup: [config], encrypt: ["p", "d"], encrypt_string: ["p", "d"], decrypt: ["p", "{}"],
@@ -112,7 +112,7 @@ STATES = """
   done({ before, configs, raced: raced.sort(), during, empty, bad, nameless, after });
 })();
 """
-IDLE = """
+IDLE_SCRIPT = """
 asherah.setup(config);
 const record = asherah.encrypt_string("p", "d");
 setTimeout(() => done(asherah.decrypt_string("p", record)), 300);
@@ -180,7 +180,7 @@ def test_bad_state_and_arguments_throw_at_once(addon: Path, name: str, tmp_path:
     ]
     bad_config = ["throws ERR_ASHERAH_BAD_CONFIG", "rejects ERR_ASHERAH_BAD_CONFIG"]
     no_record = "ERR_ASHERAH_DECRYPT_FAILED"
-    assert said_by(runtime(name).program, addon, STATES, tmp_path) == {
+    assert said_by(runtime(name).program, addon, STATES_SCRIPT, tmp_path) == {
         "before": dict.fromkeys(working, unset),
         "configs": {
             **dict.fromkeys(
@@ -210,11 +210,11 @@ def test_bad_state_and_arguments_throw_at_once(addon: Path, name: str, tmp_path:
 @pytest.mark.parametrize("version", ["1.2.19", "1.3.14"])
 def test_addon_needs_no_loader_in_bun(addon: Path, version: str, tmp_path: Path) -> None:
     program = bun(version).program
-    assert said_by(program, addon, IDLE, tmp_path) == "d"
+    assert said_by(program, addon, IDLE_SCRIPT, tmp_path) == "d"
 
 
 def test_readme_example_of_asherah_node_compiles(tmp_path: Path) -> None:
-    (tmp_path / "asherah.d.ts").write_text(DECLARED.read_text())
+    (tmp_path / "asherah.d.ts").write_text(DECLARATIONS.read_text())
     (tmp_path / "readme.ts").write_text(README)
     type_check(tmp_path / "readme.ts")
 

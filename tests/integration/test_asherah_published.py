@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import bun
 from stresses import run_stress
-from test_asherah import CALLS, WANTED
+from test_asherah import CALLS, EXPECTED_EXPORTS
 
 from gobun import audit, build, runtimes
 from gobun.targets import TARGETS, host_target
@@ -32,7 +32,7 @@ OURS_ALONE = {
     "results while it is shut down and set up",
 }
 """What the published library has no function for, or ends the process for."""
-OTHERWISE = {
+OTHER_RESULTS = {
     "its reason": "",
     "that reason": "",
     "estimates are enough": [False, True],
@@ -49,7 +49,7 @@ def buffer(content, length=None):
     return ctypes.create_string_buffer(head + content + bytes(100))
 config = b'{"ServiceName":"s","ProductID":"p","Metastore":"memory","KMS":"static"}'
 """
-ENDING = [
+ENDING_CALLS = [
     ("library.Shutdown()", "nil pointer dereference"),
     ("library.SetupJson(buffer(config.replace(b'memory', b'paper')))", "Unknown metastore type"),
     (
@@ -85,11 +85,11 @@ def test_published_asherah_reads_buffers_like_cobhan_go(published: Path, tmp_pat
     words = [sys.executable, str(CALLS), str(published), str(tmp_path)]
     completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert completed.returncode == 0, completed.stderr[-2000:]
-    expected = {name: value for name, value in WANTED.items() if name not in OURS_ALONE}
-    assert json.loads(completed.stdout) == expected | OTHERWISE
+    expected = {name: value for name, value in EXPECTED_EXPORTS.items() if name not in OURS_ALONE}
+    assert json.loads(completed.stdout) == expected | OTHER_RESULTS
 
 
-@pytest.mark.parametrize(("what", "message"), ENDING)
+@pytest.mark.parametrize(("what", "message"), ENDING_CALLS)
 @pytest.mark.slow
 def test_published_asherah_misuse_ends_the_process(
     published: Path, what: str, message: str

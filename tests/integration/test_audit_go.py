@@ -22,7 +22,7 @@ func Warmup() C.int { return 1 }
 
 func main() {}
 """
-STRIPPED = "-s -w"
+STRIP_FLAGS = "-s -w"
 
 
 def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
@@ -61,7 +61,7 @@ def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
 
 @pytest.mark.timeout(600)
 def test_audit_go_library_on_linux_reports_its_build(tmp_path: Path) -> None:
-    path = build(tmp_path, "linux-x64", STRIPPED, "-trimpath")
+    path = build(tmp_path, "linux-x64", STRIP_FLAGS, "-trimpath")
     report = audit.inspect(path)
     assert report.go is not None
     assert report.go.version.startswith(f"go{toolchain.pins()['go']}")
@@ -83,6 +83,6 @@ def test_audit_go_library_on_linux_reports_its_build(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_audit_go_library_without_trimpath_names_its_folders(tmp_path: Path) -> None:
-    report = audit.inspect(build(tmp_path, "linux-x64", STRIPPED))
+    report = audit.inspect(build(tmp_path, "linux-x64", STRIP_FLAGS))
     assert any(str(tmp_path / "main.go") in path for path in report.build_paths)
     assert any("-trimpath" in concern for concern in audit.list_concerns(report))

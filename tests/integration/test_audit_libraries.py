@@ -18,13 +18,13 @@ from gobun.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = (
+GOOD_SOURCE = (
     "int getpid(void);\n"
     "int Warmup(void) { return getpid(); }\n"
     "int WarmupGoRuntime(void) { return 1; }\n"
 )
 NEW_GLIBC = "#include <pthread.h>\nvoid *Warmup(void) { return (void *)&pthread_create; }\n"
-LEAKY = 'const char *Warmup(void) { return "/home/someone/project/x.c"; }\n'
+LEAKY_SOURCE = 'const char *Warmup(void) { return "/home/someone/project/x.c"; }\n'
 STATIC_TLS = (
     'static __thread int seen __attribute__((tls_model("initial-exec")));\n'
     "int Warmup(void) { return ++seen; }\n"
@@ -86,10 +86,10 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
 
 
 def dylib(make: Maker, triple: str = DARWIN, name: str = "@rpath/w.dylib") -> Path:
-    return make(GOOD, triple, f"-Wl,-install_name,{name}", suffix=".dylib")
+    return make(GOOD_SOURCE, triple, f"-Wl,-install_name,{name}", suffix=".dylib")
 
 
-def changed(path: Path, folder: Path, at: int, new: bytes) -> Path:
+def write_changed(path: Path, folder: Path, at: int, new: bytes) -> Path:
     data = path.read_bytes()
     result = folder / path.name
     result.write_bytes(data[:at] + new + data[at + len(new) :])
@@ -108,7 +108,7 @@ def test_audit_correct_library_passes_on_each_target(make: Maker, name: str) -> 
     if darwin:
         path = dylib(make, target.zig_triple)
     else:
-        path = make(GOOD, target.zig_triple, "-Wl,-soname,w.so")
+        path = make(GOOD_SOURCE, target.zig_triple, "-Wl,-soname,w.so")
     report = audit.inspect(path)
     assert report.target == name.removesuffix("-musl")
     assert report.libc == (target.libc or "none")
@@ -122,7 +122,7 @@ def test_audit_correct_library_passes_on_each_target(make: Maker, name: str) -> 
 
 
 def test_audit_wrong_architecture_and_system_are_reported(make: Maker) -> None:
-    report = audit.inspect(make(GOOD, "aarch64-linux-gnu.2.28"))
+    report = audit.inspect(make(GOOD_SOURCE, "aarch64-linux-gnu.2.28"))
     assert finding(report, Rules(arch="x64")) == "architecture: it is arm64, and must be x64."
     findings = audit.check(report, Rules(format="mach-o", os="darwin"))
     assert findings == [
@@ -141,7 +141,7 @@ def test_audit_extra_and_missing_exports_are_reported(make: Maker) -> None:
 def test_audit_hidden_symbols_are_not_exports(make: Maker) -> None:
     source = '__attribute__((visibility("hidden"))) int hidden(void) { return 1; }\n'
     for triple in (LINUX, DARWIN):
-        report = audit.inspect(make(GOOD + source, triple))
+        report = audit.inspect(make(GOOD_SOURCE + source, triple))
         assert report.exports == ("Warmup", "WarmupGoRuntime")
 
 
@@ -167,7 +167,7 @@ def test_audit_static_tls_for_musl_is_reported(make: Maker) -> None:
 def test_audit_tls_models_are_recognised(make: Maker) -> None:
     static = audit.inspect(make(STATIC_TLS, LINUX))
     dynamic = audit.inspect(make(DYNAMIC_TLS, LINUX))
-    plain = audit.inspect(make(GOOD, LINUX))
+    plain = audit.inspect(make(GOOD_SOURCE, LINUX))
     assert [(one.tls, one.static_tls) for one in (static, dynamic, plain)] == [
         (True, True),
         (True, False),
@@ -178,16 +178,16 @@ def test_audit_tls_models_are_recognised(make: Maker) -> None:
 
 
 def test_audit_missing_relro_is_reported(make: Maker) -> None:
-    assert audit.inspect(make(GOOD, LINUX)).relro == "full"
-    lazy = audit.inspect(make(GOOD, LINUX, "-Wl,-z,lazy"))
+    assert audit.inspect(make(GOOD_SOURCE, LINUX)).relro == "full"
+    lazy = audit.inspect(make(GOOD_SOURCE, LINUX, "-Wl,-z,lazy"))
     assert finding(lazy, Rules(full_relro=True)) == "RELRO: it is partial, and must be full."
-    bare = audit.inspect(make(GOOD, LINUX, "-Wl,-z,norelro"))
+    bare = audit.inspect(make(GOOD_SOURCE, LINUX, "-Wl,-z,norelro"))
     assert finding(bare, Rules(full_relro=True)) == "RELRO: it is none, and must be full."
 
 
 def test_audit_executable_stack_is_reported(make: Maker, tmp_path: Path) -> None:
     # Zig refuses -z execstack, so the flag is set where the linker would have set it.
-    path = make(GOOD, LINUX)
+    path = make(GOOD_SOURCE, LINUX)
     data = path.read_bytes()
     segments_at, count = struct.unpack_from("<Q", data, 32)[0], data[56]
     (flags_at,) = (
@@ -195,21 +195,21 @@ def test_audit_executable_stack_is_reported(make: Maker, tmp_path: Path) -> None
         for at in range(segments_at, segments_at + 56 * count, 56)
         if struct.unpack_from("<I", data, at)[0] == 0x6474E551
     )
-    report = audit.inspect(changed(path, tmp_path, flags_at, b"\x07"))
+    report = audit.inspect(write_changed(path, tmp_path, flags_at, b"\x07"))
     assert not audit.inspect(path).executable_stack
     assert finding(report, Rules(no_executable_stack=True)).startswith("stack:")
-    unsaid = audit.inspect(changed(path, tmp_path, flags_at - 4, b"\0\0\0\0"))
+    unsaid = audit.inspect(write_changed(path, tmp_path, flags_at - 4, b"\0\0\0\0"))
     assert unsaid.executable_stack
 
 
 def test_audit_text_relocations_are_reported(make: Maker) -> None:
-    report = audit.inspect(make(GOOD, LINUX, "-Wl,-z,notext"))
+    report = audit.inspect(make(GOOD_SOURCE, LINUX, "-Wl,-z,notext"))
     assert finding(report, Rules(no_text_relocations=True)).startswith("text relocations:")
 
 
 def test_audit_build_path_is_reported(make: Maker) -> None:
     for triple, flag in ((LINUX, "-Wl,-soname,w"), (DARWIN, "-Wl,-install_name,w")):
-        report = audit.inspect(make(LEAKY, triple, flag))
+        report = audit.inspect(make(LEAKY_SOURCE, triple, flag))
         assert report.build_paths == ("/home/someone/project/x.c",)
         assert finding(report, Rules(no_build_paths=True)).startswith(
             "build paths: /home/someone/project/x.c is inside"
@@ -217,14 +217,14 @@ def test_audit_build_path_is_reported(make: Maker) -> None:
 
 
 def test_audit_default_install_name_is_a_build_path(make: Maker) -> None:
-    path = make(GOOD, DARWIN)
+    path = make(GOOD_SOURCE, DARWIN)
     report = audit.inspect(path)
     assert report.install_name == str(path)
     assert report.build_paths == (str(path),)
 
 
 def test_audit_size_over_the_limit_is_reported(make: Maker) -> None:
-    path = make(GOOD, LINUX)
+    path = make(GOOD_SOURCE, LINUX)
     report, size = audit.inspect(path), path.stat().st_size
     assert audit.check(report, Rules(max_bytes=size)) == []
     assert finding(report, Rules(max_bytes=size - 1)).startswith(f"size: it is {size:,} bytes")
@@ -232,17 +232,19 @@ def test_audit_size_over_the_limit_is_reported(make: Maker) -> None:
 
 def test_audit_names_search_paths_and_unloading_are_checked(make: Maker) -> None:
     flags = ("-Wl,-soname,it.so", "-Wl,-rpath,/opt/x:$ORIGIN", "-Wl,-z,nodelete")
-    report = audit.inspect(make(GOOD, LINUX, *flags))
+    report = audit.inspect(make(GOOD_SOURCE, LINUX, *flags))
     assert (report.install_name, report.nodelete) == ("it.so", True)
     assert report.runpath == ("/opt/x", "$ORIGIN")
     assert any("/opt/x" in concern for concern in audit.list_concerns(report))
     assert "it.so" in finding(report, Rules(install_name="other.so"))
-    assert audit.inspect(make(GOOD, LINUX)).install_name is None
-    assert audit.inspect(make(GOOD, DARWIN, "-Wl,-rpath,@loader_path")).runpath == ("@loader_path",)
+    assert audit.inspect(make(GOOD_SOURCE, LINUX)).install_name is None
+    assert audit.inspect(make(GOOD_SOURCE, DARWIN, "-Wl,-rpath,@loader_path")).runpath == (
+        "@loader_path",
+    )
 
 
 def test_audit_library_needed_by_path_is_reported(make: Maker) -> None:
-    fixed = make(GOOD, LINUX, "-Wl,-soname,/opt/x/libfixed.so")
+    fixed = make(GOOD_SOURCE, LINUX, "-Wl,-soname,/opt/x/libfixed.so")
     source = "int Warmup(void);\nint call(void) { return Warmup(); }\n"
     report = audit.inspect(make(source, LINUX, str(fixed)))
     assert "/opt/x/libfixed.so" in report.needed
@@ -268,7 +270,7 @@ def test_audit_flipped_byte_in_signed_page_is_reported(make: Maker, tmp_path: Pa
     # The last byte of each page, as the first holds the headers.
     for page in range(report.signature.pages - 1):
         at = (page + 1) * PAGE - 1
-        broken = audit.inspect(changed(path, tmp_path, at, bytes([data[at] ^ 1])))
+        broken = audit.inspect(write_changed(path, tmp_path, at, bytes([data[at] ^ 1])))
         rules = audit.warmup_rules(TARGETS["darwin-arm64"], file_name="w.dylib")
         assert finding(broken, rules) == (
             f"signature: it is invalid (page {page} (from byte {page * PAGE:#x}) is not what was "
@@ -292,7 +294,7 @@ def test_audit_unsigned_arm64_library_is_reported(make: Maker, tmp_path: Path) -
 
 
 def test_audit_macos_bundle_is_an_addon(make: Maker, tmp_path: Path) -> None:
-    path = changed(dylib(make), tmp_path, 12, struct.pack("<I", 8))
+    path = write_changed(dylib(make), tmp_path, 12, struct.pack("<I", 8))
     assert audit.inspect(path).exports == ("Warmup", "WarmupGoRuntime")
 
 
@@ -329,7 +331,7 @@ def test_audit_universal_file_with_one_slice_is_accepted(make: Maker, tmp_path: 
 
 def test_audit_other_file_is_refused(make: Maker) -> None:
     for triple in (LINUX, DARWIN):
-        member = make(GOOD, triple, "-c", suffix=".o")
+        member = make(GOOD_SOURCE, triple, "-c", suffix=".o")
         with pytest.raises(UsageError, match="object file"):
             audit.inspect(member)
         with pytest.raises(UsageError, match="is an executable"):
@@ -341,7 +343,7 @@ def test_audit_other_file_is_refused(make: Maker) -> None:
 
 
 def test_audit_several_files_keep_their_order(make: Maker) -> None:
-    given = [make(GOOD, LINUX), dylib(make)]
+    given = [make(GOOD_SOURCE, LINUX), dylib(make)]
     assert [report.path for report in audit.audit_files(given)] == given
 
 
@@ -349,7 +351,7 @@ def test_audit_several_files_keep_their_order(make: Maker) -> None:
 def test_audit_damaged_library_is_reported_or_harmless(
     make: Maker, tmp_path: Path, triple: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    data = make(GOOD, triple).read_bytes()
+    data = make(GOOD_SOURCE, triple).read_bytes()
     path = tmp_path / "damaged.so"
     cuts = [*range(0, min(len(data), 2048), 41), *range(0, len(data), len(data) // 40)]
     for at in cuts:

@@ -6,11 +6,11 @@ import os
 import select
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import lief
 import msgspec
 import pytest
 from commands import (
@@ -180,11 +180,20 @@ def test_build_warmup_bytes_are_the_same_anywhere(dist: Path, tmp_path: Path) ->
     assert not (root / "dist").exists()
 
 
+def deterministic_parts(path: Path) -> tuple[int, int, int]:
+    """Return the offset and count of indirect symbols, and the offset of the UUID."""
+    universal = lief.MachO.parse(path)
+    library = universal.at(0) if universal is not None else None
+    assert library is not None
+    symbols, uuid = library.dynamic_symbol_command, library.uuid
+    assert symbols is not None
+    assert uuid is not None
+    return symbols.indirect_symbol_offset, symbols.nb_indirect_symbols, uuid.command_offset + 8
+
+
 def test_build_warmup_linker_output_is_made_deterministic(dist: Path, tmp_path: Path) -> None:
     built = (dist / "go-warmup-darwin-arm64.dylib").read_bytes()
-    commands = dict(macho._commands(bytearray(built)))
-    table, count = struct.unpack_from("<II", built, commands[macho._DYSYMTAB] + 56)
-    uuid = commands[macho._UUID] + 8
+    table, count, uuid = deterministic_parts(dist / "go-warmup-darwin-arm64.dylib")
     for noise in (b"\0\0\0\0", b"\xff\xff\xff\x7f", b"RApH"):
         scribbled = bytearray(built)
         scribbled[table : table + 4 * count] = noise * count

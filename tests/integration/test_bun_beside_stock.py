@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     import pytest
 
-VERSION, NEWER = "1.2.19", "1.4.5"
+VERSION, NEWER_VERSION = "1.2.19", "1.4.5"
 SERIES = f"""\
 version = "{VERSION}"
 about = "One patch"
 
 [[patch]]
 id = "stand-in"
-title = "Behave as {NEWER}"
+title = "Behave as {NEWER_VERSION}"
 why = "the fix is in that release"
 files = ["f"]
 upstream = "not proposed"
@@ -39,7 +39,7 @@ def test_registered_bun_runs_beside_stock(
     (folder / "series.toml").write_text(SERIES)
     (folder / "stand-in.patch").write_text(f"of {tmp_path}\n")  # an identity of its own
     series = bun_source.read_series(folder)
-    (newer,) = runtimes.provide_bun([NEWER], host_target())
+    (newer,) = runtimes.provide_bun([NEWER_VERSION], host_target())
     program = tmp_path / "bun"
     program.write_text(
         f'#!/bin/sh\n[ "$1" = --revision ] && echo {VERSION}+0123456 && exit\n'

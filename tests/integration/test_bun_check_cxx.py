@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gobun.bun_check import CheckResult
 
 BINDING = "src/bun.js/bindings/Suspend.cpp"
-GOOD = "#include <wtf/Threading.h>\n#include <zlib.h>\nint bound() { return wtf + ZLIB; }\n"
+GOOD_SOURCE = "#include <wtf/Threading.h>\n#include <zlib.h>\nint bound() { return wtf + ZLIB; }\n"
 MAKEFILE = """
 CCACHE_PATH = ccache
 EMIT_LLVM = -emit-llvm
@@ -36,7 +36,7 @@ class Bench:
         self.tree, self.clang, self.zlib = root / "tree", root / "clang++-16", root / "zlib"
         up.put(self.tree, up.GOLDEN / "build-make")
         text = (self.tree / "Makefile").read_text() + MAKEFILE.format(clang=self.clang)
-        up.put(self.tree, {"Makefile": text.encode(), BINDING: GOOD.encode()})
+        up.put(self.tree, {"Makefile": text.encode(), BINDING: GOOD_SOURCE.encode()})
         up.put(self.zlib, {"zlib.h": b"#define ZLIB 1\n"})
         up.put(root / "webkit", {"include/wtf/Threading.h": b"constexpr int wtf = 1;\n"})
         self.be_clang("16.0.6")
@@ -81,7 +81,7 @@ def test_cxx_file_that_compiles_is_proven(bench: Bench) -> None:
 
 
 def test_cxx_file_with_an_error_is_wrong_and_shows_it(bench: Bench) -> None:
-    (bench.tree / BINDING).write_text(GOOD + "int more() { return nowhere; }\n")
+    (bench.tree / BINDING).write_text(GOOD_SOURCE + "int more() { return nowhere; }\n")
     (found,) = bench.check()
     assert found.verdict == "wrong"
     assert found.detail.endswith("error: use of undeclared identifier 'nowhere'")

@@ -54,7 +54,9 @@ export fn wake() c_int {
 """
 
 
-def compiled(folder: Path, source: str, *flags: str, target: str = "x86_64-linux-gnu.2.17") -> Path:
+def compile_pool(
+    folder: Path, source: str, *flags: str, target: str = "x86_64-linux-gnu.2.17"
+) -> Path:
     (folder / "pool.zig").write_text(source)
     made = folder / "pool.o"
     words: list[str | Path] = [toolchain.zig().program, "build-obj", folder / "pool.zig"]
@@ -77,33 +79,35 @@ def compiled(folder: Path, source: str, *flags: str, target: str = "x86_64-linux
     return made
 
 
-FOUR, EIGHT = 4 << 20, 8 << 20
+FOUR_MIB, EIGHT_MIB = 4 << 20, 8 << 20
 
 
 @pytest.mark.parametrize("flags", [(), ("-ffunction-sections",)], ids=["one section", "sections"])
-@pytest.mark.parametrize("stack", [FOUR, EIGHT])
+@pytest.mark.parametrize("stack", [FOUR_MIB, EIGHT_MIB])
 def test_object_code_constants_in_instructions_are_found(
     tmp_path: Path, flags: tuple[str, ...], stack: int
 ) -> None:
-    machine = ObjectCode(compiled(tmp_path, SOURCE.replace("STACK", str(stack)), *flags))
-    reach = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR, EIGHT))
+    machine = ObjectCode(compile_pool(tmp_path, SOURCE.replace("STACK", str(stack)), *flags))
+    reach = machine.reach(r"pool\.Pool\.wake", ".*spawn.*", TARGET, (FOUR_MIB, EIGHT_MIB))
     assert reach.calls
     assert {value for _, value in reach.constants} == {stack}
 
 
-@pytest.mark.parametrize("stack", [FOUR, EIGHT])
+@pytest.mark.parametrize("stack", [FOUR_MIB, EIGHT_MIB])
 def test_object_code_constants_in_records_are_found(tmp_path: Path, stack: int) -> None:
-    machine = ObjectCode(compiled(tmp_path, RECORD.replace("STACK", str(stack)), "-fdata-sections"))
-    reach = machine.reach("wake", "nothing", "spawn", (FOUR, EIGHT))
+    machine = ObjectCode(
+        compile_pool(tmp_path, RECORD.replace("STACK", str(stack)), "-fdata-sections")
+    )
+    reach = machine.reach("wake", "nothing", "spawn", (FOUR_MIB, EIGHT_MIB))
     assert reach.calls
     assert reach.constants == (("wake", stack),)
 
 
 def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> None:
     machine = ObjectCode(
-        compiled(tmp_path, SOURCE.replace("STACK", str(FOUR)), "-ffunction-sections")
+        compile_pool(tmp_path, SOURCE.replace("STACK", str(FOUR_MIB)), "-ffunction-sections")
     )
-    values = (FOUR, EIGHT, 0x200000)
+    values = (FOUR_MIB, EIGHT_MIB, 0x200000)
     assert not machine.reach(r"pool\.Pool\.wake", "nothing", TARGET, values).calls
     assert machine.reach("absent", ".*", TARGET, values) == CallSummary(calls=False, constants=())
     other = machine.reach(r"pool\.Other\.start", ".*spawn.*", TARGET, values)
@@ -114,7 +118,7 @@ def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("target", ["aarch64-linux-gnu.2.17", "x86_64-macos.13.0"])
 def test_object_code_of_other_platform_is_refused(tmp_path: Path, target: str) -> None:
-    made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
+    made = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
     with pytest.raises(BuildError, match=r"pool\.o is not an object for Linux x64"):
         ObjectCode(made)
 
@@ -127,7 +131,7 @@ def test_object_code_other_file_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 def test_object_code_truncated_file_is_refused(tmp_path: Path) -> None:
-    made = compiled(tmp_path, SOURCE.replace("STACK", "1 << 20"))
+    made = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"))
     whole = made.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 20):
         made.write_bytes(whole[:length])

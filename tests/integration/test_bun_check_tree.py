@@ -121,7 +121,7 @@ run = ["{bun}", "run", "{tree}/generate.js", "{codegen}", "{list}", "--all={comm
 list = "{codegen}/list.txt"
 makes = "made.zig"
 """
-COMPILED = """
+COMPILED_TOML = """
 [[patch.compiled]]
 functions = 'ThreadPool\\.notify'
 through = '.*spawn.*'
@@ -175,11 +175,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
-def wrong(report: CheckReport) -> set[tuple[str, str]]:
+def failed_checks(report: CheckReport) -> set[tuple[str, str]]:
     return {(each.patch, each.check) for each in report.failures}
 
 
-def about(report: CheckReport, check: str) -> CheckResult:
+def finding_of(report: CheckReport, check: str) -> CheckResult:
     return next(each for each in report.findings if each.check == check)
 
 
@@ -202,7 +202,7 @@ class TestFiles:
         bench.patch("unknown", POOL, "return notify(attributes);", "return unheard_of(attributes);")
         bench.patch("syntax", GLUE, "return given;", "return (given;")
         bench.patch("lost", GLUE, "int glue(", "int other(")
-        assert wrong(bench.check()) == {
+        assert failed_checks(bench.check()) == {
             ("format", "zig fmt"),
             ("unknown", "zig fmt"),
             ("unknown", "zig ast-check"),
@@ -213,7 +213,7 @@ class TestFiles:
     def test_check_bun_patch_with_missing_prerequisite_is_reported(self, bench: Bench) -> None:
         bench.patch("first", POOL, "4 * megabyte", "8 * megabyte")
         bench.patch("second", POOL, "8 * megabyte", "16 * megabyte")
-        assert wrong(bench.check()) == {("second", "applies alone")}
+        assert failed_checks(bench.check()) == {("second", "applies alone")}
 
     def test_check_bun_missing_required_function_is_reported(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
@@ -239,18 +239,18 @@ class TestWhole:
     ) -> None:
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         path = bench.folder / "series.toml"
-        path.write_text(path.read_text() + COMPILED)
+        path.write_text(path.read_text() + COMPILED_TOML)
         head = up.git(bench.tree, "rev-parse", "HEAD")
         first = bench.check("object")
-        assert about(first, "semantic analysis").verdict == "proven"
-        result = about(first, "compiled constant")
+        assert finding_of(first, "semantic analysis").verdict == "proven"
+        result = finding_of(first, "compiled constant")
         assert (result.verdict, "has 8388608" in result.detail) == ("proven", True), result
         with monkeypatch.context() as asked:
             asked.setattr(zig_analysis, "zig_build", None)
             assert bench.check("object") == first, "what was proven is not asked again"
             path.write_text(path.read_text().replace("8_388_608", "8_388_609"))
-            assert wrong(bench.check("object")) == {("eight", "compiled constant")}
-        result = about(bench.check("object", unpatched=True), "compiled constant")
+            assert failed_checks(bench.check("object")) == {("eight", "compiled constant")}
+        result = finding_of(bench.check("object", unpatched=True), "compiled constant")
         assert (result.patch, result.verdict) == ("eight", "wrong")
         assert "has 4194304, as without the patch" in result.detail
         assert up.git(bench.tree, "rev-parse", "HEAD") == head
@@ -272,7 +272,7 @@ class TestWhole:
             with pytest.raises(PrerequisiteError, match="failed, but not because of the code"):
                 bench.check("semantics")
         report = bench.check("semantics")
-        assert about(report, "semantic analysis").verdict == "proven"
+        assert finding_of(report, "semantic analysis").verdict == "proven"
         (kept,) = paths.cache_root().glob("bun-check/*/semantics.json")
         kept.write_bytes(kept.read_bytes()[:40])
         assert bench.check("semantics") == report, "what is damaged is asked again"
@@ -280,10 +280,10 @@ class TestWhole:
     def test_check_bun_error_beside_private_field_blames_tree(self, bench: Bench) -> None:
         bench.patch("lost", POOL, "return self.#size;", "return self.#size.lost;")
         report = bench.check("object")
-        result = about(report, "semantic analysis")
+        result = finding_of(report, "semantic analysis")
         assert result.verdict == "wrong"
         assert f"{POOL}:16:26: error: " in result.detail
-        result = about(report, "compiled constant")
+        result = finding_of(report, "compiled constant")
         assert (result.verdict, result.detail) == (
             "not checked",
             "no patch says what it should hold",
@@ -317,5 +317,5 @@ class TestWhole:
     def test_check_bun_unknown_layout_is_refused(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
-        result = about(bench.check("semantics"), "semantic analysis")
+        result = finding_of(bench.check("semantics"), "semantic analysis")
         assert (result.verdict, "layout" in result.detail) == ("not checked", True)

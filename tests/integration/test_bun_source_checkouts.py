@@ -20,7 +20,7 @@ from gobun.errors import FetchError, UsageError
 if TYPE_CHECKING:
     from gobun.bun_source import Fetched
 
-NEW = "src/warm_up.zig"
+NEW_FILE = "src/warm_up.zig"
 """What the golden series creates."""
 
 
@@ -39,7 +39,7 @@ def fetch(
     return bun_source.fetch_checkout(up.VERSION, origin, release=release, ref=ref, discard=discard)
 
 
-def private(bench: up.Bench) -> Path:
+def private_folder(bench: up.Bench) -> Path:
     return Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
 
 
@@ -52,13 +52,13 @@ def test_checkout_new_file_counts_as_work(bench: up.Bench) -> None:
 
 
 def test_checkout_ignored_file_is_not_overwritten(bench: up.Bench) -> None:
-    exclude = private(bench).parent.parent / "info" / "exclude"
+    exclude = private_folder(bench).parent.parent / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("*.zig\n")
-    (bench.tree / NEW).write_text("mine\n")
+    (bench.tree / NEW_FILE).write_text("mine\n")
     with pytest.raises(UsageError, match=r"where the patches add files: src/warm_up\.zig"):
         bench.apply()
-    assert (bench.tree / NEW).read_text() == "mine\n"
+    assert (bench.tree / NEW_FILE).read_text() == "mine\n"
 
 
 def test_checkout_commit_below_last_patch_is_not_work(bench: up.Bench) -> None:
@@ -137,7 +137,7 @@ def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> N
     bench.new_patch("new", add=("src/new.zig",))
     bench.apply(without=("new",))
     # Git is slow, and holds its lock, while it writes the one file.
-    store = private(bench).parent.parent
+    store = private_folder(bench).parent.parent
     up.git(store, "config", "filter.slow.smudge", "sleep 1; cat")
     attributes = store / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
@@ -145,11 +145,11 @@ def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> N
     code = (
         "from gobun import bun_source as b; from pathlib import Path; import sys\n"
         "series = b.read_series(Path(sys.argv[1]))\n"
-        f"with b.open_checkout({up.VERSION!r}) as c: b.apply_series(c, series, series.applied)"
+        f"with b.open_checkout({up.VERSION!r}) as c: b.apply_series(c, series, series.bun_patches)"
     )
     words = [sys.executable, "-c", code, str(bench.folder)]
     child = subprocess.Popen(words, cwd=paths.ROOT, stderr=subprocess.DEVNULL)
-    lock = private(bench) / "index.lock"
+    lock = private_folder(bench) / "index.lock"
     while not lock.exists():
         assert child.poll() is None
     time.sleep(0.2)
@@ -163,7 +163,7 @@ def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> N
 
 
 def test_checkout_locked_by_other_git_is_reported_and_left(bench: up.Bench) -> None:
-    lock = private(bench) / "index.lock"
+    lock = private_folder(bench) / "index.lock"
     lock.touch()
     with pytest.raises(UsageError, match=r"another git process runs in .*\n.*remove .*index\.lock"):
         bench.apply()
@@ -196,7 +196,7 @@ def test_checkout_in_moved_or_copied_cache_works(
 
 
 def test_checkout_damaged_is_discarded(bench: up.Bench) -> None:
-    shutil.rmtree(private(bench))
+    shutil.rmtree(private_folder(bench))
     with pytest.raises(FetchError, match=r"not a git repository(.|\n)*fetch-bun --discard"):
         fetch(bench)
     fetch(bench, discard=True)
@@ -205,7 +205,7 @@ def test_checkout_damaged_is_discarded(bench: up.Bench) -> None:
 
 
 def test_checkout_damaged_store_is_not_a_network_error(bench: up.Bench) -> None:
-    for pack in (private(bench).parent.parent / "objects" / "pack").glob("*.pack"):
+    for pack in (private_folder(bench).parent.parent / "objects" / "pack").glob("*.pack"):
         pack.chmod(0o644)
         os.truncate(pack, pack.stat().st_size - 30)
     with pytest.raises(FetchError, match="cache --evict --kind bun-source"):
@@ -233,7 +233,7 @@ def test_checkout_partial_clone_serves_its_files(bench: up.Bench, tmp_path: Path
 def test_checkout_omitted_file_arrives_with_its_content(
     bench: up.Bench, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lossy = up.lossy(bench.upstream, tmp_path, "src/main.zig")
+    lossy = up.lossy_copy(bench.upstream, tmp_path, "src/main.zig")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "other"))
     bench.tree = up.tree_of(tmp_path / "other")
     assert fetch(bench, lossy).missing == ("src/main.zig",)

@@ -27,7 +27,7 @@ from gobun.errors import FetchError, PrerequisiteError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BEFORE = up.GOLDEN / "series" / "before"
+ORIGINAL_TREE = up.GOLDEN / "series" / "before"
 ROUND = 5
 """Files that a run of its own asks for at once."""
 
@@ -42,7 +42,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> up.Upstream:
-    return up.make_upstream(tmp_path / "up stream", BEFORE, older=3)
+    return up.make_upstream(tmp_path / "up stream", ORIGINAL_TREE, older=3)
 
 
 def fetch(
@@ -54,7 +54,7 @@ def fetch(
 
 def check_whole(cache: Path, commit: str) -> None:
     tree = up.tree_of(cache)
-    assert up.contents(tree) == up.contents(BEFORE)
+    assert up.contents(tree) == up.contents(ORIGINAL_TREE)
     assert up.git(tree, "rev-parse", "HEAD") == commit
     assert up.git(tree, "status", "--porcelain") == ""
 
@@ -69,7 +69,7 @@ def test_fetch_bun_repository_checks_out_the_release(cache: Path, upstream: up.U
 
 def test_fetch_bun_git_daemon_serves_only_needed_files(cache: Path, upstream: up.Upstream) -> None:
     for filters in (True, False):
-        with up.served(upstream.folder.parent, filters=filters) as url:
+        with up.serve_repositories(upstream.folder.parent, filters=filters) as url:
             fetch(f"{url}/up%20stream", upstream.release, discard=not filters)
         check_whole(cache, upstream.commit)
     store = cache / "bun-source" / "store.git"
@@ -80,7 +80,7 @@ def test_fetch_bun_git_daemon_serves_only_needed_files(cache: Path, upstream: up
 
 def test_fetch_bun_branch_of_fork_is_accepted(cache: Path, upstream: up.Upstream) -> None:
     newer, older = up.git(upstream.folder, "rev-parse", "main", "main~2").split()
-    with up.served(upstream.folder.parent) as url:
+    with up.serve_repositories(upstream.folder.parent) as url:
         fetched = fetch(f"{url}/up%20stream", upstream.release, "main")
         assert (fetched.base, fetched.is_release) == (newer, False)
         with pytest.raises(FetchError, match="give all 40 digits"):
@@ -115,7 +115,7 @@ def test_fetch_bun_archive_is_identified_by_its_files(
     up.git(upstream.folder, "archive", *words)
     release = upstream.release if known_tree else BunCommit(upstream.commit)
     assert fetch(archive, release).is_release is known_tree
-    assert up.contents(up.tree_of(cache)) == up.contents(BEFORE)
+    assert up.contents(up.tree_of(cache)) == up.contents(ORIGINAL_TREE)
     tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
     assert tree == upstream.release.tree
     assert fetch(archive, release).there_before is known_tree
@@ -250,11 +250,11 @@ def test_fetch_bun_local_work_is_kept(cache: Path, upstream: up.Upstream) -> Non
 def test_fetch_bun_file_missing_from_mirror_is_reported(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
-    mirror = up.lossy(upstream, tmp_path, "src/main.zig")
+    mirror = up.lossy_copy(upstream, tmp_path, "src/main.zig")
     fetched = fetch(mirror, upstream.release)
     assert fetched.missing == ("src/main.zig",)
     tree = up.tree_of(cache)
-    assert sorted(up.contents(tree)) == sorted(set(up.contents(BEFORE)) - {"src/main.zig"})
+    assert sorted(up.contents(tree)) == sorted(set(up.contents(ORIGINAL_TREE)) - {"src/main.zig"})
     assert up.git(tree, "status", "--porcelain") == ""
 
 
@@ -276,7 +276,7 @@ class Stalling:
         host, port = target.removeprefix("git://").split(":")
         self.target = (host, int(port))
         self.left = allowed
-        self.stalled, self.over = threading.Event(), threading.Event()
+        self.has_stalled, self.over = threading.Event(), threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"git://127.0.0.1:{self.listener.getsockname()[1]}"
         self.opened = [self.listener]
@@ -305,21 +305,21 @@ class Stalling:
                 client, _ = self.listener.accept()
                 server = socket.create_connection(self.target)
                 self.opened += [client, server]
-                self.start(self.upwards, client, server)
-                self.start(self.downwards, server, client)
+                self.start(self.forward_request, client, server)
+                self.start(self.forward_response, server, client)
 
-    def upwards(self, client: socket.socket, server: socket.socket) -> None:
+    def forward_request(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(4096):
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 
-    def downwards(self, server: socket.socket, client: socket.socket) -> None:
+    def forward_response(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(4096):
                 self.left -= len(data)
                 if self.left < 0:
-                    self.stalled.set()
+                    self.has_stalled.set()
                     self.over.wait(30)
                     return
                 client.sendall(data)
@@ -342,10 +342,10 @@ def test_fetch_bun_killed_run_succeeds_when_repeated(
 ) -> None:
     noise = {f"src/{number}.bin": os.urandom(50_000) for number in range(20)}
     upstream = up.make_upstream(tmp_path / "large", noise)
-    with up.served(tmp_path) as url:
+    with up.serve_repositories(tmp_path) as url:
         with Stalling(url, 300_000) as slow:
             child = run_fetch(f"{slow.url}/large", upstream.release)
-            assert slow.stalled.wait(30)
+            assert slow.has_stalled.wait(30)
             child.kill()
             child.wait()
             # The git that the killed run started is still there, and holds the lock.

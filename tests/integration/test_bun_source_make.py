@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = "1.0.4"
-PINNED = "f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
+PINNED_COMMIT = "f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bun_source.Series
     return bun_source.read_series(folder)
 
 
-def wish(
+def build_request(
     series: bun_source.Series, webkit: Path, *, unpatched: bool = False
 ) -> patched.BuildRequest:
     zig = str(toolchain.zig().program)
@@ -82,13 +82,13 @@ def test_make_checkout_is_recognised(series: bun_source.Series, tmp_path: Path) 
 def test_build_bun_control_and_patched_are_registered_separately(
     series: bun_source.Series, webkit: Path, tmp_path: Path
 ) -> None:
-    control = patched.build_patched(wish(series, webkit, unpatched=True))
+    control = patched.build_patched(build_request(series, webkit, unpatched=True))
     assert (control.label, control.treatment) == ("1.0.4+self-built", "self-built")
     assert control.patches == ("zig-release",)
     assert control.revision == f"{VERSION}+{control.commit}"
     assert subprocess.check_output([control.program]) == b"4\n"
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
-    registered = patched.build_patched(wish(series, webkit))
+    registered = patched.build_patched(build_request(series, webkit))
     assert (registered.label, registered.treatment) == ("1.0.4+patched", "patched")
     assert registered.patches == ("zig-release", "pool-stacks")
     assert subprocess.check_output([registered.program]) == b"8\n"
@@ -103,7 +103,7 @@ def test_build_bun_control_and_patched_are_registered_separately(
 def test_build_bun_debug_profile_is_built_and_registered(
     series: bun_source.Series, webkit: Path, tmp_path: Path
 ) -> None:
-    debug = msgspec.structs.replace(wish(series, webkit), profile="debug")
+    debug = msgspec.structs.replace(build_request(series, webkit), profile="debug")
     registered = patched.build_patched(debug)
     assert (registered.label, registered.profile) == ("1.0.4+patched", "debug")
     assert registered.revision == f"{VERSION}-debug+{registered.commit}"
@@ -120,10 +120,10 @@ def test_build_bun_failed_stage_is_named_and_resumed(
     library = webkit / "lib" / "libJavaScriptCore.a"
     library.unlink()
     with pytest.raises(BuildError, match="in the stage release-bindings"):
-        patched.build_patched(wish(series, webkit))
+        patched.build_patched(build_request(series, webkit))
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     library.touch()
-    patched.build_patched(wish(series, webkit))
+    patched.build_patched(build_request(series, webkit))
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
 
@@ -142,7 +142,7 @@ def test_build_bun_copied_cache_continues_the_build(
 ) -> None:
     original, copied = tmp_path / "the cache", tmp_path / "elsewhere"
     webkit = make_webkit(original / "webkit")
-    patched.build_patched(wish(series, webkit, unpatched=True))
+    patched.build_patched(build_request(series, webkit, unpatched=True))
     configured = "src/deps/boringssl/build"
     tree = up.tree_of(original, VERSION)
     (tree / "src/deps/libssl.a").unlink()  # as if the build had ended in this stage
@@ -150,7 +150,7 @@ def test_build_bun_copied_cache_continues_the_build(
     shutil.copytree(original, copied, symlinks=True, copy_function=copy)
     monkeypatch.setenv("GOBUN_CACHE", str(copied))
     capsys.readouterr()
-    patched.build_patched(wish(series, copied / "webkit"))
+    patched.build_patched(build_request(series, copied / "webkit"))
     (told,) = (line for line in capsys.readouterr().err.splitlines() if "cache was at" in line)
     assert f"at {original}: unfinished stages configure CMake anew in {configured}" in told
     moved = up.tree_of(copied, VERSION)
@@ -161,7 +161,7 @@ def test_build_bun_copied_cache_continues_the_build(
     undated = copy is copy_without_dates
     assert ("lost the files' dates" in told) == undated
     assert (moved / "compiled").read_text().count("compiling") == 1 + undated
-    patched.build_patched(wish(series, copied / "webkit"))
+    patched.build_patched(build_request(series, copied / "webkit"))
     assert "cache was at" not in capsys.readouterr().err
     assert (moved / "compiled").read_text().count("compiling") == 1 + undated
 
@@ -174,17 +174,17 @@ def test_build_bun_moved_cache_keeps_finished_stages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     webkit = make_webkit(tmp_path / "the cache" / "webkit")
-    patched.build_patched(wish(series, webkit, unpatched=True))
+    patched.build_patched(build_request(series, webkit, unpatched=True))
     built = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     (tmp_path / "the cache").rename(tmp_path / "moved")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "moved"))
-    registered = patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
+    registered = patched.build_patched(build_request(series, tmp_path / "moved" / "webkit"))
     assert subprocess.check_output([registered.program]) == b"8\n"
     moved = up.tree_of(tmp_path / "moved", VERSION)
     assert (moved / "built").read_text() == built
     assert (moved / "compiled").read_text().count("compiling") == 1
     (moved / "src/bun.js/bindings/root.h").touch()
-    patched.build_patched(wish(series, tmp_path / "moved" / "webkit"))
+    patched.build_patched(build_request(series, tmp_path / "moved" / "webkit"))
     assert (moved / "compiled").read_text().count("compiling") == 2
     assert not (moved / "src/deps/boringssl/build/CMakeCache.txt").exists()
     assert capsys.readouterr().err.count("cache was at") == 1
@@ -229,15 +229,15 @@ def test_build_bun_webkit_of_another_commit_is_refused(
     with pytest.raises(
         UsageError, match=r"is built from commit 9{40}, and Bun 1\.0\.4 pins f8aa36d47"
     ):
-        patched.build_patched(wish(series, webkit))
-    package.write_text(package.read_text().replace("9" * 40, PINNED))
-    patched.build_patched(wish(series, webkit))
+        patched.build_patched(build_request(series, webkit))
+    package.write_text(package.read_text().replace("9" * 40, PINNED_COMMIT))
+    patched.build_patched(build_request(series, webkit))
 
 
 def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_path: Path) -> None:
     release = bun_source.commit_of_release(series.version)
     upstream = up.Upstream(tmp_path / "upstream", release)
-    mirror = up.lossy(upstream, tmp_path, "src/bun.c")
+    mirror = up.lossy_copy(upstream, tmp_path, "src/bun.c")
     origin = bun_source.parse_origin(str(mirror))
     shutil.rmtree(tmp_path / "the cache")
     fetched = bun_source.fetch_checkout(VERSION, origin, release=upstream.release)

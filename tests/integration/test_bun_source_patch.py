@@ -74,14 +74,14 @@ def test_patch_bun_partial_series_has_its_own_identity(bench: up.Bench) -> None:
         bench.export()
 
 
-def spoil(bench: up.Bench, patch: str, old: bytes, new: bytes) -> None:
+def spoil_patch(bench: up.Bench, patch: str, old: bytes, new: bytes) -> None:
     path = bench.folder / f"{patch}.patch"
     path.write_bytes(path.read_bytes().replace(old, new))
 
 
 def test_patch_bun_failed_hunk_leaves_checkout_untouched(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
-    spoil(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
+    spoil_patch(bench, "bindings", b"-\treturn 2;", b"-\treturn two;")
     with pytest.raises(PatchError) as caught:
         bench.apply()
     message = str(caught.value)
@@ -215,7 +215,7 @@ def test_patch_bun_killed_anywhere_is_whole_or_absent(make: Callable[..., up.Ben
         f"s = b.read_series(Path({str(bench.folder)!r}))\n"
         "def on(patches):\n"
         f"    with b.open_checkout({up.VERSION!r}) as c: b.apply_series(c, s, patches)\n"
-        "on(()); print('ready', flush=True); on(s.applied); on(())"
+        "on(()); print('ready', flush=True); on(s.bun_patches); on(())"
     )
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
     for delay_ms in (0, 8):

@@ -19,7 +19,7 @@ from gobun.errors import FetchError, UsageError
 ZLIB = "src/deps/zlib"
 
 
-class Pinned(msgspec.Struct, frozen=True):
+class PinnedUpstream(msgspec.Struct, frozen=True):
     """An upstream that pins one library, and the folder that has the library's repository."""
 
     upstream: up.Upstream
@@ -44,7 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def pinned(tmp_path: Path) -> Pinned:
+def pinned(tmp_path: Path) -> PinnedUpstream:
     library = tmp_path / "mirrors" / "zlib"
     library.mkdir(parents=True)
     up.git(library, "init", "--quiet", "--initial-branch=main")
@@ -64,10 +64,10 @@ def pinned(tmp_path: Path) -> Pinned:
     up.git(root, "branch", "pinned")
     head = up.git(root, "rev-parse", "HEAD")
     release = bun_source.BunCommit(head, up.git(root, "rev-parse", "HEAD^{tree}"))
-    return Pinned(up.Upstream(root, release), library.parent, commit)
+    return PinnedUpstream(up.Upstream(root, release), library.parent, commit)
 
 
-def test_submodules_are_read_from_commit_and_gitmodules(pinned: Pinned) -> None:
+def test_submodules_are_read_from_commit_and_gitmodules(pinned: PinnedUpstream) -> None:
     pinned.fetch(str(pinned.mirrors))
     with bun_source.open_checkout(up.VERSION) as checkout:
         webkit, zlib = read_submodules(checkout.git, checkout.base)
@@ -81,7 +81,9 @@ def test_submodules_are_read_from_commit_and_gitmodules(pinned: Pinned) -> None:
 
 
 @pytest.mark.parametrize("pair", [False, True])
-def test_fetch_submodule_writes_pinned_files(pinned: Pinned, cache: Path, *, pair: bool) -> None:
+def test_fetch_submodule_writes_pinned_files(
+    pinned: PinnedUpstream, cache: Path, *, pair: bool
+) -> None:
     words = (f"zlib={pinned.mirrors / 'zlib'}",) if pair else (str(pinned.mirrors),)
     fetched = pinned.fetch(*words)
     tree = up.tree_of(cache)
@@ -96,10 +98,10 @@ def test_fetch_submodule_writes_pinned_files(pinned: Pinned, cache: Path, *, pai
 
 
 def test_fetch_submodule_of_missing_test_file_leaves_it_out(
-    pinned: Pinned, tmp_path: Path, cache: Path
+    pinned: PinnedUpstream, tmp_path: Path, cache: Path
 ) -> None:
     source = up.Upstream(pinned.mirrors / "zlib", bun_source.BunCommit(pinned.commit))
-    mirror = up.lossy(source, tmp_path, "test/big.txt")
+    mirror = up.lossy_copy(source, tmp_path, "test/big.txt")
     fetched = pinned.fetch(f"zlib={mirror}")
     assert not (up.tree_of(cache) / ZLIB / "test/big.txt").exists()
     assert fetched.submodules[0].missing == ()
@@ -107,7 +109,7 @@ def test_fetch_submodule_of_missing_test_file_leaves_it_out(
 
 
 def test_fetch_submodule_source_without_commit_leaves_nothing(
-    pinned: Pinned, tmp_path: Path, cache: Path
+    pinned: PinnedUpstream, tmp_path: Path, cache: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -126,7 +128,7 @@ def test_fetch_submodule_source_without_commit_leaves_nothing(
 
 
 def test_fetch_submodule_archive_of_wrong_commit_is_refused(
-    pinned: Pinned, tmp_path: Path, cache: Path
+    pinned: PinnedUpstream, tmp_path: Path, cache: Path
 ) -> None:
     library = pinned.mirrors / "zlib"
     named, unnamed = tmp_path / "named.tar", tmp_path / "unnamed.tar"
@@ -142,7 +144,7 @@ def test_fetch_submodule_archive_of_wrong_commit_is_refused(
     pinned.fetch(f"zlib={named}")
 
 
-def test_fetch_submodule_existing_folder_is_kept(pinned: Pinned, cache: Path) -> None:
+def test_fetch_submodule_existing_folder_is_kept(pinned: PinnedUpstream, cache: Path) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
     mine = up.tree_of(cache) / ZLIB / "mine.c"
@@ -153,7 +155,7 @@ def test_fetch_submodule_existing_folder_is_kept(pinned: Pinned, cache: Path) ->
 
 
 def test_fetch_submodule_checked_out_at_another_commit_is_refused(
-    pinned: Pinned, cache: Path
+    pinned: PinnedUpstream, cache: Path
 ) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
@@ -177,14 +179,16 @@ def test_fetch_submodule_checked_out_at_another_commit_is_refused(
     ],
 )
 def test_wrong_submodules_flag_is_refused(
-    pinned: Pinned, words: tuple[str, ...], message: str
+    pinned: PinnedUpstream, words: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         pinned.fetch(*(word.format(pinned.mirrors) for word in words))
     assert message in caught.value.what
 
 
-def test_fetch_submodule_killed_midway_is_completed_next_run(pinned: Pinned, cache: Path) -> None:
+def test_fetch_submodule_killed_midway_is_completed_next_run(
+    pinned: PinnedUpstream, cache: Path
+) -> None:
     code = (
         "import sys, time, gobun.bun_source.submodules as s\n"
         "from gobun import bun_source as b\n"

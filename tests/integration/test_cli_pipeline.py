@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
-SMALL = (
+SMALL_MATRIX = (
     *("matrix", "--versions", "1.2.1", "--treatment", "stock", "--module", "control,simple"),
     *("--load", "ffi,napi-async", "--stress", "idle"),
 )
@@ -37,7 +37,7 @@ importlib.util.find_spec = lambda name, *rest: None if name == "ziglang" else fo
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small matrix that really ran."""
     out = tmp_path_factory.mktemp("matrix") / "report"
-    output = succeed(invoke(*SMALL, "--out", out))
+    output = succeed(invoke(*SMALL_MATRIX, "--out", out))
     assert "4 cells: 4 pass; 0 unexpected." in output
     return out
 
@@ -141,7 +141,7 @@ def test_matrix_without_network_or_cache_fails(tmp_path: Path) -> None:
             "npm_config_fetch_retries": "0",
             "npm_config_registry": f"http://127.0.0.1:{port}/",
         }
-        completed = invoke(*SMALL, "--out", tmp_path / "report", env=environment)
+        completed = invoke(*SMALL_MATRIX, "--out", tmp_path / "report", env=environment)
     assert completed.returncode == 4, completed.stderr
     assert "error: " in completed.stderr
     assert "next: " in completed.stderr
@@ -159,7 +159,7 @@ def test_matrix_unknown_version_suggests_near_ones() -> None:
 
 def test_matrix_file_as_results_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    completed = invoke(*SMALL, "--out", tmp_path / "file" / "report")
+    completed = invoke(*SMALL_MATRIX, "--out", tmp_path / "file" / "report")
     assert (completed.returncode, completed.stdout) == (3, "")
     assert "cannot write" in completed.stderr
     assert "Traceback" not in completed.stderr

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang"),
 ]
-SMALL = (
+SMALL_MATRIX = (
     *("--versions", "1.2.19,1.4.5", "--treatment", "stock", "--module", "control,simple"),
     *("--load", "ffi", "--stress", "idle"),
 )
@@ -39,17 +39,17 @@ HANG = "bun@1.2.19/stock/simple/ffi/idle"
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small matrix that really ran, each cell twice, one of which hangs as is known."""
     out = tmp_path_factory.mktemp("matrix") / "report"
-    output = succeed(invoke("matrix", *SMALL, "--repeat", "2", "--out", out))
+    output = succeed(invoke("matrix", *SMALL_MATRIX, "--repeat", "2", "--out", out))
     assert "4 cells: 3 pass, 1 hang; 0 unexpected." in output
     return out
 
 
-def read(out: Path) -> matrix.Run:
+def read_run(out: Path) -> matrix.Run:
     return matrix.read_results(out / matrix.FILE_NAME)
 
 
 def test_matrix_every_attempt_is_recorded(ran: Path) -> None:
-    found = {result.cell.name: result for result in read(ran).results}
+    found = {result.cell.name: result for result in read_run(ran).results}
     assert {result.attempts for result in found.values()} == {2}
     assert {name: result.outcomes for name, result in found.items()} == {
         "bun@1.2.19/stock/control/ffi/idle": ("pass", "pass"),
@@ -75,14 +75,14 @@ def test_plan_names_every_cell_once() -> None:
 
 def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -> None:
     # On a busy machine a cell that passes may take as long as one that hangs, so they are set.
-    past = read(ran)
+    past = read_run(ran)
     results = [
         msgspec.structs.replace(result, wall_ms=5000 if result.outcome == "hang" else 1000)
         for result in past.results
     ]
     with matrix.Writer(tmp_path / matrix.FILE_NAME, past.header, results):
         pass
-    words = ("plan", *SMALL, "--shards", "2")
+    words = ("plan", *SMALL_MATRIX, "--shards", "2")
     include = json.loads(succeed(invoke(*words, "--json", "--durations", tmp_path)))["include"]
     assert [part["versions"] for part in include] == ["1.2.19", "1.4.5"]
     # The one that hangs takes longer than the other three together.
@@ -95,7 +95,7 @@ def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("shards", ["0", "5", "two", "1.5"])
 def test_plan_impossible_split_is_refused(shards: str) -> None:
-    completed = invoke("plan", *SMALL, "--shards", shards)
+    completed = invoke("plan", *SMALL_MATRIX, "--shards", shards)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert completed.stderr.startswith("error: ")
     assert "Traceback" not in completed.stderr
@@ -107,18 +107,18 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("shards")
     found = [folder / number for number in ("1", "2")]
     for out in found:
-        succeed(invoke("matrix", *SMALL, "--shard", f"{out.name}/2", "--out", out))
+        succeed(invoke("matrix", *SMALL_MATRIX, "--shard", f"{out.name}/2", "--out", out))
     return found
 
 
 def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path: Path) -> None:
-    parts = [{result.cell for result in read(out).results} for out in shards]
+    parts = [{result.cell for result in read_run(out).results} for out in shards]
     assert [len(part) for part in parts] == [2, 2]
     assert not parts[0] & parts[1]
     out = tmp_path / "merged"
     output = succeed(invoke("merge", *shards, "--out", out))
     assert "4 cells: 3 pass, 1 hang; 0 unexpected." in output
-    whole, merged = read(ran), read(out)
+    whole, merged = read_run(ran), read_run(out)
     assert (merged.header.plan, merged.header.cells) == (whole.header.plan, 4)
     assert merged.header.shard is None
     ended = {result.cell: result.outcome for result in merged.results}
@@ -198,7 +198,7 @@ def test_expect_update_follows_the_results(ran: Path, tmp_path: Path) -> None:
         'outcomes = ["hang"]\nwhy = "C7"\n'
     )
     (folder / "bun.toml").write_text(stale)
-    range_update = update_expectations(read(ran).results, folder=folder)
+    range_update = update_expectations(read_run(ran).results, folder=folder)
     assert "+" in range_update.diff
     text = (folder / "bun.toml").read_text()
     assert text.startswith("# Kept.\n")
@@ -210,9 +210,9 @@ def test_expect_update_follows_the_results(ran: Path, tmp_path: Path) -> None:
     assert output.startswith("--- ")
     assert table.read_text() == text
     updated = read_expectations(folder)
-    for result in read(ran).results:
+    for result in read_run(ran).results:
         assert updated.of(result.cell) == (result.outcome,), result.cell.name
-    assert update_expectations(read(ran).results, folder=folder).diff == ""
+    assert update_expectations(read_run(ran).results, folder=folder).diff == ""
 
 
 @pytest.mark.parametrize("arch", ["x64", "arm64"])

@@ -29,7 +29,7 @@ BUN = "1.4.5"
 LOAD = "load: (addon) => require(addon)"
 SYNC = "check: (it) => { if (it.runSync() !== 0) throw new Error('wrong'); }"
 ASYNC = "check: async (it) => { if ((await it.runAsync()) !== 0) throw new Error('wrong'); }"
-ENDED = "fail: Error: the worker ended before its task did"
+WORKER_ENDED = "fail: Error: the worker ended before its task did"
 IN_WORKER = "Error: in a worker: Error:"
 
 
@@ -118,13 +118,13 @@ def test_addon_smoke_script_that_succeeds_passes(
         pytest.param(
             (LOAD, "check() { process.exit(3); }"),
             "fail: exit code 3 after 'loaded'",
-            ENDED,
+            WORKER_ENDED,
             id="exit-3",
         ),
         pytest.param(
             (LOAD, "check() { process.exit(0); }"),
             "fail: ended by itself after 'loaded', before it was done",
-            ENDED,
+            WORKER_ENDED,
             id="exit-0",
         ),
         pytest.param(
@@ -211,7 +211,7 @@ def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) ->
     assert [(part["versions"], part["cells"]) for part in said] == [(BUN, 1), (BUN, 1)]
 
     config.write_text(config.read_text().replace("jobs", "jbos"))
-    assert refused("--config", config) == f"error: {config}: [matrix] has an unknown key 'jbos'"
+    assert refusal_of("--config", config) == f"error: {config}: [matrix] has an unknown key 'jbos'"
 
 
 @pytest.mark.parametrize("name", ["simple", "../mine", "a b", "-x"])
@@ -292,12 +292,12 @@ def test_addon_without_guard_skips_built_in(tmp_path: Path, addon: Path) -> None
     assert matrix.module_variants(modules, ["built-in"], host_target()) == {}
 
 
-BUSY = "busy: (it, ms) => it.callSync('Busy', ms)"
+BUSY_EXPORT = "busy: (it, ms) => it.callSync('Busy', ms)"
 CALL_ASYNC = "callAsync: (it, ms) => it.callAsync(ms ? 'Busy' : 'Run', ms)"
 
 
 def test_addon_with_busy_and_call_async_runs_everything(tmp_path: Path, addon: Path) -> None:
-    members = (LOAD, SYNC, BUSY, CALL_ASYNC)
+    members = (LOAD, SYNC, BUSY_EXPORT, CALL_ASYNC)
     observed = outcomes(
         tmp_path,
         addon,
@@ -334,7 +334,7 @@ def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
     ), observed
 
 
-def refused(*words: str | Path) -> str:
+def refusal_of(*words: str | Path) -> str:
     """Return what a refusal says, which is one error and one line of what to do next."""
     completed = invoke("matrix", "--versions", BUN, *words)
     assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
@@ -347,7 +347,7 @@ def refused(*words: str | Path) -> str:
 def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
     other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
     addon = build.build_fixture("control", target_named(other)).addon
-    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    said = refusal_of("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
     assert said == (
         f"error: {addon} is built for {other}, and this machine is {host_target().name}"
     )
@@ -367,22 +367,22 @@ def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
             env=compiling.zig_environment(),
         )
         assert completed.code == 0, completed
-    said = refused("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
+    said = refusal_of("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
     assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
 
 def test_addon_with_incomplete_flags_is_refused(tmp_path: Path, addon: Path) -> None:
     script = smoke(tmp_path, LOAD, SYNC)
-    assert refused("--addon", addon) == "error: --addon is given without --smoke"
-    assert refused("--smoke", script) == "error: --smoke is given without --addon"
+    assert refusal_of("--addon", addon) == "error: --addon is given without --smoke"
+    assert refusal_of("--smoke", script) == "error: --smoke is given without --addon"
     absent = tmp_path / "absent.js"
-    assert refused("--addon", addon, "--smoke", absent) == (
+    assert refusal_of("--addon", addon, "--smoke", absent) == (
         f"error: there is no smoke script {absent}"
     )
-    assert str(tmp_path / "absent.node") in refused(
+    assert str(tmp_path / "absent.node") in refusal_of(
         "--addon", tmp_path / "absent.node", "--smoke", script
     )
-    assert str(script) in refused("--addon", script, "--smoke", script)
+    assert str(script) in refusal_of("--addon", script, "--smoke", script)
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-async"])

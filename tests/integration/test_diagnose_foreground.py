@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 RUN = (
     "import sys; from gobun import diagnose\n"
     "def tell(found): print(diagnose.render(found).splitlines()[0], '-', found.motion.detail)\n"
-    "tell(diagnose.diagnose_command(sys.argv[1:], tell=tell))\n"
+    "tell(diagnose.diagnose_command(sys.argv[1:], on_diagnosis=tell))\n"
 )
 WAIT_S = 40.0
 

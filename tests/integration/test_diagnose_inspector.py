@@ -34,7 +34,7 @@ def inspector() -> Path:
 
 
 @pytest.fixture(scope="module")
-def careful(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def self_checking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("careful") / "careful"
     compiling.c_program(SOURCE, target=host_target(), output=program)
     return program
@@ -48,7 +48,7 @@ def start(program: Path, milliseconds: int, *until: Path) -> subprocess.Popen[st
     return child
 
 
-def unharmed(child: subprocess.Popen[str]) -> str:
+def output_if_unharmed(child: subprocess.Popen[str]) -> str:
     said, _ = child.communicate(timeout=60)
     assert (child.returncode, "errors=0" in said) == (0, True), said
     return said
@@ -63,46 +63,48 @@ def wait_for_state(pid: int, state: str) -> None:
 
 @pytest.mark.slow
 def test_inspector_two_hundred_runs_change_nothing(
-    inspector: Path, careful: Path, tmp_path: Path
+    inspector: Path, self_checking: Path, tmp_path: Path
 ) -> None:
-    child = start(careful, 200_000, tmp_path / "stop")
+    child = start(self_checking, 200_000, tmp_path / "stop")
     for _ in range(200):
         inspection = inspect_process(child.pid, inspector)
         assert inspection.problem == ""
         assert not [thread for thread in inspection.threads if thread.problem]
     (tmp_path / "stop").touch()
-    unharmed(child)
+    output_if_unharmed(child)
 
 
-def test_inspector_running_process_reports_true_state(inspector: Path, careful: Path) -> None:
-    child = start(careful, 1500)
+def test_inspector_running_process_reports_true_state(inspector: Path, self_checking: Path) -> None:
+    child = start(self_checking, 1500)
     snapshot = observe.take_snapshot(child.pid, inspector)
     trap, user = snapshot.handler(signal.SIGTRAP), snapshot.handler(signal.SIGUSR1)
     assert trap is not None
     assert user is not None
-    assert trap.owner == user.owner == str(careful)
+    assert trap.owner == user.owner == str(self_checking)
     assert (user.on_stack, observe.flag_names(user.flags)) == (False, ("SA_RESTART",))
     assert snapshot.handler(signal.SIGTERM) is None
     alternates = [t.alternate.size for t in snapshot.threads if t.alternate is not None]
     assert alternates == [1 << 16]
     assert all(thread.stack is not None for thread in snapshot.threads)
     assert "blocked: all" in observe.render_snapshot(snapshot)
-    unharmed(child)
+    output_if_unharmed(child)
 
 
-def test_inspector_killed_midway_leaves_nothing_behind(inspector: Path, careful: Path) -> None:
-    child = start(careful, 4000)
+def test_inspector_killed_midway_leaves_nothing_behind(
+    inspector: Path, self_checking: Path
+) -> None:
+    child = start(self_checking, 4000)
     chance = random.Random(4711)  # noqa: S311
     for _ in range(150):
         looking = subprocess.Popen([inspector, str(child.pid)], stdout=subprocess.DEVNULL)
         time.sleep(chance.random() * 0.005)
         looking.kill()
         looking.wait()
-    unharmed(child)
+    output_if_unharmed(child)
 
 
-def test_inspector_several_at_once_do_no_harm(inspector: Path, careful: Path) -> None:
-    child = start(careful, 3000)
+def test_inspector_several_at_once_do_no_harm(inspector: Path, self_checking: Path) -> None:
+    child = start(self_checking, 3000)
     many = [
         threading.Thread(target=lambda: [inspect_process(child.pid, inspector) for _ in range(20)])
         for _ in range(3)
@@ -111,7 +113,7 @@ def test_inspector_several_at_once_do_no_harm(inspector: Path, careful: Path) ->
         thread.start()
     for thread in many:
         thread.join()
-    unharmed(child)
+    output_if_unharmed(child)
 
 
 def test_inspector_stopped_process_stays_stopped(inspector: Path) -> None:

@@ -51,7 +51,7 @@ func Lock(_ C.int) C.int { <-make(chan int); return 7 }
 
 func main() {}
 """
-TAKE = """
+TAKE_SIGNAL_SCRIPT = """
 const { dlopen } = require("bun:ffi");
 const [library, name, hangs] = process.argv.slice(2);
 dlopen(library, { [name]: { args: ["i32"], returns: "i32" } }).symbols[name](0);
@@ -183,7 +183,7 @@ def test_diagnose_taken_suspend_signal_is_named(
     go_library: Path, inspector: Path, function: str, hangs: str
 ) -> None:
     how = "handled" if function == "Notify" else "ignored"
-    with running(bun().program, TAKE, go_library, function, hangs) as process:
+    with running(bun().program, TAKE_SIGNAL_SCRIPT, go_library, function, hangs) as process:
         time.sleep(0.5)
         diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
     assert diagnosis.kind == ("taken" if hangs else "healthy"), diagnose.render(diagnosis)
@@ -199,7 +199,7 @@ def test_diagnose_taken_suspend_signal_is_named(
 def test_diagnose_starved_storm_is_a_storm(group: Path, inspector: Path) -> None:
     library = build.build_fixture("simple", host_target()).library
     [old] = runtimes.provide_bun(["1.2.19"], host_target())
-    script = TAKE.replace('args: ["i32"]', "args: []")
+    script = TAKE_SIGNAL_SCRIPT.replace('args: ["i32"]', "args: []")
     with running(Path(old.command(Path("x"), "")[0]), script, library, "Run", "") as process:
         (group / "cgroup.procs").write_text(str(process.pid))
         time.sleep(0.5)

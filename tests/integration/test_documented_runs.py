@@ -14,7 +14,7 @@ import documented
 import pytest
 from commands import bun
 
-from docsite.example import RECORDED
+from docsite.example import RECORDED_RESULTS
 from gobun import build, paths
 from gobun.targets import host_target
 
@@ -80,7 +80,9 @@ def reader(tmp_path: Path) -> Path:
         shutil.copy(simple.addon, folder / name)
     shutil.copy(simple.library, folder / "libasherah-x64.so")
     (folder / "report").mkdir()
-    (folder / "report" / "results.jsonl").write_bytes(lzma.decompress(RECORDED.read_bytes()))
+    (folder / "report" / "results.jsonl").write_bytes(
+        lzma.decompress(RECORDED_RESULTS.read_bytes())
+    )
     return folder
 
 

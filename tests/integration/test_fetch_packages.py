@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fetch_registry import (
-    HALF,
+    HALF_SIZE,
     NAME,
     Handler,
     Registry,
@@ -19,11 +19,11 @@ from fetch_registry import (
     nothing_kept,
     prepared,
     release_marks,
+    run_registry,
     self_signed,
-    serving,
+    send_whole,
     sri,
     status,
-    whole,
     write_lock,
 )
 
@@ -76,7 +76,7 @@ def test_fetch_downloads_run_in_parallel(registry: Registry) -> None:
 
     def with_the_others(handler: Handler, data: bytes) -> None:
         together.wait()  # broken, and so no answer, unless all four are asked for at once
-        whole(handler, data)
+        send_whole(handler, data)
 
     wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(4)]
     for package in wanted:
@@ -101,7 +101,7 @@ def test_fetch_redirect_is_followed_and_loop_refused(registry: Registry) -> None
     package = locked_package(registry)
     registry.answer(package, status(302, Location="/elsewhere"))
     registry.answers["/elsewhere"] = [
-        lambda handler, _data: whole(handler, registry.archives[package])
+        lambda handler, _data: send_whole(handler, registry.archives[package])
     ]
     fetch.fetch_packages([package])
     loop = locked_package(registry, "1.2.20")
@@ -115,40 +115,42 @@ def test_fetch_redirect_is_followed_and_loop_refused(registry: Registry) -> None
 
 def test_fetch_cut_connection_is_resumed(registry: Registry) -> None:
     package = locked_package(registry)
-    registry.answer(package, cut_after(HALF), whole)
+    registry.answer(package, cut_after(HALF_SIZE), send_whole)
     fetch.fetch_packages([package])
-    first, second = registry.asked(package)
-    assert (first.range, second.range) == (None, f"bytes={HALF}-")
+    first, second = registry.requests_for(package)
+    assert (first.range, second.range) == (None, f"bytes={HALF_SIZE}-")
     assert second.if_range
-    assert first.sent + second.sent == len(registry.archives[package])
+    assert first.sent_bytes + second.sent_bytes == len(registry.archives[package])
 
 
 def test_fetch_partial_file_is_resumed_by_next_run(registry: Registry) -> None:
     package = locked_package(registry)
-    registry.answer(package, cut_after(HALF), status(404))
+    registry.answer(package, cut_after(HALF_SIZE), status(404))
     with pytest.raises(FetchError, match="does not have it"):
         fetch.fetch_packages([package])
     assert nothing_kept(package, part=True)
     registry.answers.clear()
     fetch.fetch_packages([package])
-    assert registry.asked(package)[-1].range == f"bytes={HALF}-"
-    assert sum(r.sent for r in registry.asked(package)) == len(registry.archives[package])
+    assert registry.requests_for(package)[-1].range == f"bytes={HALF_SIZE}-"
+    assert sum(r.sent_bytes for r in registry.requests_for(package)) == len(
+        registry.archives[package]
+    )
 
 
 def test_fetch_host_without_ranges_restarts_the_file(registry: Registry) -> None:
     package = locked_package(registry)
-    registry.answer(package, cut_after(HALF), lambda handler, data: handler.reply(200, data))
+    registry.answer(package, cut_after(HALF_SIZE), lambda handler, data: handler.reply(200, data))
     fetch.fetch_packages([package])
-    assert registry.asked(package)[1].range
-    assert registry.asked(package)[1].sent == len(registry.archives[package])
+    assert registry.requests_for(package)[1].range
+    assert registry.requests_for(package)[1].sent_bytes == len(registry.archives[package])
 
 
 def test_fetch_changed_file_is_not_joined_to_old_part(registry: Registry) -> None:
     package = locked_package(registry)
     old = noise(400_000, seed=7)
-    registry.answer(package, lambda handler, _data: cut_after(HALF)(handler, old), whole)
+    registry.answer(package, lambda handler, _data: cut_after(HALF_SIZE)(handler, old), send_whole)
     fetch.fetch_packages([package])
-    assert registry.asked(package)[1].sent == len(registry.archives[package])
+    assert registry.requests_for(package)[1].sent_bytes == len(registry.archives[package])
 
 
 @pytest.mark.parametrize(
@@ -161,9 +163,9 @@ def test_fetch_changed_file_is_not_joined_to_old_part(registry: Registry) -> Non
 )
 def test_fetch_wrong_range_answer_restarts_the_file(registry: Registry, odd: Answer) -> None:
     package = locked_package(registry)
-    registry.answer(package, cut_after(HALF), odd, whole)
+    registry.answer(package, cut_after(HALF_SIZE), odd, send_whole)
     fetch.fetch_packages([package])
-    assert registry.asked(package)[2].range is None
+    assert registry.requests_for(package)[2].range is None
 
 
 def test_fetch_complete_part_of_killed_run_is_reused(registry: Registry) -> None:
@@ -172,14 +174,14 @@ def test_fetch_complete_part_of_killed_run_is_reused(registry: Registry) -> None
     part.parent.mkdir(parents=True)
     part.write_bytes(registry.archives[package])
     fetch.fetch_packages([package])
-    assert registry.asked(package) == []
+    assert registry.requests_for(package) == []
 
 
 def test_fetch_overloaded_host_is_retried(registry: Registry) -> None:
     package = locked_package(registry)
-    registry.answer(package, status(429, Retry_After="0"), status(503), status(500), whole)
+    registry.answer(package, status(429, Retry_After="0"), status(503), status(500), send_whole)
     fetch.fetch_packages([package])
-    assert len(registry.asked(package)) == 4
+    assert len(registry.requests_for(package)) == 4
 
 
 # --- how a host is reached, and the lock
@@ -264,15 +266,17 @@ def test_fetch_proxy_from_npm_config_is_used(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = locked_package(registry)
-    with serving() as proxy:
+    with run_registry() as proxy:
         monkeypatch.setenv("npm_config_proxy", proxy.url)
         address = registry.url + archive_path(package)
-        proxy.answers[address] = [lambda handler, _data: whole(handler, registry.archives[package])]
+        proxy.answers[address] = [
+            lambda handler, _data: send_whole(handler, registry.archives[package])
+        ]
         seen = registry.packument(NAME) or b""
         for path in (f"{registry.url}/@oven%2fbun-linux-x64",):
-            proxy.answers[path] = [lambda handler, _data: whole(handler, seen)]
+            proxy.answers[path] = [lambda handler, _data: send_whole(handler, seen)]
         fetch.fetch_packages([package])
-    assert registry.asked(package) == []
+    assert registry.requests_for(package) == []
 
 
 @pytest.mark.network
@@ -294,7 +298,7 @@ def test_fetch_authority_from_npm_config_is_trusted(
     certificate, key = self_signed(tmp_path)
     for name in ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    with serving(certificate=certificate, key=key) as secure:
+    with run_registry(certificate=certificate, key=key) as secure:
         package = secure.publish(NAME, "1.2.19")
         write_lock(secure)
         monkeypatch.setenv("npm_config_registry", secure.url)

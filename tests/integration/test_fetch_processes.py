@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fetch_registry import (
-    HALF,
+    HALF_SIZE,
     NAME,
     Handler,
     Registry,
@@ -21,8 +21,8 @@ from fetch_registry import (
     npm_archive,
     prepared,
     release_marks,
+    send_whole,
     stall_after,
-    whole,
 )
 
 from gobun import cache, fetch, paths
@@ -128,7 +128,7 @@ def child_fetching(package: fetch.Package) -> subprocess.Popen[str]:
 def test_fetch_two_processes_share_one_download(registry: Registry) -> None:
     def slow(handler: Handler, data: bytes) -> None:
         time.sleep(1.5)
-        whole(handler, data)
+        send_whole(handler, data)
 
     package = locked_package(registry)
     registry.answer(package, slow)
@@ -136,18 +136,18 @@ def test_fetch_two_processes_share_one_download(registry: Registry) -> None:
     for child in children:
         _, err = child.communicate("", timeout=60)
         assert child.returncode == 0, err
-    assert len(registry.asked(package)) == 1
+    assert len(registry.requests_for(package)) == 1
     assert (fetch.package_folder(package) / "bin" / "tool").is_file()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_fetch_killed_run_is_resumed(registry: Registry, how: signal.Signals) -> None:
     package = locked_package(registry)
-    registry.answer(package, stall_after(HALF, seconds=60))
+    registry.answer(package, stall_after(HALF_SIZE, seconds=60))
     child = child_fetching(package)
     part = fetch.package_folder(package).with_name(f"{package.version}.tgz.part")
     last = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size == HALF):
+    while not (part.exists() and part.stat().st_size == HALF_SIZE):
         assert time.monotonic() < last
         time.sleep(0.02)
     child.send_signal(how)
@@ -158,7 +158,7 @@ def test_fetch_killed_run_is_resumed(registry: Registry, how: signal.Signals) ->
     assert nothing_kept(package, part=True)
     registry.answers.clear()
     fetch.fetch_packages([package])
-    assert registry.asked(package)[-1].range == f"bytes={HALF}-"
+    assert registry.requests_for(package)[-1].range == f"bytes={HALF_SIZE}-"
     assert (fetch.package_folder(package) / "bin" / "tool").is_file()
 
 

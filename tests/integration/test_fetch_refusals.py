@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fetch_registry import (
-    HALF,
+    HALF_SIZE,
     NAME,
     Handler,
     Registry,
@@ -19,9 +19,9 @@ from fetch_registry import (
     nothing_kept,
     npm_archive,
     prepared,
+    run_registry,
     self_signed,
     sending,
-    serving,
     sri,
     stall_after,
     status,
@@ -107,7 +107,7 @@ def test_fetch_endless_truncation_gives_up_and_keeps_part(registry: Registry) ->
     registry.answer(package, shorter)
     with pytest.raises(FetchError, match="failed 4 times"):
         fetch.fetch_packages([package])
-    assert [request.range for request in registry.asked(package)] == [
+    assert [request.range for request in registry.requests_for(package)] == [
         None,
         "bytes=1000-",
         "bytes=2000-",
@@ -119,7 +119,7 @@ def test_fetch_endless_truncation_gives_up_and_keeps_part(registry: Registry) ->
 def test_fetch_stall_is_noticed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.2)
     package = locked_package(registry)
-    registry.answer(package, stall_after(HALF, seconds=1))
+    registry.answer(package, stall_after(HALF_SIZE, seconds=1))
     with pytest.raises(FetchError, match="stalled"):
         fetch.fetch_packages([package])
     assert nothing_kept(package, part=True)
@@ -140,7 +140,7 @@ def test_fetch_tampered_lock_is_refused_before_download(registry: Registry) -> N
     with pytest.raises(FetchError, match="not what the lock file names") as caught:
         fetch.fetch_packages([package])
     assert sri(b"something else") in str(caught.value)
-    assert registry.asked(package) == []
+    assert registry.requests_for(package) == []
 
 
 def test_fetch_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> None:
@@ -169,7 +169,7 @@ def test_fetch_one_failure_stops_the_others(registry: Registry) -> None:
     slow = [locked_package(registry, f"1.2.{patch}") for patch in range(8)]
     registry.answer(bad, status(404))
     for package in slow:
-        registry.answer(package, stall_after(HALF, seconds=STALL_S))
+        registry.answer(package, stall_after(HALF_SIZE, seconds=STALL_S))
     began = time.monotonic()
     with pytest.raises(FetchError, match=r"1\.0\.0"):
         fetch.fetch_packages([bad, *slow])
@@ -342,7 +342,7 @@ def test_npm_untrusted_certificate_is_reported(
 ) -> None:
     certificate, key = self_signed(tmp_path)
     monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
-    with serving(certificate=certificate, key=key) as secure:
+    with run_registry(certificate=certificate, key=key) as secure:
         monkeypatch.setenv("npm_config_registry", secure.url)
         with pytest.raises(FetchError, match="certificate is not trusted") as caught:
             npm.package_record(NAME)

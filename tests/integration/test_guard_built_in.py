@@ -18,7 +18,7 @@ from gobun.targets import host_target
 
 pytestmark = pytest.mark.timeout(300)
 MODULE = "example.com/fixture"
-MAIN = """\
+MAIN_SOURCE = """\
 package main
 
 import "C"
@@ -77,7 +77,7 @@ def module(folder: Path, *, guarded: bool) -> Path:
     imported = f'\nimport _ "{MODULE}/internal/goguard"\n' if guarded else ""
     folder.mkdir()
     (folder / "go.mod").write_text(f"module {MODULE}\n\ngo 1.18\n")
-    (folder / "main.go").write_text(MAIN.format(imported=imported))
+    (folder / "main.go").write_text(MAIN_SOURCE.format(imported=imported))
     (folder / "glue.c").write_text(GLUE)
     if guarded:
         relative = os.path.relpath(folder / "internal" / "goguard", paths.ROOT)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
-SIMPLE = "int Run(void) { return 42; }\n"
+SIMPLE_SOURCE = "int Run(void) { return 42; }\n"
 THREADED = """
 #include <pthread.h>
 static __thread int counter = 41;
@@ -33,7 +33,7 @@ __attribute__((constructor)) static void start(void) {
 }
 int Run(void) { return ++counter; }
 """
-TURNING = """
+TURNING_SCRIPT = """
 const { dlopen } = require("bun:ffi");
 const { Run } = dlopen(process.argv[2], { Run: { args: [], returns: "i32" } }).symbols;
 const result = Run();
@@ -58,7 +58,7 @@ def run(*command: str | Path, **env: str) -> str:
     return succeed(completed)
 
 
-def compiled(folder: Path, text: str, compiler: list[str], *flags: str) -> Path:
+def compile_library(folder: Path, text: str, compiler: list[str], *flags: str) -> Path:
     (folder / "library.c").write_text(text)
     library = folder / "library.so"
     source, output = str(folder / "library.c"), str(library)
@@ -94,16 +94,16 @@ def check_hangs(script: Path, library: Path) -> None:
 
 @pytest.mark.parametrize(
     ("linker", "text"),
-    [("gcc", SIMPLE), ("gcc", THREADED), ("zig", SIMPLE), ("zig", THREADED)],
+    [("gcc", SIMPLE_SOURCE), ("gcc", THREADED), ("zig", SIMPLE_SOURCE), ("zig", THREADED)],
     ids=["gcc-simple", "gcc-threaded", "zig-simple", "zig-threaded"],
 )
 def test_embedded_library_installs_before_its_constructors(
     linker: str, text: str, load_order: Path, tmp_path: Path
 ) -> None:
-    library = compiled(tmp_path, text, gcc() if linker == "gcc" else zig())
+    library = compile_library(tmp_path, text, gcc() if linker == "gcc" else zig())
     content = library.read_bytes()
     out = embed.embed_guard(library, tmp_path / "out" / "guarded.so")
-    thread = "never" if text is SIMPLE else "unguarded"
+    thread = "never" if text is SIMPLE_SOURCE else "unguarded"
     assert run(load_order, library) == f"42 {thread} unguarded\n"
     assert run(load_order, out) == f"42 {thread.removeprefix('un')} guarded\n"
     assert run(load_order, out, GO_WARMUP_GUARD="0") == f"42 {thread} unguarded\n"
@@ -114,7 +114,7 @@ def test_embedded_library_installs_before_its_constructors(
 def test_embedded_library_survives_strip(load_order: Path, tmp_path: Path) -> None:
     if shutil.which("strip") is None:
         pytest.skip("needs strip")
-    out = embed.embed_guard(compiled(tmp_path, THREADED, gcc()), tmp_path / "guarded.so")
+    out = embed.embed_guard(compile_library(tmp_path, THREADED, gcc()), tmp_path / "guarded.so")
     run("strip", "-o", tmp_path / "stripped.so", out)
     assert run(load_order, tmp_path / "stripped.so") == "42 guarded guarded\n"
 
@@ -127,7 +127,7 @@ def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> No
     output = succeed(invoke("embed-guard", library, "-o", relative))
     assert (paths.ROOT / output.strip()).resolve() == out
     script = tmp_path / "event-loop.cjs"
-    script.write_text(TURNING)
+    script.write_text(TURNING_SCRIPT)
     for version in ("1.0.4", "1.2.19", ""):
         assert run(bun(version).program, script, out) == "0 20\n"
     # What the guard is for: as it was, the library hangs that release.
@@ -154,7 +154,7 @@ def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path
     assert found[0].exports == found[1].exports
     script = tmp_path / "event-loop.cjs"
     script.write_text(
-        TURNING.replace("Run: {", "EstimateBuffer: {")
+        TURNING_SCRIPT.replace("Run: {", "EstimateBuffer: {")
         .replace("{ Run }", "{ EstimateBuffer }")
         .replace("Run()", "EstimateBuffer(0, 0)")
         .replace("args: []", 'args: ["i32", "i32"]')
@@ -193,7 +193,7 @@ def test_embed_guard_unsupported_library_gives_its_reason(
 
 
 def test_embed_guard_output_equal_to_input_is_refused(tmp_path: Path) -> None:
-    library = compiled(tmp_path, SIMPLE, zig())
+    library = compile_library(tmp_path, SIMPLE_SOURCE, zig())
     content = library.read_bytes()
     (tmp_path / "link.so").symlink_to(library)
     for out in (library, tmp_path / "link.so"):
@@ -205,11 +205,11 @@ def test_embed_guard_output_equal_to_input_is_refused(tmp_path: Path) -> None:
 def test_embed_guard_large_dynamic_thread_memory_is_refused(tmp_path: Path) -> None:
     text = "__thread char large[4096];\nchar *Run(void) { return large; }\n"
     with pytest.raises(UsageError, match="every thread has 4,096 bytes"):
-        embed.embed_guard(compiled(tmp_path, text, gcc()), tmp_path / "out.so")
+        embed.embed_guard(compile_library(tmp_path, text, gcc()), tmp_path / "out.so")
 
 
 def test_embed_guard_damaged_library_leaves_nothing(tmp_path: Path) -> None:
-    library = compiled(tmp_path, THREADED, zig())
+    library = compile_library(tmp_path, THREADED, zig())
     data = bytearray(library.read_bytes())
     for size in range(64, len(data), max(1, len(data) // 40)):
         library.write_bytes(data[:size])

@@ -27,7 +27,7 @@ pytestmark = [
 BRIDGE = "@typescript-native-bridge/linux-x64"
 BRIDGE_VERSION = "6.0.3-bridge.17.tsgo.7.0.2"
 TLS_CLIENT = "tls-client==2.0.0"
-TURNING = """
+TURNING_SCRIPT = """
 const file = process.argv[2];
 if (file.endsWith(".node")) require(file);
 else require("bun:ffi").dlopen(file, { freeMemory: { args: ["cstring"], returns: "void" } });
@@ -75,7 +75,7 @@ def test_published_library_hangs_only_without_embedded_guard(
 ) -> None:
     library = fetched(tmp_path)
     guarded = embed.embed_guard(library, tmp_path / "guarded" / library.name)
-    (tmp_path / "event-loop.cjs").write_text(TURNING)
+    (tmp_path / "event-loop.cjs").write_text(TURNING_SCRIPT)
     codes = {}
     for file in (library, guarded):
         completed = subprocess.run(

@@ -29,11 +29,11 @@ pytestmark = runs_musl
 TARGET = TARGETS["linux-x64-musl"]
 LIMIT_S = 120
 SUSPENDS = 1000
-OLD = os.environ.get("GOBUN_OLD_MUSL", "")
+OLD_MUSL = os.environ.get("GOBUN_OLD_MUSL", "")
 OLD_RELEASES = {"1.2.2": "bullseye", "1.2.3": "bookworm"}
 
 
-class Told(msgspec.Struct):
+class StressReport(msgspec.Struct):
     """The fields of ``guard_stress`` that these tests check."""
 
     suspends: int
@@ -41,13 +41,13 @@ class Told(msgspec.Struct):
     faults: int
 
 
-@pytest.fixture(scope="module", params=["1.2.5", *(OLD_RELEASES if OLD else ())])
+@pytest.fixture(scope="module", params=["1.2.5", *(OLD_RELEASES if OLD_MUSL else ())])
 def loader(request: pytest.FixtureRequest, musl: Sysroot) -> Path:
     """Return musl's loader, which runs a program that it gets as an argument."""
     suite = OLD_RELEASES.get(request.param)
     if suite is None:
         return musl.loader
-    folder = Path(OLD).absolute() / suite
+    folder = Path(OLD_MUSL).absolute() / suite
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as staged:
@@ -80,8 +80,8 @@ def test_guard_on_musl_lets_threads_suspend(
     guard = [build.build_guard([TARGET])[0].library] if mode != "none" else []
     program, library = guard_stress.guard_stress, guard_stress.library
     done = run(loader, program, mode, str(SUSPENDS), library, *guard)
-    told = msgspec.json.decode(done.stdout, type=Told)
-    assert told == (Told(0, "main", 0) if mode == "none" else Told(SUSPENDS, "", 0))
+    told = msgspec.json.decode(done.stdout, type=StressReport)
+    assert told == (StressReport(0, "main", 0) if mode == "none" else StressReport(SUSPENDS, "", 0))
 
 
 def test_guard_preloaded_on_musl_lets_threads_suspend(
@@ -90,8 +90,8 @@ def test_guard_preloaded_on_musl_lets_threads_suspend(
     preloaded = build.build_preload([TARGET])[0].library
     program, library = guard_stress.guard_stress, guard_stress.library
     done = run(loader, program, "none", str(SUSPENDS), library, preloaded=preloaded)
-    told = msgspec.json.decode(done.stdout, type=Told)
-    assert told == Told(SUSPENDS, "", 0)
+    told = msgspec.json.decode(done.stdout, type=StressReport)
+    assert told == StressReport(SUSPENDS, "", 0)
 
 
 def test_guard_on_musl_keeps_its_promises(

@@ -31,12 +31,12 @@ LARGE_FRAME = 2048
 SUSPENDS = int(os.environ.get("GOBUN_GUARD_STRESS", "20000"))
 """How often threads are suspended; 1000000 is the long form."""
 
-STUCK, SETUP_FAILED = 3, 4
+STUCK_CODE, SETUP_FAILED = 3, 4
 ADDR_COMPAT_LAYOUT = 0x0200000
 ARM64 = TARGETS["linux-arm64"]
 
 
-class Told(msgspec.Struct):
+class StressReport(msgspec.Struct):
     """What ``guard_stress`` prints."""
 
     suspends: int
@@ -80,9 +80,9 @@ def run(
     )
 
 
-def told(completed: subprocess.CompletedProcess[str]) -> Told:
+def report_of(completed: subprocess.CompletedProcess[str]) -> StressReport:
     assert completed.stdout, f"exit code {completed.returncode}: {completed.stderr[-2000:]}"
-    return msgspec.json.decode(completed.stdout, type=Told)
+    return msgspec.json.decode(completed.stdout, type=StressReport)
 
 
 def unlimited_stack() -> None:
@@ -136,7 +136,7 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
             *guards(host_target(), tmp_path),
         ]
     )
-    seen = told(completed)
+    seen = report_of(completed)
     assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
     assert seen.suspends == SUSPENDS
     # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
@@ -150,7 +150,7 @@ def test_guard_lets_threads_suspend_while_go_takes_the_signal(
 ) -> None:
     suspends = SUSPENDS // 4
     guard, *_ = guards(host_target(), tmp_path)
-    seen = told(
+    seen = report_of(
         run([guard_stress.guard_stress, "taken", str(suspends), guard_stress.library, guard])
     )
     assert (seen.first, seen.stuck, seen.suspends) == ("", "", suspends)
@@ -170,7 +170,7 @@ def test_guard_in_sandbox_lets_threads_suspend(
     suspends = SUSPENDS // 4
     guarded = [guard_stress.library, *guards(host_target(), tmp_path)]
     completed = run([guard_stress.guard_stress, "before", str(suspends), *guarded, sandbox])
-    seen = told(completed)
+    seen = report_of(completed)
     assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
     assert (seen.moved + seen.direct, seen.unknown, seen.tight) == (2 * suspends, 0, 0)
 
@@ -181,15 +181,15 @@ def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
     completed = run(
         [*emulator, built.guard_stress, "before", "500", built.library, *guards(ARM64, tmp_path)]
     )
-    seen = told(completed)
+    seen = report_of(completed)
     assert (completed.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
     assert seen.moved > 0
 
 
 def test_main_thread_without_guard_never_stops(guard_stress: GuardStress) -> None:
     completed = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
-    seen = told(completed)
-    assert (completed.returncode, seen.suspends, seen.stuck) == (STUCK, 0, "main")
+    seen = report_of(completed)
+    assert (completed.returncode, seen.suspends, seen.stuck) == (STUCK_CODE, 0, "main")
 
 
 def _getauxval(kind: int) -> int:

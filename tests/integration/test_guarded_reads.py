@@ -36,7 +36,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def blocking(program: Path) -> Iterator[tuple[int, int]]:
+def blocked_page(program: Path) -> Iterator[tuple[int, int]]:
     """Yield a process and the address of a page that nobody can read."""
     child = subprocess.Popen(
         [program, "x" * 20_000], env={"PAD": "x" * 20_000}, stdout=subprocess.PIPE, text=True
@@ -52,8 +52,8 @@ def blocking(program: Path) -> Iterator[tuple[int, int]]:
         child.communicate()
 
 
-def test_memory_that_never_answers_is_given_up(blocking: tuple[int, int]) -> None:
-    pid, page = blocking
+def test_memory_that_never_answers_is_given_up(blocked_page: tuple[int, int]) -> None:
+    pid, page = blocked_page
     began = time.monotonic()
     assert memory.read_memory(pid, page, 8) == b""
     first = time.monotonic()
@@ -65,9 +65,9 @@ def test_memory_that_never_answers_is_given_up(blocking: tuple[int, int]) -> Non
 
 
 def test_process_with_blocking_environment_stops_nobody(
-    blocking: tuple[int, int], tmp_path: Path
+    blocked_page: tuple[int, int], tmp_path: Path
 ) -> None:
-    pid, _ = blocking
+    pid, _ = blocked_page
     began = time.monotonic()
     assert environment(pid).get("PAD", "") != "x" * 20_000
     guarded_read.blocking_processes.discard(pid)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.torture.hostile import (
-    BREAKS,
+    BREAKING_CASES,
     CASES,
     GRACE_S,
     LIMIT_S,
     PRINTS,
     Case,
+    difference_from,
     ready_bench,
     run_case,
     starts_threads,
-    wrong,
 )
 from gobun.matrix import control_groups
 
@@ -62,22 +62,22 @@ def assert_gone(pid: int) -> None:
 def test_hostile_module_gets_its_outcome(
     bench: matrix.RunContext, tmp_path: Path, case: Case
 ) -> None:
-    assert wrong(case, run(bench, tmp_path, case)) == ""
+    assert difference_from(case, run(bench, tmp_path, case)) == ""
 
 
 @pytest.mark.parametrize("case", PRINTS, ids=lambda case: case.name)
 def test_hostile_output_in_node_changes_nothing(
     bench: matrix.RunContext, tmp_path: Path, case: Case
 ) -> None:
-    assert wrong(case, run(bench, tmp_path, case, "node")) == ""
+    assert difference_from(case, run(bench, tmp_path, case, "node")) == ""
 
 
 @pytest.mark.usefixtures("groups")
-@pytest.mark.parametrize("case", BREAKS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", BREAKING_CASES, ids=lambda case: case.name)
 def test_hostile_broken_supervision_is_our_error(
     bench: matrix.RunContext, tmp_path: Path, case: Case
 ) -> None:
-    assert wrong(case, run(bench, tmp_path, case)) == ""
+    assert difference_from(case, run(bench, tmp_path, case)) == ""
     assert_gone(int((tmp_path / "note").read_text()))
 
 

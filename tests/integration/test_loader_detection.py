@@ -18,8 +18,8 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENDS = re.compile(r"<(\d+\.\d+\.\d+)")
-ASK = """
+RANGE_END = re.compile(r"<(\d+\.\d+\.\d+)")
+ASK_SCRIPT = """
 const { detect } = require(process.argv[2] + "/src/detect.js");
 const { ROWS, needOf } = require(process.argv[2] + "/src/needs.js");
 const answers = JSON.parse(process.argv[3]).map((globals) => {
@@ -29,7 +29,7 @@ const answers = JSON.parse(process.argv[3]).map((globals) => {
 console.log(JSON.stringify({ answers, limit: ROWS[0].before }));
 """
 # The package's own files as modules of a context that has nothing but the language.
-STRANGE = """
+BARE_CONTEXT_SCRIPT = """
 const { readFileSync } = require("fs"), path = require("path"), vm = require("vm");
 const root = process.argv[2];
 const said = [];
@@ -112,20 +112,22 @@ def test_loader_each_runtime_is_recognised_and_guarded_when_needed(tmp_path: Pat
         ({}, ["unknown", "", "unknown-unknown", "none"]),
     ]
     given = json.dumps([globals_ for globals_, _ in cases])
-    assert node(ASK, tmp_path, given)["answers"] == [expected for _, expected in cases]
+    assert node(ASK_SCRIPT, tmp_path, given)["answers"] == [expected for _, expected in cases]
 
 
 def test_loader_version_limit_matches_the_expectations(tmp_path: Path) -> None:
     rows = tomllib.loads((paths.EXPECTATIONS / "bun.toml").read_text())["expect"]
     hangs = [row for row in rows if "hang" in row["outcomes"] and "versions" in row]
     by_go = [row for row in hangs if "control" not in row.get("modules", ["control"])]
-    ends = [semver.Version.parse(end) for row in by_go for end in ENDS.findall(row["versions"])]
+    ends = [
+        semver.Version.parse(end) for row in by_go for end in RANGE_END.findall(row["versions"])
+    ]
     newest = str(max(ends))
-    assert node(ASK, tmp_path, "[]")["limit"] == newest
+    assert node(ASK_SCRIPT, tmp_path, "[]")["limit"] == newest
 
 
 def test_loader_unknown_runtime_needs_nothing(tmp_path: Path) -> None:
-    assert node(STRANGE, tmp_path) == [["unknown", "none", False, 42, []]] * 5
+    assert node(BARE_CONTEXT_SCRIPT, tmp_path) == [["unknown", "none", False, 42, []]] * 5
 
 
 def elf(folder: Path, name: str, loader: bytes | None) -> Path:

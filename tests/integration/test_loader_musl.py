@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from commands import TURNING, runs_musl, succeed
+from commands import TURNING_SCRIPT, runs_musl, succeed
 
 from gobun import build, fetch, release
 from gobun.fetch import archive
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     runs_musl,
 ]
-OLD, IDLE_HANGS, NEW = "1.1.45", "1.2.19", "1.4.5"
+OLD_VERSION, IDLE_HANGS, NEW_VERSION = "1.1.45", "1.2.19", "1.4.5"
 """The first opens no library with bun:ffi, which the package must not need."""
 GUARD = "go-guard-linux-x64-musl.so"
 REPORT = """
@@ -74,7 +74,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "node_modules").mkdir()
     unpacked = folder / "node_modules" / "go-warmup"
     archive.unpack(packed.tarball, unpacked, packed.tarball.name)
-    scripts = {"report.cjs": REPORT, "turning.cjs": TURNING, "loads.cjs": LOADS}
+    scripts = {"report.cjs": REPORT, "turning.cjs": TURNING_SCRIPT, "loads.cjs": LOADS}
     for name, script in scripts.items():
         (folder / name).write_text(script)
     return folder
@@ -114,7 +114,7 @@ def answer(folder: Path, *command: str | Path, **env: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
-@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, NEW])
+@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, NEW_VERSION])
 def test_loader_on_musl_installs_the_guard_of_musl(
     musl: Sysroot, application: Path, version: str, debug: str
 ) -> None:
@@ -146,7 +146,7 @@ def test_loader_on_musl_leaves_event_loop_turning(musl: Sysroot, application: Pa
     assert run(application, *command, limit="8", GO_WARMUP_GUARD="0").returncode
 
 
-@pytest.mark.parametrize("name", ["node", OLD, IDLE_HANGS, NEW])
+@pytest.mark.parametrize("name", ["node", OLD_VERSION, IDLE_HANGS, NEW_VERSION])
 def test_loader_on_musl_explains_an_unconverted_addon(
     musl: Sysroot, application: Path, name: str
 ) -> None:
@@ -158,7 +158,7 @@ def test_loader_on_musl_explains_an_unconverted_addon(
         f"createRequire(import.meta.url)({json.dumps(str(module.addon))});\n"
     )
     # Older releases do not name the library in the error of bun:ffi.
-    libraries = [module.library] if name == NEW else []
+    libraries = [module.library] if name == NEW_VERSION else []
     command = [program(musl, name), "loads.cjs", module.addon, later, *libraries]
     output = answer(application, *map(str, command))
 
@@ -173,7 +173,7 @@ def test_loader_on_musl_explains_an_unconverted_addon(
         assert has_cause
 
 
-@pytest.mark.parametrize("version", [IDLE_HANGS, NEW])
+@pytest.mark.parametrize("version", [IDLE_HANGS, NEW_VERSION])
 def test_loader_on_musl_works_bundled(
     musl: Sysroot, application: Path, version: str, tmp_path: Path
 ) -> None:
@@ -186,7 +186,7 @@ def test_loader_on_musl_works_bundled(
     assert output["library"].startswith(f"{tmp_path}/{GUARD.removesuffix('.so')}")
 
 
-@pytest.mark.parametrize("version", [IDLE_HANGS, NEW])
+@pytest.mark.parametrize("version", [IDLE_HANGS, NEW_VERSION])
 def test_loader_on_musl_works_compiled(
     musl: Sysroot, application: Path, version: str, tmp_path: Path
 ) -> None:
@@ -197,10 +197,10 @@ def test_loader_on_musl_works_compiled(
     """
     addon = build.build_fixture("simple", TARGETS["linux-x64-musl"]).addon
     compiled = tmp_path / "turning"
-    template = [f"--compile-executable-path={stock_bun(version)}"] if version == NEW else []
+    template = [f"--compile-executable-path={stock_bun(version)}"] if version == NEW_VERSION else []
     words = ["build", "turning.cjs", "--compile", *template, "--outfile", str(compiled)]
     succeed(run(application, program(musl, version), *words))
-    if version == NEW:
+    if version == NEW_VERSION:
         private = msgspec.structs.replace(musl, folder=tmp_path)  # not 100 MB more in the cache
         compiled = private.program(compiled)
 
@@ -215,12 +215,12 @@ def test_loader_on_musl_refuses_a_named_library_of_glibc(musl: Sysroot, applicat
     hints = {guard: f"name {GUARD}", plain: f"invoke convert-musl {plain}"}
     for library, hint in hints.items():
         env = {"GO_WARMUP_LIBRARY": str(library)}
-        error = answer(application, program(musl, NEW), "report.cjs", **env)["error"]
+        error = answer(application, program(musl, NEW_VERSION), "report.cjs", **env)["error"]
         assert error[:3] == [True, "ERR_GO_WARMUP_MUSL", str(library)]
         assert hint in error[3]
 
 
-@pytest.mark.parametrize("version", [IDLE_HANGS, NEW])
+@pytest.mark.parametrize("version", [IDLE_HANGS, NEW_VERSION])
 def test_loader_on_musl_reports_a_missing_guard(
     musl: Sysroot, application: Path, version: str, tmp_path: Path
 ) -> None:

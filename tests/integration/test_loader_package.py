@@ -11,7 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import TURNING, bun, invoke, succeed
+from commands import TURNING_SCRIPT, bun, invoke, succeed
 
 from gobun import build, paths, runtimes, toolchain
 from gobun.fetch import archive
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
-OLD, IDLE_HANGS = "1.0.36", "1.2.19"
+OLD_VERSION, IDLE_HANGS = "1.0.36", "1.2.19"
 LIBRARY = f"go-guard-{host_target().name}{host_target().library_suffix}"
 MOST_BYTES = 150_000
 COMMON = """
@@ -77,7 +77,7 @@ def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return app
 
 
-def newest(name: str) -> list[str | Path]:
+def newest_command(name: str) -> list[str | Path]:
     """Return the command of a runtime: the newest Bun, or the pinned one of the others."""
     if name == "deno":
         return [runtimes.provide_deno().program, "run", "--no-lock", "--allow-all"]
@@ -86,7 +86,7 @@ def newest(name: str) -> list[str | Path]:
 
 def application(folder: Path) -> Path:
     scripts = {"app.cjs": COMMON, "app.mjs": MODULE, "threads.mjs": THREADS, "worker.mjs": WORKER}
-    scripts["event-loop.cjs"] = TURNING
+    scripts["event-loop.cjs"] = TURNING_SCRIPT
     for name, script in scripts.items():
         (folder / name).write_text(script)
     (folder / "package.json").write_text('{"name": "app", "private": true}')
@@ -114,7 +114,7 @@ def run(
     )
 
 
-def said(command: Sequence[str | Path], folder: Path, **env: str) -> dict[str, Any]:
+def answer_of(command: Sequence[str | Path], folder: Path, **env: str) -> dict[str, Any]:
     answer = json.loads(succeed(run(command, folder, **env)))
     assert isinstance(answer, dict)
     return answer
@@ -156,7 +156,7 @@ def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
 
 
 @pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
-@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_loader_every_bun_is_guarded(
     installed: Path, version: str, script: str, debug: str
@@ -187,7 +187,7 @@ def test_loader_every_bun_is_guarded(
 @pytest.mark.parametrize("name", ["node", "deno"])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script: str) -> None:
-    completed = run([*newest(name), script], installed, GO_WARMUP_DEBUG="1")
+    completed = run([*newest_command(name), script], installed, GO_WARMUP_DEBUG="1")
     answer = json.loads(succeed(completed))
     found = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
     assert found == [name, "none", False, None, "absent"]
@@ -197,21 +197,21 @@ def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script
 
 def test_loader_deno_without_permissions_stays_silent(installed: Path) -> None:
     deno = [runtimes.provide_deno().program, "run", "--no-lock", "--no-prompt"]
-    for command in (deno, newest("node"), [bun(OLD).program]):
+    for command in (deno, newest_command("node"), [bun(OLD_VERSION).program]):
         completed = run([*command, "app.mjs"], installed)
         assert json.loads(succeed(completed))["same"]
         assert completed.stderr == ""
 
 
 def test_loader_deno_with_force_loads(installed: Path) -> None:
-    answer = said([*newest("deno"), "app.cjs"], installed, FORCE="1")
+    answer = answer_of([*newest_command("deno"), "app.cjs"], installed, FORCE="1")
     assert (answer["warmed"], answer["need"]) == (True, "none")
 
 
-@pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno"])
+@pytest.mark.parametrize("name", [OLD_VERSION, IDLE_HANGS, "", "deno"])
 def test_loader_workers_share_the_process_guard(installed: Path, name: str) -> None:
-    command = newest("deno") if name == "deno" else [bun(name).program]
-    assert said([*command, "threads.mjs", "./worker.mjs"], installed) == {
+    command = newest_command("deno") if name == "deno" else [bun(name).program]
+    assert answer_of([*command, "threads.mjs", "./worker.mjs"], installed) == {
         "warmed": True,
         "same": True,
     }
@@ -220,18 +220,22 @@ def test_loader_workers_share_the_process_guard(installed: Path, name: str) -> N
 def test_loader_wrapped_module_leaves_event_loop_turning(installed: Path) -> None:
     addon = build.build_fixture("simple", host_target()).addon
     command = [str(bun(IDLE_HANGS).program), "event-loop.cjs", str(addon)]
-    assert said([*command], installed) == {"done": 0, "turns": 20}
+    assert answer_of([*command], installed) == {"done": 0, "turns": 20}
     # What the guard is for: without it this hangs.
     assert run(["timeout", "-s", "KILL", "8", *command], installed, GO_WARMUP_GUARD="0").returncode
 
 
 def test_loader_installed_by_bun_works(tarball: Path, tmp_path: Path) -> None:
     app = application(tmp_path)
-    succeed(run([*newest("bun"), "add", tarball], app, BUN_INSTALL_CACHE_DIR=str(app / ".cache")))
-    assert said([bun(OLD).program, "app.cjs"], app)["warmed"]
+    succeed(
+        run(
+            [*newest_command("bun"), "add", tarball], app, BUN_INSTALL_CACHE_DIR=str(app / ".cache")
+        )
+    )
+    assert answer_of([bun(OLD_VERSION).program, "app.cjs"], app)["warmed"]
 
 
-@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
 def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path: Path) -> None:
     program = bun(version).program
     out = tmp_path / "out"
@@ -242,9 +246,9 @@ def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path:
     out.rename(moved)
     (installed / "node_modules").rename(installed / "aside")
     try:
-        answer = said([program, moved / "app.js"], tmp_path, FORCE="1")
+        answer = answer_of([program, moved / "app.js"], tmp_path, FORCE="1")
         words = [str(moved / "threads.js"), "./worker.js"]
-        threads = said([program, *words], tmp_path)
+        threads = answer_of([program, *words], tmp_path)
     finally:
         (installed / "aside").rename(installed / "node_modules")
     assert answer["warmed"]
@@ -252,7 +256,7 @@ def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path:
     assert threads == {"warmed": True, "same": True}
 
 
-@pytest.mark.parametrize("version", [OLD, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
 def test_loader_compiled_executable_works_alone(
     installed: Path, version: str, tmp_path: Path
 ) -> None:
@@ -261,7 +265,7 @@ def test_loader_compiled_executable_works_alone(
     (installed / "app.exe").rename(tmp_path / "app.exe")
     (installed / "node_modules").rename(installed / "aside")
     try:
-        answers = [said([tmp_path / "app.exe"], tmp_path, FORCE="1") for _ in range(2)]
+        answers = [answer_of([tmp_path / "app.exe"], tmp_path, FORCE="1") for _ in range(2)]
     finally:
         (installed / "aside").rename(installed / "node_modules")
     assert answers[0] == answers[1]
@@ -271,7 +275,7 @@ def test_loader_compiled_executable_works_alone(
     assert folder.stat().st_mode & 0o077 == 0
     # A name that another user can take must not stop the application.
     folder.chmod(0o777)
-    answer = said([tmp_path / "app.exe"], tmp_path, FORCE="1")
+    answer = answer_of([tmp_path / "app.exe"], tmp_path, FORCE="1")
     assert (answer["error"], answer["warmed"]) == (None, True)
     assert answer["library"].startswith(str(tmp_path / ".cache" / "go-warmup"))
 
@@ -279,18 +283,18 @@ def test_loader_compiled_executable_works_alone(
 def test_loader_missing_library_is_reported_only_where_needed(own: Path) -> None:
     shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
     for name in ("node", "deno"):
-        completed = run([*newest(name), "app.cjs"], own)
+        completed = run([*newest_command(name), "app.cjs"], own)
         assert (json.loads(succeed(completed))["error"], completed.stderr) == (None, "")
-    is_ours, code, text, path = said([bun(OLD).program, "app.cjs"], own)["error"]
+    is_ours, code, text, path = answer_of([bun(OLD_VERSION).program, "app.cjs"], own)["error"]
     assert (is_ours, code) == (True, "ERR_GO_WARMUP_MISSING")
     assert path == str(own / "node_modules" / "go-warmup" / "lib" / LIBRARY)
     assert path in text
     assert "next: install go-warmup again" in text
     named = str(own / "nowhere.so")
     # Whoever names a library wants it, needed or not.
-    for version, force in ((OLD, "0"), ("", "1")):
+    for version, force in ((OLD_VERSION, "0"), ("", "1")):
         env = {"GO_WARMUP_LIBRARY": named, "FORCE": force}
-        error = said([bun(version).program, "app.cjs"], own, **env)["error"]
+        error = answer_of([bun(version).program, "app.cjs"], own, **env)["error"]
         assert error[1::2] == ["ERR_GO_WARMUP_MISSING", named]
         assert "GO_WARMUP_LIBRARY names it" in error[2]
 
@@ -306,12 +310,12 @@ def test_loader_corrupt_library_is_refused(own: Path) -> None:
     for env in ({}, {"GO_WARMUP_LIBRARY": str(copy)}):
         if not env:
             shutil.copy(copy, library)
-        error = said([bun(OLD).program, "app.cjs"], own, **env)["error"]
+        error = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, **env)["error"]
         assert error[:2] == [True, "ERR_GO_WARMUP_CORRUPT"]
         assert digest in error[2]
     # What goes by another name is a person's own.
     copy.rename(own / "mine.so")
-    answer = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY="mine.so")
+    answer = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, GO_WARMUP_LIBRARY="mine.so")
     assert answer["library"] == str(own / "mine.so")
 
 
@@ -320,7 +324,7 @@ def test_loader_other_library_is_refused_as_warmup(own: Path) -> None:
     (own / "text.so").write_text("no library")
     (own / "folder.so").mkdir()
     for name in (str(control), "text.so", "folder.so"):
-        answer = said([bun(OLD).program, "app.cjs"], own, GO_WARMUP_LIBRARY=name)
+        answer = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, GO_WARMUP_LIBRARY=name)
         assert answer["error"][:2] == [True, "ERR_GO_WARMUP_LOAD"], name
         assert "cannot be loaded" in answer["error"][2]
 
@@ -334,24 +338,24 @@ process.exit(0);
 """
 
 
-@pytest.mark.parametrize("name", [OLD, IDLE_HANGS, "", "deno", "node"])
+@pytest.mark.parametrize("name", [OLD_VERSION, IDLE_HANGS, "", "deno", "node"])
 def test_loader_guard_stats_report_guarded_signals(installed: Path, name: str) -> None:
     (installed / "stats.cjs").write_text(STATS)
-    command = newest(name) if name in {"deno", "node"} else [bun(name).program]
-    answer = said([*command, "stats.cjs"], installed)
+    command = newest_command(name) if name in {"deno", "node"} else [bun(name).program]
+    answer = answer_of([*command, "stats.cjs"], installed)
     assert answer["before"] is None
     if name == "node":
         assert answer["after"] is None
         return
     after = answer["after"]
-    suspends = {OLD: [10], IDLE_HANGS: [30], "": [30], "deno": []}
+    suspends = {OLD_VERSION: [10], IDLE_HANGS: [30], "": [30], "deno": []}
     assert after["signals"] == suspends[name]
     assert after["reason"] == ("no-handler" if name == "deno" else "installed")
     assert after["others"] == []
     assert {type(value) for key, value in after.items() if key != "reason"} == {int, list}
 
 
-LOSES = """
+LOSES_SCRIPT = """
 const { guardStats, warmup } = require("go-warmup");
 const { dlopen } = require("bun:ffi");
 const { profile } = require("bun:jsc");
@@ -377,8 +381,8 @@ process.exit(0);
 
 @pytest.mark.parametrize("version", [IDLE_HANGS, ""])
 def test_loader_lost_handler_is_reported_until_restored(installed: Path, version: str) -> None:
-    (installed / "loses.cjs").write_text(LOSES)
-    answer = said([bun(version).program, "loses.cjs"], installed)
+    (installed / "loses.cjs").write_text(LOSES_SCRIPT)
+    answer = answer_of([bun(version).program, "loses.cjs"], installed)
     assert answer["states"] == [
         ["installed", "installed", [], False],
         ["lost", "lost", [30], False],
@@ -403,11 +407,11 @@ def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -
     expected = str(folder / "package" / f"go-warmup-{target}.so")
     assert (outcome["guard"], outcome["library"], stats) == ("inside", expected, None)
     env = {"GO_WARMUP_LIBRARY": expected}
-    assert said([bun("").program, "app.cjs"], installed, **env)["library"] == expected
+    assert answer_of([bun("").program, "app.cjs"], installed, **env)["library"] == expected
 
 
 def test_loader_guard_disabled_by_environment_is_off(installed: Path) -> None:
-    answer = said([bun("").program, "app.cjs"], installed, GO_WARMUP_GUARD="0")
+    answer = answer_of([bun("").program, "app.cjs"], installed, GO_WARMUP_GUARD="0")
     assert [answer[key] for key in ("guard", "warmed", "library")] == ["off", False, None]
 
 
@@ -422,7 +426,7 @@ def test_loader_wrap_returns_what_its_function_returns(installed: Path) -> None:
     """
     (installed / "wrap.cjs").write_text(script)
     (installed / "worker.json").write_text("{}")
-    assert said([toolchain.node().program, "wrap.cjs"], installed)["said"] == [
+    assert answer_of([toolchain.node().program, "wrap.cjs"], installed)["said"] == [
         False,
         True,
         "wrap() takes a function that loads: wrap(() => require('./x.node'))",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-THREADS, RUNS, DEAD = 4, 3, 20
+THREADS, RUNS, DEAD_GROUPS = 4, 3, 20
 # Waits for the start, then makes the first groups of its run on several threads at once.
 RUN = f"""
 import sys, threading
@@ -45,7 +45,7 @@ def left_over() -> Iterator[list[Path]]:
         made = []
         for folder in group.folders:
             prefix = "-".join(folder.parent.name.split("-")[:2])
-            for started in range(1, DEAD + 1):
+            for started in range(1, DEAD_GROUPS + 1):
                 dead = folder.parents[1] / f"{prefix}-{ended.pid}-{started}"
                 (dead / "cell-1").mkdir(parents=True)
                 made.append(dead)
@@ -77,6 +77,6 @@ def test_cell_group_beside_other_runs_is_made(left_over: list[Path]) -> None:
         for run in runs:
             run.kill()
             run.communicate()
-    counts = " ".join([str(len(left_over) // DEAD)] * THREADS)
+    counts = " ".join([str(len(left_over) // DEAD_GROUPS)] * THREADS)
     assert [(out.strip(), error) for out, error in output] == [(counts, "")] * RUNS
     assert not any(dead.exists() for dead in left_over)

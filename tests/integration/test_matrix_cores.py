@@ -37,7 +37,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_child(tmp_path_factory.mktemp("child"))
 
 
-def said(result: Result, folder: Path) -> str:
+def output_of(result: Result, folder: Path) -> str:
     [name] = [path for path in result.evidence if path.endswith("output.txt")]
     return (folder / "out" / name).read_text()
 
@@ -51,7 +51,7 @@ def test_core_of_crash_is_kept_with_backtrace(
     assert (result.outcome, result.signal) == ("crash", signal)
     [core] = [tmp_path / "out" / path for path in result.evidence if path.endswith("/core")]
     assert core.read_bytes()[:4] == b"\x7fELF"
-    assert f"MB, sparse; `gdb {child} core`" in said(result, tmp_path)
+    assert f"MB, sparse; `gdb {child} core`" in output_of(result, tmp_path)
     if shutil.which("gdb"):
         [trace] = [path for path in result.evidence if path.endswith("backtrace.txt")]
         text = (tmp_path / "out" / trace).read_text()
@@ -66,15 +66,15 @@ def test_core_is_kept_once_for_similar_crashes(child: Path, tmp_path: Path) -> N
     again, _ = run_known(child, "segv", tmp_path / "again", means=means)
     assert [path.endswith("/core") for path in first.evidence] == [False, True]
     assert not [path for path in again.evidence if path.endswith("/core")]
-    assert "no core: another cell of this version" in said(again, tmp_path / "again")
+    assert "no core: another cell of this version" in output_of(again, tmp_path / "again")
 
 
 def test_core_unrequested_or_without_signal_is_not_kept(child: Path, tmp_path: Path) -> None:
     unasked, _ = run_known(child, "segv", tmp_path / "unasked")
-    assert "core" not in said(unasked, tmp_path / "unasked")
+    assert "core" not in output_of(unasked, tmp_path / "unasked")
     assert not list(tmp_path.rglob("core*"))
     panic, _ = run_known(child, "panic", tmp_path / "panic", means=EvidenceTools(cores=True))
-    assert "no core: it ended with an exit code" in said(panic, tmp_path / "panic")
+    assert "no core: it ended with an exit code" in output_of(panic, tmp_path / "panic")
 
 
 @files_only

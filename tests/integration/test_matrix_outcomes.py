@@ -141,7 +141,7 @@ def test_cell_judgement_ignores_time_the_harness_paused(child: Path, tmp_path: P
     words = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
     harness = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
     try:
-        until((tmp_path / "note").exists)
+        wait_until((tmp_path / "note").exists)
         harness.send_signal(signal.SIGSTOP)
         time.sleep(4.0)
         harness.send_signal(signal.SIGCONT)
@@ -207,13 +207,13 @@ def test_cell_with_unstartable_program_is_our_error(child: Path, tmp_path: Path)
 def test_cell_that_ends_leaves_no_process(child: Path, tmp_path: Path) -> None:
     result, note = run_known(child, "daemon", tmp_path)
     assert result.outcome == "pass"
-    assert not alive(int(note.read_text()))
+    assert not is_alive(int(note.read_text()))
 
 
 def test_cell_that_is_killed_leaves_no_process(child: Path, tmp_path: Path) -> None:
     result, note = run_known(child, "daemon-and-hang", tmp_path)
     assert result.outcome == "hang"
-    assert not alive(int(note.read_text()))
+    assert not is_alive(int(note.read_text()))
 
 
 @pytest.mark.parametrize("mode", ["fork-bomb", "fork-bomb-in-sessions"])
@@ -253,19 +253,19 @@ def test_harness_killed_leaves_no_process(child: Path, tmp_path: Path, signal_na
     command = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
     harness = subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL)
     note = tmp_path / "note"
-    until(lambda: note.exists() and bool(note.read_text().strip()))
+    wait_until(lambda: note.exists() and bool(note.read_text().strip()))
     daemon = int(note.read_text())
-    assert alive(daemon)
+    assert is_alive(daemon)
     harness.send_signal(signal.Signals[signal_name])
     harness.wait(timeout=20)
-    until(lambda: not alive(daemon))
+    wait_until(lambda: not is_alive(daemon))
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def until(true: object, limit_s: float = 20.0) -> None:
+def wait_until(true: object, limit_s: float = 20.0) -> None:
     assert callable(true)
     deadline = time.monotonic() + limit_s
     while not true():

@@ -127,11 +127,11 @@ def test_matrix_interrupted_run_leaves_nothing_and_resumes(
         command, cwd=paths.ROOT, env=os.environ | {"TMPDIR": str(scratch)}, start_new_session=True
     )
     path = out / matrix.FILE_NAME
-    until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
+    wait_until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
     os.kill(running.pid, number)
     code = running.wait(timeout=30)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
-    until(lambda: not inside(scratch))
+    wait_until(lambda: not processes_inside(scratch))
     assert number == signal.SIGKILL or not list(scratch.iterdir())
 
     first = matrix.read_results(path).results
@@ -150,7 +150,7 @@ def test_matrix_interrupted_run_leaves_nothing_and_resumes(
     assert len({result.cell for result in resumed.results}) == 12
 
 
-def inside(folder: Path) -> list[str]:
+def processes_inside(folder: Path) -> list[str]:
     """Return the processes whose temporary folder lies in ``folder``."""
     found = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
@@ -162,7 +162,7 @@ def inside(folder: Path) -> list[str]:
     return found
 
 
-def until(true: object, limit_s: float = 60.0) -> None:
+def wait_until(true: object, limit_s: float = 60.0) -> None:
     assert callable(true)
     deadline = time.monotonic() + limit_s
     while not true():

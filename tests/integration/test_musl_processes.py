@@ -73,7 +73,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def converted(libraries: dict[str, Path]) -> dict[str, Path]:
+def converted_libraries(libraries: dict[str, Path]) -> dict[str, Path]:
     made = {}
     for name, library in libraries.items():
         made[name] = library.with_name(f"{library.stem}-musl.so")
@@ -99,34 +99,34 @@ def test_musl_unconverted_library_is_refused(caller: Path, libraries: dict[str, 
 
 
 def test_musl_converted_library_runs_with_any_linker(
-    caller: Path, converted: dict[str, Path]
+    caller: Path, converted_libraries: dict[str, Path]
 ) -> None:
-    for library in converted.values():
+    for library in converted_libraries.values():
         assert call(caller, library) == "pass"
 
 
 def test_musl_several_converted_libraries_run_in_one_process(
-    caller: Path, converted: dict[str, Path]
+    caller: Path, converted_libraries: dict[str, Path]
 ) -> None:
-    assert call(caller, *converted.values()) == "pass"
+    assert call(caller, *converted_libraries.values()) == "pass"
 
 
 def test_musl_converted_library_starts_without_proc(
-    caller: Path, converted: dict[str, Path]
+    caller: Path, converted_libraries: dict[str, Path]
 ) -> None:
     """The startup code then has no arguments to give, and Go starts with none."""
     within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     hidden = 'mount -t tmpfs none /proc && test ! -e /proc/self && exec "$@"'
     if call(*within, hidden, "sh", "echo", "hidden") != "hidden":
         pytest.skip("this system lets nobody hide /proc")
-    assert call(*within, hidden, "sh", caller, converted["zig-musl"]) == "pass"
+    assert call(*within, hidden, "sh", caller, converted_libraries["zig-musl"]) == "pass"
 
 
 @pytest.mark.skipif(shutil.which("strip") is None, reason="strip is missing")
 def test_musl_converted_library_runs_after_strip(
-    caller: Path, converted: dict[str, Path], tmp_path: Path
+    caller: Path, converted_libraries: dict[str, Path], tmp_path: Path
 ) -> None:
-    for name, library in converted.items():
+    for name, library in converted_libraries.items():
         stripped = tmp_path / f"{name}.so"
         completed = subprocess.run(
             ["strip", "-o", stripped, library], capture_output=True, check=True
@@ -166,10 +166,10 @@ def test_musl_found_sites_are_those_the_linker_relocated(tmp_path: Path) -> None
 
 
 def test_musl_audit_tells_whether_a_library_loads(
-    libraries: dict[str, Path], converted: dict[str, Path]
+    libraries: dict[str, Path], converted_libraries: dict[str, Path]
 ) -> None:
     before = audit.inspect(libraries["zig-glibc"])
-    after = audit.inspect(converted["zig-glibc"])
+    after = audit.inspect(converted_libraries["zig-glibc"])
 
     assert before.static_tls
     assert not after.static_tls
@@ -191,7 +191,7 @@ setTimeout(() => console.log("turned"), 20);
 
 
 def test_musl_bun_calls_a_converted_library(
-    musl: Sysroot, libraries: dict[str, Path], converted: dict[str, Path], tmp_path: Path
+    musl: Sysroot, libraries: dict[str, Path], converted_libraries: dict[str, Path], tmp_path: Path
 ) -> None:
     package = fetch.Package(fetch.bun_package("linux-x64", "musl"), BUN)
     bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")
@@ -199,7 +199,7 @@ def test_musl_bun_calls_a_converted_library(
     script.write_text(FFI)
 
     assert "Run returned" not in call(bun, script, libraries["zig-glibc"])
-    for library in converted.values():
+    for library in converted_libraries.values():
         assert call(bun, script, library) == "Run returned 0\nturned"
 
 
@@ -222,10 +222,10 @@ def test_musl_node_and_bun_call_a_converted_addon(musl: Sysroot, tmp_path: Path)
 
 @pytest.mark.skipif(not ON_GLIBC, reason="a program for glibc needs glibc")
 def test_musl_converted_library_ends_a_glibc_process_cleanly(
-    converted: dict[str, Path], tmp_path: Path
+    converted_libraries: dict[str, Path], tmp_path: Path
 ) -> None:
     """glibc has no libc.so to load, so a test lends it one of that name."""
-    library = Image(converted["zig-glibc"], converted["zig-glibc"].read_bytes())
+    library = Image(converted_libraries["zig-glibc"], converted_libraries["zig-glibc"].read_bytes())
     assert library.needed_libraries == ["libc.so"]
     assert library.dynamic_value(elf.DT_VERNEED) is None
     program = tmp_path / "load"
@@ -240,7 +240,7 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
     real = next(word for word in mapped if word.endswith("libc.so.6"))
     (tmp_path / "lib" / "libc.so").symlink_to(real)
     completed = subprocess.run(
-        [program, converted["zig-glibc"]],
+        [program, converted_libraries["zig-glibc"]],
         env={"LD_LIBRARY_PATH": str(tmp_path / "lib")},
         capture_output=True,
         text=True,
@@ -298,12 +298,14 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     assert "Alpine" in readme
 
 
-HANGS = "require(process.argv[2]).runSync(); setInterval(() => {}, 50); console.log('called');"
+HANGING_SCRIPT = (
+    "require(process.argv[2]).runSync(); setInterval(() => {}, 50); console.log('called');"
+)
 
 
 def test_diagnose_names_a_musl_process_and_its_hang(musl: Sysroot, tmp_path: Path) -> None:
     script = tmp_path / "hangs.cjs"
-    script.write_text(HANGS)
+    script.write_text(HANGING_SCRIPT)
     addon = build.build_fixture("simple", TARGETS["linux-x64-musl"]).addon
     package = fetch.Package(fetch.bun_package("linux-x64-musl"), "1.2.19")
     bun = musl.program(fetch.fetch_packages([package])[package] / "bin" / "bun")

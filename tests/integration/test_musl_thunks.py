@@ -139,7 +139,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def converted(library: Path) -> Path:
+def converted_library(library: Path) -> Path:
     made = library.with_name("it-musl.so")
     convert_file(library, made)
     return made
@@ -166,19 +166,21 @@ def output(*command: str | Path) -> str:
     return (completed.stdout + completed.stderr).strip()
 
 
-def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted: Path) -> None:
+def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted_library: Path) -> None:
     """Go's profiler unwinds wherever SIGPROF lands; every nested call runs two sites or more.
 
     Go prints that the rate of 1 kHz stays: the profile itself asks for 100 Hz.
     """
-    assert output(caller, converted).splitlines()[0] == "pass"
+    assert output(caller, converted_library).splitlines()[0] == "pass"
 
 
-def stop_in_a_thunk(library: Path, converted: Path, function: str) -> tuple[int, int, list[str]]:
+def stop_in_a_thunk(
+    library: Path, converted_library: Path, function: str
+) -> tuple[int, int, list[str]]:
     """Return a function's first thunk, where it goes back to, and gdb's words to stop in it."""
-    before, after = (Image(each, each.read_bytes()) for each in (library, converted))
+    before, after = (Image(each, each.read_bytes()) for each in (library, converted_library))
     sites = {site.address: site for site in sites_of(before, initial_exec_words(before))}
-    symbols = output("nm", converted).splitlines()
+    symbols = output("nm", converted_library).splitlines()
     addresses = {words[-1]: int(words[0], 16) for line in symbols if len(words := line.split()) > 2}
     start = addresses["crosscall2"]
     site = min(address for address in sites if address > addresses[function])
@@ -196,12 +198,12 @@ def stop_in_a_thunk(library: Path, converted: Path, function: str) -> tuple[int,
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
 def test_go_prints_its_traceback_from_within_a_thunk(
-    caller: Path, library: Path, converted: Path
+    caller: Path, library: Path, converted_library: Path
 ) -> None:
     """A fault that arrives in a thunk, which is in no function of Go, ends in Go's own report."""
-    thunk, _, script = stop_in_a_thunk(library, converted, "runtime.asmcgocall.abi0")
+    thunk, _, script = stop_in_a_thunk(library, converted_library, "runtime.asmcgocall.abi0")
     script += ["-ex", "stepi 2", "-ex", 'printf "in %lx\\n", $pc', "-ex", "signal SIGSEGV"]
-    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
+    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted_library)
 
     assert re.search(rf"^in \w*{(thunk + THIRD_STEP) & 0xFFF:03x}$", printed, re.MULTILINE), printed
     assert "SIGSEGV: segmentation violation" in printed, printed
@@ -209,13 +211,13 @@ def test_go_prints_its_traceback_from_within_a_thunk(
 
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
-def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted: Path) -> None:
+def test_gdb_unwinds_through_a_thunk(caller: Path, library: Path, converted_library: Path) -> None:
     """The caller of a thunk is its site, at the thunk's first instruction and at a later one."""
-    thunk, back, script = stop_in_a_thunk(library, converted, "runtime.cgocallback.abi0")
+    thunk, back, script = stop_in_a_thunk(library, converted_library, "runtime.cgocallback.abi0")
     for _ in range(2):
         script += ["-ex", 'printf "at %lx\\n", $pc - (long)$base', "-ex", "up"]
         script += ["-ex", 'printf "from %lx\\n", $pc - (long)$base', "-ex", "stepi 3"]
-    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted)
+    printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted_library)
     stops = [int(each, 16) for each in re.findall(r"^at (\w+)", printed, re.MULTILINE)]
     callers = [int(each, 16) for each in re.findall(r"^from (\w+)", printed, re.MULTILINE)]
 

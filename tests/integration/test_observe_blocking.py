@@ -30,7 +30,7 @@ SETTLES_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def waiting_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("waiting") / "waiting"
     source = NATIVE / "waiting.c"
     compiling.c_program(source, target=host_target(), output=program, libraries=["rt"])
@@ -63,7 +63,9 @@ def running(*command: str | Path) -> Iterator[int]:
         child.stdin.close()
 
 
-def settled(pid: int, call: str, *, threads: int = 1, signals: bool = True) -> tuple[Blocked, ...]:
+def blocked_in(
+    pid: int, call: str, *, threads: int = 1, signals: bool = True
+) -> tuple[Blocked, ...]:
     """Look until the first threads are in ``call`` for good; the line comes a moment before."""
     deadline = time.monotonic() + SETTLES_S
     before: tuple[Blocked, ...] = ()
@@ -108,37 +110,37 @@ def settled(pid: int, call: str, *, threads: int = 1, signals: bool = True) -> t
     ],
 )
 def test_blocked_thread_names_call_and_who_can_wake_it(  # noqa: PLR0917 - a row of the table
-    waiting: Path, tmp_path: Path, mode: str, call: str, wakes: str, can_return: str
+    waiting_program: Path, tmp_path: Path, mode: str, call: str, wakes: str, can_return: str
 ) -> None:
     lock = tmp_path / "lock"
     lock.touch()
-    with running(waiting, mode, lock) as pid:
-        main, *_ = settled(pid, call)
+    with running(waiting_program, mode, lock) as pid:
+        main, *_ = blocked_in(pid, call)
     assert (main.call, main.wakes, main.can_return) == (call, wakes, can_return), main
 
 
-def test_blocked_lock_beside_sleeper_names_the_sleeper(waiting: Path) -> None:
-    with running(waiting, "lock-beside-sleeper") as pid:
-        main, other = settled(pid, "futex")
+def test_blocked_lock_beside_sleeper_names_the_sleeper(waiting_program: Path) -> None:
+    with running(waiting_program, "lock-beside-sleeper") as pid:
+        main, other = blocked_in(pid, "futex")
     assert main.wakers == (other.tid,)
     assert observe.all_stuck((main, other)) == "no"
 
 
-def test_blocked_two_threads_in_deadlock_are_stuck(waiting: Path) -> None:
-    with running(waiting, "two-locks") as pid:
-        found = settled(pid, "futex", threads=2)
+def test_blocked_two_threads_in_deadlock_are_stuck(waiting_program: Path) -> None:
+    with running(waiting_program, "two-locks") as pid:
+        found = blocked_in(pid, "futex", threads=2)
     assert [each.can_return for each in found] == ["no", "no"]
     assert observe.all_stuck(found) == "yes"
 
 
-def test_blocked_signal_wait_without_sender_is_stuck(waiting: Path) -> None:
-    with running(waiting, "pause") as pid:
-        assert observe.all_stuck(settled(pid, "pause")) == "unknown"
-        assert observe.all_stuck(settled(pid, "pause", signals=False)) == "yes"
+def test_blocked_signal_wait_without_sender_is_stuck(waiting_program: Path) -> None:
+    with running(waiting_program, "pause") as pid:
+        assert observe.all_stuck(blocked_in(pid, "pause")) == "unknown"
+        assert observe.all_stuck(blocked_in(pid, "pause", signals=False)) == "yes"
 
 
-def test_blocked_stopped_thread_can_be_continued(waiting: Path) -> None:
-    with running(waiting, "stopped") as pid:
+def test_blocked_stopped_thread_can_be_continued(waiting_program: Path) -> None:
+    with running(waiting_program, "stopped") as pid:
         deadline = time.monotonic() + SETTLES_S
         while (main := observe.blocked_threads(pid)[0]).state != "T":
             assert time.monotonic() < deadline
@@ -150,16 +152,16 @@ def test_blocked_stopped_thread_can_be_continued(waiting: Path) -> None:
     [("epoll-socket", "epoll_wait", ["epoll"]), ("own-pipe", "read", ["pipe"])],
 )
 def test_blocked_descriptors_have_their_kinds(
-    waiting: Path, mode: str, call: str, kinds: list[str]
+    waiting_program: Path, mode: str, call: str, kinds: list[str]
 ) -> None:
-    with running(waiting, mode) as pid:
-        main, *_ = settled(pid, call)
+    with running(waiting_program, mode) as pid:
+        main, *_ = blocked_in(pid, call)
     assert [each.kind for each in main.descriptors] == kinds
 
 
-def test_blocked_relative_timeout_is_read_from_the_process(waiting: Path) -> None:
-    with running(waiting, "poll-timed") as pid:
-        assert settled(pid, "poll")[0].timeout_s == pytest.approx(600)
+def test_blocked_relative_timeout_is_read_from_the_process(waiting_program: Path) -> None:
+    with running(waiting_program, "poll-timed") as pid:
+        assert blocked_in(pid, "poll")[0].timeout_s == pytest.approx(600)
 
 
 def test_blocked_threads_of_gone_process_are_empty() -> None:
@@ -182,7 +184,7 @@ def test_blocked_wait_in_bun_names_library_and_function(
     )
     call = {"Wait": "clock_nanosleep", "WaitFor": "read"}[function]
     with running(bun().program, script) as pid:
-        main = settled(pid, call)[0]
+        main = blocked_in(pid, call)[0]
     assert main.call == call
     assert main.caller is not None
     assert (main.caller.library, main.caller.function) == (str(slow_call), function)

@@ -23,7 +23,7 @@ LINES = [
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="JSC suspends by signals on Linux")
 
 
-def added(line: str, patch: str, name: str) -> str:
+def added_text(line: str, patch: str, name: str) -> str:
     """Return what a patch adds to a file."""
     series = bun_source.series_named(line)
     content = series.file(next(each for each in series.patches if each.id == patch)).read_bytes()
@@ -31,7 +31,7 @@ def added(line: str, patch: str, name: str) -> str:
     return b"".join(text for hunk in diff.hunks for text in hunk.added).decode()
 
 
-def compiled(folder: Path, *sources: Path) -> Path:
+def compile_program(folder: Path, *sources: Path) -> Path:
     """Compile C++ that needs no library of its own."""
     program = folder / "program"
     command = [toolchain.zig().program, "c++", "-target", host_target().zig_triple]
@@ -60,8 +60,8 @@ def suspend(program: Path, *words: str) -> tuple[int, dict[str, int]]:
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suspend")
     handler = folder / "SuspendHandler.cpp"
-    handler.write_text(added(request.param, "suspend-any-stack", handler.name))
-    return compiled(folder, SOURCES / "suspend.cpp", handler)
+    handler.write_text(added_text(request.param, "suspend-any-stack", handler.name))
+    return compile_program(folder, SOURCES / "suspend.cpp", handler)
 
 
 class TestSuspendHandler:
@@ -85,12 +85,12 @@ class TestSuspendHandler:
         assert (counted["stopped"], counted["refused"]) == (0, 200)
 
     def test_unpatched_alternate_stack_is_overwritten(self, tmp_path: Path) -> None:
-        whole = added(LINES[0], "suspend-any-stack", "SuspendHandler.cpp")
+        whole = added_text(LINES[0], "suspend-any-stack", "SuspendHandler.cpp")
         uncut = whole.replace("frame - bottom < alternate.ss_size", "false")
         assert uncut != whole
         handler = tmp_path / "uncut.cpp"
         handler.write_text(uncut)
-        broken = compiled(tmp_path, SOURCES / "suspend.cpp", handler)
+        broken = compile_program(tmp_path, SOURCES / "suspend.cpp", handler)
         try:
             completed = subprocess.run([str(broken), "own", "200"], check=False, timeout=10)
         except subprocess.TimeoutExpired:
@@ -102,9 +102,10 @@ class TestSuspendHandler:
 def test_new_thread_inherits_its_creators_mask(line: str, tmp_path: Path) -> None:
     functions = tmp_path / "functions.cpp"
     functions.write_text(
-        "#include <signal.h>\n#define OS(name) 0\n" + added(line, "block-signals", "c-bindings.cpp")
+        "#include <signal.h>\n#define OS(name) 0\n"
+        + added_text(line, "block-signals", "c-bindings.cpp")
     )
-    program = compiled(tmp_path, SOURCES / "mask.cpp", functions)
+    program = compile_program(tmp_path, SOURCES / "mask.cpp", functions)
     completed = subprocess.run(
         [str(program)], capture_output=True, text=True, check=False, timeout=30
     )

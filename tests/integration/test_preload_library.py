@@ -19,7 +19,7 @@ from gobun.targets import TARGETS, host_target
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs LD_PRELOAD")
 
 SOURCES = Path(__file__).parent / "native"
-PLAIN = """
+PLAIN_OUTPUT = """
 thread small 4096 64 0 0
 attributes 4096 64
 thread detached 4096 64 1 0
@@ -39,15 +39,15 @@ replaced ours
 replaced ours
 replaced error
 """
-MOST = 60
+MOST_SIGNALS = 60
 """Signals that a mask can hold: not SIGKILL, SIGSTOP, and the two that glibc keeps to itself."""
 MOST_UNDER_QEMU = 58
 """It keeps two more to itself."""
 
 
-def expected(words: str, most: int = MOST) -> list[str]:
+def expected_lines(words: str, most: int = MOST_SIGNALS) -> list[str]:
     """Return what the program says where ``words`` are chosen."""
-    chosen, text = words.split(","), PLAIN
+    chosen, text = words.split(","), PLAIN_OUTPUT
     if "stack8m" in chosen:
         for name in ("small", "detached"):
             text = text.replace(f"thread {name} 4096", f"thread {name} 8192")
@@ -98,7 +98,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 
 def test_preload_absent_changes_nothing(program: Program) -> None:
-    assert program.run() == (expected(""), [])
+    assert program.run() == (expected_lines(""), [])
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_preload_absent_changes_nothing(program: Program) -> None:
 )
 def test_preload_chosen_words_do_only_what_they_say(program: Program, words: str) -> None:
     out, err = program.run(program.library, program.spy, GO_GUARD_PRELOAD=words)
-    assert out == expected(words)
-    blocked = MOST if "sigmask" in words else 0
+    assert out == expected_lines(words)
+    blocked = MOST_SIGNALS if "sigmask" in words else 0
     assert err == [f"made {blocked}"] * 5
 
 
 def test_preload_without_words_guards_suspend_only(program: Program) -> None:
-    assert program.run(program.library) == (expected("suspend"), [])
+    assert program.run(program.library) == (expected_lines("suspend"), [])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_preload_wrong_word_is_named_and_does_nothing(
     program: Program, words: str, problem: str
 ) -> None:
     out, [line] = program.run(program.library, GO_GUARD_PRELOAD=words)
-    assert out == expected("")
+    assert out == expected_lines("")
     assert line.endswith(
         f"]: GO_GUARD_PRELOAD: {problem}; the words are suspend,stack8m,sigmask,sigmask-keep;"
         " nothing is done"
@@ -152,7 +152,7 @@ def test_preload_loaded_twice_acts_once(program: Program, tmp_path: Path) -> Non
     shutil.copyfile(program.library, other)
     settings = {"GO_GUARD_PRELOAD": "stack8m,sigmask,suspend", "GO_GUARD_DEBUG": "1"}
     out, err = program.run(program.library, other, **settings)
-    assert out == expected(settings["GO_GUARD_PRELOAD"])
+    assert out == expected_lines(settings["GO_GUARD_PRELOAD"])
     assert sum("guards the handler of signal 30" in line for line in err) == 2
 
 
@@ -180,13 +180,13 @@ def test_preload_in_shell_keeps_its_traps(program: Program, shell: str) -> None:
 @pytest.mark.slow
 def test_preload_on_arm64_runs_under_qemu(tmp_path: Path) -> None:
     arm64 = Program("linux-arm64", tmp_path, tuple(arm64_emulator()))
-    assert arm64.run() == (expected(""), [])
+    assert arm64.run() == (expected_lines(""), [])
     words = "stack8m,sigmask,suspend"
     out, err = arm64.run(arm64.library, arm64.spy, GO_GUARD_PRELOAD=words)
-    assert out == expected(words)
+    assert out == expected_lines(words)
     assert err == [f"made {MOST_UNDER_QEMU}"] * 5
     out, _ = arm64.run(arm64.library, GO_GUARD_PRELOAD="sigmask-keep")
-    assert out == expected("sigmask-keep", MOST_UNDER_QEMU)
+    assert out == expected_lines("sigmask-keep", MOST_UNDER_QEMU)
 
 
 def test_preload_builds_for_linux_only() -> None:

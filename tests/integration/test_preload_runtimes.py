@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs LD_PRELOAD")
 
-HANGS, LATER = "1.2.19", "1.3.14"
+HANGING_VERSION, LATER_VERSION = "1.2.19", "1.3.14"
 MIB = 1 << 20
 READS = (
     "await Promise.all(Array.from({ length: 64 }, () =>"
@@ -33,7 +33,7 @@ READS = (
     # The last thread may still be about to begin.
     "setTimeout(() => console.log('ready'), 200); setInterval(() => {}, 1000);"
 )
-COMPILED = """
+COMPILED_SCRIPT = """
 import { dlopen } from "bun:ffi";
 const go = dlopen(process.env.GO_LIBRARY, { Run: { args: [], returns: "int32_t" } });
 console.log("called", go.symbols.Run());
@@ -54,7 +54,7 @@ void _start(void) {
 def context(tmp_path_factory: pytest.TempPathFactory) -> matrix.RunContext:
     target, out = host_target(), tmp_path_factory.mktemp("out")
     ready = matrix.build_run_context(["control", "simple"], target, out=out, limit_s=20.0)
-    provided = runtimes.provide_bun([HANGS, LATER], target)
+    provided = runtimes.provide_bun([HANGING_VERSION, LATER_VERSION], target)
     return msgspec.structs.replace(
         ready, runtimes={(bun.name, bun.version): bun for bun in provided}
     )
@@ -73,7 +73,7 @@ def preloading(context: matrix.RunContext, words: str) -> dict[str, str]:
 def pool_threads(context: matrix.RunContext, words: str) -> Iterator[observe.ThreadView]:
     """Yield the threads of Bun's pool in a process that has used it."""
     process = subprocess.Popen(
-        [program(context, HANGS), "-e", READS],
+        [program(context, HANGING_VERSION), "-e", READS],
         env={"PATH": os.defpath, **(preloading(context, words) if words else {})},
         stdout=subprocess.PIPE,
     )
@@ -106,13 +106,13 @@ def test_preload_pool_threads_have_chosen_stack_and_mask(
 @pytest.mark.parametrize(
     ("version", "words", "stress", "outcome"),
     [
-        (HANGS, "suspend", "idle", "pass"),
-        (HANGS, "stack8m", "idle", "hang"),
-        (HANGS, "sigmask", "idle", "hang"),
-        (LATER, "suspend", "wasm", "pass"),
-        (LATER, "suspend", "profile", "pass"),
-        (LATER, "stack8m+sigmask+suspend", "signals", "pass"),
-        (HANGS, "suspend", "spawn", "pass"),
+        (HANGING_VERSION, "suspend", "idle", "pass"),
+        (HANGING_VERSION, "stack8m", "idle", "hang"),
+        (HANGING_VERSION, "sigmask", "idle", "hang"),
+        (LATER_VERSION, "suspend", "wasm", "pass"),
+        (LATER_VERSION, "suspend", "profile", "pass"),
+        (LATER_VERSION, "stack8m+sigmask+suspend", "signals", "pass"),
+        (HANGING_VERSION, "suspend", "spawn", "pass"),
     ],
 )
 def test_preload_cures_only_what_it_should(
@@ -127,7 +127,7 @@ def test_preload_cures_only_what_it_should(
 def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path: Path) -> None:
     """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
     inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
-    command = [str(program(context, HANGS)), "--version"]
+    command = [str(program(context, HANGING_VERSION)), "--version"]
     with SupervisedProcess(context.supervise, Launch(command, tmp_path, {}, inside)) as child:
         while not child.is_over:
             child.listen(1.0)
@@ -139,10 +139,10 @@ def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path:
 
 def test_preload_compiled_executable_is_covered(context: matrix.RunContext, tmp_path: Path) -> None:
     source, made = tmp_path / "app.js", tmp_path / "app"
-    source.write_text(COMPILED)
+    source.write_text(COMPILED_SCRIPT)
     home = {"PATH": os.defpath, "HOME": str(tmp_path)}
     subprocess.run(
-        [program(context, HANGS), "build", "--compile", source, "--outfile", made],
+        [program(context, HANGING_VERSION), "build", "--compile", source, "--outfile", made],
         cwd=tmp_path,
         env=home,
         check=True,
@@ -176,10 +176,12 @@ def test_preload_unsupported_runtime_is_skipped(context: matrix.RunContext, tmp_
     )
     assert completed.code == 0, completed.err
     with pytest.raises(LacksError, match="linked statically"):
-        treated_environment(Bun(HANGS, static), "preload:suspend", context.preload)
+        treated_environment(Bun(HANGING_VERSION, static), "preload:suspend", context.preload)
     spaced = tmp_path / "a folder" / "library.so"
     with pytest.raises(LacksError, match="cannot be preloaded"):
-        treated_environment(Bun(HANGS, program(context, HANGS)), "preload:suspend", spaced)
+        treated_environment(
+            Bun(HANGING_VERSION, program(context, HANGING_VERSION)), "preload:suspend", spaced
+        )
     with pytest.raises(LacksError, match="another system"):
-        treated_environment(Bun(HANGS, static), "preload:suspend", None)
-    assert treated_environment(Bun(HANGS, static), "stock", None) == {}
+        treated_environment(Bun(HANGING_VERSION, static), "preload:suspend", None)
+    assert treated_environment(Bun(HANGING_VERSION, static), "stock", None) == {}

@@ -15,7 +15,7 @@ import pytest
 from commands import invoke, succeed
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from fetch_registry import sending, serving, status
+from fetch_registry import run_registry, sending, status
 
 from gobun import paths, release, toolchain
 from gobun.errors import BuildError, FetchError, PrerequisiteError, UsageError
@@ -52,7 +52,7 @@ def copy(made: Path, tmp_path: Path) -> Path:
     return tmp_path / VERSION
 
 
-def read(path: Path) -> Any:  # noqa: ANN401 - any JSON
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(path.read_bytes())
 
 
@@ -125,11 +125,11 @@ def test_release_bill_of_materials_fits_its_schema(made: Path) -> None:
         f"go-guard-{it.name}.so" for it in TARGETS.values() if it.os == "linux"
     }
     assert inside["go-warmup-linux-x64-1.2.3.tgz"] == [LIBRARY]
-    assert inside[LIBRARY] == [f"std@{read(made / 'manifest.json')['libraries'][0]['go']}"]
+    assert inside[LIBRARY] == [f"std@{read_json(made / 'manifest.json')['libraries'][0]['go']}"]
 
 
 def test_release_provenance_names_every_file_and_commit(made: Path) -> None:
-    stated = read(made / "provenance.json")
+    stated = read_json(made / "provenance.json")
     assert stated["_type"] == "https://in-toto.io/Statement/v1"
     assert stated["predicateType"] == "https://slsa.dev/provenance/v1"
     subjects = {it["name"]: it["digest"]["sha256"] for it in stated["subject"]}
@@ -145,7 +145,7 @@ def test_release_built_again_is_identical(made: Path) -> None:
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
-    record = read(path)
+    record = read_json(path)
     change(record)
     path.write_text(json.dumps(record))
 
@@ -291,7 +291,7 @@ def test_verify_release_other_tools_cannot_rebuild(
 
 
 def test_verify_release_by_url_works(made: Path) -> None:
-    with serving() as host:
+    with run_registry() as host:
         for path in made.iterdir():
             host.answers[f"/v1.2.3/{path.name}"] = [sending(path.read_bytes())]
         where = f"{host.url}/v1.2.3"
@@ -315,7 +315,7 @@ def test_verify_release_other_folder_is_refused(tmp_path: Path) -> None:
 def test_release_other_version_is_not_overwritten(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stated = read(copy / "provenance.json")["predicate"]["buildDefinition"]
+    stated = read_json(copy / "provenance.json")["predicate"]["buildDefinition"]
     first = stated["resolvedDependencies"][0]
     clean = not first.get("annotations")
     state = SourceState(first["digest"]["gitCommit"], is_clean=clean)

@@ -11,9 +11,9 @@ from fetch_registry import (
     Handler,
     cut_after,
     noise,
+    run_registry,
     self_signed,
     sending,
-    serving,
     stall_after,
     status,
 )
@@ -57,7 +57,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setattr(download, "BACKOFF_S", 0.01)
     monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.3)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    with serving() as served:
+    with run_registry() as served:
         for name, data in CONTENT.items():
             serve(served, name, sending(data))
         # As earlier releases write it.
@@ -66,23 +66,23 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
         yield served
 
 
-def bring(host: Registry, out: Path, trusted: Path | None = None) -> list[Path]:
+def download_release(host: Registry, out: Path, trusted: Path | None = None) -> list[Path]:
     source = f"{host.url}/releases/v{{version}}"
     return release.download_warmup("1.2.3", source, out, targets=[LINUX], sums_file=trusted)
 
 
-def asked(host: Registry, name: str) -> int:
+def request_count(host: Registry, name: str) -> int:
     return [request.path for request in host.requests].count(f"{PLACE}/{name}")
 
 
 def test_download_warmup_fetches_library_and_header_once(host: Registry, tmp_path: Path) -> None:
     out = tmp_path / "lib"
-    assert bring(host, out) == [out / LIBRARY, out / HEADER]
+    assert download_release(host, out) == [out / LIBRARY, out / HEADER]
     assert {path.name: path.read_bytes() for path in out.iterdir()} == CONTENT
     (out / LIBRARY).write_bytes(b"damaged since")
-    bring(host, out)
+    download_release(host, out)
     assert (out / LIBRARY).read_bytes() == CONTENT[LIBRARY]
-    assert [asked(host, name) for name in (LIBRARY, HEADER, "SHA256SUMS")] == [2, 1, 2]
+    assert [request_count(host, name) for name in (LIBRARY, HEADER, "SHA256SUMS")] == [2, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_download_warmup_temporary_failure_is_retried(
     host: Registry, bad: Answer, tmp_path: Path
 ) -> None:
     serve(host, LIBRARY, bad, sending(CONTENT[LIBRARY]))
-    bring(host, tmp_path)
+    download_release(host, tmp_path)
     assert (tmp_path / LIBRARY).read_bytes() == CONTENT[LIBRARY]
-    assert asked(host, LIBRARY) == 2
+    assert request_count(host, LIBRARY) == 2
 
 
 def page(handler: Handler, _data: bytes) -> None:
@@ -137,7 +137,7 @@ def test_download_warmup_permanent_failure_is_refused(
     serve(host, name, answer)
     host.answers[f"{PLACE}/{LIBRARY}?again"] = [redirect(f"{PLACE}/{LIBRARY}?again")]
     with pytest.raises(FetchError, match=message) as caught:
-        bring(host, tmp_path / "lib")
+        download_release(host, tmp_path / "lib")
     assert caught.value.exit_code == 4
     assert name in caught.value.what
     assert caught.value.hint
@@ -148,7 +148,7 @@ def test_download_warmup_permanent_failure_is_refused(
 def test_download_warmup_repeated_stalls_give_up(host: Registry, tmp_path: Path) -> None:
     serve(host, LIBRARY, with_data(stall_after(1000, seconds=1), CONTENT[LIBRARY]))
     with pytest.raises(FetchError, match="the host stalled"):
-        bring(host, tmp_path / "lib")
+        download_release(host, tmp_path / "lib")
     assert not (tmp_path / "lib").exists()
 
 
@@ -158,7 +158,7 @@ def test_download_warmup_wrong_bytes_write_nothing(
 ) -> None:
     serve(host, LIBRARY, sending(data))
     with pytest.raises(FetchError, match="damaged or forged") as caught:
-        bring(host, tmp_path / "lib")
+        download_release(host, tmp_path / "lib")
     assert sha256(CONTENT[LIBRARY]) in str(caught.value)
     assert sha256(data) in str(caught.value)
     assert not (tmp_path / "lib").exists()
@@ -166,15 +166,15 @@ def test_download_warmup_wrong_bytes_write_nothing(
     serve(host, LIBRARY, sending(CONTENT[LIBRARY]))
     serve(host, HEADER, sending(b"int Other(void);\n"))
     with pytest.raises(FetchError, match=HEADER):
-        bring(host, tmp_path / "lib")
+        download_release(host, tmp_path / "lib")
     assert not (tmp_path / "lib").exists()
 
 
 def test_download_warmup_redirect_to_other_host_is_followed(host: Registry, tmp_path: Path) -> None:
-    with serving() as other:
+    with run_registry() as other:
         other.answers["/elsewhere"] = [sending(CONTENT[LIBRARY])]
         serve(host, LIBRARY, redirect(f"http://localhost:{other.port}/elsewhere"))
-        bring(host, tmp_path)
+        download_release(host, tmp_path)
     assert (tmp_path / LIBRARY).read_bytes() == CONTENT[LIBRARY]
 
 
@@ -184,7 +184,7 @@ def test_download_warmup_redirect_from_https_to_http_is_refused(
 ) -> None:
     certificate, key = self_signed(tmp_path)
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(certificate))
-    with serving(certificate=certificate, key=key) as secure:
+    with run_registry(certificate=certificate, key=key) as secure:
         secure.answers["/1.2.3/SHA256SUMS"] = [redirect(f"{host.url}{hops}")]
         secure.answers["/end"] = host.answers[f"{PLACE}/SHA256SUMS"]
         host.answers["/last"] = secure.answers["/end"]
@@ -210,18 +210,18 @@ def test_download_warmup_malformed_checksums_are_refused(
 ) -> None:
     serve(host, "SHA256SUMS", sending(text.encode()))
     with pytest.raises(FetchError, match=message):
-        bring(host, tmp_path / "lib")
-    assert asked(host, LIBRARY) == 0
+        download_release(host, tmp_path / "lib")
+    assert request_count(host, LIBRARY) == 0
 
 
 def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path: Path) -> None:
     own = tmp_path / "SHA256SUMS"
     own.write_text(f"{sha256(CONTENT[LIBRARY])} *{LIBRARY}\n")
     serve(host, "SHA256SUMS", status(404))
-    assert bring(host, tmp_path / "lib", own) == [tmp_path / "lib" / LIBRARY]
+    assert download_release(host, tmp_path / "lib", own) == [tmp_path / "lib" / LIBRARY]
     own.write_text(f"{'0' * 64}  {LIBRARY}\n")
     with pytest.raises(FetchError, match="damaged or forged"):
-        bring(host, tmp_path / "lib", own)
+        download_release(host, tmp_path / "lib", own)
     assert (tmp_path / "lib" / LIBRARY).read_bytes() == CONTENT[LIBRARY]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from report_browser import Browser, chromium
-from report_cells import HOSTILE, cell, many, patched_run, run_of
+from report_cells import HOSTILE, cell, many_results, patched_run, run_of
 
 from gobun import files, matrix, report
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CELLS = "document.querySelectorAll('.cell[aria-label]:not(.none):not(.hidden)')"
 STATUS = "document.getElementById('status').textContent"
-OPEN = "document.getElementById('detail').open"
+IS_OPEN_SCRIPT = "document.getElementById('detail').open"
 FOCUSED = "document.activeElement.getAttribute('aria-label')"
 
 
@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    files.write_whole(path, report.render_html(run_of(many())))
+    files.write_whole(path, report.render_html(run_of(many_results())))
     return path.as_uri()
 
 
@@ -59,15 +59,15 @@ def tick(page: Browser, name: str, value: str = "") -> None:
     page.run(f"""document.querySelector("#filters input[name='{name}']{chosen}").click()""")
 
 
-def shown(page: Browser) -> int:
+def shown_count(page: Browser) -> int:
     return int(page.run(STATUS).partition(" ")[0])
 
 
 def test_page_filters_show_matching_cells(page: Browser) -> None:
-    results = many()
-    assert shown(page) == 10_000
+    results = many_results()
+    assert shown_count(page) == 10_000
     tick(page, "outcome", "hang")
-    assert shown(page) == sum(result.outcome == "hang" for result in results)
+    assert shown_count(page) == sum(result.outcome == "hang" for result in results)
     tick(page, "treatment", "warmup")
     tick(page, "module", "simple")
     tick(page, "module", "crypto")
@@ -78,16 +78,16 @@ def test_page_filters_show_matching_cells(page: Browser) -> None:
         and result.treatment == "warmup"
         and result.module in {"simple", "crypto"}
     ]
-    assert shown(page) == len(expected)
+    assert shown_count(page) == len(expected)
     assert "outcome=hang" in page.run("location.hash")
     assert "module=simple,crypto" in page.run("location.hash")
     tick(page, "intermittent")
-    assert shown(page) == sum(result.intermittent for result in expected)
+    assert shown_count(page) == sum(result.intermittent for result in expected)
     page.run("document.querySelector('#filters [type=reset]').click()")
-    assert shown(page) == 10_000
+    assert shown_count(page) == 10_000
     assert page.run("location.hash") == ""
     tick(page, "unexpected")
-    assert shown(page) == sum(result.unexpected for result in results)
+    assert shown_count(page) == sum(result.unexpected for result in results)
 
 
 def test_page_search_finds_names_and_causes(page: Browser) -> None:
@@ -97,9 +97,9 @@ def test_page_search_finds_names_and_causes(page: Browser) -> None:
           box.value = '{words}';
           box.dispatchEvent(new Event('input', {{bubbles: true}}));
         }})()""")
-        return shown(page)
+        return shown_count(page)
 
-    results = many()
+    results = many_results()
     at = [result for result in results if result.version == "1.2.19"]
     assert search("@1.2.19/") == len(at)
     assert search("@1.2.19/ sigpwr") == sum("SIGPWR" in result.detail for result in at)
@@ -110,17 +110,17 @@ def test_page_search_finds_names_and_causes(page: Browser) -> None:
 
 
 def test_page_address_restores_the_view(page: Browser, large: str) -> None:
-    cells = [result for result in many() if result.outcome == "crash"]
+    cells = [result for result in many_results() if result.outcome == "crash"]
     name = cells[5].cell.name
     page.open("about:blank")
     page.open(f"{large}#outcome=crash&by=stress&q=1.3&cell={name.replace('/', '%2F')}")
-    assert shown(page) == len(cells)
+    assert shown_count(page) == len(cells)
     assert page.run("document.querySelector('[name=by]').value") == "stress"
     assert page.run("document.querySelector('[name=q]').value") == "1.3"
-    assert page.run(OPEN)
+    assert page.run(IS_OPEN_SCRIPT)
     assert page.run("document.getElementById('detail-title').textContent") == name
     page.press("Escape")
-    assert not page.run(OPEN)
+    assert not page.run(IS_OPEN_SCRIPT)
     assert "cell=" not in page.run("new Promise((d) => setTimeout(() => d(location.hash), 50))")
 
 
@@ -128,7 +128,7 @@ def test_page_address_restores_the_view(page: Browser, large: str) -> None:
 def test_page_broken_address_shows_all_cells(page: Browser, large: str, hash_: str) -> None:
     page.open("about:blank")
     page.open(large + hash_)
-    assert shown(page) == 10_000
+    assert shown_count(page) == 10_000
 
 
 def test_page_works_with_keyboard_alone(page: Browser) -> None:
@@ -153,9 +153,9 @@ def test_page_works_with_keyboard_alone(page: Browser) -> None:
     assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert page.run("document.querySelectorAll('#map [tabindex=\"0\"]').length") == 1
     page.press("Enter")
-    assert page.run(OPEN)
+    assert page.run(IS_OPEN_SCRIPT)
     page.press("Escape")
-    assert not page.run(OPEN)
+    assert not page.run(IS_OPEN_SCRIPT)
     assert page.run(FOCUSED).startswith("bun@1.0.0/stock/simple/ffi/gc: ")
 
 
@@ -175,7 +175,7 @@ def test_page_roles_form_a_grid(page: Browser) -> None:
 def test_page_detail_shows_all_fields(page: Browser) -> None:
     tick(page, "intermittent")
     page.run(f"{CELLS}[0].click()")
-    first = next(result for result in many() if result.intermittent)
+    first = next(result for result in many_results() if result.intermittent)
     said = page.run("document.getElementById('detail').innerText")
     for text in (
         first.cell.name,
@@ -203,7 +203,7 @@ def test_page_timeline_link_shows_its_cells(page: Browser) -> None:
     page.run("document.querySelector('.stress[open] a').click()")
     page.run("new Promise((done) => setTimeout(done, 100))")
     assert "stress=idle" in page.run("location.hash")
-    assert 0 < shown(page) < 10_000
+    assert 0 < shown_count(page) < 10_000
 
 
 def test_page_filtering_rarely_lays_out(page: Browser) -> None:
@@ -306,7 +306,7 @@ def patched(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
     assert browser.complaints == []
 
 
-LISTED = "[...document.querySelectorAll('#pairs-list li')].map((item) => item.innerText)"
+LISTED_SCRIPT = "[...document.querySelectorAll('#pairs-list li')].map((item) => item.innerText)"
 LIST_OPEN = "!document.getElementById('pairs').hidden"
 
 
@@ -321,19 +321,19 @@ def test_page_difference_opens_cells_by_keyboard(patched: Browser) -> None:
     patched.press("Enter")
     assert patched.run(LIST_OPEN)
     assert patched.run("document.activeElement.getAttribute('aria-expanded')") == "true"
-    lines = patched.run(LISTED)
+    lines = patched.run(LISTED_SCRIPT)
     assert len(lines) == 50
     assert lines[0].split() == [*("simple/ffi/broken-0", "\u2713", "pass", "\u2192", "H", "hang")]
     patched.run("document.getElementById('pairs-more').click()")
-    assert len(patched.run(LISTED)) == 60
+    assert len(patched.run(LISTED_SCRIPT)) == 60
     assert patched.run("document.getElementById('pairs-more').hidden")
     patched.run("document.querySelector('#pairs-list li button:last-of-type').focus()")
     patched.press("Enter")
-    assert patched.run(OPEN)
+    assert patched.run(IS_OPEN_SCRIPT)
     shows = "document.getElementById('detail-title').textContent"
     assert patched.run(shows) == "bun@1.2.19+patched/patched/simple/ffi/broken-0"
     patched.press("Escape")
-    assert not patched.run(OPEN)
+    assert not patched.run(IS_OPEN_SCRIPT)
     assert patched.run(LIST_OPEN)
     patched.press("Escape")
     assert not patched.run(LIST_OPEN)

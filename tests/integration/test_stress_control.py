@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="darwin was never run"),
 ]
 
-LACKING = {
+MISSING_PARTS = {
     ("ffi", "callback"): "skip: this module offers nothing of Node-API to the stress",
     ("ffi", "handles"): "skip: this module offers nothing of Node-API to the stress",
     ("node", "external-signal"): "skip: this runtime suspends no threads by a signal",
@@ -47,7 +47,7 @@ def test_stress_without_go_passes(
     warmup: str, tmp_path: Path, *, name: str, load: str, stress: str
 ) -> None:
     report = run_stress(runtime(name), stress, tmp_path, load=load, second=warmup)
-    expected = LACKING.get((load, stress)) or LACKING.get((name, stress)) or "pass"
+    expected = MISSING_PARTS.get((load, stress)) or MISSING_PARTS.get((name, stress)) or "pass"
     assert report.outcome == expected
 
 

@@ -80,7 +80,7 @@ def test_able_time_throttled_child_counts_little(watcher: list[str], tmp_path: P
 
 
 # Prints how long turn(100) takes on the wall, while other work wants the processor.
-TURN = """
+TURN_SCRIPT = """
 const {{ turn }} = require("{scenarios}/event-loop.cjs");
 setInterval(() => {{ for (const until = performance.now() + 20; performance.now() < until; ); }});
 const began = performance.now();
@@ -94,7 +94,7 @@ turn(100).then(() => {{
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a control group")
 def test_turn_throttled_process_waits_until_it_could_run(tmp_path: Path) -> None:
     script = tmp_path / "turn.cjs"
-    script.write_text(TURN.format(scenarios=paths.SCENARIOS))
+    script.write_text(TURN_SCRIPT.format(scenarios=paths.SCENARIOS))
     limits = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "5000", "cpu.max": "5000 100000"}
     with Group({"cpu": limits}) as group:
         if not group.folders:
@@ -147,7 +147,7 @@ def test_able_time_share_is_that_of_the_harness(tmp_path: Path) -> None:
     assert shares == pytest.approx(expected)
 
 
-SLOW = """
+SLOW_SCRIPT = """
 let now = 0;
 performance.now = () => now;
 require("node:fs").readdirSync = () => []; // no thread ever waits for a processor
@@ -166,7 +166,7 @@ def test_able_time_goes_slower_where_the_harness_says_so(
     tmp_path: Path, slowness: str, counted_ms: int
 ) -> None:
     script = tmp_path / "slow.cjs"
-    script.write_text(SLOW.replace("SCENARIOS", str(paths.SCENARIOS)))
+    script.write_text(SLOW_SCRIPT.replace("SCENARIOS", str(paths.SCENARIOS)))
     completed = subprocess.run(
         [node().program, script],
         env={"GOBUN_SLOWNESS": slowness},

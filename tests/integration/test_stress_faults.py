@@ -23,7 +23,7 @@ pytestmark = [
 
 SOURCE = Path(__file__).parent / "native" / "crashing_fixture.c"
 
-GOOD = """
+GOOD_SCRIPT = """
 const cell = JSON.parse(process.argv[2] ?? "{}");
 const { isMainThread } = require("node:worker_threads");
 const calls = {
@@ -132,7 +132,7 @@ FAULTS = {
 }
 
 
-STAYS = "if (cell.part === 'itself') setInterval(() => {}, 1000);"
+STAYS_SCRIPT = "if (cell.part === 'itself') setInterval(() => {}, 1000);"
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def addon(folder: Path, fault: str = "") -> str:
     path = folder / "addon.cjs"
-    path.write_text(GOOD + fault)
+    path.write_text(GOOD_SCRIPT + fault)
     return str(path)
 
 
@@ -180,7 +180,7 @@ def test_stress_faulty_addon_fails_with_its_fault(
 
 
 def test_stress_hanging_child_process_fails(node: runtimes.Node, tmp_path: Path) -> None:
-    report = run_stress(node, "exit", tmp_path, addon=addon(tmp_path, STAYS))
+    report = run_stress(node, "exit", tmp_path, addon=addon(tmp_path, STAYS_SCRIPT))
     assert report.outcome == "hang: a child process (exit itself) was silent for 5 s after 'done'"
 
 

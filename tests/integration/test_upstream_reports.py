@@ -25,14 +25,14 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(host_target().name != "linux-x64", reason="they are for Linux x64"),
 ]
-LONGEST = 20
+LONGEST_LINES = 20
 FOLDER = paths.ROOT / "docs" / "upstream"
 PAGES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
 GO = ("go-notify", "go-sa-onstack")
 """Not about Bun."""
-LOCAL = (*GO, "bun")
+LOCAL_REPORTS = (*GO, "bun")
 """Those that fetch nothing."""
-NEWEST = ("bun", "golar")
+NEWEST_REPORTS = ("bun", "golar")
 MUSL = "golar"
 OUTCOME = re.compile(r"would print `(\w+)` and exit code 0")
 
@@ -46,8 +46,8 @@ def blocks(name: str) -> tuple[dict[str, str], str]:
     text = page(name)
     block = r"`([\w.]+)`:\n\n```\w+\n(.*?)^```$"
     found = dict(re.findall(block, text, re.MULTILINE | re.DOTALL))
-    [printed] = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return found, printed
+    [printed_text] = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return found, printed_text
 
 
 def musl_bun() -> Path:
@@ -63,7 +63,9 @@ def musl_bun() -> Path:
 
 def program(name: str) -> Path:
     """Return the Bun that a page speaks of."""
-    return musl_bun() if name == MUSL else bun("1.4.5" if name in NEWEST else "1.2.19").program
+    return (
+        musl_bun() if name == MUSL else bun("1.4.5" if name in NEWEST_REPORTS else "1.2.19").program
+    )
 
 
 class Repro:
@@ -129,7 +131,7 @@ class Repro:
 @pytest.mark.parametrize("name", PAGES)
 def test_upstream_page_has_a_short_repro_and_the_three_parts(name: str) -> None:
     files, printed = blocks(name)
-    assert sum(len(text.splitlines()) for text in files.values()) <= LONGEST
+    assert sum(len(text.splitlines()) for text in files.values()) <= LONGEST_LINES
     assert "run.sh" in files
     assert printed
     assert not re.search(r"gobun|invoke|GuardInstall", "".join(files.values()))
@@ -145,7 +147,10 @@ def test_upstream_pages_are_all_in_the_list_and_the_navigation() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.network] * (name not in LOCAL)) for name in PAGES],
+    [
+        pytest.param(name, marks=[pytest.mark.network] * (name not in LOCAL_REPORTS))
+        for name in PAGES
+    ],
 )
 def test_upstream_repro_prints_what_its_page_says(name: str, tmp_path: Path) -> None:
     repro = Repro(name, tmp_path)

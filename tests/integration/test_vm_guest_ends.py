@@ -166,8 +166,8 @@ from test_vm_job import made_job
 from gobun.vm import boot
 tmp = pathlib.Path({tmp!r})
 guest = guest_of(tmp, made_job(tmp / "out"), {script!r})
-guest.prepare(boot.start_script("true", compiled=tmp))
-with guest.started() as child:
+guest.prepare(boot.start_script("true", bytecode=tmp))
+with guest.start() as child:
     print("started", flush=True)
     guest.watch(child, boot.Patience(600.0, 600.0), lambda: None)
 """

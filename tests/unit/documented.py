@@ -63,7 +63,7 @@ class Command(msgspec.Struct, frozen=True):
     """The command as printed, continuation lines joined, its comment left out."""
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """The words of the command, without variables before it."""
         words = shlex.split(self.text, comments=True)
         while words and _VARIABLE.match(words[0]):

@@ -16,7 +16,7 @@ INIT_AT, DYNAMIC_AT, GOT_AT = 0x1000, 0x1100, 0x1400
 DATA_SIZE = 0x500
 GO_INFO = b"\xff Go buildinf:\x08\x02" + bytes(16) + b"\x08go1.27.3\x00"
 TPOFF = {X64: 18, ARM64: 1030}
-RELATIVE = {X64: 8, ARM64: 1027}
+RELATIVE_KINDS = {X64: 8, ARM64: 1027}
 ABSOLUTE = {X64: 1, ARM64: 257}
 BUILD_ID = struct.pack("<III", 4, 8, 3) + b"GNU\0" + b"\x11\x22\x33\x44\x55\x66\x77\x88"
 
@@ -144,7 +144,7 @@ def _symbols(strings: _Strings, names: list[int]) -> bytes:
 def _relocations(shape: Shape) -> bytes:
     own_index, alien_index = len(shape.imports) + 1, len(shape.imports) + 2
     word_info = (alien_index << 32 if shape.foreign else 0) | TPOFF[shape.machine]
-    relative, absolute = RELATIVE[shape.machine], ABSOLUTE[shape.machine]
+    relative, absolute = RELATIVE_KINDS[shape.machine], ABSOLUTE[shape.machine]
     entries = [(word, word_info, 0) for word in shape.words]
     if shape.init == "rela":
         entries.append((INIT_AT, relative, CODE_AT))

@@ -92,7 +92,7 @@ def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
     return found
 
 
-def many(count: int = 10_000) -> list[Result]:
+def many_results(count: int = 10_000) -> list[Result]:
     """Return a large matrix of mixed outcomes, the same one each time."""
     chance = random.Random(7)  # noqa: S311 - not a secret
     treatments: tuple[TreatmentName, ...] = ("stock", "warmup", "gc-signal:20")

@@ -29,23 +29,23 @@ class Fake:
     def __init__(
         self, bad: Callable[[str], bool], skip: Callable[[str], bool] | None = None
     ) -> None:
-        self.bad, self.skip = bad, skip or (lambda _: False)
+        self.is_bad, self.skip = bad, skip or (lambda _: False)
         self.runs: Counter[str] = Counter()
 
     def __call__(self, version: str) -> Outcome:
         self.runs[version] += 1
         if self.skip(version):
             return "skip"
-        return "hang" if self.bad(version) else "pass"
+        return "hang" if self.is_bad(version) else "pass"
 
 
-def between(versions: Sequence[str], first: str, last: str) -> Callable[[str], bool]:
+def bad_between(versions: Sequence[str], first: str, last: str) -> Callable[[str], bool]:
     low, high = versions.index(first), versions.index(last)
     return lambda version: low <= versions.index(version) <= high
 
 
 def test_bisect_hang_in_the_middle_finds_both_ends() -> None:
-    probe = Fake(between(RELEASES, "1.2.2", "1.2.19"))
+    probe = Fake(bad_between(RELEASES, "1.2.2", "1.2.19"))
     steps: list[VersionOutcome] = []
     answer = bisect(RELEASES, probe, on_step=steps.append)
     assert answer.text == "bad from 1.2.2 to 1.2.19; first good again 1.2.20"
@@ -117,12 +117,12 @@ def test_bisect_one_bad_attempt_makes_a_version_bad() -> None:
 
 
 def test_bisect_single_bad_release_finds_both_ends() -> None:
-    answer = bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.4")), bad="1.2.3")
+    answer = bisect(RELEASES, Fake(bad_between(RELEASES, "1.2.2", "1.2.4")), bad="1.2.3")
     assert answer.text == "bad from 1.2.2 to 1.2.4; first good again 1.2.5"
 
 
 def test_bisect_untestable_version_is_skipped_and_reported() -> None:
-    skip = between(RELEASES, "1.1.30", "1.2.3")
+    skip = bad_between(RELEASES, "1.1.30", "1.2.3")
     probe = Fake(lambda version: RELEASES.index(version) >= 66, skip)
     answer = bisect(RELEASES, probe, good=RELEASES[0], bad=RELEASES[-1])
     (turn,) = answer.changes
@@ -151,7 +151,7 @@ def test_bisect_canaries_between_releases_are_tested() -> None:
         return days if low == "1.2.1" else []
 
     order = [*RELEASES[: RELEASES.index("1.2.2")], *days, *RELEASES[RELEASES.index("1.2.2") :]]
-    probe = Fake(between(order, days[4], "1.2.19"))
+    probe = Fake(bad_between(order, days[4], "1.2.19"))
     answer = bisect(RELEASES, probe, canaries=canaries)
     assert asked == [("1.2.1", "1.2.2"), ("1.2.19", "1.2.20")]
     assert answer.canaries == (StateChange(days[3], days[4], "bad"),)
@@ -173,7 +173,7 @@ def test_bisect_canaries_between_releases_are_tested() -> None:
 )
 def test_bisect_wrong_ends_are_refused(good: str | None, bad: str | None, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        bisect(RELEASES, Fake(between(RELEASES, "1.2.2", "1.2.19")), good=good, bad=bad)
+        bisect(RELEASES, Fake(bad_between(RELEASES, "1.2.2", "1.2.19")), good=good, bad=bad)
     caught.match(message.removesuffix("$"))
 
 

@@ -49,12 +49,12 @@ def run(results: Iterable[Result], os: str = "linux") -> matrix.Run:
     return matrix.Run(msgspec.structs.replace(header, host=host), tuple(results))
 
 
-def one(claim: Claim, *results: Result, **facts: dict[str, float]) -> Verdict:
+def verdict_of(claim: Claim, *results: Result, **facts: dict[str, float]) -> Verdict:
     named = {name.replace("_", "-"): numbers for name, numbers in facts.items()}
     return verdicts(run(results), facts=named, claims={"C0": claim})[0]
 
 
-def asked(rule: str, *outcomes: Outcome) -> Claim:
+def claim_with(rule: str, *outcomes: Outcome) -> Claim:
     return Claim("text", check=(Check("it is so", rule, outcomes),))  # type: ignore[arg-type]
 
 
@@ -76,15 +76,15 @@ def asked(rule: str, *outcomes: Outcome) -> Claim:
 def test_claims_rules_give_their_verdicts(rule: str, ends: str, verdict: str) -> None:
     words: dict[str, Outcome] = {"p": "pass", "h": "hang", "s": "skip", "e": "error"}
     results = [result(f"1.0.{patch}", words[end]) for patch, end in enumerate(ends)]
-    assert one(asked(rule, "pass"), *results).verdict == verdict
+    assert verdict_of(claim_with(rule, "pass"), *results).verdict == verdict
 
 
 def test_claims_count_every_attempt() -> None:
     mixed = result("1.0.0", "hang", "pass", "pass")
-    assert one(asked("always", "pass"), mixed).verdict == "refuted"
-    assert one(asked("always", "pass", "hang"), mixed).verdict == "reproduced"
-    assert one(asked("somewhere", "hang"), mixed).verdict == "reproduced"
-    assert "1 hang/pass" in one(asked("somewhere", "hang"), mixed).reason
+    assert verdict_of(claim_with("always", "pass"), mixed).verdict == "refuted"
+    assert verdict_of(claim_with("always", "pass", "hang"), mixed).verdict == "reproduced"
+    assert verdict_of(claim_with("somewhere", "hang"), mixed).verdict == "reproduced"
+    assert "1 hang/pass" in verdict_of(claim_with("somewhere", "hang"), mixed).reason
 
 
 def test_claims_compare_a_cell_with_its_counterpart() -> None:
@@ -98,12 +98,12 @@ def test_claims_compare_a_cell_with_its_counterpart() -> None:
         result("1.0.1", "pass", treatment="warmup"),
         result("1.0.2", "pass", treatment="warmup"),  # not asked: stock was not run
     ]
-    verdict = one(claim, *results)
+    verdict = verdict_of(claim, *results)
     assert (verdict.verdict, verdict.supporting) == (
         "reproduced",
         ("bun@1.0.1/warmup/simple/napi-sync/idle",),
     )
-    assert one(claim, *results[:2]).verdict == "no data"
+    assert verdict_of(claim, *results[:2]).verdict == "no data"
 
 
 def test_claims_selectors_accept_patterns_and_ranges() -> None:
@@ -111,7 +111,7 @@ def test_claims_selectors_accept_patterns_and_ranges() -> None:
         "so", "always", ("pass",), treatments=("gc-signal:2*",), versions=">=1.2.2", runtime="bun"
     )
     claim = Claim("text", check=(check,))
-    verdict = one(
+    verdict = verdict_of(
         claim,
         result("1.2.2", "pass", treatment="gc-signal:20"),
         result("1.2.2", "hang", treatment="gc-signal:12"),
@@ -135,13 +135,13 @@ def test_claims_unknown_parts_never_make_a_claim_true() -> None:
         ((absent, elsewhere), "no data"),
         ((elsewhere,), "not testable here"),
     ):
-        assert one(Claim("text", check=checks), passing).verdict == verdict, verdict
+        assert verdict_of(Claim("text", check=checks), passing).verdict == verdict, verdict
 
 
 def test_claims_facts_are_compared_with_bounds() -> None:
     claim = Claim("text", check=(Check("so", "mostly", fact="library-bytes", between=(1.0, 2.0)),))
-    assert one(claim).verdict == "no data"
-    verdict = one(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
+    assert verdict_of(claim).verdict == "no data"
+    verdict = verdict_of(claim, library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0})
     assert (verdict.verdict, verdict.supporting, verdict.opposing) == (
         "partly",
         ("linux-x64: 1.5",),
@@ -263,7 +263,7 @@ def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
 def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     claim = Claim("a | b", applies="Bun", note="mind", check=(Check("so", "mostly", ("pass",)),))
     results = [result(f"1.0.{patch}", "hang" if patch else "pass") for patch in range(6)]
-    verdict = one(claim, *results)
+    verdict = verdict_of(claim, *results)
     text = claims_markdown([verdict])
     row = (
         "| C0 | a \\| b (Bun) | **partly** | so: 1 of 6 cells (5 hang, 1 pass; not on 5 versions"
@@ -274,7 +274,7 @@ def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> Non
     assert text.splitlines()[4] == (
         f"- C0: for: {cell(0)}; against: {cell(1)}, {cell(2)}, {cell(3)} and 2 more"
     )
-    assert describe_cells(one(claim)) == ""
+    assert describe_cells(verdict_of(claim)) == ""
     print_claims([verdict])
     shown = capsys.readouterr().out
     assert "partly" in shown

@@ -31,7 +31,7 @@ def result(cell: Cell, *outcomes: Outcome, evidence: tuple[str, ...] = ()) -> Re
     return result_of(cell, *outcomes, evidence=evidence)
 
 
-def written(folder: Path, header: Header, results: list[Result]) -> Path:
+def write_run(folder: Path, header: Header, results: list[Result]) -> Path:
     path = folder / matrix.FILE_NAME
     with matrix.Writer(path, header, results):
         return path
@@ -41,7 +41,7 @@ def written(folder: Path, header: Header, results: list[Result]) -> Path:
 def shards(tmp_path: Path) -> list[Path]:
     whole = matrix.new_header(CELLS)
     return [
-        written(
+        write_run(
             tmp_path / str(number),
             shard_header(whole, CELLS, number, 3),
             [result(cell, "pass") for cell in shard(CELLS, number, 3)],
@@ -73,7 +73,7 @@ def test_merge_shards_in_any_order_make_the_run(shards: list[Path]) -> None:
 
 
 def test_merge_single_complete_file_is_a_run(tmp_path: Path) -> None:
-    path = written(tmp_path, matrix.new_header(CELLS), [result(cell, "pass") for cell in CELLS])
+    path = write_run(tmp_path, matrix.new_header(CELLS), [result(cell, "pass") for cell in CELLS])
     assert len(merge([path]).results) == len(CELLS)
 
 
@@ -114,7 +114,7 @@ def test_merge_truncation_covered_elsewhere_is_mentioned(
 def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -> None:
     first = matrix.read_results(shards[0])
     other = tmp_path / "other"
-    written(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
+    write_run(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
     change(other / matrix.FILE_NAME, shard=header_of(shards[0]).shard)
     name = first.results[0].cell.name
     with pytest.raises(UsageError, match="the files disagree on 2 cells") as caught:
@@ -194,7 +194,7 @@ def test_merge_evidence_outside_its_folder_is_refused(
 ) -> None:
     first, *rest = matrix.read_results(shards[0]).results
     changed = result(first.cell, "pass", evidence=(name,))
-    written(shards[0].parent, header_of(shards[0]), [changed, *rest])
+    write_run(shards[0].parent, header_of(shards[0]), [changed, *rest])
     with pytest.raises(UsageError, match="names evidence that is not below its folder"):
         merge_into(shards, tmp_path / "all" / "out")
     assert not (tmp_path / "all").exists()
@@ -204,7 +204,7 @@ def test_merge_into_folder_copies_the_evidence(shards: list[Path], tmp_path: Pat
     name = "evidence/one/output.txt"
     header = header_of(shards[0])
     first, *rest = matrix.read_results(shards[0]).results
-    written(shards[0].parent, header, [result(first.cell, "pass", evidence=(name,)), *rest])
+    write_run(shards[0].parent, header, [result(first.cell, "pass", evidence=(name,)), *rest])
     (shards[0].parent / name).parent.mkdir(parents=True)
     (shards[0].parent / name).write_text("seen")
     out = tmp_path / "all"

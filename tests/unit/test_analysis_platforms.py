@@ -28,10 +28,10 @@ ARM64 = Host(
     emulated=True,
 )
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
-NEWER = msgspec.structs.replace(CELL, version="1.4.5")
+NEWER_CELL = msgspec.structs.replace(CELL, version="1.4.5")
 
 
-def written(folder: Path, host: Host, cells: Sequence[Cell], **changes: object) -> Path:
+def write_run(folder: Path, host: Host, cells: Sequence[Cell], **changes: object) -> Path:
     """Write the results of a whole plan on ``host``, with evidence of the first cell."""
     header = msgspec.structs.replace(matrix.new_header(cells), host=host, **changes)
     evidence = f"evidence/{cells[0].version}/output.txt"
@@ -45,16 +45,16 @@ def written(folder: Path, host: Host, cells: Sequence[Cell], **changes: object) 
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> list[Path]:
+def two_platforms(tmp_path: Path) -> list[Path]:
     """Return the folders of two cells on x64, and of one of them on arm64."""
     return [
-        written(tmp_path / "x64", X64, [CELL, NEWER]),
-        written(tmp_path / "arm64", ARM64, [CELL]),
+        write_run(tmp_path / "x64", X64, [CELL, NEWER_CELL]),
+        write_run(tmp_path / "arm64", ARM64, [CELL]),
     ]
 
 
-def test_merge_two_platforms_keeps_a_row_of_each(both: list[Path]) -> None:
-    run = merge(both)
+def test_merge_two_platforms_keeps_a_row_of_each(two_platforms: list[Path]) -> None:
+    run = merge(two_platforms)
 
     assert [(row.platform, row.version) for row in run.results] == [
         *(("x64", "1.2.19"), ("x64", "1.4.5")),
@@ -64,22 +64,22 @@ def test_merge_two_platforms_keeps_a_row_of_each(both: list[Path]) -> None:
     assert run.header.cells == 3
     assert run.header.hosts == (X64, ARM64)
     assert [(one.platform, one.cells) for one in run.header.joined] == [("x64", 2), ("arm64", 1)]
-    assert merge(both[::-1]) == run
+    assert merge(two_platforms[::-1]) == run
 
 
-def test_merge_joined_file_again_is_the_same_run(both: list[Path], tmp_path: Path) -> None:
-    run = merge_into(both, tmp_path / "out")
+def test_merge_joined_file_again_is_the_same_run(two_platforms: list[Path], tmp_path: Path) -> None:
+    run = merge_into(two_platforms, tmp_path / "out")
 
     assert matrix.read_results(tmp_path / "out") == run
     assert merge([tmp_path / "out"]) == run
-    assert merge([tmp_path / "out", *both]).results == run.results
+    assert merge([tmp_path / "out", *two_platforms]).results == run.results
 
 
 def test_merge_joined_file_keeps_the_evidence_of_each_platform(
-    both: list[Path], tmp_path: Path
+    two_platforms: list[Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    run = merge_into(both, out)
+    run = merge_into(two_platforms, out)
 
     kept = [out / name for row in run.results for name in row.evidence]
     assert [path.read_text() for path in kept] == ["x64", "arm64"]
@@ -88,10 +88,10 @@ def test_merge_joined_file_keeps_the_evidence_of_each_platform(
     assert all((tmp_path / "again" / name).is_file() for r in again.results for name in r.evidence)
 
 
-def test_split_platforms_returns_the_runs_that_were_joined(both: list[Path]) -> None:
-    x64, arm64 = split_platforms(merge(both))
+def test_split_platforms_returns_the_runs_that_were_joined(two_platforms: list[Path]) -> None:
+    x64, arm64 = split_platforms(merge(two_platforms))
 
-    assert x64.header == matrix.read_results(both[0]).header
+    assert x64.header == matrix.read_results(two_platforms[0]).header
     assert arm64.header.host == ARM64
     assert [row.cell for row in arm64.results] == [CELL]
     assert split_platforms(arm64) == [arm64]
@@ -99,22 +99,22 @@ def test_split_platforms_returns_the_runs_that_were_joined(both: list[Path]) -> 
 
 def test_merge_platforms_of_different_suites_is_refused(tmp_path: Path) -> None:
     folders = [
-        written(tmp_path / "x64", X64, [CELL]),
-        written(tmp_path / "arm64", ARM64, [CELL], suite="0.0.1"),
+        write_run(tmp_path / "x64", X64, [CELL]),
+        write_run(tmp_path / "arm64", ARM64, [CELL], suite="0.0.1"),
     ]
     with pytest.raises(UsageError, match=r"suite version .* and 0\.0\.1"):
         merge(folders)
 
 
-def test_merge_platform_without_its_whole_plan_is_refused(both: list[Path]) -> None:
-    path = both[0] / matrix.FILE_NAME
+def test_merge_platform_without_its_whole_plan_is_refused(two_platforms: list[Path]) -> None:
+    path = two_platforms[0] / matrix.FILE_NAME
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(UsageError, match="1 of the 2 cells of the plan are missing"):
-        merge(both)
+        merge(two_platforms)
 
 
 def test_merge_all_shards_of_two_platforms_are_joined(tmp_path: Path) -> None:
-    cells, folders = [CELL, NEWER], []
+    cells, folders = [CELL, NEWER_CELL], []
     for host in (X64, ARM64):
         for number in (1, 2):
             header = msgspec.structs.replace(matrix.new_header(cells), host=host)
@@ -169,8 +169,8 @@ def test_platform_path_is_a_folder_of_safe_characters() -> None:
     assert platform_path("arm64/evidence/a", "arm64") == "arm64/evidence/a"
 
 
-def test_reports_of_joined_run_show_each_platform(both: list[Path]) -> None:
-    run = merge(both)
+def test_reports_of_joined_run_show_each_platform(two_platforms: list[Path]) -> None:
+    run = merge(two_platforms)
 
     markdown = report.render_markdown(run)
     assert "| x64 bun@1.2.19 | **hang 1/1** |" in markdown
@@ -185,7 +185,7 @@ def test_reports_of_joined_run_show_each_platform(both: list[Path]) -> None:
     assert "#stress=idle&amp;platform=arm64&amp;runtime=bun" in page
 
 
-def test_reports_of_one_platform_do_not_name_it(both: list[Path]) -> None:
-    run = matrix.read_results(both[1])
+def test_reports_of_one_platform_do_not_name_it(two_platforms: list[Path]) -> None:
+    run = matrix.read_results(two_platforms[1])
     assert "| bun@1.2.19 | **hang 1/1** |" in report.render_markdown(run)
     assert '"platform":[""]' in report.render_html(run)

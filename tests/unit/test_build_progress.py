@@ -12,7 +12,7 @@ from gobun.bun_source.build_stages import Stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-_COUNTED = CountedFiles(("src/*.cpp", "src/more/*.cpp"), "made/*.o")
+_COUNTED_FILES = CountedFiles(("src/*.cpp", "src/more/*.cpp"), "made/*.o")
 
 
 class Clock:
@@ -63,7 +63,7 @@ def test_minutes_left_follows_the_speed_of_this_run(tmp_path: Path, clock: Clock
 def test_minutes_left_of_a_counting_stage_follow_its_files(
     tmp_path: Path, clock: Clock, made: int, minutes: int
 ) -> None:
-    build = progress(tmp_path, 60, 600, counted=_COUNTED)
+    build = progress(tmp_path, 60, 600, counted=_COUNTED_FILES)
     for name in ("src/a.cpp", "src/b.cpp", "src/more/c.cpp", "src/more/d.cpp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -82,7 +82,7 @@ def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weig
     (tmp_path / "made").mkdir()
     (tmp_path / "src" / "a.cpp").touch()
     (tmp_path / "made" / "a.o").touch()
-    first = Stage("c++", ("true",), weight=2700, counted_files=_COUNTED)
+    first = Stage("c++", ("true",), weight=2700, counted_files=_COUNTED_FILES)
     stages = [first, Stage("last", ("true",), weight=540)]
     build = BuildProgress(stages, tmp_path, tmp_path / "log")
     build.begin(0)

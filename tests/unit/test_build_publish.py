@@ -16,7 +16,7 @@ from gobun.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALL = ("linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64")
+ALL_TARGETS = ("linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def names(out: Path) -> list[str]:
 
 
 def test_publish_writes_everything_for_every_target(tmp_path: Path, out: Path) -> None:
-    entries = publish([warmup(tmp_path, name) for name in ALL], out)
+    entries = publish([warmup(tmp_path, name) for name in ALL_TARGETS], out)
     assert names(out) == [
         "SHA256SUMS",
         "SHA256SUMS-darwin",
@@ -56,12 +56,12 @@ def test_publish_writes_everything_for_every_target(tmp_path: Path, out: Path) -
         "go-warmup-linux-x64.so",
         "manifest.json",
     ]
-    assert [entry.target for entry in entries] == list(ALL)
+    assert [entry.target for entry in entries] == list(ALL_TARGETS)
     assert (out / "go-warmup-linux-x64.so").stat().st_mode & 0o777 == 0o755
 
 
 def test_publish_checksums_have_sha256sum_format(tmp_path: Path, out: Path) -> None:
-    publish([warmup(tmp_path, name) for name in ALL], out)
+    publish([warmup(tmp_path, name) for name in ALL_TARGETS], out)
     for sums, listed in {
         "SHA256SUMS": ("go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"),
         "SHA256SUMS-darwin": ("go-warmup-darwin-arm64.dylib", "go-warmup-darwin-x64.dylib"),
@@ -99,7 +99,7 @@ def test_publish_single_system_has_one_checksum_list(tmp_path: Path, out: Path) 
     assert "SHA256SUMS-darwin" in names(out)
 
 
-def listed(out: Path, sums: str = "SHA256SUMS") -> list[str]:
+def listed_files(out: Path, sums: str = "SHA256SUMS") -> list[str]:
     return [line.partition("  ")[2] for line in (out / sums).read_text().splitlines()]
 
 
@@ -109,14 +109,14 @@ def in_manifest(out: Path) -> list[str]:
 
 
 def test_publish_keeps_existing_and_drops_missing_libraries(tmp_path: Path, out: Path) -> None:
-    publish([warmup(tmp_path, name) for name in ALL], out)
+    publish([warmup(tmp_path, name) for name in ALL_TARGETS], out)
     publish([warmup(tmp_path, "linux-x64", b"newer")], out)
-    assert listed(out) == ["go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"]
+    assert listed_files(out) == ["go-warmup-linux-arm64.so", "go-warmup-linux-x64.so"]
     assert sha256(out / "go-warmup-linux-x64.so") in (out / "SHA256SUMS").read_text()
-    assert sorted(in_manifest(out)) == sorted(ALL)
+    assert sorted(in_manifest(out)) == sorted(ALL_TARGETS)
     (out / "go-warmup-linux-arm64.so").unlink()
     publish([warmup(tmp_path, "linux-x64", b"newer")], out)
-    assert listed(out) == ["go-warmup-linux-x64.so"]
+    assert listed_files(out) == ["go-warmup-linux-x64.so"]
     assert sorted(in_manifest(out)) == ["darwin-arm64", "darwin-x64", "linux-x64"]
 
 
@@ -131,7 +131,7 @@ def test_publish_empty_checksum_list_is_removed(tmp_path: Path, out: Path) -> No
 def test_publish_repeated_writes_nothing(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = [warmup(tmp_path, name) for name in ALL]
+    built = [warmup(tmp_path, name) for name in ALL_TARGETS]
     first = publish(built, out)
     before = {path.name: path.stat().st_ino for path in out.iterdir()}
 
@@ -160,7 +160,7 @@ def test_publish_damaged_manifest_and_list_are_recreated(
     (out / "SHA256SUMS").write_bytes(damage)
     publish([warmup(tmp_path, "linux-x64")], out)
     assert in_manifest(out) == ["linux-x64"]
-    assert listed(out) == ["go-warmup-linux-x64.so"]
+    assert listed_files(out) == ["go-warmup-linux-x64.so"]
 
 
 def test_publish_file_as_output_folder_is_refused(tmp_path: Path, out: Path) -> None:

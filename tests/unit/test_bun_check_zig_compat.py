@@ -11,7 +11,7 @@ from gobun.bun_check import zig_compat
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRIVATE = b"""const Counter = struct {
+PRIVATE_SOURCE = b"""const Counter = struct {
     #count: u32 = 0, // of #count
     #label: []const u8 = "a #label, \\"#quoted\\"",
     mark: u8 = '#',
@@ -33,7 +33,7 @@ const after = made.#count;
 
 
 def test_zig_compat_renames_only_private_fields() -> None:
-    after = zig_compat.stock(PRIVATE).decode()
+    after = zig_compat.stock(PRIVATE_SOURCE).decode()
     assert after.count('@"#count"') == 5
     assert after.count('@"#label"') == 2
     assert "// of #count" in after
@@ -42,12 +42,15 @@ def test_zig_compat_renames_only_private_fields() -> None:
     assert '\\\\#define NOT_A_FIELD "' in after
     assert "\\\\.#nor_this" in after
     assert '@"a #name with blanks"' in after
-    assert after.count("\n") == PRIVATE.decode().count("\n")
-    assert after.replace('@"#count"', "#count").replace('@"#label"', "#label").encode() == PRIVATE
+    assert after.count("\n") == PRIVATE_SOURCE.decode().count("\n")
+    assert (
+        after.replace('@"#count"', "#count").replace('@"#label"', "#label").encode()
+        == PRIVATE_SOURCE
+    )
 
 
 def test_zig_compat_rewriting_twice_changes_nothing() -> None:
-    assert zig_compat.stock(zig_compat.stock(PRIVATE)) == zig_compat.stock(PRIVATE)
+    assert zig_compat.stock(zig_compat.stock(PRIVATE_SOURCE)) == zig_compat.stock(PRIVATE_SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +62,12 @@ def test_zig_compat_portable_code_stays_unchanged(given: bytes) -> None:
 
 def test_zig_compat_folders_are_rewritten_in_place(tmp_path: Path) -> None:
     (tmp_path / "src" / "deep").mkdir(parents=True)
-    (tmp_path / "src" / "deep" / "a.zig").write_bytes(PRIVATE)
+    (tmp_path / "src" / "deep" / "a.zig").write_bytes(PRIVATE_SOURCE)
     (tmp_path / "src" / "b.zig").write_bytes(b"const a = 1;\n")
     (tmp_path / "src" / "c.ts").write_bytes(b"class A { #count = 1; }\n")
     (tmp_path / "src" / "lost.zig").symlink_to("nowhere.zig")
     assert zig_compat.rewrite([tmp_path / "src", tmp_path / "absent"]) == 1
-    assert (tmp_path / "src" / "deep" / "a.zig").read_bytes() == zig_compat.stock(PRIVATE)
+    assert (tmp_path / "src" / "deep" / "a.zig").read_bytes() == zig_compat.stock(PRIVATE_SOURCE)
     assert b" #count" in (tmp_path / "src" / "c.ts").read_bytes()
 
 

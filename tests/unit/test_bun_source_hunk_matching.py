@@ -13,7 +13,9 @@ PATCH = HEAD + b"@@ -2,3 +2,3 @@ heading\n two\n-three\n+THREE\n four\n"
 FILE = b"one\ntwo\nthree\nfour\nfive\n"
 
 
-def said(file: bytes | None, patch: bytes = PATCH, others: dict[str, bytes] | None = None) -> str:
+def mismatch_text(
+    file: bytes | None, patch: bytes = PATCH, others: dict[str, bytes] | None = None
+) -> str:
     tree = {**({"f": file} if file is not None else {}), **(others or {})}
     (diff,) = parse_patch(patch, "p")
     return "\n".join(mismatches(diff, tree.get, lambda: list(tree)))
@@ -56,51 +58,64 @@ def test_patch_file_invalid_text_is_refused(patch: bytes, wrong: str) -> None:
 
 
 def test_hunk_fits_at_original_and_moved_position() -> None:
-    assert said(FILE) == ""
-    assert said(b"zero\n" * 40 + FILE) == ""
+    assert mismatch_text(FILE) == ""
+    assert mismatch_text(b"zero\n" * 40 + FILE) == ""
 
 
 def test_hunk_with_two_places_is_ambiguous_unless_original() -> None:
-    assert said(FILE + FILE) == ""
-    assert "fits in 2 places (lines 3, 8), and none is where it was" in said(b"0\n" + FILE + FILE)
+    assert mismatch_text(FILE + FILE) == ""
+    assert "fits in 2 places (lines 3, 8), and none is where it was" in mismatch_text(
+        b"0\n" + FILE + FILE
+    )
 
 
 def test_hunk_later_ones_move_with_earlier_ones() -> None:
     two = PATCH + b"@@ -8,2 +8,2 @@\n x\n-y\n+Y\n"
-    assert said(b"0\n" + FILE + b"6\n7\nx\ny\nx\ny\n", two) == ""
+    assert mismatch_text(b"0\n" + FILE + b"6\n7\nx\ny\nx\ny\n", two) == ""
 
 
 def test_hunk_at_file_edge_stays_there() -> None:
     first = HEAD + b"@@ -1,2 +1,2 @@\n-one\n+ONE\n two\n"
     last = HEAD + b"@@ -5 +5,2 @@\n five\n+six\n"
-    assert said(FILE, first) == said(FILE, last) == said(b"zero\n" + FILE, last) == ""
-    assert "fits at line 2, and git takes it at the beginning" in said(b"zero\n" + FILE, first)
-    assert "fits at line 5, and git takes it at the end" in said(FILE + b"six and a half\n", last)
+    assert (
+        mismatch_text(FILE, first)
+        == mismatch_text(FILE, last)
+        == mismatch_text(b"zero\n" + FILE, last)
+        == ""
+    )
+    assert "fits at line 2, and git takes it at the beginning" in mismatch_text(
+        b"zero\n" + FILE, first
+    )
+    assert "fits at line 5, and git takes it at the end" in mismatch_text(
+        FILE + b"six and a half\n", last
+    )
 
 
 def test_hunk_already_applied_is_reported() -> None:
-    assert "is in the file already, at line 2" in said(FILE.replace(b"three", b"THREE"))
+    assert "is in the file already, at line 2" in mismatch_text(FILE.replace(b"three", b"THREE"))
 
 
 def test_hunk_different_line_endings_are_reported() -> None:
-    assert "would fit at line 2, but the file has CRLF" in said(FILE.replace(b"\n", b"\r\n"))
+    assert "would fit at line 2, but the file has CRLF" in mismatch_text(
+        FILE.replace(b"\n", b"\r\n")
+    )
 
 
 def test_hunk_nearest_place_and_difference_are_reported() -> None:
-    text = said(b"0\n" * 9 + FILE.replace(b"three", b"3"))
+    text = mismatch_text(b"0\n" * 9 + FILE.replace(b"three", b"3"))
     assert "hunk 1 (line 2): the nearest place is line 11, where 2 of 3 lines agree" in text
     assert "the patch expects: three" in text
     assert "the file has:      3" in text
 
 
 def test_hunk_without_similar_place_is_reported() -> None:
-    assert "no place of the file is like it" in said(b"alpha beta\ngamma delta\n" * 50)
+    assert "no place of the file is like it" in mismatch_text(b"alpha beta\ngamma delta\n" * 50)
 
 
 def test_hunk_in_renamed_file_is_found() -> None:
-    text = said(None, others={"src/f": b"0\n" + FILE, "g": b""})
+    text = mismatch_text(None, others={"src/f": b"0\n" + FILE, "g": b""})
     assert text == "f: is not there; it is src/f now, where it fits at line 3"
-    assert said(None, others={"unlike": FILE}) == "f: is not there"
+    assert mismatch_text(None, others={"unlike": FILE}) == "f: is not there"
 
 
 def test_hunk_empty_file_is_not_called_renamed() -> None:
@@ -111,8 +126,8 @@ def test_hunk_empty_file_is_not_called_renamed() -> None:
 
 def test_hunk_new_file_must_not_exist() -> None:
     new = b"diff --git a/f b/f\nnew file mode 100644\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n"
-    assert said(None, new) == ""
-    assert "is there already" in said(b"a\n", new)
+    assert mismatch_text(None, new) == ""
+    assert "is there already" in mismatch_text(b"a\n", new)
 
 
 def test_hunk_certain_position_is_unique_both_ways() -> None:

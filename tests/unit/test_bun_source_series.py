@@ -25,7 +25,9 @@ from gobun.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-KNOWN = KnownNames(["C11"], ["preload:stack8m"], ["simple"], ["ffi"], ["idle"], ["hang", "pass"])
+KNOWN_NAMES = KnownNames(
+    ["C11"], ["preload:stack8m"], ["simple"], ["ffi"], ["idle"], ["hang", "pass"]
+)
 PATCH = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n"
 TEXT = """\
 version = "1.2.3"
@@ -60,7 +62,7 @@ since = "1.2.2"
 """
 
 
-def make(root: Path, text: str = TEXT, line: str = "v1.2.3", **patches: str) -> Path:
+def write_series(root: Path, text: str = TEXT, line: str = "v1.2.3", **patches: str) -> Path:
     folder = root / line
     folder.mkdir(parents=True)
     (folder / "series.toml").write_text(text)
@@ -72,8 +74,8 @@ def make(root: Path, text: str = TEXT, line: str = "v1.2.3", **patches: str) -> 
 
 
 def test_series_file_is_read(tmp_path: Path) -> None:
-    make(tmp_path)
-    make(tmp_path, line="v1.10.0")
+    write_series(tmp_path)
+    write_series(tmp_path, line="v1.10.0")
     assert lines(tmp_path) == ["v1.2.3", "v1.10.0"]
     series = series_named("1.2.3", tmp_path)
     assert [patch.id for patch in series.patches] == ["first", "proper"]
@@ -96,7 +98,7 @@ def test_series_file_is_read(tmp_path: Path) -> None:
 )
 def test_series_malformed_file_is_refused(tmp_path: Path, old: str, new: str, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
-        read_series(make(tmp_path, TEXT.replace(old, new)))
+        read_series(write_series(tmp_path, TEXT.replace(old, new)))
 
 
 def test_series_invalid_pattern_is_refused_before_compiling(tmp_path: Path) -> None:
@@ -109,15 +111,15 @@ was = 1
 
 [[without]]"""
     text = TEXT.replace('tree = "webkit"\n', "").replace("[[without]]", compiled)
-    series = read_series(make(tmp_path / "good", text))
+    series = read_series(write_series(tmp_path / "good", text))
     assert [each.functions for each in series.patches[1].compiled] == [r"pool\.wake"]
-    wrong = make(tmp_path / "wrong", text.replace("'.*'", "'*'"))
+    wrong = write_series(tmp_path / "wrong", text.replace("'.*'", "'*'"))
     with pytest.raises(UsageError, match=r"proper: '\*' is not a regular expression"):
         read_series(wrong)
 
 
 def test_series_unknown_names_are_refused(tmp_path: Path) -> None:
-    series = read_series(make(tmp_path))
+    series = read_series(write_series(tmp_path))
     with pytest.raises(UsageError, match="unknown series 'v9'"):
         series_named("v9", tmp_path)
     for name in ("frist", "proper"):
@@ -128,19 +130,19 @@ def test_series_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def lint(root: Path) -> list[str]:
-    return lint_series([read_series(root / line) for line in lines(root)], KNOWN)
+    return lint_series([read_series(root / line) for line in lines(root)], KNOWN_NAMES)
 
 
 def test_series_lint_correct_series_has_no_findings(tmp_path: Path) -> None:
-    make(tmp_path, TEXT.replace('id = "other"', 'id = "more"'))
+    write_series(tmp_path, TEXT.replace('id = "other"', 'id = "more"'))
     more = TEXT.replace('id = "first"', 'id = "more"').replace('id = "other"', 'id = "first"')
-    folder = make(tmp_path, more, "v2.0.0", more=PATCH)
+    folder = write_series(tmp_path, more, "v2.0.0", more=PATCH)
     (folder / "first.patch").unlink()
     assert lint(tmp_path) == []
 
 
 def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
-    make(tmp_path)
+    write_series(tmp_path)
     (tmp_path / "v9").mkdir()
     (tmp_path / "v9" / "first.patch").write_text(PATCH)
     assert f"{tmp_path / 'v9'}: is not a series" in lint(tmp_path)
@@ -191,15 +193,15 @@ def test_series_lint_unlisted_patch_is_found(tmp_path: Path) -> None:
 def test_series_lint_finds_each_fault(
     tmp_path: Path, text: str, patches: dict[str, str], wrong: str
 ) -> None:
-    make(tmp_path, text, **patches)
+    write_series(tmp_path, text, **patches)
     found = "\n".join(lint(tmp_path))
     assert re.search(wrong, found), found
 
 
 def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
-    make(tmp_path, TEXT.partition("[[without]]")[0])
+    write_series(tmp_path, TEXT.partition("[[without]]")[0])
     bare = TEXT.partition("# Why")[0]
-    folder = make(tmp_path, bare, "v2.0.0")
+    folder = write_series(tmp_path, bare, "v2.0.0")
     for path in folder.glob("*.patch"):
         path.unlink()
     problems = lint(tmp_path)
@@ -210,39 +212,39 @@ def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
 
 
 def test_series_lint_missing_patch_file_is_found(tmp_path: Path) -> None:
-    (make(tmp_path) / "first.patch").unlink()
+    (write_series(tmp_path) / "first.patch").unlink()
     assert "patch 'first' has no readable file first.patch" in "\n".join(lint(tmp_path))
 
 
-FIRST = SeriesCommit("first", "Do a thing", "C11: a reason", b"", ("f",))
-NEW = SeriesCommit("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
+FIRST_COMMIT = SeriesCommit("first", "Do a thing", "C11: a reason", b"", ("f",))
+NEW_COMMIT = SeriesCommit("new", "Do more", 'it is "so"\nand so', b"", ("g", "h"))
 
 
 def test_series_unchanged_is_written_byte_for_byte() -> None:
-    assert rewritten(TEXT, "1.2.3", [FIRST]) == TEXT
+    assert rewritten(TEXT, "1.2.3", [FIRST_COMMIT]) == TEXT
 
 
 def test_series_write_changes_only_what_changed() -> None:
     text = rewritten(
-        TEXT, "1.2.3", [NEW, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
+        TEXT, "1.2.3", [NEW_COMMIT, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
     )
     assert text.index('id = "new"') < text.index("# Why this one is first.\n[[patch]]")
     assert text.index('title = "Other"   # a remark') < text.index('id = "proper"')
     assert 'emulation = "preload:stack8m"' in text
     assert text.endswith(TEXT[TEXT.index("[[without]]") :])
     assert rewritten(
-        text, "1.2.3", [NEW, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
+        text, "1.2.3", [NEW_COMMIT, SeriesCommit("first", "Other", "C11: a reason", b"", ("f",))]
     )
 
 
 def test_series_blanks_around_a_reason_are_no_change() -> None:
     text = TEXT.replace('why = "C11: a reason"', 'why = """\nC11: a reason\n"""')
-    assert rewritten(text, "1.2.3", [FIRST]) == text
+    assert rewritten(text, "1.2.3", [FIRST_COMMIT]) == text
 
 
 def test_series_added_patch_replaces_its_absence_note(tmp_path: Path) -> None:
     other = SeriesCommit("other", "Carried now", "a fact", b"", ("f",))
-    series = read_series(make(tmp_path, rewritten(TEXT, "1.2.3", [FIRST, other])))
+    series = read_series(write_series(tmp_path, rewritten(TEXT, "1.2.3", [FIRST_COMMIT, other])))
     assert [patch.id for patch in series.patches] == ["first", "other", "proper"]
     assert series.without == ()
 
@@ -254,10 +256,10 @@ def test_series_removed_patch_takes_its_comment() -> None:
 
 
 def test_series_new_file_can_be_read(tmp_path: Path) -> None:
-    text = rewritten("", "1.2.3", [NEW], left_out=[{"id": "gone", "why": "upstream has it"}])
-    series = read_series(make(tmp_path, text))
-    assert series.patches[0].why == NEW.why
-    assert series.patches[0].files == NEW.files
+    text = rewritten("", "1.2.3", [NEW_COMMIT], left_out=[{"id": "gone", "why": "upstream has it"}])
+    series = read_series(write_series(tmp_path, text))
+    assert series.patches[0].why == NEW_COMMIT.why
+    assert series.patches[0].files == NEW_COMMIT.files
     assert series.without[0].id == "gone"
 
 

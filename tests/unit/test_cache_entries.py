@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OLD = time.time() - 40 * 86_400
+OLD_TIME = time.time() - 40 * 86_400
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     cache.pinned_entries.clear()
 
 
-def filled(path: Path, size: int, *, when: float | None = None) -> Path:
+def write_file(path: Path, size: int, *, when: float | None = None) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     (path / "content").write_bytes(bytes(size))
     if when is not None:
@@ -38,13 +38,13 @@ def filled(path: Path, size: int, *, when: float | None = None) -> Path:
     return path
 
 
-def everything(root: Path) -> None:
-    filled(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19", 3000)
-    filled(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.1", 2000, when=OLD)
-    filled(root / "npm" / "node-api-headers" / "1.9.0", 10)
-    filled(root / "go" / "1.26.0", 500)
-    filled(root / "build" / "warmup-abc", 50, when=OLD)
-    filled(root / "go-build" / "00", 70)
+def fill_cache(root: Path) -> None:
+    write_file(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19", 3000)
+    write_file(root / "npm" / "@oven" / "bun-linux-x64" / "1.2.1", 2000, when=OLD_TIME)
+    write_file(root / "npm" / "node-api-headers" / "1.9.0", 10)
+    write_file(root / "go" / "1.26.0", 500)
+    write_file(root / "build" / "warmup-abc", 50, when=OLD_TIME)
+    write_file(root / "go-build" / "00", 70)
 
 
 def names(entries: tuple[cache.CacheEntry, ...] | list[cache.CacheEntry]) -> list[str]:
@@ -58,7 +58,7 @@ def test_cache_empty_has_no_entries(root: Path) -> None:
 
 
 def test_cache_usage_is_by_kind_and_size(root: Path) -> None:
-    everything(root)
+    fill_cache(root)
     found = [(entry.kind, entry.name, entry.size) for entry in cache.usage()]
     assert found == [
         ("build", "warmup-abc", 50),
@@ -78,7 +78,7 @@ def test_cache_interrupted_leftovers_are_listed_and_evicted(root: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "1.2.3.tgz.part").write_bytes(bytes(100))
     (folder / "1.2.3.tgz.part.json").write_bytes(bytes(20))
-    filled(folder / ".1.2.3.abc123", 30)
+    write_file(folder / ".1.2.3.abc123", 30)
     (entry,) = cache.usage()
     assert (entry.name, entry.size) == ("@oven/bun@1.2.3 (unfinished)", 150)
     assert cache.evict().freed_bytes == 150
@@ -86,7 +86,7 @@ def test_cache_interrupted_leftovers_are_listed_and_evicted(root: Path) -> None:
 
 
 def test_cache_evict_by_kind_removes_that_kind(root: Path) -> None:
-    everything(root)
+    fill_cache(root)
     assert names(cache.evict(kinds=["go", "build"]).removed) == ["warmup-abc", "1.26.0"]
     assert {entry.kind for entry in cache.usage()} == {"npm", "go-build"}
     with pytest.raises(UsageError, match="did you mean: npm"):
@@ -107,20 +107,20 @@ def test_cache_personal_files_are_evicted_only_by_name(root: Path, kind: str) ->
 
 
 def test_cache_evict_by_age_keeps_recent_entries(root: Path) -> None:
-    everything(root)
+    fill_cache(root)
     eviction = cache.evict(older_than_days=30)
     assert names(eviction.removed) == ["warmup-abc", "@oven/bun-linux-x64@1.2.1"]
     assert eviction.freed_bytes == 2050
 
 
 def test_cache_use_renews_an_entry(root: Path) -> None:
-    everything(root)
+    fill_cache(root)
     cache.pin(root / "build" / "warmup-abc")
     assert names(cache.evict(older_than_days=30).removed) == ["@oven/bun-linux-x64@1.2.1"]
 
 
 def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
-    everything(root)
+    fill_cache(root)
     used = root / "npm" / "@oven" / "bun-linux-x64" / "1.2.19"
     cache.pin(used)
     cache.pin(used)
@@ -131,14 +131,14 @@ def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
 
 
 def test_cache_partial_entry_is_kept(root: Path) -> None:
-    filled(root / "build" / ".thing.abc123", 10)
+    write_file(root / "build" / ".thing.abc123", 10)
     with files.locked(root / "build" / "thing"):
         assert names(cache.evict().used_now) == ["thing (unfinished)"]
     assert names(cache.evict().removed) == ["thing (unfinished)"]
 
 
 def test_cache_hold_ends_with_its_own_process(root: Path) -> None:
-    used = filled(root / "build" / "thing", 10)
+    used = write_file(root / "build" / "thing", 10)
     code = (
         "import subprocess, sys; from pathlib import Path; from gobun import cache;"
         "cache.pin(Path(sys.argv[1]));"
@@ -165,7 +165,7 @@ def test_cache_hold_ends_with_its_own_process(root: Path) -> None:
 
 
 def test_cache_read_only_tree_is_evicted(root: Path) -> None:
-    folder = filled(root / "gopath" / "mod" / "x", 10)
+    folder = write_file(root / "gopath" / "mod" / "x", 10)
     (folder / "link").symlink_to("/etc")
     folder.chmod(0o555)
     (root / "gopath" / "mod").chmod(0o555)

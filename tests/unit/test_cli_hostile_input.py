@@ -43,7 +43,7 @@ TEXTS = {
     "null device": "/dev/null",
     "address": "http://[::1",
 }
-NEEDED = {
+NEEDED_FLAGS = {
     "addon": "x.node",
     "smoke": "x.cjs",
     "series": "v1.2.19",
@@ -65,7 +65,7 @@ NEEDED = {
 
 LISTS = {"runtime", "treatment", "module", "load", "stress", "jobs", "limit", "repeat", "shard"}
 """Flags that no file can be given to, and that are split and looked up alike."""
-FEW = ("comma", "not UTF-8", "huge number", "escape", "braces")
+FEW_INPUTS = ("comma", "not UTF-8", "huge number", "escape", "braces")
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ def nothing_starts(
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PrerequisiteError("this test starts nothing")
 
-    def unreachable(*_: object, **__: object) -> NoReturn:
+    def fail_to_connect(*_: object, **__: object) -> NoReturn:
         raise requests.RequestException("this test reaches no host")
 
-    monkeypatch.setattr(requests.Session, "send", unreachable)
+    monkeypatch.setattr(requests.Session, "send", fail_to_connect)
     monkeypatch.setattr(process, "start_command", refuse)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr("runpy.run_path", refuse)
@@ -152,12 +152,16 @@ def test_task_junk_in_a_flag_raises_our_error(
     for flag, default in flags.items():
         if isinstance(default, bool):
             continue
-        junk_here = {kind: TEXTS[kind] for kind in FEW} if flag in LISTS else TEXTS | junk_files
+        junk_here = (
+            {kind: TEXTS[kind] for kind in FEW_INPUTS} if flag in LISTS else TEXTS | junk_files
+        )
         for kind, junk in junk_here.items():
             needed = {
-                each: [NEEDED[each]] if value is None else NEEDED[each]
+                each: [NEEDED_FLAGS[each]] if value is None else NEEDED_FLAGS[each]
                 for each, value in flags.items()
-                if each in NEEDED and value in (None, inspect.Parameter.empty) and each != flag
+                if each in NEEDED_FLAGS
+                and value in (None, inspect.Parameter.empty)
+                and each != flag
             }
             end = end_of(body, {**needed, flag: [junk] if default is None else junk})
             output = capsys.readouterr()

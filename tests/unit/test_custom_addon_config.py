@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ADDON = '[addon]\nfile = "./my.node"\nsmoke = "sub/smoke.cjs"\n'
 
 
-def written(folder: Path, text: str) -> Path:
+def write_config(folder: Path, text: str) -> Path:
     path = folder / "gobun.toml"
     path.write_text(text)
     return path
@@ -24,7 +24,7 @@ def written(folder: Path, text: str) -> Path:
 def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     lists = 'versions = ["1.2.19", ">=1.4.0"]\nloads = ["worker"]\nstresses = ["idle"]\n'
     text = f'{ADDON}name = "mine"\n[matrix]\n{lists}treatments = ["gc-signal"]\njobs = 1\n'
-    found = read_config(written(tmp_path, f"{text}limit_s = 5\n"))
+    found = read_config(write_config(tmp_path, f"{text}limit_s = 5\n"))
     addon = AddonTable(str(tmp_path / "my.node"), str(tmp_path / "sub/smoke.cjs"), "mine")
     assert found.addon == addon
     lists_read = (("1.2.19", ">=1.4.0"), ("gc-signal",), ("worker",), ("idle",))
@@ -58,7 +58,7 @@ def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 def test_addon_config_wrong_file_names_table_and_key(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    path = written(tmp_path, text)
+    path = write_config(tmp_path, text)
     with pytest.raises(UsageError, match=message) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
@@ -71,7 +71,7 @@ def test_addon_config_in_folder_yields_to_named_modules(
     assert find_config("", modules=(), addon="") is None
     with pytest.raises(UsageError, match=r"cannot read else\.toml"):
         find_config("else.toml", modules=(), addon="")
-    written(tmp_path, ADDON)
+    write_config(tmp_path, ADDON)
     found = find_config("", modules=(), addon="")
     assert found is not None
     assert found.addon.file == str(tmp_path / "my.node")

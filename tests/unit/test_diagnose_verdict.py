@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from gobun.observe import Wakes
 
 PID = 700
-MAIN = Thread(
+MAIN_THREAD = Thread(
     tid=PID, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
 )
-COLLECTOR = msgspec.structs.replace(MAIN, tid=701, name="Collector")
+COLLECTOR = msgspec.structs.replace(MAIN_THREAD, tid=701, name="Collector")
 GO = (GoLibrary("/app/simple.so", "go1.27.3", "go1.27.3 c-shared, module gobun"),)
 STORM = Storm(30, PID, "bun", is_main=True, share=0.3, switches_a_second=200_000, sender="C (701)")
 
@@ -42,7 +42,9 @@ def snapshot(*, on_stack: bool = True, alternate: bool = True, guarded: bool = F
         guarded=guarded,
     )
     stack = Stack(4096, 512 * 1024) if alternate else None
-    return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True, alternate=stack),), (handler,))
+    return Snapshot(
+        PID, (ThreadView(MAIN_THREAD, "futex", asked=True, alternate=stack),), (handler,)
+    )
 
 
 def taken_snapshot(*, ignored: bool = False, owner: str = "/app/simple.so") -> Snapshot:
@@ -55,7 +57,7 @@ def taken_snapshot(*, ignored: bool = False, owner: str = "/app/simple.so") -> S
         owner="" if ignored else owner,
         blocks=0,
     )
-    return Snapshot(PID, (ThreadView(MAIN, "futex", asked=True),), (handler,))
+    return Snapshot(PID, (ThreadView(MAIN_THREAD, "futex", asked=True),), (handler,))
 
 
 def facts(
@@ -207,7 +209,7 @@ def test_verdict_handler_of_runtime_is_not_taken(owner: str) -> None:
     assert judge(facts("deadlock", seen=taken_snapshot(owner=owner))).kind == "deadlock"
 
 
-def wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeWait:
+def native_wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeWait:
     return NativeWait(
         library="/bun" if in_runtime else "/app/slow.so",
         function="" if in_runtime else "Wait",
@@ -220,30 +222,30 @@ def wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeWait:
     )
 
 
-def waiting(found: NativeWait, seen: Snapshot | None = None) -> Facts:
+def waiting_facts(found: NativeWait, seen: Snapshot | None = None) -> Facts:
     base = facts("waits", version="1.4.5", seen=seen)
     moved = msgspec.structs.replace(base.motion, wait=found)
     return msgspec.structs.replace(base, motion=moved)
 
 
 def test_verdict_wait_names_library_function_call_and_seconds() -> None:
-    diagnosis = judge(waiting(wait()))
+    diagnosis = judge(waiting_facts(native_wait()))
     assert (diagnosis.kind, diagnosis.is_stuck, diagnosis.worth_telling) == ("waits", False, True)
     for word in ("slow.so", "function Wait", "system call clock_nanosleep", "for 7.5 s"):
         assert word in diagnosis.cause
     assert "deadlock" not in diagnosis.cause
     assert "it waits in a native call" in diagnose.render(diagnosis)
     assert "it waits in a call of the runtime" in diagnose.render(
-        judge(waiting(wait(in_runtime=True)))
+        judge(waiting_facts(native_wait(in_runtime=True)))
     )
 
 
 def test_verdict_wait_in_runtime_blames_the_taken_signal() -> None:
-    locked = wait(in_runtime=True, wakes="thread")
-    assert judge(waiting(locked, taken_snapshot())).kind == "taken"
-    assert judge(waiting(locked)).kind == "waits"
-    assert judge(waiting(wait(in_runtime=True), taken_snapshot())).kind == "waits"
-    assert judge(waiting(wait(wakes="thread"), taken_snapshot())).kind == "waits"
+    locked = native_wait(in_runtime=True, wakes="thread")
+    assert judge(waiting_facts(locked, taken_snapshot())).kind == "taken"
+    assert judge(waiting_facts(locked)).kind == "waits"
+    assert judge(waiting_facts(native_wait(in_runtime=True), taken_snapshot())).kind == "waits"
+    assert judge(waiting_facts(native_wait(wakes="thread"), taken_snapshot())).kind == "waits"
 
 
 def starving(version: str, *, signal: int = 30, seen: Snapshot | None = None) -> Facts:
@@ -339,7 +341,7 @@ def test_remedies_malformed_table_is_refused(tmp_path: Path) -> None:
 
 def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int = 0, state: str = "S"
             ) -> list[Sample]:  # fmt: skip
-    main = msgspec.structs.replace(MAIN, state=state)
+    main = msgspec.structs.replace(MAIN_THREAD, state=state)
     return [
         Sample(
             at=50 + i / 10,
@@ -366,7 +368,7 @@ def test_activity_storm_needs_a_constantly_scheduled_thread() -> None:
 
 
 def test_activity_storm_on_a_free_core_switches_rarely() -> None:
-    def alone(looks: int, ticks: int) -> Activity | None:
+    def activity_alone(looks: int, ticks: int) -> Activity | None:
         seen = [
             msgspec.structs.replace(
                 sample,
@@ -379,11 +381,11 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
         ]
         return activity.judge_activity(seen, ["running"] * len(seen))
 
-    activity_found = alone(40, 9)
+    activity_found = activity_alone(40, 9)
     assert activity_found is not None
     assert activity_found.kind == "storm"
-    assert alone(20, 9) is None, "found in its handler a third of the time"
-    assert alone(40, 2) is None, "kept from running, with a signal pending"
+    assert activity_alone(20, 9) is None, "found in its handler a third of the time"
+    assert activity_alone(40, 2) is None, "kept from running, with a signal pending"
 
 
 def test_activity_thread_blocking_everything_is_a_sender() -> None:

@@ -101,7 +101,7 @@ def test_table_bars_and_breaks_stay_in_their_row() -> None:
 
 
 def test_example_report_renders_recorded_run() -> None:
-    assert example.RECORDED.stat().st_size < FIXTURE_BYTES
+    assert example.RECORDED_RESULTS.stat().st_size < FIXTURE_BYTES
     run = example.recorded_run()
     assert run.header.plan == cells.plan_hash([result.cell for result in run.results])
     assert run.header.cells == len(run.results)

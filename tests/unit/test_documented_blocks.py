@@ -32,7 +32,7 @@ SESSIONS = {
 }
 
 
-def parsed(words: list[str]) -> ParserContext:
+def parse_words(words: list[str]) -> ParserContext:
     """Parse the words of one task as `invoke` does, without running it."""
     program = TaskProgram(namespace=Collection.from_module(tasks))
     program.groups = tasks.GROUPS
@@ -62,7 +62,7 @@ def wrong_choices(context: ParserContext) -> list[str]:
 
 def problem_of(command: Command) -> str:
     """Return why a command cannot work as it is printed; empty if nothing is wrong with it."""
-    words = command.words
+    words = command.arguments
     if words[0] == "pytest":
         return problem_of_tests(words[1:])
     if words[0] == "bash":
@@ -89,7 +89,7 @@ def problem_of_session(words: list[str]) -> str:
 
 def problem_of_task(words: list[str]) -> str:
     try:
-        context = parsed(words)
+        context = parse_words(words)
     except Exit as error:
         return str(error.message)
     return ", ".join(wrong_choices(context))

@@ -45,23 +45,25 @@ def named(text: str) -> Iterator[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, set[str]]:
+def known_flags() -> dict[str, set[str]]:
     contexts = Collection.from_module(tasks).to_contexts()
     return {str(context.name): {*context.flags, *context.inverse_flags} for context in contexts}
 
 
-def test_documented_tasks_sessions_and_flags_exist(known: dict[str, set[str]]) -> None:
+def test_documented_tasks_sessions_and_flags_exist(known_flags: dict[str, set[str]]) -> None:
     wrong = []
     for path in sources():
         for task, *words in named(path.read_text()):
             before = words[: words.index("--")] if "--" in words else words
             flags = {word.partition("=")[0] for word in before if word.startswith("--")}
-            if task not in _PLACEHOLDERS and not (task in known and flags <= known[task]):
+            if task not in _PLACEHOLDERS and not (
+                task in known_flags and flags <= known_flags[task]
+            ):
                 wrong.append(f"{path.relative_to(paths.ROOT)}: {task} {' '.join(words)}")
     assert wrong == []
 
 
-def test_documented_commands_are_found(known: dict[str, set[str]]) -> None:
+def test_documented_commands_are_found(known_flags: dict[str, set[str]]) -> None:
     text = (
         'x="$(.venv/bin/nox -s shell -- plan --json --shards "$N")"\n`invoke expect --update F`\n'
     )
@@ -69,9 +71,9 @@ def test_documented_commands_are_found(known: dict[str, set[str]]) -> None:
     asked = ".venv/bin/nox -s bun_stock -- --versions latest \\\n    --stress all   # less\n"
     assert list(named(asked)) == [["matrix", "--versions", "latest", "--stress", "all"]]
     found = {words[0] for path in sources() for words in named(path.read_text())}
-    assert len(found) > len(known) / 2
+    assert len(found) > len(known_flags) / 2
 
 
-def test_commands_page_lists_every_task(known: dict[str, set[str]]) -> None:
+def test_commands_page_lists_every_task(known_flags: dict[str, set[str]]) -> None:
     listed = set(re.findall(r"`([a-z][a-z-]*)", (paths.ROOT / "docs" / "commands.md").read_text()))
-    assert set(known) - listed == set()
+    assert set(known_flags) - listed == set()

@@ -20,7 +20,7 @@ def image_of(data: bytes) -> Image:
     return Image(PATH, data)
 
 
-def edited(data: bytes, *, content: bytes = b"content") -> tuple[Image, Image, int]:
+def edit_image(data: bytes, *, content: bytes = b"content") -> tuple[Image, Image, int]:
     before = image_of(data)
     editor = Editor(before)
     segment = editor.open_segment(READ_EXECUTE)
@@ -37,7 +37,7 @@ def section(image: Image, name: str) -> bytes:
 
 @pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
 def test_editor_new_segment_is_mapped_behind_all_others(machine: int) -> None:
-    before, after, address = edited(made_elf.library(machine=machine))
+    before, after, address = edit_image(made_elf.library(machine=machine))
 
     assert section(after, ".added") == after.read_at(address, 7) == b"content"
     assert len(after.loads) == len(before.loads) + 1
@@ -48,14 +48,14 @@ def test_editor_new_segment_is_mapped_behind_all_others(machine: int) -> None:
 
 
 def test_editor_header_table_grows_in_place() -> None:
-    before, after, _ = edited(made_elf.library())
+    before, after, _ = edit_image(made_elf.library())
 
     assert after.segments_at == before.segments_at == 64
     assert len(after.segments) == len(before.segments) + 1
 
 
 def test_editor_moved_note_keeps_build_id_and_segment() -> None:
-    before, after, _ = edited(made_elf.library())
+    before, after, _ = edit_image(made_elf.library())
 
     assert section(after, ".note.gnu.build-id") == made_elf.BUILD_ID
     (note,) = after.of_kind(elf.PT_NOTE)
@@ -64,7 +64,7 @@ def test_editor_moved_note_keeps_build_id_and_segment() -> None:
 
 
 def test_editor_moved_symbols_are_found_by_dynamic_table() -> None:
-    before, after, _ = edited(made_elf.library())
+    before, after, _ = edit_image(made_elf.library())
 
     assert after.dynamic_value(elf.DT_SYMTAB) != before.dynamic_value(elf.DT_SYMTAB)
     assert after.symbol(1) == before.symbol(1)
@@ -72,7 +72,7 @@ def test_editor_moved_symbols_are_found_by_dynamic_table() -> None:
 
 
 def test_editor_code_and_data_keep_their_addresses() -> None:
-    before, after, _ = edited(made_elf.library())
+    before, after, _ = edit_image(made_elf.library())
 
     for name in (".text", ".init_array", ".got", ".go.buildinfo"):
         assert section(after, name) == section(before, name)
@@ -81,7 +81,7 @@ def test_editor_code_and_data_keep_their_addresses() -> None:
 
 
 def test_editor_without_section_headers_moves_header_table() -> None:
-    before, after, address = edited(made_elf.library(sections=False))
+    before, after, address = edit_image(made_elf.library(sections=False))
 
     assert after.segments_at != before.segments_at
     assert after.offset_of(after.loads[-1].address) <= after.segments_at
@@ -126,7 +126,7 @@ def test_editor_dynamic_table_without_room_is_refused() -> None:
 
 
 def test_editor_same_input_gives_same_bytes() -> None:
-    assert edited(made_elf.library())[1].data == edited(made_elf.library())[1].data
+    assert edit_image(made_elf.library())[1].data == edit_image(made_elf.library())[1].data
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,9 @@ def test_image_random_damage_raises_only_its_own_error() -> None:
         for _ in range(chance.randint(1, 6)):
             data[chance.randrange(len(data) // 3)] = chance.randrange(256)
         try:
-            edited(bytes(data[: chance.randint(1, len(data))] if chance.random() < 0.3 else data))
+            edit_image(
+                bytes(data[: chance.randint(1, len(data))] if chance.random() < 0.3 else data)
+            )
         except UsageError:
             refused += 1
     assert 100 < refused < 500

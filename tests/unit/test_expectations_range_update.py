@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from gobun.cells import Load, Outcome
     from gobun.expectations import Update
 
-KNOWN = tuple(f"1.2.{patch}" for patch in range(10)) + tuple(f"1.3.{patch}" for patch in range(3))
+KNOWN_VERSIONS = tuple(f"1.2.{patch}" for patch in range(10)) + tuple(
+    f"1.3.{patch}" for patch in range(3)
+)
 PLACE = Place("linux", "x64")
 
 
@@ -46,14 +48,18 @@ def result(
 
 
 def update(folder: Path, results: Sequence[Result]) -> Update:
-    range_update = update_expectations(results, folder, known_versions={"bun": KNOWN}, place=PLACE)
+    range_update = update_expectations(
+        results, folder, known_versions={"bun": KNOWN_VERSIONS}, place=PLACE
+    )
     rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
     assert [
         (found.cell.name, rows.of(found.cell))
         for found in results
         if is_unexpected(rows.of(found.cell), set(attempts_of(found)) - {"error"})
     ] == []
-    again = update_expectations(results, folder, known_versions={"bun": KNOWN}, place=PLACE)
+    again = update_expectations(
+        results, folder, known_versions={"bun": KNOWN_VERSIONS}, place=PLACE
+    )
     assert again.diff == ""
     assert again.unexplained_rows == range_update.unexplained_rows
     return range_update
@@ -88,18 +94,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ends(states: str, **more: str) -> list[Result]:
+def results_of(states: str, **more: str) -> list[Result]:
     """Return a result for every known version: ``.`` passes, ``h`` hangs, a space is not run."""
     words: Mapping[str, Outcome] = {".": "pass", "h": "hang", "c": "crash", "s": "skip"}
     return [
         result(version, words[state], **more)  # type: ignore[arg-type]
-        for version, state in zip(KNOWN, states, strict=True)
+        for version, state in zip(KNOWN_VERSIONS, states, strict=True)
         if state != " "
     ]
 
 
 def test_update_with_expected_results_changes_nothing(folder: Path) -> None:
-    assert update(folder, ends("..hhhhhh....."[:13])).diff == ""
+    assert update(folder, results_of("..hhhhhh....."[:13])).diff == ""
     assert (folder / "bun.toml").read_text() == FILE
 
 
@@ -120,7 +126,7 @@ def test_update_with_expected_results_changes_nothing(folder: Path) -> None:
 def test_update_range_follows_results_and_keeps_comments(
     folder: Path, states: str, versions: str
 ) -> None:
-    range_update = update(folder, ends(states))
+    range_update = update(folder, results_of(states))
     assert (folder / "bun.toml").read_text() == FILE.replace(">=1.2.2 <1.2.8", versions)
     assert range_update.unexplained_rows == ()
     assert '-versions = ">=1.2.2 <1.2.8" # measured\n' in range_update.diff
@@ -129,20 +135,24 @@ def test_update_range_follows_results_and_keeps_comments(
 
 def test_update_dry_run_shows_diff_without_writing(folder: Path) -> None:
     diff = update_expectations(
-        ends(".hhhhhhh....."), folder, known_versions={"bun": KNOWN}, place=PLACE, write=False
+        results_of(".hhhhhhh....."),
+        folder,
+        known_versions={"bun": KNOWN_VERSIONS},
+        place=PLACE,
+        write=False,
     ).diff
     assert diff.startswith("--- a/bun.toml\n+++ b/bun.toml\n@@")
     assert (folder / "bun.toml").read_text() == FILE
 
 
 def test_update_row_whose_cells_pass_is_removed(folder: Path) -> None:
-    update(folder, ends("." * 13))
+    update(folder, results_of("." * 13))
     text = (folder / "bun.toml").read_text()
     assert text == FILE[: FILE.index("# the storm")] + FILE[FILE.index("# Other systems") :]
 
 
 def test_update_differing_part_leaves_the_list(folder: Path) -> None:
-    results = [*ends("..hhhhhh....."), *ends("." * 13, module="crypto")]
+    results = [*results_of("..hhhhhh....."), *results_of("." * 13, module="crypto")]
     update(folder, results)
     assert (folder / "bun.toml").read_text() == FILE.replace(
         'modules = ["simple", "crypto"]', 'modules = ["simple"]'
@@ -157,7 +167,9 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
             found
             for load in loads
             for stress in ("idle", "gc")
-            for found in ends("c..hhhhh....c"[:13], module="setup-full", load=load, stress=stress)
+            for found in results_of(
+                "c..hhhhh....c"[:13], module="setup-full", load=load, stress=stress
+            )
         ],
     )
     added = [row for row in read_expectations(folder).rows if row.why == TODO_REASON]
@@ -184,19 +196,19 @@ def test_update_differing_attempts_give_both_outcomes(tmp_path: Path) -> None:
 
 
 def test_update_ignores_skips_and_our_errors(folder: Path) -> None:
-    assert update(folder, ends("sssss        ")).diff == ""
+    assert update(folder, results_of("sssss        ")).diff == ""
     assert update(folder, [result("1.2.3", "error")]).diff == ""
 
 
 def test_update_gap_between_equal_releases_is_filled(tmp_path: Path) -> None:
-    update(tmp_path, ends(". h    h . . "))
+    update(tmp_path, results_of(". h    h . . "))
     (row,) = read_expectations(tmp_path).rows
     assert row.versions == ">=1.2.2 <=1.2.7"
 
 
 def test_update_tested_canaries_bound_a_range(tmp_path: Path) -> None:
     canary = "1.2.7-canary.20250813.1"
-    update(tmp_path, [*ends("  hhhhhh....."), result(canary, "hang")])
+    update(tmp_path, [*results_of("  hhhhhh....."), result(canary, "hang")])
     (row,) = read_expectations(tmp_path).rows
     assert row.versions == f">=1.2.2 <={canary}"
 
@@ -210,14 +222,14 @@ def test_update_row_without_runtime_gets_an_exception_row(tmp_path: Path) -> Non
 
 
 def test_update_exception_in_the_middle_gets_its_row(folder: Path) -> None:
-    update(folder, [*ends("..hhchhh....."), *ends("..hhhhhh.....", stress="gc")])
+    update(folder, [*results_of("..hhchhh....."), *results_of("..hhhhhh.....", stress="gc")])
     first, added = (row for row in read_expectations(folder).rows if row.os == "linux")
     assert first.versions == ">=1.2.2 <1.2.8"
     assert (added.versions, added.outcomes, added.stresses) == ("1.2.4", ("crash",), ("idle",))
 
 
 def test_update_partial_gain_does_not_inherit_the_reason(folder: Path) -> None:
-    update(folder, [*ends("..hhhhhh....."), *ends("..hhhhhh...hh", stress="gc")])
+    update(folder, [*results_of("..hhhhhh....."), *results_of("..hhhhhh...hh", stress="gc")])
     assert FILE in (folder / "bun.toml").read_text()
     (added,) = [row for row in read_expectations(folder).rows if row.why == TODO_REASON]
     assert (added.versions, added.stresses, added.outcomes) == (">=1.3.1", ("gc",), ("hang",))
@@ -237,7 +249,7 @@ def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"contradict .* row 1 .* and .* row 2"):
         update_expectations(
-            [result("1.2.3", "hang")], tmp_path, known_versions={"bun": KNOWN}, place=PLACE
+            [result("1.2.3", "hang")], tmp_path, known_versions={"bun": KNOWN_VERSIONS}, place=PLACE
         )
 
 
@@ -245,7 +257,7 @@ def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
     with pytest.raises(UsageError, match=r"bun\.toml: not every row is a table"):
         update_expectations(
-            [result("1.2.3", "pass")], tmp_path, known_versions={"bun": KNOWN}, place=PLACE
+            [result("1.2.3", "pass")], tmp_path, known_versions={"bun": KNOWN_VERSIONS}, place=PLACE
         )
 
 
@@ -263,12 +275,14 @@ def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) 
     loads: tuple[Load, ...] = ("ffi", "worker")
     rows = []
     for number in range(chance.randint(0, 4)):
-        low, high = sorted(chance.sample(range(len(KNOWN)), 2))
+        low, high = sorted(chance.sample(range(len(KNOWN_VERSIONS)), 2))
         row = ExpectationRow(
             (chance.choice(["hang", "crash"]),),
             f"C{number + 1}",
             runtime="bun",
-            versions=f">={KNOWN[low]} <={KNOWN[high]}" if chance.random() < 0.7 else None,
+            versions=f">={KNOWN_VERSIONS[low]} <={KNOWN_VERSIONS[high]}"
+            if chance.random() < 0.7
+            else None,
             modules=(chance.choice(modules),) if chance.random() < 0.5 else None,
             stresses=(chance.choice(stresses),) if chance.random() < 0.5 else None,
         )
@@ -309,5 +323,7 @@ def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) 
 def all_cells(modules: Sequence[str], loads: Sequence[Load], stresses: Sequence[str]) -> list[Cell]:
     return [
         Cell("bun", version, "stock", module, load, stress)
-        for version, module, load, stress in itertools.product(KNOWN, modules, loads, stresses)
+        for version, module, load, stress in itertools.product(
+            KNOWN_VERSIONS, modules, loads, stresses
+        )
     ]

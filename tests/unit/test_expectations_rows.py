@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
 CELL = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
 LINUX = Place("linux", "x64")
-KNOWN = Catalogue({"bun": ("1.2.19", "1.4.5"), "node": ("24.19.0",)}, ("simple",), ("idle", "gc"))
+CATALOGUE = Catalogue(
+    {"bun": ("1.2.19", "1.4.5"), "node": ("24.19.0",)}, ("simple",), ("idle", "gc")
+)
 
 
-def written(folder: Path, text: str, name: str = "some.toml") -> Path:
+def write_rows(folder: Path, text: str, name: str = "some.toml") -> Path:
     (folder / name).write_text(text)
     return folder
 
@@ -65,10 +67,10 @@ def test_expectation_tied_rows_that_agree_merge() -> None:
 
 
 def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
-    written(
+    write_rows(
         tmp_path, '[[expect]]\noutcomes = ["hang"]\nwhy = "one"\nmodules = ["simple"]', "a.toml"
     )
-    written(tmp_path, '[[expect]]\noutcomes = ["fail"]\nwhy = "two"\nloads = ["ffi"]', "b.toml")
+    write_rows(tmp_path, '[[expect]]\noutcomes = ["fail"]\nwhy = "two"\nloads = ["ffi"]', "b.toml")
     rows = read_expectations(tmp_path)
     expected = (
         r"contradict each other on bun@1\.2\.19/stock/simple/ffi/idle: "
@@ -86,7 +88,7 @@ def test_expectation_always_contradicting_rows_are_refused(tmp_path: Path) -> No
     one = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
     other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
     with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):
-        read_expectations(written(tmp_path, one + other))
+        read_expectations(write_rows(tmp_path, one + other))
 
 
 def test_expectation_row_applies_to_its_system_and_processor() -> None:
@@ -127,16 +129,18 @@ def test_expectation_every_attempt_must_be_expected(
 def test_expectation_row_observes_the_outcomes_of_its_cells() -> None:
     rows = Expectations((ExpectationRow(("hang",), "C8: storm", location="x"),))
 
-    def told(*attempts: tuple[Outcome, ...]) -> list[str]:
+    def observed_outcomes(*attempts: tuple[Outcome, ...]) -> list[str]:
         cells = [msgspec.structs.replace(CELL, version=f"1.2.{n}") for n in range(len(attempts))]
         return review(rows, [result(*a, cell=c) for a, c in zip(attempts, cells, strict=True)])
 
-    assert told(("hang", "hang"), ("hang", "skip")) == []
-    assert told(("pass", "pass")) == ["x: this expectation can go, 1 of its 1 cells pass"]
-    assert told(("hang", "pass"), ("hang",), ("crash", "fail")) == [
+    assert observed_outcomes(("hang", "hang"), ("hang", "skip")) == []
+    assert observed_outcomes(("pass", "pass")) == [
+        "x: this expectation can go, 1 of its 1 cells pass"
+    ]
+    assert observed_outcomes(("hang", "pass"), ("hang",), ("crash", "fail")) == [
         "x expects hang, and 2 of its 3 cells end otherwise: crash/fail/pass"
     ]
-    assert told(("pass",), ("crash",)) == [
+    assert observed_outcomes(("pass",), ("crash",)) == [
         "x: this expectation can be narrowed, 1 of its 2 cells pass",
         "x expects hang, and 1 of its 2 cells end otherwise: crash",
     ]
@@ -183,11 +187,11 @@ def test_expectation_impossible_row_is_named_in_any_run(
     """And one that was left out of a narrowed run is not, unless one asks for all."""
     rows = Expectations((ExpectationRow(("hang",), "C1", location="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
-    told = review(rows, narrow, catalogue=KNOWN)
+    told = review(rows, narrow, catalogue=CATALOGUE)
     for line, each in zip(told, message, strict=True):
         assert line.startswith(f"x matches no cell of this run: {each}")
     assert review(rows, narrow) == ["x matches no cell of this run"]
-    linted = lint(rows, catalogue=KNOWN)
+    linted = lint(rows, catalogue=CATALOGUE)
     assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
 
 
@@ -200,7 +204,7 @@ def test_expectation_reason_needs_existing_link_or_claim() -> None:
             ExpectationRow(("hang",), "TODO: reason", location="d"),
         )
     )
-    assert lint(rows, claims=["C1"], catalogue=KNOWN) == [
+    assert lint(rows, claims=["C1"], catalogue=CATALOGUE) == [
         "a: why has neither a link nor the id of a claim",
         "c: why names the unknown 'C99'",
         "c: stresses names the unknown 'boil'",
@@ -275,7 +279,7 @@ def test_expectation_preload_words_only_guard_helps(
 )
 def test_expectation_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        read_expectations(written(tmp_path, text))
+        read_expectations(write_rows(tmp_path, text))
 
 
 def test_expectation_row_with_libc_selects_only_it() -> None:

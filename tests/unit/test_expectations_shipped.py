@@ -13,7 +13,7 @@ from gobun.expectations import Place, read_expectations
 from gobun.fetch.npm_lock import read_lock
 from gobun.treatments import TREATMENTS
 
-EVERY = 6
+SAMPLE_STEP = 6
 X64_ALWAYS = ("1.0.4", "1.1.34", "1.2.2", "1.4.3")
 MUSL_ALWAYS = ("1.2.4", "1.2.5", "1.4.3")
 
@@ -21,7 +21,7 @@ MUSL_ALWAYS = ("1.2.4", "1.2.5", "1.4.3")
 def samples(libc: str, package: str, always: tuple[str, ...]) -> set[tuple[str, str]]:
     """Return some releases of a build of Bun, each with its C library."""
     stable = [name for name in read_lock().versions(package) if "-" not in name]
-    return {(version, libc) for version in (*stable[::EVERY], *always)}
+    return {(version, libc) for version in (*stable[::SAMPLE_STEP], *always)}
 
 
 SAMPLES = sorted(

@@ -27,22 +27,22 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: object) -> tarfile.
     return made
 
 
-def written(path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
+def write_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
     with tarfile.open(path, "w:gz") as opened:
         for it in members:
             opened.addfile(it, io.BytesIO(b"abc") if it.size else None)
     return path
 
 
-def unpacked(tmp_path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
+def unpack_members(tmp_path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
     folder = tmp_path / "out"
     folder.mkdir()
-    archive.unpack(written(tmp_path / "it.tgz", members), folder, "it@1.0.0")
+    archive.unpack(write_archive(tmp_path / "it.tgz", members), folder, "it@1.0.0")
     return folder
 
 
 def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
-    folder = unpacked(
+    folder = unpack_members(
         tmp_path,
         [
             member("package", tarfile.DIRTYPE, mode=0),
@@ -91,7 +91,7 @@ def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
 )
 def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, message: str) -> None:
     with pytest.raises(FetchError, match=message) as caught:
-        unpacked(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
+        unpack_members(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
     assert "it@1.0.0" in str(caught.value)
     assert not list(tmp_path.rglob("evil"))
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
@@ -100,7 +100,7 @@ def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, mess
 def test_unpack_size_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST_BYTES", 5)
     with pytest.raises(FetchError, match="beyond"):
-        unpacked(tmp_path, [member("package/a"), member("package/b")])
+        unpack_members(tmp_path, [member("package/a"), member("package/b")])
 
 
 def test_unpack_member_count_bomb_is_refused(
@@ -108,7 +108,7 @@ def test_unpack_member_count_bomb_is_refused(
 ) -> None:
     monkeypatch.setattr(archive, "MOST_MEMBERS", 10)
     with pytest.raises(FetchError, match="too many"):
-        unpacked(tmp_path, [member(f"package/{number}") for number in range(11)])
+        unpack_members(tmp_path, [member(f"package/{number}") for number in range(11)])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_unpack_other_file_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_unpack_truncated_archive_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "it.tgz", [member(f"package/{number}") for number in range(50)])
+    path = write_archive(tmp_path / "it.tgz", [member(f"package/{number}") for number in range(50)])
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FetchError, match="damaged"):
         archive.unpack(path, tmp_path, "it@1.0.0")
@@ -161,7 +161,9 @@ def test_unpack_many_small_members_never_rewinds(
 ) -> None:
     rewinds = []
     monkeypatch.setattr(gzip.GzipFile, "rewind", lambda _self: rewinds.append(1))
-    folder = unpacked(tmp_path, [member(f"package/{number}", size=0) for number in range(500)])
+    folder = unpack_members(
+        tmp_path, [member(f"package/{number}", size=0) for number in range(500)]
+    )
     assert len(list(folder.iterdir())) == 500
     assert rewinds == []
 
@@ -169,4 +171,4 @@ def test_unpack_many_small_members_never_rewinds(
 @pytest.mark.parametrize("name", ["package/" + "n" * 256, "package/" + "n/" * 600 + "n"])
 def test_unpack_name_too_long_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(FetchError, match="longer than file systems take"):
-        unpacked(tmp_path, [member(name)])
+        unpack_members(tmp_path, [member(name)])

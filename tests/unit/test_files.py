@@ -17,7 +17,7 @@ import pytest
 from gobun import files, paths
 from gobun.errors import PrerequisiteError
 
-LIMITED = """
+LIMITED_SCRIPT = """
 import resource, signal, sys
 from pathlib import Path
 from gobun import files
@@ -32,7 +32,7 @@ except PrerequisiteError as error:
 """
 
 
-def left(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -44,7 +44,7 @@ def test_write_file_creates_folders_and_sets_mode(tmp_path: Path) -> None:
     files.write_whole(path, b"\0\1")
     assert path.read_bytes() == b"\0\1"
     assert path.stat().st_mode & 0o777 == 0o644
-    assert left(path.parent) == ["text"]
+    assert names_in(path.parent) == ["text"]
 
 
 def test_copy_file_keeps_the_mode(tmp_path: Path) -> None:
@@ -95,12 +95,12 @@ def test_write_file_full_disk_keeps_the_old_file(
     assert str(path) in str(raised.value)
     assert "--out" in str(raised.value)
     assert path.read_text() == "old"
-    assert left(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 def test_write_file_real_refusal_midway_leaves_nothing(tmp_path: Path) -> None:
     completed = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path / "file")],
+        [sys.executable, "-c", LIMITED_SCRIPT, str(tmp_path / "file")],
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -108,7 +108,7 @@ def test_write_file_real_refusal_midway_leaves_nothing(tmp_path: Path) -> None:
     )
     assert completed.returncode == 3, completed.stderr
     assert "files may not grow that large here" in completed.stdout
-    assert left(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_write_file_obstacle_is_reported(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_write_file_obstacle_is_reported(tmp_path: Path) -> None:
         files.write_whole(tmp_path / "folder", "")
     with pytest.raises(PrerequisiteError, match="its name is too long"):
         files.write_whole(tmp_path / ("n" * 300), "")
-    assert left(tmp_path) == ["file", "folder"]
+    assert names_in(tmp_path) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -149,7 +149,7 @@ def test_temporary_folder_is_removed_after_its_block(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         use()
-    assert left(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_temporary_folder_removed_before_its_lock_is_made_again(
@@ -183,9 +183,9 @@ def test_publish_folder_first_of_several_wins(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(publish, range(8)))
-    assert left(tmp_path) == ["published"]
+    assert names_in(tmp_path) == ["published"]
     assert len({file.read_text() for file in path.iterdir()}) == 1
-    assert left(path) == ["a", "b"]
+    assert names_in(path) == ["a", "b"]
 
 
 def test_publish_folder_on_existing_file_is_refused(tmp_path: Path) -> None:

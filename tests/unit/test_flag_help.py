@@ -50,11 +50,11 @@ def test_flag_table_has_no_unused_row() -> None:
             used[each.name.replace("_", "-")].add(name.strip("_").replace("_", "-"))
     shared = set()
     for task, flags in used.items():
-        own = flag_help._TASK_FLAGS.get(task, {}).keys()
+        own = flag_help.TASK_FLAGS.get(task, {}).keys()
         assert own <= flags, task
         shared |= flags - own
-    assert flag_help._TASK_FLAGS.keys() <= used.keys()
-    assert flag_help._SHARED_FLAGS.keys() == shared
+    assert flag_help.TASK_FLAGS.keys() <= used.keys()
+    assert flag_help.SHARED_FLAGS.keys() == shared
 
 
 def test_flag_without_a_row_is_rejected() -> None:

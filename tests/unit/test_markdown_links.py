@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(?P<text>.+)$", re.MULTILINE)
-_ELSEWHERE = re.compile(r"[a-z]+:")
+_EXTERNAL_LINK = re.compile(r"[a-z]+:")
 _README_WORDS = 900
 
 
@@ -35,19 +35,19 @@ def anchors(text: str) -> set[str]:
     return {f"{name}-{n}" if n else name for name, count in names.items() for n in range(count)}
 
 
-def broken(page: Path) -> Iterator[str]:
+def broken_links(page: Path) -> Iterator[str]:
     """Yield the relative links of a page that lead nowhere."""
     for link in _LINK.finditer(_FENCE.sub("", page.read_text())):
         name, _, anchor = link["target"].partition("#")
         target = page.parent / name if name else page
-        if _ELSEWHERE.match(name):
+        if _EXTERNAL_LINK.match(name):
             continue
         if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
             yield link["target"]
 
 
 def test_markdown_links_resolve() -> None:
-    wrong = {str(page.relative_to(paths.ROOT)): list(broken(page)) for page in pages()}
+    wrong = {str(page.relative_to(paths.ROOT)): list(broken_links(page)) for page in pages()}
     assert {page: links for page, links in wrong.items() if links} == {}
 
 
@@ -58,7 +58,7 @@ def test_markdown_broken_link_and_anchor_are_found(tmp_path: Path) -> None:
         "[e](https://example.com/#gone) [f](page.md)\n```\n# no heading\n[g](code.md)\n```\n"
         "[h](#no-heading)\n"
     )
-    assert list(broken(page)) == ["#gone", "gone.md", "page.md#gone", "#no-heading"]
+    assert list(broken_links(page)) == ["#gone", "gone.md", "page.md#gone", "#no-heading"]
 
 
 def test_readme_has_at_most_900_words() -> None:

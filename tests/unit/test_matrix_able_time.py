@@ -16,7 +16,7 @@ from gobun.observe import Usage, able_share
 SECOND_NS = 10**9
 
 
-def used(
+def usage_of(
     ran_s: float, queued_s: float, *, threads: int = 1, runnable: bool = False, **kwargs: int
 ) -> Usage:
     """Return the usage of threads that each ran and queued for so long."""
@@ -31,44 +31,47 @@ def used(
     )
 
 
-NOTHING = used(0, 0)
+ZERO_USAGE = usage_of(0, 0)
 
 
 @pytest.mark.parametrize(
     ("after", "share"),
     [
-        (used(0, 0), 1.0),  # asleep: it asked for nothing
-        (used(1, 0), 1.0),
-        (used(0.1, 0.9), 0.1),
-        (used(0.05, 0.15), 0.85),
-        (used(0.02, 0.98, threads=100), 1.0),  # it fills both processors, and starves itself
-        (used(0.1, 0, throttled_ns=SECOND_NS * 9 // 10), 0.1),
-        (used(0, 0, throttled_ns=SECOND_NS), 1.0),  # its group is out of time, it asked for none
-        (used(1, 0, major_faults=500), 0.0),
-        (used(0, 0, on_disk=1), 0.0),
+        (usage_of(0, 0), 1.0),  # asleep: it asked for nothing
+        (usage_of(1, 0), 1.0),
+        (usage_of(0.1, 0.9), 0.1),
+        (usage_of(0.05, 0.15), 0.85),
+        (usage_of(0.02, 0.98, threads=100), 1.0),  # it fills both processors, and starves itself
+        (usage_of(0.1, 0, throttled_ns=SECOND_NS * 9 // 10), 0.1),
+        (
+            usage_of(0, 0, throttled_ns=SECOND_NS),
+            1.0,
+        ),  # its group is out of time, it asked for none
+        (usage_of(1, 0, major_faults=500), 0.0),
+        (usage_of(0, 0, on_disk=1), 0.0),
     ],
 )
 def test_able_share_is_received_part_of_requested_time(after: Usage, share: float) -> None:
-    assert able_share(NOTHING, after, 1.0) == pytest.approx(share)
+    assert able_share(ZERO_USAGE, after, 1.0) == pytest.approx(share)
 
 
 def test_able_share_ignores_threads_seen_once() -> None:
-    before = used(5, 5, threads=2)
-    assert able_share(before, used(5.1, 5.9), 1.0) == pytest.approx(0.1)
-    assert able_share(NOTHING, used(0.5, 0.5, threads=2), 1.0) == pytest.approx(0.5)
+    before = usage_of(5, 5, threads=2)
+    assert able_share(before, usage_of(5.1, 5.9), 1.0) == pytest.approx(0.1)
+    assert able_share(ZERO_USAGE, usage_of(0.5, 0.5, threads=2), 1.0) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     ("after", "share"),
     [
-        (used(0, 0, runnable=True), 0.0),  # in the queue all the time, which is not counted yet
-        (used(0.5, 0.5, runnable=True), 0.5),
-        (used(1, 0, runnable=True), 1.0),
-        (used(0, 0, threads=8, runnable=True), 0.0),
+        (usage_of(0, 0, runnable=True), 0.0),  # in the queue all the time, which is not counted yet
+        (usage_of(0.5, 0.5, runnable=True), 0.5),
+        (usage_of(1, 0, runnable=True), 1.0),
+        (usage_of(0, 0, threads=8, runnable=True), 0.0),
     ],
 )
 def test_able_share_thread_still_in_queue_was_not_able(after: Usage, share: float) -> None:
-    before = used(0, 0, threads=len(after.thread_times))
+    before = usage_of(0, 0, threads=len(after.thread_times))
     assert able_share(before, after, 1.0) == pytest.approx(share)
 
 
@@ -90,7 +93,7 @@ def test_able_clock_ends_after_the_limit() -> None:
 
 
 def test_able_clock_new_process_counts_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observe, "usage", lambda _: used(0.05, 0.2))
+    monkeypatch.setattr(observe, "usage", lambda _: usage_of(0.05, 0.2))
     clock = AbleClock(1.0, now=0.0)
     clock.look([7], 0.25)
     assert clock.able_s == pytest.approx(0.05)

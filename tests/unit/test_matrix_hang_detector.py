@@ -15,10 +15,10 @@ from gobun.observe import Blocked, Thread, signal_name, signal_numbers
 if TYPE_CHECKING:
     from gobun.cells.records import Ending
 
-MAIN = Thread(
+MAIN_THREAD = Thread(
     tid=7, name="bun", state="S", cpu_ticks=5, switches=40, waits_in="futex", pending=0, blocked=0
 )
-OTHER = msgspec.structs.replace(MAIN, tid=8, name="worker")
+OTHER_THREAD = msgspec.structs.replace(MAIN_THREAD, tid=8, name="worker")
 LOCKED = Blocked(
     tid=7, name="bun", state="S", call="futex", wakes="thread", can_return="no", why="a lock"
 )
@@ -32,8 +32,8 @@ def samples(
     seconds: float,
     *,
     storming: dict[tuple[int, int], int] | None = None,
-    main: Thread = MAIN,
-    other: Thread = OTHER,
+    main: Thread = MAIN_THREAD,
+    other: Thread = OTHER_THREAD,
     switches: int = 0,
     other_ticks: int = 0,
 ) -> list[Sample]:
@@ -109,23 +109,23 @@ def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> Non
     assert judge(both, 100) is not None
 
 
-def waiting(seconds: float, *waits: Blocked) -> list[Sample]:
+def waiting_samples(seconds: float, *waits: Blocked) -> list[Sample]:
     """Return samples of which each knows what all threads wait for."""
     return [msgspec.structs.replace(sample, waits=waits) for sample in samples(seconds)]
 
 
 def test_judge_unopened_locks_are_a_deadlock_soon() -> None:
     other = msgspec.structs.replace(LOCKED, tid=8)
-    assert judge(waiting(0.3, LOCKED, other), 100) is None
-    ending = judge(waiting(0.5, LOCKED, other), 100)
+    assert judge(waiting_samples(0.3, LOCKED, other), 100) is None
+    ending = judge(waiting_samples(0.5, LOCKED, other), 100)
     assert ending is not None
     assert ending.kind == "deadlock"
     assert ending.detail.startswith("deadlock: the main thread slept in futex")
 
 
 def test_judge_unwritten_own_files_are_a_deadlock_later() -> None:
-    assert judge(waiting(1.5, READS_OWN_PIPE), 100) is None
-    ending = judge(waiting(2.5, READS_OWN_PIPE), 100)
+    assert judge(waiting_samples(1.5, READS_OWN_PIPE), 100) is None
+    ending = judge(waiting_samples(2.5, READS_OWN_PIPE), 100)
     assert ending is not None
     assert ending.kind == "deadlock"
 
@@ -133,7 +133,7 @@ def test_judge_unwritten_own_files_are_a_deadlock_later() -> None:
 def test_judge_returnable_wait_is_never_a_deadlock() -> None:
     beside = msgspec.structs.replace(LOCKED, can_return="unknown")
     for waits in ((SLEEPS,), (beside, SLEEPS), (SLEEPS, LOCKED)):
-        assert judge(waiting(60, *waits), 100) is None
+        assert judge(waiting_samples(60, *waits), 100) is None
 
 
 def test_judge_without_blocking_facts_finds_no_deadlock() -> None:
@@ -141,18 +141,18 @@ def test_judge_without_blocking_facts_finds_no_deadlock() -> None:
 
 
 def test_judge_thread_woken_since_is_no_deadlock() -> None:
-    seen = waiting(3, LOCKED)
-    woken = msgspec.structs.replace(MAIN, switches=MAIN.switches + 1)
-    seen[-1] = msgspec.structs.replace(seen[-1], threads=(woken, OTHER), waits=())
+    seen = waiting_samples(3, LOCKED)
+    woken = msgspec.structs.replace(MAIN_THREAD, switches=MAIN_THREAD.switches + 1)
+    seen[-1] = msgspec.structs.replace(seen[-1], threads=(woken, OTHER_THREAD), waits=())
     assert judge(seen, 100) is None
 
 
 def test_judge_scheduled_main_thread_is_no_deadlock() -> None:
     moving = [
         msgspec.structs.replace(
-            sample, threads=(msgspec.structs.replace(MAIN, switches=40 + i), OTHER)
+            sample, threads=(msgspec.structs.replace(MAIN_THREAD, switches=40 + i), OTHER_THREAD)
         )
-        for i, sample in enumerate(waiting(6, LOCKED))
+        for i, sample in enumerate(waiting_samples(6, LOCKED))
     ]
     assert judge(moving, 100) is None
 
@@ -161,7 +161,7 @@ def test_judge_running_or_disk_waiting_thread_is_no_deadlock() -> None:
     for state, wakes in (("R", "itself"), ("D", "outside")):
         busy = msgspec.structs.replace(LOCKED, tid=8, state=state, wakes=wakes, can_return="yes")
         beside = msgspec.structs.replace(LOCKED, can_return="unknown")
-        assert judge(waiting(6, beside, busy), 100) is None
+        assert judge(waiting_samples(6, beside, busy), 100) is None
 
 
 def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
@@ -179,7 +179,9 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     assert stormy(5, 2) is None  # a profiler's
 
 
-def turning(seconds: float, *, switches: int, ran_ns: int, partner: bool = True) -> list[Sample]:
+def turning_samples(
+    seconds: float, *, switches: int, ran_ns: int, partner: bool = True
+) -> list[Sample]:
     """Return samples of a thread with a signal in every look, on a machine that is busy."""
 
     def moved(thread: Thread, i: int) -> Thread:
@@ -189,21 +191,22 @@ def turning(seconds: float, *, switches: int, ran_ns: int, partner: bool = True)
 
     return [
         msgspec.structs.replace(
-            sample, threads=(moved(MAIN, i), moved(OTHER, i) if partner else OTHER)
+            sample,
+            threads=(moved(MAIN_THREAD, i), moved(OTHER_THREAD, i) if partner else OTHER_THREAD),
         )
         for i, sample in enumerate(samples(seconds, storming={(7, 30): 60}))
     ]
 
 
 def test_judge_starved_threads_waking_each_other_are_a_storm() -> None:
-    ending = judge(turning(1.2, switches=12, ran_ns=12 * 20_000), 100)
+    ending = judge(turning_samples(1.2, switches=12, ran_ns=12 * 20_000), 100)
     assert ending is not None
     assert ending.kind == "livelock"
 
 
 def test_judge_starved_thread_computing_is_no_storm() -> None:
-    assert judge(turning(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
-    assert judge(turning(8, switches=12, ran_ns=240_000, partner=False), 100) is None
+    assert judge(turning_samples(60, switches=5, ran_ns=5 * 3_000_000), 100) is None
+    assert judge(turning_samples(8, switches=12, ran_ns=240_000, partner=False), 100) is None
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(1.2, False), (25, True)])
@@ -224,9 +227,9 @@ def test_judge_slow_machine_does_not_take_a_profiler_for_a_storm() -> None:
 
 
 def test_judge_slow_machine_waits_longer_for_a_deadlock() -> None:
-    assert judge(waiting(3, LOCKED), 100) is not None
-    assert judge(waiting(3, LOCKED), 100, slowness=20) is None
-    ending = judge(waiting(9, LOCKED), 100, slowness=20)
+    assert judge(waiting_samples(3, LOCKED), 100) is not None
+    assert judge(waiting_samples(3, LOCKED), 100, slowness=20) is None
+    ending = judge(waiting_samples(9, LOCKED), 100, slowness=20)
     assert ending is not None
     assert ending.kind == "deadlock"
 
@@ -241,7 +244,7 @@ def test_judge_storm_missed_by_some_samples_is_still_proven() -> None:
     def seen_in_every(step: int) -> Ending | None:
         rare = [
             msgspec.structs.replace(sample, storming=sample.storming if i % step == 0 else {})
-            for i, sample in enumerate(turning(2.4, switches=1000, ran_ns=1000 * 15_000))
+            for i, sample in enumerate(turning_samples(2.4, switches=1000, ran_ns=1000 * 15_000))
         ]
         return judge(rare, 100)
 
@@ -252,7 +255,7 @@ def test_judge_storm_missed_by_some_samples_is_still_proven() -> None:
 def test_judge_storm_seen_after_pauses_alone_is_proven() -> None:
     later = [
         msgspec.structs.replace(sample, storming={}, seen_after_pauses=frozenset({(7, 30)}))
-        for sample in turning(0.5, switches=1000, ran_ns=1000 * 15_000)
+        for sample in turning_samples(0.5, switches=1000, ran_ns=1000 * 15_000)
     ]
     ending = judge(later, 100)
     assert ending is not None
@@ -263,7 +266,7 @@ def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
     # A profiler with an interval of 500 us: two thousand signals a second, for ever.
     suspended = [
         msgspec.structs.replace(sample, storming={(7, 30): 1})
-        for sample in turning(60, switches=200, ran_ns=200 * 250_000)
+        for sample in turning_samples(60, switches=200, ran_ns=200 * 250_000)
     ]
     assert judge(suspended, 100) is None
 
@@ -284,10 +287,10 @@ def test_judge_at_the_limit_separates_progress_from_hang() -> None:
 
 
 def test_judge_at_the_limit_names_a_returnable_wait() -> None:
-    ending = verdict_at_limit(waiting(9, SLEEPS), 9.1, 9)
+    ending = verdict_at_limit(waiting_samples(9, SLEEPS), 9.1, 9)
     assert (ending.outcome, ending.kind) == ("hang", "waiting")
     assert "in clock_nanosleep (it sleeps), which can return" in ending.detail
-    stopped = msgspec.structs.replace(MAIN, state="T")
+    stopped = msgspec.structs.replace(MAIN_THREAD, state="T")
     assert verdict_at_limit(samples(9, main=stopped), 9.1, 9).kind == "stopped"
 
 

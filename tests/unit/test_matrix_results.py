@@ -23,14 +23,14 @@ def result(cell: Cell) -> Result:
     return result_of(cell, "pass", detail="größe")
 
 
-def written(path: Path) -> Path:
+def write_results(path: Path) -> Path:
     with matrix.Writer(path, matrix.new_header(CELLS), [result(CELLS[0])]) as writer:
         writer.add(result(CELLS[1]))
     return path
 
 
 def test_results_round_trip(tmp_path: Path) -> None:
-    run = matrix.read_results(written(tmp_path / "results.jsonl"))
+    run = matrix.read_results(write_results(tmp_path / "results.jsonl"))
     assert [found.cell for found in run.results] == CELLS
     assert run.results[0].detail == "größe"
     assert run.header.cells == 2
@@ -39,7 +39,7 @@ def test_results_round_trip(tmp_path: Path) -> None:
 
 
 def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path / "results.jsonl")
+    path = write_results(tmp_path / "results.jsonl")
     header, *lines = path.read_bytes().splitlines(keepends=True)
     said = msgspec.json.decode(header)
     assert place_of(matrix.read_results(path).header.host) == this_place()
@@ -56,7 +56,7 @@ def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
 
 
 def test_results_row_carries_its_host(tmp_path: Path) -> None:
-    path = written(tmp_path / "results.jsonl")
+    path = write_results(tmp_path / "results.jsonl")
     run = matrix.read_results(path)
     assert [found.host for found in run.results] == [run.header.host] * 2
 
@@ -68,7 +68,7 @@ def test_results_row_carries_its_host(tmp_path: Path) -> None:
 
 
 def test_results_row_of_older_file_has_the_host_of_its_header(tmp_path: Path) -> None:
-    path = written(tmp_path / "results.jsonl")
+    path = write_results(tmp_path / "results.jsonl")
     header, line, _ = path.read_bytes().splitlines(keepends=True)
     row = msgspec.json.decode(line)
     del row["host"], row["platform"]
@@ -85,7 +85,7 @@ def test_results_line_is_written_before_next_cell(tmp_path: Path) -> None:
 
 
 def test_results_line_has_the_documented_fields(tmp_path: Path) -> None:
-    line = written(tmp_path / "results.jsonl").read_text().splitlines()[1]
+    line = write_results(tmp_path / "results.jsonl").read_text().splitlines()[1]
     fields = (
         "runtime version treatment module load stress outcome detail expected unexpected wall_ms "
         "cpu_ms max_rss_kb exit_code signal attempts evidence repro outcomes why kind mapped go "
@@ -97,7 +97,7 @@ def test_results_line_has_the_documented_fields(tmp_path: Path) -> None:
 def test_results_truncated_last_line_is_dropped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path / "results.jsonl")
+    path = write_results(tmp_path / "results.jsonl")
     whole = path.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for length in range(last + 1, len(whole), 7):
@@ -113,7 +113,7 @@ def test_results_truncated_last_line_is_dropped(
 
 
 def test_results_damaged_line_is_named(tmp_path: Path) -> None:
-    path = written(tmp_path / "results.jsonl")
+    path = write_results(tmp_path / "results.jsonl")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + '{"runtime": 1}\n' + lines[2])
     with pytest.raises(UsageError, match="line 2, is damaged"):

@@ -35,20 +35,20 @@ MACHINES = (made_elf.X64, made_elf.ARM64)
 DYNAMIC_WITH_INIT = ("rela", "relr", "symbol")
 
 
-def converted(**shape: object) -> tuple[Image, Conversion]:
+def convert_made(**shape: object) -> tuple[Image, Conversion]:
     conversion = convert(PATH, made_elf.library(**shape), lambda _: NATIVE)
     return Image(PATH, conversion.data), conversion
 
 
-def refused(**shape: object) -> str:
+def refusal_of(**shape: object) -> str:
     with pytest.raises(UsageError) as caught:
-        converted(**shape)
+        convert_made(**shape)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_relocation_becomes_module_number(machine: int) -> None:
-    after, _ = converted(machine=machine)
+    after, _ = convert_made(machine=machine)
     (relocation,) = after.relocations({DTPMOD[machine]})
 
     assert (relocation.at, relocation.symbol, relocation.addend) == (GOT_AT, 0, 0)
@@ -60,7 +60,7 @@ def test_convert_relocation_becomes_module_number(machine: int) -> None:
 def test_convert_site_jumps_to_thunk_and_back(machine: int) -> None:
     import capstone
 
-    after, conversion = converted(machine=machine)
+    after, conversion = convert_made(machine=machine)
     is_x64 = machine == made_elf.X64
     kind = (capstone.CS_ARCH_X86, capstone.CS_MODE_64) if is_x64 else (capstone.CS_ARCH_ARM64, 0)
     site = CODE_AT if is_x64 else CODE_AT + 4
@@ -105,7 +105,7 @@ def test_convert_thunk_of_every_register_loads_that_one(register: int) -> None:
     import capstone
 
     code = made_elf.mov_load(register, at=CODE_AT) + b"\x31\xc0\xc3"
-    after, _ = converted(code=code)
+    after, _ = convert_made(code=code)
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
     (jump,) = decoder.disasm(after.read_at(CODE_AT, 7), CODE_AT, 1)
@@ -121,7 +121,7 @@ def test_convert_thunk_of_every_register_loads_that_one(register: int) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("init", DYNAMIC_WITH_INIT)
 def test_convert_first_initialiser_becomes_startup_code(machine: int, init: str) -> None:
-    after, _ = converted(machine=machine, init=init)
+    after, _ = convert_made(machine=machine, init=init)
     entry = after.word(INIT_AT)
     table = entry + len(STARTUP)
     first, others, count, word, offset = struct.unpack("<qqQqQ", after.read_at(table, 40))
@@ -135,7 +135,7 @@ def test_convert_first_initialiser_becomes_startup_code(machine: int, init: str)
         assert INIT_AT in set(after.packed_relocations())
         assert INIT_AT not in relocated
     else:
-        assert relocated[INIT_AT].kind == made_elf.RELATIVE[machine]
+        assert relocated[INIT_AT].kind == made_elf.RELATIVE_KINDS[machine]
         assert relocated[INIT_AT].addend == entry
 
 
@@ -147,7 +147,7 @@ def test_convert_result_needs_musl_alone() -> None:
         Import("napi_throw"),
     )
     needed = ("libc.so.6", "libgcc_s.so.1", "libpthread.so.0", "ld-linux-x86-64.so.2")
-    after, conversion = converted(imports=imports, needed=needed)
+    after, conversion = convert_made(imports=imports, needed=needed)
 
     assert after.needed_libraries == ["libc.so", "libgcc_s.so.1"]
     assert conversion.renamed_symbols == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
@@ -158,14 +158,14 @@ def test_convert_result_needs_musl_alone() -> None:
 
 
 def test_convert_library_of_musl_keeps_its_needs() -> None:
-    after, conversion = converted(needed=("libc.musl-x86_64.so.1", "libc.so"))
+    after, conversion = convert_made(needed=("libc.musl-x86_64.so.1", "libc.so"))
 
     assert after.needed_libraries == ["libc.musl-x86_64.so.1", "libc.so"]
     assert conversion.renamed_symbols == ()
 
 
 def test_convert_keeps_notes_and_build_record() -> None:
-    after, _ = converted()
+    after, _ = convert_made()
     note = next(each for each in after.sections if each.name == ".note.gnu.build-id")
 
     assert after.bytes_at(note.offset, note.size) == made_elf.BUILD_ID
@@ -173,11 +173,11 @@ def test_convert_keeps_notes_and_build_record() -> None:
 
 
 def test_convert_same_input_gives_same_bytes() -> None:
-    assert converted()[0].data == converted()[0].data
+    assert convert_made()[0].data == convert_made()[0].data
 
 
 def test_convert_without_section_headers_works() -> None:
-    after, conversion = converted(sections=False)
+    after, conversion = convert_made(sections=False)
 
     assert conversion.sites == 1
     assert support_of(after).problems == ()
@@ -185,7 +185,7 @@ def test_convert_without_section_headers_works() -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_describes_each_thunk_for_debuggers(machine: int) -> None:
-    after, _ = converted(machine=machine)
+    after, _ = convert_made(machine=machine)
     table = next(each for each in after.sections if each.name == cfi.SECTION)
     raw = after.bytes_at(table.offset, table.size)
     (cie_size,) = struct.unpack_from("<I", raw)
@@ -200,15 +200,15 @@ def test_convert_describes_each_thunk_for_debuggers(machine: int) -> None:
 OLD_FRAMES = bytes(range(100)) * 3
 
 
-def compressed(kind: int, size: int, data: bytes) -> bytes:
+def compressed_content(kind: int, size: int, data: bytes) -> bytes:
     """Return the content of a compressed section, as ELF lays it out."""
     return struct.pack("<IIQQ", kind, 0, size, 8) + data
 
 
 def test_convert_keeps_frames_that_are_compressed() -> None:
     """The linkers of distributions compress debug information with zlib."""
-    old = compressed(1, len(OLD_FRAMES), zlib.compress(OLD_FRAMES))
-    after, _ = converted(debug_frame=old)
+    old = compressed_content(1, len(OLD_FRAMES), zlib.compress(OLD_FRAMES))
+    after, _ = convert_made(debug_frame=old)
     (table,) = (each for each in after.sections if each.name == cfi.SECTION)
     raw = after.bytes_at(table.offset, table.size)
 
@@ -220,15 +220,15 @@ def test_convert_keeps_frames_that_are_compressed() -> None:
 @pytest.mark.parametrize(
     "old",
     [
-        compressed(2, len(OLD_FRAMES), b"\x28\xb5\x2f\xfd"),
-        compressed(1, len(OLD_FRAMES), b"no stream of zlib"),
-        compressed(1, 1 << 40, zlib.compress(OLD_FRAMES)),
+        compressed_content(2, len(OLD_FRAMES), b"\x28\xb5\x2f\xfd"),
+        compressed_content(1, len(OLD_FRAMES), b"no stream of zlib"),
+        compressed_content(1, 1 << 40, zlib.compress(OLD_FRAMES)),
         b"short",
     ],
     ids=["zstd", "damaged", "huge", "short"],
 )
 def test_convert_leaves_frames_alone_that_it_cannot_read(old: bytes) -> None:
-    after, conversion = converted(debug_frame=old)
+    after, conversion = convert_made(debug_frame=old)
     (table,) = (each for each in after.sections if each.name == cfi.SECTION)
 
     assert after.bytes_at(table.offset, table.size) == old
@@ -256,7 +256,7 @@ def test_convert_leaves_frames_alone_that_it_cannot_read(old: bytes) -> None:
     ],
 )
 def test_convert_unsupported_kind_is_refused(shape: dict[str, object], words: str) -> None:
-    assert words in refused(**shape)
+    assert words in refusal_of(**shape)
 
 
 def test_convert_lists_every_function_musl_lacks() -> None:
@@ -267,7 +267,7 @@ def test_convert_lists_every_function_musl_lacks() -> None:
         Import("__own_chk"),
         Import("__cxa_throw", "CXXABI_1.3", "libstdc++.so.6"),
     )
-    text = refused(imports=imports)
+    text = refusal_of(imports=imports)
 
     assert "\n  - __obstack_printf_chk\n  - gnu_get_libc_version" in text
     assert "__own_chk" not in text
@@ -283,7 +283,7 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
         Import("__res_search_own"),
     )
     before = Image(PATH, made_elf.library(machine=machine, imports=imports))
-    after, conversion = converted(machine=machine, imports=imports)
+    after, conversion = convert_made(machine=machine, imports=imports)
 
     assert "calls __res_search, which" in support_of(before).problems[-1]
     assert conversion.plain_functions == ("res_search",)
@@ -295,7 +295,7 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
 def test_convert_c23_functions_take_their_plain_names(machine: int) -> None:
     """Since glibc 2.38 its headers call strtol by the name of C23's."""
     imports = (Import("__isoc23_strtol", "GLIBC_2.38"), Import("__isoc23_sscanf", "GLIBC_2.38"))
-    after, conversion = converted(machine=machine, imports=imports)
+    after, conversion = convert_made(machine=machine, imports=imports)
 
     assert conversion.plain_functions == ("strtol", "sscanf")
     assert [after.symbol(index).name for index in (1, 2)] == ["strtol", "sscanf"]
@@ -329,7 +329,7 @@ def test_adapters_are_read_from_their_index() -> None:
     assert [each.offset for each in found.entries] == [41 - 32, 14 + 35 - 32]
 
 
-FORTIFIED = (
+FORTIFIED_NAMES = (
     Import("__fprintf_chk", "GLIBC_2.3.4"),
     Import("malloc", "GLIBC_2.2.5"),
     Import("__fdelt_chk", "GLIBC_2.15"),
@@ -339,7 +339,7 @@ FORTIFIED = (
 @pytest.mark.parametrize("plt", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> None:
-    after, conversion = converted(machine=machine, imports=FORTIFIED, plt=plt)
+    after, conversion = convert_made(machine=machine, imports=FORTIFIED_NAMES, plt=plt)
     relocations = {each.at: each for each in after.relocations(range(1 << 32))}
     slots = [GOT_AT + 128 + 8 * number for number in range(3)]
     code = after.data.index(ADAPTERS.code)
@@ -351,7 +351,7 @@ def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> 
     assert support_of(after).problems == ()
     start = code - segment.offset + segment.address
     for slot, adapter in ((slots[0], ADAPTERS.entries[0]), (slots[2], ADAPTERS.entries[1])):
-        assert relocations[slot].kind == made_elf.RELATIVE[machine]
+        assert relocations[slot].kind == made_elf.RELATIVE_KINDS[machine]
         assert relocations[slot].addend == start + adapter.offset
     assert after.symbol(relocations[slots[1]].symbol).name == "malloc"
 
@@ -360,7 +360,7 @@ def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> None:
     """The table behind the adapters leads to a writable word that the loader fills."""
-    after, _ = converted(machine=machine, imports=FORTIFIED, plt=plt)
+    after, _ = convert_made(machine=machine, imports=FORTIFIED_NAMES, plt=plt)
     code = after.data.index(ADAPTERS.code)
     segment = next(
         each for each in after.executable if each.offset <= code < each.offset + each.file_size
@@ -377,13 +377,13 @@ def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> No
 
 def test_convert_unknown_reference_to_fortified_function_is_refused() -> None:
     """An adapter serves a reference that is its address, and not one with an addend."""
-    text = refused(imports=FORTIFIED, addend=8)
+    text = refusal_of(imports=FORTIFIED_NAMES, addend=8)
 
     assert f"refers to __fprintf_chk at {GOT_AT + 128:#x} in an unknown way" in text
 
 
 def test_convert_converted_library_is_refused() -> None:
-    _, conversion = converted()
+    _, conversion = convert_made()
 
     with pytest.raises(UsageError, match="is converted already"):
         convert(PATH, conversion.data, lambda _: NATIVE)

@@ -19,13 +19,13 @@ from gobun.musl.fortify import Adapter
 PATH = Path("made.so")
 NATIVE = NativeCode(bytes(64), Adapters(bytes(64), (Adapter("__fprintf_chk", "vfprintf", 16),)))
 # Everything that a reader follows is in these fields: headers, tables, the dynamic section.
-WORDS = st.sampled_from(
+INSTRUCTION_WORDS = st.sampled_from(
     [0, 1, 7, 8, 24, 56, 64, 0x1000, 1 << 31, (1 << 32) - 1, 1 << 46, 1 << 63, (1 << 64) - 1]
 )
 
 
 @functools.cache
-def whole(machine: int, init: str) -> bytes:
+def library_with(machine: int, init: str) -> bytes:
     imports = (
         made_elf.Import("__res_search", "GLIBC_2.2.5"),
         made_elf.Import("__fprintf_chk", "GLIBC_2.3.4"),
@@ -38,7 +38,7 @@ MACHINES = st.sampled_from([made_elf.X64, made_elf.ARM64])
 INITS = st.sampled_from(["rela", "relr", "symbol"])
 
 
-def judged(data: bytes) -> None:
+def check_conversion(data: bytes) -> None:
     """Convert a library, and hold what comes out to what a library has to be."""
     with contextlib.suppress(UsageError, BuildError):
         made = convert(PATH, data, lambda _: NATIVE)
@@ -49,16 +49,16 @@ def judged(data: bytes) -> None:
 @given(
     machine=MACHINES,
     init=INITS,
-    changes=st.lists(st.tuples(st.integers(0, 0x2FF), WORDS), min_size=1, max_size=4),
+    changes=st.lists(st.tuples(st.integers(0, 0x2FF), INSTRUCTION_WORDS), min_size=1, max_size=4),
 )
 def test_convert_words_of_any_value_raise_only_its_own_error(
     machine: int, init: str, changes: list[tuple[int, int]]
 ) -> None:
-    data = bytearray(whole(machine, init))
+    data = bytearray(library_with(machine, init))
     places = [*range(16, 0x900, 8), *range(0x1000, len(data) - 8, 8)]
     for place, value in changes:
         struct.pack_into("<Q", data, places[place % len(places)], value)
-    judged(bytes(data))
+    check_conversion(bytes(data))
 
 
 @settings(max_examples=20, deadline=None)
@@ -66,4 +66,4 @@ def test_convert_words_of_any_value_raise_only_its_own_error(
 def test_convert_cut_and_lengthened_files_raise_only_its_own_error(
     machine: int, init: str, cut: int, more: bytes
 ) -> None:
-    judged(whole(machine, init)[:cut] + more)
+    check_conversion(library_with(machine, init)[:cut] + more)

@@ -21,14 +21,16 @@ from gobun.runtimes import Bun, Deno, LacksError, RegisteredBun, treated_environ
 from gobun.targets import host_target
 
 CHANGE = Change(was=("hang",), outcomes=("pass",), stresses=("idle",))
-FIRST = Patch("first", "C11", "First", ("f",), "not proposed", changes=(CHANGE,))
-SECOND = Patch("second", "C12", "Second", ("f",), "not proposed", emulation="no such treatment")
-SERIES = Series(Path("v1.2.19"), "1.2.19", "a line", (FIRST, SECOND))
+FIRST_PATCH = Patch("first", "C11", "First", ("f",), "not proposed", changes=(CHANGE,))
+SECOND_PATCH = Patch(
+    "second", "C12", "Second", ("f",), "not proposed", emulation="no such treatment"
+)
+SERIES = Series(Path("v1.2.19"), "1.2.19", "a line", (FIRST_PATCH, SECOND_PATCH))
 STOCK = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
-PATCHED = msgspec.structs.replace(STOCK, version="1.2.19+patched", treatment="patched")
+PATCHED_CELL = msgspec.structs.replace(STOCK, version="1.2.19+patched", treatment="patched")
 
 
-def made(tmp_path: Path, **changes: object) -> RegisteredBun:
+def registered_bun(tmp_path: Path, **changes: object) -> RegisteredBun:
     record = RegisteredBun(
         version="1.2.19",
         line="v1.2.19",
@@ -61,9 +63,9 @@ def test_compare_without_builds_gives_a_hint() -> None:
 
 
 def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
-    whole = made(tmp_path)
-    part = made(tmp_path, identity="fedcba9876543210", patches=("first",), whole=False)
-    made(tmp_path, identity="1" * 16, target="another-machine")
+    whole = registered_bun(tmp_path)
+    part = registered_bun(tmp_path, identity="fedcba9876543210", patches=("first",), whole=False)
+    registered_bun(tmp_path, identity="1" * 16, target="another-machine")
     (line,) = patched.runs_of_series([SERIES], ablate=False)
     assert line.runs() == [("1.2.19", "stock"), ("1.2.19+patched", "patched")]
     (line,) = patched.runs_of_series([SERIES], ablate=True)
@@ -82,8 +84,8 @@ def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> N
 
 
 def test_compare_newest_complete_build_has_plain_name(tmp_path: Path) -> None:
-    made(tmp_path)
-    made(tmp_path, identity="a" * 16, registered="2026-02-01")
+    registered_bun(tmp_path)
+    registered_bun(tmp_path, identity="a" * 16, registered="2026-02-01")
     assert [one.label for one in runtimes.registered_buns()] == [
         "1.2.19+patched",
         "1.2.19+patched.01234567",
@@ -91,9 +93,9 @@ def test_compare_newest_complete_build_has_plain_name(tmp_path: Path) -> None:
 
 
 def test_compare_damaged_record_is_skipped(tmp_path: Path) -> None:
-    good = made(tmp_path)
-    made(tmp_path, version="1.2")
-    path = made(tmp_path, identity="f" * 16).folder / "record.json"
+    good = registered_bun(tmp_path)
+    registered_bun(tmp_path, version="1.2")
+    path = registered_bun(tmp_path, identity="f" * 16).folder / "record.json"
     path.write_bytes(path.read_bytes()[:40])
     assert runtimes.registered_buns() == [good]
 
@@ -101,7 +103,7 @@ def test_compare_damaged_record_is_skipped(tmp_path: Path) -> None:
 def test_compare_build_of_other_series_state_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made(tmp_path, identity="a" * 16)
+    registered_bun(tmp_path, identity="a" * 16)
     patched.runs_of_series([SERIES], ablate=False)
     assert "bun@1.2.19+patched was built from another state of v1.2.19" in capsys.readouterr().err
 
@@ -109,7 +111,8 @@ def test_compare_build_of_other_series_state_is_reported(
 def test_compare_without_builds_runs_emulations() -> None:
     names = ("preload:suspend", "", "preload:stack8m", "preload:stack8m", "preload:gone")
     patches = tuple(
-        msgspec.structs.replace(FIRST, id=f"p{at}", emulation=name) for at, name in enumerate(names)
+        msgspec.structs.replace(FIRST_PATCH, id=f"p{at}", emulation=name)
+        for at, name in enumerate(names)
     )
     series = msgspec.structs.replace(SERIES, patches=patches)
     both, suspend, stack = "preload:stack8m+suspend", "preload:suspend", "preload:stack8m"
@@ -123,24 +126,24 @@ def test_compare_without_builds_runs_emulations() -> None:
 
 def test_compare_patched_cells_expect_the_series_changes() -> None:
     row = ExpectationRow(outcomes=("hang",), why="known", runtime="bun")
-    known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST, CHANGE),))
+    known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST_PATCH, CHANGE),))
     assert known.of(STOCK) == ("hang",)
-    assert known.of(PATCHED) == ("pass",)
-    assert known.reason_for(PATCHED) == "first: C11"
+    assert known.of(PATCHED_CELL) == ("pass",)
+    assert known.reason_for(PATCHED_CELL) == "first: C11"
     for other in ({"stress": "wasm"}, {"version": "1.2.19+patched.01234567"}):
-        assert known.of(msgspec.structs.replace(PATCHED, **other)) == ("hang",)
+        assert known.of(msgspec.structs.replace(PATCHED_CELL, **other)) == ("hang",)
 
 
 def test_matrix_of_a_named_build_expects_the_series_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.series_named", {"v1.2.19": SERIES}.__getitem__)
-    made(tmp_path)
+    registered_bun(tmp_path)
     known = Expectations((ExpectationRow(outcomes=("hang",), why="known", runtime="bun"),))
-    named = patched.with_series_changes(known, f"1.2.19, bun@{PATCHED.version}")
-    assert named.of(PATCHED) == ("pass",)
+    named = patched.with_series_changes(known, f"1.2.19, bun@{PATCHED_CELL.version}")
+    assert named.of(PATCHED_CELL) == ("pass",)
     assert named.of(STOCK) == ("hang",)
-    assert patched.with_series_changes(known, "1.2.19").of(PATCHED) == ("hang",)
+    assert patched.with_series_changes(known, "1.2.19").of(PATCHED_CELL) == ("hang",)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +151,10 @@ def test_matrix_of_a_named_build_expects_the_series_changes(
 )
 def test_compare_change_depends_on_other_patches(tmp_path: Path, selector: str, label: str) -> None:
     change = msgspec.structs.replace(CHANGE, **{selector: ("second",)})
-    first = msgspec.structs.replace(FIRST, changes=(change,))
-    series = msgspec.structs.replace(SERIES, patches=(first, SECOND))
-    whole = made(tmp_path)
-    alone = made(tmp_path, identity="f" * 16, patches=("first",), whole=False)
+    first = msgspec.structs.replace(FIRST_PATCH, changes=(change,))
+    series = msgspec.structs.replace(SERIES, patches=(first, SECOND_PATCH))
+    whole = registered_bun(tmp_path)
+    alone = registered_bun(tmp_path, identity="f" * 16, patches=("first",), whole=False)
     line = patched.SeriesRuns(series, (whole, alone))
     assert compare.changes_of([line]) == ((label, first, change),)
 
@@ -161,7 +164,7 @@ def test_compare_change_outside_default_stresses_is_run() -> None:
         msgspec.structs.replace(CHANGE, stresses=stresses)
         for stresses in (("idle", "gc"), ("recover",), None)
     )
-    patch = msgspec.structs.replace(FIRST, changes=changes)
+    patch = msgspec.structs.replace(FIRST_PATCH, changes=changes)
     line = patched.SeriesRuns(msgspec.structs.replace(SERIES, patches=(patch,)))
     assert compare.stresses_of(("idle", "wasm"), [line]) == ("idle", "wasm", "recover")
 
@@ -207,7 +210,7 @@ def test_patched_bun_accepts_only_fitting_treatments() -> None:
 
 
 def test_compare_patched_versions_are_selected_by_name(tmp_path: Path) -> None:
-    record = made(tmp_path, warmup_variable="BUN_GO_WARMUP")
+    record = registered_bun(tmp_path, warmup_variable="BUN_GO_WARMUP")
     assert runtimes.choose_bun("1.2.19+patched", host_target()) == ("1.2.19+patched",)
     (bun,) = runtimes.provide_bun(["1.2.19+patched"], host_target())
     assert (bun.program, bun.warmup_variable) == (record.program, "BUN_GO_WARMUP")
@@ -221,25 +224,25 @@ def run_of(*results: Result) -> matrix.Run:
     return matrix.Run(msgspec.structs.replace(header, patched=patched), results)
 
 
-def both(stress: str, before: str, after: str) -> list[Result]:
+def stock_and_patched(stress: str, before: str, after: str) -> list[Result]:
     """Return a cell's result in stock and patched; several outcomes are several attempts."""
     return [
         result_of(msgspec.structs.replace(cell, stress=stress), *said.split())  # type: ignore[arg-type]
-        for cell, said in ((STOCK, before), (PATCHED, after))
+        for cell, said in ((STOCK, before), (PATCHED_CELL, after))
     ]
 
 
 def test_compare_differences_count_every_attempt() -> None:
     run = run_of(
-        *both("a", "hang", "pass"),
-        *both("b", "hang pass", "pass"),
-        *both("c", "pass", "hang pass"),
-        *both("d", "hang", "crash"),
-        *both("e", "hang hang", "hang"),
-        *both("f", "pass", "pass"),
-        *both("g", "skip", "pass"),
-        *both("h", "hang", "error"),
-        result_of(PATCHED, "pass"),
+        *stock_and_patched("a", "hang", "pass"),
+        *stock_and_patched("b", "hang pass", "pass"),
+        *stock_and_patched("c", "pass", "hang pass"),
+        *stock_and_patched("d", "hang", "crash"),
+        *stock_and_patched("e", "hang hang", "hang"),
+        *stock_and_patched("f", "pass", "pass"),
+        *stock_and_patched("g", "skip", "pass"),
+        *stock_and_patched("h", "hang", "error"),
+        result_of(PATCHED_CELL, "pass"),
     )
     (found,) = differences(run)
     assert [len(found.of(kind)) for kind in KINDS] == [2, 1, 1, 2, 3]
@@ -259,7 +262,7 @@ def test_compare_emulation_is_labelled() -> None:
 def test_compare_emulations_need_a_note_in_the_run() -> None:
     """And what else was done to a patched Bun is no difference that the patches make."""
     stock = result_of(STOCK, "hang")
-    guarded = result_of(msgspec.structs.replace(PATCHED, treatment="guard"), "pass")
+    guarded = result_of(msgspec.structs.replace(PATCHED_CELL, treatment="guard"), "pass")
     assert differences(run_of(stock, guarded)) == ()
     warm = result_of(msgspec.structs.replace(STOCK, treatment="warmup"), "pass")
     run = run_of(stock, warm)
@@ -271,12 +274,12 @@ def test_compare_emulations_need_a_note_in_the_run() -> None:
 
 
 def test_compare_without_stock_has_no_difference() -> None:
-    assert differences(run_of(result_of(PATCHED, "pass"))) == ()
+    assert differences(run_of(result_of(PATCHED_CELL, "pass"))) == ()
     assert difference_lines(()) == []
 
 
 def test_compare_difference_is_the_first_table() -> None:
-    page = report.render_markdown(run_of(*both("idle", "hang", "pass")))
+    page = report.render_markdown(run_of(*stock_and_patched("idle", "hang", "pass")))
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert tables[0].startswith("| patched | cured | broken")
     assert "What the patches change" not in report.render_markdown(run_of(result_of(STOCK, "pass")))

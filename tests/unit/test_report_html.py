@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from report_cells import HOSTILE, cell, many, run_of, sequence
+from report_cells import HOSTILE, cell, many_results, run_of, sequence
 
 from gobun import report
 from gobun.cells.records import WORST_FIRST
@@ -35,7 +35,7 @@ class Reader(html.parser.HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: list[str] = []
+        self.raw_parts: list[str] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -43,14 +43,14 @@ class Reader(html.parser.HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.cdata_elem:
-            self.raw.append(data)
+            self.raw_parts.append(data)
 
 
 def page(*results: Result) -> str:
     return report.render_html(run_of(results))
 
 
-def unpacked(results: list[Result], kind: str) -> list[str]:
+def unpack_texts(results: list[Result], kind: str) -> list[str]:
     """Read texts as the page does."""
     packed = json.loads(pack(results))
     indices = iter(packed["texts"][kind])
@@ -66,7 +66,7 @@ def unpacked(results: list[Result], kind: str) -> list[str]:
 def test_html_texts_round_trip() -> None:
     texts = ["", "no number", "1.2.3 and 4", "7", "a 1.5 s b", "ends in 9"]
     results = [cell(f"1.0.{i}", detail=text) for i, text in enumerate(texts)]
-    assert unpacked(results, "detail") == texts
+    assert unpack_texts(results, "detail") == texts
 
 
 def test_html_data_names_kind_and_loaded_module() -> None:
@@ -82,7 +82,7 @@ def test_html_data_names_kind_and_loaded_module() -> None:
 
 
 def test_html_ten_thousand_cells_stay_small() -> None:
-    results = many()
+    results = many_results()
     assert len(results) == 10_000
     assert len(page(*results).encode()) < 2 * MEGABYTE
 
@@ -92,10 +92,10 @@ def test_html_long_details_stay_small() -> None:
     results = [
         cell(r.version, "crash", treatment=r.treatment, module=r.module, load=r.load,
              stress=r.stress, detail=f"{i:x} " * 700)
-        for i, r in enumerate(many())
+        for i, r in enumerate(many_results())
     ]  # fmt: skip
     assert len(page(*results).encode()) < 2 * MEGABYTE
-    few = unpacked([cell(detail="x" * 3000)], "detail")
+    few = unpack_texts([cell(detail="x" * 3000)], "detail")
     assert few == ["x" * 3000]
 
 
@@ -149,7 +149,7 @@ def test_html_page_loads_nothing_external() -> None:
     ]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
-    style, _, script = (raw for raw in reader.raw if raw.strip())
+    style, _, script = (raw for raw in reader.raw_parts if raw.strip())
     for name, part in (("style", style), ("script", script)):
         digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy

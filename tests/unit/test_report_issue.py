@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def recorded() -> matrix.Run:
+def recorded_matrix() -> matrix.Run:
     return recorded_run()
 
 
-def expecting(run: matrix.Run, *outcomes: Outcome, where: Callable[[Result], bool]) -> matrix.Run:
+def with_expectations(
+    run: matrix.Run, *outcomes: Outcome, where: Callable[[Result], bool]
+) -> matrix.Run:
     """Return a run whose expectations were ``outcomes`` for some of its cells."""
     results = [
         msgspec.structs.replace(each, expected=outcomes, unexpected=each.outcome not in outcomes)
@@ -40,16 +42,18 @@ def expecting(run: matrix.Run, *outcomes: Outcome, where: Callable[[Result], boo
     return msgspec.structs.replace(run, results=tuple(results))
 
 
-def test_issue_all_as_expected_is_not_needed(recorded: matrix.Run) -> None:
-    issue = report.issue_text(recorded)
+def test_issue_all_as_expected_is_not_needed(recorded_matrix: matrix.Run) -> None:
+    issue = report.issue_text(recorded_matrix)
     assert issue == Issue(
         False, "Nightly: all as expected", "Run of 2026-11-21: all as expected.\n"
     )
 
 
-def test_issue_new_hang_and_new_pass_are_told_apart(recorded: matrix.Run) -> None:
-    run = expecting(recorded, "pass", where=lambda it: it.version == "1.2.19")
-    run = expecting(run, "hang", where=lambda it: (it.version, it.module) == ("1.4.5", "simple"))
+def test_issue_new_hang_and_new_pass_are_told_apart(recorded_matrix: matrix.Run) -> None:
+    run = with_expectations(recorded_matrix, "pass", where=lambda it: it.version == "1.2.19")
+    run = with_expectations(
+        run, "hang", where=lambda it: (it.version, it.module) == ("1.4.5", "simple")
+    )
     issue = report.issue_text(run)
     assert issue.is_needed
     assert issue.title == "Nightly: 18 broken, 18 cured on bun@1.2.19, bun@1.4.5"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from report_cells import HOSTILE, cell, many, run_of
+from report_cells import HOSTILE, cell, many_results, run_of
 
 from gobun import report
 from gobun.report.junit import xml_text
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from gobun.cells import Result
 
 
-def parsed(*results: Result) -> ET.Element:
+def parse_junit(*results: Result) -> ET.Element:
     return ET.fromstring(report.render_junit(run_of(results)))  # noqa: S314 - our own
 
 
 def test_junit_has_suite_per_version_and_case_per_cell() -> None:
-    root = parsed(cell("1.10.0"), cell("1.2.1"), cell("1.2.1", load="napi-sync", stress="gc"))
+    root = parse_junit(cell("1.10.0"), cell("1.2.1"), cell("1.2.1", load="napi-sync", stress="gc"))
     assert root.attrib == {
         "name": "gobun",
         "tests": "3",
@@ -40,7 +40,7 @@ def test_junit_has_suite_per_version_and_case_per_cell() -> None:
 
 
 def test_junit_outcomes_map_to_case_states() -> None:
-    root = parsed(
+    root = parse_junit(
         cell(outcome="hang", expected=("hang",), detail="livelock", stress="a"),
         cell(outcome="hang", unexpected=True, detail="livelock\nand more", stress="b"),
         cell(outcome="pass", unexpected=True, expected=("hang",), stress="c"),
@@ -68,14 +68,20 @@ def test_junit_outcomes_map_to_case_states() -> None:
 
 
 def test_junit_intermittent_cell_is_marked() -> None:
-    root = parsed(cell(outcome="hang", expected=("hang",), outcomes=("pass", "hang", "pass")))
+    root = parse_junit(cell(outcome="hang", expected=("hang",), outcomes=("pass", "hang", "pass")))
     (said,) = root.iter("system-out")
     assert "intermittent: hang 1/3, pass 2/3" in (said.text or "")
 
 
 def test_junit_invalid_xml_characters_are_escaped() -> None:
-    root = parsed(
-        cell(outcome="crash", unexpected=True, detail=HOSTILE, module=HOSTILE, repro=HOSTILE)
+    root = parse_junit(
+        cell(
+            outcome="crash",
+            unexpected=True,
+            detail=HOSTILE,
+            module=HOSTILE,
+            repro=HOSTILE,
+        )
     )
     (failure,) = root.iter("failure")
     (case,) = root.iter("testcase")
@@ -86,17 +92,17 @@ def test_junit_invalid_xml_characters_are_escaped() -> None:
 
 
 def test_junit_long_detail_is_whole_only_in_text() -> None:
-    root = parsed(cell(outcome="crash", unexpected=True, detail="x" * 5000))
+    root = parse_junit(cell(outcome="crash", unexpected=True, detail="x" * 5000))
     (failure,) = root.iter("failure")
     assert len(failure.get("message", "")) == 500
     assert "x" * 5000 in (failure.text or "")
 
 
 def test_junit_cases_are_unique() -> None:
-    root = parsed(*many(2000))
+    root = parse_junit(*many_results(2000))
     cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
     assert len(cases) == len(set(cases)) == 2000
 
 
 def test_junit_empty_run_is_valid() -> None:
-    assert len(parsed()) == 0
+    assert len(parse_junit()) == 0

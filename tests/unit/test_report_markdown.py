@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
-from report_cells import many, run_of
+from report_cells import many_results, run_of
 from sample_results import result_of
 
 from gobun import matrix, report
@@ -26,13 +26,13 @@ HEADER = Header(
     plan="0123456789abcdef",
     cells=5,
 )
-PASSED = result_of(
+PASSED_RESULT = result_of(
     Cell("bun", "1.2.1", "stock", "control", "ffi", "idle"),
     "pass",
     repro="invoke matrix --versions 1.2.1",
 )
-HUNG = msgspec.structs.replace(
-    PASSED,
+HUNG_RESULT = msgspec.structs.replace(
+    PASSED_RESULT,
     version="1.2.19",
     module="simple",
     outcome="hang",
@@ -42,8 +42,8 @@ HUNG = msgspec.structs.replace(
     evidence=("evidence/it/output.txt", "evidence/it/threads.txt"),
     repro="invoke matrix --versions 1.2.19",
 )
-SURPRISED = msgspec.structs.replace(
-    PASSED, version="1.2.19", expected=("hang",), unexpected=True, stress="gc"
+UNEXPECTED_RESULT = msgspec.structs.replace(
+    PASSED_RESULT, version="1.2.19", expected=("hang",), unexpected=True, stress="gc"
 )
 
 PAGE = """\
@@ -102,22 +102,22 @@ def page(*results: Result, cut: bool = False, cells: int = 5) -> str:
 
 
 def test_markdown_page_is_complete() -> None:
-    again = msgspec.structs.replace(HUNG, load="napi-sync", detail="another")
-    assert page(again, SURPRISED, PASSED, HUNG) == PAGE
+    again = msgspec.structs.replace(HUNG_RESULT, load="napi-sync", detail="another")
+    assert page(again, UNEXPECTED_RESULT, PASSED_RESULT, HUNG_RESULT) == PAGE
 
 
 def test_markdown_group_names_kind_and_loaded_module() -> None:
-    storm = msgspec.structs.replace(HUNG, kind="livelock", mapped=True, go=True)
+    storm = msgspec.structs.replace(HUNG_RESULT, kind="livelock", mapped=True, go=True)
     text = page(storm)
     assert "- kind: livelock\n- module: mapped in the process, with a Go runtime in it\n" in text
-    absent = msgspec.structs.replace(HUNG, outcome="fail", kind="not-loaded")
+    absent = msgspec.structs.replace(HUNG_RESULT, outcome="fail", kind="not-loaded")
     assert "- module: not seen mapped in the process\n" in page(absent)
-    plain = msgspec.structs.replace(HUNG, mapped=True)
+    plain = msgspec.structs.replace(HUNG_RESULT, mapped=True)
     assert "- module: mapped in the process, without a Go runtime in it\n" in page(plain)
 
 
 def test_markdown_all_passed_says_so() -> None:
-    text = page(PASSED, cells=1)
+    text = page(PASSED_RESULT, cells=1)
     assert "1 cell: 1 pass; 0 unexpected." in text
     assert "What did not pass" not in text
     assert text.endswith("| bun@1.2.1 | pass |\n")
@@ -128,31 +128,31 @@ def test_markdown_empty_run_says_so() -> None:
 
 
 def test_markdown_shard_is_not_an_incomplete_run() -> None:
-    run = run_of([PASSED])
+    run = run_of([PASSED_RESULT])
     header = msgspec.structs.replace(run.header, cells=9, shard=Shard(2, 4, 3, "split"))
     text = report.render_markdown(msgspec.structs.replace(run, header=header))
     assert "1 cell of shard 2/4: 1 pass, 2 not run; 0 unexpected." in text
 
 
 def test_markdown_truncated_file_is_reported() -> None:
-    assert "The last line of the results was cut off" in page(PASSED, cut=True)
-    assert "cut off" not in page(PASSED)
+    assert "The last line of the results was cut off" in page(PASSED_RESULT, cut=True)
+    assert "cut off" not in page(PASSED_RESULT)
 
 
 def test_markdown_skip_is_no_failure() -> None:
-    skipped = msgspec.structs.replace(PASSED, outcome="skip", detail="no ffi")
+    skipped = msgspec.structs.replace(PASSED_RESULT, outcome="skip", detail="no ffi")
     assert "| bun@1.2.1 | skip 1/1 |" in page(skipped)
 
 
 def test_markdown_multiline_detail_stays_in_its_item() -> None:
-    broken = msgspec.structs.replace(PASSED, outcome="error", detail="a\n  next: b\n# c")
+    broken = msgspec.structs.replace(PASSED_RESULT, outcome="error", detail="a\n  next: b\n# c")
     assert "- for one: a next: b \\# c\n" in page(broken)
 
 
 def test_markdown_intermittent_cell_is_marked() -> None:
     outcomes: tuple[Outcome, ...] = ("pass", "hang", "pass", "hang", "pass")
-    flaky = msgspec.structs.replace(HUNG, outcomes=outcomes, attempts=5)
-    text = page(flaky, msgspec.structs.replace(HUNG, load="napi-sync"), PASSED)
+    flaky = msgspec.structs.replace(HUNG_RESULT, outcomes=outcomes, attempts=5)
+    text = page(flaky, msgspec.structs.replace(HUNG_RESULT, load="napi-sync"), PASSED_RESULT)
     assert "; 0 unexpected, 1 intermittent." in text
     assert "| **hang 1, ~hang 1** |" in text
     assert "- `bun@1.2.19/stock/simple/ffi/idle`: hang 2/5, pass 3/5\n" in text
@@ -163,7 +163,7 @@ def test_markdown_summary_is_short_for_any_run() -> None:
     chance = random.Random(3)  # noqa: S311 - not a secret
     noisy = [
         msgspec.structs.replace(result, outcome=outcome, unexpected=outcome != "pass")
-        for result in many()
+        for result in many_results()
         for outcome in [chance.choice(OUTCOMES)]
     ]
     run = run_of(noisy)
@@ -179,7 +179,7 @@ def test_markdown_summary_is_short_for_any_run() -> None:
 
 
 def test_markdown_summary_with_room_has_whole_tables() -> None:
-    results = many(2000)
+    results = many_results(2000)
     small = [result for result in results if result.treatment == "stock"]
     text = report.render_summary(run_of(small))
     assert "report.md" not in text
@@ -188,7 +188,10 @@ def test_markdown_summary_with_room_has_whole_tables() -> None:
 
 def test_markdown_text_from_cells_is_escaped() -> None:
     wild = msgspec.structs.replace(
-        HUNG, detail="<img src=x> **a** `b` | [c](d) #1", repro="echo `a` ``b``", module="a|b"
+        HUNG_RESULT,
+        detail="<img src=x> **a** `b` | [c](d) #1",
+        repro="echo `a` ``b``",
+        module="a|b",
     )
     text = page(wild)
     assert r"\<img src=x\> \*\*a\*\* \`b\` \| \[c\](d) \#1" in text
@@ -202,7 +205,7 @@ def test_markdown_many_columns_become_tables_per_treatment(
     treatments = [name for name in TREATMENTS if not name.startswith("preload:")]
     modules = ("control", "simple", "crypto")
     results = [
-        msgspec.structs.replace(PASSED, treatment=treatment, module=module)
+        msgspec.structs.replace(PASSED_RESULT, treatment=treatment, module=module)
         for treatment in treatments
         for module in modules
     ]
@@ -216,13 +219,13 @@ def test_markdown_many_columns_become_tables_per_treatment(
 
 def test_markdown_equal_versions_share_a_row() -> None:
     versions = [f"1.0.{patch}" for patch in range(20)]
-    results = [msgspec.structs.replace(PASSED, version=version) for version in versions]
-    text = page(*results, HUNG)
+    results = [msgspec.structs.replace(PASSED_RESULT, version=version) for version in versions]
+    text = page(*results, HUNG_RESULT)
     assert "| bun@1.0.0 … 1.0.19 (20) | pass |  |\n| bun@1.2.19 |" in text
 
 
 def test_terminal_names_intermittent_cells(capsys: pytest.CaptureFixture[str]) -> None:
-    report.print_report(run_of(many()))
+    report.print_report(run_of(many_results()))
     output = capsys.readouterr().out
     assert "intermittent: bun@1.2.2/stock/" in output
     assert ": hang 2/3, pass 1/3" in output
@@ -230,7 +233,7 @@ def test_terminal_names_intermittent_cells(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_terminal_agrees_with_markdown(capsys: pytest.CaptureFixture[str]) -> None:
-    report.print_report(matrix.Run(HEADER, (PASSED, HUNG, SURPRISED)))
+    report.print_report(matrix.Run(HEADER, (PASSED_RESULT, HUNG_RESULT, UNEXPECTED_RESULT)))
     output = capsys.readouterr().out
     assert "3 cells: 2 pass, 1 hang, 2 not run; 1 unexpected." in output
     assert "hang 1/1" in output

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from report_cells import cell, many, sequence
+from report_cells import cell, many_results, sequence
 
 from gobun.report.timeline import Track, describe_members, loads_of, spans_of, timelines
 
 
-def track(ends: str) -> Track:
+def track_of(ends: str) -> Track:
     (timeline,) = timelines(sequence(ends))
     (only,) = timeline.tracks
     return only
@@ -37,7 +37,7 @@ def track(ends: str) -> Track:
     ],
 )
 def test_timeline_shows_where_outcomes_change(ends: str, text: str) -> None:
-    assert track(ends).text == text
+    assert track_of(ends).text == text
 
 
 def test_timeline_skips_and_errors_are_ignored() -> None:
@@ -94,7 +94,7 @@ def test_timeline_recurring_changes_are_grouped() -> None:
 
 
 def test_timeline_ignores_the_order_of_results() -> None:
-    results = many(3000)
+    results = many_results(3000)
     shuffled = random.Random(1).sample(results, len(results))  # noqa: S311 - not a secret
     assert timelines(results) == timelines(shuffled)
     assert [timeline.stress for timeline in timelines(results)] == [

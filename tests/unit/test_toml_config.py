@@ -20,14 +20,14 @@ class Part(msgspec.Struct, forbid_unknown_fields=True):
     part: tuple[Part, ...] = ()
 
 
-class Whole(msgspec.Struct, forbid_unknown_fields=True):
+class Document(msgspec.Struct, forbid_unknown_fields=True):
     named: dict[str, Part] = {}
     row: tuple[Part, ...] = ()
     jobs: int | None = None
     one: Part | None = None
 
 
-FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
+VALID_TOML = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ FINE = '[named.fine]\nasks = "x"\n[[row]]\nasks = "x"\n'
     [
         ("josb = 1", "the file has an unknown key 'josb'"),
         ("jobs = 1.5", "jobs of the file: expected `int`, got `float`"),
-        (f"{FINE}[named.bad]\nasks = 1", "asks of [named.bad]: expected `str`, got `int`"),
-        (f"{FINE}[named.bad]", "[named.bad] lacks the key 'asks'"),
-        (f"{FINE}[[row]]\nends = []", "row 2 of [[row]] lacks the key 'asks'"),
+        (f"{VALID_TOML}[named.bad]\nasks = 1", "asks of [named.bad]: expected `str`, got `int`"),
+        (f"{VALID_TOML}[named.bad]", "[named.bad] lacks the key 'asks'"),
+        (f"{VALID_TOML}[[row]]\nends = []", "row 2 of [[row]] lacks the key 'asks'"),
         (
-            f'{FINE}[[row]]\nasks = ""\nends = ["pass", "hnag"]',
+            f'{VALID_TOML}[[row]]\nasks = ""\nends = ["pass", "hnag"]',
             "ends of row 2 of [[row]], item 2: invalid enum value 'hnag'",
         ),
         (
-            f'{FINE}[[row.part]]\nasks = ""\n[[row.part]]\nasks = ""\nx = 1',
+            f'{VALID_TOML}[[row.part]]\nasks = ""\n[[row.part]]\nasks = ""\nx = 1',
             "row 2 of [[row.part]] in row 1 of [[row]] has an unknown key 'x'",
         ),
         ("row = [1]", "row of the file, item 1: expected a table, got `int`"),
@@ -54,7 +54,7 @@ def test_toml_error_names_table_and_key(tmp_path: Path, text: str, message: str)
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
-        read_toml(path, Whole)
+        read_toml(path, Document)
     assert caught.value.what == f"{path}: {message}"
     assert caught.value.hint
 
@@ -64,8 +64,8 @@ def test_toml_error_names_table_and_key(tmp_path: Path, text: str, message: str)
     [
         ("josb = 1", "did you mean: jobs"),
         ("zz = 1", "known: named, row, jobs, one"),
-        (f"{FINE}[named.bad]\nask = 1", "did you mean: asks"),
-        (f'{FINE}[[row.part]]\nasks = ""\nend = 1', "did you mean: ends"),
+        (f"{VALID_TOML}[named.bad]\nask = 1", "did you mean: asks"),
+        (f'{VALID_TOML}[[row.part]]\nasks = ""\nend = 1', "did you mean: ends"),
         ("[one]\nakss = 1", "did you mean: asks"),
     ],
 )
@@ -73,7 +73,7 @@ def test_toml_misspelt_key_suggests_the_right_one(tmp_path: Path, text: str, hin
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
-        read_toml(path, Whole)
+        read_toml(path, Document)
     assert caught.value.hint == hint
 
 
@@ -81,8 +81,8 @@ def test_toml_unparsable_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_bytes(b'why = "\xff"')
     with pytest.raises(UsageError, match="is not TOML: byte 8 is not UTF-8"):
-        read_toml(path, Whole)
+        read_toml(path, Document)
     with pytest.raises(UsageError, match="Is a directory"):
-        read_toml(tmp_path, Whole)
-    path.write_text(FINE, encoding="utf-8")
-    assert read_toml(path, Whole).named["fine"].asks == "x"
+        read_toml(tmp_path, Document)
+    path.write_text(VALID_TOML, encoding="utf-8")
+    assert read_toml(path, Document).named["fine"].asks == "x"

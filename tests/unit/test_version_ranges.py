@@ -9,8 +9,8 @@ import pytest
 
 from gobun.version_ranges import in_range, lower_bound_key, parse_range, range_text
 
-OLDEST = "1.2.2-canary.20250209.1"  # calls itself 1.2.3-canary.50, and hangs
-OLDER = "1.2.19-canary.20250726.1"  # calls itself 1.2.20-canary.62, and hangs
+OLDEST_CANARY = "1.2.2-canary.20250209.1"  # calls itself 1.2.3-canary.50, and hangs
+OLDER_CANARY = "1.2.19-canary.20250726.1"  # calls itself 1.2.20-canary.62, and hangs
 CANARY = "1.2.20-canary.20250813.1"  # calls itself 1.2.21-canary.16, and does not
 OWN_WORDS = "1.2.21-canary.16+37a207e2a"
 
@@ -18,13 +18,21 @@ OWN_WORDS = "1.2.21-canary.16+37a207e2a"
 @pytest.mark.parametrize(
     ("text", "inside", "outside"),
     [
-        (">=1.2.2 <1.2.20", f"1.2.2 1.2.19 {OLDER} {OLDEST}", f"1.2.1 1.2.20 {CANARY}"),
-        (">=1.2.2 <=1.2.19", f"1.2.2 1.2.19 {OLDEST}", f"1.2.1 1.2.20 {OLDER} {CANARY}"),
-        (">1.2.2 <1.2.3", OLDEST, "1.2.2 1.2.3"),
-        (">=1.2.20", f"1.2.20 2.0.0 {CANARY} 1.99.0-canary.20301231.9", f"1.2.19 {OLDER}"),
+        (
+            ">=1.2.2 <1.2.20",
+            f"1.2.2 1.2.19 {OLDER_CANARY} {OLDEST_CANARY}",
+            f"1.2.1 1.2.20 {CANARY}",
+        ),
+        (
+            ">=1.2.2 <=1.2.19",
+            f"1.2.2 1.2.19 {OLDEST_CANARY}",
+            f"1.2.1 1.2.20 {OLDER_CANARY} {CANARY}",
+        ),
+        (">1.2.2 <1.2.3", OLDEST_CANARY, "1.2.2 1.2.3"),
+        (">=1.2.20", f"1.2.20 2.0.0 {CANARY} 1.99.0-canary.20301231.9", f"1.2.19 {OLDER_CANARY}"),
         (f">{CANARY} <1.2.21", "1.2.20-canary.20250813.2", f"1.2.20 1.2.21 {CANARY}"),
         ("<1.2.20-canary.20250901.1", f"1.2.20 {CANARY}", "1.2.20-canary.20251001.1 1.2.21"),
-        ("1.2.19", "1.2.19", f"1.2.18 1.2.20 {OLDER}"),
+        ("1.2.19", "1.2.19", f"1.2.18 1.2.20 {OLDER_CANARY}"),
         (">=24.0.0", "24.0.0", "24.0.0-rc.1"),
         ("= 1.2.19", "1.2.19", "1.2.18"),
         ("<= 1.1.45 || >= 1.3.0", "1.0.0 1.1.45 1.3.0", "1.2.0 1.1.46"),

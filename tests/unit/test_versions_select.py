@@ -10,7 +10,7 @@ from gobun.runtimes import choose_versions, split_versions
 from gobun.runtimes.versions import select_versions
 from gobun.targets import TARGETS, host_target
 
-KNOWN = (
+KNOWN_VERSIONS = (
     "0.8.1",
     "1.0.0",
     "1.2.1",
@@ -29,8 +29,8 @@ KNOWN = (
 TAGS = {"latest": "1.4.0"}
 
 
-def chosen(spec: str) -> tuple[str, ...]:
-    return select_versions(spec, known_versions=tuple(reversed(KNOWN)), tags=TAGS)
+def select(spec: str) -> tuple[str, ...]:
+    return select_versions(spec, known_versions=tuple(reversed(KNOWN_VERSIONS)), tags=TAGS)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def chosen(spec: str) -> tuple[str, ...]:
         ("1.3.*", ["1.3.0", "1.3.9", "1.3.10"]),
         ("0.x", ["0.8.1"]),
         ("0", ["0.8.1"]),
-        ("1.x.x,0.8.1", [version for version in KNOWN[:-1] if "-" not in version]),
+        ("1.x.x,0.8.1", [version for version in KNOWN_VERSIONS[:-1] if "-" not in version]),
         ("latest", ["1.4.0"]),
         ("canary", ["1.4.1-canary.20260916.1"]),
         ("latest,canary", ["1.4.0", "1.4.1-canary.20260916.1"]),
@@ -64,16 +64,16 @@ def chosen(spec: str) -> tuple[str, ...]:
     ],
 )
 def test_select_versions_accepts_each_form(spec: str, expected: list[str]) -> None:
-    assert list(chosen(spec)) == expected
+    assert list(select(spec)) == expected
 
 
 def test_select_all_is_every_stable_release_since_one() -> None:
-    stable = [version for version in KNOWN[1:-1] if "-" not in version]
-    assert list(chosen("all")) == stable
+    stable = [version for version in KNOWN_VERSIONS[1:-1] if "-" not in version]
+    assert list(select("all")) == stable
 
 
 def test_select_latest_without_tags_is_the_newest() -> None:
-    assert select_versions("latest", known_versions=KNOWN, tags={}) == ("1.4.0",)
+    assert select_versions("latest", known_versions=KNOWN_VERSIONS, tags={}) == ("1.4.0",)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_select_latest_without_tags_is_the_newest() -> None:
 )  # fmt: skip
 def test_select_invalid_text_lists_the_forms(spec: str) -> None:
     with pytest.raises(UsageError, match=r"write 1\.2\.19"):
-        chosen(spec)
+        select(spec)
 
 
 @pytest.mark.parametrize("spec", ["1.2.18", "9.x", ">=9", "1.2.1 1.2.2", "<1.0.0 >=1.0.0"])
 def test_select_unknown_version_suggests_near_ones(spec: str) -> None:
     with pytest.raises(UsageError, match=r"unknown Bun version .*\n.*1\.") as caught:
-        chosen(spec)
+        select(spec)
     assert caught.value.exit_code == 2
 
 
 def test_select_unknown_version_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean: .*1\.2\.19"):
-        chosen("1.2.18")
+        select("1.2.18")
 
 
 def test_select_without_known_versions_fails() -> None:

@@ -18,7 +18,7 @@ from gobun.vm.qemu import Emulator, Machine, Share
 from gobun.vm.run import MachineRequest, check_request, estimate, machine_of
 
 ARM = architecture("arm64")
-EMULATED = Emulator(ARM, Path("/bin/qemu"), "7.2.22", "this machine is x64")
+EMULATED_GUEST = Emulator(ARM, Path("/bin/qemu"), "7.2.22", "this machine is x64")
 IMAGE = Image(Path("/k"), Path("/i"), Path("/d,1"), "bookworm", "6.1")
 
 
@@ -88,7 +88,7 @@ def test_check_memory_too_little_is_refused_either_way(monkeypatch: pytest.Monke
 
 def test_command_shares_folders_read_only_unless_written() -> None:
     shares = [Share("suite", Path("/a,b")), Share("out", Path("/o"), writable=True)]
-    words = qemu.command(EMULATED, IMAGE, Machine(2, 3072), shares, Path("/c"))
+    words = qemu.command(EMULATED_GUEST, IMAGE, Machine(2, 3072), shares, Path("/c"))
 
     assert "local,id=suite,path=/a,,b,security_model=none,multidevs=remap,readonly=on" in words
     assert "local,id=out,path=/o,security_model=none,multidevs=remap" in words
@@ -115,9 +115,11 @@ def test_check_request_without_cores_is_refused() -> None:
 
 
 def test_estimate_of_an_emulated_machine_says_why_and_how_long() -> None:
-    text = estimate(EMULATED, Machine(1, 3072), 100, 1)
+    text = estimate(EMULATED_GUEST, Machine(1, 3072), 100, 1)
 
     assert "arm64 is emulated, because this machine is x64" in text
     assert "100 cells take about" in text
     minutes = int(text.split("about ")[1].split()[0])
-    assert minutes > int(estimate(EMULATED, Machine(1, 3072), 10, 1).split("about ")[1].split()[0])
+    assert minutes > int(
+        estimate(EMULATED_GUEST, Machine(1, 3072), 10, 1).split("about ")[1].split()[0]
+    )

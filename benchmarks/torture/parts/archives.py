@@ -16,7 +16,7 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from benchmarks.torture.fuzzing import fuzz, mutated, randomly
+from benchmarks.torture.fuzzing import fuzz, mutations_of, randomly
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun.console import Progress
 from gobun.errors import FetchError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _KINDS = (b"0", b"\0", b"1", b"2", b"3", b"5", b"6", b"7", b"L", b"K", b"x", b"g", b"S")
 _NAMES = ("package/a", "package/a/b", "package", "../x", "/x", "package/\u202e", "", "n" * 300)
-_SPARSE = b"30 GNU.sparse.name=package/a\n22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+_SPARSE_HEADERS = b"30 GNU.sparse.name=package/a\n22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
 
 
 @part(seconds=60, quick=True)
@@ -49,14 +49,17 @@ def fuzz_archives(budget: Budget) -> Iterator[Figure]:
     plain = tarfile.TarInfo("package/bin/tool")
     plain.size = 700
     seed = plain.tobuf() + bytes(2048)
-    yield from fuzz(budget, st.one_of(mutated([seed]), randomly(_members)), feed)
+    yield from fuzz(budget, st.one_of(mutations_of([seed]), randomly(_members)), feed)
     remaining = [child.name for child in budget.folder.iterdir()]
     yield Figure(
-        "files outside of the folder", len({*remaining} - _OWN), at_most=0, detail=str(remaining)
+        "files outside of the folder",
+        len({*remaining} - _EXPECTED_FILES),
+        at_most=0,
+        detail=str(remaining),
     )
 
 
-_OWN = {"it.tgz", "out", "hypothesis"}
+_EXPECTED_FILES = {"it.tgz", "out", "hypothesis"}
 
 
 def _members(random: Random) -> bytes:
@@ -66,7 +69,7 @@ def _members(random: Random) -> bytes:
         member = tarfile.TarInfo(random.choice(_NAMES))
         member.type = random.choice(_KINDS)
         member.linkname = random.choice(("", "..", "/etc/passwd", "package/a"))
-        body = random.choice((b"", b"abc", _SPARSE, _SPARSE * 20))
+        body = random.choice((b"", b"abc", _SPARSE_HEADERS, _SPARSE_HEADERS * 20))
         member.size = random.choice((len(body), len(body), 1 << 32))
         buffer.write(member.tobuf(random.choice((tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))))
         buffer.write(body.ljust(-(-len(body) // 512) * 512, b"\0"))
@@ -92,7 +95,7 @@ def archive_bombs(budget: Budget) -> Iterator[Figure]:
     peak = tracemalloc.get_traced_memory()[1] / (1 << 20)
     tracemalloc.stop()
     yield Figure("memory for a header of 4 GiB", peak, "MiB", at_most=16)
-    count = budget.scaled(MOST_MEMBERS - 1, 20, least=500)
+    count = budget.scale(MOST_MEMBERS - 1, 20, least=500)
     with tarfile.open(archive, "w:gz", compresslevel=1) as opened:
         for number in range(count):
             opened.addfile(tarfile.TarInfo(f"package/{number % 100}/{number}"))
@@ -121,7 +124,7 @@ def fuzz_http(budget: Budget) -> Iterator[Figure]:
         b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n" + body,
     ]
     part_file = budget.folder / "part"
-    quick: dict[str, Any] = {"BACKOFF_S": 0.0, "LONGEST_WAIT_S": 0.0, "TRIES": 2}
+    quick: dict[str, Any] = {"BACKOFF_S": 0.0, "LONGEST_WAIT_S": 0.0, "ATTEMPTS": 2}
     with _Host() as host, mock.patch.multiple(download, **quick):
         opened = transport.Transport(Settings(registry=host.url), lambda: host.url)
 
@@ -132,7 +135,7 @@ def fuzz_http(budget: Budget) -> Iterator[Figure]:
             download.download(source, part_file, opened, progress=shown, stop=threading.Event())
 
         with mock.patch.multiple(transport, READ_TIMEOUT_S=0.1, CONNECT_TIMEOUT_S=1.0):
-            yield from fuzz(budget, mutated(seeds), feed, least=3)
+            yield from fuzz(budget, mutations_of(seeds), feed, least=3)
 
 
 class _Host:

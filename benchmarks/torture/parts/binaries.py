@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.torture.fuzzing import fuzz, mutated
+from benchmarks.torture.fuzzing import fuzz, mutations_of
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import audit
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @part(seconds=60, quick=True)
 def fuzz_elf(budget: Budget) -> Iterator[Figure]:
     """Inspect changed ELF libraries."""
-    yield from _inspected(budget, _elf())
+    yield from _fuzz_inspection(budget, _elf())
 
 
 @part(seconds=60, quick=True)
@@ -26,10 +26,10 @@ def fuzz_mach_o(budget: Budget) -> Iterator[Figure]:
     """Inspect changed Mach-O libraries and universal files."""
     thin = _macho()
     fat = struct.pack(">II5I", 0xCAFEBABE, 1, 0x01000007, 3, 4096, len(thin), 12)
-    yield from _inspected(budget, thin, fat.ljust(4096, b"\0") + thin)
+    yield from _fuzz_inspection(budget, thin, fat.ljust(4096, b"\0") + thin)
 
 
-def _inspected(budget: Budget, *seeds: bytes) -> Iterator[Figure]:
+def _fuzz_inspection(budget: Budget, *seeds: bytes) -> Iterator[Figure]:
     path = budget.folder / "library"
     path.write_bytes(seeds[0])
     audit.inspect(path)  # the seed is right; and the first call loads the parser
@@ -39,7 +39,7 @@ def _inspected(budget: Budget, *seeds: bytes) -> Iterator[Figure]:
         for report in audit.inspect_slices(path):
             audit.render(report)
 
-    yield from fuzz(budget, mutated(seeds), feed)
+    yield from fuzz(budget, mutations_of(seeds), feed)
 
 
 def _elf() -> bytes:

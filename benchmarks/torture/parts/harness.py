@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks.torture.hostile import (
-    BREAKS,
+    BREAKING_CASES,
     CASES,
     GRACE_S,
     LIMIT_S,
+    difference_from,
     ready_bench,
     run_case,
     starts_threads,
-    wrong,
 )
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import matrix, paths, runtimes
@@ -35,7 +35,7 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HANGS = "1.2.19"
+HANGING_VERSION = "1.2.19"
 _SEED = 10
 _ROW = 1000
 _PAIRS = 200
@@ -46,7 +46,7 @@ _KILLS = 50
 _LIMIT_S = 60.0
 _ENDS_WITHIN_S = 3.0
 _SETTLES_S = 10.0
-_SELECTION = ("--versions", HANGS, "--treatment", "stock", "--module", "control,simple")
+_SELECTION = ("--versions", HANGING_VERSION, "--treatment", "stock", "--module", "control,simple")
 
 
 @part(seconds=120)
@@ -55,15 +55,15 @@ def hostile_modules(budget: Budget) -> Iterator[Figure]:
     bench = ready_bench(budget.folder / "out")
     bad: list[str] = []
     slowest, ran = 0.0, 0
-    for number, case in enumerate((*CASES, *BREAKS)):
+    for number, case in enumerate((*CASES, *BREAKING_CASES)):
         folder = budget.folder / str(number)
         folder.mkdir()
         began = time.monotonic()
-        bad += filter(None, [wrong(case, run_case(bench, folder, case))])
+        bad += filter(None, [difference_from(case, run_case(bench, folder, case))])
         slowest = max(slowest, time.monotonic() - began)
         ran += 1
-        bad += [f"{case.name}: process {pid} is left" for pid in _noted(folder / "note")]
-    yield Figure("hostile modules", ran, at_least=len(CASES) + len(BREAKS))
+        bad += [f"{case.name}: process {pid} is left" for pid in _noted_processes(folder / "note")]
+    yield Figure("hostile modules", ran, at_least=len(CASES) + len(BREAKING_CASES))
     yield Figure("wrong outcomes", len(bad), at_most=0, detail="; ".join(bad[:3]))
     yield Figure("slowest", slowest, "s", at_most=LIMIT_S + GRACE_S)
 
@@ -71,19 +71,19 @@ def hostile_modules(budget: Budget) -> Iterator[Figure]:
 @part(seconds=60)
 def many_threads(budget: Budget) -> Iterator[Figure]:
     """Run a module whose child has 12,000 threads, and end them all."""
-    count = budget.scaled(_THREADS, 60, least=100)
+    count = budget.scale(_THREADS, 60, least=100)
     limit_s = LIMIT_S + _THREADS_STARTED_S * count / _THREADS
     case = starts_threads(count)
     bench = msgspec.structs.replace(ready_bench(budget.folder / "out"), limit_s=limit_s)
     began = time.monotonic()
-    failure = wrong(case, run_case(bench, budget.folder, case))
+    failure = difference_from(case, run_case(bench, budget.folder, case))
     took_s = time.monotonic() - began
     started = budget.folder / "note.threads"
     threads = int(started.read_text()) if started.is_file() else 0  # the limit may come first
     yield Figure("threads", threads, at_least=count)
     yield Figure("wrong outcomes", int(bool(failure)), at_most=0, detail=failure)
     yield Figure("the cell with its end", took_s, "s", at_most=limit_s + GRACE_S)
-    left = list(_noted(budget.folder / "note"))
+    left = list(_noted_processes(budget.folder / "note"))
     yield Figure("processes left by the child", len(left), at_most=0)
 
 
@@ -92,16 +92,16 @@ def hanging_cells(budget: Budget) -> Iterator[Figure]:
     """Run cells that hang, in a row and in pairs."""
     target = host_target()
     bench = matrix.build_run_context(["simple"], target, out=budget.folder, limit_s=_LIMIT_S)
-    [bun] = runtimes.provide_runtimes("bun", [HANGS], target)
-    bench = msgspec.structs.replace(bench, runtimes={("bun", HANGS): bun})
-    cell = Cell("bun", HANGS, "stock", "simple", "napi-sync", "idle")
+    [bun] = runtimes.provide_runtimes("bun", [HANGING_VERSION], target)
+    bench = msgspec.structs.replace(bench, runtimes={("bun", HANGING_VERSION): bun})
+    cell = Cell("bun", HANGING_VERSION, "stock", "simple", "napi-sync", "idle")
 
     def run_one(_: int) -> Result:
         return matrix.run_cell(bench, cell, threading.Event())
 
-    row = [run_one(each) for each in range(budget.scaled(_ROW, 1500))]
+    row = [run_one(each) for each in range(budget.scale(_ROW, 1500))]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        pairs = list(pool.map(run_one, range(budget.scaled(_PAIRS, 1500, least=2))))
+        pairs = list(pool.map(run_one, range(budget.scale(_PAIRS, 1500, least=2))))
     for name, results in (("in a row", row), ("in pairs", pairs)):
         other = [f"{each.outcome}: {each.detail}" for each in results if each.outcome != "hang"]
         yield Figure(f"cells {name}", len(results))
@@ -114,14 +114,14 @@ def hanging_cells(budget: Budget) -> Iterator[Figure]:
 def random_kills(budget: Budget) -> Iterator[Figure]:
     """Kill the harness by SIGKILL at random moments, and go on with the run."""
     run = _Runs(budget)
-    whole_s = run.once([])
-    kills = budget.scaled(_KILLS, 600, least=3)
+    whole_s = run.run_once([])
+    kills = budget.scale(_KILLS, 600, least=3)
     for _ in range(kills):
         run.interrupted(signal.SIGKILL, run.random.uniform(0.0, whole_s))
         if run.random.random() < 0.5:
             run.results.unlink(missing_ok=True)
     late = run.processes(wait_s=_SETTLES_S)
-    run.once(["--resume"])
+    run.run_once(["--resume"])
     cells = [result.cell for result in matrix.read_results(run.results).results]
     planned = matrix.read_results(run.results).header.cells
     yield Figure("kills", kills)
@@ -135,10 +135,10 @@ def random_kills(budget: Budget) -> Iterator[Figure]:
 def ending_signals(budget: Budget) -> Iterator[Figure]:
     """End a run by SIGTERM, SIGINT and SIGHUP at random moments."""
     run = _Runs(budget)
-    whole_s = run.once([])
+    whole_s = run.run_once([])
     took: list[float] = []
     bad: list[str] = []
-    for index in range(budget.scaled(30, 300, least=3)):
+    for index in range(budget.scale(30, 300, least=3)):
         number = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[index % 3]
         moment = run.random.uniform(0.1 * whole_s, 0.9 * whole_s)
         code, seconds = run.interrupted(number, moment)
@@ -160,13 +160,13 @@ class _Runs:
     def __init__(self, budget: Budget) -> None:
         self.random = random.Random(_SEED)
         self.results = budget.folder / "out" / matrix.FILE_NAME
-        self._temporary = budget.folder / "tmp"
-        self._temporary.mkdir()
+        self._temporary_folder = budget.folder / "tmp"
+        self._temporary_folder.mkdir()
         words = [sys.executable, "-m", "invoke", "matrix", *_SELECTION]
         self._command = [*words, "--load", "ffi,napi-sync", "--out", str(budget.folder / "out")]
-        self.once([])  # builds and fetches, and is not timed
+        self.run_once([])  # builds and fetches, and is not timed
 
-    def once(self, flags: list[str]) -> float:
+    def run_once(self, flags: list[str]) -> float:
         """Run it to its end; return how many seconds that took."""
         began = time.monotonic()
         self._start(flags).wait()
@@ -191,7 +191,7 @@ class _Runs:
 
     def folders(self) -> int:
         """Return how many temporary folders are left."""
-        return sum(1 for _ in self._temporary.iterdir())
+        return sum(1 for _ in self._temporary_folder.iterdir())
 
     def _is_whole(self) -> bool:
         return bool(self.results.read_bytes().count(b"\n"))
@@ -200,7 +200,7 @@ class _Runs:
         return subprocess.Popen(
             [*self._command, *flags],
             cwd=paths.ROOT,
-            env={**os.environ, "TMPDIR": str(self._temporary)},
+            env={**os.environ, "TMPDIR": str(self._temporary_folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -208,14 +208,14 @@ class _Runs:
         )
 
     def _processes(self) -> Iterator[str]:
-        mark = os.fsencode(f"TMPDIR={self._temporary}")
+        mark = os.fsencode(f"TMPDIR={self._temporary_folder}")
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if mark in (process / "environ").read_bytes():
                     yield f"{process.name} {(process / 'comm').read_text(errors='replace').strip()}"
 
 
-def _noted(note: Path) -> Iterator[int]:
+def _noted_processes(note: Path) -> Iterator[int]:
     """Yield the process that a module left and wrote down, if it is still there."""
     with contextlib.suppress(OSError, ValueError):
         pid = int(note.read_text())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from hypothesis import strategies as st
 
-from benchmarks.torture.fuzzing import fuzz, mutated, randomly
+from benchmarks.torture.fuzzing import fuzz, mutations_of, randomly
 from benchmarks.torture.registry import Budget, Figure, part
 from gobun import buildinfo, custom_addon, matrix, paths
 from gobun.analysis import merge, verdicts
@@ -73,7 +73,7 @@ def fuzz_go_build_info(budget: Budget) -> Iterator[Figure]:
         buildinfo.parse(data)
         buildinfo.find(b"\0" * 32 + data, [])
 
-    yield from fuzz(budget, st.one_of(mutated([record]), st.binary(max_size=200)), feed)
+    yield from fuzz(budget, st.one_of(mutations_of([record]), st.binary(max_size=200)), feed)
 
 
 @part(seconds=60, quick=True)
@@ -96,12 +96,12 @@ def fuzz_patches(budget: Budget) -> Iterator[Figure]:
         b"@@ -" + b"9" * 5000 + b" +1 @@",
     )
 
-    def chosen(random: Random) -> bytes:
+    def choose_lines(random: Random) -> bytes:
         return b"\n".join((b"diff --git a/x b/x", *random.choices(lines, k=random.randrange(12))))
 
     yield from fuzz(
         budget,
-        st.one_of(mutated(seeds), randomly(chosen)),
+        st.one_of(mutations_of(seeds), randomly(choose_lines)),
         lambda data: parse_patch(data, "fuzz.patch"),
     )
 
@@ -127,7 +127,7 @@ def fuzz_toml(budget: Budget) -> Iterator[Figure]:
         else:
             read_series(folder)
 
-    yield from fuzz(budget, mutated([config, lock, *series]), feed)
+    yield from fuzz(budget, mutations_of([config, lock, *series]), feed)
 
 
 @part(seconds=60, quick=True)
@@ -137,7 +137,7 @@ def fuzz_results(budget: Budget) -> Iterator[Figure]:
     seed = sample_results(3)
     lines = [json.loads(line) for line in seed.splitlines()]
 
-    def changed(random: Random) -> bytes:
+    def change_field(random: Random) -> bytes:
         """Return a results file in which one field has a value that nobody expects."""
         records = copy.deepcopy(lines)
         record = random.choice(records)
@@ -155,7 +155,7 @@ def fuzz_results(budget: Budget) -> Iterator[Figure]:
         matrix.durations_of(run.results)
         merge([path])
 
-    yield from fuzz(budget, st.one_of(mutated([seed]), randomly(changed)), feed, least=5)
+    yield from fuzz(budget, st.one_of(mutations_of([seed]), randomly(change_field)), feed, least=5)
 
 
 _VALUES: tuple[object, ...] = (

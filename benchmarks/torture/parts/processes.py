@@ -68,10 +68,13 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
         right = (seen.state, seen.cpu_ticks, seen.switches) == ("R", 15, 11)
         wrong += not (right and looks == [(0, 255)] * 2 and shown.isprintable())
 
-    def inside(path: object) -> Path:
+    def path_inside(path: object) -> Path:
         return root / str(path).removeprefix("/proc/")
 
-    patches = (mock.patch.object(procfs, "PROC", root), mock.patch.object(memory, "Path", inside))
+    patches = (
+        mock.patch.object(procfs, "PROC", root),
+        mock.patch.object(memory, "Path", path_inside),
+    )
     with patches[0], patches[1]:
         yield from fuzz(budget, randomly(_name), feed)
     yield Figure("names that changed what was read", wrong, at_most=0)

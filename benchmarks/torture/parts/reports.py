@@ -93,16 +93,16 @@ def _results(random: Random) -> list[Result]:
 
 
 def _is_plain(text: str) -> bool:
-    return text.translate(_ALLOWED).isprintable()
+    return text.translate(_ALLOWED_CONTROLS).isprintable()
 
 
-_ALLOWED = {ord(character): None for character in "\n\t\ue000"}
+_ALLOWED_CONTROLS = {ord(character): None for character in "\n\t\ue000"}
 
 
 @part(seconds=120, grace_s=600)
 def hundred_thousand_results(budget: Budget) -> Iterator[Figure]:
     """Report and merge 100,000 results."""
-    count = budget.scaled(_CELLS, 120, least=5000)
+    count = budget.scale(_CELLS, 120, least=5000)
     cells = list(itertools.islice(_cells(), count))
     out = budget.folder / "whole"
     halves = [cells[: count // 2], cells[count // 2 :]]
@@ -114,23 +114,25 @@ def hundred_thousand_results(budget: Budget) -> Iterator[Figure]:
     yield Figure("results", count, at_least=1)
     merged = budget.folder / "merged"
     parts = [budget.folder / "one", budget.folder / "two"]
-    yield _timed("merge", lambda: merge_into(parts, merged), 60)
+    yield _timed_figure("merge", lambda: merge_into(parts, merged), 60)
     same = len(matrix.read_results(merged).results)
     yield Figure("results lost or doubled", abs(count - same), at_most=0)
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        yield _timed("report", lambda: pipeline.write_report(out), 120)
+        yield _timed_figure("report", lambda: pipeline.write_report(out), 120)
     for path in sorted(out.iterdir()):
         size = path.stat().st_size / (1 << 20)
-        yield Figure(f"size of {path.name}", round(size, 1), "MiB", at_most=_LARGEST.get(path.name))
+        yield Figure(
+            f"size of {path.name}", round(size, 1), "MiB", at_most=_LARGEST_MIB.get(path.name)
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield Figure("memory", peak, "MiB", at_most=2048)
 
 
-_LARGEST = {"report.html": 20.0, "report.md": 10.0}
+_LARGEST_MIB = {"report.html": 20.0, "report.md": 10.0}
 
 
-def _timed(what: str, call: Callable[[], object], at_most: float) -> Figure:
+def _timed_figure(what: str, call: Callable[[], object], at_most: float) -> Figure:
     started = time.process_time()
     call()
     took = time.process_time() - started

@@ -44,8 +44,8 @@ with it, both ways of loading. `idle` and `profile` hang differently; the other 
 deadlines of their own, which a busy machine may break."""
 _LIMIT_S = 5.0
 _STOPS_S = 7.0
-_HUNGRY = {"memory.limit_in_bytes": str(300 << 20), "memory.max": str(300 << 20)}
-_HALF = {"cpu.shares": "8192", "cpu.weight": "800"}
+_MEMORY_LIMIT = {"memory.limit_in_bytes": str(300 << 20), "memory.max": str(300 << 20)}
+_GROUP_WEIGHT = {"cpu.shares": "8192", "cpu.weight": "800"}
 """A group counts as one task among all others of the machine, so it is given the weight of some."""
 _PERIOD_US = 100_000
 _TENTH = 0.1
@@ -54,16 +54,16 @@ _ENDS_WITHIN_S = 15.0
 Load = Callable[[Group, "subprocess.Popen[str]"], contextlib.AbstractContextManager[None]]
 
 
-def _nothing(_: Group, __: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
+def _no_load(_: Group, __: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-class Trouble(NamedTuple):
+class LoadCondition(NamedTuple):
     """A condition that cells are judged in."""
 
     name: str
     """The folder of its results."""
-    load: Load = _nothing
+    load: Load = _no_load
     limits: Mapping[str, Mapping[str, str]] | None = None
     """Those of the control group; by default half of the machine, or ``--cores``."""
     limit_s: float = 20.0
@@ -72,31 +72,31 @@ class Trouble(NamedTuple):
 @part(seconds=150, grace_s=300)
 def verdicts_quiet(budget: Budget) -> Iterator[Figure]:
     """Judge known cells with nothing else to do."""
-    yield from _measure(budget, Trouble("quiet"))
+    yield from _measure(budget, LoadCondition("quiet"))
 
 
 @part(seconds=240, grace_s=300)
 def verdicts_busy_2(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 2 busy processes."""
-    yield from _measure(budget, _busy(2))
+    yield from _measure(budget, _busy_condition(2))
 
 
 @part(seconds=500, grace_s=300)
 def verdicts_busy_8(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 8 busy processes."""
-    yield from _measure(budget, _busy(8))
+    yield from _measure(budget, _busy_condition(8))
 
 
 @part(seconds=1800, grace_s=300)
 def verdicts_busy_64(budget: Budget) -> Iterator[Figure]:
     """Judge known cells beside 64 busy processes."""
-    yield from _measure(budget, _busy(64))
+    yield from _measure(budget, _busy_condition(64))
 
 
 @part(seconds=1200, grace_s=300)
 def verdicts_tenth_of_a_core(budget: Budget) -> Iterator[Figure]:
     """Judge known cells in a control group with 10 % of a core."""
-    yield from _measure(budget, Trouble("tenth-of-a-core", limits={"cpu": _quota(_TENTH)}))
+    yield from _measure(budget, LoadCondition("tenth-of-a-core", limits={"cpu": _quota(_TENTH)}))
 
 
 @part(seconds=400, grace_s=300)
@@ -107,7 +107,7 @@ def verdicts_little_memory(budget: Budget) -> Iterator[Figure]:
     def reads(group: Group, _: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
         return loads.reading(files, group)
 
-    yield from _measure(budget, Trouble("little-memory", reads, {"memory": _HUNGRY}))
+    yield from _measure(budget, LoadCondition("little-memory", reads, {"memory": _MEMORY_LIMIT}))
 
 
 @part(seconds=300, grace_s=300)
@@ -117,11 +117,11 @@ def verdicts_harness_stopped(budget: Budget) -> Iterator[Figure]:
     def stops(_: Group, run: subprocess.Popen[str]) -> contextlib.AbstractContextManager[None]:
         return loads.stopping(run, runs_s=3.0, stops_s=_STOPS_S)
 
-    yield from _measure(budget, Trouble("harness-stopped", stops, limit_s=_LIMIT_S))
+    yield from _measure(budget, LoadCondition("harness-stopped", stops, limit_s=_LIMIT_S))
 
 
-def _busy(count: int) -> Trouble:
-    return Trouble(f"busy-{count}", lambda group, _: loads.busy(count, group))
+def _busy_condition(count: int) -> LoadCondition:
+    return LoadCondition(f"busy-{count}", lambda group, _: loads.busy_processes(count, group))
 
 
 def _quota(cores: float) -> dict[str, str]:
@@ -134,9 +134,9 @@ def _quota(cores: float) -> dict[str, str]:
     }
 
 
-def _measure(budget: Budget, trouble: Trouble) -> Iterator[Figure]:
+def _measure(budget: Budget, trouble: LoadCondition) -> Iterator[Figure]:
     choices = budget.choices
-    cap = {"cpu": {**_HALF, **(_quota(choices.cores) if choices.cores else {})}}
+    cap = {"cpu": {**_GROUP_WEIGHT, **(_quota(choices.cores) if choices.cores else {})}}
     folder = (Path(choices.kept) if choices.kept else budget.folder) / trouble.name
     _prepare(choices)
     began = time.monotonic()
@@ -145,12 +145,12 @@ def _measure(budget: Budget, trouble: Trouble) -> Iterator[Figure]:
     output = ""
     for number in range(1, choices.rounds + 1):
         out = folder / f"round-{number}"
-        whole = _read(out)
+        whole = _read_run(out)
         if (whole is None or not _is_whole(whole)) and ends > time.monotonic():
             with Group(trouble.limits or cap) as group:
-                words = _words(choices, out, trouble.limit_s)
+                words = _matrix_flags(choices, out, trouble.limit_s)
                 output = _run(words, group, trouble.load, ends - time.monotonic())
-            whole = _read(out)
+            whole = _read_run(out)
         runs += [whole] if whole is not None else []
     planned = runs[0].header.cells * choices.rounds if runs else 0
     yield from _figures([result for run in runs for result in run.results], planned, output)
@@ -171,12 +171,12 @@ def _prepare(choices: Choices) -> None:
     runtimes.provide_runtimes("bun", versions, target)
 
 
-def _words(choices: Choices, out: Path, limit_s: float) -> list[str]:
+def _matrix_flags(choices: Choices, out: Path, limit_s: float) -> list[str]:
     axes = {} if choices.every_cell else _SAMPLE
     words = [sys.executable, "-m", "invoke", "matrix"]
     words += [word for name, value in axes.items() for word in (f"--{name}", value)]
     words += ["--limit", f"{limit_s:g}", "--jobs", "2", "--out", str(out)]
-    return [*words, "--resume"] if _read(out) is not None else words
+    return [*words, "--resume"] if _read_run(out) is not None else words
 
 
 def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
@@ -200,7 +200,7 @@ def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
     return output[-2000:]
 
 
-def _read(out: Path) -> Run | None:
+def _read_run(out: Path) -> Run | None:
     try:
         return matrix.read_results(out)
     except GobunError:
@@ -222,18 +222,18 @@ def _figures(results: list[Result], planned: int, output: str) -> Iterator[Figur
     ]
     yield Figure("cells", len(results), at_least=1, detail=output)
     yield Figure("cells not reached in this time", planned - len(results))
-    yield Figure("false hangs", len(hangs), at_most=0, detail=_told(hangs))
-    yield Figure("false passes", len(passes), at_most=0, detail=_told(passes))
-    yield Figure("otherwise wrong", len(others), at_most=0, detail=_told(others))
-    yield Figure("could not be judged", len(starved), detail=_told(starved))
-    silent = [float(match[1]) for one in results if (match := _SILENT.search(one.detail))]
+    yield Figure("false hangs", len(hangs), at_most=0, detail=_results_text(hangs))
+    yield Figure("false passes", len(passes), at_most=0, detail=_results_text(passes))
+    yield Figure("otherwise wrong", len(others), at_most=0, detail=_results_text(others))
+    yield Figure("could not be judged", len(starved), detail=_results_text(starved))
+    silent = [float(match[1]) for one in results if (match := _LIVELOCK_DETAIL.search(one.detail))]
     yield Figure("storms named", len(silent))
     if silent:
         yield Figure("median silence when a storm was named", statistics.median(silent), "s")
 
 
-_SILENT = re.compile(r"^livelock: .* no turn of the event loop in ([0-9.]+) s$")
+_LIVELOCK_DETAIL = re.compile(r"^livelock: .* no turn of the event loop in ([0-9.]+) s$")
 
 
-def _told(results: list[Result]) -> str:
+def _results_text(results: list[Result]) -> str:
     return "; ".join(f"{one.cell.name}: {one.outcome}: {one.detail}" for one in results[:5])
