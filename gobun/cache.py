@@ -110,35 +110,35 @@ def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) ->
         PrerequisiteError: something cannot be removed.
     """
     entries = usage()
-    known = {entry.kind for entry in entries}
+    known_kinds = {entry.kind for entry in entries}
     kinds_to_evict = set(kinds)
-    for kind in sorted(kinds_to_evict - known):
-        raise UsageError.unknown("kind of cache entry", kind, sorted(known))
+    for kind in sorted(kinds_to_evict - known_kinds):
+        raise UsageError.unknown("kind of cache entry", kind, sorted(known_kinds))
     since = time.time() - older_than_days * _DAY_S if older_than_days is not None else None
     removed: list[CacheEntry] = []
     busy: list[CacheEntry] = []
-    kept: list[CacheEntry] = []
+    other_kinds: list[CacheEntry] = []
     for entry in entries:
         if kinds_to_evict and entry.kind not in kinds_to_evict:
             continue
         if since is not None and entry.last_used >= since:
             continue
         if not kinds_to_evict and entry.kind in _ONLY_BY_NAME:
-            kept.append(entry)
+            other_kinds.append(entry)
             continue
         (removed if _remove_unused(entry) else busy).append(entry)
-    return Eviction(tuple(removed), tuple(busy), tuple(kept))
+    return Eviction(tuple(removed), tuple(busy), tuple(other_kinds))
 
 
 def render(entries: Iterable[CacheEntry]) -> str:
     """Return the table of entries, with a sum for each kind."""
-    listed = list(entries)
-    if not listed:
+    entry_list = list(entries)
+    if not entry_list:
         return f"{paths.cache_root()} is empty"
-    width = max(len(entry.name) for entry in listed)
-    lines = [f"{paths.cache_root()}: {_size(sum(entry.size for entry in listed))}"]
-    for kind in sorted({entry.kind for entry in listed}):
-        members = [entry for entry in listed if entry.kind == kind]
+    width = max(len(entry.name) for entry in entry_list)
+    lines = [f"{paths.cache_root()}: {_size(sum(entry.size for entry in entry_list))}"]
+    for kind in sorted({entry.kind for entry in entry_list}):
+        members = [entry for entry in entry_list if entry.kind == kind]
         lines.append(f"{kind}: {_size(sum(entry.size for entry in members))}")
         for entry in members:
             day = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
@@ -163,9 +163,9 @@ def _npm_packages(root: Path) -> list[Path]:
 
 def _entries(kind: str, folder: Path, prefix: str = "") -> Iterator[CacheEntry]:
     for name, parts in _grouped(folder).items():
-        whole = any(part.name == name for part in parts)
-        shown = f"{prefix}{name}" + ("" if whole else " (unfinished)")
-        yield _entry(kind, shown, folder / name, parts)
+        is_whole = any(part.name == name for part in parts)
+        display_name = f"{prefix}{name}" + ("" if is_whole else " (unfinished)")
+        yield _entry(kind, display_name, folder / name, parts)
 
 
 def _grouped(folder: Path) -> dict[str, list[Path]]:

@@ -80,8 +80,8 @@ def addon_of(result: Result) -> CustomAddon | None:
     try:
         words = shlex.split(result.repro)
     except ValueError as error:
-        what = f"the command line of {result.cell.name} is damaged: {error}"
-        raise UsageError(what, hint="run that cell again") from error
+        message = f"the command line of {result.cell.name} is damaged: {error}"
+        raise UsageError(message, hint="run that cell again") from error
     if "--addon" not in words:
         return None
     flags = dict(itertools.pairwise(words))

@@ -38,13 +38,13 @@ class Apt:
             FetchError: the lists could not be fetched.
         """
         if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-            what = "apt-get and dpkg-deb are missing; they fetch Debian's packages"
-            raise PrerequisiteError(what, hint=hint)
+            message = "apt-get and dpkg-deb are missing; they fetch Debian's packages"
+            raise PrerequisiteError(message, hint=hint)
         self._folder = folder
         self._hint = hint
         sources = [mirror_source(mirror, suite)] if mirror else own_sources(suite, hint)
-        for below in ("lists/partial", "archives/partial", "parts"):
-            (folder / below).mkdir(parents=True)
+        for subfolder in ("lists/partial", "archives/partial", "parts"):
+            (folder / subfolder).mkdir(parents=True)
         for number, (suffix, text) in enumerate(sources):
             files.write_whole(folder / "parts" / f"{number}{suffix}", text)
         files.write_whole(folder / "status", "")
@@ -71,13 +71,13 @@ class Apt:
         Raises:
             FetchError: there is no such package, or it could not be fetched.
         """
-        below = self._folder / "single"
-        below.mkdir(exist_ok=True)
-        self._get("download", name, cwd=below)
-        packages = sorted(below.glob(f"{name}_*.deb"))
+        download_folder = self._folder / "single"
+        download_folder.mkdir(exist_ok=True)
+        self._get("download", name, cwd=download_folder)
+        packages = sorted(download_folder.glob(f"{name}_*.deb"))
         if len(packages) != 1:
-            what = f"apt-get left {len(packages)} packages of {name}"
-            raise FetchError(what, hint=self._hint)
+            message = f"apt-get left {len(packages)} packages of {name}"
+            raise FetchError(message, hint=self._hint)
         return packages[0]
 
     def download_all(self, names: Sequence[str]) -> list[Path]:
@@ -106,8 +106,8 @@ class Apt:
         command = ["apt-get", "-q", *self._options, *words]
         completed = run_tool(command, cwd=cwd or self._folder, timeout_s=_TIMEOUT_S)
         if completed.code != 0:
-            what = f"apt-get {' '.join(words)} failed:\n{completed.tail}"
-            raise FetchError(what, hint=self._hint)
+            message = f"apt-get {' '.join(words)} failed:\n{completed.tail}"
+            raise FetchError(message, hint=self._hint)
         return completed
 
 
@@ -144,8 +144,8 @@ def own_sources(suite: str, hint: str) -> list[tuple[str, str]]:
     if fields.get("ID") == "debian" and codename:
         for path in [_SOURCES / "sources.list", *sorted((_SOURCES / "sources.list.d").glob("*"))]:
             if path.suffix in {".sources", ".list"} and path.is_file():
-                said = path.read_text(errors="replace")
-                sources += rewritten(path.suffix, said, codename, suite)
+                content = path.read_text(errors="replace")
+                sources += rewritten(path.suffix, content, codename, suite)
     if not sources:
         raise PrerequisiteError("apt has no Debian release in its sources", hint=hint)
     return sources
@@ -164,9 +164,9 @@ def rewritten(file_suffix: str, text: str, codename: str, suite: str) -> list[tu
     for stanza in re.split(r"\n\s*\n", text):
         suites = re.search(r"^Suites:(.*)$", stanza, re.MULTILINE)
         if suites and codename in suites[1].split():
-            changed = re.sub(r"(?m)^Suites:.*$", f"Suites: {suite}", stanza)
+            with_suite = re.sub(r"(?m)^Suites:.*$", f"Suites: {suite}", stanza)
             sources.append(
-                (file_suffix, re.sub(r"(?m)^Components:.*$", "Components: main", changed) + "\n")
+                (file_suffix, re.sub(r"(?m)^Components:.*$", "Components: main", with_suite) + "\n")
             )
     return sources
 

@@ -46,10 +46,10 @@ class UsageError(GobunError):
         names = list(known_names)
         name = name if len(name) <= _LONGEST_GIVEN else f"{name[:_LONGEST_GIVEN]}…"
         near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
-        shown = near or names[:20]
+        shown_names = near or names[:20]
         rest = "" if near or len(names) <= 20 else f" … ({len(names)} in all)"
         lead = "did you mean" if near else "known"
-        return cls(f"unknown {kind} {name!r}", hint=f"{lead}: {', '.join(shown)}{rest}")
+        return cls(f"unknown {kind} {name!r}", hint=f"{lead}: {', '.join(shown_names)}{rest}")
 
 
 class PrerequisiteError(GobunError):

@@ -105,8 +105,8 @@ def read_input(
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read {paths.display_path(path)}: {reason}", hint=hint) from error
     if len(data) > most:
-        what = f"cannot read {paths.display_path(path)}: it is larger than {most >> 20} MiB"
-        raise UsageError(what, hint=hint)
+        message = f"cannot read {paths.display_path(path)}: it is larger than {most >> 20} MiB"
+        raise UsageError(message, hint=hint)
     return data
 
 
@@ -125,10 +125,10 @@ def path_below(root: Path, name: str) -> Path | None:
     """Return the path of ``name`` below ``root``, or None if it or a link leads out of it."""
     path = root / name
     try:
-        inside = path.resolve().is_relative_to(root.resolve())
+        is_inside = path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):  # a NUL byte, or links in a circle
         return None
-    return path if inside and ".." not in path.parts[len(root.parts) :] else None
+    return path if is_inside and ".." not in path.parts[len(root.parts) :] else None
 
 
 def write_whole(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:

@@ -25,8 +25,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        what = f"cannot read the lock file {path}: {error.strerror}"
-        raise FetchError(what, hint=REPAIR) from error
+        message = f"cannot read the lock file {path}: {error.strerror}"
+        raise FetchError(message, hint=REPAIR) from error
     except UnicodeDecodeError as error:
         raise FetchError(f"the lock file {path} is not UTF-8", hint=REPAIR) from error
 

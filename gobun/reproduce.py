@@ -95,16 +95,16 @@ def folders(out: Path, pattern: str = "") -> Iterator[Path]:
 
 def _select_results(results: Iterable[Result], pattern: str) -> list[Result]:
     matching = list(results)
-    wanted = [
+    failures = [
         result
         for result in matching
         if (pattern in result.name if pattern else result.outcome not in {"pass", "skip"})
     ]
-    if pattern and not wanted:
+    if pattern and not failures:
         raise UsageError.unknown("cell", pattern, [result.name for result in matching])
-    if not wanted:
+    if not failures:
         console.log("every cell passed or was skipped, so there is nothing to reproduce")
-    return sorted(wanted, key=lambda result: (rank(result.version), result.cell))
+    return sorted(failures, key=lambda result: (rank(result.version), result.cell))
 
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:

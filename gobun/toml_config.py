@@ -55,18 +55,18 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        what, hint = _translate_error(str(error), content, kind)
-        raise UsageError(f"{path}: {what}", hint=hint) from error
+        problem, hint = _translate_error(str(error), content, kind)
+        raise UsageError(f"{path}: {problem}", hint=hint) from error
 
 
 def _translate_error(message: str, content: dict[str, Any], kind: type) -> tuple[str, str]:
     """Translate an error of msgspec to TOML terms, and add a hint."""
-    what, at = _ERROR_MESSAGE.fullmatch(message).groups()  # type: ignore[union-attr]
+    problem, at = _ERROR_MESSAGE.fullmatch(message).groups()  # type: ignore[union-attr]
     steps = [_step(*match.groups()) for match in _STEP.finditer(at or "")]
     for number, step in enumerate(steps):
         if step == _ANY_TABLE:
             steps[number] = _wrong_table(message, content, kind, steps[:number])
-    if field := _FIELD.fullmatch(what):
+    if field := _FIELD.fullmatch(problem):
         key = field[2]
         if field[1] == "missing required":
             return f"{_table(steps)} lacks the key {key!r}", "add it"
@@ -77,8 +77,10 @@ def _translate_error(message: str, content: dict[str, Any], kind: type) -> tuple
         items.insert(0, f", item {last + 1}")
         del steps[-1]
     key = f"{steps.pop()} of " if steps else ""
-    wrong = what[:1].lower() + what[1:].replace("`object`", "a table").replace(" | null", "")
-    return f"{key}{_table(steps)}{''.join(items)}: {wrong}", "correct its value"
+    problem_text = problem[:1].lower() + problem[1:].replace("`object`", "a table").replace(
+        " | null", ""
+    )
+    return f"{key}{_table(steps)}{''.join(items)}: {problem_text}", "correct its value"
 
 
 def _step(name: str | None, index: str) -> str | int:
@@ -119,9 +121,9 @@ def _wrong_table(
 def _replaced(content: Any, steps: Sequence[str | int], value: object) -> Any:  # noqa: ANN401 - TOML
     if not steps:
         return value
-    changed = copy.copy(content)
-    changed[steps[0]] = _replaced(content[steps[0]], steps[1:], value)
-    return changed
+    copied = copy.copy(content)
+    copied[steps[0]] = _replaced(content[steps[0]], steps[1:], value)
+    return copied
 
 
 def _table(steps: Sequence[str | int]) -> str:

@@ -184,8 +184,8 @@ def build_fetches_go() -> bool:
 def _other_release(name: str, version: str, kind: str, program: Path) -> Tool:
     """Return a release that is not the pinned one, installed below ``kind`` in the cache."""
     if not _RELEASE.fullmatch(version):
-        what = f"{version!r} is not a {name.capitalize()} release"
-        raise UsageError(what, hint="write it like 1.26.0")
+        message = f"{version!r} is not a {name.capitalize()} release"
+        raise UsageError(message, hint="write it like 1.26.0")
     request = _wheel(name, version, kind, program)
     return Tool(name, version, request.package, wheels.installed(request))
 
@@ -209,9 +209,9 @@ def _locked(name: str, version: str, program: Path) -> Tool:
     Raises:
         UsageError: the lock file does not name it.
     """
-    shown, package = name.capitalize(), _WHEELS[name]
-    known = releases(name)
-    if version not in known:
-        raise UsageError.unknown(f"{shown} version", version, known[::-1])
-    request = wheels.WheelRequest(package, version, name, program, shown)
+    display_name, package = name.capitalize(), _WHEELS[name]
+    known_releases = releases(name)
+    if version not in known_releases:
+        raise UsageError.unknown(f"{display_name} version", version, known_releases[::-1])
+    request = wheels.WheelRequest(package, version, name, program, display_name)
     return Tool(name, version, package, wheels.installed(request))

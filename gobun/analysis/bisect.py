@@ -212,10 +212,10 @@ def _find_both_states(
     states = {bench.state(ordered[at]) for at in tried}
     if {"good", "bad"} <= states:
         return sorted(set(tried))
-    seen = ", ".join(sorted(states))
+    states_text = ", ".join(sorted(states))
     raise UsageError(
         f"nothing to bisect: of {len(bench.steps)} versions from {ordered[0]} to {ordered[-1]},"
-        f" all are {seen}",
+        f" all are {states_text}",
         hint="name a release with another outcome with --good or --bad",
     )
 

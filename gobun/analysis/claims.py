@@ -117,7 +117,7 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
     """
     path = path or CLAIMS
     content = read_toml(path, _ClaimsFile)
-    known = {
+    known_names = {
         "treatments": (*TREATMENTS, *content.planned.treatments),
         "modules": (*build.MODULES, *content.planned.modules),
         "loads": LOADS,
@@ -134,7 +134,7 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
             )
         for number, check in enumerate(claim.check, start=1):
             where = f"{path}: row {number} of [[claim.{name}.check]]"
-            _validate(check, where, known)
+            _validate(check, where, known_names)
             for patch in (check.patch, check.without_patch):
                 if patch is not None and patch not in patches:
                     raise UsageError.unknown(f"patch in {where}:", patch, patches)

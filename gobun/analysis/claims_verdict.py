@@ -138,18 +138,18 @@ def _look(
         return _look_at_fact(check, facts.get(check.fact, {}))
     supporting: list[Cell] = []
     opposing: list[Cell] = []
-    counted: Counter[str] = Counter()
+    outcome_counts: Counter[str] = Counter()
     for cell in sorted(outcomes_by_cell, key=_by_version):
         if not check.selects(cell, header.patches) or not _is_given(check, cell, outcomes_by_cell):
             continue
         outcomes = outcomes_by_cell[cell]
-        counted["/".join(o for o in WORST_FIRST if o in outcomes)] += 1
+        outcome_counts["/".join(o for o in WORST_FIRST if o in outcomes)] += 1
         fits = outcomes & set(check.supports) if check.rule == "somewhere" else None
         supported = bool(fits) if fits is not None else outcomes <= set(check.supports)
         (supporting if supported else opposing).append(cell)
-    if not counted:
+    if not outcome_counts:
         return ClaimCheckResult("no data", f"{check.says}: no such cell in these results")
-    counts = ", ".join(f"{number} {name}" for name, number in counted.most_common())
+    counts = ", ".join(f"{number} {name}" for name, number in outcome_counts.most_common())
     judgement = _judge(check, len(supporting), len(opposing))
     if check.rule == "somewhere" and supporting:
         opposing = []  # on other systems any outcome is possible
@@ -157,7 +157,7 @@ def _look(
     where = f"; {side} {_versions(telling)}" if telling else ""
     return ClaimCheckResult(
         judgement,
-        f"{check.says}: {len(supporting)} of {counted.total()} cells ({counts}{where})",
+        f"{check.says}: {len(supporting)} of {outcome_counts.total()} cells ({counts}{where})",
         tuple(cell.name for cell in supporting),
         tuple(cell.name for cell in opposing),
     )
@@ -177,12 +177,12 @@ def _look_at_fact(check: Check, numbers: Mapping[str, float]) -> ClaimCheckResul
         return ClaimCheckResult("no data", f"{check.says}: {check.fact} was not measured")
     low, high = check.between
     texts = {label: f"{label}: {number:,.10g}" for label, number in sorted(numbers.items())}
-    inside = [texts[label] for label in texts if low <= numbers[label] <= high]
-    outside = [text for text in texts.values() if text not in inside]
+    within_bounds = [texts[label] for label in texts if low <= numbers[label] <= high]
+    outside = [text for text in texts.values() if text not in within_bounds]
     return ClaimCheckResult(
-        _judge(check, len(inside), len(outside)),
-        f"{check.says}: {len(inside)} of {len(texts)} ({', '.join(texts.values())})",
-        tuple(inside),
+        _judge(check, len(within_bounds), len(outside)),
+        f"{check.says}: {len(within_bounds)} of {len(texts)} ({', '.join(texts.values())})",
+        tuple(within_bounds),
         tuple(outside),
     )
 

@@ -84,8 +84,8 @@ def _by_platform(parts: Sequence[_ShardFile]) -> dict[Platform, list[_ShardFile]
     groups: dict[Platform, list[_ShardFile]] = {}
     for part in parts:
         platform = part.header.host.platform
-        known = msgspec.structs.replace(platform, arch=platform.arch or arch)
-        groups.setdefault(known, []).append(part)
+        with_arch = msgspec.structs.replace(platform, arch=platform.arch or arch)
+        groups.setdefault(with_arch, []).append(part)
     return dict(sorted(groups.items()))
 
 
@@ -156,10 +156,10 @@ def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
     """Refuse files that differ in one of their facts."""
     path, first = facts[0]
     for other_path, others in facts[1:]:
-        for (what, one), (_, other) in zip(first, others, strict=True):
+        for (kind, one), (_, other) in zip(first, others, strict=True):
             if one != other:
                 raise UsageError(
-                    f"{path} and {other_path} are of different runs: {what} {one} and {other}",
+                    f"{path} and {other_path} are of different runs: {kind} {one} and {other}",
                     hint="merge shards of one plan, made by one release of the suite and its tools"
                     " and split by the same durations",
                 )

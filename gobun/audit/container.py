@@ -112,8 +112,8 @@ def _elf(path: Path, data: bytes) -> BinarySlice:
     if kind != 3:
         raise kinds.damaged_library_error(path, f"ELF type {kind} is unknown")
     if data[7] in _ELF_SYSTEMS:
-        what = f"{path} is a library for {_ELF_SYSTEMS[data[7]]}"
-        raise UsageError(what, hint=kinds.OTHER_SYSTEM)
+        message = f"{path} is a library for {_ELF_SYSTEMS[data[7]]}"
+        raise UsageError(message, hint=kinds.OTHER_SYSTEM)
     table = struct.unpack_from(f"{order}{'32xQQI6H' if wide else '28xIII6H'}", data)
     segments_at, sections_at, _, _, segment_size, segments, section_size, sections, _ = table
     size_needed = max(segments_at + segments * segment_size, sections_at + sections * section_size)

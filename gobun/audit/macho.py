@@ -101,8 +101,8 @@ def _macos_min(path: Path, commands: Sequence[lief.MachO.LoadCommand]) -> str | 
         if isinstance(command, lief.MachO.VersionMin):
             if command.command != _Command.VERSION_MIN_MACOSX:
                 system = str(command.command).rpartition("_")[2]
-                what = f"{path} is a library for {system}, not macOS"
-                raise UsageError(what, hint=kinds.OTHER_SYSTEM)
+                message = f"{path} is a library for {system}, not macOS"
+                raise UsageError(message, hint=kinds.OTHER_SYSTEM)
             return _version(command.version)
     return None
 

@@ -177,8 +177,8 @@ def _imports(path: Path, data: bytes, symbol_table: _SymbolTable) -> tuple[str, 
         raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
     names = set()
     for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[symbol_table.offset : end]):
-        taken = kind & _EXTERNAL_BIT and not kind & (_STAB_MASK | _TYPE_MASK)
-        if taken and name_at < symbol_table.strings_size:
+        is_import = kind & _EXTERNAL_BIT and not kind & (_STAB_MASK | _TYPE_MASK)
+        if is_import and name_at < symbol_table.strings_size:
             start = symbol_table.strings + name_at
             name = data[start : start + _LONGEST_NAME].partition(b"\0")[0]
             names.add(name.decode("utf-8", errors="replace").removeprefix("_"))

@@ -86,9 +86,9 @@ def _macho(report: LibraryReport) -> list[tuple[str, str]]:
     macos = f"needs {report.macos_min} or newer" if report.macos_min else "does not say"
     signature = "none"
     if report.signature and report.signature.kind != "none":
-        found = report.signature
-        state = found.problem or f"{found.pages} page hashes are right"
-        signature = f"{found.kind} ({state})"
+        code_signature = report.signature
+        state = code_signature.problem or f"{code_signature.pages} page hashes are right"
+        signature = f"{code_signature.kind} ({state})"
     return [
         ("macOS", macos),
         ("TLS", "dynamic" if report.tls else "none"),
@@ -147,6 +147,6 @@ def _going_abroad(report: LibraryReport) -> Iterator[str]:
 
 
 def _abbreviate_names(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:120] for name in names[:_MOST_SHOWN]) or "none"
+    shown_names = ", ".join(name[:120] for name in names[:_MOST_SHOWN]) or "none"
     more = len(names) - _MOST_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{shown_names} and {more} more" if more > 0 else shown_names

@@ -222,7 +222,7 @@ def _hygiene(report: LibraryReport, rules: Rules) -> Iterator[str]:
 
 
 def _abbreviate_names(names: list[str] | tuple[str, ...]) -> str:
-    shown = ", ".join(name[:120] for name in names[:5])
+    shown_names = ", ".join(name[:120] for name in names[:5])
     more = len(names) - 5
-    head = f"{shown} and {more} more" if more > 0 else shown
+    head = f"{shown_names} and {more} more" if more > 0 else shown_names
     return f"{head} {'is' if len(names) == 1 else 'are'}"

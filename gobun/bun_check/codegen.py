@@ -156,15 +156,15 @@ def left_out_files(folder: Path) -> list[str]:
 
 def _expand_words(scratch: Scratch, step: CodegenStep) -> Iterator[str]:
     places = scratch.places
-    listed: list[str] = []
+    listed_paths: list[str] = []
     if step.list:
         lines = (scratch.tree / step.list.format_map(places)).read_text().split()
-        listed = [str(scratch.tree / line) for line in lines]
+        listed_paths = [str(scratch.tree / line) for line in lines]
     for word in step.run:
         if word == "{list}":
-            yield from listed
+            yield from listed_paths
         else:
-            yield word.format_map(places | {"commas": ",".join(listed)})
+            yield word.format_map(places | {"commas": ",".join(listed_paths)})
 
 
 def _logged(scratch: Scratch, words: Sequence[str], cwd: Path, purpose: str) -> Finished:

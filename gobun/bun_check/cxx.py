@@ -57,11 +57,11 @@ def compile_touched(
     package = fetch.webkit_package(host_target().name, layout.pins.get("webkit", ""))
     lacking = ", ".join(path for path, folder in libraries.items() if folder is None)
     if package is None or lacking:
-        why = (
+        reason = (
             f"not fetched: {lacking}" if lacking else f"npm has no WebKit for {host_target().name}"
         )
         for path, patch in touched.items():
-            yield CheckResult(patch, _CHECK, path, "not checked", why)
+            yield CheckResult(patch, _CHECK, path, "not checked", reason)
         return
     webkit = fetch.fetch_packages([package])[package]
     for place, folder in libraries.items():
@@ -82,16 +82,18 @@ def _compile_unit(
     tree: Path, layout: BuildLayout, webkit: Path, path: str, patch: str
 ) -> CheckResult:
     words = _command(tree, webkit, path)
-    said = run_tool([words[0], "--version"], timeout_s=60)
-    version, bounds = version_of(said.out), layout.llvm_range
-    shown = f"clang {'.'.join(map(str, version))}"
+    compiler = run_tool([words[0], "--version"], timeout_s=60)
+    version, bounds = version_of(compiler.out), layout.llvm_range
+    compiler_name = f"clang {'.'.join(map(str, version))}"
     if bounds is not None and not bounds[0] <= version < bounds[1]:
-        why = f"{shown} is there, and upstream takes {bounds[0][0]}"
-        return CheckResult(patch, _CHECK, path, "not checked", why)
-    console.log(f"compiling {path} by {shown}")
+        reason = f"{compiler_name} is there, and upstream takes {bounds[0][0]}"
+        return CheckResult(patch, _CHECK, path, "not checked", reason)
+    console.log(f"compiling {path} by {compiler_name}")
     completed = run_tool(words, cwd=tree, timeout_s=_COMPILE_S)
     if completed.code == 0:
-        return CheckResult(patch, _CHECK, path, "proven", f"{shown}, the headers of {webkit.name}")
+        return CheckResult(
+            patch, _CHECK, path, "proven", f"{compiler_name}, the headers of {webkit.name}"
+        )
     error = _ERROR.search(completed.err)
     return CheckResult(patch, _CHECK, path, "wrong", error[0] if error else completed.tail)
 

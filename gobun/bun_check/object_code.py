@@ -198,8 +198,10 @@ class ObjectCode:
     def _function_at(self, section: int, place: int) -> Function | None:
         after = bisect.bisect_right(self._functions, (section, place), key=_sort_key)
         function = self._functions[after - 1] if after else None
-        inside = function is not None and function.section == section
-        return function if function and inside and place < function.start + function.size else None
+        is_inside = function is not None and function.section == section
+        return (
+            function if function and is_inside and place < function.start + function.size else None
+        )
 
 
 def _sort_key(function: Function) -> tuple[int, int]:

@@ -145,8 +145,8 @@ def _reading(
                 if new is None:
                     continue
                 if not parsing.is_known(path):
-                    why = "there is no grammar for this kind of file"
-                    yield CheckResult(patch.id, "parses", path, "not checked", why)
+                    reason = "there is no grammar for this kind of file"
+                    yield CheckResult(patch.id, "parses", path, "not checked", reason)
                     continue
                 old = stock_content(git, before, path)
                 was = parsing.parse(path, old) if old is not None else None
@@ -163,8 +163,8 @@ def _reading(
                 if name in defined:
                     yield CheckResult(patch.id, "function is there", name, "proven")
                 else:
-                    why = f"none of {', '.join(patch.files)} defines it"
-                    yield CheckResult(patch.id, "function is there", name, "wrong", why)
+                    reason = f"none of {', '.join(patch.files)} defines it"
+                    yield CheckResult(patch.id, "function is there", name, "wrong", reason)
 
 
 def _check_kept_functions(

@@ -143,8 +143,8 @@ def check_constants(
     """Check that the object of a tree contains the constants that its patches should add."""
     check, subject = "compiled constant", "the optimised object"
     if not any(patch.compiled for patch in patches):
-        why = "no patch says what it should hold"
-        yield CheckResult(ALL_PATCHES, check, subject, "not checked", why)
+        reason = "no patch says what it should hold"
+        yield CheckResult(ALL_PATCHES, check, subject, "not checked", reason)
         return
     try:
         made = make_object(prepare_scratch, object_folder)
@@ -166,12 +166,12 @@ def _constant(machine: ObjectCode, patch: str, constant: Constant) -> CheckResul
         constant.functions, constant.through, constant.calls, (constant.holds, constant.was)
     )
     if not reach.calls:
-        why = f"no function {constant.functions!r} of the object calls it"
-        return CheckResult(patch, check, subject, "wrong", why)
+        reason = f"no function {constant.functions!r} of the object calls it"
+        return CheckResult(patch, check, subject, "wrong", reason)
     constants = "; ".join(f"{function} has {value}" for function, value in reach.constants)
     values = {value for _, value in reach.constants}
     if values == {constant.holds}:
         return CheckResult(patch, check, subject, "proven", constants)
     same = constant.was in values
-    why = f"{constants}, as without the patch" if same else "its functions do not have it"
-    return CheckResult(patch, check, subject, "wrong", why)
+    reason = f"{constants}, as without the patch" if same else "its functions do not have it"
+    return CheckResult(patch, check, subject, "wrong", reason)

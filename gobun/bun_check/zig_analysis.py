@@ -60,9 +60,9 @@ def rewrite(scratch: Scratch) -> None:
     for each in scratch.layout.instead:
         path = scratch.tree / each.file
         path.write_text(path.read_text().replace(each.says, each.put))
-    changed = zig_compat.rewrite([scratch.tree / "src", scratch.codegen])
-    if changed:
-        console.log(f"rewritten in the copy for the stock Zig: {changed} files")
+    changed_count = zig_compat.rewrite([scratch.tree / "src", scratch.codegen])
+    if changed_count:
+        console.log(f"rewritten in the copy for the stock Zig: {changed_count} files")
 
 
 def analyse(scratch: Scratch) -> ZigBuildResult:

@@ -34,7 +34,7 @@ def _name(match: re.Match[bytes]) -> bytes:
 
 def rewrite(folders: Iterable[Path]) -> int:
     """Rewrite the Zig files below some folders in place, and return the number of changed files."""
-    changed = 0
+    changed_count = 0
     for folder in folders:
         for path in sorted(folder.rglob("*.zig")):
             if path.is_symlink() or not path.is_file():
@@ -43,8 +43,8 @@ def rewrite(folders: Iterable[Path]) -> int:
             after = stock(before)
             if after != before:
                 path.write_bytes(after)
-                changed += 1
-    return changed
+                changed_count += 1
+    return changed_count
 
 
 def as_written(message: str, line_of: Callable[[str, int], bytes]) -> str:

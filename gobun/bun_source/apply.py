@@ -107,7 +107,7 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
     """
     diffs = parse_patch(content, label)
     names = functools.partial(_names, scratch)
-    wrong = [
+    mismatches = [
         mismatch
         for diff in diffs
         for mismatch in hunk_matching.mismatches(
@@ -115,10 +115,10 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
         )
     ]
     completed = scratch.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=content)
-    if wrong or completed.code != 0:
-        wrong = wrong or [completed.err.decode(errors="replace").strip()]
+    if mismatches or completed.code != 0:
+        mismatches = mismatches or [completed.err.decode(errors="replace").strip()]
         raise PatchError(
-            f"{label} does not apply to {target}:" + "".join(f"\n  {line}" for line in wrong),
+            f"{label} does not apply to {target}:" + "".join(f"\n  {line}" for line in mismatches),
             hint="the checkout is as it was; `invoke patch-rebase` carries a series to a release, "
             "`--except` leaves a patch out",
         )

@@ -45,8 +45,8 @@ class BuildProgress:
     def begin(self, position: int) -> None:
         """Note that the stage at ``position`` starts."""
         self._position, self._stage_started_at = position, time.monotonic()
-        counted = self._file_counts()
-        self._made_before = counted[0] / counted[1] if counted else 0.0
+        file_counts = self._file_counts()
+        self._made_before = file_counts[0] / file_counts[1] if file_counts else 0.0
         if len(self._stages) > 1:
             console.log(self._progress_text)
 
@@ -58,9 +58,9 @@ class BuildProgress:
     def print_progress(self) -> None:
         """Print how far the build is."""
         steps = self._steps()
-        counted = f"step {steps[0]} of {steps[1]}" if steps else self._last_words()
+        progress = f"step {steps[0]} of {steps[1]}" if steps else self._last_words()
         minutes = self.minutes_left(time.monotonic() - self._stage_started_at)
-        console.log(f"still building, {self._progress_text}, about {minutes} min left: {counted}")
+        console.log(f"still building, {self._progress_text}, about {minutes} min left: {progress}")
 
     def minutes_left(self, elapsed_s: float) -> int:
         """Return an estimate of the remaining minutes, ``elapsed_s`` seconds into the stage."""
@@ -91,11 +91,11 @@ class BuildProgress:
 
     def _file_counts(self) -> tuple[int, int] | None:
         """Return the made and total files of a stage that counts them."""
-        counted = self._stages[self._position].counted_files
-        if counted is None:
+        patterns = self._stages[self._position].counted_files
+        if patterns is None:
             return None
-        total = sum(len(list(self._folder.glob(pattern))) for pattern in counted.sources)
-        count = len(list(self._folder.glob(counted.output_pattern)))
+        total = sum(len(list(self._folder.glob(pattern))) for pattern in patterns.sources)
+        count = len(list(self._folder.glob(patterns.output_pattern)))
         return (min(count, total), total) if total else None
 
     def _last_words(self) -> str:

@@ -139,12 +139,12 @@ def _refuse(layout: BuildLayout, options: BuildOptions, *flags: str) -> None:
     Raises:
         UsageError: such a flag is set.
     """
-    shown = {"prefetch": "--prefetch", "cache": "--downloads", "zig": "--zig"}
+    flag_names = {"prefetch": "--prefetch", "cache": "--downloads", "zig": "--zig"}
     for flag in flags:
         if getattr(options, flag):
             raise UsageError(
                 f"Bun {layout.version} is built with {layout.era}, which does not support "
-                f"{shown[flag]}",
+                f"{flag_names[flag]}",
                 hint="`invoke build-bun --preflight` lists what this build needs",
             )
 

@@ -61,8 +61,14 @@ class Checkout(msgspec.Struct, frozen=True):
 
     def changes(self, *, untracked: bool = False) -> list[str]:
         """Return the files that differ from HEAD, and on request those that git does not track."""
-        shown = "normal" if untracked else "no"
-        words = ("status", "--porcelain", "-z", "--no-renames", f"--untracked-files={shown}")
+        untracked_mode = "normal" if untracked else "no"
+        words = (
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            f"--untracked-files={untracked_mode}",
+        )
         return [line[3:] for line in self.git(*words).split("\0") if line]
 
     def is_made(self, commit: str) -> bool:
@@ -100,10 +106,10 @@ class Checkout(msgspec.Struct, frozen=True):
             UsageError: files are changed, or there are commits that the series lacks.
         """
         self.check_settled()
-        changed = self.changes(untracked=untracked)
-        if changed:
+        changed_files = self.changes(untracked=untracked)
+        if changed_files:
             raise UsageError(
-                f"{self.folder} has changes that are not committed: {abbreviate(changed)}",
+                f"{self.folder} has changes that are not committed: {abbreviate(changed_files)}",
                 hint="`invoke patch-new` makes a patch of them, `--add` names new files; "
                 "`git restore .` there drops them, and `git clean` new files",
             )

@@ -127,8 +127,8 @@ def fetch_checkout(
     ref_or_commit = ref or (release.commit if release else "")
     with inheritable_lock(tree_folder(version)) as descriptor, open_store() as store:
         existing = None if discard else _find_checkout(store, version, descriptor)
-        kept = existing is not None and _is_at_revision(existing, ref_or_commit, release)
-        if existing is not None and kept:
+        can_keep = existing is not None and _is_at_revision(existing, ref_or_commit, release)
+        if existing is not None and can_keep:
             _fetch_missing(existing, origin)
         else:
             if existing is not None:
@@ -140,7 +140,7 @@ def fetch_checkout(
             checkout.base,
             is_release(store, checkout.base, release),
             store.missing_paths(checkout.base),
-            there_before=kept,
+            there_before=can_keep,
             submodules=tuple(fill_submodules(checkout, sources or Sources())),
         )
 

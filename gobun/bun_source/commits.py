@@ -61,14 +61,14 @@ def commit_of_release(version: str, path: Path = TABLE) -> BunCommit:
     Raises:
         UsageError: the version is not in the table.
     """
-    known = read_commits(path)
-    if version not in known:
-        error = UsageError.unknown("release of Bun from source", version, reversed(known))
+    commits = read_commits(path)
+    if version not in commits:
+        error = UsageError.unknown("release of Bun from source", version, reversed(commits))
         raise UsageError(
             error.what,
             hint=f"{error.hint}; `invoke bun-commits --versions {version}` adds a release",
         )
-    return known[version]
+    return commits[version]
 
 
 def shown_revision(program: Path) -> str:
@@ -106,23 +106,23 @@ def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[st
     """
     document = tomlkit.parse(path.read_text())
     table = document["release"]
-    known = read_commits(path)
+    commits = read_commits(path)
     new = []
     for version in sorted(programs, key=semver.Version.parse):
         program = programs[version]
-        shown = shown_revision(program)
-        revision = full_revision(program) or known.get(version, BunCommit(shown)).commit
-        if not revision.startswith(shown) or not _FULL_HASH.fullmatch(revision):
+        printed_hash = shown_revision(program)
+        revision = full_revision(program) or commits.get(version, BunCommit(printed_hash)).commit
+        if not revision.startswith(printed_hash) or not _FULL_HASH.fullmatch(revision):
             raise FetchError(
-                f"Bun {version} prints {shown} and {revision}, which is not one full commit"
+                f"Bun {version} prints {printed_hash} and {revision}, which is not one full commit"
             )
-        if version not in known:
+        if version not in commits:
             table[version] = tomlkit.parse(f'new = {{ commit = "{revision}" }}')["new"]
             new.append(version)
-        elif known[version].commit != revision:
+        elif commits[version].commit != revision:
             raise FetchError(
                 f"Bun {version} is built from {revision}, and {path.name} has"
-                f" {known[version].commit}",
+                f" {commits[version].commit}",
                 hint="find out which of the two is wrong; nothing was changed",
             )
     if new:

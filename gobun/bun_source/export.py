@@ -148,10 +148,10 @@ def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Ex
             and ``drop`` is false.
     """
     checkout.check_settled()
-    changed = checkout.changes()
-    if changed:
+    changed_files = checkout.changes()
+    if changed_files:
         raise UsageError(
-            f"{checkout.folder} has changes that are not committed: {', '.join(changed[:8])}",
+            f"{checkout.folder} has changes that are not committed: {', '.join(changed_files[:8])}",
             hint="commit them there, or make a patch of them with `invoke patch-new`",
         )
     commits = commits_of(checkout)
@@ -171,10 +171,12 @@ def _check_none_lacks(
     checkout: Checkout, commits: Sequence[SeriesCommit], series: Series | None
 ) -> None:
     ids = {patch.id for patch in commits}
-    gone = [patch.id for patch in series.bun_patches if patch.id not in ids] if series else []
-    if series and gone:
+    missing_ids = (
+        [patch.id for patch in series.bun_patches if patch.id not in ids] if series else []
+    )
+    if series and missing_ids:
         raise UsageError(
-            f"{checkout.folder} lacks patches of {series.line}: {', '.join(gone)}",
+            f"{checkout.folder} lacks patches of {series.line}: {', '.join(missing_ids)}",
             hint="`invoke patch-bun` applies the whole series; `invoke patch-export --drop` "
             "removes them from it",
         )
@@ -188,17 +190,17 @@ def write_series(
     path = folder / FILE_NAME
     text = path.read_text() if old_series is not None else ""
     contents[FILE_NAME] = rewritten(text, version, commits).encode()
-    changed = []
+    changed_files = []
     for name, content in contents.items():
         file = folder / name
         if not file.is_file() or file.read_bytes() != content:
             files.write_whole(file, content)
-            changed.append(name)
+            changed_files.append(name)
     for patch in old_series.bun_patches if old_series is not None else ():
         if f"{patch.id}.patch" not in contents:
             (folder / f"{patch.id}.patch").unlink(missing_ok=True)
-            changed.append(f"{patch.id}.patch")
-    return Export(tuple(patch.id for patch in commits), tuple(changed))
+            changed_files.append(f"{patch.id}.patch")
+    return Export(tuple(patch.id for patch in commits), tuple(changed_files))
 
 
 def new_patch(
@@ -218,9 +220,9 @@ def new_patch(
     checkout.check_settled()
     series, commits = _series_before(folder), commits_of(checkout)
     _check_none_lacks(checkout, commits, series)
-    taken = [patch.id for patch in commits]
-    taken += [entry.id for entry in series.patches] if series else []
-    if name in taken:
+    taken_ids = [patch.id for patch in commits]
+    taken_ids += [entry.id for entry in series.patches] if series else []
+    if name in taken_ids:
         raise UsageError(f"the series {folder.name} has a patch {name} already")
     git, head = checkout.git, checkout.head
     with scratch_folder("new") as temporary:
@@ -230,10 +232,10 @@ def new_patch(
         with files.disk_errors(Path(temporary)):
             scratch = git.with_index(Path(shutil.copy2(index, temporary)))
         scratch("add", "--update", ".")
-        inside = checkout.folder.resolve()
+        root = checkout.folder.resolve()
         for path in add:
-            file = inside / path
-            if not file.is_file() or not file.parent.resolve().is_relative_to(inside):
+            file = root / path
+            if not file.is_file() or not file.parent.resolve().is_relative_to(root):
                 raise UsageError(f"--add {path}: there is no such file in {checkout.folder}")
             scratch("add", "--force", "--sparse", "--", path)
         tree = scratch("write-tree", "--missing-ok")

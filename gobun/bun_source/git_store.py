@@ -83,14 +83,14 @@ def open_store() -> Iterator[Store]:
     folder = paths.cache_root() / KIND
     cache.pin(folder)
     with inheritable_lock(folder) as descriptor:
-        bare = folder / "store.git"
-        if not (bare / "HEAD").is_file():
-            with files.temporary_sibling(bare) as staged, files.disk_errors(bare):
+        repository = folder / "store.git"
+        if not (repository / "HEAD").is_file():
+            with files.temporary_sibling(repository) as staged, files.disk_errors(repository):
                 Git(staged, (descriptor,))("init", "--quiet", "--bare", staged / "it")
-                files.publish_folder(staged / "it", bare)
-        _remove_interrupted(bare)
+                files.publish_folder(staged / "it", repository)
+        _remove_interrupted(repository)
         _relink(folder.resolve())
-        yield Store(folder, Git(bare, (descriptor,)))
+        yield Store(folder, Git(repository, (descriptor,)))
 
 
 @contextlib.contextmanager

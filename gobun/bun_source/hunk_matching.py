@@ -83,8 +83,8 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
     ):
         return None
     if fits:
-        listed = ", ".join(str(at + 1) for at in fits[:5])
-        return f"fits in {len(fits)} places (lines {listed}), and none is where it was"
+        positions = ", ".join(str(at + 1) for at in fits[:5])
+        return f"fits in {len(fits)} places (lines {positions}), and none is where it was"
     already = places(hunk.new, lines)
     if already and hunk.new != hunk.old:
         return f"is in the file already, at line {already[0] + 1}"
@@ -112,11 +112,11 @@ def _nearest_place_hint(hunk: Hunk, lines: Sequence[bytes]) -> str:
     size = len(hunk.old)
     have = lines[at : at + size]
     equal = sum(matches.size for matches in _matcher(hunk.old, have).get_matching_blocks())
-    shown = [
+    shown_lines = [
         f"\n    {mark}{_text(line)}" for mark, line in _difference(hunk.old, have) if mark != "  "
     ]
     return f"the nearest place is line {at + 1}, where {equal} of {size} lines agree" + "".join(
-        shown[:12]
+        shown_lines[:12]
     )
 
 

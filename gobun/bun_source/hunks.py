@@ -71,11 +71,11 @@ def _file(lines: list[bytes], at: int, label: str) -> FileDiff:
         head.append(line.rstrip(b"\n"))
     path = _path(head, f"{label}:{at + 1}")
     hunks: list[Hunk] = []
-    here = len(head)
-    while here < len(lines):
-        hunk, taken = _hunk(lines[here:], len(hunks) + 1, f"{label}:{at + here + 1}")
+    position = len(head)
+    while position < len(lines):
+        hunk, line_count = _hunk(lines[position:], len(hunks) + 1, f"{label}:{at + position + 1}")
         hunks.append(hunk)
-        here += taken
+        position += line_count
     return FileDiff(
         path,
         tuple(hunks),
@@ -109,27 +109,29 @@ def _hunk(lines: list[bytes], number: int, label: str) -> tuple[Hunk, int]:
     remaining = {"old": int(match[2] or 1), "new": int(match[4] or 1)}
     old: list[bytes] = []
     new: list[bytes] = []
-    added: list[bytes] = []
-    taken = 1
+    added_lines: list[bytes] = []
+    line_count = 1
     for line in lines[1:]:
         if line.startswith(_NO_END):
-            _cut_last(_sides(lines[taken - 1][:1], old, new, added), label)
-            taken += 1
+            _cut_last(_sides(lines[line_count - 1][:1], old, new, added_lines), label)
+            line_count += 1
             continue
         sign, text = line[:1], line[1:]
         if max(remaining.values()) <= 0 or sign not in {b" ", b"-", b"+"}:
             break
-        taken += 1
-        for side in _sides(sign, old, new, added):
+        line_count += 1
+        for side in _sides(sign, old, new, added_lines):
             side.append(text)
         remaining["old"] -= sign != b"+"
         remaining["new"] -= sign != b"-"
-    if any(remaining.values()) or (taken < len(lines) and not lines[taken].startswith(b"@@ ")):
+    if any(remaining.values()) or (
+        line_count < len(lines) and not lines[line_count].startswith(b"@@ ")
+    ):
         raise UsageError(
             f"{label}: the hunk does not have as many lines as its header says",
             hint="`invoke patch-export` writes it anew from the checkout's commit",
         )
-    return Hunk(number, int(match[1]), tuple(old), tuple(new), tuple(added)), taken
+    return Hunk(number, int(match[1]), tuple(old), tuple(new), tuple(added_lines)), line_count
 
 
 def _sides(

@@ -44,7 +44,9 @@ def import_commit(store: Store, origin: Origin, revision: str, tag: str) -> str:
         FetchError: the origin cannot be read, or lacks the commit.
         PrerequisiteError: the disk is full.
     """
-    known = store.git.commit_of(revision) if re.fullmatch(r"[0-9a-f]{40}", revision) else None
+    local_commit = (
+        store.git.commit_of(revision) if re.fullmatch(r"[0-9a-f]{40}", revision) else None
+    )
     if origin.kind == "archive":
         return _import_archive(store, Path(origin.location))
     if origin.kind == "bundle":
@@ -52,15 +54,15 @@ def import_commit(store: Store, origin: Origin, revision: str, tag: str) -> str:
             store.git("bundle", "unbundle", origin.location)
         except GitError as error:
             raise FetchError(f"the bundle {origin.location}: {error.reason}") from error
-        listed = store.git("bundle", "list-heads", origin.location).splitlines()
-        heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed}
+        listed_heads = store.git("bundle", "list-heads", origin.location).splitlines()
+        heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed_heads}
         named = (
             heads.get(name)
             for name in (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
         )
         commit = store.git.commit_of(next(filter(None, named), revision))
     else:
-        commit = known or _fetch(store, origin, revision, tag)
+        commit = local_commit or _fetch(store, origin, revision, tag)
     if commit is None:
         short = origin.kind == "url" and re.fullmatch(r"[0-9a-f]{4,39}", revision)
         raise FetchError(
@@ -129,7 +131,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
     words = (*at_once, "fetch", *quiet, "--filter=blob:none", "--stdin", origin.remote)
-    with console.progress("files", len(names)) as shown:
+    with console.progress("files", len(names)) as progress:
         for at in range(0, len(names), _ROUND):
             chunk = names[at : at + _ROUND]
             remaining = set(chunk)
@@ -146,7 +148,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
                         hint="run the same command again; what has arrived is kept",
                     )
                 remaining -= absent
-            shown.advance(len(chunk))
+            progress.advance(len(chunk))
 
 
 def check_archived(origin: Origin, commit: str, *, must_match: bool = False) -> None:
@@ -214,8 +216,8 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
                 mode, data = "100755" if member.mode & 0o100 else "100644", content.read()
             else:
                 raise tarfile.ReadError(f"{member.name!r} is neither a file nor a link")
-            inside = str(PurePosixPath(*where.parts[1:]))
-            quoted = inside.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            path_inside = str(PurePosixPath(*where.parts[1:]))
+            quoted = path_inside.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             yield os.fsencode(f'M {mode} inline "{quoted}"\ndata {len(data)}\n')
             yield data + b"\n"
         if root is None:

@@ -180,8 +180,8 @@ class BuildLayout(msgspec.Struct, frozen=True):
         if "llvm" not in self.pins:
             return None
         low = tuple(int(part) for part in self.pins["llvm"].split(".")[:2])
-        above = (*low, 99) if self.era in {"build.ts", "cargo"} else (low[0] + 1,)
-        return low, above
+        upper = (*low, 99) if self.era in {"build.ts", "cargo"} else (low[0] + 1,)
+        return low, upper
 
 
 class _Package(msgspec.Struct):

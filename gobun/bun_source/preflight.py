@@ -71,8 +71,8 @@ class _NeededProgram(msgspec.Struct, frozen=True):
     macos: str
     least: tuple[int, ...] = ()
     needed: bool = True
-    why: str = ""
-    asked: tuple[str, ...] = ("--version",)
+    purpose: str = ""
+    version_flags: tuple[str, ...] = ("--version",)
     """The option that prints its version, or empty if some systems do not support one."""
 
 
@@ -80,19 +80,19 @@ _NEEDED_PROGRAMS = (
     _NeededProgram("git", "git", "git"),
     _NeededProgram("cmake", "cmake", "cmake", (3, 24)),
     _NeededProgram("ninja", "ninja-build", "ninja"),
-    _NeededProgram("cargo", "cargo", "rust", why="lol-html, and all of Bun where it is Rust"),
-    _NeededProgram("strip", "binutils", "", asked=()),
+    _NeededProgram("cargo", "cargo", "rust", purpose="lol-html, and all of Bun where it is Rust"),
+    _NeededProgram("strip", "binutils", "", version_flags=()),
     _NeededProgram("pkg-config", "pkg-config", "pkg-config", needed=False),
     _NeededProgram("go", "golang", "go", (), False, "BoringSSL, in older releases", ("version",)),
-    _NeededProgram("ruby", "ruby-full", "ruby", needed=False, why="a WebKit of one's own"),
-    _NeededProgram("ccache", "ccache", "ccache", needed=False, why="a second build is faster"),
+    _NeededProgram("ruby", "ruby-full", "ruby", needed=False, purpose="a WebKit of one's own"),
+    _NeededProgram("ccache", "ccache", "ccache", needed=False, purpose="a second build is faster"),
 )
 _MAKE_NEEDS = (
     _NeededProgram("make", "make", "make"),
-    _NeededProgram("aclocal", "automake", "automake", why="libarchive"),
-    _NeededProgram("autoconf", "autoconf", "autoconf", why="libarchive"),
-    _NeededProgram("libtoolize", "libtool", "libtool", why="libarchive"),
-    _NeededProgram("perl", "perl", "perl", why="BoringSSL"),
+    _NeededProgram("aclocal", "automake", "automake", purpose="libarchive"),
+    _NeededProgram("autoconf", "autoconf", "autoconf", purpose="libarchive"),
+    _NeededProgram("libtoolize", "libtool", "libtool", purpose="libarchive"),
+    _NeededProgram("perl", "perl", "perl", purpose="BoringSSL"),
 )
 """Additional programs for the C libraries of the older build systems."""
 _LLVM = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib")
@@ -136,9 +136,11 @@ def examine(
     if missing:
         built = [path for path in missing if is_built(path)]
         state = f"{len(built or missing)} without content: {', '.join((built or missing)[:3])}"
-        again = f"invoke fetch-bun --version {version} --discard --source …"
+        fetch_again = f"invoke fetch-bun --version {version} --discard --source …"
         rows.append(
-            BuildPrerequisite("files", "all", state, "missing" if built else "note", again, again)
+            BuildPrerequisite(
+                "files", "all", state, "missing" if built else "note", fetch_again, fetch_again
+            )
         )
     if submodules:
         lacking = f"{len(submodules)} not fetched: {', '.join(submodules[:3])}"
@@ -171,16 +173,18 @@ def check(rows: Sequence[BuildPrerequisite]) -> None:
     """
     if not is_missing_any(rows):
         return
-    gone = [row for row in rows if row.state == "missing"]
-    listed = "".join(
+    missing_rows = [row for row in rows if row.state == "missing"]
+    problem_lines = "".join(
         f"\n  {row.name}: {f'{row.wanted} wanted, ' if row.wanted else ''}{row.found}"
-        for row in gone
+        for row in missing_rows
     )
     raise PrerequisiteError(
-        f"this machine cannot build Bun yet, {console.pluralize(len(gone), 'thing')} "
-        f"{'is' if len(gone) == 1 else 'are'} missing:{listed}",
+        f"this machine cannot build Bun yet, {console.pluralize(len(missing_rows), 'thing')} "
+        f"{'is' if len(missing_rows) == 1 else 'are'} missing:{problem_lines}",
         hint="\n  ".join(
-            part for part in (_commands(gone, "debian"), _commands(gone, "macos")) if part
+            part
+            for part in (_commands(missing_rows, "debian"), _commands(missing_rows, "macos"))
+            if part
         )
         or "see the table",
     )
@@ -244,7 +248,7 @@ def _install(needed: _NeededProgram) -> dict[str, str]:
 
 
 def _program(needed: _NeededProgram) -> BuildPrerequisite:
-    requirement = f">= {'.'.join(map(str, needed.least))}" if needed.least else needed.why
+    requirement = f">= {'.'.join(map(str, needed.least))}" if needed.least else needed.purpose
     lacking: State = "missing" if needed.needed else "note"
     program = shutil.which(needed.name)
     absent = BuildPrerequisite(
@@ -252,9 +256,9 @@ def _program(needed: _NeededProgram) -> BuildPrerequisite:
     )
     if program is None:
         return absent
-    if not needed.asked:
+    if not needed.version_flags:
         return BuildPrerequisite(needed.name, requirement, program, least=needed.least)
-    version, shown = _version(program, *needed.asked)
+    version, shown = _version(program, *needed.version_flags)
     if version is None or version < needed.least:
         shown += "" if version is None else ": too old"
         return msgspec.structs.replace(absent, found=shown)
@@ -269,8 +273,8 @@ def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, 
         return None, error.what
     version = version_of(completed.out or completed.err)
     if completed.code != 0 or not version:
-        why = completed.tail.partition("\n")[0] or f"exit code {completed.code}"
-        return None, f"{program} says no version: {why}"
+        problem = completed.tail.partition("\n")[0] or f"exit code {completed.code}"
+        return None, f"{program} says no version: {problem}"
     return version, f"{'.'.join(map(str, version))}, {program}"
 
 
@@ -289,10 +293,10 @@ def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
             )
         ]
     try:
-        listed = run_tool([program, "toolchain", "list"], timeout_s=_ANSWERS_S)
+        toolchains = run_tool([program, "toolchain", "list"], timeout_s=_ANSWERS_S)
     except PrerequisiteError as error:
         return [BuildPrerequisite("rustup", channel, error.what, state, install, install)]
-    if channel in listed.out:
+    if channel in toolchains.out:
         return [BuildPrerequisite("rustup", channel, f"it has it, {program}")]
     return [BuildPrerequisite("rustup", channel, f"fetches it at the first use, {program}")]
 
@@ -302,25 +306,25 @@ def llvm_prerequisites(layout: BuildLayout) -> list[BuildPrerequisite]:
     bounds = layout.llvm_range
     if bounds is None:
         return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]
-    low, above = bounds
+    low, upper = bounds
     major = low[0]
-    limits = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, above))}"
+    limits = f">= {'.'.join(map(str, low))}, < {'.'.join(map(str, upper))}"
     debian = f"apt-get install clang-{major} lld-{major} llvm-{major}"
     rows = []
     for name in _LLVM:
         candidates = [*llvm_folders(major), *os.environ.get("PATH", "").split(os.pathsep)]
-        seen = []
+        versions = []
         for program in _programs((name, f"{name}-{major}"), candidates):
             version, shown = _version(program, "--version")
-            if version is not None and low <= version < above:
+            if version is not None and low <= version < upper:
                 rows.append(BuildPrerequisite(name, limits, shown, least=low))
                 break
-            seen.append(shown if version is None else f"{shown}: not of the range")
+            versions.append(shown if version is None else f"{shown}: not of the range")
         else:
-            found = seen[0] if seen else "not there"
+            version_text = versions[0] if versions else "not there"
             rows.append(
                 BuildPrerequisite(
-                    name, limits, found, "missing", debian, f"brew install llvm@{major}", low
+                    name, limits, version_text, "missing", debian, f"brew install llvm@{major}", low
                 )
             )
     return rows
@@ -373,19 +377,21 @@ def _downloads(layout: BuildLayout, offline: OfflineSources) -> list[BuildPrereq
         [BuildPrerequisite("proxies", "of the environment", ", ".join(proxies))] if proxies else []
     )
     for host in layout.hosts:
-        why = silent.get(f"https://{host}/")
-        if not why:
+        problem = silent.get(f"https://{host}/")
+        if not problem:
             rows.append(BuildPrerequisite(host, "answers", "it does"))
         elif offline.holds_downloads:
             rows.append(
-                BuildPrerequisite(host, "answers", f"{why}; a folder of downloads is given", "note")
+                BuildPrerequisite(
+                    host, "answers", f"{problem}; a folder of downloads is given", "note"
+                )
             )
         else:
             rows.append(
                 BuildPrerequisite(
                     host,
                     "answers",
-                    why,
+                    problem,
                     "missing",
                     *(("a proxy in https_proxy, or --prefetch or --downloads",) * 2),
                 )

@@ -209,8 +209,8 @@ class Series(msgspec.Struct, frozen=True):
             UsageError: the line has none.
         """
         if not self.bun_patches:
-            what = f"{self.line} carries no patch, so there is nothing to {purpose}"
-            raise UsageError(what, hint=f"{self.path} gives the reason for each change")
+            message = f"{self.line} carries no patch, so there is nothing to {purpose}"
+            raise UsageError(message, hint=f"{self.path} gives the reason for each change")
 
     def select_patches(
         self, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
@@ -220,10 +220,10 @@ class Series(msgspec.Struct, frozen=True):
         Raises:
             UsageError: an id is not in the series, or is a patch of WebKit or of the build.
         """
-        known = [patch.id for patch in self.bun_patches if patch.kind == "change"]
+        known_ids = [patch.id for patch in self.bun_patches if patch.kind == "change"]
         for name in (*only, *without):
-            if name not in known:
-                raise UsageError.unknown(f"patch of the series {self.line}", name, known)
+            if name not in known_ids:
+                raise UsageError.unknown(f"patch of the series {self.line}", name, known_ids)
         return tuple(
             patch
             for patch in self.bun_patches
@@ -297,10 +297,10 @@ def series_named(line: str, root: Path | None = None) -> Series:
     Raises:
         UsageError: there is no such series, or it is malformed.
     """
-    known = lines(root)
-    name = line if line in known or line.startswith("v") else f"v{line}"
-    if name not in known:
-        raise UsageError.unknown("series", line, known)
+    known_lines = lines(root)
+    name = line if line in known_lines or line.startswith("v") else f"v{line}"
+    if name not in known_lines:
+        raise UsageError.unknown("series", line, known_lines)
     return read_series((root or paths.PATCHES) / name)
 
 

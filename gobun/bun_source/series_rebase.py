@@ -62,7 +62,7 @@ def rebase(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Reba
     git = checkout.git
     head = checkout.base
     steps: list[RebaseStep] = []
-    written: list[SeriesCommit] = []
+    commits: list[SeriesCommit] = []
     for patch in patches:
         content = series.content(patch)
         step, tree = _rebase_patch(git, head, content, patch, checkout.version)
@@ -72,9 +72,9 @@ def rebase(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Reba
         commit = commit_tree(git, tree, head, message_of(patch.title, patch.why, patch.id))
         text = diff_text(git, head, commit)
         touched = tuple(diff.path for diff in parse_patch(text, patch.id))
-        written.append(SeriesCommit(patch.id, patch.title, patch.why, text, touched))
+        commits.append(SeriesCommit(patch.id, patch.title, patch.why, text, touched))
         head = commit
-    return Rebased(tuple(steps), tuple(written), head)
+    return Rebased(tuple(steps), tuple(commits), head)
 
 
 def write_rebased(

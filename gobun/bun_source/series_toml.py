@@ -58,9 +58,9 @@ def rewritten(
     others = [
         block for block in patches.values() if _parse_block(block).get("tree", "bun") != "bun"
     ]
-    listed = {name: block for name, block in patches.items() if block not in others}
-    tables = [_updated(listed.get(entry.id), entry) for entry in entries]
-    if tables == list(listed.values()) and not left_out and not renamed:
+    new_blocks = {name: block for name, block in patches.items() if block not in others}
+    tables = [_updated(new_blocks.get(entry.id), entry) for entry in entries]
+    if tables == list(new_blocks.values()) and not left_out and not renamed:
         return text
     carried = {entry.id for entry in entries}
     rest = [
@@ -94,16 +94,16 @@ def _updated(block: str | None, entry: SeriesText) -> str:
     if block is None:
         return _dump_table("patch", {**fields, "upstream": "not proposed"})
     document = tomlkit.parse(block)
-    listed = document["patch"]
-    inside = _parse_block(block)
-    changed = {
-        name: value for name, value in fields.items() if _strip_blanks(inside[name]) != value
+    tables = document["patch"]
+    table = _parse_block(block)
+    new_values = {
+        name: value for name, value in fields.items() if _strip_blanks(table[name]) != value
     }
-    if not changed:
+    if not new_values:
         return block
-    if isinstance(listed, AoT):
-        for name, value in changed.items():
-            listed[0][name] = value
+    if isinstance(tables, AoT):
+        for name, value in new_values.items():
+            tables[0][name] = value
     return tomlkit.dumps(document)
 
 

@@ -116,8 +116,8 @@ def _rewrite_dependencies(folder: Path, new_roots: dict[str, str]) -> None:
         text = path.read_text(errors="surrogateescape") if path.is_file() else ""
         mended = text
         for old, new in pairs:
-            whole = new.replace("\\", r"\\") + "/"
-            mended = re.sub(rf"(?<!\S){re.escape(old)}/", whole, mended)
+            replacement = new.replace("\\", r"\\") + "/"
+            mended = re.sub(rf"(?<!\S){re.escape(old)}/", replacement, mended)
         if mended != text:
             write_whole(path, mended.encode(errors="surrogateescape"))
 
@@ -132,7 +132,11 @@ def _moved_cache_text(
 ) -> str:
     """Return the line that says what a build in a new place does again."""
     names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign_folders))
-    again = [f"unfinished stages configure CMake anew in {names}"] if foreign_folders else []
+    repeated_work = (
+        [f"unfinished stages configure CMake anew in {names}"] if foreign_folders else []
+    )
     if lost_dates:
-        again.append("all of Bun's own code is compiled anew, as the copy lost the files' dates")
-    return f"the cache was at {old_root}: {'; '.join(again) or 'the build continues'}"
+        repeated_work.append(
+            "all of Bun's own code is compiled anew, as the copy lost the files' dates"
+        )
+    return f"the cache was at {old_root}: {'; '.join(repeated_work) or 'the build continues'}"

@@ -75,15 +75,17 @@ def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
     by_path = {each["path"]: each for each in settings.values() if "path" in each}
     submodules = []
     for path, pinned in sorted(links.items()):
-        known = by_path.get(path, {})
-        if "url" not in known:
+        recorded = by_path.get(path, {})
+        if "url" not in recorded:
             raise FetchError(
                 f"commit {commit[:12]} has a submodule {path}, but .gitmodules has no address "
                 "for it",
                 hint="give a --source with the whole commit",
             )
         _check_path(path, commit)
-        submodules.append(Submodule(path, pinned, known["url"], known.get("update") == "none"))
+        submodules.append(
+            Submodule(path, pinned, recorded["url"], recorded.get("update") == "none")
+        )
     return tuple(submodules)
 
 
@@ -106,14 +108,14 @@ def _links(git: Git, commit: str) -> list[tuple[str, str]]:
 
 def _settings(git: Git, commit: str) -> dict[str, dict[str, str]]:
     try:
-        listed = git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list")
+        config_text = git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list")
     except GitError as error:
         raise FetchError(
             f".gitmodules of commit {commit[:12]} cannot be read: {error.reason}",
             hint="give a --source that has the whole commit",
         ) from error
     settings: dict[str, dict[str, str]] = {}
-    for entry in listed.split("\0"):
+    for entry in config_text.split("\0"):
         key, _, value = entry.partition("\n")
         match = _SETTING.fullmatch(key)
         if match:
@@ -172,10 +174,10 @@ def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
     Raises:
         UsageError: a pair matches none.
     """
-    known = sorted(submodule.name for submodule in submodules)
+    known_names = sorted(submodule.name for submodule in submodules)
     for name in sources.named:
-        if name not in known:
-            raise UsageError.unknown("submodule", name, known)
+        if name not in known_names:
+            raise UsageError.unknown("submodule", name, known_names)
 
 
 def fill_submodules(checkout: Checkout, sources: Sources) -> list[FilledSubmodule]:
@@ -251,9 +253,9 @@ def _describe_submodule(
     commit = store.git.commit_of(_ref(submodule))
     if commit is None:
         return FilledSubmodule(submodule, there_before)
-    inside = PurePosixPath(submodule.path)
-    missing = (str(inside / path) for path in store.missing_paths(commit))
-    nested = tuple(str(inside / path) for path, _ in _links(store.git, commit))
+    submodule_path = PurePosixPath(submodule.path)
+    missing = (str(submodule_path / path) for path in store.missing_paths(commit))
+    nested = tuple(str(submodule_path / path) for path, _ in _links(store.git, commit))
     return FilledSubmodule(submodule, there_before, tuple(filter(is_built, missing)), nested)
 
 

@@ -57,10 +57,10 @@ def read_scenario(path: Path | None = None) -> Scenario:
     """
     path = path or paths.SCENARIOS / "default.toml"
     scenario = read_toml(path, Scenario)
-    known = tuple(scenario.stress)
-    check_names("stress", scenario.matrix.stresses, known)
+    stress_names = tuple(scenario.stress)
+    check_names("stress", scenario.matrix.stresses, stress_names)
     check_names("module", scenario.matrix.modules, build.MODULES)
-    for name in known:
+    for name in stress_names:
         if not stress_script(name).is_file():
             raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
     return scenario
@@ -106,14 +106,14 @@ def narrow_axes(
     check_names("stress", stresses, tuple(scenario.stress))
     if limit_s is not None and not 0 < limit_s < float("inf"):
         raise UsageError(f"the limit is {limit_s:g} seconds", hint="give a positive number")
-    chosen = {
+    chosen_axes = {
         "treatments": tuple(treatments) or axes.treatments,
         "modules": tuple(modules) or axes.modules,
         "loads": tuple(loads) or axes.loads,
         "stresses": tuple(stresses) or axes.stresses,
         "limit_s": limit_s or axes.limit_s,
     }
-    return msgspec.convert(msgspec.to_builtins(axes) | chosen, Axes)
+    return msgspec.convert(msgspec.to_builtins(axes) | chosen_axes, Axes)
 
 
 def check_names(kind: str, names: Sequence[str], known_names: Sequence[str]) -> None:

@@ -134,9 +134,9 @@ def register_bun(
 
     With --unpatched it is the control, registered as self-built.
     """
-    patch_series, chosen = select_patches(series, only, except_)
+    patch_series, chosen_patches = select_patches(series, only, except_)
     _check_unpatched(only, except_, unpatched=unpatched)
-    bun = patched.register(given_path(path), patch_series, chosen, unpatched=unpatched)
+    bun = patched.register(given_path(path), patch_series, chosen_patches, unpatched=unpatched)
     _tell_registered(bun)
 
 

@@ -35,10 +35,10 @@ def check_bun(
             "--quick reads only files of patches, and --unpatched has no patches: give one"
         )
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
-    patch_series, chosen = select_patches(series, only, except_)
+    patch_series, chosen_patches = select_patches(series, only, except_)
     with bun_source.open_checkout(patch_series.version) as checkout:
         report = bun_check.check_series(
-            checkout, patch_series, chosen, depth=depth, unpatched=unpatched
+            checkout, patch_series, chosen_patches, depth=depth, unpatched=unpatched
         )
     print_result(bun_check.render(report))
     if report.failures:

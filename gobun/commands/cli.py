@@ -80,7 +80,7 @@ def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
     """Turn the list flag ``path`` of a task into the files that it names."""
     context, _, *flags = inspect.signature(function).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
-    listed = inspect.Parameter("path", keyword, default=None)
+    parameter = inspect.Parameter("path", keyword, default=None)
 
     @functools.wraps(function)
     def run(context: Context, path: list[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
@@ -89,7 +89,7 @@ def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
             raise UsageError("no file is named", hint=f"invoke {name} FILE…")
         function(context, [each for word in path for each in glob_files(word)], **kwargs)
 
-    named = [context, listed, *(flag.replace(kind=keyword) for flag in flags)]
+    named = [context, parameter, *(flag.replace(kind=keyword) for flag in flags)]
     run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return run
 

@@ -104,10 +104,12 @@ _OF_A_PATH = {
 def _of_system(error: OSError) -> GobunError:
     """Return what the system refused as an error of ours: a path that was named, or the machine."""
     where = f" {error.filename}" if error.filename is not None else ""
-    what = f"cannot use{where}: {error.strerror or error}"
+    message = f"cannot use{where}: {error.strerror or error}"
     if error.errno in _OF_A_PATH:
-        return UsageError(what, hint="correct the path, or choose another")
-    return PrerequisiteError(what, hint="free disk space, or the other resource that has run out")
+        return UsageError(message, hint="correct the path, or choose another")
+    return PrerequisiteError(
+        message, hint="free disk space, or the other resource that has run out"
+    )
 
 
 def _has_no_reader() -> bool:

@@ -210,7 +210,7 @@ def _default(flag: Flag, task: str, parameter: inspect.Parameter) -> str:
         return REQUIRED_TEXT
     if isinstance(default, bool):
         return f"default: {'on' if default else 'off'}"
-    shown = default or flag.default_text
-    if not shown:
+    default_value = default or flag.default_text
+    if not default_value:
         raise ValueError(f"the flag {parameter.name} of {task} does not explain an empty value")
-    return f"default: {shown}"
+    return f"default: {default_value}"

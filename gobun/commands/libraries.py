@@ -46,8 +46,8 @@ def build_guard(_: Context, target: str = "", out: str = "dist") -> None:
 @command
 def build_asherah(_: Context, target: str = "", out: str = "dist/asherah") -> None:
     """Build Asherah's addon as a package that replaces asherah-node."""
-    chosen = target_named(target) if target else host_target()
-    for path in build.write_asherah_package(chosen, given_path(out)):
+    chosen_target = target_named(target) if target else host_target()
+    for path in build.write_asherah_package(chosen_target, given_path(out)):
         print_result(f"{paths.display_path(path)}  {path.stat().st_size:,} bytes")
 
 
@@ -77,9 +77,9 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
     """Make Go libraries load on musl (Alpine): FILE… -o OUT."""
     for path, target in build.conversion_outputs(libraries, given_path(out) if out else None):
         conversion = build.convert_file(path, target)
-        shown = paths.display_path(target)
+        target_path = paths.display_path(target)
         print_result(
-            f"{shown}  {conversion.sites:,} loads of Go's TLS word converted, "
+            f"{target_path}  {conversion.sites:,} loads of Go's TLS word converted, "
             f"{conversion.added_bytes:+,} bytes"
         )
         if conversion.renamed_symbols:
@@ -93,7 +93,7 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
 @command
 def musl_sysroot(_: Context, target: str = "", loader: str = "", program: str = "") -> None:
     """Assemble a folder in which musl programs run."""
-    chosen = target_named(target) if target else for_libc(host_target(), "musl")
-    root = sysroot.sysroot_for(chosen.name, given_path(loader) if loader else None)
+    chosen_target = target_named(target) if target else for_libc(host_target(), "musl")
+    root = sysroot.sysroot_for(chosen_target.name, given_path(loader) if loader else None)
     path = root.program(given_path(program)) if program else root.folder
     print_result(f"{path}  musl {root.version}")

@@ -61,8 +61,8 @@ def lock(_: Context) -> None:
 @command
 def benchmark(_: Context, name: str) -> None:
     """Run a benchmark and write its measurements."""
-    if name not in (known := benchmark_names()):
-        raise UsageError.unknown("benchmark", name, known)
+    if name not in (known_names := benchmark_names()):
+        raise UsageError.unknown("benchmark", name, known_names)
     runpy.run_path(str(paths.ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
 
 

@@ -28,14 +28,14 @@ class AddonFlags(msgspec.Struct, frozen=True):
 
 def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
     """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
-    chosen = cells.fields()
-    config = find_config(addon_flags.config, modules=chosen["modules"], addon=addon_flags.addon)
+    axes = cells.fields()
+    config = find_config(addon_flags.config, modules=axes["modules"], addon=addon_flags.addon)
     addon_config, table = (config.addon, config.matrix) if config else (None, MatrixTable())
-    versions = [each for each in table.versions if runtime_of(each) in chosen["runtimes"]]
-    chosen["versions"] = chosen["versions"] or ",".join(versions)
-    chosen["treatments"] = chosen["treatments"] or table.treatments
-    chosen["loads"] = chosen["loads"] or table.loads
-    chosen["stresses"] = chosen["stresses"] or table.stresses
+    versions = [each for each in table.versions if runtime_of(each) in axes["runtimes"]]
+    axes["versions"] = axes["versions"] or ",".join(versions)
+    axes["treatments"] = axes["treatments"] or table.treatments
+    axes["loads"] = axes["loads"] or table.loads
+    axes["stresses"] = axes["stresses"] or table.stresses
     addon = custom_addon.make_addon(
         addon_flags.addon or (addon_config.file if addon_config else ""),
         addon_flags.smoke or (addon_config.smoke if addon_config else ""),
@@ -45,7 +45,7 @@ def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pip
     for field in ("jobs", "limit_s"):
         if flags.get(field) is None:
             flags[field] = getattr(table, field)
-    return pipeline.Request(**chosen, addon=addon, **flags)
+    return pipeline.Request(**axes, addon=addon, **flags)
 
 
 @command
@@ -63,8 +63,10 @@ def matrix(
     """Run the matrix of cells, on the modules here or on your own addon."""
     mine = AddonFlags(addon, smoke, name, config)
     request = make_request(cells, mine, **run.fields())
-    known = patched.with_series_changes(pipeline.known_expectations(request), request.versions)
-    pipeline.run_matrix(request, expectations=known)
+    known_expectations = patched.with_series_changes(
+        pipeline.known_expectations(request), request.versions
+    )
+    pipeline.run_matrix(request, expectations=known_expectations)
 
 
 @command

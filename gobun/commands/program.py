@@ -168,10 +168,10 @@ class TaskProgram(Program):
                 self._reject_flag(context, argument.value)
 
     def _reject_flag(self, context: ParserContext, flag: str) -> NoReturn:
-        known = [*context.flags, *context.inverse_flags, "--help"]
+        known_flags = [*context.flags, *context.inverse_flags, "--help"]
         kind = f"{context.name} flag" if context.name else "flag"
         raise UsageError.unknown(
-            kind, flag, dict.fromkeys(name for name in known if name.startswith("--"))
+            kind, flag, dict.fromkeys(name for name in known_flags if name.startswith("--"))
         )
 
     def _reject(self, error: ParseError, contexts: Mapping[str, ParserContext]) -> NoReturn:

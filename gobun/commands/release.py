@@ -40,8 +40,10 @@ def verify_release(_: Context, where: str, rebuild: bool = True) -> None:
     """Check a release in a folder or at an address, and build it again."""
     place = where if "://" in where else str(given_path(where))
     manifest = releasing.verify_release(place, rebuild=rebuild)
-    again = ", and comes out the same here" if rebuild else ""
-    print_result(f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{again}")
+    rebuild_text = ", and comes out the same here" if rebuild else ""
+    print_result(
+        f"{where} is go-warmup {manifest.version}, {len(manifest.files) + 2} files{rebuild_text}"
+    )
 
 
 @command

@@ -63,13 +63,13 @@ def expect(_: Context, update: str = "", review: str = "") -> None:
             for row in range_update.unexplained_rows:
                 console.log(f"{row} needs a reason")
         return
-    wrong = lint(
+    problems = lint(
         read_expectations(),
         claims=read_claims(),
         catalogue=known_names(),
     )
-    print_result("\n".join(wrong) or "every expectation has its form and a reason")
-    if wrong:
+    print_result("\n".join(problems) or "every expectation has its form and a reason")
+    if problems:
         raise SystemExit(2)
 
 
@@ -127,9 +127,9 @@ def claims(
     """Check each claim against the results."""
     run = measuring.read_results(given_path(out))
     sizes, measured = given_path(manifest), given_path(facts)
-    known = library_sizes(sizes) if sizes.is_file() else {}
-    known |= read_facts(measured) if measured.is_file() else {}
-    verdicts = analysis.verdicts(run, facts=known)
+    known_facts = library_sizes(sizes) if sizes.is_file() else {}
+    known_facts |= read_facts(measured) if measured.is_file() else {}
+    verdicts = analysis.verdicts(run, facts=known_facts)
     if markdown:
         print_result(claims_markdown(verdicts).rstrip("\n"))
     else:

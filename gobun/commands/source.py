@@ -102,9 +102,9 @@ def patch_bun(
     _: Context, series: str, only: str = "", except_: str = "", version: str = ""
 ) -> None:
     """Apply a series of patches to a checkout, all of it or nothing."""
-    patch_series, chosen = select_patches(series, only, except_)
+    patch_series, chosen_patches = select_patches(series, only, except_)
     with bun_source.open_checkout(version or patch_series.version) as checkout:
-        applied = bun_source.apply_series(checkout, patch_series, chosen)
+        applied = bun_source.apply_series(checkout, patch_series, chosen_patches)
     for name in applied.patches:
         print_result(f"applied {name}")
     patches = console.pluralize(len(applied.patches), "patch", "patches")
@@ -136,8 +136,8 @@ def _print_export(export: bun_source.Export, folder: Path) -> None:
         print_result(
             f"wrote {folder.name}/{name}" if (folder / name).is_file() else f"removed {name}"
         )
-    changed = console.pluralize(len(export.changed_files), "file")
-    summary = f"{changed} changed" if export.changed_files else "as it was"
+    file_count = console.pluralize(len(export.changed_files), "file")
+    summary = f"{file_count} changed" if export.changed_files else "as it was"
     patches = console.pluralize(len(export.patches), "patch", "patches")
     print_result(f"{folder.name}: {patches}, {summary}")
 
@@ -150,8 +150,8 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
     if folder.exists():
         raise UsageError(f"there is a series {folder.name} already", hint="remove it first")
     with bun_source.open_checkout(onto) as checkout:
-        chosen = patch_series.select_patches((), split_csv(except_))
-        rebased = bun_source.rebase(checkout, patch_series, chosen)
+        chosen_patches = patch_series.select_patches((), split_csv(except_))
+        rebased = bun_source.rebase(checkout, patch_series, chosen_patches)
     for step in rebased.steps:
         print_result(f"{step.patch}: {step.state}")
     if rebased.conflicts:
@@ -160,7 +160,7 @@ def patch_rebase(_: Context, series: str, onto: str, except_: str = "") -> None:
             hint="nothing was written; leave these patches out with --except, and make them "
             "again with `invoke patch-new`",
         )
-    remaining = [patch.id for patch in patch_series.bun_patches if patch not in chosen]
+    remaining = [patch.id for patch in patch_series.bun_patches if patch not in chosen_patches]
     _print_export(bun_source.write_rebased(folder, onto, rebased, patch_series, remaining), folder)
 
 
@@ -169,11 +169,11 @@ def patch_lint(_: Context, series: str = "") -> None:
     """Check the form of one series, or of all."""
     names = [bun_source.series_named(series).line] if series else bun_source.lines()
     every = [bun_source.series_named(name) for name in bun_source.lines()]
-    wrong = bun_source.lint_series(every, _known_names())
+    problems = bun_source.lint_series(every, _known_names())
     if series:
-        wrong = [problem for problem in wrong if f"{paths.PATCHES / names[0]}/" in problem]
-    print_result("\n".join(wrong) or f"{len(names)} series, nothing wrong")
-    if wrong:
+        problems = [problem for problem in problems if f"{paths.PATCHES / names[0]}/" in problem]
+    print_result("\n".join(problems) or f"{len(names)} series, nothing wrong")
+    if problems:
         raise SystemExit(UsageError.exit_code)
 
 

@@ -200,11 +200,11 @@ def _is_lock(sample: Sample, call: str) -> bool:
 
 def _works_evidence(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
     seconds = samples[-1].at - samples[0].at
-    used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
+    cpu_s = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     call = collections.Counter(calls).most_common(1)[0][0]
     waits = "it waits for events" if call in EVENT_WAITS else f"its main thread was in {call}"
     where = waits if call not in {"", "running"} else "its main thread works"
-    return f"{where}; {used:.1f} s of CPU time in {seconds:.1f} s"
+    return f"{where}; {cpu_s:.1f} s of CPU time in {seconds:.1f} s"
 
 
 def _waits_evidence(samples: Sequence[Sample], calls: Sequence[str], _: float) -> str:
@@ -219,10 +219,10 @@ def _busy_evidence(samples: Sequence[Sample], _calls: Sequence[str], _able_share
 
 def _starved_evidence(samples: Sequence[Sample], _: Sequence[str], able_share: float) -> str:
     seconds = samples[-1].at - samples[0].at
-    used = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
+    cpu_s = (samples[-1].cpu_ticks - samples[0].cpu_ticks) / _TICKS_A_SECOND
     return (
         f"it could run for {able_share:.0%} of {seconds:.1f} s, and waited for a processor the "
-        f"rest; {used:.1f} s of CPU time"
+        f"rest; {cpu_s:.1f} s of CPU time"
     )
 
 

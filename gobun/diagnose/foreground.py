@@ -57,8 +57,8 @@ class Foreground:
         except BaseException as error:  # a NUL in an argument raises ValueError
             self._let_through()
             if isinstance(error, OSError):
-                what = f"cannot run {command[0]}: {error.strerror}"
-                raise PrerequisiteError(what) from error
+                message = f"cannot run {command[0]}: {error.strerror}"
+                raise PrerequisiteError(message) from error
             raise
 
     @property

@@ -62,16 +62,16 @@ def seen_runtime(pid: int, maps: Sequence[Mapping] = ()) -> RuntimeSeen:
 
     ``maps`` are the mappings of the process, which identify its C library.
     """
-    shown = read_link(Path(f"/proc/{pid}/exe"))
-    if not shown:  # a kernel thread has none
+    executable = read_link(Path(f"/proc/{pid}/exe"))
+    if not executable:  # a kernel thread has none
         return RuntimeSeen("", "", _command_line(pid))
     handle = open_program(pid)
     if handle is None:
-        return RuntimeSeen("", "", shown)
+        return RuntimeSeen("", "", executable)
     try:
-        return _recognise(handle, shown, libc_of(maps))
+        return _recognise(handle, executable, libc_of(maps))
     except OSError:
-        return RuntimeSeen("", "", shown)
+        return RuntimeSeen("", "", executable)
     finally:
         os.close(handle)
 
@@ -89,9 +89,9 @@ def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
     """Return the signal with which JavaScriptCore suspends a thread of this process."""
     if runtime.name != "bun":
         return None
-    wanted = environment(pid).get(_VARIABLE, "")
-    if wanted.isdecimal() and not in_range(runtime.version, _IGNORES_IT):
-        return int(wanted)
+    signal_text = environment(pid).get(_VARIABLE, "")
+    if signal_text.isdecimal() and not in_range(runtime.version, _IGNORES_IT):
+        return int(signal_text)
     return _SIGNAL_BEFORE if in_range(runtime.version, _BY_SIGUSR1) else _SIGNAL_SINCE
 
 
@@ -109,10 +109,10 @@ def _parts_of(version: str) -> tuple[int, ...]:
 
 
 def _recognise(handle: int, executable: str, libc: str) -> RuntimeSeen:
-    seen: set[str] = set()
+    found_names: set[str] = set()
     for _, data in chunks(handle, _MOST_PROGRAM, _OVERLAP):
-        seen |= {name for name, mark in _MARKS.items() if mark in data}
-    name = next((name for name in _MARKS if name in seen), "")
+        found_names |= {name for name, mark in _MARKS.items() if mark in data}
+    name = next((name for name in _MARKS if name in found_names), "")
     if not name:
         return RuntimeSeen("", "", executable)
     matches = {

@@ -51,7 +51,7 @@ def taken_text(taken: Taken, *, is_hung: bool) -> str:
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)
     who = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"
-    what = "ignores" if taken.how == "ignored" else "has put its own handler on"
+    action = "ignores" if taken.how == "ignored" else "has put its own handler on"
     how = {
         "handled": "signal.Notify does that if its list of signals is empty or has this one",
         "ignored": "signal.Ignore does that",
@@ -63,4 +63,4 @@ def taken_text(taken: Taken, *, is_hung: bool) -> str:
         else "The process works until something suspends a thread, such as the garbage collector "
         "or a profiler. Then it hangs forever, on every release of Bun."
     )
-    return f"{who}{what} {name}, with which JavaScriptCore suspends threads.{by} {then}"
+    return f"{who}{action} {name}, with which JavaScriptCore suspends threads.{by} {then}"

@@ -43,8 +43,8 @@ def judge(facts: Facts) -> Diagnosis:
         # This handler can never answer, so the signal is sent forever, however seldom.
         motion = msgspec.structs.replace(facts.motion, kind="storm", storm=facts.motion.suspect)
         facts = msgspec.structs.replace(facts, motion=motion)
-    taken = find_taken(facts.snapshot, facts.suspend_signal, facts.runtime, facts.libraries)
-    kind, armed = _kind(facts, taken), _armed(facts)
+    lost_handler = find_taken(facts.snapshot, facts.suspend_signal, facts.runtime, facts.libraries)
+    kind, armed = _kind(facts, lost_handler), _armed(facts)
     return Diagnosis(
         pid=facts.pid,
         kind=kind,
@@ -54,14 +54,14 @@ def judge(facts: Facts) -> Diagnosis:
         snapshot=facts.snapshot,
         suspend_signal=facts.suspend_signal,
         armed=armed,
-        cause=_cause(facts, kind, taken, armed=armed),
-        taken=taken,
+        cause=_cause(facts, kind, lost_handler, armed=armed),
+        taken=lost_handler,
         help=remedies_for(
             kind,
             facts.runtime.name,
             facts.runtime.version,
             armed=armed and not is_fixed_in(facts.runtime.version),
-            handler_is_lost=taken is not None,
+            handler_is_lost=lost_handler is not None,
         ),
         notes=tuple(_notes(facts)),
     )

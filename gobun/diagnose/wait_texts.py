@@ -41,7 +41,7 @@ def wait_text(wait: NativeWait) -> str:
 def starved_text(motion: Activity) -> str:
     """Return the reason for the missing verdict, as sentences."""
     suspect = motion.suspect
-    seen = (
+    seen_text = (
         f" {signal_name(suspect.signal)} came to thread {suspect.thread} ({suspect.tid}) again and "
         "again, which may be a signal storm or normal work."
         if suspect is not None
@@ -49,6 +49,6 @@ def starved_text(motion: Activity) -> str:
     )
     return (
         f"The process could run for {motion.able:.0%} of the time, and waited for a processor "
-        f"otherwise. That was too little to see whether it hangs.{seen} Run diagnose again when "
-        "the machine or the control group of the process is less busy."
+        f"otherwise. That was too little to see whether it hangs.{seen_text} Run diagnose again "
+        "when the machine or the control group of the process is less busy."
     )

@@ -314,7 +314,7 @@ class Editor:
         return block
 
     def _can_move(self, block: range) -> bool:
-        inside = [
+        sections_inside = [
             each
             for each in self._mapped_sections()
             if _meet(block, range(each.offset, each.offset + each.size))
@@ -322,7 +322,7 @@ class Editor:
         return all(
             (each.kind in _MOVABLE_SECTIONS or each.name == _INTERPRETER)
             and not each.flags & elf.SHF_WRITE
-            for each in inside
+            for each in sections_inside
         )
 
     def _move(self, block: range, segment: NewSegment) -> None:

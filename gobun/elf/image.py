@@ -189,9 +189,9 @@ class Image:
             raise self.damage_error(
                 "its dynamic section is at one place in the file and loaded from another"
             )
-        found = list(self._table(DYNAMIC, table.offset, room))
+        dynamic_entries = list(self._table(DYNAMIC, table.offset, room))
         entries: list[tuple[int, int]] = []
-        for tag, value in found:
+        for tag, value in dynamic_entries:
             if tag == elf.DT_NULL:
                 return table.address, room, entries
             entries.append((tag, value))

@@ -98,9 +98,9 @@ class Merge:
                 raise AssertionError("the guard has thread-local memory that is not zero")
             align = max(block.align, _WORD)
             self._thread_offset = self._editor.add_thread_local(block.memory_size, align, at)
-        added = [self._relocate(each) for each in self._donor.relocations(_EVERY_KIND)]
-        added += self._add_constructors(constructors, data)
-        self._add_relocations(added, data)
+        relocations = [self._relocate(each) for each in self._donor.relocations(_EVERY_KIND)]
+        relocations += self._add_constructors(constructors, data)
+        self._add_relocations(relocations, data)
         self._set_dynamic(_DT_FLAGS_1, (self._host.dynamic_value(_DT_FLAGS_1) or 0) | _NODELETE)
         self._editor.fit_dynamic(data)
         return self._editor.finish()

@@ -32,16 +32,16 @@ def cover(
     Each box grows from a cell along one axis after another as far as possible. The result is small,
     though not always the smallest. It does not depend on the order of the mappings.
     """
-    left = {config: mask for config, mask in required.items() if mask}
+    uncovered = {config: mask for config, mask in required.items() if mask}
     boxes = []
-    for config in sorted(left, key=lambda config: _place(config, axes)):
-        while config in left:  # a box covers its first cell completely, so this runs once
-            box = _grow_box(config, left, required, optional, axes)
+    for config in sorted(uncovered, key=lambda config: _place(config, axes)):
+        while config in uncovered:  # a box covers its first cell completely, so this runs once
+            box = _grow_box(config, uncovered, required, optional, axes)
             boxes.append(box)
             for inside in itertools.product(*box.values):
-                remaining = left.pop(inside, 0) & ~box.versions
+                remaining = uncovered.pop(inside, 0) & ~box.versions
                 if remaining:
-                    left[inside] = remaining
+                    uncovered[inside] = remaining
     return boxes
 
 

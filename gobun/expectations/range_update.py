@@ -89,12 +89,16 @@ def update_expectations(
 class _ChangedRows(msgspec.Struct, frozen=True):
     replaced: Mapping[str, tuple[ExpectationRow, ...]]
     """For the place of each changed row, the rows that replace it. A row without an entry stays."""
-    added: tuple[ExpectationRow, ...]
-    kept: tuple[ExpectationRow, ...]
+    added_rows: tuple[ExpectationRow, ...]
+    kept_rows: tuple[ExpectationRow, ...]
 
     @property
     def rows(self) -> tuple[ExpectationRow, ...]:
-        return (*self.kept, *(row for rows in self.replaced.values() for row in rows), *self.added)
+        return (
+            *self.kept_rows,
+            *(row for rows in self.replaced.values() for row in rows),
+            *self.added_rows,
+        )
 
 
 def _replacements(
@@ -106,7 +110,7 @@ def _replacements(
     strict: bool,
 ) -> _ChangedRows:
     replaced: dict[str, tuple[ExpectationRow, ...]] = {}
-    added: list[ExpectationRow] = []
+    added_rows: list[ExpectationRow] = []
     for runtime in sorted({result.runtime for result in results}):
         mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
         of_it = [result for result in results if result.runtime == runtime]
@@ -119,9 +123,9 @@ def _replacements(
             )
         for outcomes, box in changes.added_boxes:
             blank = {"outcomes": outcomes, "why": TODO_REASON, "runtime": runtime, "os": place.os}
-            added.append(msgspec.convert(blank | _selectors(box, world), ExpectationRow))
+            added_rows.append(msgspec.convert(blank | _selectors(box, world), ExpectationRow))
     return _ChangedRows(
-        replaced, tuple(added), tuple(r for r in rows if r.location not in replaced)
+        replaced, tuple(added_rows), tuple(r for r in rows if r.location not in replaced)
     )
 
 
@@ -154,14 +158,14 @@ def _world(
 
 
 def _selectors(box: Box, world: ObservedRuns, row: ExpectationRow | None = None) -> dict[str, Any]:
-    inside = [bool(box.versions >> at & 1) for at in range(len(world.versions))]
+    flags = [bool(box.versions >> at & 1) for at in range(len(world.versions))]
     lists = {
         names: None if len(values) == len(axis) else values
         for names, values, axis in zip(LISTS, box.values, world.axes, strict=True)
     }
-    if row and inside == [row.selects_version(version) for version in world.versions]:
+    if row and flags == [row.selects_version(version) for version in world.versions]:
         return {"versions": row.versions, **lists}
-    return {"versions": range_text(inside, world.versions), **lists}
+    return {"versions": range_text(flags, world.versions), **lists}
 
 
 def _is_settled(
@@ -179,7 +183,7 @@ def _is_settled(
         remaining = _replacements(numbered, list(results), known_versions, place, strict=False)
     except UsageError:  # two rows that are equally specific disagree now
         return False
-    return not remaining.replaced and not remaining.added
+    return not remaining.replaced and not remaining.added_rows
 
 
 def _texts(
@@ -187,19 +191,21 @@ def _texts(
 ) -> tuple[dict[Path, str], tuple[str, ...]]:
     new: dict[Path, str] = {}
     unexplained: list[str] = []
-    homes = {folder / f"{row.runtime}.toml" for row in changed_rows.added}
+    homes = {folder / f"{row.runtime}.toml" for row in changed_rows.added_rows}
     for path in sorted({*old_texts, *homes}):
         rows = read_rows(path) if path in old_texts else []
-        added = [row for row in changed_rows.added if path == folder / f"{row.runtime}.toml"]
+        added_rows = [
+            row for row in changed_rows.added_rows if path == folder / f"{row.runtime}.toml"
+        ]
         sections = toml_edit.split_rows(old_texts.get(path, ""), rows, str(path))
-        if added or any(row.location in changed_rows.replaced for row in rows):
+        if added_rows or any(row.location in changed_rows.replaced for row in rows):
             for section in sections:
                 section.blocks = [
                     block
                     for one in section.blocks
                     for block in _edit_block(one, changed_rows.replaced)
                 ]
-            sections[-1].blocks += map(toml_edit.new_block, added)
+            sections[-1].blocks += map(toml_edit.new_block, added_rows)
             for section in sections:
                 toml_edit.sort(section)
             new[path] = toml_edit.join(sections)

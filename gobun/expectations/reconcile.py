@@ -67,14 +67,14 @@ def compare(
             boxes = ledger.boxes(index, may)
             if boxes is not None:
                 rewritten[index] = boxes
-    added = [
+    added_boxes = [
         (tuple(sorted(outcomes)), box)
         for outcomes, required_versions in sorted(
             ledger.new_cells.items(), key=lambda item: sorted(item[0])
         )
         for box in cover(required_versions, {}, world.axes)
     ]
-    return RowChanges(rewritten, added)
+    return RowChanges(rewritten, added_boxes)
 
 
 class _Reconciler:
@@ -109,19 +109,19 @@ class _Reconciler:
         for mask in won.values():
             unclaimed &= ~mask
         self._unknown_versions[config] = unclaimed & ~sum(1 << at for at in seen)
-        added: dict[frozenset[Outcome], int] = {}
+        added_versions: dict[frozenset[Outcome], int] = {}
         for at, outcomes in seen.items():
-            self._settle(config, won, added, (at, outcomes))
+            self._settle(config, won, added_versions, (at, outcomes))
         for index, mask in won.items():
             self.must[index][config] = mask
-        for outcomes, mask in added.items():
+        for outcomes, mask in added_versions.items():
             self.new_cells[outcomes][config] = _bridged(mask, self._unknown_versions[config])
             self._unknown_versions[config] &= ~self.new_cells[outcomes][config]
         claimed = 0
         for mask in won.values():
             claimed |= mask
         measured = sum(1 << at for at in seen)
-        otherwise = sum(added.values())
+        otherwise = sum(added_versions.values())
         for index in matching if measured else ():
             self._agreeing_versions[index][config] = won.get(index, 0) & measured
             self._contrary_versions[index][config] = measured & ~claimed & ~otherwise
@@ -171,12 +171,12 @@ class _Reconciler:
             return self._deciding_rows[row_indices]
         won: dict[int, int] = {}
         weights = self._index.specificities
-        taken = 0
+        decided_versions = 0
         by_weight = sorted(row_indices, key=lambda i: -weights[i])
         for _, group in itertools.groupby(by_weight, key=weights.__getitem__):
             among: dict[int, int] = {}
             for index in group:
-                mask = self._masks[index] & ~taken
+                mask = self._masks[index] & ~decided_versions
                 for other, owned in among.items():
                     if owned & mask and not self._rows[index].agrees_with(self._rows[other]):
                         version = self._world.versions[(owned & mask).bit_length() - 1]
@@ -186,7 +186,7 @@ class _Reconciler:
                 among[index] = mask
             for index, mask in among.items():
                 won[index] = mask
-                taken |= mask
+                decided_versions |= mask
         self._deciding_rows[row_indices] = won
         return won
 
@@ -264,20 +264,20 @@ class _Reconciler:
         common = functools.reduce(operator.or_, must.values(), 0)
         for config in itertools.product(*values):
             common &= must.get(config, 0) | optional.get(config, 0)
-        left = {config: mask & ~common for config, mask in must.items()}
-        whole = [Box(values, common)] if common else []
-        apart = whole + cover(left, optional, axes)
-        plain = cover(must, optional, axes)
-        boxes = apart if len(apart) < len(plain) or not was & ~common else plain
-        kept = []
+        uncovered = {config: mask & ~common for config, mask in must.items()}
+        common_boxes = [Box(values, common)] if common else []
+        apart = common_boxes + cover(uncovered, optional, axes)
+        plain_boxes = cover(must, optional, axes)
+        boxes = apart if len(apart) < len(plain_boxes) or not was & ~common else plain_boxes
+        kept_boxes = []
         for box in boxes:
-            if box.versions & was or box in whole:
-                kept.append(box)
+            if box.versions & was or box in common_boxes:
+                kept_boxes.append(box)
                 continue
             for config in itertools.product(*box.values):
                 new = self.new_cells[frozenset(row.outcomes)]
                 new[config] = new.get(config, 0) | box.versions & must.get(config, 0)
-        return None if kept == [Box(values, was)] else kept
+        return None if kept_boxes == [Box(values, was)] else kept_boxes
 
     def is_touched(self, index: int, optional: Mapping[Config, int]) -> bool:
         """Return whether the cells that a row selects differ from those that it decides."""

@@ -75,8 +75,8 @@ def review(
 
 def _unexpected_outcomes(row: ExpectationRow, result: Result) -> set[str]:
     """Return how attempts ended otherwise than the row states; empty if each of them passed."""
-    ended = {str(outcome) for outcome in attempts_of(result)} - {_NEVER_UNEXPECTED}
-    return set() if ended == {"pass"} else ended - set(row.outcomes)
+    outcomes = {str(outcome) for outcome in attempts_of(result)} - {_NEVER_UNEXPECTED}
+    return set() if outcomes == {"pass"} else outcomes - set(row.outcomes)
 
 
 def unexplained_rows(expectations: Expectations) -> list[ExpectationRow]:

@@ -50,16 +50,16 @@ def split_rows(text: str, rows: list[ExpectationRow], label: str) -> list[BlockG
             hint="write each row as [[expect]] at the beginning of a line",
         )
     sections: list[BlockGroup] = []
-    above = text[: starts[0]] if starts else text
+    text_above = text[: starts[0]] if starts else text
     ends = [*starts[1:], len(text)] if starts else []
     for start, end, row in zip(starts, ends, rows, strict=True):
-        apart, comment = _split_text_above(above)
+        apart, comment = _split_text_above(text_above)
         if apart.strip() or not sections:
             sections.append(BlockGroup(apart, []))
-        table, above = _body(text[start:end], is_last=end == len(text))
+        table, text_above = _body(text[start:end], is_last=end == len(text))
         sections[-1].blocks.append(RowBlock(comment, table, row))
-    if above.strip() or not sections:
-        sections.append(BlockGroup(above, []))
+    if text_above.strip() or not sections:
+        sections.append(BlockGroup(text_above, []))
     return sections
 
 

@@ -58,7 +58,7 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
         FetchError: the archive is damaged, or has a member that is not allowed.
         PrerequisiteError: a write to the disk failed.
     """
-    written: list[Path] = []
+    paths: list[Path] = []
     try:
         with (
             gzip.open(archive) as stream,
@@ -68,13 +68,13 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
         ):
             for member, path in _checked_members(opened, label):
                 if member.isfile():
-                    written.append(folder / path)
+                    paths.append(folder / path)
                 _write(opened, member, folder / path)
     except _DAMAGE_ERRORS as error:
         raise FetchError(
             f"the archive of {label} is damaged: {error}", hint="run the same command again"
         ) from error
-    _flush(written)
+    _flush(paths)
 
 
 def _largest_unpacked(archive: Path) -> int:
@@ -134,7 +134,7 @@ def _checked_members(
     archive: tarfile.TarFile, label: str
 ) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield the members with their paths below the root, and reject the first bad one."""
-    plain: set[PurePosixPath] = set()
+    file_paths: set[PurePosixPath] = set()
     folders = {PurePosixPath()}
     total = 0
     for count, member in enumerate(archive, start=1):
@@ -143,16 +143,20 @@ def _checked_members(
             raise _refuse_member(
                 label, member, _KINDS.get(member.type, "neither a file nor a folder")
             )
-        above = path.parents
-        if path in plain or not plain.isdisjoint(above) or (path in folders and member.isfile()):
+        parents = path.parents
+        if (
+            path in file_paths
+            or not file_paths.isdisjoint(parents)
+            or (path in folders and member.isfile())
+        ):
             raise _refuse_member(label, member, "in the place of another file")
         total += max(member.size, 0)
         if total > LARGEST_BYTES or count > MOST_MEMBERS:
             raise _refuse_member(
                 label, member, f"beyond {LARGEST_BYTES >> 20} MiB or too many files"
             )
-        folders.update(above, [path] if member.isdir() else [])
-        plain.update([] if member.isdir() else [path])
+        folders.update(parents, [path] if member.isdir() else [])
+        file_paths.update([] if member.isdir() else [path])
         yield member, path
 
 

@@ -49,17 +49,17 @@ def fetch_files(
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
     # Count a file once it is in place, so that the progress ends with the last file.
-    with console.progress("downloading", len(names), unit="bytes") as shown:
+    with console.progress("downloading", len(names), unit="bytes") as progress:
         for name, sha256 in names:
-            known = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None
+            expected_digest = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None
             source = DownloadSource(
-                name, f"{base}/{name}", known, host, advice, largest_bytes=_LARGEST_BYTES
+                name, f"{base}/{name}", expected_digest, host, advice, largest_bytes=_LARGEST_BYTES
             )
             path = folder / name
             with files.temporary_sibling(path) as staged:
                 part = staged / "part"
-                download(source, part, transport, progress=shown, stop=threading.Event())
-                if known is not None and not known.matches_file(part):
+                download(source, part, transport, progress=progress, stop=threading.Event())
+                if expected_digest is not None and not expected_digest.matches_file(part):
                     actual = integrity.of_file(part, "sha256")
                     raise FetchError(
                         f"{name} arrived damaged or forged, and was removed:\n"
@@ -69,4 +69,4 @@ def fetch_files(
                         " files are not of the same release",
                     )
                 part.replace(path)
-            shown.advance(note=name)
+            progress.advance(note=name)

@@ -163,8 +163,8 @@ def releases_in_range(name: str, versions: str) -> dict[Package, NpmRelease]:
         return {}
     if not output.lstrip().startswith("["):
         output = f"[{output}]"  # npm writes one match without the list around it
-    found = [_release(name, row) for row in _decode_output(output, list[_ReleaseRow], name)]
-    return {release.package: release for release in found}
+    releases = [_release(name, row) for row in _decode_output(output, list[_ReleaseRow], name)]
+    return {release.package: release for release in releases}
 
 
 def _release(name: str, row: _ReleaseRow) -> NpmRelease:
@@ -195,10 +195,10 @@ def own_registry() -> str:
         FetchError: npm does not print it.
     """
     # Two empty files with different names, because npm does not load a file twice.
-    bare = ["--userconfig", os.devnull, "--globalconfig", f"{os.devnull}/none"]
+    no_config = ["--userconfig", os.devnull, "--globalconfig", f"{os.devnull}/none"]
     # npm passes over an empty variable, so this hides the configured one.
     return _npm(
-        ["config", "get", "registry", *bare],
+        ["config", "get", "registry", *no_config],
         "reading npm's default registry",
         env={"npm_config_registry": "", "NPM_CONFIG_REGISTRY": ""},
     ).strip()

@@ -81,8 +81,8 @@ def _entry(version: str, value: object, label: str) -> Integrity:
 def format_lock(entries: Mapping[Package, Integrity]) -> str:
     """Return the text of a lock file: packages by name, versions ascending."""
     tables: dict[str, dict[str, str]] = {}
-    for package, known in entries.items():
-        tables.setdefault(f'"{package.name}"', {})[package.version] = f'"{known}"'
+    for package, digest in entries.items():
+        tables.setdefault(f'"{package.name}"', {})[package.version] = f'"{digest}"'
     return lockfile.render_lock(_HEADER, tables)
 
 

@@ -56,13 +56,13 @@ def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockS
         check_name(name)
         version_range = _BUN_RANGE if name in bun_packages() else webkits.get(name, "latest")
         entries |= _check_published(lock, _published_integrities(name, version_range))
-    added = sorted(
+    added_packages = sorted(
         entries.keys() - lock.entries.keys(),
         key=lambda package: (package.name, rank(package.version)),
     )
-    if added:
+    if added_packages:
         write_lock(entries, path)
-    return LockSummary(tuple(added), len(lock.entries))
+    return LockSummary(tuple(added_packages), len(lock.entries))
 
 
 def _published_integrities(name: str, version_range: str) -> dict[Package, Integrity]:

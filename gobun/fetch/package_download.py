@@ -32,11 +32,11 @@ def fetch_missing(missing_packages: Sequence[Package]) -> None:
     """Download packages into the cache; see ``fetch_packages`` for what it raises."""
     sources = _sources(missing_packages)
     # Count a package once it is in place, so that the progress ends with the last package.
-    with console.progress("downloading", len(sources), unit="bytes") as shown:
+    with console.progress("downloading", len(sources), unit="bytes") as progress:
         transport = Transport(npm.settings(), functools.cache(npm.own_registry))
 
         def fetch_one(source: _Download, stop: threading.Event) -> None:
-            _fetch_package(source, transport, shown, stop)
+            _fetch_package(source, transport, progress, stop)
 
         thread_pool.run_all(sources, fetch_one, threads=_THREADS)
 
@@ -133,11 +133,11 @@ def _fetch_package(
 def _publish(package: Package, part: Path, folder: Path) -> None:
     try:
         with files.temporary_sibling(folder) as staged:
-            inside = staged / "package"
+            content = staged / "package"
             with files.disk_errors(folder):
-                inside.mkdir()
-            unpack(part, inside, str(package))
-            files.publish_folder(inside, folder)
+                content.mkdir()
+            unpack(part, content, str(package))
+            files.publish_folder(content, folder)
     finally:
         # The archive is either unpacked or rejected, so remove it.
         discard_part(part)

@@ -28,13 +28,13 @@ def run_all(
     todo: queue.SimpleQueue[_T] = queue.SimpleQueue()
     for job in jobs:
         todo.put(job)
-    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    finished_jobs: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
     stop = threading.Event()
 
     def labour() -> None:
         while not stop.is_set():
             try:
-                ended.put(_outcome(run_one, todo.get_nowait(), stop))
+                finished_jobs.put(_outcome(run_one, todo.get_nowait(), stop))
             except queue.Empty:
                 return
 
@@ -43,7 +43,7 @@ def run_all(
         thread.start()
     try:
         for _ in jobs:
-            failure = ended.get()
+            failure = finished_jobs.get()
             if failure is not None:
                 raise failure
     finally:

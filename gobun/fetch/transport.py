@@ -248,8 +248,8 @@ class Transport(msgspec.Struct, frozen=True):
         exempt = noproxy if isinstance(noproxy, str) else ",".join(noproxy)
         if exempt and requests.utils.should_bypass_proxies(url, exempt):
             return {}
-        plain = self.settings.proxy if isinstance(self.settings.proxy, str) else None
-        secure = self.settings.https_proxy or plain
-        named = {"http": plain, "https": secure}
+        proxy_url = self.settings.proxy if isinstance(self.settings.proxy, str) else None
+        secure = self.settings.https_proxy or proxy_url
+        named = {"http": proxy_url, "https": secure}
         configured = {scheme: proxy for scheme, proxy in named.items() if proxy}
         return environ_proxies(url) | configured

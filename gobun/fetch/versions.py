@@ -61,22 +61,24 @@ def known_versions(name: str) -> _KnownVersions:
         about = npm.package_record(name)
     except npm.UnreachableError as error:
         return _known_here(name, error)
-    listed = [about.versions] if isinstance(about.versions, str) else about.versions
-    valid = (version for version in listed if semver.Version.is_valid(version))
+    versions = [about.versions] if isinstance(about.versions, str) else about.versions
+    valid = (version for version in versions if semver.Version.is_valid(version))
     return _KnownVersions(tuple(sorted(valid, key=rank)), about.dist_tags)
 
 
 def _known_here(name: str, error: npm.UnreachableError) -> _KnownVersions:
     cached = cached_versions(name)
-    known = sorted({*read_lock().versions(name), *cached}, key=rank)
-    if not known:
+    known_versions = sorted({*read_lock().versions(name), *cached}, key=rank)
+    if not known_versions:
         raise FetchError(
             f"{error.what}; there is no known version of {name} without it",
             hint="connect to the network once; later runs work offline",
         ) from error
     console.log(
-        f"{error.what}; using the {len(known)} versions of {name} that are known without it"
-        f" (cached: {', '.join(cached) or 'none'})"
+        f"{error.what}; using the {len(known_versions)} versions of {name} that are known without "
+        f"it (cached: {', '.join(cached) or 'none'})"
     )
-    stable = [version for version in known if semver.Version.parse(version).prerelease is None]
-    return _KnownVersions(tuple(known), {"latest": stable[-1]} if stable else {})
+    stable = [
+        version for version in known_versions if semver.Version.parse(version).prerelease is None
+    ]
+    return _KnownVersions(tuple(known_versions), {"latest": stable[-1]} if stable else {})

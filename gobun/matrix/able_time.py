@@ -49,7 +49,7 @@ class AbleClock:
     def look(self, pids: Iterable[int], now: float) -> None:
         """Add the time since the last reading, as far as every process was able to use it."""
         passed = now - self._last_reading
-        counted = min(passed, GAP_S)
+        counted_s = min(passed, GAP_S)
         usage = {pid: observe.usage(pid) for pid in pids}
         shares = (
             observe.able_share(self._usage.get(pid) or _zero_usage(after), after, passed)
@@ -57,8 +57,8 @@ class AbleClock:
         )
         share = min(shares, default=1.0)
         self._last_reading, self._usage = now, usage
-        self.seen_s += counted
-        self.able_s += counted * share
+        self.seen_s += counted_s
+        self.able_s += counted_s * share
 
     @property
     def is_over(self) -> bool:

@@ -87,13 +87,13 @@ def treatment_environment(context: RunContext, cell: Cell) -> dict[str, str]:
         LacksError: the runtime does not support the treatment.
     """
     runtime = context.runtimes[cell.runtime, cell.version]
-    added = {
+    added_variables = {
         **stress_environment(cell.stress),
         **treated_environment(runtime, cell.treatment, context.preload),
     }
     if isinstance(runtime, Bun) and runtime.warmup_variable:
-        added[runtime.warmup_variable] = str(context.warmup)
-    return added
+        added_variables[runtime.warmup_variable] = str(context.warmup)
+    return added_variables
 
 
 def cell_environment(home: Path) -> dict[str, str]:
@@ -125,17 +125,17 @@ def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Atte
         StoppedError: ``stop`` was set meanwhile.
     """
     started = time.monotonic()
-    seen = evidence.Observation()
+    observation = evidence.Observation()
     try:
         with scratch_folder("cell") as home, control_groups.cell_group() as group:
-            ending, end = _observe(context, cell, _Place(home, group), stop, seen)
+            ending, end = _observe(context, cell, _Place(home, group), stop, observation)
     except StoppedError:
         raise
     except LacksError as lack:
         ending, end = Ending("skip", str(lack)), None
     except Exception as error:  # noqa: BLE001 - a child can provoke any
         ending, end = Ending("error", f"{type(error).__name__}: {error}"), None
-    return Attempt(ending, end, round((time.monotonic() - started) * 1000), seen)
+    return Attempt(ending, end, round((time.monotonic() - started) * 1000), observation)
 
 
 class _Place(msgspec.Struct, frozen=True):

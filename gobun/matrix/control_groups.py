@@ -54,10 +54,10 @@ class CellGroup(msgspec.Struct, frozen=True):
             for folder in self.folders
             for name in ("memory.events", "memory.oom_control")
         ]
-        counted = [
+        kill_counts = [
             line.split()[1] for text in texts for line in text.splitlines() if _is_kill(line)
         ]
-        return sum(int(count) for count in counted)
+        return sum(int(count) for count in kill_counts)
 
 
 def memory_limit() -> int:
@@ -151,9 +151,9 @@ def _bases() -> Iterator[Path]:
         names = {"cgroup2": [""], "cgroup": options.split(",")}.get(kind, [])
         for name in names:
             if name in own and name in {"", "freezer", *_LIMITS}:
-                inside = os.path.relpath(own[name], root)
-                below = "." if inside.startswith("..") else inside
-                bases.setdefault(name, Path(mounted, below))
+                relative_path = os.path.relpath(own[name], root)
+                subgroup = "." if relative_path.startswith("..") else relative_path
+                bases.setdefault(name, Path(mounted, subgroup))
     usable = {name: path for name, path in bases.items() if _is_ours(path)}
     if "" in usable:
         usable.pop("freezer", None)

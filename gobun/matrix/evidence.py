@@ -147,14 +147,14 @@ def write_evidence(
         + "".join(f"  {event.text}\n" for event in steps(observation.events))
         + "".join(f"{each}\n" for each in (observation.core, observation.problem) if each)
     )
-    written = {"output.txt": f"{lines}\n{observation.output}"}
+    contents = {"output.txt": f"{lines}\n{observation.output}"}
     if observation.snapshot is not None and observation.snapshot.threads:
-        written["threads.txt"] = f"{lines}\n{observe.render_snapshot(observation.snapshot)}"
+        contents["threads.txt"] = f"{lines}\n{observe.render_snapshot(observation.snapshot)}"
         if observation.snapshot.handlers:
-            written["process.json"] = msgspec.json.encode(observation.snapshot).decode() + "\n"
+            contents["process.json"] = msgspec.json.encode(observation.snapshot).decode() + "\n"
     if observation.backtrace:
-        written["backtrace.txt"] = f"{lines}\n{observation.backtrace}"
-    for name, text in written.items():
+        contents["backtrace.txt"] = f"{lines}\n{observation.backtrace}"
+    for name, text in contents.items():
         files.write_whole(folder / name, text)
-    names = [*written, *([CORE_NAME] if observation.core_kept else [])]
+    names = [*contents, *([CORE_NAME] if observation.core_kept else [])]
     return tuple((folder / name).relative_to(out).as_posix() for name in names)

@@ -37,19 +37,23 @@ def module_variants(
         UsageError: the guard cannot be embedded into a module.
     """
     linux = target.os == "linux"
-    chosen = {TREATMENTS[name].variant for name in treatments} if linux else set()
+    variant_names = {TREATMENTS[name].variant for name in treatments} if linux else set()
     variants: dict[tuple[str, str], Fixture] = {}
     for name, module in modules.items():
         if name == build.RUST:
             continue
         compiled = name in build.FIXTURES and module.published is None
-        if BUILT_IN in chosen and name not in build.FIXTURES and embed.has_guard(module.addon):
+        if (
+            BUILT_IN in variant_names
+            and name not in build.FIXTURES
+            and embed.has_guard(module.addon)
+        ):
             variants[BUILT_IN, name] = module
-        if BUILT_IN in chosen and compiled:
+        if BUILT_IN in variant_names and compiled:
             variants[BUILT_IN, name] = build.build_fixture(name, target, guarded=True)
-        if UNCONVERTED in chosen and compiled and target.libc == "musl":
+        if UNCONVERTED in variant_names and compiled and target.libc == "musl":
             variants[UNCONVERTED, name] = build.build_fixture(name, target, converted=False)
-        if EMBEDDED in chosen and target.libc != "musl":
+        if EMBEDDED in variant_names and target.libc != "musl":
             variants[EMBEDDED, name] = _embed_guard(module, target)
     return variants
 

@@ -78,8 +78,8 @@ class Monitor:
             self._keep_time()
             if not self._child_is_over:
                 self._witness.look(self._child.pid, self._child.events, self._clock())
-            taken = self._sample()
-            if taken or self._able_clock.gives_up:
+            sample = self._sample()
+            if sample or self._able_clock.gives_up:
                 self._child.listen(0.0)
                 if not self._child_is_over and (ending := self._verdict()) is not None:
                     return ending

@@ -69,8 +69,8 @@ def write_repro(
         ignore = shutil.ignore_patterns("*.toml")
         shutil.copytree(paths.SCENARIOS, bundle / "scenarios", ignore=ignore)
         (bundle / _LIBRARIES).mkdir()
-        inside = _copy_libraries(_needed_arguments(argument), bundle)
-        (bundle / "repro.cjs").write_text(_script(inside))
+        bundled_arguments = _copy_libraries(_needed_arguments(argument), bundle)
+        (bundle / "repro.cjs").write_text(_script(bundled_arguments))
         script = bundle / "run.sh"
         switches = {
             "BUN_DEBUG_QUIET_LOGS": "1",
@@ -87,16 +87,16 @@ def write_repro(
 
 
 def _copy_libraries(arguments: Mapping[str, str], folder: Path) -> dict[str, str]:
-    inside: dict[str, str] = {}
+    bundled_arguments: dict[str, str] = {}
     for key, value in arguments.items():
         source = Path(value)
         if not source.is_absolute():
-            inside[key] = value
+            bundled_arguments[key] = value
             continue
         target = folder / _LIBRARIES / source.name
         shutil.copyfile(source, target)
-        inside[key] = f"./{target.relative_to(folder).as_posix()}"
-    return inside
+        bundled_arguments[key] = f"./{target.relative_to(folder).as_posix()}"
+    return bundled_arguments
 
 
 def _needed_arguments(argument: Mapping[str, str]) -> dict[str, str]:

@@ -112,12 +112,12 @@ class Writer:
         Raises:
             PrerequisiteError: the disk is full or refuses the write.
         """
-        whole = self.stream.tell()
+        end_offset = self.stream.tell()
         with files.disk_errors(self._path):
             try:
                 self.stream.write(self._line(result) + b"\n")
             except OSError:
-                self.stream.truncate(whole)  # no partial line: the file stays valid
+                self.stream.truncate(end_offset)  # no partial line: the file stays valid
                 raise
 
     def _line(self, record: msgspec.Struct) -> bytes:

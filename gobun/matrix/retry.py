@@ -68,10 +68,10 @@ def _wait_until_allowed(stop: threading.Event) -> None:
         StoppedError: ``stop`` was set meanwhile.
     """
     most = _TASKS_A_CORE * (os.cpu_count() or 1)
-    seen: list[int] = []
+    task_counts: list[int] = []
     for _ in range(int(_WAIT_S / _LOOK_EVERY_S)):
-        seen = [*seen[1 - _STORM_LOOKS :], observe.runnable_tasks()]
-        if len(seen) == _STORM_LOOKS and statistics.median(seen) <= most:
+        task_counts = [*task_counts[1 - _STORM_LOOKS :], observe.runnable_tasks()]
+        if len(task_counts) == _STORM_LOOKS and statistics.median(task_counts) <= most:
             return
         if stop.wait(_LOOK_EVERY_S):
             raise StoppedError

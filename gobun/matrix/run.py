@@ -65,14 +65,14 @@ def run_cells(
         return result
 
     with (
-        console.progress("cells", len(cells)) as shown,
+        console.progress("cells", len(cells)) as progress,
         concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool,
     ):
         running = [pool.submit(run_one, cell) for cell in cells]
         try:
             for future in concurrent.futures.as_completed(running):
                 result = future.result()
-                shown.advance(note=f"{result.cell.name}: {result.outcome}")
+                progress.advance(note=f"{result.cell.name}: {result.outcome}")
         except BaseException as error:
             stop.set()
             if isinstance(error, KeyboardInterrupt):
@@ -120,10 +120,10 @@ def _result(
     outcomes = tuple(each.outcome for each in judged)
     expected = context.expectations.of(cell)
     detail = _detail(worst, outcomes)
-    kept: tuple[str, ...] = ()
+    evidence_paths: tuple[str, ...] = ()
     if worst_attempt is not None and worst_attempt.ending.outcome == worst.outcome:
         try:
-            kept = evidence.write_evidence(
+            evidence_paths = evidence.write_evidence(
                 worst_attempt.observation, cell, worst_attempt.ending, context.out
             )
         except Exception as error:  # noqa: BLE001 - a child chooses most of what is in it
@@ -141,7 +141,7 @@ def _result(
         exit_code=worst.exit_code if by_itself else None,
         signal=worst.signal if by_itself else None,
         attempts=len(judged),
-        evidence=kept,
+        evidence=evidence_paths,
         repro=repro(cell, context.foreign_libc),
         outcomes=outcomes,
         why=context.expectations.reason_for(cell),
@@ -152,10 +152,10 @@ def _result(
 
 
 def _detail(worst_attempt: AttemptRecord, outcomes: Sequence[Outcome]) -> str:
-    counted = collections.Counter(outcomes)
-    if len(counted) == 1:
+    outcome_counts = collections.Counter(outcomes)
+    if len(outcome_counts) == 1:
         return worst_attempt.detail
     mixed = ", ".join(
-        f"{outcome} {counted[outcome]}" for outcome in WORST_FIRST if counted[outcome]
+        f"{outcome} {outcome_counts[outcome]}" for outcome in WORST_FIRST if outcome_counts[outcome]
     )
     return f"intermittent ({mixed}): {worst_attempt.detail}"

@@ -160,9 +160,9 @@ def _look(
         settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in looks))
         active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in looks]
         for number in observe.signal_numbers(functools.reduce(operator.or_, active)):
-            seen = [mask >> (number - 1) & 1 for mask in active]
-            storming[thread.tid, number] = sum(seen)
-            changes[thread.tid, number] = sum(map(operator.ne, seen, seen[1:]))
+            was_active = [mask >> (number - 1) & 1 for mask in active]
+            storming[thread.tid, number] = sum(was_active)
+            changes[thread.tid, number] = sum(map(operator.ne, was_active, was_active[1:]))
     later = frozenset(_keys_after_pauses(pid, settled))
     return Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes, later)
 

@@ -107,7 +107,7 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
     _check_functions(image, native.adapters)
     functions = fortify.fortified_functions(image, native.adapters)
     editor = Editor(image, new_segments=2 if functions else 1)
-    plain = _take_plain_names(editor)
+    plain_names = _take_plain_names(editor)
     slots = fortify.open_slots(editor, functions, f"{SEGMENT_NAME}.data") if functions else 0
     segment = editor.open_segment(elf.PF_R | elf.PF_X)
     segment.align(16)
@@ -127,9 +127,9 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
     problems = support_of(Image(path, result)).problems
     if problems:
         raise BuildError(f"the converted {path.name} would not load: it {'; it '.join(problems)}")
-    added = len(result) - len(data)
+    added_bytes = len(result) - len(data)
     adapted = tuple(each.adapter.name for each in functions)
-    return Conversion(result, work.ARCH, len(sites), added, renamed, plain, adapted)
+    return Conversion(result, work.ARCH, len(sites), added_bytes, renamed, plain_names, adapted)
 
 
 def _convertible_words(image: Image) -> list[TlsWord]:
@@ -187,9 +187,9 @@ def _check_functions(image: Image, adapters: fortify.Adapters) -> None:
     cured = PLAIN_NAMES.keys() | adapters.numbers.keys()
     missing = [name for name in missing_functions(image) if name not in cured]
     if missing:
-        listed = "".join(f"\n  - {name}" for name in missing)
+        missing_lines = "".join(f"\n  - {name}" for name in missing)
         raise UsageError(
-            f"{image.path} calls functions of glibc that musl does not have:{listed}",
+            f"{image.path} calls functions of glibc that musl does not have:{missing_lines}",
             hint="build it without them, or with zig cc -target …-linux-musl",
         )
 
@@ -236,10 +236,10 @@ def _take_plain_names(editor: Editor) -> tuple[str, ...]:
         if symbol.name in PLAIN_NAMES:
             entry = table + symbol.index * SYMBOL.size
             (name,) = struct.unpack("<I", image.read_at(entry, 4))
-            plain = PLAIN_NAMES[symbol.name]
+            plain_name = PLAIN_NAMES[symbol.name]
             # The plain name is the end of the other one, in the same place.
-            editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain)))
-            names.append(plain)
+            editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain_name)))
+            names.append(plain_name)
     return tuple(names)
 
 
@@ -258,12 +258,12 @@ def _leave_glibc(editor: Editor) -> tuple[str, ...]:
         elif tag == elf.DT_FLAGS:
             entry = (tag, value & ~elf.DF_STATIC_TLS)
         entries.append(entry)
-    gone = {elf.DT_VERNEED, elf.DT_VERNEEDNUM}
+    removed_tags = {elf.DT_VERNEED, elf.DT_VERNEEDNUM}
     if image.dynamic_value(elf.DT_VERDEF) is None:
-        gone.add(elf.DT_VERSYM)
-    editor.dynamic = [entry for entry in entries if entry[0] not in gone]
+        removed_tags.add(elf.DT_VERSYM)
+    editor.dynamic = [entry for entry in entries if entry[0] not in removed_tags]
     kinds = {elf.SHT_GNU_VERNEED}
-    kinds |= {elf.SHT_GNU_VERSYM} if elf.DT_VERSYM in gone else set()
+    kinds |= {elf.SHT_GNU_VERSYM} if elf.DT_VERSYM in removed_tags else set()
     for section in editor.sections:
         if section.kind in kinds:
             section.kind, section.link, section.info = elf.SHT_PROGBITS, 0, 0

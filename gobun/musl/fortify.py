@@ -63,8 +63,8 @@ def read_adapters(flat: bytes) -> Adapters:
     while distance := _FIELD.unpack_from(flat, at)[0]:
         first = flat.index(b"\0", at + _FIELD.size)
         second = flat.index(b"\0", first + 1)
-        name, plain = flat[at + _FIELD.size : first], flat[first + 1 : second]
-        entries.append(Adapter(name.decode(), plain.decode(), at + distance))
+        name, plain_name = flat[at + _FIELD.size : first], flat[first + 1 : second]
+        entries.append(Adapter(name.decode(), plain_name.decode(), at + distance))
         at = second + 1
     start = at + _FIELD.size
     start += -start % _ALIGN
@@ -139,20 +139,20 @@ def install(
     code = segment.add(adapters.code)
     table = code + len(adapters.code)
     distances = [0] * len(adapters.entries)
-    changed: dict[int, bytes] = {}
-    added = []
+    new_words: dict[int, bytes] = {}
+    entries = []
     for slot, each in enumerate(functions):
         at = slots + slot * _WORD
         distances[each.number] = at - table
         target = code + each.adapter.offset
         for relocation in each.relocations:
-            changed[relocation.entry] = RELA.pack(relocation.at, RELATIVE_KINDS[machine], target)
+            new_words[relocation.entry] = RELA.pack(relocation.at, RELATIVE_KINDS[machine], target)
         if each.adapter.plain_name:
-            added.append(RELA.pack(at, each.symbol.index << 32 | _GLOB_DAT[machine], 0))
+            entries.append(RELA.pack(at, each.symbol.index << 32 | _GLOB_DAT[machine], 0))
     segment.add(struct.pack(f"<{len(distances)}q", *distances), align=1)
-    for entry, content in changed.items():
+    for entry, content in new_words.items():
         editor.write(entry, content)
-    _extend_relocations(editor, segment, b"".join(added))
+    _extend_relocations(editor, segment, b"".join(entries))
 
 
 def _extend_relocations(editor: Editor, segment: NewSegment, new_entries: bytes) -> None:

@@ -29,10 +29,10 @@ def find_core(pid: int, folder: Path, started_at: float, kernel: Path = _KERNEL)
         return "the kernel keeps none (kernel.core_pattern is empty)"
     if pattern[0] in _NO_FILE:
         return f"cores are {_NO_FILE[pattern[0]]} here (kernel.core_pattern is {pattern!r})"
-    written = glob.iglob(str(folder / named(pattern, pid, uses_pid=uses_pid)))  # noqa: PTH207 - it may be absolute
+    core_paths = glob.iglob(str(folder / named(pattern, pid, uses_pid=uses_pid)))  # noqa: PTH207 - it may be absolute
     cores = [
         path
-        for path in map(Path, written)
+        for path in map(Path, core_paths)
         if path.is_file() and path.stat().st_mtime >= started_at - _TICK_S
     ]
     if cores:

@@ -49,11 +49,11 @@ def chunks(handle: int, most: int, overlap: int) -> Iterator[tuple[int, bytes]]:
 
     At most ``most`` bytes of the file are read.
     """
-    at, kept = 0, b""
+    at, previous_end = 0, b""
     while at < most and (data := os.pread(handle, min(CHUNK_BYTES, most - at), at)):
-        yield at - len(kept), kept + data
+        yield at - len(previous_end), previous_end + data
         at += len(data)
-        kept = (kept + data)[-overlap:]
+        previous_end = (previous_end + data)[-overlap:]
 
 
 def _open_regular(pid: int, name: str, inode: int | None) -> int | None:

@@ -105,8 +105,8 @@ def take_snapshot(
     A ``will_be_killed`` process is about to be killed, and is stopped once ``/proc`` has been read.
     A spinning process would take the CPU from the inspector and from all others.
     """
-    seen = procfs.threads(pid)
-    calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in seen}
+    threads = procfs.threads(pid)
+    calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in threads}
     maps = memory.mappings(pid)
     if will_be_killed:
         with contextlib.suppress(ProcessLookupError):
@@ -126,7 +126,7 @@ def take_snapshot(
                 maps,
                 main_limit=limit if thread.tid == pid else None,
             )
-            for thread in seen
+            for thread in threads
         ),
         tuple(_handler(pid, answer, maps) for answer in inspection.signals),
         inspection.problem,

@@ -59,14 +59,14 @@ def preflight(request: BuildRequest) -> list[bun_source.BuildPrerequisite]:
     with bun_source.open_checkout(version) as checkout:
         layout = bun_source.read_layout(checkout.folder)
         _check_flags(request, layout)
-        bare = bun_source.BuildOptions(
+        options = bun_source.BuildOptions(
             profile=request.profile,
             jobs=1,
             bun=Path("bun"),
             prefetch=request.offline.prefetch,
             cache=request.offline.cache,
         )
-        bun_source.plan_build(layout, checkout.folder, bare)
+        bun_source.plan_build(layout, checkout.folder, options)
         return bun_source.examine(
             layout,
             checkout.folder,
@@ -213,10 +213,10 @@ def register(
     """
     if not unpatched:
         series.check_carries("register")
-    chosen = series.control_patches if unpatched else tuple(patches)
+    chosen_patches = series.control_patches if unpatched else tuple(patches)
     commit = bun_source.commit_of_release(series.version).commit
-    identity = bun_source.identity_of(commit, series, chosen)
-    record = _record(series, chosen, commit, identity, unpatched=unpatched)
+    identity = bun_source.identity_of(commit, series, chosen_patches)
+    record = _record(series, chosen_patches, commit, identity, unpatched=unpatched)
     return runtimes.register(program, record, stock_release(series.version).program)
 
 

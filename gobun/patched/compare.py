@@ -63,14 +63,14 @@ class PatchedExpectations(Expectations, frozen=True):
         )
 
     def _is_of(self, change: Change, cell: Cell) -> bool:
-        wanted = (
+        treatment = (
             (change.os and (change.os,), self.place.os),
             (change.arch and (change.arch,), self.place.arch),
             (change.modules, cell.module),
             (change.loads, cell.load),
             (change.stresses, cell.stress),
         )
-        return all(names is None or value in names for names, value in wanted)
+        return all(names is None or value in names for names, value in treatment)
 
 
 def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns]:
@@ -95,7 +95,7 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
 def _line(series: Series, buns: Sequence[RegisteredBun], *, ablate: bool) -> SeriesRuns:
     control = tuple(one for one in buns if _is_of(one, series, SELF_BUILT))
     built = [one for one in buns if _is_of(one, series, PATCHED)]
-    whole = [one for one in built if one.whole]
+    complete_builds = [one for one in built if one.whole]
     for one in (*control, *built):
         commit = one.commit
         patches = [patch for patch in series.bun_patches if patch.id in one.patches]
@@ -104,12 +104,14 @@ def _line(series: Series, buns: Sequence[RegisteredBun], *, ablate: bool) -> Ser
                 f"bun@{one.label} was built from another state of {series.line} than the one here"
             )
     if built:
-        if ablate and len(built) == len(whole):
+        if ablate and len(built) == len(complete_builds):
             console.log(
                 f"of {series.line} only the whole series is built: `invoke build-bun --series "
                 f"{series.line} --except ID` builds it without a patch"
             )
-        return SeriesRuns(series, (*control, *(built if ablate or not whole else whole)))
+        return SeriesRuns(
+            series, (*control, *(built if ablate or not complete_builds else complete_builds))
+        )
     emulations = emulations_of(series, ablate=ablate)
     if emulations:
         console.log(
@@ -130,10 +132,10 @@ def _is_of(patched_bun: RegisteredBun, series: Series, treatment: str) -> bool:
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
     """Return the treatments that emulate a series: all at once and, to ablate, each alone."""
     alone = list(dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation))
-    known = [name for name in alone if name in TREATMENTS]
-    at_once = combined_emulation(known)
-    chosen = [*at_once, *(known if ablate or not at_once else ())]
-    return tuple(dict.fromkeys(chosen))
+    known_treatments = [name for name in alone if name in TREATMENTS]
+    at_once = combined_emulation(known_treatments)
+    chosen_names = [*at_once, *(known_treatments if ablate or not at_once else ())]
+    return tuple(dict.fromkeys(chosen_names))
 
 
 def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, ablate: bool) -> None:

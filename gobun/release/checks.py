@@ -52,9 +52,9 @@ def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
     except UsageError as error:
         yield f"{layout.MANIFEST}: {error.what}"
     own = {layout.MANIFEST, layout.PROVENANCE}
-    listed = {file.name: file.sha256 for file in manifest.files}
+    listed_digests = {file.name: file.sha256 for file in manifest.files}
     yield from _digest_differences(
-        layout.MANIFEST, listed, {k: v for k, v in digests.items() if k not in own}
+        layout.MANIFEST, listed_digests, {k: v for k, v in digests.items() if k not in own}
     )
     for file in manifest.files:
         if file.name in digests and file.size != (folder / file.name).stat().st_size:
@@ -134,13 +134,15 @@ class _Package(msgspec.Struct):
 def _of_packages(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Iterator[str]:
     guards = [it for it in manifest.libraries if it.file.startswith(f"{build.GUARD_NAME}-")]
     warmups = [it for it in manifest.libraries if it.file.startswith(f"{build.DEFAULT_NAME}-")]
-    inside = [it for it in guards if it.target in TARGETS and TARGETS[it.target].os == "linux"]
+    linux_guards = [
+        it for it in guards if it.target in TARGETS and TARGETS[it.target].os == "linux"
+    ]
     loader = tarball_name(manifest.version)
     content = yield from _of_package(folder, loader, loader_package.PACKAGE, manifest.version)
     if content:
-        expected = {it.file: it.sha256 for it in (*inside, *warmups)}
+        expected = {it.file: it.sha256 for it in (*linux_guards, *warmups)}
         yield from _of_sums_inside(loader, content, expected)
-        yield from _of_content(loader, content, [f"lib/{it.file}" for it in inside], digests)
+        yield from _of_content(loader, content, [f"lib/{it.file}" for it in linux_guards], digests)
     for entry in warmups:
         if entry.target not in TARGETS:
             continue
@@ -161,14 +163,14 @@ def _of_package(
         return {}
     try:
         with tarfile.open(folder / tarball) as archive:
-            inside = {it.name: _bytes(archive, it) for it in archive}
-        about = msgspec.json.decode(inside["package/package.json"], type=_Package)
+            content_by_name = {it.name: _bytes(archive, it) for it in archive}
+        about = msgspec.json.decode(content_by_name["package/package.json"], type=_Package)
     except (OSError, EOFError, KeyError, tarfile.TarError, msgspec.MsgspecError) as error:
         yield f"{tarball} cannot be read: {error}"
         return {}
     if (about.name, about.version) != (name, version):
         yield f"{tarball} is of {about.name} {about.version}"
-    return inside
+    return content_by_name
 
 
 def _of_sums_inside(
@@ -201,9 +203,9 @@ def _of_sbom(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Itera
     if not (folder / layout.SBOM).is_file():
         return  # another check reports it
     bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
-    listed = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
+    listed_digests = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
     tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]
     parts = [*(entry.file for entry in manifest.libraries), *tarballs]
     yield from _digest_differences(
-        layout.SBOM, listed, {name: digests.get(name, "") for name in parts}
+        layout.SBOM, listed_digests, {name: digests.get(name, "") for name in parts}
     )

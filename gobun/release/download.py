@@ -41,9 +41,9 @@ def download_warmup(
         PrerequisiteError: ``out`` cannot be written, or npm is missing.
     """
     check_version(version)
-    known = (*build.NAMES, build.GUARD_NAME, build.STATIC_NAME)
-    if name not in known:
-        raise UsageError.unknown("library name", name, known)
+    known_names = (*build.NAMES, build.GUARD_NAME, build.STATIC_NAME)
+    if name not in known_names:
+        raise UsageError.unknown("library name", name, known_names)
     if _PLACE not in source:
         raise UsageError(
             f"--from {source!r} does not contain {_PLACE}",
@@ -68,25 +68,25 @@ def _needed_files(
     base: str, folder: Path, targets: Sequence[Target], name: str, sums_file: Path | None
 ) -> list[tuple[str, str]]:
     """Return the needed files and their SHA-256."""
-    listed: dict[str, str] = {}
+    digests: dict[str, str] = {}
     where = "the lists of sums"
     if sums_file is not None:
         where = str(sums_file)
         text = files.read_input(sums_file).decode(errors="replace")
-        listed = layout.read_sums(text, f"--sums {sums_file}")
+        digests = layout.read_sums(text, f"--sums {sums_file}")
     else:
         lists = sorted({build.SUMS[target.os] for target in targets})
         fetch.fetch_files(base, [(each, None) for each in lists], folder, advice=_ADVICE)
         for each in lists:
-            listed |= layout.read_sums((folder / each).read_text(errors="replace"), each)
+            digests |= layout.read_sums((folder / each).read_text(errors="replace"), each)
     needed: list[tuple[str, str]] = []
     for target in targets:
         library, header = build.file_names(name, target)
-        if library not in listed:
+        if library not in digests:
             raise FetchError(
                 f"{where} of this release do not name {library}",
-                hint=f"the release has: {', '.join(sorted(listed)) or 'none'}",
+                hint=f"the release has: {', '.join(sorted(digests)) or 'none'}",
             )
         # The checksums of the first releases do not list the headers.
-        needed += [(file, listed[file]) for file in (library, header) if file in listed]
+        needed += [(file, digests[file]) for file in (library, header) if file in digests]
     return needed

@@ -89,11 +89,11 @@ def pack_loader(
         BuildError: npm could not pack a package.
     """
     # The loader finds these on every system, and loads the one for its own.
-    inside = [each for each in guards if each.target.os == "linux"]
+    linux_guards = [each for each in guards if each.target.os == "linux"]
     loader = out / tarball_name(version)
-    packed = [Packed(PACKAGE, loader, tuple(each.library.name for each in inside))]
+    packed = [Packed(PACKAGE, loader, tuple(each.library.name for each in linux_guards))]
     with files.temporary_sibling(loader) as staged:
-        build.fill_loader(staged / "loader", version, inside, libraries)
+        build.fill_loader(staged / "loader", version, linux_guards, libraries)
         _pack(staged / "loader", loader)
         for each in libraries:
             folder, tarball = staged / each.target.name, out / tarball_name(version, each.target)

@@ -40,13 +40,15 @@ def make_release(
     for name in names:
         if name not in build.NAMES:
             raise UsageError.unknown("library name", name, build.NAMES)
-    chosen = tuple(dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME, *names]))
+    library_names = tuple(
+        dict.fromkeys([build.DEFAULT_NAME, build.GUARD_NAME, build.STATIC_NAME, *names])
+    )
     source = read_source(allow_changes=allow_changes)
     folder = out / version
     with files.temporary_sibling(folder) as staged:
         release = staged / "release"
         release.mkdir()
-        _fill(release, version, chosen, source)
+        _fill(release, version, library_names, source)
         files.publish_folder(release, folder)
         differing = differences(release, folder) if release.exists() else []
     if differing:

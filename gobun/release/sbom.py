@@ -113,19 +113,21 @@ def bill(
     packed = [_package(version, about.name, file) for about, file in packages]
     files = [file.name for _, file in packages]
     digests = sorted([*(entry.sha256 for entry in entries), *(it.sha256 for _, it in packages)])
-    whole = Component("application", "release", "go-warmup", version)
-    inside = [
+    application = Component("application", "release", "go-warmup", version)
+    components = [
         Dependency(entry.file, (f"{_STANDARD_LIBRARY}@{entry.go}",) if entry.go else ())
         for entry in entries
     ]
     return Bom(
         f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join([version, *digests]))}",
-        Metadata(Tools(tuple(_tool(name, *about) for name, about in sorted(tools.items()))), whole),
+        Metadata(
+            Tools(tuple(_tool(name, *about) for name, about in sorted(tools.items()))), application
+        ),
         (*libraries, *packed, *standard),
         (
             Dependency("release", (*(entry.file for entry in entries), *files)),
             *(Dependency(file.name, about.libraries) for about, file in packages),
-            *inside,
+            *components,
         ),
     )
 

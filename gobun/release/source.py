@@ -26,17 +26,17 @@ def read_source(*, allow_changes: bool) -> SourceState:
     """
     try:
         commit = _git("rev-parse", "--verify", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
+        changed_files = _git("status", "--porcelain", "--untracked-files=all").splitlines()
     except PrerequisiteError:
         if allow_changes:
             return SourceState(None, is_clean=False)
         raise
-    if changed and not allow_changes:
-        listed = "\n".join(f"  {line}" for line in changed[:10])
+    if changed_files and not allow_changes:
+        listed = "\n".join(f"  {line}" for line in changed_files[:10])
         raise PrerequisiteError(
             f"this checkout has changes that are not committed:\n{listed}", hint=_HINT
         )
-    return SourceState(commit, is_clean=not changed)
+    return SourceState(commit, is_clean=not changed_files)
 
 
 def _git(*words: str) -> str:

@@ -53,11 +53,11 @@ def _verify(folder: Path, *, rebuild: bool) -> Manifest:
             hint="`invoke release --version X` makes one",
         )
     manifest = _manifest(folder)
-    wrong = list(problems(folder, manifest))
-    if not wrong and rebuild:
-        wrong = list(_rebuilt(folder, manifest))
-    if wrong:
-        listed = "\n".join(f"  - {finding}" for finding in wrong)
+    faults = list(problems(folder, manifest))
+    if not faults and rebuild:
+        faults = list(_rebuilt(folder, manifest))
+    if faults:
+        listed = "\n".join(f"  - {finding}" for finding in faults)
         raise FetchError(
             f"{folder} is not the release that it claims to be:\n{listed}",
             hint="do not use it; download it again, or make it again from its commit",
@@ -86,10 +86,10 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
                 hint=f"check out the commit of the release, {commit}, or --no-rebuild",
             )
     with scratch_folder("verify") as name:
-        again = Path(name) / "dist" / manifest.version
+        rebuilt_folder = Path(name) / "dist" / manifest.version
         make_again(manifest, Path(name))
-        differing = [it for it in differences(folder, again) if it != layout.PROVENANCE]
-        rebuilt = read_provenance(again)
+        differing = [it for it in differences(folder, rebuilt_folder) if it != layout.PROVENANCE]
+        rebuilt = read_provenance(rebuilt_folder)
     if stated and rebuilt:
         if provenance.without_source(rebuilt) != provenance.without_source(stated):
             differing.append(layout.PROVENANCE)

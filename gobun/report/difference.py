@@ -91,8 +91,8 @@ def _stock_cell(cell: Cell) -> Cell:
 
 
 def _kind(result: Result, stock: Result | None) -> Kind:
-    ended = {result.outcome, stock.outcome} if stock is not None else set()
-    if stock is None or ended & {"skip", "error"} or not (result.is_judged and stock.is_judged):
+    outcomes = {result.outcome, stock.outcome} if stock is not None else set()
+    if stock is None or outcomes & {"skip", "error"} or not (result.is_judged and stock.is_judged):
         return "not compared"
     now, before = set(attempts_of(result)), set(attempts_of(stock))
     if now == before:

@@ -50,19 +50,19 @@ def issue_text(run: Run) -> Issue:
     Cells that the machine was too busy to judge are left out.
     """
     run = printable_run(run)
-    wrong = [result for result in run.results if result.unexpected and result.is_judged]
+    unexpected = [result for result in run.results if result.unexpected and result.is_judged]
     groups = {
-        name: bunches(result for result in wrong if _direction(result) == name)
+        name: bunches(result for result in unexpected if _direction(result) == name)
         for name in _SECTIONS
     }
     day = run.header.started[:10]
-    if not wrong:
+    if not unexpected:
         return Issue(False, "Nightly: all as expected", f"Run of {day}: all as expected.\n")
     parts = [
-        f"The run of {day} disagrees with the expectations in {pluralize(len(wrong), 'cell')} of"
-        f" {len(run.results)}. Each nightly run updates this issue.",
+        f"The run of {day} disagrees with the expectations in {pluralize(len(unexpected), 'cell')} "
+        f"of {len(run.results)}. Each nightly run updates this issue.",
         "",
-        *(line for name, found in groups.items() for line in _section(name, found)),
+        *(line for name, group in groups.items() for line in _section(name, group)),
         "<details><summary>The whole run</summary>",
         "",
         render_summary(run)[:LONGEST_SUMMARY],
@@ -81,15 +81,15 @@ def _direction(result: Result) -> str:
 
 def _title(groups: Mapping[str, Sequence[Bunch]]) -> str:
     counts = ", ".join(
-        f"{sum(len(bunch.cells) for bunch in found)} {name}"
-        for name, found in groups.items()
-        if found
+        f"{sum(len(bunch.cells) for bunch in group)} {name}"
+        for name, group in groups.items()
+        if group
     )
-    cells = [cell for found in groups.values() for bunch in found for cell in bunch.cells]
+    cells = [cell for group in groups.values() for bunch in group for cell in bunch.cells]
     labels = list(dict.fromkeys(version_label(cell) for cell in cells))
-    shown = ", ".join(labels[:_MOST_IN_TITLE])
+    shown_labels = ", ".join(labels[:_MOST_IN_TITLE])
     more = f" and {len(labels) - _MOST_IN_TITLE} more" if len(labels) > _MOST_IN_TITLE else ""
-    return f"Nightly: {counts} on {shown}{more}"
+    return f"Nightly: {counts} on {shown_labels}{more}"
 
 
 def _section(name: str, bunches: Sequence[Bunch]) -> list[str]:

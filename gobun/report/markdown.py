@@ -86,9 +86,9 @@ def _summary(run: Run, summary: Summary) -> tuple[str, bool]:
     parts += difference_lines(differences(run))
     rest = "\n".join(_after_tables(run, summary))
     room = LONGEST_SUMMARY - len("\n".join(parts)) - len(rest)
-    shown, whole = _tables_within(summary, room)
-    text = "\n".join([*parts, *shown, rest]).rstrip() + "\n"
-    return text, whole
+    shown_tables, is_whole = _tables_within(summary, room)
+    text = "\n".join([*parts, *shown_tables, rest]).rstrip() + "\n"
+    return text, is_whole
 
 
 def _after_tables(run: Run, summary: Summary) -> list[str]:
@@ -214,13 +214,13 @@ def _explain_group(group: OutcomeGroup) -> list[str]:
     where = sorted({f"{cell.load}/{cell.stress}" for cell in group.cells})
     detail = " ".join(one.detail.split())
     flaky = [cell for cell in group.cells if cell.intermittent]
-    shown = [f"{cell.load}/{cell.stress} {attempts_text(cell)}" for cell in flaky]
+    flaky_cells = [f"{cell.load}/{cell.stress} {attempts_text(cell)}" for cell in flaky]
     return [
         f"### {_escape(group.runtime)}, {group.treatment}, {_escape(group.module)}: "
         f"{group.outcome}{mark}",
         "",
         f"- {pluralize(len(group.cells), 'cell')}: {_escape(', '.join(where))}",
-        *([f"- intermittent: {_escape('; '.join(shown))}"] if shown else []),
+        *([f"- intermittent: {_escape('; '.join(flaky_cells))}"] if flaky_cells else []),
         f"- for one: {_escape(detail) or 'passed, but was expected not to'}",
         *([f"- kind: {_escape(one.kind)}"] if one.kind else []),
         *([f"- module: {loaded_text(one)}"] if one.kind or one.mapped else []),

@@ -38,8 +38,8 @@ def version_key(version: str) -> tuple[Rank, str]:
 
 def module_key(module: str) -> tuple[int, str]:
     """Order modules as in the suite, with unknown ones after them."""
-    known = build.MODULES.index(module) if module in build.MODULES else len(build.MODULES)
-    return known, module
+    module_rank = build.MODULES.index(module) if module in build.MODULES else len(build.MODULES)
+    return module_rank, module
 
 
 def treatment_key(treatment: TreatmentName) -> int:

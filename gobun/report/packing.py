@@ -81,14 +81,14 @@ def pack(results: Sequence[Result], differences: Sequence[Difference] = ()) -> b
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
     pairs = _pair_cells(ordered, differences)
-    columns, known = _columns(ordered), _Texts()
+    columns, texts_table = _columns(ordered), _Texts()
     texts: dict[str, list[int]] = {
-        "evidence": _add_texts(known, ("\n".join(result.evidence) for result in ordered)),
-        "repro": _add_texts(known, (result.repro for result in ordered)),
+        "evidence": _add_texts(texts_table, ("\n".join(result.evidence) for result in ordered)),
+        "repro": _add_texts(texts_table, (result.repro for result in ordered)),
     }
     packed = b""
     for limit in _DETAIL_LIMITS:
-        all_texts = known.copy()
+        all_texts = texts_table.copy()
         details = _add_texts(all_texts, (_truncate(result.detail, limit) for result in ordered))
         page = columns | {
             "texts": {"detail": details, **texts},

@@ -127,10 +127,10 @@ def summarise(results: Iterable[Result]) -> Summary:
 
 def tally(outcomes: Iterable[Outcome], intermittent: Iterable[Outcome] = ()) -> Tally:
     """Count outcomes, worst first; an outcome of an intermittent cell is in both arguments."""
-    counted = collections.Counter(outcomes)
+    outcome_counts = collections.Counter(outcomes)
     at_times = collections.Counter(intermittent)
     return Tally(
-        tuple((o, counted[o]) for o in WORST_FIRST if counted[o]),
+        tuple((o, outcome_counts[o]) for o in WORST_FIRST if outcome_counts[o]),
         tuple((o, at_times[o]) for o in WORST_FIRST if at_times[o]),
     )
 

@@ -70,10 +70,10 @@ def _difference(differences: Sequence[Difference]) -> rich.table.Table:
 
 def _laid_out(summary: Summary, width: int) -> tuple[SummaryTable, ...]:
     """Return one table if it fits the width, else one per treatment."""
-    whole = tables(summary)
-    if len(whole) == 1 and _width(whole[0]) > width:
+    all_tables = tables(summary)
+    if len(all_tables) == 1 and _width(all_tables[0]) > width:
         return tables(summary, limit=0)
-    return whole
+    return all_tables
 
 
 def _width(table: SummaryTable) -> int:

@@ -181,15 +181,15 @@ def _tracks(sequences: _Sequences) -> tuple[Track, ...]:
         shape = _shape(spans_of(cells))
         alike.setdefault((platform, runtime, shape), []).append((member, cells))
     tracks = []
-    for (platform, runtime, shape), found in alike.items():
-        found.sort(key=lambda one: _member_key(one[0]))
+    for (platform, runtime, shape), similar in alike.items():
+        similar.sort(key=lambda one: _member_key(one[0]))
         settled = shape != _UNSETTLED_KIND
         if settled:
-            each = (spans_of(cells) for _, cells in found)
+            each = (spans_of(cells) for _, cells in similar)
             spans = functools.reduce(_widen_spans, each)
         else:
-            spans = spans_of(_worst_by_version(cell for _, cells in found for cell in cells))
-        members = tuple(member for member, _ in found)
+            spans = spans_of(_worst_by_version(cell for _, cells in similar for cell in cells))
+        members = tuple(member for member, _ in similar)
         tracks.append(Track(runtime, spans, members, settled, platform))
     return tuple(sorted(tracks, key=_track_key))
 
@@ -224,8 +224,8 @@ def _worst_by_version(results: Iterable[Result]) -> list[Result]:
     """Return the worst result of each version."""
     worst: dict[str, Result] = {}
     for result in results:
-        known = worst.get(result.version)
-        if known is None or _severity(result) < _severity(known):
+        worst_result = worst.get(result.version)
+        if worst_result is None or _severity(result) < _severity(worst_result):
             worst[result.version] = result
     return list(worst.values())
 

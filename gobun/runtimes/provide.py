@@ -74,10 +74,10 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
         return choose_bun(spec, target)
     if not spec:
         return (toolchain.pins()[name],)
-    known = toolchain.releases(name)
+    known_versions = toolchain.releases(name)
     if target.libc == "musl":
-        known = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
-    return select_versions(spec, known_versions=known, tags={}, runtime=name.capitalize())
+        known_versions = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
+    return select_versions(spec, known_versions=known_versions, tags={}, runtime=name.capitalize())
 
 
 def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list[Runtime]:

@@ -34,11 +34,14 @@ def treated_environment(
         raise LacksError(runtime.lack)
     treated = TREATMENTS[treatment]
     _check_executable(runtime, treated)
-    added = dict(treated.environment)
+    added_variables = dict(treated.environment)
     if treated.emulates:
         _check_preload(runtime.program, preload)
-        added |= {"LD_PRELOAD": str(preload), "GO_GUARD_PRELOAD": ",".join(treated.emulates)}
-    return added
+        added_variables |= {
+            "LD_PRELOAD": str(preload),
+            "GO_GUARD_PRELOAD": ",".join(treated.emulates),
+        }
+    return added_variables
 
 
 def _check_executable(runtime: Runtime, treatment: Treatment) -> None:

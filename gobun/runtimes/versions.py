@@ -45,10 +45,10 @@ def select_versions(
             if semver.Version.is_valid(version)
         }
     )
-    chosen: set[semver.Version] = set()
+    chosen_versions: set[semver.Version] = set()
     for part in spec.split(","):
-        chosen.update(_select(part.strip(), spec, published, tags, runtime))
-    return tuple(str(version) for version in _in_order(chosen))
+        chosen_versions.update(_select(part.strip(), spec, published, tags, runtime))
+    return tuple(str(version) for version in _in_order(chosen_versions))
 
 
 def _in_order(versions: Iterable[semver.Version]) -> list[semver.Version]:
@@ -119,13 +119,13 @@ def _prereleases(word: str) -> list[semver.Version]:
 def _test(word: str) -> Callable[[semver.Version], bool]:
     comparator = _COMPARATOR.fullmatch(word)
     sign, bare = comparator.groups() if comparator else ("=", word)
-    low, above = map(_rank, _version_bounds(bare))
+    low, upper = map(_rank, _version_bounds(bare))
     tests: dict[str, Callable[[semver.Version], bool]] = {
         ">=": lambda version: _rank(version) >= low,
-        ">": lambda version: _rank(version) >= above,
+        ">": lambda version: _rank(version) >= upper,
         "<": lambda version: _rank(version) < low,
-        "<=": lambda version: _rank(version) < above,
-        "=": lambda version: low <= _rank(version) < above,
+        "<=": lambda version: _rank(version) < upper,
+        "=": lambda version: low <= _rank(version) < upper,
     }
     if semver.Version.is_valid(bare):  # one version, not a release line
         tests |= {

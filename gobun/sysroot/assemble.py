@@ -64,10 +64,10 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
         PrerequisiteError: apt or pip is missing, or the cache cannot be written.
         FetchError: something could not be fetched.
     """
-    known = {name: each for name, each in TARGETS.items() if each.libc == "musl"}
-    if target not in known:
-        raise UsageError.unknown("musl target", target, known)
-    platform = known[target]
+    musl_targets = {name: each for name, each in TARGETS.items() if each.libc == "musl"}
+    if target not in musl_targets:
+        raise UsageError.unknown("musl target", target, musl_targets)
+    platform = musl_targets[target]
     if platform == host_target():
         loader = loader or own_loader()
     if loader is not None:

@@ -26,8 +26,8 @@ def loader_name(target: Target) -> str:
 
 def own_loader() -> Path | None:
     """Return the loader of a machine with musl; None on a machine with another C library."""
-    here = host_target()
-    return Path("/lib") / loader_name(here) if here.libc == "musl" else None
+    host = host_target()
+    return Path("/lib") / loader_name(host) if host.libc == "musl" else None
 
 
 def check_loader(loader: Path) -> None:

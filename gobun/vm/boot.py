@@ -145,11 +145,11 @@ class Guest(msgspec.Struct, frozen=True):
         self, child: SupervisedProcess, clock: AbleClock, *, has_started: bool
     ) -> GuestEnd:
         """Return the end of a machine that was ended because it was silent."""
-        what = "gave no sign of life" if has_started else "did not start"
+        reason = "gave no sign of life" if has_started else "did not start"
         end = self.end(child)
         note = f"; its console says: {end.reason}" if end.reason else ""
         return GuestEnd(
-            None, f"the guest {what} in {clock.able_s:.0f} s in which it could run{note}"
+            None, f"the guest {reason} in {clock.able_s:.0f} s in which it could run{note}"
         )
 
 

@@ -143,9 +143,9 @@ def _assemble(request: ImageRequest, versions: dict[str, str], folder: Path) -> 
         image = apt.download(apt.first_dependency(request.kernel_package))
         packages = apt.download_all([*_PACKAGES, _BUSYBOX])
         console.log(f"unpacking {console.pluralize(len(packages), 'package')}")
-        for below in ("bin", "lib", "sbin"):
-            (root / "usr" / below).mkdir(parents=True)
-            (root / below).symlink_to(f"usr/{below}")
+        for subfolder in ("bin", "lib", "sbin"):
+            (root / "usr" / subfolder).mkdir(parents=True)
+            (root / subfolder).symlink_to(f"usr/{subfolder}")
         for package in packages:
             debian.unpack(package, root)
         debian.unpack(image, kernel)
@@ -166,8 +166,11 @@ def _pack_kernel(kernel: Path, root: Path, folder: Path) -> str:
             "the downloaded packages contain no kernel or no busybox", hint=_ARCHIVE_HINT
         )
     version = images[0].name.removeprefix("vmlinuz-")
-    below = [kernel / "lib" / "modules" / version, kernel / "usr" / "lib" / "modules" / version]
-    modules = kernel_modules.modules_in_order(next(each for each in below if each.is_dir()))
+    candidates = [
+        kernel / "lib" / "modules" / version,
+        kernel / "usr" / "lib" / "modules" / version,
+    ]
+    modules = kernel_modules.modules_in_order(next(each for each in candidates if each.is_dir()))
     members = [
         initramfs.Member("bin"),
         initramfs.Member("bin/busybox", busybox[0].read_bytes()),

@@ -25,10 +25,10 @@ class Member(msgspec.Struct, frozen=True):
 
 def pack(members: Iterable[Member]) -> bytes:
     """Return the compressed archive of ``members``; equal members give equal bytes."""
-    whole = bytearray()
+    archive = bytearray()
     for number, member in enumerate([*members, Member(_TRAILER, b"", 0)], start=1):
-        whole += _entry(number, member)
-    return gzip.compress(bytes(whole), compresslevel=1, mtime=0)
+        archive += _entry(number, member)
+    return gzip.compress(bytes(archive), compresslevel=1, mtime=0)
 
 
 def _entry(number: int, member: Member) -> bytes:

@@ -159,9 +159,9 @@ def command(
     words += ["-drive", disk, "-device", "virtio-blk-pci,drive=disk"]
     words += ["-device", "virtio-rng-pci"]
     for share in shares:
-        written = "" if share.writable else ",readonly=on"
+        access = "" if share.writable else ",readonly=on"
         words += ["-fsdev", f"local,id={share.tag},path={_escape_option(share.folder)}"]
-        words[-1] += f",security_model=none,multidevs=remap{written}"
+        words[-1] += f",security_model=none,multidevs=remap{access}"
         words += ["-device", f"virtio-9p-pci,fsdev={share.tag},mount_tag={share.tag}"]
     return words
 

@@ -103,8 +103,8 @@ def run_in_guest(request: pipeline.Request, machine_request: MachineRequest) -> 
             request.out.mkdir(parents=True, exist_ok=True)
             shares = shared_folders(machine_request, request.out)
             guest = Guest(emulator, image, machine, shares, folder)
-            with console.progress("cells", cells) as shown:
-                run_job(guest, work, shown)
+            with console.progress("cells", cells) as progress:
+                run_job(guest, work, progress)
 
     pipeline.run_matrix(
         msgspec.structs.replace(request, guest=emulator.arch.target), execute=execute
@@ -226,14 +226,14 @@ def _run_once(guest: Guest, vm_job: job.Job, progress: Progress) -> GuestEnd:
     log = shlex.quote(str(job.GUEST_FOLDER / job.LOG_NAME))
     guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", bytecode=compiled))
     job.write_job(vm_job, guest.job_folder)
-    seen = len(vm_job.kept)
+    result_count = len(vm_job.kept)
 
     def look() -> None:
-        nonlocal seen
+        nonlocal result_count
         results = _finished_outcomes(vm_job.out / matrix.FILE_NAME)
-        for note in results[seen:]:
+        for note in results[result_count:]:
             progress.advance(note=note)
-        seen = max(seen, len(results))
+        result_count = max(result_count, len(results))
 
     patience = Patience.for_guest(emulated=vm_job.emulated)
     with guest.start() as child:
@@ -248,14 +248,14 @@ def _finished_outcomes(path: Path) -> list[str]:
         lines = path.read_bytes().split(b"\n")[1:-1]
     except OSError:
         return []
-    found = []
+    outcomes = []
     for line in lines:
         try:
             result = msgspec.json.decode(line, type=Result)
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
-        found.append(f"{result.cell.name}: {result.outcome}")
-    return found
+        outcomes.append(f"{result.cell.name}: {result.outcome}")
+    return outcomes
 
 
 def _results(vm_job: job.Job) -> list[Result]:

@@ -59,8 +59,8 @@ def installed(request: WheelRequest) -> Path:
         if not program.is_file():
             _install(request, folder)
             if not program.is_file():
-                what = f"{request.package} {request.version} has no {request.program}"
-                raise FetchError(what, hint=f"remove {folder}")
+                message = f"{request.package} {request.version} has no {request.program}"
+                raise FetchError(message, hint=f"remove {folder}")
     return program
 
 
@@ -98,9 +98,13 @@ def _install(release: WheelRequest, folder: Path) -> None:
         )
     if "No matching distribution" in completed.err:
         listing = [line for line in completed.err.splitlines() if "from versions:" in line]
-        known = listing[0].partition("from versions:")[2].strip(" )").split(", ") if listing else []
-        if known and known != ["none"]:
-            raise UsageError.unknown(f"{release.display_name} release", release.version, known)
+        known_versions = (
+            listing[0].partition("from versions:")[2].strip(" )").split(", ") if listing else []
+        )
+        if known_versions and known_versions != ["none"]:
+            raise UsageError.unknown(
+                f"{release.display_name} release", release.version, known_versions
+            )
     raise FetchError(
         f"pip could not install {requirement}:\n{completed.tail}",
         hint=f"check the network and pip's configuration{release.failure_hint}",

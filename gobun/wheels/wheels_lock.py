@@ -39,8 +39,8 @@ def read_lock(path: Path | None = None) -> Lock:
     try:
         lock = msgspec.convert(parse_toml(text.encode()), Lock)
     except ValueError as error:  # msgspec's errors among them
-        what = f"the lock file {path} is malformed: {error}"
-        raise FetchError(what, hint=lockfile.REPAIR) from error
+        message = f"the lock file {path} is malformed: {error}"
+        raise FetchError(message, hint=lockfile.REPAIR) from error
     for package, releases in lock.items():
         for version in releases:
             lockfile.check_version(version, f"{path}: [{package}]")

@@ -92,8 +92,8 @@ def _pip(arguments: Sequence[str]) -> Finished:
 
 
 def _digests(release: AddedRelease) -> tuple[str, ...]:
-    found = [_digest(release, target) for target in targets.TARGETS.values()]
-    digests = tuple(dict.fromkeys(digest for digest in found if digest))
+    target_digests = [_digest(release, target) for target in targets.TARGETS.values()]
+    digests = tuple(dict.fromkeys(digest for digest in target_digests if digest))
     if not digests:
         raise FetchError(f"{release.package} {release.version} has no wheel for any platform")
     return digests
