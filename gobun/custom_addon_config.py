@@ -76,7 +76,9 @@ def read_config(path: Path) -> CustomAddonConfig:
         except UsageError as error:
             raise UsageError(f"{path}: {key} of [matrix]: {error.what}", hint=error.hint) from error
     if "" in config.matrix.versions:
-        raise UsageError(f"{path}: versions of [matrix]: an empty version")
+        raise UsageError(
+            f"{path}: versions of [matrix]: an empty version", hint="remove it from the list"
+        )
     for version in config.matrix.versions:
         try:
             runtime_of(version)

@@ -116,7 +116,8 @@ def _runs(tool: toolchain.Tool, argument: str) -> str:
     lines = (completed.out or completed.err).strip().splitlines()
     if completed.code != 0:
         raise PrerequisiteError(
-            f"{tool.program} does not run: {lines[-1] if lines else completed.code}"
+            f"{tool.program} does not run: {lines[-1] if lines else completed.code}",
+            hint="remove it from the cache with `invoke cache --evict`, and run doctor again",
         )
     return f"{tool.version} ({tool.program})"
 
@@ -124,7 +125,10 @@ def _runs(tool: toolchain.Tool, argument: str) -> str:
 def _npm_version() -> str:
     completed = run_tool([*toolchain.npm_command(), "--version"], timeout_s=60)
     if completed.code != 0:
-        raise PrerequisiteError(f"npm does not run:\n{completed.tail}")
+        raise PrerequisiteError(
+            f"npm does not run:\n{completed.tail}",
+            hint="install Node and npm anew, and run doctor again",
+        )
     return completed.out.strip()
 
 

@@ -116,7 +116,10 @@ def _write(folder: Path, results: list[Result], run: Run) -> Path:
     try:
         treated = matrix.treatment_environment(context, last)
     except runtimes.LacksError as lack:
-        raise UsageError(f"{last.name} cannot be run here: {lack}") from lack
+        raise UsageError(
+            f"{last.name} cannot be run here: {lack}",
+            hint="name another cell with --only, or use a machine of that platform",
+        ) from lack
     matrix.write_repro(
         folder,
         [matrix.ReproCell(r.cell, Ending(r.outcome, r.detail)) for r in results],

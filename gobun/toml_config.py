@@ -50,7 +50,9 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
     try:
         content = parse_toml(read_input(path))
     except ValueError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+        raise UsageError(
+            f"{path} is not TOML: {error}", hint="correct the file at that place"
+        ) from error
     decoder_of(kind)  # cells in several threads read the same file for the first time
     try:
         return msgspec.convert(content, kind)

@@ -158,25 +158,36 @@ def _validate(check: Check, key_path: str, known_names: dict[str, tuple[str, ...
         parse_range(check.versions or ">=0.0.0")
     except ValueError as error:
         raise UsageError(
-            f"{key_path}: versions = {check.versions!r} is not a range: {error}"
+            f"{key_path}: versions = {check.versions!r} is not a range: {error}",
+            hint='write it like ">=1.2.2 <=1.2.19"',
         ) from error
 
 
 def _validate_kind(check: Check, key_path: str) -> None:
     if check.fact is None:
         if not check.supports:
-            raise UsageError(f"{key_path}: `supports` is missing or empty")
+            raise UsageError(
+                f"{key_path}: `supports` is missing or empty",
+                hint="list the outcomes that support the statement",
+            )
         if check.between is not None:
-            raise UsageError(f"{key_path}: `between` is only for `fact`")
+            raise UsageError(
+                f"{key_path}: `between` is only for `fact`",
+                hint="add `fact`, or leave `between` out",
+            )
         return
     if check.between is None:
-        raise UsageError(f"{key_path}: `fact` needs `between`")
+        raise UsageError(f"{key_path}: `fact` needs `between`", hint="add between = [LEAST, MOST]")
     if check.supports or _selects_cells(check):
         raise UsageError(
-            f"{key_path}: `fact` is not a cell, so it takes no `supports` and no selectors"
+            f"{key_path}: `fact` is not a cell, so it takes no `supports` and no selectors",
+            hint="leave them out, or make a check of its own for them",
         )
     if check.between[0] > check.between[1]:
-        raise UsageError(f"{key_path}: between = {list(check.between)} holds nothing")
+        raise UsageError(
+            f"{key_path}: between = {list(check.between)} holds nothing",
+            hint="give the smaller number first",
+        )
 
 
 def _validate_given(
@@ -185,10 +196,14 @@ def _validate_given(
     plural = {"treatment": "treatments", "module": "modules", "stress": "stresses"}
     if counterpart.load is None and all(getattr(counterpart, axis) is None for axis in plural):
         raise UsageError(
-            f"{key_path}: `given` has the same value as the cells, so it compares nothing"
+            f"{key_path}: `given` has the same value as the cells, so it compares nothing",
+            hint="give it another treatment, module, load or stress",
         )
     if not counterpart.outcomes:
-        raise UsageError(f"{key_path}: `given.outcomes` is empty")
+        raise UsageError(
+            f"{key_path}: `given.outcomes` is empty",
+            hint="list the outcomes that the counterpart must have",
+        )
     for axis, key in plural.items():
         name = getattr(counterpart, axis)
         if name is not None and name not in known_names[key]:

@@ -159,7 +159,7 @@ def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
         for (kind, one), (_, other) in zip(first, others, strict=True):
             if one != other:
                 raise UsageError(
-                    f"{path} and {other_path} are of different runs: {kind} {one} and {other}",
+                    f"{path} and {other_path} belong to different runs: {kind} {one} and {other}",
                     hint="merge shards of one plan, made by one release of the suite and its tools"
                     " and split by the same durations",
                 )

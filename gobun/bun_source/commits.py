@@ -50,7 +50,8 @@ def read_commits(path: Path = TABLE) -> dict[str, BunCommit]:
         for name in (release.commit, *([release.tree] if release.tree else [])):
             if not semver.Version.is_valid(version) or not _FULL_HASH.fullmatch(name):
                 raise UsageError(
-                    f"{path}: {version} = {name!r} is not a release with a full commit id"
+                    f"{path}: {version} = {name!r} is not a release with a full commit id",
+                    hint="write VERSION and all 40 digits, or remove the row",
                 )
     return releases
 
@@ -114,7 +115,8 @@ def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[st
         revision = full_revision(program) or commits.get(version, BunCommit(printed_hash)).commit
         if not revision.startswith(printed_hash) or not _FULL_HASH.fullmatch(revision):
             raise FetchError(
-                f"Bun {version} prints {printed_hash} and {revision}, which is not one full commit"
+                f"Bun {version} prints {printed_hash} and {revision}, which is not one full commit",
+                hint="report this release: its executable does not name its commit",
             )
         if version not in commits:
             table[version] = tomlkit.parse(f'new = {{ commit = "{revision}" }}')["new"]

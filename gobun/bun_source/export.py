@@ -216,14 +216,19 @@ def new_patch(
     """
     check_id(name, "--id")
     if not title.strip() or len(title.splitlines()) != 1:
-        raise UsageError(f"--title {title!r} is not one line of text")
+        raise UsageError(
+            f"--title {title!r} is not one line of text", hint="give a title without a line break"
+        )
     checkout.check_settled()
     series, commits = _series_before(folder), commits_of(checkout)
     _check_none_lacks(checkout, commits, series)
     taken_ids = [patch.id for patch in commits]
     taken_ids += [entry.id for entry in series.patches] if series else []
     if name in taken_ids:
-        raise UsageError(f"the series {folder.name} has a patch {name} already")
+        raise UsageError(
+            f"the series {folder.name} has a patch {name} already",
+            hint="give another --id, or rename the old patch",
+        )
     git, head = checkout.git, checkout.head
     with scratch_folder("new") as temporary:
         # Copy the checkout's own index, because it records which files were left out. Keep its
@@ -236,7 +241,10 @@ def new_patch(
         for path in add:
             file = root / path
             if not file.is_file() or not file.parent.resolve().is_relative_to(root):
-                raise UsageError(f"--add {path}: there is no such file in {checkout.folder}")
+                raise UsageError(
+                    f"--add {path}: there is no such file in {checkout.folder}",
+                    hint="give a path relative to the checkout",
+                )
             scratch("add", "--force", "--sparse", "--", path)
         tree = scratch("write-tree", "--missing-ok")
     if tree == git("rev-parse", f"{head}^{{tree}}"):

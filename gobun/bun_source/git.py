@@ -154,7 +154,9 @@ class Git(msgspec.Struct, frozen=True):
             PrerequisiteError: there is no git, or the disk is full.
         """
         if not self.folder.is_dir():
-            raise PrerequisiteError(f"there is no folder {self.folder}")
+            raise PrerequisiteError(
+                f"there is no folder {self.folder}", hint="run `invoke fetch-bun` again"
+            )
         reach = {name: os.environ[name] for name in _TO_REACH if name in os.environ}
         scratch = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
         completed = run_bytes(

@@ -105,7 +105,10 @@ def _path(head: list[bytes], label: str) -> str:
 def _hunk(lines: list[bytes], number: int, label: str) -> tuple[Hunk, int]:
     match = _HUNK.match(lines[0])
     if match is None:
-        raise UsageError(f"{label}: {lines[0].decode(errors='replace').strip()!r} is not a hunk")
+        raise UsageError(
+            f"{label}: {lines[0].decode(errors='replace').strip()!r} is not a hunk",
+            hint="a hunk begins with @@; `invoke patch-export` writes the patch anew",
+        )
     remaining = {"old": int(match[2] or 1), "new": int(match[4] or 1)}
     old: list[bytes] = []
     new: list[bytes] = []

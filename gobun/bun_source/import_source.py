@@ -53,7 +53,10 @@ def import_commit(store: Store, origin: Origin, revision: str, tag: str) -> str:
         try:
             store.git("bundle", "unbundle", origin.location)
         except GitError as error:
-            raise FetchError(f"the bundle {origin.location}: {error.reason}") from error
+            raise FetchError(
+                f"the bundle {origin.location}: {error.reason}",
+                hint="make it again with `git bundle create`",
+            ) from error
         listed_heads = store.git("bundle", "list-heads", origin.location).splitlines()
         heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed_heads}
         named = (
@@ -167,7 +170,7 @@ def check_archived(origin: Origin, commit: str, *, must_match: bool = False) -> 
     both_told = re.fullmatch(r"[0-9a-f]{40}", comment) and re.fullmatch(r"[0-9a-f]{7,40}", commit)
     if both_told and not comment.startswith(commit):
         raise FetchError(
-            f"the archive {origin.location} is of commit {comment}, not of {commit}",
+            f"the archive {origin.location} has commit {comment}, not {commit}",
             hint="give the archive of that commit, or the archive's commit with --ref",
         )
 
@@ -179,11 +182,16 @@ def _import_archive(store: Store, path: Path) -> str:
     try:
         stream = b"".join(_as_import(path, ref))
     except UNREADABLE_ERRORS as error:
-        raise FetchError(f"the archive {path} cannot be read: {error}") from error
+        raise FetchError(
+            f"the archive {path} cannot be read: {error}", hint="fetch or make the archive again"
+        ) from error
     try:
         store.git("fast-import", "--quiet", "--force", stdin=stream)
     except GitError as error:
-        raise FetchError(f"the archive {path} is refused: {error.reason}") from error
+        raise FetchError(
+            f"the archive {path} is refused: {error.reason}",
+            hint="give an archive made by `git archive`, or a bundle",
+        ) from error
     commit = store.git(*("rev-parse", "--verify"), ref)
     store.git("update-ref", "-d", ref)
     return commit

@@ -198,7 +198,10 @@ def read_layout(tree: Path) -> BuildLayout:
     try:
         package = msgspec.json.decode((tree / "package.json").read_bytes(), type=_Package)
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{tree / 'package.json'} cannot be read: {error}") from error
+        raise UsageError(
+            f"{tree / 'package.json'} cannot be read: {error}",
+            hint="check that the folder is a checkout of Bun",
+        ) from error
     parts = [place.find(tree) for place in system.version]
     version = ".".join(part for part in parts if part) if all(parts) else ""
     pins = {name: value for name, place in system.pins.items() if (value := place.find(tree))}

@@ -259,7 +259,10 @@ def read_series(folder: Path) -> Series:
     path = folder / FILE_NAME
     content = read_toml(path, _SeriesFile)
     if not semver.Version.is_valid(content.version):
-        raise UsageError(f"{path}: version = {content.version!r} is not a release of Bun")
+        raise UsageError(
+            f"{path}: version = {content.version!r} is not a release of Bun",
+            hint="write it like 1.3.14",
+        )
     seen: set[str] = set()
     entries: tuple[SeriesEntry, ...] = (*content.patch, *content.without)
     for entry in entries:

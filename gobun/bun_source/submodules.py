@@ -97,7 +97,10 @@ def _check_path(path: str, commit: str) -> None:
     """
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or {"..", ".git"} & set(parts):
-        raise FetchError(f"the submodule {path!r} of commit {commit[:12]} leads out of the tree")
+        raise FetchError(
+            f"the submodule {path!r} of commit {commit[:12]} leads out of the tree",
+            hint="give a --source that you trust; this one is damaged or hostile",
+        )
 
 
 def _links(git: Git, commit: str) -> list[tuple[str, str]]:

@@ -62,7 +62,10 @@ def read_scenario(path: Path | None = None) -> Scenario:
     check_names("module", scenario.matrix.modules, build.MODULES)
     for name in stress_names:
         if not stress_script(name).is_file():
-            raise UsageError(f"{path}: [stress.{name}] has no script {stress_script(name)}")
+            raise UsageError(
+                f"{path}: [stress.{name}] has no script {stress_script(name)}",
+                hint="add the script, or remove the table",
+            )
     return scenario
 
 

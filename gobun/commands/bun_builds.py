@@ -117,7 +117,9 @@ def _check_unpatched(only: str, except_: str, *, unpatched: bool) -> None:
 def _folder(text: str, flag: str) -> Path | None:
     path = given_path(text) if text else None
     if path is not None and not path.is_dir():
-        raise UsageError(f"{flag} {text}: there is no such folder")
+        raise UsageError(
+            f"{flag} {text}: there is no such folder", hint="give the path of a folder"
+        )
     return path
 
 

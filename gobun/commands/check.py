@@ -29,10 +29,14 @@ def check_bun(
     With --unpatched the release itself is checked.
     """
     if quick and object:
-        raise UsageError("--quick reads files only, and --object compiles them: give one of them")
+        raise UsageError(
+            "--quick reads files only, and --object compiles them: give one of them",
+            hint="leave one of the two out",
+        )
     if quick and unpatched:
         raise UsageError(
-            "--quick reads only files of patches, and --unpatched has no patches: give one"
+            "--quick reads only files of patches, and --unpatched has no patches: give one",
+            hint="leave one of the two out",
         )
     depth: bun_check.Depth = "files" if quick else "object" if object else "semantics"
     patch_series, chosen_patches = select_patches(series, only, except_)

@@ -141,7 +141,9 @@ def optional_number(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> flo
     except ValueError:
         number = math.nan
     if number is not None and not math.isfinite(number):
-        raise UsageError(f"{flag} {_shorten(text)!r} is not a number")
+        raise UsageError(
+            f"{flag} {_shorten(text)!r} is not a number", hint="write digits, as in 1.5"
+        )
     if number is not None and abs(number) > largest:
         raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"the most is {largest:,}")
     return number
@@ -151,7 +153,9 @@ def optional_integer(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> in
     """Read a whole number that may be left out."""
     number = optional_number(text, flag, largest)
     if number is not None and not number.is_integer():
-        raise UsageError(f"{flag} {_shorten(text)!r} is not a whole number")
+        raise UsageError(
+            f"{flag} {_shorten(text)!r} is not a whole number", hint="write digits, as in 10"
+        )
     return None if number is None else int(number)
 
 

@@ -35,7 +35,10 @@ def diagnose(
 ) -> None:
     """Explain why a process hangs and what helps: PID, or -- COMMAND… to start one."""
     if command and pid:
-        raise UsageError("give a process or a command, not both")
+        raise UsageError(
+            "give a process or a command, not both",
+            hint="leave out the process id, or what follows --",
+        )
     if command:
         _diagnose_command(command, json=json, backtrace=backtrace, end=end)
         return
@@ -45,7 +48,10 @@ def diagnose(
             hint="invoke diagnose PID, or invoke diagnose -- bun app.js",
         )
     if end:
-        raise UsageError("--end is only for a command after --")
+        raise UsageError(
+            "--end is only for a command after --",
+            hint="leave it out, or give a command: invoke diagnose --end -- bun app.js",
+        )
     number = optional_integer(pid, "the process", largest=_LARGEST_PID) or 0
     inspector = forensics.find_inspector()
     print_diagnosis(

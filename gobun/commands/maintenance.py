@@ -37,7 +37,9 @@ def cache(_: Context, evict: bool = False, kind: str = "", older_than: str = "")
         return
     days = optional_number(older_than, "--older-than")
     if days is not None and days < 0:
-        raise UsageError(f"--older-than {older_than} is in the future")
+        raise UsageError(
+            f"--older-than {older_than} is in the future", hint="give a positive number of days"
+        )
     eviction = caching.evict(kinds=split_csv(kind), older_than_days=days)
     entries = console.pluralize(len(eviction.removed), "entry", "entries")
     print_result(f"removed {entries}, {eviction.freed_bytes / 1e6:,.1f} MB")

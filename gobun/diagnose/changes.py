@@ -115,7 +115,10 @@ def _text(handler: Handler | None) -> str:
 def _require_snapshot(pid: int, inspector: Path) -> Snapshot:
     snapshot = observe.take_snapshot(pid, inspector)
     if snapshot.problem:
-        raise PrerequisiteError(f"cannot read the signal handlers: {snapshot.problem}")
+        raise PrerequisiteError(
+            f"cannot read the signal handlers: {snapshot.problem}",
+            hint="run `invoke doctor`; a container needs the capability SYS_PTRACE",
+        )
     return snapshot
 
 
@@ -126,4 +129,7 @@ def _wait_for(child: subprocess.Popen[bytes], line: bytes, program: str) -> None
             line.decode().strip(),
             answer.decode(errors="replace").strip() or "nothing",
         )
-        raise PrerequisiteError(f"{program} printed {actual!r} instead of {expected!r}")
+        raise PrerequisiteError(
+            f"{program} printed {actual!r} instead of {expected!r}",
+            hint="run the program by itself to see its error",
+        )

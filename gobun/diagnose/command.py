@@ -64,7 +64,10 @@ def diagnose_command(
     if lookout.error is not None:
         raise lookout.error
     if code == _NO_SUCH_PROGRAM and lookout.latest_diagnosis is None:
-        raise PrerequisiteError(f"cannot run {command[0]}: there is no such program")
+        raise PrerequisiteError(
+            f"cannot run {command[0]}: there is no such program",
+            hint="check its name, or give its path",
+        )
     seconds = time.monotonic() - started
     how = f"exit code {code}" if code >= 0 else observe.signal_name(-code)
     detail = f"{command[0]} ended with {how} after {seconds:.1f} s"

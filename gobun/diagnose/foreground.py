@@ -58,7 +58,9 @@ class Foreground:
             self._let_through()
             if isinstance(error, OSError):
                 message = f"cannot run {command[0]}: {error.strerror}"
-                raise PrerequisiteError(message) from error
+                raise PrerequisiteError(
+                    message, hint="check the path of the program and its permissions"
+                ) from error
             raise
 
     @property

@@ -73,5 +73,8 @@ def _read_remedies(table: Path) -> _RemedyTable:
         try:
             parse_range(text)
         except ValueError as error:
-            raise UsageError(f"{table}: {where} = {text!r} is not a range: {error}") from error
+            raise UsageError(
+                f"{table}: {where} = {text!r} is not a range: {error}",
+                hint='write it like ">=1.2.2 <=1.2.19"',
+            ) from error
     return remedies

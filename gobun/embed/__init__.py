@@ -68,8 +68,13 @@ def _check(original: audit.LibraryReport, result: Path, *, marks: int) -> None:
     for field in ("exports", "needed", "install_name", "runpath", "relro", "libc", "target"):
         was, now = getattr(original, field), getattr(after, field)
         if was != now:
-            raise BuildError(f"embedding would change {field} of {original.path}: {was} to {now}")
+            raise BuildError(
+                f"embedding would change {field} of {original.path}: {was} to {now}",
+                hint="report the library",
+            )
     if after.executable_stack and not original.executable_stack:
-        raise BuildError(f"embedding would give {original.path} an executable stack")
+        raise BuildError(
+            f"embedding would give {original.path} an executable stack", hint="report the library"
+        )
     if result.read_bytes().count(_MARK) != marks:
-        raise BuildError(f"the guard in {original.path} is incomplete")
+        raise BuildError(f"the guard in {original.path} is incomplete", hint="report the library")

@@ -266,7 +266,9 @@ def _check(row: ExpectationRow) -> None:
             raise UsageError(f"{row.location}: {name} = [] selects no cell", hint="leave it out")
         repeated = {value for value in values if values.count(value) > 1}
         if repeated:
-            raise UsageError(f"{row.location}: {name} lists {min(repeated)!r} twice")
+            raise UsageError(
+                f"{row.location}: {name} lists {min(repeated)!r} twice", hint="remove one of them"
+            )
     if row.versions is not None:
         try:
             parse_range(row.versions)

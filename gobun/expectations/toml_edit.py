@@ -115,7 +115,9 @@ def with_selectors(block: RowBlock, row: ExpectationRow) -> RowBlock:
                 table[name] = _item(value)
         text = tomlkit.dumps(document)
     except TOMLKitError as error:  # pragma: no cover - the file was read before
-        raise UsageError(f"{block.row.location} cannot be rewritten: {error}") from error
+        raise UsageError(
+            f"{block.row.location} cannot be rewritten: {error}", hint="edit this row by hand"
+        ) from error
     for name in _KEYS:
         if getattr(row, name) is not None and name not in table:
             text = _insert_key(text, name, getattr(row, name))

@@ -144,7 +144,10 @@ def read_results(path: Path) -> Run:
     try:
         header = msgspec.json.decode(lines[0], type=Header)
     except _DAMAGE_ERRORS as error:
-        raise UsageError(f"{path} does not begin with the header of a run: {error}") from error
+        raise UsageError(
+            f"{path} does not begin with the header of a run: {error}",
+            hint="give a file that `invoke matrix` wrote; somebody changed this one",
+        ) from error
     results: list[Result] = []
     # A complete file ends in a newline, so text after the last newline is incomplete.
     for number, line in enumerate(lines[1:-1], start=2):

@@ -29,7 +29,10 @@ def check(image: Image, site: Site) -> None:
         UsageError: it loads into the zero register.
     """
     if site.register == _STACK:
-        raise UsageError(f"{image.path} loads its TLS word into no register at {site.address:#x}")
+        raise UsageError(
+            f"{image.path} loads its TLS word into no register at {site.address:#x}",
+            hint="report the library",
+        )
 
 
 def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
@@ -42,7 +45,8 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
     """
     if not 0 <= offset < _MOST_OFFSET:
         raise UsageError(
-            f"{image.path} has a TLS variable at offset {offset:#x} that is too far from the others"
+            f"{image.path} has a TLS variable at offset {offset:#x}, too far from the others",
+            hint="report the library",
         )
     target, (own,) = site.register, struct.unpack("<I", image.read_at(site.address, 4))
     base = own >> 5 & 31
@@ -81,5 +85,7 @@ def jump(site: Site, address: int) -> bytes:
 def _branch(start: int, target: int) -> int:
     distance = target - start
     if not -_REACH <= distance < _REACH:
-        raise UsageError(f"code at {start:#x} cannot branch as far as {target:#x}")
+        raise UsageError(
+            f"code at {start:#x} cannot branch as far as {target:#x}", hint="report the library"
+        )
     return 0x14000000 | (distance >> 2) & 0x3FFFFFF

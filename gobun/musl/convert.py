@@ -126,7 +126,10 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
     result = editor.finish()
     problems = support_of(Image(path, result)).problems
     if problems:
-        raise BuildError(f"the converted {path.name} would not load: it {'; it '.join(problems)}")
+        raise BuildError(
+            f"the converted {path.name} would not load: it {'; it '.join(problems)}",
+            hint="report the library",
+        )
     added_bytes = len(result) - len(data)
     adapted = tuple(each.adapter.name for each in functions)
     return Conversion(result, work.ARCH, len(sites), added_bytes, renamed, plain_names, adapted)
@@ -143,7 +146,10 @@ def _convertible_words(image: Image) -> list[TlsWord]:
     if flags & _DF_1_PIE or image.dynamic_value(_DT_DEBUG) is not None:
         raise UsageError(f"{path} is an executable, not a library", hint="give a shared library")
     if max(load.address + load.memory_size for load in image.loads) > _MOST_SPAN:
-        raise UsageError(f"{path} is so large that a new segment behind it is out of reach")
+        raise UsageError(
+            f"{path} is so large that a new segment behind it is out of reach",
+            hint="strip the library, or link it without debug information",
+        )
     if startup.is_converted(image):
         raise UsageError(f"{path} is converted already", hint="use it as it is")
     build = buildinfo.find(image.data, image.sections)

@@ -46,7 +46,8 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
     """
     if not 0 <= offset < _MOST_OFFSET:
         raise UsageError(
-            f"{image.path} has a TLS variable at offset {offset:#x} that is too far from the others"
+            f"{image.path} has a TLS variable at offset {offset:#x}, too far from the others",
+            hint="report the library",
         )
     high, low = site.register >> 3, site.register & 7
     to_register = 0x48 | high << 2  # REX.W, and REX.R for %r8 and above

@@ -60,7 +60,10 @@ def read_sums(text: str, label: str) -> dict[str, str]:
                 hint="check the address; it may be a login page",
             )
         if digests.setdefault(match["name"], match["digest"]) != match["digest"]:
-            raise FetchError(f"{label} has two checksums of {match['name']}")
+            raise FetchError(
+                f"{label} has two checksums of {match['name']}",
+                hint="fetch the file of checksums again; somebody changed it",
+            )
     return digests
 
 
@@ -87,7 +90,10 @@ def check_names(names: Iterable[str]) -> None:
     """
     for name in names:
         if not _NAME.fullmatch(name):
-            raise FetchError(f"{MANIFEST} names {name!r}, which is not the name of a file")
+            raise FetchError(
+                f"{MANIFEST} names {name!r}, which is not the name of a file",
+                hint="fetch the release again; somebody changed its manifest",
+            )
 
 
 def files_below(folder: Path) -> list[str]:

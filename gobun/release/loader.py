@@ -113,7 +113,9 @@ def _pack(package: Path, packed: Path) -> None:
     )
     archive = package.parent / packed.name
     if completed.code != 0 or not archive.is_file():
-        raise BuildError(f"npm could not pack {packed.name}:\n{completed.tail}")
+        raise BuildError(
+            f"npm could not pack {packed.name}:\n{completed.tail}", hint="run `invoke doctor`"
+        )
     files.copy_whole(archive, packed)
 
 

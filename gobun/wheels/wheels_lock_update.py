@@ -95,7 +95,10 @@ def _digests(release: AddedRelease) -> tuple[str, ...]:
     target_digests = [_digest(release, target) for target in targets.TARGETS.values()]
     digests = tuple(dict.fromkeys(digest for digest in target_digests if digest))
     if not digests:
-        raise FetchError(f"{release.package} {release.version} has no wheel for any platform")
+        raise FetchError(
+            f"{release.package} {release.version} has no wheel for any platform",
+            hint="choose another release",
+        )
     return digests
 
 
@@ -117,7 +120,10 @@ def _digest(release: AddedRelease, target: Target) -> str:
         [one] = msgspec.json.decode(completed.out, type=_Report).install
         return f"sha256:{one.download_info.archive_info['hashes']['sha256']}"
     except (msgspec.DecodeError, ValueError, KeyError) as error:
-        raise FetchError(f"pip's report on {requirement} has an unknown form: {error}") from error
+        raise FetchError(
+            f"pip's report on {requirement} has an unknown form: {error}",
+            hint="use another release of pip",
+        ) from error
 
 
 class _Download(msgspec.Struct, frozen=True):

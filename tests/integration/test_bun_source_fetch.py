@@ -119,7 +119,7 @@ def test_fetch_bun_archive_is_identified_by_its_files(
     tree = up.git(up.tree_of(cache), "rev-parse", "HEAD^{tree}")
     assert tree == upstream.release.tree
     assert fetch(archive, release).there_before is known_tree
-    with pytest.raises(FetchError, match=f"is of commit {upstream.commit}, not of {'ab' * 20}"):
+    with pytest.raises(FetchError, match=f"has commit {upstream.commit}, not {'ab' * 20}"):
         fetch(archive, BunCommit("ab" * 20), discard=True)
 
 

@@ -137,7 +137,7 @@ def test_merge_files_of_different_runs_are_refused(
     shards: list[Path], fields: dict[str, object], message: str
 ) -> None:
     change(shards[1], **fields)
-    with pytest.raises(UsageError, match=f"are of different runs: {message}"):
+    with pytest.raises(UsageError, match=f"belong to different runs: {message}"):
         merge(shards)
 
 
