@@ -37,7 +37,7 @@ def bun_stock(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bun_patched(session: nox.Session) -> None:
-    """Run patched Bun beside stock; arguments after -- go to `invoke matrix-patched`."""
+    """Compare patched Bun with stock; arguments after -- go to `invoke matrix-patched`."""
     install(session, "toolchain")
     session.run("invoke", "matrix-patched", *session.posargs)
 
@@ -75,7 +75,8 @@ def shell(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install(session, "toolchain", "tests")
-    # A file is one worker's: what its tests share is made once. `-n 0` runs all in this process.
+    # One worker runs all tests of a file, so their shared fixtures are made once. `-n 0` runs
+    # everything in this process.
     workers = ("-n", "auto", "--dist", "loadfile")
     if session.posargs:
         session.run("pytest", *workers, *session.posargs)
@@ -121,7 +122,7 @@ def lint_c(session: nox.Session) -> None:
     folders = ("native", "go", "tests/native", "tests/integration/native")
     sources = [path for folder in folders for path in Path(folder).rglob("*.[ch]")]
     session.run("clang-format", "--dry-run", "-Werror", *sorted(map(str, sources)))
-    # cppcheck does not parse what a register variable and an assembler's operands are made of.
+    # cppcheck does not parse register variables and the operands of inline assembly.
     defined = ("-D__linux__", "-D__x86_64__", "-D__asm__(...)=", "-DElfW(x)=Elf64_##x")
     checks = ("--std=c11", "--enable=warning,performance,portability", "--error-exitcode=1")
     known = "--suppressions-list=.cppcheck-suppressions"
@@ -164,6 +165,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def torture(session: nox.Session) -> None:
-    """Measure how much abuse the suite stands; after --: --seconds N --out PAGE PART…."""
+    """Measure how much abuse the suite withstands; after --: --seconds N --out PAGE PART…."""
     install(session, "toolchain", "tests")
     session.run("python", "-m", "benchmarks.torture", *session.posargs)

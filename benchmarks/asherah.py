@@ -1,14 +1,14 @@
-"""Measures the ways to use Asherah, beside each other in one run.
+"""Compares the ways to use Asherah in one run.
 
 They are Node-API, FFI, WebAssembly, another process, and the engine in Rust of npm's asherah 4.x.
 
     .venv/bin/nox -s shell -- benchmark asherah
 
-A number is the median over rounds; in a round every way has a fresh process of its own, one after
-the other, so that a machine that gets slower does so for all. A pair is an encryption and a
+A number is the median over rounds; each round runs a fresh process for every way, one after the
+other. So a machine that becomes slower affects all of them. A pair is an encryption and a
 decryption of 1 KiB. Speed is what one caller sees, who waits for each; the processor time of a
-pair, of all processes together, says more on a machine that has other work. Claim C18 says that
-the others are ways round Node-API.
+pair, of all processes together, says more on a machine that has other work. Claim C18 says that the
+others are ways round Node-API.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CALL_PATHS = {
 
 
 class TimedProcess(msgspec.Struct, frozen=True, rename="camel"):
-    """What one process said."""
+    """The measurements that one process printed."""
 
     per_second: float
     p99: float
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> TimedProcess:
-    """Time one way in a process of its own."""
+    """Time one way in a fresh process."""
     with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
         pairs = SLOW_PAIRS.get(way, PAIRS)
         request = {**settings, "way": way, "pairs": pairs, "socket": str(Path(folder) / "socket")}

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
-    """Return the mean microseconds from the first signal until a thread stands still."""
+    """Return the mean time from the first signal until a thread has stopped, in microseconds."""
     command: list[str | Path] = [
         guard_stress.guard_stress,
         "before",

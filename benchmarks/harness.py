@@ -1,9 +1,9 @@
-"""Measures the cost of the harness: each cell beside its bare command, in one run.
+"""Measures the cost of the harness: runs each cell, and its command alone.
 
     .venv/bin/nox -s shell -- benchmark harness
 
-Prints the medians in milliseconds and their difference; the pairs alternate, so that a machine
-that gets slower does so for both.
+Prints the medians in milliseconds and their difference; the two alternate, so a machine that
+becomes slower affects both.
 """
 
 from __future__ import annotations

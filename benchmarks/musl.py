@@ -2,11 +2,10 @@
 
     .venv/bin/nox -s shell -- benchmark musl
 
-A converted library loads in musl alone, and one that is not converted in glibc alone. So the same
-library is called on both, by Bun and by a C program. A third form shows what the thunks cost: it
-has the startup code of a conversion, and loads its TLS word as Go's compiler wrote it. musl takes
-that form with ``LD_PRELOAD`` alone. The processes alternate, and each number is the best of many
-blocks.
+A converted library loads only in musl, and an unconverted one only in glibc. So the same library is
+called on both, by Bun and by a C program. A third form shows what the thunks cost: it has the
+startup code of a conversion, and loads its TLS word as Go's compiler wrote it. musl takes that form
+with ``LD_PRELOAD`` alone. The processes alternate, and each number is the best of many blocks.
 """
 
 from __future__ import annotations

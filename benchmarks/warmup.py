@@ -1,4 +1,4 @@
-"""Measures loading and calling the warm-up library, beside a C library.
+"""Compares loading and calling the warm-up library with a C library.
 
     .venv/bin/nox -s shell -- benchmark warmup
 

@@ -1,7 +1,7 @@
 """The example report of the site, rendered from recorded results.
 
-``docs/example/results.jsonl.xz`` holds the cells of the default matrix out of the run over all
-releases of 2026-11-21, without the paths of their evidence.
+``docs/example/results.jsonl.xz`` is a part of the run over all releases of 2026-11-21: the cells of
+the default matrix, without the paths of their evidence.
 """
 
 from __future__ import annotations

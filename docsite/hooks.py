@@ -52,7 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Point each relative link to where its page is in the site."""
+    """Replace each relative link by the address of its page on the site."""
     return site_links(markdown, page.file.src_uri)
 
 

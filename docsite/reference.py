@@ -79,13 +79,13 @@ def _task_section(task: Command) -> str:
 
 
 def _spell_flag(flag: str) -> str:
-    """Return a flag as the command line has it."""
+    """Return a flag in the spelling of the command line."""
     spelled = flag.strip("_").replace("_", "-")
     return f"-{spelled}" if len(spelled) == 1 else f"--{spelled}"
 
 
 def matrix_page() -> str:
-    """Return the page of everything that a cell is made of, and of how it can end."""
+    """Return the page about the parts of a cell and its possible outcomes."""
     scenario = cells.read_scenario()
     documented = constants_of(records)
     default = set(scenario.matrix.stresses)

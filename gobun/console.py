@@ -1,7 +1,7 @@
 """Progress for people: rich on a terminal, plain timestamped lines elsewhere.
 
-``CI=true`` and ``NO_COLOR`` are honoured. Everything here goes to standard error, so that
-standard output carries only what was asked for.
+``CI=true`` and ``NO_COLOR`` are honoured. Everything here goes to standard error, so standard
+output carries only the result of the task.
 """
 
 from __future__ import annotations

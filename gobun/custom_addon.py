@@ -43,17 +43,17 @@ class CustomAddon(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What the module is called in results; never as one of the suite's own."""
+        """The name of the module in results. It differs from the names of the suite's modules."""
         # Names in a results file have no spaces, so `my addon.node` cannot be a module's name.
         stem = _NOT_IN_NAMES.sub("-", self.addon.stem).strip("-.") or "addon"
         return self.chosen_name or (f"own-{stem}" if stem in build.MODULES else stem)
 
     @property
     def loads(self) -> tuple[Load, ...]:
-        """How it is loaded unless told otherwise.
+        """The default loads.
 
-        A plain library gets in by a foreign function interface. Calls on a thread of the pool are
-        for a script that says how to make them.
+        A plain library is loaded through a foreign function interface. Calls on a pool thread need
+        a script that implements them.
         """
         main = "napi-sync" if self.addon.suffix == ".node" else _LIBRARY
         calls_pool = _CALLS_POOL.search(self.smoke.read_text(errors="replace"))
@@ -90,7 +90,9 @@ def addon_of(result: Result) -> CustomAddon | None:
 
 
 def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> CustomAddon | None:
-    """Return the addon a person named, or None where none is; ``libc`` is that of the runtimes.
+    """Return the addon that the flags name, or None without one.
+
+    ``libc`` is the C library of the runtimes.
 
     Raises:
         UsageError: one of the two is missing, the addon is not for this machine or for this C
@@ -131,10 +133,12 @@ def _check_name(path: str) -> None:
 
 
 def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:
-    """Refuse a module of the suite beside an addon; the addon's own name may be given.
+    """Reject a module of the suite together with an addon.
+
+    The name of the addon itself is accepted.
 
     Raises:
-        UsageError: another module was asked for.
+        UsageError: the flags name another module.
     """
     for module in modules:
         if module != addon.name:

@@ -28,7 +28,7 @@ class AddonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MatrixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What it is run with; what is left out is as without the file."""
+    """The axes of its matrix. Missing keys have the values of the default matrix."""
 
     versions: tuple[str, ...] = ()
     treatments: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ class CustomAddonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 def find_config(named: str, *, modules: Sequence[str], addon: str) -> CustomAddonConfig | None:
-    """Return the file that is ``named``, or that of this folder; None where there is none.
+    """Return the file ``named``, or the ``gobun.toml`` of this folder; None if there is none.
 
-    Modules that are asked for by name are the suite's own unless ``addon`` names another, so the
-    file of this folder is left alone then.
+    If the flags name modules, they mean the suite's modules unless ``addon`` is given. So the file
+    of this folder does not apply then.
 
     Raises:
         UsageError: the file is not of the right form; names it, the table and the key.

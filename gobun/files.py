@@ -60,10 +60,10 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_sibling(path: Path) -> Iterator[Path]:
-    """Yield a fresh folder beside ``path``, on the same file system, gone afterwards.
+    """Yield a fresh folder next to ``path``, on the same file system, and remove it afterwards.
 
-    Those that a killed process left for the same ``path`` are removed first.
-    Its path is absolute, so a tool that works in another folder finds it.
+    First remove the folders that a killed process left for the same ``path``. Its path is absolute,
+    so a tool that works in another folder finds it.
 
     Raises:
         PrerequisiteError: the folder cannot be made.
@@ -86,8 +86,8 @@ def read_input(
 ) -> bytes:
     """Read a file that a person or another program names, at most ``most`` bytes of it.
 
-    A pipe or a device would block or never end, so only regular files are read. ``hint`` is what
-    to do about a file that is not one, or not there.
+    A pipe or a device would block or never end, so only regular files are read. ``hint`` is the
+    next step if the file is missing or is not a regular file.
 
     Raises:
         UsageError: it is missing, no regular file, larger than that, or cannot be read.
@@ -167,9 +167,9 @@ def copy_whole(source: Path, path: Path) -> None:
 
 
 def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
-    """Copy what a file holds, leave its holes out, and return how many bytes that was.
+    """Copy the data of a sparse file without its holes, and return the number of bytes.
 
-    A core file says that it is gigabytes long, and holds a few megabytes.
+    A core file has a size of gigabytes, and holds a few megabytes of data.
 
     Raises:
         OSError: it holds more than ``most`` bytes, or the disk refuses.

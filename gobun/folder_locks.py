@@ -37,7 +37,10 @@ def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
 
 
 def left_over(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield this user's folders with such names that nobody holds, each locked meanwhile."""
+    """Yield this user's folders with such names that no process has locked.
+
+    Each is locked while in use.
+    """
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(prefix)]
         for name in names:
@@ -53,7 +56,7 @@ def left_over(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def _lock(fd: int, *, without_locks: bool = True) -> bool:
-    """Lock a folder; where its file system has no locks, return ``without_locks``."""
+    """Lock a folder. If its file system has no locks, return ``without_locks``."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -61,7 +61,8 @@ class Request(msgspec.Struct, frozen=True):
     addon: custom_addon.CustomAddon | None = None
     """A person's own module, which replaces the suite's."""
     libc: str = ""
-    """``musl`` for runtimes of musl, also where the machine has glibc; empty for its own."""
+    """``musl`` for runtimes that use musl, even on a machine with glibc. Empty for the machine's C
+    library."""
     guest: Target | None = None
     """The platform of the virtual machine that runs the cells; None for this machine."""
 
@@ -94,11 +95,11 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan_matrix(request: Request) -> Plan:
-    """Return the cells of a request; nothing is built or fetched but the list of releases.
+    """Return the cells of a request. It fetches at most the list of releases, and builds nothing.
 
     Raises:
         UsageError: an argument names what does not exist.
-        FetchError: the registry had to be asked for releases, and could not be.
+        FetchError: the list of releases is needed, and the registry does not answer.
     """
     check_names("runtime", request.runtimes, runtimes.RUNTIMES)
     if request.jobs is not None and request.jobs < 1:
@@ -144,7 +145,7 @@ class PatchedHeader(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The cells of one run, and what begins its results."""
+    """The cells of one run, its header, and the results that exist already."""
 
     header: Header
     cells: tuple[Cell, ...]
@@ -342,7 +343,10 @@ def write_report(out: Path) -> None:
 
 
 def kept_results(path: Path, header: Header) -> tuple[Result, ...]:
-    """Return the results that a resumed run keeps: it repeats errors of ours and starved cells."""
+    """Return the results that a resumed run keeps.
+
+    It repeats starved cells and errors of the harness.
+    """
     if not path.is_file():
         return ()
     run = matrix.read_results(path)

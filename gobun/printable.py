@@ -6,10 +6,10 @@ import json
 
 
 def printable(text: str, *, kept_characters: str = "") -> str:
-    r"""Return text in which every character that does not print as itself is escaped.
+    r"""Return text with every unprintable character escaped.
 
     Escaped are control characters (NUL, ESC and the C1 set among them), bidirectional controls and
-    other invisible characters, line separators, and surrogates, which stand for bytes that are no
+    other invisible characters, line separators, and surrogates, which represent bytes that are not
     UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters of ``kept_characters`` stay as they are.
     """
     if text.isprintable():
@@ -26,7 +26,7 @@ def printable_bytes(data: bytes) -> str:
 
 
 def printable_json(document: str) -> str:
-    """Return a JSON document of one line that prints as it is and says the same."""
+    """Return an equivalent JSON document on one line, with unprintable characters escaped."""
     if document.isprintable():
         return document
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)

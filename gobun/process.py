@@ -74,7 +74,7 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def path_before(*folders: Path) -> dict[str, str]:
-    """Return what has a tool look for programs in ``folders`` first."""
+    """Return the environment variable that makes a tool look for programs in ``folders`` first."""
     return {"PATH": os.pathsep.join((*map(str, folders), os.environ.get("PATH", os.defpath)))}
 
 
@@ -93,7 +93,7 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Finished:
-    """Run a tool to its end in a process group of its own, and return what it said.
+    """Run a tool to its end in a new process group, and return its output.
 
     ``env`` is added to the scrubbed environment. Nothing of the tool's process group
     survives an interruption.
@@ -108,7 +108,7 @@ def run_tool(
 
 
 def as_text(data: bytes) -> str:
-    """Decode what a tool wrote, whatever its line ends are."""
+    """Decode the output of a tool. Every kind of line end becomes a newline."""
     return data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -121,11 +121,10 @@ def run_bytes(
     stdin: bytes | None = None,
     keep: Sequence[int] = (),
 ) -> FinishedBytes:
-    """Run a tool as ``run_tool`` does, and return the bytes it wrote.
+    """Run a tool as ``run_tool`` does, and return its output as bytes.
 
-    ``stdin`` is what it reads on its standard input. ``keep`` are file descriptors it
-    inherits: a lock among them is held for as long as the tool runs, even where this process
-    is killed before it.
+    ``stdin`` is its standard input. The tool inherits the file descriptors in ``keep``. So it holds
+    a lock among them until it ends, even if this process is killed first.
 
     Raises:
         PrerequisiteError: the program cannot be started.
@@ -143,7 +142,8 @@ def run_bytes(
         out, err = child.communicate(stdin, timeout=timeout_s)
     except BaseException as error:
         _kill(child)
-        # Not communicate: what left the group may hold the pipes open for as long as it likes.
+        # ``communicate`` would not return: a process that left the group may hold the pipes open
+        # forever.
         child.wait()
         for stream in (child.stdin, child.stdout, child.stderr):
             if stream is not None:
@@ -233,7 +233,10 @@ def start_command(
 
 
 def interrupt_tools() -> None:
-    """Kill what runs in any thread, and start nothing more: an interruption reaches only one."""
+    """Kill the tools of all threads, and start no others.
+
+    An interruption reaches only one thread.
+    """
     with _start_lock:
         interrupted.set()
         for child in tuple(_running):

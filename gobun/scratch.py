@@ -81,7 +81,7 @@ def _used_parent(folder: Path) -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove the folders of processes that were killed, and end what still works in them."""
+    """Remove the folders of killed processes, and kill the processes that still work in them."""
     for each in folder_locks.left_over(Path(tempfile.gettempdir()), _PREFIX):
         strays.kill_marked(each, within_s=_STRAYS_WITHIN_S)
         _remove(each)

@@ -28,8 +28,8 @@ _PAUSE_S = 0.005
 def kill_marked(folder: Path, *, within_s: float) -> int:
     """Kill every process that has ``folder`` in its environment or works below it.
 
-    All are stopped before any is killed: what is stopped starts no others. Returns how many
-    processes were killed, after ``within_s`` seconds at the latest.
+    It stops all of them before it kills any, because a stopped process starts no others. Returns
+    the number of killed processes, after ``within_s`` seconds at the latest.
     """
     if not sys.platform.startswith("linux"):
         return 0

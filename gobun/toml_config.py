@@ -23,14 +23,15 @@ _ERROR_MESSAGE = re.compile(r"(.*?)(?: - at `\$(\S*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _ANY_TABLE = "..."
-"""How msgspec names a table whose own name is free, as in [stress.NAME]."""
+"""msgspec's name for a table with an arbitrary name, as in [stress.NAME]."""
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
     """Parse TOML that anybody may have written.
 
     Raises:
-        ValueError: it is not TOML; says where. This covers numbers of thousands of digits and
+        ValueError: it is not TOML; the message names the place. This covers numbers of thousands of
+        digits and
             nesting deeper than the parser can follow.
     """
     try:
@@ -107,7 +108,10 @@ def _keys(kind: type, steps: Sequence[str | int]) -> list[str]:
 def _wrong_table(
     message: str, content: dict[str, Any], kind: type, steps: Sequence[str | int]
 ) -> str:
-    """Return which of the tables with a free name is wrong: the one that is so by itself."""
+    """Return the name of the invalid table among those with arbitrary names.
+
+    It is invalid on its own.
+    """
     tables: Any = content
     for step in steps:
         tables = tables[step]

@@ -55,7 +55,7 @@ def npm_pins() -> dict[str, str]:
 
 @functools.cache
 def pip_pins() -> dict[str, str]:
-    """Return the pinned version of each Python package of which a library is taken."""
+    """Return the pinned version of each Python package that provides a library."""
     project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())
     return dict(project["tool"]["gobun"]["pip"])
 
@@ -140,7 +140,7 @@ def deno(version: str | None = None) -> Tool:
             "Deno has no build for musl", hint="run on a system with glibc, such as Debian"
         )
     _package_folder("deno", "deno")
-    # Its wheel installs a program beside those of this environment.
+    # Its wheel installs a program into this environment.
     return _installed("deno", Path(sysconfig.get_path("scripts")) / "deno")
 
 
@@ -161,7 +161,7 @@ def npm_command() -> list[str | Path]:
 
 
 def go(version: str | None = None) -> Tool:
-    """Return Go: the pinned one, or another release installed beside it in the cache.
+    """Return Go: the pinned one, or another release that is installed in the cache.
 
     Raises:
         PrerequisiteError: the pinned Go is missing.

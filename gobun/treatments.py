@@ -1,8 +1,9 @@
 """The one table of treatments: changes that may help a runtime with Go in its process.
 
-A record says all that the suite knows of a treatment. `gobun.runtimes.treated_environment` applies
-the part for the runtime, `gobun.matrix` the part for the module and for the cell. A new treatment
-is a new record, unless it does something that no field can say yet.
+A record holds everything that the suite knows about a treatment.
+`gobun.runtimes.treated_environment` applies the part for the runtime, `gobun.matrix` the part for
+the module and for the cell. A new treatment is a new record, unless it does something that no field
+describes yet.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """As a person gives it: ``KIND`` or ``KIND:WORD+WORD``."""
     summary: str
-    """What is done, for people; the same for all treatments of a kind."""
+    """A description for people, the same for all treatments of a kind."""
     environment: dict[str, str] = {}
-    """What it adds to the environment of the runtime."""
+    """Variables that it adds to the environment of the runtime."""
     calls: Literal["", "warmup", "guard", "package"] = ""
     """The library or package of ours that the scenario loads and calls."""
     argument: dict[str, str] = {}
-    """What the scenario is told besides."""
+    """Further arguments for the scenario."""
     variant: Literal["", "built-in", "embedded", "unconverted"] = ""
     """The form of the module that takes its place; empty for the module itself."""
     emulates: tuple[str, ...] = ()
-    """The words of the preload library that it is started with. Each does at load time what a
-    patch of Bun does in the sources."""
+    """The actions of the preload library. Each does at load time what a patch of Bun does in the
+    sources."""
     origin: Literal["", "stock", BuildKind] = ""
     """The only executables it is for; empty for all."""
     engine: str = ""
@@ -66,7 +67,7 @@ PRELOAD_WORDS = ("stack8m", "sigmask", "sigmask-keep", "suspend")
 """The features of the preload library (``native/preload``)."""
 
 _SIGMASK_WORDS = {"sigmask", "sigmask-keep"}
-"""Words of which one process can have one."""
+"""Actions that exclude each other."""
 
 GC_SIGNALS = (12, 18, 20, 21, 22)
 """Go's table marks 18, 20, 21 and 22 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so Go
@@ -126,7 +127,7 @@ _TABLE: tuple[Treatment, ...] = (
     Treatment(
         name="package",
         summary="the npm package `go-warmup` is required and called before the module is loaded",
-        # Empty, and not "1": the package has a shorter way where the variable says nothing.
+        # Empty instead of "1", because the package has a shorter path for an empty variable.
         environment={GUARD_SWITCH: ""},
         calls="package",
     ),
@@ -180,7 +181,9 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def expand_names(names: Iterable[str]) -> list[str]:
-    """Return known names for what a person may write; an unknown name comes back as it is.
+    """Return the full names of treatments for the short forms that users write.
+
+    Unknown names stay as they are.
 
     A kind alone (``gc-signal``, ``preload``) stands for all its treatments of one word. Words may
     come in any order: ``preload:suspend+stack8m``.
@@ -196,7 +199,7 @@ def expand_names(names: Iterable[str]) -> list[str]:
 
 
 def combined_emulation(names: Iterable[str]) -> list[str]:
-    """Return the treatment that emulates at once what those in ``names`` emulate, if there is one.
+    """Return the treatment that combines the emulations of ``names``, if there is one.
 
     Unknown names count for nothing.
     """
@@ -205,7 +208,7 @@ def combined_emulation(names: Iterable[str]) -> list[str]:
 
 
 def described() -> list[tuple[str, str]]:
-    """Return each kind of treatment as a person gives it, and what it does: a table for people."""
+    """Return a table for people: each kind of treatment as users write it, and its effect."""
     rows = []
     for kind in dict.fromkeys(each.kind for each in _TABLE):
         alike = [each for each in _TABLE if each.kind == kind]

@@ -28,7 +28,7 @@ _NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
 _Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 Rank = tuple[_Precedence, bool, _Precedence]
-"""What versions are ordered by: plain values, because a run compares millions of them."""
+"""The sort key of versions. It has plain values, because a run compares millions of them."""
 
 Bound = tuple[Rank, bool]
 """A version's rank, and whether it is itself inside."""
@@ -58,7 +58,7 @@ class VersionSpan:
     """The versions between two bounds. Each bound is optional."""
 
     def __init__(self, text: str) -> None:
-        """Read comparators that must all hold.
+        """Parse comparators that must all hold.
 
         Raises:
             ValueError: one is not understood, or they cannot all hold.
@@ -120,14 +120,17 @@ def in_range(version: str, text: str) -> bool:
 
 
 def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
-    """Return a key by which ranges can be put in order of where they begin."""
+    """Return a sort key that orders ranges by their beginning."""
     lows = [span.low_bound for span in parse_range(text)] if text else [None]
     bounded = [low[0] for low in lows if low]
     return (False, rank("0.0.0")) if len(bounded) < len(lows) else (True, min(bounded))
 
 
 def true_runs(flags: Sequence[bool]) -> list[tuple[int | None, int | None]]:
-    """Return the runs of ``True`` as first and last index; None where a run meets the end."""
+    """Return the first and the last index of each run of ``True``.
+
+    None replaces an index at either end.
+    """
     runs: list[tuple[int | None, int | None]] = []
     at = 0
     for value, group in itertools.groupby(flags):
@@ -140,9 +143,9 @@ def true_runs(flags: Sequence[bool]) -> list[tuple[int | None, int | None]]:
 
 
 def range_text(flags: Sequence[bool], versions: Sequence[str]) -> str | None:
-    """Return the range of what is ``flags`` of ascending ``versions``; None for all of them.
+    """Return the range of the ascending ``versions`` that have a true flag; None for all of them.
 
-    It is open at an end where nothing older, or nothing newer, is known.
+    It is open at an end if no older, or no newer, version is known.
     """
     parts = []
     for first, last in true_runs(flags):

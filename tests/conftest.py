@@ -1,4 +1,4 @@
-"""Set up what every test relies on."""
+"""Set up the environment that every test relies on."""
 
 from __future__ import annotations
 

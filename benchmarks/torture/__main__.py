@@ -15,7 +15,7 @@ from gobun.errors import GobunError
 
 
 def main() -> int:
-    """Run what the command line names, and return the exit code."""
+    """Run the parts that the command line names, and return the exit code."""
     options = _parser().parse_args()
     if options.list:
         for part in all_parts().values():

@@ -33,10 +33,10 @@ def fuzz(
     slowest_s: float = _SLOWEST_S,
     least: int = _LEAST_INPUTS,
 ) -> Iterator[Figure]:
-    """Feed inputs until the budget is spent, and yield what came of it.
+    """Feed inputs until the budget is spent, and yield the figures.
 
-    ``allowed`` are the errors that a reader may answer with. At least ``least`` inputs are fed,
-    even where the machine is too slow for the budget.
+    A reader may raise the errors in ``allowed``. It gets at least ``least`` inputs, even if the
+    machine is too slow for the budget.
     """
     hypothesis.configuration.set_hypothesis_home_dir(budget.folder / "hypothesis")
     tally = _Tally(feed, allowed)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 BUN = "1.4.5"
 LIMIT_S = 3.0
 GRACE_S = 40.0
-"""What a cell may take beyond its limit. The limit is time in which it could run, so a busy machine
-stretches it; then there is the kill, and evidence of a hang."""
+"""Seconds that a cell may take beyond its limit. The limit counts only time in which the cell could
+run, so a busy machine prolongs it. Killing the cell and collecting evidence of a hang come after
+it."""
 
 GRANDPARENT = """
   const stat = fs.readFileSync(`/proc/${process.ppid}/stat`, "latin1");
@@ -76,7 +77,7 @@ class Case(msgspec.Struct, frozen=True):
     load: str = ""
     outcome: Outcome = "pass"
     detail: str = ""
-    """What the result's detail has to contain."""
+    """Text that the result's detail must contain."""
 
 
 def _breaking_case(name: str, check: str, reason: str) -> Case:
@@ -197,7 +198,7 @@ def run_case(bench: matrix.RunContext, folder: Path, case: Case, runtime: str = 
 
 
 def difference_from(case: Case, result: Result) -> str:
-    """Return what is not as it has to be, or an empty text."""
+    """Return how a result differs from the expected one; empty if it does not."""
     if result.outcome == case.outcome and case.detail in result.detail:
         return ""
     return f"{case.name}: {result.outcome}: {result.detail}"

@@ -1,4 +1,4 @@
-"""Runs one part in a process of its own, and counts what it leaves behind."""
+"""Runs one part in a separate process, and counts everything that it leaves behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOG_LINES = 15
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a part measured."""
+    """The measurements of a part."""
 
     part: str
     description: str
@@ -80,7 +80,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
 
 
 def run_here(part: Part, budget: Budget, answer: Path) -> None:
-    """Run a part in this process and write what it measured to a file."""
+    """Run a part in this process, and write its measurements to a file."""
     before = _descriptors()
     figures = tuple(part.run(budget))
     close_reader()
@@ -126,7 +126,7 @@ def _adopt_orphans() -> None:
 
 
 def _descriptors() -> int:
-    """Return how many descriptors are open, those that hold entries of the cache left out."""
+    """Return the number of open descriptors, without those that hold cache entries."""
     cache = str(paths.cache_root())
     count = 0
     for descriptor in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
@@ -144,7 +144,7 @@ def _children() -> set[int]:
 
 
 def _reap(before: set[int]) -> list[str]:
-    """Kill what a part left running, and return the command lines of it."""
+    """Kill the processes that a part left, and return their command lines."""
     last = time.monotonic() + _SETTLE_S
     while (living := list(_running_processes(_children() - before))) and time.monotonic() < last:
         time.sleep(0.05)

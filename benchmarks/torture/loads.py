@@ -1,7 +1,7 @@
 """Kinds of trouble for a run of the matrix: other processes, little time, little memory, stops.
 
-The run and its load share one control group where one can be had, so that the machine's other work
-keeps its half. Without one, they share the machine.
+The run and its load share one control group, if the machine permits one, so other work on the
+machine keeps its half. Otherwise they share the whole machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GONE_WITHIN_S = 5.0
 
 
 class Group:
-    """A control group of its own for a run, with limits. Use as a context manager."""
+    """A control group with limits for one run. Use as a context manager."""
 
     def __init__(self, limits: Mapping[str, Mapping[str, str]]) -> None:
         """Make a group in each controller that ``limits`` names: ``cpu``, ``memory``."""

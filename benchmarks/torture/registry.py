@@ -23,7 +23,7 @@ class Figure(msgspec.Struct, frozen=True):
     at_most: float | None = None
     at_least: float | None = None
     detail: str = ""
-    """The first case behind a bad number, for the person who looks into it."""
+    """The first case behind a bad number, as a start for an investigation."""
 
     @property
     def holds(self) -> bool:
@@ -33,10 +33,10 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """What the command line chooses for parts that can be more thorough, or less."""
+    """The options of the command line for parts that can be more or less thorough."""
 
     kept: str = ""
-    """Folder where results stay, so that a part that was interrupted goes on with them."""
+    """Folder for results. An interrupted part resumes from them."""
     rounds: int = 1
     """How often a part measures the same."""
     every_cell: bool = False
@@ -46,7 +46,7 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What a part may use."""
+    """The time and the folder that a part may use."""
 
     seconds: float
     """Wall-clock time. A part that counts something runs until it is spent."""
@@ -58,7 +58,7 @@ class Budget(msgspec.Struct, frozen=True):
 
     @classmethod
     def starting_now(cls, seconds: float, folder: Path, choices: Choices | None = None) -> Budget:
-        """Return a budget whose time runs from this moment."""
+        """Return a budget whose time starts now."""
         return cls(seconds, folder, time.monotonic() + seconds, choices or Choices())
 
     def remains(self) -> bool:
@@ -110,7 +110,7 @@ def all_parts() -> dict[str, Part]:
 
 
 def chosen_parts(names: Iterable[str]) -> list[Part]:
-    """Return the parts with these names, or all of them where none is named.
+    """Return the parts with these names, or all parts if there are no names.
 
     A name that ends in ``-`` means every part that begins with it.
 

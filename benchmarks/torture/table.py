@@ -1,4 +1,4 @@
-"""The table of docs/trust.md: what was measured, when, on which machine."""
+"""The table of docs/trust.md: the figures, with the date and the machine of each measurement."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def render(outcomes: Sequence[Outcome]) -> str:
 
 
 def machine() -> str:
-    """Return the date and what this machine is, on one line."""
+    """Return the date and a description of this machine, on one line."""
     today = dt.datetime.now(dt.UTC).date().isoformat()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return (

@@ -249,7 +249,7 @@ def _neighbours_that_differ(
 
 
 def _locate_change(bench: _Bisection, versions: Sequence[str]) -> StateChange:
-    """Return the state change between the first and the last version, whose states differ."""
+    """Return the state change between the first and the last version. Their states must differ."""
     low, high = 0, len(versions) - 1
     older = bench.state(versions[low])
     while (middle := _nearest_untried_index(bench, versions, low, high)) is not None:

@@ -73,7 +73,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A patch that they lack."""
 
     def selects(self, cell: Cell, patches: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether this part selects ``cell``; ``patches`` are those of each version."""
+        """Return whether this part selects ``cell``; ``patches`` is by version."""
         return (
             (self.patch is None or self.patch in patches.get(cell.version, ()))
             and self.without_patch not in patches.get(cell.version, ())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gobun.cells.records import Header, Platform
 
 _NAMING = ("arch", "libc", "os", "kernel", "machine")
-"""The facts that name a platform; those that distinguish more of them are used."""
+"""The facts that can name a platform. A name has as many of them as it takes to be unique."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

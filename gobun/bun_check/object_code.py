@@ -130,7 +130,7 @@ class ObjectCode:
         return self._data[section.offset : section.offset + section.size]
 
     def functions(self, pattern: str) -> list[Function]:
-        """Return the functions whose whole name matches a pattern."""
+        """Return the functions with a name that matches a pattern completely."""
         name_form = re.compile(pattern)
         return [each for each in self._functions if name_form.fullmatch(each.name)]
 

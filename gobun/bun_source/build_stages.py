@@ -124,7 +124,7 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
     env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if layout.era == "make":
         _refuse(layout, options, "prefetch", "cache")
-        # Otherwise it is HEAD, and every change of a C++ patch compiles all of the Zig code anew.
+        # Without it the revision is HEAD, so each change of a C++ patch recompiles all Zig code.
         env["GIT_SHA"] = options.commit
         return BuildPlan(_make_stages(options, program), env, program)
     if layout.era == "cmake-1":
@@ -182,7 +182,7 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
     settings += [f"ZIG={options.zig}"] if options.zig else []
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
 
-    # Objects of another profile are left alone: make does not know what one was compiled with.
+    # Each profile has its own folder of objects, because make does not know their compiler flags.
     optimised = options.profile == "release"
     objects = "src/bun.js/bindings-obj" if optimised else "src/bun.js/bindings-obj-quick"
     cxx = [*settings, f"OBJ_DIR={objects}", *(() if optimised else _MAKE_QUICK)]

@@ -1,4 +1,4 @@
-"""Makes, opens and holds the checkouts of Bun."""
+"""Creates, opens and locks the checkouts of Bun."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _find_checkout(store: Store, version: str, descriptor: int) -> Checkout | No
 
 
 def _take_in(checkout: Checkout) -> None:
-    """Write the files that were left out and whose content a later fetch added."""
+    """Write the files whose content was missing at first and came with a later fetch."""
     git, path = checkout.git, _left_out_by(checkout.git)
     if not path.is_file():
         return
@@ -170,7 +170,7 @@ def _fetch_missing(checkout: Checkout, origin: Origin) -> None:
 
 
 def _renew(store: Store, version: str, origin: Origin, request: _CommitRequest) -> None:
-    """Replace the checkout of ``version``, if there is one, by the wanted commit."""
+    """Replace the checkout of ``version``, if there is one, by the requested commit."""
     commit = import_commit(store, origin, request.commit, f"bun-v{version}")
     release, same = request.release, is_release(store, commit, request.release)
     if origin.kind == "archive" and not same:
@@ -205,7 +205,7 @@ def _add_tree(store: Store, version: str, commit: str) -> None:
             files.write_whole(_left_out_by(git), _patterns(missing))
             store.git("config", "core.sparseCheckout", "true")
             store.git("config", "core.sparseCheckoutCone", "false")
-            # Leave a file alone that a person put in its place.
+            # Keep a file that a person put there.
             store.git("config", "sparse.expectFilesOutsideOfPatterns", "true")
         git("read-tree", "-m", "-u", "HEAD")
     except GitError as error:

@@ -27,7 +27,7 @@ _PRINTED_HASH = re.compile(r"\+([0-9a-f]{7,40})\s*$")
 
 
 class BunCommit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a release of Bun comes from."""
+    """The source of a release of Bun."""
 
     commit: str
     tree: str | None = None

@@ -27,7 +27,7 @@ _EPOCH = "1 +0000"
 _LARGEST_ARCHIVE = 4 << 30
 """Largest unpacked size of an archive: many times the size of Bun, but no threat to a disk."""
 _CHUNK = 1 << 20
-# A repository on this machine serves what it has, whatever its own settings say.
+# A repository on this machine must serve every object, whatever its own settings are.
 _SERVE = (
     "git -c safe.directory=* -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true"
     " -c gc.auto=0 upload-pack"

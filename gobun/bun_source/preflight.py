@@ -53,7 +53,7 @@ class OfflineSources(msgspec.Struct, frozen=True):
     webkit: Path | None = None
     """A built WebKit (CMake), or a checkout of its sources (build.ts)."""
     prefetch: Path | None = None
-    """A folder with every file that is downloaded, named by its address (build.ts)."""
+    """A folder with every file that build.ts downloads, named by its address."""
     cache: Path | None = None
     """The download cache, which is searched first."""
 

@@ -136,7 +136,8 @@ class Patch(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """The environment variable that names the warm-up library to the patch, if it calls one."""
     tree: Tree = "bun"
     kind: Kind = "change"
-    """``build``: the sources need it to compile, so every build has it, also the unpatched one."""
+    """``build``: the sources do not compile without it, so every build has it, also the unpatched
+    one."""
     changes: tuple[Change, ...] = ()
     compiled: tuple[Constant, ...] = ()
 

@@ -110,7 +110,7 @@ def _configured_elsewhere(folder: Path) -> Iterator[Path]:
 
 
 def _rewrite_dependencies(folder: Path, new_roots: dict[str, str]) -> None:
-    """Replace the old root of the cache by its new one in the files that list headers for make."""
+    """Replace the old root of the cache by the new one in make's dependency files."""
     pairs = [(_in_make(old), _in_make(new)) for old, new in new_roots.items() if old != new]
     for path in folder.rglob("*.d") if pairs else ():
         text = path.read_text(errors="surrogateescape") if path.is_file() else ""
@@ -130,7 +130,7 @@ def _in_make(path: str) -> str:
 def _moved_cache_text(
     old_root: str, folder: Path, foreign_folders: list[Path], *, lost_dates: bool
 ) -> str:
-    """Return the line that says what a build in a new place does again."""
+    """Return the log line about the work that a build repeats in a new place."""
     names = ", ".join(sorted(str(each.relative_to(folder)) for each in foreign_folders))
     repeated_work = (
         [f"unfinished stages configure CMake anew in {names}"] if foreign_folders else []

@@ -83,7 +83,7 @@ class Cell(msgspec.Struct, frozen=True, order=True):
 
 
 class Platform(msgspec.Struct, frozen=True, order=True):
-    """What distinguishes hosts whose results are kept apart, because cells may end differently."""
+    """The facts that separate the results of hosts, because cells may end differently on them."""
 
     machine: str
     """As in ``Host``; an empty one sorts first."""
@@ -190,7 +190,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     outcomes: tuple[Outcome, ...] = ()
     """The outcome of each attempt, in order."""
     why: str = ""
-    """The reason for ``expected``, where it is not ``pass``."""
+    """The reason for ``expected`` if that is not ``pass``."""
     kind: Kind = ""
     """The sort of the outcome, if it has several."""
     mapped: bool = False

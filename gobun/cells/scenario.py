@@ -94,7 +94,7 @@ def narrow_axes(
     stresses: Sequence[str] = (),
     limit_s: float | None = None,
 ) -> Axes:
-    """Return the axes, with each given list in place of the scenario's own.
+    """Return the axes. Each argument that is not empty replaces the axis of the scenario.
 
     Raises:
         UsageError: a name is unknown, with the near matches; or the limit is not positive.

@@ -1,4 +1,4 @@
-"""Tasks that build patched Buns, register them, and run them beside stock."""
+"""Tasks that build patched Buns, register them, and compare them with stock."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def show_build(
 
 
 def _check_unpatched(only: str, except_: str, *, unpatched: bool) -> None:
-    """Refuse a choice of patches beside `--unpatched`.
+    """Reject a choice of patches together with `--unpatched`.
 
     Raises:
         UsageError: both are given.

@@ -64,8 +64,8 @@ def command_with_words(
 ) -> Callable[[Callable[..., None]], Any]:
     """Make a task that takes words without a flag.
 
-    The parameter ``words_before`` takes those after the name of the task: all of them where it is a
-    list, else one. The list ``remainder`` takes those after ``--``.
+    The parameter that ``words_before`` names takes the words after the name of the task: all of
+    them if it is a list, otherwise one. The list ``remainder`` takes the words after ``--``.
     """
 
     def decorate(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
@@ -100,11 +100,11 @@ def split_csv(text: str) -> tuple[str, ...]:
 
 
 def given_path(text: str) -> Path:
-    """Return a path of the command line, made absolute: a tool that is started works elsewhere.
+    """Return a path of the command line as an absolute path, because tools run in other folders.
 
     Raises:
-        UsageError: no file can have this name, or its bytes are not UTF-8, which no results file
-            or command line of ours could hold.
+        UsageError: no file can have this name, or its bytes are not UTF-8. Results files and the
+        printed command lines are UTF-8.
     """
     path = Path(text).absolute()
     try:
@@ -121,7 +121,7 @@ def given_path(text: str) -> Path:
 
 
 def glob_files(pattern: str) -> list[Path]:
-    """Return the files that a pattern names, or the pattern's own path where it names none."""
+    """Return the files that match a pattern, or the pattern as a path if no file matches."""
     path = given_path(pattern)
     try:
         paths = sorted(path.parent.glob(path.name)) if path.name else []
@@ -160,6 +160,6 @@ def optional_integer(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> in
 
 
 def select_patches(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
-    """Return a series, and those of its patches that the comma lists leave."""
+    """Return a series and its patches that the comma lists select."""
     patch_series = bun_source.series_named(series)
     return patch_series, patch_series.select_patches(split_csv(only), split_csv(except_))

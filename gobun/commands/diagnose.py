@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
 _LARGEST_PID = 2**31 - 1
-"""What the kernel's ``pid_t`` holds."""
+"""The largest value of the kernel's ``pid_t``."""
 
 
 def print_diagnosis(diagnosis: forensics.Diagnosis, *, as_json: bool) -> None:

@@ -24,7 +24,8 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a task: Ctrl-C, a CI system or ``timeout``, and a closed terminal."""
 
 _CLEANING_S = 3.0
-"""Seconds after such a signal in which another does nothing: what was started is being ended."""
+"""Seconds after such a signal in which a second one is ignored, because the task is ending its
+processes already."""
 
 
 class _EndedError(KeyboardInterrupt):
@@ -102,7 +103,7 @@ _OF_A_PATH = {
 
 
 def _of_system(error: OSError) -> GobunError:
-    """Return what the system refused as an error of ours: a path that was named, or the machine."""
+    """Translate an error of the system into an error about a named path, or about the machine."""
     where = f" {error.filename}" if error.filename is not None else ""
     message = f"cannot use{where}: {error.strerror or error}"
     if error.errno in _OF_A_PATH:

@@ -189,7 +189,7 @@ def flag_help(task: str, parameters: Iterable[inspect.Parameter]) -> dict[str, s
 
     Raises:
         KeyError: a flag has no row.
-        ValueError: a flag may be empty, and its row does not say what that means.
+        ValueError: a flag may be empty, and its row does not explain an empty value.
     """
     return {each.name: _render(task, each) for each in parameters}
 

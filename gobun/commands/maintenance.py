@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @command
 def doctor(_: Context) -> None:
-    """List the tools that are installed and those that are missing."""
+    """List the installed and the missing tools."""
     findings = doctoring.examine()
     print_result(doctoring.render(findings))
     if any(finding.state == "missing" for finding in findings):

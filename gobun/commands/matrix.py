@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AddonFlags(msgspec.Struct, frozen=True):
-    """The flags that name a person's own addon, or the file that says all of it."""
+    """The flags that name a custom addon, or the file that describes it."""
 
     addon: str
     smoke: str
@@ -27,7 +27,7 @@ class AddonFlags(msgspec.Struct, frozen=True):
 
 
 def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
-    """Return what the pipeline runs: by flags, and by ``gobun.toml`` where they are silent."""
+    """Return the request for the pipeline. Flags take precedence over ``gobun.toml``."""
     axes = cells.fields()
     config = find_config(addon_flags.config, modules=axes["modules"], addon=addon_flags.addon)
     addon_config, table = (config.addon, config.matrix) if config else (None, MatrixTable())

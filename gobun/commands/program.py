@@ -109,7 +109,7 @@ class TaskProgram(Program):
     def _with_flags(
         self, words: Sequence[str], contexts: Mapping[str, ParserContext]
     ) -> Iterator[str]:
-        """Yield the words, with a flag before those that follow the name of a task.
+        """Yield the words, and insert a flag before the words that follow the name of a task.
 
         Stop at a request for the help of a task, and note it. Invoke fixes the number of words
         without a flag; here a task may take any number.
@@ -202,7 +202,7 @@ class TaskProgram(Program):
         raise UsageError(str(error), hint=hint)
 
     def _first_unknown(self, words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-        """Return the first word that no task takes; empty where there is none."""
+        """Return the first word that no task takes; empty if there is none."""
         parser = Parser(contexts.values(), self.initial_context, ignore_unknown=True)
         try:
             unparsed = parser.parse_argv(list(words)).unparsed

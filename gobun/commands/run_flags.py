@@ -1,6 +1,6 @@
 """Groups of flags that several tasks take: the cells to run, and how to run them.
 
-A group is a record. `with_flags` gives its flags to a task in the place of one parameter.
+A group is a record. `with_flags` replaces one parameter of a task by the flags of a group.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CellFlags(msgspec.Struct, frozen=True):
     stress: str = ""
 
     def fields(self) -> CellFields:
-        """Return what they ask for, split at the commas."""
+        """Return the values of the flags, split at the commas."""
         return {
             "runtimes": split_csv(self.runtime or "bun"),
             "versions": self.versions,
@@ -54,7 +54,7 @@ class CellFlags(msgspec.Struct, frozen=True):
 
 
 class RunFields(TypedDict):
-    """The fields of a request that every run of cells is given."""
+    """The fields of a request that every run of cells has."""
 
     out: Path
     jobs: int | None
@@ -88,7 +88,7 @@ class RunFlags(msgspec.Struct, frozen=True):
 
 
 class MatrixFields(RunFields):
-    """The fields of a request that a run of any part of the matrix is given."""
+    """The fields of a request that every run of a part of the matrix has."""
 
     shard: str
     durations: Path | None
@@ -125,7 +125,7 @@ Group = TypeVar("Group", bound=msgspec.Struct)
 def with_flags(
     name: str, group: type[Group], **defaults: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a task the flags of ``group``, whose record it takes as its parameter ``name``.
+    """Add the flags of ``group`` to a task. The task gets their record as its parameter ``name``.
 
     ``defaults`` replaces default values of the group.
     """

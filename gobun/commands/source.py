@@ -70,10 +70,10 @@ def _tell_submodule(result: bun_source.FilledSubmodule) -> None:
 
 
 def _compare_with_release(version: str, commit: str) -> str:
-    """Return whether the released binary says that it is built of ``commit``.
+    """Return a sentence on whether the released binary was built from ``commit``.
 
     Raises:
-        FetchError: it says another one.
+        FetchError: the binary names another commit.
     """
     try:
         program = runtimes.provide_bun([version], host_target())[0].program

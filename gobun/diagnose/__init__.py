@@ -1,7 +1,7 @@
 """Diagnoses a stuck process: the cause of the hang, and the smallest remedy.
 
 This is the package's public interface. It reads ``/proc`` and inspects the process with ptrace. The
-process need not cooperate, and goes on unharmed.
+process need not cooperate, and it continues unharmed.
 """
 
 from gobun.diagnose.changes import SignalChange, render_changes, signal_changes

@@ -139,8 +139,8 @@ def _clear_activity(
         if seconds * able_share >= _COMPUTES_S:
             return "busy"
         return "starved" if over and seconds >= _COMPUTES_AT_MOST_S else None
-    # On a busy machine a storm is seen in few looks at first. A main thread that was seen to wait
-    # for events is well; any other is given the time to show what it does.
+    # On a busy machine, a storm shows in few looks at first. A main thread that waited for events
+    # is healthy. Every other main thread gets more time.
     soon = _STARVED_LOOK_S if starved else WORKS_AFTER_S
     if any(call in EVENT_WAITS for call in calls) and not _may_storm(samples):
         return "works" if seconds >= soon else None
@@ -152,7 +152,7 @@ def _clear_activity(
 
 
 def _with_native_wait(pid: int, activity: Activity) -> Activity:
-    """Return the same, with what the main thread waits in where that is no event loop."""
+    """Add the call in which the main thread waits, if that is not in an event loop."""
     if activity.kind in {"storm", "busy", "starved"}:
         return activity
     wait = native_wait(pid, activity.seconds if activity.kind != "works" else 0.0)

@@ -107,7 +107,7 @@ class _Lookout(threading.Thread):
         """The latest diagnosis."""
         self.stuck_diagnosis: Diagnosis | None = None
         self.error: Exception | None = None
-        """The error that ended the watch; the application goes on."""
+        """The error that ended the watch; the application continues."""
 
     def run(self) -> None:
         """Watch until ``stop`` is called."""

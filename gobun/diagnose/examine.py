@@ -36,7 +36,7 @@ def diagnose(
     backtrace: bool = False,
     known_activity: Activity | None = None,
 ) -> Diagnosis:
-    """Watch a running process for a few seconds and return its diagnosis; it goes on unharmed.
+    """Watch a running process for a few seconds and return its diagnosis. The process continues.
 
     ``known_activity`` is its activity, if known already. ``backtrace`` also runs gdb if it is
     installed, which stops the process meanwhile.

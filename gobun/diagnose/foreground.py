@@ -1,8 +1,8 @@
 """Runs a user's command in the foreground of this terminal, as a shell would run it.
 
 The command keeps the terminal, the process group and the environment. So Ctrl-C, Ctrl-Z and a
-closed terminal affect it as they do without this program. Signals that other processes send to this
-program are passed on. The command goes on if this program is killed.
+closed terminal affect it as they do without this program. This program forwards signals from other
+processes. The command continues if this program is killed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Foreground:
     """A running command. Use as a context manager: signals are held back inside."""
 
     def __init__(self, command: Sequence[str], *, wrapper: Sequence[str] = ()) -> None:
-        """Start ``command``; the program ``wrapper``, if given, executes it in its own place.
+        """Start ``command``.
+
+        If ``wrapper`` is given, this program starts first and replaces itself by the command.
 
         Raises:
             PrerequisiteError: it cannot be started.

@@ -24,7 +24,7 @@ Kind = Literal[
 
 - ``storm``: a signal storm that Go's SA_ONSTACK causes.
 - ``other-storm``: a signal storm with another cause.
-- ``taken``: a library replaced the handler that suspends threads by its own.
+- ``taken``: a library replaced the handler that suspends threads.
 - ``waits``: the main thread waits outside of the event loop, in a call that may return.
 - ``starved``: the machine is too busy to judge the process.
 - ``healthy``: Go is loaded and the process works.
@@ -76,7 +76,7 @@ class Storm(msgspec.Struct, frozen=True):
     """The share of the looks in which it was pending or being handled."""
     switches_a_second: int
     sender: str = ""
-    """The thread that alternates with it, ``name (tid)``; ``""`` if none stands out."""
+    """The thread that alternates with it, ``name (tid)``; ``""`` if no thread is distinctive."""
 
 
 class NativeWait(msgspec.Struct, frozen=True):

@@ -206,7 +206,7 @@ def _missing_handler_text(facts: Facts, suspends: str) -> str:
 
 def _storm_cause(facts: Facts) -> str:
     storm = facts.motion.storm
-    if storm is None:  # a storm without one is none
+    if storm is None:  # a storm always has one
         return ""
     name = signal_name(storm.signal)
     whom = "the main thread" if storm.is_main else f"thread {storm.thread} ({storm.tid})"

@@ -1,4 +1,4 @@
-"""Finds the call in which a main thread waits, whose code made it, and for how long it waits."""
+"""Finds the call in which a main thread waits, its caller, and the duration of the wait."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class StoppedError(Exception):
 
 
 class _PartialFile(msgspec.Struct, frozen=True):
-    """The record beside a partial file."""
+    """The record next to a partial file."""
 
     integrity: str
     validator: str | None
@@ -261,7 +261,7 @@ def _copy(
                 if stop.is_set():
                     raise StoppedError
     finally:
-        progress.grow(received - (expected or 0))  # what did not come is no work done
+        progress.grow(received - (expected or 0))  # the total shrinks by the missing bytes
     if expected is not None and received != expected:
         raise _TransientError(f"the connection was closed at {received} of {expected} bytes")
 

@@ -32,7 +32,7 @@ class Integrity(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Integrity:
-    """Parse ``sha512-<base64>`` and ignore other algorithms beside it.
+    """Parse ``sha512-<base64>``, and ignore digests of other algorithms.
 
     Raises:
         ValueError: it has no SHA-512, more than one, or a malformed one.

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 _HEADER = """\
-# Package, release, and the SHA-512 its archive must have. An entry is never changed: what is
-# published under a version stays what it was. `invoke lock` adds the new releases.
+# Package, release, and the SHA-512 of its archive. Entries never change, because a published
+# version never changes. `invoke lock` adds the new releases.
 """
 
 

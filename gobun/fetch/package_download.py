@@ -29,7 +29,7 @@ _THREADS = 4
 
 
 def fetch_missing(missing_packages: Sequence[Package]) -> None:
-    """Download packages into the cache; see ``fetch_packages`` for what it raises."""
+    """Download packages into the cache. It raises the errors of ``fetch_packages``."""
     sources = _sources(missing_packages)
     # Count a package once it is in place, so that the progress ends with the last package.
     with console.progress("downloading", len(sources), unit="bytes") as progress:

@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Trusts additional certificates besides those that requests loads itself."""
+    """Trusts additional certificates, and those that requests loads by default."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -159,7 +159,7 @@ class Transport(msgspec.Struct, frozen=True):
             return session.get(
                 url,
                 headers={
-                    "Accept-Encoding": "identity",  # the digest is that of the bytes as sent
+                    "Accept-Encoding": "identity",  # the digest applies to the bytes as sent
                     "User-Agent": f"gobun/{__version__}",
                     **headers,
                 },

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 EVERY_S = 0.25
 """Seconds between two readings of a process's usage."""
 GAP_S = 1.0
-"""A longer gap between two readings means that the harness itself stood still. It counts as this
-many seconds."""
+"""A longer gap between two readings means that the harness itself could not run. The gap counts as
+this many seconds."""
 PATIENCE = 8
 """A cell may take this many times its limit, in time during which the harness ran."""
 STARVED_SHARE, STARVED_AFTER_S = 0.35, 1.0

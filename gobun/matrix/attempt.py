@@ -119,7 +119,7 @@ def slowness_environment(slowness: float) -> dict[str, str]:
 
 
 def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
-    """Run a cell once, and turn any failure of the harness into an ``error`` of this cell alone.
+    """Run a cell once. Any failure of the harness becomes an ``error`` of this cell.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.

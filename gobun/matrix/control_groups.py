@@ -67,7 +67,10 @@ def memory_limit() -> int:
 
 @contextlib.contextmanager
 def cell_group() -> Iterator[CellGroup]:
-    """Yield a new group, and remove it afterwards; it has no folders where none can be made."""
+    """Yield a new group, and remove it afterwards.
+
+    If the machine permits no groups, it has no folders.
+    """
     folders: list[Path] = []
     try:
         for folder in run_folders():

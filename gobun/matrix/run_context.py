@@ -56,7 +56,8 @@ class RunContext(msgspec.Struct, frozen=True):
     smoke: Path | None = None
     """The script that loads and checks a custom addon."""
     slowness: Callable[[], float] = _as_usual
-    """The factor by which this machine is slower than the machines that the limits are made for."""
+    """The factor by which this machine is slower than the machines for which the limits were
+    chosen."""
 
     @property
     def foreign_libc(self) -> str:

@@ -231,7 +231,7 @@ class SupervisedProcess:
         self._drain_pipes()
 
     def _drain_pipes(self) -> None:
-        """Read the rest of the pipes. Stray processes may hold the other end."""
+        """Read the rest of the pipes. Stray processes may still hold the other end open."""
         deadline = time.monotonic() + _DRAIN_S
         while self._selector.get_map() and time.monotonic() < deadline:
             ready = self._selector.select(0)

@@ -30,7 +30,7 @@ class Witness:
     """Looks for one file among the mapped files of a process."""
 
     def __init__(self, module: Path, note: Path | None = None) -> None:
-        """Look for ``module``; create ``note``, if given, after a look at the process."""
+        """Look for ``module``. After a look at the process, create the file ``note``, if given."""
         self._module = module
         self._note = note
         self._looked_at = float("-inf")

@@ -76,7 +76,7 @@ _LONGEST_S = 1e9
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """A thread at one moment: whether it waits, what for, and who can end the wait."""
+    """The state of a thread at one moment: whether it waits, for what, and who can end the wait."""
 
     tid: int
     name: str
@@ -85,11 +85,11 @@ class Blocked(msgspec.Struct, frozen=True):
     call: str
     """The system call it waits in, ``running``, or ``""`` if it may not be read."""
     wakes: Wakes
-    """Who ends the wait; ``itself`` for a thread that runs."""
+    """Who can end the wait; ``itself`` for a running thread."""
     can_return: Answer
     """``yes``: the wait ends by itself, or somebody outside of the process can end it. ``no``:
-    nobody can end it. ``unknown``: a thread or a signal could end it, and whether one will cannot
-    be seen."""
+    nobody can end it. ``unknown``: a thread or a signal could end it, and nothing shows whether one
+    will."""
     why: str
     """The object of the wait in one phrase: ``a lock, without a time-out``."""
     timeout_s: float | None = None
@@ -141,7 +141,7 @@ def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> 
 
 
 def blocked_thread(pid: int, tid: int) -> Blocked | None:
-    """Return the wait of one thread, examined beside all others; None if it has gone."""
+    """Return the wait of a thread, judged with all others; None if the thread has ended."""
     return next((each for each in blocked_threads(pid) if each.tid == tid), None)
 
 

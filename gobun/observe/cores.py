@@ -11,7 +11,8 @@ _KERNEL = Path("/proc/sys/kernel")
 _SPECIFIER = re.compile(r"%(.?)")
 _NO_FILE = {"|": "given to a program", "@": "sent to a socket"}
 _TICK_S = 0.05
-"""Tolerance in seconds for a file's date, whose clock ticks a hundred times a second."""
+"""Tolerance in seconds for the date of a file. The clock behind it ticks a hundred times a
+second."""
 
 
 def find_core(pid: int, folder: Path, started_at: float, kernel: Path = _KERNEL) -> Path | str:

@@ -134,7 +134,7 @@ class _File(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether no other process holds it: no child does, and none will inherit it."""
+        """Whether only this process holds it: no child has it, and no child will inherit it."""
         return bool(self.flags & os.O_CLOEXEC) and not self.children
 
 

@@ -82,7 +82,7 @@ def inspect_process(
     Threads in ``spared_signals`` are not stopped. A thread may take ``within_ms`` milliseconds of
     runnable time to stop.
 
-    The process goes on unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
+    The process continues unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
     under ``strace``. No state of the process raises an exception: ``problem`` has the reason for an
     empty result.
     """

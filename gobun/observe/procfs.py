@@ -106,7 +106,7 @@ def syscall_of(pid: int, tid: int) -> str:
 
 def _thread(folder: Path) -> Thread | None:
     fields = _status(folder)
-    # The name stands in parentheses and may itself hold any character.
+    # The name is in parentheses, and may contain any character itself.
     after_name = read_bytes(folder / "stat").rpartition(b")")[2].decode().split()
     wchan = read_text(folder / "wchan")
     if not fields or len(after_name) < _STAT_WORDS:

@@ -67,7 +67,7 @@ class ThreadView(msgspec.Struct, frozen=True):
     """Whether it replied; the fields below are empty if it did not."""
     pc: int = 0
     pc_in: str = ""
-    """The file whose code it runs."""
+    """The file that contains the code it runs."""
     sp: int = 0
     stack: Stack | None = None
     """Accurate to some KiB, because the kernel may have merged it with a neighbouring mapping."""

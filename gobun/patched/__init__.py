@@ -1,4 +1,4 @@
-"""Experiments on Bun itself: build patched binaries, keep them, and run them beside stock Bun."""
+"""Experiments on Bun itself: builds and registers patched Buns, and compares them with stock."""
 
 from gobun.patched.build import WEBKIT_FROM_NPM, BuildRequest, build_patched, preflight, register
 from gobun.patched.compare import (

@@ -1,4 +1,4 @@
-"""Runs patched Buns beside stock Bun, on the same cells in one run."""
+"""Compares patched Buns with stock Bun, on the same cells in one run."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _is_of(patched_bun: RegisteredBun, series: Series, treatment: str) -> bool:
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
-    """Return the treatments that emulate a series: all at once and, to ablate, each alone."""
+    """Return the treatments that emulate a series; with ``ablate`` also each patch alone."""
     alone = list(dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation))
     known_treatments = [name for name in alone if name in TREATMENTS]
     at_once = combined_emulation(known_treatments)
@@ -139,7 +139,7 @@ def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
 
 
 def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, ablate: bool) -> None:
-    """Run patched Buns beside stock on the same cells, or emulations if none is built.
+    """Run patched Buns and stock Bun on the same cells. Without patched Buns, run emulations.
 
     Raises:
         PrerequisiteError: there is no patched Bun or emulation to run.
@@ -222,7 +222,7 @@ def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], 
 
 
 def stresses_of(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
-    """Return the default stresses, and those that show changes the default stresses miss."""
+    """Return the default stresses, and those that show changes which the default ones miss."""
     named = [
         stress
         for line in lines

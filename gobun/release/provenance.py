@@ -24,7 +24,7 @@ _REPOSITORY = "git+urn:gobun"
 class _Record(
     msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A record whose keys are written as SLSA writes them."""
+    """A record with the spelling of keys that SLSA uses."""
 
 
 class Subject(_Record, frozen=True):

@@ -21,7 +21,7 @@ _STANDARD_LIBRARY = "std"
 
 
 class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A record whose keys are written as CycloneDX writes them."""
+    """A record with the spelling of keys that CycloneDX uses."""
 
 
 class Hash(_Record, frozen=True):

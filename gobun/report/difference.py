@@ -1,4 +1,4 @@
-"""Shows the effect of patches: each patched run of a cell beside the stock one of the same run."""
+"""Shows the effect of patches: compares each patched cell with the stock cell of the same run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(run: Run) -> tuple[Difference, ...]:
-    """Return a difference for each patched Bun and each emulation that ran beside stock."""
+    """Return a difference for each patched Bun and each emulation that ran together with stock."""
     stock = {result.key: result for result in run.results if result.treatment == "stock"}
     grouped: dict[tuple[str, str, str], list[Result]] = {}
     patched = run.header.patched

@@ -19,7 +19,7 @@ MARKS: dict[Kind, tuple[str, str]] = {
     "unchanged": ("=", "skip"),
     "not compared": ("-", "skip"),
 }
-"""A glyph, which distinguishes kinds without colour, and the outcome whose colours it has."""
+"""A glyph, which distinguishes kinds without colour, and the outcome that has the same colours."""
 
 
 def difference_section(differences: Sequence[Difference]) -> str:

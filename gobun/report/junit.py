@@ -40,7 +40,7 @@ def render_junit(run: Run) -> str:
 
 
 def xml_text(text: str) -> str:
-    """Return text with the characters that XML cannot hold written as readable escapes."""
+    """Return text with readable escapes for the characters that XML does not allow."""
     return re.sub(_ILLEGAL_CHARACTER, lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

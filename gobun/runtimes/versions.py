@@ -110,7 +110,7 @@ def _in_range(
 
 
 def _prereleases(word: str) -> list[semver.Version]:
-    """Return the release whose prereleases a comparator selects, if any."""
+    """Return the release of the prereleases that a comparator selects, if any."""
     bare = word.lstrip("<>=")
     version = semver.Version.parse(bare) if semver.Version.is_valid(bare) else None
     return [version.finalize_version()] if version and version.prerelease else []

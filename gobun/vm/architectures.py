@@ -27,7 +27,7 @@ class Architecture(msgspec.Struct, frozen=True):
     host_cpu: str = "host"
     """What ``-cpu`` takes under KVM."""
     emulated_cpu: str = "max"
-    """The same where it is emulated."""
+    """The same for an emulated machine."""
 
     @property
     def target(self) -> Target:
@@ -82,7 +82,7 @@ def check_kernel(flavour: str) -> None:
 
 
 def check_release(name: str) -> None:
-    """Refuse a Debian release that no image can be made of.
+    """Reject a Debian release that has no image.
 
     Raises:
         UsageError: it is none of ``RELEASES``.

@@ -57,7 +57,7 @@ class GuestEnd(msgspec.Struct, frozen=True):
 
     @property
     def ended_early(self) -> bool:
-        """Whether the machine, or a signal, ended the job: it could not end by itself."""
+        """Whether the machine or a signal ended the job before its own end."""
         return self.code is None or self.code > _SIGNALS
 
 
@@ -68,7 +68,7 @@ class Guest(msgspec.Struct, frozen=True):
     image: Image
     machine: Machine
     shares: tuple[Share, ...]
-    """Folders beside that of the job."""
+    """Further folders that the guest mounts."""
     folder: Path
     """The private folder of this run: the job's folder and the console are below it."""
 
@@ -83,7 +83,7 @@ class Guest(msgspec.Struct, frozen=True):
         return self.folder / "console"
 
     def prepare(self, start: str) -> None:
-        """Make the folders, and write what the guest reads first: its shares, and ``start``.
+        """Make the folders, and write the files that the guest reads first: shares and ``start``.
 
         Raises:
             PrerequisiteError: a folder cannot be written.
@@ -121,7 +121,7 @@ class Guest(msgspec.Struct, frozen=True):
     def watch(
         self, child: SupervisedProcess, patience: Patience, on_look: Callable[[], None]
     ) -> GuestEnd:
-        """Wait until the machine ends, or end it where it is silent for too long.
+        """Wait until the machine ends, or end it if it is silent for too long.
 
         ``on_look`` is called about twice a second.
         """
@@ -154,9 +154,9 @@ class Guest(msgspec.Struct, frozen=True):
 
 
 def start_script(command: str, *, bytecode: Path) -> str:
-    """Return the script that a guest runs once all is mounted; then the guest ends.
+    """Return the script that a guest runs after it has mounted everything. Then the guest ends.
 
-    ``command`` is a line of shell, and ``bytecode`` the folder of what Python compiles.
+    ``command`` is a line of shell. ``bytecode`` is the folder for Python's compiled files.
     """
     folder = job.GUEST_FOLDER
     variables = {

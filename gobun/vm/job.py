@@ -20,7 +20,7 @@ from gobun.runtimes import Bun, Deno, Node, Runtime
 from gobun.targets import target_named
 
 GUEST_FOLDER = Path("/run/gobun-vm")
-"""Where the folder is in the guest."""
+"""The path of the folder in the guest."""
 JOB_NAME = "job.json"
 SHARES_NAME = "shares"
 START_NAME = "start"
@@ -33,7 +33,7 @@ BEAT_NAME = "beat"
 
 
 class RuntimeRecord(msgspec.Struct, frozen=True):
-    """A runtime under test, as a file holds it."""
+    """A runtime under test, in the form that the file of the job has."""
 
     name: str
     version: str
@@ -57,7 +57,7 @@ class RuntimeRecord(msgspec.Struct, frozen=True):
 
 
 class ModuleVariant(msgspec.Struct, frozen=True):
-    """A form of a module that some treatments load in its place."""
+    """A form of a module that some treatments load instead."""
 
     variant: str
     fixture: Fixture
@@ -92,7 +92,7 @@ class Job(msgspec.Struct, frozen=True):
     cores: bool
     emulated: bool
     machine: str
-    """What runs the guest: ``QEMU 7.2.22, emulated``."""
+    """The emulator of the guest: ``QEMU 7.2.22, emulated``."""
     again: str = ""
     """The command line that begins the repetition of a cell."""
     reference_s: float = 1.0

@@ -25,7 +25,7 @@ KVM = Path("/dev/kvm")
 _KVM_GET_API_VERSION = 0xAE00
 _KVM_API = 12
 _SPARE_MIB = 512
-"""Memory reserved for the host and for QEMU itself, beside the guest's memory."""
+"""Memory reserved for the host and for QEMU itself, in addition to the guest's memory."""
 LEAST_MEMORY_MIB = 1024
 
 
@@ -127,7 +127,7 @@ def check_memory(memory_mib: int) -> None:
 
 
 def available_mib() -> int | None:
-    """Return the memory that programs can still use, in MiB; None where the kernel does not say."""
+    """Return the memory that programs can still use, in MiB; None if it is unknown."""
     try:
         match = re.search(
             r"^MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE
@@ -140,9 +140,10 @@ def available_mib() -> int | None:
 def command(
     emulator: Emulator, image: Image, machine: Machine, shares: Sequence[Share], console: Path
 ) -> list[str]:
-    """Return the command line that runs a guest; ``console`` is the folder of its serial port.
+    """Return the command line that runs a guest.
 
-    The port is a socket in there, and all that the guest writes to it is in a log beside it.
+    ``console`` is a folder for the socket of the guest's serial port and for a log of the port's
+    output.
     """
     arch = emulator.arch
     words = [str(emulator.program), "-nodefaults", "-no-user-config", "-no-reboot"]
@@ -167,5 +168,5 @@ def command(
 
 
 def _escape_option(path: Path) -> str:
-    """Return a path as an option of QEMU takes it, where a comma would end it."""
+    """Escape a path for an option of QEMU, where a comma would end the value."""
     return str(path).replace(",", ",,")

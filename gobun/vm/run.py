@@ -63,7 +63,7 @@ class MachineRequest(msgspec.Struct, frozen=True):
 
 
 def check_request(request: MachineRequest) -> Emulator:
-    """Return the emulator of a request whose values are right.
+    """Validate a request, and return its emulator.
 
     Raises:
         UsageError: there is no such processor, release or kernel, or no such number of cores.
@@ -143,7 +143,7 @@ def shared_folders(machine: MachineRequest, out: Path | None = None) -> tuple[Sh
 
 
 def pycache(request: MachineRequest) -> Path:
-    """Return the folder of what the guest's Python compiles, which later guests read."""
+    """Return the folder for the compiled files of the guest's Python. Later guests read them."""
     return paths.cache_root() / "vm-compiled" / f"{request.release}-{request.arch}"
 
 
@@ -221,7 +221,8 @@ def run_job(guest: Guest, vm_job: job.Job, progress: Progress) -> None:
 
 def _run_once(guest: Guest, vm_job: job.Job, progress: Progress) -> GuestEnd:
     compiled = next(each.folder for each in guest.shares if each.tag == "compiled")
-    # A runner that crashes logs where it was: the machine is emulated, and so are its faults.
+    # A runner that crashes logs its position, because an emulated machine can have faults of its
+    # own.
     words = ["python3", "-X", "faulthandler", "-m", "gobun.vm.guest", str(job.GUEST_FOLDER)]
     log = shlex.quote(str(job.GUEST_FOLDER / job.LOG_NAME))
     guest.prepare(start_script(f"{shlex.join(words)} > {log} 2>&1", bytecode=compiled))
@@ -259,7 +260,7 @@ def _finished_outcomes(path: Path) -> list[str]:
 
 
 def _results(vm_job: job.Job) -> list[Result]:
-    """Return the results that are there: those of the guest, or the kept ones before it wrote."""
+    """Return the guest's results, or the earlier ones until the guest has written some."""
     path = vm_job.out / matrix.FILE_NAME
     if not _finished_outcomes(path):
         return list(vm_job.kept)
@@ -294,7 +295,7 @@ def _libc_flag(vm_job: job.Job) -> str:
 
 
 def _record(vm_job: job.Job, results: Sequence[Result]) -> None:
-    """Write the results of a guest that ended early, with those of the cells it took along."""
+    """Write the results of a guest that ended early, and one for each cell that it lost."""
     path = vm_job.out / matrix.FILE_NAME
     header = matrix.read_results(path).header if path.is_file() else vm_job.header
     with matrix.Writer(path, header, results):

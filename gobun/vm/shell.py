@@ -36,8 +36,8 @@ _PAUSE_S = 0.2
 def open_shell(request: MachineRequest, out: Path) -> int:
     """Run a shell in a guest until it ends, and return its exit code.
 
-    At a terminal it is an interactive one. Otherwise standard input is a script, and what that
-    prints is printed here.
+    At a terminal the shell is interactive. Otherwise standard input is a script, and its output is
+    printed here.
 
     Raises:
         UsageError: there is no such processor or release.
@@ -72,7 +72,7 @@ def open_shell(request: MachineRequest, out: Path) -> int:
 
 
 def _console(path: Path, child: SupervisedProcess) -> socket.socket | None:
-    """Return the guest's serial port once QEMU has opened it; None where it ends before.
+    """Return the guest's serial port once QEMU has opened it; None if QEMU ends first.
 
     Raises:
         PrerequisiteError: it takes too long.

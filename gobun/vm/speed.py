@@ -15,7 +15,7 @@ import time
 _ROUNDS = 40_000
 _MEASUREMENTS = 3
 _LATEST_COUNT = 5
-"""Samples of which the median counts."""
+"""Number of samples for the median."""
 
 
 def loop_s(repetitions: int = _MEASUREMENTS) -> float:
@@ -34,7 +34,7 @@ def measure_once() -> float:
 
 
 class Slowness:
-    """Tells how many times slower this machine is than the reference, each time it is called.
+    """Each call returns how many times slower this machine is than the reference.
 
     A sample says little about the minutes that follow, so the factor is never below the median of
     the last samples. Samples before those do not count: a busy host at the start must not lengthen
@@ -50,7 +50,7 @@ class Slowness:
 
     @property
     def usual_factor(self) -> float:
-        """The factor as it was at first; below 1 where this machine is faster."""
+        """The factor at the first sample; below 1 if this machine is faster."""
         return self._usual_factor
 
     def __call__(self) -> float:

@@ -23,8 +23,8 @@ Lock = dict[str, dict[str, Digests]]
 """Package to release to the digests of its wheels, one per platform."""
 
 _HEADER = """\
-# Package, release, and the SHA-256 that its wheel must have, of each platform. An entry is never
-# changed: what is published under a version stays what it was. `invoke lock` adds new releases.
+# Package, release, and the SHA-256 of its wheel for each platform. Entries never change, because a
+# published version never changes. `invoke lock` adds the new releases.
 """
 
 

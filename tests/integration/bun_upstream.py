@@ -30,7 +30,7 @@ LINE = f"v{VERSION}"
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """A repository, and where its release is."""
+    """A repository, and the commit of its release."""
 
     folder: Path
     release: BunCommit
@@ -41,7 +41,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git as some person would who has a name and nothing else."""
+    """Run git for a person with a name and no other configuration."""
     who = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
     env = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
     env |= {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)}
@@ -57,7 +57,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 def make_upstream(folder: Path, content: Path | Mapping[str, bytes], *, older: int = 1) -> Upstream:
-    """Make a repository whose newest commit but one has ``content``, tagged as the release."""
+    """Make a repository with ``content`` in the last commit but one, which is tagged as the
+    release."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     for number in range(older):
@@ -90,7 +91,7 @@ def commit_all(folder: Path, message: str) -> str:
 
 
 def tree_of(cache: Path, version: str = VERSION) -> Path:
-    """Return where the suite's checkout is."""
+    """Return the path of the suite's checkout."""
     return cache / KIND / "trees" / version
 
 
@@ -119,7 +120,7 @@ def lossy_copy(upstream: Upstream, root: Path, *lost: str) -> Path:
 
 
 class Bench:
-    """A checkout of the golden upstream, and the golden series beside it."""
+    """A checkout of the golden upstream, and the golden series."""
 
     def __init__(
         self,

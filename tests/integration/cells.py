@@ -1,4 +1,4 @@
-"""A context whose runtime is a program that behaves in one known way."""
+"""A context with a program in place of the runtime, which behaves in one known way."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Calls libasherah's functions with Cobhan buffers of every shape: cobhan_calls.py LIBRARY FOLDER.
 
-A program of its own, because a Go runtime stays in a process. It prints one JSON object: the name
-of each check and what came of it. What the published library does not have, or ends the process
-for, it is not asked.
+It is a separate program, because a Go runtime stays in its process. It prints one JSON object with
+the name and the result of each check. It skips checks for which the published library lacks a
+function or ends the process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Buffer:
 
     @property
     def is_intact(self) -> bool:
-        """Whether the reserved half of the header and what lies behind are as they were."""
+        """Whether the reserved half of the header and the bytes behind the buffer are unchanged."""
         reserved = ctypes.string_at(self.address + 4, 4) == struct.pack("<I", 0xDEADBEEF)
         behind = ctypes.string_at(self.address + HEADER + self.size, 16)
         return reserved and behind == bytes([BYTE_BEHIND]) * 16

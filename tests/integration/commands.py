@@ -36,7 +36,7 @@ runs_musl = pytest.mark.skipif(
     host_target().name not in {"linux-x64", "linux-x64-musl"},
     reason="musl's programs are fetched for x64",
 )
-"""Skips tests of programs for musl, which run in a sysroot, or on a musl machine as they are."""
+"""Skips tests of programs for musl, unless a sysroot or a musl machine can run them."""
 
 
 def invoke(
@@ -58,13 +58,13 @@ def invoke(
 
 
 def succeed(completed: subprocess.CompletedProcess[str]) -> str:
-    """Return what a command said, which has to have succeeded."""
+    """Return the output of a command, which must have succeeded."""
     assert completed.returncode == 0, f"{completed.args}\n{completed.stdout}\n{completed.stderr}"
     return completed.stdout
 
 
 def type_check(script: Path) -> None:
-    """Have Deno check the types of a script, and of what it imports."""
+    """Check the types of a script and of its imports with Deno."""
     completed = subprocess.run(
         [toolchain.deno().program, "check", "--quiet", "--no-lock", script.name],
         cwd=script.parent,
@@ -78,7 +78,7 @@ def type_check(script: Path) -> None:
 
 
 def copy_checkout(to: Path) -> Path:
-    """Copy what the builds need of this repository."""
+    """Copy the parts of this repository that the builds need."""
     leave = shutil.ignore_patterns("__pycache__")
     for name in ("gobun", "go", "js", "native", "scenarios", "expectations"):
         shutil.copytree(paths.ROOT / name, to / name, ignore=leave)
@@ -96,7 +96,7 @@ def copy_with_claims(to: Path) -> Path:
 
 
 def cache_with_warm_compilers(folder: Path, *names: str) -> Path:
-    """Make a cache that holds nothing but what the compilers (or ``names``) keep for themselves."""
+    """Make a cache that holds only the compilers' own caches, or those in ``names``."""
     folder.mkdir()
     for name in names or ("go-build", "zig"):
         kept = paths.cache_root() / name
@@ -119,7 +119,7 @@ def bun(version: str = "") -> runtimes.Bun:
 
 
 def arm64_emulator() -> list[str]:
-    """Return what runs a program of arm64 here, or skip the test."""
+    """Return the command that runs an arm64 program here, or skip the test."""
     program = shutil.which("qemu-aarch64-static")
     if program is None or not doctor.ARM64_LIBRARIES.is_dir():
         pytest.skip("needs qemu-user-static and libc6-arm64-cross (Debian)")
@@ -127,7 +127,7 @@ def arm64_emulator() -> list[str]:
 
 
 def arm64_bun() -> list[str]:
-    """Return what runs the newest locked Bun of arm64 here, or skip the test."""
+    """Return the command that runs the newest locked Bun for arm64 here, or skip the test."""
     emulator = arm64_emulator()
     name = fetch.bun_package("linux-arm64")
     package = fetch.Package(name, newest_locked(name))
@@ -136,14 +136,15 @@ def arm64_bun() -> list[str]:
 
 @functools.cache
 def runtime(name: str) -> runtimes.Runtime:
-    """Return a runtime by its name alone: the newest Bun that is locked, or the pinned one."""
+    """Return a runtime by its name: the newest locked Bun, or the pinned release of another
+    runtime."""
     if name == "bun":
         return bun()
     return runtimes.provide_deno() if name == "deno" else runtimes.provide_node(host_target())
 
 
 def run_script(command: Sequence[str | Path], script: str, folder: Path, *words: str) -> str:
-    """Run a script with a runtime, and return what it says; it must end well."""
+    """Run a script with a runtime, and return its output. The script must succeed."""
     path = folder / "script.cjs"
     path.write_text(script)
     completed = subprocess.run(

@@ -34,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
     """None where this process has no rights to give up."""
 
     def start(self, words: Sequence[str | Path], *, stdin: int) -> subprocess.Popen[str]:
-        """Start a program there; what it says goes into the file ``said``."""
+        """Start a program there, with its output in the file ``said``."""
         group = None if self.user is None else pwd.getpwnam(self.user).pw_gid
         with (self.folder / "said").open("a") as said:
             return subprocess.Popen(
@@ -121,7 +121,7 @@ def _certificate(place: Place) -> tuple[Path, Path]:
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
-    """Yield the connection string of a PostgreSQL whose certificate is verified."""
+    """Yield the connection string of a PostgreSQL server. Clients verify its certificate."""
     initdb, server = (_program(name, "usr/lib/postgresql/*/bin") for name in ("initdb", "postgres"))
     with _place() as place:
         data, port = place.folder / "data", _free_port()

@@ -68,7 +68,7 @@ class Request:
 
 
 class Registry:
-    """What the server holds, how it answers, and what it was asked."""
+    """The content of the server, its answers, and the requests that it received."""
 
     def __init__(self) -> None:
         self.archives: dict[Package, bytes] = {}
@@ -245,7 +245,7 @@ def run_registry(certificate: Path | None = None, key: Path | None = None) -> It
 
 
 def release_marks(held: dict[Path, int]) -> None:
-    """Let go of what this process keeps from eviction."""
+    """Release the cache entries that this process protects from eviction."""
     for number in held.values():
         os.close(number)
     held.clear()
@@ -253,7 +253,7 @@ def release_marks(held: dict[Path, int]) -> None:
 
 @contextlib.contextmanager
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """Serve a registry that npm is pointed to, with a home, a cache and a lock file of its own."""
+    """Serve a registry, and point npm to it, with a fresh home, cache and lock file."""
     for name in list(os.environ):
         if name.lower().startswith("npm_config_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Runs single cells without the harness around them: what they say, and how they end."""
+"""Runs single cells without the harness, and returns their reports and their ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARK = "@gobun "
 
 
 class CellReport(msgspec.Struct, frozen=True):
-    """What a cell said, heartbeats left out, and how its process ended."""
+    """The events of a cell without heartbeats, and the end of its process."""
 
     events: tuple[dict[str, str], ...]
     code: int

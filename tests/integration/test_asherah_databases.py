@@ -1,4 +1,4 @@
-"""Asherah with real databases: what one runtime encrypts, every other decrypts."""
+"""Asherah with real databases: every runtime decrypts the records of every other."""
 
 from __future__ import annotations
 

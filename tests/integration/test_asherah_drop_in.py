@@ -1,4 +1,4 @@
-"""Asherah's addon as an application loads it in the place of asherah-node 3.x."""
+"""Asherah's addon in an application that used asherah-node 3.x before."""
 
 from __future__ import annotations
 

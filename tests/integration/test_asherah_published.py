@@ -1,4 +1,4 @@
-"""The library that asherah's makers publish, cobhan-go inside: what ours is held to."""
+"""The library that asherah's makers publish, with cobhan-go inside. Ours must behave like it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS_ALONE = {
     *("its length is below zero", "the file", "no room for a name", "files left"),
     "results while it is shut down and set up",
 }
-"""What the published library has no function for, or ends the process for."""
+"""Checks for which the published library has no function, or ends the process."""
 OTHER_RESULTS = {
     "its reason": "",
     "that reason": "",

@@ -1,4 +1,4 @@
-"""The module asherah-rust: the engine of npm's asherah 4.x, which brings no Go into the process."""
+"""The module asherah-rust: the engine of npm's asherah 4.x, which contains no Go."""
 
 from __future__ import annotations
 

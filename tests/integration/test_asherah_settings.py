@@ -1,4 +1,4 @@
-"""What settings of Asherah's addon mean: those that asherah-node documents, and those it reads."""
+"""The settings of Asherah's addon: those that asherah-node documents, and others that it reads."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ LIBASHERAH = {
     *{"DecryptFromJson", "EstimateBuffer", "IsSetUp", "LastReason"},
 }
 WITHOUT_GO = {build.CONTROL, build.PUBLISHED}
-"""What is compiled here of these has no Go in it."""
+"""The compiled parts of these contain no Go."""
 
 ADDON = """
 const addon = require(process.argv[2]);

@@ -1,4 +1,4 @@
-"""Go modules: brought once, taken from the cache afterwards, refused when they are others."""
+"""Go modules: fetched once, then taken from the cache, and rejected if their content differs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASHERAH = paths.GO_SOURCES / "asherah"
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of the package, on a machine whose Go may ask nobody."""
+    """Return a copy of the package, on a machine without network access for Go."""
     build.build_fixture(build.ASHERAH, host_target())
     monkeypatch.setenv("GOPROXY", "off")
     for name in ("go.mod", "asherah/go.mod", "asherah/go.sum"):

@@ -226,7 +226,7 @@ def test_build_warmup_older_names_are_accepted(tmp_path: Path) -> None:
 
 
 class TestRefused:
-    """Builds that must fail, in a copy, with a cache of its own."""
+    """Builds that must fail, in a copy with a separate cache."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -281,7 +281,7 @@ def test_build_warmup_interrupted_ends_the_compilers(tmp_path: Path) -> None:
             said += os.read(reader, 10)
         harness.send_signal(signal.SIGINT)
         assert select.select([reader], [], [], 30)[0]
-        assert os.read(reader, 10) == b""  # nobody is left who could write
+        assert os.read(reader, 10) == b""  # no process is left that could write
         assert "KeyboardInterrupt" in harness.communicate(timeout=30)[1]
     finally:
         harness.kill()

@@ -1,4 +1,4 @@
-"""A patched Bun beside stock, in one run of real cells."""
+"""A patched Bun and stock in one run of real cells."""
 
 from __future__ import annotations
 

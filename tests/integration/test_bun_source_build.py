@@ -55,7 +55,7 @@ def test_build_bun_patched_tree_is_built_and_registered(series: bun_source.Serie
     assert subprocess.check_output([registered.program]) == b"8\n"
     assert "-j3" in Path(registered.log).read_text()
     assert runtimes.registered_buns() == [registered]
-    # Without its one patch it is another runtime, beside the first.
+    # Without its one patch it is another runtime next to the first.
     bare = patched.build_patched(patched.BuildRequest(series, without_patches=("pool-stacks",)))
     assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
     assert subprocess.check_output([bare.program]) == b"4\n"

@@ -1,4 +1,4 @@
-"""What a person has done in a checkout stays theirs; what was broken off or moved is put right."""
+"""A person's work in a checkout stays. An interrupted or moved checkout is repaired."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gobun.bun_source import Fetched
 
 NEW_FILE = "src/warm_up.zig"
-"""What the golden series creates."""
+"""The file that the golden series creates."""
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_checkout_in_moved_or_copied_cache_works(
         bench.apply()
     up.git(bench.tree, "restore", ".")
     whole = bench.apply().head
-    elsewhere = tmp_path / "elsewhere" / up.VERSION  # of a person, and its name is taken
+    elsewhere = tmp_path / "elsewhere" / up.VERSION  # a person's work tree with the same name
     up.git(bench.tree, "worktree", "add", "--quiet", "--detach", str(elsewhere))
     assert bench.apply().head == whole
     assert up.git(elsewhere, "rev-parse", "HEAD") == whole

@@ -1,4 +1,4 @@
-"""The tasks on Bun's sources as a person runs them: what they print, and their exit codes."""
+"""The tasks for Bun's sources from the command line: their output and their exit codes."""
 
 from __future__ import annotations
 

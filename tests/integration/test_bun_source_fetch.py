@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ORIGINAL_TREE = up.GOLDEN / "series" / "before"
 ROUND = 5
-"""Files that a run of its own asks for at once."""
+"""Files that one request of a separate run asks for."""
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_build_bun_control_and_patched_are_registered_separately(
     assert (registered.label, registered.treatment) == ("1.0.4+patched", "patched")
     assert registered.patches == ("zig-release", "pool-stacks")
     assert subprocess.check_output([registered.program]) == b"8\n"
-    # With HEAD in it, every change of a C++ patch would compile all of the Zig code anew.
+    # With HEAD in it, each change of a C++ patch would recompile all Zig code.
     assert registered.revision == control.revision
     assert runtimes.provide_bun([registered.label], host_target())[0].dlcall is None
     assert set(runtimes.registered_buns()) == {control, registered}

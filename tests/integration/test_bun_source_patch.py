@@ -279,7 +279,7 @@ def test_patch_export_personal_commits_are_exported(bench: up.Bench) -> None:
     assert sorted(bench.export().changed_files) == ["my-own-change.patch", "series.toml"]
     patch = bun_source.read_series(bench.folder).patches[-1]
     assert (patch.title, patch.why) == ("My own change", "TODO: reason")
-    # An amended commit keeps its id, and what else is said of it.
+    # An amended commit keeps its id and its other fields.
     up.git(bench.tree, "reset", "--quiet", "--hard", "HEAD~1")
     (bench.tree / "src/warm_up.zig").write_text("// amended\n")
     up.git(bench.tree, "commit", "--quiet", "--all", "--amend", "--no-edit")

@@ -1,4 +1,4 @@
-"""The commands from end to end, on real runtimes, and what they say when something is missing."""
+"""The commands from end to end on real runtimes, and their messages if something is missing."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ HANG = "bun@1.2.19/stock/simple/ffi/idle"
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small matrix that really ran, each cell twice, one of which hangs as is known."""
+    """A small matrix that really ran, each cell twice. One cell hangs, as expected."""
     out = tmp_path_factory.mktemp("matrix") / "report"
     output = succeed(invoke("matrix", *SMALL_MATRIX, "--repeat", "2", "--out", out))
     assert "4 cells: 3 pass, 1 hang; 0 unexpected." in output
@@ -159,7 +159,7 @@ def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
 
 
 def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) -> None:
-    """A narrowed run is silent on what it left out; a review of it is not."""
+    """A narrowed run does not mention omitted rows; a review of it does."""
     copy = copy_with_claims(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     count = table.read_text().splitlines().count("[[expect]]")

@@ -1,4 +1,4 @@
-"""A person's own addon: what its smoke script does is the cell's outcome, and never `error`."""
+"""A custom addon: its smoke script decides the outcome of the cell, which is never `error`."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_addon_smoke_script_that_fails_or_dies_fails(
     [
         # Nobody can tell a promise that never settles from a slow one: its event loop turns.
         ("check: () => new Promise(() => {})", 3.0, "timeout: still progressing at the limit of 3"),
-        # All four spin at once, and have to be seen to start before.
+        # All four spin at once, so the test must see each of them start first.
         ("check() { for (;;); }", 5.0, "hang: busy: no turn of the event loop in "),
     ],
     ids=["never-settles", "spins"],
@@ -221,7 +221,7 @@ def test_addon_invalid_name_is_refused(tmp_path: Path, addon: Path, name: str) -
 
 
 def test_addon_named_like_a_suite_module_stays_separate(tmp_path: Path, addon: Path) -> None:
-    """The one that runs is the person's, of which runSync() is not asked."""
+    """The cell runs the custom addon, which needs no runSync()."""
     mine = tmp_path / "control.node"
     mine.write_bytes(addon.read_bytes())
     observed = outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
@@ -335,7 +335,7 @@ def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
 
 
 def refusal_of(*words: str | Path) -> str:
-    """Return what a refusal says, which is one error and one line of what to do next."""
+    """Return the message of a refusal: one error and one line with the next step."""
     completed = invoke("matrix", "--versions", BUN, *words)
     assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
     what, next_ = completed.stderr.splitlines()

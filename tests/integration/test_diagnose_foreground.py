@@ -50,7 +50,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Terminal:
-    """A process in the foreground of a terminal of its own."""
+    """A process in the foreground of a new terminal."""
 
     def __init__(self, *command: Path | str, then: str = "") -> None:
         words = [sys.executable, "-u", "-c", RUN, *map(str, command)]

@@ -1,4 +1,4 @@
-"""Diagnoses beside and of processes that choose hostile names and files."""
+"""Diagnoses of, and next to, processes with hostile names and files."""
 
 from __future__ import annotations
 

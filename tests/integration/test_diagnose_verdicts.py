@@ -1,4 +1,4 @@
-"""Verdicts on real processes that wait, that starve, and whose suspend signal was taken."""
+"""Verdicts on real processes that wait, starve, or have lost their suspend handler."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def go_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def running(program: Path, script: str, *words: object) -> Iterator[subprocess.Popen[str]]:
-    """Start a script by a runtime; it has said that it is ready."""
+    """Start a script with a runtime, and wait until it reports that it is ready."""
     with tempfile.NamedTemporaryFile("w", suffix=".cjs", delete=False) as file:
         file.write(script)
     command = [str(program), file.name, *map(str, words)]

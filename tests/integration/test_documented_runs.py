@@ -66,7 +66,8 @@ def runnable() -> dict[str, list[Command]]:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """A folder with what the pages say a reader has: a checkout's commands, an addon, a run."""
+    """A folder with the things that the pages assume: the commands of a checkout, an addon, a
+    run."""
     folder = tmp_path / "checkout"
     for name, text in {".venv/bin/nox": NOX, "bin/nox": NOX, "bin/invoke": INVOKE}.items():
         path = folder / name

@@ -1,4 +1,4 @@
-"""A repro folder shows the outcome by itself, wherever it is copied to."""
+"""A copied repro folder reproduces the outcome on its own."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_repro_existing_folder_is_rewritten(tmp_path: Path) -> None:
 def test_repro_folder_names_the_tested_bun_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: set[str], ending: str
 ) -> None:
-    """A processor without AVX2 gets the baseline build; the usual one stands in for its file."""
+    """A processor without AVX2 gets the baseline build. Here the usual build replaces its file."""
     [usual] = runtimes.provide_bun(["1.2.19"], host_target())
     folder = usual.program.parent.parent
     monkeypatch.setattr(fetch, "fetch_packages", lambda packages: dict.fromkeys(packages, folder))

@@ -75,7 +75,7 @@ def test_fetch_downloads_run_in_parallel(registry: Registry) -> None:
     together = threading.Barrier(4, timeout=30)
 
     def with_the_others(handler: Handler, data: bytes) -> None:
-        together.wait()  # broken, and so no answer, unless all four are asked for at once
+        together.wait()  # breaks unless all four arrive at the same time
         send_whole(handler, data)
 
     wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(4)]
@@ -222,7 +222,7 @@ def test_fetch_lock_grows_and_keeps_old_entries(registry: Registry) -> None:
     names = (NAME, "node-api-headers")
     assert fetch.update_lock(names).added_packages == (first, headers)
     second = registry.publish(NAME, "1.1.0")
-    del registry.archives[first]  # what is withdrawn stays known
+    del registry.archives[first]  # a withdrawn version stays known
     summary = fetch.update_lock(names)
     assert (summary.added_packages, summary.kept_count) == ((second,), 2)
     before = paths.LOCK_FILE.read_bytes()

@@ -1,4 +1,4 @@
-"""What a registry may say that is refused, and what a person is told."""
+"""Answers of a registry that are rejected, and the messages for the user."""
 
 from __future__ import annotations
 

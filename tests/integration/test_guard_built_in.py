@@ -169,7 +169,7 @@ def test_vendor_guard_repeated_replaces_and_refuses_other_code(tmp_path: Path) -
     [
         (["-Wl,-u,GuardVersion", "{}"], "42 guarded guarded\n"),
         (["-Wl,--whole-archive", "{}", "-Wl,--no-whole-archive"], "42 guarded guarded\n"),
-        # An archive gives only what is referred to, which docs/loader.md warns of.
+        # The linker takes only referenced objects from an archive, as docs/loader.md warns.
         (["{}"], "42 unguarded unguarded\n"),
     ],
     ids=["undefined", "whole", "alone"],

@@ -130,7 +130,7 @@ def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> No
     script.write_text(TURNING_SCRIPT)
     for version in ("1.0.4", "1.2.19", ""):
         assert run(bun(version).program, script, out) == "0 20\n"
-    # What the guard is for: as it was, the library hangs that release.
+    # The original library hangs that release, so the guard is needed.
     check_hangs(script, library)
 
 

@@ -1,7 +1,8 @@
-"""Libraries of older Go releases that take the suspend signal: each has its own way to the kernel.
+"""Libraries of older Go releases that take the suspend signal. Each release calls the kernel
+differently.
 
-The toolchains have 1.3 GB, and each compiles a runtime of its own. So these run only where
-``GOBUN_OLD_GO`` names a folder to keep the toolchains in.
+The toolchains have 1.3 GB, and each compiles a Go runtime. So these tests run only if
+``GOBUN_OLD_GO`` names a folder for the toolchains.
 """
 
 from __future__ import annotations
@@ -152,5 +153,5 @@ def test_guard_shares_the_suspend_signal_with_old_go(library: Path, version: str
     guard = str(build.build_guard([host_target()])[0].library)
     for how in range(3):
         assert run(library, version, how, guard, 20) == ("taken\nturned\n", 0)
-    # What the guard is for.
+    # Without the guard it hangs.
     assert run(library, version, 2, "", 5)[1] != 0

@@ -64,7 +64,7 @@ const call = (library, name) => dlopen(library, { [name]: none }).symbols[name](
 for (let i = 0; i < words.length; i += 2) call(words[i], words[i + 1]);
 setTimeout(() => call(crash, "Crash"), 10);
 """
-# Says when a library is loaded, and waits to be looked at.
+# Reports that a library is loaded, and waits for an inspection.
 LOADS = """
 const { dlopen } = require("bun:ffi");
 globalThis.kept = dlopen(process.argv[2], { Warmup: { args: [], returns: "i32" } });

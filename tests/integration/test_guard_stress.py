@@ -1,4 +1,4 @@
-"""The guard without a JavaScript engine: what it promises, and threads that are suspended in Go."""
+"""The guard without a JavaScript engine: its promises, and threads that are suspended in Go."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def unlimited_stack() -> None:
 
 
 def upward_mappings() -> None:
-    """Have what is mapped later lie above, as an unlimited stack does on arm64."""
+    """Place later mappings above, as an unlimited stack does on arm64."""
     unlimited_stack()
     if ctypes.CDLL(None).personality(ADDR_COMPAT_LAYOUT) == -1:
         os._exit(SETUP_FAILED)
@@ -155,7 +155,7 @@ def test_guard_lets_threads_suspend_while_go_takes_the_signal(
     )
     assert (seen.first, seen.stuck, seen.suspends) == ("", "", suspends)
     assert seen.moved + seen.direct == 2 * suspends
-    # Go changed its mind in between, and got what came from outside while it asked for it.
+    # Go took and returned the signal in turn, and got outside signals while it had the handler.
     assert seen.taken > suspends // 100
     assert seen.arrived == suspends // 40
 
@@ -164,7 +164,7 @@ def test_guard_lets_threads_suspend_while_go_takes_the_signal(
 def test_guard_in_sandbox_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path, sandbox: str
 ) -> None:
-    """A new thread needs no file to learn where its stack is, and so always has its own."""
+    """A new thread finds its stack without a file, so it always uses its own."""
     if sandbox == "chroot" and os.geteuid() != 0:
         pytest.skip("only root changes the root folder")
     suspends = SUSPENDS // 4
@@ -193,14 +193,14 @@ def test_main_thread_without_guard_never_stops(guard_stress: GuardStress) -> Non
 
 
 def _getauxval(kind: int) -> int:
-    """Return a value that the kernel handed to this process; 0 where it has none."""
+    """Return a value of the auxiliary vector; 0 if it has none."""
     libc = ctypes.CDLL(None)
     libc.getauxval.restype = ctypes.c_ulong
     return int(libc.getauxval(ctypes.c_ulong(kind)))
 
 
 def test_signal_untouched_by_go_damages_goroutines(guard_stress: GuardStress) -> None:
-    """What an environment variable alone can do (``docs/guard.md`` warns of it).
+    """Shows the harm that one environment variable can do (``docs/guard.md`` warns of it).
 
     What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.
     The chance is that of a signal frame which is larger than the rest of a goroutine's stack. With

@@ -1,4 +1,4 @@
-"""Modules that attack their harness, on purpose or clumsily: each has its outcome."""
+"""Modules that attack the harness, on purpose or by accident. Each has a definite outcome."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> matrix.RunContext:
 
 @pytest.fixture(params=["grouped", "ungrouped"])
 def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run once with control groups, where the machine has them, and once without."""
+    """Run once with control groups, if the machine has them, and once without."""
     if request.param == "ungrouped":
         monkeypatch.setattr(control_groups, "run_folders", lambda: ())
     elif not control_groups.run_folders():

@@ -1,4 +1,4 @@
-"""What the loader takes runtimes and platforms for, and whom it says needs a library."""
+"""The loader's detection of runtimes and platforms, and of the need for a library."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def run(
 def test_koffi_with_guard_leaves_the_event_loop_turning(application: Path) -> None:
     library = str(build.build_fixture("simple", host_target()).library)
     assert succeed(run(application, "script.cjs", "guarded", library)) == "0 20\n"
-    # What the guard is for.
+    # Without the guard it hangs.
     assert run(application, "script.cjs", "plain", library).returncode != 0
     control = str(build.build_fixture(build.CONTROL, host_target()).library)
     assert succeed(run(application, "script.cjs", "plain", control)) == "0 20\n"

@@ -88,7 +88,7 @@ def program(root: Sysroot, name: str) -> Path:
 
 
 def stock_bun(version: str) -> Path:
-    """Return a version of Bun for musl as it is published."""
+    """Return a published Bun for musl."""
     package = fetch.Package(fetch.bun_package("linux-x64-musl"), version)
     return fetch.fetch_packages([package])[package] / "bin" / "bun"
 
@@ -142,7 +142,7 @@ def test_loader_on_musl_leaves_event_loop_turning(musl: Sysroot, application: Pa
     command = (program(musl, IDLE_HANGS), "turning.cjs", addon)
 
     assert answer(application, *command) == {"done": 0, "turns": 20}
-    # What the guard is for: without it this hangs.
+    # Without the guard this hangs.
     assert run(application, *command, limit="8", GO_WARMUP_GUARD="0").returncode
 
 
@@ -190,7 +190,8 @@ def test_loader_on_musl_works_bundled(
 def test_loader_on_musl_works_compiled(
     musl: Sysroot, application: Path, version: str, tmp_path: Path
 ) -> None:
-    """An application that is one file, with the guard in it, loads an addon and keeps turning.
+    """An application in one file, with the guard inside, loads an addon, and its event loop keeps
+    turning.
 
     Bun makes it of its own file as published, because Bun 1.4.5 would write over the name of the
     loader that the sysroot's copy of Bun ends with.

@@ -1,4 +1,4 @@
-"""The package go-warmup as a user has it: packed, installed, and run under each runtime."""
+"""The package go-warmup: packed, installed, and run with each runtime."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def application(folder: Path) -> Path:
 
 @pytest.fixture
 def own(installed: Path, tmp_path: Path) -> Path:
-    """Return a copy of the application whose package a test may damage."""
+    """Return a copy of the application. A test may damage the package in it."""
     shutil.copytree(installed, tmp_path / "app")
     return tmp_path / "app"
 
@@ -221,7 +221,7 @@ def test_loader_wrapped_module_leaves_event_loop_turning(installed: Path) -> Non
     addon = build.build_fixture("simple", host_target()).addon
     command = [str(bun(IDLE_HANGS).program), "event-loop.cjs", str(addon)]
     assert answer_of([*command], installed) == {"done": 0, "turns": 20}
-    # What the guard is for: without it this hangs.
+    # Without the guard this hangs.
     assert run(["timeout", "-s", "KILL", "8", *command], installed, GO_WARMUP_GUARD="0").returncode
 
 
@@ -241,7 +241,7 @@ def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path:
     out = tmp_path / "out"
     words = ["build", "app.cjs", "threads.mjs", "worker.mjs", "--target=bun", "--outdir"]
     succeed(run([program, *words, out], installed))
-    # As on another machine: the files of the package are not where they were.
+    # The package is at another path, as on another machine.
     moved = tmp_path / "moved"
     out.rename(moved)
     (installed / "node_modules").rename(installed / "aside")
@@ -313,7 +313,7 @@ def test_loader_corrupt_library_is_refused(own: Path) -> None:
         error = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, **env)["error"]
         assert error[:2] == [True, "ERR_GO_WARMUP_CORRUPT"]
         assert digest in error[2]
-    # What goes by another name is a person's own.
+    # A file with another name belongs to the user.
     copy.rename(own / "mine.so")
     answer = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, GO_WARMUP_LIBRARY="mine.so")
     assert answer["library"] == str(own / "mine.so")

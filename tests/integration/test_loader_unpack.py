@@ -1,4 +1,4 @@
-"""The folder that a compiled executable unpacks its library to, when its names are taken."""
+"""The folder to which a compiled executable unpacks its library, if its usual names are in use."""
 
 from __future__ import annotations
 

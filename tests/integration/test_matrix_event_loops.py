@@ -77,7 +77,7 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """Every program's result; most only wait, so they are run beside each other."""
+    """The results of all programs. They run at the same time, because most of them only wait."""
     folder = tmp_path_factory.mktemp("programs")
     # All are written before any is started: a fork meanwhile would keep one open for writing.
     for name in PROGRAMS:

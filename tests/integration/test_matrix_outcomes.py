@@ -220,7 +220,7 @@ def test_cell_that_is_killed_leaves_no_process(child: Path, tmp_path: Path) -> N
 def test_cell_with_fork_bomb_is_stopped_and_reported(
     child: Path, tmp_path: Path, mode: str
 ) -> None:
-    """It holds itself at 300 processes, above the 256 that a cell may have."""
+    """It stays at 300 processes. A cell may have 256."""
     result, note = run_known(child, mode, tmp_path)
     assert result.outcome == "fail"
     told = re.fullmatch(r"started processes without end: (\d+), all killed", result.detail)

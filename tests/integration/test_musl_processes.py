@@ -139,7 +139,7 @@ def test_musl_converted_library_runs_after_strip(
     shutil.which("gcc") is None, reason="GNU ld, which keeps relocations, is missing"
 )
 def test_musl_found_sites_are_those_the_linker_relocated(tmp_path: Path) -> None:
-    """With --emit-relocs GNU ld leaves its own list of what refers to the TLS word."""
+    """With --emit-relocs, GNU ld leaves its own list of the references to the TLS word."""
     output = tmp_path / "kept.so"
     environment = compiling.go_environment(
         TARGETS["linux-x64"], toolchain.go(), toolchain.zig(), compiling.GoFlags()

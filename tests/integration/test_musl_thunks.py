@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 LIMIT_S = 240
 JUMP = 5
 THIRD_STEP = 11
-"""Where a thunk is after two instructions, in bytes."""
+"""The offset in a thunk after two instructions, in bytes."""
 SOURCE = """
 package main
 
@@ -119,7 +119,7 @@ int main(int count, char **words) {
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a Go library with debug information, as it was linked."""
+    """Return an unconverted Go library with debug information."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "go.mod").write_text("module example.org/it\n\ngo 1.21\n")
     (folder / "main.go").write_text(SOURCE)
@@ -177,7 +177,8 @@ def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted_library: Path) -
 def stop_in_a_thunk(
     library: Path, converted_library: Path, function: str
 ) -> tuple[int, int, list[str]]:
-    """Return a function's first thunk, where it goes back to, and gdb's words to stop in it."""
+    """Return the first thunk of a function, its return address, and gdb commands that stop in
+    it."""
     before, after = (Image(each, each.read_bytes()) for each in (library, converted_library))
     sites = {site.address: site for site in sites_of(before, initial_exec_words(before))}
     symbols = output("nm", converted_library).splitlines()

@@ -1,4 +1,4 @@
-"""What threads of real processes wait for, and whether anybody can end it."""
+"""The waits of threads of real processes, and who can end them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def running(*command: str | Path) -> Iterator[int]:
 def blocked_in(
     pid: int, call: str, *, threads: int = 1, signals: bool = True
 ) -> tuple[Blocked, ...]:
-    """Look until the first threads are in ``call`` for good; the line comes a moment before."""
+    """Look until the first threads stay in ``call``. The program prints its line a moment
+    before."""
     deadline = time.monotonic() + SETTLES_S
     before: tuple[Blocked, ...] = ()
     while True:

@@ -1,4 +1,4 @@
-"""The C++ that the patches add, taken out of them, compiled with stand-ins for WTF, and run."""
+"""Extracts the C++ that the patches add, compiles it with substitutes for WTF, and runs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="JSC suspends by
 
 
 def added_text(line: str, patch: str, name: str) -> str:
-    """Return what a patch adds to a file."""
+    """Return the lines that a patch adds to a file."""
     series = bun_source.series_named(line)
     content = series.file(next(each for each in series.patches if each.id == patch)).read_bytes()
     diff = next(each for each in parse_patch(content, patch) if Path(each.path).name == name)
@@ -32,7 +32,7 @@ def added_text(line: str, patch: str, name: str) -> str:
 
 
 def compile_program(folder: Path, *sources: Path) -> Path:
-    """Compile C++ that needs no library of its own."""
+    """Compile C++ without further libraries."""
     program = folder / "program"
     command = [toolchain.zig().program, "c++", "-target", host_target().zig_triple]
     flags = ["-nostdlib++", "-fno-exceptions", "-fno-rtti", "-std=c++20", "-O2", "-g0"]
@@ -48,7 +48,7 @@ def compile_program(folder: Path, *sources: Path) -> Path:
 
 
 def suspend(program: Path, *words: str) -> tuple[int, dict[str, int]]:
-    """Run the suspender, and return its exit code and what it counted."""
+    """Run the suspender, and return its exit code and its counts."""
     completed = subprocess.run(
         [str(program), *words], capture_output=True, text=True, check=False, timeout=100
     )

@@ -1,4 +1,4 @@
-"""The preload library in a program that tells what it sees of its own threads and handlers."""
+"""The preload library in a program that prints the state of its threads and handlers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MOST_UNDER_QEMU = 58
 
 
 def expected_lines(words: str, most: int = MOST_SIGNALS) -> list[str]:
-    """Return what the program says where ``words`` are chosen."""
+    """Return the output of the program with the actions ``words``."""
     chosen, text = words.split(","), PLAIN_OUTPUT
     if "stack8m" in chosen:
         for name in ("small", "detached"):
@@ -78,7 +78,7 @@ class Program:
 
     def run(self, *preloaded: Path, **settings: str) -> tuple[list[str], list[str]]:
         """Return the lines on standard output and on standard error."""
-        # An emulator is linked statically, so that it hands LD_PRELOAD on.
+        # The emulator is linked statically, so it passes LD_PRELOAD on unchanged.
         listed = " ".join(map(str, preloaded))
         completed = subprocess.run(
             self.command,

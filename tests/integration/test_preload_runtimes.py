@@ -1,4 +1,4 @@
-"""The preload library in real Bun: what its threads have then, and which hangs it cures."""
+"""The preload library in real Bun: the state of its threads, and the hangs that it cures."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_preload_cures_only_what_it_should(
 
 
 def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path: Path) -> None:
-    """Under GO_GUARD_DEBUG=1 every process that preloads says so: one, the runtime."""
+    """With GO_GUARD_DEBUG=1 every process that preloads reports it. Only the runtime does."""
     inside = {**preloading(context, "suspend"), "GO_GUARD_DEBUG": "1"}
     command = [str(program(context, HANGING_VERSION)), "--version"]
     with SupervisedProcess(context.supervise, Launch(command, tmp_path, {}, inside)) as child:

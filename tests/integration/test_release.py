@@ -211,7 +211,7 @@ FORGERIES: dict[str, tuple[list[Forgery], str]] = {
         [lambda it: (it / "manifest.json").write_text('{"version": "1.2.3", "na')],
         "manifest.json has an unknown form",
     ),
-    # The rest with records that agree: what they say must still hold.
+    # In the remaining cases the records agree with each other. A check must still find the fault.
     "sums without headers": (
         [
             lambda it: (it / "SHA256SUMS").write_text(shell("grep -v '[.]h$' SHA256SUMS", it)),

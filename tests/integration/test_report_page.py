@@ -1,4 +1,4 @@
-"""The page in a real browser: what people click, press and see."""
+"""The page in a real browser: clicks, keys and visible content."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_page_names_are_whole_on_a_phone(browser: Browser, tmp_path: Path) -> No
         assert 3 - browser.run(f"{cut}.length") == whole
         assert browser.run("document.querySelectorAll('.name')[1].title") == f"bun@{canary}"
         assert browser.run(lines) == 1, "a word is broken into two lines"
-        # There are no arrow keys to tell of where one touches.
+        # A touch screen has no arrow keys, so the page does not mention them.
         assert browser.run("document.getElementById('keys').checkVisibility()") is not phone
 
 
@@ -345,7 +345,7 @@ def test_page_difference_is_a_table_on_a_phone(patched: Browser) -> None:
         patched.size(width, 780, phone=phone)
         patched.run("document.querySelector('button.count[aria-expanded=false]').click()")
         assert patched.run("document.documentElement.scrollWidth") <= width
-        # What is asked for is seen, however long the table is.
+        # The selected row is visible, however long the table is.
         patched.run("new Promise((done) => setTimeout(done, 600))")
         assert patched.run("document.getElementById('pairs').getBoundingClientRect().top") < 780
         patched.run("scrollTo({ top: 0, behavior: 'instant' })")
@@ -355,7 +355,7 @@ def test_page_difference_is_a_table_on_a_phone(patched: Browser) -> None:
         roles = [node.get("role", {}).get("value", "") for node in tree]
         assert roles.count("table") == 1
         assert roles.count("cell") == 10
-        # Each kind stands above its counts, as the eye reads it.
+        # Each kind is visually above its counts.
         off = patched.run("""[...document.querySelectorAll('#difference tbody tr')].map((row) =>
           [...row.children].slice(1).map((cell, at) => Math.abs(cell.getBoundingClientRect().left
             - document.querySelectorAll('#difference thead th')[at + 1]

@@ -1,4 +1,5 @@
-"""Every stress passes on the module without Go: what it then shows of others is theirs."""
+"""Every stress passes on the module without Go. So a failure on another module comes from that
+module."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ MISSING_PARTS = {
     ("deno", "profiled"): "skip: this runtime has no profiler that a variable switches on",
     **{(name, "notify"): "skip: this module takes no signals" for name in ("bun", "node", "deno")},
 }
-"""What a load, a runtime or the control has not got, and says so."""
+"""Functions that a load, a runtime or the control reports as missing."""
 ASHERAHS = ("asherah", "asherah-memory", "cobhan")
 
 

@@ -1,4 +1,4 @@
-"""Every stress that expects something fails where it is not so: on addons that misbehave.
+"""Every stress with an expectation fails on an addon that does not meet it.
 
 The addons are JavaScript with the functions of native/addon, on Node, where that is quickest.
 """

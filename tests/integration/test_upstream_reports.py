@@ -31,7 +31,7 @@ PAGES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README
 GO = ("go-notify", "go-sa-onstack")
 """Not about Bun."""
 LOCAL_REPORTS = (*GO, "bun")
-"""Those that fetch nothing."""
+"""The reports that fetch nothing."""
 NEWEST_REPORTS = ("bun", "golar")
 MUSL = "golar"
 OUTCOME = re.compile(r"would print `(\w+)` and exit code 0")
@@ -42,7 +42,7 @@ def page(name: str) -> str:
 
 
 def blocks(name: str) -> tuple[dict[str, str], str]:
-    """Return the files of a repro, by name, and what it prints."""
+    """Return the files of a repro, by name, and its output."""
     text = page(name)
     block = r"`([\w.]+)`:\n\n```\w+\n(.*?)^```$"
     found = dict(re.findall(block, text, re.MULTILINE | re.DOTALL))
@@ -69,7 +69,7 @@ def program(name: str) -> Path:
 
 
 class Repro:
-    """The repro of a page in a folder of its own, and the programs that it runs by their names."""
+    """The repro of a page in a new folder, and the programs that it runs by name."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -116,7 +116,7 @@ class Repro:
         return completed.stdout or completed.stderr
 
     def cure(self) -> None:
-        """Put the guard into the Bun of the page, or convert what it loads."""
+        """Put the guard into the Bun of the page, or convert the library that it loads."""
         if self.name == MUSL:
             addon = self.folder / "package" / "golar.node"
             build.convert_file(addon, self.folder / "converted.node")
@@ -157,7 +157,7 @@ def test_upstream_repro_prints_what_its_page_says(name: str, tmp_path: Path) -> 
     assert repro.run(". ./run.sh") == repro.printed
     if name in GO:
         return
-    # With the cure it goes on to what the page says that it would print.
+    # With the cure it prints the text that the page predicts.
     repro.cure()
     [would] = OUTCOME.findall(page(name))
     first = [] if name == MUSL else repro.printed.splitlines()[:1]

@@ -1,7 +1,7 @@
-"""Guests that end badly: each costs the cells in flight at most, and none makes a verdict.
+"""Guests that end badly. Each costs at most the cells in flight, and none causes a verdict.
 
-A script stands for QEMU: what is tested is what the host does when a machine panics, hangs or is
-killed. The real machine is in `test_vm_guest.py`.
+A script replaces QEMU, because these tests check how the host reacts when a machine panics, hangs
+or is killed. `test_vm_guest.py` runs the real machine.
 """
 
 from __future__ import annotations

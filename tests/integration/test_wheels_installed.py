@@ -1,4 +1,5 @@
-"""Other releases of Node, and what pip says of wheels: with pip itself, and the real runtime."""
+"""Other releases of Node, and pip's messages about wheels, with the real pip and the real
+runtime."""
 
 from __future__ import annotations
 

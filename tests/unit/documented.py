@@ -51,7 +51,7 @@ _PROGRAMS = {
     "tar",
     "timeout",
 }
-"""What a line that a reader types begins with; a line of output never does."""
+"""The beginnings of lines that a reader types. No line of output begins like that."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -146,7 +146,7 @@ def _is_command(line: str) -> bool:
 
 
 def table() -> _Table:
-    """Return the commands that are not run, and the exit codes of those that are."""
+    """Return the commands that do not run, and the exit codes of the others."""
     return msgspec.convert(tomllib.loads(TABLE.read_text()), _Table)
 
 

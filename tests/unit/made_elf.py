@@ -1,4 +1,4 @@
-"""A small ELF library made field by field, with whatever a test wants to be odd about it.
+"""A small ELF library that is made field by field, with any oddity that a test needs.
 
 The layout is that of real linkers: headers, notes, dynamic symbols and strings, relocations and
 code in a first segment, ``.init_array``, the dynamic table and the GOT in a second one.
@@ -61,7 +61,7 @@ CODE = {
 
 
 class Shape(NamedTuple):
-    """What a library is like; the defaults are those of a plain Go library for glibc."""
+    """The properties of a library. The defaults describe a plain Go library for glibc."""
 
     machine: int = X64
     code: bytes | None = None

@@ -54,7 +54,7 @@ def cell(
     evidence: tuple[str, ...] = (),
     repro: str = "invoke matrix",
 ) -> Result:
-    """Return a result in which only what matters is said."""
+    """Return a result with defaults for all fields that are not given."""
     return result_of(
         Cell(runtime, version, treatment, module, load, stress),
         outcome,
@@ -152,7 +152,7 @@ def run_of(results: Iterable[Result], *, cut: bool = False) -> matrix.Run:
 
 
 def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix.Run:
-    """Return a run of a patched Bun and of an emulation, beside stock on the same cells."""
+    """Return a run of a patched Bun, an emulation and stock on the same cells."""
     found = []
     for stress, before, now in (
         ("idle", "hang", "pass"),

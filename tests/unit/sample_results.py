@@ -1,4 +1,4 @@
-"""Results of a cell, in which only what matters is said."""
+"""Results of a cell, with defaults for most fields."""
 
 from __future__ import annotations
 

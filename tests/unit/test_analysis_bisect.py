@@ -1,4 +1,5 @@
-"""Bisection on made-up releases: where a cell turns, and how many runs it takes to know."""
+"""Bisection on invented releases: the state changes, and the number of runs that finding them
+takes."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def test_claims_emulated_patches_settle_two() -> None:
     results = [
         result(version, end, treatment=treatment) for treatment in alike for version, end in ends
     ]
-    # What the guard cures beside them is not to their credit.
+    # A cure of the guard does not count for the patches.
     results.append(result("1.2.19", "pass", treatment="preload:stack8m+sigmask+suspend"))
     found = {verdict.id: verdict for verdict in verdicts(run(results))}
     for name in ("C11", "C12"):

@@ -1,4 +1,4 @@
-"""What counts as a path of the machine a library was built on, and what does not."""
+"""Texts that are, and that are not, paths of the build machine."""
 
 # ruff: noqa: S108 - the paths here are looked for, never opened
 

@@ -1,4 +1,4 @@
-"""Files that are no library: each is named for what it is, and none is a traceback."""
+"""Files that are not libraries. The error names the kind of each, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs for macOS: what their imports and load commands say about threads and signals."""
+"""Programs for macOS: the facts in their imports and load commands about threads and signals."""
 
 from __future__ import annotations
 

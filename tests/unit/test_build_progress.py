@@ -1,4 +1,4 @@
-"""Tell how far a build is: by its own counts, and by what stages of this run took."""
+"""The progress of a build, from its own counts and from the durations of earlier stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def progress(tmp_path: Path, *weights: int, counted: CountedFiles | None = None) -> BuildProgress:
-    """Return the progress of stages with these weights, the last of which counts its files."""
+    """Return the progress of stages with these weights. The last stage counts its files."""
     (tmp_path / "log").touch()
     stages = [Stage(f"stage{at}", ("true",), weight=weight) for at, weight in enumerate(weights)]
     stages[-1] = Stage("last", ("true",), weight=weights[-1], counted_files=counted)

@@ -1,4 +1,4 @@
-"""Zig of the fork is rewritten so that the stock Zig takes it, and its words are told back."""
+"""The rewrite of the fork's Zig code for the stock Zig, and the translation of Zig's output."""
 
 from __future__ import annotations
 

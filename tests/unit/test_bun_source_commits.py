@@ -1,4 +1,4 @@
-"""The table of commits is added to from what executables say, and never changed."""
+"""The table of commits grows from the output of executables. Existing rows never change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def bun(folder: Path, version: str, shown: str, message: str) -> Path:
-    """Make an executable that says of itself what a Bun would."""
+    """Make an executable that prints a version and a revision as Bun does."""
     program = folder / f"bun-{version}"
     program.write_text(
         f'#!/bin/sh\n[ "$1" = --revision ] && echo {version}+{shown} || echo "{message}"\n'

@@ -1,4 +1,4 @@
-"""What git is told of a person's environment, and what it says of a full disk."""
+"""The environment that git gets, and its error on a full disk."""
 
 from __future__ import annotations
 

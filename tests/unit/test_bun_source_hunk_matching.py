@@ -1,4 +1,4 @@
-"""Where a hunk fits, and what is said where it does not."""
+"""The places where a hunk fits, and the messages if it fits nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form of a series, what lint finds in it, and how it is written anew."""
+"""The form of a series, its lint, and its rewriting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the cache holds, and emptying it while others use it."""
+"""The entries of the cache, and eviction while other processes use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real ``invoke``: what is wrong in its arguments is said at once, without a traceback."""
+"""The real ``invoke``: it reports wrong arguments at once, without a traceback."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_invoke_help_describes_every_task() -> None:
 def test_invoke_unknown_or_missing_arguments_exit_2(words: str, message: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, out) == (2, "")
-    # The first task of a fresh cache logs what it builds before it looks.
+    # The first task with a fresh cache builds, and logs that, before it checks anything.
     assert any(line.startswith("error: ") for line in err.splitlines())
     assert message in err
 

@@ -1,4 +1,4 @@
-"""Every task with every kind of junk: it ends at once, with an error and exit code of ours."""
+"""Every task with every kind of junk. It ends at once, with one of our errors and exit codes."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ NEEDED_FLAGS = {
     "file": "x",
     "out": "x",
 }
-"""What a task has to be given, where the junk is in another flag."""
+"""The required flags of a task, for tests with the junk in another flag."""
 
 LISTS = {"runtime", "treatment", "module", "load", "stress", "jobs", "limit", "repeat", "shard"}
-"""Flags that no file can be given to, and that are split and looked up alike."""
+"""Flags that take no file, and that are all split and looked up in the same way."""
 FEW_INPUTS = ("comma", "not UTF-8", "huge number", "escape", "braces")
 
 
@@ -89,7 +89,8 @@ def junk_files(tmp_path: Path) -> dict[str, str]:
 def nothing_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Refuse to start a process or reach a host: whatever gets that far has taken the junk."""
+    """Refuse to start a process or to reach a host. A task that gets so far has accepted the
+    junk."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PrerequisiteError("this test starts nothing")

@@ -1,4 +1,4 @@
-"""What `gobun.toml` may say, and what is said of one that is wrong."""
+"""Valid contents of `gobun.toml`, and the errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Debian's packages: which sources apt is given, what is missing, and what is unpacked."""
+"""Debian's packages: the sources for apt, missing packages, and unpacking."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PICTURE_BYTES = 60 * 1024
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads ``mkdocs.yml`` without what only MkDocs can resolve."""
+    """Reads ``mkdocs.yml``, and ignores tags that only MkDocs can resolve."""
 
 
 _Loader.add_multi_constructor("!", lambda *_: None)

@@ -61,7 +61,7 @@ def wrong_choices(context: ParserContext) -> list[str]:
 
 
 def problem_of(command: Command) -> str:
-    """Return why a command cannot work as it is printed; empty if nothing is wrong with it."""
+    """Return the reason why a command cannot work as printed; empty if it can."""
     words = command.arguments
     if words[0] == "pytest":
         return problem_of_tests(words[1:])

@@ -1,4 +1,4 @@
-"""Every command that a page, a workflow or a message names is there, with the flags it is given."""
+"""Every command in a page, a workflow or a message exists and has the given flags."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sources() -> list[Path]:
 
 
 def named(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command: a task, then what it is given."""
+    """Yield the words of each command: a task, then its arguments."""
     for match in _NOX.finditer(text):
         words = (match["words"] or "").replace("\\\n", " ").partition(')"')[0].partition(";")[0]
         first = [_TASK_OF[match["session"]]] if match["session"] in _TASK_OF else []

@@ -1,4 +1,4 @@
-"""The search for initial-exec TLS: every load is found, and what is no load is refused."""
+"""The search for initial-exec TLS finds every load, and rejects every other use."""
 
 from __future__ import annotations
 

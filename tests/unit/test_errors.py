@@ -1,4 +1,4 @@
-"""One class an exit code, and messages that say what to do next."""
+"""One class for each exit code, and messages with a next step."""
 
 from __future__ import annotations
 

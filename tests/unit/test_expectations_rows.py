@@ -1,4 +1,4 @@
-"""Which outcome is expected of which cell, and why."""
+"""The expected outcomes of cells, and their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time that a process was able to run, and the limit that goes by it."""
+"""The time in which a process was able to run, and the limit that uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol channel: what is taken for an event, and what never is."""
+"""The protocol channel: frames that are events, and input that never is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From events, an exit and output to an outcome: the order of what is surest."""
+"""From events, an exit and output to an outcome: stronger evidence comes first."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def samples(
     switches: int = 0,
     other_ticks: int = 0,
 ) -> list[Sample]:
-    """Ten samples a second, of a main thread that does not move unless said otherwise."""
+    """Ten samples a second of a main thread, which does not move by default."""
     return [
         Sample(
             at=100 + i / 10,
@@ -110,7 +110,7 @@ def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> Non
 
 
 def waiting_samples(seconds: float, *waits: Blocked) -> list[Sample]:
-    """Return samples of which each knows what all threads wait for."""
+    """Return samples that each contain the waits of all threads."""
     return [msgspec.structs.replace(sample, waits=waits) for sample in samples(seconds)]
 
 

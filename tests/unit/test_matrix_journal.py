@@ -1,4 +1,5 @@
-"""Attempts of a run that repeats its cells: each recorded when it ends, and taken up again."""
+"""Attempts of a run that repeats its cells. Each is recorded when it ends, and reused on
+resumption."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def test_journal_interrupted_run_resumes_after_last_attempt(
     attempts(monkeypatch, "pass", "hang")
     with pytest.raises(KeyboardInterrupt):
         matrix.run_cell(bench(tmp_path, 4), CELL, threading.Event(), journal)
-    # Killed here: what was recorded is on the disk although nobody closed the file.
+    # The process is killed here. Its records are on the disk although nothing closed the file.
     earlier = matrix.read_journal(path)
     assert [(each.number, each.outcome) for each in earlier] == [(1, "pass"), (2, "hang")]
 

@@ -80,7 +80,7 @@ def plan_of(versions: int) -> list[Cell]:
         (4, 2, [2, 2]),
         (3, 2, [2, 2]),
         (9, 2, [5, 5]),
-        (33, 2, [16, 17]),  # An uneven half version is less than what a shard may be longer.
+        (33, 2, [16, 17]),  # Half a version is less than the permitted excess length of a shard.
         (1, 3, [1, 1, 1]),
     ],
 )
@@ -98,7 +98,7 @@ def test_shards_fetch_few_versions_twice(seed: int, of: int) -> None:
 
 
 def test_shards_separate_neighbouring_cells() -> None:
-    """Where nothing is known of durations: what hangs for many versions hangs in each shard."""
+    """Without known durations, cells that hang in many versions are spread over all shards."""
     parts = split_plan(plan_of(30), 3)
     hanging = {f"1.0.{patch}" for patch in range(10, 19)}
     assert [len({cell.version for cell in part} & hanging) for part in parts] == [3, 3, 3]

@@ -1,4 +1,4 @@
-"""The converter for musl, on libraries made field by field: what it changes, what it refuses."""
+"""The converter for musl on libraries made field by field: its changes and its refusals."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ INITS = st.sampled_from(["rela", "relr", "symbol"])
 
 
 def check_conversion(data: bytes) -> None:
-    """Convert a library, and hold what comes out to what a library has to be."""
+    """Convert a library, and check that the result is a valid library."""
     with contextlib.suppress(UsageError, BuildError):
         made = convert(PATH, data, lambda _: NATIVE)
         assert support_of(Image(PATH, made.data)).already_converted

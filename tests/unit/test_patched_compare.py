@@ -1,4 +1,4 @@
-"""What runs beside stock, what is expected of it, and the table of differences."""
+"""Runs that compare with stock, their expectations, and the table of differences."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_compare_emulation_is_labelled() -> None:
 
 
 def test_compare_emulations_need_a_note_in_the_run() -> None:
-    """And what else was done to a patched Bun is no difference that the patches make."""
+    """Another treatment of a patched Bun is not a difference that the patches make."""
     stock = result_of(STOCK, "hang")
     guarded = result_of(msgspec.structs.replace(PATCHED_CELL, treatment="guard"), "pass")
     assert differences(run_of(stock, guarded)) == ()

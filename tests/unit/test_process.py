@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = sys.executable
-# A child and a grandchild that both hold the write end of a pipe: its end says that nobody is left.
+# A child and a grandchild both hold the write end of a pipe. End of file shows that both have
+# ended.
 FAMILY = """
 import os, subprocess, sys
 number = os.open(sys.argv[1], os.O_WRONLY)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 AA = 4.5
 AA_LARGE = 3.0
-"""What WCAG asks of text, and of the edges of controls."""
+"""The contrast that WCAG requires of text, and of the edges of controls."""
 
 
 class Reader(html.parser.HTMLParser):

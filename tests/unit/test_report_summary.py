@@ -1,4 +1,4 @@
-"""Results boiled down: tallies, order, and what needs explaining."""
+"""Summaries of results: tallies, order, and results that need an explanation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First bad, first good: what changes where, and what is told together."""
+"""First bad, first good: the versions of changes, and sequences that are reported together."""
 
 from __future__ import annotations
 

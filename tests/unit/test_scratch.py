@@ -1,4 +1,4 @@
-"""Temporary folders: of any content, removed; those of killed processes too, and no others."""
+"""Temporary folders with any content are removed, also those of killed processes, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sysroot for musl: which loaders are taken, and programs that are prepared for them."""
+"""The sysroot for musl: accepted loaders, and the programs that are prepared for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong in a TOML file is told by file, table and key, wherever it stands."""
+"""Errors in a TOML file name the file, the table and the key."""
 
 from __future__ import annotations
 

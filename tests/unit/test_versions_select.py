@@ -1,4 +1,4 @@
-"""What a person means by `--versions`."""
+"""The meaning of `--versions`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What host and guest exchange: the job, the measure of speed, and the script of the guest."""
+"""The exchange between host and guest: the job, the measured speed, and the guest's script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""QEMU's command line, and what has to be there before it is started."""
+"""QEMU's command line, and the requirements that are checked before it starts."""
 
 from __future__ import annotations
 

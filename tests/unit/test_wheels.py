@@ -1,4 +1,4 @@
-"""Releases of Node and Deno beside the pinned ones: the lock file, and how pip is asked."""
+"""Releases of Node and Deno other than the pinned ones: the lock file, and the calls of pip."""
 
 from __future__ import annotations
 

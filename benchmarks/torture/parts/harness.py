@@ -41,7 +41,7 @@ _ROW = 1000
 _PAIRS = 200
 _THREADS = 12_000
 _THREADS_STARTED_S = 17.0
-"""What the cell may take longer than others, because it starts so many threads first."""
+"""Additional seconds for this cell, because it first starts so many threads."""
 _KILLS = 50
 _LIMIT_S = 60.0
 _ENDS_WITHIN_S = 3.0
@@ -51,7 +51,7 @@ _SELECTION = ("--versions", HANGING_VERSION, "--treatment", "stock", "--module",
 
 @part(seconds=120)
 def hostile_modules(budget: Budget) -> Iterator[Figure]:
-    """Run modules that forge, flood, kill and stop what watches them."""
+    """Run modules that forge reports, flood the channel, and kill or stop their supervisor."""
     bench = ready_bench(budget.folder / "out")
     bad: list[str] = []
     slowest, ran = 0.0, 0
@@ -143,7 +143,7 @@ def ending_signals(budget: Budget) -> Iterator[Figure]:
         moment = run.random.uniform(0.1 * whole_s, 0.9 * whole_s)
         code, seconds = run.interrupted(number, moment)
         took.append(seconds)
-        # The last three are of a run that had not begun, or had just ended by itself.
+        # The last three occur if the run had not begun, or had just ended by itself.
         if code not in {128 + number, -number, 0, 1}:
             bad.append(f"{number.name} at {moment:.2f} s: exit code {code}")
     yield Figure("ended runs", len(took))

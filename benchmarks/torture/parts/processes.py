@@ -39,7 +39,7 @@ _PIECES = (
 )
 
 _LONGEST_NAME = 15
-"""What the kernel keeps of a thread's name, in bytes."""
+"""The length to which the kernel truncates a thread's name, in bytes."""
 
 
 def _name(random: Random) -> bytes:

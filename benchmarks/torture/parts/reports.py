@@ -73,7 +73,7 @@ def fuzz_reports(budget: Budget) -> Iterator[Figure]:
 
 
 _SCRIPTS = 2
-"""Script elements of a page: the data, and what shows it."""
+"""Script elements of a page: the data, and the script that displays it."""
 
 
 def _results(random: Random) -> list[Result]:

@@ -1,8 +1,8 @@
 """Verdicts under load: cells that are known to pass and to hang, on a machine that is in trouble.
 
-Each part runs the same cells of the matrix through `invoke matrix`, and counts the hangs that are
-none, the passes that are none, and the cells that it could not judge. With `--keep FOLDER` the
-results stay, and the same command goes on with them:
+Each part runs the same cells of the matrix through `invoke matrix`, and counts false hangs, false
+passes and cells without a verdict. With `--keep FOLDER` it keeps the results, and the same command
+resumes from them:
 
     python -m benchmarks.torture --keep out/proof --rounds 5 --every-cell verdicts-
 """
@@ -46,7 +46,8 @@ _LIMIT_S = 5.0
 _STOPS_S = 7.0
 _MEMORY_LIMIT = {"memory.limit_in_bytes": str(300 << 20), "memory.max": str(300 << 20)}
 _GROUP_WEIGHT = {"cpu.shares": "8192", "cpu.weight": "800"}
-"""A group counts as one task among all others of the machine, so it is given the weight of some."""
+"""The kernel weighs a group like one task of the machine, so the group needs the weight of
+several."""
 _PERIOD_US = 100_000
 _TENTH = 0.1
 _ENDS_WITHIN_S = 15.0
@@ -65,7 +66,7 @@ class LoadCondition(NamedTuple):
     """The folder of its results."""
     load: Load = _no_load
     limits: Mapping[str, Mapping[str, str]] | None = None
-    """Those of the control group; by default half of the machine, or ``--cores``."""
+    """Limits of the control group: by default half of the machine, or ``--cores``."""
     limit_s: float = 20.0
 
 
@@ -77,19 +78,19 @@ def verdicts_quiet(budget: Budget) -> Iterator[Figure]:
 
 @part(seconds=240, grace_s=300)
 def verdicts_busy_2(budget: Budget) -> Iterator[Figure]:
-    """Judge known cells beside 2 busy processes."""
+    """Judge known cells while 2 processes are busy."""
     yield from _measure(budget, _busy_condition(2))
 
 
 @part(seconds=500, grace_s=300)
 def verdicts_busy_8(budget: Budget) -> Iterator[Figure]:
-    """Judge known cells beside 8 busy processes."""
+    """Judge known cells while 8 processes are busy."""
     yield from _measure(budget, _busy_condition(8))
 
 
 @part(seconds=1800, grace_s=300)
 def verdicts_busy_64(budget: Budget) -> Iterator[Figure]:
-    """Judge known cells beside 64 busy processes."""
+    """Judge known cells while 64 processes are busy."""
     yield from _measure(budget, _busy_condition(64))
 
 
@@ -158,7 +159,7 @@ def _measure(budget: Budget, trouble: LoadCondition) -> Iterator[Figure]:
 
 
 def _prepare(choices: Choices) -> None:
-    """Build and fetch what the cells need, before the trouble begins and the time runs.
+    """Build and fetch everything that the cells need, before the load and the clock start.
 
     Raises:
         GobunError: something could not be built or fetched.
@@ -180,7 +181,7 @@ def _matrix_flags(choices: Choices, out: Path, limit_s: float) -> list[str]:
 
 
 def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
-    """Run the matrix until it ends or the time is spent, and return the end of what it printed."""
+    """Run the matrix until it ends or the time is up, and return the end of its output."""
     run = subprocess.Popen(
         group.command(words),
         cwd=paths.ROOT,
