@@ -6,9 +6,9 @@ They are Node-API, FFI, WebAssembly, another process, and the engine in Rust of 
 
 A number is the median over rounds; each round runs a fresh process for every way, one after the
 other. So a machine that becomes slower affects all of them. A pair is an encryption and a
-decryption of 1 KiB. Speed is what one caller sees, who waits for each; the processor time of a
-pair, of all processes together, says more on a machine that has other work. Claim C18 says that the
-others are ways round Node-API.
+decryption of 1 KiB. The speed is that of one caller, which waits for each pair; the processor time
+of a pair, of all processes together, says more on a machine that has other work. Claim C18 states
+that the other ways avoid Node-API.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     .venv/bin/nox -s shell -- benchmark guard
 
-A suspension is two signals, one to stop the thread and one to let it go on. Each number is the
-median of blocks that alternate; a thread without an alternate stack gets its signals `direct`.
+A suspension is two signals. One stops the thread, and one resumes it. Each number is the median of
+blocks that alternate; a thread without an alternate stack gets its signals `direct`.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
-    """Return a converted library with the loads of its TLS word as they were."""
+    """Return a converted library with the original loads of its TLS word."""
     before, after = Image(path, path.read_bytes()), Image(path, converted)
     words = initial_exec_words(before)
     data = bytearray(converted)

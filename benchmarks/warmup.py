@@ -3,7 +3,8 @@
     .venv/bin/nox -s shell -- benchmark warmup
 
 Each number is the median over fresh processes of one timed `dlopen` and call; the two libraries
-alternate. Claim C4 says about 1 ms, once: `report/facts.json` has the numbers for `invoke claims`.
+alternate. Claim C4 states about 1 ms, once: `report/facts.json` has the numbers for `invoke
+claims`.
 """
 
 from __future__ import annotations

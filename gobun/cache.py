@@ -103,7 +103,7 @@ def usage() -> list[CacheEntry]:
 def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) -> Eviction:
     """Remove all cache entries, those of some kinds, or those not used recently.
 
-    Checkouts of Bun's sources and patched Buns go only when their kind is named.
+    Checkouts of Bun's sources and patched Buns are removed only if their kind is named.
 
     Raises:
         UsageError: the cache holds no such kind.
@@ -191,7 +191,8 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
             last = max(last, path.stat().st_mtime)
     for part in parts:
         for file in (part, *_walk_files(part)):
-            # Other processes write here meanwhile, so a file that has gone has no size.
+            # Other processes write here at the same time, so a file may have gone. It has no size
+            # then.
             with contextlib.suppress(FileNotFoundError):
                 status = file.lstat()
                 if stat.S_ISREG(status.st_mode):
@@ -202,7 +203,7 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
 
 
 def _walk_files(folder: Path) -> Iterator[Path]:
-    # Unlike rglob, walk skips a folder that has gone meanwhile.
+    # Unlike rglob, walk skips a folder that another process has just removed.
     for place, _folders, names in os.walk(folder):
         yield from (Path(place) / name for name in names)
 

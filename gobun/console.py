@@ -87,7 +87,7 @@ class Progress:
         self._task = bar.add_task(title, total=total) if bar else None
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """Count ``amount`` more as done; ``note`` is shown beside the bar or on its line."""
+        """Count ``amount`` more as done; ``note`` appears next to the bar, or on the line."""
         with self._lock:
             self._finished_steps += amount
             if self._bar is not None and self._task is not None:

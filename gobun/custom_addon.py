@@ -165,7 +165,7 @@ def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axe
     """Return the axes with the addon as the one module, loaded as a smoke script can be.
 
     Raises:
-        UsageError: a load was asked for that a smoke script does not decide.
+        UsageError: a load is named that a custom addon does not have.
     """
     loads = axes.loads if loads_given else addon.loads
     for load in loads:

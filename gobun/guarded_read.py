@@ -100,7 +100,7 @@ class _Reader:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LOOK_S)
         if self._process.returncode is None:
-            self._process.returncode = -signal.SIGKILL  # nobody waits for it any more
+            self._process.returncode = -signal.SIGKILL  # nothing waits for it any longer
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -123,7 +123,7 @@ blocking_processes: set[int] = set()
 
 
 def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
-    """Return up to ``size`` bytes of ``/proc/PID/NAME``; fewer, or none, where it cannot be read.
+    """Return up to ``size`` bytes of ``/proc/PID/NAME``; fewer or none if it cannot be read.
 
     Takes about a second at most, and no time for a process that took as long before.
     """

@@ -187,7 +187,7 @@ def run_logged(
             except subprocess.TimeoutExpired:
                 on_wait()
     finally:
-        _kill(child)  # what it left behind of its group too, where it has ended by itself
+        _kill(child)  # also the rest of its group, if it has ended by itself
         child.wait()
         _running.discard(child)
 

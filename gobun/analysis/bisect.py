@@ -25,7 +25,7 @@ _OPPOSITE_STATE: dict[Literal["good", "bad"], Literal["good", "bad"]] = {
 }
 
 MOST_SAMPLES = 32
-"""Most releases that are tried before the search concludes that all of them end alike."""
+"""The number of tried releases after which the search concludes that all have the same outcome."""
 
 
 class VersionOutcome(msgspec.Struct, frozen=True):
@@ -122,7 +122,8 @@ def bisect(
     returns the canaries between two releases, ascending.
 
     Raises:
-        UsageError: a version is unknown, the ends do not differ, or all tried versions are alike.
+        UsageError: a version is unknown, the ends do not differ, or all tried versions have the
+        same state.
     """
     ordered = sorted(dict.fromkeys(versions), key=rank)
     for name, end in (("good", good), ("bad", bad)):

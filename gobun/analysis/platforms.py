@@ -25,7 +25,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def join_platforms(runs: Mapping[Platform, Run]) -> Run:
-    """Return one run with the rows of all; a single run stays as it is."""
+    """Return one run with the rows of all; a single run is returned unchanged."""
     if len(runs) == 1:
         return next(iter(runs.values()))
     headers = [run.header for run in runs.values()]

@@ -90,7 +90,7 @@ class Stage(msgspec.Struct, frozen=True):
     name: str
     arguments: tuple[str, ...]
     outputs: tuple[str, ...] = ()
-    """Outputs, relative to the checkout. A finished stage whose outputs all exist is skipped. A
+    """Outputs, relative to the checkout. A finished stage is skipped if all its outputs exist. A
     stage without outputs runs in every build and decides itself which files are out of date."""
     weight: int = 1
     """Approximate seconds of CPU time, for the estimate of the remaining time."""

@@ -185,7 +185,7 @@ def _check_none_lacks(
 def write_series(
     folder: Path, version: str, commits: Sequence[SeriesCommit], old_series: Series | None
 ) -> Export:
-    """Write patches and their entries. Files whose content stays the same are not touched."""
+    """Write patches and their entries. A file with the same content is not touched."""
     contents = {f"{patch.id}.patch": patch.content for patch in commits}
     path = folder / FILE_NAME
     text = path.read_text() if old_series is not None else ""

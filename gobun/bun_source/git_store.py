@@ -75,7 +75,7 @@ def base_ref(version: str) -> str:
 
 @contextlib.contextmanager
 def open_store() -> Iterator[Store]:
-    """Hold the store's lock, and make the store if there is none.
+    """Hold the store's lock, and create the store if it does not exist.
 
     Raises:
         PrerequisiteError: the cache cannot be written, or git is missing.

@@ -33,7 +33,7 @@ Kind = Literal[
     "starved",
     "not-loaded",
 ]
-"""The sort of an outcome, where it has several. A ``hang`` is one of these:
+"""The kind of an outcome that has several. A ``hang`` is one of these:
 
 - ``livelock``: a storm of signals kept a thread from its work;
 - ``deadlock``: no thread of the process could wake any other;
@@ -170,7 +170,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     expected: tuple[Outcome, ...]
     """The outcomes that the expectations list for this cell."""
     unexpected: bool
-    """Whether the outcome is none of the expected ones."""
+    """Whether the outcome differs from every expected one."""
     wall_ms: int
     """Duration of the worst attempt, in milliseconds."""
     cpu_ms: int

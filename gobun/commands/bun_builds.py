@@ -92,7 +92,7 @@ class BuildReport(msgspec.Struct, frozen=True):
 def show_build(
     rows: Sequence[bun_source.BuildPrerequisite], bun: runtimes.RegisteredBun | None
 ) -> None:
-    """Print a build for programs; ``bun`` is None where nothing was built."""
+    """Print a build for programs; ``bun`` is None if nothing was built."""
     report = BuildReport(
         prerequisites=tuple(rows),
         label=bun.label if bun else "",
@@ -153,7 +153,7 @@ def matrix_patched(
     *,
     run: RunFlags,
 ) -> None:
-    """Run patched Buns, or emulations of the patches, beside stock Bun."""
+    """Compare patched Buns, or emulations of the patches, with stock Bun."""
     names = split_csv(series) or tuple(bun_source.lines())
     request = pipeline.Request(**cells.fields(), **run.fields())
     series_list = [bun_source.series_named(name) for name in names]

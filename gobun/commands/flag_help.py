@@ -132,7 +132,7 @@ SHARED_FLAGS = {
     "why": Flag("why the patch is needed", "a reminder to write it"),
     "zig": Flag("path or version of the Zig to build with", "the one of the series"),
 }
-"""Flags by name. Where a flag differs in one task, `_OWN` has a row for that task."""
+"""Flags by name. If a flag differs in one task, `TASK_FLAGS` has a row for that task."""
 
 TASK_FLAGS = {
     "benchmark": {"name": Flag("what to measure", choices=benchmark_names)},

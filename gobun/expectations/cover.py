@@ -64,7 +64,7 @@ def _grow_box(
         return not versions & ~allowed and not remaining.get(config, 0) & ~versions
 
     values: list[tuple[str, ...]] = [(value,) for value in seed]
-    for at in reversed(range(len(axes))):  # stresses first: they are the most alike
+    for at in reversed(range(len(axes))):  # stresses first, because they differ least
         grown = [
             value
             for value in axes[at]

@@ -252,8 +252,8 @@ class _Reconciler:
     def boxes(self, index: int, optional: Mapping[Config, int]) -> list[Box] | None:
         """Return the boxes that replace a row; None if it can stay unchanged.
 
-        If only some of its cells gained versions, that is no growth of the row, because its reason
-        may not hold there. Those cells become a new row.
+        If only some of its cells gained versions, those cells become a new row, because the reason
+        of the old row may not apply to them.
         """
         row, was, must = self._rows[index], self._masks[index], self.must[index]
         axes = self._world.axes

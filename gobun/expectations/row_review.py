@@ -94,7 +94,7 @@ def lint(
     claims: Collection[str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> list[str]:
-    """Return the errors in rows that can be read all the same.
+    """Return the errors in rows that are valid TOML.
 
     It checks the ids of ``claims`` and the names in ``catalogue``, if they are given.
     """

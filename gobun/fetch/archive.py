@@ -62,7 +62,7 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
     try:
         with (
             gzip.open(archive) as stream,
-            tarfile.open(  # type: ignore[call-overload]  # read, seek and tell are all it calls
+            tarfile.open(  # type: ignore[call-overload]  # it calls only read, seek and tell
                 fileobj=_ForwardStream(stream, _largest_unpacked(archive), label), mode="r:"
             ) as opened,
         ):

@@ -189,7 +189,7 @@ def settings() -> Settings:
 
 
 def own_registry() -> str:
-    """Return the registry that npm uses when nobody configures one.
+    """Return npm's default registry.
 
     Raises:
         FetchError: npm does not print it.

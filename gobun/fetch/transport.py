@@ -175,7 +175,7 @@ class Transport(msgspec.Struct, frozen=True):
             raise
         except ValueError as error:  # an address that cannot be one, perhaps of a redirect
             raise requests.exceptions.InvalidURL(str(error)) from error
-        except OSError as error:  # how requests says that it cannot read a bundle
+        except OSError as error:  # requests raises this for an unreadable bundle
             raise FetchError(
                 f"the certificates to trust cannot be read: {error}",
                 hint="look at `npm config get cafile` and REQUESTS_CA_BUNDLE",

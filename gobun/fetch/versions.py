@@ -50,7 +50,7 @@ def dist_tags(name: str) -> Mapping[str, str]:
 
 @functools.cache
 def known_versions(name: str) -> _KnownVersions:
-    """Return a package's versions and tags. Ask npm once, or the cache if npm does not answer.
+    """Return a package's versions and tags. Query npm once. If npm does not answer, use the cache.
 
     Raises:
         FetchError: the registry refuses, or nothing is known without it.

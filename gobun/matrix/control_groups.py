@@ -235,7 +235,7 @@ def _read_file(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY)  # never made: outside a group's folder there is no such file
+    fd = os.open(path, os.O_WRONLY)  # the file exists only in the folder of a group
     try:
         os.write(fd, text.encode())
     finally:

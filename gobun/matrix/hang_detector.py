@@ -1,4 +1,4 @@
-"""Tells a hung cell from a slow one by the activity of its process.
+"""Distinguishes a hung cell from a slow one by the activity of its process.
 
 Every rule counts actions of the process itself, and none counts time alone. So a busy machine
 delays a verdict and does not change it:

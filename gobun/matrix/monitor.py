@@ -1,8 +1,8 @@
 """Watches one cell from its start to its end, a verdict, or its limit.
 
 An end that has already arrived, or new progress, takes precedence over every verdict. So the
-monitor reads the channel once more before it reports a hang. That also covers events from a time
-when the harness itself stood still.
+monitor reads the channel once more before it reports a hang. This also covers events from a time in
+which the harness itself could not run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class StoppedError(Exception):
 
 
 class Monitor:
-    """Watches a cell. Afterwards ``starved`` tells if it could run for too little of the time."""
+    """Watches a cell.
+
+    Afterwards ``is_starved`` tells whether it could run for too little of the time.
+    """
 
     def __init__(
         self,

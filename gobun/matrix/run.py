@@ -50,8 +50,8 @@ def run_cells(
     """Run every cell, ``jobs`` at a time, and pass each result to ``record`` as it arrives.
 
     Any thread may call ``on_start`` with a cell before it starts. Any thread may call ``record``,
-    but never two at once. On KeyboardInterrupt the cells in flight are killed and the exception
-    goes on. By then ``record`` has received every cell that ended.
+    but never two at once. On KeyboardInterrupt it kills the cells in flight and raises the
+    exception again. By then ``record`` has received every cell that ended.
     """
     stop = threading.Event()
     recording = threading.Lock()

@@ -88,7 +88,7 @@ class Sampler:
     """Takes samples of one process, each a few milliseconds long."""
 
     def __init__(self, pid: int, *, signals: bool) -> None:
-        """Sample ``pid``. ``signals`` tells if other processes may send it signals."""
+        """Sample ``pid``. ``signals`` tells whether other processes may send it signals."""
         self._pid = pid
         self._signals = signals
         self._previous_switches: dict[int, int] = {}

@@ -19,7 +19,7 @@ FRAMES = 12
 def backtrace(pid: int, limit_s: float = LIMIT_S) -> str:
     """Return the backtraces of a process's threads, or one line with the reason for none.
 
-    gdb stops the process meanwhile.
+    gdb stops the process for that time.
     """
     return _backtrace(["-p", str(pid)], limit_s)
 

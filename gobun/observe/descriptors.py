@@ -84,8 +84,8 @@ class Descriptor(msgspec.Struct, frozen=True):
 def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) -> Descriptor:
     """Return the file that a process has open as ``number``.
 
-    ``children`` tells if the process has child processes. These may hold the same file, so a pipe
-    end or an eventfd of the process may not be private to it.
+    ``children`` tells whether the process has child processes. These may hold the same file, so a
+    pipe end or an eventfd of the process may not be private to it.
     """
     target = read_link(Path(f"/proc/{pid}/fd/{number}"))
     kind = _kind(target)

@@ -34,7 +34,7 @@ class Mapping(msgspec.Struct, frozen=True):
     """The file as the process names it, made printable; or a name such as ``[stack]``, or
     ``""``."""
     is_deleted: bool = False
-    """Whether the file is no longer there under its name."""
+    """Whether the file no longer exists under its name."""
     offset: int = 0
     """The offset in the file where the range begins."""
     device: int = 0

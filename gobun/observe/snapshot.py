@@ -191,7 +191,7 @@ def _main_stack(maps: Sequence[Mapping], limit: int) -> Stack | None:
 
 def _own_stack(answer: ThreadReply, maps: Sequence[Mapping]) -> Stack | None:
     # libc puts its record of a thread at the upper end of the stack it made for it, and a guard
-    # page below, which also is where a thread is found that runs on another stack just now.
+    # page below. It also finds the stack of a thread that is on another stack at the moment.
     mapping = memory.at_address(maps, answer.tls)
     if mapping is None or "w" not in mapping.rights or mapping.path.startswith("/"):
         return None

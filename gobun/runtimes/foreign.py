@@ -28,8 +28,8 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
 
     Raises:
         UsageError: there is no such version.
-        FetchError: a download failed, or is not what the lock file names.
-        BuildError: what Node needs beside it could not be built.
+        FetchError: a download failed, or does not match the lock file.
+        BuildError: an addition that Node needs could not be built.
     """
     if name == "bun":
         return list(provide_bun(versions, target))

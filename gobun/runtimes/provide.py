@@ -76,7 +76,7 @@ def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
         return (toolchain.pins()[name],)
     known_versions = toolchain.releases(name)
     if target.libc == "musl":
-        known_versions = (toolchain.pins()[name],)  # the one whose musl wheel the lock file names
+        known_versions = (toolchain.pins()[name],)  # the lock file names only this one's musl wheel
     return select_versions(spec, known_versions=known_versions, tags={}, runtime=name.capitalize())
 
 
@@ -86,8 +86,8 @@ def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list
     Raises:
         PrerequisiteError: the pinned one is missing.
         UsageError: there is no such version.
-        FetchError: a download failed, or is not what the lock file names.
-        BuildError: what Node needs beside it could not be built.
+        FetchError: a download failed, or does not match the lock file.
+        BuildError: an addition that Node needs could not be built.
     """
     if target.libc == "musl":
         return musl.provide(name, versions, target)

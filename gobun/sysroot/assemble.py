@@ -37,7 +37,7 @@ class Sysroot(msgspec.Struct, frozen=True):
         """Return a copy of a musl program that runs here, made once.
 
         Raises:
-            UsageError: it is no program, or one without an interpreter.
+            UsageError: it is not a program, or has no interpreter.
             PrerequisiteError: the copy cannot be written.
         """
         status = source.stat()

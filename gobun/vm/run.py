@@ -38,7 +38,7 @@ _CELL_S = {True: 30.0, False: 1.0}
 
 
 class MachineRequest(msgspec.Struct, frozen=True):
-    """The guest that a person asked for."""
+    """The guest that the user requested."""
 
     arch: str = "arm64"
     release: str = "bookworm"
@@ -112,7 +112,7 @@ def run_in_guest(request: pipeline.Request, machine_request: MachineRequest) -> 
 
 
 def machine_of(request: MachineRequest) -> Machine:
-    """Return the size of the guest that was asked for."""
+    """Return the size of the requested guest."""
     return Machine(request.cores or min(CORES, os.cpu_count() or 1), request.memory_mib)
 
 

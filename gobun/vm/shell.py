@@ -106,7 +106,7 @@ def _bridge(child: SupervisedProcess, port: socket.socket, *, typed: bool) -> No
                 port.sendall(os.read(keyboard, _CHUNK))
             if port in ready:
                 data = b""
-                with contextlib.suppress(ConnectionResetError):  # it ends, and says so by itself
+                with contextlib.suppress(ConnectionResetError):  # the guest reports its end itself
                     data = port.recv(_CHUNK)
                 if not data:
                     child.listen(_PAUSE_S)

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parent / "native" / "child.c"
 
 
 class KnownChild(msgspec.Struct, frozen=True):
-    """A runtime that runs ``child MODE NOTE CHANNEL`` whatever it is asked."""
+    """A runtime that runs ``child MODE NOTE CHANNEL`` for every command."""
 
     program: Path
     mode: str

@@ -112,7 +112,7 @@ def newest_locked(package: str) -> str:
 
 
 def bun(version: str = "") -> runtimes.Bun:
-    """Return stock Bun, the newest that is locked unless told otherwise."""
+    """Return stock Bun, by default the newest locked one."""
     target = host_target()
     chosen = version or newest_locked(fetch.bun_package(target.name))
     return runtimes.provide_bun([chosen], target)[0]

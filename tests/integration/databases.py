@@ -63,7 +63,7 @@ class Place(msgspec.Struct, frozen=True):
 
     @contextlib.contextmanager
     def run_server(self, words: Sequence[str | Path], ready: str) -> Iterator[None]:
-        """Have a server run until it is no longer needed."""
+        """Run a server while the context is active."""
         child = self.start(words, stdin=subprocess.DEVNULL)
         try:
             until = time.monotonic() + READY_S

@@ -51,7 +51,7 @@ def chromium() -> str | None:
 
 
 class Browser:
-    """One page in a browser of its own; what it asked of the network and complained of is kept."""
+    """One page in a browser of its own; It records network requests and errors."""
 
     def __init__(self, program: str, profile: Path) -> None:
         ours_read, theirs_write = _pipe()
@@ -99,7 +99,7 @@ class Browser:
         os.close(self._write)
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
-        """Send one command, and return what it gives."""
+        """Send one command, and return its result."""
         self._last_id += 1
         message: dict[str, object] = {"id": self._last_id, "method": method, "params": params}
         if self._session:
@@ -158,7 +158,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=wanted)
 
     def screenshot(self, path: Path) -> None:
-        """Keep what is seen."""
+        """Save a screenshot."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def _note(self, event: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ class Browser:
 
 
 def _pipe() -> tuple[int, int]:
-    """Make a pipe whose ends are not among those that the browser expects its own at."""
+    """Make a pipe with descriptors other than those that the browser reserves."""
     ends = os.pipe()
     moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
     for end in ends:

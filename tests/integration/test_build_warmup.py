@@ -54,7 +54,7 @@ for (const [path, name] of [[missing, "Warmup"], [library, "Nothing"], [library]
 }
 console.log(process.arch, ...said);
 """
-# Compiles with a tool that only waits, and whose child does too.
+# Compiles with a tool that only waits, and has a child that only waits.
 INTERRUPTED = """
 import sys
 from gobun import build, process

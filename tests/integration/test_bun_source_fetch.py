@@ -158,7 +158,8 @@ def test_fetch_bun_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> No
         archive = tmp_path / f"bun.tar.{kind}"
         subprocess.run(["tar", "-caf", archive, "-C", tmp_path, "bun"], check=True)
         data, middle = archive.read_bytes(), archive.stat().st_size // 2
-        # Noise is not compressed, so only the checksum at the archive's end tells.
+        # Noise is not compressed, so only the checksum at the end of the archive reveals the
+        # damage.
         archive.write_bytes(data[:middle] + bytes(50) + data[middle + 50 :])
         with pytest.raises(FetchError, match=f"tar.{kind} cannot be read"):
             fetch(archive, BunCommit("ab" * 20))

@@ -158,7 +158,7 @@ def test_addon_smoke_script_that_fails_or_dies_fails(
 @pytest.mark.parametrize(
     ("check", "limit_s", "ending"),
     [
-        # Nobody can tell a promise that never settles from a slow one: its event loop turns.
+        # A promise that never settles looks like a slow one, because the event loop turns.
         ("check: () => new Promise(() => {})", 3.0, "timeout: still progressing at the limit of 3"),
         # All four spin at once, so the test must see each of them start first.
         ("check() { for (;;); }", 5.0, "hang: busy: no turn of the event loop in "),

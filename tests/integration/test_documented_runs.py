@@ -88,7 +88,7 @@ def reader(tmp_path: Path) -> Path:
 
 
 def write_files(page: str, folder: Path) -> None:
-    """Save the files that a page tells its reader to save."""
+    """Save the files of a page, as its reader does."""
     kinds = {"go": "add.go", "js": "smoke.cjs"}
     for block in documented.blocks():
         name = kinds.get(block.kind, "")

@@ -86,7 +86,7 @@ def load_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_hangs(script: Path, library: Path) -> None:
-    """Check that ``script`` never ends in Bun 1.2.19 with ``library`` as it was published."""
+    """Check that ``script`` never ends in Bun 1.2.19 with the published ``library``."""
     words: list[str | Path] = ["timeout", "-s", "KILL", "8", bun("1.2.19").program]
     command = [*words, script, library]
     assert subprocess.run(command, check=False, capture_output=True).returncode != 0

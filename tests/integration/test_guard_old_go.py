@@ -33,7 +33,7 @@ SUMS = {
     "1.20.14": "h1:8qw1ZS9f0CG9ty0SLWhGEERyjMSNgfMIR+e1g5RRYb0=",
     "1.24.4": "h1:nm4Il5pypT+vEB1UPY4e+r1p/0HoRr/2jjj+dwb8KhA=",
 }
-"""What Go's own checksum of each toolchain has to be."""
+"""The expected Go checksum of each toolchain."""
 SOURCE = """
 package main
 

@@ -202,7 +202,7 @@ def _getauxval(kind: int) -> int:
 def test_signal_untouched_by_go_damages_goroutines(guard_stress: GuardStress) -> None:
     """Shows the harm that one environment variable can do (``docs/guard.md`` warns of it).
 
-    What is hit is a matter of chance: Go notices and aborts, its words have changed, or it stops.
+    The damage is a matter of chance: Go notices and aborts, its words have changed, or it stops.
     The chance is that of a signal frame which is larger than the rest of a goroutine's stack. With
     AVX-512 a frame has 3.6 KB, and 21 of 22 runs were damaged; with 1.8 KB none of 9 were.
     """

@@ -79,7 +79,8 @@ PROGRAMS = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """The results of all programs. They run at the same time, because most of them only wait."""
     folder = tmp_path_factory.mktemp("programs")
-    # All are written before any is started: a fork meanwhile would keep one open for writing.
+    # All files are written before any program starts, because a fork would keep a file open for
+    # writing.
     for name in PROGRAMS:
         write(folder / name)
     with ThreadPoolExecutor(len(PROGRAMS)) as pool:

@@ -98,7 +98,7 @@ def test_preload_pool_threads_have_chosen_stack_and_mask(
 ) -> None:
     for thread in pool_threads(context, words):
         assert thread.stack is not None
-        # What is mapped next to a stack may have grown together with it, by less than 4 MiB.
+        # The kernel may merge a neighbouring mapping with a stack. It adds less than 4 MiB.
         assert stack * MIB <= thread.stack.size < (stack + 4) * MIB
         assert thread.seen.blocked.bit_count() == blocked
 

@@ -101,7 +101,7 @@ def test_turn_throttled_process_waits_until_it_could_run(tmp_path: Path) -> None
             pytest.skip("no control group with the controller cpu can be made here")
         command = group.command([str(node().program), str(script)])
         completed = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(completed.stdout) > 600  # 80 ms of a processor, of which it gets a twentieth
+    assert int(completed.stdout) > 600  # 80 ms of processor time, at a twentieth of a processor
 
 
 Times = dict[int, tuple[int, int, bool]]

@@ -1,6 +1,6 @@
 """One pair of cells in a real guest of another processor: the hang, and its cure.
 
-It takes a few minutes where every instruction is emulated, so there is one test, which asks all.
+It takes a few minutes if every instruction is emulated, so one test checks everything.
 """
 
 from __future__ import annotations

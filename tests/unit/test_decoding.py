@@ -9,8 +9,8 @@ import pytest
 
 from gobun import paths
 
-# Each round has types that nobody has used, as at the start of a process. A round that fails ends
-# the process with a segmentation fault.
+# Each round has unused types, as at the start of a process. A round that fails ends the process
+# with a segmentation fault.
 CODE = """
 import sys, threading, types
 import msgspec

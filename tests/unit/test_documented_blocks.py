@@ -46,7 +46,7 @@ def parse_words(words: list[str]) -> ParserContext:
 
 
 def wrong_choices(context: ParserContext) -> list[str]:
-    """Return the values of flags that are none of the choices in their help."""
+    """Return the values of flags that are not among the choices in their help."""
     wrong = []
     for argument in {id(each): each for each in context.args.values()}.values():
         choices = str(argument.help).partition("choices: ")[2].removesuffix(")").split(", ")

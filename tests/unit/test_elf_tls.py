@@ -39,7 +39,7 @@ def test_x64_loads_of_every_register_are_found() -> None:
 
 
 def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
-    # The search is by the upper half of the displacement, so its borders are what can go wrong.
+    # The search uses the upper half of the displacement, so errors are likely at its borders.
     from gobun.elf import x86
 
     for word in (0x30000, 0x2FFFF, 0x30004, -0x30000):
@@ -47,7 +47,7 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
             code = bytearray(b"\xcc" * 0x31000)
             load = made_elf.mov_load(3, at=at, word=word)
             code[at : at + 7] = load
-            # Words at both ends of a region widen what the upper half can be.
+            # Words at both ends of a region widen the range of the upper half.
             for group in ([word], [word - 0x8000, word, word + 0x7FF0]):
                 found = list(x86.references(bytes(code), 0, group))
                 assert (at + 3, word, 0) in found, hex(at)

@@ -184,7 +184,7 @@ def test_expectation_review_names_rows_to_drop_or_shrink() -> None:
 def test_expectation_impossible_row_is_named_in_any_run(
     selectors: dict[str, Any], message: list[str]
 ) -> None:
-    """And one that was left out of a narrowed run is not, unless one asks for all."""
+    """A row outside of a narrowed run is not listed, unless the review covers all rows."""
     rows = Expectations((ExpectationRow(("hang",), "C1", location="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
     told = review(rows, narrow, catalogue=CATALOGUE)
@@ -222,7 +222,7 @@ def test_expectation_shipped_rows_are_valid_with_reasons() -> None:
         ("1.2.2-canary.20250209.1", "hang"),
         ("1.2.19-canary.20250726.1", "hang"),
         ("1.2.20-canary.20250813.1", "pass"),
-    ):  # as they were seen to end
+    ):  # the observed outcomes
         assert shipped.of(msgspec.structs.replace(CELL, version=version)) == (outcome,)
 
 

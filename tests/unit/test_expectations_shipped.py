@@ -1,4 +1,4 @@
-"""The expectations of this repository, asked about every cell there can be."""
+"""The expectations of this repository for every possible cell."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ ZERO_USAGE = usage_of(0, 0)
 @pytest.mark.parametrize(
     ("after", "share"),
     [
-        (usage_of(0, 0), 1.0),  # asleep: it asked for nothing
+        (usage_of(0, 0), 1.0),  # asleep: it needed no processor
         (usage_of(1, 0), 1.0),
         (usage_of(0.1, 0.9), 0.1),
         (usage_of(0.05, 0.15), 0.85),
@@ -46,7 +46,7 @@ ZERO_USAGE = usage_of(0, 0)
         (
             usage_of(0, 0, throttled_ns=SECOND_NS),
             1.0,
-        ),  # its group is out of time, it asked for none
+        ),  # its group is out of time, and it needed none
         (usage_of(1, 0, major_faults=500), 0.0),
         (usage_of(0, 0, on_disk=1), 0.0),
     ],

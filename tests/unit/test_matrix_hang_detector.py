@@ -1,4 +1,4 @@
-"""The rules that tell a hang, on samples made by hand."""
+"""The rules that detect a hang, on samples made by hand."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def hanging_cells(budget: Budget) -> Iterator[Figure]:
 
 @part(seconds=600, grace_s=300)
 def random_kills(budget: Budget) -> Iterator[Figure]:
-    """Kill the harness by SIGKILL at random moments, and go on with the run."""
+    """Kill the harness with SIGKILL at random moments, and resume the run."""
     run = _Runs(budget)
     whole_s = run.run_once([])
     kills = budget.scale(_KILLS, 600, least=3)

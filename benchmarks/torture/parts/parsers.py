@@ -138,7 +138,7 @@ def fuzz_results(budget: Budget) -> Iterator[Figure]:
     lines = [json.loads(line) for line in seed.splitlines()]
 
     def change_field(random: Random) -> bytes:
-        """Return a results file in which one field has a value that nobody expects."""
+        """Return a results file with an unexpected value in one field."""
         records = copy.deepcopy(lines)
         record = random.choice(records)
         record[random.choice(list(record))] = random.choice(_VALUES)

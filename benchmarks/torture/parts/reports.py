@@ -52,7 +52,7 @@ _STRESSES = 50
 
 @part(seconds=60, quick=True)
 def fuzz_reports(budget: Budget) -> Iterator[Figure]:
-    """Report results whose texts try to act on a terminal, a page or a CI system."""
+    """Report results with texts that try to control a terminal, a page or a CI system."""
     unsafe = 0
 
     def feed(results: list[Result]) -> None:
