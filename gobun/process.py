@@ -34,7 +34,7 @@ _KEPT_VARIABLES = {
 }
 _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
-_ADDED = {"NODE_DISABLE_COMPILE_CACHE": "1"}
+_ADDED_VARIABLES = {"NODE_DISABLE_COMPILE_CACHE": "1"}
 """npm turns Node's compile cache on, and Node leaves it in the folder for temporary files."""
 
 _WAIT_S = 5.0
@@ -70,7 +70,7 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         or name.lower().startswith(_KEPT_PREFIXES)
         or name.lower().endswith(_KEPT_SUFFIXES)
     }
-    return variables | _ADDED | dict(extra or {})
+    return variables | _ADDED_VARIABLES | dict(extra or {})
 
 
 def path_before(*folders: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ _Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 Rank = tuple[_Precedence, bool, _Precedence]
 """The sort key of versions. It has plain values, because a run compares millions of them."""
 
-Bound = tuple[Rank, bool]
+RankBound = tuple[Rank, bool]
 """A version's rank, and whether it is itself inside."""
 
 
@@ -84,11 +84,11 @@ class VersionSpan:
         return not high or version < high[0] or (high[1] and version == high[0])
 
 
-def _is_below(high: Bound, low: Bound) -> bool:
+def _is_below(high: RankBound, low: RankBound) -> bool:
     return high[0] < low[0] or (high[0] == low[0] and not (high[1] and low[1]))
 
 
-def _end(word: str) -> tuple[str, Bound]:
+def _end(word: str) -> tuple[str, RankBound]:
     match = _COMPARATOR.fullmatch(word)
     sign, bare = match.groups() if match else ("", word)
     if not semver.Version.is_valid(bare):

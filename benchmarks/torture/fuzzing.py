@@ -115,13 +115,13 @@ def _mutate(random: Random, seed: bytes) -> bytes:
         elif change == "cut":
             del data[at:]
         elif change == "insert":
-            data[at:at] = random.choice(_INTERESTING)
+            data[at:at] = random.choice(_INTERESTING_BYTES)
         else:
             data[at:end] = b"" if change == "remove" else bytes(data[at:end]) * 2
     return bytes(data)
 
 
-_INTERESTING = (
+_INTERESTING_BYTES = (
     b"\0",
     b"\n",
     b"\xff",

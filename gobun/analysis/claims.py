@@ -98,7 +98,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     check: tuple[Check, ...] = ()
 
 
-class _Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _PlannedNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     treatments: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     stresses: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class _Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _ClaimsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claim: dict[str, Claim]
-    planned: _Planned = _Planned()
+    planned: _PlannedNames = _PlannedNames()
 
 
 def read_claims(path: Path | None = None) -> dict[str, Claim]:

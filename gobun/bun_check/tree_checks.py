@@ -50,7 +50,9 @@ def prepare(checkout: Checkout, head: str, folder: Path, wheel: str) -> Scratch 
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     console.log(f"copying the tree to {tree}")
-    missing = [path for each in checkout.store.missing(checkout.base).values() for path in each]
+    missing = [
+        path for each in checkout.store.missing_files(checkout.base).values() for path in each
+    ]
     write_tree(checkout.git, head, missing, tree)
     for link in cut_links(tree):
         console.log(f"left out of the copy, because the link leads out of it: {link}")

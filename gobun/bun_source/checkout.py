@@ -55,7 +55,7 @@ class Checkout(msgspec.Struct, frozen=True):
         same = is_release(self.store, self.base, release)
         return release.commit if release and same else self.base
 
-    def missing(self) -> tuple[str, ...]:
+    def missing_files(self) -> tuple[str, ...]:
         """Return the files of HEAD whose content is missing from the store."""
         return self.store.missing_paths(self.head)
 

@@ -41,7 +41,7 @@ class Store(msgspec.Struct, frozen=True):
         """Return the base commit of the checkout of ``version``, or None if it is not whole."""
         return self.git.commit_of(base_ref(version))
 
-    def missing(self, commit: str) -> dict[str, list[str]]:
+    def missing_files(self, commit: str) -> dict[str, list[str]]:
         """Return the files of ``commit`` whose content is missing from the store: id → paths."""
         absent = self.git.missing_objects(commit)
         missing_files: dict[str, list[str]] = {}
@@ -54,7 +54,9 @@ class Store(msgspec.Struct, frozen=True):
 
     def missing_paths(self, commit: str) -> tuple[str, ...]:
         """Return the paths of the same files."""
-        return tuple(sorted(path for named in self.missing(commit).values() for path in named))
+        return tuple(
+            sorted(path for named in self.missing_files(commit).values() for path in named)
+        )
 
 
 def tree_folder(version: str) -> Path:

@@ -127,7 +127,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
         PrerequisiteError: the disk is full.
     """
     _remote(store, origin)
-    names = sorted(store.missing(commit))
+    names = sorted(store.missing_files(commit))
     near = Git(Path(origin.location)) if origin.kind == "repository" else None
     if near and near.commit_of(commit):  # one request: a partial clone serves nothing otherwise
         names = sorted(set(names) - near.missing_objects(commit))

@@ -37,13 +37,13 @@ class StageRecords:
     """The finished stages of one checkout, in files among git's own."""
 
     def __init__(self, patched_tree: PatchedTree) -> None:
-        self._patched = patched_tree
+        self._patched_tree = patched_tree
         self._git = Git(patched_tree.folder)
 
     def is_finished(self, stage: Stage) -> bool:
         """Return whether an earlier build finished ``stage`` and all its outputs exist."""
         outputs_exist = stage.outputs and all(
-            (self._patched.folder / output).exists() for output in stage.outputs
+            (self._patched_tree.folder / output).exists() for output in stage.outputs
         )
         record = self._file(stage)
         return bool(outputs_exist) and record.is_file() and record.read_text() == self._key(stage)
@@ -67,7 +67,7 @@ class StageRecords:
         roots = [str(paths.cache_root()), str(paths.cache_root().resolve())]
         if before == roots:
             return
-        folder = self._patched.folder.resolve()
+        folder = self._patched_tree.folder.resolve()
         with disk_errors(folder):
             foreign = list(_configured_elsewhere(folder))
             for each in foreign:
@@ -88,15 +88,15 @@ class StageRecords:
 
     def _key(self, stage: Stage) -> str:
         """Return a digest of the upstream commit and the command, without the place of either."""
-        text = "\0".join((self._patched.base, *stage.arguments))
-        for name, root in (("tree", self._patched.folder), ("cache", paths.cache_root())):
+        text = "\0".join((self._patched_tree.base, *stage.arguments))
+        for name, root in (("tree", self._patched_tree.folder), ("cache", paths.cache_root())):
             text = re.sub(rf"(?<![^\0=]){re.escape(str(root))}(?![^\0/])", f"{{{name}}}", text)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _touch_sources(self) -> None:
         """Make the sources newer than every object, as an object may be of an older source."""
         for name in self._git("ls-files", "-z").split("\0"):
-            path = self._patched.folder / name
+            path = self._patched_tree.folder / name
             if path.is_file() and not path.is_symlink():
                 os.utime(path)
 

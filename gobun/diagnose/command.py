@@ -101,7 +101,7 @@ class _Lookout(threading.Thread):
         self._backtrace = backtrace
         self._on_diagnosis = on_diagnosis
         self._stopping = threading.Event()
-        self._reported: dict[int, Diagnosis] = {}
+        self._reported_diagnoses: dict[int, Diagnosis] = {}
         self._examined: set[int] = set()
         self.latest_diagnosis: Diagnosis | None = None
         """The latest diagnosis."""
@@ -135,7 +135,11 @@ class _Lookout(threading.Thread):
         watched = activity.watch_process(pid)
         if self._stopping.is_set() or watched.kind == "ended":
             return
-        if watched.kind == "works" and pid in self._examined and pid not in self._reported:
+        if (
+            watched.kind == "works"
+            and pid in self._examined
+            and pid not in self._reported_diagnoses
+        ):
             return
         try:
             diagnosis = examine.diagnose(
@@ -147,9 +151,9 @@ class _Lookout(threading.Thread):
         if diagnosis.kind == "ended" or self._stopping.is_set():
             return
         self.latest_diagnosis = diagnosis
-        before = self._reported.pop(pid, None)
+        before = self._reported_diagnoses.pop(pid, None)
         if diagnosis.worth_telling:
-            self._reported[pid] = diagnosis
+            self._reported_diagnoses[pid] = diagnosis
         # After a reported hang, report that it works again too.
         if diagnosis.worth_telling if before is None else diagnosis.verdict != before.verdict:
             self._on_diagnosis(diagnosis)

@@ -113,7 +113,7 @@ class Activity(msgspec.Struct, frozen=True):
     """The share of the time in which the process could run, from 0 to 1."""
 
 
-class Taken(msgspec.Struct, frozen=True):
+class LostHandler(msgspec.Struct, frozen=True):
     """The suspend signal no longer reaches the runtime's handler."""
 
     signal: int
@@ -148,7 +148,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """Whether the handler has SA_ONSTACK and the main thread has an alternate stack. A release that
     does not support this hangs once something suspends the main thread."""
     cause: str
-    taken: Taken | None = None
+    taken: LostHandler | None = None
     """The loss of the suspend handler. The next suspension then never ends, on every release."""
     help: tuple[Remedy, ...] = ()
     notes: tuple[str, ...] = ()

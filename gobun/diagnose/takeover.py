@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gobun.diagnose.records import GoLibrary, RuntimeSeen, Taken
+from gobun.diagnose.records import GoLibrary, LostHandler, RuntimeSeen
 from gobun.observe import SA_ONSTACK, signal_name
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def find_taken(
     number: int | None,
     runtime: RuntimeSeen,
     libraries: Sequence[GoLibrary],
-) -> Taken | None:
+) -> LostHandler | None:
     """Return the library that took the suspend signal; None if there is none, or it is unknown.
 
     A handler in the runtime's executable is the runtime's own. A guarded handler calls it, and a
@@ -40,13 +40,13 @@ def find_taken(
     in_go = tuple(library.path for library in libraries)
     if handler.ignored:
         by_go = bool(in_go) and handler.flags & _BY_GO == _BY_GO
-        return Taken(handler.number, "ignored", in_go if by_go else (), by_go)
+        return LostHandler(handler.number, "ignored", in_go if by_go else (), by_go)
     if handler.owner in {"", runtime.program.removesuffix(" (deleted)")}:
         return None
-    return Taken(handler.number, "handled", (handler.owner,), handler.owner in in_go)
+    return LostHandler(handler.number, "handled", (handler.owner,), handler.owner in in_go)
 
 
-def taken_text(taken: Taken, *, is_hung: bool) -> str:
+def taken_text(taken: LostHandler, *, is_hung: bool) -> str:
     """Return sentences about the lost handler and its consequences."""
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)

@@ -16,7 +16,7 @@ from gobun.observe import Handler, Snapshot, signal_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gobun.diagnose.records import Taken
+    from gobun.diagnose.records import LostHandler
 
 
 _BUSY_SHARE = 0.8
@@ -67,7 +67,7 @@ def judge(facts: Facts) -> Diagnosis:
     )
 
 
-def _kind(facts: Facts, taken: Taken | None) -> Kind:
+def _kind(facts: Facts, taken: LostHandler | None) -> Kind:
     motion = facts.motion
     if taken is not None and _is_suspended(motion):
         return "taken"
@@ -129,7 +129,7 @@ def _armed(facts: Facts) -> bool:
     return _has_unguarded_flag(handler) and _alternate_of(snapshot, facts.pid)
 
 
-def _cause(facts: Facts, kind: Kind, taken: Taken | None, *, armed: bool) -> str:
+def _cause(facts: Facts, kind: Kind, taken: LostHandler | None, *, armed: bool) -> str:
     if taken is not None and kind in {"taken", "healthy", "no-go"}:
         return taken_text(taken, is_hung=kind == "taken")
     if kind == "storm":

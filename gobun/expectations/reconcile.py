@@ -92,7 +92,7 @@ class _Reconciler:
         self._contrary_versions: list[dict[Config, int]] = [{} for _ in rows]
         self._versions_added_elsewhere: list[dict[Config, int]] = [{} for _ in rows]
         self._changed_versions = [0] * len(rows)
-        self.must: list[dict[Config, int]] = [{} for _ in rows]
+        self.required_cells: list[dict[Config, int]] = [{} for _ in rows]
         self.new_cells: dict[frozenset[Outcome], dict[Config, int]] = defaultdict(dict)
 
     def enter(self, config: Config) -> None:
@@ -113,7 +113,7 @@ class _Reconciler:
         for at, outcomes in seen.items():
             self._settle(config, won, added_versions, (at, outcomes))
         for index, mask in won.items():
-            self.must[index][config] = mask
+            self.required_cells[index][config] = mask
         for outcomes, mask in added_versions.items():
             self.new_cells[outcomes][config] = _bridged(mask, self._unknown_versions[config])
             self._unknown_versions[config] &= ~self.new_cells[outcomes][config]
@@ -129,7 +129,7 @@ class _Reconciler:
 
     def extend_to_unrun_cells(self) -> None:
         """Let the cells of a row that were run represent those that were not."""
-        for index, must in enumerate(self.must):
+        for index, must in enumerate(self.required_cells):
             if not self._changed_versions[index]:
                 continue
             # If one cell still ends as the row states, another end is an exception to the row.
@@ -240,7 +240,7 @@ class _Reconciler:
         row = self._rows[index]
         may = dict.fromkeys(self._selected_configs[index], 0)
         answering = list(self.new_cells.values())
-        for other, owned in zip(self._rows, self.must, strict=True):
+        for other, owned in zip(self._rows, self.required_cells, strict=True):
             same = other.specificity == row.specificity and other.agrees_with(row)
             if other is not row and (other.specificity > row.specificity or same):
                 answering.append(owned)
@@ -255,7 +255,7 @@ class _Reconciler:
         If only some of its cells gained versions, those cells become a new row, because the reason
         of the old row may not apply to them.
         """
-        row, was, must = self._rows[index], self._masks[index], self.must[index]
+        row, was, must = self._rows[index], self._masks[index], self.required_cells[index]
         axes = self._world.axes
         values = tuple(
             tuple(value for value in axis if names is None or value in names)
@@ -281,7 +281,7 @@ class _Reconciler:
 
     def is_touched(self, index: int, optional: Mapping[Config, int]) -> bool:
         """Return whether the cells that a row selects differ from those that it decides."""
-        was, must = self._masks[index], self.must[index]
+        was, must = self._masks[index], self.required_cells[index]
         return any(
             must.get(config, 0) & ~was or was & ~(must.get(config, 0) | optional.get(config, 0))
             for config in self._selected_configs[index]

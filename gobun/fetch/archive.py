@@ -94,7 +94,7 @@ class _ForwardStream:
 
     def __init__(self, stream: gzip.GzipFile, largest: int, label: str) -> None:
         self._stream = stream
-        self._largest = largest
+        self._largest_bytes = largest
         self._label = label
         self._at = 0
         self._read_before = b""
@@ -124,8 +124,8 @@ class _ForwardStream:
         self._back = False
         data = self._stream.read(size - len(before))
         self._at += len(data)
-        if self._at > self._largest:
-            raise _refusal(self._label, f"it unpacks to more than {self._largest >> 20} MiB")
+        if self._at > self._largest_bytes:
+            raise _refusal(self._label, f"it unpacks to more than {self._largest_bytes >> 20} MiB")
         self._read_before = data[-1:] or self._read_before
         return before + data
 

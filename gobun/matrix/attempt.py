@@ -171,7 +171,7 @@ def _observe(
             witness = Witness(_module_file(context, cell), witness_note)
             monitor = Monitor(child, context.limit_s, witness, slowness=slowness)
             verdict = monitor.watch(stop)
-            observation.starved = monitor.is_starved
+            observation.is_starved = monitor.is_starved
             observation.mapped, observation.go = witness.mapped, witness.go
             if verdict is not None and child.pid is not None:
                 _look_at(child.pid, cell, context, observation)

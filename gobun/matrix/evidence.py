@@ -87,7 +87,7 @@ class Observation(msgspec.Struct):
     """Whether the harness saw the module mapped in the process."""
     go: bool = False
     """Whether that module has a Go runtime in it."""
-    starved: bool = False
+    is_starved: bool = False
     """Whether the machine kept the process from running for most of the time."""
 
     def look_at(

@@ -48,7 +48,7 @@ def _is_doubtful(attempt: Attempt) -> bool:
     """Return whether a busy machine may have caused this end: a cell's deadlines use the clock."""
     ending = attempt.ending
     own_word = ending.outcome == "fail" or ending.kind == "reported"
-    return ending.kind == "starved" or (attempt.observation.starved and own_word)
+    return ending.kind == "starved" or (attempt.observation.is_starved and own_word)
 
 
 def _as_unjudged(attempt: Attempt) -> Attempt:

@@ -70,7 +70,7 @@ def preflight(request: BuildRequest) -> list[bun_source.BuildPrerequisite]:
         return bun_source.examine(
             layout,
             checkout.folder,
-            missing_paths=checkout.missing(),
+            missing_paths=checkout.missing_files(),
             submodules=bun_source.missing_submodules(checkout),
             bun=lambda: stock_release(version).version,
             zig=lambda: str(_zig(request) or ""),

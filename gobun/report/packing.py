@@ -62,15 +62,17 @@ class _Texts:
 
     def __init__(self, templates: Sequence[str] = ("",), values: Sequence[str] = ("",)) -> None:
         self.templates = _ColumnTable(templates)
-        self.fillings = _ColumnTable(values)
+        self.filling_table = _ColumnTable(values)
 
     def copy(self) -> _Texts:
         """Return a copy, to which other texts can be added."""
-        return _Texts(self.templates.values, self.fillings.values)
+        return _Texts(self.templates.values, self.filling_table.values)
 
     def add(self, text: str) -> tuple[int, int]:
         parts = _NUMBER.split(text.replace(HOLE, "\ufffd"))
-        return self.templates.add(HOLE.join(parts[::2])), self.fillings.add(" ".join(parts[1::2]))
+        return self.templates.add(HOLE.join(parts[::2])), self.filling_table.add(
+            " ".join(parts[1::2])
+        )
 
 
 def pack(results: Sequence[Result], differences: Sequence[Difference] = ()) -> bytes:
@@ -93,7 +95,7 @@ def pack(results: Sequence[Result], differences: Sequence[Difference] = ()) -> b
         page = columns | {
             "texts": {"detail": details, **texts},
             "templates": all_texts.templates.values,
-            "fillings": all_texts.fillings.values,
+            "fillings": all_texts.filling_table.values,
             "differences": pairs,
         }
         packed = msgspec.json.encode(page)

@@ -45,7 +45,7 @@ class Slowness:
         """Compare with ``reference_s``, the seconds that the loop took there."""
         self._reference_s = reference_s
         self._usual_factor = loop_s() / reference_s
-        self._latest = collections.deque([self._usual_factor], maxlen=_LATEST_COUNT)
+        self._latest_factors = collections.deque([self._usual_factor], maxlen=_LATEST_COUNT)
         self._lock = threading.Lock()
 
     @property
@@ -57,5 +57,5 @@ class Slowness:
         """Return the factor of this moment, or the median of the last ones, or 1."""
         now = loop_s(repetitions=1) / self._reference_s
         with self._lock:  # several cells begin at once
-            self._latest.append(now)
-            return max(1.0, now, statistics.median(self._latest))
+            self._latest_factors.append(now)
+            return max(1.0, now, statistics.median(self._latest_factors))

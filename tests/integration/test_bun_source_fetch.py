@@ -361,7 +361,7 @@ def test_fetch_bun_killed_run_succeeds_when_repeated(
                 os.kill(pid, signal.SIGKILL)
         assert not up.tree_of(cache).exists()
         with open_store() as store:
-            assert len(store.missing(upstream.commit)) == len(noise) + 1 - ROUND
+            assert len(store.missing_files(upstream.commit)) == len(noise) + 1 - ROUND
         fetched = fetch(f"{url}/large", upstream.release)
     assert fetched.missing == ()
     assert up.contents(up.tree_of(cache)) == noise
