@@ -39,7 +39,7 @@ def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> bun_
     folder = tmp_path / "patches" / f"v{VERSION}"
     (fetched.folder / "src/pool.h").write_text("#define POOL_STACK_MIB 8\n")
     with bun_source.open_checkout(VERSION) as checkout:
-        words = {"name": "pool-stacks", "title": "Give pool threads more", "why": "C11"}
+        words = {"name": "pool-stacks", "title": "Give pool threads more", "reason": "C11"}
         bun_source.new_patch(checkout, folder, add=(), **words)
     return bun_source.read_series(folder)
 
@@ -71,7 +71,7 @@ def test_build_bun_failure_shows_first_error_and_keeps_log(
     tree = up.tree_of(tmp_path / "the cache", VERSION)
     (tree / "src/pool.h").write_text("#define POOL_STACK_MIB eight\n")
     with bun_source.open_checkout(VERSION) as checkout:
-        words = {"name": "broken", "title": "Break it", "why": "to see"}
+        words = {"name": "broken", "title": "Break it", "reason": "to see"}
         bun_source.new_patch(checkout, series.folder, add=(), **words)
     broken = bun_source.read_series(series.folder)
     with pytest.raises(BuildError) as caught:

@@ -319,7 +319,7 @@ def test_release_other_version_is_not_overwritten(
     first = stated["resolvedDependencies"][0]
     clean = not first.get("annotations")
     state = SourceState(first["digest"]["gitCommit"], is_clean=clean)
-    monkeypatch.setattr(make, "read_source", lambda *, dirty: state)
+    monkeypatch.setattr(make, "read_source", lambda *, allow_changes: state)
     before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
     assert release.make_release(VERSION, copy.parent) == copy
     (copy / LIBRARY).write_text("mine")
