@@ -366,7 +366,7 @@ def _memory() -> BuildPrerequisite:
 def _disk(tree: Path) -> BuildPrerequisite:
     free = shutil.disk_usage(tree).free / _GIB
     state: State = "ok" if free >= _LEAST_DISK_GIB else "missing"
-    return BuildPrerequisite("disk", f">= {_LEAST_DISK_GIB} GiB", f"{free:.0f} GiB free", state)
+    return BuildPrerequisite("disk", f">= {_LEAST_DISK_GIB} GiB", f"{int(free)} GiB free", state)
 
 
 def _downloads(layout: BuildLayout, offline: OfflineSources) -> list[BuildPrerequisite]:
