@@ -95,16 +95,16 @@ def folders(out: Path, pattern: str = "") -> Iterator[Path]:
 
 def _select_results(results: Iterable[Result], pattern: str) -> list[Result]:
     matching = list(results)
-    failures = [
+    chosen_results = [
         result
         for result in matching
         if (pattern in result.name if pattern else result.outcome not in {"pass", "skip"})
     ]
-    if pattern and not failures:
+    if pattern and not chosen_results:
         raise UsageError.unknown("cell", pattern, [result.name for result in matching])
-    if not failures:
+    if not chosen_results:
         console.log("every cell passed or was skipped, so there is nothing to reproduce")
-    return sorted(failures, key=lambda result: (rank(result.version), result.cell))
+    return sorted(chosen_results, key=lambda result: (rank(result.version), result.cell))
 
 
 def _write(folder: Path, results: list[Result], run: Run) -> Path:

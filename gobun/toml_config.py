@@ -31,8 +31,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
 
     Raises:
         ValueError: it is not TOML; the message names the place. This covers numbers of thousands of
-        digits and
-            nesting deeper than the parser can follow.
+            digits, and nesting deeper than the parser can follow.
     """
     try:
         return tomllib.loads(data.decode())

@@ -220,7 +220,7 @@ def _check_whole(parts: Sequence[_ShardFile], found_cells: Iterable[Cell]) -> No
         lead = f"; shards {', '.join(absent)} are missing" if absent else ""
         raise UsageError(
             f"{missing} of the {header.cells} cells of the plan are missing from the files{lead}: "
-            + "; ".join(part.text for part in parts if _missing_cells_text(part)),
+            + "; ".join(part.text for part in parts if _lacks_cells(part)),
             hint="name every shard, and finish those that were interrupted with --resume",
         )
     if missing < 0 or plan_hash(cells) != header.plan:
@@ -231,7 +231,7 @@ def _check_whole(parts: Sequence[_ShardFile], found_cells: Iterable[Cell]) -> No
         )
 
 
-def _missing_cells_text(part: _ShardFile) -> bool:
+def _lacks_cells(part: _ShardFile) -> bool:
     shard = part.header.shard
     return part.cut or shard is None or len(part.results) < shard.cells
 

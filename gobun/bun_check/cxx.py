@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gobun import console, fetch
 from gobun.bun_check.records import CheckResult
 from gobun.bun_source import read_layout
-from gobun.bun_source.preflight import llvm_folder, version_of
+from gobun.bun_source.build_programs import llvm_folder, version_of
 from gobun.errors import BuildError
 from gobun.process import path_before, run_tool
 from gobun.targets import host_target

@@ -1,6 +1,7 @@
 """Builds Bun from source: manages checkouts, applies patch series, and drives upstream's build."""
 
 from gobun.bun_source.apply import PatchedTree, apply_series, identity_of, tree_identity
+from gobun.bun_source.build_programs import BuildPrerequisite
 from gobun.bun_source.build_stages import BuildOptions, BuildPlan, Stage, plan_build
 from gobun.bun_source.checkout import Checkout
 from gobun.bun_source.checkouts import Fetched, fetch_checkout, open_checkout
@@ -16,7 +17,6 @@ from gobun.bun_source.git import check_version as check_git
 from gobun.bun_source.layout import BuildLayout, read_layout
 from gobun.bun_source.origin import UPSTREAM, Origin, parse_origin
 from gobun.bun_source.preflight import (
-    BuildPrerequisite,
     OfflineSources,
     examine,
     is_missing_any,

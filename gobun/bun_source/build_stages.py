@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gobun.bun_source.build_programs import llvm_folder
 from gobun.bun_source.build_progress import CountedFiles
 from gobun.bun_source.layout import build_system_of
-from gobun.bun_source.preflight import llvm_folder
 from gobun.errors import UsageError
 from gobun.process import path_before
 

@@ -69,7 +69,7 @@ _ENVIRONMENT = {
 _TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
 """Variables that configure network access and do not affect commits."""
 
-DAMAGE_MESSAGES = (
+DAMAGE_HINT = (
     "`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is damaged, "
     "`invoke cache --evict --kind bun-source` removes it with all checkouts"
 )
@@ -92,7 +92,7 @@ class GitError(FetchError):
             or as_text(completed.out).strip()
             or f"exit code {completed.code}"
         )
-        super().__init__(f"git {' '.join(arguments)}, in {folder}: {reason}", hint=DAMAGE_MESSAGES)
+        super().__init__(f"git {' '.join(arguments)}, in {folder}: {reason}", hint=DAMAGE_HINT)
         self.reason = reason
 
 

@@ -102,7 +102,7 @@ def _fetch(store: Store, origin: Origin, revision: str, tag: str) -> str | None:
         return None
     hint = "check the network and the address; a --source on this machine needs no network"
     if "does not match index" in message or "is corrupt" in message:
-        hint = gits.DAMAGE_MESSAGES
+        hint = gits.DAMAGE_HINT
     raise FetchError(f"cannot fetch from {origin.location}: {message}", hint=hint)
 
 

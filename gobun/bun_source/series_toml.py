@@ -58,9 +58,9 @@ def rewritten(
     others = [
         block for block in patches.values() if _parse_block(block).get("tree", "bun") != "bun"
     ]
-    new_blocks = {name: block for name, block in patches.items() if block not in others}
-    tables = [_updated(new_blocks.get(entry.id), entry) for entry in entries]
-    if tables == list(new_blocks.values()) and not left_out and not renamed:
+    bun_blocks = {name: block for name, block in patches.items() if block not in others}
+    tables = [_updated(bun_blocks.get(entry.id), entry) for entry in entries]
+    if tables == list(bun_blocks.values()) and not left_out and not renamed:
         return text
     carried = {entry.id for entry in entries}
     rest = [

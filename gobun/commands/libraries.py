@@ -82,8 +82,8 @@ def convert_musl(_: Context, libraries: list[Path], out: str = "") -> None:
             f"{target_path}  {conversion.sites:,} loads of Go's TLS word converted, "
             f"{conversion.added_bytes:+,} bytes"
         )
-        if conversion.renamed_symbols:
-            print_result(f"  needs libc.so in place of {', '.join(conversion.renamed_symbols)}")
+        if conversion.replaced_libraries:
+            print_result(f"  needs libc.so in place of {', '.join(conversion.replaced_libraries)}")
         if conversion.plain_functions:
             print_result(f"  calls by their plain names: {', '.join(conversion.plain_functions)}")
         if conversion.adapted_functions:

@@ -49,7 +49,7 @@ def diagnose(
     known_activity = known_activity or activity.watch_process(pid)
     if known_activity.kind == "ended":
         return ended_diagnosis(pid, known_activity.detail, known_activity.seconds)
-    snapshot = observe.take_snapshot(pid, inspector, spared_signals=fragile_threads(pid))
+    snapshot = observe.take_snapshot(pid, inspector, spared_threads=fragile_threads(pid))
     maps = observe.mappings(pid)
     runtime = seen_runtime(pid, maps)
     search = go_libraries(pid, maps)

@@ -144,9 +144,8 @@ class _Reconciler:
                 grown = mask & ~(unlike & ~like & moved) | gained
                 bridges = unknown & ~unlike
                 must[config] = _bridged(grown, bridges) if grown & ~was else grown
-                self._unknown_versions[config] &= ~must[
-                    config
-                ]  # so that no other row takes it as well
+                # No other row may take these versions as well.
+                self._unknown_versions[config] &= ~must[config]
 
     def _most_similar(self, index: int, config: Config) -> tuple[int, int]:
         """Return the versions in which the most similar run cells agree with a row, or disagree."""

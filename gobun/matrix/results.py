@@ -146,7 +146,7 @@ def read_results(path: Path) -> Run:
     except _DAMAGE_ERRORS as error:
         raise UsageError(
             f"{path} does not begin with the header of a run: {error}",
-            hint="give a file that `invoke matrix` wrote; somebody changed this one",
+            hint="give a file that `invoke matrix` wrote",
         ) from error
     results: list[Result] = []
     # A complete file ends in a newline, so text after the last newline is incomplete.

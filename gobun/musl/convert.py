@@ -74,7 +74,7 @@ class Conversion(msgspec.Struct, frozen=True):
     """Instructions that became jumps."""
     added_bytes: int
     """Bytes by which the file grew."""
-    renamed_symbols: tuple[str, ...]
+    replaced_libraries: tuple[str, ...]
     """Names of glibc's libraries that are no longer asked for."""
     plain_functions: tuple[str, ...] = ()
     """Functions that it now calls by the name that musl has for them."""

@@ -75,11 +75,11 @@ _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
 
 
 def inspect_process(
-    pid: int, program: Path, spared_signals: Sequence[int] = (), *, within_ms: int = WITHIN_MS
+    pid: int, program: Path, spared_threads: Sequence[int] = (), *, within_ms: int = WITHIN_MS
 ) -> Inspection:
     """Inspect a process; each of its threads stops for a fraction of a millisecond.
 
-    Threads in ``spared_signals`` are not stopped. A thread may take ``within_ms`` milliseconds of
+    Threads in ``spared_threads`` are not stopped. A thread may take ``within_ms`` milliseconds of
     runnable time to stop.
 
     The process continues unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
@@ -87,7 +87,7 @@ def inspect_process(
     empty result.
     """
     try:
-        words = ["--within", str(within_ms), str(pid), *map(str, spared_signals)]
+        words = ["--within", str(within_ms), str(pid), *map(str, spared_threads)]
         completed = run_tool([program, *words], timeout_s=LIMIT_S)
     except PrerequisiteError as error:
         return Inspection(problem=error.what)

@@ -96,11 +96,11 @@ def take_snapshot(
     inspector: Path | None,
     *,
     will_be_killed: bool = False,
-    spared_signals: Sequence[int] = (),
+    spared_threads: Sequence[int] = (),
 ) -> Snapshot:
     """Take a snapshot of a process; without the program ``inspector``, only from ``/proc``.
 
-    Threads in ``spared_signals`` are not stopped, so their stacks are unknown.
+    Threads in ``spared_threads`` are not stopped, so their stacks are unknown.
 
     A ``will_be_killed`` process is about to be killed, and is stopped once ``/proc`` has been read.
     A spinning process would take the CPU from the inspector and from all others.
@@ -114,7 +114,7 @@ def take_snapshot(
     if inspector is None:
         inspection = Inspection(problem="there is no inspector for this platform")
     else:
-        inspection = inspect_process(pid, inspector, spared_signals)
+        inspection = inspect_process(pid, inspector, spared_threads)
     answers = {answer.tid: answer for answer in inspection.threads}
     limit = stack_limit(pid)
     return Snapshot(

@@ -63,14 +63,14 @@ class PatchedExpectations(Expectations, frozen=True):
         )
 
     def _is_of(self, change: Change, cell: Cell) -> bool:
-        treatment = (
+        selectors = (
             (change.os and (change.os,), self.place.os),
             (change.arch and (change.arch,), self.place.arch),
             (change.modules, cell.module),
             (change.loads, cell.load),
             (change.stresses, cell.stress),
         )
-        return all(names is None or value in names for names, value in treatment)
+        return all(names is None or value in names for names, value in selectors)
 
 
 def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns]:

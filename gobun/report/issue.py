@@ -92,10 +92,10 @@ def _title(groups: Mapping[str, Sequence[Bunch]]) -> str:
     return f"Nightly: {counts} on {shown_labels}{more}"
 
 
-def _section(name: str, bunches: Sequence[Bunch]) -> list[str]:
-    if not bunches:
+def _section(name: str, group: Sequence[Bunch]) -> list[str]:
+    if not group:
         return []
-    lines = [brief(bunch) for bunch in bunches[:_MOST_BUNCHES]]
-    if len(bunches) > _MOST_BUNCHES:
-        lines.append(f"- and {len(bunches) - _MOST_BUNCHES} more groups of cells")
+    lines = [brief(bunch) for bunch in group[:_MOST_BUNCHES]]
+    if len(group) > _MOST_BUNCHES:
+        lines.append(f"- and {len(group) - _MOST_BUNCHES} more groups of cells")
     return [f"## {name.capitalize()}", "", _SECTIONS[name], "", *lines, ""]

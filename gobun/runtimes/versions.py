@@ -73,9 +73,8 @@ def _select(
     if part == "all":
         selected = [version for version in stable if version >= _OLDEST_OF_ALL]
     elif part == "canary":
-        selected = [version for version in published_versions if version.prerelease is not None][
-            -1:
-        ]
+        canaries = [version for version in published_versions if version.prerelease is not None]
+        selected = canaries[-1:]
     elif part in tags and semver.Version.is_valid(tags[part]):
         selected = [semver.Version.parse(tags[part])]
     elif part == "latest":

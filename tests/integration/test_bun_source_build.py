@@ -187,7 +187,7 @@ def test_build_bun_preflight_lists_everything_missing(
     series: bun_source.Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.preflight._LEAST_DISK_GIB", 1 << 30)
-    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [])
+    monkeypatch.setattr("gobun.bun_source.build_programs.llvm_folders", lambda _: [])
     git = shutil.which("git")
     assert git
     folder = series.folder.parent / "bin"
@@ -199,7 +199,7 @@ def test_build_bun_preflight_lists_everything_missing(
     (folder / "cargo").write_text('#!/bin/sh\necho "error: no toolchain 1.2" >&2; exit 1\n')
     for name in ("clang-19", "ninja", "pkg-config", "cargo"):
         (folder / name).chmod(0o755)
-    monkeypatch.setattr("gobun.bun_source.preflight._ANSWERS_S", 1.0)
+    monkeypatch.setattr("gobun.bun_source.build_programs._ANSWERS_S", 1.0)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:9")
     rows = {row.name: row for row in patched.preflight(patched.BuildRequest(series))}

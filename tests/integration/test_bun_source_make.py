@@ -292,7 +292,7 @@ def test_build_bun_finds_clang_outside_of_path(
         for name in ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-ranlib"):
             (folder / name).write_text(f"#!/bin/sh\necho clang version {version}\n")
             (folder / name).chmod(0o755)
-    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [str(llvm)])
+    monkeypatch.setattr("gobun.bun_source.build_programs.llvm_folders", lambda _: [str(llvm)])
     monkeypatch.setenv("PATH", f"{older}:{os.environ['PATH']}")
     rows = {row.name: row for row in patched.preflight(patched.BuildRequest(series))}
     assert (rows["clang++"].state, rows["clang++"].found) == ("ok", f"16.0.6, {llvm / 'clang++'}")
@@ -312,7 +312,7 @@ def test_build_bun_clang_of_another_major_is_named_with_the_cure(
     for name in ("clang", "clang++", "clang-16", "clang++-16"):
         (older / name).write_text("#!/bin/sh\necho clang version 14.0.6\n")
         (older / name).chmod(0o755)
-    monkeypatch.setattr("gobun.bun_source.preflight.llvm_folders", lambda _: [])
+    monkeypatch.setattr("gobun.bun_source.build_programs.llvm_folders", lambda _: [])
     monkeypatch.setenv("PATH", str(older))
     rows = patched.preflight(patched.BuildRequest(series, webkit=str(tmp_path)))
     (row,) = (row for row in rows if row.name == "clang++")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tasks
 from gobun import paths
-from gobun.bun_source import BuildLayout, BuildPrerequisite, preflight
+from gobun.bun_source import BuildLayout, BuildPrerequisite, build_programs
 from gobun.commands import bun_builds
 from gobun.runtimes import RegisteredBun
 from gobun.targets import TARGETS
@@ -121,6 +121,9 @@ def test_ci_preflight_names_lowest_llvm_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(preflight, "llvm_folders", lambda _: [])
+    monkeypatch.setattr(build_programs, "llvm_folders", lambda _: [])
     layout = BuildLayout("build.ts", "1.2.19", {"llvm": "19.1.7"}, (), ())
-    assert {row.name: row.least for row in preflight.llvm_prerequisites(layout)}["clang"] == (19, 1)
+    assert {row.name: row.least for row in build_programs.llvm_prerequisites(layout)}["clang"] == (
+        19,
+        1,
+    )

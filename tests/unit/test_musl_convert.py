@@ -150,7 +150,7 @@ def test_convert_result_needs_musl_alone() -> None:
     after, conversion = convert_made(imports=imports, needed=needed)
 
     assert after.needed_libraries == ["libc.so", "libgcc_s.so.1"]
-    assert conversion.renamed_symbols == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
+    assert conversion.replaced_libraries == ("libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2")
     for tag in (elf.DT_VERNEED, elf.DT_VERNEEDNUM, elf.DT_VERSYM):
         assert after.dynamic_value(tag) is None
     assert after.dynamic_value(elf.DT_FLAGS) == 8
@@ -161,7 +161,7 @@ def test_convert_library_of_musl_keeps_its_needs() -> None:
     after, conversion = convert_made(needed=("libc.musl-x86_64.so.1", "libc.so"))
 
     assert after.needed_libraries == ["libc.musl-x86_64.so.1", "libc.so"]
-    assert conversion.renamed_symbols == ()
+    assert conversion.replaced_libraries == ()
 
 
 def test_convert_keeps_notes_and_build_record() -> None:
