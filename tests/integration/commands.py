@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from gobun import doctor, fetch, paths, runtimes, toolchain
 from gobun.targets import host_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 LIMIT_S = 540
@@ -55,6 +56,14 @@ def invoke(
         check=False,
         timeout=limit_s,
     )
+
+
+def wait_until(condition: Callable[[], bool], within_s: float) -> None:
+    """Wait until ``condition`` holds, which must happen within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def succeed(completed: subprocess.CompletedProcess[str]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cells import build_child, run_known
+from commands import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,7 @@ def test_cell_judgement_ignores_time_the_harness_paused(child: Path, tmp_path: P
     words = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
     harness = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
     try:
-        wait_until((tmp_path / "note").exists)
+        wait_until((tmp_path / "note").exists, within_s=20)
         harness.send_signal(signal.SIGSTOP)
         time.sleep(4.0)
         harness.send_signal(signal.SIGCONT)
@@ -253,21 +254,13 @@ def test_harness_killed_leaves_no_process(child: Path, tmp_path: Path, signal_na
     command = [sys.executable, "-c", code, child, tmp_path, here, here.parent.parent]
     harness = subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL)
     note = tmp_path / "note"
-    wait_until(lambda: note.exists() and bool(note.read_text().strip()))
+    wait_until(lambda: note.exists() and bool(note.read_text().strip()), within_s=20)
     daemon = int(note.read_text())
     assert is_alive(daemon)
     harness.send_signal(signal.Signals[signal_name])
     harness.wait(timeout=20)
-    wait_until(lambda: not is_alive(daemon))
+    wait_until(lambda: not is_alive(daemon), within_s=20)
 
 
 def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
-
-
-def wait_until(true: object, limit_s: float = 20.0) -> None:
-    assert callable(true)
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import wait_until
 
 from gobun import matrix, paths, pipeline
 from gobun.errors import UnexpectedOutcomeError, UsageError
@@ -127,11 +127,11 @@ def test_matrix_interrupted_run_leaves_nothing_and_resumes(
         command, cwd=paths.ROOT, env=os.environ | {"TMPDIR": str(scratch)}, start_new_session=True
     )
     path = out / matrix.FILE_NAME
-    wait_until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3)
+    wait_until(lambda: path.is_file() and path.read_bytes().count(b"\n") >= 3, within_s=60)
     os.kill(running.pid, number)
     code = running.wait(timeout=30)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
-    wait_until(lambda: not processes_inside(scratch))
+    wait_until(lambda: not processes_inside(scratch), within_s=60)
     assert number == signal.SIGKILL or not list(scratch.iterdir())
 
     first = matrix.read_results(path).results
@@ -160,11 +160,3 @@ def processes_inside(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def wait_until(true: object, limit_s: float = 60.0) -> None:
-    assert callable(true)
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from commands import wait_until
 from sample_results import result_of
 from test_vm_job import made_job
 
@@ -180,20 +180,12 @@ def test_guest_ends_with_its_harness(tmp_path: Path, number: signal.Signals) -> 
     text = HARNESS.format(paths=[p for p in sys.path if p], tmp=str(tmp_path), script=script)
     harness = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: mark.exists() and mark.read_text() != "")
+        wait_until(lambda: mark.exists() and mark.read_text() != "", within_s=100)
         pid = int(mark.read_text())
         harness.send_signal(number)
         harness.wait(100)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), within_s=100)
     finally:
         harness.kill()
         harness.wait()
     assert not Path(f"/proc/{pid}").exists()
-
-
-def wait_until(condition: object, within_s: float = 100.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
