@@ -93,6 +93,9 @@ class RegisteredBun(msgspec.Struct, frozen=True):
 
 
 _EXECUTABLE_HINT = "give a Bun executable for this machine"
+_BUILD_HINT = (
+    "`invoke build-bun` builds one, and `invoke register-bun` adds one that was built elsewhere"
+)
 
 
 def ask_revision(program: Path) -> Finished:
@@ -221,6 +224,8 @@ def registered_as(labels: Sequence[str]) -> list[RegisteredBun]:
     """
     by_label = {one.label: one for one in registered_buns()}
     for name in labels:
+        if not by_label:
+            raise UsageError(f"unknown patched Bun {name!r}: none is registered", hint=_BUILD_HINT)
         if name not in by_label:
             raise UsageError.unknown("patched Bun", name, by_label)
         cache.pin(by_label[name].folder)

@@ -62,6 +62,12 @@ def test_compare_without_builds_gives_a_hint() -> None:
         assert "invoke build-bun --series v1.2.19" in str(caught.value)
 
 
+def test_registered_as_without_builds_tells_how_to_get_one() -> None:
+    with pytest.raises(UsageError, match="none is registered") as caught:
+        runtimes.registered_as(["1.0.4+patched"])
+    assert "invoke build-bun" in str(caught.value)
+
+
 def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
     whole = registered_bun(tmp_path)
     part = registered_bun(tmp_path, identity="fedcba9876543210", patches=("first",), whole=False)
