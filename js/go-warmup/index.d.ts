@@ -17,12 +17,14 @@ export interface Outcome {
    * `installed`: this package's guard is installed. `inside`: the warm-up library that was loaded has one.
    * `off`: the environment switches it off (`GO_WARMUP_GUARD=0`). `absent`: there is none.
    *
-   * Each read asks the guard: `lost` means that it was `installed`, and that a library has since
-   * replaced a guarded handler past it. `guardStats().lost` names the signals.
+   * Each read asks the guard: `lost` means that it was `installed` or `inside`, and that a library has
+   * since replaced a guarded handler past it. `guardStats().lost` names the signals.
    */
   readonly guard: "installed" | "lost" | "inside" | "off" | "absent";
   /** The library that was loaded. */
   readonly library: string | null;
+  /** This package's guard, which `guardStats()` reads. Also loaded to watch a guard that is `inside`. */
+  readonly guardLibrary: string | null;
 }
 
 export interface Options {
@@ -32,7 +34,7 @@ export interface Options {
   library?: string;
 }
 
-/** The guard's counters, which only grow. Signals are given by their numbers. */
+/** The counters of this package's guard, which only grow. Signals are given by their numbers. */
 export interface GuardStats {
   readonly reason:
     | "installed"
@@ -45,7 +47,7 @@ export interface GuardStats {
     | "unknown";
   /** Signals whose handler this guard keeps working. */
   readonly signals: readonly number[];
-  /** Signals that another guard in the process keeps working, such as one inside an addon. */
+  /** Signals that another guard keeps working: one inside an addon or a warm-up library. */
   readonly others: readonly number[];
   /** Signals whose handler ran on the thread's own stack, to which the guard moved it. */
   readonly moved: number;
@@ -63,9 +65,9 @@ export interface GuardStats {
   readonly full: number;
   /** Signals that a library handles too. */
   readonly shared: readonly number[];
-  /** Signals whose handler was replaced past the guard, and is not guarded any more. */
+  /** Signals whose handler was replaced past this guard or another, and is not guarded any more. */
   readonly lost: readonly number[];
-  /** Handlers that the guard put back after that. */
+  /** Handlers that this guard put back after that. */
   readonly restored: number;
 }
 

@@ -7,7 +7,7 @@
 
 // The state of this thread: shared by every copy of the package, bundled ones included.
 const KEPT = Symbol.for("go-warmup");
-const NOT_DONE = { warmed: false, guard: "absent", library: null };
+const NOT_DONE = { warmed: false, guard: "absent", library: null, guardLibrary: null };
 
 // Loads what this runtime needs, once, and returns the outcome. Throws if a library is needed and
 // cannot be loaded.
@@ -34,7 +34,7 @@ function shortWay() {
       const digest = new Bun.CryptoHasher("sha256").update(Bun.mmap(library)).digest("hex");
       if (digest !== require("./sums.json")[name]) return undefined;
       if (!installs(library)) continue;
-      return outcome(host, { warmed: true, guard: "installed", library });
+      return outcome(host, { warmed: true, guard: "installed", library, guardLibrary: library });
     }
     return undefined;
   } catch {
@@ -75,7 +75,7 @@ function outcome(host, done) {
     },
     // Each read asks the guard, because a library may replace a guarded handler at any time.
     get guard() {
-      return guard === "installed" && isLost(others.library) ? "lost" : guard;
+      return others.guardLibrary && isLost(others.guardLibrary) ? "lost" : guard;
     },
     ...others,
   });
@@ -106,8 +106,8 @@ function explain(error) {
 
 // Returns the guard's counters, or null if this package has loaded no guard.
 function guardStats() {
-  const { guard, library } = globalThis[KEPT] || NOT_DONE;
-  return guard === "installed" || guard === "lost" ? statsOf(library) : null;
+  const { guardLibrary } = globalThis[KEPT] || NOT_DONE;
+  return guardLibrary ? statsOf(guardLibrary) : null;
 }
 
 function isLost(library) {

@@ -76,6 +76,9 @@ GUARD_HIDDEN void guard_forget(int signal);
 /* Restores the entry that guard_keep recorded. False if it recorded none. */
 GUARD_HIDDEN bool guard_restore(int signal);
 
+/* Records that the signal has an entry of another guard, which keeps it in place. */
+GUARD_HIDDEN void guard_note_other(int signal, const GuardSlot *slot);
+
 /* Makes the caller, a library, the sharer of a signal that the guard keeps for the program.
  * False if the guard does not keep this signal, so that the kernel must decide. */
 GUARD_HIDDEN bool guard_share(int signal, const struct sigaction *act, struct sigaction *old);

@@ -148,7 +148,10 @@ static bool wrap(int signal) {
     GuardAction owner = now;
     const GuardSlot *slot = guard_slot_of(now.handler);
     if (slot != NULL) {
-      if (!is_older(signal, slot)) return true;
+      if (!is_older(signal, slot)) {
+        guard_note_other(signal, slot);
+        return true;
+      }
       owner = (GuardAction){slot->handler, slot->flags, now.restorer, slot->mask};
     } else if (!needs_entry(signal, &now) && !got_flag_from_go(signal, &now)) {
       return false;

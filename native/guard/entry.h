@@ -18,7 +18,8 @@ struct GuardSlot {
   uint32_t state; /* 0, TAKEN, or READY */
   uint32_t unused;
   GuardSlot **sharers; /* guard_sharers of the guard; NULL in a guard that is too old to share */
-  uint64_t free[3];
+  const uint64_t *kept; /* guard_kept of the guard; NULL in a guard that is older than this field */
+  uint64_t free[2];
 };
 
 _Static_assert(sizeof(GuardSlot) == 64, "entry.c knows the size of a slot");
@@ -36,6 +37,9 @@ extern GUARD_HIDDEN const char guard_entries[];
 /* For each signal, the action of a library that shares the signal with the program; NULL if none
  * does. */
 extern GUARD_HIDDEN GuardSlot *guard_sharers[GUARD_SIGNALS];
+
+/* Bit N-1: the guard keeps its entry in place for signal N. */
+extern GUARD_HIDDEN uint64_t guard_kept;
 
 /* An entry calls this on the alternate stack, or wherever the kernel put the frame. `record` is
  * the frame record on arm64, and unused elsewhere. `*chosen` is the slot whose handler the entry

@@ -48,7 +48,8 @@ struct GuardStats {
 
   /* Bit N-1: a library replaced the handler of signal N and bypassed the guard. The guard restores
    * the handler when the program sends the signal next, or in GuardInstall(). It cannot restore a
-   * handler that was replaced before the guard was installed. */
+   * handler that was replaced before the guard was installed. Signals of another guard are
+   * included if that guard was there before GuardInstall(). */
   uint64_t lost;
   uint64_t restored; /* handlers that the guard restored after such a replacement */
 };

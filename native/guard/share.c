@@ -21,7 +21,10 @@ GUARD_HIDDEN GuardSlot *guard_sharers[GUARD_SIGNALS];
 /* The kernel's action for each signal whose handler is the program's and has an entry of this
  * guard. */
 static GuardAction kept[GUARD_SIGNALS];
-static uint64_t kept_signals;
+GUARD_HIDDEN uint64_t guard_kept;
+
+/* For each signal, guard_kept of the other guard whose entry it had. */
+static const uint64_t *kept_by_other[GUARD_SIGNALS];
 
 static uint64_t lost_signals;
 static long process;
@@ -41,16 +44,16 @@ void guard_keep(int signal) {
   if (!guard_exchange(signal, NULL, &now)) return;
   bool keeps =
       guard_own_entry(now.handler) && guard_in_program(guard_slot_of(now.handler)->handler);
-  __atomic_fetch_and(&kept_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
+  __atomic_fetch_and(&guard_kept, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
   __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
   if (!keeps) return;
   kept[signal - 1] = now;
-  __atomic_fetch_or(&kept_signals, GUARD_BIT(signal), __ATOMIC_RELEASE);
+  __atomic_fetch_or(&guard_kept, GUARD_BIT(signal), __ATOMIC_RELEASE);
   __atomic_fetch_and(&lost_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
 }
 
 void guard_forget(int signal) {
-  __atomic_fetch_and(&kept_signals, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
+  __atomic_fetch_and(&guard_kept, ~GUARD_BIT(signal), __ATOMIC_RELAXED);
   __atomic_store_n(&guard_sharers[signal - 1], NULL, __ATOMIC_RELAXED);
 }
 
@@ -63,7 +66,16 @@ static GuardSlot *sharer_of(const GuardAction *wanted, const GuardSlot *owner) {
 }
 
 static bool is_kept(int signal) {
-  return __atomic_load_n(&kept_signals, __ATOMIC_ACQUIRE) & GUARD_BIT(signal);
+  return __atomic_load_n(&guard_kept, __ATOMIC_ACQUIRE) & GUARD_BIT(signal);
+}
+
+void guard_note_other(int signal, const GuardSlot *slot) {
+  __atomic_store_n(&kept_by_other[signal - 1], slot->kept, __ATOMIC_RELEASE);
+}
+
+static bool is_kept_by_other(int signal) {
+  const uint64_t *others = __atomic_load_n(&kept_by_other[signal - 1], __ATOMIC_ACQUIRE);
+  return others != NULL && __atomic_load_n(others, __ATOMIC_ACQUIRE) & GUARD_BIT(signal);
 }
 
 static void take_back(int signal, const GuardAction *found) {
@@ -91,7 +103,9 @@ bool guard_restore(int signal) {
 void guard_before_send(int signal) {
   GuardAction now;
   if (signal < 1 || signal > GUARD_SIGNALS || GUARD_BIT(signal) & GUARD_NEVER) return;
-  if (guard_restore(signal) || !guard_exchange(signal, NULL, &now)) return;
+  /* The program sends through the other guard too, which restores its own entry. */
+  if (guard_restore(signal) || is_kept_by_other(signal)) return;
+  if (!guard_exchange(signal, NULL, &now)) return;
   /* The program relies on its own handler, which a library replaced before the guard was here. */
   if (guard_in_program(now.handler) || guard_slot_of(now.handler) != NULL) return;
   __atomic_fetch_or(&lost_signals, GUARD_BIT(signal), __ATOMIC_RELAXED);
@@ -144,9 +158,8 @@ uint64_t guard_shared(uint64_t *lost) {
     GuardAction now;
     if (GUARD_BIT(signal) & GUARD_NEVER || !guard_exchange(signal, NULL, &now)) continue;
     const GuardSlot *owner = guard_slot_of(now.handler);
-    if (owner == NULL && is_kept(signal) && !guard_in_program(now.handler)) {
-      *lost |= GUARD_BIT(signal);
-    }
+    bool is_guarded = is_kept(signal) || is_kept_by_other(signal);
+    if (owner == NULL && is_guarded && !guard_in_program(now.handler)) *lost |= GUARD_BIT(signal);
     if (owner != NULL && guard_visible(signal, owner) != owner) shared |= GUARD_BIT(signal);
   }
   return shared;

@@ -71,6 +71,7 @@ GUARD_ONCE GuardSlot *guard_slot_for(const GuardAction *owner) {
       slot->flags = owner->flags;
       slot->mask = owner->mask;
       slot->sharers = guard_sharers;
+      slot->kept = &guard_kept;
       __atomic_store_n(&slot->state, GUARD_READY, __ATOMIC_RELEASE);
       state = GUARD_READY;
     }

@@ -159,6 +159,23 @@ static void without_what_it_needs(void) {
   expect(waited && seen.calls == 1, "a thread that blocks the signal gets it when it unblocks it");
 }
 
+static struct GuardStats read_another(void) {
+  struct GuardStats other = {.size = sizeof other};
+  stats_of_another(&other);
+  return other;
+}
+
+static void beside_another_guard(void) {
+  install_another();
+  expect(read_another().shared == stats().shared && gets("PL"), "another guard knows of it");
+  takes_raw(FIRST, RIVAL_HANDLES);
+  expect(read_another().lost >> (FIRST - 1) & 1 && read_another().reason == GUARD_LOST,
+         "another guard reports that the first one's handler is lost");
+  expect(gets("PL") && stats().lost == 0 && read_another().lost == 0 &&
+             read_another().reason == GUARD_BY_ANOTHER,
+         "and that the first one has put it back");
+}
+
 /* An entry as guards before sharing made them: of it, another guard reads the mark and the slot. */
 static void set_older_entry(int number) {
   enum { MARK_AT = 8, DISTANCE_AT = 16, SLOT_AT = 128 };
@@ -200,10 +217,7 @@ void signals_are_shared(const char *library) {
   forwarded();
   in_a_child_of_vfork();
   without_what_it_needs();
-  struct GuardStats other = {.size = sizeof other};
-  install_another();
-  stats_of_another(&other);
-  expect(other.shared == stats().shared && gets("PL"), "another guard knows of it");
+  beside_another_guard();
   an_older_guard();
   uint64_t entry = raw(FIRST).handler;
   remove_another();

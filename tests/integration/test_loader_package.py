@@ -355,16 +355,22 @@ def test_loader_guard_stats_report_guarded_signals(installed: Path, name: str) -
     assert {type(value) for key, value in after.items() if key != "reason"} == {int, list}
 
 
+UNWATCHED_SCRIPT = """
+const { guardStats, warmup } = require("go-warmup");
+const { guard, guardLibrary } = warmup({ library: process.argv[2] });
+console.log(JSON.stringify({ guard, guardLibrary, stats: guardStats() }));
+process.exit(0);
+"""
 LOSES_SCRIPT = """
 const { guardStats, warmup } = require("go-warmup");
 const { dlopen } = require("bun:ffi");
 const { profile } = require("bun:jsc");
 const states = [];
 const note = () => {
-  const { reason, lost, restored } = guardStats();
-  states.push([warmup().guard, reason, lost, restored > 0]);
+  const { reason, lost, others } = guardStats();
+  states.push([warmup().guard, reason, lost, others]);
 };
-warmup();
+warmup({ library: process.argv[2] });
 note();
 const libc = dlopen("libc.so.6", { signal: { args: ["i32", "u64"], returns: "u64" } });
 libc.symbols.signal(30, 1n); // SIGPWR, SIG_IGN: past the guard, which intercepts sigaction
@@ -374,7 +380,7 @@ profile(() => {
   while (performance.now() < end) JSON.stringify(states);
 }, 500);
 note();
-console.log(JSON.stringify({ states }));
+console.log(JSON.stringify({ states, restored: guardStats().restored }));
 process.exit(0);
 """
 
@@ -384,10 +390,32 @@ def test_loader_lost_handler_is_reported_until_restored(installed: Path, version
     (installed / "loses.cjs").write_text(LOSES_SCRIPT)
     answer = answer_of([bun(version).program, "loses.cjs"], installed)
     assert answer["states"] == [
-        ["installed", "installed", [], False],
-        ["lost", "lost", [30], False],
-        ["installed", "installed", [], True],
+        ["installed", "installed", [], []],
+        ["lost", "lost", [30], []],
+        ["installed", "installed", [], []],
     ]
+    assert answer["restored"] > 0
+
+
+@pytest.mark.parametrize("version", [IDLE_HANGS, ""])
+def test_loader_warmup_library_loses_handler_is_reported(installed: Path, version: str) -> None:
+    (installed / "loses.cjs").write_text(LOSES_SCRIPT)
+    warmup = build.build_warmup([host_target()])[0].library
+    answer = answer_of([bun(version).program, "loses.cjs", warmup], installed)
+    assert answer["states"] == [
+        ["inside", "by-another", [], [30]],
+        ["lost", "lost", [30], []],
+        ["inside", "by-another", [], [30]],
+    ]
+    assert answer["restored"] == 0
+
+
+def test_loader_warmup_library_without_own_guard_is_not_watched(own: Path) -> None:
+    (own / "unwatched.cjs").write_text(UNWATCHED_SCRIPT)
+    (own / "node_modules" / "go-warmup" / "lib" / LIBRARY).unlink()
+    warmup = build.build_warmup([host_target()])[0].library
+    answer = answer_of([bun("").program, "unwatched.cjs", warmup], own)
+    assert answer == {"guard": "inside", "guardLibrary": None, "stats": None}
 
 
 def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -> None:
@@ -405,7 +433,8 @@ def test_loader_named_warmup_library_is_loaded(installed: Path, tarball: Path) -
     (installed / "named.cjs").write_text(script)
     outcome, stats = json.loads(succeed(run([bun(IDLE_HANGS).program, "named.cjs"], installed)))
     expected = str(folder / "package" / f"go-warmup-{target}.so")
-    assert (outcome["guard"], outcome["library"], stats) == ("inside", expected, None)
+    assert (outcome["guard"], outcome["library"]) == ("inside", expected)
+    assert (stats["reason"], stats["signals"], stats["others"]) == ("by-another", [], [30])
     env = {"GO_WARMUP_LIBRARY": expected}
     assert answer_of([bun("").program, "app.cjs"], installed, **env)["library"] == expected
 

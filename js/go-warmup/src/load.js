@@ -28,11 +28,31 @@ function load(host, required, option) {
     say(host, `nothing is loaded: there is no ${looked.join(", no ")}`);
     return undefined;
   }
+  const opened = checkedAndOpened(host, found, given ? path.basename(given) : name, given);
+  const guardLibrary = opened.guard === "inside" ? watching(host) : opened.guardLibrary;
+  return { warmed: true, guard: opened.guard, library: opened.file, guardLibrary };
+}
+
+// Loads the package's own guard beside the one in a warm-up library, which exports no function that
+// reads its state. Without the package's guard that state stays unknown.
+function watching(host) {
+  try {
+    const name = fileName(host);
+    const found = firstOf(places(host, name), (_, error) => error);
+    if (found) return checkedAndOpened(host, found, name, "").guardLibrary;
+    say(host, `the state of the guard inside is not known: there is no ${name}`);
+  } catch (error) {
+    say(host, `the state of the guard inside is not known: ${error.message}`);
+  }
+  return null;
+}
+
+function checkedAndOpened(host, found, name, given) {
   const digest = createHash("sha256").update(found.bytes).digest("hex");
-  check(host, found.path, given ? path.basename(given) : name, digest, given);
+  check(host, found.path, name, digest, given);
   const opened = open(host, found, digest);
   say(host, `loaded ${opened.file}: ${opened.said}`);
-  return { warmed: true, guard: opened.guard, library: opened.file };
+  return opened;
 }
 
 const SAID = {
@@ -104,13 +124,13 @@ function openGuard(host, file) {
   // Bun loads an addon faster than it prepares a foreign function.
   if (host.runtime === "bun") process.dlopen({ exports: {} }, file);
   else expect(file, "GuardInstall", call(host, file, "GuardInstall"), (result) => result >= 0);
-  return { file, guard: "installed", said: "the signal guard is installed" };
+  return { file, guardLibrary: file, guard: "installed", said: "the signal guard is installed" };
 }
 
 function openWarmup(host, file, bytes) {
   expect(file, "Warmup", call(host, file, "Warmup"), (result) => result === 1);
   const guard = guardOf(host, bytes);
-  return { file, guard, said: `Warmup() returned 1, ${SAID[guard]}` };
+  return { file, guardLibrary: null, guard, said: `Warmup() returned 1, ${SAID[guard]}` };
 }
 
 function call(host, file, name) {
