@@ -40,10 +40,10 @@ func Run() int32 {
 	})
 }
 
-func roundTrip(through *engine.Engine) error {
+func roundTrip(asherah *engine.Engine) error {
 	const partition = "partition"
-	data := []byte("what is to be kept secret")
-	record, err := through.Encrypt(partition, data)
+	data := []byte("a secret to keep")
+	record, err := asherah.Encrypt(partition, data)
 	if err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func roundTrip(through *engine.Engine) error {
 	if err := json.Unmarshal(written, read); err != nil {
 		return err
 	}
-	found, err := through.Decrypt(partition, read)
-	if err == nil && !bytes.Equal(found, data) {
+	decrypted, err := asherah.Decrypt(partition, read)
+	if err == nil && !bytes.Equal(decrypted, data) {
 		err = errors.New("what was decrypted is not what was encrypted")
 	}
 	return err

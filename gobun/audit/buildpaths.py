@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _PART = rb"[A-Za-z0-9._~@+\-\x80-\xff]+"
 _PATH_TAIL = rb"(?:/" + _PART + rb")*"
 
-# What goes before tells a path from the middle of a longer one, or of a web address; compiler
-# switches and file addresses are glued to theirs. Bytes above ASCII say nothing: machine code
-# ends with them where strings begin. It is asked after the path's first slash, because a search
-# for a fixed byte is many times faster.
+# The bytes before a path show whether it is the middle of a longer path or of a URL. Only compiler
+# switches and file URLs may directly precede a path. Bytes above ASCII are allowed, because machine
+# code may end with one where the strings begin. The pattern looks back from the path's first slash,
+# because a search for a fixed byte is many times faster.
 _PATH_START = rb"(?:(?<=-[BFIL]/)|(?<=file:///)|(?<![A-Za-z0-9._~@+%/\-]/))"
 
-_TMP = rb"tmp(?!/[.][A-Za-z0-9]+-unix)"  # sockets that every X client knows
+_TMP = rb"tmp(?!/[.][A-Za-z0-9]+-unix)"  # not the sockets of X clients
 
 _PRIVATE_ROOTS = (
-    # Folders whose every entry is somebody's, and how deep below them a path is a build's.
+    # Private folders, and the depth below them at which a path belongs to a build.
     (1, (b"root", b"work", b"workspace", b"builds", b"__w", b"github/workspace")),
     (1, (b"usr/local/go/src", b"opt/hostedtoolcache", b"home/runner", b"Users/runner")),
     (2, (b"home", b"Users", _TMP, b"var/tmp", b"private/tmp", b"build")),
@@ -42,22 +42,22 @@ _SYSTEM = ("/usr/lib", "/usr/share", "/etc", "/var/lib", "/proc", "/System", "/L
 
 
 def _generic() -> re.Pattern[bytes]:
-    ways = [
+    patterns = [
         b"(?:" + b"|".join(names) + b")" + (rb"/" + _PART) * depth + _PATH_TAIL
         for depth, names in _PRIVATE_ROOTS
     ]
     parts = b"|".join(_BUILD_FOLDER_NAMES)
-    ways.append(rb"(?:" + _PART + rb"/)*?(?:" + parts + rb")/" + _PART + _PATH_TAIL)
-    return re.compile(rb"/" + _PATH_START + rb"(?:" + b"|".join(ways) + rb")")
+    patterns.append(rb"(?:" + _PART + rb"/)*?(?:" + parts + rb")/" + _PART + _PATH_TAIL)
+    return re.compile(rb"/" + _PATH_START + rb"(?:" + b"|".join(patterns) + rb")")
 
 
 _GENERIC = _generic()
 
 
-def own_folders() -> tuple[str, ...]:
-    """Return this machine's folders that a library built here could contain."""
+def local_folders() -> tuple[str, ...]:
+    """Return this machine's folders whose paths a library built here may contain."""
     folders = [paths.ROOT, paths.cache_root(), Path(tempfile.gettempdir())]
-    with contextlib.suppress(OSError, RuntimeError):  # no home, or a folder that is gone
+    with contextlib.suppress(OSError, RuntimeError):  # no home folder, or no current folder
         folders += [Path.home(), Path.cwd()]
     return tuple(dict.fromkeys(str(folder) for folder in folders))
 
@@ -69,12 +69,12 @@ def find_build_paths(data: bytes, folders: Iterable[str]) -> tuple[str, ...]:
     """
     matches = {match.group() for match in _GENERIC.finditer(data)}
     for folder in folders:
-        if _is_own(folder):
+        if _is_private(folder):
             matches |= {match.group() for match in _paths_below(folder.rstrip("/")).finditer(data)}
     return tuple(sorted(path.decode("utf-8", errors="replace") for path in matches))
 
 
-def _is_own(folder: str) -> bool:
+def _is_private(folder: str) -> bool:
     path = PurePosixPath(folder)
     return (
         path.is_absolute()
@@ -86,7 +86,7 @@ def _is_own(folder: str) -> bool:
 def _paths_below(folder: str) -> re.Pattern[bytes]:
     name = re.escape(folder.encode())
     if folder.count("/") == 1:
-        # One word, like /src: common enough that only a path below it, on its own, counts.
+        # A single word like /src is common, so only a separate path below it counts.
         return re.compile(rb"/" + _PATH_START + name[1:] + rb"/" + _PART + _PATH_TAIL)
-    # Go packs its strings without a mark between them, so anything may go before.
+    # Go stores strings without a separator, so any byte may precede the path.
     return re.compile(name + rb"(?![A-Za-z0-9_\-])" + _PATH_TAIL)

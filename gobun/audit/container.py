@@ -85,7 +85,7 @@ def split_slices(path: Path, data: bytes) -> tuple[BinarySlice, ...]:
             return tuple(_macho(path, piece) for piece in _universal_slices(path, data))
     except struct.error as error:
         raise kinds.damaged_library_error(path, "it ends inside its headers") from error
-    raise kinds.refusal(path, data)
+    raise kinds.not_a_library_error(path, data)
 
 
 def slices_of(path: Path, data: bytes) -> tuple[bytes, ...]:
@@ -123,7 +123,7 @@ def _elf(path: Path, data: bytes) -> BinarySlice:
             offset, size = struct.unpack_from(layout, data, segments_at + index * segment_size)
             size_needed = max(size_needed, offset + size)
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
+        raise kinds.truncated_library_error(path, needed_bytes=size_needed, size=len(data))
     return BinarySlice("elf", _ELF_MACHINES.get(machine, f"machine-{machine}"), data)
 
 
@@ -138,11 +138,11 @@ def _universal_slices(path: Path, data: bytes) -> Iterator[bytes]:
         entry = struct.unpack_from(layout, data, 8 + index * struct.calcsize(layout))
         offset, size = entry[2], entry[3]
         if offset + size > len(data):
-            raise kinds.cut_short(path, needed_bytes=offset + size, size=len(data))
+            raise kinds.truncated_library_error(path, needed_bytes=offset + size, size=len(data))
         piece = data[offset : offset + size]
         if piece[:4] not in _MACHO_MAGICS:
             raise (
-                kinds.refusal(path, piece)
+                kinds.not_a_library_error(path, piece)
                 if piece
                 else kinds.damaged_library_error(path, "a slice is empty")
             )
@@ -161,7 +161,7 @@ def _macho(path: Path, data: bytes) -> BinarySlice:
     if size_needed <= len(data):
         size_needed = max([size_needed, *_macho_segment_ends(path, data, order, start, commands)])
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
+        raise kinds.truncated_library_error(path, needed_bytes=size_needed, size=len(data))
     arch = _MACHO_CPUS.get(cpu, f"cpu-{cpu}")
     if (cpu, subtype & 0xFFFFFF) == _MACHO_ARM64E:
         arch = "arm64e"

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from gobun import buildinfo
 from gobun.audit import kinds
-from gobun.audit.buildpaths import find_build_paths, own_folders
+from gobun.audit.buildpaths import find_build_paths, local_folders
 from gobun.audit.container import BinarySection
 from gobun.audit.record import LibraryReport
 from gobun.elf import Image
@@ -29,7 +29,7 @@ _Flag = lief.ELF.DynamicEntryFlags.FLAG
 _Symbol = lief.ELF.Symbol
 
 _GLIBC_ALIASES = {"GLIBC_ABI_DT_RELR": "2.36"}  # a feature's name instead of a version
-_LINKERS_OWN = {"_edata", "_end", "__bss_start", "_init", "_fini"}
+_LINKER_SYMBOLS = {"_edata", "_end", "__bss_start", "_init", "_fini"}
 _EXPORTED_BINDINGS = {_Symbol.BINDING.GLOBAL, _Symbol.BINDING.WEAK, _Symbol.BINDING.GNU_UNIQUE}
 _HIDDEN_VISIBILITIES = {_Symbol.VISIBILITY.HIDDEN, _Symbol.VISIBILITY.INTERNAL}
 _UNDEFINED_INDEX, _ABSOLUTE_INDEX = 0, 0xFFF1
@@ -39,7 +39,7 @@ def read_elf(path: Path, piece: BinarySlice) -> LibraryReport:
     """Inspect an ELF library.
 
     Raises:
-        UsageError: it is an executable, or is damaged.
+        UsageError: the file is an executable, or is damaged.
     """
     binary = lief.ELF.parse(io.BytesIO(piece.data), _config())
     if binary is None:
@@ -76,7 +76,7 @@ def read_elf(path: Path, piece: BinarySlice) -> LibraryReport:
         tls=any(segment.type == lief.ELF.Segment.TYPE.TLS for segment in segments),
         executable_stack=_executable_stack(segments),
         go=buildinfo.find(piece.data, sections),
-        build_paths=find_build_paths(piece.data, own_folders()),
+        build_paths=find_build_paths(piece.data, local_folders()),
         libc="glibc" if glibc_max else _libc(needed),
         glibc_max=glibc_max,
         static_tls=_Flag.STATIC_TLS in flags,
@@ -125,7 +125,7 @@ def _exports(binary: lief.ELF.Binary) -> tuple[str, ...]:
         # An absolute object is the name of a symbol version, not a symbol.
         and not (symbol.shndx == _ABSOLUTE_INDEX and symbol.type == _Symbol.TYPE.OBJECT)
     }
-    return tuple(sorted(names - _LINKERS_OWN - {""}))
+    return tuple(sorted(names - _LINKER_SYMBOLS - {""}))
 
 
 def _soname(entries: Iterable[lief.ELF.DynamicEntry]) -> str | None:
@@ -149,7 +149,7 @@ def _executable_stack(segments: Iterable[lief.ELF.Segment]) -> bool:
     for segment in segments:
         if segment.type == lief.ELF.Segment.TYPE.GNU_STACK:
             return bool(segment.has(lief.ELF.Segment.FLAGS.X))
-    return True  # a library without this header gets the behaviour that the oldest ones expected
+    return True  # Loaders assume an executable stack if this header is missing.
 
 
 def _relro(
@@ -185,6 +185,6 @@ def _glibc_max(binary: lief.ELF.Binary) -> str | None:
             try:
                 version = Version(text)
             except InvalidVersion:
-                continue  # GLIBC_PRIVATE, and features that came without a release's name
+                continue  # GLIBC_PRIVATE, or a feature's name without a version
             newest = max(version, newest or version)
     return str(newest) if newest else None

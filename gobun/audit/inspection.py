@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # on several threads.
 _PARSER = threading.Lock()
 
-# What the parser's binding raises when bytes do not mean what they should; RuntimeWarning
-# is in it for those who turn warnings into errors.
+# The parser's binding raises these for malformed bytes. RuntimeWarning is one of them, because a
+# caller may turn warnings into errors.
 _PARSER_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -41,7 +41,7 @@ def inspect(path: Path) -> LibraryReport:
     """Inspect a library. A universal file may have only one slice.
 
     Raises:
-        UsageError: it is not a whole library, or has several slices.
+        UsageError: the file is not a complete library, or has several slices.
     """
     reports = inspect_slices(path)
     if len(reports) > 1:
@@ -56,12 +56,12 @@ def inspect_slices(path: Path) -> tuple[LibraryReport, ...]:
     """Inspect a library, and return one report per slice. A plain file is one slice.
 
     Raises:
-        UsageError: it is not a whole library.
+        UsageError: the file is not a complete library.
     """
     data = kinds.read_bytes(path)
     pieces = container.split_slices(path, data)
-    universal = len(pieces) > 1 or pieces[0].data is not data
-    slices = tuple(piece.arch for piece in pieces) if universal else ()
+    is_universal = len(pieces) > 1 or pieces[0].data is not data
+    slices = tuple(piece.arch for piece in pieces) if is_universal else ()
     reports = [_read_slice(path, piece) for piece in pieces]
     return tuple(msgspec.structs.replace(report, slices=slices) for report in reports)
 
@@ -70,7 +70,7 @@ def audit_files(paths: Sequence[Path]) -> tuple[LibraryReport, ...]:
     """Return the reports of several files in order, with one per slice of a universal file.
 
     Raises:
-        UsageError: a file is not a whole library.
+        UsageError: a file is not a complete library.
     """
     return tuple(report for path in paths for report in inspect_slices(path))
 
@@ -83,14 +83,14 @@ def describe(path: Path) -> str:
     """
     data = kinds.read_bytes(path)
     slices = container.slices_of(path, data)
-    if all(programs.is_program(each) for each in slices):
-        reports = [programs.read_program(path, each) for each in slices]
+    if all(programs.is_program(piece) for piece in slices):
+        reports = [programs.read_program(path, piece) for piece in slices]
         return "\n\n".join(programs.render_program(report) for report in reports)
     return "\n\n".join(render(report) for report in inspect_slices(path))
 
 
 def _read_slice(path: Path, piece: container.BinarySlice) -> LibraryReport:
-    # Here, because the parser takes a quarter of a second to import.
+    # Imported here, because the import takes a quarter of a second.
     import lief  # noqa: PLC0415
 
     from gobun.audit import elf, macho  # noqa: PLC0415
@@ -105,10 +105,10 @@ def _read_slice(path: Path, piece: container.BinarySlice) -> LibraryReport:
 def _parsing(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
-            # Every number that is new to the parser is a warning, and no concern of ours.
+            # The parser warns about each unknown number, which is harmless here.
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
     except _PARSER_ERRORS as error:
         raise kinds.damaged_library_error(
-            path, f"its tables do not hold together ({error})"
+            path, f"its tables contradict each other ({error})"
         ) from error

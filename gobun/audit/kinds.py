@@ -1,4 +1,4 @@
-"""Identifies a file that is not a library, and makes an error with a hint."""
+"""Identifies files that are not libraries, and makes the errors for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REBUILD = "build it, or fetch it, again"
 
 class _Kind(NamedTuple):
     start: bytes
-    what: str
+    description: str
     hint: str
 
 
@@ -64,11 +64,11 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def refusal(path: Path, data: bytes) -> UsageError:
+def not_a_library_error(path: Path, data: bytes) -> UsageError:
     """Return the error for a file that is neither ELF nor Mach-O, with its actual kind."""
     for kind in _KINDS:
         if data.startswith(kind.start):
-            return UsageError(f"{path} is {kind.what}, not a library", hint=kind.hint)
+            return UsageError(f"{path} is {kind.description}, not a library", hint=kind.hint)
     if _is_text(data[:4096]):
         return UsageError(f"{path} is a text file, not a library", hint=GIVE_LIBRARY)
     return UsageError(
@@ -82,7 +82,7 @@ def damaged_library_error(path: Path, reason: str) -> UsageError:
     return UsageError(f"{path} is damaged: {reason}", hint=REBUILD)
 
 
-def cut_short(path: Path, *, needed_bytes: int, size: int) -> UsageError:
+def truncated_library_error(path: Path, *, needed_bytes: int, size: int) -> UsageError:
     """Return the error for a library whose headers describe more bytes than it has."""
     return UsageError(
         f"{path} is cut short (or its headers are damaged): they describe {needed_bytes} bytes, "
@@ -93,7 +93,7 @@ def cut_short(path: Path, *, needed_bytes: int, size: int) -> UsageError:
 
 def _is_text(head: bytes) -> bool:
     try:
-        # Incremental, because the last character may be cut in two.
+        # Incremental, because the head may end in the middle of a character.
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -9,7 +9,7 @@ import lief
 
 from gobun import buildinfo
 from gobun.audit import kinds, signature
-from gobun.audit.buildpaths import find_build_paths, own_folders
+from gobun.audit.buildpaths import find_build_paths, local_folders
 from gobun.audit.container import BinarySection
 from gobun.audit.record import LibraryReport, Signature
 from gobun.errors import UsageError
@@ -24,14 +24,14 @@ _Command = lief.MachO.LoadCommand.TYPE
 _Platform = lief.MachO.BuildVersion.PLATFORMS
 _Flag = lief.MachO.Header.FLAGS
 
-_LINKERS_OWN = {"_mh_dylib_header", "_mh_bundle_header", "__dso_handle"}
+_LINKER_SYMBOLS = {"_mh_dylib_header", "_mh_bundle_header", "__dso_handle"}
 
 
 def read_macho(path: Path, piece: BinarySlice) -> LibraryReport:
     """Inspect a Mach-O library.
 
     Raises:
-        UsageError: it is for another of Apple's systems, or is damaged.
+        UsageError: the library is for another of Apple's systems, or is damaged.
     """
     parsed = lief.MachO.parse(io.BytesIO(piece.data), _config())
     if parsed is None or len(parsed) != 1:
@@ -58,7 +58,7 @@ def read_macho(path: Path, piece: BinarySlice) -> LibraryReport:
         tls=_Flag.HAS_TLV_DESCRIPTORS in binary.header.flags_list,
         executable_stack=_Flag.ALLOW_STACK_EXECUTION in binary.header.flags_list,
         go=buildinfo.find(piece.data, sections),
-        build_paths=find_build_paths(piece.data, own_folders()),
+        build_paths=find_build_paths(piece.data, local_folders()),
         macos_min=_macos_min(path, list(binary.commands)),
         signature=_signature(binary, piece.data),
     )
@@ -73,7 +73,7 @@ def _config() -> lief.MachO.ParserConfig:
 
 
 def _exports(binary: lief.MachO.Binary) -> tuple[str, ...]:
-    # The export trie is what dlsym reads; libraries for macOS before 10.6 have none.
+    # dlsym reads the export trie. Libraries for macOS before 10.6 have none.
     info = binary.dyld_info
     trie = binary.dyld_exports_trie
     if info is not None:
@@ -82,7 +82,7 @@ def _exports(binary: lief.MachO.Binary) -> tuple[str, ...]:
         names = _trie_names(trie.exports)
     else:
         names = {str(symbol.name) for symbol in binary.exported_symbols}
-    return tuple(sorted({name.removeprefix("_") for name in names} - _LINKERS_OWN - {""}))
+    return tuple(sorted({name.removeprefix("_") for name in names} - _LINKER_SYMBOLS - {""}))
 
 
 def _trie_names(exports: Iterable[lief.MachO.ExportInfo]) -> set[str]:

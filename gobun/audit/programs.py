@@ -1,8 +1,9 @@
 """Reads a Mach-O program, such as a runtime: how it can suspend threads, and its main stack.
 
 On Linux, JavaScriptCore suspends a thread with a signal, and a Go library changes how signals are
-delivered. The imports of a program for macOS tell whether that can happen there too. They name
-what a program can call. They do not tell when, nor what it reaches without an import.
+delivered. The imports of a program for macOS show whether that can happen there too. They name
+the functions that the program can call. They do not show when it calls them, or which functions
+it reaches without an import.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def read_program(path: Path, data: bytes) -> ProgramReport:
     """Inspect a program.
 
     Raises:
-        UsageError: it is damaged or truncated.
+        UsageError: the program is damaged or truncated.
     """
     try:
         return _read_macho_program(path, data)
@@ -92,29 +93,32 @@ def render_program(report: ProgramReport) -> str:
     """Return a report as a block of lines."""
     lines = [
         ("is", f"Mach-O program for darwin-{report.arch}, {report.size:,} bytes"),
-        ("macOS", f"needs {report.macos_min} or newer" if report.macos_min else "does not say"),
+        ("macOS", f"needs {report.macos_min} or newer" if report.macos_min else "not stated"),
         ("suspends threads", _suspension(report)),
         ("exception ports", _exception_ports(report)),
         ("signals", ", ".join(report.imports_among(HANDLING)) or "installs no handler"),
         ("main stack", _main_stack(report)),
         ("other stacks", _other_stacks(report)),
-        ("limits", "imports tell what it can call, not when, nor system calls of its own"),
+        (
+            "limits",
+            "imports show which functions it can call, not when, and no direct system calls",
+        ),
     ]
     return "\n".join(
-        [str(paths.display_path(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+        [str(paths.display_path(report.path)), *(f"  {name}: {text}" for name, text in lines)]
     )
 
 
 def _suspension(report: ProgramReport) -> str:
     calls, signals = report.imports_among(SUSPENDING), report.imports_among(SIGNALLING)
-    ways = []
+    methods = []
     if {"thread_suspend", "thread_get_state"} <= set(calls):
-        ways.append(f"with Mach calls ({', '.join(calls)})")
+        methods.append(f"with Mach calls ({', '.join(calls)})")
     if signals:
-        ways.append(f"can signal a thread ({', '.join(signals)})")
-    if not ways:
+        methods.append(f"can signal a thread ({', '.join(signals)})")
+    if not methods:
         return "no way is imported"
-    return "; ".join(ways) + ("" if signals else "; imports no pthread_kill")
+    return "; ".join(methods) + ("" if signals else "; imports no pthread_kill")
 
 
 def _exception_ports(report: ProgramReport) -> str:
@@ -140,7 +144,7 @@ def _read_macho_program(path: Path, data: bytes) -> ProgramReport:
     if cpu not in _CPUS:
         raise kinds.damaged_library_error(path, f"its processor {cpu:#x} is unknown")
     if _HEADER_BYTES + size > len(data):
-        raise kinds.cut_short(path, needed_bytes=_HEADER_BYTES + size, size=len(data))
+        raise kinds.truncated_library_error(path, needed_bytes=_HEADER_BYTES + size, size=len(data))
     macos_min: str | None = None
     main_stack: int | None = None
     imports: tuple[str, ...] = ()
@@ -174,7 +178,7 @@ def _imports(path: Path, data: bytes, symbol_table: _SymbolTable) -> tuple[str, 
     end = symbol_table.offset + symbol_table.count * _SYMBOL.size
     size_needed = max(end, symbol_table.strings + symbol_table.strings_size)
     if size_needed > len(data):
-        raise kinds.cut_short(path, needed_bytes=size_needed, size=len(data))
+        raise kinds.truncated_library_error(path, needed_bytes=size_needed, size=len(data))
     names = set()
     for name_at, kind, _, _, _ in _SYMBOL.iter_unpack(data[symbol_table.offset : end]):
         is_import = kind & _EXTERNAL_BIT and not kind & (_STAB_MASK | _TYPE_MASK)

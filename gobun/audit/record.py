@@ -21,7 +21,7 @@ class Signature(msgspec.Struct, frozen=True):
     """A Mach-O code signature, checked against what it signs."""
 
     kind: SignatureKind
-    """``ad-hoc`` and ``other`` (a certificate's) only when every hash is right."""
+    """``ad-hoc`` or ``other`` (a certificate's) only if every hash is correct."""
     problem: str = ""
     """Why it is ``invalid``."""
     identifier: str = ""
@@ -64,7 +64,7 @@ class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):
     static_tls: bool = False
     """ELF: whether it uses the initial-exec model, which needs room in the static TLS block."""
     musl: MuslSupport | None = None
-    """ELF, x64 and arm64: None for others."""
+    """ELF for x64 and arm64 only. None for all others."""
     relro: Relro | None = None
     """ELF: the part of its relocated data that is read-only at run time."""
     nodelete: bool = False
@@ -74,7 +74,7 @@ class LibraryReport(msgspec.Struct, frozen=True, kw_only=True):
     macos_min: str | None = None
     """Mach-O: the oldest macOS that it runs on, such as ``13.0``."""
     signature: Signature | None = None
-    """Mach-O: None for ELF, which has no such thing."""
+    """Mach-O only. None for ELF."""
 
     @property
     def target(self) -> str:

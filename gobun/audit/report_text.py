@@ -37,15 +37,15 @@ def render(report: LibraryReport) -> str:
         ("Go", report.go.summary if report.go else "no"),
         ("build paths", _abbreviate_names(report.build_paths)),
     ]
-    lines += [("warning", words) for words in list_concerns(report)]
+    lines += [("warning", text) for text in list_concerns(report)]
     return "\n".join(
-        [str(paths.display_path(report.path)), *(f"  {name}: {words}" for name, words in lines)]
+        [str(paths.display_path(report.path)), *(f"  {name}: {text}" for name, text in lines)]
     )
 
 
 def list_concerns(report: LibraryReport) -> list[str]:
     """Return the problems for users who load this library, one sentence each."""
-    return [*_loading(report), *_signing(report), *_going_abroad(report)]
+    return [*_loading(report), *_signing(report), *_portability(report)]
 
 
 def _kind(report: LibraryReport) -> str:
@@ -83,7 +83,7 @@ def _musl(support: MuslSupport) -> str:
 
 
 def _macho(report: LibraryReport) -> list[tuple[str, str]]:
-    macos = f"needs {report.macos_min} or newer" if report.macos_min else "does not say"
+    macos = f"needs {report.macos_min} or newer" if report.macos_min else "not stated"
     signature = "none"
     if report.signature and report.signature.kind != "none":
         code_signature = report.signature
@@ -125,24 +125,24 @@ def _loading(report: LibraryReport) -> Iterator[str]:
 def _signing(report: LibraryReport) -> Iterator[str]:
     kind = report.signature.kind if report.signature else None
     if kind == "invalid":
-        yield "its signature does not hold, and macOS kills a process that loads it; sign it again."
+        yield "its signature is invalid, and macOS kills a process that loads it; sign it again."
     elif kind == "none" and report.arch.startswith("arm64"):
         yield "it is not signed, and macOS on arm64 does not load it; run codesign -s - on it."
 
 
-def _going_abroad(report: LibraryReport) -> Iterator[str]:
+def _portability(report: LibraryReport) -> Iterator[str]:
     system = _SYSTEM_FOLDERS if report.os == "darwin" else ()
     for name in report.needed:
         if name.startswith("/") and not name.startswith(system):
-            yield f"it needs {name} at that very place, which is this machine's."
+            yield f"it needs {name} at exactly this path, which other machines may lack."
     for folder in report.runpath:
         if folder.startswith("/") and not folder.startswith(system):
             yield f"it looks for its libraries in {folder}, which others may not have."
     if report.build_paths:
         advice = "build with -trimpath" if report.go else "compile with -ffile-prefix-map=…"
         yield (
-            "paths that look like the machine's it was built on are inside "
-            f"({len(report.build_paths)}); {advice}, and strip it."
+            f"it contains paths that look like the build machine's ({len(report.build_paths)}); "
+            f"{advice}, and strip it."
         )
 
 

@@ -39,7 +39,7 @@ GUARD_EXPORTS = (
 )
 
 PRELOAD_EXPORTS = ("pthread_create", "sigaction", "signal")
-"""The functions that it interposes."""
+"""The functions that a preload library replaces."""
 
 CGO_EXPORTS = (
     "_cgo_*",
@@ -99,8 +99,8 @@ def warmup_rules(
 def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
     """Return the rules for a guard for ``target``."""
     # A signature and its pages make a Mach-O file larger, and there it does nothing.
-    most = GUARD_MAX_BYTES if target.os == "linux" else None
-    return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=most)
+    max_bytes = GUARD_MAX_BYTES if target.os == "linux" else None
+    return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=max_bytes)
 
 
 def preload_rules(target: targets.Target, *, file_name: str) -> Rules:
@@ -150,7 +150,7 @@ def library_rules(
 
 
 def check(report: LibraryReport, rules: Rules) -> list[str]:
-    """Return the violations of the rules, one sentence each with the found and required value."""
+    """Return the violations, one sentence each with the actual and the required value."""
     return [
         *_identity(report, rules),
         *_exports(report, rules),
@@ -203,8 +203,8 @@ def _system(report: LibraryReport, rules: Rules) -> Iterator[str]:
         kind = report.signature.kind if report.signature else "none"
         if kind not in rules.signatures:
             problem = report.signature.problem if report.signature else ""
-            found_words = f"{kind} ({problem})" if problem else kind
-            yield f"signature: it is {found_words}, and must be {' or '.join(rules.signatures)}."
+            actual = f"{kind} ({problem})" if problem else kind
+            yield f"signature: it is {actual}, and must be {' or '.join(rules.signatures)}."
 
 
 def _hygiene(report: LibraryReport, rules: Rules) -> Iterator[str]:

@@ -34,7 +34,7 @@ _HASHES: dict[int, tuple[Callable[[bytes], bytes], int]] = {
 
 
 class _InvalidSignatureError(Exception):
-    """The signature is invalid, with the reason."""
+    """The signature is invalid. The message is the reason."""
 
 
 class _Directory(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def verify(data: bytes, offset: int, size: int) -> Signature:
 def _verify_signature(data: bytes, offset: int, size: int) -> Signature:
     if size < 12 or offset + size > len(data):
         raise _InvalidSignatureError(
-            f"it is said to be at {offset}, {size} bytes long, in {len(data)} bytes"
+            f"the header gives it {size} bytes at {offset}, and the library has {len(data)} bytes"
         )
     blobs = _blobs(data[offset : offset + size])
     directories = [_directory(blob) for slot, blob in blobs.items() if slot in _DIRECTORY_SLOTS]
@@ -100,7 +100,9 @@ def _blobs(signature: bytes) -> dict[int, bytes]:
     if magic != _SUPER_BLOB:
         raise _InvalidSignatureError(f"it starts with {magic:#010x}, not with a signature's mark")
     if length > len(signature):
-        raise _InvalidSignatureError(f"it says it is {length} bytes long, and has {len(signature)}")
+        raise _InvalidSignatureError(
+            f"its header gives it {length} bytes, and it has {len(signature)}"
+        )
     blobs: dict[int, bytes] = {}
     for index in range(count):
         slot, at = struct.unpack_from(">II", signature[:length], 12 + 8 * index)

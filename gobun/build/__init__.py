@@ -1,7 +1,7 @@
-"""Builds the native libraries, each once per recipe.
+"""Builds native code, once for each recipe.
 
-These are the libraries that we ship and the files of their releases, the fixtures, and the native
-helpers of the harness.
+The package builds the libraries that we ship, the fixtures, and the native helpers of the harness.
+It also writes the files of a release.
 """
 
 from gobun.build.alternatives import Alternatives, build_alternatives

@@ -23,13 +23,13 @@ class Alternatives(msgspec.Struct, frozen=True):
     server: Path
     """A program that answers over a Unix socket (``go/asherah/serve``)."""
     wasm: Path
-    """For WebAssembly (``go/asherah/wasm``), where memory can be neither locked nor protected."""
+    """The WebAssembly module (``go/asherah/wasm``). It cannot lock or protect memory."""
     wasm_exec: Path
-    """Go's own script, without which a JavaScript runtime cannot run it."""
+    """Go's script that a JavaScript runtime needs to run the WebAssembly module."""
 
 
 def build_alternatives(target: Target) -> Alternatives:
-    """Build both, or take them from the cache.
+    """Build both programs for ``target``, or take them from the cache.
 
     Raises:
         PrerequisiteError: Go or Zig is missing.
@@ -39,23 +39,25 @@ def build_alternatives(target: Target) -> Alternatives:
     package, go = paths.GO_SOURCES / "asherah", toolchain.go()
     settings = (target.name, f"go {go.version}")
     sources = [package, paths.GO_SOURCES / "go.mod"]
-    recipe = build_store.recipe(f"asherah-ways-{target.name}", sources=sources, settings=settings)
+    recipe = build_store.recipe(
+        f"asherah-alternatives-{target.name}", sources=sources, settings=settings
+    )
 
     def make(folder: Path) -> None:
         flags = compiling.GoFlags()
-        common = compiling.go_environment(target, go, toolchain.zig(), flags)
-        common["CGO_ENABLED"] = "0"
-        go_modules.fetch_modules(package, go, common)
-        wasm = common | {"GOOS": "js", "GOARCH": "wasm"}
-        for output, words, environment in (
-            ("serve", ["./serve"], common),
-            ("asherah.wasm", ["-modfile=wasm.mod", "./wasm"], wasm),
+        native_environment = compiling.go_environment(target, go, toolchain.zig(), flags)
+        native_environment["CGO_ENABLED"] = "0"
+        go_modules.fetch_modules(package, go, native_environment)
+        wasm_environment = native_environment | {"GOOS": "js", "GOARCH": "wasm"}
+        for output, arguments, environment in (
+            ("serve", ["./serve"], native_environment),
+            ("asherah.wasm", ["-modfile=wasm.mod", "./wasm"], wasm_environment),
         ):
             compiling.run_go_build(
                 go,
-                [*_WITHOUT_AWS, *words],
+                [*_WITHOUT_AWS, *arguments],
                 flags.linker,
-                what=output,
+                title=output,
                 cwd=package,
                 env=environment,
                 output=folder / output,

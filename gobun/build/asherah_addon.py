@@ -1,4 +1,4 @@
-"""Builds Asherah's addon for applications: asherah-node's functions, none of the fixtures'."""
+"""Builds Asherah's addon for applications: asherah-node's functions, without the test hooks."""
 
 from __future__ import annotations
 
@@ -35,10 +35,14 @@ def build_asherah_addon(target: Target) -> Path:
         BuildError: the build failed.
         FetchError: a Go module, or Node's headers, could not be fetched.
     """
-    common, asherah = (paths.NATIVE_SOURCES / name for name in ("addon", "asherah"))
-    application = paths.NATIVE_SOURCES / "asherah_addon"
-    glue = [common / "addon.c", *sorted(asherah.glob("*.c")), application / "init.c"]
-    glue.remove(asherah / "init.c")  # It adds what the fixtures have.
+    glue_folder, asherah_folder = (paths.NATIVE_SOURCES / name for name in ("addon", "asherah"))
+    application_folder = paths.NATIVE_SOURCES / "asherah_addon"
+    glue_sources = [
+        glue_folder / "addon.c",
+        *sorted(asherah_folder.glob("*.c")),
+        application_folder / "init.c",
+    ]
+    glue_sources.remove(asherah_folder / "init.c")  # It also exports the test hooks.
 
     def make(folder: Path) -> None:
         module, flags = folder / "module.a", compiling.GoFlags(tags=("application",))
@@ -47,18 +51,18 @@ def build_asherah_addon(target: Target) -> Path:
         )
         guard = build_static_guard([target])[0].library if target.os == "linux" else None
         compiling.c_shared(
-            [*glue, module, *([guard] if guard else [])],
+            [*glue_sources, module, *([guard] if guard else [])],
             target=target,
             output=folder / _ADDON,
             exports=ADDON_EXPORTS,
             includes=[node_api_headers()],
-            # A linker takes the guard from the archive only where something refers to it.
+            # A linker takes an object from an archive only if something refers to it.
             flags=["-Wl,-u,GuardVersion"] if guard else [],
         )
         module.unlink()
         musl.convert_if_musl(folder / _ADDON, target)
 
-    sources = [common, asherah, application, paths.GO_SOURCES / "asherah"]
+    sources = [glue_folder, asherah_folder, application_folder, paths.GO_SOURCES / "asherah"]
     sources += [paths.GO_SOURCES / "go.mod", GUARD_SOURCES, INSTALL_SOURCES]
     sources += musl.sources_for(target)
     name = f"asherah-addon-{target.name}"
@@ -78,7 +82,7 @@ def write_asherah_package(target: Target, out: Path) -> list[Path]:
     _check_folder(out, manifest)
     files.copy_whole(build_asherah_addon(target), addon)
     files.copy_whole(paths.NATIVE_SOURCES / "asherah" / _TYPES, types)
-    described = {
+    package_json = {
         "name": "asherah",
         "version": _VERSION,
         "description": "The functions and types of asherah 3.x, with the signal guard inside",
@@ -89,7 +93,7 @@ def write_asherah_package(target: Target, out: Path) -> list[Path]:
         "cpu": [target.arch],
         **({"libc": [target.libc]} if target.libc else {}),
     }
-    files.write_whole(manifest, json.dumps(described, indent=2) + "\n")
+    files.write_whole(manifest, json.dumps(package_json, indent=2) + "\n")
     return [addon, types, manifest]
 
 

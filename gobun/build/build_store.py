@@ -20,11 +20,11 @@ class Recipe(msgspec.Struct, frozen=True):
     """Everything that determines the bytes of a build. Equal recipes give equal bytes."""
 
     name: str
-    """Names the folder for people; the digest beside it makes it unique."""
+    """First part of the folder's name, for people. The digest after it makes the name unique."""
     sources: tuple[tuple[str, str], ...]
     """Name and SHA-256 of each source file."""
     settings: tuple[str, ...]
-    """Tool versions, flags, and the rules that the result had to pass."""
+    """Tool versions, flags, and the rules that the result must pass."""
 
     @property
     def digest(self) -> str:
@@ -35,12 +35,12 @@ class Recipe(msgspec.Struct, frozen=True):
 def recipe(name: str, *, sources: Iterable[Path], settings: Iterable[str]) -> Recipe:
     """Return the recipe for a build from ``sources``, which are files or folders of files.
 
-    The code of this package is a source of all its builds.
+    Every recipe also contains the code of this package.
     """
     source_files: list[Path] = []
     for source in (*sources, Path(__file__).parent):
-        below = [source] if source.is_file() else sorted(source.rglob("*"))
-        source_files += [path for path in below if path.is_file() and path.suffix != ".pyc"]
+        candidates = [source] if source.is_file() else sorted(source.rglob("*"))
+        source_files += [path for path in candidates if path.is_file() and path.suffix != ".pyc"]
     digests = (
         (path.relative_to(paths.ROOT).as_posix(), files.sha256_of(path)) for path in source_files
     )
@@ -55,8 +55,11 @@ def builds_root() -> Path:
 def built(build_recipe: Recipe, make: Callable[[Path], None]) -> Path:
     """Return the folder of the build for ``build_recipe``. Run ``make`` if it is missing.
 
-    ``make`` fills the empty folder that it gets. Others see the result only once it is whole, and
-    several processes that need it wait for one.
+    ``make`` receives an empty folder and fills it. Other processes see the folder only once it is
+    complete. If several processes need it, one builds it and the others wait.
+
+    Raises:
+        PrerequisiteError: the cache cannot be written.
     """
     folder = builds_root() / f"{build_recipe.name}-{build_recipe.digest[:20]}"
     cache.pin(folder)
@@ -65,7 +68,7 @@ def built(build_recipe: Recipe, make: Callable[[Path], None]) -> Path:
             if not folder.is_dir():
                 with files.temporary_sibling(folder) as staged, files.disk_errors(folder):
                     console.log(f"building {build_recipe.name}")
-                    result = staged / "it"
+                    result = staged / "result"
                     result.mkdir()
                     make(result)
                     files.publish_folder(result, folder)
@@ -75,7 +78,13 @@ def built(build_recipe: Recipe, make: Callable[[Path], None]) -> Path:
 def built_with_pins(
     name: str, sources: Iterable[Path], target: Target, make: Callable[[Path], None]
 ) -> Path:
-    """Return the folder of the build from ``sources`` for ``target`` with the pinned tools."""
+    """Return the folder of a build for ``target``. Run ``make`` if it is missing.
+
+    The recipe contains the versions of all pinned tools, so a new version starts a new build.
+
+    Raises:
+        PrerequisiteError: the cache cannot be written.
+    """
     pins = {**toolchain.pins(), **toolchain.npm_pins(), **toolchain.pip_pins()}
     settings = (target.zig_triple, *(f"{tool} {pins[tool]}" for tool in sorted(pins)))
     return built(recipe(name, sources=sources, settings=settings), make)

@@ -1,4 +1,4 @@
-"""The command lines of Go and Zig: from sources to libraries, the same bytes everywhere."""
+"""Runs Go and Zig. Equal sources give equal bytes on every machine."""
 
 from __future__ import annotations
 
@@ -26,40 +26,43 @@ _DISK_FULL = "no space left on device"
 
 
 class GoFlags(msgspec.Struct, frozen=True):
-    """The flags of Go. Compact code is slower, but keeps all checks."""
+    """Flags for one run of ``go build``."""
 
     included: str = ""
-    """Identity of C sources outside of the package's folder, which Go does not look at."""
-
+    """Digest of C sources outside the package's folder, because Go's cache ignores those."""
     compiler: tuple[str, ...] = ()
+    """Words of ``-gcflags=all=``."""
     linker: tuple[str, ...] = ("-s", "-w", "-buildid=")
+    """Words of ``-ldflags=``."""
     experiment: str = ""
+    """Value of ``GOEXPERIMENT``."""
     tags: tuple[str, ...] = ()
+    """Build tags."""
 
     @classmethod
     def compact(cls, go_version: str) -> GoFlags:
         """Return the flags for the smallest library that this Go release can make.
 
-        Functions are not inlined and not padded, and (where the release has them) the copies
-        of the allocator that Go specialises for each size are left out.
+        They turn off inlining, the padding of functions, and the copies of the allocator that Go
+        specialises for each size. Compact code is slower, but keeps all run-time checks.
         """
         version = Version(go_version)
-        plain = cls()
+        default = cls()
         return cls(
             compiler=("-l",),
-            linker=(*plain.linker, *(["-funcalign=1"] if version >= Version("1.25") else [])),
+            linker=(*default.linker, *(["-funcalign=1"] if version >= Version("1.25") else [])),
             experiment="nosizespecializedmalloc" if version >= Version("1.26") else "",
         )
 
     @property
-    def described(self) -> tuple[str, ...]:
-        """These flags in the form of ``go build``, for a manifest."""
+    def manifest_flags(self) -> tuple[str, ...]:
+        """These flags as ``go build`` takes them, for a manifest."""
         compiler = f"-gcflags=all={' '.join(self.compiler)}"
         return (compiler, f"-ldflags={' '.join(self.linker)}", f"GOEXPERIMENT={self.experiment}")
 
 
 def quoted(word: str) -> str:
-    """Quote a word for the lists that Go splits itself (CC, -ldflags): it knows no escapes.
+    """Quote a word for a list that Go splits itself (CC, -ldflags). Go's lists have no escapes.
 
     Raises:
         BuildError: the word holds both kinds of quotes.
@@ -76,7 +79,7 @@ def quoted(word: str) -> str:
 
 
 def zig_environment() -> dict[str, str]:
-    """Return the environment that names the cache folder of Zig."""
+    """Return the environment variables that set Zig's cache folder."""
     folder = _tool_cache("zig")
     return {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
 
@@ -88,10 +91,10 @@ def _tool_cache(name: str) -> str:
 
 
 def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[str, str]:
-    """Return Go's environment, without the user's own Go settings."""
+    """Return the environment for Go. It overrides the user's own Go settings."""
     compiler = [quoted(str(zig.program)), "cc", "-target", target.zig_triple]
     c_flags = ["-O2", "-g0", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
-    if flags.included:  # Means nothing to the compiler, and is part of the key of Go's own cache.
+    if flags.included:  # The compiler ignores it, but it is part of the key of Go's cache.
         c_flags.append(f"-DINCLUDED={flags.included}")
     return {
         **zig_environment(),
@@ -105,7 +108,7 @@ def go_environment(target: Target, go: Tool, zig: Tool, flags: GoFlags) -> dict[
         "GOFLAGS": "",
         "GOOS": target.os,
         "GOPATH": _tool_cache("gopath"),
-        "GOPROXY": "off",  # gobun.build.go_modules has brought what is needed.
+        "GOPROXY": "off",  # gobun.build.go_modules has fetched all modules.
         "GOROOT": str(go.program.parent.parent),
         "GOTELEMETRY": "off",
         "GOTOOLCHAIN": "local",
@@ -118,16 +121,16 @@ def shared_link_flags(
 ) -> list[str]:
     """Return the linker's flags for a library file ``name`` that exports only ``exports``.
 
-    Write the list of exports into ``scratch``, in the form that this target's linker reads.
+    Write the list of exports to a file in the folder ``scratch``.
     """
-    if target.os == "darwin":  # Zig's Mach-O linker takes a list of exports and ignores it.
+    if target.os == "darwin":  # Zig's Mach-O linker accepts a list of exports but ignores it.
         return [f"-Wl,-install_name,@rpath/{name}"]
     script = scratch / "exports.map"
     names = "".join(f" {export};" for export in exports)
     script.write_text(f"{{ global:{names} local: *; }};\n")
     return [
         "-s",
-        "-Xlinker",  # and not -Wl, because the path may hold a comma
+        "-Xlinker",  # not -Wl, because the path may contain a comma
         f"--version-script={script}",
         f"-Wl,-soname,{name}",
         "-Wl,--hash-style=gnu",
@@ -145,11 +148,11 @@ def go_shared(
     output: Path,
     exports: Sequence[str],
     flags: GoFlags | None = None,
-    linked: Sequence[str] = (),
+    link_arguments: Sequence[str] = (),
 ) -> None:
     """Compile a package of ``go/`` for ``target`` into a library (``-buildmode=c-shared``).
 
-    ``linked`` are further words for the linker.
+    ``link_arguments`` are extra arguments for the external linker.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
@@ -157,10 +160,12 @@ def go_shared(
     """
     flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
-        words = shared_link_flags(target, name=output.name, exports=exports, scratch=temporary)
+        linker_words = shared_link_flags(
+            target, name=output.name, exports=exports, scratch=temporary
+        )
         if target.os == "darwin":
-            words.append(f"-F{_stub_frameworks(temporary)}")
-        external = " ".join(quoted(word) for word in (*words, *linked))
+            linker_words.append(f"-F{_stub_frameworks(temporary)}")
+        external = " ".join(quoted(word) for word in (*linker_words, *link_arguments))
         linker = [*flags.linker, quoted(f"-extldflags={external}")]
         _go_build(
             "c-shared",
@@ -208,52 +213,54 @@ def _go_build(
     flags: GoFlags,
     linker: Sequence[str],
 ) -> None:
-    words = [f"-buildmode={mode}"]
+    flag_arguments = [f"-buildmode={mode}"]
     if flags.compiler:
-        words.append(f"-gcflags=all={' '.join(flags.compiler)}")
+        flag_arguments.append(f"-gcflags=all={' '.join(flags.compiler)}")
     if flags.tags:
-        words.append(f"-tags={','.join(flags.tags)}")
+        flag_arguments.append(f"-tags={','.join(flags.tags)}")
     environment = go_environment(target, go, toolchain.zig(), flags)
     folder, name = paths.GO_SOURCES, f"./{package}"
     if go_modules.has_dependencies(folder / package):
         folder, name = folder / package, "."
         go_modules.fetch_modules(folder, go, environment)
-    what = f"go/{package} for {target.name}"
-    run_go_build(go, [*words, name], linker, what=what, cwd=folder, env=environment, output=output)
-    # Go writes a header of its own beside the library, of which nobody needs the preamble.
+    title = f"go/{package} for {target.name}"
+    run_go_build(
+        go, [*flag_arguments, name], linker, title=title, cwd=folder, env=environment, output=output
+    )
+    # Go also writes a header, which nobody uses.
     output.with_suffix(".h").unlink(missing_ok=True)
 
 
 def run_go_build(
     go: Tool,
-    words: Sequence[str],
+    arguments: Sequence[str],
     linker: Sequence[str],
     *,
-    what: str,
+    title: str,
     cwd: Path,
     env: Mapping[str, str],
     output: Path,
 ) -> None:
-    """Run ``go build`` so that the result contains no folder names and no state of the checkout.
+    """Run ``go build``. Its result contains no folder names and no state of the checkout.
 
-    The last of ``words`` is the package.
+    The last of ``arguments`` is the package. ``title`` names the result in an error.
 
     Raises:
         PrerequisiteError: Go cannot be started, or the disk is full.
         BuildError: Go, the C compiler or the linker failed.
     """
-    *flags, package = words
+    *flags, package = arguments
     command: list[str | Path] = [go.program, "build", *flags, "-trimpath", "-buildvcs=false"]
     command += ["-ldflags", " ".join(linker), "-o", output, package]
     # Go and its linker leave their temporary files behind when a signal ends them.
     with scratch_folder("go") as temporary:
         completed = run_tool(command, cwd=cwd, env={**env, "TMPDIR": str(temporary)})
     if completed.code != 0:
-        raise _refused(f"Go {go.version} could not build {what}", completed)
+        raise _build_error(f"Go {go.version} could not build {title}", completed)
 
 
 def _stub_frameworks(folder: Path) -> Path:
-    """Write a stub of CoreFoundation, which older Go links on darwin-arm64 and never calls."""
+    """Write a stub of CoreFoundation. Older Go links to it on darwin-arm64, but never calls it."""
     framework = folder / "CoreFoundation.framework"
     framework.mkdir()
     (framework / "CoreFoundation.tbd").write_text(
@@ -268,7 +275,7 @@ def _stub_frameworks(folder: Path) -> Path:
 
 
 def _archiver(folder: Path) -> Path:
-    """Make ``zig ar`` callable as one program, because Go's linker takes no arguments for it."""
+    """Wrap ``zig ar`` in a script, because Go's linker takes a program without arguments."""
     script = folder / "ar"
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(toolchain.zig().program))} ar "$@"\n')
     script.chmod(0o755)
@@ -286,7 +293,7 @@ def c_shared(
 ) -> None:
     """Compile and link C sources and archives into a library or an addon.
 
-    What the runtime provides (``napi_*``) may stay undefined.
+    Functions of the runtime (``napi_*``) may stay undefined.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
@@ -304,7 +311,7 @@ def c_shared(
 
 
 def c_archive(source: Path, *, target: Target, output: Path) -> None:
-    """Compile one C source into a static library, whose member has the name of the source.
+    """Compile one C source into a static library. Its member has the name of the source.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
@@ -312,27 +319,27 @@ def c_archive(source: Path, *, target: Target, output: Path) -> None:
     """
     member = source.with_suffix(".o")
     flags = ["-c", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
-    # Debug information and paths would differ from one machine to the next.
+    # A path in the object would differ between machines.
     flags.append(f"-ffile-prefix-map={source.parent}=.")
     _zig_cc(target, [*flags, source, "-o", member])
     zig = toolchain.zig().program
     completed = run_tool([zig, "ar", "rcsD", output, member], env=zig_environment())
     if completed.code != 0:
-        raise _refused(f"zig ar could not build {output.name} for {target.name}", completed)
+        raise _build_error(f"zig ar could not build {output.name} for {target.name}", completed)
     member.unlink()
 
 
 def c_program(*sources: Path, target: Target, output: Path, libraries: Sequence[str] = ()) -> None:
-    """Compile C sources into a program, with ``libraries`` of the system.
+    """Compile C sources into a program, and link it with ``libraries``, such as ``dl``.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
         BuildError: the compiler or the linker failed.
     """
-    linked = [f"-l{library}" for library in libraries]
+    link_flags = [f"-l{library}" for library in libraries]
     # By default Zig links programs for musl statically, and such a program cannot load a library.
-    linked += ["-dynamic"] if libraries and target.libc == "musl" else []
-    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", *sources, *linked, "-o", output])
+    link_flags += ["-dynamic"] if libraries and target.libc == "musl" else []
+    _zig_cc(target, ["-s", "-Wall", "-Wextra", "-Werror", *sources, *link_flags, "-o", output])
 
 
 def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
@@ -341,7 +348,7 @@ def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
     completed = run_tool(command, env=zig_environment())
     if completed.code != 0:
         output = Path(arguments[-1]).name
-        raise _refused(f"zig cc could not build {output} for {target.name}", completed)
+        raise _build_error(f"zig cc could not build {output} for {target.name}", completed)
 
 
 def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) -> None:
@@ -349,22 +356,22 @@ def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) 
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.
-        BuildError: the compiler or the linker rejected it.
+        BuildError: the compiler or the linker failed.
     """
-    words: list[str | Path] = ["cc", "-target", triple, *flags, source, "-o", output]
-    command = [toolchain.zig().program, *words]
+    arguments: list[str | Path] = ["cc", "-target", triple, *flags, source, "-o", output]
+    command = [toolchain.zig().program, *arguments]
     completed = run_tool(command, env=zig_environment())
     if completed.code != 0:
-        raise _refused(f"zig cc could not build {output.name} for {triple}", completed)
+        raise _build_error(f"zig cc could not build {output.name} for {triple}", completed)
 
 
-def _refused(what: str, completed: Finished) -> GobunError:
+def _build_error(failure: str, completed: Finished) -> GobunError:
     if _DISK_FULL in completed.tail.casefold():
         return PrerequisiteError(
-            f"{what}: {_DISK_FULL}",
+            f"{failure}: {_DISK_FULL}",
             hint="free space for the cache (GOBUN_CACHE) and for temporary files (TMPDIR)",
         )
     return BuildError(
-        f"{what}:\n{completed.tail}",
+        f"{failure}:\n{completed.tail}",
         hint="the first lines above name the cause; `invoke doctor` checks the tools",
     )

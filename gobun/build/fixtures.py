@@ -24,17 +24,17 @@ GO_FIXTURES = {
     "setup-full": "setup_full",
     ASHERAH: "asherah",
 }
-"""Fixture to package of ``go/``."""
+"""Package in ``go/`` of each Go fixture."""
 
 CONTROL = "control"
 PUBLISHED = "libasherah"
-"""The library that asherah's makers publish, of which nothing is compiled here."""
+"""The library that asherah's maintainers publish. The suite only downloads it."""
 FIXTURES = (CONTROL, *GO_FIXTURES, PUBLISHED)
-"""The modules that have the functions of every fixture, as a library and as an addon."""
+"""The modules that have all functions of ``EXPORTS``, as a library and as an addon."""
 
 RUST = "asherah-rust"
 MODULES = (*FIXTURES, RUST)
-"""All modules under test that the suite has."""
+"""All modules under test that come with the suite."""
 
 EXPORTS = (
     "Run",
@@ -47,7 +47,7 @@ EXPORTS = (
     "TakeSignals",
     "SignalsReceived",
 )
-"""What the library of every fixture exports; ``go/testhooks`` says what each does."""
+"""Functions that the library of every fixture exports. ``go/testhooks`` documents them."""
 
 _LIBASHERAH = (
     "SetEnv",
@@ -68,9 +68,9 @@ _MORE_EXPORTS = {
     PUBLISHED: _LIBASHERAH,
 }
 _MORE_GLUE = {ASHERAH: ("asherah",), PUBLISHED: ("asherah",)}
-"""Fixture to parts of ``native/`` that its addon is made of, beside the common one."""
+"""Folders in ``native/`` that a fixture's addon needs beside ``native/addon``."""
 ADDON_EXPORTS = ("napi_register_module_v1", "node_api_module_get_api_version_v1")
-"""What every addon exports, and all that it does."""
+"""The only exports of every addon."""
 
 
 class Fixture(msgspec.Struct, frozen=True):
@@ -78,13 +78,13 @@ class Fixture(msgspec.Struct, frozen=True):
 
     name: str
     library: Path
-    """Loaded by a foreign function interface; exports ``EXPORTS``."""
+    """The library for foreign function interfaces. It exports ``EXPORTS``."""
     addon: Path
-    """Loaded by ``require``; exports ``runSync``, ``callAsync`` and others (``native/addon``)."""
+    """The addon for ``require``, with ``runSync``, ``callAsync`` and others (``native/addon``)."""
     published: Path | None = None
-    """What both are only the way to, and which lies beside them."""
+    """The library that both forms load from their folder. None for all other fixtures."""
     glue: str = ""
-    """Script of ``scenarios/asherah`` that gives an addon the functions of a fixture."""
+    """Script in ``scenarios/asherah`` that gives the addon the functions of a fixture."""
 
 
 def node_api_headers() -> Path:
@@ -102,8 +102,8 @@ def build_fixture(
 ) -> Fixture:
     """Build a fixture for ``target``, or take it from the cache.
 
-    ``guarded`` links the guard into both forms, which installs itself. For musl both forms are
-    ``converted``, so that they load; elsewhere there is nothing to convert.
+    ``guarded`` links the guard into both forms, where it installs itself. ``converted`` makes both
+    forms loadable on a musl platform, and does nothing on other platforms.
 
     Raises:
         UsageError: there is no such fixture.
@@ -116,20 +116,25 @@ def build_fixture(
     stem = name.replace("-", "_")
     library = f"{stem}{target.library_suffix}"
     addon = f"{stem}.node" if name == CONTROL else f"go_{stem}.node"
-    parts = [paths.NATIVE_SOURCES / part for part in ("addon", *_MORE_GLUE.get(name, ()))]
-    # A later part's file takes the place of an earlier one's of the same name.
-    glue = {source.name: source for part in parts for source in sorted(part.glob("*.c"))}
-    control = [
+    glue_folders = [paths.NATIVE_SOURCES / part for part in ("addon", *_MORE_GLUE.get(name, ()))]
+    # A file in a later folder replaces the one with the same name in an earlier folder.
+    glue_sources = {
+        source.name: source for part in glue_folders for source in sorted(part.glob("*.c"))
+    }
+    control_sources = [
         paths.NATIVE_SOURCES / "c_fixture" / "c_fixture.c",
         paths.GO_SOURCES / "testhooks" / "testhooks.c",
     ]
     published_name = f"libasherah-published{target.library_suffix}"
-    published = [*sorted((paths.NATIVE_SOURCES / "libasherah").glob("*.c")), control[1]]
+    published_sources = [
+        *sorted((paths.NATIVE_SOURCES / "libasherah").glob("*.c")),
+        control_sources[1],
+    ]
     exports = (*EXPORTS, *_MORE_EXPORTS.get(name, ()))
 
     guard = [build_static_guard([target])[0].library] if guarded else []
-    # A linker takes the guard from the archive only where something refers to it.
-    linked = ["-Wl,-u,GuardVersion"] if guarded else []
+    # A linker takes an object from an archive only if something refers to it.
+    linker_flags = ["-Wl,-u,GuardVersion"] if guarded else []
 
     def make(folder: Path) -> None:
         if name in GO_FIXTURES:
@@ -140,50 +145,54 @@ def build_fixture(
                 go=go,
                 output=folder / library,
                 exports=exports,
-                linked=[*linked, *map(str, guard)],
+                link_arguments=[*linker_flags, *map(str, guard)],
             )
             module = [folder / "module.a"]
             compiling.go_archive(package, target=target, go=go, output=module[0])
         else:
-            module = published if name == PUBLISHED else control
+            module = published_sources if name == PUBLISHED else control_sources
             compiling.c_shared(
                 [*module, *guard],
                 target=target,
                 output=folder / library,
                 exports=exports,
-                flags=linked,
+                flags=linker_flags,
             )
         if name == PUBLISHED:
             files.copy_whole(published_asherah(target), folder / published_name)
             if converted:
                 musl.convert_if_musl(folder / published_name, target)
         compiling.c_shared(
-            [*glue.values(), *module, *guard],
+            [*glue_sources.values(), *module, *guard],
             target=target,
             output=folder / addon,
             exports=ADDON_EXPORTS,
             includes=[node_api_headers()],
-            flags=linked,
+            flags=linker_flags,
         )
         (folder / "module.a").unlink(missing_ok=True)
         if name in GO_FIXTURES and converted:
             musl.convert_if_musl(folder / library, target)
             musl.convert_if_musl(folder / addon, target)
 
-    own = [*control, *published] if name == PUBLISHED else control
+    module_sources = (
+        [*control_sources, *published_sources] if name == PUBLISHED else control_sources
+    )
     if name in GO_FIXTURES:
         packages = (GO_FIXTURES[name], "testhooks", "workload", "go.mod")
-        own = [paths.GO_SOURCES / package for package in packages]
-    own = [*own, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
-    own = [*own, *(musl.sources_for(target) if converted else ())]
-    title = f"{name}{'-guarded' if guarded else ''}{'' if converted else '-unconverted'}"
-    folder = build_store.built_with_pins(f"{title}-{target.name}", [*parts, *own], target, make)
-    beside = folder / published_name if name == PUBLISHED else None
-    return Fixture(name, folder / library, folder / addon, beside)
+        module_sources = [paths.GO_SOURCES / package for package in packages]
+    module_sources = [*module_sources, *([GUARD_SOURCES, INSTALL_SOURCES] if guarded else [])]
+    module_sources = [*module_sources, *(musl.sources_for(target) if converted else ())]
+    recipe_name = f"{name}{'-guarded' if guarded else ''}{'' if converted else '-unconverted'}"
+    folder = build_store.built_with_pins(
+        f"{recipe_name}-{target.name}", [*glue_folders, *module_sources], target, make
+    )
+    published_library = folder / published_name if name == PUBLISHED else None
+    return Fixture(name, folder / library, folder / addon, published_library)
 
 
 def provide_module(name: str, target: Target) -> Fixture:
-    """Return one of ``MODULES`` for ``target``: built, or fetched.
+    """Build or fetch one of ``MODULES`` for ``target``.
 
     Raises:
         UsageError: there is no such module.
@@ -197,11 +206,11 @@ def provide_module(name: str, target: Target) -> Fixture:
 
 
 def published_asherah(target: Target) -> Path:
-    """Return libasherah as its makers publish it in their Python package; fetch it if missing.
+    """Return libasherah from the maintainers' Python package. Fetch it if it is missing.
 
     Raises:
-        PrerequisiteError: pip is missing, or the disk refuses.
-        FetchError: the package could not be fetched, or is not what the lock file names.
+        PrerequisiteError: pip is missing, or the disk is full.
+        FetchError: the package could not be fetched, or does not match the lock file.
     """
     package = "asherah"
     library = Path(package) / "libasherah" / f"libasherah-{target.arch}{target.library_suffix}"
@@ -214,7 +223,7 @@ def rust_asherah(target: Target) -> Fixture:
 
     Raises:
         PrerequisiteError: no package is pinned for ``target``.
-        FetchError: the package could not be fetched, or is not what the lock file names.
+        FetchError: the package could not be fetched, or does not match the lock file.
     """
     if target.name != "linux-x64":
         raise PrerequisiteError(

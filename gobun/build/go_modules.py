@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gobun.toolchain import Tool
 
-_OF_THE_USER = (
+_USER_VARIABLES = (
     "GOAUTH",
     "GOENV",
     "GOINSECURE",
@@ -25,7 +25,7 @@ _OF_THE_USER = (
     "GOVCS",
     "NETRC",
 )
-"""Where modules come from is the user's own configuration; what they are, go.sum says."""
+"""The user's settings for Go's downloads. ``go.sum`` fixes the content of each module."""
 
 
 def has_dependencies(package: Path) -> bool:
@@ -40,11 +40,11 @@ def fetch_modules(package: Path, go: Tool, environment: dict[str, str]) -> None:
         FetchError: a module could not be fetched, or does not match ``go.sum``.
         PrerequisiteError: Go cannot be started.
     """
-    own = {name: os.environ[name] for name in _OF_THE_USER if name in os.environ}
-    without = {name: value for name, value in environment.items() if name not in _OF_THE_USER}
-    # Else its folders could not be evicted.
-    without["GOFLAGS"] = "-modcacherw"
-    completed = run_tool([go.program, "mod", "download"], cwd=package, env=without | own)
+    user_settings = {name: os.environ[name] for name in _USER_VARIABLES if name in os.environ}
+    settings = {name: value for name, value in environment.items() if name not in _USER_VARIABLES}
+    # Without this flag, the cache could not delete the modules' read-only folders.
+    settings["GOFLAGS"] = "-modcacherw"
+    completed = run_tool([go.program, "mod", "download"], cwd=package, env=settings | user_settings)
     if completed.code != 0:
         raise FetchError(
             f"Go could not fetch the modules of go/{package.name}:\n{completed.tail}",

@@ -1,4 +1,4 @@
-"""The signal guard: one C source, as a shared, a static and a preloaded library."""
+"""Builds the signal guard as a shared, a static, a preloaded and an embeddable library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EMBEDDED_SOURCES = (
     paths.ROOT / "gobun" / "embed",
     paths.ROOT / "gobun" / "elf",
 )
-"""What decides how a library comes out that has the guard embedded."""
+"""Sources that determine the bytes of a library with an embedded guard."""
 
 GUARD_NAME = "go-guard"
 STATIC_NAME = "libgo-guard"
@@ -38,7 +38,7 @@ _PRELOAD_SOURCES = paths.NATIVE_SOURCES / "preload"
 
 
 def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
-    """Build the shared library for each target, or take it from the cache, in the order given.
+    """Return the shared library for each target, in order. Build those that the cache lacks.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -48,9 +48,9 @@ def build_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
 
 
 def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
-    """Build the static library for each target, or take it from the cache, in the order given.
+    """Return the static library for each target, in order. Build those that the cache lacks.
 
-    It installs the guard in a constructor, so an addon only has to link it.
+    Its constructor installs the guard, so an addon only has to link it.
 
     Raises:
         PrerequisiteError: Zig is missing.
@@ -60,9 +60,9 @@ def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
 
 
 def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:
-    """Build the guard for ``LD_PRELOAD`` for each target, or take it from the cache, in order.
+    """Return the preload library for each target, in order. Build those that the cache lacks.
 
-    It helps applications that cannot change their code.
+    ``LD_PRELOAD`` loads it into applications that cannot change their code.
 
     Raises:
         PrerequisiteError: Zig is missing, or a target is not Linux.
@@ -111,7 +111,7 @@ def _build_preload(target: Target) -> BuiltLibrary:
         )
     file_name, _ = file_names(_PRELOAD_NAME, target)
     # The dynamic linker finds a preloaded library before libc, so handlers.c defines sigaction
-    # itself. It needs no hooks in other libraries, which guard.c installs.
+    # itself. It does not need guard.c, which installs hooks in other libraries.
     core = [path for path in guard_sources() if path.name != "guard.c"]
     return build_c_library(
         _PRELOAD_NAME,

@@ -1,4 +1,4 @@
-"""The guard as one C file: for a static library, an embedded segment, or a copy in a Go module.
+"""Makes one C file of the guard, for a static library, an embedded segment or a Go package.
 
 The guard is one object, so a linker takes all of it from an archive or nothing. A reference to any
 of its functions also links the constructor that installs it.
@@ -20,9 +20,9 @@ PUBLIC_HEADER = GUARD_SOURCES / "go-guard.h"
 
 _INCLUDE = re.compile(r'#include "(?P<name>[^"]+)"')
 _PROLOGUE = """\
-/* The signal guard in one file, made from the sources named below; edit those.
+/* The signal guard in one file, generated from the sources named below. Edit those instead.
  *
- * Nothing in it is seen from outside the library it is linked into. */
+ * No symbol of it is visible outside the library that contains it. */
 #define _GNU_SOURCE
 #define GUARD_API __attribute__((visibility("hidden")))
 """
@@ -34,22 +34,22 @@ def guard_sources() -> list[Path]:
 
 
 def one_file() -> str:
-    """Return the guard, with the constructor that installs it, as the text of one C file."""
-    seen: set[Path] = set()
+    """Return the text of one C file with the guard and the constructor that installs it."""
+    included: set[Path] = set()
     sources = [*guard_sources(), INSTALL_SOURCES / "constructor.c"]
-    return _PROLOGUE + "".join(_expanded(path, seen) for path in sources)
+    return _PROLOGUE + "".join(_expanded(path, included) for path in sources)
 
 
-def _expanded(path: Path, seen: set[Path]) -> str:
-    """Return a source whose ``#include`` lines of the guard are replaced with the headers."""
-    if path in seen:
+def _expanded(path: Path, included: set[Path]) -> str:
+    """Return a source with each header of the guard in place of its first ``#include`` line."""
+    if path in included:
         return ""
-    seen.add(path)
+    included.add(path)
     lines = [f"\n/* ---- {path.relative_to(paths.NATIVE_SOURCES).as_posix()} ---- */\n"]
     for line in path.read_text().splitlines(keepends=True):
-        included = _INCLUDE.match(line)
-        if included:
-            lines.append(_expanded((path.parent / included["name"]).resolve(), seen))
+        include = _INCLUDE.match(line)
+        if include:
+            lines.append(_expanded((path.parent / include["name"]).resolve(), included))
         elif line != "#define _GNU_SOURCE\n":
             lines.append(line)
     return "".join(lines)

@@ -1,4 +1,4 @@
-"""Builds the harness's own programs: run a cell, call C functions from Node, inspect a process."""
+"""Builds the native helpers that run a cell, call C functions from Node, or inspect a process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def build_supervise(target: Target) -> Path:
 
 
 def build_inspector(target: Target) -> Path:
-    """Return the program ``inspector`` for ``target``.
+    """Return the program that reads the signal handlers and stacks of a running process.
 
     Raises:
         PrerequisiteError: Zig is missing, or the target is not Linux.
@@ -69,7 +69,7 @@ def build_inspector(target: Target) -> Path:
     if target.os != "linux":
         raise PrerequisiteError(
             f"a process on {target.name} cannot be inspected: that needs Linux's ptrace",
-            hint="sample PID, or lldb -p PID, shows its threads",
+            hint="run `sample PID` or `lldb -p PID` to see its threads",
         )
     source = paths.NATIVE_SOURCES / "inspector"
 

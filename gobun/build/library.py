@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gobun.audit import Rules
 
 AUDIT = Path(audit.__file__).parent
-"""What the audit lets pass is part of what a result is, so recipes have this as a source."""
+"""The audit's code. It decides which results pass, so it is a source of their recipes."""
 
 
 class BuiltLibrary(msgspec.Struct, frozen=True):
@@ -28,17 +28,18 @@ class BuiltLibrary(msgspec.Struct, frozen=True):
     target: Target
     library: Path
     header: Path | None
-    """None where nothing that it exports is to be called."""
+    """None if applications call none of its exports."""
     go_version: str
-    """Empty where there is no Go in it."""
+    """Empty if it contains no Go."""
     zig_version: str
     flags: tuple[str, ...]
+    """Go's flags. Empty if it contains no Go."""
 
 
 def file_names(name: str, target: Target) -> tuple[str, str]:
     """Return the file names of a library for ``target``, and of its header.
 
-    A name that begins with ``lib`` is that of a static library, as linkers expect it.
+    A name that begins with ``lib`` means a static library, as linkers expect.
     """
     stem = f"{name}-{target.name}"
     suffix = ".a" if name.startswith("lib") else target.library_suffix
@@ -49,12 +50,12 @@ def enforce_rules(library: Path, rules: Rules) -> None:
     """Reject a library that breaks its rules.
 
     Raises:
-        BuildError: with every finding.
+        BuildError: it breaks a rule. The message lists every violation.
     """
-    findings = audit.check(audit.inspect(library), rules)
-    if findings:
-        listed = "\n".join(f"  - {finding}" for finding in findings)
-        raise BuildError(f"{library.name} does not pass its audit:\n{listed}")
+    violations = audit.check(audit.inspect(library), rules)
+    if violations:
+        lines = "\n".join(f"  - {violation}" for violation in violations)
+        raise BuildError(f"{library.name} does not pass its audit:\n{lines}")
 
 
 def build_c_library(
@@ -67,7 +68,7 @@ def build_c_library(
     includes: Sequence[Path] = (),
     header: Path | None = None,
 ) -> BuiltLibrary:
-    """Build a library of C for ``target``, or take it from the cache.
+    """Build a C library for ``target``, or take it from the cache.
 
     ``folders`` contain all its sources and headers. ``sources`` are the files to compile.
 
@@ -93,5 +94,5 @@ def build_c_library(
             files.copy_whole(header, folder / header_name)
 
     folder = build_store.built(recipe, make)
-    placed = None if header is None else folder / header_name
-    return BuiltLibrary(target, folder / file_name, placed, "", zig.version, ())
+    built_header = None if header is None else folder / header_name
+    return BuiltLibrary(target, folder / file_name, built_header, "", zig.version, ())

@@ -1,4 +1,4 @@
-"""The npm package of the loader as a folder: its scripts, the guards, and their digests."""
+"""Writes the loader's npm package into a folder: its scripts, the guards, and their digests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fill_loader(
 ) -> None:
     """Write the package into the new folder ``package``, with ``guards`` inside.
 
-    ``libraries`` are those of the other packages. This package contains their digests.
+    ``libraries`` belong to the other packages. This package contains their digests.
 
     Raises:
         PrerequisiteError: the folder cannot be written.
@@ -52,11 +52,11 @@ def fill_loader(
         shutil.copytree(paths.LOADER_SOURCES, package, copy_function=shutil.copyfile)
         shutil.copyfile(paths.ROOT / "LICENSE", package / "LICENSE")
         # Edit the text, so that the rest of the file stays as a person wrote it.
-        about = package / "package.json"
-        about.write_text(about.read_text().replace('"0.0.0"', f'"{version}"'))
+        manifest = package / "package.json"
+        manifest.write_text(manifest.read_text().replace('"0.0.0"', f'"{version}"'))
         (package / "lib").mkdir()
         for each in guards:
             shutil.copyfile(each.library, package / "lib" / each.library.name)
-        known = [*guards, *libraries]
-        sums = {each.library.name: files.sha256_of(each.library) for each in known}
+        all_libraries = [*guards, *libraries]
+        sums = {each.library.name: files.sha256_of(each.library) for each in all_libraries}
         (package / "sums.json").write_bytes(files.readable_json(dict(sorted(sums.items()))))

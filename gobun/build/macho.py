@@ -1,8 +1,8 @@
-"""Rewrites what Zig's Mach-O linker leaves undetermined, so equal inputs give equal bytes.
+"""Rewrites the undetermined bytes of Zig's Mach-O linker, so that equal inputs give equal bytes.
 
-Zig 0.17 does not write the indirect symbols of pointers to symbols of the library itself, and
-leaves the end of that table as it was in memory. Nothing at run time reads it (the loader goes by
-the binding opcodes), but the file differs from run to run, and with it its UUID and signature.
+Zig 0.17 skips the indirect symbols of pointers to the library's own symbols. The end of that table
+then contains uninitialised memory. Nothing reads it at run time, because the loader uses the
+binding opcodes. But the file differs from run to run, and so do its UUID and its signature.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class _MachoSection(NamedTuple):
 
 
 def make_deterministic(path: Path) -> None:
-    """Write the table, UUID and ad-hoc signature of a thin 64-bit dylib from its content.
+    """Rewrite the indirect symbols, the UUID and the ad-hoc signature of a thin 64-bit dylib.
 
     Raises:
-        BuildError: the file is not of the form that Zig's linker writes.
-        PrerequisiteError: it cannot be written.
+        BuildError: the file does not have the form that Zig's linker writes.
+        PrerequisiteError: the file cannot be written.
     """
     data = bytearray(path.read_bytes())
     try:
@@ -83,10 +83,10 @@ def _sections(data: bytearray) -> Iterator[_MachoSection]:
 
 def _bound_symbols(path: Path) -> dict[int, str]:
     """Return the symbol that the loader writes to each address."""
-    # Here, because the parser takes a quarter of a second to import.
+    # Imported here, because the import takes a quarter of a second.
     import lief  # noqa: PLC0415
 
-    lief.logging.disable()  # It complains of the very entries that are mended here.
+    lief.logging.disable()  # It warns about the entries that this module rewrites.
     universal = lief.MachO.parse(str(path))
     binary = universal.at(0) if universal is not None else None
     if binary is None:

@@ -1,4 +1,4 @@
-"""Converts libraries for musl on disk: compiles the added code, and writes whole files."""
+"""Converts library files for musl, and compiles the code that a conversion adds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FLAGS = (
 _STARTUP_FLAGS = ("-ffreestanding", "-mgeneral-regs-only")
 _LINK = ("-nostdlib", "-static", "-Wl,-e,0", "-Wl,--build-id=none")
 _MORE_FLAGS = {"x64": ("-fcf-protection=none",), "arm64": ("-mcmodel=tiny",)}
-"""On arm64 the tiny model, because other code only runs at a multiple of a page from its place."""
+"""arm64 needs the tiny code model. Code of other models can only be moved by whole pages."""
 
 
 @functools.cache
@@ -57,7 +57,7 @@ def _flat(source: Path, arch: str, flags: tuple[str, ...] = ()) -> bytes:
     )
 
     def make(folder: Path) -> None:
-        # In two steps: without a libc to link, Zig has no headers of one to compile with.
+        # Two steps, because Zig finds libc's headers only if it may also link libc.
         code, program = folder / "code.o", folder / "program"
         compiling.freestanding(source, _TRIPLES[arch], [*compiler, "-c"], code)
         compiling.freestanding(code, _TRIPLES[arch], [*_LINK, f"-Wl,-T,{layout}"], program)
@@ -83,7 +83,7 @@ def convert_file(path: Path, out: Path) -> Conversion:
     """Write the converted form of a library to ``out``, which appears whole or not at all.
 
     Raises:
-        UsageError: the library cannot be read, or is of a kind that cannot be converted.
+        UsageError: the library cannot be read or cannot be converted.
         PrerequisiteError: Zig is missing, or ``out`` cannot be written.
         BuildError: the added code could not be built.
     """
@@ -95,8 +95,8 @@ def convert_file(path: Path, out: Path) -> Conversion:
 def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """Return each library and the file for its converted form.
 
-    Without ``out``, ``NAME.so`` becomes ``NAME-musl.so`` beside it. The input is only replaced
-    where ``out`` names it.
+    Without ``out``, ``NAME.so`` becomes ``NAME-musl.so`` beside it. An input is replaced only if
+    ``out`` names it.
 
     Raises:
         UsageError: several libraries have the same output file.
@@ -118,16 +118,16 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
 
 
 def sources_for(target: Target) -> tuple[Path, ...]:
-    """Return the further sources of a library for ``target``, beside its own."""
-    code = (paths.ROOT / "gobun" / "musl", paths.ROOT / "gobun" / "elf")
-    return (_STARTUP, _FORTIFY, *code) if target.libc == "musl" else ()
+    """Return the sources that a conversion adds to the recipe of a library for ``target``."""
+    packages = (paths.ROOT / "gobun" / "musl", paths.ROOT / "gobun" / "elf")
+    return (_STARTUP, _FORTIFY, *packages) if target.libc == "musl" else ()
 
 
 def convert_if_musl(library: Path, target: Target) -> None:
     """Convert a Go library right after its build, if ``target`` is a musl platform.
 
     Raises:
-        UsageError: it cannot be converted.
+        UsageError: the library cannot be converted.
         BuildError: the added code could not be built.
     """
     if target.libc == "musl":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gobun.build.library import BuiltLibrary
 
 SUMS = {"linux": "SHA256SUMS", "darwin": "SHA256SUMS-darwin"}
-"""Per system, because the scripts by which released packages download read one of the two."""
+"""The checksum file of each system. The download scripts of older packages read one of them."""
 
 _MANIFEST = "manifest.json"
 _SUM_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
@@ -28,13 +28,13 @@ class ManifestEntry(msgspec.Struct, frozen=True):
 
     file: str
     header: str
-    """Empty where there is none."""
+    """Empty if it has none."""
     target: str
     size: int
     """Bytes."""
     sha256: str
     go: str
-    """Empty where there is no Go in it."""
+    """Empty if it contains no Go."""
     zig: str
     zig_target: str
     flags: tuple[str, ...]
@@ -63,7 +63,7 @@ def publish(built: Sequence[BuiltLibrary], out: Path) -> list[ManifestEntry]:
         merged = other_entries | sums
         if merged:
             _write_changed(out / name, sums_text(merged))
-        else:  # `sha256sum -c` takes neither an empty list nor one of what is not there
+        else:  # `sha256sum -c` rejects an empty list, and a list of missing files
             with files.disk_errors(out / name):
                 (out / name).unlink(missing_ok=True)
     merged_entries = {
@@ -124,7 +124,7 @@ def _read_manifest(out: Path) -> list[ManifestEntry]:
     try:
         return msgspec.json.decode(files.read_input(out / _MANIFEST), type=_ManifestFile).libraries
     except (UsageError, ValueError, RecursionError):
-        return []  # Made anew; it says nothing that the libraries themselves do not.
+        return []  # Start over. A manifest only repeats facts about the libraries.
 
 
 def _write_changed(path: Path, text: str) -> None:

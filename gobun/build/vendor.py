@@ -37,7 +37,7 @@ package goguard
 // #include "go-guard.h"
 import "C"
 
-// A linker takes an object out of an archive only where something refers to it.
+// A linker takes an object from an archive only if something refers to it.
 var _ = C.GuardVersion()
 """
 
@@ -56,8 +56,8 @@ library is loaded, before Go's runtime starts. `GO_WARMUP_GUARD=0` in the enviro
 
 - Linux on x86-64 and arm64, with gcc, clang or `zig cc`, for glibc and musl, `-buildmode=c-shared`
   and `c-archive`. On macOS and Windows, and with `CGO_ENABLED=0`, the package is empty.
-- Have one copy in a library: two give `multiple definition of GuardInstall` when it is linked.
-  Several libraries in one process may each have theirs.
+- Put one copy into a library. With two, the linker reports `multiple definition of GuardInstall`.
+  Several libraries in one process may each contain a copy.
 - The library exports no symbol of the guard.
 
 `goguard.c` is generated. To update, run `invoke vendor-guard --out DIR` of a newer release and copy
@@ -68,23 +68,23 @@ the folder again. `VERSION` names the release and the SHA-256 of `goguard.c`.
 def vendor_guard(out: Path) -> list[Path]:
     """Write the package into the folder ``out``, and return its files.
 
-    A package that an earlier release wrote there is replaced.
+    It replaces a package that an earlier release wrote there.
 
     Raises:
-        UsageError: the folder has Go or C files that are not the package's.
+        UsageError: the folder contains Go or C files of another package.
         PrerequisiteError: the folder cannot be written.
     """
     contents = _contents()
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file", hint="give --out a folder, such as internal/goguard")
-    theirs = [
+    other_files = [
         path.name
         for path in (sorted(out.iterdir()) if out.is_dir() else [])
         if path.suffix in {".go", ".c", ".h", ".s", ".S"} and path.name not in contents
     ]
-    if theirs:
+    if other_files:
         raise UsageError(
-            f"{out} holds another Go package already: {', '.join(theirs[:5])}",
+            f"{out} holds another Go package already: {', '.join(other_files[:5])}",
             hint="give --out a folder of its own, such as internal/goguard",
         )
     for name, text in contents.items():

@@ -1,4 +1,4 @@
-"""The warm-up libraries: one Go source, every platform, the same bytes everywhere."""
+"""Builds the warm-up libraries from one Go package. Every machine gives the same bytes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _PACKAGE = "warmup"
 def build_warmup(
     targets: Sequence[Target], *, name: str = DEFAULT_NAME, go_version: str | None = None
 ) -> list[BuiltLibrary]:
-    """Build the library for each target, or take it from the cache, in the order given.
+    """Return the library for each target, in order. Build those that the cache lacks.
 
-    ``name`` begins the file names; ``go_version`` is another release than the pinned one,
-    whose size is then not limited.
+    ``name`` is the first part of the file names. ``go_version`` selects another Go release than the
+    pinned one. The size of the library then has no limit.
 
     Raises:
-        UsageError: no such name, or no such Go release.
+        UsageError: the name or the Go release does not exist.
         PrerequisiteError: Go or Zig is missing.
         BuildError: the build failed, or the library does not pass its audit.
     """
@@ -90,5 +90,10 @@ def _build(target: Target, name: str, go: Tool, zig: Tool) -> BuiltLibrary:
 
     folder = build_store.built(recipe, make)
     return BuiltLibrary(
-        target, folder / file_name, folder / header_name, go.version, zig.version, flags.described
+        target,
+        folder / file_name,
+        folder / header_name,
+        go.version,
+        zig.version,
+        flags.manifest_flags,
     )

@@ -1,7 +1,7 @@
 """Reads and edits finished ELF libraries: 64-bit, little-endian, for x86-64 and arm64.
 
-``image.py`` reads, ``editor.py`` changes, and ``new_segment.py`` holds the bytes that are added.
-None of them knows what an edit is for.
+``image.py`` reads a library, ``editor.py`` changes it, and ``new_segment.py`` contains the added
+bytes. None of them knows the purpose of an edit.
 """
 
 from gobun.elf.editor import Editor

@@ -1,8 +1,8 @@
-"""Finds what loads a word in arm64 code: ``adrp`` names its page, and a later ``ldr`` the word.
+"""Finds the loads of a word in arm64 code: ``adrp`` names its page, and a later ``ldr`` the word.
 
-A page has other words too, so each ``adrp`` of the page is followed, along every branch, until
-another value is in its register. A load of the word is a site; whatever else takes the register is
-either a plain reference to a neighbour, or refused.
+A page contains other words too. So the scan follows each ``adrp`` of the page along every branch,
+until its register gets another value. A load of the word is a site. Any other use of the register
+must be a plain reference to a neighbouring word. If it is not, the scan rejects the library.
 """
 
 from __future__ import annotations
@@ -54,38 +54,45 @@ def pages_named(code: bytes, base: int, word: int) -> Iterator[int]:
         stop = min(at + _PAGE - (base + at) % _PAGE, len(code))
         if -(1 << 20) <= pages < 1 << 20:
             instruction = 0x90000000 | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5
-            raw = struct.pack("<I", instruction)
-            position = code.find(raw[1:], at + 1, stop)
+            encoding = struct.pack("<I", instruction)
+            position = code.find(encoding[1:], at + 1, stop)
             while position != -1:
-                if position % 4 == 1 and code[position - 1] & 0xE0 == raw[0]:
+                if position % 4 == 1 and code[position - 1] & 0xE0 == encoding[0]:
                     yield base + position - 1
-                position = code.find(raw[1:], position + 1, stop)
+                position = code.find(encoding[1:], position + 1, stop)
         at = stop
 
 
 def _follow(image: Image, segment: Segment, start: int, on_page: dict[int, int]) -> Iterator[Site]:
-    """Yield the sites behind an ``adrp``; ``on_page`` has the words by their place in its page."""
+    """Yield the sites that an ``adrp`` leads to.
+
+    ``on_page`` maps the offset of each word in the page to its address.
+    """
     (instruction,) = struct.unpack("<I", image.read_at(start, 4))
     page = instruction & 31
-    ahead, seen = [start + 4], set[int]()
-    while ahead:
-        address = ahead.pop()
-        if address in seen:
+    pending, visited = [start + 4], set[int]()
+    while pending:
+        address = pending.pop()
+        if address in visited:
             continue
-        seen.add(address)
-        if len(seen) > _STEPS or not segment.holds(address, 4):
+        visited.add(address)
+        if len(visited) > _STEPS or not segment.holds(address, 4):
             raise unknown_use(image, start, "its page is kept for too long")
-        raw = image.read_at(address, 4)
-        site = _judge(image, address, raw, page, on_page)
+        encoding = image.read_at(address, 4)
+        site = _judge(image, address, encoding, page, on_page)
         if site is not None:
             yield site
-        ahead += _successors(address, raw, page)
+        pending += _successors(address, encoding, page)
 
 
 def _judge(
     image: Image, address: int, encoding: bytes, page: int, on_page: dict[int, int]
 ) -> Site | None:
-    """Return the site at ``address``, or None for what does not use the word."""
+    """Return the site at ``address``, or None if the instruction does not use a word.
+
+    Raises:
+        UsageError: the instruction may use the address of a word.
+    """
     (instruction,) = struct.unpack("<I", encoding)
     base = instruction >> 5 & 31
     immediate = instruction >> 10 & 0xFFF
@@ -94,8 +101,8 @@ def _judge(
         return None if word is None else Site(address, 4, word, instruction & 31)
     if base == page and instruction & _ADD_MASK == _ADD and immediate not in on_page:
         return None
-    step = _decode_instruction(address, encoding)
-    if page not in _numbers(step, 0):
+    decoded = _decode_instruction(address, encoding)
+    if page not in _numbers(decoded, 0):
         return None
     if base == page and instruction & _MEMORY_MASK == _MEMORY:
         offset = immediate << (instruction >> 30)
@@ -103,22 +110,24 @@ def _judge(
         stores_page = not instruction & 0x00C00000 and target == page
         if offset not in on_page and not stores_page:
             return None
-    raise unknown_use(image, address, f"{step.mnemonic} {step.op_str}")
+    raise unknown_use(image, address, f"{decoded.mnemonic} {decoded.op_str}")
 
 
 def _successors(address: int, encoding: bytes, page: int) -> list[int]:
-    """Return where the register may still hold the page after this instruction."""
-    step = _decode_instruction(address, encoding)
-    import capstone.arm64 as names  # noqa: PLC0415
+    """Return the next addresses at which the register may still hold the page."""
+    decoded = _decode_instruction(address, encoding)
+    import capstone.arm64 as constants  # noqa: PLC0415
 
-    if step.id == 0:
+    if decoded.id == 0:
         return [address + 4]
-    name = step.mnemonic
-    if page in _numbers(step, 1) or name in {"ret", "br", "brk", "udf", "retaa", "retab", "hlt"}:
+    name = decoded.mnemonic
+    if page in _numbers(decoded, 1) or name in {"ret", "br", "brk", "udf", "retaa", "retab", "hlt"}:
         return []
     if name in {"bl", "blr"}:
         return [address + 4] if page in _SAVED_BY_CALLEE else []
-    targets = [each.imm for each in step.operands if each.type == names.ARM64_OP_IMM]
+    targets = [
+        operand.imm for operand in decoded.operands if operand.type == constants.ARM64_OP_IMM
+    ]
     if name == "b":
         return targets[-1:]
     if name.startswith(("b.", "bc.", "cbz", "cbnz", "tbz", "tbnz")):
@@ -130,13 +139,13 @@ def _decode_instruction(address: int, encoding: bytes) -> capstone.CsInsn:
     return next(decoder("arm64").disasm(encoding, address, 1))
 
 
-def _numbers(step: capstone.CsInsn, operand_kind: int) -> set[int]:
-    """Return the general registers that an instruction reads (0) or writes (1)."""
-    if step.id == 0:
+def _numbers(decoded: capstone.CsInsn, operand_kind: int) -> set[int]:
+    """Return the numbers of the general registers that an instruction reads (0) or writes (1)."""
+    if decoded.id == 0:
         return set()
     numbers = set()
-    for register in step.regs_access()[operand_kind]:
-        name = step.reg_name(register)
+    for register in decoded.regs_access()[operand_kind]:
+        name = decoded.reg_name(register)
         if name[0] in "xw" and name[1:].isdigit():
             numbers.add(int(name[1:]))
     return numbers

@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     import capstone
 
 _importing = threading.Lock()
-_of_thread = threading.local()
+_thread_decoders = threading.local()
 
 
 def decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
-    """Return this thread's decoder of a processor's instructions. Import capstone only after it."""
-    instance: capstone.Cs | None = getattr(_of_thread, arch, None)
+    """Return this thread's decoder for a processor. Import capstone only after this call."""
+    instance: capstone.Cs | None = getattr(_thread_decoders, arch, None)
     if instance is None:
         instance = _new_decoder(arch)
-        setattr(_of_thread, arch, instance)
+        setattr(_thread_decoders, arch, instance)
     return instance
 
 
 def _new_decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
-    # Its modules import each other, so two threads that import it at once would see parts of it.
+    # Its modules import each other, so a second thread could see a half-imported one.
     with _importing:
         import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
 
@@ -30,7 +30,7 @@ def _new_decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
         instance = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     else:
         instance = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-        # What it does not know becomes an instruction without operands, and ends nothing.
+        # An unknown word becomes an instruction without operands, and decoding goes on.
         instance.skipdata = True
     instance.detail = True
     return instance

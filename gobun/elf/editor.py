@@ -1,10 +1,10 @@
 """Edits a finished ELF library: new segments, new sections, other dynamic entries.
 
-Nothing that code refers to moves. New content goes into new segments behind the last one, and their
-program headers follow the old ones in place: `strip` and `objcopy` write that table right behind
-the ELF header, whatever a file had, so a table elsewhere would not survive them. The small tables
-that stand in its way (notes, hash tables, dynamic symbols) move into the first new segment; only
-program headers and dynamic entries refer to those.
+Everything that code refers to keeps its address. New content goes into new segments after the last
+one. Their program headers extend the table of program headers in place. ``strip`` and ``objcopy``
+always write that table right after the ELF header, so they would destroy a table elsewhere. Small
+tables in its way (notes, hash tables, dynamic symbols) move into the first new segment, because
+only program headers and dynamic entries refer to them.
 """
 
 from __future__ import annotations
@@ -42,24 +42,25 @@ _INTERPRETER = ".interp"
 
 
 class Editor:
-    """A copy of a library, and changes to it, which ``finish`` makes a file of.
+    """A copy of a library, and changes to it. ``finish`` returns the changed library.
 
-    ``new_segments`` is how many will be opened, because room for their headers is made first.
-    ``add_tls`` makes room for one more, where the library has no thread-local storage yet.
+    ``new_segments`` is the number of segments that the caller will open, because room for their
+    headers is made first. ``add_tls`` makes room for one more header if the library has no
+    thread-local storage yet.
     """
 
     def __init__(self, image: Image, *, new_segments: int = 1, add_tls: bool = False) -> None:
         self.image = image
         self.data = bytearray(image.data)
         self.dynamic = list(image.dynamic)
-        """Tags and values; change it freely."""
+        """Tags and values. Callers may change it."""
         self.sections = [msgspec.structs.replace(section) for section in image.sections]
         self._segments = [msgspec.structs.replace(segment) for segment in image.segments]
         self._planned_segments = new_segments
         self._more_headers = int(add_tls and not image.of_kind(elf.PT_TLS))
         self._new_segments: list[NewSegment] = []
         self._moved_tables: list[tuple[range, int]] = []
-        """Addresses of tables that moved, and where each begins now."""
+        """Old addresses of each moved table, and its new address."""
         self._strings = b""
         self._names = b""
         self._headers_at = image.segments_at
@@ -67,31 +68,31 @@ class Editor:
         self._dynamic_room = image.dynamic_room
         self._drop_header_tables()
 
-    # --- what callers change ---------------------------------------------------------------
+    # --- for callers -----------------------------------------------------------------------
 
     def write(self, address: int, data: bytes) -> None:
         """Replace bytes of the old library.
 
         Raises:
-            UsageError: they are not in its file.
+            UsageError: the bytes are not in its file.
         """
         buffer, at = self._place(address, len(data))
         buffer[at : at + len(data)] = data
 
     def current(self, address: int, size: int) -> bytes:
-        """Return bytes as they are now, wherever the table they belong to is.
+        """Return the current bytes at an address of the old library, even if their table has moved.
 
         Raises:
-            UsageError: they are not in the old library's file.
+            UsageError: the bytes are not in its file.
         """
         buffer, at = self._place(address, size)
         return bytes(buffer[at : at + size])
 
     def _place(self, address: int, size: int) -> tuple[bytearray, int]:
-        """Return what holds an address: the old library, or a segment that its table moved to."""
-        for span, moved in self._moved_tables:
-            if address in span:
-                address += moved - span.start
+        """Return the buffer that contains an address, and the offset in the buffer."""
+        for old_range, new_address in self._moved_tables:
+            if address in old_range:
+                address += new_address - old_range.start
                 break
         for segment in self._new_segments:
             if segment.address <= address < segment.next_address:
@@ -105,43 +106,43 @@ class Editor:
         return self.data, self.image.offset_of(address, size)
 
     def open_segment(self, flags: int) -> NewSegment:
-        """Begin a new segment behind all others; the one before it is then closed."""
+        """Begin a new segment after all others. This closes the previous one."""
         self._append_open_segment()
         page = _PAGES[self.image.machine]
         self.data += bytes(-len(self.data) % BLOCK_ALIGN)
-        top = max(
+        end = max(
             each.address + each.memory_size for each in self._segments if each.kind == elf.PT_LOAD
         )
-        address = top + -top % page + len(self.data) % page
+        address = end + -end % page + len(self.data) % page
         segment = NewSegment(address, len(self.data), flags, page)
         self._new_segments.append(segment)
         if len(self._new_segments) == 1:
-            self._make_room(segment)
+            self._extend_headers(segment)
         return segment
 
     def add_string(self, text: str) -> int:
-        """Return the offset, in the dynamic strings, of a text that is added to them.
+        """Add a text to the dynamic strings, and return its offset in them.
 
-        Add texts while the last segment is open: they become a part of it.
+        Call it while the last segment is open, because the strings move into that segment.
         """
         at = len(self.image.strings) + len(self._strings)
         self._strings += text.encode() + b"\0"
         return at
 
     def set_interpreter(self, loader: str, segment: NewSegment) -> None:
-        """Make a program name another loader; the name goes into ``segment``.
+        """Change a program's loader. The name goes into ``segment``.
 
         Raises:
-            UsageError: it names none.
+            UsageError: the program names no loader.
         """
         data = loader.encode() + b"\0"
         address = segment.add(data)
-        named = [each for each in self._segments if each.kind == elf.PT_INTERP]
-        if len(named) != 1:
+        headers = [header for header in self._segments if header.kind == elf.PT_INTERP]
+        if len(headers) != 1:
             raise UsageError(f"{self.image.path} names no loader", hint="give a dynamic program")
-        for each in named:
-            each.address = each.physical = address
-            each.offset, each.file_size, each.memory_size = (
+        for header in headers:
+            header.address = header.physical = address
+            header.offset, header.file_size, header.memory_size = (
                 segment.offset_of(address),
                 len(data),
                 len(data),
@@ -152,18 +153,18 @@ class Editor:
                 section.size = len(data)
 
     def add_thread_local(self, size: int, align: int, at: int) -> int:
-        """Make every thread have ``size`` more zero bytes, and return their offset in the block.
+        """Give every thread ``size`` more zero bytes, and return their offset in the TLS block.
 
-        A library without such a block gets one, whose header names the address ``at``.
+        A library without a TLS block gets one. ``at`` is the address in its header.
         """
-        for each in self._segments:
-            if each.kind == elf.PT_TLS:
-                offset = each.memory_size + -each.memory_size % align
-                each.memory_size = offset + size
-                each.align = max(each.align, align)
+        for header in self._segments:
+            if header.kind == elf.PT_TLS:
+                offset = header.memory_size + -header.memory_size % align
+                header.memory_size = offset + size
+                header.align = max(header.align, align)
                 return offset
-        where = self._new_segments[-1].offset_of(at)
-        self._segments.append(Segment(elf.PT_TLS, elf.PF_R, where, at, at, 0, size, align))
+        file_offset = self._new_segments[-1].offset_of(at)
+        self._segments.append(Segment(elf.PT_TLS, elf.PF_R, file_offset, at, at, 0, size, align))
         return 0
 
     def fit_dynamic(self, segment: NewSegment) -> None:
@@ -177,31 +178,31 @@ class Editor:
         size = room * DYNAMIC.size
         address = segment.add(bytes(size), align=8)
         self._dynamic_at, self._dynamic_room = segment.offset_of(address), room
-        for each in self._segments:
-            if each.kind == elf.PT_DYNAMIC:
-                each.address = each.physical = address
-                each.offset = self._dynamic_at
-                each.file_size = each.memory_size = size
+        for header in self._segments:
+            if header.kind == elf.PT_DYNAMIC:
+                header.address = header.physical = address
+                header.offset = self._dynamic_at
+                header.file_size = header.memory_size = size
         for section in self.sections:
             if section.kind == elf.SHT_DYNAMIC:
                 section.address, section.offset, section.size = address, self._dynamic_at, size
 
     def add_unmapped(self, name: str, data: bytes) -> None:
-        """Add a section for tools alone, or replace the one of that name."""
+        """Add a section that loaders ignore, or replace the one with that name."""
         self._append_open_segment()
-        fresh = Section(name, elf.SHT_PROGBITS, 0, 0, len(self.data), len(data))
+        new_section = Section(name, elf.SHT_PROGBITS, 0, 0, len(self.data), len(data))
         self.data += data
         for index, section in enumerate(self.sections):
             if section.name == name and not section.flags & elf.SHF_ALLOC:
-                self.sections[index] = fresh
+                self.sections[index] = new_section
                 return
-        self.sections.append(fresh)
+        self.sections.append(new_section)
 
     def finish(self) -> bytes:
-        """Return the file.
+        """Return the bytes of the changed library.
 
         Raises:
-            UsageError: the dynamic table has no room, or the result contradicts itself.
+            UsageError: the dynamic table has no room, or the result is not a valid library.
         """
         if len(self._new_segments) != self._planned_segments:
             raise AssertionError("room was made for another number of segments")
@@ -214,10 +215,10 @@ class Editor:
         Image(self.image.path, result, program=True)
         return result
 
-    # --- how -------------------------------------------------------------------------------
+    # --- implementation --------------------------------------------------------------------
 
     def _drop_header_tables(self) -> None:
-        """Cut off the table of sections and their names, which are written anew at the end."""
+        """Cut off the section headers and their names. ``finish`` writes new ones."""
         if not self.sections:
             return
         names = self.sections[self.image.names_index]
@@ -239,7 +240,7 @@ class Editor:
         return any(each.link == self.image.names_index for each in self.sections)
 
     def _append_open_segment(self) -> None:
-        """Append the segment that is open, if one is."""
+        """Append the open segment, if there is one."""
         if self._new_segments and len(self._new_segments) > self._appended_count:
             segment = self._new_segments[-1]
             if len(self._new_segments) == self._planned_segments:
@@ -254,11 +255,11 @@ class Editor:
         loads = sum(each.kind == elf.PT_LOAD for each in self._segments)
         return loads - len(self.image.loads)
 
-    def _make_room(self, segment: NewSegment) -> None:
+    def _extend_headers(self, segment: NewSegment) -> None:
         start = self.image.segments_at
         old_end = start + len(self.image.segments) * SEGMENT.size
         new_end = old_end + (self._planned_segments + self._more_headers) * SEGMENT.size
-        blocks = self._in_the_way(old_end, new_end)
+        blocks = self._blocking_ranges(old_end, new_end)
         if blocks is None:
             size = new_end - start
             address = segment.add(bytes(size), align=8)
@@ -272,30 +273,30 @@ class Editor:
             self._place_header_segment(headers[0].address, start, new_end - start)
 
     def _place_header_segment(self, address: int, offset: int, size: int) -> None:
-        for each in self._segments:
-            if each.kind == elf.PT_PHDR:
-                each.address = each.physical = address
-                each.offset = offset
-                each.file_size = each.memory_size = size
+        for header in self._segments:
+            if header.kind == elf.PT_PHDR:
+                header.address = header.physical = address
+                header.offset = offset
+                header.file_size = header.memory_size = size
 
-    def _in_the_way(self, old_end: int, new_end: int) -> list[range] | None:
-        """Return the file ranges that have to move, or None where something cannot."""
+    def _blocking_ranges(self, old_end: int, new_end: int) -> list[range] | None:
+        """Return the file ranges that must move, or None if one cannot."""
         first = self.image.loads[0]
         if not self.sections or new_end > first.offset + first.file_size:
             return None
         blocks: list[range] = []
-        reached = old_end
+        end = old_end
         for section in sorted(self._mapped_sections(), key=lambda each: each.offset):
-            if section.offset >= max(new_end, reached):
+            if section.offset >= max(new_end, end):
                 break
-            if section.offset + section.size <= reached:
+            if section.offset + section.size <= end:
                 continue
-            if any(self.data[reached : section.offset]):
+            if any(self.data[end : section.offset]):
                 return None
             block = self._block_of(section)
             blocks.append(block)
-            reached = block.stop
-        if any(self.data[reached:new_end]) or any(not self._can_move(block) for block in blocks):
+            end = block.stop
+        if any(self.data[end:new_end]) or any(not self._can_move(block) for block in blocks):
             return None
         return blocks
 
@@ -305,44 +306,53 @@ class Editor:
                 yield section
 
     def _block_of(self, section: Section) -> range:
-        """Return the bytes that move with a section: notes that one segment names stay together."""
+        """Return the file range that moves with a section. Notes in one segment stay together."""
         block = range(section.offset, section.offset + section.size)
         for segment in self._segments:
-            ours = range(segment.offset, segment.offset + segment.file_size)
-            if segment.kind in {elf.PT_NOTE, elf.PT_GNU_PROPERTY} and _meet(block, ours):
-                block = range(min(block.start, ours.start), max(block.stop, ours.stop))
+            segment_range = range(segment.offset, segment.offset + segment.file_size)
+            if segment.kind in {elf.PT_NOTE, elf.PT_GNU_PROPERTY} and _overlap(
+                block, segment_range
+            ):
+                block = range(
+                    min(block.start, segment_range.start), max(block.stop, segment_range.stop)
+                )
         return block
 
     def _can_move(self, block: range) -> bool:
         sections_inside = [
-            each
-            for each in self._mapped_sections()
-            if _meet(block, range(each.offset, each.offset + each.size))
+            section
+            for section in self._mapped_sections()
+            if _overlap(block, range(section.offset, section.offset + section.size))
         ]
         return all(
-            (each.kind in _MOVABLE_SECTIONS or each.name == _INTERPRETER)
-            and not each.flags & elf.SHF_WRITE
-            for each in sections_inside
+            (section.kind in _MOVABLE_SECTIONS or section.name == _INTERPRETER)
+            and not section.flags & elf.SHF_WRITE
+            for section in sections_inside
         )
 
     def _move(self, block: range, segment: NewSegment) -> None:
         start = self._address_of(block.start)
-        span = range(start, start + len(block))
+        old_range = range(start, start + len(block))
         address = segment.add(bytes(self.data[block.start : block.stop]))
         self.data[block.start : block.stop] = bytes(len(block))
-        self._moved_tables.append((span, address))
-        by, by_offset = address - start, segment.offset_of(address) - block.start
-        for each in self.sections:
-            if each.flags & elf.SHF_ALLOC and each.address in span:
-                each.address += by
-                each.offset += by_offset
-        for other in self._segments:
-            if other.kind != elf.PT_LOAD and other.address in span and other.file_size:
-                other.address += by
-                other.physical += by
-                other.offset += by_offset
+        self._moved_tables.append((old_range, address))
+        address_shift, offset_shift = address - start, segment.offset_of(address) - block.start
+        for section in self.sections:
+            if section.flags & elf.SHF_ALLOC and section.address in old_range:
+                section.address += address_shift
+                section.offset += offset_shift
+        for header in self._segments:
+            if header.kind != elf.PT_LOAD and header.address in old_range and header.file_size:
+                header.address += address_shift
+                header.physical += address_shift
+                header.offset += offset_shift
         self.dynamic = [
-            (tag, value + by if tag in elf.DYNAMIC_ADDRESSES and value in span else value)
+            (
+                tag,
+                value + address_shift
+                if tag in elf.DYNAMIC_ADDRESSES and value in old_range
+                else value,
+            )
             for tag, value in self.dynamic
         ]
 
@@ -357,12 +367,12 @@ class Editor:
             return
         strings = self.image.strings + self._strings
         address = segment.add(strings, align=1)
-        old = self.image.dynamic_value(elf.DT_STRTAB)
-        now = {elf.DT_STRTAB: address, elf.DT_STRSZ: len(strings)}
-        moved = dict(self.dynamic)[elf.DT_STRTAB]
-        self.dynamic = [(tag, now.get(tag, value)) for tag, value in self.dynamic]
+        old_address = self.image.dynamic_value(elf.DT_STRTAB)
+        new_values = {elf.DT_STRTAB: address, elf.DT_STRSZ: len(strings)}
+        current_address = dict(self.dynamic)[elf.DT_STRTAB]
+        self.dynamic = [(tag, new_values.get(tag, value)) for tag, value in self.dynamic]
         for section in self.sections:
-            if section.kind == elf.SHT_STRTAB and section.address in {old, moved}:
+            if section.kind == elf.SHT_STRTAB and section.address in {old_address, current_address}:
                 section.address, section.size = address, len(strings)
                 section.offset = segment.offset_of(address)
 
@@ -385,20 +395,20 @@ class Editor:
 
     def _write_sections(self) -> None:
         names = self._names
-        starts = []
-        table = self.sections[self.image.names_index]
+        name_offsets = []
+        names_section = self.sections[self.image.names_index]
         for section in self.sections:
-            starts.append(len(names) if section.name else 0)
+            name_offsets.append(len(names) if section.name else 0)
             names += section.name.encode(errors="surrogateescape") + b"\0" if section.name else b""
-        table.offset, table.size = len(self.data), len(names)
+        names_section.offset, names_section.size = len(self.data), len(names)
         self.data += names
         self.data += bytes(-len(self.data) % 8)
         header = list(HEADER.unpack_from(self.data))
         header[6], header[12] = len(self.data), len(self.sections)
         HEADER.pack_into(self.data, 0, *header)
-        for start, section in zip(starts, self.sections, strict=True):
-            self.data += SECTION.pack(start, *msgspec.structs.astuple(section)[1:])
+        for name_offset, section in zip(name_offsets, self.sections, strict=True):
+            self.data += SECTION.pack(name_offset, *msgspec.structs.astuple(section)[1:])
 
 
-def _meet(one: range, other: range) -> bool:
-    return one.start < other.stop and other.start < one.stop
+def _overlap(first: range, second: range) -> bool:
+    return first.start < second.stop and second.start < first.stop

@@ -31,7 +31,7 @@ _MOST_ADDRESS = 1 << 47
 
 
 class Segment(msgspec.Struct):
-    """A program header."""
+    """A program header. Addresses, offsets and sizes are in bytes."""
 
     kind: int
     flags: int
@@ -48,7 +48,7 @@ class Segment(msgspec.Struct):
 
 
 class Section(msgspec.Struct):
-    """A section header."""
+    """A section header. Addresses, offsets and sizes are in bytes."""
 
     name: str
     kind: int
@@ -81,19 +81,19 @@ class Symbol(msgspec.Struct, frozen=True):
     name: str
     binding: int
     section: int
-    """0 where another library has to define it."""
+    """Index of its section. 0 if another library must define it."""
     value: int
 
 
 class Image:
-    """A library as it stands in its file.
+    """The parsed content of a library file.
 
     Raises:
-        UsageError: it is not a 64-bit x86-64 or arm64 shared object, or contradicts itself.
+        UsageError: the file is not a 64-bit shared object for x86-64 or arm64, or is damaged.
     """
 
     def __init__(self, path: Path, data: bytes, *, program: bool = False) -> None:
-        """``path`` is for messages only; ``program`` takes executables too."""
+        """``path`` is for messages only. ``program`` allows executables too."""
         self.path = path
         self.data = data
         fields = self._header((elf.ET_DYN, elf.ET_EXEC) if program else (elf.ET_DYN,))
@@ -109,7 +109,7 @@ class Image:
         self.dynamic_at, self.dynamic_room, self.dynamic = self._read_dynamic()
 
     def damage_error(self, reason: str) -> UsageError:
-        """Return the error for a library that cannot be made sense of."""
+        """Return the error for a library with invalid content."""
         return UsageError(f"{self.path} is damaged: {reason}", hint=_REBUILD)
 
     def _header(self, kinds: Collection[int]) -> tuple[int, ...]:
@@ -139,7 +139,7 @@ class Image:
         """Return ``size`` bytes of the file at ``offset``.
 
         Raises:
-            UsageError: the file has not so many.
+            UsageError: the file ends before that.
         """
         if offset < 0 or size < 0 or offset + size > len(self.data):
             raise self.damage_error(f"{size} bytes at {offset:#x} lie outside of the file")
@@ -184,7 +184,7 @@ class Image:
             raise self.damage_error("it has no dynamic section (a file of debug symbols?)")
         table = tables[0]
         room = table.file_size // DYNAMIC.size
-        # Loaders go by the address, and other tools by the offset.
+        # Loaders use the address, and other tools the offset.
         if self.offset_of(table.address, room * DYNAMIC.size) != table.offset:
             raise self.damage_error(
                 "its dynamic section is at one place in the file and loaded from another"
@@ -198,7 +198,7 @@ class Image:
         raise self.damage_error("its dynamic table has no end")
 
     def of_kind(self, kind: int) -> list[Segment]:
-        """Return the segments of a kind."""
+        """Return the segments with this type (``PT_*``)."""
         return [segment for segment in self.segments if segment.kind == kind]
 
     @property
@@ -213,10 +213,10 @@ class Image:
 
     def dynamic_value(self, tag: int) -> int | None:
         """Return the value of the first dynamic entry with ``tag``."""
-        return next((value for each, value in self.dynamic if each == tag), None)
+        return next((value for entry_tag, value in self.dynamic if entry_tag == tag), None)
 
     def offset_of(self, address: int, size: int = 1) -> int:
-        """Return where in the file ``size`` bytes at ``address`` are.
+        """Return the file offset of ``size`` bytes at ``address``.
 
         Raises:
             UsageError: the file does not hold them all in one mapped segment.
@@ -244,7 +244,7 @@ class Image:
         return int(_WORD.unpack(self.read_at(address, 8))[0])
 
     def relocations(self, kinds: Collection[int]) -> Iterator[Relocation]:
-        """Yield the relocations of some kinds; those of ``DT_RELR`` have none.
+        """Yield the relocations of the given kinds. Entries of ``DT_RELR`` have no kind.
 
         Raises:
             UsageError: a table leaves the file.
@@ -284,7 +284,7 @@ class Image:
         """Return the dynamic symbol with this index.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the library has no such symbol.
         """
         table = self.dynamic_value(elf.DT_SYMTAB)
         if table is None:
@@ -294,10 +294,10 @@ class Image:
         return Symbol(index, self.string(name), info >> 4, section, value)
 
     def string(self, at: int) -> str:
-        """Return the text at ``at`` in the dynamic strings.
+        """Return the text at offset ``at`` of the dynamic strings.
 
         Raises:
-            UsageError: it lies outside of them.
+            UsageError: the offset is outside the table.
         """
         return _text(self.strings, at)
 
@@ -315,7 +315,7 @@ class Image:
 
     @property
     def needed_libraries(self) -> list[str]:
-        """The libraries that it names, in order."""
+        """Names of the libraries that it needs, in order."""
         return [self.string(value) for tag, value in self.dynamic if tag == elf.DT_NEEDED]
 
 

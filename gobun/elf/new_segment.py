@@ -1,4 +1,4 @@
-"""A segment that an edit adds to a library, with the sections in it."""
+"""A segment that an edit adds to a library, and its sections."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from gobun.elf import constants as elf
 from gobun.elf.image import Section, Segment
 
 BLOCK_ALIGN = 16
-"""Bytes to which a block is aligned, unless it asks for another alignment."""
+"""The default alignment of a block, in bytes."""
 
 
 class NewSegment:
-    """A segment that is being filled; addresses in it are final."""
+    """A segment under construction. Addresses in it are final.
+
+    ``address`` is in memory and ``offset`` in the file. ``flags`` are those of a program header.
+    ``page`` is the alignment of the segment. All but the flags are in bytes.
+    """
 
     def __init__(self, address: int, offset: int, flags: int, page: int) -> None:
         self.address = address
@@ -22,17 +26,17 @@ class NewSegment:
 
     @property
     def next_address(self) -> int:
-        """The address of what is added next, if it needs no alignment."""
+        """Address of the next block, if that needs no alignment."""
         return self.address + len(self.content)
 
     def align(self, size: int, padding: bytes = b"\0") -> None:
-        """Pad with ``padding``, which is one byte, to a multiple of ``size``."""
+        """Pad with the byte ``padding`` up to a multiple of ``size`` bytes."""
         self.content += padding * (-self.next_address % size)
 
     def add(
         self, data: bytes, *, align: int = BLOCK_ALIGN, name: str = "", code: bool = False
     ) -> int:
-        """Append ``data`` and return its address; ``name`` makes a section of it."""
+        """Append ``data`` and return its address. With ``name``, make a section of it."""
         self.align(align)
         address = self.next_address
         self.content += data
@@ -41,7 +45,7 @@ class NewSegment:
         return address
 
     def cover(self, name: str, start: int, *, code: bool, align: int = BLOCK_ALIGN) -> None:
-        """Make a section of what was added from ``start`` on."""
+        """Make a section of everything from address ``start`` on."""
         flags = elf.SHF_ALLOC
         flags |= elf.SHF_EXECINSTR if code else 0
         flags |= elf.SHF_WRITE if self.flags & elf.PF_W else 0
@@ -73,5 +77,5 @@ class NewSegment:
         )
 
     def offset_of(self, address: int) -> int:
-        """Return where in the file ``address`` is."""
+        """Return the file offset of ``address``."""
         return self._offset + address - self.address

@@ -1,4 +1,4 @@
-"""An instruction that loads a TLS word, and the refusal of one that is not understood."""
+"""An instruction that loads a TLS word, and the error for an unknown use of the word."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Site(msgspec.Struct, frozen=True):
     word: int
     """Address of the word."""
     register: int
-    """Number of the register, as the architecture counts them."""
+    """Number of the register, as the processor encodes it."""
 
 
 def regions(image: Image, words: list[int], size: int) -> list[list[int]]:
-    """Return words in groups, each of which lies in one aligned block of ``size`` bytes.
+    """Group words by the aligned block of ``size`` bytes that contains them.
 
-    Code is searched once for each group, so a library with many words takes no longer than one with
-    a single word.
+    A scan searches the code once for each group, so a library with many words takes no longer than
+    one with a single word.
 
     Raises:
         UsageError: there are too many groups.

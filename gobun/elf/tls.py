@@ -1,8 +1,9 @@
 """Finds every use of initial-exec TLS: the words that hold an offset, and the code that loads them.
 
-A library that uses this model holds, in a word of its own, how far its variable is from the thread
-pointer. The loader fills the word, and only has room for such variables in the static TLS block:
-musl has none left after the start, and refuses the library in `dlopen`. Go keeps its ``g`` there.
+In this model, a word of the library holds the distance of a variable from the thread pointer. The
+loader fills the word, and the variable must be in the static TLS block. musl has no room left in
+that block after a process starts, so it rejects the library in ``dlopen``. Go's ``g`` is such a
+variable.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class TlsWord(msgspec.Struct, frozen=True):
     entry: int
     """Address of the relocation that fills it."""
     offset: int
-    """Where in the library's own TLS the variable is; 0 where it is another library's."""
+    """Offset of the variable in the library's TLS, in bytes. 0 if another library defines it."""
     foreign_symbol: str = ""
-    """Name of the variable, where another library defines it."""
+    """Name of the variable if another library defines it."""
 
 
 def initial_exec_words(image: Image) -> list[TlsWord]:
-    """Return the words, in ascending order of address.
+    """Return the words of initial-exec TLS, in ascending order of address.
 
     Raises:
         UsageError: the relocations leave the file.
@@ -58,16 +59,16 @@ def sites_of(image: Image, words: list[TlsWord]) -> list[Site]:
     """Return every instruction that loads one of ``words``, in ascending order of address.
 
     Raises:
-        UsageError: something uses a word in a way that is not understood; it names the address.
+        UsageError: code or data uses a word in an unknown way. The message names the address.
     """
     addresses = sorted({word.address for word in words})
-    _refuse_pointers(image, set(addresses))
+    _reject_pointers(image, set(addresses))
     scan = x86.scan if image.machine == elf.EM_X86_64 else arm64.scan
     return sorted(scan(image, addresses), key=lambda site: site.address)
 
 
-def _refuse_pointers(image: Image, addresses: set[int]) -> None:
-    """Refuse a library in which data points to one of the words."""
+def _reject_pointers(image: Image, addresses: set[int]) -> None:
+    """Reject a library in which data points to one of the words."""
     for relocation in image.relocations({RELATIVE_KINDS[image.machine]}):
         if relocation.addend in addresses:
             raise unknown_use(image, relocation.at, "data that points to it")

@@ -1,9 +1,9 @@
-"""Finds what loads a word in x86-64 code, and whether the arithmetic flags matter after it.
+"""Finds the loads of a word in x86-64 code, and whether the arithmetic flags matter after one.
 
-Code is not decoded from its start, because data and padding stand in it. A reference relative to
-the instruction pointer is four bytes whose value depends on the address alone, right behind a ModRM
-byte with mod 0 and rm 5; after them come at most four bytes of immediate. So every such field can
-be looked for, and none can be missed.
+The code contains data and padding, so it is not decoded from its start. A reference relative to the
+instruction pointer is a field of four bytes, and its address alone determines its value. The field
+follows a ModRM byte with mod 0 and rm 5. At most four bytes of immediate follow the field. So a
+search for such fields finds every reference.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STEPS = 400
 _REGION = 1 << 16
 _FLAGS = ("OF", "SF", "ZF", "AF", "PF", "CF")
 _SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd"})
-"""By a count of zero they leave the flags alone."""
+"""With a count of zero they leave the flags unchanged."""
 _FORKS = frozenset({"jrcxz", "jecxz", "jcxz", "loop", "loope", "loopne"})
 
 
@@ -59,10 +59,10 @@ def scan(image: Image, words: list[int]) -> Iterator[Site]:
 
 
 def references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield where a field stands that reads as a word, the word, and an immediate's length.
+    """Yield the references to ``words``: offset of the field, word, and bytes of immediate.
 
-    ``words`` lie in one region. The upper half of a field for any of them has few values in 64 KiB
-    of code, so the search is for two bytes.
+    ``words`` must be in one region. In 64 KiB of code, the upper half of such a field has few
+    values. So the search is for these two bytes.
     """
     at, addresses = 3, frozenset(words)
     first, last = min(words), max(words)
@@ -78,12 +78,12 @@ def references(code: bytes, base: int, words: list[int]) -> Iterator[tuple[int, 
             while position != -1:
                 field = position - 2
                 if field < stop:
-                    yield from _exact(code, base, addresses, field)
+                    yield from _match_field(code, base, addresses, field)
                 position = code.find(pattern, position + 1, stop + 3)
         at = stop
 
 
-def _exact(
+def _match_field(
     code: bytes, base: int, words: frozenset[int], at: int
 ) -> Iterator[tuple[int, int, int]]:
     if code[at - 1] & _MODRM_MASK != _MODRM_RIP:
@@ -98,7 +98,7 @@ def _exact(
 def _instruction_around(
     code: bytes, at: int, immediate_bytes: int, base: int
 ) -> capstone.CsInsn | None:
-    """Return an instruction whose displacement is the field at ``at``, if there can be one."""
+    """Return an instruction whose displacement is the field at ``at``, or None if none fits."""
     for before in range(_MOST_BEFORE, 1, -1):
         start = at - before
         if start < 0:
@@ -117,22 +117,30 @@ def _instruction_around(
 def flags_matter(image: Image, address: int) -> bool:
     """Return whether code from ``address`` on may read an arithmetic flag that it did not set.
 
-    No calling convention passes flags, so they end at a call, a return and an indirect jump.
+    No calling convention passes flags, so their values end at a call, a return or an indirect jump.
     """
     flags = set(_FLAGS)
     for _ in range(_STEPS):
-        step = _decode_instruction(image, address)
-        if step is None or step.mnemonic in {"pushfq", "lahf"} or step.mnemonic in _FORKS:
+        instruction = _decode_instruction(image, address)
+        if (
+            instruction is None
+            or instruction.mnemonic in {"pushfq", "lahf"}
+            or instruction.mnemonic in _FORKS
+        ):
             return True
-        if _ends_flags(step):
+        if _ends_flags(instruction):
             return False
-        reads, writes = _flag_effects(step)
+        reads, writes = _flag_effects(instruction)
         if flags & reads:
             return True
         flags -= writes
         if not flags:
             return False
-        address = step.operands[0].imm if step.mnemonic == "jmp" else step.address + step.size
+        address = (
+            instruction.operands[0].imm
+            if instruction.mnemonic == "jmp"
+            else instruction.address + instruction.size
+        )
     return True
 
 
@@ -146,29 +154,32 @@ def _decode_instruction(image: Image, address: int) -> capstone.CsInsn | None:
     return None
 
 
-def _ends_flags(step: capstone.CsInsn) -> bool:
-    import capstone.x86 as names  # noqa: PLC0415
+def _ends_flags(instruction: capstone.CsInsn) -> bool:
+    import capstone.x86 as constants  # noqa: PLC0415
 
-    if step.group(names.X86_GRP_CALL) or step.group(names.X86_GRP_RET):
+    if instruction.group(constants.X86_GRP_CALL) or instruction.group(constants.X86_GRP_RET):
         return True
-    if step.mnemonic == "jmp":
-        return bool(step.operands[0].type != names.X86_OP_IMM)
-    return step.mnemonic in {"ud2", "int3", "hlt"}
+    if instruction.mnemonic == "jmp":
+        return bool(instruction.operands[0].type != constants.X86_OP_IMM)
+    return instruction.mnemonic in {"ud2", "int3", "hlt"}
 
 
-def _flag_effects(step: capstone.CsInsn) -> tuple[set[str], set[str]]:
-    import capstone.x86 as names  # noqa: PLC0415
+def _flag_effects(instruction: capstone.CsInsn) -> tuple[set[str], set[str]]:
+    import capstone.x86 as constants  # noqa: PLC0415
 
     def affected(*kinds: str) -> set[str]:
         return {
             flag
             for flag in _FLAGS
-            if any(step.eflags & getattr(names, f"X86_EFLAGS_{kind}_{flag}", 0) for kind in kinds)
+            if any(
+                instruction.eflags & getattr(constants, f"X86_EFLAGS_{kind}_{flag}", 0)
+                for kind in kinds
+            )
         }
 
-    name = step.mnemonic.rpartition(" ")[2]
-    conditional = step.mnemonic.startswith("rep") or (
-        name in _SHIFTS and step.operands[-1].type == names.X86_OP_REG
+    name = instruction.mnemonic.rpartition(" ")[2]
+    conditional = instruction.mnemonic.startswith("rep") or (
+        name in _SHIFTS and instruction.operands[-1].type == constants.X86_OP_REG
     )
     writes = set() if conditional else affected("MODIFY", "RESET", "SET", "UNDEFINED")
     return affected("TEST"), writes

@@ -1,9 +1,9 @@
 """Merges a small library, the donor, into a finished one, the host.
 
-The donor holds the guard and its constructor. Its memory image is copied behind the segments of the
-host, code and data at the distance that they had, so its code stays as it is. What the dynamic
-linker has to do for it is added to the host's tables: relocations, the names that it imports,
-thread-local memory, and a constructor before all others.
+The donor contains the guard and its constructor. The merge copies the donor's memory image after
+the host's segments. Code and data keep their distance, so the code needs no change. The merge also
+extends the host's tables for the dynamic linker: relocations, imported names, thread-local memory,
+and a constructor that runs before all others.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from gobun.elf import NewSegment, Relocation, Section
 
 _ALIGN = 64
-"""What the guard's code and data are aligned to; a page is a multiple of it."""
+"""Alignment of the guard's code and data, in bytes. A page is a multiple of it."""
 _DONOR_PAGE = 4096
 _WORD = 8
 _DT_FLAGS_1, _NODELETE, _DT_RELAENT = 0x6FFFFFFB, 8, 9
 _SHT_INIT_ARRAY = 14
 _MOST_STATIC_BYTES = 1024
-"""What a library's thread-local memory may take so that it finds room in the static block, of which
-glibc keeps some 1.6 KB for libraries that are loaded later."""
+"""Most thread-local memory of a library that may become static. glibc reserves some 1.6 KB of the
+static block for libraries that are loaded later."""
 _EVERY_KIND = range(1 << 32)
 _VERSION_ANY = 1
-"""A symbol without a version: whichever libc there is has it."""
+"""Version index of a symbol without a version, because any libc provides the symbol."""
 _GLOBAL_FUNCTION = 0x12
 _RELA = struct.Struct("<QQq")
 _SYMBOL = struct.Struct("<IBBHQQ")
 
 
 class _Kinds(msgspec.Struct, frozen=True):
-    """The numbers of relocations on one architecture."""
+    """Relocation types of one architecture, and its page size."""
 
     relative: int
     address: int
     slot: int
     thread: int
     page: int
-    """The largest page that a kernel for it may have, in bytes."""
+    """The largest page size of its kernels, in bytes."""
 
     @property
     def symbolic(self) -> tuple[int, int]:
-        """Those that are filled in with the address of a name."""
+        """Types of relocations that write the address of a symbol."""
         return self.address, self.slot
 
 
@@ -62,14 +62,14 @@ _KINDS = {
 
 
 class Merge:
-    """One library, the donor, on its way into another, the host."""
+    """A merge of the donor into the host."""
 
     def __init__(self, host: Image, donor: Image) -> None:
         self._host, self._donor = host, donor
         self._kinds = _KINDS[host.machine]
         self._editor = Editor(host, new_segments=2, add_tls=True)
         self._imports: dict[int, int] = {}
-        """Index of a symbol by its index in the donor."""
+        """Index of each imported symbol in the result, by its index in the donor."""
         self._base = 0
         self._thread_offset = 0
 
@@ -77,7 +77,7 @@ class Merge:
         """Return the bytes of the result.
 
         Raises:
-            UsageError: the host holds something that this does not understand.
+            UsageError: the host has a structure that the merge does not support.
         """
         symbols = self._section(elf.SHT_DYNSYM, ".dynsym")
         constructors = self._constructors()
@@ -85,7 +85,7 @@ class Merge:
         split = self._donor.loads[-1].address // _DONOR_PAGE * _DONOR_PAGE
         image = self._memory_image()
         code = self._editor.open_segment(elf.PF_R | elf.PF_X)
-        # Code and data must not share a page, whatever its size is here.
+        # Code and data must not share a page, whatever the page size is.
         code.add(bytes(-(code.next_address + split) % self._kinds.page), align=1)
         self._base = code.add(image[:split], align=_ALIGN, name=".goguard", code=True)
         data = self._editor.open_segment(elf.PF_R | elf.PF_W)
@@ -105,40 +105,44 @@ class Merge:
         self._editor.fit_dynamic(data)
         return self._editor.finish()
 
-    def _refuse(self, reason: str) -> UsageError:
+    def _unsupported(self, reason: str) -> UsageError:
         return UsageError(
             f"{self._host.path}: {reason}, so the guard cannot be embedded",
             hint="use the Go package (invoke vendor-guard), or load the guard before the library",
         )
 
     def _check_thread_local(self) -> None:
-        """Refuse a host whose block cannot become static, which that of the guard has to be.
+        """Reject a host whose TLS block is too large to become static.
 
-        A signal handler may touch no memory that libc allocates when a thread first uses it.
+        The guard's thread-local memory must be static. libc allocates other blocks when a thread
+        first uses them, and a signal handler must not cause that.
+
+        Raises:
+            UsageError: the block is too large.
         """
         is_static = any(self._host.relocations((self._kinds.thread,)))
         size = sum(each.memory_size for each in self._host.of_kind(elf.PT_TLS))
         if size > _MOST_STATIC_BYTES and not is_static:
-            raise self._refuse(f"every thread has {size:,} bytes of its thread-local memory")
+            raise self._unsupported(f"every thread has {size:,} bytes of its thread-local memory")
 
     def _section(self, kind: int, name: str) -> Section:
         sections = [each for each in self._editor.sections if each.kind == kind]
         if len(sections) != 1:
-            raise self._refuse(f"it has {len(sections)} sections {name} and must have one")
+            raise self._unsupported(f"it has {len(sections)} sections {name} and must have one")
         return sections[0]
 
     def _memory_image(self) -> bytes:
-        """Return the donor as it is in memory before it is relocated."""
+        """Return the donor's memory image before relocation."""
         last = self._donor.loads[-1]
         image = bytearray(last.address + last.memory_size)
-        for each in self._donor.loads:
-            image[each.address : each.address + each.file_size] = self._donor.read_at(
-                each.address, each.file_size
+        for segment in self._donor.loads:
+            image[segment.address : segment.address + segment.file_size] = self._donor.read_at(
+                segment.address, segment.file_size
             )
         return bytes(image)
 
     def _constructors(self) -> list[tuple[int, int, int]]:
-        """Return kind, symbol and addend of each constructor of the host, in order."""
+        """Return type, symbol and addend of each constructor of the host, in order."""
         start = self._host.dynamic_value(elf.DT_INIT_ARRAY)
         size = self._host.dynamic_value(elf.DT_INIT_ARRAYSZ) or 0
         if start is None or not size:
@@ -153,7 +157,7 @@ class Merge:
                 constructors[each.at] = (each.kind, each.symbol, each.addend)
         missing = [at for at in words if at not in constructors]
         if missing:
-            raise self._refuse(f"its constructor at {missing[0]:#x} has no relocation")
+            raise self._unsupported(f"its constructor at {missing[0]:#x} has no relocation")
         return [constructors[at] for at in words]
 
     def _add_imports(self, symbols: Section, data: NewSegment) -> None:
@@ -161,11 +165,11 @@ class Merge:
         entries = self._host.bytes_at(self._table_offset(symbols, elf.DT_SYMTAB), symbols.size)
         count = symbols.size // _SYMBOL.size
         versions = b""
-        for each in self._donor.relocations(self._kinds.symbolic):
-            if each.symbol in self._imports:
+        for relocation in self._donor.relocations(self._kinds.symbolic):
+            if relocation.symbol in self._imports:
                 continue
-            name = self._donor.symbol(each.symbol).name
-            self._imports[each.symbol] = count
+            name = self._donor.symbol(relocation.symbol).name
+            self._imports[relocation.symbol] = count
             at = self._editor.add_string(name)
             entries += _SYMBOL.pack(at, _GLOBAL_FUNCTION, 0, 0, 0, 0)
             versions += struct.pack("<H", _VERSION_ANY)
@@ -179,15 +183,19 @@ class Merge:
             self._set_dynamic(elf.DT_VERSYM, table.address)
 
     def _table_offset(self, section: Section, tag: int) -> int:
-        """Return where in the host's file a table is, whose section says the same of it."""
+        """Return the file offset of a table of the host.
+
+        Raises:
+            UsageError: the section header contradicts the dynamic table.
+        """
         address = self._host.dynamic_value(tag)
         original = [each for each in self._host.sections if each.kind == section.kind]
         if address is None or original[0].address != address:
-            raise self._refuse(f"its section {section.name} is not the table that is loaded")
+            raise self._unsupported(f"its section {section.name} is not the table that is loaded")
         return self._host.offset_of(address, section.size)
 
     def _relocate(self, relocation: Relocation) -> tuple[int, int, int, int]:
-        """Return place, kind, symbol and addend of a relocation of the donor in the host."""
+        """Return address, type, symbol and addend in the host for a relocation of the donor."""
         at = relocation.at + self._base
         if relocation.kind == self._kinds.relative:
             return at, relocation.kind, 0, relocation.addend + self._base
@@ -198,20 +206,20 @@ class Merge:
         return at, self._kinds.address, self._imports[relocation.symbol], relocation.addend
 
     def _add_constructors(
-        self, donor_entries: list[tuple[int, int, int]], data: NewSegment
+        self, host_entries: list[tuple[int, int, int]], data: NewSegment
     ) -> Iterator[tuple[int, int, int, int]]:
         """Make a table of constructors, the guard's first, and yield its relocations."""
         start = self._donor.dynamic_value(elf.DT_INIT_ARRAY) or 0
         size = self._donor.dynamic_value(elf.DT_INIT_ARRAYSZ) or 0
         words = range(start, start + size, _WORD)
-        ours = [
-            (self._kinds.relative, 0, each.addend + self._base)
-            for each in self._donor.relocations((self._kinds.relative,))
-            if each.at in words
+        guard_entries = [
+            (self._kinds.relative, 0, relocation.addend + self._base)
+            for relocation in self._donor.relocations((self._kinds.relative,))
+            if relocation.at in words
         ]
-        if not ours:
+        if not guard_entries:
             raise AssertionError("the guard has no constructor")
-        entries = [*ours, *donor_entries]
+        entries = [*guard_entries, *host_entries]
         length = len(entries) * _WORD
         table = data.add(bytes(length), align=_WORD)
         for section in self._editor.sections:
@@ -244,13 +252,13 @@ class Merge:
         section.offset = data.offset_of(address)
 
     def _tag(self, tag: int) -> int | None:
-        return next((value for each, value in self._editor.dynamic if each == tag), None)
+        return next((value for entry_tag, value in self._editor.dynamic if entry_tag == tag), None)
 
     def _set_dynamic(self, tag: int, value: int) -> None:
         """Change an entry of the dynamic table, or add it."""
         table = self._editor.dynamic
-        for index, (each, _) in enumerate(table):
-            if each == tag:
+        for index, (entry_tag, _) in enumerate(table):
+            if entry_tag == tag:
                 table[index] = (tag, value)
                 return
         table.append((tag, value))

@@ -1,7 +1,7 @@
-"""Makes a Go library that was built for any Linux load with ``dlopen`` in a musl process.
+"""Converts Go libraries that were built for any Linux, so that a musl process can ``dlopen`` them.
 
-``convert`` edits the bytes of a finished library; ``support_of`` lists what keeps one from loading.
-Nothing here compiles, fetches or writes files: ``gobun.build.musl`` does.
+``convert`` edits the bytes of a finished library. ``support_of`` lists the reasons why a library
+does not load. This package does not compile, fetch or write files; ``gobun.build.musl`` does.
 """
 
 from gobun.musl.convert import Conversion, NativeCode, convert

@@ -1,4 +1,4 @@
-"""The thunk that stands in for a load of the TLS word, on arm64."""
+"""Makes the thunk that replaces a load of the TLS word on arm64."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ UNWIND_RULES = UnwindRules(pc=32, stack=_STACK, kept_registers=tuple(range(31)))
 
 
 def check(image: Image, site: Site) -> None:
-    """Refuse a site that loads into a register that the thunk cannot give back.
+    """Reject a site if its thunk could not use the register that it loads into.
 
     Raises:
-        UsageError: it loads into the zero register.
+        UsageError: the site loads into the zero register.
     """
     if site.register == _STACK:
         raise UsageError(
@@ -36,9 +36,10 @@ def check(image: Image, site: Site) -> None:
 
 
 def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
-    """Return code for ``address`` that does what the site did, for a variable at ``offset``.
+    """Return the thunk's code for ``address``. It loads what the site's word held before.
 
-    One register is saved in 16 bytes of stack.
+    ``offset`` is that of the variable in the library's TLS, in bytes. The thunk saves one register
+    in 16 bytes of stack.
 
     Raises:
         UsageError: the offset is too large, or the code is too far away.
@@ -48,12 +49,12 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
             f"{image.path} has a TLS variable at offset {offset:#x}, too far from the others",
             hint="report the library",
         )
-    target, (own,) = site.register, struct.unpack("<I", image.read_at(site.address, 4))
-    base = own >> 5 & 31
-    scratch = next(each for each in (*_SCRATCH, 15) if each not in {target, base})
-    words = [
+    target, (load,) = site.register, struct.unpack("<I", image.read_at(site.address, 4))
+    base = load >> 5 & 31
+    scratch = next(register for register in (*_SCRATCH, 15) if register not in {target, base})
+    instructions = [
         0xF81F0FE0 | scratch,  # str scratch, [sp, #-16]!
-        own,  # ldr target, [base, #word]
+        load,  # ldr target, [base, #word]
         0xD53BD040 | scratch,  # mrs scratch, tpidr_el0
         0xF85F8000 | scratch << 5 | scratch,  # ldur scratch, [scratch, #-8]: the DTV
         0xF8607800 | target << 16 | scratch << 5 | target,  # ldr target, [scratch, target, lsl #3]
@@ -61,20 +62,22 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
         0xCB000000 | scratch << 16 | target << 5 | target,  # sub target, target, scratch
     ]
     if offset:
-        words.append(0x91000000 | offset << 10 | target << 5 | target)  # add target, target, #
-    words.append(0xF84107E0 | scratch)  # ldr scratch, [sp], #16
-    words.append(_branch(address + 4 * len(words), site.address + site.size))
-    return struct.pack(f"<{len(words)}I", *words)
+        instructions.append(
+            0x91000000 | offset << 10 | target << 5 | target
+        )  # add target, target, #
+    instructions.append(0xF84107E0 | scratch)  # ldr scratch, [sp], #16
+    instructions.append(_branch(address + 4 * len(instructions), site.address + site.size))
+    return struct.pack(f"<{len(instructions)}I", *instructions)
 
 
 def saved_register(code: bytes) -> SavedRegister | None:
-    """Return where in a thunk its scratch register is on the stack."""
+    """Return the part of a thunk during which its scratch register is on the stack."""
     (first,) = struct.unpack_from("<I", code)
     return SavedRegister(register=first & 31, size=_SAVE_SIZE, start=4, end=len(code) - 4)
 
 
 def jump(site: Site, address: int) -> bytes:
-    """Return what is written over the site: a branch to its thunk.
+    """Return the instruction that replaces the site: a branch to its thunk.
 
     Raises:
         UsageError: the thunk is too far away.

@@ -1,11 +1,11 @@
-"""Call frame information for thunks, so that gdb sees a backtrace through one.
+"""Writes call frame information for thunks, so that gdb can show a backtrace through one.
 
-A thunk is described as a function that its site called without using any stack: its caller goes on
-right behind the site, with the same stack pointer and registers. An unwinder then takes the
-site's own function by whatever describes that, which need not be known here.
+It describes a thunk as a function that its site called without using any stack. The caller goes on
+right after the site, with the same stack pointer and registers. From there an unwinder uses the
+existing information about the site's function.
 
-It stands in ``.debug_frame``, which only debuggers read. Unwinders inside the process use
-``.eh_frame``, where Go has nothing for its own functions either.
+The information is in ``.debug_frame``, which only debuggers read. Unwinders inside the process use
+``.eh_frame``, which has no entries for Go's own functions either.
 """
 
 from __future__ import annotations
@@ -41,31 +41,33 @@ class UnwindRules(msgspec.Struct, frozen=True):
     pc: int
     stack: int
     kept_registers: tuple[int, ...]
-    """Registers whose values a thunk hands on."""
+    """Registers whose values a thunk preserves."""
 
 
 class SavedRegister(msgspec.Struct, frozen=True):
-    """A register that a thunk keeps on the stack for a while."""
+    """A register that a thunk saves on the stack for a part of its code."""
 
     register: int
     size: int
     """Bytes of stack that it takes."""
     start: int
     end: int
-    """Distances in the thunk, in bytes."""
+    """That part of the thunk: two distances from its start, in bytes."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A thunk, and where its caller goes on."""
+    """A thunk, and the place where its caller continues."""
 
     address: int
     size: int
+    """Bytes."""
     back: int
+    """Address of the instruction after the site."""
     saved_register: SavedRegister | None = None
 
 
 def section(image: Image, rules: UnwindRules, frames: Iterable[Frame]) -> bytes | None:
-    """Return ``.debug_frame`` with the thunks added; None where the old one cannot be read."""
+    """Return ``.debug_frame`` with the thunks added, or None if the old one cannot be read."""
     old = _existing_frames(image)
     if old is None:
         return None

@@ -1,4 +1,4 @@
-"""Converts a finished Go library: initial-exec TLS becomes general-dynamic, in the file alone.
+"""Converts a finished Go library: initial-exec TLS becomes general-dynamic, without a compiler.
 
 ```
  the word     R_X86_64_TPOFF64, its offset       ->  R_X86_64_DTPMOD64, the library's number
@@ -8,8 +8,8 @@
  DT_NEEDED    libc.so.6, libpthread.so.0, …      ->  libc.so
 ```
 
-What a thunk computes is what musl computes for any thread-local variable; the library keeps its TLS
-segment, so musl gives each thread its copy, threads older than the library included.
+A thunk computes an address as musl does for any thread-local variable. The library keeps its TLS
+segment, so musl gives each thread a copy. Threads that are older than the library get one too.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 SEGMENT_NAME = ".gobun.musl"
 _MOST_SPAN = (1 << 31) - (1 << 26)
-"""A field relative to the instruction pointer reaches 2 GiB; the rest is for the thunks."""
+"""Largest library, in bytes. A relative field reaches 2 GiB, and the thunks need some of that."""
 
 _DF_1_PIE, _DT_FLAGS_1, _DT_DEBUG = 0x08000000, 0x6FFFFFFB, 21
 
 
 class _Architecture(Protocol):
-    """What differs between the two, a module each."""
+    """Code for one processor. Each processor has a module with these names."""
 
     ARCH: str
     PADDING: bytes
@@ -75,11 +75,11 @@ class Conversion(msgspec.Struct, frozen=True):
     added_bytes: int
     """Bytes by which the file grew."""
     replaced_libraries: tuple[str, ...]
-    """Names of glibc's libraries that are no longer asked for."""
+    """Names of glibc's libraries that it no longer needs."""
     plain_functions: tuple[str, ...] = ()
-    """Functions that it now calls by the name that musl has for them."""
+    """Functions that it now calls under musl's name."""
     adapted_functions: tuple[str, ...] = ()
-    """Functions of glibc that adapters stand in for."""
+    """Functions of glibc that adapters replace."""
 
 
 class NativeCode(msgspec.Struct, frozen=True):
@@ -90,37 +90,38 @@ class NativeCode(msgspec.Struct, frozen=True):
 
 
 def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -> Conversion:
-    """Return a library that loads in musl processes; ``path`` is for messages only.
+    """Return the converted form of a library, which loads in musl processes.
 
-    ``native_code`` gives the compiled code for ``x64`` or ``arm64``.
+    ``path`` is for messages only. ``native_code`` returns the compiled code for ``x64`` or
+    ``arm64``.
 
     Raises:
-        UsageError: the library is of a kind that cannot be converted; it says why, and where.
-        BuildError: the result would not load after all, which is a bug of ours.
+        UsageError: the library cannot be converted. The message gives the reason and the place.
+        BuildError: the result would not load, which is a bug in the conversion.
     """
     image = Image(path, data)
     words = _convertible_words(image)
     sites = _checked_sites(image, words)
-    first = startup.first_initialiser(image)
-    work = _ARCHITECTURES[image.machine]
-    native = native_code(work.ARCH)
+    initialiser = startup.first_initialiser(image)
+    architecture = _ARCHITECTURES[image.machine]
+    native = native_code(architecture.ARCH)
     _check_functions(image, native.adapters)
     functions = fortify.fortified_functions(image, native.adapters)
     editor = Editor(image, new_segments=2 if functions else 1)
-    plain_names = _take_plain_names(editor)
+    plain_names = _use_plain_names(editor)
     slots = fortify.open_slots(editor, functions, f"{SEGMENT_NAME}.data") if functions else 0
     segment = editor.open_segment(elf.PF_R | elf.PF_X)
     segment.align(16)
-    own = segment.next_address
-    startup.install(editor, segment, native.startup, words[0], first)
+    code_start = segment.next_address
+    startup.install(editor, segment, native.startup, words[0], initialiser)
     frames = _redirect(editor, segment, sites, words)
     if functions:
         fortify.install(editor, segment, native.adapters, functions, slots)
     for word in words:
         editor.write(word.entry + 8, struct.pack("<Qq", DTPMOD[image.machine], 0))
-    renamed = _leave_glibc(editor)
-    segment.cover(SEGMENT_NAME, own, code=True)
-    table = cfi.section(image, work.UNWIND_RULES, frames) if image.sections else None
+    replaced_libraries = _require_musl(editor)
+    segment.cover(SEGMENT_NAME, code_start, code=True)
+    table = cfi.section(image, architecture.UNWIND_RULES, frames) if image.sections else None
     if table is not None:
         editor.add_unmapped(cfi.SECTION, table)
     result = editor.finish()
@@ -131,15 +132,23 @@ def convert(path: Path, data: bytes, native_code: Callable[[str], NativeCode]) -
             hint="report the library",
         )
     added_bytes = len(result) - len(data)
-    adapted = tuple(each.adapter.name for each in functions)
-    return Conversion(result, work.ARCH, len(sites), added_bytes, renamed, plain_names, adapted)
+    adapted_functions = tuple(function.adapter.name for function in functions)
+    return Conversion(
+        result,
+        architecture.ARCH,
+        len(sites),
+        added_bytes,
+        replaced_libraries,
+        plain_names,
+        adapted_functions,
+    )
 
 
 def _convertible_words(image: Image) -> list[TlsWord]:
     """Return the TLS words of a library that can be converted.
 
     Raises:
-        UsageError: it cannot be.
+        UsageError: the library cannot be converted.
     """
     path = image.path
     flags = image.dynamic_value(_DT_FLAGS_1) or 0
@@ -176,7 +185,7 @@ def _checked_sites(image: Image, words: list[TlsWord]) -> list[Site]:
     """Return the loads of the TLS words.
 
     Raises:
-        UsageError: one cannot be replaced, or there is none.
+        UsageError: a load cannot be replaced, or there is none.
     """
     sites = sites_of(image, words)
     for site in sites:
@@ -190,8 +199,8 @@ def _checked_sites(image: Image, words: list[TlsWord]) -> list[Site]:
 
 
 def _check_functions(image: Image, adapters: fortify.Adapters) -> None:
-    cured = PLAIN_NAMES.keys() | adapters.numbers.keys()
-    missing = [name for name in missing_functions(image) if name not in cured]
+    replaceable = PLAIN_NAMES.keys() | adapters.numbers.keys()
+    missing = [name for name in missing_functions(image) if name not in replaceable]
     if missing:
         missing_lines = "".join(f"\n  - {name}" for name in missing)
         raise UsageError(
@@ -219,40 +228,40 @@ def _check_words(image: Image, words: list[TlsWord]) -> None:
 def _redirect(
     editor: Editor, segment: NewSegment, sites: list[Site], words: list[TlsWord]
 ) -> list[cfi.Frame]:
-    """Give every site a thunk, and return where the thunks are."""
-    work = _ARCHITECTURES[editor.image.machine]
+    """Give every site a thunk, and return the frames of the thunks."""
+    architecture = _ARCHITECTURES[editor.image.machine]
     offsets = {word.address: word.offset for word in words}
     frames = []
     for site in sites:
-        segment.align(8, work.PADDING)
+        segment.align(8, architecture.PADDING)
         address = segment.next_address
-        code = work.thunk(editor.image, site, offsets[site.word], address)
+        code = architecture.thunk(editor.image, site, offsets[site.word], address)
         segment.add(code, align=1)
-        editor.write(site.address, work.jump(site, address))
+        editor.write(site.address, architecture.jump(site, address))
         back = site.address + site.size
-        frames.append(cfi.Frame(address, len(code), back, work.saved_register(code)))
+        frames.append(cfi.Frame(address, len(code), back, architecture.saved_register(code)))
     return frames
 
 
-def _take_plain_names(editor: Editor) -> tuple[str, ...]:
-    """Call glibc's private names of functions by their plain ones; return those."""
+def _use_plain_names(editor: Editor) -> tuple[str, ...]:
+    """Replace glibc's private function names with the plain ones, and return the plain ones."""
     image, names = editor.image, []
     table = image.dynamic_value(elf.DT_SYMTAB) or 0
     for symbol in missing_imports(image):
         if symbol.name in PLAIN_NAMES:
             entry = table + symbol.index * SYMBOL.size
-            (name,) = struct.unpack("<I", image.read_at(entry, 4))
+            (name_offset,) = struct.unpack("<I", image.read_at(entry, 4))
             plain_name = PLAIN_NAMES[symbol.name]
-            # The plain name is the end of the other one, in the same place.
-            editor.write(entry, struct.pack("<I", name + len(symbol.name) - len(plain_name)))
+            # The plain name is the end of the private one.
+            editor.write(entry, struct.pack("<I", name_offset + len(symbol.name) - len(plain_name)))
             names.append(plain_name)
     return tuple(names)
 
 
-def _leave_glibc(editor: Editor) -> tuple[str, ...]:
-    """Ask for musl alone, and for no versions of symbols, which musl does not look at."""
+def _require_musl(editor: Editor) -> tuple[str, ...]:
+    """Require musl instead of glibc, and no symbol versions, because musl ignores them."""
     image = editor.image
-    renamed = tuple(name for name in image.needed_libraries if name in GLIBC_NAMES)
+    replaced_libraries = tuple(name for name in image.needed_libraries if name in GLIBC_NAMES)
     entries = []
     has_name = NAME in image.needed_libraries
     for tag, value in editor.dynamic:
@@ -274,4 +283,4 @@ def _leave_glibc(editor: Editor) -> tuple[str, ...]:
         if section.kind in kinds:
             section.kind, section.link, section.info = elf.SHT_PROGBITS, 0, 0
             section.entry_size = 0
-    return renamed
+    return replaced_libraries

@@ -1,12 +1,12 @@
-"""Adds adapters for glibc's fortified functions, ``native/musl_fortify``, to a library.
+"""Adds adapters for glibc's fortified functions (``native/musl_fortify``) to a library.
 
 ```
  the library's slot   R_X86_64_JUMP_SLOT __fprintf_chk  ->  R_X86_64_RELATIVE, an adapter
  a slot of our own                                          R_X86_64_GLOB_DAT vfprintf
 ```
 
-The dynamic symbol takes the plain name. So the symbol table keeps its size, and only the small
-relocation table of ``DT_JMPREL`` moves, which gets an entry for each slot of our own.
+The dynamic symbol gets the plain name, so the symbol table keeps its size. Only the small
+relocation table of ``DT_JMPREL`` moves. It gets an entry for each slot of our own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gobun.elf import constants as elf
 from gobun.elf.image import RELA, SYMBOL
 from gobun.elf.tls import RELATIVE_KINDS
 from gobun.errors import UsageError
-from gobun.musl.libc import POINTED, missing_imports
+from gobun.musl.libc import SYMBOL_RELOCATIONS, missing_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +36,11 @@ _ANY_KIND = range(1 << 32)
 
 
 class Adapter(msgspec.Struct, frozen=True):
-    """A function with the name and arguments of glibc's, which calls the plain one."""
+    """A function with the name and arguments of glibc's. It calls the plain function."""
 
     name: str
     plain_name: str
-    """Empty where it calls none."""
+    """Empty if it calls none."""
     offset: int
     """Bytes from the start of the code."""
 
@@ -53,12 +53,12 @@ class Adapters(msgspec.Struct, frozen=True):
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The place of each adapter by the name of its function."""
+        """Index of each adapter, by the name of its function."""
         return {each.name: number for number, each in enumerate(self.entries)}
 
 
 def read_adapters(flat: bytes) -> Adapters:
-    """Return the adapters in the flat form that the linker gives them: an index, then code."""
+    """Parse the linker's flat output: an index of the adapters, then their code."""
     entries, at = [], 0
     while distance := _FIELD.unpack_from(flat, at)[0]:
         first = flat.index(b"\0", at + _FIELD.size)
@@ -78,23 +78,23 @@ class FortifiedFunction(msgspec.Struct, frozen=True):
     symbol: Symbol
     adapter: Adapter
     number: int
-    """Its place in the table of adapters."""
+    """Its index in the table of adapters."""
     relocations: tuple[Relocation, ...]
-    """All that refer to the symbol."""
+    """All relocations that refer to the symbol."""
 
 
 def fortified_functions(image: Image, adapters: Adapters) -> list[FortifiedFunction]:
-    """Return the functions that a library calls, and adapters stand in for.
+    """Return the functions that a library calls and that adapters replace.
 
     Raises:
-        UsageError: the library refers to one in a way that no adapter can serve.
+        UsageError: the library refers to one in a way that no adapter supports.
     """
     numbers = adapters.numbers
     symbols = {each.index: each for each in missing_imports(image) if each.name in numbers}
     used: dict[int, list[Relocation]] = {index: [] for index in symbols}
     for each in image.relocations(_ANY_KIND):
         if each.symbol in used:
-            if each.kind not in POINTED[image.machine] or each.addend:
+            if each.kind not in SYMBOL_RELOCATIONS[image.machine] or each.addend:
                 raise UsageError(
                     f"{image.path} refers to {symbols[each.symbol].name} at {each.at:#x} in an "
                     f"unknown way (relocation {each.kind})",
@@ -110,16 +110,17 @@ def fortified_functions(image: Image, adapters: Adapters) -> list[FortifiedFunct
 
 
 def open_slots(editor: Editor, functions: Sequence[FortifiedFunction], name: str) -> int:
-    """Have the loader look for the plain functions, and make room for their addresses.
+    """Make the loader look up the plain functions, and reserve a word for the address of each.
 
-    Opens a writable segment, whose section is called ``name``. Returns where a word for each of
-    ``functions`` begins.
+    Open a writable segment for the words, with a section ``name``. Return the first word's address.
     """
     symbols = editor.image.dynamic_value(elf.DT_SYMTAB) or 0
-    for each in functions:
-        if each.adapter.plain_name:
-            text = editor.add_string(each.adapter.plain_name)
-            editor.write(symbols + each.symbol.index * SYMBOL.size, struct.pack("<I", text))
+    for function in functions:
+        if function.adapter.plain_name:
+            name_offset = editor.add_string(function.adapter.plain_name)
+            editor.write(
+                symbols + function.symbol.index * SYMBOL.size, struct.pack("<I", name_offset)
+            )
     writable = editor.open_segment(elf.PF_R | elf.PF_W)
     return writable.add(bytes(len(functions) * _WORD), name=name)
 
@@ -131,7 +132,7 @@ def install(
     functions: Sequence[FortifiedFunction],
     slots: int,
 ) -> None:
-    """Add the adapters to ``segment``, and point the library at them.
+    """Add the adapters to ``segment``, and redirect the library's calls to them.
 
     ``slots`` is the address of a writable word for each of ``functions``.
     """
@@ -141,14 +142,14 @@ def install(
     distances = [0] * len(adapters.entries)
     new_words: dict[int, bytes] = {}
     entries = []
-    for slot, each in enumerate(functions):
+    for slot, function in enumerate(functions):
         at = slots + slot * _WORD
-        distances[each.number] = at - table
-        target = code + each.adapter.offset
-        for relocation in each.relocations:
+        distances[function.number] = at - table
+        target = code + function.adapter.offset
+        for relocation in function.relocations:
             new_words[relocation.entry] = RELA.pack(relocation.at, RELATIVE_KINDS[machine], target)
-        if each.adapter.plain_name:
-            entries.append(RELA.pack(at, each.symbol.index << 32 | _GLOB_DAT[machine], 0))
+        if function.adapter.plain_name:
+            entries.append(RELA.pack(at, function.symbol.index << 32 | _GLOB_DAT[machine], 0))
     segment.add(struct.pack(f"<{len(distances)}q", *distances), align=1)
     for entry, content in new_words.items():
         editor.write(entry, content)
@@ -156,16 +157,18 @@ def install(
 
 
 def _extend_relocations(editor: Editor, segment: NewSegment, new_entries: bytes) -> None:
-    """Move the table of ``DT_JMPREL`` into ``segment`` and add to it; make one where none is."""
+    """Move the table of ``DT_JMPREL`` into ``segment`` and extend it. Make one if there is none."""
     values = dict(editor.dynamic)
     start, size = values.get(elf.DT_JMPREL), values.get(elf.DT_PLTRELSZ) or 0
-    old = editor.current(start, size - size % RELA.size) if start is not None and size else b""
-    table = segment.add(old + new_entries, align=_WORD)
+    old_entries = (
+        editor.current(start, size - size % RELA.size) if start is not None and size else b""
+    )
+    table = segment.add(old_entries + new_entries, align=_WORD)
     for section in editor.sections:
-        if section.kind == elf.SHT_RELA and old and section.address == start:
+        if section.kind == elf.SHT_RELA and old_entries and section.address == start:
             section.address, section.offset = table, segment.offset_of(table)
-            section.size = len(old) + len(new_entries)
-    new = {elf.DT_JMPREL: table, elf.DT_PLTRELSZ: len(old) + len(new_entries)}
+            section.size = len(old_entries) + len(new_entries)
+    new = {elf.DT_JMPREL: table, elf.DT_PLTRELSZ: len(old_entries) + len(new_entries)}
     new[elf.DT_PLTREL] = elf.DT_RELA
     editor.dynamic = [(tag, new.pop(tag, value)) for tag, value in editor.dynamic]
     editor.dynamic += new.items()

@@ -1,4 +1,4 @@
-"""The names of glibc's libraries and functions, and those that musl has."""
+"""Names of glibc's libraries and functions, and of musl's functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gobun.elf import Image, Symbol
 
 NAME = "libc.so"
-"""musl's loader takes it, like most of glibc's names, for itself."""
+"""musl's name. Its loader treats this name, and most of glibc's names, as musl itself."""
 
 GLIBC_NAMES = frozenset(
     {
@@ -30,7 +30,7 @@ GLIBC_NAMES = frozenset(
         "libutil.so.1",
     }
 )
-"""The parts of glibc; musl is one library, which has what it has of all of them."""
+"""The libraries of glibc. In musl, a single library has the functions of all of them."""
 
 _RESOLVER = ("dn_comp", "dn_expand", "dn_skipname", "res_init", "res_mkquery", "res_query")
 _RESOLVER_MORE = ("res_querydomain", "res_search", "res_send")
@@ -42,22 +42,22 @@ PLAIN_NAMES = {
     **{f"__{name}": name for name in (*_RESOLVER, *_RESOLVER_MORE)},
     **{f"__isoc23_{name}": name for name in (*_C23, *_C23_MORE, *_C23_SCAN, *_C23_WIDE_SCAN)},
 }
-"""Functions that glibc's headers call by another name than their manual, and that name.
+"""The plain name of each function that glibc's headers rename.
 
-``resolv.h`` has macros. Since 2.38 ``stdlib.h`` and others take the functions of C23, which read
-binary numbers too. Compiling for musl takes the plain names. Each ends the longer name, so that a
-conversion finds it in the library's strings.
+``resolv.h`` does so with macros. Since 2.38, ``stdlib.h`` and others select the functions of C23,
+which also read binary numbers. Code that is compiled for musl uses the plain names. Each plain name
+is the end of the longer one, so a conversion finds it in the library's strings.
 """
 
 _LIST = Path(__file__).with_name("functions.txt")
 _VERSION_NEED = struct.Struct("<HHIII")
 _VERSION = struct.Struct("<IHHII")
 _MOST_VERSIONS = 10_000
-POINTED = {
+SYMBOL_RELOCATIONS = {
     elf.EM_X86_64: frozenset({1, 6, 7}),  # R_X86_64_64, GLOB_DAT, JUMP_SLOT
     elf.EM_AARCH64: frozenset({257, 1025, 1026}),  # R_AARCH64_ABS64, GLOB_DAT, JUMP_SLOT
 }
-"""The relocations that write the address of a symbol."""
+"""Types of relocations that write the address of a symbol."""
 
 
 @functools.cache
@@ -68,7 +68,7 @@ def functions() -> frozenset[str]:
 
 
 def missing_functions(image: Image) -> tuple[str, ...]:
-    """Return the names that a library takes from glibc and musl lacks, sorted.
+    """Return the names that a library imports from glibc and that musl lacks, sorted.
 
     Raises:
         UsageError: the library's tables leave its file.
@@ -77,9 +77,10 @@ def missing_functions(image: Image) -> tuple[str, ...]:
 
 
 def missing_imports(image: Image) -> tuple[Symbol, ...]:
-    """Return the symbols that a library takes from glibc and musl does not define.
+    """Return the symbols that a library imports from glibc and that musl lacks.
 
-    Only a version tells that a name is glibc's: one without may be the runtime's, as ``napi_*`` is.
+    Only a symbol version shows that a name is glibc's. A name without one may be the runtime's,
+    such as ``napi_*``.
 
     Raises:
         UsageError: the library's tables leave its file.
@@ -89,7 +90,7 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
     if versions is None or not glibc:
         return ()
     missing = []
-    used = {each.symbol for each in image.relocations(POINTED[image.machine])} - {0}
+    used = {each.symbol for each in image.relocations(SYMBOL_RELOCATIONS[image.machine])} - {0}
     for index in sorted(used):
         symbol = image.symbol(index)
         if symbol.section != elf.SHN_UNDEF or symbol.binding == elf.STB_WEAK:
@@ -102,23 +103,26 @@ def missing_imports(image: Image) -> tuple[Symbol, ...]:
 
 def _glibc_versions(image: Image) -> set[int]:
     """Return the numbers of the symbol versions that glibc's libraries define."""
-    at, files = image.dynamic_value(elf.DT_VERNEED), image.dynamic_value(elf.DT_VERNEEDNUM) or 0
+    at, count_of_files = (
+        image.dynamic_value(elf.DT_VERNEED),
+        image.dynamic_value(elf.DT_VERNEEDNUM) or 0,
+    )
     numbers: set[int] = set()
     if at is None:
         return numbers
-    for _ in range(min(files, _MOST_VERSIONS)):
-        _, count, file, first, following = _VERSION_NEED.unpack(
+    for _ in range(min(count_of_files, _MOST_VERSIONS)):
+        _, count, file, first_entry, next_file = _VERSION_NEED.unpack(
             image.read_at(at, _VERSION_NEED.size)
         )
         if image.string(file) in GLIBC_NAMES:
-            entry = at + first
+            entry = at + first_entry
             for _ in range(count):
-                _, _, number, _, after = _VERSION.unpack(image.read_at(entry, _VERSION.size))
+                _, _, number, _, next_entry = _VERSION.unpack(image.read_at(entry, _VERSION.size))
                 numbers.add(number & 0x7FFF)
-                entry += after
-                if not after:
+                entry += next_entry
+                if not next_entry:
                     break
-        at += following
-        if not following:
+        at += next_file
+        if not next_file:
             break
     return numbers

@@ -1,9 +1,8 @@
-"""The code that runs a converted library's initialisers: ``native/musl_startup``, and its table.
+"""Adds the code that runs a converted library's initialisers (``native/musl_startup``).
 
-The first entry of ``DT_INIT_ARRAY`` that is a function becomes the startup code, and the array ends
-there. The startup code calls that function, then those in the rest of the array, whose words the
-loader has relocated by then, in whatever way. ``DT_INIT`` would need no relocation, but musl for
-arm64 does not call it.
+The startup code replaces the first function of ``DT_INIT_ARRAY``, and the array ends there. It
+calls that function, then those in the rest of the array. By then the loader has relocated their
+addresses too. ``DT_INIT`` would need no relocation, but musl for arm64 does not call it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.elf.tls import TlsWord
 
 MARK = b"gobun for musl\x01\0"
-"""It stands right before the startup code."""
+"""The bytes right before the startup code. They identify a converted library."""
 
 _TABLE = struct.Struct("<qqQqQ")
 _ABSOLUTE = {elf.EM_X86_64: 1, elf.EM_AARCH64: 257}
@@ -33,15 +32,16 @@ _REPORT = "report the library: no linker is known to do so"
 
 
 class Initialiser(msgspec.Struct, frozen=True):
-    """The first function of ``DT_INIT_ARRAY``, and what is behind it."""
+    """The first function of ``DT_INIT_ARRAY``, and the number of entries after it."""
 
     at: int
     """Address of its entry."""
     function: int
+    """Address of the function."""
     other_entries: int
     """How many entries follow."""
     relocation: Relocation | None
-    """None where ``DT_RELR`` relocates it."""
+    """None if ``DT_RELR`` relocates the entry."""
 
 
 def is_converted(image: Image) -> bool:
@@ -57,11 +57,11 @@ def is_converted(image: Image) -> bool:
 
 
 def first_initialiser(image: Image) -> Initialiser:
-    """Return where the startup code can be put.
+    """Return the initialiser that the startup code can replace.
 
     Raises:
-        UsageError: there is no initialiser, or one would not be a function once it is loaded; it
-            names the address.
+        UsageError: there is no initialiser, or one is not a function of this library. The message
+            names its address.
     """
     start, size = image.dynamic_value(elf.DT_INIT_ARRAY), image.dynamic_value(elf.DT_INIT_ARRAYSZ)
     if not start or not size:
@@ -100,7 +100,7 @@ def first_initialiser(image: Image) -> Initialiser:
 def install(
     editor: Editor, segment: NewSegment, code: bytes, word: TlsWord, initialiser: Initialiser
 ) -> None:
-    """Put the startup code into ``segment``, and have it called in place of all initialisers."""
+    """Add the startup code to ``segment``, and make it the library's only initialiser."""
     segment.add(MARK)
     entry = segment.add(code, align=1)
     table = entry + len(code)
@@ -122,7 +122,7 @@ def _function(image: Image, relocation: Relocation) -> int:
     """Return the address of the function that a relocation writes.
 
     Raises:
-        UsageError: it is not in this library, or the kind of relocation is not understood.
+        UsageError: it is not in this library, or the type of the relocation is unknown.
     """
     if relocation.kind == RELATIVE_KINDS[image.machine]:
         return relocation.addend

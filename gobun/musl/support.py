@@ -40,19 +40,19 @@ def support_of(image: Image) -> MuslSupport:
     sites: int | None = 0
     problems: list[str] = []
     if words:
-        loads = ""
+        loads_text = ""
         try:
             sites = len(sites_of(image, words))
-            loads = f" ({sites:,} instructions load from them)"
+            loads_text = f" ({sites:,} instructions load from them)"
         except UsageError as error:
             sites = None
             problems.append(error.what.removeprefix(f"{image.path} "))
         plural = "s" if len(words) > 1 else ""
-        tls = f"{len(words)} word{plural} of initial-exec TLS{loads}"
-        problems.insert(0, f"has {tls}, which musl refuses in dlopen")
-    names = [name for name in image.needed_libraries if name in GLIBC_NAMES]
-    if names:
-        problems.append(f"needs {', '.join(names)}, which Bun for musl refuses by name")
+        words_text = f"{len(words)} word{plural} of initial-exec TLS{loads_text}"
+        problems.insert(0, f"has {words_text}, which musl refuses in dlopen")
+    glibc_libraries = [name for name in image.needed_libraries if name in GLIBC_NAMES]
+    if glibc_libraries:
+        problems.append(f"needs {', '.join(glibc_libraries)}, which Bun for musl refuses by name")
     missing = missing_functions(image)
     if missing:
         more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""

@@ -1,4 +1,4 @@
-"""The thunk that stands in for a load of the TLS word, on x86-64."""
+"""Makes the thunk that replaces a load of the TLS word on x86-64."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _DTV, _SELF = 8, 0  # at %fs
 
 
 def check(image: Image, site: Site) -> None:
-    """Refuse a site at which the thunk would change what later code reads.
+    """Reject a site if later code may read the arithmetic flags, because the thunk changes them.
 
     Raises:
-        UsageError: the arithmetic flags, which the thunk overwrites, may be read after it.
+        UsageError: code after the site may read the flags.
     """
     if flags_matter(image, site.address + site.size):
         raise UsageError(
@@ -37,9 +37,10 @@ def check(image: Image, site: Site) -> None:
 
 
 def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
-    """Return code for ``address`` that does what the site did, for a variable at ``offset``.
+    """Return the thunk's code for ``address``. It loads what the site's word held before.
 
-    It uses no stack, no second register and no call, so a signal may interrupt it anywhere.
+    ``offset`` is that of the variable in the library's TLS, in bytes. The thunk uses no stack, no
+    second register and no call, so a signal may interrupt it anywhere.
 
     Raises:
         UsageError: the offset is too large.
@@ -68,11 +69,11 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
 
 
 def saved_register(code: bytes) -> SavedRegister | None:
-    """Return None, for a thunk keeps nothing on the stack."""
+    """Return None, because a thunk on x86-64 saves nothing on the stack."""
     del code
     return None
 
 
 def jump(site: Site, address: int) -> bytes:
-    """Return what is written over the site: a jump to its thunk, and a NOP."""
+    """Return the code that replaces the site: a jump to its thunk, and a NOP."""
     return b"\xe9" + struct.pack("<i", address - (site.address + 5)) + b"\x66\x90"

@@ -1,21 +1,21 @@
 // The Node-API surface of the module "asherah": the names and types of npm's package asherah 3.x.
-// Every function throws, or rejects with, an AsherahError where the library says no, and throws a
-// TypeError where an argument is not of the kind that stands here. An asynchronous call throws at
-// once where its arguments are wrong or Asherah is not set up, as the published one does.
+// If the library reports a failure, a function throws an AsherahError or rejects with one. If an
+// argument has another type than here, it throws a TypeError. An asynchronous function throws at once
+// if its arguments are wrong or Asherah is not set up, as the published function does.
 
-/** What the published types require and may be null may be left out here. */
+/** Members that the published types require but allow to be null are optional here. */
 export type AsherahConfig = {
   /** The name of this service, a part of the names of keys. */
   readonly ServiceName: string;
   /** The name of the product that owns this service, a part of the names of keys. */
   readonly ProductID: string;
-  /** Where keys are kept. */
+  /** The store of the keys. */
   readonly Metastore: "rdbms" | "dynamodb" | "memory" | "test-debug-memory" | (string & {});
-  /** What encrypts the topmost keys: a static key, for tests, or for every other name AWS. */
+  /** Encrypts the topmost keys: a static key for tests, or AWS for every other name. */
   readonly KMS?: "aws" | "static" | "test-debug-static" | (string & {}) | null;
   /** For rdbms: a MySQL data source name, or a PostgreSQL URL or list of settings. */
   readonly ConnectionString?: string | null;
-  /** For rdbms; left out, the connection string tells. */
+  /** For rdbms. By default, the connection string decides. */
   readonly SQLMetastoreDBType?: "mysql" | "postgres" | (string & {}) | null;
   /** For Aurora with write forwarding. */
   readonly ReplicaReadConsistency?: "eventual" | "global" | "session" | (string & {}) | null;
@@ -23,31 +23,31 @@ export type AsherahConfig = {
   readonly DynamoDBRegion?: string | null;
   readonly DynamoDBTableName?: string | null;
   readonly EnableRegionSuffix?: boolean | null;
-  /** Region to ARN, for KMS "aws". */
+  /** The ARN for each region, for KMS "aws". */
   readonly RegionMap?: { readonly [region: string]: string } | null;
   readonly PreferredRegion?: string | null;
-  /** Nanoseconds after which a key is replaced; left out, 90 days. */
+  /** Nanoseconds after which a key is replaced. The default is 90 days. */
   readonly ExpireAfter?: number | null;
-  /** Nanoseconds after which a cached key is looked up again; left out, one hour. */
+  /** Nanoseconds after which a cached key is looked up again. The default is one hour. */
   readonly CheckInterval?: number | null;
   readonly EnableSessionCaching?: boolean | null;
-  /** Left out, 1000. */
+  /** The default is 1000. */
   readonly SessionCacheMaxSize?: number | null;
-  /** Nanoseconds; left out, two hours. */
+  /** Nanoseconds. The default is two hours. */
   readonly SessionCacheDuration?: number | null;
-  /** Prints on standard error what the SDK does. */
+  /** Logs the SDK's work to standard error. */
   readonly Verbose?: boolean | null;
-  /** Prints a complaint on standard error when all data is null before or after its encryption. */
+  /** Prints a warning to standard error if all data is zero before or after encryption. */
   readonly NullDataCheck?: boolean | null;
-  /** Without effect: buffers are always copied. */
+  /** Has no effect, because buffers are always copied. */
   readonly DisableZeroCopy?: boolean | null;
-  /** Without effect. */
+  /** Has no effect. */
   readonly EnableCanaries?: boolean | null;
-  /** Not known to the published library: 32 bytes in the place of its key for KMS "static". */
+  /** A key of 32 bytes for KMS "static". The published library does not have this setting. */
   readonly StaticMasterKey?: string | null;
 };
 
-/** Is told of every failure in this thread, with level 3. */
+/** Called with level 3 for every failure in this thread. */
 export type LogHookCallback = (level: number, message: string) => void;
 
 export interface AsherahError extends Error {
@@ -55,15 +55,15 @@ export interface AsherahError extends Error {
   code: string;
 }
 
-/** Sets Asherah up for the whole process, workers included; once, until shutdown. */
+/** Sets Asherah up for the whole process, including its workers. Call it once until shutdown. */
 export function setup(config: AsherahConfig | string): void;
 export function setup_async(config: AsherahConfig | string): Promise<void>;
 
-/** Waits for calls that run, and gives back keys, memory and connections. */
+/** Waits for running calls, and releases keys, memory and connections. */
 export function shutdown(): void;
 export function shutdown_async(): Promise<void>;
 
-/** Returns the record, as JSON. A string is encrypted as its UTF-8, a view of memory as its bytes. */
+/** Returns the record as JSON. Encrypts the UTF-8 of a string, or the bytes of a view of memory. */
 export function encrypt(partitionId: string, data: string | ArrayBufferView): string;
 export function encrypt_async(partitionId: string, data: string | ArrayBufferView): Promise<string>;
 export function encrypt_string(partitionId: string, data: string | ArrayBufferView): string;
@@ -87,13 +87,13 @@ export function decrypt_string_async(
   dataRowRecord: string | ArrayBufferView,
 ): Promise<string>;
 
-/** Buffers of synchronous calls of up to so many bytes lie on the stack: 0 to 65536, at first 2048.
- * What is below or above is taken for these. */
+/** Sets the size in bytes up to which buffers of synchronous calls are on the stack. The default is
+ * 2048. A value below 0 or above 65536 becomes 0 or 65536. */
 export function set_max_stack_alloc_item_size(max_item_size: number): void;
-/** Takes anything. A number is room that is added to every result, which none needs. */
+/** Accepts any value. A number adds that many bytes to the buffer of every result. */
 export function set_safety_padding_overhead(safety_padding_overhead: number): void;
-/** null ends it. */
+/** null removes the hook. */
 export function set_log_hook(logHook: LogHookCallback | null): void;
 export function get_setup_status(): boolean;
-/** Sets environment variables, a JSON object, for the library. */
+/** Sets environment variables for the library. The argument is a JSON object. */
 export function setenv(environment: string): void;

@@ -42,9 +42,9 @@ typedef struct {
 } Source;
 
 /* Each of these reads a value. If the value has another type, it throws a TypeError that begins
- * with `what`. */
-bool read_text(napi_env env, const char *what, napi_value value, Source *source);
-bool read_data(napi_env env, const char *what, napi_value value, Source *source);
+ * with the name of the argument. */
+bool read_text(napi_env env, const char *argument, napi_value value, Source *source);
+bool read_data(napi_env env, const char *argument, napi_value value, Source *source);
 
 /* The bytes that the buffer of a source needs. A text has a zero byte behind it. */
 size_t room_of(const Source *source);

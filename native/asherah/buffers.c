@@ -5,24 +5,24 @@
 #include "../addon/glue.h"
 #include "asherah.h"
 
-static bool refuse(napi_env env, const char *what, const char *wanted) {
+static bool throw_type_error(napi_env env, const char *argument, const char *problem) {
   char message[128];
-  snprintf(message, sizeof message, "%s %s", what, wanted);
+  snprintf(message, sizeof message, "%s %s", argument, problem);
   napi_throw_type_error(env, NULL, message);
   return false;
 }
 
-static bool fits(napi_env env, const char *what, const Source *source) {
+static bool fits(napi_env env, const char *argument, const Source *source) {
   if (source->length <= INT32_MAX - HEADER) return true;
-  return refuse(env, what, "is too long");
+  return throw_type_error(env, argument, "is too long");
 }
 
-bool read_text(napi_env env, const char *what, napi_value value, Source *source) {
+bool read_text(napi_env env, const char *argument, napi_value value, Source *source) {
   *source = (Source){.text = value};
   if (napi_get_value_string_utf8(env, value, NULL, 0, &source->length) != napi_ok) {
-    return refuse(env, what, "has to be a string");
+    return throw_type_error(env, argument, "has to be a string");
   }
-  return fits(env, what, source);
+  return fits(env, argument, source);
 }
 
 /* The bytes of any view of memory: a Buffer, a typed array of any type, a DataView. */
@@ -37,15 +37,15 @@ static bool read_view(napi_env env, napi_value value, Source *source) {
   void *bytes = NULL;
   napi_value memory; /* unused, but Bun 1.0 crashes without a place for it */
   size_t offset;
-  bool is = false;
-  if (napi_is_typedarray(env, value, &is) == napi_ok && is) {
+  bool matches = false;
+  if (napi_is_typedarray(env, value, &matches) == napi_ok && matches) {
     if (napi_get_typedarray_info(env, value, &type, &source->length, &bytes, NULL, NULL) !=
             napi_ok ||
         (size_t)type >= sizeof sizes) {
       return false;
     }
     source->length *= sizes[type];
-  } else if (napi_is_dataview(env, value, &is) != napi_ok || !is ||
+  } else if (napi_is_dataview(env, value, &matches) != napi_ok || !matches ||
              napi_get_dataview_info(env, value, &source->length, &bytes, &memory, &offset) !=
                  napi_ok) {
     return false;
@@ -54,16 +54,16 @@ static bool read_view(napi_env env, napi_value value, Source *source) {
   return true;
 }
 
-bool read_data(napi_env env, const char *what, napi_value value, Source *source) {
+bool read_data(napi_env env, const char *argument, napi_value value, Source *source) {
   napi_valuetype type;
   *source = (Source){0};
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_string) {
-    return read_text(env, what, value, source);
+    return read_text(env, argument, value, source);
   }
   if (!read_view(env, value, source)) {
-    return refuse(env, what, "has to be a string, a Buffer or a typed array");
+    return throw_type_error(env, argument, "has to be a string, a Buffer or a typed array");
   }
-  return fits(env, what, source);
+  return fits(env, argument, source);
 }
 
 size_t room_of(const Source *source) { return HEADER + source->length + 1; }

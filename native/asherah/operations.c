@@ -293,9 +293,9 @@ static napi_value call_later(napi_env env, const Operation *operation, const Sou
 /* Throws if the call is impossible in this state. The published addon checks this before all
  * else, and throws at once from asynchronous calls too. */
 static bool allowed(napi_env env, const Operation *operation) {
-  bool wanted = operation->kind != SETUP;
-  if ((IsSetUp() == 1) == wanted) return true;
-  if (wanted) {
+  bool needs_setup = operation->kind != SETUP;
+  if ((IsSetUp() == 1) == needs_setup) return true;
+  if (needs_setup) {
     return refuse_call(env, operation->name, NOT_SET_UP, "Asherah is not set up: call setup first");
   }
   return refuse_call(env, operation->name, SET_UP_ALREADY,

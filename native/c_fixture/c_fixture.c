@@ -104,13 +104,13 @@ EXPORT int32_t CallBack(void *function, void *data, int32_t n) {
 EXPORT int32_t Disposition(int32_t number) {
   struct sigaction action;
   if (sigaction(number, NULL, &action) != 0) return -1;
-  int32_t found = HANDLED;
-  if (action.sa_handler == SIG_DFL) found = 0;
-  if (action.sa_handler == SIG_IGN) found = IGNORED;
-  if (action.sa_flags & SA_ONSTACK) found |= ON_STACK;
-  if (action.sa_flags & SA_SIGINFO) found |= WITH_INFO;
-  if (action.sa_flags & SA_RESTART) found |= RESTARTS;
-  return found;
+  int32_t result = HANDLED;
+  if (action.sa_handler == SIG_DFL) result = 0;
+  if (action.sa_handler == SIG_IGN) result = IGNORED;
+  if (action.sa_flags & SA_ONSTACK) result |= ON_STACK;
+  if (action.sa_flags & SA_SIGINFO) result |= WITH_INFO;
+  if (action.sa_flags & SA_RESTART) result |= RESTARTS;
+  return result;
 }
 
 /* Writes to a socket whose other end is closed, and returns the error: EPIPE, unless SIGPIPE

@@ -26,8 +26,9 @@ GUARD_ONCE bool guard_exchange(int signal, const GuardAction *put, GuardAction *
   return guard_syscall4(SYS_rt_sigaction, signal, (long)put, (long)was, sizeof was->mask) == 0;
 }
 
-static bool same(const GuardAction *one, const GuardAction *other) {
-  return one->handler == other->handler && one->flags == other->flags && one->mask == other->mask;
+static bool same(const GuardAction *first, const GuardAction *second) {
+  return first->handler == second->handler && first->flags == second->flags &&
+         first->mask == second->mask;
 }
 
 bool guard_prepare(void) {
@@ -71,8 +72,9 @@ static bool behind_entry(int signal, const GuardAction *owner, GuardAction *put)
   return true;
 }
 
-static void to_libc(const GuardAction *own, struct sigaction *action) {
-  guard_show(&(GuardSlot){.handler = own->handler, .flags = own->flags, .mask = own->mask}, action);
+static void to_libc(const GuardAction *source, struct sigaction *action) {
+  guard_show(&(GuardSlot){.handler = source->handler, .flags = source->flags, .mask = source->mask},
+             action);
 }
 
 static void show_owner(int signal, struct sigaction *action) {
@@ -81,12 +83,12 @@ static void show_owner(int signal, struct sigaction *action) {
 }
 
 /* A caller (Go) read a handler that has an entry, and writes it back with SA_ONSTACK. */
-static bool adds_flag(GuardSigaction *real, int signal, const GuardAction *wanted) {
+static bool adds_flag(GuardSigaction *real, int signal, const GuardAction *action) {
   struct sigaction now;
-  if (!(wanted->flags & SA_ONSTACK) || !guard_is_function(wanted->handler)) return false;
+  if (!(action->flags & SA_ONSTACK) || !guard_is_function(action->handler)) return false;
   if (real(signal, NULL, &now) != 0) return false;
   const GuardSlot *slot = guard_slot_of((uint64_t)(uintptr_t)now.sa_handler);
-  return slot != NULL && slot->handler == wanted->handler;
+  return slot != NULL && slot->handler == action->handler;
 }
 
 int guard_sigaction(GuardSigaction *real, const void *caller, int signal,
@@ -95,17 +97,17 @@ int guard_sigaction(GuardSigaction *real, const void *caller, int signal,
   bool by_program = guard_in_program((uintptr_t)caller);
   if (act != NULL && !by_program && guard_share(signal, act, old)) return 0;
   struct sigaction put;
-  const struct sigaction *given = act;
+  const struct sigaction *action = act;
   if (act != NULL) {
-    GuardAction wanted = guard_from_libc(act), entry;
-    if ((needs_entry(signal, &wanted) || adds_flag(real, signal, &wanted)) &&
-        guard_slot_of(wanted.handler) == NULL && behind_entry(signal, &wanted, &entry)) {
+    GuardAction requested = guard_from_libc(act), entry;
+    if ((needs_entry(signal, &requested) || adds_flag(real, signal, &requested)) &&
+        guard_slot_of(requested.handler) == NULL && behind_entry(signal, &requested, &entry)) {
       put = *act;
       to_libc(&entry, &put);
-      given = &put;
+      action = &put;
     }
   }
-  int result = real(signal, given, old);
+  int result = real(signal, action, old);
   /* A runtime that takes over a fault chains to the address that it was told, so report the
    * entry. */
   if (result == 0 && old != NULL && !(GUARD_FAULTS & GUARD_BIT(signal))) show_owner(signal, old);
@@ -116,10 +118,10 @@ int guard_sigaction(GuardSigaction *real, const void *caller, int signal,
 /* Go's own handlers show that a Go runtime is there. It sets the one of SIGFPE before it adds a
  * flag to any handler that is guarded. */
 static bool go_is_here(void) {
-  static const int of_go[] = {SIGFPE, SIGURG};
+  static const int go_signals[] = {SIGFPE, SIGURG};
   for (unsigned each = 0; each < 2; each++) {
     GuardAction now;
-    if (guard_exchange(of_go[each], NULL, &now) && guard_is_function(now.handler) &&
+    if (guard_exchange(go_signals[each], NULL, &now) && guard_is_function(now.handler) &&
         now.flags & SA_ONSTACK && blocks_everything(&now)) {
       return true;
     }

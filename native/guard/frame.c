@@ -12,7 +12,7 @@
 
 GUARD_HIDDEN GuardCounts guard_counts;
 
-static void count(uint64_t *what) { __atomic_fetch_add(what, 1, __ATOMIC_RELAXED); }
+static void count(uint64_t *counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
 
 enum {
   FRAME_MAX = 1 << 18, /* larger than any frame: the largest known one holds SME's 64 KiB array */

@@ -85,10 +85,10 @@ static void fill(struct GuardStats *stats) { (void)stats; }
 
 int32_t GuardStats(struct GuardStats *stats) {
   if (stats == NULL || stats->size < sizeof stats->size) return -1;
-  struct GuardStats own = {.size = stats->size, .reason = reason};
-  fill(&own);
-  size_t bytes = own.size < sizeof own ? own.size : sizeof own;
-  memcpy(stats, &own, bytes);
+  struct GuardStats filled = {.size = stats->size, .reason = reason};
+  fill(&filled);
+  size_t bytes = filled.size < sizeof filled ? filled.size : sizeof filled;
+  memcpy(stats, &filled, bytes);
   return (int32_t)bytes;
 }
 

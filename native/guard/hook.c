@@ -33,48 +33,49 @@ typedef struct {
   const char *names;
 } Dynamic;
 
-/* glibc's linker writes addresses into the section. Where it did not, they are offsets. */
+/* glibc's linker replaces the offsets in the section with addresses. Other linkers leave offsets. */
 static const void *at(const struct dl_phdr_info *object, ElfW(Addr) address) {
   return (const void *)(address < object->dlpi_addr ? object->dlpi_addr + address : address);
 }
 
-static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) * part,
-                         Dynamic *found) {
-  memset(found, 0, sizeof *found);
-  const ElfW(Dyn) *each = (const ElfW(Dyn) *)(object->dlpi_addr + part->p_vaddr);
+static bool read_dynamic(const struct dl_phdr_info *object, const ElfW(Phdr) * segment,
+                         Dynamic *dynamic) {
+  memset(dynamic, 0, sizeof *dynamic);
+  const ElfW(Dyn) *each = (const ElfW(Dyn) *)(object->dlpi_addr + segment->p_vaddr);
   for (; each->d_tag != DT_NULL; each++) {
     switch (each->d_tag) {
       case DT_JMPREL:
-        found->relocations[0] = at(object, each->d_un.d_ptr);
+        dynamic->relocations[0] = at(object, each->d_un.d_ptr);
         break;
       case DT_PLTRELSZ:
-        found->bytes[0] = each->d_un.d_val;
+        dynamic->bytes[0] = each->d_un.d_val;
         break;
       case DT_RELA:
-        found->relocations[1] = at(object, each->d_un.d_ptr);
+        dynamic->relocations[1] = at(object, each->d_un.d_ptr);
         break;
       case DT_RELASZ:
-        found->bytes[1] = each->d_un.d_val;
+        dynamic->bytes[1] = each->d_un.d_val;
         break;
       case DT_RELACOUNT:
-        found->nameless = each->d_un.d_val;
+        dynamic->nameless = each->d_un.d_val;
         break;
       case DT_SYMTAB:
-        found->symbols = at(object, each->d_un.d_ptr);
+        dynamic->symbols = at(object, each->d_un.d_ptr);
         break;
       case DT_STRTAB:
-        found->names = at(object, each->d_un.d_ptr);
+        dynamic->names = at(object, each->d_un.d_ptr);
         break;
     }
   }
-  return found->symbols != NULL && found->names != NULL;
+  return dynamic->symbols != NULL && dynamic->names != NULL;
 }
 
 /* Whether the linker made this place read-only after it had written the address. */
 static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
-    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
-    if (part->p_type == PT_GNU_RELRO && place - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[each];
+    if (segment->p_type == PT_GNU_RELRO &&
+        place - object->dlpi_addr - segment->p_vaddr < segment->p_memsz) {
       return true;
     }
   }
@@ -83,8 +84,9 @@ static bool sealed(const struct dl_phdr_info *object, uintptr_t place) {
 
 static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
-    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
-    if (part->p_type == PT_LOAD && address - object->dlpi_addr - part->p_vaddr < part->p_memsz) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[each];
+    if (segment->p_type == PT_LOAD &&
+        address - object->dlpi_addr - segment->p_vaddr < segment->p_memsz) {
       return true;
     }
   }
@@ -102,40 +104,40 @@ static void write_place(const struct dl_phdr_info *object, void **place, void *f
   }
 }
 
-static void note(GuardProgramHook *hook, void **place, void *now, bool unbound) {
+static void record_function(GuardProgramHook *hook, void **place, void *now, bool unbound) {
   if (unbound) hook->place = place;
   if (unbound && hook->real == NULL) hook->real = hook->linker = now;
   if (!unbound) hook->real = now;
 }
 
 static void replace(const struct dl_phdr_info *object, void **place, bool lazy,
-                    const Exchange *wanted) {
+                    const Exchange *exchange) {
   void *now = __atomic_load_n(place, __ATOMIC_RELAXED);
   /* Before the first call this is the object's own code, which makes the linker look up the
    * name. */
   bool unbound = lazy && contains(object, (uintptr_t)now);
-  if (wanted->theirs == NULL) {
-    note(wanted->program, place, now, unbound);
-  } else if (now != wanted->theirs && !unbound) {
+  if (exchange->theirs == NULL) {
+    record_function(exchange->program, place, now, unbound);
+  } else if (now != exchange->theirs && !unbound) {
     return;
   }
-  write_place(object, place, wanted->mine);
+  write_place(object, place, exchange->mine);
 }
 
 static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
   (void)size;
-  Exchange *wanted = data;
+  Exchange *exchange = data;
   Dynamic dynamic;
-  const ElfW(Phdr) *found = NULL;
+  const ElfW(Phdr) *segment = NULL;
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
-    if (object->dlpi_phdr[each].p_type == PT_DYNAMIC) found = &object->dlpi_phdr[each];
+    if (object->dlpi_phdr[each].p_type == PT_DYNAMIC) segment = &object->dlpi_phdr[each];
   }
-  int stop = wanted->program != NULL;
-  if (found == NULL || contains(object, (uintptr_t)&guard_hook)) return stop;
+  int stop = exchange->program != NULL;
+  if (segment == NULL || contains(object, (uintptr_t)&guard_hook)) return stop;
   /* The kernel's own object has a table of names, and no addresses to write. */
   uintptr_t kernels = getauxval(AT_SYSINFO_EHDR);
   if (kernels != 0 && contains(object, kernels)) return stop;
-  if (!read_dynamic(object, found, &dynamic)) return stop;
+  if (!read_dynamic(object, segment, &dynamic)) return stop;
   for (unsigned table = 0; table < 2; table++) {
     const ElfW(Rela) *each = dynamic.relocations[table];
     if (each == NULL) continue;
@@ -144,23 +146,23 @@ static int exchange_in(struct dl_phdr_info *object, size_t size, void *data) {
     for (; each < end; each++) {
       unsigned kind = ELF64_R_TYPE(each->r_info), symbol = ELF64_R_SYM(each->r_info);
       if (kind != TO_CALL && kind != TO_ADDRESS) continue;
-      if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, wanted->name) != 0) continue;
-      replace(object, (void **)(object->dlpi_addr + each->r_offset), kind == TO_CALL, wanted);
+      if (strcmp(dynamic.names + dynamic.symbols[symbol].st_name, exchange->name) != 0) continue;
+      replace(object, (void **)(object->dlpi_addr + each->r_offset), kind == TO_CALL, exchange);
     }
   }
-  return stop; /* the program is the first */
+  return stop; /* the program is the first object */
 }
 
 void guard_hook(GuardSigaction *theirs, GuardSigaction *mine) {
-  Exchange wanted = {"sigaction", (void *)theirs, (void *)mine, NULL};
-  dl_iterate_phdr(exchange_in, &wanted);
+  Exchange exchange = {"sigaction", (void *)theirs, (void *)mine, NULL};
+  dl_iterate_phdr(exchange_in, &exchange);
 }
 
 /* Once is enough: a guard that hooks the same function later calls this one. */
 void guard_hook_program(GuardProgramHook *hook) {
   if (hook->real != NULL) return;
-  Exchange wanted = {hook->name, NULL, hook->mine, hook};
-  dl_iterate_phdr(exchange_in, &wanted);
+  Exchange exchange = {hook->name, NULL, hook->mine, hook};
+  dl_iterate_phdr(exchange_in, &exchange);
 }
 
 void guard_stay_hooked(GuardProgramHook *hook) {

@@ -59,10 +59,10 @@ void guard_forget(int signal) {
 
 /* The library's own action for the signal. NULL if the library has none: it sets the default, or
  * gives the signal back to `owner`. */
-static GuardSlot *sharer_of(const GuardAction *wanted, const GuardSlot *owner) {
-  if (wanted->handler == (uint64_t)SIG_DFL || wanted->handler == owner->handler) return NULL;
-  if (guard_slot_of(wanted->handler) != NULL) return NULL;
-  return guard_slot_for(wanted);
+static GuardSlot *sharer_of(const GuardAction *action, const GuardSlot *owner) {
+  if (action->handler == (uint64_t)SIG_DFL || action->handler == owner->handler) return NULL;
+  if (guard_slot_of(action->handler) != NULL) return NULL;
+  return guard_slot_for(action);
 }
 
 static bool is_kept(int signal) {
@@ -78,11 +78,11 @@ static bool is_kept_by_other(int signal) {
   return others != NULL && __atomic_load_n(others, __ATOMIC_ACQUIRE) & GUARD_BIT(signal);
 }
 
-static void take_back(int signal, const GuardAction *found) {
+static void take_back(int signal, const GuardAction *current) {
   GuardAction was;
-  const GuardSlot *slot = guard_slot_of(found->handler);
+  const GuardSlot *slot = guard_slot_of(current->handler);
   if (slot != NULL && slot->sharers != NULL) return; /* another guard's, which does the same */
-  if (guard_in_program(found->handler)) { /* the program set it itself */
+  if (guard_in_program(current->handler)) { /* the program set it itself */
     guard_forget(signal);
     return;
   }
@@ -112,14 +112,14 @@ void guard_before_send(int signal) {
 }
 
 bool guard_share(int signal, const struct sigaction *act, struct sigaction *old) {
-  GuardAction now, wanted = guard_from_libc(act);
+  GuardAction now, action = guard_from_libc(act);
   if (GUARD_BIT(signal) & GUARD_NEVER || in_another_process()) return false;
   guard_restore(signal);
   if (!guard_exchange(signal, NULL, &now)) return false;
   const GuardSlot *owner = guard_slot_of(now.handler);
   if (owner == NULL || owner->sharers == NULL || !guard_in_program(owner->handler)) return false;
   GuardSlot *was =
-      __atomic_exchange_n(&owner->sharers[signal - 1], sharer_of(&wanted, owner), __ATOMIC_ACQ_REL);
+      __atomic_exchange_n(&owner->sharers[signal - 1], sharer_of(&action, owner), __ATOMIC_ACQ_REL);
   if (old != NULL) guard_show(was != NULL ? was : owner, old);
   return true;
 }

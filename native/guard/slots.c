@@ -19,9 +19,9 @@ static int note_program(struct dl_phdr_info *object, size_t size, void *data) {
   (void)data;
   uintptr_t low = UINTPTR_MAX, high = 0;
   for (unsigned each = 0; each < object->dlpi_phnum; each++) {
-    const ElfW(Phdr) *part = &object->dlpi_phdr[each];
-    if (part->p_type != PT_LOAD) continue;
-    uintptr_t start = object->dlpi_addr + part->p_vaddr, end = start + part->p_memsz;
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[each];
+    if (segment->p_type != PT_LOAD) continue;
+    uintptr_t start = object->dlpi_addr + segment->p_vaddr, end = start + segment->p_memsz;
     if (start < low) low = start;
     if (end > high) high = end;
   }
@@ -91,11 +91,11 @@ void guard_show(const GuardSlot *slot, struct sigaction *action) {
 }
 
 GuardAction guard_from_libc(const struct sigaction *action) {
-  GuardAction own = {.handler = (uint64_t)(uintptr_t)action->sa_handler,
-                     .flags = (uint32_t)action->sa_flags,
-                     .restorer = 0};
-  memcpy(&own.mask, &action->sa_mask, sizeof own.mask);
-  return own;
+  GuardAction result = {.handler = (uint64_t)(uintptr_t)action->sa_handler,
+                        .flags = (uint32_t)action->sa_flags,
+                        .restorer = 0};
+  memcpy(&result.mask, &action->sa_mask, sizeof result.mask);
+  return result;
 }
 
 #endif

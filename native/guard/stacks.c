@@ -25,7 +25,7 @@ static uintptr_t main_top;
 /* Where this thread's stack begins, and the lowest place known to be stack. Initial-exec, so
  * that a handler may read it. */
 static __thread struct {
-  uintptr_t top, seen;
+  uintptr_t top, lowest;
 } own
 #ifdef __GLIBC__ /* musl rejects it in dlopen, and allocates all threads' memory before */
     __attribute__((tls_model("initial-exec")))
@@ -33,28 +33,28 @@ static __thread struct {
     ;
 
 bool guard_prepare_stacks(void) {
-  uintptr_t within = getauxval(AT_RANDOM);
-  if (within == 0 || !guard_readable(within) || guard_readable(0)) return false;
-  main_top = (within + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  uintptr_t on_stack = getauxval(AT_RANDOM);
+  if (on_stack == 0 || !guard_readable(on_stack) || guard_readable(0)) return false;
+  main_top = (on_stack + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
   return true;
 }
 
-static void learn(void) {
+static void find_top(void) {
   bool is_main = guard_syscall3(SYS_gettid, 0, 0, 0) == guard_syscall3(SYS_getpid, 0, 0, 0);
   uintptr_t top = is_main ? main_top : (uintptr_t)__builtin_thread_pointer();
-  own.seen = top & ~(uintptr_t)(PAGE - 1);
+  own.lowest = top & ~(uintptr_t)(PAGE - 1);
   own.top = top;
   __atomic_fetch_add(&guard_counts.searched, 1, __ATOMIC_RELAXED);
 }
 
 GuardStack guard_stack_of(uintptr_t sp, uintptr_t needed) {
-  if (own.top == 0) learn();
+  if (own.top == 0) find_top();
   if (own.top == 0) return STACK_UNKNOWN;
   if (sp >= own.top || own.top - sp > FARTHEST) return STACK_OTHER;
-  for (unsigned walked = 0; own.seen > sp - needed; walked++) {
+  for (unsigned walked = 0; own.lowest > sp - needed; walked++) {
     if (walked == PAGES_AT_ONCE) return STACK_UNKNOWN;
-    if (!guard_readable(own.seen - PAGE)) return sp < own.seen ? STACK_OTHER : STACK_FULL;
-    own.seen -= PAGE;
+    if (!guard_readable(own.lowest - PAGE)) return sp < own.lowest ? STACK_OTHER : STACK_FULL;
+    own.lowest -= PAGE;
   }
   return STACK_OWN;
 }

@@ -14,7 +14,7 @@ int32_t (*install_another)(void), (*remove_another)(void);
 int32_t (*stats_of_another)(struct GuardStats *);
 char alternate[ALTERNATE_BYTES];
 bool failed;
-struct Seen seen;
+struct HandlerRecord recorded;
 
 void expect(bool holds, const char *what) {
   printf("%s %s\n", holds ? "ok" : "FAILED", what);
@@ -23,15 +23,15 @@ void expect(bool holds, const char *what) {
 }
 
 struct GuardStats stats(void) {
-  struct GuardStats found = {.size = sizeof found};
-  stats_of(&found);
-  return found;
+  struct GuardStats current = {.size = sizeof current};
+  stats_of(&current);
+  return current;
 }
 
 Raw raw(int signal) {
-  Raw found;
-  syscall(SYS_rt_sigaction, signal, NULL, &found, 8);
-  return found;
+  Raw current;
+  syscall(SYS_rt_sigaction, signal, NULL, &current, 8);
+  return current;
 }
 
 bool guarded(int signal) {
@@ -59,27 +59,29 @@ static uintptr_t stack_pointer(const ucontext_t *context) {
 void note(int number, siginfo_t *info, void *context) {
   stack_t now;
   sigaltstack(NULL, &now);
-  seen.sp = (uintptr_t)__builtin_frame_address(0);
-  seen.interrupted = stack_pointer(context);
-  seen.number = number;
-  seen.value = info->si_value.sival_int;
-  seen.calls++;
-  seen.context_on_alternate = on_alternate(context) || on_alternate(info);
-  seen.altstack_in_use = now.ss_flags & SS_ONSTACK;
+  recorded.sp = (uintptr_t)__builtin_frame_address(0);
+  recorded.interrupted = stack_pointer(context);
+  recorded.number = number;
+  recorded.value = info->si_value.sival_int;
+  recorded.calls++;
+  recorded.context_on_alternate = on_alternate(context) || on_alternate(info);
+  recorded.altstack_in_use = now.ss_flags & SS_ONSTACK;
 }
 
 bool on_own_stack(void) {
-  return !on_alternate((void *)seen.sp) && !seen.context_on_alternate && !seen.altstack_in_use &&
-         seen.sp < seen.interrupted && seen.interrupted - seen.sp < 1 << 18;
+  return !on_alternate((void *)recorded.sp) && !recorded.context_on_alternate &&
+         !recorded.altstack_in_use && recorded.sp < recorded.interrupted &&
+         recorded.interrupted - recorded.sp < 1 << 18;
 }
 
 void nest(int number, siginfo_t *info, void *context) {
   ucontext_t before = *(ucontext_t *)context;
   int value = info->si_value.sival_int;
   sigqueue(getpid(), SECOND, (union sigval){.sival_int = value + 1});
-  seen.nested_well = on_own_stack() && seen.number == SECOND && seen.value == value + 1 &&
-                     seen.sp < (uintptr_t)&before && info->si_value.sival_int == value &&
-                     memcmp(&before.uc_mcontext, &((ucontext_t *)context)->uc_mcontext, 64) == 0;
+  recorded.nested_well =
+      on_own_stack() && recorded.number == SECOND && recorded.value == value + 1 &&
+      recorded.sp < (uintptr_t)&before && info->si_value.sival_int == value &&
+      memcmp(&before.uc_mcontext, &((ucontext_t *)context)->uc_mcontext, 64) == 0;
   note(number, info, context);
 }
 
@@ -89,7 +91,7 @@ void raise_within(int number) {
 }
 
 int value_sent(int signal, int value) {
-  seen.calls = 0;
+  recorded.calls = 0;
   return sigqueue(getpid(), signal, (union sigval){.sival_int = value});
 }
 

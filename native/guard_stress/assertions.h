@@ -24,7 +24,7 @@ typedef struct {
 } Raw;
 
 /* What the last handler recorded. */
-struct Seen {
+struct HandlerRecord {
   uintptr_t sp, interrupted;
   int number, value, calls;
   bool context_on_alternate, altstack_in_use, nested_well;
@@ -35,7 +35,7 @@ extern int32_t (*install_another)(void), (*remove_another)(void);
 extern int32_t (*stats_of_another)(struct GuardStats *);
 extern char alternate[ALTERNATE_BYTES];
 extern bool failed;
-extern struct Seen seen;
+extern struct HandlerRecord recorded;
 
 void expect(bool holds, const char *what);
 struct GuardStats stats(void);

@@ -268,12 +268,12 @@ static void *suspend_all(void *data) {
 /* Libraries. */
 
 static void *symbol(void *library, const char *name) {
-  void *found = dlsym(library, name);
-  if (found == NULL) {
+  void *function = dlsym(library, name);
+  if (function == NULL) {
     fprintf(stderr, "guard_stress: no %s: %s\n", name, dlerror());
     exit(2);
   }
-  return found;
+  return function;
 }
 
 static void *opened(const char *path) {

@@ -19,7 +19,7 @@ void owners_see_their_own(void) {
          "a handler that is changed is guarded, the old one told");
   sigaction(FIRST, &old, NULL);
   value_sent(FIRST, 3);
-  expect(on_own_stack() && seen.value == 3, "what was told as the old one can be put back");
+  expect(on_own_stack() && recorded.value == 3, "what was told as the old one can be put back");
   uint64_t entry = raw(FIRST).handler;
   sigaction(FIRST, NULL, &old);
   old.sa_flags |= SA_ONSTACK; /* as Go does */
@@ -76,9 +76,9 @@ void called_by_another_handler(void) {
 #ifdef __GLIBC__ /* musl has no getcontext, and the handler does not look at the registers. */
   getcontext(&context);
 #endif
-  seen.calls = 0;
+  recorded.calls = 0;
   entry(FIRST, &info, &context);
-  expect(seen.calls == 1 && stats().unknown == before + 1,
+  expect(recorded.calls == 1 && stats().unknown == before + 1,
          "another handler may call it as a function");
 }
 
@@ -127,7 +127,7 @@ void every_entry_taken(void) {
     }
     held &= sigaction(FIRST, &action, NULL) == 0;
     value_sent(FIRST, (int)i);
-    held &= seen.value == (int)i;
+    held &= recorded.value == (int)i;
   }
   expect(held && stats().full > 0, "with every entry taken, handlers still work, unguarded");
 }

@@ -10,17 +10,17 @@
 
 typedef void Handler(int, siginfo_t *, void *);
 
-static struct RivalSeen seen;
+static struct RivalRecord recorded;
 static Handler *next;
 
 static void on_signal(int number, siginfo_t *info, void *context) {
   stack_t stack;
   sigaltstack(NULL, &stack);
-  seen.calls++;
-  seen.number = number;
-  seen.code = info->si_code;
-  seen.on_alternate = (stack.ss_flags & SS_ONSTACK) != 0;
-  syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &seen.blocked, 8);
+  recorded.calls++;
+  recorded.number = number;
+  recorded.code = info->si_code;
+  recorded.on_alternate = (stack.ss_flags & SS_ONSTACK) != 0;
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &recorded.blocked, 8);
   if (next != NULL) next(number, info, context);
 }
 
@@ -60,8 +60,8 @@ EXPORT void RivalIgnores(int number) { signal(number, SIG_IGN); }
  * own. */
 EXPORT void RivalForwards(void (*to)(int, siginfo_t *, void *)) { next = to; }
 
-EXPORT struct RivalSeen RivalSaw(void) {
-  struct RivalSeen found = seen;
-  seen = (struct RivalSeen){0};
-  return found;
+EXPORT struct RivalRecord RivalSaw(void) {
+  struct RivalRecord result = recorded;
+  recorded = (struct RivalRecord){0};
+  return result;
 }

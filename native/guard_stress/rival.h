@@ -7,8 +7,8 @@
 
 enum RivalHandler { RIVAL_HANDLES, RIVAL_IGNORES, RIVAL_DEFAULTS };
 
-/* What the library's handler saw last, and how often it was called since the last query. */
-struct RivalSeen {
+/* The last call of the library's handler, and the number of calls since the last query. */
+struct RivalRecord {
   int calls, number, code;
   bool on_alternate;
   uint64_t blocked;
@@ -19,6 +19,6 @@ typedef int RivalPutsBackFunction(int, const struct sigaction *);
 typedef int RivalTakesRawFunction(int, enum RivalHandler);
 typedef void RivalIgnoresFunction(int);
 typedef void RivalForwardsFunction(void (*)(int, siginfo_t *, void *));
-typedef struct RivalSeen RivalSawFunction(void);
+typedef struct RivalRecord RivalRecordFunction(void);
 
 #endif

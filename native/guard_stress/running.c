@@ -18,9 +18,9 @@ static void leave(int number, siginfo_t *info, void *context) {
 
 void handlers_run_on_their_own_stack(void) {
   value_sent(FIRST, 77);
-  expect(seen.calls == 1 && on_own_stack(),
+  expect(recorded.calls == 1 && on_own_stack(),
          "handler, siginfo and ucontext are on the thread's own stack");
-  expect(seen.number == FIRST && seen.value == 77, "siginfo is the kernel's");
+  expect(recorded.number == FIRST && recorded.value == 77, "siginfo is the kernel's");
   stack_t now;
   sigaltstack(NULL, &now);
   expect(now.ss_sp == alternate && now.ss_size == sizeof alternate && now.ss_flags == 0,
@@ -31,15 +31,15 @@ void handlers_run_on_their_own_stack(void) {
   long result = SYS_tgkill;
   bool kept = true;
   for (int i = 1; i <= 16; i++) {
-    uint64_t found;
+    uint64_t remaining;
     result = SYS_tgkill;
     __asm__ volatile(
         "movq %[value], -128(%%rsp)\nmovq %[value], -8(%%rsp)\nsyscall\n"
-        "movq -128(%%rsp), %[found]\nxorq -8(%%rsp), %[found]"
-        : "+a"(result), [found] "=&r"(found)
+        "movq -128(%%rsp), %[remaining]\nxorq -8(%%rsp), %[remaining]"
+        : "+a"(result), [remaining] "=&r"(remaining)
         : "D"((long)getpid()), "S"(syscall(SYS_gettid)), "d"((long)FIRST), [value] "r"(zone[i - 1])
         : "rcx", "r11", "memory");
-    kept &= result == 0 && found == 0;
+    kept &= result == 0 && remaining == 0;
   }
   expect(kept, "the red zone is left alone");
 #endif
@@ -48,7 +48,7 @@ void handlers_run_on_their_own_stack(void) {
 void handlers_nest(void) {
   set(FIRST, nest, SA_SIGINFO, NULL);
   value_sent(FIRST, 5);
-  expect(seen.nested_well && seen.calls == 2,
+  expect(recorded.nested_well && recorded.calls == 2,
          "a handler within a handler; the outer one's context stays");
   set(FIRST, leave, SA_SIGINFO, NULL);
   volatile int left = 0;
@@ -62,7 +62,7 @@ void handlers_nest(void) {
   sigaction(WANTS_ALTERNATE, &wants, NULL);
   uint64_t before = stats().foreign;
   raise(WANTS_ALTERNATE);
-  expect(on_alternate((void *)seen.sp) && stats().foreign == before + 1,
+  expect(on_alternate((void *)recorded.sp) && stats().foreign == before + 1,
          "interrupted on the alternate stack, it is called there");
 }
 
@@ -77,7 +77,7 @@ void in_other_threads(void) {
   uint64_t before = stats().direct;
   pthread_create(&thread, NULL, raise_in_thread, &number);
   pthread_join(thread, NULL);
-  expect(seen.number == FIRST && stats().direct == before + 1,
+  expect(recorded.number == FIRST && stats().direct == before + 1,
          "a thread without an alternate stack");
 }
 
@@ -85,7 +85,7 @@ void in_other_processes(void) {
   pid_t child = fork();
   if (child == 0) {
     value_sent(FIRST, 9);
-    _exit(on_own_stack() && seen.value == 9 ? 7 : 8);
+    _exit(on_own_stack() && recorded.value == 9 ? 7 : 8);
   }
   expect(in_child(child) == 7, "in a child after fork");
   child = vfork();
@@ -111,8 +111,8 @@ void calls_go_on(void) {
     _exit(0);
   }
   set(FIRST, note, SA_SIGINFO | SA_RESTART, NULL);
-  seen.calls = 0;
-  bool went_on = read(ends[0], &byte, 1) == 1 && byte == 'x' && seen.calls > 0;
+  recorded.calls = 0;
+  bool went_on = read(ends[0], &byte, 1) == 1 && byte == 'x' && recorded.calls > 0;
   in_child(child);
   expect(went_on, "a read that is interrupted goes on with SA_RESTART");
   set(FIRST, note, SA_SIGINFO, NULL);

@@ -12,7 +12,7 @@
 static void at_exit(void) {
   set(FIRST, note, SA_SIGINFO, NULL);
   value_sent(FIRST, 11);
-  expect(seen.value == 11, "during exit");
+  expect(recorded.value == 11, "during exit");
   if (failed) _exit(1);
 }
 

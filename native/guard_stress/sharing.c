@@ -1,5 +1,5 @@
-/* Signals that the program and a library both use. Both get theirs, however the library asks for
- * it. */
+/* Signals that the program and a library both use. Each gets its own, in whatever way the library
+ * asks for the signal. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@ static RivalPutsBackFunction *puts_back;
 static RivalTakesRawFunction *takes_raw;
 static RivalIgnoresFunction *ignores;
 static RivalForwardsFunction *forwards;
-static RivalSawFunction *saw;
+static RivalRecordFunction *saw;
 
 static void send_from_outside(void) {
   pid_t program = getpid(), child = fork();
@@ -33,28 +33,28 @@ static void send_from_outside(void) {
 /* Who gets a signal: P for the program, L for the library, '-' for nobody. First for a signal
  * that the process sends to its thread, then for one from outside. */
 static const char *receivers(void) {
-  static char found[3];
-  seen.calls = 0;
+  static char result[3];
+  recorded.calls = 0;
   saw();
   pthread_kill(pthread_self(), FIRST);
-  found[0] = seen.calls == 1 && on_own_stack() ? 'P' : '-';
-  if (saw().calls != 0) found[0] = 'L';
-  seen.calls = 0;
+  result[0] = recorded.calls == 1 && on_own_stack() ? 'P' : '-';
+  if (saw().calls != 0) result[0] = 'L';
+  recorded.calls = 0;
   send_from_outside();
-  found[1] = seen.calls == 1 ? 'P' : '-';
-  return found;
+  result[1] = recorded.calls == 1 ? 'P' : '-';
+  return result;
 }
 
-static const char *receivers_and_library(struct RivalSeen *library) {
-  static char found[3];
-  memcpy(found, receivers(), sizeof found);
+static const char *receivers_and_library(struct RivalRecord *library) {
+  static char result[3];
+  memcpy(result, receivers(), sizeof result);
   *library = saw();
-  if (library->calls == 1) found[1] = found[1] == 'P' ? '2' : 'L';
-  return found;
+  if (library->calls == 1) result[1] = result[1] == 'P' ? '2' : 'L';
+  return result;
 }
 
 static bool gets(const char *wanted) {
-  struct RivalSeen library;
+  struct RivalRecord library;
   return strcmp(receivers_and_library(&library), wanted) == 0;
 }
 
@@ -62,13 +62,14 @@ static bool is_shared(void) { return stats().shared >> (FIRST - 1) & 1; }
 
 static void by_sigaction(void) {
   struct sigaction old, now;
-  struct RivalSeen library;
+  struct RivalRecord library;
   uint64_t entry = raw(FIRST).handler, blocked = 0;
   takes(FIRST, RIVAL_HANDLES, SA_ONSTACK, &old);
   expect(raw(FIRST).handler == entry && is_shared() && old.sa_sigaction == note,
          "a library takes a signal: the entry stays, the signal is shared, the old handler told");
-  const char *found = receivers_and_library(&library);
-  expect(strcmp(found, "PL") == 0, "the program gets what the process sends, the library all else");
+  const char *result = receivers_and_library(&library);
+  expect(strcmp(result, "PL") == 0,
+         "the program gets what the process sends, the library all else");
   uint64_t others = 1 << (SIGTERM - 1) | UINT64_C(1) << (SECOND - 1);
   expect(library.number == FIRST && library.code == SI_USER && library.on_alternate &&
              (library.blocked & others) == others,
@@ -126,9 +127,9 @@ static void forwarded(void) {
   Handler *entry = (Handler *)(uintptr_t)raw(FIRST).handler;
   takes(FIRST, RIVAL_HANDLES, SA_ONSTACK, NULL);
   forwards(entry);
-  seen.calls = 0;
+  recorded.calls = 0;
   send_from_outside();
-  expect(seen.calls == 1 && saw().calls == 1,
+  expect(recorded.calls == 1 && saw().calls == 1,
          "a library that forwards to the entry calls the program's");
   forwards(NULL);
 }
@@ -152,11 +153,12 @@ static void without_what_it_needs(void) {
   sigaltstack(&kept, NULL);
   sigfillset(&held);
   sigprocmask(SIG_BLOCK, &held, &before);
-  seen.calls = 0;
+  recorded.calls = 0;
   pthread_kill(pthread_self(), FIRST);
-  bool waited = seen.calls == 0;
+  bool waited = recorded.calls == 0;
   sigprocmask(SIG_SETMASK, &before, NULL);
-  expect(waited && seen.calls == 1, "a thread that blocks the signal gets it when it unblocks it");
+  expect(waited && recorded.calls == 1,
+         "a thread that blocks the signal gets it when it unblocks it");
 }
 
 static struct GuardStats read_another(void) {
@@ -210,7 +212,7 @@ void signals_are_shared(const char *library) {
   takes_raw = (RivalTakesRawFunction *)dlsym(rival, "RivalTakesRaw");
   ignores = (RivalIgnoresFunction *)dlsym(rival, "RivalIgnores");
   forwards = (RivalForwardsFunction *)dlsym(rival, "RivalForwards");
-  saw = (RivalSawFunction *)dlsym(rival, "RivalSaw");
+  saw = (RivalRecordFunction *)dlsym(rival, "RivalSaw");
   set(FIRST, note, SA_SIGINFO, NULL);
   by_sigaction();
   past_the_guard();

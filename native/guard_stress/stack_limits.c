@@ -102,7 +102,7 @@ static bool tight_in_thread(char *own, size_t bytes, End end) {
   pthread_create(&thread, &attributes, raise_at_the_end, &end);
   pthread_join(thread, NULL);
   pthread_attr_destroy(&attributes);
-  return stats().tight == before + 1 && seen.sp - (uintptr_t)end.alternate < ALTERNATE_BYTES;
+  return stats().tight == before + 1 && recorded.sp - (uintptr_t)end.alternate < ALTERNATE_BYTES;
 }
 
 void at_the_end(void) {
@@ -142,7 +142,7 @@ void at_the_limit(void) {
     pthread_getattr_np(pthread_self(), &attributes);
     pthread_attr_getstack(&attributes, &low, &size);
     raise_above(low);
-    _exit(stats().tight == before + 1 && on_alternate((void *)seen.sp) ? 7 : 8);
+    _exit(stats().tight == before + 1 && on_alternate((void *)recorded.sp) ? 7 : 8);
   }
   expect(in_child(child) == 7, "and where the main stack reaches its limit");
 #endif

@@ -86,10 +86,10 @@ static Stop to_call(Guest *guest) {
   for (;;) {
     int status;
     if (ptrace(PTRACE_SYSCALL, guest->tid, 0, 0) < 0) return GONE;
-    pid_t seen;
-    do seen = waitpid(guest->tid, &status, __WALL);
-    while (seen < 0 && errno == EINTR);
-    if (seen < 0 || !WIFSTOPPED(status)) return GONE;
+    pid_t waited;
+    do waited = waitpid(guest->tid, &status, __WALL);
+    while (waited < 0 && errno == EINTR);
+    if (waited < 0 || !WIFSTOPPED(status)) return GONE;
     int number = WSTOPSIG(status);
     if (number == (SIGTRAP | 0x80)) return SYSCALL_STOP;
     if (status >> 16 == EVENT_STOP) continue;
@@ -127,11 +127,11 @@ static const char *stop(const Process *process, pid_t tid) {
   for (long rest = 20; time.able_us < process->within_us; count(&time)) {
     int status;
     if (now_us() >= process->give_up_us) return TOO_BUSY;
-    pid_t seen = waitpid(tid, &status, __WALL | WNOHANG);
-    if (seen == 0) {
+    pid_t waited = waitpid(tid, &status, __WALL | WNOHANG);
+    if (waited == 0) {
       rest_us(rest);
       if (rest < 2000) rest += rest / 8;
-    } else if (seen < 0 || !WIFSTOPPED(status)) {
+    } else if (waited < 0 || !WIFSTOPPED(status)) {
       return "it ended";
     } else if (status >> 16 == EVENT_STOP) {
       return NULL;
@@ -164,7 +164,7 @@ static bool in_restartable_sequence(const Process *process, pid_t tid, uint64_t 
 }
 
 /* Moves a stopped thread to a place where it can make system calls, and saves its state. */
-static const char *settle(const Process *process, Guest *guest) {
+static const char *prepare(const Process *process, Guest *guest) {
   unsigned char here[sizeof CALL] = {0};
   if (!get_registers(guest->tid, &guest->home)) return "it ended";
   uint64_t pc = pc_of(&guest->home);
@@ -197,9 +197,9 @@ static void leave(const Process *process, Guest *guest) {
   }
 }
 
-static const char *ask_signals(Process *process, Guest *guest, uint64_t page, FILE *out) {
+static const char *print_signals(Process *process, Guest *guest, uint64_t page, FILE *out) {
   for (int number = 1; number <= SIGNALS; number++) {
-    if (!(process->asked >> (number - 1) & 1)) continue;
+    if (!(process->wanted_signals >> (number - 1) & 1)) continue;
     long failed;
     Action action;
     const uint64_t arguments[6] = {(uint64_t)number, 0, page, sizeof action.mask};
@@ -211,11 +211,11 @@ static const char *ask_signals(Process *process, Guest *guest, uint64_t page, FI
             ",\"mask\":%" PRIu64 "}\n",
             number, action.handler, action.flags, action.mask);
   }
-  process->answered = true;
+  process->signals_printed = true;
   return NULL;
 }
 
-static const char *ask(Process *process, Guest *guest, AlternateStack *stack, FILE *out) {
+static const char *read_state(Process *process, Guest *guest, AlternateStack *stack, FILE *out) {
   long page, result;
   const uint64_t map[6] = {
       0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
@@ -228,8 +228,8 @@ static const char *ask(Process *process, Guest *guest, AlternateStack *stack, FI
       (result != 0 || !read_memory(process, (uint64_t)page, stack, sizeof *stack))) {
     problem = "its alternate stack cannot be read";
   }
-  if (problem == NULL && !process->answered)
-    problem = ask_signals(process, guest, (uint64_t)page, out);
+  if (problem == NULL && !process->signals_printed)
+    problem = print_signals(process, guest, (uint64_t)page, out);
   const char *unmapped = call(process, guest, SYS_munmap, unmap, &result);
   return problem != NULL ? problem : unmapped;
 }
@@ -243,12 +243,12 @@ static const char *try_thread(Process *process, pid_t tid, FILE *out) {
   uint64_t started = now_us();
   const char *problem = stop(process, tid);
   if (problem != NULL) return problem;
-  problem = settle(process, &guest);
+  problem = prepare(process, &guest);
   if (!guest.masked) {
     ptrace(PTRACE_DETACH, tid, 0, 0);
     return problem;
   }
-  if (problem == NULL) problem = ask(process, &guest, &stack, out);
+  if (problem == NULL) problem = read_state(process, &guest, &stack, out);
   get_tls(tid, &guest.home, &tls);
   leave(process, &guest);
   if (problem != NULL) return problem;

@@ -1,6 +1,6 @@
 /* Processor-specific code: where a thread is, and how to make it execute a system call. */
-#ifndef GOBUN_PROBE_MACHINE_H
-#define GOBUN_PROBE_MACHINE_H
+#ifndef GOBUN_INSPECTOR_MACHINE_H
+#define GOBUN_INSPECTOR_MACHINE_H
 
 #include <elf.h>
 #include <errno.h>

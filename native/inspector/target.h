@@ -1,6 +1,6 @@
 /* Reads facts about a process from /proc, without stopping it. */
-#ifndef GOBUN_PROBE_TARGET_H
-#define GOBUN_PROBE_TARGET_H
+#ifndef GOBUN_INSPECTOR_TARGET_H
+#define GOBUN_INSPECTOR_TARGET_H
 
 #include "machine.h"
 
@@ -15,8 +15,8 @@ typedef struct {
   pid_t pid;
   int memory;
   uint64_t gadget; /* the address of an instruction that makes a system call */
-  uint64_t asked;  /* the signals to ask for */
-  bool answered;
+  uint64_t wanted_signals;  /* the signals whose action to read */
+  bool signals_printed;
   uint64_t within_us;  /* how long a thread may take to stop, in time in which it could run */
   uint64_t give_up_us; /* no further thread is waited for after this */
 } Process;
@@ -86,8 +86,8 @@ static pid_t *list_threads(pid_t pid, size_t *count) {
   return tids;
 }
 
-/* Returns the errno that says why a process cannot be inspected at all, or 0. */
-static int open_process(Process *process, const char **what) {
+/* Returns 0, or the errno for which a process cannot be inspected. *problem is the reason in words. */
+static int open_process(Process *process, const char **problem) {
   char path[64];
   unsigned char head[20];
   snprintf(path, sizeof path, "/proc/%d/exe", (int)process->pid);
@@ -95,18 +95,18 @@ static int open_process(Process *process, const char **what) {
   if (program >= 0) {
     bool whole = read(program, head, sizeof head) == (ssize_t)sizeof head;
     close(program);
-    *what = "it runs code of another processor, or of 32 bits";
+    *problem = "it runs code of another processor, or of 32 bits";
     if (whole && (head[4] != ELFCLASS64 || (head[18] | head[19] << 8) != MACHINE)) return ENOEXEC;
   }
   snprintf(path, sizeof path, "/proc/%d/mem", (int)process->pid);
   process->memory = open(path, O_RDONLY | O_CLOEXEC);
-  *what = "its memory cannot be read";
+  *problem = "its memory cannot be read";
   if (process->memory < 0) return errno;
   snprintf(path, sizeof path, "/proc/%d/maps", (int)process->pid);
-  *what = "no instruction that makes a system call was found in it";
+  *problem = "no instruction that makes a system call was found in it";
   if (!find_gadget(process, path, true) && !find_gadget(process, path, false)) return ENOEXEC;
   snprintf(path, sizeof path, "/proc/%d/status", (int)process->pid);
-  process->asked = mask_in(path, "SigCgt:") | mask_in(path, "SigIgn:");
+  process->wanted_signals = mask_in(path, "SigCgt:") | mask_in(path, "SigIgn:");
   return 0;
 }
 

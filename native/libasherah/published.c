@@ -1,8 +1,9 @@
-/* The module "libasherah": the library as its makers publish it, which lies beside this one, behind
- * the functions that every fixture has. It is opened, and its Go runtime so started, when this file's
- * library is loaded, as if the two were one.
+/* The module "libasherah": the functions of every fixture, over the library that asherah's maintainers
+ * publish. A constructor opens the published library in the same folder, which starts its Go runtime.
+ * So loading this file's library has the same effect as loading the published one.
  *
- * The published library has no IsSetUp and no LastReason: here the one counts, the other is empty. */
+ * The published library has no IsSetUp and no LastReason. Here IsSetUp remembers a SetupJson that
+ * succeeded, and LastReason is always empty. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -119,13 +120,13 @@ static Buffer buffer_of(const char *text) {
 }
 
 static int32_t round_trip(void) {
-  static const char secret[] = "what is to be kept secret";
+  static const char secret[] = "a secret to keep";
   Buffer partition = buffer_of("partition"), data = buffer_of(secret);
-  Buffer record = {.length = ROOM}, found = {.length = ROOM};
+  Buffer record = {.length = ROOM}, decrypted = {.length = ROOM};
   int32_t result = EncryptToJson(&partition, &data, &record);
-  if (result == 0) result = DecryptFromJson(&partition, &record, &found);
+  if (result == 0) result = DecryptFromJson(&partition, &record, &decrypted);
   if (result != 0) return result;
-  return found.length == data.length && memcmp(found.data, secret, strlen(secret)) == 0
+  return decrypted.length == data.length && memcmp(decrypted.data, secret, strlen(secret)) == 0
              ? 0
              : RUN_FAILED;
 }
@@ -138,10 +139,10 @@ EXPORT int32_t Run(void) {
       "\"KMS\":\"static\",\"EnableSessionCaching\":true}");
   pthread_mutex_lock(&running);
   int32_t result = 0;
-  int mine = !IsSetUp();
-  if (mine) result = SetupJson(&configuration);
+  int owns_setup = !IsSetUp();
+  if (owns_setup) result = SetupJson(&configuration);
   if (result == 0) result = round_trip();
-  if (mine) Shutdown();
+  if (owns_setup) Shutdown();
   pthread_mutex_unlock(&running);
   return result;
 }

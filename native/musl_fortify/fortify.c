@@ -83,7 +83,7 @@ extern const long table[] __attribute__((visibility("hidden")));
 #define PLAIN(name, plain) (*(__typeof__(plain) **)((const char *)table + table[number##name]))
 
 /* Ends the process unless the check passed, with the message and the signal of glibc. */
-static void hold(int is_safe) {
+static void check(int is_safe) {
   if (is_safe) return;
   complain("*** buffer overflow detected ***: terminated\n");
   call(SYS_kill, call(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGABRT, 0, 0, 0, 0);
@@ -93,35 +93,35 @@ static void hold(int is_safe) {
 /* --- Memory and strings. `room` is the size of the destination in characters. --- */
 
 static size_t length(const char *text) {
-  size_t found = 0;
-  while (text[found]) found++;
-  return found;
+  size_t count = 0;
+  while (text[count]) count++;
+  return count;
 }
 
 static size_t wide_length(const wchar_t *text) {
-  size_t found = 0;
-  while (text[found]) found++;
-  return found;
+  size_t count = 0;
+  while (text[count]) count++;
+  return count;
 }
 
-static size_t lesser(size_t one, size_t other) { return one < other ? one : other; }
+static size_t smaller(size_t first, size_t second) { return first < second ? first : second; }
 
 /* Returns the length of a text, but at most `most`. Longer texts need no final zero. */
 static size_t length_up_to(const char *text, size_t most) {
-  size_t found = 0;
-  while (found < most && text[found]) found++;
-  return found;
+  size_t count = 0;
+  while (count < most && text[count]) count++;
+  return count;
 }
 
 static size_t wide_length_up_to(const wchar_t *text, size_t most) {
-  size_t found = 0;
-  while (found < most && text[found]) found++;
-  return found;
+  size_t count = 0;
+  while (count < most && text[count]) count++;
+  return count;
 }
 
 #define COPIES(name, plain, result, item)                             \
   result name(item *to, const item *from, size_t size, size_t room) { \
-    hold(size <= room);                                               \
+    check(size <= room);                                              \
     return PLAIN(name, plain)(to, from, size);                        \
   }
 COPIES(__memcpy_chk, memcpy, void *, void)
@@ -137,28 +137,28 @@ COPIES(__wcsncpy_chk, wcsncpy, wchar_t *, wchar_t)
 COPIES(__wcpncpy_chk, wcpncpy, wchar_t *, wchar_t)
 
 wchar_t *__wmempcpy_chk(wchar_t *to, const wchar_t *from, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__wmempcpy_chk, wmemcpy)(to, from, size) + size;
 }
 
 void *__memset_chk(void *to, int value, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__memset_chk, memset)(to, value, size);
 }
 
 wchar_t *__wmemset_chk(wchar_t *to, wchar_t value, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__wmemset_chk, wmemset)(to, value, size);
 }
 
 void __explicit_bzero_chk(void *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   PLAIN(__explicit_bzero_chk, explicit_bzero)(to, size);
 }
 
 #define COPIES_TEXT(name, plain, item, size)            \
   item *name(item *to, const item *from, size_t room) { \
-    hold((size) < room);                                \
+    check((size) < room);                               \
     return PLAIN(name, plain)(to, from);                \
   }
 COPIES_TEXT(__strcpy_chk, strcpy, char, length(from))
@@ -169,12 +169,12 @@ COPIES_TEXT(__wcpcpy_chk, wcpcpy, wchar_t, wide_length(from))
 COPIES_TEXT(__wcscat_chk, wcscat, wchar_t, wide_length(to) + wide_length(from))
 
 char *__strncat_chk(char *to, const char *from, size_t size, size_t room) {
-  hold(length(to) + length_up_to(from, size) < room);
+  check(length(to) + length_up_to(from, size) < room);
   return PLAIN(__strncat_chk, strncat)(to, from, size);
 }
 
 wchar_t *__wcsncat_chk(wchar_t *to, const wchar_t *from, size_t size, size_t room) {
-  hold(wide_length(to) + wide_length_up_to(from, size) < room);
+  check(wide_length(to) + wide_length_up_to(from, size) < room);
   return PLAIN(__wcsncat_chk, wcsncat)(to, from, size);
 }
 
@@ -185,7 +185,7 @@ enum { MOST_BYTES = 16 };
 /* Copies a converted character from a buffer. The destination itself may be too small for it. */
 static size_t put(char *to, const char *bytes, size_t count, size_t room) {
   if (count == (size_t)-1) return count;
-  hold(count <= room);
+  check(count <= room);
   for (size_t i = 0; i < count; i++) to[i] = bytes[i];
   return count;
 }
@@ -205,34 +205,34 @@ int __wctomb_chk(char *to, wchar_t character, size_t room) {
 }
 
 size_t __mbstowcs_chk(wchar_t *to, const char *from, size_t most, size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__mbstowcs_chk, mbstowcs)(to, from, most);
 }
 
 size_t __wcstombs_chk(char *to, const wchar_t *from, size_t most, size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__wcstombs_chk, wcstombs)(to, from, most);
 }
 
 size_t __mbsrtowcs_chk(wchar_t *to, const char **from, size_t most, mbstate_t *state, size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__mbsrtowcs_chk, mbsrtowcs)(to, from, most, state);
 }
 
 size_t __wcsrtombs_chk(char *to, const wchar_t **from, size_t most, mbstate_t *state, size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__wcsrtombs_chk, wcsrtombs)(to, from, most, state);
 }
 
 size_t __mbsnrtowcs_chk(wchar_t *to, const char **from, size_t bytes, size_t most, mbstate_t *state,
                         size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__mbsnrtowcs_chk, mbsnrtowcs)(to, from, bytes, most, state);
 }
 
 size_t __wcsnrtombs_chk(char *to, const wchar_t **from, size_t characters, size_t most,
                         mbstate_t *state, size_t room) {
-  hold(most <= room);
+  check(most <= room);
   return PLAIN(__wcsnrtombs_chk, wcsnrtombs)(to, from, characters, most, state);
 }
 
@@ -277,14 +277,14 @@ FORMATS_OUTPUT(__wprintf_chk, __vwprintf_chk, vwprintf, wchar_t)
 #define FORMATS_INTO(name, v_name, plain, item)                                                \
   int v_name(item *to, size_t most, int flag, size_t room, const item *format, va_list more) { \
     (void)flag;                                                                                \
-    hold(most <= room);                                                                        \
+    check(most <= room);                                                                       \
     return PLAIN(v_name, plain)(to, most, format, more);                                       \
   }                                                                                            \
   int name(item *to, size_t most, int flag, size_t room, const item *format, ...) {            \
     va_list more;                                                                              \
     int result;                                                                                \
     (void)flag;                                                                                \
-    hold(most <= room);                                                                        \
+    check(most <= room);                                                                       \
     va_start(more, format);                                                                    \
     result = PLAIN(name, plain)(to, most, format, more);                                       \
     va_end(more);                                                                              \
@@ -296,9 +296,9 @@ FORMATS_INTO(__swprintf_chk, __vswprintf_chk, vswprintf, wchar_t)
 /* sprintf with a limit. Some releases of musl reject a size above INT_MAX. */
 static int print(__typeof__(vsnprintf) *plain, char *to, size_t room, const char *format,
                  va_list more) {
-  int result = plain(to, lesser(room, INT_MAX), format, more);
+  int result = plain(to, smaller(room, INT_MAX), format, more);
 
-  hold(result < 0 || (size_t)result < room);
+  check(result < 0 || (size_t)result < room);
   return result;
 }
 
@@ -342,7 +342,7 @@ void __syslog_chk(int priority, int flag, const char *format, ...) {
                                                                         \
     if (!fits && line) {                                                \
       size_t count = size(line);                                        \
-      hold(count + 1 < room || line[count - 1] == '\n');                \
+      check(count + 1 < room || line[count - 1] == '\n');               \
     }                                                                   \
     return line;                                                        \
   }
@@ -354,59 +354,59 @@ READS_LINE(__fgetws_unlocked_chk, fgetws_unlocked, wchar_t, wide_length)
 #define READS_ITEMS(name, plain)                                              \
   size_t name(void *to, size_t room, size_t size, size_t count, FILE *file) { \
     size_t bytes;                                                             \
-    hold(!__builtin_mul_overflow(size, count, &bytes) && bytes <= room);      \
+    check(!__builtin_mul_overflow(size, count, &bytes) && bytes <= room);     \
     return PLAIN(name, plain)(to, size, count, file);                         \
   }
 READS_ITEMS(__fread_chk, fread)
 READS_ITEMS(__fread_unlocked_chk, fread_unlocked)
 
 ssize_t __read_chk(int file, void *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__read_chk, read)(file, to, size);
 }
 
 #define READS_AT(name)                                                   \
   ssize_t name(int file, void *to, size_t size, off_t at, size_t room) { \
-    hold(size <= room);                                                  \
+    check(size <= room);                                                 \
     return PLAIN(name, pread)(file, to, size, at);                       \
   }
 READS_AT(__pread_chk)
 READS_AT(__pread64_chk)
 
 ssize_t __recv_chk(int socket, void *to, size_t size, size_t room, int flags) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__recv_chk, recv)(socket, to, size, flags);
 }
 
 ssize_t __recvfrom_chk(int socket, void *to, size_t size, size_t room, int flags,
                        struct sockaddr *from, socklen_t *from_size) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__recvfrom_chk, recvfrom)(socket, to, size, flags, from, from_size);
 }
 
 ssize_t __readlink_chk(const char *path, char *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__readlink_chk, readlink)(path, to, size);
 }
 
 ssize_t __readlinkat_chk(int folder, const char *path, char *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__readlinkat_chk, readlinkat)(folder, path, to, size);
 }
 
 int __poll_chk(struct pollfd *files, nfds_t count, int timeout, size_t room) {
-  hold(count <= room / sizeof *files);
+  check(count <= room / sizeof *files);
   return PLAIN(__poll_chk, poll)(files, count, timeout);
 }
 
 int __ppoll_chk(struct pollfd *files, nfds_t count, const struct timespec *timeout,
                 const sigset_t *signals, size_t room) {
-  hold(count <= room / sizeof *files);
+  check(count <= room / sizeof *files);
   return PLAIN(__ppoll_chk, ppoll)(files, count, timeout, signals);
 }
 
 long __fdelt_chk(long file) {
-  hold(file >= 0 && file < FD_SETSIZE);
+  check(file >= 0 && file < FD_SETSIZE);
   return file / (8 * (long)sizeof(long));
 }
 
@@ -417,48 +417,48 @@ static int makes_no_file(int flags) {
 
 #define OPENS(name, at_name)                             \
   int name(const char *path, int flags) {                \
-    hold(makes_no_file(flags));                          \
+    check(makes_no_file(flags));                         \
     return PLAIN(name, open)(path, flags);               \
   }                                                      \
   int at_name(int folder, const char *path, int flags) { \
-    hold(makes_no_file(flags));                          \
+    check(makes_no_file(flags));                         \
     return PLAIN(at_name, openat)(folder, path, flags);  \
   }
 OPENS(__open_2, __openat_2)
 OPENS(__open64_2, __openat64_2)
 
 mqd_t __mq_open_2(const char *name, int flags) {
-  hold(!(flags & O_CREAT));
+  check(!(flags & O_CREAT));
   return PLAIN(__mq_open_2, mq_open)(name, flags);
 }
 
 /* --- Information about the system. --- */
 
 char *__getcwd_chk(char *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__getcwd_chk, getcwd)(to, size);
 }
 
 char *__getwd_chk(char *to, size_t room) { return PLAIN(__getwd_chk, getcwd)(to, room); }
 
 char *__realpath_chk(const char *path, char *to, size_t room) {
-  hold(room >= PATH_MAX);
+  check(room >= PATH_MAX);
   return PLAIN(__realpath_chk, realpath)(path, to);
 }
 
 size_t __confstr_chk(int name, char *to, size_t size, size_t room) {
-  hold(size <= room);
+  check(size <= room);
   return PLAIN(__confstr_chk, confstr)(name, to, size);
 }
 
 int __getgroups_chk(int count, gid_t *to, size_t room) {
-  hold(count < 0 || (size_t)count <= room / sizeof *to);
+  check(count < 0 || (size_t)count <= room / sizeof *to);
   return PLAIN(__getgroups_chk, getgroups)(count, to);
 }
 
 #define NAMES_FILE(name, plain)                            \
   int name(int file, char *to, size_t size, size_t room) { \
-    hold(size <= room);                                    \
+    check(size <= room);                                   \
     return PLAIN(name, plain)(file, to, size);             \
   }
 NAMES_FILE(__ttyname_r_chk, ttyname_r)
@@ -466,7 +466,7 @@ NAMES_FILE(__ptsname_r_chk, ptsname_r)
 
 #define NAMES(name, plain)                       \
   int name(char *to, size_t size, size_t room) { \
-    hold(size <= room);                          \
+    check(size <= room);                         \
     return PLAIN(name, plain)(to, size);         \
   }
 NAMES(__getlogin_r_chk, getlogin_r)

@@ -61,11 +61,12 @@ static char *file(const char *path, word *size) {
   if (fd < 0) return 0;
   text = map(capacity);
   while (text) {
-    long got = call(SYS_read, fd, (long)(text + length), (long)(capacity - length - 2), 0, 0, 0);
+    long received =
+        call(SYS_read, fd, (long)(text + length), (long)(capacity - length - 2), 0, 0, 0);
 
-    if (got == -EINTR) continue;
-    if (got <= 0) break;
-    length += (word)got;
+    if (received == -EINTR) continue;
+    if (received <= 0) break;
+    length += (word)received;
     if (length == capacity - 2) {
       char *larger = map(capacity * 2);
 
@@ -88,7 +89,7 @@ static word count(const char *text, word size) {
   return strings;
 }
 
-static char **point(char **to, char *text, word size) {
+static char **fill_pointers(char **to, char *text, word size) {
   for (word i = 0; i < size; i++) {
     *to++ = text + i;
     while (i < size && text[i]) i++;
@@ -131,8 +132,8 @@ __attribute__((section(".text.start"))) void start(void) {
   /* argv, NULL, envp, NULL, and an empty auxv. Go keeps pointers into it, so it is never freed. */
   argv = (char **)map((argc + envc + 4) * sizeof *argv);
   if (argv) {
-    envp = point(argv, arguments, arguments_size) + 1;
-    point(envp, environment, environment_size);
+    envp = fill_pointers(argv, arguments, arguments_size) + 1;
+    fill_pointers(envp, environment, environment_size);
   } else {
     argc = 0;
     argv = (char **)nothing;

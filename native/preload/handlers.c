@@ -27,16 +27,16 @@ extern Handler *bsd_signal(int, Handler *);
 /* musl has no other name of sigaction, so it is looked up: by this library's constructor, or by
  * a constructor that runs before it and calls sigaction. */
 typedef int Sigaction(int, const struct sigaction *, struct sigaction *);
-static _Atomic(Sigaction *) libcs_own;
+static _Atomic(Sigaction *) libc_sigaction;
 
 static void bind_sigaction(void) {
-  if (atomic_load(&libcs_own) == NULL)
-    atomic_store(&libcs_own, (Sigaction *)dlsym(RTLD_NEXT, "sigaction"));
+  if (atomic_load(&libc_sigaction) == NULL)
+    atomic_store(&libc_sigaction, (Sigaction *)dlsym(RTLD_NEXT, "sigaction"));
 }
 
 static int __sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   bind_sigaction();
-  return atomic_load(&libcs_own)(number, action, before);
+  return atomic_load(&libc_sigaction)(number, action, before);
 }
 #endif
 
@@ -50,9 +50,10 @@ static bool is_guarded(int number) {
 
 EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   if (!atomic_load(&ready)) return __sigaction(number, action, before);
-  bool tells = action != NULL && preload_loud(), was = tells && is_guarded(number);
+  bool logs = action != NULL && preload_loud(), was_guarded = logs && is_guarded(number);
   int result = guard_sigaction(__sigaction, __builtin_return_address(0), number, action, before);
-  if (tells && is_guarded(number) && !was) preload_note("guards the handler of signal ", number);
+  if (logs && is_guarded(number) && !was_guarded)
+    preload_note("guards the handler of signal ", number);
   return result;
 }
 
@@ -72,8 +73,8 @@ EXPORT Handler *signal(int number, Handler *handler) {
   struct sigaction before;
   if (shares(caller, number, handler, &before)) return before.sa_handler;
   bool known = guard_sigaction(__sigaction, caller, number, NULL, &before) == 0;
-  Handler *found = ssignal(number, handler);
-  return known && found != SIG_ERR ? before.sa_handler : found;
+  Handler *previous = ssignal(number, handler);
+  return known && previous != SIG_ERR ? before.sa_handler : previous;
 }
 
 __attribute__((constructor)) static void start(void) {

@@ -17,7 +17,7 @@ enum { READ = 1u << 16, LOUD = 1u << 17, LONGEST = 320 };
 
 static const struct {
   const char *word;
-  unsigned what;
+  unsigned action;
 } words[] = {
     {"suspend", SUSPEND},
     {"stack8m", STACK8M},
@@ -59,24 +59,24 @@ static void begin(Line *line) {
   add_text(line, "]: ");
 }
 
-static void say(Line *line) {
+static void print_line(Line *line) {
   int saved = errno;
   line->text[line->length++] = '\n';
   (void)!write(STDERR_FILENO, line->text, line->length);
   errno = saved;
 }
 
-static void add_words(Line *line, unsigned what) {
+static void add_words(Line *line, unsigned actions) {
   const char *between = "";
   for (int i = 0; i < WORDS; i++) {
-    if (!(words[i].what & what)) continue;
+    if (!(words[i].action & actions)) continue;
     add_text(line, between);
     add_text(line, words[i].word);
     between = ",";
   }
 }
 
-static void refuse(const char *problem, const char *word, size_t length) {
+static void reject(const char *problem, const char *word, size_t length) {
   Line line;
   begin(&line);
   add_text(&line, "GO_GUARD_PRELOAD: ");
@@ -85,63 +85,63 @@ static void refuse(const char *problem, const char *word, size_t length) {
   add_text(&line, "; the words are ");
   add_words(&line, ~0u);
   add_text(&line, "; nothing is done");
-  say(&line);
+  print_line(&line);
 }
 
 static unsigned read_words(const char *list) {
-  unsigned found = 0;
+  unsigned actions = 0;
   for (const char *word = list; *word != '\0';) {
     size_t length = strcspn(word, ",");
-    unsigned what = 0;
+    unsigned action = 0;
     for (int i = 0; i < WORDS; i++) {
       if (strlen(words[i].word) == length && memcmp(words[i].word, word, length) == 0) {
-        what = words[i].what;
+        action = words[i].action;
       }
     }
-    if (what == 0) {
-      refuse("unknown word ", word, length);
+    if (action == 0) {
+      reject("unknown word ", word, length);
       return 0;
     }
-    found |= what;
+    actions |= action;
     word += length;
     if (*word == ',') word++;
   }
-  if ((found & SIGMASK) && (found & SIGMASK_KEEP)) {
-    refuse("choose one of sigmask and sigmask-keep", "", 0);
+  if ((actions & SIGMASK) && (actions & SIGMASK_KEEP)) {
+    reject("choose one of sigmask and sigmask-keep", "", 0);
     return 0;
   }
-  return found;
+  return actions;
 }
 
 unsigned preload_chosen(void) {
-  unsigned found = atomic_load_explicit(&chosen, memory_order_relaxed);
-  if (found & READ) return found;
+  unsigned result = atomic_load_explicit(&chosen, memory_order_relaxed);
+  if (result & READ) return result;
   const char *list = getenv("GO_GUARD_PRELOAD"), *debug = getenv("GO_GUARD_DEBUG");
-  found = READ | (list == NULL ? SUSPEND : read_words(list));
-  if (debug != NULL && strcmp(debug, "1") == 0) found |= LOUD;
+  result = READ | (list == NULL ? SUSPEND : read_words(list));
+  if (debug != NULL && strcmp(debug, "1") == 0) result |= LOUD;
   unsigned before = 0;
-  if (!atomic_compare_exchange_strong(&chosen, &before, found)) return before;
-  if (found & LOUD) {
+  if (!atomic_compare_exchange_strong(&chosen, &before, result)) return before;
+  if (result & LOUD) {
     Line line;
     begin(&line);
     add_text(&line, "does ");
-    add_words(&line, found);
-    if (!(found & (STACK8M | SIGMASK | SIGMASK_KEEP | SUSPEND))) add_text(&line, "nothing");
+    add_words(&line, result);
+    if (!(result & (STACK8M | SIGMASK | SIGMASK_KEEP | SUSPEND))) add_text(&line, "nothing");
     if (list == NULL) add_text(&line, ", as GO_GUARD_PRELOAD is not set");
-    say(&line);
+    print_line(&line);
   }
-  return found;
+  return result;
 }
 
 bool preload_loud(void) { return preload_chosen() & LOUD; }
 
-void preload_note(const char *what, unsigned long number) {
+void preload_note(const char *text, unsigned long number) {
   if (!preload_loud()) return;
   Line line;
   begin(&line);
-  add_text(&line, what);
+  add_text(&line, text);
   add_number(&line, number);
-  say(&line);
+  print_line(&line);
 }
 
 __attribute__((constructor)) static void start(void) { preload_chosen(); }

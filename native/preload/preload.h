@@ -1,4 +1,4 @@
-/* What go-guard-preload does to the process that loads it, as GO_GUARD_PRELOAD says. */
+/* Declarations that the files of go-guard-preload share. GO_GUARD_PRELOAD chooses its actions. */
 #ifndef GO_GUARD_PRELOAD_H
 #define GO_GUARD_PRELOAD_H
 
@@ -22,6 +22,6 @@ bool preload_loud(void);
 
 /* With GO_GUARD_DEBUG=1, prints a text that ends in a number to stderr. It makes no call that
  * may lock. */
-void preload_note(const char *what, unsigned long number);
+void preload_note(const char *text, unsigned long number);
 
 #endif

@@ -30,12 +30,12 @@ typedef struct {
 static _Atomic(Create *) next_create;
 
 static Create *next(void) {
-  Create *found = atomic_load(&next_create);
-  if (found == NULL) {
-    found = (Create *)dlsym(RTLD_NEXT, "pthread_create");
-    atomic_store(&next_create, found);
+  Create *function = atomic_load(&next_create);
+  if (function == NULL) {
+    function = (Create *)dlsym(RTLD_NEXT, "pthread_create");
+    atomic_store(&next_create, function);
   }
-  return found;
+  return function;
 }
 
 /* Returns the attributes for a new thread: the caller's own if they need no change. */
@@ -58,14 +58,14 @@ static const pthread_attr_t *widened(const pthread_attr_t *attr, Wider *wider) {
     if (pthread_attr_getstacksize(&wider->attr, &size) != 0 || size >= ENOUGH) return attr;
   }
   if (pthread_attr_setstacksize(&wider->attr, ENOUGH) != 0) return attr;
-  preload_note("gives 8 MiB of stack to a thread; bytes it was to have: ", size);
+  preload_note("gives a thread 8 MiB of stack; requested bytes: ", size);
   return &wider->attr;
 }
 
 /* All signals are still blocked here, as they are when a thread of the patched pool begins. */
-static void *begin(void *given) {
-  Beginning beginning = *(Beginning *)given;
-  free(given);
+static void *begin(void *data) {
+  Beginning beginning = *(Beginning *)data;
+  free(data);
   pthread_sigmask(SIG_SETMASK, &beginning.mask, NULL);
   return beginning.start(beginning.data);
 }
@@ -91,13 +91,13 @@ static int create_masked(bool keep, pthread_t *thread, const pthread_attr_t *att
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
                           void *data) {
-  unsigned does = preload_chosen();
+  unsigned actions = preload_chosen();
   if (next() == NULL) return EAGAIN;
   Wider wider = {.owned = false};
-  const pthread_attr_t *with = does & STACK8M ? widened(attr, &wider) : attr;
-  int failed = does & (SIGMASK | SIGMASK_KEEP)
-                   ? create_masked(does & SIGMASK_KEEP, thread, with, start, data)
-                   : next()(thread, with, start, data);
+  const pthread_attr_t *attributes = actions & STACK8M ? widened(attr, &wider) : attr;
+  int failed = actions & (SIGMASK | SIGMASK_KEEP)
+                   ? create_masked(actions & SIGMASK_KEEP, thread, attributes, start, data)
+                   : next()(thread, attributes, start, data);
   if (wider.owned) pthread_attr_destroy(&wider.attr);
   return failed;
 }

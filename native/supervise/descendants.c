@@ -11,9 +11,9 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* How many looks may pass until everything is stopped. A fork bomb that is not caught by then is
- * killed as it is, and the sweep starts again. */
-#define MOST_LOOKS 200
+/* How many scans may pass until everything is stopped. If a fork bomb still runs then, it is killed
+ * as it is, and the sweep starts again. */
+#define MOST_SCANS 200
 
 struct process {
   pid_t pid, parent;
@@ -51,13 +51,13 @@ static int by_pid(const void *left, const void *right) {
 
 static bool is_below(pid_t pid) {
   struct process key = {.pid = pid};
-  struct process *found = bsearch(&key, table, count, sizeof *table, by_pid);
-  return found != NULL && found->below;
+  struct process *process = bsearch(&key, table, count, sizeof *table, by_pid);
+  return process != NULL && process->below;
 }
 
 /* Reads all processes of the machine, and marks the descendants. The table has no links to
  * follow, so a chain of any length uses no descriptors and no stack. */
-static void look(void) {
+static void scan(void) {
   DIR *folder = opendir("/proc");
   count = 0;
   if (folder == NULL) return;
@@ -92,16 +92,16 @@ int descendants_if_many(int most) {
   if (sysinfo(&machine) < 0) return 0;
   if (machine.procs < least) least = machine.procs;
   if (machine.procs - least <= most / 2) return 0;
-  look();
-  int found = 0;
-  for (size_t i = 0; i < count; i++) found += table[i].below;
-  return found;
+  scan();
+  int descendants = 0;
+  for (size_t i = 0; i < count; i++) descendants += table[i].below;
+  return descendants;
 }
 
 void descendants_kill(void) {
-  for (int looks = 0; looks < MOST_LOOKS; looks++) {
+  for (int scans = 0; scans < MOST_SCANS; scans++) {
     bool moving = false;
-    look();
+    scan();
     for (size_t i = 0; i < count; i++) {
       if (!table[i].below || strchr("TtZXx", table[i].state) != NULL) continue;
       if (kill(table[i].pid, SIGSTOP) == 0) moving = true;

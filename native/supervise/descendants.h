@@ -4,10 +4,10 @@
 #define DESCENDANTS_H
 
 /* Returns how many processes are below this one, or 0 while there cannot be more than `most`. It
- * looks only once the machine has many more tasks than before. */
+ * scans only once the machine has many more tasks than before. */
 int descendants_if_many(int most);
 
-/* Stops every descendant until a look finds none that still runs, and then kills all of them. A
+/* Stops every descendant until a scan finds none that still runs, and then kills all of them. A
  * stopped process starts no others. So this ends a fork bomb, where killing one process after
  * the other makes room for the next. */
 void descendants_kill(void);

@@ -45,20 +45,20 @@ static bool holds(const char *folder, const char *name, const char *text) {
 
 /* Counts the processes of a group, and sends each of them a signal unless the signal is 0. */
 static int members(const char *folder, int number) {
-  int fd = open_in(folder, "cgroup.procs", O_RDONLY), found = 0;
+  int fd = open_in(folder, "cgroup.procs", O_RDONLY), processes = 0;
   FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
   if (list == NULL) return 0;
-  for (int pid; fscanf(list, "%d", &pid) == 1; found++) {
+  for (int pid; fscanf(list, "%d", &pid) == 1; processes++) {
     if (number != 0 && pid > 0) kill((pid_t)pid, number);
   }
   fclose(list);
-  return found;
+  return processes;
 }
 
-static void freeze(const char *folder, const char *name, const char *state, const char *seen_in,
+static void freeze(const char *folder, const char *name, const char *state, const char *state_file,
                    const char *frozen) {
   if (!write_in(folder, name, state)) return;
-  for (int waited = 0; waited < FROZEN_WITHIN_MS && !holds(folder, seen_in, frozen); waited++) {
+  for (int waited = 0; waited < FROZEN_WITHIN_MS && !holds(folder, state_file, frozen); waited++) {
     usleep(1000);
   }
 }
@@ -78,8 +78,8 @@ int group_enter(void) {
 int group_count(void) {
   int most = -1;
   for (int i = 0; i < count; i++) {
-    int found = members(groups[i], 0);
-    if (found > most) most = found;
+    int size = members(groups[i], 0);
+    if (size > most) most = size;
   }
   return most;
 }

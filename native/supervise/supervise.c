@@ -48,7 +48,7 @@
 /* The most processes that a command may have. A command that starts processes without end is
  * stopped before the machine runs out of them. RLIMIT_NPROC counts all processes of a user, and
  * does not bind root. */
-#define MOST 256
+#define MOST_PROCESSES 256
 #define COUNT_EVERY_MS 50
 #define END_WITHIN_MS 1000
 
@@ -87,7 +87,7 @@ static void limit_core(rlim_t core) {
   setrlimit(RLIMIT_CORE, &limit);
 }
 
-static void tell(int notes, int kind, int number, const struct rusage *usage) {
+static void send_note(int notes, int kind, int number, const struct rusage *usage) {
   struct note note = {.kind = kind, .number = number};
   if (usage != NULL) note.usage = *usage;
   (void)!write(notes, &note, sizeof note);
@@ -110,19 +110,20 @@ static void become_command(char **words, int notes, rlim_t core, const sigset_t 
   prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 #endif
   int error = group_enter();
-  if (error != 0) tell(notes, UNGROUPED, error, NULL);
+  if (error != 0) send_note(notes, UNGROUPED, error, NULL);
   limit_core(core);
   signal(SIGPIPE, SIG_DFL);
   signal(SIGCHLD, SIG_DFL);
   sigprocmask(SIG_SETMASK, signals, NULL);
   while (*words != NULL && sets_variable(*words)) putenv(*words++);
   if (*words != NULL) execvp(words[0], words);
-  tell(notes, FAILED, *words != NULL ? errno : EINVAL, NULL);
+  send_note(notes, FAILED, *words != NULL ? errno : EINVAL, NULL);
   _exit(127);
 }
 
 /* The command's parent: waits for it, reports how it ended, and does nothing else. */
-static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, pid_t supervisor) {
+static void run_holder(char **words, int notes, rlim_t core, const sigset_t *signals,
+                       pid_t supervisor) {
   die_with(supervisor);
   close(HARNESS);
   pid_t self = getpid(), child = fork();
@@ -131,27 +132,27 @@ static void hold(char **words, int notes, rlim_t core, const sigset_t *signals, 
     become_command(words, notes, core, signals);
   }
   if (child < 0) {
-    tell(notes, FAILED, errno, NULL);
+    send_note(notes, FAILED, errno, NULL);
     _exit(1);
   }
   setpgid(child, child);
-  tell(notes, STARTED, (int)child, NULL);
+  send_note(notes, STARTED, (int)child, NULL);
   struct rusage usage;
   int status;
   while (wait4(child, &status, 0, &usage) < 0) {
     if (errno != EINTR) _exit(1);
   }
-  tell(notes, ENDED, status, &usage);
+  send_note(notes, ENDED, status, &usage);
   _exit(0);
 }
 
-struct watched {
+struct supervised {
   pid_t holder, command;
   int notes;
-  bool over; /* every process has been sent a SIGKILL */
-  bool ended; /* the command has ended, and its status is known */
-  bool gone; /* the holder has ended */
-  bool told; /* the holder was stopped */
+  bool killed; /* every process has been sent a SIGKILL */
+  bool command_ended; /* the command has ended, and its status is known */
+  bool holder_ended; /* the holder has ended */
+  bool stop_reported; /* the holder was stopped */
   int status; /* of the command, or of a holder that ended before it */
   struct rusage usage;
   long long give_up_at_ms; /* when to kill the holder too, after the end of all others */
@@ -163,94 +164,94 @@ static long long now_ms(void) {
   return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static void end_all(struct watched *it) {
-  if (it->over) return;
-  it->over = true;
-  it->give_up_at_ms = now_ms() + END_WITHIN_MS;
+static void end_all(struct supervised *cell) {
+  if (cell->killed) return;
+  cell->killed = true;
+  cell->give_up_at_ms = now_ms() + END_WITHIN_MS;
   group_kill();
-  if (it->command > 0) {
-    kill(-it->command, SIGKILL);
-    kill(it->command, SIGKILL);
+  if (cell->command > 0) {
+    kill(-cell->command, SIGKILL);
+    kill(cell->command, SIGKILL);
   }
 }
 
-static void take_notes(struct watched *it) {
+static void take_notes(struct supervised *cell) {
   struct note note;
-  while (recv(it->notes, &note, sizeof note, MSG_DONTWAIT) == (ssize_t)sizeof note) {
+  while (recv(cell->notes, &note, sizeof note, MSG_DONTWAIT) == (ssize_t)sizeof note) {
     if (note.kind == STARTED) {
-      it->command = note.number;
+      cell->command = note.number;
       report("pid %d\n", note.number);
-      if (it->over) kill(it->command, SIGKILL);
+      if (cell->killed) kill(cell->command, SIGKILL);
     } else if (note.kind == ENDED) {
-      it->ended = true;
-      it->status = note.number;
-      it->usage = note.usage;
+      cell->command_ended = true;
+      cell->status = note.number;
+      cell->usage = note.usage;
     } else {
       report("%s %d\n", note.kind == FAILED ? "error" : "ungrouped", note.number);
     }
   }
 }
 
-static void look_at_holder(struct watched *it) {
+static void check_holder(struct supervised *cell) {
   int status;
-  if (it->gone || waitpid(it->holder, &status, WNOHANG | WUNTRACED) <= 0) return;
+  if (cell->holder_ended || waitpid(cell->holder, &status, WNOHANG | WUNTRACED) <= 0) return;
   if (WIFSTOPPED(status)) {
-    if (!it->told) report("stopped\n");
-    it->told = true;
-    end_all(it);
-    kill(it->holder, SIGCONT);
+    if (!cell->stop_reported) report("stopped\n");
+    cell->stop_reported = true;
+    end_all(cell);
+    kill(cell->holder, SIGCONT);
     return;
   }
-  it->gone = true;
-  take_notes(it);
-  if (!it->ended) it->status = status;
+  cell->holder_ended = true;
+  take_notes(cell);
+  if (!cell->command_ended) cell->status = status;
 }
 
-static void reap_orphans(const struct watched *it) {
+static void reap_orphans(const struct supervised *cell) {
   siginfo_t info = {.si_pid = 0};
   while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
-         info.si_pid != it->holder) {
+         info.si_pid != cell->holder) {
     waitpid(info.si_pid, NULL, WNOHANG);
     info.si_pid = 0;
   }
 }
 
 /* Waits for the next event, at most until processes must be counted again. */
-static void wait_for_event(const struct watched *it, const sigset_t *signals) {
+static void wait_for_event(const struct supervised *cell, const sigset_t *signals) {
   fd_set readable;
   FD_ZERO(&readable);
-  FD_SET(it->notes, &readable);
-  if (!it->over) FD_SET(HARNESS, &readable);
+  FD_SET(cell->notes, &readable);
+  if (!cell->killed) FD_SET(HARNESS, &readable);
   struct timespec pause = {0, COUNT_EVERY_MS * 1000000L};
-  int last = it->notes > HARNESS ? it->notes : HARNESS;
+  int last = cell->notes > HARNESS ? cell->notes : HARNESS;
   if (pselect(last + 1, &readable, NULL, NULL, &pause, signals) < 0) FD_ZERO(&readable);
 }
 
 static bool harness_is_gone(void) {
   char unused[16];
-  ssize_t got = recv(HARNESS, unused, sizeof unused, MSG_DONTWAIT);
-  return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  ssize_t size = recv(HARNESS, unused, sizeof unused, MSG_DONTWAIT);
+  return size >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-static void watch(struct watched *it, const sigset_t *signals) {
-  while (!it->ended && !it->gone) {
-    wait_for_event(it, signals);
-    take_notes(it);
-    look_at_holder(it);
-    reap_orphans(it);
-    if (!it->over) {
-      int many = group_count();
-      if (many < 0) many = descendants_if_many(MOST);
-      if (many > MOST) report("crowd %d\n", many);
-      if (many > MOST || harness_is_gone()) end_all(it);
-    } else if (now_ms() > it->give_up_at_ms) {
-      kill(it->holder, SIGKILL);
+static void watch(struct supervised *cell, const sigset_t *signals) {
+  while (!cell->command_ended && !cell->holder_ended) {
+    wait_for_event(cell, signals);
+    take_notes(cell);
+    check_holder(cell);
+    reap_orphans(cell);
+    if (!cell->killed) {
+      int processes = group_count();
+      if (processes < 0) processes = descendants_if_many(MOST_PROCESSES);
+      if (processes > MOST_PROCESSES) report("crowd %d\n", processes);
+      if (processes > MOST_PROCESSES || harness_is_gone()) end_all(cell);
+    } else if (now_ms() > cell->give_up_at_ms) {
+      kill(cell->holder, SIGKILL);
     }
   }
 }
 
 /* Kills and reaps until no descendant is left. Returns how many there were beside the command. */
-static int sweep(struct watched *it) {
+static int sweep(struct supervised *cell) {
   int strays = 0;
   for (;;) {
     group_kill();
@@ -258,24 +259,24 @@ static int sweep(struct watched *it) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-      if (pid != it->holder) strays++;
+      if (pid != cell->holder) strays++;
     }
     if (pid < 0 && errno == ECHILD) return strays;
     usleep(2000); /* they die; a missed one is seen when its parent is gone */
   }
 }
 
-static bool report_end(const struct watched *it, int strays) {
-  const char *how = !it->ended ? "lost" : WIFEXITED(it->status) ? "exit" : "signal";
-  const struct rusage *use = &it->usage;
-  return report("%s %d %lld %lld %ld %d\n", how,
-                WIFEXITED(it->status) ? WEXITSTATUS(it->status) : WTERMSIG(it->status),
-                (long long)use->ru_utime.tv_sec * 1000000 + use->ru_utime.tv_usec,
-                (long long)use->ru_stime.tv_sec * 1000000 + use->ru_stime.tv_usec,
+static bool report_end(const struct supervised *cell, int strays) {
+  const char *kind = !cell->command_ended ? "lost" : WIFEXITED(cell->status) ? "exit" : "signal";
+  const struct rusage *usage = &cell->usage;
+  return report("%s %d %lld %lld %ld %d\n", kind,
+                WIFEXITED(cell->status) ? WEXITSTATUS(cell->status) : WTERMSIG(cell->status),
+                (long long)usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec,
+                (long long)usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec,
 #ifdef __APPLE__
-                use->ru_maxrss / 1024,
+                usage->ru_maxrss / 1024,
 #else
-                use->ru_maxrss,
+                usage->ru_maxrss,
 #endif
                 strays);
 }
@@ -283,7 +284,7 @@ static bool report_end(const struct watched *it, int strays) {
 /* A fork bomb leaves one process among thousands no processor time. So this process takes
  * priority where it may; its children do not. It sleeps all but a few microseconds of every 50
  * ms. */
-static void go_first(void) {
+static void take_priority(void) {
 #ifdef __linux__
   struct sched_param lowest = {.sched_priority = 1}, none = {.sched_priority = 0};
   if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0) return;
@@ -329,8 +330,8 @@ int main(int argc, char **argv) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_DUMPABLE, 0); /* the command must not get its descriptors */
 #endif
-  go_first();
-  descendants_if_many(MOST); /* from here on, further processes belong to the command */
+  take_priority();
+  descendants_if_many(MOST_PROCESSES); /* from here on, further processes belong to the command */
 
   pid_t self = getpid(), holder = fork();
   if (holder < 0) {
@@ -339,11 +340,11 @@ int main(int argc, char **argv) {
   }
   if (holder == 0) {
     close(notes[0]);
-    hold(argv, notes[1], core, &before, self);
+    run_holder(argv, notes[1], core, &before, self);
   }
   close(notes[1]);
-  struct watched it = {.holder = holder, .notes = notes[0]};
-  watch(&it, &waiting);
-  if (!report_end(&it, sweep(&it))) group_remove();
+  struct supervised cell = {.holder = holder, .notes = notes[0]};
+  watch(&cell, &waiting);
+  if (!report_end(&cell, sweep(&cell))) group_remove();
   return 0;
 }

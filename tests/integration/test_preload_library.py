@@ -140,7 +140,7 @@ def test_preload_verbose_logs_its_actions(program: Program) -> None:
     _, err = program.run(program.library, GO_GUARD_PRELOAD="suspend,stack8m", GO_GUARD_DEBUG="1")
     said = [line.partition("]: ")[2] for line in err]
     assert said[0] == "does suspend,stack8m"
-    assert said.count("gives 8 MiB of stack to a thread; bytes it was to have: 4194304") == 2
+    assert said.count("gives a thread 8 MiB of stack; requested bytes: 4194304") == 2
     assert said.count("guards the handler of signal 30") == 2
     assert len(said) == 5
     _, err = program.run(program.library, GO_GUARD_PRELOAD="", GO_GUARD_DEBUG="1")

