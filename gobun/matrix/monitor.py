@@ -104,7 +104,10 @@ class Monitor:
         pid, now = self._child.pid, self._clock()
         since = now - self._samples[-1].at if self._samples else float("inf")
         silent_s = now - self._child.progressed_at
-        if pid is None or not sample_is_due(since, silent_s, self._slowness):
+        after_lively = bool(self._samples) and self._samples[-1].is_lively
+        if pid is None or not sample_is_due(
+            since, silent_s, self._slowness, after_lively=after_lively
+        ):
             return False
         if self._sampler is None:
             self._sampler = Sampler(pid, signals=False)

@@ -30,6 +30,11 @@ _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
 """Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
 few samples."""
 _RARELY_S = 0.25
+_SUSPICIOUS_S = 0.01
+"""The interval after a lively sample. A storm uses every core, so its proof must be quick."""
+LIVELY_CHANGES = 6
+"""Changes between two looks, of 59, that prove thousands of signals a second in a single sample. A
+profiler sends one thousand, which shows as two changes."""
 _WAITS_EVERY_S = 0.2
 """Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
@@ -69,6 +74,11 @@ class Sample(msgspec.Struct, frozen=True):
         return self.threads[0] if self.threads else None
 
     @property
+    def is_lively(self) -> bool:
+        """Whether a signal came and went in it as often as only in a storm."""
+        return max(self.changes.values(), default=0) >= LIVELY_CHANGES
+
+    @property
     def cpu_ticks(self) -> int:
         """Processor time of all threads, in clock ticks."""
         return sum(thread.cpu_ticks for thread in self.threads)
@@ -97,7 +107,7 @@ class Sampler:
     def take_sample(self, at: float) -> Sample:
         """Return a sample of this moment; ``at`` is its time on the monotonic clock."""
         threads = observe.threads(self._pid)
-        sample = _look(self._pid, at, threads, self._busiest_threads(threads))
+        sample = _look(self._pid, at, threads, self._moving_threads(threads))
         asleep = bool(threads) and threads[0].state == "S" and self._is_still(threads[0])
         self._previous_switches = {thread.tid: thread.switches for thread in threads}
         if not asleep or at - self._asked_at < _WAITS_EVERY_S:
@@ -106,25 +116,37 @@ class Sampler:
         waits = observe.blocked_threads(self._pid, callers=False, signals=self._signals)
         return msgspec.structs.replace(sample, waits=waits)
 
-    def _busiest_threads(self, threads: Sequence[Thread]) -> list[Thread]:
-        """Return the main thread, and the threads scheduled most since the last sample."""
+    def _moving_threads(self, threads: Sequence[Thread]) -> list[Thread]:
+        """Return the main thread and those scheduled most, without those that slept all the time.
+
+        A thread that sleeps, and has not been scheduled since the last sample, handles no signals.
+        """
 
         def scheduled(thread: Thread) -> int:
             return thread.switches - self._previous_switches.get(thread.tid, 0)
 
-        return [*threads[:1], *sorted(threads[1:], key=scheduled, reverse=True)[: _LOOKED_AT - 1]]
+        busiest = [
+            *threads[:1],
+            *sorted(threads[1:], key=scheduled, reverse=True)[: _LOOKED_AT - 1],
+        ]
+        return [thread for thread in busiest if thread.state != "S" or scheduled(thread)]
 
     def _is_still(self, main_thread: Thread) -> bool:
         return self._previous_switches.get(main_thread.tid) == main_thread.switches
 
 
-def sample_is_due(since_last_s: float, silent_s: float, slowness: float = 1.0) -> bool:
-    """Return whether to sample a process that has been silent for ``silent_s`` seconds."""
+def sample_is_due(
+    since_last_s: float, silent_s: float, slowness: float = 1.0, *, after_lively: bool = False
+) -> bool:
+    """Return whether to sample a process that has been silent for ``silent_s`` seconds.
+
+    ``after_lively`` tells that the last sample, ``since_last_s`` seconds ago, was lively.
+    """
     since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
     if silent_s < STALE_AFTER_S:
         return False
     every_s = next((every_s for until_s, every_s in _CADENCE if silent_s < until_s), _RARELY_S)
-    return since_last_s >= every_s
+    return since_last_s >= (_SUSPICIOUS_S if after_lively else every_s)
 
 
 def senders_in(sample: Sample) -> set[int]:
@@ -163,8 +185,11 @@ def _look(
             was_active = [mask >> (number - 1) & 1 for mask in active]
             storming[thread.tid, number] = sum(was_active)
             changes[thread.tid, number] = sum(map(operator.ne, was_active, was_active[1:]))
+    sample = Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes)
+    if sample.is_lively or not settled:
+        return sample  # Looks after pauses would add nothing.
     later = frozenset(_keys_after_pauses(pid, settled))
-    return Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes, later)
+    return msgspec.structs.replace(sample, seen_after_pauses=later)
 
 
 def _keys_after_pauses(pid: int, initial_masks: dict[int, int]) -> Iterator[Key]:

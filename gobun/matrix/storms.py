@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from gobun.matrix.samples import Key, Sample, counter_growth, senders_in
+from gobun.matrix.samples import LIVELY_CHANGES, Key, Sample, counter_growth, senders_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,12 +46,9 @@ STORM_RULES = (
 )
 
 _AT_ONCE_S = 0.15
-_LIVELY_CHANGES = 6
-"""Changes between two looks, of 59, that prove thousands of signals a second in a single sample. A
-profiler sends one thousand, which shows as two changes."""
 _LIVELY_SAMPLES = 5
 _QUICK_LOOKS = 2.0
-"""Largest slowness at which looks are quick enough for ``_LIVELY_CHANGES``."""
+"""Largest slowness at which looks are quick enough for ``LIVELY_CHANGES``."""
 
 _TURN_SWITCHES = 100
 """Context switches of a thread that another one wakes for a signal, between samples that show the
@@ -109,7 +106,7 @@ def _without_senders(sample: Sample) -> Sample:
 def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
     """Whether a signal changed within samples so fast that only a storm explains it."""
     lively = sum(
-        key in sample.storming and sample.changes.get(key, 0) >= _LIVELY_CHANGES
+        key in sample.storming and sample.changes.get(key, 0) >= LIVELY_CHANGES
         for sample in samples
     )
     return stale_s >= _AT_ONCE_S and lively >= _LIVELY_SAMPLES

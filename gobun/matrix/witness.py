@@ -32,6 +32,7 @@ class Witness:
     def __init__(self, module: Path, note: Path | None = None) -> None:
         """Look for ``module``. After a look at the process, create the file ``note``, if given."""
         self._module = module
+        self._real_path = os.path.realpath(module)
         self._note = note
         self._looked_at = float("-inf")
         self.mapped = False
@@ -46,7 +47,7 @@ class Witness:
             return
         if not self.mapped:
             self._looked_at = now
-            self.mapped = _is_mapped(self._module, observe.mappings(pid))
+            self.mapped = _is_mapped(self._module, self._real_path, observe.mappings(pid))
             self.go = self.mapped and _has_go(self._module)
         if self._note is not None and (last or self.mapped):
             with contextlib.suppress(OSError):
@@ -63,7 +64,7 @@ def _has_go(module: Path) -> bool:
         return False
 
 
-def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
+def _is_mapped(module: Path, real_path: str, maps: Sequence[Mapping]) -> bool:
     """Return whether a file is mapped, even under another path in the process."""
     try:
         status = module.stat()
@@ -73,7 +74,7 @@ def _is_mapped(module: Path, maps: Sequence[Mapping]) -> bool:
         if mapping.inode == status.st_ino and mapping.device == status.st_dev:
             return True
         # overlayfs shows the device of another layer.
-        same_path = mapping.path == os.path.realpath(module) and not mapping.is_deleted
+        same_path = mapping.path == real_path and not mapping.is_deleted
         if same_path and mapping.device != status.st_dev:
             return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from gobun.printable import printable
@@ -10,27 +11,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path | str, most: int = MOST_BYTES) -> bytes:
     """Return the first ``most`` bytes of a file; ``b""`` if it cannot be read."""
     parts: list[bytes] = []
     try:
-        with path.open("rb", buffering=0) as file:
-            while most > 0 and (part := file.read(most)):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while most > 0 and (part := os.read(file, min(most, _CHUNK_BYTES))):
                 parts.append(part)
                 most -= len(part)
+        finally:
+            os.close(file)
     except (OSError, ValueError):
         return b""
     return b"".join(parts)
 
 
-def read_text(path: Path, most: int = MOST_BYTES) -> str:
+def read_text(path: Path | str, most: int = MOST_BYTES) -> str:
     """Return the first ``most`` bytes of a file as text; ``""`` if it cannot be read."""
     return read_bytes(path, most).decode(errors="replace")
 
 
-def read_lines(path: Path, most: int = MOST_BYTES) -> list[str]:
+def read_lines(path: Path | str, most: int = MOST_BYTES) -> list[str]:
     """Return the lines of a file, split only at the kernel's newlines; none if it is unreadable.
 
     A name in a line may contain other line separators that ``str.splitlines`` would split at. It

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -55,11 +56,13 @@ class Thread(msgspec.Struct, frozen=True):
 
 def threads(pid: int) -> tuple[Thread, ...]:
     """Return the threads of ``pid``; empty if it has gone."""
+    folder = f"{PROC}/{pid}/task"
     try:
-        folders = sorted((PROC / str(pid) / "task").iterdir(), key=lambda path: int(path.name))
+        tids = sorted(map(int, os.listdir(folder)))  # noqa: PTH208 - a quarter of Path's time
     except OSError:
         return ()
-    return tuple(thread for folder in folders if (thread := _thread(folder)) is not None)
+    each = (_thread(tid, f"{folder}/{tid}") for tid in tids)
+    return tuple(thread for thread in each if thread is not None)
 
 
 def family(pid: int) -> tuple[int, ...]:
@@ -82,14 +85,14 @@ def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
     if the thread ends meanwhile. The file stays open, which makes a look five times as fast.
     """
     looks: list[tuple[int, int]] = []
-    try:
-        with (PROC / str(pid) / "task" / str(tid) / "status").open("rb", buffering=0) as file:
+    with contextlib.suppress(OSError):
+        file = os.open(f"{PROC}/{pid}/task/{tid}/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             for _ in range(count):
-                file.seek(0)
-                text = file.read(_STATUS_BYTES)
+                text = os.pread(file, _STATUS_BYTES, 0)
                 looks.append((_mask_in(text, b"\nSigPnd:"), _mask_in(text, b"\nSigBlk:")))
-    except OSError:
-        pass
+        finally:
+            os.close(file)
     return looks
 
 
@@ -104,16 +107,16 @@ def syscall_of(pid: int, tid: int) -> str:
     return syscall_name(int(words[0])) if words[0] != "-1" else "in the kernel, no call"
 
 
-def _thread(folder: Path) -> Thread | None:
+def _thread(tid: int, folder: str) -> Thread | None:
     fields = _status(folder)
     # The name is in parentheses, and may contain any character itself.
-    after_name = read_bytes(folder / "stat").rpartition(b")")[2].decode().split()
-    wchan = read_text(folder / "wchan")
+    after_name = read_bytes(f"{folder}/stat").rpartition(b")")[2].decode().split()
+    wchan = read_text(f"{folder}/wchan")
     if not fields or len(after_name) < _STAT_WORDS:
         return None
     ran_ns, queued_ns = _scheduler_times(folder)
     return Thread(
-        tid=int(folder.name),
+        tid=tid,
         name=printable(fields.get("Name", "?")),
         state=after_name[0],
         cpu_ticks=int(after_name[11]) + int(after_name[12]),
@@ -132,13 +135,13 @@ def _thread(folder: Path) -> Thread | None:
     )
 
 
-def _scheduler_times(folder: Path) -> tuple[int, int]:
-    words = read_text(folder / "schedstat").split()
+def _scheduler_times(folder: str) -> tuple[int, int]:
+    words = read_text(f"{folder}/schedstat").split()
     return (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)
 
 
-def _status(folder: Path) -> dict[str, str]:
-    pairs = (line.partition(":") for line in read_lines(folder / "status"))
+def _status(folder: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in read_lines(f"{folder}/status"))
     return {key: value.strip() for key, _, value in pairs}
 
 

@@ -250,20 +250,41 @@ static void watch(struct supervised *cell, const sigset_t *signals) {
   }
 }
 
+/* Reaps what has ended. Returns whether any child is left. An orphan is a child too. */
+static bool reap(const struct supervised *cell, int *strays) {
+  int status;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid != cell->holder) ++*strays;
+  }
+  return pid == 0 || errno != ECHILD;
+}
+
+/* The holder exits right after its report. Most cells leave nothing else, and then there is no
+ * need to read all of /proc. */
+static void await_holder(void) {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  struct timespec most = {0, 5 * 1000000L};
+#ifdef __linux__
+  sigtimedwait(&child, NULL, &most);
+#else
+  nanosleep(&most, NULL);
+#endif
+}
+
 /* Kills and reaps until no descendant is left. Returns how many there were beside the command. */
 static int sweep(struct supervised *cell) {
   int strays = 0;
-  for (;;) {
+  group_kill();
+  if (reap(cell, &strays)) await_holder();
+  while (reap(cell, &strays)) {
     group_kill();
     descendants_kill();
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-      if (pid != cell->holder) strays++;
-    }
-    if (pid < 0 && errno == ECHILD) return strays;
     usleep(2000); /* they die; a missed one is seen when its parent is gone */
   }
+  return strays;
 }
 
 static bool report_end(const struct supervised *cell, int strays) {

@@ -1,0 +1,78 @@
+"""Samples of a silent process look where something can happen, and as long as they learn more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gobun import observe
+from gobun.matrix.samples import Sampler, sample_is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLEEPER_BESIDE_A_BUSY_THREAD = (
+    "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start();"
+    "print('up', flush=True)\nwhile True: pass"
+)
+SIGPWR = 30
+
+
+class LookLog:
+    """Records which threads were looked at, and how many times in a row."""
+
+    def __init__(self, pending: tuple[int, ...] = (0,)) -> None:
+        self.calls: list[tuple[int, int]] = []
+        self._pending = pending
+
+    def __call__(self, pid: int, tid: int, count: int) -> list[tuple[int, int]]:
+        del pid
+        self.calls.append((tid, count))
+        return [(self._pending[i % len(self._pending)], 0) for i in range(count)]
+
+
+@pytest.fixture
+def busy_process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPER_BESIDE_A_BUSY_THREAD], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_sampler_thread_asleep_since_the_last_sample_is_not_looked_at(
+    busy_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = busy_process.pid
+    log = LookLog()
+    monkeypatch.setattr(observe, "looks_at_signals", log)
+    sampler = Sampler(pid, signals=False)
+    sampler.take_sample(0.0)
+    assert len({tid for tid, _ in log.calls}) == 2
+    log.calls.clear()
+    sample = sampler.take_sample(1.0)
+    assert {tid for tid, _ in log.calls} == {pid}
+    assert len(sample.threads) == 2
+
+
+def test_sampler_lively_sample_needs_no_looks_after_pauses(
+    busy_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pending, is_lively in (((0, 1 << (SIGPWR - 1)), True), ((0,), False)):
+        log = LookLog(pending)
+        monkeypatch.setattr(observe, "looks_at_signals", log)
+        sample = Sampler(busy_process.pid, signals=False).take_sample(0.0)
+        assert sample.is_lively is is_lively
+        assert (2 in {count for _, count in log.calls}) is not is_lively
+
+
+def test_sample_is_due_after_a_lively_one_without_delay() -> None:
+    assert sample_is_due(0.012, 0.2, after_lively=True)
+    assert not sample_is_due(0.012, 0.2)
+    assert not sample_is_due(0.012, 0.05, after_lively=True)
+    assert not sample_is_due(0.012, 4.0, slowness=20, after_lively=True)
