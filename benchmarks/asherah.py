@@ -47,44 +47,53 @@ def main() -> None:
     """Measure, and print one line a runtime and way."""
     target = host_target()
     fixture = build.build_fixture(build.ASHERAH, target)
-    ways = build.build_alternatives(target)
+    alternatives = build.build_alternatives(target)
     known: dict[str, runtimes.Runtime] = {"node": runtimes.provide_node(target)}
     (known["bun"],) = runtimes.provide_bun([VERSION], target)
     addresses = {
         "addon": str(fixture.addon),
         "engine": str(build.rust_asherah(target).addon),
         "library": str(fixture.library),
-        "server": str(ways.server),
-        "wasm": str(ways.wasm),
-        "wasmExec": str(ways.wasm_exec),
+        "server": str(alternatives.server),
+        "wasm": str(alternatives.wasm),
+        "wasmExec": str(alternatives.wasm_exec),
     }
     for name, of_runtime in CALL_PATHS.items():
         runtime = known[name]
-        found: dict[str, list[TimedProcess]] = {way: [] for way in of_runtime}
+        timings: dict[str, list[TimedProcess]] = {
+            implementation: [] for implementation in of_runtime
+        }
         for _ in range(ROUNDS):
-            for way, times in found.items():
-                times.append(measure(runtime, way, addresses))
-        print_medians(f"{name}@{runtime.version}", found)
+            for implementation, times in timings.items():
+                times.append(measure(runtime, implementation, addresses))
+        print_medians(f"{name}@{runtime.version}", timings)
 
 
-def measure(runtime: runtimes.Runtime, way: str, settings: dict[str, str]) -> TimedProcess:
+def measure(
+    runtime: runtimes.Runtime, implementation: str, settings: dict[str, str]
+) -> TimedProcess:
     """Time one way in a fresh process."""
     with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
-        pairs = SLOW_PAIRS.get(way, PAIRS)
-        request = {**settings, "way": way, "pairs": pairs, "socket": str(Path(folder) / "socket")}
+        pairs = SLOW_PAIRS.get(implementation, PAIRS)
+        request = {
+            **settings,
+            "way": implementation,
+            "pairs": pairs,
+            "socket": str(Path(folder) / "socket"),
+        }
         command = runtime.command(SCRIPT, json.dumps(request))
         completed = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=300
         )
     if completed.returncode != 0:
-        raise SystemExit(f"{way} came to {completed.returncode}: {completed.stderr}")
+        raise SystemExit(f"{implementation} came to {completed.returncode}: {completed.stderr}")
     return msgspec.json.decode(completed.stdout, type=TimedProcess)
 
 
-def print_medians(runtime: str, found: dict[str, list[TimedProcess]]) -> None:
+def print_medians(runtime: str, timings: dict[str, list[TimedProcess]]) -> None:
     """Print each way's medians, and the ratios to the first way's, round by round."""
-    first = next(iter(found.values()))
-    for way, times in found.items():
+    first = next(iter(timings.values()))
+    for implementation, times in timings.items():
         pairs = list(zip(times, first, strict=True))
         faster = statistics.median(each.per_second / base.per_second for each, base in pairs)
         dearer = statistics.median(each.cpu / base.cpu for each, base in pairs)
@@ -92,7 +101,7 @@ def print_medians(runtime: str, found: dict[str, list[TimedProcess]]) -> None:
         p99 = statistics.median(each.p99 for each in times)
         cpu = statistics.median(each.cpu for each in times)
         print(
-            f"{runtime} {way}: {speed:,.0f} pairs a second ({faster:.2f} of the first), "
+            f"{runtime} {implementation}: {speed:,.0f} pairs a second ({faster:.2f} of the first), "
             f"p99 {p99:,.0f} µs, processor {cpu:,.0f} µs a pair ({dearer:.2f} of the first)"
         )
 

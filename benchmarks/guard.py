@@ -75,11 +75,11 @@ def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
     return msgspec.json.decode(completed.stdout, type=SuspensionCost).mean_us
 
 
-def print_cost(what: str, without: float, guarded: float) -> None:
+def print_cost(title: str, without: float, guarded: float) -> None:
     """Print one line."""
     print(
-        f"{what}: {without / 1000:.2f} µs a signal without Go, {guarded / 1000:.2f} µs with Go and "
-        f"the guard: {(guarded - without) / 1000:+.2f} µs, ratio {guarded / without:.2f}"
+        f"{title}: {without / 1000:.2f} µs a signal without Go, {guarded / 1000:.2f} µs with Go "
+        f"and the guard: {(guarded - without) / 1000:+.2f} µs, ratio {guarded / without:.2f}"
     )
 
 

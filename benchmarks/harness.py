@@ -53,10 +53,11 @@ def measure(bench: matrix.RunContext, cell: Cell, home: Path) -> None:
             raise SystemExit(f"{cell.name} came to {result.outcome}: {result.detail}")
         bare.append((between - started) * 1000)
         harnessed.append((ended - between) * 1000)
-    one, other = statistics.median(bare), statistics.median(harnessed)
+    bare_time, harnessed_time = statistics.median(bare), statistics.median(harnessed)
     print(
-        f"{cell.name}: {other:.1f} ms under the harness, {one:.1f} ms bare: "
-        f"{other - one:+.1f} ms, ratio {other / one:.2f} ({ROUNDS} pairs)"
+        f"{cell.name}: {harnessed_time:.1f} ms under the harness, {bare_time:.1f} ms bare: "
+        f"{harnessed_time - bare_time:+.1f} ms, ratio {harnessed_time / bare_time:.2f} "
+        f"({ROUNDS} pairs)"
     )
 
 

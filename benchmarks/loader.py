@@ -57,24 +57,24 @@ def main() -> None:
         (folder / "empty-package" / "package.json").write_text('{"name": "empty-package"}')
         paths = {"guard": str(guard.library), "warmup": str(warmup.library)}
         scripts = {}
-        for way, code in LOAD_PATHS.items():
-            scripts[way] = folder / f"{way.replace(' ', '-')}.cjs"
-            scripts[way].write_text(TIMED_SCRIPT.replace("{0}", code.format(**paths)))
+        for load_path, code in LOAD_PATHS.items():
+            scripts[load_path] = folder / f"{load_path.replace(' ', '-')}.cjs"
+            scripts[load_path].write_text(TIMED_SCRIPT.replace("{0}", code.format(**paths)))
         for bun in runtimes.provide_bun(VERSIONS, target):
             time_load_paths(bun, scripts)
 
 
 def time_load_paths(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
     """Time each way in fresh processes, and print the least and the median."""
-    taken: dict[str, list[float]] = {way: [] for way in scripts}
+    taken: dict[str, list[float]] = {load_path: [] for load_path in scripts}
     for _ in range(ROUNDS):
-        for way, script in scripts.items():
+        for load_path, script in scripts.items():
             command = [str(bun.program), str(script)]
             completed = subprocess.run(command, capture_output=True, text=True, check=True)
-            taken[way].append(float(completed.stdout))
+            taken[load_path].append(float(completed.stdout))
     parts = [
-        f"{way} {min(times):.2f} ms ({statistics.median(times):.2f})"
-        for way, times in taken.items()
+        f"{load_path} {min(times):.2f} ms ({statistics.median(times):.2f})"
+        for load_path, times in taken.items()
     ]
     print(f"bun@{bun.version}: {', '.join(parts)}")
 

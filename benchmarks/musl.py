@@ -80,7 +80,8 @@ def main() -> None:
         converted.write_bytes(conversion.data)
         bare.write_bytes(without_thunks(plain, conversion.data, native_code(host.arch).startup))
         buns = [
-            runtimes.provide_runtimes("bun", [VERSION], it)[0].program for it in (host, musl_target)
+            runtimes.provide_runtimes("bun", [VERSION], libc_target)[0].program
+            for libc_target in (host, musl_target)
         ]
         by_bun = {
             "glibc": [buns[0], script, plain],
@@ -122,8 +123,10 @@ def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
         for each in after.loads
         if _ENCODED_ONE in converted[each.offset : each.offset + each.file_size]
     )
-    [own] = (each for each in after.loads if each.offset <= table < each.offset + each.file_size)
-    distance = word - (table - own.offset + own.address)
+    [segments] = (
+        each for each in after.loads if each.offset <= table < each.offset + each.file_size
+    )
+    distance = word - (table - segments.offset + segments.address)
     _TABLE.pack_into(data, table, first, others, count, distance, 0)
     return bytes(data)
 

@@ -58,12 +58,12 @@ def compare(
             command = [str(bun.program), str(script), *words]
             completed = subprocess.run(command, capture_output=True, text=True, check=True)
             times.append(float(completed.stdout.split()[0]))
-    one, other = statistics.median(taken[control]), statistics.median(taken[warmup])
+    control_time, warmup_time = statistics.median(taken[control]), statistics.median(taken[warmup])
     print(
-        f"bun@{bun.version}: {other:.2f} ms for the warm-up library, {one:.2f} ms for C: "
-        f"ratio {other / one:.1f} ({ROUNDS} pairs)"
+        f"bun@{bun.version}: {warmup_time:.2f} ms for the warm-up library, {control_time:.2f} ms "
+        f"for C: ratio {warmup_time / control_time:.1f} ({ROUNDS} pairs)"
     )
-    return other
+    return warmup_time
 
 
 if __name__ == "__main__":

@@ -71,9 +71,9 @@ class _Tally:
             self.first_error = (
                 self.first_error or f"{type(error).__name__}: {error}, of {value!r:.400}"
             )
-        took = time.process_time() - started
-        if took > self.longest_s:
-            self.longest_s, self.slowest_input = took, f"{value!r:.400}"
+        seconds = time.process_time() - started
+        if seconds > self.longest_s:
+            self.longest_s, self.slowest_input = seconds, f"{value!r:.400}"
 
 
 def _one_batch(

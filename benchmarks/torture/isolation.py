@@ -64,7 +64,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
         temporary = root / "tmp"
         temporary.mkdir()
         answer, log = _run_child(part, seconds, choices, root)
-        took = time.monotonic() - started
+        elapsed = time.monotonic() - started
         processes = _reap(before)
         remaining = sorted(child.name for child in temporary.iterdir())
     finally:
@@ -76,7 +76,7 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
         Figure("descriptors left", answer.descriptors if answer else 0, at_most=0),
         Figure("temporary files left", len(remaining), at_most=0, detail=", ".join(remaining[:5])),
     )
-    return Outcome(part.name, part.description, took, (*figures, ended, *leaks))
+    return Outcome(part.name, part.description, elapsed, (*figures, ended, *leaks))
 
 
 def run_here(part: Part, budget: Budget, answer: Path) -> None:

@@ -42,8 +42,8 @@ class Upstream(msgspec.Struct, frozen=True):
 
 def git(folder: Path, *words: str) -> str:
     """Run git for a person with a name and no other configuration."""
-    who = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
-    env = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
+    author = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
+    env = {f"GIT_{role}_{key}": author[key] for role in ("AUTHOR", "COMMITTER") for key in author}
     env |= {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)}
     completed = subprocess.run(
         ["git", "-C", folder, "-c", "core.fsync=none", *words],

@@ -64,9 +64,9 @@ class Buffer:
         return reserved and behind == bytes([BYTE_BEHIND]) * 16
 
 
-def setup(config: object = CONFIG, **how: int) -> int:
+def setup(config: object = CONFIG, **settings: int) -> int:
     text = config if isinstance(config, bytes) else json.dumps(config).encode()
-    return int(library.SetupJson(Buffer(text, **how).pointer))
+    return int(library.SetupJson(Buffer(text, **settings).pointer))
 
 
 def reason() -> str:
@@ -122,8 +122,8 @@ def null_pointers() -> None:
 def rooms() -> None:
     record = record_of(b"twelve bytes")
     exact, short, none = Buffer(12), Buffer(11), Buffer(0)
-    found = [decrypt(Buffer(b"p"), Buffer(record), each) for each in (exact, short, none)]
-    call_results["room that is exact, one short, none"] = found
+    results = [decrypt(Buffer(b"p"), Buffer(record), each) for each in (exact, short, none)]
+    call_results["room that is exact, one short, none"] = results
     call_results["what came"] = exact.content.decode()
     call_results["lengths after"] = [exact.length, short.length, none.length]
     call_results["nothing else is written"] = [exact.is_intact, short.is_intact, none.is_intact]
@@ -135,16 +135,16 @@ def rooms() -> None:
 
 
 def shapes() -> None:
-    found = []
+    results = []
     for offset in range(8):
         data = bytes(range(offset, 200))
         output, back = Buffer(1000, offset=offset), Buffer(300, offset=7 - offset)
         codes = [encrypt(Buffer(b"p", offset=offset), Buffer(data, offset=offset), output)]
         codes += [decrypt(Buffer(b"p"), Buffer(output.content, offset=offset), back)]
-        found.append(
+        results.append(
             codes == [0, 0] and back.content == data and output.is_intact and back.is_intact
         )
-    call_results["misaligned by 0 to 7"] = found
+    call_results["misaligned by 0 to 7"] = results
     call_results["empty data"] = decrypt(Buffer(b"p"), Buffer(record_of(b"")), Buffer(0))
     large = bytes(32 << 20)
     output = Buffer(len(large))
@@ -157,12 +157,12 @@ def shapes() -> None:
 
 
 def estimates() -> None:
-    found = []
+    sizes = []
     for partition in (b"p", b"\x01" * 500, b"<&>" * 100, "\u2028".encode() * 100, b'"\\' * 99):
         for size in (0, 1, 2, 3, 1000):
             estimate = library.EstimateBuffer(size, len(partition)) - HEADER
-            found.append(estimate >= len(record_of(bytes(size), partition)))
-    call_results["estimates are enough"] = sorted(set(found))
+            sizes.append(estimate >= len(record_of(bytes(size), partition)))
+    call_results["estimates are enough"] = sorted(set(sizes))
     largest = 2**31 - 1
     call_results["estimates beyond an int32"] = [
         library.EstimateBuffer(largest, 1),
@@ -231,11 +231,11 @@ def parts() -> None:
 
 
 def shutdown_meanwhile() -> None:
-    found: set[int] = set()
+    codes: set[int] = set()
 
     def calls() -> None:
         for _ in range(300):
-            found.add(encrypt(Buffer(b"p"), Buffer(b"d"), Buffer(500)))
+            codes.add(encrypt(Buffer(b"p"), Buffer(b"d"), Buffer(500)))
 
     threads = [threading.Thread(target=calls) for _ in range(4)]
     for thread in threads:
@@ -246,7 +246,7 @@ def shutdown_meanwhile() -> None:
     library.Shutdown()
     for thread in threads:
         thread.join()
-    call_results["results while it is shut down and set up"] = sorted(found - {0, -100})
+    call_results["results while it is shut down and set up"] = sorted(codes - {0, -100})
 
 
 library.Decrypt.argtypes = [ctypes.c_void_p] * 3 + [

@@ -116,8 +116,8 @@ def cache_with_warm_compilers(folder: Path, *names: str) -> Path:
 
 def newest_locked(package: str) -> str:
     """Return the newest release of a package that the lock file names."""
-    found = [semver.Version.parse(version) for version in fetch.read_lock().versions(package)]
-    return str(max(version for version in found if version.prerelease is None))
+    versions = [semver.Version.parse(version) for version in fetch.read_lock().versions(package)]
+    return str(max(version for version in versions if version.prerelease is None))
 
 
 def bun(version: str = "") -> runtimes.Bun:

@@ -94,20 +94,20 @@ def _place() -> Iterator[Place]:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _program(name: str, *elsewhere: str) -> Path:
     for pattern in elsewhere:
-        found = sorted(Path("/").glob(f"{pattern}/{name}"))
-        if found:
-            return found[-1]
-    known = shutil.which(name, path=f"{os.defpath}:/usr/sbin")
-    if known is None:
+        candidates = sorted(Path("/").glob(f"{pattern}/{name}"))
+        if candidates:
+            return candidates[-1]
+    on_path = shutil.which(name, path=f"{os.defpath}:/usr/sbin")
+    if on_path is None:
         pytest.skip(f"{name} is not installed (Debian: postgresql, mariadb-server, openssl)")
-    return Path(known)
+    return Path(on_path)
 
 
 def _certificate(place: Place) -> tuple[Path, Path]:

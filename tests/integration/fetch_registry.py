@@ -129,7 +129,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry.requests.append(self.request_seen)
         scripted = registry.answers.get(self.path, [])
         data = next(
-            (data for it, data in registry.archives.items() if archive_path(it) == self.path), None
+            (
+                data
+                for package, data in registry.archives.items()
+                if archive_path(package) == self.path
+            ),
+            None,
         )
         if scripted:
             (scripted.pop(0) if len(scripted) > 1 else scripted[0])(self, data or b"")
@@ -163,9 +168,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def send_whole(handler: Handler, data: bytes) -> None:
     """Answer as a good host does, ranges included."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-    asked = handler.headers.get("Range")
-    if asked and handler.headers.get("If-Range", tag) == tag:
-        begin = int(asked.removeprefix("bytes=").rstrip("-"))
+    range_header = handler.headers.get("Range")
+    if range_header and handler.headers.get("If-Range", tag) == tag:
+        begin = int(range_header.removeprefix("bytes=").rstrip("-"))
         span = f"bytes {begin}-{len(data) - 1}/{len(data)}"
         handler.reply(206, data[begin:], Content_Range=span, ETag=tag)
     else:
@@ -244,11 +249,11 @@ def run_registry(certificate: Path | None = None, key: Path | None = None) -> It
         thread.join()
 
 
-def release_marks(held: dict[Path, int]) -> None:
+def release_marks(locks: dict[Path, int]) -> None:
     """Release the cache entries that this process protects from eviction."""
-    for number in held.values():
+    for number in locks.values():
         os.close(number)
-    held.clear()
+    locks.clear()
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ _CONTROL = 2
 
 def chromium() -> str | None:
     """Return where Chromium is, if it is."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
@@ -77,7 +77,7 @@ class Browser:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         targets = self.call("Target.getTargets")["targetInfos"]
-        target = next(found["targetId"] for found in targets if found["type"] == "page")
+        target = next(info["targetId"] for info in targets if info["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -106,12 +106,12 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
-            said = self._receive()
-            if said.get("id") == self._last_id:
-                assert "error" not in said, (method, said["error"])
-                result: dict[str, Any] = said["result"]
+            response = self._receive()
+            if response.get("id") == self._last_id:
+                assert "error" not in response, (method, response["error"])
+                result: dict[str, Any] = response["result"]
                 return result
-            self._note(said)
+            self._note(response)
 
     def open(self, url: str) -> None:
         """Go to a page, and wait until it has loaded."""
@@ -123,11 +123,11 @@ class Browser:
 
     def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever the page says
         """Return the value of a JavaScript expression, awaited."""
-        said = self.call(
+        response = self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
-        assert "exceptionDetails" not in said, (expression, said["exceptionDetails"])
-        return said["result"].get("value")
+        assert "exceptionDetails" not in response, (expression, response["exceptionDetails"])
+        return response["result"].get("value")
 
     def press(self, key: str, *, control: bool = False) -> None:
         """Press a key as a person does."""
@@ -154,8 +154,8 @@ class Browser:
 
     def dark(self) -> None:
         """Prefer dark colours from now on."""
-        wanted = [{"name": "prefers-color-scheme", "value": "dark"}]
-        self.call("Emulation.setEmulatedMedia", features=wanted)
+        features = [{"name": "prefers-color-scheme", "value": "dark"}]
+        self.call("Emulation.setEmulatedMedia", features=features)
 
     def screenshot(self, path: Path) -> None:
         """Save a screenshot."""
@@ -184,8 +184,8 @@ class Browser:
             assert data, "Chromium has ended"
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\0")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        message: dict[str, Any] = json.loads(line)
+        return message
 
 
 def _pipe() -> tuple[int, int]:

@@ -189,11 +189,11 @@ def test_asherah_errors_give_their_reason(
     name: str,
     tmp_path: Path,
 ) -> None:
-    found = json.loads(run_script([runtime(name).program], ERRORS, tmp_path, str(asherah.addon)))
-    assert found["said"] == EXPECTED_LINES
+    errors = json.loads(run_script([runtime(name).program], ERRORS, tmp_path, str(asherah.addon)))
+    assert errors["said"] == EXPECTED_LINES
     expected = [line.partition(": ")[2] for line in EXPECTED_LINES if line.startswith("ERR_")]
-    assert found["heard"] == [f"3 {line}" for line in expected[: len(found["heard"])]]
-    assert len(found["heard"]) == len(expected) - 2  # A hook that throws, and none, hear nothing.
+    assert errors["heard"] == [f"3 {line}" for line in expected[: len(errors["heard"])]]
+    assert len(errors["heard"]) == len(expected) - 2  # A hook that throws, and none, hear nothing.
 
 
 def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path: Path) -> None:
@@ -237,9 +237,9 @@ def test_asherah_application_encrypts_and_decrypts(
     assert report.outcome == "pass"
 
 
-def run_timing(way: str, **settings: object) -> subprocess.CompletedProcess[str]:
+def run_timing(implementation: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run the script that times one way to Asherah, for 20 pairs."""
-    request = json.dumps({"way": way, "pairs": 20, **settings})
+    request = json.dumps({"way": implementation, "pairs": 20, **settings})
     return subprocess.run(
         bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", request),
         capture_output=True,
@@ -249,11 +249,11 @@ def run_timing(way: str, **settings: object) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("way", ["wasm", "process"])
-def test_asherah_alternatives_encrypt_and_decrypt(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("implementation", ["wasm", "process"])
+def test_asherah_alternatives_encrypt_and_decrypt(implementation: str, tmp_path: Path) -> None:
     built = build.build_alternatives(host_target())
     completed = run_timing(
-        way,
+        implementation,
         server=str(built.server),
         socket=str(tmp_path / "socket"),
         wasm=str(built.wasm),

@@ -72,15 +72,15 @@ def asherah() -> build.Fixture:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def connection(request: pytest.FixtureRequest) -> Iterator[str]:
-    with SERVERS[request.param]() as found:
-        yield found
+    with SERVERS[request.param]() as server:
+        yield server
 
 
-def run(using: Runtime, script: str, folder: Path, given: Mapping[str, object]) -> str:
+def run(using: Runtime, script: str, folder: Path, values: Mapping[str, object]) -> str:
     """Run a script on a runtime, which may be Deno, with a file of JSON."""
     path, argument = folder / "script.cjs", folder / "given.json"
     path.write_text(script)
-    argument.write_text(json.dumps(given))
+    argument.write_text(json.dumps(values))
     completed = subprocess.run(
         using.command(path, str(argument)),
         cwd=folder,
@@ -99,7 +99,7 @@ def run(using: Runtime, script: str, folder: Path, given: Mapping[str, object]) 
 def test_asherah_implementations_decrypt_each_others_data(
     asherah: build.Fixture, connection: str, tmp_path: Path
 ) -> None:
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "addon": str(asherah.addon),
         "surface": str(paths.SCENARIOS / "asherah" / "ffi.cjs"),
         "connection": connection,
@@ -112,10 +112,10 @@ def test_asherah_implementations_decrypt_each_others_data(
         more = {"library": str(asherah.library)} if name.endswith("FFI") else {}
         if name == PUBLISHED:
             more = {"addon": str(build.build_fixture(build.PUBLISHED, host_target()).addon)}
-        own = {**given, **more, "given": {"by": name, "records": records}}
-        said = json.loads(run(runtime(name.split()[0]), WORK_SCRIPT, tmp_path, own))
-        assert said["right"] == len(records), name
-        records = [*records, *said["records"]]
+        own_values = {**values, **more, "given": {"by": name, "records": records}}
+        answer = json.loads(run(runtime(name.split()[0]), WORK_SCRIPT, tmp_path, own_values))
+        assert answer["right"] == len(records), name
+        records = [*records, *answer["records"]]
     assert len(records) == len(names) * 110
 
 

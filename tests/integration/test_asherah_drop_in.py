@@ -174,9 +174,9 @@ def test_data_as_string_buffer_or_view_comes_back(addon: Path, name: str, tmp_pa
 def test_bad_state_and_arguments_throw_at_once(addon: Path, name: str, tmp_path: Path) -> None:
     unset, again = "throws ERR_ASHERAH_NOT_INITIALIZED", "throws ERR_ASHERAH_ALREADY_INITIALIZED"
     working = [
-        f"{name}{way}"
+        f"{name}{suffix}"
         for name in ("encrypt", "encrypt_string", "decrypt", "decrypt_string", "shutdown")
-        for way in ("", "_async")
+        for suffix in ("", "_async")
     ]
     bad_config = ["throws ERR_ASHERAH_BAD_CONFIG", "rejects ERR_ASHERAH_BAD_CONFIG"]
     no_record = "ERR_ASHERAH_DECRYPT_FAILED"

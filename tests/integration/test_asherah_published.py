@@ -89,19 +89,19 @@ def test_published_asherah_reads_buffers_like_cobhan_go(published: Path, tmp_pat
     assert json.loads(completed.stdout) == expected | OTHER_RESULTS
 
 
-@pytest.mark.parametrize(("what", "message"), ENDING_CALLS)
+@pytest.mark.parametrize(("misuse", "message"), ENDING_CALLS)
 @pytest.mark.slow
 def test_published_asherah_misuse_ends_the_process(
-    published: Path, what: str, message: str
+    published: Path, misuse: str, message: str
 ) -> None:
-    ours = build.build_fixture(build.ASHERAH, host_target()).library
+    own_library = build.build_fixture(build.ASHERAH, host_target()).library
     ended = {}
-    for library in (published, ours):
-        words = [sys.executable, "-c", ENDS_THE_PROCESS + what, str(library)]
+    for library in (published, own_library):
+        words = [sys.executable, "-c", ENDS_THE_PROCESS + misuse, str(library)]
         completed = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         ended[library] = completed.returncode
         assert (message in completed.stderr) is (library == published)
-    assert ended[ours] == 0
+    assert ended[own_library] == 0
     assert ended[published] != 0
 
 

@@ -81,22 +81,22 @@ def addon() -> Path:
 def settings_of(url: str) -> str:
     """Return a PostgreSQL URL as a list of settings."""
     parts = urlsplit(url)
-    found = {"host": parts.hostname, "port": parts.port, "user": parts.username}
-    found |= {"dbname": parts.path[1:], **dict(parse_qsl(parts.query))}
-    return " ".join(f"{name}={value}" for name, value in found.items())
+    settings = {"host": parts.hostname, "port": parts.port, "user": parts.username}
+    settings |= {"dbname": parts.path[1:], **dict(parse_qsl(parts.query))}
+    return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 @pytest.mark.parametrize("name", ["bun", "node"])
 def test_sizes_out_of_range_are_clamped(addon: Path, name: str, tmp_path: Path) -> None:
-    found = said_by(runtime(name).program, addon, SETTINGS, tmp_path)
-    assert found == {"wrong": [], "none": ["throws TypeError"] * 2}
+    sizes = said_by(runtime(name).program, addon, SETTINGS, tmp_path)
+    assert sizes == {"wrong": [], "none": ["throws TypeError"] * 2}
 
 
 def test_kms_and_database_types_select_what_they_name(addon: Path, tmp_path: Path) -> None:
     region = {"RegionMap": {"us-west-2": "arn:aws:kms:us-west-2:1:key/k"}}
     nowhere = "host=127.0.0.1 port=1 user=u password=secret dbname=d sslmode=disable"
     rdbms = {"Metastore": "rdbms"}
-    asked: list[tuple[str, dict[str, object]]] = [
+    requests: list[tuple[str, dict[str, object]]] = [
         ("kms", {"KMS": "kms", **region}),
         ("debug", {"KMS": "test-debug-static", "Metastore": "test-debug-memory"}),
         ("list", {**rdbms, "ConnectionString": nowhere}),
@@ -109,29 +109,29 @@ def test_kms_and_database_types_select_what_they_name(addon: Path, tmp_path: Pat
         ("oracle", {**rdbms, "ConnectionString": "x", "SQLMetastoreDBType": "oracle"}),
         ("unknown", {**rdbms, "ConnectionString": "x", "SQLMetastoreDBType": "paper"}),
     ]
-    found = said_by(runtime("node").program, addon, STORES, tmp_path, json.dumps(asked))
-    assert isinstance(found, dict)
+    answers = said_by(runtime("node").program, addon, STORES, tmp_path, json.dumps(requests))
+    assert isinstance(answers, dict)
     refused = (
         "setup: Metastore rdbms: cannot connect: dial tcp 127.0.0.1:1: connect: connection refused"
     )
-    assert (found["kms"], found["debug"]) == ("set up", "set up")
-    assert [found[name] for name in ("list", "named list")] == [refused] * 2
-    assert found["wrong"].startswith("setup: Metastore rdbms: ConnectionString: it is neither")
-    assert found["other"].startswith("setup: Metastore rdbms: ConnectionString: invalid DSN")
-    assert "oracle" in found["oracle"]
-    assert '"paper" is unknown' in found["unknown"]
-    assert "secret" not in json.dumps(found)
+    assert (answers["kms"], answers["debug"]) == ("set up", "set up")
+    assert [answers[name] for name in ("list", "named list")] == [refused] * 2
+    assert answers["wrong"].startswith("setup: Metastore rdbms: ConnectionString: it is neither")
+    assert answers["other"].startswith("setup: Metastore rdbms: ConnectionString: invalid DSN")
+    assert "oracle" in answers["oracle"]
+    assert '"paper" is unknown' in answers["unknown"]
+    assert "secret" not in json.dumps(answers)
 
 
 def test_postgres_by_list_of_settings_encrypts(addon: Path, tmp_path: Path) -> None:
     with SERVERS["postgresql"]() as url:
         connection = settings_of(url)
-        asked = [
+        requests = [
             (name, {"Metastore": "rdbms", "ConnectionString": connection, **more})
             for name, more in (("told", {"SQLMetastoreDBType": "postgres"}), ("seen", {}))
         ]
-        found = said_by(runtime("node").program, addon, STORES, tmp_path, json.dumps(asked))
-    assert found == {"told": "d", "seen": "d"}
+        answers = said_by(runtime("node").program, addon, STORES, tmp_path, json.dumps(requests))
+    assert answers == {"told": "d", "seen": "d"}
 
 
 def test_null_data_check_prints_a_complaint(addon: Path, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_audit_tls_models_are_recognised(make: Maker) -> None:
     static = audit.inspect(make(STATIC_TLS, LINUX))
     dynamic = audit.inspect(make(DYNAMIC_TLS, LINUX))
     plain = audit.inspect(make(GOOD_SOURCE, LINUX))
-    assert [(one.tls, one.static_tls) for one in (static, dynamic, plain)] == [
+    assert [(report.tls, report.static_tls) for report in (static, dynamic, plain)] == [
         (True, True),
         (True, False),
         (False, False),
@@ -343,8 +343,8 @@ def test_audit_other_file_is_refused(make: Maker) -> None:
 
 
 def test_audit_several_files_keep_their_order(make: Maker) -> None:
-    given = [make(GOOD_SOURCE, LINUX), dylib(make)]
-    assert [report.path for report in audit.audit_files(given)] == given
+    inputs = [make(GOOD_SOURCE, LINUX), dylib(make)]
+    assert [report.path for report in audit.audit_files(inputs)] == inputs
 
 
 @pytest.mark.parametrize("triple", [LINUX, DARWIN])

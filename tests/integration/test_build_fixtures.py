@@ -91,33 +91,35 @@ def fixture(request: pytest.FixtureRequest) -> build.Fixture:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, runtimes.Bun | runtimes.Node]:
+def runtimes_by_name() -> dict[str, runtimes.Bun | runtimes.Node]:
     return {NODE: runtimes.provide_node(host_target()), "1.2.1": bun("1.2.1"), NEWEST: bun()}
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_fixture_addon_works_in_each_runtime(
     fixture: build.Fixture,
-    known: dict[str, runtimes.Bun | runtimes.Node],
+    runtimes_by_name: dict[str, runtimes.Bun | runtimes.Node],
     runtime: str,
     tmp_path: Path,
 ) -> None:
-    output = run_script([known[runtime].program], ADDON, tmp_path, str(fixture.addon)).split()
+    output = run_script(
+        [runtimes_by_name[runtime].program], ADDON, tmp_path, str(fixture.addon)
+    ).split()
     names = {"Handle", "callAsync", "callBack", "callSync", "manyLater"}
     names |= {"runAsync", "runSync", "setupAsync", "setupSync"}
-    found = set(output[0].split(","))
-    assert found > names if fixture.name in ASHERAHS else found == names
+    results = set(output[0].split(","))
+    assert results > names if fixture.name in ASHERAHS else results == names
     assert output[1:] == [*["0"] * 8, "true", "true"]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_fixture_library_works_in_each_runtime(
     fixture: build.Fixture,
-    known: dict[str, runtimes.Bun | runtimes.Node],
+    runtimes_by_name: dict[str, runtimes.Bun | runtimes.Node],
     runtime: str,
     tmp_path: Path,
 ) -> None:
-    chosen = known[runtime]
+    chosen = runtimes_by_name[runtime]
     if isinstance(chosen, runtimes.Node):
         words = [str(chosen.dlcall), str(fixture.library)]
         output = run_script([chosen.program], NODE_CALL, tmp_path, *words)
@@ -128,10 +130,10 @@ def test_fixture_library_works_in_each_runtime(
 
 @pytest.mark.parametrize("runtime", RUNTIMES[1:])
 def test_fixture_cobhan_calls_return_documented_codes(
-    known: dict[str, runtimes.Bun | runtimes.Node], runtime: str, tmp_path: Path
+    runtimes_by_name: dict[str, runtimes.Bun | runtimes.Node], runtime: str, tmp_path: Path
 ) -> None:
     library = build.build_fixture("setup-full", host_target()).library
-    output = run_script([known[runtime].program], COBHAN, tmp_path, str(library)).split()
+    output = run_script([runtimes_by_name[runtime].program], COBHAN, tmp_path, str(library)).split()
     assert " ".join(output) == "0 -1 -2 -2 -2 -5 -5 -5 -5 -5 -100 0"
 
 
@@ -148,12 +150,12 @@ def test_fixture_files_export_their_declared_symbols(fixture: build.Fixture) -> 
         "napi_register_module_v1",
         "node_api_module_get_api_version_v1",
     }
-    for found in (library, addon):
-        assert found.nodelete
-        assert (found.libc, found.relro) == ("glibc", "full")
-        assert (found.go is not None) is (fixture.name not in WITHOUT_GO)
+    for built_file in (library, addon):
+        assert built_file.nodelete
+        assert (built_file.libc, built_file.relro) == ("glibc", "full")
+        assert (built_file.go is not None) is (fixture.name not in WITHOUT_GO)
         rules = audit.Rules(max_glibc="2.17", no_build_paths=True, no_executable_stack=True)
-        assert audit.check(found, rules) == []
+        assert audit.check(built_file, rules) == []
     expected = "control.node" if fixture.name == build.CONTROL else "go_"
     assert fixture.addon.name.startswith(expected)
     assert fixture.addon.name.endswith(".node")

@@ -60,5 +60,7 @@ def test_go_modules_with_wrong_digest_are_refused(package: Path) -> None:
 
 
 def test_go_modules_exist_only_for_code_with_dependencies() -> None:
-    found = [each.name for each in paths.GO_SOURCES.iterdir() if go_modules.has_dependencies(each)]
-    assert found == [ASHERAH.name]
+    packages = [
+        each.name for each in paths.GO_SOURCES.iterdir() if go_modules.has_dependencies(each)
+    ]
+    assert packages == [ASHERAH.name]

@@ -173,9 +173,9 @@ def test_build_warmup_bytes_are_the_same_anywhere(dist: Path, tmp_path: Path) ->
     targets = "linux-x64,linux-x64-musl,darwin-arm64"
     words = ("build-warmup", "--target", targets, "--out", tmp_path / "out")
     succeed(invoke(*words, root=root, env=environment))
-    found = sums(tmp_path / "out")
-    assert len(found) == 3
-    assert found == {file: sums(dist)[file] for file in found}
+    digests = sums(tmp_path / "out")
+    assert len(digests) == 3
+    assert digests == {file: sums(dist)[file] for file in digests}
     assert list((tmp_path / "tem, porary").iterdir()) == []
     assert not (root / "dist").exists()
 
@@ -250,17 +250,17 @@ class TestRefused:
         return completed.stderr
 
     def test_build_warmup_source_that_does_not_compile_fails(self, root: Path, cache: Path) -> None:
-        said = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
-        assert "could not build go/warmup for linux-x64" in said
-        assert "undefined: one" in said
+        message = self.fail(root, cache, "linux-x64", "return 1 }", "return one }")
+        assert "could not build go/warmup for linux-x64" in message
+        assert "undefined: one" in message
 
     def test_build_warmup_library_that_fails_audit_is_refused(
         self, root: Path, cache: Path
     ) -> None:
         more = "//export Extra\nfunc Extra() {}\n\nfunc main"
-        said = self.fail(root, cache, "darwin-x64", "func main", more)
-        assert "go-warmup-darwin-x64.dylib does not pass its audit" in said
-        assert "exports: Extra is exported" in said
+        message = self.fail(root, cache, "darwin-x64", "func main", more)
+        assert "go-warmup-darwin-x64.dylib does not pass its audit" in message
+        assert "exports: Extra is exported" in message
 
 
 def test_build_warmup_interrupted_ends_the_compilers(tmp_path: Path) -> None:
@@ -275,10 +275,10 @@ def test_build_warmup_interrupted_ends_the_compilers(tmp_path: Path) -> None:
         text=True,
     )
     try:
-        said = b""
-        while said != b"upup":
+        output = b""
+        while output != b"upup":
             assert select.select([reader], [], [], 60)[0]
-            said += os.read(reader, 10)
+            output += os.read(reader, 10)
         harness.send_signal(signal.SIGINT)
         assert select.select([reader], [], [], 30)[0]
         assert os.read(reader, 10) == b""  # no process is left that could write

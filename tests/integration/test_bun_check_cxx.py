@@ -63,43 +63,43 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    def fetched(wanted: list[fetch.Package]) -> dict[fetch.Package, Path]:
-        assert [package.version for package in wanted] == [
+    def fetched(packages: list[fetch.Package]) -> dict[fetch.Package, Path]:
+        assert [package.version for package in packages] == [
             "0.0.1-f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
         ]
-        return dict.fromkeys(wanted, tmp_path / "webkit")
+        return dict.fromkeys(packages, tmp_path / "webkit")
 
     monkeypatch.setattr(fetch, "fetch_packages", fetched)
     return Bench(tmp_path)
 
 
 def test_cxx_file_that_compiles_is_proven(bench: Bench) -> None:
-    (found,) = bench.check()
-    assert (found.patch, found.check, found.subject) == ("suspend", "compiles", BINDING)
-    assert (found.verdict, "clang 16.0.6" in found.detail) == ("proven", True)
+    (finding,) = bench.check()
+    assert (finding.patch, finding.check, finding.subject) == ("suspend", "compiles", BINDING)
+    assert (finding.verdict, "clang 16.0.6" in finding.detail) == ("proven", True)
     assert not list(bench.tree.rglob("*.o"))
 
 
 def test_cxx_file_with_an_error_is_wrong_and_shows_it(bench: Bench) -> None:
     (bench.tree / BINDING).write_text(GOOD_SOURCE + "int more() { return nowhere; }\n")
-    (found,) = bench.check()
-    assert found.verdict == "wrong"
-    assert found.detail.endswith("error: use of undeclared identifier 'nowhere'")
-    assert BINDING in found.detail
+    (finding,) = bench.check()
+    assert finding.verdict == "wrong"
+    assert finding.detail.endswith("error: use of undeclared identifier 'nowhere'")
+    assert BINDING in finding.detail
 
 
 def test_cxx_is_not_checked_by_another_clang(bench: Bench) -> None:
     bench.be_clang("15.0.7")
-    (found,) = bench.check()
-    assert (found.verdict, found.detail) == (
+    (finding,) = bench.check()
+    assert (finding.verdict, finding.detail) == (
         "not checked",
         "clang 15.0.7 is there, and upstream takes 16",
     )
 
 
 def test_cxx_is_not_checked_without_a_submodule(bench: Bench) -> None:
-    (found,) = bench.check(**{"src/deps/zstd": None})
-    assert (found.verdict, found.detail) == ("not checked", "not fetched: src/deps/zstd")
+    (finding,) = bench.check(**{"src/deps/zstd": None})
+    assert (finding.verdict, finding.detail) == ("not checked", "not fetched: src/deps/zstd")
 
 
 def test_cxx_file_without_a_rule_is_an_error(bench: Bench) -> None:

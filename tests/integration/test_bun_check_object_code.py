@@ -58,7 +58,7 @@ def compile_pool(
     folder: Path, source: str, *flags: str, target: str = "x86_64-linux-gnu.2.17"
 ) -> Path:
     (folder / "pool.zig").write_text(source)
-    made = folder / "pool.o"
+    object_file = folder / "pool.o"
     words: list[str | Path] = [toolchain.zig().program, "build-obj", folder / "pool.zig"]
     completed = run_tool(
         [
@@ -69,14 +69,14 @@ def compile_pool(
             target,
             "-fPIC",
             "-fno-strip",
-            f"-femit-bin={made}",
+            f"-femit-bin={object_file}",
             *flags,
         ],
         cwd=folder,
         timeout_s=120,
     )
     assert completed.code == 0, completed.err
-    return made
+    return object_file
 
 
 FOUR_MIB, EIGHT_MIB = 4 << 20, 8 << 20
@@ -112,15 +112,15 @@ def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> No
     assert machine.reach("absent", ".*", TARGET, values) == CallSummary(calls=False, constants=())
     other = machine.reach(r"pool\.Other\.start", ".*spawn.*", TARGET, values)
     assert other == CallSummary(calls=True, constants=(("pool.Other.start", 0x200000),))
-    given = machine.reach("given", ".*", TARGET, values)
-    assert given == CallSummary(calls=True, constants=())
+    reached = machine.reach("given", ".*", TARGET, values)
+    assert reached == CallSummary(calls=True, constants=())
 
 
 @pytest.mark.parametrize("target", ["aarch64-linux-gnu.2.17", "x86_64-macos.13.0"])
 def test_object_code_of_other_platform_is_refused(tmp_path: Path, target: str) -> None:
-    made = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
+    object_file = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
     with pytest.raises(BuildError, match=r"pool\.o is not an object for Linux x64"):
-        ObjectCode(made)
+        ObjectCode(object_file)
 
 
 @pytest.mark.parametrize("content", [b"\x7fELF", b"words", b""])
@@ -131,12 +131,12 @@ def test_object_code_other_file_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 def test_object_code_truncated_file_is_refused(tmp_path: Path) -> None:
-    made = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"))
-    whole = made.read_bytes()
+    object_file = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"))
+    whole = object_file.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 20):
-        made.write_bytes(whole[:length])
+        object_file.write_bytes(whole[:length])
         with pytest.raises(BuildError, match="is a truncated or damaged object"):
-            ObjectCode(made)
+            ObjectCode(object_file)
 
 
 def test_zig_compat_rewritten_source_compiles_with_stock_zig(tmp_path: Path) -> None:

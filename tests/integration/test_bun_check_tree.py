@@ -245,8 +245,8 @@ class TestWhole:
         assert finding_of(first, "semantic analysis").verdict == "proven"
         result = finding_of(first, "compiled constant")
         assert (result.verdict, "has 8388608" in result.detail) == ("proven", True), result
-        with monkeypatch.context() as asked:
-            asked.setattr(zig_analysis, "zig_build", None)
+        with monkeypatch.context() as patches:
+            patches.setattr(zig_analysis, "zig_build", None)
             assert bench.check("object") == first, "what was proven is not asked again"
             path.write_text(path.read_text().replace("8_388_608", "8_388_609"))
             assert failed_checks(bench.check("object")) == {("eight", "compiled constant")}
@@ -273,8 +273,8 @@ class TestWhole:
                 bench.check("semantics")
         report = bench.check("semantics")
         assert finding_of(report, "semantic analysis").verdict == "proven"
-        (kept,) = paths.cache_root().glob("bun-check/*/semantics.json")
-        kept.write_bytes(kept.read_bytes()[:40])
+        (record,) = paths.cache_root().glob("bun-check/*/semantics.json")
+        record.write_bytes(record.read_bytes()[:40])
         assert bench.check("semantics") == report, "what is damaged is asked again"
 
     def test_check_bun_error_beside_private_field_blames_tree(self, bench: Bench) -> None:

@@ -112,19 +112,19 @@ def test_build_bun_checkout_stays_locked_until_registered(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = up.tree_of(tmp_path / "the cache", VERSION)
-    real, kept = runtimes.register, []
+    real, registered = runtimes.register, []
 
     def register(
         program: Path, record: runtimes.RegisteredBun, stock: Path
     ) -> runtimes.RegisteredBun:
         with tree.with_name(f"{tree.name}.lock").open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        kept.append(record)
+        registered.append(record)
         return real(program, record, stock)
 
     monkeypatch.setattr(runtimes, "register", register)
     patched.build_patched(patched.BuildRequest(series))
-    assert len(kept) == 1
+    assert len(registered) == 1
 
 
 def test_build_bun_leftover_process_does_not_lock_checkout(
@@ -233,10 +233,10 @@ def test_build_bun_preflight_lists_everything_missing(
         assert {row.name: row.state for row in patched.preflight(wish)}["host.invalid"] == state
 
 
-def plan(tree: Path, **given: Path | str) -> BuildPlan:
+def plan(tree: Path, **settings: Path | str) -> BuildPlan:
     """Return the plan for a checkout, with 4 jobs and a Bun in /usr/lib/bun."""
     options = BuildOptions(profile="release", jobs=4, bun=Path("/usr/lib/bun/bun"))
-    return plan_build(read_layout(tree), tree, msgspec.structs.replace(options, **given))
+    return plan_build(read_layout(tree), tree, msgspec.structs.replace(options, **settings))
 
 
 def test_build_bun_plan_for_cmake_is_one_command(
@@ -244,15 +244,16 @@ def test_build_bun_plan_for_cmake_is_one_command(
 ) -> None:
     tree = up.GOLDEN / "build"
     monkeypatch.setenv("CCACHE_DIR", "kept here")
-    (stage,) = (made := plan(tree, webkit=tmp_path / "w", cache=tmp_path / "c")).stages
+    (stage,) = (build_plan := plan(tree, webkit=tmp_path / "w", cache=tmp_path / "c")).stages
     assert stage.arguments[1:4] == ("run", "build:release", "-j4")
     assert stage.arguments[4:] == (
         "-DENABLE_CANARY=OFF",
         f"-DWEBKIT_PATH={tmp_path / 'w'}",
         f"-DCACHE_PATH={tmp_path / 'c'}",
     )
-    assert made.env["PATH"].startswith(f"/usr/lib/bun{os.pathsep}")  # ccache is found behind it
-    assert made.env["CCACHE_DIR"] == "kept here"
+    # ccache is in a folder after this one.
+    assert build_plan.env["PATH"].startswith(f"/usr/lib/bun{os.pathsep}")
+    assert build_plan.env["CCACHE_DIR"] == "kept here"
     with pytest.raises(UsageError, match="unknown profile 'fast'"):
         plan(tree, profile="fast")
     with pytest.raises(UsageError, match="has no script build:debug"):
@@ -281,16 +282,21 @@ def test_build_bun_plans_for_build_ts_and_cargo_differ(
     assert (newer.era, newer.version) == ("build.ts", "1.3.14")
     assert newer.pins == {"webkit": "autobuild-1", "llvm": "21.1.8"}
     assert newer.llvm_range == ((21, 1), (21, 1, 99))
-    made = plan(tree, profile="debug", webkit=tmp_path / "w", prefetch=tmp_path / "p")
-    assert made.stages[0].arguments[2:] == ("build:debug", "-j4", "--canary=off", "--webkit=local")
-    assert made.env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
-    assert made.program == "build/debug/bun-debug"
+    build_plan = plan(tree, profile="debug", webkit=tmp_path / "w", prefetch=tmp_path / "p")
+    assert build_plan.stages[0].arguments[2:] == (
+        "build:debug",
+        "-j4",
+        "--canary=off",
+        "--webkit=local",
+    )
+    assert build_plan.env["BUN_BUILD_PREFETCH_DIR"] == str(tmp_path / "p")
+    assert build_plan.program == "build/debug/bun-debug"
     (tree / "Cargo.toml").touch()
     (tree / "rust-toolchain.toml").write_text('channel = "nightly-2026-05-06"\n')
     newest = read_layout(tree)
     assert (newest.era, newest.pins["rust"]) == ("cargo", "nightly-2026-05-06")
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = bun_source.examine(
+    preflight = bun_source.examine(
         newest,
         tmp_path,
         missing_paths=(),
@@ -301,7 +307,7 @@ def test_build_bun_plans_for_build_ts_and_cargo_differ(
         offline=OfflineSources(),
         version="1.3.14",
     )
-    rows = {row.name: row for row in found}
+    rows = {row.name: row for row in preflight}
     assert rows["submodules"].state == "missing"
     assert (rows["rustup"].state, rows["rustup"].wanted) == ("missing", "nightly-2026-05-06")
 
@@ -320,11 +326,11 @@ def test_build_bun_plan_for_first_cmake_reads_its_pins(tmp_path: Path) -> None:
         "llvm": "16",
     }
     assert layout.llvm_range == ((16,), (17,))
-    made = plan(tmp_path, zig=tmp_path / "zig", webkit=tmp_path / "w")
-    assert [stage.name for stage in made.stages] == ["dependencies", "configure", "compile"]
-    assert f"-DZIG_COMPILER={tmp_path / 'zig'}" in made.stages[1].arguments
-    assert f"-DWEBKIT_DIR={tmp_path / 'w'}" in made.stages[1].arguments
-    assert made.program == "build-release/bun"
+    build_plan = plan(tmp_path, zig=tmp_path / "zig", webkit=tmp_path / "w")
+    assert [stage.name for stage in build_plan.stages] == ["dependencies", "configure", "compile"]
+    assert f"-DZIG_COMPILER={tmp_path / 'zig'}" in build_plan.stages[1].arguments
+    assert f"-DWEBKIT_DIR={tmp_path / 'w'}" in build_plan.stages[1].arguments
+    assert build_plan.program == "build-release/bun"
 
 
 @pytest.mark.parametrize(("gib", "jobs"), [(24.0, 12), (64.0, 16), (5.0, 2), (1.0, 1)])
@@ -351,6 +357,6 @@ def test_build_bun_log_yields_its_first_real_error(tmp_path: Path, log: str, mes
 
 def test_build_bun_huge_error_is_truncated(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f"a.o: error: {'x' * (1 << 20)}\nmore\n")
-    said = first_error(tmp_path / "log")
-    assert said.endswith("\n  more")
-    assert len(said) < 2000
+    message = first_error(tmp_path / "log")
+    assert message.endswith("\n  more")
+    assert len(message) < 2000

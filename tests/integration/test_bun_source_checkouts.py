@@ -229,15 +229,15 @@ def test_checkout_partial_clone_serves_its_files(bench: up.Bench, tmp_path: Path
     bench.apply("pool-stacks")
 
 
-@pytest.mark.parametrize("how", ["the same version", "another version"])
+@pytest.mark.parametrize("imported", ["the same version", "another version"])
 def test_checkout_omitted_file_arrives_with_its_content(
-    bench: up.Bench, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+    bench: up.Bench, tmp_path: Path, imported: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lossy = up.lossy_copy(bench.upstream, tmp_path, "src/main.zig")
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "other"))
     bench.tree = up.tree_of(tmp_path / "other")
     assert fetch(bench, lossy).missing == ("src/main.zig",)
-    if how == "the same version":
+    if imported == "the same version":
         assert fetch(bench, lossy).missing == ("src/main.zig",)
         assert fetch(bench).missing == ()
     else:

@@ -53,11 +53,13 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     )
     # The released binary has the last word on which commit the release was built from.
     table = root / "gobun" / "bun_source" / "commits.toml"
-    known = table.read_text()
-    table.write_text(known.replace(bun_source.commit_of_release(VERSION).commit, upstream.commit))
+    old_table = table.read_text()
+    table.write_text(
+        old_table.replace(bun_source.commit_of_release(VERSION).commit, upstream.commit)
+    )
     output = run("fetch-bun", "--version", VERSION, "--source", upstream.folder, code=4)
     assert f"is built from aad3abead, not from {upstream.commit}" in output
-    table.write_text(known)
+    table.write_text(old_table)
     output = run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder),
         *("--ref", upstream.commit, "--discard"),
@@ -68,8 +70,8 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
 
     (tree / "src/pool.h").write_text("#define POOL_STACK_MIB 8\n")
     series = ("--series", f"v{VERSION}")
-    made = ("patch-new", *series, "--id", "pool-stacks", "--title", "Give pool threads more")
-    assert "wrote v1.2.19/pool-stacks.patch" in run(*made)
+    arguments = ("patch-new", *series, "--id", "pool-stacks", "--title", "Give pool threads more")
+    assert "wrote v1.2.19/pool-stacks.patch" in run(*arguments)
     assert "pool-stacks needs a reason" in run("patch-lint", code=2)
     toml = root / "patches" / f"v{VERSION}" / "series.toml"
     toml.write_text(toml.read_text().replace("TODO: reason", "C11: they have 4 MiB"))

@@ -168,8 +168,8 @@ def test_fetch_bun_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> No
         member = tarfile.TarInfo("bun/large")
         member.size = 1 << 40
         opened.addfile(member)
-    for archive, said in ((empty, "it has no files"), (large, "it has more than 4,294,967,296")):
-        with pytest.raises(FetchError, match=said):
+    for archive, reason in ((empty, "it has no files"), (large, "it has more than 4,294,967,296")):
+        with pytest.raises(FetchError, match=reason):
             fetch(archive, BunCommit("ab" * 20))
 
 
@@ -329,13 +329,13 @@ class Stalling:
 
 def git_below(folder: Path) -> list[int]:
     """Return the git processes that work on a folder."""
-    found = []
+    repositories = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
             if words[0].endswith(b"git") and str(folder).encode() in words:
-                found.append(int(entry.name))
-    return found
+                repositories.append(int(entry.name))
+    return repositories
 
 
 def test_fetch_bun_killed_run_succeeds_when_repeated(

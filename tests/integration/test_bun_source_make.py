@@ -151,15 +151,15 @@ def test_build_bun_copied_cache_continues_the_build(
     monkeypatch.setenv("GOBUN_CACHE", str(copied))
     capsys.readouterr()
     patched.build_patched(build_request(series, copied / "webkit"))
-    (told,) = (line for line in capsys.readouterr().err.splitlines() if "cache was at" in line)
-    assert f"at {original}: unfinished stages configure CMake anew in {configured}" in told
+    (notice,) = (line for line in capsys.readouterr().err.splitlines() if "cache was at" in line)
+    assert f"at {original}: unfinished stages configure CMake anew in {configured}" in notice
     moved = up.tree_of(copied, VERSION)
     assert (moved / "built").read_text() == before["built"].decode() + "building boringssl\n"
     assert f"={moved / configured}\n" in (moved / configured / "CMakeCache.txt").read_text()
     assert up.contents(tree) == before
     # An object of an older source may look new in a copy that lost the files' dates.
     undated = copy is copy_without_dates
-    assert ("lost the files' dates" in told) == undated
+    assert ("lost the files' dates" in notice) == undated
     assert (moved / "compiled").read_text().count("compiling") == 1 + undated
     patched.build_patched(build_request(series, copied / "webkit"))
     assert "cache was at" not in capsys.readouterr().err
@@ -210,14 +210,14 @@ def test_build_bun_shortage_is_named_and_resumed(
     )
     zig.chmod(0o755)
     short.touch()
-    asked = patched.BuildRequest(series, zig=str(zig), webkit=str(webkit), jobs=2)
+    request = patched.BuildRequest(series, zig=str(zig), webkit=str(webkit), jobs=2)
     with pytest.raises(BuildError) as caught:
-        patched.build_patched(asked)
+        patched.build_patched(request)
     assert message in caught.value.what
     assert advice in (caught.value.hint or "")
     libraries = (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text()
     short.unlink()
-    patched.build_patched(asked)
+    patched.build_patched(request)
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
 
@@ -241,20 +241,20 @@ def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_pa
     origin = bun_source.parse_origin(str(mirror))
     shutil.rmtree(tmp_path / "the cache")
     fetched = bun_source.fetch_checkout(VERSION, origin, release=upstream.release)
-    asked = patched.BuildRequest(series, webkit=str(tmp_path))
-    rows = {row.name: row for row in patched.preflight(asked)}
+    request = patched.BuildRequest(series, webkit=str(tmp_path))
+    rows = {row.name: row for row in patched.preflight(request)}
     assert (rows["files"].state, rows["files"].found) == (
         "missing",
         "1 without content: src/bun.c",
     )
-    mine = fetched.folder / "src" / "bun.c"
-    mine.write_text("int main(void) { return 0; }\n")
-    rows = {row.name: row for row in patched.preflight(asked)}
+    own_file = fetched.folder / "src" / "bun.c"
+    own_file.write_text("int main(void) { return 0; }\n")
+    rows = {row.name: row for row in patched.preflight(request)}
     assert rows["files"].state == "note"
     assert rows["files"].found == "put in by hand, not compared with upstream: src/bun.c"
     with bun_source.open_checkout(VERSION) as checkout:
         bun_source.apply_series(checkout, series, series.bun_patches)
-    assert mine.read_text() == "int main(void) { return 0; }\n"
+    assert own_file.read_text() == "int main(void) { return 0; }\n"
 
 
 def test_plan_build_quick_profile_keeps_objects_apart(
@@ -328,8 +328,8 @@ def test_build_bun_clang_of_another_major_is_named_with_the_cure(
 def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
     with pytest.raises(UsageError, match=r"unknown patch of the series v1\.0\.4 'zig-release'"):
         series.select_patches(without=("zig-release",))
-    (kept,) = series.select_patches(without=("pool-stacks",))
-    assert kept.id == "zig-release"
+    (patch,) = series.select_patches(without=("pool-stacks",))
+    assert patch.id == "zig-release"
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
 def test_build_bun_wrong_flags_are_refused(
     series: bun_source.Series, webkit: Path, flags: dict[str, object], message: str
 ) -> None:
-    given: dict[str, object] = {"series": series, "webkit": str(webkit), **flags}
+    arguments: dict[str, object] = {"series": series, "webkit": str(webkit), **flags}
     with pytest.raises(UsageError) as caught:
-        patched.build_patched(patched.BuildRequest(**given))  # type: ignore[arg-type]
+        patched.build_patched(patched.BuildRequest(**arguments))  # type: ignore[arg-type]
     assert message in str(caught.value)

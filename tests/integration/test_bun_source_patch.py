@@ -29,7 +29,7 @@ POOL = up.POOL
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., up.Bench]:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     monkeypatch.setenv("HOME", str(tmp_path))  # no identity, no settings of the person
-    return lambda **wanted: up.Bench(tmp_path / "a place", **wanted)
+    return lambda **settings: up.Bench(tmp_path / "a place", **settings)
 
 
 @pytest.fixture

@@ -147,11 +147,11 @@ def test_fetch_submodule_archive_of_wrong_commit_is_refused(
 def test_fetch_submodule_existing_folder_is_kept(pinned: PinnedUpstream, cache: Path) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
-    mine = up.tree_of(cache) / ZLIB / "mine.c"
-    mine.write_text("my work\n")
+    own_file = up.tree_of(cache) / ZLIB / "mine.c"
+    own_file.write_text("my work\n")
     with pytest.raises(UsageError, match="is not empty"):
         pinned.fetch(str(pinned.mirrors))
-    assert mine.read_text() == "my work\n"
+    assert own_file.read_text() == "my work\n"
 
 
 def test_fetch_submodule_checked_out_at_another_commit_is_refused(

@@ -49,9 +49,9 @@ def read_run(out: Path) -> matrix.Run:
 
 
 def test_matrix_every_attempt_is_recorded(ran: Path) -> None:
-    found = {result.cell.name: result for result in read_run(ran).results}
-    assert {result.attempts for result in found.values()} == {2}
-    assert {name: result.outcomes for name, result in found.items()} == {
+    results = {result.cell.name: result for result in read_run(ran).results}
+    assert {result.attempts for result in results.values()} == {2}
+    assert {name: result.outcomes for name, result in results.items()} == {
         "bun@1.2.19/stock/control/ffi/idle": ("pass", "pass"),
         HANG: ("hang", "hang"),
         "bun@1.4.5/stock/control/ffi/idle": ("pass", "pass"),
@@ -67,10 +67,10 @@ def test_plan_names_every_cell_once() -> None:
     assert sum(part["cells"] for part in include) == len(cells) == len(set(cells))
     parts = [matrix.shard(cells, *matrix.parse_shard(part["shard"])) for part in include]
     assert sorted(cell for part in parts for cell in part) == sorted(cells)
-    for said, part in zip(include, parts, strict=True):
-        assert said["cells"] == len(part)
-        assert said["runtimes"] == "bun"
-        assert set(said["versions"].split(",")) == {cell.version for cell in part}
+    for entry, part in zip(include, parts, strict=True):
+        assert entry["cells"] == len(part)
+        assert entry["runtimes"] == "bun"
+        assert set(entry["versions"].split(",")) == {cell.version for cell in part}
 
 
 def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_plan_impossible_split_is_refused(shards: str) -> None:
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The same matrix, as two machines run it."""
     folder = tmp_path_factory.mktemp("shards")
-    found = [folder / number for number in ("1", "2")]
-    for out in found:
+    folders = [folder / number for number in ("1", "2")]
+    for out in folders:
         succeed(invoke("matrix", *SMALL_MATRIX, "--shard", f"{out.name}/2", "--out", out))
-    return found
+    return folders
 
 
 def test_merge_shards_make_the_whole_run(ran: Path, shards: list[Path], tmp_path: Path) -> None:
@@ -169,10 +169,12 @@ def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) 
     completed = invoke(
         "matrix", *words, "--treatment", "stock", "--out", tmp_path / "out", root=copy
     )
-    said = [line for line in completed.stderr.splitlines() if "matches no cell" in line]
-    assert len(said) == 1, completed.stderr
+    reports = [line for line in completed.stderr.splitlines() if "matches no cell" in line]
+    assert len(reports) == 1, completed.stderr
     reason = "versions = '>=9.0.0' holds no release that is known"
-    assert said[0].endswith(f"row {count + 1} of [[expect]] matches no cell of this run: {reason}")
+    assert reports[0].endswith(
+        f"row {count + 1} of [[expect]] matches no cell of this run: {reason}"
+    )
     reviewed = succeed(invoke("expect", "--review", ran / matrix.FILE_NAME, root=copy))
     assert f"{table}: row 1 of [[expect]] matches no cell" not in reviewed
     assert reviewed.count("matches no cell of this run\n") > 1
@@ -227,10 +229,10 @@ def test_expect_update_applies_to_the_results_processor_only(
     )
     table.write_text(row)
     header, *lines = (ran / matrix.FILE_NAME).read_bytes().splitlines(keepends=True)
-    said = msgspec.json.decode(header)
-    said["host"]["arch"] = arch
+    record = msgspec.json.decode(header)
+    record["host"]["arch"] = arch
     results = tmp_path / matrix.FILE_NAME
-    results.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    results.write_bytes(msgspec.json.encode(record) + b"\n" + b"".join(lines))
     succeed(invoke("expect", "--update", results, root=copy))
     assert ('versions = ">=1.2.2 <1.2.19"' in table.read_text()) is (arch == "arm64")
 
@@ -286,13 +288,13 @@ def stuck(folder: Path) -> Iterator[int]:
 def test_diagnose_stuck_process_is_explained(tmp_path: Path) -> None:
     with stuck(tmp_path) as pid:
         page = succeed(invoke("diagnose", str(pid)))
-        found = msgspec.json.decode(
+        report = msgspec.json.decode(
             succeed(invoke("diagnose", str(pid), "--json")), type=diagnose.Diagnosis
         )
     assert page.startswith(f"process {pid}: it hangs: a signal storm, because of Go's SA_ONSTACK\n")
     assert "storm: SIGPWR to " in page
     assert "simple.so" in page
-    assert (found.kind, found.pid, found.runtime.version) == ("storm", pid, "1.2.19"), found
+    assert (report.kind, report.pid, report.runtime.version) == ("storm", pid, "1.2.19"), report
 
 
 def test_diagnose_command_is_started_and_explained() -> None:

@@ -205,10 +205,10 @@ def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) ->
         *("--name", "mine"),
     ]
     assert custom_addon.addon_of(result) == custom_addon.make_addon(*words[-5::2])
-    said = json.loads(succeed(invoke("plan", "--config", config, "--shards", "2", "--json")))[
+    shards = json.loads(succeed(invoke("plan", "--config", config, "--shards", "2", "--json")))[
         "include"
     ]
-    assert [(part["versions"], part["cells"]) for part in said] == [(BUN, 1), (BUN, 1)]
+    assert [(part["versions"], part["cells"]) for part in shards] == [(BUN, 1), (BUN, 1)]
 
     config.write_text(config.read_text().replace("jobs", "jbos"))
     assert refusal_of("--config", config) == f"error: {config}: [matrix] has an unknown key 'jbos'"
@@ -222,9 +222,9 @@ def test_addon_invalid_name_is_refused(tmp_path: Path, addon: Path, name: str) -
 
 def test_addon_named_like_a_suite_module_stays_separate(tmp_path: Path, addon: Path) -> None:
     """The cell runs the custom addon, which needs no runSync()."""
-    mine = tmp_path / "control.node"
-    mine.write_bytes(addon.read_bytes())
-    observed = outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
+    addon_path = tmp_path / "control.node"
+    addon_path.write_bytes(addon.read_bytes())
+    observed = outcomes(tmp_path, addon_path, LOAD, "check() {}", limit_s=20.0)
     assert set(observed.values()) == {"pass: "}
 
 
@@ -247,11 +247,11 @@ def test_addon_that_was_never_mapped_does_not_pass(tmp_path: Path, addon: Path, 
 
 @pytest.mark.parametrize(("module", "go"), [("simple", True), ("control", False)])
 def test_addon_result_records_addon_and_go_runtime(tmp_path: Path, module: str, go: bool) -> None:
-    mine = tmp_path / "mine.node"
-    mine.write_bytes(build.build_fixture(module, host_target()).addon.read_bytes())
-    chosen = custom_addon.make_addon(str(mine), str(smoke(tmp_path, LOAD, "check() {}")))
+    addon_path = tmp_path / "mine.node"
+    addon_path.write_bytes(build.build_fixture(module, host_target()).addon.read_bytes())
+    chosen = custom_addon.make_addon(str(addon_path), str(smoke(tmp_path, LOAD, "check() {}")))
     assert chosen is not None
-    outcomes(tmp_path, mine, LOAD, "check() {}", limit_s=20.0)
+    outcomes(tmp_path, addon_path, LOAD, "check() {}", limit_s=20.0)
     results = matrix.read_results(tmp_path / "out" / matrix.FILE_NAME).results
     assert {(each.outcome, each.mapped, each.go) for each in results} == {("pass", True, go)}
     note = custom_addon.loading_note(chosen, results)
@@ -263,12 +263,12 @@ def test_addon_result_records_addon_and_go_runtime(tmp_path: Path, module: str, 
 def test_addon_with_guard_inside_passes_as_built_in(
     tmp_path: Path, addon: Path, inside: bool
 ) -> None:
-    mine = tmp_path / "mine.node"
+    addon_path = tmp_path / "mine.node"
     if inside:
-        embed.embed_guard(addon, mine)
+        embed.embed_guard(addon, addon_path)
     else:
-        mine.write_bytes(addon.read_bytes())
-    chosen = custom_addon.make_addon(str(mine), str(smoke(tmp_path, LOAD, SYNC)))
+        addon_path.write_bytes(addon.read_bytes())
+    chosen = custom_addon.make_addon(str(addon_path), str(smoke(tmp_path, LOAD, SYNC)))
     assert chosen is not None
     request = Request(
         versions="1.2.19",
@@ -312,8 +312,8 @@ def test_addon_with_busy_and_call_async_runs_everything(tmp_path: Path, addon: P
 
 def test_addon_without_needed_function_skips_the_stress(tmp_path: Path, addon: Path) -> None:
     observed = outcomes(tmp_path, addon, LOAD, SYNC, stresses=("terminate",), limit_s=20.0)
-    said = "skip: the smoke script has no busy(), which stands for Busy() of a module"
-    assert set(observed.values()) == {said}
+    outcome = "skip: the smoke script has no busy(), which stands for Busy() of a module"
+    assert set(observed.values()) == {outcome}
 
 
 def test_addon_plain_library_is_opened_through_ffi(tmp_path: Path) -> None:
@@ -338,17 +338,19 @@ def refusal_of(*words: str | Path) -> str:
     """Return the message of a refusal: one error and one line with the next step."""
     completed = invoke("matrix", "--versions", BUN, *words)
     assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
-    what, next_ = completed.stderr.splitlines()
-    assert what.startswith("error: ")
-    assert next_.startswith("  next: ")
-    return what
+    message, hint = completed.stderr.splitlines()
+    assert message.startswith("error: ")
+    assert hint.startswith("  next: ")
+    return message
 
 
 def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
     other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
     addon = build.build_fixture("control", target_named(other)).addon
-    said = refusal_of("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
-    assert said == (
+    message = refusal_of(
+        "--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path
+    )
+    assert message == (
         f"error: {addon} is built for {other}, and this machine is {host_target().name}"
     )
 
@@ -367,8 +369,10 @@ def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
             env=compiling.zig_environment(),
         )
         assert completed.code == 0, completed
-    said = refusal_of("--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path)
-    assert said == f"error: {addon} is linked against musl, and the runtimes here against glibc"
+    message = refusal_of(
+        "--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path
+    )
+    assert message == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
 
 def test_addon_with_incomplete_flags_is_refused(tmp_path: Path, addon: Path) -> None:
@@ -417,12 +421,12 @@ def test_addon_results_reproduce_the_cell(tmp_path: Path, addon: Path) -> None:
     bare = subprocess.run(shlex.split(line), capture_output=True, check=False, timeout=60)
     assert bare.returncode == 3, bare
 
-    [made] = succeed(
+    [folder] = succeed(
         invoke("repro", "--folders", "--out", out, "--only", f"bun@{BUN}/stock/{addon.stem}/napi")
     ).splitlines()
     (tmp_path / "smoke.js").unlink()
     shown = subprocess.run(
-        [Path(made) / "run.sh"],
+        [Path(folder) / "run.sh"],
         env={"PATH": os.defpath, "HOME": str(tmp_path), "BUN": str(bun(BUN).program)},
         capture_output=True,
         text=True,

@@ -90,11 +90,11 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(*command: Path | str, then: str = "") -> Iterator[Terminal]:
-    found = Terminal(*command, then=then)
+    session = Terminal(*command, then=then)
     try:
-        yield found
+        yield session
     finally:
-        found.close()
+        session.close()
 
 
 def test_diagnose_interrupt_key_ends_command(program: Path) -> None:

@@ -106,5 +106,5 @@ def test_diagnose_deleted_program_is_still_recognised(program: Path, tmp_path: P
     copy.chmod(0o755)
     with running(copy) as pid:
         copy.unlink()
-        found = seen_runtime(pid)
-    assert (found.name, found.version) == ("bun", "1.2.19")
+        runtime = seen_runtime(pid)
+    assert (runtime.name, runtime.version) == ("bun", "1.2.19")

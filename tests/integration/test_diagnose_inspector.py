@@ -49,15 +49,15 @@ def start(program: Path, milliseconds: int, *until: Path) -> subprocess.Popen[st
 
 
 def output_if_unharmed(child: subprocess.Popen[str]) -> str:
-    said, _ = child.communicate(timeout=60)
-    assert (child.returncode, "errors=0" in said) == (0, True), said
-    return said
+    output, _ = child.communicate(timeout=60)
+    assert (child.returncode, "errors=0" in output) == (0, True), output
+    return output
 
 
 def wait_for_state(pid: int, state: str) -> None:
     deadline = time.monotonic() + 30
-    while (found := observe.threads(pid)[0].state) != state:
-        assert time.monotonic() < deadline, found
+    while (current := observe.threads(pid)[0].state) != state:
+        assert time.monotonic() < deadline, current
         time.sleep(0.01)
 
 

@@ -64,8 +64,8 @@ def loading(runtime: runtimes.Runtime, module: str, folder: Path) -> list[str]:
 
 
 def bun(version: str) -> runtimes.Runtime:
-    [found] = runtimes.provide_bun([version], host_target())
-    return found
+    [runtime] = runtimes.provide_bun([version], host_target())
+    return runtime
 
 
 def test_diagnose_hanging_bun_names_the_storm(inspector: Path, tmp_path: Path) -> None:
@@ -170,13 +170,15 @@ def test_diagnose_missing_or_forbidden_process_is_refused(child: Path, inspector
 
 def test_diagnose_changes_made_by_go_are_a_table(inspector: Path) -> None:
     module = build.build_fixture("simple", host_target())
-    found = {v: diagnose.signal_changes(bun(v), module, inspector) for v in ("1.2.1", "1.2.19")}
-    old, new = ({c.signal: c.text for c in changes} for changes in found.values())
+    by_version = {
+        v: diagnose.signal_changes(bun(v), module, inspector) for v in ("1.2.1", "1.2.19")
+    }
+    old, new = ({c.signal: c.text for c in changes} for changes in by_version.values())
     assert old[10] == new[30] == "bun → bun+SA_ONSTACK"
     assert old[13] == new[13] == "ignored → simple.so+SA_ONSTACK"
     assert old[23] == "default → simple.so+SA_ONSTACK"
     assert 30 not in old
-    assert "| SIGPWR | as it was | bun → bun+SA_ONSTACK |" in diagnose.render_changes(found)
+    assert "| SIGPWR | as it was | bun → bun+SA_ONSTACK |" in diagnose.render_changes(by_version)
 
 
 def test_diagnose_process_that_ends_meanwhile_is_reported(inspector: Path) -> None:

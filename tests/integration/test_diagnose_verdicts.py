@@ -182,18 +182,18 @@ def test_diagnose_go_call_waiting_for_go_is_no_deadlock(go_library: Path, inspec
 def test_diagnose_taken_suspend_signal_is_named(
     go_library: Path, inspector: Path, function: str, hangs: str
 ) -> None:
-    how = "handled" if function == "Notify" else "ignored"
+    state = "handled" if function == "Notify" else "ignored"
     with running(bun().program, TAKE_SIGNAL_SCRIPT, go_library, function, hangs) as process:
         time.sleep(0.5)
         diagnosis = diagnose.diagnose(process.pid, inspector=inspector)
     assert diagnosis.kind == ("taken" if hangs else "healthy"), diagnose.render(diagnosis)
     assert diagnosis.taken is not None
-    assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, how)
+    assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, state)
     assert diagnosis.taken.libraries == (str(go_library),)
     page = diagnose.render(diagnosis)
     assert "taken.so" in diagnosis.cause
     assert "copes" not in page
-    assert ("SIGPWR: ignored" in page) is (how == "ignored")
+    assert ("SIGPWR: ignored" in page) is (state == "ignored")
 
 
 def test_diagnose_starved_storm_is_a_storm(group: Path, inspector: Path) -> None:

@@ -56,10 +56,10 @@ APP = "setTimeout(() => {}, 100);\n"
 def runnable() -> dict[str, list[Command]]:
     """Return the commands to run, by page; a command that an earlier page has is left out."""
     pages: dict[str, list[Command]] = {}
-    seen = set()
+    texts = set()
     for command in documented.commands():
-        if not documented.reason_of(command) and command.text not in seen:
-            seen.add(command.text)
+        if not documented.reason_of(command) and command.text not in texts:
+            texts.add(command.text)
             pages.setdefault(command.page, []).append(command)
     return pages
 

@@ -132,8 +132,8 @@ def test_repro_folder_names_the_tested_bun_build(
     cell = Cell("bun", "1.2.19", "stock", "simple", "ffi", "idle")
     with matrix.Writer(tmp_path / matrix.FILE_NAME, matrix.new_header([cell])) as writer:
         writer.add(result_of(cell, "hang"))
-    [made] = reproduce.folders(tmp_path)
+    [repro_folder] = reproduce.folders(tmp_path)
     package = f"@oven/{host_target().bun_package}{ending}"
-    readme = (made / "README.md").read_text()
+    readme = (repro_folder / "README.md").read_text()
     assert f"npm install --no-save {package}@1.2.19\n" in readme
     assert f"BUN=$PWD/node_modules/{package}/bin/bun ./run.sh" in readme

@@ -45,11 +45,11 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 
 
 def test_fetch_packages_are_verified_and_unpacked(registry: Registry) -> None:
-    wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(6)]
+    packages = [locked_package(registry, f"1.2.{patch}") for patch in range(6)]
     other = registry.publish("node-api-headers", "1.9.0")
     write_lock(registry)
-    folders = fetch.fetch_packages([*wanted, other])
-    assert list(folders) == [*wanted, other]
+    folders = fetch.fetch_packages([*packages, other])
+    assert list(folders) == [*packages, other]
     for package, folder in folders.items():
         assert folder == paths.cache_root() / "npm" / package.name / package.version
         assert (folder / "bin" / "tool").read_bytes() == noise(300_000)
@@ -57,8 +57,10 @@ def test_fetch_packages_are_verified_and_unpacked(registry: Registry) -> None:
         assert (folder / "package.json").stat().st_mode & 0o7777 == 0o644
         assert nothing_kept(package) is False
     assert not list(paths.cache_root().rglob("*.part*"))
-    asked = [request.path for request in registry.requests if "archives" not in request.path]
-    assert len(asked) == 2, "one question a package, however many versions"
+    requested_paths = [
+        request.path for request in registry.requests if "archives" not in request.path
+    ]
+    assert len(requested_paths) == 2, "one question a package, however many versions"
 
 
 def test_fetch_warm_cache_needs_neither_network_nor_npm(
@@ -78,10 +80,10 @@ def test_fetch_downloads_run_in_parallel(registry: Registry) -> None:
         together.wait()  # breaks unless all four arrive at the same time
         send_whole(handler, data)
 
-    wanted = [locked_package(registry, f"1.2.{patch}") for patch in range(4)]
-    for package in wanted:
+    packages = [locked_package(registry, f"1.2.{patch}") for patch in range(4)]
+    for package in packages:
         registry.answer(package, with_the_others)
-    assert len(fetch.fetch_packages(wanted)) == 4
+    assert len(fetch.fetch_packages(packages)) == 4
 
 
 def test_fetch_canary_is_checked_against_the_registry(
@@ -203,7 +205,7 @@ def test_fetch_versions_without_network_come_from_cache(
     canary = registry.publish(NAME, "1.4.0-canary.1")
     fetch.fetch_packages([canary])
     entry = integrity.parse(sri(b""))
-    npm_lock.write_lock({fetch.Package(NAME, it): entry for it in ("1.2.1", "1.3.0")})
+    npm_lock.write_lock({fetch.Package(NAME, version): entry for version in ("1.2.1", "1.3.0")})
     go_offline(monkeypatch)
     capsys.readouterr()
     assert fetch.published_versions(NAME) == ("1.2.1", "1.3.0", "1.4.0-canary.1")
@@ -238,10 +240,10 @@ def test_fetch_lock_of_webkit_takes_the_pinned_commit(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "LOCK_FILE", tmp_path / "npm.lock.toml")
-    wanted = fetch.webkit_packages()[0]
-    registry.publish(wanted.name, wanted.version)
-    registry.publish(wanted.name, "0.0.1-" + "0" * 40)
-    assert fetch.update_lock((wanted.name,)).added_packages == (wanted,)
+    package = fetch.webkit_packages()[0]
+    registry.publish(package.name, package.version)
+    registry.publish(package.name, "0.0.1-" + "0" * 40)
+    assert fetch.update_lock((package.name,)).added_packages == (package,)
 
 
 def test_fetch_mirror_with_original_addresses_works(

@@ -140,8 +140,8 @@ def test_fetch_two_processes_share_one_download(registry: Registry) -> None:
     assert (fetch.package_folder(package) / "bin" / "tool").is_file()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_fetch_killed_run_is_resumed(registry: Registry, how: signal.Signals) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_fetch_killed_run_is_resumed(registry: Registry, signal_number: signal.Signals) -> None:
     package = locked_package(registry)
     registry.answer(package, stall_after(HALF_SIZE, seconds=60))
     child = child_fetching(package)
@@ -150,7 +150,7 @@ def test_fetch_killed_run_is_resumed(registry: Registry, how: signal.Signals) ->
     while not (part.exists() and part.stat().st_size == HALF_SIZE):
         assert time.monotonic() < last
         time.sleep(0.02)
-    child.send_signal(how)
+    child.send_signal(signal_number)
     began = time.monotonic()
     _, err = child.communicate(timeout=30)
     assert time.monotonic() - began < 20, "an interruption does not wait for the host"

@@ -38,10 +38,10 @@ def compiler(name: str) -> list[str]:
         _, _, libc = name.partition("-")
         arch = "x86_64" if host_target().goarch == "amd64" else "aarch64"
         return [str(toolchain.zig().program), "cc", "-target", f"{arch}-linux-{libc or 'gnu.2.17'}"]
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"needs {name}")
-    return [found]
+    return [path]
 
 
 def run(folder: Path, *command: str | Path, **env: str) -> str:

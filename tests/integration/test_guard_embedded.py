@@ -150,8 +150,8 @@ def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
 def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path) -> None:
     library = build.published_asherah(host_target())
     out = embed.embed_guard(library, tmp_path / "libasherah.so")
-    found = (audit.inspect(library), audit.inspect(out))
-    assert found[0].exports == found[1].exports
+    reports = (audit.inspect(library), audit.inspect(out))
+    assert reports[0].exports == reports[1].exports
     script = tmp_path / "event-loop.cjs"
     script.write_text(
         TURNING_SCRIPT.replace("Run: {", "EstimateBuffer: {")

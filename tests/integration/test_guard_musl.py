@@ -53,8 +53,8 @@ def loader(request: pytest.FixtureRequest, musl: Sysroot) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as staged:
             apt = Apt("amd64", suite, Path(staged), hint="unset GOBUN_OLD_MUSL")
             unpack(apt.download("musl"), folder)
-    [found] = folder.rglob("libc.so")
-    return found
+    [libc] = folder.rglob("libc.so")
+    return libc
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,10 @@ def test_guard_on_musl_lets_threads_suspend(
     guard = [build.build_guard([TARGET])[0].library] if mode != "none" else []
     program, library = guard_stress.guard_stress, guard_stress.library
     done = run(loader, program, mode, str(SUSPENDS), library, *guard)
-    told = msgspec.json.decode(done.stdout, type=StressReport)
-    assert told == (StressReport(0, "main", 0) if mode == "none" else StressReport(SUSPENDS, "", 0))
+    report = msgspec.json.decode(done.stdout, type=StressReport)
+    assert report == (
+        StressReport(0, "main", 0) if mode == "none" else StressReport(SUSPENDS, "", 0)
+    )
 
 
 def test_guard_preloaded_on_musl_lets_threads_suspend(
@@ -90,8 +92,8 @@ def test_guard_preloaded_on_musl_lets_threads_suspend(
     preloaded = build.build_preload([TARGET])[0].library
     program, library = guard_stress.guard_stress, guard_stress.library
     done = run(loader, program, "none", str(SUSPENDS), library, preloaded=preloaded)
-    told = msgspec.json.decode(done.stdout, type=StressReport)
-    assert told == StressReport(SUSPENDS, "", 0)
+    report = msgspec.json.decode(done.stdout, type=StressReport)
+    assert report == StressReport(SUSPENDS, "", 0)
 
 
 def test_guard_on_musl_keeps_its_promises(

@@ -133,10 +133,10 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return folder / "taker.so"
 
 
-def run(library: Path, version: str, how: int, guard: str, limit_s: int) -> tuple[str, int]:
+def run(library: Path, version: str, request: int, guard: str, limit_s: int) -> tuple[str, int]:
     script = library.with_name("script.cjs")
     script.write_text(SCRIPT)
-    command = [bun(version).program, script, library, str(how), guard]
+    command = [bun(version).program, script, library, str(request), guard]
     completed = subprocess.run(
         ["timeout", "-s", "KILL", str(limit_s), *map(str, command)],
         env={"HOME": str(library.parent), "PATH": os.defpath},
@@ -151,7 +151,7 @@ def run(library: Path, version: str, how: int, guard: str, limit_s: int) -> tupl
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
 def test_guard_shares_the_suspend_signal_with_old_go(library: Path, version: str) -> None:
     guard = str(build.build_guard([host_target()])[0].library)
-    for how in range(3):
-        assert run(library, version, how, guard, 20) == ("taken\nturned\n", 0)
+    for request in range(3):
+        assert run(library, version, request, guard, 20) == ("taken\nturned\n", 0)
     # Without the guard it hangs.
     assert run(library, version, 2, "", 5)[1] != 0

@@ -136,13 +136,13 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
             *guards(host_target(), tmp_path),
         ]
     )
-    seen = report_of(completed)
-    assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
-    assert seen.suspends == SUSPENDS
+    report = report_of(completed)
+    assert (completed.returncode, report.first, report.stuck) == (0, "", "")
+    assert report.suspends == SUSPENDS
     # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
-    assert seen.moved + seen.direct == 2 * SUSPENDS
-    assert seen.unknown == 0
-    assert min(seen.pestered, seen.foreign, seen.searched) > 0
+    assert report.moved + report.direct == 2 * SUSPENDS
+    assert report.unknown == 0
+    assert min(report.pestered, report.foreign, report.searched) > 0
 
 
 def test_guard_lets_threads_suspend_while_go_takes_the_signal(
@@ -150,14 +150,14 @@ def test_guard_lets_threads_suspend_while_go_takes_the_signal(
 ) -> None:
     suspends = SUSPENDS // 4
     guard, *_ = guards(host_target(), tmp_path)
-    seen = report_of(
+    report = report_of(
         run([guard_stress.guard_stress, "taken", str(suspends), guard_stress.library, guard])
     )
-    assert (seen.first, seen.stuck, seen.suspends) == ("", "", suspends)
-    assert seen.moved + seen.direct == 2 * suspends
+    assert (report.first, report.stuck, report.suspends) == ("", "", suspends)
+    assert report.moved + report.direct == 2 * suspends
     # Go took and returned the signal in turn, and got outside signals while it had the handler.
-    assert seen.taken > suspends // 100
-    assert seen.arrived == suspends // 40
+    assert report.taken > suspends // 100
+    assert report.arrived == suspends // 40
 
 
 @pytest.mark.parametrize("sandbox", ["kill", "refuse", "chroot", "descriptors"])
@@ -170,9 +170,9 @@ def test_guard_in_sandbox_lets_threads_suspend(
     suspends = SUSPENDS // 4
     guarded = [guard_stress.library, *guards(host_target(), tmp_path)]
     completed = run([guard_stress.guard_stress, "before", str(suspends), *guarded, sandbox])
-    seen = report_of(completed)
-    assert (completed.returncode, seen.first, seen.stuck) == (0, "", "")
-    assert (seen.moved + seen.direct, seen.unknown, seen.tight) == (2 * suspends, 0, 0)
+    report = report_of(completed)
+    assert (completed.returncode, report.first, report.stuck) == (0, "", "")
+    assert (report.moved + report.direct, report.unknown, report.tight) == (2 * suspends, 0, 0)
 
 
 def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
@@ -181,15 +181,15 @@ def test_guard_under_qemu_lets_threads_suspend(tmp_path: Path) -> None:
     completed = run(
         [*emulator, built.guard_stress, "before", "500", built.library, *guards(ARM64, tmp_path)]
     )
-    seen = report_of(completed)
-    assert (completed.returncode, seen.first, seen.stuck, seen.suspends) == (0, "", "", 500)
-    assert seen.moved > 0
+    report = report_of(completed)
+    assert (completed.returncode, report.first, report.stuck, report.suspends) == (0, "", "", 500)
+    assert report.moved > 0
 
 
 def test_main_thread_without_guard_never_stops(guard_stress: GuardStress) -> None:
     completed = run([guard_stress.guard_stress, "none", str(SUSPENDS), guard_stress.library])
-    seen = report_of(completed)
-    assert (completed.returncode, seen.suspends, seen.stuck) == (STUCK_CODE, 0, "main")
+    report = report_of(completed)
+    assert (completed.returncode, report.suspends, report.stuck) == (STUCK_CODE, 0, "main")
 
 
 def _getauxval(kind: int) -> int:

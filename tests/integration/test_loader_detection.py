@@ -111,8 +111,8 @@ def test_loader_each_runtime_is_recognised_and_guarded_when_needed(tmp_path: Pat
         ({"process": {**linux, "versions": {"node": "1"}}}, ["unknown", "", "linux-arm64", "none"]),
         ({}, ["unknown", "", "unknown-unknown", "none"]),
     ]
-    given = json.dumps([globals_ for globals_, _ in cases])
-    assert node(ASK_SCRIPT, tmp_path, given)["answers"] == [expected for _, expected in cases]
+    inputs = json.dumps([globals_ for globals_, _ in cases])
+    assert node(ASK_SCRIPT, tmp_path, inputs)["answers"] == [expected for _, expected in cases]
 
 
 def test_loader_version_limit_matches_the_expectations(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_loader_musl_is_detected_from_the_interpreter(tmp_path: Path) -> None:
     static = elf(tmp_path, "static", None)
     short = tmp_path / "short"
     short.write_bytes(musl.read_bytes()[:70])
-    given = (musl, glibc, static, short, tmp_path / "none", bun("1.0.36").program)
-    answer = node(LIBC, tmp_path, *map(str, given))
+    programs = (musl, glibc, static, short, tmp_path / "none", bun("1.0.36").program)
+    answer = node(LIBC, tmp_path, *map(str, programs))
     assert answer == ["musl", "glibc", "", "", "", "glibc"]
 
 

@@ -108,9 +108,9 @@ def run(
 
 
 def answer(folder: Path, *command: str | Path, **env: str) -> dict[str, Any]:
-    said = json.loads(succeed(run(folder, *command, **env)))
-    assert isinstance(said, dict)
-    return said
+    record = json.loads(succeed(run(folder, *command, **env)))
+    assert isinstance(record, dict)
+    return record
 
 
 @pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
@@ -164,9 +164,9 @@ def test_loader_on_musl_explains_an_unconverted_addon(
 
     assert (output.pop("other"), output.pop("same")) == (True, True)
     assert set(output) == ({"require", "import", "ffi"} if libraries else {"require", "import"})
-    for way, (is_ours, code, path, message, has_cause) in output.items():
-        file = module.library if way == "ffi" else module.addon
-        assert (is_ours, code, path) == (True, "ERR_GO_WARMUP_MUSL", str(file)), way
+    for load_path, (is_ours, code, path, message, has_cause) in output.items():
+        file = module.library if load_path == "ffi" else module.addon
+        assert (is_ours, code, path) == (True, "ERR_GO_WARMUP_MUSL", str(file)), load_path
         assert f"{file} is not converted for musl" in message
         assert "R_X86_64_TPOFF64 at 0x" in message
         assert f"invoke convert-musl {file} -o {file.stem}-musl{file.suffix}" in message
@@ -225,10 +225,10 @@ def test_loader_on_musl_refuses_a_named_library_of_glibc(musl: Sysroot, applicat
 def test_loader_on_musl_reports_a_missing_guard(
     musl: Sysroot, application: Path, version: str, tmp_path: Path
 ) -> None:
-    own = tmp_path / "app"
-    shutil.copytree(application, own)
-    library = own / "node_modules" / "go-warmup" / "lib" / GUARD
+    folder = tmp_path / "app"
+    shutil.copytree(application, folder)
+    library = folder / "node_modules" / "go-warmup" / "lib" / GUARD
     library.unlink()
-    error = answer(own, program(musl, version), "report.cjs")["error"]
+    error = answer(folder, program(musl, version), "report.cjs")["error"]
 
     assert error[:3] == [True, "ERR_GO_WARMUP_MISSING", str(library)]

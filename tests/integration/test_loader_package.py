@@ -94,7 +94,7 @@ def application(folder: Path) -> Path:
 
 
 @pytest.fixture
-def own(installed: Path, tmp_path: Path) -> Path:
+def private_install(installed: Path, tmp_path: Path) -> Path:
     """Return a copy of the application. A test may damage the package in it."""
     shutil.copytree(installed, tmp_path / "app")
     return tmp_path / "app"
@@ -129,15 +129,15 @@ def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
     about = json.loads(content["package.json"])
     assert (about["name"], about["version"]) == ("go-warmup", "1.2.3-rc.1")
     assert not {"dependencies", "scripts", "bin"} & set(about)
-    apple = [it for it in TARGETS.values() if it.os == "darwin"]
-    packages = {f"@go-warmup/{it.name}": "1.2.3-rc.1" for it in apple}
+    apple = [each for each in TARGETS.values() if each.os == "darwin"]
+    packages = {f"@go-warmup/{each.name}": "1.2.3-rc.1" for each in apple}
     assert about["optionalDependencies"] == packages
     assert sum(map(len, content.values())) <= MOST_BYTES
     libraries = {
         name.removeprefix("lib/"): data for name, data in content.items() if "lib/" in name
     }
-    linux = [it for it in TARGETS.values() if it.os == "linux"]
-    assert set(libraries) == {f"go-guard-{it.name}.so" for it in linux}
+    linux = [each for each in TARGETS.values() if each.os == "linux"]
+    assert set(libraries) == {f"go-guard-{each.name}.so" for each in linux}
     for target in TARGETS.values():
         library = f"go-warmup-{target.name}{target.library_suffix}"
         with tarfile.open(tarball.with_name(f"go-warmup-{target.name}-1.2.3-rc.1.tgz")) as archive:
@@ -150,7 +150,7 @@ def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
         name: hashlib.sha256(data).hexdigest() for name, data in libraries.items()
     }
     sources = {
-        str(it.relative_to(paths.LOADER_SOURCES)) for it in paths.LOADER_SOURCES.rglob("*.*")
+        str(each.relative_to(paths.LOADER_SOURCES)) for each in paths.LOADER_SOURCES.rglob("*.*")
     }
     assert sources <= set(content)
 
@@ -179,8 +179,8 @@ def test_loader_every_bun_is_guarded(
         assert answer == {**expected, "error": None, "wrapped": [True, 42]}
     else:
         assert answer == {**expected, "same": True, "wrapped": 42}
-    said = f"go-warmup: loaded {library}: the signal guard is installed\n"
-    assert completed.stderr.endswith(said if debug else "")
+    message = f"go-warmup: loaded {library}: the signal guard is installed\n"
+    assert completed.stderr.endswith(message if debug else "")
     assert completed.stderr.count("go-warmup: ") == (2 if debug else 0)
 
 
@@ -189,8 +189,8 @@ def test_loader_every_bun_is_guarded(
 def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script: str) -> None:
     completed = run([*newest_command(name), script], installed, GO_WARMUP_DEBUG="1")
     answer = json.loads(succeed(completed))
-    found = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
-    assert found == [name, "none", False, None, "absent"]
+    values = [answer[key] for key in ("runtime", "need", "warmed", "library", "guard")]
+    assert values == [name, "none", False, None, "absent"]
     assert answer.get("error") is None
     assert completed.stderr.count("go-warmup: ") == completed.stderr.count("nothing to do") == 1
 
@@ -271,7 +271,7 @@ def test_loader_compiled_executable_works_alone(
     assert answers[0] == answers[1]
     assert (answers[0]["error"], answers[0]["warmed"]) == (None, True)
     folder = tmp_path / f"go-warmup-{os.getuid()}"
-    assert [str(it) for it in folder.iterdir()] == [answers[0]["library"]]
+    assert [str(path) for path in folder.iterdir()] == [answers[0]["library"]]
     assert folder.stat().st_mode & 0o077 == 0
     # A name that another user can take must not stop the application.
     folder.chmod(0o777)
@@ -280,51 +280,57 @@ def test_loader_compiled_executable_works_alone(
     assert answer["library"].startswith(str(tmp_path / ".cache" / "go-warmup"))
 
 
-def test_loader_missing_library_is_reported_only_where_needed(own: Path) -> None:
-    shutil.rmtree(own / "node_modules" / "go-warmup" / "lib")
+def test_loader_missing_library_is_reported_only_where_needed(private_install: Path) -> None:
+    shutil.rmtree(private_install / "node_modules" / "go-warmup" / "lib")
     for name in ("node", "deno"):
-        completed = run([*newest_command(name), "app.cjs"], own)
+        completed = run([*newest_command(name), "app.cjs"], private_install)
         assert (json.loads(succeed(completed))["error"], completed.stderr) == (None, "")
-    is_ours, code, text, path = answer_of([bun(OLD_VERSION).program, "app.cjs"], own)["error"]
+    is_ours, code, text, path = answer_of([bun(OLD_VERSION).program, "app.cjs"], private_install)[
+        "error"
+    ]
     assert (is_ours, code) == (True, "ERR_GO_WARMUP_MISSING")
-    assert path == str(own / "node_modules" / "go-warmup" / "lib" / LIBRARY)
+    assert path == str(private_install / "node_modules" / "go-warmup" / "lib" / LIBRARY)
     assert path in text
     assert "next: install go-warmup again" in text
-    named = str(own / "nowhere.so")
+    named = str(private_install / "nowhere.so")
     # Whoever names a library wants it, needed or not.
     for version, force in ((OLD_VERSION, "0"), ("", "1")):
         env = {"GO_WARMUP_LIBRARY": named, "FORCE": force}
-        error = answer_of([bun(version).program, "app.cjs"], own, **env)["error"]
+        error = answer_of([bun(version).program, "app.cjs"], private_install, **env)["error"]
         assert error[1::2] == ["ERR_GO_WARMUP_MISSING", named]
         assert "GO_WARMUP_LIBRARY names it" in error[2]
 
 
-def test_loader_corrupt_library_is_refused(own: Path) -> None:
-    library = own / "node_modules" / "go-warmup" / "lib" / LIBRARY
+def test_loader_corrupt_library_is_refused(private_install: Path) -> None:
+    library = private_install / "node_modules" / "go-warmup" / "lib" / LIBRARY
     data = bytearray(library.read_bytes())
     data[-100] ^= 1
     library.write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    copy = own / LIBRARY
+    copy = private_install / LIBRARY
     library.rename(copy)
     for env in ({}, {"GO_WARMUP_LIBRARY": str(copy)}):
         if not env:
             shutil.copy(copy, library)
-        error = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, **env)["error"]
+        error = answer_of([bun(OLD_VERSION).program, "app.cjs"], private_install, **env)["error"]
         assert error[:2] == [True, "ERR_GO_WARMUP_CORRUPT"]
         assert digest in error[2]
     # A file with another name belongs to the user.
-    copy.rename(own / "mine.so")
-    answer = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, GO_WARMUP_LIBRARY="mine.so")
-    assert answer["library"] == str(own / "mine.so")
+    copy.rename(private_install / "mine.so")
+    answer = answer_of(
+        [bun(OLD_VERSION).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY="mine.so"
+    )
+    assert answer["library"] == str(private_install / "mine.so")
 
 
-def test_loader_other_library_is_refused_as_warmup(own: Path) -> None:
+def test_loader_other_library_is_refused_as_warmup(private_install: Path) -> None:
     control = build.build_fixture(build.CONTROL, host_target()).library
-    (own / "text.so").write_text("no library")
-    (own / "folder.so").mkdir()
+    (private_install / "text.so").write_text("no library")
+    (private_install / "folder.so").mkdir()
     for name in (str(control), "text.so", "folder.so"):
-        answer = answer_of([bun(OLD_VERSION).program, "app.cjs"], own, GO_WARMUP_LIBRARY=name)
+        answer = answer_of(
+            [bun(OLD_VERSION).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY=name
+        )
         assert answer["error"][:2] == [True, "ERR_GO_WARMUP_LOAD"], name
         assert "cannot be loaded" in answer["error"][2]
 
@@ -410,11 +416,11 @@ def test_loader_warmup_library_loses_handler_is_reported(installed: Path, versio
     assert answer["restored"] == 0
 
 
-def test_loader_warmup_library_without_own_guard_is_not_watched(own: Path) -> None:
-    (own / "unwatched.cjs").write_text(UNWATCHED_SCRIPT)
-    (own / "node_modules" / "go-warmup" / "lib" / LIBRARY).unlink()
+def test_loader_warmup_library_without_own_guard_is_not_watched(private_install: Path) -> None:
+    (private_install / "unwatched.cjs").write_text(UNWATCHED_SCRIPT)
+    (private_install / "node_modules" / "go-warmup" / "lib" / LIBRARY).unlink()
     warmup = build.build_warmup([host_target()])[0].library
-    answer = answer_of([bun("").program, "unwatched.cjs", warmup], own)
+    answer = answer_of([bun("").program, "unwatched.cjs", warmup], private_install)
     assert answer == {"guard": "inside", "guardLibrary": None, "stats": None}
 
 

@@ -42,15 +42,15 @@ def left_over() -> Iterator[list[Path]]:
             pytest.skip("no control group can be made here")
         ended = subprocess.Popen(["true"])
         ended.wait()
-        made = []
+        groups = []
         for folder in group.folders:
             prefix = "-".join(folder.parent.name.split("-")[:2])
             for started in range(1, DEAD_GROUPS + 1):
                 dead = folder.parents[1] / f"{prefix}-{ended.pid}-{started}"
                 (dead / "cell-1").mkdir(parents=True)
-                made.append(dead)
-        yield made
-        for folder in (each for dead in made for each in (dead / "cell-1", dead)):
+                groups.append(dead)
+        yield groups
+        for folder in (each for dead in groups for each in (dead / "cell-1", dead)):
             if folder.exists():
                 folder.rmdir()
 

@@ -85,8 +85,8 @@ def test_core_too_large_is_dropped(
     monkeypatch.setattr(evidence, "CORE_BYTES", 20_000)
     result, _ = run_known(child, "segv", tmp_path, means=EvidenceTools(cores=True))
     assert result.outcome == "crash"
-    kept = [path for path in (tmp_path / "out").rglob("core") if path.is_file()]
-    assert all(path.stat().st_blocks * 512 <= 24_576 for path in kept)
+    cores = [path for path in (tmp_path / "out").rglob("core") if path.is_file()]
+    assert all(path.stat().st_blocks * 512 <= 24_576 for path in cores)
 
 
 def test_core_forbidden_by_shell_is_reported(child: Path, tmp_path: Path) -> None:
@@ -129,12 +129,12 @@ def test_core_is_found_by_the_kernel_pattern(
     core.parent.mkdir(parents=True)
     core.write_text("")
     core.with_name("core.8").write_text("of another")
-    known = kernel(tmp_path, pattern, uses_pid)
-    assert observe.find_core(7, folder, 0, known) == core
+    settings = kernel(tmp_path, pattern, uses_pid)
+    assert observe.find_core(7, folder, 0, settings) == core
     above = kernel(tmp_path, f"{folder}/{pattern}", uses_pid)
     assert observe.find_core(7, Path("/"), 0, above) == core
     late = core.stat().st_mtime + 1
-    assert "the kernel wrote none" in str(observe.find_core(7, folder, late, known))
+    assert "the kernel wrote none" in str(observe.find_core(7, folder, late, settings))
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     for name in PROGRAMS:
         write(folder / name)
     with ThreadPoolExecutor(len(PROGRAMS)) as pool:
-        found = pool.map(lambda name: run(folder / name), PROGRAMS)
-        return dict(zip(PROGRAMS, found, strict=True))
+        outputs = pool.map(lambda name: run(folder / name), PROGRAMS)
+        return dict(zip(PROGRAMS, outputs, strict=True))
 
 
 def write(folder: Path) -> None:

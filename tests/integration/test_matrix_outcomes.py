@@ -224,9 +224,9 @@ def test_cell_with_fork_bomb_is_stopped_and_reported(
     """It stays at 300 processes. A cell may have 256."""
     result, note = run_known(child, mode, tmp_path)
     assert result.outcome == "fail"
-    told = re.fullmatch(r"started processes without end: (\d+), all killed", result.detail)
-    assert told, result.detail
-    assert 256 < int(told[1]) <= 320
+    match = re.fullmatch(r"started processes without end: (\d+), all killed", result.detail)
+    assert match, result.detail
+    assert 256 < int(match[1]) <= 320
     assert holders(note) == []
     assert result.wall_ms < 15_000
     well, _ = run_known(child, "pass", tmp_path / "well")
@@ -235,12 +235,12 @@ def test_cell_with_fork_bomb_is_stopped_and_reported(
 
 def holders(path: Path) -> list[str]:
     """Return the processes that have a file open."""
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if any(each.readlink() == path for each in (process / "fd").iterdir()):
-                found.append(process.name)
-    return found
+                pids.append(process.name)
+    return pids
 
 
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])

@@ -32,11 +32,11 @@ INVOKE = [sys.executable, "-m", "invoke", "matrix"]
 
 def outcomes(out: Path) -> dict[str, set[str]]:
     """Return the outcomes seen, by ``version treatment module``."""
-    found: dict[str, set[str]] = {}
+    by_name: dict[str, set[str]] = {}
     for result in matrix.read_results(out / matrix.FILE_NAME).results:
         key = f"{result.version} {result.treatment} {result.module}"
-        found.setdefault(key, set()).add(result.outcome)
-    return found
+        by_name.setdefault(key, set()).add(result.outcome)
+    return by_name
 
 
 def test_matrix_hang_appears_only_in_known_versions(tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ def test_matrix_interrupted_run_leaves_nothing_and_resumes(
 
 def processes_inside(folder: Path) -> list[str]:
     """Return the processes whose temporary folder lies in ``folder``."""
-    found = []
+    pids = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"TMPDIR={folder}".encode() in environment.read_bytes():
-                found.append(environment.parent.name)
+                pids.append(environment.parent.name)
         except OSError:
             continue
-    return found
+    return pids

@@ -63,22 +63,22 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the library linked by GNU ld, by Zig for glibc, and by Zig for musl."""
     folder = tmp_path_factory.mktemp("libraries")
     zig = f"{toolchain.zig().program} cc -target"
-    found = {
+    paths_by_name = {
         "zig-glibc": go_library(folder / "zig-glibc.so", f"{zig} x86_64-linux-gnu.2.17"),
         "zig-musl": go_library(folder / "zig-musl.so", f"{zig} x86_64-linux-musl"),
     }
     if shutil.which("gcc"):
-        found["gcc"] = go_library(folder / "gcc.so", "gcc")
-    return found
+        paths_by_name["gcc"] = go_library(folder / "gcc.so", "gcc")
+    return paths_by_name
 
 
 @pytest.fixture(scope="session")
 def converted_libraries(libraries: dict[str, Path]) -> dict[str, Path]:
-    made = {}
+    converted = {}
     for name, library in libraries.items():
-        made[name] = library.with_name(f"{library.stem}-musl.so")
-        convert_file(library, made[name])
-    return made
+        converted[name] = library.with_name(f"{library.stem}-musl.so")
+        convert_file(library, converted[name])
+    return converted
 
 
 def call(*command: str | Path) -> str:
@@ -155,14 +155,14 @@ def test_musl_found_sites_are_those_the_linker_relocated(tmp_path: Path) -> None
         timeout=LIMIT_S * 2,
     )
     image = Image(output, output.read_bytes())
-    found = {site.address + 3 for site in sites_of(image, initial_exec_words(image))}
+    addresses = {site.address + 3 for site in sites_of(image, initial_exec_words(image))}
     listed = subprocess.run(
         ["readelf", "-rW", output], capture_output=True, text=True, check=True
     ).stdout
     linker = {int(line.split()[0], 16) for line in listed.splitlines() if "GOTTPOFF" in line}
 
     assert len(linker) > 100
-    assert found == linker
+    assert addresses == linker
 
 
 def test_musl_audit_tells_whether_a_library_loads(
@@ -268,16 +268,16 @@ def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
     )
     pipeline.run_matrix(request)
     run = matrix.read_results(tmp_path / matrix.FILE_NAME)
-    found = {result.treatment: result for result in run.results}
+    results = {result.treatment: result for result in run.results}
 
     assert run.header.host.libc == f"musl {musl.version}"
-    assert {name: result.outcome for name, result in found.items()} == {
+    assert {name: result.outcome for name, result in results.items()} == {
         "stock": "hang",
         "unconverted": "fail",
         "preload:suspend": "pass",
         "package": "pass",
     }
-    assert NOT_LOADED in found["unconverted"].detail
+    assert NOT_LOADED in results["unconverted"].detail
     assert all(result.repro.endswith(" --libc musl") == ON_GLIBC for result in run.results)
 
     [folder] = reproduce.folders(tmp_path, "stock/simple")

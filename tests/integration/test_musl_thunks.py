@@ -140,9 +140,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def converted_library(library: Path) -> Path:
-    made = library.with_name("it-musl.so")
-    convert_file(library, made)
-    return made
+    output = library.with_name("it-musl.so")
+    convert_file(library, output)
+    return output
 
 
 @pytest.fixture(scope="module")

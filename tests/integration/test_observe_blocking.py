@@ -71,11 +71,11 @@ def blocked_in(
     deadline = time.monotonic() + SETTLES_S
     before: tuple[Blocked, ...] = ()
     while True:
-        found = observe.blocked_threads(pid, signals=signals)
-        there = [each.call for each in found[:threads]] == [call] * threads
-        if (found == before and there) or time.monotonic() > deadline:
-            return found
-        before = found
+        blocked = observe.blocked_threads(pid, signals=signals)
+        all_there = [each.call for each in blocked[:threads]] == [call] * threads
+        if (blocked == before and all_there) or time.monotonic() > deadline:
+            return blocked
+        before = blocked
         time.sleep(0.01)
 
 
@@ -129,9 +129,9 @@ def test_blocked_lock_beside_sleeper_names_the_sleeper(waiting_program: Path) ->
 
 def test_blocked_two_threads_in_deadlock_are_stuck(waiting_program: Path) -> None:
     with running(waiting_program, "two-locks") as pid:
-        found = blocked_in(pid, "futex", threads=2)
-    assert [each.can_return for each in found] == ["no", "no"]
-    assert observe.all_stuck(found) == "yes"
+        blocked = blocked_in(pid, "futex", threads=2)
+    assert [each.can_return for each in blocked] == ["no", "no"]
+    assert observe.all_stuck(blocked) == "yes"
 
 
 def test_blocked_signal_wait_without_sender_is_stuck(waiting_program: Path) -> None:

@@ -138,11 +138,11 @@ def test_preload_wrong_word_is_named_and_does_nothing(
 
 def test_preload_verbose_logs_its_actions(program: Program) -> None:
     _, err = program.run(program.library, GO_GUARD_PRELOAD="suspend,stack8m", GO_GUARD_DEBUG="1")
-    said = [line.partition("]: ")[2] for line in err]
-    assert said[0] == "does suspend,stack8m"
-    assert said.count("gives a thread 8 MiB of stack; requested bytes: 4194304") == 2
-    assert said.count("guards the handler of signal 30") == 2
-    assert len(said) == 5
+    messages = [line.partition("]: ")[2] for line in err]
+    assert messages[0] == "does suspend,stack8m"
+    assert messages.count("gives a thread 8 MiB of stack; requested bytes: 4194304") == 2
+    assert messages.count("guards the handler of signal 30") == 2
+    assert len(messages) == 5
     _, err = program.run(program.library, GO_GUARD_PRELOAD="", GO_GUARD_DEBUG="1")
     assert [line.partition("]: ")[2] for line in err] == ["does nothing"]
 
@@ -163,7 +163,7 @@ def test_preload_in_shell_keeps_its_traps(program: Program, shell: str) -> None:
         "(trap - USR1; kill -USR1 $(exec sh -c 'echo $PPID')) & wait $!; echo $?;"
         "exec true | cat; yes | head -n 1"
     )
-    said = [
+    messages = [
         subprocess.run(
             [shell, "-c", script], env=environment, capture_output=True, text=True, check=False
         )
@@ -172,8 +172,8 @@ def test_preload_in_shell_keeps_its_traps(program: Program, shell: str) -> None:
             {"PATH": os.defpath, "LD_PRELOAD": str(program.library)},
         )
     ]
-    assert said[0].stdout.startswith("usr1\npwr\n")
-    plain, treated = ((each.returncode, each.stdout, each.stderr) for each in said)
+    assert messages[0].stdout.startswith("usr1\npwr\n")
+    plain, treated = ((each.returncode, each.stdout, each.stderr) for each in messages)
     assert treated == plain
 
 

@@ -84,9 +84,9 @@ def pool_threads(context: matrix.RunContext, words: str) -> Iterator[observe.Thr
     finally:
         process.kill()
         process.communicate()
-    found = [thread for thread in snapshot.threads if thread.seen.name.startswith("Bun Pool")]
-    assert found
-    yield from found
+    threads = [thread for thread in snapshot.threads if thread.seen.name.startswith("Bun Pool")]
+    assert threads
+    yield from threads
 
 
 @pytest.mark.parametrize(
@@ -133,16 +133,16 @@ def test_preload_never_reaches_the_harness(context: matrix.RunContext, tmp_path:
             child.listen(1.0)
     assert child.end is not None
     assert child.end.exit_code == 0
-    [said] = [line for line in child.printed_text.splitlines() if "go-guard-preload" in line]
-    assert said == f"go-guard-preload[{child.pid}]: does suspend"
+    [message] = [line for line in child.printed_text.splitlines() if "go-guard-preload" in line]
+    assert message == f"go-guard-preload[{child.pid}]: does suspend"
 
 
 def test_preload_compiled_executable_is_covered(context: matrix.RunContext, tmp_path: Path) -> None:
-    source, made = tmp_path / "app.js", tmp_path / "app"
+    source, executable = tmp_path / "app.js", tmp_path / "app"
     source.write_text(COMPILED_SCRIPT)
     home = {"PATH": os.defpath, "HOME": str(tmp_path)}
     subprocess.run(
-        [program(context, HANGING_VERSION), "build", "--compile", source, "--outfile", made],
+        [program(context, HANGING_VERSION), "build", "--compile", source, "--outfile", executable],
         cwd=tmp_path,
         env=home,
         check=True,
@@ -152,7 +152,7 @@ def test_preload_compiled_executable_is_covered(context: matrix.RunContext, tmp_
 
     def run(limit_s: float, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [made],
+            [executable],
             env={**application, **more},
             capture_output=True,
             text=True,

@@ -36,7 +36,7 @@ SYSTEMS = {"SHA256SUMS": "linux", "SHA256SUMS-darwin": "darwin"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("releases") / "dist"
     # As people write it: relative to the checkout.
     relative = os.path.relpath(out, paths.ROOT)
@@ -47,8 +47,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / VERSION)
+def copy(release_folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(release_folder, tmp_path / VERSION)
     return tmp_path / VERSION
 
 
@@ -72,7 +72,7 @@ def shell(command: str, folder: Path) -> str:
     return succeed(completed)
 
 
-def test_release_has_libraries_and_guards_for_all_platforms(made: Path) -> None:
+def test_release_has_libraries_and_guards_for_all_platforms(release_folder: Path) -> None:
     libraries = {
         f"{name}-{target.name}{suffix}"
         for name in ("go-warmup", "go-guard")
@@ -86,7 +86,7 @@ def test_release_has_libraries_and_guards_for_all_platforms(made: Path) -> None:
     }
     packages = {f"go-warmup-{target.name}-1.2.3.tgz" for target in TARGETS.values()}
     others = {"manifest.json", "sbom.cdx.json", "provenance.json", "RELEASE_NOTES.md", *SYSTEMS}
-    assert {path.name for path in made.iterdir()} == {
+    assert {path.name for path in release_folder.iterdir()} == {
         *libraries,
         *others,
         *packages,
@@ -95,11 +95,11 @@ def test_release_has_libraries_and_guards_for_all_platforms(made: Path) -> None:
 
 
 @pytest.mark.parametrize("sums", SYSTEMS)
-def test_release_checksums_pass_the_system_tool(made: Path, sums: str) -> None:
+def test_release_checksums_pass_the_system_tool(release_folder: Path, sums: str) -> None:
     count = 6 * sum(target.os == SYSTEMS[sums] for target in TARGETS.values())
-    assert shell(f"sha256sum -c --strict {sums}", made).count(": OK\n") == count
+    assert shell(f"sha256sum -c --strict {sums}", release_folder).count(": OK\n") == count
     # A downloader that has the list in its own repository, and takes one library and its header.
-    for target in (it for it in TARGETS.values() if it.os == SYSTEMS[sums]):
+    for target in (each for each in TARGETS.values() if each.os == SYSTEMS[sums]):
         name = f"go-warmup-{target.name}"
         files = f"{name}{target.library_suffix} {name}.h"
         command = f"""
@@ -107,41 +107,47 @@ def test_release_checksums_pass_the_system_tool(made: Path, sums: str) -> None:
         cp {files} "$folder" && grep {" ".join(f"-e {file}" for file in files.split())} {sums} \
             > "$folder/SHA256SUM" && cd "$folder" && sha256sum -c SHA256SUM
         """
-        assert shell(command, made).splitlines() == [
+        assert shell(command, release_folder).splitlines() == [
             f"{file}: OK" for file in sorted(files.split())
         ]
 
 
-def test_release_bill_of_materials_fits_its_schema(made: Path) -> None:
-    text = (made / "sbom.cdx.json").read_text()
+def test_release_bill_of_materials_fits_its_schema(release_folder: Path) -> None:
+    text = (release_folder / "sbom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace("SHA-256", "SHA"))
     bill = json.loads(text)
-    hashes = {it["name"]: it["hashes"][0]["content"] for it in bill["components"] if "hashes" in it}
-    assert hashes[LIBRARY] == sha256((made / LIBRARY).read_bytes())
-    inside = {it["ref"]: it["dependsOn"] for it in bill["dependencies"]}
+    hashes = {
+        component["name"]: component["hashes"][0]["content"]
+        for component in bill["components"]
+        if "hashes" in component
+    }
+    assert hashes[LIBRARY] == sha256((release_folder / LIBRARY).read_bytes())
+    inside = {component["ref"]: component["dependsOn"] for component in bill["dependencies"]}
     assert inside["go-guard-linux-x64.so"] == inside["libgo-guard-linux-x64.a"] == []
     assert set(inside["go-warmup-1.2.3.tgz"]) == {
-        f"go-guard-{it.name}.so" for it in TARGETS.values() if it.os == "linux"
+        f"go-guard-{component.name}.so" for component in TARGETS.values() if component.os == "linux"
     }
     assert inside["go-warmup-linux-x64-1.2.3.tgz"] == [LIBRARY]
-    assert inside[LIBRARY] == [f"std@{read_json(made / 'manifest.json')['libraries'][0]['go']}"]
+    assert inside[LIBRARY] == [
+        f"std@{read_json(release_folder / 'manifest.json')['libraries'][0]['go']}"
+    ]
 
 
-def test_release_provenance_names_every_file_and_commit(made: Path) -> None:
-    stated = read_json(made / "provenance.json")
+def test_release_provenance_names_every_file_and_commit(release_folder: Path) -> None:
+    stated = read_json(release_folder / "provenance.json")
     assert stated["_type"] == "https://in-toto.io/Statement/v1"
     assert stated["predicateType"] == "https://slsa.dev/provenance/v1"
-    subjects = {it["name"]: it["digest"]["sha256"] for it in stated["subject"]}
-    found = {path.name: sha256(path.read_bytes()) for path in made.iterdir()}
-    assert subjects == {k: v for k, v in found.items() if k != "provenance.json"}
+    subjects = {subject["name"]: subject["digest"]["sha256"] for subject in stated["subject"]}
+    digests = {path.name: sha256(path.read_bytes()) for path in release_folder.iterdir()}
+    assert subjects == {k: v for k, v in digests.items() if k != "provenance.json"}
     first = stated["predicate"]["buildDefinition"]["resolvedDependencies"][0]
     assert first["digest"] == {"gitCommit": shell("git rev-parse HEAD", paths.ROOT).strip()}
 
 
-def test_release_built_again_is_identical(made: Path) -> None:
-    output = succeed(invoke("verify-release", made))
-    assert output == f"{made} is go-warmup 1.2.3, 49 files, and comes out the same here\n"
+def test_release_built_again_is_identical(release_folder: Path) -> None:
+    output = succeed(invoke("verify-release", release_folder))
+    assert output == f"{release_folder} is go-warmup 1.2.3, 49 files, and comes out the same here\n"
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
@@ -154,7 +160,7 @@ def repack(folder: Path, name: str, data: bytes, package: str = "go-warmup") -> 
     """Put other bytes into an npm package."""
     tarball = folder / f"{package}-1.2.3.tgz"
     with tarfile.open(tarball) as archive:
-        inside = {it.name: archive.extractfile(it).read() for it in archive}  # type: ignore[union-attr]
+        inside = {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
     inside[f"package/{name}"] = data
     with tarfile.open(tarball, "w:gz") as archive:
         for each, content in inside.items():
@@ -171,112 +177,123 @@ def flip(path: Path) -> None:
 
 def settle(folder: Path) -> None:
     """Make the records agree with the files again, as a forger would."""
-    own = {"manifest.json", "provenance.json"}
-    found = {it.name: it for it in sorted(folder.iterdir()) if it.name not in own}
-    digests = {name: sha256(path.read_bytes()) for name, path in found.items()}
+    records = {"manifest.json", "provenance.json"}
+    payload = {each.name: each for each in sorted(folder.iterdir()) if each.name not in records}
+    digests = {name: sha256(path.read_bytes()) for name, path in payload.items()}
     files = [
         {"name": name, "size": path.stat().st_size, "sha256": digests[name]}
-        for name, path in found.items()
+        for name, path in payload.items()
     ]
-    rewrite(folder / "manifest.json", lambda it: it.update(files=files))
+    rewrite(folder / "manifest.json", lambda each: each.update(files=files))
     digests["manifest.json"] = sha256((folder / "manifest.json").read_bytes())
-    subject = [{"name": name, "digest": {"sha256": it}} for name, it in sorted(digests.items())]
-    rewrite(folder / "provenance.json", lambda it: it.update(subject=subject))
+    subject = [{"name": name, "digest": {"sha256": each}} for name, each in sorted(digests.items())]
+    rewrite(folder / "provenance.json", lambda each: each.update(subject=subject))
 
 
 def of_manifest(**change: object) -> Forgery:
-    return lambda it: rewrite(it / "manifest.json", lambda record: record.update(change))
+    return lambda folder: rewrite(folder / "manifest.json", lambda record: record.update(change))
 
 
 def of_first_file(**change: object) -> Forgery:
-    return lambda it: rewrite(
-        it / "manifest.json", lambda record: record["files"][0].update(change)
+    return lambda folder: rewrite(
+        folder / "manifest.json", lambda record: record["files"][0].update(change)
     )
 
 
 FORGERIES: dict[str, tuple[list[Forgery], str]] = {
-    "a bit": ([lambda it: flip(it / LIBRARY)], "SHA256SUMS says"),
-    "no library": ([lambda it: (it / LIBRARY).unlink()], f"{LIBRARY} is missing"),
-    "no provenance": ([lambda it: (it / "provenance.json").unlink()], "provenance.json is missing"),
-    "no sums": ([lambda it: (it / "SHA256SUMS").unlink()], "SHA256SUMS is missing"),
-    "a file more": ([lambda it: (it / "x.so").write_text("")], "x.so is there, which"),
-    "a folder more": ([lambda it: (it / "more").mkdir()], "there is a folder"),
-    "notes": ([lambda it: (it / "RELEASE_NOTES.md").write_text("!")], "RELEASE_NOTES.md has"),
+    "a bit": ([lambda folder: flip(folder / LIBRARY)], "SHA256SUMS says"),
+    "no library": ([lambda folder: (folder / LIBRARY).unlink()], f"{LIBRARY} is missing"),
+    "no provenance": (
+        [lambda folder: (folder / "provenance.json").unlink()],
+        "provenance.json is missing",
+    ),
+    "no sums": ([lambda folder: (folder / "SHA256SUMS").unlink()], "SHA256SUMS is missing"),
+    "a file more": ([lambda folder: (folder / "x.so").write_text("")], "x.so is there, which"),
+    "a folder more": ([lambda folder: (folder / "more").mkdir()], "there is a folder"),
+    "notes": (
+        [lambda folder: (folder / "RELEASE_NOTES.md").write_text("!")],
+        "RELEASE_NOTES.md has",
+    ),
     "another version": ([of_manifest(version="9.9.9")], "is of another release than"),
     "no version": ([of_manifest(version="../9")], "is not a version"),
     "no libraries": ([of_manifest(libraries=[])], "does not name one library a platform and name"),
     "a size": ([of_first_file(size=1)], "has 1 bytes"),
     "a way out": ([of_first_file(name="../x")], "not the name of a file"),
     "half a manifest": (
-        [lambda it: (it / "manifest.json").write_text('{"version": "1.2.3", "na')],
+        [lambda folder: (folder / "manifest.json").write_text('{"version": "1.2.3", "na')],
         "manifest.json has an unknown form",
     ),
     # In the remaining cases the records agree with each other. A check must still find the fault.
     "sums without headers": (
         [
-            lambda it: (it / "SHA256SUMS").write_text(shell("grep -v '[.]h$' SHA256SUMS", it)),
+            lambda folder: (folder / "SHA256SUMS").write_text(
+                shell("grep -v '[.]h$' SHA256SUMS", folder)
+            ),
             settle,
         ],
         "is there, which SHA256SUMS does not name",
     ),
     "no Go": (
-        [lambda it: (it / LIBRARY).write_text("no library"), settle],
+        [lambda folder: (folder / LIBRARY).write_text("no library"), settle],
         f"{LIBRARY}: ",
     ),
     "another guard in the package": (
-        [lambda it: repack(it, "lib/go-guard-linux-x64.so", b""), settle],
+        [lambda folder: repack(folder, "lib/go-guard-linux-x64.so", b""), settle],
         "go-warmup-1.2.3.tgz has another go-guard-linux-x64.so than the release",
     ),
     "another library in a platform's package": (
-        [lambda it: repack(it, LIBRARY, b"", "go-warmup-linux-x64"), settle],
+        [lambda folder: repack(folder, LIBRARY, b"", "go-warmup-linux-x64"), settle],
         f"go-warmup-linux-x64-1.2.3.tgz has another {LIBRARY} than the release",
     ),
     "no package of a platform": (
-        [lambda it: (it / "go-warmup-darwin-x64-1.2.3.tgz").unlink(), settle],
+        [lambda folder: (folder / "go-warmup-darwin-x64-1.2.3.tgz").unlink(), settle],
         "the npm package go-warmup-darwin-x64-1.2.3.tgz is missing",
     ),
     "another static library": (
-        [lambda it: flip(it / "libgo-guard-linux-x64.a")],
+        [lambda folder: flip(folder / "libgo-guard-linux-x64.a")],
         "SHA256SUMS says",
     ),
     "other sums in the package": (
-        [lambda it: repack(it, "sums.json", b"{}"), settle],
+        [lambda folder: repack(folder, "sums.json", b"{}"), settle],
         "which sums.json in go-warmup-1.2.3.tgz does not name",
     ),
     "a package of another version": (
-        [lambda it: repack(it, "package.json", b'{"name":"x","version":"2.0.0"}'), settle],
+        [lambda folder: repack(folder, "package.json", b'{"name":"x","version":"2.0.0"}'), settle],
         "is of x 2.0.0",
     ),
     "no package": (
-        [lambda it: (it / "go-warmup-1.2.3.tgz").write_text("x"), settle],
+        [lambda folder: (folder / "go-warmup-1.2.3.tgz").write_text("x"), settle],
         "cannot be read",
     ),
     "another bill": (
-        [lambda it: rewrite(it / "sbom.cdx.json", lambda bom: bom.update(components=[])), settle],
+        [
+            lambda folder: rewrite(folder / "sbom.cdx.json", lambda bom: bom.update(components=[])),
+            settle,
+        ],
         "which sbom.cdx.json does not name",
     ),
 }
 
 
-@pytest.mark.parametrize("what", FORGERIES)
-def test_verify_release_forged_file_is_found(copy: Path, what: str) -> None:
-    steps, said = FORGERIES[what]
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_verify_release_forged_file_is_found(copy: Path, forgery: str) -> None:
+    steps, reason = FORGERIES[forgery]
     for step in steps:
         step(copy)
     with pytest.raises(FetchError) as caught:
         release.verify_release(str(copy), rebuild=False)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert caught.value.exit_code == 4
 
 
 def test_verify_release_changed_notes_need_a_rebuild(
-    made: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+    release_folder: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "RELEASE_NOTES.md").write_text("# go-warmup 1.2.3\n\nTrust me.\n")
     settle(copy)
     release.verify_release(str(copy), rebuild=False)
     # What test_release_built_again_is_identical has shown to come out.
-    again = lambda _, folder: shutil.copytree(made, folder / "dist" / VERSION)  # noqa: E731
+    again = lambda _, folder: shutil.copytree(release_folder, folder / "dist" / VERSION)  # noqa: E731
     monkeypatch.setattr(verify, "make_again", again)
     with pytest.raises(FetchError, match=r"RELEASE_NOTES\.md comes out differently here"):
         release.verify_release(str(copy), rebuild=True)
@@ -290,9 +307,9 @@ def test_verify_release_other_tools_cannot_rebuild(
         release.verify_release(str(copy), rebuild=True)
 
 
-def test_verify_release_by_url_works(made: Path) -> None:
+def test_verify_release_by_url_works(release_folder: Path) -> None:
     with run_registry() as host:
-        for path in made.iterdir():
+        for path in release_folder.iterdir():
             host.answers[f"/v1.2.3/{path.name}"] = [sending(path.read_bytes())]
         where = f"{host.url}/v1.2.3"
         assert release.verify_release(f"{where}/", rebuild=False).version == VERSION

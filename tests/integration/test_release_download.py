@@ -215,13 +215,13 @@ def test_download_warmup_malformed_checksums_are_refused(
 
 
 def test_download_warmup_own_checksums_take_precedence(host: Registry, tmp_path: Path) -> None:
-    own = tmp_path / "SHA256SUMS"
-    own.write_text(f"{sha256(CONTENT[LIBRARY])} *{LIBRARY}\n")
+    checksums = tmp_path / "SHA256SUMS"
+    checksums.write_text(f"{sha256(CONTENT[LIBRARY])} *{LIBRARY}\n")
     serve(host, "SHA256SUMS", status(404))
-    assert download_release(host, tmp_path / "lib", own) == [tmp_path / "lib" / LIBRARY]
-    own.write_text(f"{'0' * 64}  {LIBRARY}\n")
+    assert download_release(host, tmp_path / "lib", checksums) == [tmp_path / "lib" / LIBRARY]
+    checksums.write_text(f"{'0' * 64}  {LIBRARY}\n")
     with pytest.raises(FetchError, match="damaged or forged"):
-        download_release(host, tmp_path / "lib", own)
+        download_release(host, tmp_path / "lib", checksums)
     assert (tmp_path / "lib" / LIBRARY).read_bytes() == CONTENT[LIBRARY]
 
 

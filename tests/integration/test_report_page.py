@@ -141,13 +141,13 @@ def test_page_works_with_keyboard_alone(page: Browser) -> None:
     assert page.run(FOCUSED).startswith("bun@1.0.5/stock/simple/ffi/idle: ")
     page.press("End", control=True)
     assert page.run(FOCUSED) == "bun@1.4.5: not run"
-    seen = """(() => {
+    visible_script = """(() => {
       const cell = document.activeElement.getBoundingClientRect();
       const map = document.getElementById('map').getBoundingClientRect();
       const head = document.querySelector('.head').getBoundingClientRect();
       return cell.right <= map.right && cell.bottom <= map.bottom && cell.top >= head.bottom;
     })()"""
-    assert page.run(seen)
+    assert page.run(visible_script)
     page.press("Home", control=True)
     assert page.run(FOCUSED).startswith("bun@1.0.0/stock/simple/ffi/gc: ")
     assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -176,7 +176,7 @@ def test_page_detail_shows_all_fields(page: Browser) -> None:
     tick(page, "intermittent")
     page.run(f"{CELLS}[0].click()")
     first = next(result for result in many_results() if result.intermittent)
-    said = page.run("document.getElementById('detail').innerText")
+    detail = page.run("document.getElementById('detail').innerText")
     for text in (
         first.cell.name,
         "intermittent hang",
@@ -186,7 +186,7 @@ def test_page_detail_shows_all_fields(page: Browser) -> None:
         first.repro,
         *(path.rpartition("/")[2] for path in first.evidence),
     ):
-        assert text in said
+        assert text in detail
     links = page.run(
         "[...document.querySelectorAll('#detail a')].map((a) => a.getAttribute('href'))"
     )
@@ -210,8 +210,8 @@ def test_page_filtering_rarely_lays_out(page: Browser) -> None:
     """Show why filtering 10,000 cells is fast, which a timed test cannot do on a busy machine."""
 
     def metrics() -> dict[str, float]:
-        found = page.call("Performance.getMetrics")["metrics"]
-        return {metric["name"]: metric["value"] for metric in found}
+        metric_list = page.call("Performance.getMetrics")["metrics"]
+        return {metric["name"]: metric["value"] for metric in metric_list}
 
     page.call("Performance.enable")
     steps = {

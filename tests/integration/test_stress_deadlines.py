@@ -40,10 +40,10 @@ const watch = setInterval(() => {{
 
 def node() -> Runtime:
     target = host_target()
-    [found] = runtimes.provide_runtimes(
+    [runtime] = runtimes.provide_runtimes(
         "node", runtimes.choose_versions("node", "", target), target
     )
-    return found
+    return runtime
 
 
 @pytest.fixture(scope="module", params=["bun 1.0.4", "bun 1.4.5", "node"])

@@ -171,12 +171,12 @@ def test_stress_correct_addon_passes(
 def test_stress_faulty_addon_fails_with_its_fault(
     node: runtimes.Node, warmup: str, stress: str, tmp_path: Path
 ) -> None:
-    fault, wanted = FAULTS[stress]
+    fault, expected = FAULTS[stress]
     report = run_stress(
         node, stress, tmp_path, addon=addon(tmp_path, fault), second=warmup, seconds=1
     )
     assert report.outcome.startswith("fail: ")
-    assert wanted in report.outcome
+    assert expected in report.outcome
 
 
 def test_stress_hanging_child_process_fails(node: runtimes.Node, tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ def test_stress_signal_handlers_before_and_after_are_compared(
     loaded = run_stress(node, "signals", tmp_path, load="ffi", library=str(simple.library))
     assert (without.outcome, loaded.outcome) == ("pass", "pass")
     before, after = (
-        next(event["why"] for event in told.events if event["at"] == "dispositions")
-        for told in (without, loaded)
+        next(event["why"] for event in report.events if event["at"] == "dispositions")
+        for report in (without, loaded)
     )
     assert before == "unchanged"
     assert "SIGTERM handled+restarts → handled+on-stack+restarts" in after

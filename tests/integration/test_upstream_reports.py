@@ -45,9 +45,9 @@ def blocks(name: str) -> tuple[dict[str, str], str]:
     """Return the files of a repro, by name, and its output."""
     text = page(name)
     block = r"`([\w.]+)`:\n\n```\w+\n(.*?)^```$"
-    found = dict(re.findall(block, text, re.MULTILINE | re.DOTALL))
+    scripts = dict(re.findall(block, text, re.MULTILINE | re.DOTALL))
     [printed_text] = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return found, printed_text
+    return scripts, printed_text
 
 
 def musl_bun() -> Path:
@@ -55,10 +55,10 @@ def musl_bun() -> Path:
     try:
         folder = sysroot.sysroot_for("linux-x64-musl")
         version = "1.4.5"
-        [found] = runtimes.provide_bun([version], TARGETS["linux-x64-musl"])
+        [runtime] = runtimes.provide_bun([version], TARGETS["linux-x64-musl"])
     except (PrerequisiteError, FetchError) as error:
         pytest.skip(f"no Bun for musl: {error.what}")
-    return folder.program(found.program)
+    return folder.program(runtime.program)
 
 
 def program(name: str) -> Path:

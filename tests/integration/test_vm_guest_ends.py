@@ -76,8 +76,8 @@ def guest_of(tmp_path: Path, work: job.Job, script: str) -> Guest:
 def run(guest: Guest, work: job.Job) -> dict[str, str]:
     with console.progress("cells", len(work.cells)) as shown:
         run_job(guest, work, shown)
-    found = matrix.read_results(work.out / matrix.FILE_NAME).results
-    return {result.version: f"{result.outcome} {result.detail}" for result in found}
+    results = matrix.read_results(work.out / matrix.FILE_NAME).results
+    return {result.version: f"{result.outcome} {result.detail}" for result in results}
 
 
 def test_run_job_panic_before_a_cell_is_a_prerequisite_error(tmp_path: Path, work: job.Job) -> None:
@@ -94,10 +94,12 @@ def test_run_job_panic_in_a_cell_is_its_error_and_the_rest_runs(
         "if boot == 1: results.write_text(header + '\\n'); start(cells[0]); panic()\n"
         "else: start(cells[1]); finish(lines[1]); end(0)\n"
     )
-    found = run(guest_of(tmp_path, work, script), work)
+    results = run(guest_of(tmp_path, work, script), work)
 
-    assert found["1.2.1"].startswith("error the guest ended while it ran: kernel panic: Attempted")
-    assert found["1.2.19"].startswith("pass")
+    assert results["1.2.1"].startswith(
+        "error the guest ended while it ran: kernel panic: Attempted"
+    )
+    assert results["1.2.19"].startswith("pass")
 
 
 def test_run_job_signal_that_ends_the_runner_costs_its_cell(tmp_path: Path, work: job.Job) -> None:
@@ -106,17 +108,17 @@ def test_run_job_signal_that_ends_the_runner_costs_its_cell(tmp_path: Path, work
         "if boot == 1: results.write_text(header + '\\n'); start(cells[0]); end(139)\n"
         "else: start(cells[1]); finish(lines[1]); end(0)\n"
     )
-    found = run(guest_of(tmp_path, work, script), work)
+    results = run(guest_of(tmp_path, work, script), work)
 
-    said = "error the guest ended while it ran: Fatal Python error: Segmentation fault"
-    assert found["1.2.1"] == said
-    assert found["1.2.19"].startswith("pass")
+    message = "error the guest ended while it ran: Fatal Python error: Segmentation fault"
+    assert results["1.2.1"] == message
+    assert results["1.2.19"].startswith("pass")
 
 
 def test_run_job_guest_that_kills_every_cell_still_ends(tmp_path: Path, work: job.Job) -> None:
-    found = run(guest_of(tmp_path, work, "start(cells[boot - 1]); panic()"), work)
+    results = run(guest_of(tmp_path, work, "start(cells[boot - 1]); panic()"), work)
 
-    assert [each.split()[0] for each in found.values()] == ["error", "error"]
+    assert [each.split()[0] for each in results.values()] == ["error", "error"]
 
 
 def test_run_job_keeps_results_from_before_the_end(tmp_path: Path, work: job.Job) -> None:
@@ -126,9 +128,9 @@ def test_run_job_keeps_results_from_before_the_end(tmp_path: Path, work: job.Job
         "    results.open('a').write(lines[1][:30])\n"
         "else: end(0); results.write_text('\\n'.join([header, *lines, '']))\n"
     )
-    found = run(guest_of(tmp_path, work, script), work)
+    results = run(guest_of(tmp_path, work, script), work)
 
-    assert [each.split()[0] for each in found.values()] == ["pass", "pass"]
+    assert [each.split()[0] for each in results.values()] == ["pass", "pass"]
 
 
 def test_run_job_failing_suite_in_the_guest_shows_its_log(tmp_path: Path, work: job.Job) -> None:

@@ -56,5 +56,7 @@ def test_wheels_pip_offers_what_the_lock_file_names(tmp_path: Path) -> None:
     lock.write_text(text[:begin] + text[end:])
     added = wheels.update_lock(toolchain.pip_pins(), path=lock)
     assert wheels.AddedRelease("asherah", toolchain.pip_pins()["asherah"]) in added
-    found = wheels.read_lock(lock)
-    assert {name: {v: found[name][v] for v in known} for name, known in shipped.items()} == shipped
+    offered = wheels.read_lock(lock)
+    assert {
+        name: {v: offered[name][v] for v in releases} for name, releases in shipped.items()
+    } == shipped

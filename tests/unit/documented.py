@@ -111,14 +111,14 @@ def blocks() -> Iterator[Block]:
 
 def commands() -> list[Command]:
     """Return every command of every block, and the runs of tests that a sentence names."""
-    found = [each for block in blocks() if not block.kind for each in commands_of(block)]
+    lines = [each for block in blocks() if not block.kind for each in commands_of(block)]
     for path in _pages():
         page = path.relative_to(paths.ROOT).as_posix()
-        found += [
+        lines += [
             Command(page, 0, " ".join(inline[1].split()))
             for inline in _INLINE_TESTS.finditer(path.read_text())
         ]
-    return found
+    return lines
 
 
 def commands_of(block: Block) -> Iterator[Command]:

@@ -136,9 +136,9 @@ def _library(shape: Shape) -> bytes:
 def _symbols(strings: _Strings, names: list[int]) -> bytes:
     """Return the imports, then a function of the library's own, then another's TLS variable."""
     imported = [struct.pack("<IBBHQQ", name, 0x12, 0, 0, 0, 0) for name in names]
-    own = struct.pack("<IBBHQQ", strings.add("initialise"), 0x12, 0, 7, CODE_AT, 8)
+    own_symbol = struct.pack("<IBBHQQ", strings.add("initialise"), 0x12, 0, 7, CODE_AT, 8)
     alien = struct.pack("<IBBHQQ", strings.add("alien"), 0x16, 0, 0, 0, 0)
-    return b"".join([bytes(24), *imported, own, alien])
+    return b"".join([bytes(24), *imported, own_symbol, alien])
 
 
 def _relocations(shape: Shape) -> bytes:

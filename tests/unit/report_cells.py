@@ -80,16 +80,16 @@ def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
         "s": "skip",
         "e": "error",
     }
-    found = []
+    results = []
     for patch, letter in enumerate(ends, start):
         if letter == "~":
-            made = cell(f"1.0.{patch}", "hang", outcomes=("hang", "pass"), **same)  # type: ignore[arg-type]
+            result = cell(f"1.0.{patch}", "hang", outcomes=("hang", "pass"), **same)  # type: ignore[arg-type]
         elif letter == " ":
             continue
         else:
-            made = cell(f"1.0.{patch}", named[letter], **same)  # type: ignore[arg-type]
-        found.append(made)
-    return found
+            result = cell(f"1.0.{patch}", named[letter], **same)  # type: ignore[arg-type]
+        results.append(result)
+    return results
 
 
 def many_results(count: int = 10_000) -> list[Result]:
@@ -100,14 +100,14 @@ def many_results(count: int = 10_000) -> list[Result]:
     loads: tuple[Load, ...] = ("ffi", "napi-sync", "napi-async")
     stresses = ("gc", "idle", "profile", "terminate", "wasm", "worker", "worker-load")
     kinds = list(itertools.product(treatments, modules, loads, stresses))
-    found = []
+    results = []
     for version in VERSIONS:
         for treatment, module, load, stress in kinds[: -(-count // len(VERSIONS))]:
             outcome = _end(version, treatment, stress, chance)
             numbers = (chance.randint(1, 99), chance.randint(1, 199_999), chance.randint(1, 9))
             name = f"bun@{version}_{treatment}_{module}_{load}_{stress}"
             at_times = outcome == "hang" and chance.random() < 0.04
-            found.append(
+            results.append(
                 cell(
                     version,
                     outcome,
@@ -125,7 +125,7 @@ def many_results(count: int = 10_000) -> list[Result]:
                     f"--module {module} --load {load} --stress {stress}",
                 )
             )
-    return found[:count]
+    return results[:count]
 
 
 def _end(version: str, treatment: str, stress: str, chance: random.Random) -> Outcome:
@@ -139,21 +139,21 @@ def _end(version: str, treatment: str, stress: str, chance: random.Random) -> Ou
 
 def run_of(results: Iterable[Result], *, cut: bool = False) -> matrix.Run:
     """Return a run that held these results and planned no others."""
-    kept = tuple(results)
+    rows = tuple(results)
     header = Header(
         suite="0.1.0",
         started="2026-01-02T03:04:05+00:00",
         host=Host(os="linux", kernel="6.1", cpu="a processor", cores=2, libc="glibc 2.36"),
         tools={"zig": "0.17.0", "go": "1.27.3"},
         plan="0123456789abcdef",
-        cells=len(kept),
+        cells=len(rows),
     )
-    return matrix.Run(header, kept, is_cut=cut)
+    return matrix.Run(header, rows, is_cut=cut)
 
 
 def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix.Run:
     """Return a run of a patched Bun, an emulation and stock on the same cells."""
-    found = []
+    results = []
     for stress, before, now in (
         ("idle", "hang", "pass"),
         ("wasm", "hang", "pass"),
@@ -162,12 +162,12 @@ def patched_run(*, broken: int = 1, remark: str = "suspend-any-stack") -> matrix
         ("worker", "skip", "pass"),
         *((f"broken-{number}", "pass", "hang") for number in range(broken)),
     ):
-        found += [
+        results += [
             cell("1.2.19", before, stress=stress),  # type: ignore[arg-type]
             cell("1.2.19+patched", now, treatment="patched", stress=stress),  # type: ignore[arg-type]
             cell("1.2.19", "pass", treatment="preload:suspend", stress=stress),
         ]
-    run = run_of(found)
+    run = run_of(results)
     patched = {
         "bun@1.2.19+patched": f"v1.2.19, {remark}, 0123456789abcdef",
         "bun@1.2.19 preload:suspend": remark,

@@ -96,8 +96,8 @@ def test_bisect_random_pattern_finds_true_changes() -> None:
             assert list(turn.untestable) == versions[low + 1 : high]
             assert set(turn.untestable) <= skips
         assert max(probe.runs.values()) == 1
-        for one, other in itertools.pairwise(answer.changes):
-            assert one.new_state != other.new_state
+        for earlier, later in itertools.pairwise(answer.changes):
+            assert earlier.new_state != later.new_state
     assert refused < 30
 
 
@@ -139,22 +139,22 @@ def test_bisect_canaries_are_matched_to_their_release() -> None:
         "1.2.2-canary.20250209.1",
         *RELEASES,
     )
-    found = select_versions(canaries_of("1.2.1"), known_versions=known, tags={})
-    assert found == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
+    selected = select_versions(canaries_of("1.2.1"), known_versions=known, tags={})
+    assert selected == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
 
 
 def test_bisect_canaries_between_releases_are_tested() -> None:
     days = [f"1.2.1-canary.2025010{day}.1" for day in range(1, 8)]
-    asked: list[tuple[str, str]] = []
+    tested: list[tuple[str, str]] = []
 
     def canaries(low: str, high: str) -> list[str]:
-        asked.append((low, high))
+        tested.append((low, high))
         return days if low == "1.2.1" else []
 
     order = [*RELEASES[: RELEASES.index("1.2.2")], *days, *RELEASES[RELEASES.index("1.2.2") :]]
     probe = Fake(bad_between(order, days[4], "1.2.19"))
     answer = bisect(RELEASES, probe, canaries=canaries)
-    assert asked == [("1.2.1", "1.2.2"), ("1.2.19", "1.2.20")]
+    assert tested == [("1.2.1", "1.2.2"), ("1.2.19", "1.2.20")]
     assert answer.canaries == (StateChange(days[3], days[4], "bad"),)
     assert answer.text == (
         "bad from 1.2.2 to 1.2.19; first good again 1.2.20;"

@@ -88,8 +88,8 @@ def test_claims_count_every_attempt() -> None:
 
 
 def test_claims_compare_a_cell_with_its_counterpart() -> None:
-    given = CounterpartCheck(outcomes=("hang",), treatment="stock")
-    check = Check("it helps", "always", ("pass",), treatments=("warmup",), given=given)
+    counterpart = CounterpartCheck(outcomes=("hang",), treatment="stock")
+    check = Check("it helps", "always", ("pass",), treatments=("warmup",), given=counterpart)
     claim = Claim("text", check=(check,))
     results = [
         result("1.0.0", "pass"),
@@ -168,7 +168,9 @@ def test_claims_measured_numbers_are_read_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         read_facts(path)
     write_facts(path, {"warmup-ms": {"bun@1.4.5": 1.5}})
-    [claim] = [found for found in verdicts(run([]), facts=read_facts(path)) if found.id == "C4"]
+    [claim] = [
+        verdict for verdict in verdicts(run([]), facts=read_facts(path)) if verdict.id == "C4"
+    ]
     assert (claim.verdict, claim.supporting) == ("reproduced", ("bun@1.4.5: 1.5",))
     path.write_text('{"warmup-ms": 1}')
     with pytest.raises(UsageError, match="no measured numbers"):
@@ -182,7 +184,7 @@ def test_claims_published_library_settles_the_buffer_claim() -> None:
             result("1.4.5", end, module="libasherah", load="ffi", stress=stress)
             for stress, end in cells
         ]
-        return {found.id: found.verdict for found in verdicts(run(results))}["C10"]
+        return {each.id: each.verdict for each in verdicts(run(results))}["C10"]
 
     assert verdict("pass", "pass") == "reproduced"
     assert verdict("pass", "fail") == "refuted"
@@ -204,8 +206,8 @@ def test_claims_all_eighteen_have_verdicts() -> None:
     ]
     nodes = [result("24.1.0", "pass", runtime="node", module="crypto")]
     sizes = {"library-bytes": {"linux-x64": 1278576.0}}
-    found = {v.id: v.verdict for v in verdicts(run([*results, *nodes]), facts=sizes)}
-    assert found == {
+    by_claim = {v.id: v.verdict for v in verdicts(run([*results, *nodes]), facts=sizes)}
+    assert by_claim == {
         "C1": "not testable here",
         "C2": "refuted",
         "C3": "refuted",
@@ -233,10 +235,10 @@ def test_claims_emulated_patches_settle_two() -> None:
     ]
     # A cure of the guard does not count for the patches.
     results.append(result("1.2.19", "pass", treatment="preload:stack8m+sigmask+suspend"))
-    found = {verdict.id: verdict for verdict in verdicts(run(results))}
+    by_claim = {verdict.id: verdict for verdict in verdicts(run(results))}
     for name in ("C11", "C12"):
-        assert found[name].verdict == "refuted"
-        assert "0 of 1 cells" in found[name].reason
+        assert by_claim[name].verdict == "refuted"
+        assert "0 of 1 cells" in by_claim[name].reason
 
 
 def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
@@ -252,12 +254,14 @@ def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
         result(version, ends.get(version, "pass"), treatment="patched" if patches else "self-built")
         for version, patches in builds.items()
     ]
-    made = run(results)
-    header = msgspec.structs.replace(made.header, patches=builds)
-    found = {each.id: each for each in verdicts(msgspec.structs.replace(made, header=header))}
-    assert (found["C11"].verdict, found["C12"].verdict) == ("refuted", "no data")
-    assert found["C11"].opposing == ("bun@1.0.4+patched.0a/patched/simple/napi-sync/idle",)
-    assert len(found["C16"].supporting) == 2
+    base_run = run(results)
+    header = msgspec.structs.replace(base_run.header, patches=builds)
+    by_claim = {
+        each.id: each for each in verdicts(msgspec.structs.replace(base_run, header=header))
+    }
+    assert (by_claim["C11"].verdict, by_claim["C12"].verdict) == ("refuted", "no data")
+    assert by_claim["C11"].opposing == ("bun@1.0.4+patched.0a/patched/simple/napi-sync/idle",)
+    assert len(by_claim["C16"].supporting) == 2
 
 
 def test_claims_verdicts_are_rendered(capsys: pytest.CaptureFixture[str]) -> None:

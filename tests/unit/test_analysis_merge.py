@@ -62,9 +62,9 @@ def change(path: Path, **fields: object) -> None:
 
 def test_merge_shards_in_any_order_make_the_run(shards: list[Path]) -> None:
     run = merge(shards)
-    versions = [found.version for found in run.results]
+    versions = [row.version for row in run.results]
     assert versions == ["1.2.2", "1.2.2", "1.2.10", "1.2.10", "1.3.0", "1.3.0"]
-    assert {found.cell for found in run.results} == set(CELLS)
+    assert {row.cell for row in run.results} == set(CELLS)
     assert run.header.plan == plan_hash(CELLS)
     assert run.header.cells == len(CELLS)
     assert not run.is_cut
@@ -82,7 +82,7 @@ def test_merge_different_hosts_are_all_kept(shards: list[Path]) -> None:
     change(shards[2], host=host | {"cpu": "Other"}, started="2001-01-01T00:00:00+00:00")
     header = merge(shards).header
     assert isinstance(header, Header)
-    assert [found.cpu == "Other" for found in header.hosts] == [False, True]
+    assert [each.cpu == "Other" for each in header.hosts] == [False, True]
     assert header.started == "2001-01-01T00:00:00+00:00"
     assert header.shard is None
     assert merge(shards[:2] + shards[:1] + shards[2:]).header == header
@@ -95,8 +95,8 @@ def test_merge_missing_shard_is_named(shards: list[Path]) -> None:
 
 def test_merge_truncated_shard_is_named(shards: list[Path]) -> None:
     shards[1].write_bytes(shards[1].read_bytes()[:-9])
-    said = rf"1 of the 6 cells .*{shards[1]} \(shard 2/3\) has 1 cells, and its last line is cut"
-    with pytest.raises(UsageError, match=said):
+    message = rf"1 of the 6 cells .*{shards[1]} \(shard 2/3\) has 1 cells, and its last line is cut"
+    with pytest.raises(UsageError, match=message):
         merge(shards)
 
 
@@ -114,7 +114,7 @@ def test_merge_truncation_covered_elsewhere_is_mentioned(
 def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -> None:
     first = matrix.read_results(shards[0])
     other = tmp_path / "other"
-    write_run(other, first.header, [result(found.cell, "hang", "pass") for found in first.results])
+    write_run(other, first.header, [result(row.cell, "hang", "pass") for row in first.results])
     change(other / matrix.FILE_NAME, shard=header_of(shards[0]).shard)
     name = first.results[0].cell.name
     with pytest.raises(UsageError, match="the files disagree on 2 cells") as caught:
@@ -153,7 +153,7 @@ def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> Non
     change(shards[0], host={name: host[name] for name in host if name != "arch"})
     change(shards[1], host=host | {"arch": "x64"})
     change(shards[2], host=host | {"arch": "x64"})
-    assert [found.arch for found in merge(shards).header.hosts] == ["", "x64"]
+    assert [each.arch for each in merge(shards).header.hosts] == ["", "x64"]
     change(shards[2], host=host | {"arch": "arm64"})
     with pytest.raises(UsageError, match="processor x64 and arm64"):
         merge(shards)

@@ -39,8 +39,8 @@ def write_run(folder: Path, host: Host, cells: Sequence[Cell], **changes: object
     (folder / evidence).write_text(host.arch)
     with matrix.Writer(folder / matrix.FILE_NAME, header) as writer:
         for cell in cells:
-            kept = (evidence,) if cell == cells[0] else ()
-            writer.add(result_of(cell, "hang" if cell == CELL else "pass", evidence=kept))
+            names = (evidence,) if cell == cells[0] else ()
+            writer.add(result_of(cell, "hang" if cell == CELL else "pass", evidence=names))
     return folder
 
 
@@ -63,7 +63,7 @@ def test_merge_two_platforms_keeps_a_row_of_each(two_platforms: list[Path]) -> N
     assert [row.host for row in run.results] == [X64, X64, ARM64]
     assert run.header.cells == 3
     assert run.header.hosts == (X64, ARM64)
-    assert [(one.platform, one.cells) for one in run.header.joined] == [("x64", 2), ("arm64", 1)]
+    assert [(part.platform, part.cells) for part in run.header.joined] == [("x64", 2), ("arm64", 1)]
     assert merge(two_platforms[::-1]) == run
 
 
@@ -81,8 +81,8 @@ def test_merge_joined_file_keeps_the_evidence_of_each_platform(
     out = tmp_path / "out"
     run = merge_into(two_platforms, out)
 
-    kept = [out / name for row in run.results for name in row.evidence]
-    assert [path.read_text() for path in kept] == ["x64", "arm64"]
+    copies = [out / name for row in run.results for name in row.evidence]
+    assert [path.read_text() for path in copies] == ["x64", "arm64"]
     again = merge_into([out], tmp_path / "again")
     assert [row.evidence for row in again.results] == [row.evidence for row in run.results]
     assert all((tmp_path / "again" / name).is_file() for r in again.results for name in r.evidence)

@@ -93,9 +93,9 @@ def test_read_program_leaves_out_own_symbols(tmp_path: Path) -> None:
     assert report.main_stack is None
 
 
-@pytest.mark.parametrize("kept", [40, 70, -1])
-def test_read_program_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
-    data = program({"taken": EXTERNAL_BIT})[:kept]
+@pytest.mark.parametrize("length", [40, 70, -1])
+def test_read_program_cut_short_is_refused(tmp_path: Path, length: int) -> None:
+    data = program({"taken": EXTERNAL_BIT})[:length]
     with pytest.raises(UsageError, match=r"cut short|damaged"):
         read_program(tmp_path / "bun", data)
 

@@ -66,9 +66,9 @@ def verify(signed: bytes, code: bytes = CODE) -> Signature:
 
 
 def test_signature_valid_ad_hoc_is_accepted() -> None:
-    found = verify(blob(code=directory(), requirements=REQUIREMENTS))
-    assert (found.kind, found.problem) == ("ad-hoc", "")
-    assert (found.identifier, found.pages) == ("org.example", 3)
+    signature = verify(blob(code=directory(), requirements=REQUIREMENTS))
+    assert (signature.kind, signature.problem) == ("ad-hoc", "")
+    assert (signature.identifier, signature.pages) == ("org.example", 3)
 
 
 def test_signature_with_certificate_is_not_ad_hoc() -> None:
@@ -85,9 +85,9 @@ def test_signature_with_certificate_still_checks_pages() -> None:
 def test_signature_changed_byte_on_any_page_is_found(at: int) -> None:
     changed = bytearray(CODE)
     changed[at] ^= 1
-    found = verify(blob(code=directory(), requirements=REQUIREMENTS), bytes(changed))
-    assert found.kind == "invalid"
-    assert f"page {at // PAGE} " in found.problem
+    signature = verify(blob(code=directory(), requirements=REQUIREMENTS), bytes(changed))
+    assert signature.kind == "invalid"
+    assert f"page {at // PAGE} " in signature.problem
 
 
 def test_signature_alternate_directories_are_checked() -> None:
@@ -122,9 +122,9 @@ def test_signature_alternate_directories_are_checked() -> None:
     ],
 )
 def test_signature_invalid_gives_its_reason(signed: bytes, problem: str) -> None:
-    found = verify(signed)
-    assert found.kind == "invalid"
-    assert problem in found.problem
+    signature = verify(signed)
+    assert signature.kind == "invalid"
+    assert problem in signature.problem
 
 
 def test_signature_outside_the_file_is_invalid() -> None:

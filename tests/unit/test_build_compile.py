@@ -36,13 +36,15 @@ class RecordedTool:
         self, command: list[str | Path], *, env: dict[str, str], cwd: Path | None = None
     ) -> Finished:
         self.command, self.env, self.cwd = [str(word) for word in command], env, cwd
-        for found in re.findall(r"--version-script=([^'\"]+exports\.map)", " ".join(self.command)):
-            self.exports = Path(found).read_text()
+        for script_path in re.findall(
+            r"--version-script=([^'\"]+exports\.map)", " ".join(self.command)
+        ):
+            self.exports = Path(script_path).read_text()
         return self.answer
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RecordedTool:
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RecordedTool:
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "cache"))
     return RecordedTool(monkeypatch, Finished(0, "", ""))
 
@@ -116,7 +118,9 @@ def test_darwin_library_has_an_install_name(tmp_path: Path) -> None:
     assert words == ["-Wl,-install_name,@rpath/it.dylib"]
 
 
-def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: RecordedTool) -> None:
+def test_go_environment_is_complete(
+    monkeypatch: pytest.MonkeyPatch, recorded: RecordedTool
+) -> None:
     for name in ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOFLAGS", "GOPATH", "GOAMD64", "GOPROXY"):
         monkeypatch.setenv(name, "the user's")
     zig = Tool("zig", "0", "ziglang", Path("/my tools/zig"))
@@ -133,16 +137,16 @@ def test_go_environment_is_complete(monkeypatch: pytest.MonkeyPatch, asked: Reco
     assert "the user's" not in environment.values()
 
 
-def test_go_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> None:
+def test_go_library_command_is_complete(recorded: RecordedTool, tmp_path: Path) -> None:
     output = tmp_path / "it.so"
     (tmp_path / "it.h").write_text("what Go writes beside it")
     compiling.go_shared("warmup", target=LINUX, go=GO, output=output, exports=("Warmup",))
-    assert asked.command[:2] == ["/tools/go/bin/go", "build"]
-    assert {"-buildmode=c-shared", "-trimpath", "-buildvcs=false"} <= set(asked.command)
-    assert asked.command[-3:] == ["-o", str(output), "./warmup"]
-    assert asked.cwd == paths.GO_SOURCES
-    assert asked.exports == "{ global: Warmup; local: *; };\n"
-    linker = asked.command[asked.command.index("-ldflags") + 1]
+    assert recorded.command[:2] == ["/tools/go/bin/go", "build"]
+    assert {"-buildmode=c-shared", "-trimpath", "-buildvcs=false"} <= set(recorded.command)
+    assert recorded.command[-3:] == ["-o", str(output), "./warmup"]
+    assert recorded.cwd == paths.GO_SOURCES
+    assert recorded.exports == "{ global: Warmup; local: *; };\n"
+    linker = recorded.command[recorded.command.index("-ldflags") + 1]
     assert re.match("-s -w -buildid= (['\"])-extldflags=-s -Xlinker .*\\1$", linker)
     assert not (tmp_path / "it.h").exists()
 
@@ -155,12 +159,12 @@ def test_go_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> 
     ],
 )
 def test_go_build_accepts_any_temporary_folder_name(
-    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
+    recorded: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str
 ) -> None:
     (tmp_path / folder).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
     compiling.go_shared("simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",))
-    linker = asked.command[asked.command.index("-ldflags") + 1]
+    linker = recorded.command[recorded.command.index("-ldflags") + 1]
     head, _, tail = extra.partition("{}")
     assert head in linker
     assert linker.partition("script=")[2].startswith(str(tmp_path / folder))
@@ -169,7 +173,7 @@ def test_go_build_accepts_any_temporary_folder_name(
 
 
 def test_go_build_refuses_unquotable_temporary_folder(
-    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "o'brien").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "o'brien"))
@@ -177,11 +181,11 @@ def test_go_build_refuses_unquotable_temporary_folder(
         compiling.go_shared(
             "simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",)
         )
-    assert asked.command == []
+    assert recorded.command == []
 
 
-def test_go_error_includes_the_compiler_output(asked: RecordedTool, tmp_path: Path) -> None:
-    asked.answer = Finished(1, "", "# gobun/simple\nmain.go:3:1: syntax error\n")
+def test_go_error_includes_the_compiler_output(recorded: RecordedTool, tmp_path: Path) -> None:
+    recorded.answer = Finished(1, "", "# gobun/simple\nmain.go:3:1: syntax error\n")
     with pytest.raises(BuildError, match=r"Go 1\.27\.3 could not build go/simple") as raised:
         compiling.go_shared(
             "simple", target=DARWIN, go=GO, output=tmp_path / "it.dylib", exports=("Run",)
@@ -211,9 +215,9 @@ def test_go_build_leaves_no_temporary_files(
 
 @pytest.mark.parametrize("message", ["No space left on device", "mkdir: no space left on device"])
 def test_full_disk_is_a_prerequisite_error(
-    asked: RecordedTool, tmp_path: Path, message: str
+    recorded: RecordedTool, tmp_path: Path, message: str
 ) -> None:
-    asked.answer = Finished(1, "", f"# runtime/cgo\nfatal: {message}\n")
+    recorded.answer = Finished(1, "", f"# runtime/cgo\nfatal: {message}\n")
     with pytest.raises(PrerequisiteError, match="no space left on device") as raised:
         compiling.go_shared(
             "simple", target=LINUX, go=GO, output=tmp_path / "it.so", exports=("Run",)
@@ -221,7 +225,7 @@ def test_full_disk_is_a_prerequisite_error(
     assert "GOBUN_CACHE" in (raised.value.hint or "")
 
 
-def test_c_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> None:
+def test_c_library_command_is_complete(recorded: RecordedTool, tmp_path: Path) -> None:
     source = tmp_path / 'it\'s a "source".c'
     compiling.c_shared(
         [source],
@@ -230,26 +234,26 @@ def test_c_library_command_is_complete(asked: RecordedTool, tmp_path: Path) -> N
         exports=("napi_register_module_v1",),
         includes=[tmp_path / "in clude"],
     )
-    assert asked.command[0] == str(toolchain.zig().program)
-    assert asked.command[1:4] == ["cc", "-target", "x86_64-linux-gnu.2.17"]
-    assert {"-Werror", f"-I{tmp_path / 'in clude'}", "-Wl,-z,nodelete"} <= set(asked.command)
-    assert asked.command[-3:] == [str(source), "-o", str(tmp_path / "it.node")]
-    assert asked.env.keys() == {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}
+    assert recorded.command[0] == str(toolchain.zig().program)
+    assert recorded.command[1:4] == ["cc", "-target", "x86_64-linux-gnu.2.17"]
+    assert {"-Werror", f"-I{tmp_path / 'in clude'}", "-Wl,-z,nodelete"} <= set(recorded.command)
+    assert recorded.command[-3:] == [str(source), "-o", str(tmp_path / "it.node")]
+    assert recorded.env.keys() == {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}
 
 
 def test_darwin_addon_may_leave_symbols_undefined(
-    asked: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled: list[Path] = []
     monkeypatch.setattr(macho, "make_deterministic", settled.append)
     compiling.c_shared([], target=DARWIN, output=tmp_path / "it.node", exports=())
     assert settled == [tmp_path / "it.node"]
-    place = asked.command.index("-undefined")
-    assert asked.command[place + 1] == "dynamic_lookup"
+    place = recorded.command.index("-undefined")
+    assert recorded.command[place + 1] == "dynamic_lookup"
 
 
-def test_zig_error_includes_the_compiler_output(asked: RecordedTool, tmp_path: Path) -> None:
-    asked.answer = Finished(1, "", "it.c:1:1: error: no\n")
+def test_zig_error_includes_the_compiler_output(recorded: RecordedTool, tmp_path: Path) -> None:
+    recorded.answer = Finished(1, "", "it.c:1:1: error: no\n")
     with pytest.raises(BuildError, match="zig cc could not build tool for linux-x64") as raised:
         compiling.c_program(tmp_path / "it.c", target=LINUX, output=tmp_path / "tool")
     assert "it.c:1:1: error: no" in str(raised.value)

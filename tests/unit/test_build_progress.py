@@ -59,19 +59,19 @@ def test_minutes_left_follows_the_speed_of_this_run(tmp_path: Path, clock: Clock
     assert build.minutes_left(0.0) == 46
 
 
-@pytest.mark.parametrize(("made", "minutes"), [(1, 30), (3, 10), (4, 1)])
+@pytest.mark.parametrize(("files", "minutes"), [(1, 30), (3, 10), (4, 1)])
 def test_minutes_left_of_a_counting_stage_follow_its_files(
-    tmp_path: Path, clock: Clock, made: int, minutes: int
+    tmp_path: Path, clock: Clock, files: int, minutes: int
 ) -> None:
     build = progress(tmp_path, 60, 600, counted=_COUNTED_FILES)
     for name in ("src/a.cpp", "src/b.cpp", "src/more/c.cpp", "src/more/d.cpp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "made").mkdir()
-    for number in range(made):
+    for number in range(files):
         (tmp_path / "made" / f"{number}.o").touch()
     build.begin(1)
-    assert build.minutes_left(600.0 if made == 1 else 1800.0) == minutes
+    assert build.minutes_left(600.0 if files == 1 else 1800.0) == minutes
 
 
 def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weights(

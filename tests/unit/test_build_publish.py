@@ -175,4 +175,4 @@ def test_publish_folder_as_output_file_is_refused(tmp_path: Path, out: Path, nam
     (out / name).mkdir(parents=True)
     with pytest.raises(PrerequisiteError, match="a folder is in the way"):
         publish([warmup(tmp_path, "linux-x64")], out)
-    assert not [found for found in names(out) if found.startswith(".")]
+    assert not [each for each in names(out) if each.startswith(".")]

@@ -100,24 +100,24 @@ def test_recipe_changes_with_any_setting(checkout: Path, settings: tuple[str, ..
 
 
 def test_recipe_accepts_a_single_file_as_source(checkout: Path) -> None:
-    found = build_store.recipe("x", sources=[checkout / "source" / "main.c"], settings=())
-    assert [name for name, _ in found.sources] == ["source/main.c", "room/store.py"]
+    recipe = build_store.recipe("x", sources=[checkout / "source" / "main.c"], settings=())
+    assert [name for name, _ in recipe.sources] == ["source/main.c", "room/store.py"]
 
 
 def test_store_builds_an_entry_once(cache: Path) -> None:
-    wanted = build_store.Recipe("thing", (("a", "b"),), ("c",))
+    recipe = build_store.Recipe("thing", (("a", "b"),), ("c",))
     calls: list[Path] = []
 
     def make(folder: Path) -> None:
         calls.append(folder)
         (folder / "it").write_text("built")
 
-    folder = build_store.built(wanted, make)
-    assert build_store.built(wanted, make) == folder == cache / "build" / folder.name
+    folder = build_store.built(recipe, make)
+    assert build_store.built(recipe, make) == folder == cache / "build" / folder.name
     assert folder.name.startswith("thing-")
     assert len(calls) == 1
     assert (folder / "it").read_text() == "built"
-    other = build_store.built(msgspec.structs.replace(wanted, settings=("d",)), make)
+    other = build_store.built(msgspec.structs.replace(recipe, settings=("d",)), make)
     assert other != folder
     assert len(calls) == 2
 
@@ -126,16 +126,16 @@ def test_store_builds_an_entry_once(cache: Path) -> None:
 def test_store_failed_build_leaves_nothing_and_is_retried(
     cache: Path, error: BaseException
 ) -> None:
-    wanted = build_store.Recipe("thing", (), ())
+    recipe = build_store.Recipe("thing", (), ())
 
     def fail(folder: Path) -> None:
         (folder / "half").write_text("")
         raise error
 
     with pytest.raises(type(error)):
-        build_store.built(wanted, fail)
+        build_store.built(recipe, fail)
     assert [path for path in (cache / "build").iterdir() if path.is_dir()] == []
-    assert list(build_store.built(wanted, lambda folder: (folder / "it").touch()).iterdir()) != []
+    assert list(build_store.built(recipe, lambda folder: (folder / "it").touch()).iterdir()) != []
 
 
 def test_store_unwritable_cache_is_reported(
@@ -149,10 +149,10 @@ def test_store_unwritable_cache_is_reported(
 
 
 def test_store_two_processes_build_once(tmp_path: Path, cache: Path) -> None:
-    made = tmp_path / "made"
+    marker = tmp_path / "made"
     builders = [
         subprocess.Popen(
-            [sys.executable, "-c", BUILDER, str(made)],
+            [sys.executable, "-c", BUILDER, str(marker)],
             cwd=Path(__file__).parent.parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -169,5 +169,5 @@ def test_store_two_processes_build_once(tmp_path: Path, cache: Path) -> None:
         builder.stdin.flush()
     output = {builder.communicate(timeout=60)[0].strip() for builder in builders}
     assert len(output) == 1
-    assert len(made.read_text().splitlines()) == 1
+    assert len(marker.read_text().splitlines()) == 1
     assert (Path(output.pop()) / "it").read_text() == "built"

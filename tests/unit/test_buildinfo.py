@@ -71,9 +71,9 @@ def test_buildinfo_damaged_record_raises_nothing() -> None:
 def test_buildinfo_is_found_by_section() -> None:
     data = b"x" * 40 + record()
     for name in buildinfo.SECTIONS:
-        found = buildinfo.find(data, [BinarySection(name, 40, len(data))])
-        assert found is not None
-        assert found.version == "go1.27.3"
+        go_build = buildinfo.find(data, [BinarySection(name, 40, len(data))])
+        assert go_build is not None
+        assert go_build.version == "go1.27.3"
 
 
 def test_buildinfo_without_sections_is_found_when_aligned() -> None:

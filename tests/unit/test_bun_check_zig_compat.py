@@ -54,10 +54,10 @@ def test_zig_compat_rewriting_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [b"", b"const a = 1;\n", b'const a = "# b";\r\n', b"// 'it's #1\n"]
+    "code", [b"", b"const a = 1;\n", b'const a = "# b";\r\n', b"// 'it's #1\n"]
 )
-def test_zig_compat_portable_code_stays_unchanged(given: bytes) -> None:
-    assert zig_compat.stock(given) == given
+def test_zig_compat_portable_code_stays_unchanged(code: bytes) -> None:
+    assert zig_compat.stock(code) == code
 
 
 def test_zig_compat_folders_are_rewritten_in_place(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_zig_compat_folders_are_rewritten_in_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "column"),
+    ("marker", "column"),
     [
         (b"self.@", 16),
         (b'@"#count"', 21),
@@ -83,19 +83,19 @@ def test_zig_compat_folders_are_rewritten_in_place(tmp_path: Path) -> None:
         (b";", 49),
     ],
 )
-def test_zig_compat_errors_refer_to_the_original_file(there: bytes, column: int) -> None:
+def test_zig_compat_errors_refer_to_the_original_file(marker: bytes, column: int) -> None:
     line = b"        return self.#count + self.#label.unknown;"
     now = zig_compat.stock(line)
-    said = f"src/a.zig:8:{now.index(there) + 1}: error: no field named '@\"#count\"'"
+    compiler_line = f"src/a.zig:8:{now.index(marker) + 1}: error: no field named '@\"#count\"'"
 
     def read(path: str, number: int) -> bytes:
         assert (path, number) == ("src/a.zig", 8)
         return now
 
-    told = f"src/a.zig:8:{column}: error: no field named '#count'"
-    assert zig_compat.as_written(said, read) == told
+    expected = f"src/a.zig:8:{column}: error: no field named '#count'"
+    assert zig_compat.as_written(compiler_line, read) == expected
 
 
 def test_zig_compat_messages_without_place_are_unchanged() -> None:
-    said = "error: the following command failed with 2 compilation errors:"
-    assert zig_compat.as_written(said, lambda *_: b"") == said
+    message = "error: the following command failed with 2 compilation errors:"
+    assert zig_compat.as_written(message, lambda *_: b"") == message

@@ -30,8 +30,8 @@ def test_git_environment_has_only_server_access_settings(
 ) -> None:
     for name in ("SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "GIT_DIR", "GIT_CONFIG_COUNT"):
         monkeypatch.setenv(name, "a person's")
-    told = Git(tmp_path)("-c", "alias.told=!env", "told").splitlines()
-    assert {line.partition("=")[0] for line in told if line.endswith("=a person's")} == {
+    environment = Git(tmp_path)("-c", "alias.told=!env", "told").splitlines()
+    assert {line.partition("=")[0] for line in environment if line.endswith("=a person's")} == {
         "SSH_AUTH_SOCK",
         "GIT_SSL_CAINFO",
     }

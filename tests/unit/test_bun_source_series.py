@@ -194,8 +194,8 @@ def test_series_lint_finds_each_fault(
     tmp_path: Path, text: str, patches: dict[str, str], wrong: str
 ) -> None:
     write_series(tmp_path, text, **patches)
-    found = "\n".join(lint(tmp_path))
-    assert re.search(wrong, found), found
+    report = "\n".join(lint(tmp_path))
+    assert re.search(wrong, report), report
 
 
 def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_series_lint_patch_without_mention_is_found(tmp_path: Path) -> None:
     for path in folder.glob("*.patch"):
         path.unlink()
     problems = lint(tmp_path)
-    assert [said.partition(", which")[0].partition(": ")[2] for said in problems] == [
+    assert [problem.partition(", which")[0].partition(": ")[2] for problem in problems] == [
         "has no entry for first",
         "has no entry for proper",
     ]
@@ -278,9 +278,9 @@ def test_series_identity_depends_on_commit_content_and_order() -> None:
 
 
 def test_commits_table_is_valid_and_covers_patched_releases() -> None:
-    known = read_commits()
-    assert known["1.2.19"].commit.startswith("aad3abead")
-    assert known["1.3.14"].commit.startswith("0d9b296af")
+    commits = read_commits()
+    assert commits["1.2.19"].commit.startswith("aad3abead")
+    assert commits["1.3.14"].commit.startswith("0d9b296af")
     with pytest.raises(UsageError, match=r"unknown release of Bun from source '1\.2\.99'"):
         commit_of_release("1.2.99")
 

@@ -63,5 +63,5 @@ def test_patched_bun_of_another_libc_is_refused(
     monkeypatch.setattr("gobun.paths.cache_root", lambda: tmp_path)
     with pytest.raises(UsageError, match=r"1\.2\.19\+patched was built for linux-x64, and not"):
         bun.provide_bun([patched.label], MUSL)
-    [found] = bun.provide_bun([patched.label], TARGETS["linux-x64"])
-    assert found.program == patched.program
+    [runtime] = bun.provide_bun([patched.label], TARGETS["linux-x64"])
+    assert runtime.program == patched.program

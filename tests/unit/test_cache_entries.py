@@ -59,8 +59,8 @@ def test_cache_empty_has_no_entries(root: Path) -> None:
 
 def test_cache_usage_is_by_kind_and_size(root: Path) -> None:
     fill_cache(root)
-    found = [(entry.kind, entry.name, entry.size) for entry in cache.usage()]
-    assert found == [
+    entries = [(entry.kind, entry.name, entry.size) for entry in cache.usage()]
+    assert entries == [
         ("build", "warmup-abc", 50),
         ("go", "1.26.0", 500),
         ("go-build", "go-build", 70),

@@ -38,7 +38,7 @@ def test_plan_each_axis_can_be_narrowed_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axis", "given", "near"),
+    ("axis", "name", "near"),
     [
         ("treatments", "warm-up", "warmup"),
         ("modules", "cripto", "crypto"),
@@ -46,15 +46,15 @@ def test_plan_each_axis_can_be_narrowed_alone() -> None:
         ("stresses", "idel", "idle"),
     ],
 )
-def test_plan_unknown_name_suggests_near_ones(axis: str, given: str, near: str) -> None:
+def test_plan_unknown_name_suggests_near_ones(axis: str, name: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
-        narrow_axes(SCENARIO, **{axis: [given]})  # type: ignore[arg-type]
-    assert repr(given) in caught.value.what
+        narrow_axes(SCENARIO, **{axis: [name]})  # type: ignore[arg-type]
+    assert repr(name) in caught.value.what
     assert near in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("words", "meant"),
     [
         (["preload:suspend"], ("preload:suspend",)),
         (["preload:suspend+stack8m"], ("preload:stack8m+suspend",)),
@@ -72,13 +72,13 @@ def test_plan_unknown_name_suggests_near_ones(axis: str, given: str, near: str) 
     ],
 )
 def test_treatment_with_words_becomes_their_settings(
-    given: list[str], meant: tuple[str, ...]
+    words: list[str], meant: tuple[str, ...]
 ) -> None:
-    assert narrow_axes(SCENARIO, treatments=given).treatments == meant
+    assert narrow_axes(SCENARIO, treatments=words).treatments == meant
 
 
 @pytest.mark.parametrize(
-    ("given", "near"),
+    ("word", "near"),
     [
         ("preload:suspnd", "preload:suspend"),
         ("preload:suspend+suspend", "preload:suspend"),
@@ -86,10 +86,10 @@ def test_treatment_with_words_becomes_their_settings(
         ("preload:", "preload:suspend"),
     ],
 )
-def test_treatment_unknown_word_suggests_near_ones(given: str, near: str) -> None:
+def test_treatment_unknown_word_suggests_near_ones(word: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
-        narrow_axes(SCENARIO, treatments=[given])
-    assert repr(given) in caught.value.what
+        narrow_axes(SCENARIO, treatments=[word])
+    assert repr(word) in caught.value.what
     assert near in str(caught.value.hint)
 
 

@@ -34,17 +34,17 @@ RUNNERS = {
 def commands() -> list[list[str]]:
     """Return every task that is run, with its flags."""
     runs = re.findall(r"^ *(?:- )?run: (.*)$", WORKFLOW, re.MULTILINE) + SCRIPT.splitlines()
-    found = []
+    pairs = []
     for line in runs:
         for part in re.split(r" && | \|\|? | > ", line.strip()):
             words = shlex.split(part)
             if words[:1] == ["shell"]:
-                found.append(words[1:])
+                pairs.append(words[1:])
             elif words[:1] and words[0].endswith("nox") and "--" in words:
-                session, given = words[words.index("-s") + 1], words[words.index("--") + 1 :]
-                if given != ["$@"]:
-                    found.append(given if session == "shell" else ["matrix-patched", *given])
-    return found
+                session, flags = words[words.index("-s") + 1], words[words.index("--") + 1 :]
+                if flags != ["$@"]:
+                    pairs.append(flags if session == "shell" else ["matrix-patched", *flags])
+    return pairs
 
 
 def test_workflow_tasks_all_exist() -> None:
@@ -65,14 +65,14 @@ def test_workflow_nox_sessions_exist_and_take_no_flags() -> None:
     sessions = set(
         re.findall(r"^def (\w+)\(session", (paths.ROOT / "noxfile.py").read_text(), re.MULTILINE)
     )
-    seen = 0
+    count = 0
     for path in (*(paths.ROOT / "ci").iterdir(), *WORKFLOWS.iterdir()):
-        for given in re.findall(r"/nox\b([^|&>;\n]*)", path.read_text()):
-            words = shlex.split(given.partition(" -- ")[0], comments=True)
-            assert words[:1] == ["-s"], f"{path.name}: nox{given}"
-            assert set(words[1:]) <= sessions, f"{path.name}: nox{given}"
-            seen += 1
-    assert seen > 3
+        for arguments in re.findall(r"/nox\b([^|&>;\n]*)", path.read_text()):
+            words = shlex.split(arguments.partition(" -- ")[0], comments=True)
+            assert words[:1] == ["-s"], f"{path.name}: nox{arguments}"
+            assert set(words[1:]) <= sessions, f"{path.name}: nox{arguments}"
+            count += 1
+    assert count > 3
 
 
 def test_workflow_jobs_run_on_every_platform() -> None:

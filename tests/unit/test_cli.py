@@ -217,20 +217,20 @@ def test_invoke_without_a_task_gives_a_starting_point(here: Here) -> None:
 def test_invoke_positional_arguments_reach_their_parameter(
     words: str, expected: dict[str, object], here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: dict[str, object] = {}
+    received: dict[str, object] = {}
     monkeypatch.setattr(
-        program, "execute", lambda: given.update(program.tasks[-1].as_kwargs), raising=False
+        program, "execute", lambda: received.update(program.tasks[-1].as_kwargs), raising=False
     )
     here(*words.split())
-    assert given.items() >= expected.items()
+    assert received.items() >= expected.items()
 
 
 @pytest.mark.parametrize("words", ["fetch-bun --help", "fetch-bun -h", "--help fetch-bun"])
 def test_invoke_help_of_task_with_required_flag_is_printed(words: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, err) == (0, "")
-    said = " ".join(out.split())
-    assert "--version=STRING version of the release (required)" in said
+    text = " ".join(out.split())
+    assert "--version=STRING version of the release (required)" in text
 
 
 def test_invoke_completion_lists_tasks_and_flags(here: Here) -> None:

@@ -12,11 +12,11 @@ from gobun.commands.run_flags import CellFlags, MatrixFlags, RunFlags, with_flag
 from gobun.errors import UsageError
 
 
-def make_task(seen: list[Any]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
+def make_task(records: list[Any]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
     @with_flags("cells", CellFlags)
     @with_flags("run", RunFlags, out="elsewhere")
     def task(_: Context, cells: CellFlags, series: str = "", *, run: RunFlags) -> None:
-        seen.extend((cells, series, run))
+        records.extend((cells, series, run))
 
     return task
 
@@ -32,9 +32,9 @@ def test_with_flags_keeps_the_place_of_the_parameter() -> None:
 
 
 def test_with_flags_passes_one_record_for_each_group() -> None:
-    seen: list[Any] = []
-    make_task(seen)(Context(), module="simple, crypto", series="v1", jobs="2")
-    assert seen == [
+    records: list[Any] = []
+    make_task(records)(Context(), module="simple, crypto", series="v1", jobs="2")
+    assert records == [
         CellFlags(module="simple, crypto"),
         "v1",
         RunFlags(out="elsewhere", jobs="2"),

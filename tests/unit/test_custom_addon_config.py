@@ -24,11 +24,11 @@ def write_config(folder: Path, text: str) -> Path:
 def test_addon_config_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     lists = 'versions = ["1.2.19", ">=1.4.0"]\nloads = ["worker"]\nstresses = ["idle"]\n'
     text = f'{ADDON}name = "mine"\n[matrix]\n{lists}treatments = ["gc-signal"]\njobs = 1\n'
-    found = read_config(write_config(tmp_path, f"{text}limit_s = 5\n"))
+    config = read_config(write_config(tmp_path, f"{text}limit_s = 5\n"))
     addon = AddonTable(str(tmp_path / "my.node"), str(tmp_path / "sub/smoke.cjs"), "mine")
-    assert found.addon == addon
+    assert config.addon == addon
     lists_read = (("1.2.19", ">=1.4.0"), ("gc-signal",), ("worker",), ("idle",))
-    assert found.matrix == MatrixTable(*lists_read, jobs=1, limit_s=5.0)
+    assert config.matrix == MatrixTable(*lists_read, jobs=1, limit_s=5.0)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_addon_config_in_folder_yields_to_named_modules(
     with pytest.raises(UsageError, match=r"cannot read else\.toml"):
         find_config("else.toml", modules=(), addon="")
     write_config(tmp_path, ADDON)
-    found = find_config("", modules=(), addon="")
-    assert found is not None
-    assert found.addon.file == str(tmp_path / "my.node")
+    config = find_config("", modules=(), addon="")
+    assert config is not None
+    assert config.addon.file == str(tmp_path / "my.node")
     assert "as gobun.toml says" in capsys.readouterr().err
     assert find_config("", modules=("simple",), addon="") is None
     assert find_config("", modules=("mine",), addon="x.node") is not None

@@ -66,7 +66,7 @@ def facts(
     version: str = "1.2.19",
     name: str = "bun",
     libraries: tuple[GoLibrary, ...] = GO,
-    seen: Snapshot | None = None,
+    inspected: Snapshot | None = None,
     libc: str = "glibc",
 ) -> Facts:
     return Facts(
@@ -74,7 +74,7 @@ def facts(
         runtime=RuntimeSeen(name, version, "/bun", libc=libc),
         libraries=libraries,
         motion=Activity(kind, "seen", 1.5, STORM if kind == "storm" else None),
-        snapshot=seen or snapshot(),
+        snapshot=inspected or snapshot(),
         suspend_signal=30 if name == "bun" else None,
     )
 
@@ -90,21 +90,21 @@ def test_verdict_go_storm_names_library_signal_and_remedy() -> None:
 
 
 def test_verdict_guarded_handler_makes_no_storm() -> None:
-    works = judge(facts(seen=snapshot(guarded=True)))
+    works = judge(facts(inspected=snapshot(guarded=True)))
     assert (works.kind, works.armed, works.help) == ("healthy", False, ())
     assert "The signal guard (go-guard-linux-x64.so) runs its handler" in works.cause
-    storm = judge(facts("storm", seen=snapshot(guarded=True)))
+    storm = judge(facts("storm", inspected=snapshot(guarded=True)))
     assert storm.kind == "other-storm"
     assert "the signal guard (go-guard-linux-x64.so) runs the handler" in storm.cause
 
 
 def test_diagnosis_of_musl_process_names_libc_and_its_builds() -> None:
     for kind in ("storm", "works"):
-        found = diagnose.render(judge(facts(kind, libc="musl")))
-        assert "runtime: bun@1.2.19 for musl (/bun)" in found
-        said = " ".join(found.split())
-        assert "go-guard-linux-x64-musl.so" in said
-        assert "invoke convert-musl" in said
+        text = diagnose.render(judge(facts(kind, libc="musl")))
+        assert "runtime: bun@1.2.19 for musl (/bun)" in text
+        joined_text = " ".join(text.split())
+        assert "go-guard-linux-x64-musl.so" in joined_text
+        assert "invoke convert-musl" in joined_text
     assert "musl" not in diagnose.render(judge(facts("storm")))
 
 
@@ -142,8 +142,8 @@ def test_verdict_variable_is_not_advised_where_ignored() -> None:
     "other",
     [
         facts("storm", libraries=()),
-        facts("storm", seen=snapshot(on_stack=False)),
-        facts("storm", seen=snapshot(alternate=False)),
+        facts("storm", inspected=snapshot(on_stack=False)),
+        facts("storm", inspected=snapshot(alternate=False)),
     ],
 )
 def test_verdict_storm_without_go_signs_is_another_kind(other: Facts) -> None:
@@ -151,7 +151,7 @@ def test_verdict_storm_without_go_signs_is_another_kind(other: Facts) -> None:
 
 
 def test_verdict_without_inspection_uses_the_rest() -> None:
-    diagnosis = judge(facts("storm", seen=Snapshot(PID, (), (), "it may not be traced")))
+    diagnosis = judge(facts("storm", inspected=Snapshot(PID, (), (), "it may not be traced")))
     assert diagnosis.kind == "storm"
     assert "it may not be traced" in diagnosis.notes[0]
 
@@ -163,12 +163,12 @@ def test_verdict_live_process_with_go_is_armed_or_fixed() -> None:
     assert "copes with that" in new.cause
     assert old.help
     assert new.help == ()
-    assert judge(facts(seen=snapshot(on_stack=False))).armed is False
+    assert judge(facts(inspected=snapshot(on_stack=False))).armed is False
 
 
 @pytest.mark.parametrize("version", ["1.2.19", "1.4.5"])
 def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
-    diagnosis = judge(facts("deadlock", version=version, seen=taken_snapshot()))
+    diagnosis = judge(facts("deadlock", version=version, inspected=taken_snapshot()))
     assert (diagnosis.kind, diagnosis.is_stuck) == ("taken", True)
     assert diagnosis.taken is not None
     assert (diagnosis.taken.signal, diagnosis.taken.how) == (30, "handled")
@@ -182,7 +182,7 @@ def test_verdict_taken_signal_names_library_and_remedy(version: str) -> None:
 
 
 def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
-    diagnosis = judge(facts("deadlock", version="1.4.5", seen=taken_snapshot(ignored=True)))
+    diagnosis = judge(facts("deadlock", version="1.4.5", inspected=taken_snapshot(ignored=True)))
     assert diagnosis.kind == "taken"
     assert "simple.so (Go) ignores SIGPWR" in diagnosis.cause
     assert "SIGPWR: ignored; JavaScriptCore's suspend signal" in diagnose.render(diagnosis)
@@ -190,7 +190,7 @@ def test_verdict_ignored_signal_is_shown_as_ignored() -> None:
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None:
-    diagnosis = judge(facts(version="1.4.5", seen=taken_snapshot(ignored=ignored)))
+    diagnosis = judge(facts(version="1.4.5", inspected=taken_snapshot(ignored=ignored)))
     assert (diagnosis.kind, diagnosis.is_stuck, diagnosis.worth_telling) == ("healthy", False, True)
     assert "it works, but the next suspension will hang it" in diagnose.render(diagnosis)
     assert "on every release" in diagnosis.cause
@@ -198,7 +198,7 @@ def test_verdict_live_process_with_taken_signal_is_warned(ignored: bool) -> None
 
 
 def test_verdict_signal_taken_by_other_library_is_not_gos() -> None:
-    diagnosis = judge(facts("deadlock", seen=taken_snapshot(owner="/app/other.so")))
+    diagnosis = judge(facts("deadlock", inspected=taken_snapshot(owner="/app/other.so")))
     assert diagnosis.kind == "taken"
     assert "other.so has put" in diagnosis.cause
     assert "Go, signal" not in diagnosis.cause
@@ -206,7 +206,7 @@ def test_verdict_signal_taken_by_other_library_is_not_gos() -> None:
 
 @pytest.mark.parametrize("owner", ["/bun", ""])
 def test_verdict_handler_of_runtime_is_not_taken(owner: str) -> None:
-    assert judge(facts("deadlock", seen=taken_snapshot(owner=owner))).kind == "deadlock"
+    assert judge(facts("deadlock", inspected=taken_snapshot(owner=owner))).kind == "deadlock"
 
 
 def native_wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeWait:
@@ -222,9 +222,9 @@ def native_wait(*, in_runtime: bool = False, wakes: Wakes = "itself") -> NativeW
     )
 
 
-def waiting_facts(found: NativeWait, seen: Snapshot | None = None) -> Facts:
-    base = facts("waits", version="1.4.5", seen=seen)
-    moved = msgspec.structs.replace(base.motion, wait=found)
+def waiting_facts(wait: NativeWait, inspected: Snapshot | None = None) -> Facts:
+    base = facts("waits", version="1.4.5", inspected=inspected)
+    moved = msgspec.structs.replace(base.motion, wait=wait)
     return msgspec.structs.replace(base, motion=moved)
 
 
@@ -248,8 +248,8 @@ def test_verdict_wait_in_runtime_blames_the_taken_signal() -> None:
     assert judge(waiting_facts(native_wait(wakes="thread"), taken_snapshot())).kind == "waits"
 
 
-def starving(version: str, *, signal: int = 30, seen: Snapshot | None = None) -> Facts:
-    base = facts("starved", version=version, seen=seen)
+def starving(version: str, *, signal: int = 30, inspected: Snapshot | None = None) -> Facts:
+    base = facts("starved", version=version, inspected=inspected)
     suspect = msgspec.structs.replace(STORM, signal=signal, switches_a_second=2)
     moved = msgspec.structs.replace(base.motion, suspect=suspect, able=0.02)
     return msgspec.structs.replace(base, motion=moved)
@@ -266,10 +266,10 @@ def test_verdict_starved_endless_suspension_is_a_storm() -> None:
     [
         starving("1.4.5"),
         starving("1.2.19", signal=12),
-        starving("1.2.19", seen=snapshot(on_stack=False)),
-        starving("1.2.19", seen=snapshot(alternate=False)),
-        starving("1.2.19", seen=snapshot(guarded=True)),
-        starving("1.2.19", seen=Snapshot(PID, (), (), "it may not be traced")),
+        starving("1.2.19", inspected=snapshot(on_stack=False)),
+        starving("1.2.19", inspected=snapshot(alternate=False)),
+        starving("1.2.19", inspected=snapshot(guarded=True)),
+        starving("1.2.19", inspected=Snapshot(PID, (), (), "it may not be traced")),
     ],
 )
 def test_verdict_starved_finite_suspension_is_undecided(other: Facts) -> None:
@@ -318,10 +318,10 @@ def test_verdict_text_and_record_agree() -> None:
     ],
 )
 def test_remedies_depend_on_the_executables_version(version: str, works: bool, copes: bool) -> None:
-    said = [each.do for each in remedies.remedies_for("storm", "bun", version, armed=True)]
-    assert any(do.startswith("Upgrade Bun: 1.2.20") for do in said) is works
+    actions = [each.do for each in remedies.remedies_for("storm", "bun", version, armed=True)]
+    assert any(do.startswith("Upgrade Bun: 1.2.20") for do in actions) is works
     assert remedies.is_fixed_in(version) is copes
-    assert any("keep the Go library out" in do for do in said)
+    assert any("keep the Go library out" in do for do in actions)
 
 
 def test_remedies_table_with_wrong_range_is_refused(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_activity_storm_needs_a_constantly_scheduled_thread() -> None:
 
 def test_activity_storm_on_a_free_core_switches_rarely() -> None:
     def activity_alone(looks: int, ticks: int) -> Activity | None:
-        seen = [
+        series = [
             msgspec.structs.replace(
                 sample,
                 threads=(
@@ -379,7 +379,7 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
             )
             for i, sample in enumerate(samples(1.5, storming={(PID, 30): looks}, rate=50))
         ]
-        return activity.judge_activity(seen, ["running"] * len(seen))
+        return activity.judge_activity(series, ["running"] * len(series))
 
     activity_found = activity_alone(40, 9)
     assert activity_found is not None

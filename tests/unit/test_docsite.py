@@ -44,7 +44,7 @@ def test_nav_every_page_is_listed_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "link", "there"),
+    ("page", "link", "target"),
     [
         ("guard.md", "why-it-hangs.md#the-cause", "why-it-hangs.md#the-cause"),
         ("guard.md", "../CONTRIBUTING.md", "contributing.md"),
@@ -55,8 +55,8 @@ def test_nav_every_page_is_listed_once() -> None:
         ("guard.md", "#the-cure", "#the-cure"),
     ],
 )
-def test_site_links_follow_moved_pages(page: str, link: str, there: str) -> None:
-    assert hooks.site_links(f"[text]({link})", page) == f"[text]({there})"
+def test_site_links_follow_moved_pages(page: str, link: str, target: str) -> None:
+    assert hooks.site_links(f"[text]({link})", page) == f"[text]({target})"
 
 
 def test_site_links_inside_fence_stay() -> None:
@@ -87,7 +87,7 @@ def test_reference_names_everything_in_the_code() -> None:
 @pytest.mark.parametrize(
     "record",
     [records.Header, records.Host, records.Shard, records.Result],
-    ids=lambda it: it.__name__,
+    ids=lambda record_type: record_type.__name__,
 )
 def test_schema_every_field_has_a_meaning(record: type[object]) -> None:
     fields = list(reference.fields_of(record))

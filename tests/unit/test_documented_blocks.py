@@ -53,10 +53,10 @@ def wrong_choices(context: ParserContext) -> list[str]:
         if choices == [""] or not isinstance(argument.value, str) or not argument.value:
             continue
         values = argument.value.split(",")
-        known = set(choices)
+        allowed = set(choices)
         if argument.name == "treatment":
             values = treatments.expand_names(values)
-        wrong += [f"{argument.name} {value}" for value in values if value not in known]
+        wrong += [f"{argument.name} {value}" for value in values if value not in allowed]
     return wrong
 
 
@@ -112,7 +112,7 @@ def problem_of_tests(words: list[str]) -> str:
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda it: f"{it.page}:{it.line}")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: f"{each.page}:{each.line}")
 def test_documented_command_parses(command: Command) -> None:
     assert problem_of(command) == "", command.text
 
@@ -132,15 +132,15 @@ def test_documented_command_parses(command: Command) -> None:
     ],
 )
 def test_wrong_command_is_found(text: str, problem: str) -> None:
-    found = problem_of(Command("page.md", 1, text))
-    assert problem in found
-    assert bool(found) == bool(problem)
+    message = problem_of(Command("page.md", 1, text))
+    assert problem in message
+    assert bool(message) == bool(problem)
 
 
 def test_commands_of_block_skip_output_and_join_lines() -> None:
     shown = "$ invoke a \\\n    --b 1   # why\noutput $ x\n$ node c && bun d\n"
-    found = documented.commands_of(Block("p", 1, "", shown))
-    assert [each.text for each in found] == ["invoke a --b 1", "node c", "bun d"]
+    commands = documented.commands_of(Block("p", 1, "", shown))
+    assert [each.text for each in commands] == ["invoke a --b 1", "node c", "bun d"]
     assert list(documented.commands_of(Block("p", 1, "", "bun@1.2.19 hangs\n"))) == []
 
 

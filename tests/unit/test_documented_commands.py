@@ -37,9 +37,9 @@ def named(text: str) -> Iterator[list[str]]:
     for match in _NOX.finditer(text):
         words = (match["words"] or "").replace("\\\n", " ").partition(')"')[0].partition(";")[0]
         first = [_TASK_OF[match["session"]]] if match["session"] in _TASK_OF else []
-        given = [*first, *shlex.split(words, comments=True)]
-        if given and (first or match["session"] == "shell"):
-            yield given
+        arguments = [*first, *shlex.split(words, comments=True)]
+        if arguments and (first or match["session"] == "shell"):
+            yield arguments
     for match in _INVOKE.finditer(text):
         yield match["words"].split()
 
@@ -68,10 +68,10 @@ def test_documented_commands_are_found(known_flags: dict[str, set[str]]) -> None
         'x="$(.venv/bin/nox -s shell -- plan --json --shards "$N")"\n`invoke expect --update F`\n'
     )
     assert list(named(text)) == [["plan", "--json", "--shards", "$N"], ["expect", "--update", "F"]]
-    asked = ".venv/bin/nox -s bun_stock -- --versions latest \\\n    --stress all   # less\n"
-    assert list(named(asked)) == [["matrix", "--versions", "latest", "--stress", "all"]]
-    found = {words[0] for path in sources() for words in named(path.read_text())}
-    assert len(found) > len(known_flags) / 2
+    block = ".venv/bin/nox -s bun_stock -- --versions latest \\\n    --stress all   # less\n"
+    assert list(named(block)) == [["matrix", "--versions", "latest", "--stress", "all"]]
+    programs = {words[0] for path in sources() for words in named(path.read_text())}
+    assert len(programs) > len(known_flags) / 2
 
 
 def test_commands_page_lists_every_task(known_flags: dict[str, set[str]]) -> None:

@@ -30,9 +30,9 @@ def edit_image(data: bytes, *, content: bytes = b"content") -> tuple[Image, Imag
 
 
 def section(image: Image, name: str) -> bytes:
-    found = next(each for each in image.sections if each.name == name)
-    assert image.offset_of(found.address, found.size) == found.offset
-    return image.bytes_at(found.offset, found.size)
+    matching = next(each for each in image.sections if each.name == name)
+    assert image.offset_of(matching.address, matching.size) == matching.offset
+    return image.bytes_at(matching.offset, matching.size)
 
 
 @pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
@@ -110,10 +110,10 @@ def test_editor_unmapped_section_is_added_or_replaced() -> None:
     again = Editor(after)
     again.open_segment(READ_EXECUTE)
     again.add_unmapped(".debug_new", b"second")
-    found = [each for each in image_of(again.finish()).sections if each.name == ".debug_new"]
+    sections = [each for each in image_of(again.finish()).sections if each.name == ".debug_new"]
 
-    assert len(found) == 1
-    assert found[0].size == len(b"second")
+    assert len(sections) == 1
+    assert sections[0].size == len(b"second")
 
 
 def test_editor_dynamic_table_without_room_is_refused() -> None:

@@ -32,10 +32,10 @@ def test_x64_loads_of_every_register_are_found() -> None:
     code = b""
     for register in range(16):
         code += b"\x90" * register + made_elf.mov_load(register, at=CODE_AT + len(code) + register)
-    found = sites(image_of(code=code + RET))
+    loads = sites(image_of(code=code + RET))
 
-    assert [site.register for site in found] == list(range(16))
-    assert {site.word for site in found} == {GOT_AT}
+    assert [site.register for site in loads] == list(range(16))
+    assert {site.word for site in loads} == {GOT_AT}
 
 
 def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
@@ -49,8 +49,8 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
             code[at : at + 7] = load
             # Words at both ends of a region widen the range of the upper half.
             for group in ([word], [word - 0x8000, word, word + 0x7FF0]):
-                found = list(x86.references(bytes(code), 0, group))
-                assert (at + 3, word, 0) in found, hex(at)
+                references = list(x86.references(bytes(code), 0, group))
+                assert (at + 3, word, 0) in references, hex(at)
 
 
 @pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
@@ -70,9 +70,9 @@ def test_code_is_searched_once_for_words_side_by_side(
     code += RET if is_x64 else struct.pack("<I", 0xD65F03C0)
     search = Mock(wraps=getattr(owner, name))
     monkeypatch.setattr(owner, name, search)
-    found = sites(image_of(machine=machine, code=code, words=words))
+    loads = sites(image_of(machine=machine, code=code, words=words))
 
-    assert [site.word for site in found] == list(words)
+    assert [site.word for site in loads] == list(words)
     assert search.call_count == 1
 
 
@@ -132,9 +132,9 @@ def test_arm64_page_kept_over_branches_is_followed() -> None:
     # adrp x8; cbz x0, +12; ldr x1, [x8, low]; ret; ldr x2, [x8, low]; ret
     adrp, load = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
     words = [adrp, 0xB4000060, load & ~31 | 1, 0xD65F03C0, load & ~31 | 2, 0xD65F03C0]
-    found = sites(image_of(machine=made_elf.ARM64, code=struct.pack("<6I", *words)))
+    loads = sites(image_of(machine=made_elf.ARM64, code=struct.pack("<6I", *words)))
 
-    assert [site.register for site in found] == [1, 2]
+    assert [site.register for site in loads] == [1, 2]
 
 
 def test_arm64_page_kept_over_unknown_instruction_is_followed() -> None:

@@ -26,7 +26,7 @@ def test_errors_give_the_next_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "hint"),
+    ("name", "hint"),
     [
         ("crypot", "did you mean: crypto"),
         ("setup_full", "did you mean: setup-full"),
@@ -34,10 +34,10 @@ def test_errors_give_the_next_step() -> None:
         ("", "known: control, simple, crypto, setup-full"),
     ],
 )
-def test_errors_suggest_near_matches_or_all(given: str, hint: str) -> None:
-    known = ("control", "simple", "crypto", "setup-full")
-    error = UsageError.unknown("module", given, iter(known))
-    assert error.what == f"unknown module {given!r}"
+def test_errors_suggest_near_matches_or_all(name: str, hint: str) -> None:
+    names = ("control", "simple", "crypto", "setup-full")
+    error = UsageError.unknown("module", name, iter(names))
+    assert error.what == f"unknown module {name!r}"
     assert error.hint == hint
 
 

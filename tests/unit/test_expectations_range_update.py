@@ -53,9 +53,9 @@ def update(folder: Path, results: Sequence[Result]) -> Update:
     )
     rows = msgspec.structs.replace(read_expectations(folder), place=PLACE)
     assert [
-        (found.cell.name, rows.of(found.cell))
-        for found in results
-        if is_unexpected(rows.of(found.cell), set(attempts_of(found)) - {"error"})
+        (result.cell.name, rows.of(result.cell))
+        for result in results
+        if is_unexpected(rows.of(result.cell), set(attempts_of(result)) - {"error"})
     ] == []
     again = update_expectations(
         results, folder, known_versions={"bun": KNOWN_VERSIONS}, place=PLACE
@@ -164,10 +164,10 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
     range_update = update(
         folder,
         [
-            found
+            result
             for load in loads
             for stress in ("idle", "gc")
-            for found in results_of(
+            for result in results_of(
                 "c..hhhhh....c"[:13], module="setup-full", load=load, stress=stress
             )
         ],
@@ -262,9 +262,9 @@ def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
 
 
 def test_update_knows_the_releases_in_the_lock_file() -> None:
-    known = known_releases()
-    assert known.index("1.2.9") < known.index("1.2.10") < known.index("1.3.0")
-    assert not any("-" in version for version in known)
+    releases = known_releases()
+    assert releases.index("1.2.9") < releases.index("1.2.10") < releases.index("1.3.0")
+    assert not any("-" in version for version in releases)
 
 
 @pytest.mark.parametrize("seed", range(16))

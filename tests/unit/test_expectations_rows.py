@@ -85,10 +85,10 @@ def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
 
 
 def test_expectation_always_contradicting_rows_are_refused(tmp_path: Path) -> None:
-    one = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
+    first_row = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
     other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
     with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):
-        read_expectations(write_rows(tmp_path, one + other))
+        read_expectations(write_rows(tmp_path, first_row + other))
 
 
 def test_expectation_row_applies_to_its_system_and_processor() -> None:
@@ -187,12 +187,14 @@ def test_expectation_impossible_row_is_named_in_any_run(
     """A row outside of a narrowed run is not listed, unless the review covers all rows."""
     rows = Expectations((ExpectationRow(("hang",), "C1", location="x", **selectors),), LINUX)
     narrow = [result_of(Cell("bun", "1.0.0", "warmup", "control", "ffi", "long"), "pass")]
-    told = review(rows, narrow, catalogue=CATALOGUE)
-    for line, each in zip(told, message, strict=True):
+    problems = review(rows, narrow, catalogue=CATALOGUE)
+    for line, each in zip(problems, message, strict=True):
         assert line.startswith(f"x matches no cell of this run: {each}")
     assert review(rows, narrow) == ["x matches no cell of this run"]
     linted = lint(rows, catalogue=CATALOGUE)
-    assert [line.partition(": ")[2] for line in linted] == [t.partition("run: ")[2] for t in told]
+    assert [line.partition(": ")[2] for line in linted] == [
+        t.partition("run: ")[2] for t in problems
+    ]
 
 
 def test_expectation_reason_needs_existing_link_or_claim() -> None:

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, **more: object) -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    made.type = kind
-    made.size = 3 if kind in {tarfile.REGTYPE, tarfile.CONTTYPE} else 0
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.size = 3 if kind in {tarfile.REGTYPE, tarfile.CONTTYPE} else 0
     for key, value in more.items():
-        setattr(made, key, value)
-    return made
+        setattr(info, key, value)
+    return info
 
 
 def write_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> Path:
     with tarfile.open(path, "w:gz") as opened:
-        for it in members:
-            opened.addfile(it, io.BytesIO(b"abc") if it.size else None)
+        for each in members:
+            opened.addfile(each, io.BytesIO(b"abc") if each.size else None)
     return path
 
 

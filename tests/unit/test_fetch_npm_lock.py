@@ -94,7 +94,7 @@ def test_npm_lock_committed_file_is_complete_and_canonical() -> None:
     for name in fetch.bun_packages():
         versions = locked.versions(name)
         assert versions, name
-        assert all(semver.Version.parse(it).prerelease is None for it in versions)
+        assert all(semver.Version.parse(version).prerelease is None for version in versions)
     assert {"1.2.1", "1.2.19"} < set(locked.versions(fetch.bun_package("linux-x64")))
     assert fetch.Package(fetch.HEADERS_PACKAGE, "1.9.0") in locked.entries
     assert set(fetch.webkit_packages()) <= locked.entries.keys()

@@ -61,11 +61,11 @@ def test_write_file_reader_never_sees_a_part(tmp_path: Path) -> None:
     contents = (b"a" * 300_000, b"b" * 200_000)
     files.write_whole(path, contents[0])
     done = threading.Event()
-    seen: set[bytes] = set()
+    read_contents: set[bytes] = set()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(path.read_bytes())
+            read_contents.add(path.read_bytes())
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -75,8 +75,8 @@ def test_write_file_reader_never_sees_a_part(tmp_path: Path) -> None:
     finally:
         done.set()
         reader.join()
-    assert seen
-    assert seen <= set(contents)
+    assert read_contents
+    assert read_contents <= set(contents)
 
 
 def test_write_file_full_disk_keeps_the_old_file(
@@ -156,17 +156,17 @@ def test_temporary_folder_removed_before_its_lock_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = tempfile.mkdtemp
-    made: list[str] = []
+    events: list[str] = []
 
     def make_and_lose_the_first(prefix: str, dir: Path) -> str:  # noqa: A002
-        made.append(make(prefix=prefix, dir=dir))
-        if len(made) == 1:
-            Path(made[0]).rmdir()
-        return made[-1]
+        events.append(make(prefix=prefix, dir=dir))
+        if len(events) == 1:
+            Path(events[0]).rmdir()
+        return events[-1]
 
     monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose_the_first)
     with files.temporary_sibling(tmp_path / "x") as folder:
-        assert [str(folder)] == made[1:]
+        assert [str(folder)] == events[1:]
 
 
 def test_publish_folder_first_of_several_wins(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def test_flag_help_covers_every_flag_and_default(name: str) -> None:
 def test_flag_choices_come_from_the_code() -> None:
     flags = help_of("matrix")
     stresses = {"all", *read_scenario().stress}
-    for name, known in {"load": LOADS, "runtime": RUNTIMES, "stress": stresses}.items():
+    for name, choices in {"load": LOADS, "runtime": RUNTIMES, "stress": stresses}.items():
         listed = flags[name].partition("choices: ")[2].removesuffix(")").split(", ")
-        assert (set(listed), len(listed)) == (set(known), len(known))
+        assert (set(listed), len(listed)) == (set(choices), len(choices))
     assert "; choices: " + ", ".join(TARGETS) in help_of("build_warmup")["target"]
     assert "asherah" in help_of("benchmark")["name"]
 
@@ -50,9 +50,9 @@ def test_flag_table_has_no_unused_row() -> None:
             used[each.name.replace("_", "-")].add(name.strip("_").replace("_", "-"))
     shared = set()
     for task, flags in used.items():
-        own = flag_help.TASK_FLAGS.get(task, {}).keys()
-        assert own <= flags, task
-        shared |= flags - own
+        task_flags = flag_help.TASK_FLAGS.get(task, {}).keys()
+        assert task_flags <= flags, task
+        shared |= flags - task_flags
     assert flag_help.TASK_FLAGS.keys() <= used.keys()
     assert flag_help.SHARED_FLAGS.keys() == shared
 

@@ -21,8 +21,8 @@ PIPE = 4096
 
 @pytest.fixture
 def channel(tmp_path: Path) -> Iterator[Channel]:
-    with contextlib.closing(Channel(tmp_path)) as made:
-        yield made
+    with contextlib.closing(Channel(tmp_path)) as connection:
+        yield connection
 
 
 def key_of(channel: Channel) -> str:

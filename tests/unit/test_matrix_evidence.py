@@ -27,34 +27,34 @@ def test_evidence_of_a_pass_is_not_kept(tmp_path: Path) -> None:
 
 def test_evidence_snapshot_has_text_and_record(tmp_path: Path) -> None:
     snapshot = Snapshot(1, (ThreadView(THREAD, "futex", asked=True),), (HANDLER,))
-    seen = evidence.Observation("said", snapshot=snapshot, backtrace="#0 main\n")
-    kept = evidence.write_evidence(seen, CELL, Ending("hang", "livelock"), tmp_path)
-    names = sorted(Path(path).name for path in kept)
+    observation = evidence.Observation("said", snapshot=snapshot, backtrace="#0 main\n")
+    written = evidence.write_evidence(observation, CELL, Ending("hang", "livelock"), tmp_path)
+    names = sorted(Path(path).name for path in written)
     assert names == ["backtrace.txt", "output.txt", "process.json", "threads.txt"]
-    table = next(path for path in kept if path.endswith("process.json"))
+    table = next(path for path in written if path.endswith("process.json"))
     assert msgspec.json.decode((tmp_path / table).read_bytes(), type=Snapshot) == snapshot
 
 
 def test_evidence_without_inspector_has_no_record(tmp_path: Path) -> None:
-    seen = evidence.Observation(
+    observation = evidence.Observation(
         "said", snapshot=Snapshot(1, (ThreadView(THREAD, "futex", asked=False),), ())
     )
-    kept = evidence.write_evidence(seen, CELL, Ending("hang", ""), tmp_path)
-    assert sorted(Path(path).name for path in kept) == ["output.txt", "threads.txt"]
+    names = evidence.write_evidence(observation, CELL, Ending("hang", ""), tmp_path)
+    assert sorted(Path(path).name for path in names) == ["output.txt", "threads.txt"]
 
 
 def test_evidence_keeps_the_output_of_a_cell(tmp_path: Path) -> None:
-    said = (
+    output = (
         ("start", ""),
         ("beat", ""),
         ("called", ""),
         ("unfit", "a frame of 6 MiB"),
         ("beat", ""),
     )
-    seen = evidence.Observation(
-        "and this", events=tuple(Event(at, why) for at, why in said), reported_events=5
+    observation = evidence.Observation(
+        "and this", events=tuple(Event(at, why) for at, why in output), reported_events=5
     )
-    [path] = evidence.write_evidence(seen, CELL, Ending("fail", "exit code 1"), tmp_path)
+    [path] = evidence.write_evidence(observation, CELL, Ending("fail", "exit code 1"), tmp_path)
     assert (tmp_path / path).read_text() == (
         f"{CELL.name}: fail\nexit code 1\nlast step: unfit (5 events)\n"
         "  start\n  called\n  unfit: a frame of 6 MiB\n\nand this"

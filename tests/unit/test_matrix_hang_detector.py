@@ -69,8 +69,8 @@ def test_judge_constant_signal_is_a_storm_after_a_second() -> None:
 
 def test_judge_storm_in_running_thread_is_decided_sooner() -> None:
     def running(seconds: float, looks: int) -> Ending | None:
-        seen = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
-        return judge(seen, 100)
+        series = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
+        return judge(series, 100)
 
     assert running(0.5, 12) is None
     assert running(0.7, 12) is not None
@@ -141,10 +141,10 @@ def test_judge_without_blocking_facts_finds_no_deadlock() -> None:
 
 
 def test_judge_thread_woken_since_is_no_deadlock() -> None:
-    seen = waiting_samples(3, LOCKED)
+    series = waiting_samples(3, LOCKED)
     woken = msgspec.structs.replace(MAIN_THREAD, switches=MAIN_THREAD.switches + 1)
-    seen[-1] = msgspec.structs.replace(seen[-1], threads=(woken, OTHER_THREAD), waits=())
-    assert judge(seen, 100) is None
+    series[-1] = msgspec.structs.replace(series[-1], threads=(woken, OTHER_THREAD), waits=())
+    assert judge(series, 100) is None
 
 
 def test_judge_scheduled_main_thread_is_no_deadlock() -> None:
@@ -166,11 +166,11 @@ def test_judge_running_or_disk_waiting_thread_is_no_deadlock() -> None:
 
 def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     def stormy(seconds: float, changes: int) -> Ending | None:
-        seen = [
+        series = [
             msgspec.structs.replace(sample, changes={(7, 30): changes})
             for sample in samples(seconds, storming={(7, 30): 20})
         ]
-        return judge(seen, 100)
+        return judge(series, 100)
 
     assert stormy(0.3, 20) is None  # four samples
     ending = stormy(0.4, 20)
@@ -209,21 +209,21 @@ def test_judge_starved_thread_computing_is_no_storm() -> None:
     assert judge(turning_samples(8, switches=12, ran_ns=240_000, partner=False), 100) is None
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(1.2, False), (25, True)])
-def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, found: bool) -> None:
-    seen = samples(seconds, storming={(7, 30): 20}, switches=200)
-    assert (judge(seen, 100, slowness=20) is not None) is found
-    assert judge(seen, 100) is not None
+@pytest.mark.parametrize(("seconds", "is_storm"), [(1.2, False), (25, True)])
+def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, is_storm: bool) -> None:
+    series = samples(seconds, storming={(7, 30): 20}, switches=200)
+    assert (judge(series, 100, slowness=20) is not None) is is_storm
+    assert judge(series, 100) is not None
 
 
 def test_judge_slow_machine_does_not_take_a_profiler_for_a_storm() -> None:
     # Looks take 20 times longer there, so each of them finds another signal of a healthy profiler.
-    seen = [
+    series = [
         msgspec.structs.replace(each, changes={(7, 30): 40})
         for each in samples(5, storming={(7, 30): 30}, switches=100)
     ]
-    assert judge(seen, 100) is not None
-    assert judge(seen, 100, slowness=20) is None
+    assert judge(series, 100) is not None
+    assert judge(series, 100, slowness=20) is None
 
 
 def test_judge_slow_machine_waits_longer_for_a_deadlock() -> None:
@@ -272,8 +272,8 @@ def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
 
 
 def test_judge_gone_process_is_no_hang() -> None:
-    gone = [Sample(at=100 + i, threads=(), look_count=60, storming={}) for i in range(9)]
-    assert judge(gone, 100) is None
+    series = [Sample(at=100 + i, threads=(), look_count=60, storming={}) for i in range(9)]
+    assert judge(series, 100) is None
 
 
 def test_judge_at_the_limit_separates_progress_from_hang() -> None:

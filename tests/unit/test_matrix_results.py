@@ -31,7 +31,7 @@ def write_results(path: Path) -> Path:
 
 def test_results_round_trip(tmp_path: Path) -> None:
     run = matrix.read_results(write_results(tmp_path / "results.jsonl"))
-    assert [found.cell for found in run.results] == CELLS
+    assert [row.cell for row in run.results] == CELLS
     assert run.results[0].detail == "größe"
     assert run.header.cells == 2
     assert run.header.plan == plan_hash(CELLS)
@@ -41,15 +41,15 @@ def test_results_round_trip(tmp_path: Path) -> None:
 def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
     path = write_results(tmp_path / "results.jsonl")
     header, *lines = path.read_bytes().splitlines(keepends=True)
-    said = msgspec.json.decode(header)
+    record = msgspec.json.decode(header)
     assert place_of(matrix.read_results(path).header.host) == this_place()
     fields = ["os", "kernel", "cpu", "cores", "libc", "arch", "machine", "emulated"]
-    assert list(said["host"]) == fields
-    said["host"]["arch"] = "arm64"
-    path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    assert list(record["host"]) == fields
+    record["host"]["arch"] = "arm64"
+    path.write_bytes(msgspec.json.encode(record) + b"\n" + b"".join(lines))
     assert place_of(matrix.read_results(path).header.host).arch == "arm64"
-    del said["host"]["arch"]
-    path.write_bytes(msgspec.json.encode(said) + b"\n" + b"".join(lines))
+    del record["host"]["arch"]
+    path.write_bytes(msgspec.json.encode(record) + b"\n" + b"".join(lines))
     run = matrix.read_results(path)
     assert (run.header.host.arch, len(run.results)) == ("", 2)
     assert place_of(run.header.host) == this_place()
@@ -58,13 +58,13 @@ def test_results_header_names_machine_and_older_is_read(tmp_path: Path) -> None:
 def test_results_row_carries_its_host(tmp_path: Path) -> None:
     path = write_results(tmp_path / "results.jsonl")
     run = matrix.read_results(path)
-    assert [found.host for found in run.results] == [run.header.host] * 2
+    assert [row.host for row in run.results] == [run.header.host] * 2
 
     other = msgspec.structs.replace(run.header.host, kernel="9.9")
     resumed = msgspec.structs.replace(run.header, host=other)
     with matrix.Writer(path, resumed, run.results[:1]) as writer:
         writer.add(result(CELLS[1]))
-    assert [found.host for found in matrix.read_results(path).results] == [run.header.host, other]
+    assert [row.host for row in matrix.read_results(path).results] == [run.header.host, other]
 
 
 def test_results_row_of_older_file_has_the_host_of_its_header(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_results_row_of_older_file_has_the_host_of_its_header(tmp_path: Path) ->
     del row["host"], row["platform"]
     path.write_bytes(header + msgspec.json.encode(row) + b"\n")
     run = matrix.read_results(path)
-    assert [found.host for found in run.results] == [run.header.host]
+    assert [each.host for each in run.results] == [run.header.host]
 
 
 def test_results_line_is_written_before_next_cell(tmp_path: Path) -> None:

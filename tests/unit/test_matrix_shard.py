@@ -37,9 +37,11 @@ def durations(seed: int = 1) -> dict[Cell, float]:
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 7, len(CELLS)])
-@pytest.mark.parametrize("known", [{}, durations()])
-def test_shards_are_disjoint_complete_and_in_plan_order(of: int, known: dict[Cell, float]) -> None:
-    shards = [shard(CELLS, number, of, known) for number in range(1, of + 1)]
+@pytest.mark.parametrize("measured", [{}, durations()])
+def test_shards_are_disjoint_complete_and_in_plan_order(
+    of: int, measured: dict[Cell, float]
+) -> None:
+    shards = [shard(CELLS, number, of, measured) for number in range(1, of + 1)]
     assert all(shards)
     assert sorted(cell for part in shards for cell in part) == sorted(CELLS)
     for part in shards:
@@ -48,14 +50,14 @@ def test_shards_are_disjoint_complete_and_in_plan_order(of: int, known: dict[Cel
 
 @pytest.mark.parametrize("seed", range(20))
 def test_shards_are_balanced_and_stable_under_reordering(seed: int) -> None:
-    known = durations(seed)
+    measured = durations(seed)
     shuffled = CELLS[:]
     random.Random(seed).shuffle(shuffled)  # noqa: S311
-    parts = split_plan(CELLS, 4, known)
-    assert split_plan(shuffled, 4, dict(reversed(known.items()))) == parts
-    loads = [sum(known[cell] for cell in part) for part in parts]
+    parts = split_plan(CELLS, 4, measured)
+    assert split_plan(shuffled, 4, dict(reversed(measured.items()))) == parts
+    loads = [sum(measured[cell] for cell in part) for part in parts]
     mean = sum(loads) / 4
-    assert max(loads) <= mean * 1.125 + max(known.values())
+    assert max(loads) <= mean * 1.125 + max(measured.values())
 
 
 def fetched(parts: list[list[Cell]]) -> list[int]:
@@ -119,8 +121,8 @@ def test_shards_estimate_a_slow_stress_for_new_versions() -> None:
         for version in ("1.0.0", "1.0.1")
         for stress in ("idle", "long")
     ]
-    known = {cells[0]: 400.0, cells[1]: 60_000.0}
-    parts = split_plan(cells, 2, known)
+    measured = {cells[0]: 400.0, cells[1]: 60_000.0}
+    parts = split_plan(cells, 2, measured)
     assert [[cell.stress for cell in part].count("long") for part in parts] == [1, 1]
 
 
@@ -140,17 +142,17 @@ def test_shards_cannot_outnumber_the_cells() -> None:
 
 def test_shard_header_names_its_part_and_split() -> None:
     header = matrix.new_header(CELLS)
-    one, two = (shard_header(header, CELLS, number, 2, durations()) for number in (1, 2))
-    assert one.plan == header.plan == plan_hash(CELLS)
-    assert one.shard is not None
-    assert two.shard is not None
-    assert (one.shard.name, two.shard.name) == ("1/2", "2/2")
-    assert one.shard.split == two.shard.split
-    assert one.shard.cells + two.shard.cells == len(CELLS) == one.cells
+    first, second = (shard_header(header, CELLS, number, 2, durations()) for number in (1, 2))
+    assert first.plan == header.plan == plan_hash(CELLS)
+    assert first.shard is not None
+    assert second.shard is not None
+    assert (first.shard.name, second.shard.name) == ("1/2", "2/2")
+    assert first.shard.split == second.shard.split
+    assert first.shard.cells + second.shard.cells == len(CELLS) == first.cells
     other = shard_header(header, CELLS, 1, 2, {CELLS[0]: 90_000.0}).shard
     assert other is not None
-    assert other.split != one.shard.split
-    read = msgspec.json.decode(msgspec.json.encode(one), type=type(header))
+    assert other.split != first.shard.split
+    read = msgspec.json.decode(msgspec.json.encode(first), type=type(header))
     assert read.plan == header.plan
 
 

@@ -320,13 +320,13 @@ def test_adapters_are_read_from_their_index() -> None:
     index = struct.pack("<i", 41) + b"__a_chk\0a\0" + struct.pack("<i", 35) + b"__b_chk\0\0"
     flat = (index + bytes(4)).ljust(48, b"\0") + b"code"
 
-    found = read_adapters(flat)
-    assert found.code == flat[32:]
-    assert [(each.name, each.plain_name) for each in found.entries] == [
+    adapters = read_adapters(flat)
+    assert adapters.code == flat[32:]
+    assert [(each.name, each.plain_name) for each in adapters.entries] == [
         ("__a_chk", "a"),
         ("__b_chk", ""),
     ]
-    assert [each.offset for each in found.entries] == [41 - 32, 14 + 35 - 32]
+    assert [each.offset for each in adapters.entries] == [41 - 32, 14 + 35 - 32]
 
 
 FORTIFIED_NAMES = (
@@ -391,11 +391,11 @@ def test_convert_converted_library_is_refused() -> None:
 
 def test_support_names_what_prevents_loading() -> None:
     image = Image(PATH, made_elf.library(imports=(Import("__fdelt_chk", "GLIBC_2.15"),)))
-    found = support_of(image)
+    support = support_of(image)
 
-    assert (found.tls_words, found.sites, found.already_converted) == (1, 1, False)
-    assert [problem.split()[0] for problem in found.problems] == ["has", "needs", "calls"]
-    assert "__fdelt_chk" in found.problems[2]
+    assert (support.tls_words, support.sites, support.already_converted) == (1, 1, False)
+    assert [problem.split()[0] for problem in support.problems] == ["has", "needs", "calls"]
+    assert "__fdelt_chk" in support.problems[2]
 
 
 def test_convert_dynamic_section_at_two_places_is_refused() -> None:

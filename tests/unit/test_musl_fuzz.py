@@ -41,8 +41,8 @@ INITS = st.sampled_from(["rela", "relr", "symbol"])
 def check_conversion(data: bytes) -> None:
     """Convert a library, and check that the result is a valid library."""
     with contextlib.suppress(UsageError, BuildError):
-        made = convert(PATH, data, lambda _: NATIVE)
-        assert support_of(Image(PATH, made.data)).already_converted
+        conversion = convert(PATH, data, lambda _: NATIVE)
+        assert support_of(Image(PATH, conversion.data)).already_converted
 
 
 @settings(max_examples=40, deadline=None)

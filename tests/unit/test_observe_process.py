@@ -63,15 +63,15 @@ def test_address_maps_to_a_file_or_none() -> None:
 
 
 def test_inspector_output_becomes_records() -> None:
-    said = read_lines(
+    records = read_lines(
         '{"at":"signal","number":30,"handler":4096,"flags":134217728,"mask":0}\n'
         '{"at":"thread","tid":5,"pc":1,"sp":2,"tls":3,"alt_base":4,"alt_size":512,"alt_flags":0,'
         '"stopped_us":9}\n{"at":"thread","tid":6,"problem":"it ended"}\n{"at":"end"}\n',
         pid=5,
     )
-    assert said.problem == ""
-    assert [signal.number for signal in said.signals] == [30]
-    assert [(thread.tid, thread.alt_size) for thread in said.threads] == [(5, 512), (6, 0)]
+    assert records.problem == ""
+    assert [signal.number for signal in records.signals] == [30]
+    assert [(thread.tid, thread.alt_size) for thread in records.threads] == [(5, 512), (6, 0)]
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_inspector_failure_gives_its_reason(text: str, problem: str) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_inspector_refusal_names_the_kernel_rule() -> None:
-    said = read_lines('{"at":"refused","errno":1,"why":"x"}\n', pid=os.getpid())
-    assert "may not be traced" in said.problem
-    assert any(rule in said.problem for rule in ("ptrace_scope", "SYS_PTRACE", "belongs to"))
+    records = read_lines('{"at":"refused","errno":1,"why":"x"}\n', pid=os.getpid())
+    assert "may not be traced" in records.problem
+    assert any(rule in records.problem for rule in ("ptrace_scope", "SYS_PTRACE", "belongs to"))
 
 
 def test_signal_handler_text_has_file_and_flags() -> None:

@@ -81,10 +81,10 @@ def test_compare_built_bun_runs_beside_stock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"runtimes": ("node",)}, {"versions": "1.2.19"}, {"treatments": ("guard",)}]
+    "flags", [{"runtimes": ("node",)}, {"versions": "1.2.19"}, {"treatments": ("guard",)}]
 )
-def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> None:
-    request = msgspec.structs.replace(pipeline.Request(), **given)
+def test_compare_flags_cannot_override_the_series(flags: dict[str, object]) -> None:
+    request = msgspec.structs.replace(pipeline.Request(), **flags)
     with pytest.raises(UsageError, match="the series decide which"):
         patched.run_beside_stock(request, [SERIES], ablate=False)
 
@@ -92,7 +92,7 @@ def test_compare_flags_cannot_override_the_series(given: dict[str, object]) -> N
 def test_compare_newest_complete_build_has_plain_name(tmp_path: Path) -> None:
     registered_bun(tmp_path)
     registered_bun(tmp_path, identity="a" * 16, registered="2026-02-01")
-    assert [one.label for one in runtimes.registered_buns()] == [
+    assert [build.label for build in runtimes.registered_buns()] == [
         "1.2.19+patched",
         "1.2.19+patched.01234567",
     ]
@@ -126,18 +126,18 @@ def test_compare_without_builds_runs_emulations() -> None:
     assert patched.emulations_of(series, ablate=True) == (both, suspend, stack)
     (line,) = patched.runs_of_series([series], ablate=False)
     assert line.runs() == [("1.2.19", "stock"), ("1.2.19", both)]
-    one = msgspec.structs.replace(SERIES, patches=patches[:1])
-    assert patched.emulations_of(one, ablate=True) == (suspend,)
+    shortened = msgspec.structs.replace(SERIES, patches=patches[:1])
+    assert patched.emulations_of(shortened, ablate=True) == (suspend,)
 
 
 def test_compare_patched_cells_expect_the_series_changes() -> None:
     row = ExpectationRow(outcomes=("hang",), why="known", runtime="bun")
-    known = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST_PATCH, CHANGE),))
-    assert known.of(STOCK) == ("hang",)
-    assert known.of(PATCHED_CELL) == ("pass",)
-    assert known.reason_for(PATCHED_CELL) == "first: C11"
+    expectations = PatchedExpectations((row,), changes=(("1.2.19+patched", FIRST_PATCH, CHANGE),))
+    assert expectations.of(STOCK) == ("hang",)
+    assert expectations.of(PATCHED_CELL) == ("pass",)
+    assert expectations.reason_for(PATCHED_CELL) == "first: C11"
     for other in ({"stress": "wasm"}, {"version": "1.2.19+patched.01234567"}):
-        assert known.of(msgspec.structs.replace(PATCHED_CELL, **other)) == ("hang",)
+        assert expectations.of(msgspec.structs.replace(PATCHED_CELL, **other)) == ("hang",)
 
 
 def test_matrix_of_a_named_build_expects_the_series_changes(
@@ -145,11 +145,11 @@ def test_matrix_of_a_named_build_expects_the_series_changes(
 ) -> None:
     monkeypatch.setattr("gobun.bun_source.series_named", {"v1.2.19": SERIES}.__getitem__)
     registered_bun(tmp_path)
-    known = Expectations((ExpectationRow(outcomes=("hang",), why="known", runtime="bun"),))
-    named = patched.with_series_changes(known, f"1.2.19, bun@{PATCHED_CELL.version}")
+    expectations = Expectations((ExpectationRow(outcomes=("hang",), why="known", runtime="bun"),))
+    named = patched.with_series_changes(expectations, f"1.2.19, bun@{PATCHED_CELL.version}")
     assert named.of(PATCHED_CELL) == ("pass",)
     assert named.of(STOCK) == ("hang",)
-    assert patched.with_series_changes(known, "1.2.19").of(PATCHED_CELL) == ("hang",)
+    assert patched.with_series_changes(expectations, "1.2.19").of(PATCHED_CELL) == ("hang",)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,13 @@ def test_compare_change_outside_default_stresses_is_run() -> None:
 
 
 def test_compare_series_name_every_cell_emulations_cure() -> None:
-    known = read_expectations(place=Place("linux", "x64", "glibc"))
+    expectations = read_expectations(place=Place("linux", "x64", "glibc"))
     for series in map(bun_source.series_named, bun_source.lines()):
         for patch in series.bun_patches:
             ends = {
                 stress: [
-                    known.of(msgspec.structs.replace(STOCK, **told, stress=stress))
-                    for told in (
+                    expectations.of(msgspec.structs.replace(STOCK, **changes, stress=stress))
+                    for changes in (
                         {"version": series.version},
                         {"version": series.version, "treatment": patch.emulation or "stock"},
                     )
@@ -190,18 +190,18 @@ def test_compare_series_name_every_cell_emulations_cure() -> None:
                 for stress in read_scenario().stress
             }
             cured = {stress for stress, pair in ends.items() if pair == [("hang",), ("pass",)]}
-            told = {
+            changes = {
                 stress
                 for change in patch.changes
                 if change.outcomes == ("pass",) and not change.beside
                 if STOCK.module in (change.modules or (STOCK.module,))
                 for stress in change.stresses or ()
             }
-            assert told <= cured, f"{patch.id} of {series.line}"
+            assert changes <= cured, f"{patch.id} of {series.line}"
             # Skipped there: the one asks for other modules, the other for a newer release. No
             # patched release was run under the others, and no patch shares a signal with Go.
             not_run = {"cobhan", "cpu-prof", "notify", "profiled", "vm-timeout"}
-            assert cured - told <= not_run, f"{patch.id} of {series.line}"
+            assert cured - changes <= not_run, f"{patch.id} of {series.line}"
 
 
 def test_patched_bun_accepts_only_fitting_treatments() -> None:
@@ -234,8 +234,8 @@ def run_of(*results: Result) -> matrix.Run:
 def stock_and_patched(stress: str, before: str, after: str) -> list[Result]:
     """Return a cell's result in stock and patched; several outcomes are several attempts."""
     return [
-        result_of(msgspec.structs.replace(cell, stress=stress), *said.split())  # type: ignore[arg-type]
-        for cell, said in ((STOCK, before), (PATCHED_CELL, after))
+        result_of(msgspec.structs.replace(cell, stress=stress), *outcomes.split())  # type: ignore[arg-type]
+        for cell, outcomes in ((STOCK, before), (PATCHED_CELL, after))
     ]
 
 
@@ -251,17 +251,17 @@ def test_compare_differences_count_every_attempt() -> None:
         *stock_and_patched("h", "hang", "error"),
         result_of(PATCHED_CELL, "pass"),
     )
-    (found,) = differences(run)
-    assert [len(found.of(kind)) for kind in KINDS] == [2, 1, 1, 2, 3]
-    text = "\n".join(difference_lines([found]))
+    (difference,) = differences(run)
+    assert [len(difference.of(kind)) for kind in KINDS] == [2, 1, 1, 2, 3]
+    text = "\n".join(difference_lines([difference]))
     assert "| bun@1.2.19+patched (v1.2.19, first, second) | 2 | 1 | 1 | 2 | 3 |" in text
     assert "- `simple/ffi/b`: hang/pass → pass" in text
     assert text.index("Broken by") < text.index("Changed by") < text.index("Cured by")
 
 
 def test_compare_emulation_is_labelled() -> None:
-    found = Difference("bun@1.2.19", "preload:suspend", "first", ())
-    assert found.name == (
+    difference = Difference("bun@1.2.19", "preload:suspend", "first", ())
+    assert difference.name == (
         "bun@1.2.19 stock + preload:suspend (emulates first at load time, nothing is built)"
     )
 
@@ -276,8 +276,8 @@ def test_compare_emulations_need_a_note_in_the_run() -> None:
     assert differences(run) == ()
     patched = {report.emulation_note("bun@1.2.19", "warmup"): "first"}
     header = msgspec.structs.replace(run.header, patched=patched)
-    (found,) = differences(msgspec.structs.replace(run, header=header))
-    assert (found.patches, len(found.of("cured"))) == ("first", 1)
+    (difference,) = differences(msgspec.structs.replace(run, header=header))
+    assert (difference.patches, len(difference.of("cured"))) == ("first", 1)
 
 
 def test_compare_without_stock_has_no_difference() -> None:

@@ -38,11 +38,11 @@ def fifo(tmp_path: Path) -> Path:
     return path
 
 
-def wait_for(number: int, wanted: bytes) -> None:
+def wait_for(number: int, expected: bytes) -> None:
     """Read ``wanted`` (empty: the end, which comes when the last writer is gone)."""
     ready, _, _ = select.select([number], [], [], 20)
-    assert ready, "nothing came: a process is still there" if not wanted else "nothing came"
-    assert os.read(number, 10) == wanted
+    assert ready, "nothing came: a process is still there" if not expected else "nothing came"
+    assert os.read(number, 10) == expected
 
 
 def test_process_output_and_exit_are_returned() -> None:
@@ -69,13 +69,15 @@ def test_process_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, "bad")
     for name in ("npm_config_cache", "NPM_CONFIG_X", "PIP_X", "https_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "good")
-    found = tool_environment({"MORE": "1", "PATH": "/else"})
-    assert "bad" not in found.values()
-    assert sum(value == "good" for value in found.values()) == 5
-    assert (found["MORE"], found["PATH"]) == ("1", "/else")
-    said = run_tool([PYTHON, "-c", "import os; print(*os.environ)"], env={"MORE": "1"}).out.split()
-    assert "MORE" in said
-    assert "GOFLAGS" not in said
+    environment = tool_environment({"MORE": "1", "PATH": "/else"})
+    assert "bad" not in environment.values()
+    assert sum(value == "good" for value in environment.values()) == 5
+    assert (environment["MORE"], environment["PATH"]) == ("1", "/else")
+    printed = run_tool(
+        [PYTHON, "-c", "import os; print(*os.environ)"], env={"MORE": "1"}
+    ).out.split()
+    assert "MORE" in printed
+    assert "GOFLAGS" not in printed
 
 
 def test_run_tool_of_npm_leaves_no_temporary_files(tmp_path: Path) -> None:

@@ -48,14 +48,14 @@ def test_difference_kinds_have_distinct_glyphs() -> None:
 
 def test_difference_pairs_belong_to_their_cells() -> None:
     run = patched_run()
-    found = differences(run)
+    pairs = differences(run)
     ordered = in_order(run.results)
-    packed = json.loads(pack(run.results, found))["differences"]
-    assert len(packed) == len(found)
-    for one, said in zip(found, packed, strict=True):
+    packed = json.loads(pack(run.results, pairs))["differences"]
+    assert len(packed) == len(pairs)
+    for pair, packed_pair in zip(pairs, packed, strict=True):
         for kind in KINDS:
-            cells = [(ordered[now].cell, ordered[before].cell) for now, before in said[kind]]
-            assert cells == [(now.cell, before.cell) for now, before in one.of(kind) if before]
+            cells = [(ordered[now].cell, ordered[before].cell) for now, before in packed_pair[kind]]
+            assert cells == [(now.cell, before.cell) for now, before in pair.of(kind) if before]
 
 
 def test_difference_cell_missing_from_stock_has_no_number() -> None:

@@ -54,13 +54,13 @@ def unpack_texts(results: list[Result], kind: str) -> list[str]:
     """Read texts as the page does."""
     packed = json.loads(pack(results))
     indices = iter(packed["texts"][kind])
-    found = []
+    texts = []
     for template, filling in zip(indices, indices, strict=True):
         numbers = packed["fillings"][filling].split(" ")
         pieces = packed["templates"][template].split(HOLE)
         holes = itertools.chain(numbers[: len(pieces) - 1], [""])
-        found.append("".join(piece + hole for piece, hole in zip(pieces, holes, strict=True)))
-    return found
+        texts.append("".join(piece + hole for piece, hole in zip(pieces, holes, strict=True)))
+    return texts
 
 
 def test_html_texts_round_trip() -> None:
@@ -175,8 +175,8 @@ def colours(scheme: str) -> dict[str, str]:
     style = (resources.files("gobun.report") / "page" / "page.css").read_text()
     light, _, dark = style.partition("@media (prefers-color-scheme: dark)")
     dark = dark[: dark.index("}\n}")]
-    found = re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light)
-    return dict(found) | (
+    values = re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light)
+    return dict(values) | (
         dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", dark)) if scheme == "dark" else {}
     )
 
@@ -187,19 +187,19 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(first: str, second: str) -> float:
+    low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_html_colours_have_enough_contrast(scheme: str) -> None:
-    known = colours(scheme)
+    palette = colours(scheme)
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for outcome in WORST_FIRST:
         for ground in (outcome, f"{outcome}-stripe"):
-            if ground in known:
-                assert contrast(known[ground], known[f"{outcome}-on"]) >= AA, ground
+            if ground in palette:
+                assert contrast(palette[ground], palette[f"{outcome}-on"]) >= AA, ground
     for text, ground in itertools.product(("text", "quiet", "link"), ("back", "raised")):
-        assert contrast(known[text], known[ground]) >= AA, (text, ground)
-    assert contrast(known["focus"], known["back"]) >= AA_LARGE
+        assert contrast(palette[text], palette[ground]) >= AA, (text, ground)
+    assert contrast(palette["focus"], palette["back"]) >= AA_LARGE

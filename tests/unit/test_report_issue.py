@@ -50,9 +50,9 @@ def test_issue_all_as_expected_is_not_needed(recorded_matrix: matrix.Run) -> Non
 
 
 def test_issue_new_hang_and_new_pass_are_told_apart(recorded_matrix: matrix.Run) -> None:
-    run = with_expectations(recorded_matrix, "pass", where=lambda it: it.version == "1.2.19")
+    run = with_expectations(recorded_matrix, "pass", where=lambda row: row.version == "1.2.19")
     run = with_expectations(
-        run, "hang", where=lambda it: (it.version, it.module) == ("1.4.5", "simple")
+        run, "hang", where=lambda row: (row.version, row.module) == ("1.4.5", "simple")
     )
     issue = report.issue_text(run)
     assert issue.is_needed

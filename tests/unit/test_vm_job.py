@@ -28,7 +28,7 @@ def made_job(out: Path, **changes: object) -> job.Job:
         Node("24.1.0", Path("/n"), Path("/d")),
         Deno("2.1.0", Path("/deno")),
     )
-    made = job.Job(
+    new_job = job.Job(
         header=header,
         cells=(CELL,),
         kept=(),
@@ -54,16 +54,16 @@ def made_job(out: Path, **changes: object) -> job.Job:
         machine="QEMU 7.2.22, emulated",
         again="invoke vm --arch arm64 --release bookworm",
     )
-    return msgspec.structs.replace(made, **changes)
+    return msgspec.structs.replace(new_job, **changes)
 
 
 def test_job_read_back_is_what_was_written(tmp_path: Path) -> None:
-    made = made_job(tmp_path / "out")
-    job.write_job(made, tmp_path)
-    found = job.read_job(tmp_path)
+    written = made_job(tmp_path / "out")
+    job.write_job(written, tmp_path)
+    read = job.read_job(tmp_path)
 
-    assert found == made
-    context = found.context
+    assert read == written
+    context = read.context
     assert context.runtimes["bun", "1.2.19"].program == Path("/b/bun")
     assert isinstance(context.runtimes["node", "24.1.0"], Node)
     assert isinstance(context.runtimes["deno", "2.1.0"], Deno)
@@ -142,6 +142,6 @@ def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
     ],
 )
 def test_why_ended_finds_the_reason(console: str, message: str, reason: str) -> None:
-    found = boot.why_ended(console, message)
-    assert reason in found
-    assert "\x1b" not in found
+    actual = boot.why_ended(console, message)
+    assert reason in actual
+    assert "\x1b" not in actual

@@ -52,10 +52,10 @@ def test_find_emulator_asked_to_emulate_does(
 ) -> None:
     program(tmp_path, architecture(name).program, "echo 'QEMU emulator version 9.1.0 (x)'")
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = qemu.find_emulator(architecture(name), emulate=True)
+    emulator = qemu.find_emulator(architecture(name), emulate=True)
 
-    assert found.is_emulated
-    assert found.name == "QEMU 9.1.0, emulated"
+    assert emulator.is_emulated
+    assert emulator.name == "QEMU 9.1.0, emulated"
 
 
 @pytest.mark.parametrize(

@@ -37,15 +37,15 @@ def test_wheels_lock_shipped_file_is_valid() -> None:
     assert set(lock) == {"asherah", "deno", PACKAGE}
     assert list(lock["asherah"]) == [toolchain.pip_pins()["asherah"]]
     assert {version.split(".")[0] for version in lock[PACKAGE]} >= {"20", "22", "24"}
-    digests = [each for found in lock[PACKAGE].values() for each in found]
+    digests = [each for files in lock[PACKAGE].values() for each in files]
     # A wheel a platform; of those from before musl was a target, only the pinned release has both.
     musl = sum(target.libc == "musl" for target in TARGETS.values())
     others = len(TARGETS) - musl
     assert len(digests) == len(set(digests)) == others * len(lock[PACKAGE]) + musl
     assert len(lock[PACKAGE][toolchain.pins()["node"]]) == len(TARGETS)
-    known = toolchain.releases("node")
-    assert known[-1] == "24.19.0" == toolchain.pins()["node"]
-    assert known.index("20.18.0") < known.index("22.20.0") < known.index("24.11.1")
+    releases = toolchain.releases("node")
+    assert releases[-1] == "24.19.0" == toolchain.pins()["node"]
+    assert releases.index("20.18.0") < releases.index("22.20.0") < releases.index("24.11.1")
 
 
 def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, message:
 def test_wheels_locked_release_is_installed_by_digest(
     lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def install(command: Sequence[str | Path], **_: object) -> Finished:
         words = [str(word) for word in command]
-        asked.append(Path(words[-1]).read_text())
+        requests.append(Path(words[-1]).read_text())
         assert "--require-hashes" in words
         folder = Path(words[words.index("--target") + 1])
         files.write_whole(folder / NODE.program, "", mode=0o755)
@@ -96,14 +96,14 @@ def test_wheels_locked_release_is_installed_by_digest(
     monkeypatch.setattr("gobun.wheels.install.run_tool", install)
     program = wheels.installed(NODE)
     assert program == wheels.installed(NODE) == tmp_path / "cache/node/20.1.0" / NODE.program
-    assert asked == [f"{PACKAGE}==20.1.0 --hash={ONE_DIGEST} --hash={OTHER_DIGEST}"]
+    assert requests == [f"{PACKAGE}==20.1.0 --hash={ONE_DIGEST} --hash={OTHER_DIGEST}"]
 
 
 def test_wheels_package_unlike_the_lock_is_refused(
     lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    said = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
-    monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: Finished(1, "", said))
+    output = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
+    monkeypatch.setattr("gobun.wheels.install.run_tool", lambda *_, **__: Finished(1, "", output))
     with pytest.raises(FetchError, match=r"20\.1\.0 is not what wheels\.lock\.toml names"):
         wheels.installed(NODE)
     assert not (tmp_path / "cache/node/20.1.0").exists()
@@ -146,13 +146,16 @@ def test_wheels_lock_update_only_adds_releases(lock: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("gobun.wheels.wheels_lock_update.run_tool", pip)
     added = wheels.update_lock({"asherah": "0.3.9"})
-    assert [(one.package, one.version) for one in added] == [
+    assert [(release.package, release.version) for release in added] == [
         ("deno", "2.0.0"),
         (PACKAGE, "20.2.0"),
         ("asherah", "0.3.9"),
     ]
-    found = wheels.read_lock()
-    assert found[PACKAGE] == {"20.1.0": (ONE_DIGEST, OTHER_DIGEST), "20.2.0": (f"sha256:{digest}",)}
+    locked = wheels.read_lock()
+    assert locked[PACKAGE] == {
+        "20.1.0": (ONE_DIGEST, OTHER_DIGEST),
+        "20.2.0": (f"sha256:{digest}",),
+    }
     assert wheels.update_lock({"asherah": "0.3.9"}) == ()
 
 

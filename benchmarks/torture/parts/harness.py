@@ -136,18 +136,18 @@ def ending_signals(budget: Budget) -> Iterator[Figure]:
     """End a run by SIGTERM, SIGINT and SIGHUP at random moments."""
     run = _Runs(budget)
     whole_s = run.run_once([])
-    took: list[float] = []
+    durations: list[float] = []
     bad: list[str] = []
     for index in range(budget.scale(30, 300, least=3)):
         number = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[index % 3]
         moment = run.random.uniform(0.1 * whole_s, 0.9 * whole_s)
         code, seconds = run.interrupted(number, moment)
-        took.append(seconds)
+        durations.append(seconds)
         # The last three occur if the run had not begun, or had just ended by itself.
         if code not in {128 + number, -number, 0, 1}:
             bad.append(f"{number.name} at {moment:.2f} s: exit code {code}")
-    yield Figure("ended runs", len(took))
-    yield Figure("slowest end", max(took), "s", at_most=_ENDS_WITHIN_S)
+    yield Figure("ended runs", len(durations))
+    yield Figure("slowest end", max(durations), "s", at_most=_ENDS_WITHIN_S)
     yield Figure("wrong exit codes", len(bad), at_most=0, detail="; ".join(bad[:3]))
     late = run.processes(wait_s=_SETTLES_S)
     yield Figure("processes left", len(late), at_most=0, detail=", ".join(late[:5]))

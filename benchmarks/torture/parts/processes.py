@@ -61,11 +61,11 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
             (folder / "status").write_bytes(_STATUS % name[:_LONGEST_NAME])
             (folder / "wchan").write_bytes(b"0")
             (folder / "maps").write_bytes(_MAPS % name)
-        (seen,) = procfs.threads(7)
+        (parsed,) = procfs.threads(7)
         looks = procfs.looks_at_signals(7, 7, 2)
         mapped = memory.mappings(7)
-        shown = seen.name + "".join(each.path for each in mapped)
-        right = (seen.state, seen.cpu_ticks, seen.switches) == ("R", 15, 11)
+        shown = parsed.name + "".join(each.path for each in mapped)
+        right = (parsed.state, parsed.cpu_ticks, parsed.switches) == ("R", 15, 11)
         wrong += not (right and looks == [(0, 255)] * 2 and shown.isprintable())
 
     def path_inside(path: object) -> Path:

@@ -132,11 +132,11 @@ def hundred_thousand_results(budget: Budget) -> Iterator[Figure]:
 _LARGEST_MIB = {"report.html": 20.0, "report.md": 10.0}
 
 
-def _timed_figure(what: str, call: Callable[[], object], at_most: float) -> Figure:
+def _timed_figure(title: str, call: Callable[[], object], at_most: float) -> Figure:
     started = time.process_time()
     call()
-    took = time.process_time() - started
-    return Figure(f"processor time of {what}", round(took, 1), "s", at_most=at_most)
+    seconds = time.process_time() - started
+    return Figure(f"processor time of {title}", round(seconds, 1), "s", at_most=at_most)
 
 
 def _cells() -> Iterator[Cell]:

@@ -213,13 +213,17 @@ def _is_whole(run: Run) -> bool:
 
 
 def _figures(results: list[Result], planned: int, output: str) -> Iterator[Figure]:
-    hangs = [one for one in results if one.outcome == "hang" and "hang" not in one.expected]
-    passes = [one for one in results if one.outcome == "pass" and "pass" not in one.expected]
-    starved = [one for one in results if not one.is_judged]
+    hangs = [
+        result for result in results if result.outcome == "hang" and "hang" not in result.expected
+    ]
+    passes = [
+        result for result in results if result.outcome == "pass" and "pass" not in result.expected
+    ]
+    starved = [result for result in results if not result.is_judged]
     others = [
-        one
-        for one in results
-        if one.unexpected and one.is_judged and one not in hangs and one not in passes
+        result
+        for result in results
+        if result.unexpected and result.is_judged and result not in hangs and result not in passes
     ]
     yield Figure("cells", len(results), at_least=1, detail=output)
     yield Figure("cells not reached in this time", planned - len(results))
@@ -227,7 +231,9 @@ def _figures(results: list[Result], planned: int, output: str) -> Iterator[Figur
     yield Figure("false passes", len(passes), at_most=0, detail=_results_text(passes))
     yield Figure("otherwise wrong", len(others), at_most=0, detail=_results_text(others))
     yield Figure("could not be judged", len(starved), detail=_results_text(starved))
-    silent = [float(match[1]) for one in results if (match := _LIVELOCK_DETAIL.search(one.detail))]
+    silent = [
+        float(match[1]) for result in results if (match := _LIVELOCK_DETAIL.search(result.detail))
+    ]
     yield Figure("storms named", len(silent))
     if silent:
         yield Figure("median silence when a storm was named", statistics.median(silent), "s")
@@ -237,4 +243,6 @@ _LIVELOCK_DETAIL = re.compile(r"^livelock: .* no turn of the event loop in ([0-9
 
 
 def _results_text(results: list[Result]) -> str:
-    return "; ".join(f"{one.cell.name}: {one.outcome}: {one.detail}" for one in results[:5])
+    return "; ".join(
+        f"{result.cell.name}: {result.outcome}: {result.detail}" for result in results[:5]
+    )
