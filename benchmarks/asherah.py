@@ -36,7 +36,7 @@ CALL_PATHS = {
 
 
 class TimedProcess(msgspec.Struct, frozen=True, rename="camel"):
-    """The measurements that one process printed."""
+    """The measurements of one process."""
 
     per_second: float
     p99: float
@@ -44,7 +44,7 @@ class TimedProcess(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def main() -> None:
-    """Measure, and print one line a runtime and way."""
+    """Measure, and print one line per runtime and implementation."""
     target = host_target()
     fixture = build.build_fixture(build.ASHERAH, target)
     alternatives = build.build_alternatives(target)
@@ -72,7 +72,7 @@ def main() -> None:
 def measure(
     runtime: runtimes.Runtime, implementation: str, settings: dict[str, str]
 ) -> TimedProcess:
-    """Time one way in a fresh process."""
+    """Time one implementation in a new process."""
     with tempfile.TemporaryDirectory(prefix="gobun-") as folder:
         pairs = SLOW_PAIRS.get(implementation, PAIRS)
         request = {
@@ -91,7 +91,7 @@ def measure(
 
 
 def print_medians(runtime: str, timings: dict[str, list[TimedProcess]]) -> None:
-    """Print each way's medians, and the ratios to the first way's, round by round."""
+    """Print the medians of each implementation, and their ratios to the first one's, per round."""
     first = next(iter(timings.values()))
     for implementation, times in timings.items():
         pairs = list(zip(times, first, strict=True))

@@ -26,13 +26,13 @@ SUSPENDS = 2000
 
 
 class SuspensionCost(msgspec.Struct):
-    """What ``native/guard_stress/guard_stress`` prints."""
+    """The output of ``native/guard_stress/guard_stress``."""
 
     mean_us: float
 
 
 class Cost(msgspec.Struct):
-    """What ``native/guard_stress/cost`` prints, in nanoseconds a signal."""
+    """The output of ``native/guard_stress/cost``, in nanoseconds per signal."""
 
     plain_ns: float
     flagged_ns: float
@@ -76,7 +76,7 @@ def suspend_cost(guard_stress: GuardStress, guard: Path) -> float:
 
 
 def print_cost(title: str, without: float, guarded: float) -> None:
-    """Print one line."""
+    """Print the cost of a signal, from times in nanoseconds, on one line."""
     print(
         f"{title}: {without / 1000:.2f} µs a signal without Go, {guarded / 1000:.2f} µs with Go "
         f"and the guard: {(guarded - without) / 1000:+.2f} µs, ratio {guarded / without:.2f}"

@@ -26,7 +26,7 @@ VERSION = "1.4.5"
 
 
 def main() -> None:
-    """Measure, and print one line a stress."""
+    """Measure, and print one line per stress."""
     target = host_target()
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as folder:
         built = matrix.build_run_context(["control"], target, out=Path(folder), limit_s=20)
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(bench: matrix.RunContext, cell: Cell, home: Path) -> None:
-    """Run a cell both ways, again and again, and print the medians."""
+    """Run a cell with and without the harness in turn, and print the medians."""
     command = matrix.cell_command(bench, cell)
     environment = matrix.cell_environment(home)
     bare: list[float] = []

@@ -43,7 +43,7 @@ LOAD_PATHS = {
 
 
 def main() -> None:
-    """Measure, and print a line a version of Bun."""
+    """Measure, and print one line per version of Bun."""
     target = host_target()
     guard, warmup = build.build_guard([target])[0], build.build_warmup([target])[0]
     with tempfile.TemporaryDirectory(prefix="gobun-benchmark-") as name:
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def time_load_paths(bun: runtimes.Bun, scripts: dict[str, Path]) -> None:
-    """Time each way in fresh processes, and print the least and the median."""
+    """Time each load path in new processes, and print the minimum and the median."""
     taken: dict[str, list[float]] = {load_path: [] for load_path in scripts}
     for _ in range(ROUNDS):
         for load_path, script in scripts.items():

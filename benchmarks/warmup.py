@@ -34,7 +34,7 @@ console.log(first - started, performance.now() - first);
 
 
 def main() -> None:
-    """Measure, and print one line a version of Bun."""
+    """Measure, and print one line per version of Bun."""
     target = host_target()
     warmup = (str(build.build_warmup([target])[0].library), "Warmup")
     control = (str(build.build_fixture(build.CONTROL, target).library), "Run")
@@ -51,7 +51,7 @@ def main() -> None:
 def compare(
     bun: runtimes.Bun, script: Path, warmup: tuple[str, str], control: tuple[str, str]
 ) -> float:
-    """Time both libraries in fresh processes, print the medians, and return the warm-up's."""
+    """Time both libraries in new processes, print the medians, and return that of the warm-up."""
     taken: dict[tuple[str, str], list[float]] = {warmup: [], control: []}
     for _ in range(ROUNDS):
         for words, times in taken.items():

@@ -1,4 +1,4 @@
-"""Set up the environment that every test relies on."""
+"""Sets up the environment of every test."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gobun.errors import FetchError, PrerequisiteError
 if TYPE_CHECKING:
     from gobun.sysroot import Sysroot
 
-# A shell that runs the tests in the background has them ignore these, and every program that a test
-# starts would inherit that: then Ctrl-C ends none of them.
+# A shell ignores these signals for tests in the background. Programs that a test starts would
+# inherit that, and Ctrl-C would not end them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 for ignored in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.SIG_DFL)
 
-# Hundreds of commands are started; without bytecode files each would compile the suite again.
+# The tests start hundreds of commands. Without bytecode files each would compile the suite again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

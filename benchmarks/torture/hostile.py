@@ -1,4 +1,4 @@
-"""Modules that attack their harness, on purpose or clumsily, each with the outcome it has to have.
+"""Modules that attack their harness, on purpose or by accident, each with its expected outcome.
 
 A case is the body of a smoke script's functions. ``NOTE`` is the path of a file outside its private
 folder; a case that leaves a process behind writes that process's number there.
@@ -179,7 +179,7 @@ def ready_bench(out: Path) -> matrix.RunContext:
 
 
 def run_case(bench: matrix.RunContext, folder: Path, case: Case, runtime: str = "bun") -> Result:
-    """Run the cell of one case; its note is ``folder / "note"``."""
+    """Run the cell of one case. Its note is ``folder / "note"``."""
     smoke = folder / "smoke.cjs"
     smoke.write_text(
         'const fs = require("node:fs");\n'
@@ -198,7 +198,7 @@ def run_case(bench: matrix.RunContext, folder: Path, case: Case, runtime: str = 
 
 
 def difference_from(case: Case, result: Result) -> str:
-    """Return how a result differs from the expected one; empty if it does not."""
+    """Return the difference between a result and the expected one, or an empty text."""
     if result.outcome == case.outcome and case.detail in result.detail:
         return ""
     return f"{case.name}: {result.outcome}: {result.detail}"

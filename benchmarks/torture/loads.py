@@ -1,4 +1,4 @@
-"""Kinds of trouble for a run of the matrix: other processes, little time, little memory, stops.
+"""Loads for a run of the matrix: other processes, little time, little memory, and stops.
 
 The run and its load share one control group, if the machine permits one, so other work on the
 machine keeps its half. Otherwise they share the whole machine.
@@ -90,14 +90,14 @@ def busy_processes(count: int, group: Group) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(pattern: str, group: Group) -> Iterator[None]:
-    """Read files again and again, which takes the group's memory from whoever else needs it."""
+    """Read files again and again, which takes memory from the other processes of the group."""
     with _running([sys.executable, "-S", "-c", _READ_SCRIPT, pattern], 1, group):
         yield
 
 
 @contextlib.contextmanager
 def stopping(process: subprocess.Popen[str], *, runs_s: float, stops_s: float) -> Iterator[None]:
-    """Stop a process again and again, for ``stops_s`` seconds after ``runs_s`` of running."""
+    """Stop a process for ``stops_s`` seconds again and again, after ``runs_s`` seconds each."""
     over = threading.Event()
 
     def stop_and_go() -> None:

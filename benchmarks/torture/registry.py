@@ -1,4 +1,4 @@
-"""The parts of the torture: what each one measures, for how long, and which figures are allowed."""
+"""The parts of the torture: their measurements, durations, and allowed figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gobun.errors import UsageError
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measured number, and the limit that it is held to."""
+    """One measured number, and its limits."""
 
     name: str
     value: float
@@ -71,7 +71,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One thing that is measured."""
+    """One measurement."""
 
     name: str
     description: str

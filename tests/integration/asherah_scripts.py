@@ -36,10 +36,10 @@ function done(result) {
 
 
 def script_text(script: str) -> str:
-    """Return a whole script: `asherah`, a `config`, `refusal` and `done` go before it."""
+    """Return a complete script. It defines `asherah`, `config`, `refusal` and `done` first."""
     return _START + script
 
 
 def said_by(program: Path, addon: Path, script: str, folder: Path, *words: str) -> object:
-    """Run a script that calls `done(result)` behind the addon, and return the result."""
+    """Run a script that calls `done(result)`, and return the result."""
     return json.loads(run_script([program], script_text(script), folder, str(addon), *words))

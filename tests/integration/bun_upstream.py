@@ -1,4 +1,4 @@
-"""A small upstream of our own, with the file names of Bun's, and a git daemon to serve it."""
+"""Makes a small upstream with Bun's file names, and serves it with a git daemon."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git for a person with a name and no other configuration."""
+    """Run git with an author's name and no other configuration."""
     author = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid", "DATE": "1700000000 +0000"}
     env = {f"GIT_{role}_{key}": author[key] for role in ("AUTHOR", "COMMITTER") for key in author}
     env |= {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder)}
@@ -57,8 +57,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def make_upstream(folder: Path, content: Path | Mapping[str, bytes], *, older: int = 1) -> Upstream:
-    """Make a repository with ``content`` in the last commit but one, which is tagged as the
-    release."""
+    """Make a repository. The second-last commit has ``content`` and the release's tag."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     for number in range(older):
@@ -96,7 +95,7 @@ def tree_of(cache: Path, version: str = VERSION) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, git's own and the README left out."""
+    """Return every file below a folder, except git's files and the README."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""A context with a program in place of the runtime, which behaves in one known way."""
+"""Makes a context in which a program with known behaviour replaces the runtime."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def build_child(folder: Path) -> Path:
 def context(
     runtime: Runtime, out: Path, limit_s: float = 20.0, means: EvidenceTools | None = None
 ) -> matrix.RunContext:
-    """Return a context with one runtime and a module that is never looked at."""
+    """Return a context with one runtime and a module that nobody reads."""
     nothing = Path("unused")
     return matrix.RunContext(
         supervise=build.build_supervise(host_target()),
@@ -78,7 +78,7 @@ def run_known(
     limit_s: float = 20.0,
     means: EvidenceTools | None = None,
 ) -> tuple[Result, Path]:
-    """Run ``child MODE``; return its result and the note that it may have written."""
+    """Run ``child MODE``. Return its result, and its note if it wrote one."""
     note = folder / "note"
     runtime = KnownChild(program, mode, note)
     ready = context(runtime, folder / "out", limit_s, means)

@@ -26,7 +26,7 @@ kept_buffers: list[Buffer] = []  # A pointer does not keep its buffer.
 
 
 class Buffer:
-    """A buffer at an address that is ``offset`` from one that is aligned, with bytes behind it."""
+    """A buffer ``offset`` bytes after an aligned address, with more bytes after it."""
 
     def __init__(self, content: bytes | int, *, offset: int = 0, length: int | None = None) -> None:
         size = content if isinstance(content, int) else len(content)
@@ -58,7 +58,7 @@ class Buffer:
 
     @property
     def is_intact(self) -> bool:
-        """Whether the reserved half of the header and the bytes behind the buffer are unchanged."""
+        """Whether the reserved half of the header and the bytes after the buffer are unchanged."""
         reserved = ctypes.string_at(self.address + 4, 4) == struct.pack("<I", 0xDEADBEEF)
         behind = ctypes.string_at(self.address + HEADER + self.size, 16)
         return reserved and behind == bytes([BYTE_BEHIND]) * 16

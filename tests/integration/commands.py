@@ -1,4 +1,4 @@
-"""Runs the suite's own commands, from here or from a copy, and scripts on real runtimes."""
+"""Runs the suite's commands, here or in a copy, and scripts on real runtimes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def invoke(
 
 
 def wait_until(condition: Callable[[], bool], within_s: float) -> None:
-    """Wait until ``condition`` holds, which must happen within so many seconds."""
+    """Wait until ``condition`` holds. Fail after that many seconds."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -67,7 +67,7 @@ def wait_until(condition: Callable[[], bool], within_s: float) -> None:
 
 
 def succeed(completed: subprocess.CompletedProcess[str]) -> str:
-    """Return the output of a command, which must have succeeded."""
+    """Return the output of a command. Fail if the command failed."""
     assert completed.returncode == 0, f"{completed.args}\n{completed.stdout}\n{completed.stderr}"
     return completed.stdout
 

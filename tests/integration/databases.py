@@ -1,4 +1,4 @@
-"""Real database servers of Debian's packages, on loopback, in a folder that is removed again."""
+"""Runs real database servers from Debian's packages on loopback, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TABLE = (
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A folder of a user without rights, because servers refuse to run as root."""
+    """A folder of an unprivileged user, because servers refuse to run as root."""
 
     folder: Path
     user: str | None
     """None where this process has no rights to give up."""
 
     def start(self, words: Sequence[str | Path], *, stdin: int) -> subprocess.Popen[str]:
-        """Start a program there, with its output in the file ``said``."""
+        """Start a program in the folder, with its output in the file ``said``."""
         group = None if self.user is None else pwd.getpwnam(self.user).pw_gid
         with (self.folder / "said").open("a") as said:
             return subprocess.Popen(
@@ -56,7 +56,7 @@ class Place(msgspec.Struct, frozen=True):
         return (self.folder / "said").read_text(errors="replace")
 
     def finish(self, words: Sequence[str | Path], text: str = "") -> None:
-        """Run a program there to its end."""
+        """Run a program in the folder to its end."""
         child = self.start(words, stdin=subprocess.PIPE)
         child.communicate(text, timeout=READY_S)
         assert child.returncode == 0, f"{words}: {self.output[-2000:]}"

@@ -1,4 +1,4 @@
-"""An npm registry on this machine that can misbehave, for the real npm client to talk to."""
+"""An npm registry on this machine that can misbehave, for the real npm client."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def send_whole(handler: Handler, data: bytes) -> None:
 
 
 def cut_after(size: int) -> Answer:
-    """Promise everything, send ``size`` bytes of it, close."""
+    """Announce everything, send ``size`` bytes of it, and close."""
 
     def answer(handler: Handler, data: bytes) -> None:
         head = {"Content_Length": str(len(data)), "ETag": '"one"'}
@@ -190,7 +190,7 @@ def cut_after(size: int) -> Answer:
 
 
 def stall_after(size: int, *, seconds: float = 3.0) -> Answer:
-    """Promise everything, send ``size`` bytes of it, and then nothing for a while."""
+    """Announce everything, send ``size`` bytes of it, and then nothing for a while."""
 
     def answer(handler: Handler, data: bytes) -> None:
         cut_after(size)(handler, data)
@@ -200,7 +200,7 @@ def stall_after(size: int, *, seconds: float = 3.0) -> Answer:
 
 
 def sending(data: bytes) -> Answer:
-    """Answer with ``data``, whatever the registry has."""
+    """Answer with ``data`` instead of the registry's content."""
     return lambda handler, _: send_whole(handler, data)
 
 
@@ -224,7 +224,7 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *args: object) -> None:
-        """Clients that go away are part of the tests."""
+        """Ignore clients that disconnect, because some tests make them do so."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Drives headless Chromium by the DevTools protocol over a pipe; needs nothing but Chromium."""
+"""Drives headless Chromium with the DevTools protocol over a pipe. Needs only Chromium."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _CONTROL = 2
 
 
 def chromium() -> str | None:
-    """Return where Chromium is, if it is."""
+    """Return the path of Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """One page in a browser of its own; It records network requests and errors."""
+    """One page in a separate browser. It records network requests and errors."""
 
     def __init__(self, program: str, profile: Path) -> None:
         ours_read, theirs_write = _pipe()
@@ -142,7 +142,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
-        """Give the page's window a size."""
+        """Set the size of the page's window."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,

@@ -31,7 +31,7 @@ class CellReport(msgspec.Struct, frozen=True):
 
     @property
     def outcome(self) -> str:
-        """``pass``, or why not, on one line."""
+        """``pass``, or the reason for a failure, on one line."""
         for event in self.events:
             if event["at"] in {"skip", "hang", "fail"}:
                 return f"{event['at']}: {event['why'].splitlines()[0]}"
@@ -43,7 +43,7 @@ class CellReport(msgspec.Struct, frozen=True):
 def run_stress(
     runtime: Runtime, stress: str, folder: Path, *, load: str = "napi-sync", **more: str | float
 ) -> CellReport:
-    """Run a stress on the module without Go, or on what ``more`` puts in place of its parts."""
+    """Run a stress on the module without Go. ``more`` replaces parts of the cell."""
     control = build.build_fixture(build.CONTROL, host_target())
     cell = {
         "load": load,

@@ -193,7 +193,8 @@ def test_asherah_errors_give_their_reason(
     assert errors["said"] == EXPECTED_LINES
     expected = [line.partition(": ")[2] for line in EXPECTED_LINES if line.startswith("ERR_")]
     assert errors["heard"] == [f"3 {line}" for line in expected[: len(errors["heard"])]]
-    assert len(errors["heard"]) == len(expected) - 2  # A hook that throws, and none, hear nothing.
+    # A hook that throws gets no message, and without a hook there is none.
+    assert len(errors["heard"]) == len(expected) - 2
 
 
 def test_asherah_exports_match_its_declarations(asherah: build.Fixture, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_asherah_application_encrypts_and_decrypts(
 
 
 def run_timing(implementation: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the script that times one way to Asherah, for 20 pairs."""
+    """Run the script that times an implementation of Asherah, for 20 pairs."""
     request = json.dumps({"way": implementation, "pairs": 20, **settings})
     return subprocess.run(
         bun().command(paths.SCENARIOS / "asherah" / "timed.cjs", request),

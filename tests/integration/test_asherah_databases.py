@@ -77,7 +77,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def run(using: Runtime, script: str, folder: Path, values: Mapping[str, object]) -> str:
-    """Run a script on a runtime, which may be Deno, with a file of JSON."""
+    """Run a script on a runtime, with a JSON file as its input."""
     path, argument = folder / "script.cjs", folder / "given.json"
     path.write_text(script)
     argument.write_text(json.dumps(values))
@@ -105,7 +105,7 @@ def test_asherah_implementations_decrypt_each_others_data(
         "connection": connection,
     }
     records: list[list[str]] = []
-    # The published library speaks to MySQL alone.
+    # The published library supports MySQL only.
     published = (PUBLISHED,) if "tcp(" in connection else ()
     names = ("bun", "bun by FFI", *published, "node", "deno", "bun")
     for name in names:

@@ -1,4 +1,4 @@
-"""The library that asherah's makers publish, with cobhan-go inside. Ours must behave like it."""
+"""The library that asherah's maintainers publish, with cobhan-go. Ours must behave like it."""
 
 from __future__ import annotations
 

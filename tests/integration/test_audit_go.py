@@ -26,7 +26,7 @@ STRIP_FLAGS = "-s -w"
 
 
 def build(folder: Path, target: str, flags: str, *extra: str) -> Path:
-    """Build the source; its own folder is left inside unless ``-trimpath`` is among ``extra``."""
+    """Build the source. The result contains its folder, unless ``extra`` has ``-trimpath``."""
     (folder / "go.mod").write_text("module example.org/it\n\ngo 1.21\n")
     (folder / "main.go").write_text(SOURCE)
     cache = paths.cache_root()

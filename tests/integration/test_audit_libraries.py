@@ -1,4 +1,4 @@
-"""The audit on real libraries, made here with the pinned Zig: each rule kept, then broken."""
+"""The audit on real libraries, built with the pinned Zig. Each rule is kept, then broken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLAGS = ("-O2", "-g0", "-s", "-fPIC", "-fno-sanitize=undefined")
 
 
 class Maker:
-    """Makes each library once a session."""
+    """Makes each library once per session."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -267,7 +267,7 @@ def test_audit_flipped_byte_in_signed_page_is_reported(make: Maker, tmp_path: Pa
     assert report.signature is not None
     assert report.signature.kind == "ad-hoc"
     data = path.read_bytes()
-    # The last byte of each page, as the first holds the headers.
+    # The last byte of each page, because the first bytes are headers.
     for page in range(report.signature.pages - 1):
         at = (page + 1) * PAGE - 1
         broken = audit.inspect(write_changed(path, tmp_path, at, bytes([data[at] ^ 1])))

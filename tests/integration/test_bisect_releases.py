@@ -1,4 +1,4 @@
-"""Bisection with real releases of Bun, among the few that the other tests fetch too."""
+"""Bisection with real releases of Bun. The other tests fetch the same few releases."""
 
 from __future__ import annotations
 

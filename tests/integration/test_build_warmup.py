@@ -1,4 +1,4 @@
-"""The warm-up libraries for real: built, reproduced, refused, loaded and called."""
+"""The warm-up libraries are really built, reproduced, rejected, loaded and called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects that the real Zig compiles are looked into."""
+"""The analysis of objects that the real Zig compiles."""
 
 from __future__ import annotations
 

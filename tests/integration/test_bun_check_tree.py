@@ -1,4 +1,4 @@
-"""A patched tree is checked by real tools; upstream is a small one of our own."""
+"""Real tools check a patched tree of a small upstream."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ class TestWhole:
     ) -> None:
         git = tmp_path / "bin" / "git"
         git.parent.mkdir()
-        # Not ended by the signal, so that its writes fail as on a full disk.
+        # The process ignores the signal, so its writes fail as on a full disk.
         git.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {shutil.which('git')} \"$@\"\n")
         git.chmod(0o755)
         monkeypatch.setenv("PATH", f"{git.parent}{os.pathsep}{os.environ['PATH']}")

@@ -1,4 +1,4 @@
-"""Patched sources become a runtime: a small upstream is really built, and its binary registered."""
+"""A small upstream is really built with a patch, and its binary is registered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_build_bun_patched_tree_is_built_and_registered(series: bun_source.Serie
     assert subprocess.check_output([registered.program]) == b"8\n"
     assert "-j3" in Path(registered.log).read_text()
     assert runtimes.registered_buns() == [registered]
-    # Without its one patch it is another runtime next to the first.
+    # Without its only patch it is a second runtime.
     bare = patched.build_patched(patched.BuildRequest(series, without_patches=("pool-stacks",)))
     assert (bare.label, bare.patches) == (f"1.2.19+patched.{bare.identity[:8]}", ())
     assert subprocess.check_output([bare.program]) == b"4\n"
@@ -224,7 +224,7 @@ def test_build_bun_preflight_lists_everything_missing(
     assert "macOS: brew install" in message
     with pytest.raises(UsageError, match="unknown profile 'fast'"):
         patched.preflight(patched.BuildRequest(series, profile="fast"))
-    # A folder of downloads makes silent hosts a note; a WebKit alone is one of many downloads.
+    # With a folder of downloads, unreachable hosts are only a note. A WebKit alone is not enough.
     for offline, state in (
         (OfflineSources(cache=folder), "note"),
         (OfflineSources(webkit=folder), "missing"),

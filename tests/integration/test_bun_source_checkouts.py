@@ -1,4 +1,4 @@
-"""A person's work in a checkout stays. An interrupted or moved checkout is repaired."""
+"""A user's work in a checkout stays. An interrupted or moved checkout is repaired."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_patch_bun_interrupted_before_first_file_is_undone(bench: up.Bench) -> N
     (bench.tree / "src/new.zig").write_text("new\n")
     bench.new_patch("new", add=("src/new.zig",))
     bench.apply(without=("new",))
-    # Git is slow, and holds its lock, while it writes the one file.
+    # Git writes this file slowly, and holds its lock meanwhile.
     store = private_folder(bench).parent.parent
     up.git(store, "config", "filter.slow.smudge", "sleep 1; cat")
     attributes = store / "info" / "attributes"

@@ -20,7 +20,7 @@ VERSION = "1.2.19"
 
 
 def checkout_without_patches(to: Path) -> Path:
-    """Copy a checkout, and its claims as far as they name no patch."""
+    """Copy a checkout, with those of its claims that name no patch."""
     copy_checkout(to)
     (to / "claims").mkdir()
     claims = (paths.ROOT / "claims" / "claims.toml").read_text()
@@ -51,7 +51,7 @@ def test_patch_from_first_edit_to_preflight_works(tmp_path: Path) -> None:
     assert "has no commit" in run(
         *("fetch-bun", "--version", VERSION, "--source", upstream.folder), code=4
     )
-    # The released binary has the last word on which commit the release was built from.
+    # The released binary determines the commit of the release.
     table = root / "gobun" / "bun_source" / "commits.toml"
     old_table = table.read_text()
     table.write_text(

@@ -1,4 +1,4 @@
-"""Sources from everywhere, by real git: repositories, a daemon, bundles, archives; interrupted."""
+"""Real git fetches sources from repositories, a daemon, bundles and archives, also interrupted."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ def run_fetch(url: str, release: BunCommit) -> subprocess.Popen[bytes]:
 
 
 class Stalling:
-    """Passes a daemon's bytes on until ``allowed`` have come, then keeps the line and stalls."""
+    """Passes on ``allowed`` bytes of a daemon, then stalls with the connection open."""
 
     def __init__(self, target: str, allowed: int) -> None:
         host, port = target.removeprefix("git://").split(":")
@@ -349,7 +349,7 @@ def test_fetch_bun_killed_run_succeeds_when_repeated(
             assert slow.has_stalled.wait(30)
             child.kill()
             child.wait()
-            # The git that the killed run started is still there, and holds the lock.
+            # The killed run's git still runs and holds the lock.
             left = git_below(cache / "bun-source" / "store.git")
             assert left
             with (

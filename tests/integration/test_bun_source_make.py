@@ -1,4 +1,4 @@
-"""A Bun of the make era is built stage by stage: the control first, then the patches on it."""
+"""A Bun of the make era is built in stages, first without patches and then with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A series on a checkout: applied whole or not at all, exported byte for byte, carried over."""
+"""A series on a checkout is applied whole or not at all, exported exactly, and ported."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_patch_bun_killed_midway_is_rolled_back(bench: up.Bench) -> None:
     back = bench.apply("warm-up").head
     private = Path(up.git(bench.tree, "rev-parse", "--absolute-git-dir"))
     assert start != back != end
-    # As a kill in the middle of writing files leaves it: one written, one cut off, a lock.
+    # The state after a kill while files were written: one is complete, one truncated, and a lock.
     (private / "gobun-moving").write_text(f"{back} {end}\n")
     shutil.copy(SERIES / "after" / POOL, bench.tree / POOL)
     (bench.tree / "src/bun.js/bindings/c-bindings.cpp").write_text("#inc")

@@ -1,4 +1,4 @@
-"""The commands from end to end on real runtimes, and their messages if something is missing."""
+"""The commands from end to end on real runtimes, and their errors if something is missing."""
 
 from __future__ import annotations
 

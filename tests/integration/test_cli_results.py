@@ -1,4 +1,4 @@
-"""The questions that commands answer: plans, shards, expectations, claims, repros, diagnoses."""
+"""The output of commands: plans, shards, expectations, claims, repros and diagnoses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_plan_names_every_cell_once() -> None:
 
 
 def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -> None:
-    # On a busy machine a cell that passes may take as long as one that hangs, so they are set.
+    # The durations are fixed, because on a busy machine a passing cell may take as long as a hang.
     past = read_run(ran)
     results = [
         msgspec.structs.replace(result, wall_ms=5000 if result.outcome == "hang" else 1000)
@@ -85,7 +85,7 @@ def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -
     words = ("plan", *SMALL_MATRIX, "--shards", "2")
     include = json.loads(succeed(invoke(*words, "--json", "--durations", tmp_path)))["include"]
     assert [part["versions"] for part in include] == ["1.2.19", "1.4.5"]
-    # The one that hangs takes longer than the other three together.
+    # The hanging cell takes longer than the other three together.
     assert include[0]["seconds"] > include[1]["seconds"]
     assert succeed(invoke(*words)).splitlines() == [
         "1/2: 2 cells (about 2 s one by one) of bun: 1.2.19",
@@ -159,7 +159,7 @@ def test_expect_shipped_rows_are_valid(tmp_path: Path) -> None:
 
 
 def test_expect_rows_that_match_nothing_are_reported(ran: Path, tmp_path: Path) -> None:
-    """A narrowed run does not mention omitted rows; a review of it does."""
+    """A narrowed run does not mention omitted rows, but its review does."""
     copy = copy_with_claims(tmp_path / "copy")
     table = copy / "expectations" / "bun.toml"
     count = table.read_text().splitlines().count("[[expect]]")

@@ -114,7 +114,7 @@ def test_addon_smoke_script_that_succeeds_passes(
         pytest.param(
             ("check() {}",), "fail: TypeError: smoke.load is not a function", None, id="no-load"
         ),
-        # A process.exit() in a worker ends the worker alone.
+        # process.exit() in a worker ends only the worker.
         pytest.param(
             (LOAD, "check() { process.exit(3); }"),
             "fail: exit code 3 after 'loaded'",
@@ -136,7 +136,7 @@ def test_addon_smoke_script_that_succeeds_passes(
         pytest.param(
             (LOAD, "check() { process.abort(); }"),
             "crash: SIGABRT after 'loaded'",
-            "fail: Error: in a worker: TypeError",  # No runtime aborts from a worker.
+            "fail: Error: in a worker: TypeError",  # No runtime lets a worker abort the process.
             id="abort",
         ),
     ],

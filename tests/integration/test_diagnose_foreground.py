@@ -1,4 +1,4 @@
-"""A command that `diagnose` starts: its terminal, its signals, and that nothing ends it."""
+"""A command that `diagnose` starts keeps its terminal and its signals, and nothing ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inspector on a process that notices whatever is done to it."""
+"""The inspector on a process that detects every change to itself."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_inspector_sleeping_process_wakes_on_time(inspector: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a control group")
 def test_inspector_throttled_process_is_waited_for(inspector: Path) -> None:
-    # It runs for 5 ms a second, so it stops up to a second late by the clock on the wall.
+    # It runs for 5 ms in each second, so it may stop a second late in wall-clock time.
     limits = {"cpu.cfs_period_us": "1000000", "cpu.cfs_quota_us": "5000", "cpu.max": "5000 1000000"}
     with Group({"cpu": limits}) as group:
         if not group.folders:
@@ -193,7 +193,7 @@ def test_inspector_other_users_process_is_refused(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         with tempfile.TemporaryDirectory() as folder:
-            # The cache and pytest's folders may be closed to the other user.
+            # The other user may not have access to the cache and to pytest's folders.
             Path(folder).chmod(0o755)
             copied = shutil.copy(inspector, folder)
             completed = subprocess.run(

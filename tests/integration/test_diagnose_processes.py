@@ -140,7 +140,7 @@ def test_diagnose_command_is_watched_until_it_hangs(child: Path, inspector: Path
 
 
 def test_diagnose_children_of_command_are_watched_too(inspector: Path, tmp_path: Path) -> None:
-    """As `npm start` does: the process that hangs is another one."""
+    """As with `npm start`, a child of the command hangs."""
     work = shlex.join(loading(bun("1.2.19"), "simple", tmp_path))
     command = ["/bin/sh", "-c", f"{work}; exit 3"]
     diagnosis = diagnose.diagnose_command(command, inspector=inspector, end=True)
@@ -148,7 +148,7 @@ def test_diagnose_children_of_command_are_watched_too(inspector: Path, tmp_path:
         diagnosis
     )
     deadline = time.monotonic() + 20
-    while Path(f"/proc/{diagnosis.pid}").exists():  # until the system has buried it
+    while Path(f"/proc/{diagnosis.pid}").exists():  # until the system has reaped it
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

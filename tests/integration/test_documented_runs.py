@@ -54,7 +54,7 @@ APP = "setTimeout(() => {}, 100);\n"
 
 
 def runnable() -> dict[str, list[Command]]:
-    """Return the commands to run, by page; a command that an earlier page has is left out."""
+    """Return the commands to run, by page, each only for the first page that has it."""
     pages: dict[str, list[Command]] = {}
     texts = set()
     for command in documented.commands():
@@ -66,8 +66,7 @@ def runnable() -> dict[str, list[Command]]:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """A folder with the things that the pages assume: the commands of a checkout, an addon, a
-    run."""
+    """A folder with everything that the pages assume: the suite's commands, an addon and a run."""
     folder = tmp_path / "checkout"
     for name, text in {".venv/bin/nox": NOX, "bin/nox": NOX, "bin/invoke": INVOKE}.items():
         path = folder / name

@@ -1,4 +1,4 @@
-"""Packages that come: whole, continued, and from behind proxies, mirrors and authorities."""
+"""Packages arrive complete, resumed, and through proxies, mirrors and private authorities."""
 
 from __future__ import annotations
 

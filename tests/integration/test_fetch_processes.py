@@ -1,4 +1,4 @@
-"""Disks that refuse, and several processes and their ends."""
+"""Downloads with failing disks, several processes, and killed processes."""
 
 from __future__ import annotations
 

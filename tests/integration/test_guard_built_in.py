@@ -33,7 +33,7 @@ MARK = b"GoGuard1"
 
 
 def compiler(name: str) -> list[str]:
-    """Return the words of a C compiler, or skip the test."""
+    """Return the command of a C compiler, or skip the test."""
     if name.startswith("zig"):
         _, _, libc = name.partition("-")
         arch = "x86_64" if host_target().goarch == "amd64" else "aarch64"
@@ -58,7 +58,7 @@ def run(folder: Path, *command: str | Path, **env: str) -> str:
 
 
 def go(folder: Path, name: str, *words: str, **env: str) -> str:
-    """Run Go as a maintainer does, with a compiler of theirs."""
+    """Run Go as a maintainer does, with the maintainer's compiler."""
     cache = paths.cache_root()
     settings = {
         "CC": " ".join(compiler(name)),

@@ -1,4 +1,4 @@
-"""The guard put into addons and libraries as others have published them."""
+"""The guard embedded in published addons and libraries."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ const { call } = require(process.argv[2]);
 const [, , , guard, library] = process.argv;
 console.log(call(guard, "GuardInstall"), call(library, "Run"), call(guard, "GuardInstall"));
 """
-# Faults in C. Arguments: the library that does, then libraries to load first, each with a function.
+# Causes a fault in C. Arguments: the faulting library, then libraries to load first, each with a
+# function.
 CRASHES = """
 const { dlopen } = require("bun:ffi");
 const none = { args: [], returns: "i32" };
@@ -113,7 +114,7 @@ def test_guard_in_node_finds_no_handler_to_guard(guard: Path, simple: Path, tmp_
 def test_guard_comes_with_the_warmup_library(
     tmp_path: Path, *, settings: dict[str, str], guarded: bool, call: str
 ) -> None:
-    """It is there as soon as the library is loaded: before its Go runtime could do harm."""
+    """It is installed as soon as the library is loaded, before the Go runtime can do harm."""
     warmup = build.build_warmup([host_target()])[0].library
     inspector = build.build_inspector(host_target())
     script = tmp_path / "loads.cjs"
@@ -139,7 +140,7 @@ def test_guard_comes_with_the_warmup_library(
 def test_guard_in_old_bun_lets_a_crash_end_it(
     guard: Path, simple: Path, tmp_path: Path, *, helped: str
 ) -> None:
-    """Its crash handler returns, and counts on being called once; Go calls it for ever."""
+    """Its crash handler returns, and relies on being called once. Go calls it for ever."""
     target = host_target()
     control = build.build_fixture("control", target).library
     script = tmp_path / "crashes.cjs"

@@ -37,7 +37,7 @@ ARM64 = TARGETS["linux-arm64"]
 
 
 class StressReport(msgspec.Struct):
-    """What ``guard_stress`` prints."""
+    """The output of ``guard_stress``."""
 
     suspends: int
     pestered: int
@@ -139,7 +139,7 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
     report = report_of(completed)
     assert (completed.returncode, report.first, report.stuck) == (0, "", "")
     assert report.suspends == SUSPENDS
-    # Each is two signals, and one that comes in the middle of Go or of a handler is sent again.
+    # Each suspension takes two signals. A signal that arrives in Go or in a handler is sent again.
     assert report.moved + report.direct == 2 * SUSPENDS
     assert report.unknown == 0
     assert min(report.pestered, report.foreign, report.searched) > 0
@@ -155,7 +155,8 @@ def test_guard_lets_threads_suspend_while_go_takes_the_signal(
     )
     assert (report.first, report.stuck, report.suspends) == ("", "", suspends)
     assert report.moved + report.direct == 2 * suspends
-    # Go took and returned the signal in turn, and got outside signals while it had the handler.
+    # Go took and returned the signal in turn, and received outside signals while it had the
+    # handler.
     assert report.taken > suspends // 100
     assert report.arrived == suspends // 40
 

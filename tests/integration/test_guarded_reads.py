@@ -1,4 +1,4 @@
-"""Reads of a process that keeps whoever reads its memory waiting for ever."""
+"""Reads of a process whose memory blocks every reader for ever."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ const answers = JSON.parse(process.argv[3]).map((globals) => {
 });
 console.log(JSON.stringify({ answers, limit: ROWS[0].before }));
 """
-# The package's own files as modules of a context that has nothing but the language.
+# Loads the package's files as modules in a context that has only the language.
 BARE_CONTEXT_SCRIPT = """
 const { readFileSync } = require("fs"), path = require("path"), vm = require("vm");
 const root = process.argv[2];
@@ -74,7 +74,7 @@ def node(script: str, folder: Path, *words: str) -> Any:  # noqa: ANN401 - any J
 
 
 def like_bun(version: str, platform: str = "linux", arch: str = "x64") -> dict[str, Any]:
-    # As Bun shows itself: as Node too.
+    # Bun also identifies itself as Node.
     versions = {"bun": version, "node": "22.6.0"}
     return {"process": {"platform": platform, "arch": arch, "versions": versions}}
 
@@ -131,7 +131,7 @@ def test_loader_unknown_runtime_needs_nothing(tmp_path: Path) -> None:
 
 
 def elf(folder: Path, name: str, loader: bytes | None) -> Path:
-    """Write the head of an executable that names ``loader``, and no more."""
+    """Write only the header of an executable that names ``loader``."""
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     numbers = (2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     header = ident + struct.pack("<HHIQQQIHHHHHH", *numbers)

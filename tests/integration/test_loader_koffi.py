@@ -1,4 +1,4 @@
-"""A plain Go library that koffi or ffi-napi loads, with the package go-warmup and without."""
+"""A plain Go library that koffi or ffi-napi loads, with and without the package go-warmup."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_koffi_with_guard_leaves_the_event_loop_turning(application: Path) -> No
 
 
 def test_ffi_napi_runs_in_node_and_ends_bun(application: Path) -> None:
-    """So in Bun there is nothing to guard: it ends without Go too."""
+    """In Bun the process ends without Go too, so there is nothing to guard."""
     library = str(build.build_fixture("simple", host_target()).library)
     completed = run(application, "ffi.cjs", library, program=toolchain.node().program)
     assert succeed(completed) == "0\n"

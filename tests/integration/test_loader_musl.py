@@ -67,7 +67,7 @@ const keep = (name, error) => {
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which the packed package lies as npm unpacks it."""
+    """Return a folder with the packed package as npm unpacks it."""
     folder = tmp_path_factory.mktemp("app")
     linux = [target for target in TARGETS.values() if target.os == "linux"]
     packed = release.pack_loader("1.2.3", build.build_guard(linux), [], folder)[0]
@@ -150,7 +150,7 @@ def test_loader_on_musl_leaves_event_loop_turning(musl: Sysroot, application: Pa
 def test_loader_on_musl_explains_an_unconverted_addon(
     musl: Sysroot, application: Path, name: str
 ) -> None:
-    """However it is loaded, the error names the addon, the relocation and the command."""
+    """For every way to load it, the error names the addon, the relocation and the command."""
     module = build.build_fixture("simple", TARGETS["linux-x64"])
     later = application / "later.mjs"
     later.write_text(

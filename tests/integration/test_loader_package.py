@@ -293,7 +293,7 @@ def test_loader_missing_library_is_reported_only_where_needed(private_install: P
     assert path in text
     assert "next: install go-warmup again" in text
     named = str(private_install / "nowhere.so")
-    # Whoever names a library wants it, needed or not.
+    # A library that the user names is loaded even if it is not needed.
     for version, force in ((OLD_VERSION, "0"), ("", "1")):
         env = {"GO_WARMUP_LIBRARY": named, "FORCE": force}
         error = answer_of([bun(version).program, "app.cjs"], private_install, **env)["error"]

@@ -1,4 +1,4 @@
-"""The core of a process that really crashed: kept, looked into, bounded, or told why not."""
+"""The core of a process that really crashed is kept, read and limited, or its absence explained."""
 
 from __future__ import annotations
 

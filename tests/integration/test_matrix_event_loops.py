@@ -1,4 +1,4 @@
-"""Event loops on real processes: each that turns has to go on until it ends."""
+"""Event loops of real processes. A process whose loop turns must run to its end."""
 
 from __future__ import annotations
 

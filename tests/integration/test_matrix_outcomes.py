@@ -29,7 +29,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def busy_machine() -> Iterator[None]:
-    """Keep every core busy, and one more."""
+    """Run one busy process more than there are cores."""
     spin = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(spin) for _ in range((os.cpu_count() or 1) + 1)]
     yield

@@ -1,4 +1,4 @@
-"""glibc's fortified functions in a converted library: each is called, and each still checks."""
+"""glibc's fortified functions in a converted library. Each works and still makes its check."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Ported:
         self.program = root.program(folder / "calls")
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the program; GOTRACEBACK keeps Go's report of a signal short."""
+        """Run the program. GOTRACEBACK keeps Go's report of a signal short."""
         return subprocess.run(
             [*self.emulator, self.program, self.library, *words],
             cwd=self.folder,

@@ -42,7 +42,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory, musl: Sysroot) -> Path:
 
 
 def go_library(output: Path, compiler: str) -> Path:
-    """Build the fixture ``simple`` as anybody would, with debug information."""
+    """Build the fixture ``simple`` with Go's defaults, so with debug information."""
     words = ("build", "-buildmode=c-shared", "-o", output, "./simple")
     flags = compiling.GoFlags()
     environment = compiling.go_environment(
@@ -114,7 +114,7 @@ def test_musl_several_converted_libraries_run_in_one_process(
 def test_musl_converted_library_starts_without_proc(
     caller: Path, converted_libraries: dict[str, Path]
 ) -> None:
-    """The startup code then has no arguments to give, and Go starts with none."""
+    """The startup code then has no arguments to pass, and Go starts without any."""
     within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     hidden = 'mount -t tmpfs none /proc && test ! -e /proc/self && exec "$@"'
     if call(*within, hidden, "sh", "echo", "hidden") != "hidden":
@@ -224,7 +224,7 @@ def test_musl_node_and_bun_call_a_converted_addon(musl: Sysroot, tmp_path: Path)
 def test_musl_converted_library_ends_a_glibc_process_cleanly(
     converted_libraries: dict[str, Path], tmp_path: Path
 ) -> None:
-    """glibc has no libc.so to load, so a test lends it one of that name."""
+    """glibc has no libc.so to load, so the test provides a file with that name."""
     library = Image(converted_libraries["zig-glibc"], converted_libraries["zig-glibc"].read_bytes())
     assert library.needed_libraries == ["libc.so"]
     assert library.dynamic_value(elf.DT_VERNEED) is None

@@ -167,7 +167,7 @@ def output(*command: str | Path) -> str:
 
 
 def test_thunks_profiled_at_1_khz_go_on(caller: Path, converted_library: Path) -> None:
-    """Go's profiler unwinds wherever SIGPROF lands; every nested call runs two sites or more.
+    """Go's profiler unwinds wherever SIGPROF arrives. Every nested call runs two or more sites.
 
     Go prints that the rate of 1 kHz stays: the profile itself asks for 100 Hz.
     """
@@ -201,7 +201,7 @@ def stop_in_a_thunk(
 def test_go_prints_its_traceback_from_within_a_thunk(
     caller: Path, library: Path, converted_library: Path
 ) -> None:
-    """A fault that arrives in a thunk, which is in no function of Go, ends in Go's own report."""
+    """A thunk belongs to no Go function. A fault in it still ends with Go's own report."""
     thunk, _, script = stop_in_a_thunk(library, converted_library, "runtime.asmcgocall.abi0")
     script += ["-ex", "stepi 2", "-ex", 'printf "in %lx\\n", $pc', "-ex", "signal SIGSEGV"]
     printed = output("gdb", "-batch", "-nx", *script, "--args", caller, converted_library)

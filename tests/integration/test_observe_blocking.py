@@ -1,4 +1,4 @@
-"""The waits of threads of real processes, and who can end them."""
+"""The waits of threads in real processes, and the threads that can end them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def slow_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def running(*command: str | Path) -> Iterator[int]:
-    """Start a program that prints a line and then waits; all of its group is gone afterwards."""
+    """Start a program that prints a line and then waits. Kill its whole group at the end."""
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

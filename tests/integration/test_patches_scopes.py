@@ -1,4 +1,4 @@
-"""What `handle-scopes` is for, in stock Bun: a value that is made where no scope can be opened."""
+"""The problem that `handle-scopes` solves, in stock Bun: no scope can be opened for a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Releases: made for real, checked by the tools of others, and every forgery found."""
+"""Releases are really made and checked with other tools, and every forgery is found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SYSTEMS = {"SHA256SUMS": "linux", "SHA256SUMS-darwin": "darwin"}
 @pytest.fixture(scope="module")
 def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("releases") / "dist"
-    # As people write it: relative to the checkout.
+    # A path as users write it, relative to the checkout.
     relative = os.path.relpath(out, paths.ROOT)
     output = succeed(invoke("release", "--version", VERSION, "--out", relative, "--dirty"))
     assert (paths.ROOT / output.strip()).resolve() == out / VERSION
@@ -292,7 +292,7 @@ def test_verify_release_changed_notes_need_a_rebuild(
     (copy / "RELEASE_NOTES.md").write_text("# go-warmup 1.2.3\n\nTrust me.\n")
     settle(copy)
     release.verify_release(str(copy), rebuild=False)
-    # What test_release_built_again_is_identical has shown to come out.
+    # test_release_built_again_is_identical proves that a rebuild gives this.
     again = lambda _, folder: shutil.copytree(release_folder, folder / "dist" / VERSION)  # noqa: E731
     monkeypatch.setattr(verify, "make_again", again)
     with pytest.raises(FetchError, match=r"RELEASE_NOTES\.md comes out differently here"):

@@ -1,4 +1,4 @@
-"""The downloader of libraries, and the hosts that lie to it."""
+"""The downloader of libraries, with hosts that serve wrong files."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ def test_page_dark_scheme_is_dark(page: Browser) -> None:
 
 @pytest.fixture
 def patched(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """A page that begins with the difference which patches make."""
+    """A page that begins with the effect of patches."""
     path = tmp_path / "report.html"
     files.write_whole(path, report.render_html(patched_run(broken=60)))
     browser.requests.clear()

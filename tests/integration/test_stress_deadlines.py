@@ -1,4 +1,4 @@
-"""The clock that deadlines of the scenarios go by, on processes that get little time."""
+"""The clock of the scenarios' deadlines, in processes that get little processor time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
-# Prints how long a child was able to run, of about a second and a half on the wall.
+# Prints how long a child was able to run in about 1.5 seconds of wall-clock time.
 WATCH = """
 const {{ AbleTime, threadsOf }} = require("{scenarios}/able-time.cjs");
 const able = new AbleTime(Number(process.argv[2]));
@@ -79,7 +79,7 @@ def test_able_time_throttled_child_counts_little(watcher: list[str], tmp_path: P
     assert milliseconds < 400
 
 
-# Prints how long turn(100) takes on the wall, while other work wants the processor.
+# Prints the wall-clock time of turn(100) while other work wants the processor.
 TURN_SCRIPT = """
 const {{ turn }} = require("{scenarios}/event-loop.cjs");
 setInterval(() => {{ for (const until = performance.now() + 20; performance.now() < until; ); }});

@@ -1,4 +1,4 @@
-"""The repros of docs/upstream, run as the pages print them, and once more with the cure."""
+"""The repros of docs/upstream run as the pages print them, then again with the cure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def blocks(name: str) -> tuple[dict[str, str], str]:
 
 
 def musl_bun() -> Path:
-    """Return Bun for musl as this machine can run it, or skip the test."""
+    """Return Bun for musl if this machine can run it, or skip the test."""
     try:
         folder = sysroot.sysroot_for("linux-x64-musl")
         version = "1.4.5"
@@ -62,7 +62,7 @@ def musl_bun() -> Path:
 
 
 def program(name: str) -> Path:
-    """Return the Bun that a page speaks of."""
+    """Return the Bun release of a page."""
     return (
         musl_bun() if name == MUSL else bun("1.4.5" if name in NEWEST_REPORTS else "1.2.19").program
     )

@@ -1,4 +1,4 @@
-"""Commands in the fenced blocks of all pages, and which of them a test runs."""
+"""Finds the commands in the fenced blocks of all pages, and the ones that no test runs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Command(msgspec.Struct, frozen=True):
 
     @property
     def arguments(self) -> list[str]:
-        """The words of the command, without variables before it."""
+        """The words of the command, without the variables before it."""
         words = shlex.split(self.text, comments=True)
         while words and _VARIABLE.match(words[0]):
             words.pop(0)
@@ -110,7 +110,7 @@ def blocks() -> Iterator[Block]:
 
 
 def commands() -> list[Command]:
-    """Return every command of every block, and the runs of tests that a sentence names."""
+    """Return every command of every block, and the test runs that a sentence names."""
     lines = [each for block in blocks() if not block.kind for each in commands_of(block)]
     for path in _pages():
         page = path.relative_to(paths.ROOT).as_posix()
@@ -132,7 +132,7 @@ def commands_of(block: Block) -> Iterator[Command]:
 
 
 def mixes_output(block: Block) -> bool:
-    """Return whether a block has commands without `$` and output, so that a reader has to guess."""
+    """Return whether a block mixes output with commands that have no `$`."""
     lines = [line for line in block.body.replace("\\\n", " ").splitlines() if line.strip()]
     typed = [line for line in lines if _is_command(line)]
     return bool(typed) and len(typed) < len(lines) and not any(x.startswith("$ ") for x in lines)
@@ -151,7 +151,7 @@ def table() -> _Table:
 
 
 def reason_of(command: Command) -> str:
-    """Return why a command is not run; empty if it is."""
+    """Return the reason why a command is not run, or an empty text."""
     for each in table().not_run:
         if any(fnmatch.fnmatchcase(command.text, pattern) for pattern in each.commands):
             return each.reason

@@ -1,4 +1,4 @@
-"""A small ELF library that is made field by field, with any oddity that a test needs.
+"""Makes a small ELF library field by field, with any defect that a test needs.
 
 The layout is that of real linkers: headers, notes, dynamic symbols and strings, relocations and
 code in a first segment, ``.init_array``, the dynamic table and the GOT in a second one.
@@ -22,7 +22,7 @@ BUILD_ID = struct.pack("<III", 4, 8, 3) + b"GNU\0" + b"\x11\x22\x33\x44\x55\x66\
 
 
 class Import(NamedTuple):
-    """A function of another library, and the version of it, such as ``GLIBC_2.17``."""
+    """A function of another library, and its symbol version, such as ``GLIBC_2.17``."""
 
     name: str
     version: str = ""
@@ -91,7 +91,7 @@ class Shape(NamedTuple):
 
 
 def library(**shape: Any) -> bytes:  # noqa: ANN401 - the fields of Shape
-    """Return the bytes of a library with such a shape."""
+    """Return the bytes of a library with this shape."""
     return _library(Shape(**shape))
 
 
@@ -134,7 +134,7 @@ def _library(shape: Shape) -> bytes:
 
 
 def _symbols(strings: _Strings, names: list[int]) -> bytes:
-    """Return the imports, then a function of the library's own, then another's TLS variable."""
+    """Return the imports, then a defined function, then a TLS variable of another library."""
     imported = [struct.pack("<IBBHQQ", name, 0x12, 0, 0, 0, 0) for name in names]
     own_symbol = struct.pack("<IBBHQQ", strings.add("initialise"), 0x12, 0, 7, CODE_AT, 8)
     alien = struct.pack("<IBBHQQ", strings.add("alien"), 0x16, 0, 0, 0, 0)
@@ -214,7 +214,7 @@ def _file(shape: Shape, placed: dict[str, tuple[int, bytes]]) -> bytes:
 def _versions(
     strings: _Strings, imports: tuple[Import, ...], own_index: int
 ) -> tuple[bytes, bytes, int]:
-    """Return ``.gnu.version``, ``.gnu.version_r``, and how many files the latter names."""
+    """Return ``.gnu.version``, ``.gnu.version_r``, and the number of files in the latter."""
     by_file: dict[str, list[str]] = {}
     for each in imports:
         if each.version and each.version not in by_file.setdefault(each.file, []):

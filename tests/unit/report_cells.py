@@ -1,4 +1,4 @@
-"""Results to make reports of."""
+"""Makes results for tests of reports."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cell(
     evidence: tuple[str, ...] = (),
     repro: str = "invoke matrix",
 ) -> Result:
-    """Return a result with defaults for all fields that are not given."""
+    """Return a result with defaults for all other fields."""
     return result_of(
         Cell(runtime, version, treatment, module, load, stress),
         outcome,
@@ -72,7 +72,7 @@ def cell(
 
 
 def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
-    """Return one cell a version from 1.0.START on; a letter is an outcome, ``~`` at times."""
+    """Return one cell per version from 1.0.START on. Each letter of ``ends`` is an outcome."""
     named: dict[str, Outcome] = {
         "p": "pass",
         "h": "hang",
@@ -93,7 +93,7 @@ def sequence(ends: str, *, start: int = 0, **same: object) -> list[Result]:
 
 
 def many_results(count: int = 10_000) -> list[Result]:
-    """Return a large matrix of mixed outcomes, the same one each time."""
+    """Return a large matrix of mixed outcomes, always the same one."""
     chance = random.Random(7)  # noqa: S311 - not a secret
     treatments: tuple[TreatmentName, ...] = ("stock", "warmup", "gc-signal:20")
     modules = ("simple", "crypto", "setup-full", "asherah")
@@ -138,7 +138,7 @@ def _end(version: str, treatment: str, stress: str, chance: random.Random) -> Ou
 
 
 def run_of(results: Iterable[Result], *, cut: bool = False) -> matrix.Run:
-    """Return a run that held these results and planned no others."""
+    """Return a run with exactly these results."""
     rows = tuple(results)
     header = Header(
         suite="0.1.0",

@@ -1,4 +1,4 @@
-"""Results of a cell, with defaults for most fields."""
+"""Makes results of a cell, with defaults for most fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gobun.cells import Cell, Outcome, Result
 
 
 def result_of(cell: Cell, *outcomes: Outcome, **changes: object) -> Result:
-    """Return the result of a cell that came to ``outcomes``, ``changes`` made to its fields."""
+    """Return the result of a cell with ``outcomes``. ``changes`` sets other fields."""
     result = Result(
         **msgspec.structs.asdict(cell),
         outcome=outcomes[0],

@@ -1,5 +1,4 @@
-"""Bisection on invented releases: the state changes, and the number of runs that finding them
-takes."""
+"""Bisection on invented releases: the changes of state, and the number of runs to find them."""
 
 from __future__ import annotations
 
@@ -135,7 +134,7 @@ def test_bisect_canaries_are_matched_to_their_release() -> None:
     known = (
         "1.2.1-canary.20250120.1",
         "1.2.1-canary.20250201.3",
-        "1.2.1-canary.7",  # as an executable calls itself: before 1.2.1
+        "1.2.1-canary.7",  # as the executable names itself: before 1.2.1
         "1.2.2-canary.20250209.1",
         *RELEASES,
     )

@@ -1,4 +1,4 @@
-"""Verdicts on the claims, from results made by hand."""
+"""Verdicts on the claims, from handmade results."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_claims_emulated_patches_settle_two() -> None:
     results = [
         result(version, end, treatment=treatment) for treatment in alike for version, end in ends
     ]
-    # A cure of the guard does not count for the patches.
+    # A cell that the guard cures does not count for the patches.
     results.append(result("1.2.19", "pass", treatment="preload:stack8m+sigmask+suspend"))
     by_claim = {verdict.id: verdict for verdict in verdicts(run(results))}
     for name in ("C11", "C12"):

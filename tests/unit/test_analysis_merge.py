@@ -1,4 +1,4 @@
-"""Results of shards, joined, or refused."""
+"""Results of shards are joined or rejected."""
 
 from __future__ import annotations
 

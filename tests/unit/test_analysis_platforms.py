@@ -1,4 +1,4 @@
-"""Whole runs of several platforms, joined in one file and split again."""
+"""Complete runs of several platforms are joined in one file and split again."""
 
 from __future__ import annotations
 

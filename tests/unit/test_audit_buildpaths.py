@@ -1,4 +1,4 @@
-"""Texts that are, and that are not, paths of the build machine."""
+"""Texts that are paths of the build machine, and texts that are not."""
 
 # ruff: noqa: S108 - the paths here are looked for, never opened
 
@@ -83,7 +83,7 @@ def test_build_paths_after_machine_code_are_found() -> None:
 def test_build_paths_of_this_machine_are_found_anywhere() -> None:
     assert find("/data/ci/job/x.c", "/data/ci") == ("/data/ci/job/x.c",)
     assert find("/data/ci", "/data/ci") == ("/data/ci",)
-    # Go packs its strings without a mark between them.
+    # Go stores strings without a separator.
     assert find("unexpected/data/ci/x.go", "/data/ci/") == ("/data/ci/x.go",)
 
 

@@ -1,4 +1,4 @@
-"""Files that are not libraries. The error names the kind of each, without a traceback."""
+"""Files that are not libraries. Each error names the kind of file, without a traceback."""
 
 from __future__ import annotations
 

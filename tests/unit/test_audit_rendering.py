@@ -1,4 +1,4 @@
-"""Reports in words, and the warnings in them."""
+"""Reports as text, and the warnings in them."""
 
 from __future__ import annotations
 

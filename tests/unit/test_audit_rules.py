@@ -1,4 +1,4 @@
-"""Each rule, kept and broken, on records; the real libraries are in the integration tests."""
+"""Each rule is kept and broken by a record. The integration tests have real libraries."""
 
 from __future__ import annotations
 

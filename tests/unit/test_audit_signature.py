@@ -1,4 +1,4 @@
-"""The check of Mach-O signatures, on signatures made here field by field."""
+"""The check of Mach-O signatures, on signatures that are made field by field."""
 
 from __future__ import annotations
 

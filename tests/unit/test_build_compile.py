@@ -1,4 +1,4 @@
-"""The command lines of Go and Zig, made and not run; the real ones are in the integration tests."""
+"""The command lines for Go and Zig. The integration tests run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converting files: the place of the result, and the files that remain after a failure."""
+"""Conversion of files: the path of the result, and the files that remain after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The release folder: libraries, headers, sums, and a manifest, each brought up to date."""
+"""The release folder: libraries, headers, checksums and a manifest, and updates of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content-addressed store: same inputs, same folder, built once, whole or not at all."""
+"""The content-addressed store: equal inputs give one folder, built once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gobun import paths
 from gobun.build import build_store
 from gobun.errors import BuildError, PrerequisiteError
 
-# Two of these wait for each other's start, and then want the same thing.
+# Two such processes wait for each other's start, and then request the same build.
 BUILDER = """
 import os, sys
 from pathlib import Path
@@ -38,7 +38,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in for the repository: a room's code, and a source."""
+    """Replace the repository with one that has a package and a source."""
     root = tmp_path / "checkout"
     (root / "room").mkdir(parents=True)
     (root / "room" / "store.py").write_text("code")

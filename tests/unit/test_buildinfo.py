@@ -1,4 +1,4 @@
-"""Go's build record, on records made here."""
+"""The reader of Go's build record, on handmade records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing of sources, and the words of a report."""
+"""The parser of sources, and the text of a report."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_packages_outside_registries_are_not_installed(tmp_path: Path) -> None:
 
 
 def test_functions_added_by_a_patch_are_required() -> None:
-    """Those it changes inside are not in its lines; `check-bun` looks for them in the tree."""
+    """`check-bun` looks in the tree for functions that a patch only changes inside."""
     for line in bun_source.lines():
         series = bun_source.series_named(line)
         for patch in series.patches:

@@ -1,4 +1,4 @@
-"""Which of Bun's builds a machine can run."""
+"""The choice of a build of Bun that a machine can run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_bun_variant_fits_the_processor(
 
 
 def test_release_without_musl_build_is_chosen_and_says_so() -> None:
-    """The lock file has 1.0.36 for glibc alone."""
+    """The lock file has 1.0.36 for glibc only."""
     chosen = runtimes.choose_versions("bun", "1.2.19,1.0.36", MUSL)
     assert chosen == ("1.0.36", "1.2.19")
     [absent] = runtimes.provide_runtimes("bun", ["1.0.36"], MUSL)

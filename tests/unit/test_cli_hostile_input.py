@@ -1,4 +1,4 @@
-"""Every task with every kind of junk. It ends at once, with one of our errors and exit codes."""
+"""Every task with every kind of invalid input ends at once, with one of our exit codes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ FEW_INPUTS = ("comma", "not UTF-8", "huge number", "escape", "braces")
 
 @pytest.fixture
 def junk_files(tmp_path: Path) -> dict[str, str]:
-    """Make files of each kind that a task may be pointed to, in a folder that is current."""
+    """Make invalid files of each kind in the current folder."""
     os.mkfifo(tmp_path / "fifo")
     for name in ("results.jsonl", "series.toml", "SHA256SUMS", "manifest.json"):
         folder = tmp_path / f"with-{name}"
@@ -89,8 +89,7 @@ def junk_files(tmp_path: Path) -> dict[str, str]:
 def nothing_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Refuse to start a process or to reach a host. A task that gets so far has accepted the
-    junk."""
+    """Reject every process and connection. A task that starts one has accepted invalid input."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PrerequisiteError("this test starts nothing")
@@ -125,7 +124,7 @@ def flags_of(body: Callable[..., None]) -> dict[str, object]:
 
 
 def end_of(body: Callable[..., None], arguments: dict[str, object]) -> object:
-    """Run a task and return its exit code, or the exception that no task may end in."""
+    """Run a task, and return its exit code or an unexpected exception."""
     signal.alarm(SECONDS)
     try:
         body(Context(), **arguments)

@@ -1,4 +1,4 @@
-"""Every path of the command line becomes absolute where it enters."""
+"""Every path on the command line becomes absolute at once."""
 
 from __future__ import annotations
 

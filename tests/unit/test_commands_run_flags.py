@@ -1,4 +1,4 @@
-"""Groups of flags: they take the place of one parameter, and the task gets their record."""
+"""Groups of flags. A group replaces one parameter, and the task gets a record of its flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Debian's packages: the sources for apt, missing packages, and unpacking."""
+"""Debian packages: the sources of apt, missing packages, and unpacking."""
 
 from __future__ import annotations
 

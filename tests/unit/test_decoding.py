@@ -1,4 +1,4 @@
-"""Types that several threads decode for the first time at once."""
+"""Several threads decode the same new types at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from gobun import paths
 
-# Each round has unused types, as at the start of a process. A round that fails ends the process
-# with a segmentation fault.
+# Each round has new types, as at the start of a process. A failing round ends the process with a
+# segmentation fault.
 CODE = """
 import sys, threading, types
 import msgspec

@@ -1,4 +1,4 @@
-"""Verdicts and help from facts made by hand."""
+"""Verdicts and remedies from handmade facts."""
 
 from __future__ import annotations
 

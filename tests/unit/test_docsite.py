@@ -1,4 +1,4 @@
-"""The documentation site: its generated pages are complete, and its links lead somewhere."""
+"""The documentation site: its generated pages are complete, and its links work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command in a fenced block parses, and is run by a test or listed with the reason."""
+"""Every command in a fenced block parses. A test runs it, or a table gives the reason why not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def wrong_choices(context: ParserContext) -> list[str]:
 
 
 def problem_of(command: Command) -> str:
-    """Return the reason why a command cannot work as printed; empty if it can."""
+    """Return the reason why a command cannot work as printed, or an empty text."""
     words = command.arguments
     if words[0] == "pytest":
         return problem_of_tests(words[1:])

@@ -1,4 +1,4 @@
-"""Decoders of instructions, when several threads convert libraries at once."""
+"""Instruction decoders when several threads convert libraries at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ELF editor: what moves, what stays, and files that contradict themselves."""
+"""The ELF editor: the parts that move, the parts that stay, and damaged files."""
 
 from __future__ import annotations
 

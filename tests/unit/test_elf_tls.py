@@ -57,7 +57,7 @@ def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
 def test_code_is_searched_once_for_words_side_by_side(
     machine: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hostile library has as many words as it likes, so one search has to do for all."""
+    """A hostile library may have any number of words, so one search must cover all of them."""
     from gobun.elf import arm64, x86
 
     words = tuple(GOT_AT + 8 * number for number in range(16))
@@ -138,7 +138,7 @@ def test_arm64_page_kept_over_branches_is_followed() -> None:
 
 
 def test_arm64_page_kept_over_unknown_instruction_is_followed() -> None:
-    """The decoder does not know every extension, and an instruction that it skips ends nothing."""
+    """The decoder does not know every extension. The scan must pass over unknown code."""
     adrp, load = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
     unknown = 0xFFFFFFFF
     code = struct.pack("<IIII", adrp, unknown, load, 0xD65F03C0)

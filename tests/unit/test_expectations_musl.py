@@ -1,4 +1,4 @@
-"""The expectations that are for runtimes of musl alone."""
+"""The expectations that apply only to runtimes for musl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expectations brought up to date with results: ranges, comments, reasons, idempotence."""
+"""Updates of expectations from results: ranges, comments, reasons and idempotence."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_update_on_random_results_fits_and_is_stable(tmp_path: Path, seed: int) 
             stresses=(chance.choice(stresses),) if chance.random() < 0.5 else None,
         )
         rows.append(row)
-    try:  # rows that contradict each other are refused, as is tested above
+    try:  # contradicting rows are rejected, as tested above
         for cell in all_cells(modules, loads, stresses):
             Expectations(tuple(rows), PLACE).of(cell)
     except UsageError:

@@ -1,4 +1,4 @@
-"""Archives that a package must not be."""
+"""Archives that are rejected as packages."""
 
 from __future__ import annotations
 

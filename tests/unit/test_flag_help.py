@@ -1,4 +1,4 @@
-"""Every flag of every task explains itself, and every task is in one group."""
+"""Every flag of every task has a help text, and every task is in one group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard as one C file, and the Go package made of it."""
+"""The guard as one C file, and the Go package with it."""
 
 from __future__ import annotations
 

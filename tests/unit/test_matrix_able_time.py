@@ -19,7 +19,7 @@ SECOND_NS = 10**9
 def usage_of(
     ran_s: float, queued_s: float, *, threads: int = 1, runnable: bool = False, **kwargs: int
 ) -> Usage:
-    """Return the usage of threads that each ran and queued for so long."""
+    """Return the usage of threads, each with its time on a processor and in the queue."""
     each = (int(ran_s * SECOND_NS), int(queued_s * SECOND_NS))
     return Usage(
         thread_times=dict.fromkeys(range(threads), each),
@@ -37,16 +37,16 @@ ZERO_USAGE = usage_of(0, 0)
 @pytest.mark.parametrize(
     ("after", "share"),
     [
-        (usage_of(0, 0), 1.0),  # asleep: it needed no processor
+        (usage_of(0, 0), 1.0),  # asleep: needs no processor
         (usage_of(1, 0), 1.0),
         (usage_of(0.1, 0.9), 0.1),
         (usage_of(0.05, 0.15), 0.85),
-        (usage_of(0.02, 0.98, threads=100), 1.0),  # it fills both processors, and starves itself
+        (usage_of(0.02, 0.98, threads=100), 1.0),  # uses both processors, and starves itself
         (usage_of(0.1, 0, throttled_ns=SECOND_NS * 9 // 10), 0.1),
         (
             usage_of(0, 0, throttled_ns=SECOND_NS),
             1.0,
-        ),  # its group is out of time, and it needed none
+        ),  # its group has no time left, and it needs none
         (usage_of(1, 0, major_faults=500), 0.0),
         (usage_of(0, 0, on_disk=1), 0.0),
     ],

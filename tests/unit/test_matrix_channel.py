@@ -1,4 +1,4 @@
-"""The protocol channel: frames that are events, and input that never is."""
+"""The protocol channel: frames that become events, and input that never does."""
 
 from __future__ import annotations
 

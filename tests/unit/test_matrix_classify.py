@@ -1,4 +1,4 @@
-"""From events, an exit and output to an outcome: stronger evidence comes first."""
+"""The outcome from events, exit and output. Stronger evidence takes precedence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files are kept of a cell."""
+"""The evidence files of a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that detect a hang, on samples made by hand."""
+"""The rules that detect a hang, on handmade samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def samples(
     switches: int = 0,
     other_ticks: int = 0,
 ) -> list[Sample]:
-    """Ten samples a second of a main thread, which does not move by default."""
+    """Ten samples per second of a main thread, which makes no progress by default."""
     return [
         Sample(
             at=100 + i / 10,
@@ -182,7 +182,7 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
 def turning_samples(
     seconds: float, *, switches: int, ran_ns: int, partner: bool = True
 ) -> list[Sample]:
-    """Return samples of a thread with a signal in every look, on a machine that is busy."""
+    """Return samples of a thread with a signal in every look, on a busy machine."""
 
     def moved(thread: Thread, i: int) -> Thread:
         return msgspec.structs.replace(
@@ -217,7 +217,7 @@ def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, is_storm: b
 
 
 def test_judge_slow_machine_does_not_take_a_profiler_for_a_storm() -> None:
-    # Looks take 20 times longer there, so each of them finds another signal of a healthy profiler.
+    # Looks take 20 times longer there, so each finds another signal of a healthy profiler.
     series = [
         msgspec.structs.replace(each, changes={(7, 30): 40})
         for each in samples(5, storming={(7, 30): 30}, switches=100)
@@ -263,7 +263,7 @@ def test_judge_storm_seen_after_pauses_alone_is_proven() -> None:
 
 
 def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
-    # A profiler with an interval of 500 us: two thousand signals a second, for ever.
+    # A profiler with an interval of 500 us sends two thousand signals per second, for ever.
     suspended = [
         msgspec.structs.replace(sample, storming={(7, 30): 1})
         for sample in turning_samples(60, switches=200, ran_ns=200 * 250_000)

@@ -42,7 +42,7 @@ def bench(out: Path, repeat: int) -> matrix.RunContext:
 
 
 def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
-    """Let the next attempts end so, and the one after them be interrupted."""
+    """Give the next attempts these outcomes, and interrupt the attempt after them."""
     left = iter(outcomes)
 
     def attempt(*_: object) -> Attempt:
@@ -62,7 +62,7 @@ def test_journal_interrupted_run_resumes_after_last_attempt(
     attempts(monkeypatch, "pass", "hang")
     with pytest.raises(KeyboardInterrupt):
         matrix.run_cell(bench(tmp_path, 4), CELL, threading.Event(), journal)
-    # The process is killed here. Its records are on the disk although nothing closed the file.
+    # The process is killed here. Its records are on disk although nothing closed the file.
     earlier = matrix.read_journal(path)
     assert [(each.number, each.outcome) for each in earlier] == [(1, "pass"), (2, "hang")]
 

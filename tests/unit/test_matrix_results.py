@@ -1,4 +1,4 @@
-"""The results file: written line by line, read up to a cut."""
+"""The results file is written line by line, and read up to a truncated line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of a silent process look where something can happen, and as long as they learn more."""
+"""Samples of a silent process: only threads that may change, only while looks learn more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGPWR = 30
 
 
 class LookLog:
-    """Records which threads were looked at, and how many times in a row."""
+    """Records the inspected threads, and the number of looks in a row."""
 
     def __init__(self, pending: tuple[int, ...] = (0,)) -> None:
         self.calls: list[tuple[int, int]] = []

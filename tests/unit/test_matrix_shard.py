@@ -1,4 +1,4 @@
-"""A plan split among machines."""
+"""A plan is split among machines."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_shards_are_balanced_and_stable_under_reordering(seed: int) -> None:
 
 
 def fetched(parts: list[list[Cell]]) -> list[int]:
-    """Return how many versions each machine fetches."""
+    """Return the number of versions that each machine fetches."""
     return [len({(cell.runtime, cell.version) for cell in part}) for part in parts]
 
 

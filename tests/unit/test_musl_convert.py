@@ -1,4 +1,4 @@
-"""The converter for musl on libraries made field by field: its changes and its refusals."""
+"""The converter for musl on handmade libraries: its changes, and the libraries that it rejects."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ OLD_FRAMES = bytes(range(100)) * 3
 
 
 def compressed_content(kind: int, size: int, data: bytes) -> bytes:
-    """Return the content of a compressed section, as ELF lays it out."""
+    """Return the content of a compressed section in ELF's layout."""
     return struct.pack("<IIQQ", kind, 0, size, 8) + data
 
 
@@ -293,7 +293,7 @@ def test_convert_resolver_functions_take_their_plain_names(machine: int) -> None
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_c23_functions_take_their_plain_names(machine: int) -> None:
-    """Since glibc 2.38 its headers call strtol by the name of C23's."""
+    """Since glibc 2.38 the headers rename strtol to the C23 function."""
     imports = (Import("__isoc23_strtol", "GLIBC_2.38"), Import("__isoc23_sscanf", "GLIBC_2.38"))
     after, conversion = convert_made(machine=machine, imports=imports)
 
@@ -359,7 +359,7 @@ def test_convert_fortified_function_becomes_adapter(machine: int, plt: bool) -> 
 @pytest.mark.parametrize("plt", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
 def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> None:
-    """The table behind the adapters leads to a writable word that the loader fills."""
+    """The table after the adapters refers to a writable word that the loader fills."""
     after, _ = convert_made(machine=machine, imports=FORTIFIED_NAMES, plt=plt)
     code = after.data.index(ADAPTERS.code)
     segment = next(
@@ -376,7 +376,7 @@ def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> No
 
 
 def test_convert_unknown_reference_to_fortified_function_is_refused() -> None:
-    """An adapter serves a reference that is its address, and not one with an addend."""
+    """An adapter can replace a reference without an addend only."""
     text = refusal_of(imports=FORTIFIED_NAMES, addend=8)
 
     assert f"refers to __fprintf_chk at {GOT_AT + 128:#x} in an unknown way" in text
@@ -399,7 +399,7 @@ def test_support_names_what_prevents_loading() -> None:
 
 
 def test_convert_dynamic_section_at_two_places_is_refused() -> None:
-    """The loader would read another table than the one that was edited."""
+    """The loader would not read the edited table."""
     data = bytearray(made_elf.library())
     at = 64 + 2 * 56
     kind, flags, offset, address = struct.unpack_from("<IIQQ", data, at)

@@ -1,4 +1,4 @@
-"""Hostile libraries end in a clear refusal, or convert into a library that can be read again."""
+"""A hostile library is rejected with a clear error, or becomes a library that can be read again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gobun.musl.fortify import Adapter
 
 PATH = Path("made.so")
 NATIVE = NativeCode(bytes(64), Adapters(bytes(64), (Adapter("__fprintf_chk", "vfprintf", 16),)))
-# Everything that a reader follows is in these fields: headers, tables, the dynamic section.
+# These fields contain every offset that a reader follows: headers, tables, the dynamic section.
 INSTRUCTION_WORDS = st.sampled_from(
     [0, 1, 7, 8, 24, 56, 64, 0x1000, 1 << 31, (1 << 32) - 1, 1 << 46, 1 << 63, (1 << 64) - 1]
 )

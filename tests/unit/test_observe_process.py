@@ -1,4 +1,4 @@
-"""Signals by name, mappings, and the inspector's words, without a process to look at."""
+"""Names of signals, mappings, and the inspector's output, without a real process."""
 
 from __future__ import annotations
 

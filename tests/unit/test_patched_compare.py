@@ -1,4 +1,4 @@
-"""Runs that compare with stock, their expectations, and the table of differences."""
+"""Runs beside stock, their expectations, and the table of differences."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def run_of(*results: Result) -> matrix.Run:
 
 
 def stock_and_patched(stress: str, before: str, after: str) -> list[Result]:
-    """Return a cell's result in stock and patched; several outcomes are several attempts."""
+    """Return a cell's results in stock and patched. Several outcomes are several attempts."""
     return [
         result_of(msgspec.structs.replace(cell, stress=stress), *outcomes.split())  # type: ignore[arg-type]
         for cell, outcomes in ((STOCK, before), (PATCHED_CELL, after))
@@ -267,7 +267,7 @@ def test_compare_emulation_is_labelled() -> None:
 
 
 def test_compare_emulations_need_a_note_in_the_run() -> None:
-    """Another treatment of a patched Bun is not a difference that the patches make."""
+    """A difference that another treatment makes is not an effect of the patches."""
     stock = result_of(STOCK, "hang")
     guarded = result_of(msgspec.structs.replace(PATCHED_CELL, treatment="guard"), "pass")
     assert differences(run_of(stock, guarded)) == ()

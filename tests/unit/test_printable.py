@@ -1,4 +1,4 @@
-"""Text that a hostile process chose, on a terminal and in JSON."""
+"""Text from a hostile process, on a terminal and in JSON."""
 
 from __future__ import annotations
 

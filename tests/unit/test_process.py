@@ -1,4 +1,4 @@
-"""Tools run with a scrubbed environment, and nothing of them survives an interruption."""
+"""Tools run with a scrubbed environment, and none of their processes survives an interruption."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fifo(tmp_path: Path) -> Path:
 
 
 def wait_for(number: int, expected: bytes) -> None:
-    """Read ``wanted`` (empty: the end, which comes when the last writer is gone)."""
+    """Read ``expected``. An empty one is the end of the file, when the last writer has ended."""
     ready, _, _ = select.select([number], [], [], 20)
     assert ready, "nothing came: a process is still there" if not expected else "nothing came"
     assert os.read(number, 10) == expected

@@ -1,4 +1,4 @@
-"""Which versions a release may have."""
+"""The versions that a release may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The difference on the page: first, whole without the script, and no markup from results."""
+"""The difference comes first on the page, needs no script, and contains no markup from results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: small, sealed, and readable in light and in dark."""
+"""The page is small and self-contained, and readable in light and dark colours."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def page(*results: Result) -> str:
 
 
 def unpack_texts(results: list[Result], kind: str) -> list[str]:
-    """Read texts as the page does."""
+    """Unpack the texts as the page does."""
     packed = json.loads(pack(results))
     indices = iter(packed["texts"][kind])
     texts = []

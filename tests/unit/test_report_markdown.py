@@ -1,4 +1,4 @@
-"""The page, whole."""
+"""The complete Markdown page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summaries of results: tallies, order, and results that need an explanation."""
+"""Summaries of results: counts, order, and results that need an explanation."""
 
 from __future__ import annotations
 

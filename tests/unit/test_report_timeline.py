@@ -1,4 +1,4 @@
-"""First bad, first good: the versions of changes, and sequences that are reported together."""
+"""The first bad and first good versions, and the sequences that are reported together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that repeat a cell, also one that another machine ran."""
+"""Commands that repeat a cell, also a cell of another machine."""
 
 from __future__ import annotations
 

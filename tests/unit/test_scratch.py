@@ -1,4 +1,4 @@
-"""Temporary folders with any content are removed, also those of killed processes, and no others."""
+"""Temporary folders are removed with any content, also those of killed processes, and no others."""
 
 from __future__ import annotations
 

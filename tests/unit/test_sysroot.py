@@ -61,7 +61,7 @@ def test_own_loader_on_musl_has_the_usual_path(
 
 
 def test_header_on_musl_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python knows no version of musl, and expectations go by the name of the C library."""
+    """Python does not know musl's version, and expectations use only the name of the C library."""
     loader = tmp_path / "ld-musl-x86_64.so.1"
     loader.write_bytes(b"musl libc (x86_64)\nVersion %s\n\x001.2.6-git-3\0")
     monkeypatch.setattr("gobun.sysroot.loader.own_loader", lambda: loader)

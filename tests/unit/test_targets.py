@@ -1,4 +1,4 @@
-"""The one table of platforms."""
+"""The table of platforms."""
 
 from __future__ import annotations
 

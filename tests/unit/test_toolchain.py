@@ -54,7 +54,7 @@ def test_toolchain_pins_come_from_the_project_file() -> None:
 def test_toolchain_of_session_fits_the_machine(
     monkeypatch: pytest.MonkeyPatch, tags: list[str], lacks: set[str]
 ) -> None:
-    """No wheel of Deno or Go is for musl, and pip would fail there."""
+    """Deno and Go have no wheels for musl, so pip would fail there."""
     monkeypatch.setattr(noxfile, "platform_tags", lambda: iter(tags))
     group = noxfile.installable("toolchain")
     lines = nox.project.dependency_groups(noxfile.PROJECT, group)

@@ -1,4 +1,4 @@
-"""The parts of the torture that are worth a second of every test run."""
+"""The torture parts, each for a third of a second."""
 
 from __future__ import annotations
 

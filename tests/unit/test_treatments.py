@@ -1,4 +1,4 @@
-"""The table of treatments: every page and every other table that names one agrees with it."""
+"""Every page and table that names a treatment agrees with the table of treatments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUN, NODE, DENO = Bun("1.2.19", HERE), Node("24.19.0", HERE, HERE), Deno("2.9.8"
 
 
 def rows(head: str) -> list[tuple[str, str]]:
-    """Return the rows of a table of two columns on the page of the matrix."""
+    """Return the rows of a two-column table on the page about the matrix."""
     text = PAGE.partition(f"| {head} |\n| --- | --- |\n")[2].partition("\n\n")[0]
     return re.findall(r"^\| (.*?) \| (.*) \|$", text, re.MULTILINE)
 

@@ -38,7 +38,7 @@ OWN_WORDS = "1.2.21-canary.16+37a207e2a"
         ("<= 1.1.45 || >= 1.3.0", "1.0.0 1.1.45 1.3.0", "1.2.0 1.1.46"),
         (">=1.2.2 >=1.2.5 <1.3.0 <=1.2.9", "1.2.5 1.2.9", "1.2.4 1.2.10"),
         (">=1.2.2 <1.2.20", "1.2.19+patched", "1.2.20+patched"),
-        # In an executable's own words a canary is named after the release it leads to.
+        # An executable names its canary after the release that follows.
         (">=1.2.2 <1.2.20", "1.2.20-canary.62", f"1.2.21-canary.62 {OWN_WORDS}"),
         (">1.2.20 <1.2.21", f"{CANARY} {OWN_WORDS} 1.2.21-canary.16", "1.2.20 1.2.21"),
         ("<=1.2.1 || >=1.2.3", "1.2.0 1.2.3", "1.2.2 bun canary 1.2 v1.2.3"),

@@ -58,7 +58,7 @@ def select(spec: str) -> tuple[str, ...]:
         ("=1.2.1", ["1.2.1"]),
         ("1.2.x <1.2.19", ["1.2.1", "1.2.2"]),
         (">=1.4.1-canary.20260910.1", ["1.4.1-canary.20260916.1"]),
-        # npm's canaries come after the release whose number they carry.
+        # npm's canaries come after the release with the same number.
         (">=1.3.9-canary.20260201.1 <1.4.0", ["1.3.9-canary.20260218.1", "1.3.10"]),
         (">=1.3.0 <=1.3.9-canary.20260218.1", ["1.3.0", "1.3.9", "1.3.9-canary.20260218.1"]),
     ],
@@ -173,7 +173,7 @@ def test_select_node_default_is_the_pinned_one() -> None:
 
 
 def test_select_node_on_musl_is_the_pinned_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lock file names no other wheel for musl, so the machine with musl has no other either."""
+    """The lock file has no other wheel for musl."""
     monkeypatch.setattr("gobun.targets.platform.libc_ver", lambda: ("", ""))
     with pytest.raises(UsageError, match="22") as raised:
         choose_versions("node", "22", TARGETS["linux-x64-musl"])

@@ -97,7 +97,7 @@ def test_slowness_follows_the_machine_and_never_falls(monkeypatch: pytest.Monkey
     slowness = speed.Slowness(0.01)
 
     assert slowness.usual_factor == pytest.approx(20)
-    assert slowness() == pytest.approx(50)  # the host gives it little at this moment
+    assert slowness() == pytest.approx(50)  # the host gives it little processor time now
     assert slowness() == pytest.approx(20)
 
 

@@ -38,7 +38,8 @@ def test_wheels_lock_shipped_file_is_valid() -> None:
     assert list(lock["asherah"]) == [toolchain.pip_pins()["asherah"]]
     assert {version.split(".")[0] for version in lock[PACKAGE]} >= {"20", "22", "24"}
     digests = [each for files in lock[PACKAGE].values() for each in files]
-    # A wheel a platform; of those from before musl was a target, only the pinned release has both.
+    # One wheel per platform. Of the releases before musl became a target, only the pinned one has
+    # both.
     musl = sum(target.libc == "musl" for target in TARGETS.values())
     others = len(TARGETS) - musl
     assert len(digests) == len(set(digests)) == others * len(lock[PACKAGE]) + musl

@@ -155,7 +155,7 @@ def ending_signals(budget: Budget) -> Iterator[Figure]:
 
 
 class _Runs:
-    """Runs of one small matrix, by the command that people use."""
+    """Runs of one small matrix with the command that users run."""
 
     def __init__(self, budget: Budget) -> None:
         self.random = random.Random(_SEED)
@@ -167,13 +167,13 @@ class _Runs:
         self.run_once([])  # builds and fetches, and is not timed
 
     def run_once(self, flags: list[str]) -> float:
-        """Run it to its end; return how many seconds that took."""
+        """Run it to its end, and return the duration in seconds."""
         began = time.monotonic()
         self._start(flags).wait()
         return time.monotonic() - began
 
     def interrupted(self, number: signal.Signals, after_s: float) -> tuple[int, float]:
-        """Run it, send it a signal; return its exit code and how long it took to end."""
+        """Run it and send it a signal. Return its exit code and the seconds until its end."""
         flags = ["--resume"] if self.results.is_file() and self._is_whole() else []
         child = self._start(flags)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -183,14 +183,14 @@ class _Runs:
         return child.wait(), time.monotonic() - began
 
     def processes(self, wait_s: float) -> list[str]:
-        """Return the processes that are left of all runs, ``wait_s`` seconds later at most."""
+        """Return the processes left from all runs, after at most ``wait_s`` seconds."""
         deadline = time.monotonic() + wait_s
         while (processes_left := list(self._processes())) and time.monotonic() < deadline:
             time.sleep(0.05)
         return processes_left
 
     def folders(self) -> int:
-        """Return how many temporary folders are left."""
+        """Return the number of temporary folders that are left."""
         return sum(1 for _ in self._temporary_folder.iterdir())
 
     def _is_whole(self) -> bool:
@@ -216,7 +216,7 @@ class _Runs:
 
 
 def _noted_processes(note: Path) -> Iterator[int]:
-    """Yield the process that a module left and wrote down, if it is still there."""
+    """Yield the process that a module left and recorded, if it still exists."""
     with contextlib.suppress(OSError, ValueError):
         pid = int(note.read_text())
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
