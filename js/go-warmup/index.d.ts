@@ -23,7 +23,10 @@ export interface Outcome {
   readonly guard: "installed" | "lost" | "inside" | "off" | "absent";
   /** The library that was loaded. */
   readonly library: string | null;
-  /** This package's guard, which `guardStats()` reads. Also loaded to watch a guard that is `inside`. */
+  /**
+   * This package's guard, which `guardStats()` reads. Also loaded to watch a guard that is `inside`.
+   * Not enumerable.
+   */
   readonly guardLibrary: string | null;
 }
 

@@ -62,8 +62,8 @@ function longWay({ force = false, library = "" }) {
 function outcome(host, done) {
   const needed = () => require("./src/needs.js").needOf(host);
   const { runtime, version, target } = host;
-  const { guard, ...others } = done;
-  return Object.freeze({
+  const { guard, guardLibrary, ...others } = done;
+  const found = {
     runtime,
     version,
     target,
@@ -75,10 +75,12 @@ function outcome(host, done) {
     },
     // Each read asks the guard, because a library may replace a guarded handler at any time.
     get guard() {
-      return others.guardLibrary && isLost(others.guardLibrary) ? "lost" : guard;
+      return guardLibrary && isLost(guardLibrary) ? "lost" : guard;
     },
     ...others,
-  });
+  };
+  // For guardStats() of any copy of the package. Not enumerable, because logs have the library.
+  return Object.freeze(Object.defineProperty(found, "guardLibrary", { value: guardLibrary }));
 }
 
 // Calls warmup(), then loads: the drop-in for a package's `require`.

@@ -51,11 +51,13 @@ bool guard_reset_fault(int signal) {
   return true;
 }
 
-/* A handler that gets the interrupted registers, and was written for the stack that it
- * interrupts. */
+/* A handler that was written for the stack that it interrupts. A handler of the program also
+ * gets the interrupted registers. One of a library, such as a garbage collector's, may look at
+ * the stack only, of which it takes the address of a variable as the end. */
 static bool needs_stack(int signal, const GuardAction *action) {
   return !(GUARD_NEVER & GUARD_BIT(signal)) && guard_is_function(action->handler) &&
-         action->flags & SA_SIGINFO && !(action->flags & SA_ONSTACK);
+         !(action->flags & SA_ONSTACK) &&
+         (action->flags & SA_SIGINFO || !guard_in_program(action->handler));
 }
 
 static bool needs_entry(int signal, const GuardAction *action) {

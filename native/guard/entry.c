@@ -95,6 +95,10 @@ __asm__(
     ".hidden guard_entries\n"
     ".globl guard_entries\n"
     "guard_entries:\n" EIGHT("0") EIGHT("8") EIGHT("16") EIGHT("24") EIGHT("32") EIGHT("40")
-        EIGHT("48") EIGHT("56") SHARED ".popsection\n");
+        EIGHT("48") EIGHT("56") SHARED
+    ".hidden guard_entries_end\n"
+    ".globl guard_entries_end\n"
+    "guard_entries_end:\n"
+    ".popsection\n");
 
 #endif

@@ -26,13 +26,21 @@ _Static_assert(sizeof(GuardSlot) == 64, "entry.c knows the size of a slot");
 
 enum { GUARD_SLOTS = 64, GUARD_TAKEN = 1, GUARD_READY = 2 };
 
+/* For variables of a thread, so that a handler may read them. musl rejects this in dlopen, and
+ * allocates all threads' memory before. */
+#ifdef __GLIBC__
+#define GUARD_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define GUARD_TLS
+#endif
+
 /* 64 bytes of code each. Another guard recognises an entry by the mark at byte 8. The distance
  * at byte 16 leads from there to the slot. */
 enum { GUARD_ENTRY_BYTES = 64, GUARD_MARK_AT = 8, GUARD_SLOT_AT = 16 };
 #define GUARD_MARK UINT64_C(0x3164726175476f47) /* "GoGuard1" */
 
 extern GUARD_HIDDEN GuardSlot guard_slots[GUARD_SLOTS];
-extern GUARD_HIDDEN const char guard_entries[];
+extern GUARD_HIDDEN const char guard_entries[], guard_entries_end[];
 
 /* For each signal, the action of a library that shares the signal with the program; NULL if none
  * does. */
@@ -47,6 +55,16 @@ extern GUARD_HIDDEN uint64_t guard_kept;
  * 0 moves nothing. */
 GUARD_HIDDEN intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context,
                                   uintptr_t record, int signal, const GuardSlot **chosen);
+
+/* Sends the signal to the calling thread again, and blocks it until the interrupted handler has
+ * ended. False if the kernel refuses; then nothing has changed. */
+GUARD_HIDDEN bool guard_defer(int signal, const siginfo_t *info, uint64_t *interrupted_mask);
+
+/* A handler that does nothing. */
+extern GUARD_HIDDEN const GuardSlot guard_nothing;
+
+/* Whether an entry of any guard begins at this address. */
+GUARD_HIDDEN bool guard_begins_entry(uint64_t address);
 
 /* Only fault handlers with SA_RESETHAND have an entry. Resets the fault's action to the default,
  * as the kernel does before it calls such a handler. False for any other signal. */

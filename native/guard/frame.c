@@ -28,6 +28,10 @@ static uintptr_t interrupted_sp(const ucontext_t *context) {
   return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
 }
 
+static uintptr_t interrupted_pc(const ucontext_t *context) {
+  return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+}
+
 /* The frame: return address, ucontext, siginfo. Above them is the FPU's state, which contains
  * its own size. */
 static bool frame_end(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
@@ -69,6 +73,8 @@ struct extra {
 static const uint32_t RECORD_EXTRA = 0x45585401;
 
 static uintptr_t interrupted_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
+
+static uintptr_t interrupted_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
 
 /* The frame: siginfo, ucontext, perhaps more vector state. On top is a record of the interrupted
  * function, to which the frame pointer points. */
@@ -117,8 +123,21 @@ static bool reaches_alternate(const ucontext_t *context, uintptr_t sp, uintptr_t
   return base < sp && sp - needed < base + context->uc_stack.ss_size;
 }
 
-intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
-                     int signal, const GuardSlot **chosen) {
+/* Whether this thread is in `place`. Volatile for a signal that comes meanwhile. */
+static __thread volatile bool placing GUARD_TLS;
+
+/* The signal interrupted an entry on the alternate stack, which is about to move the frame of
+ * another signal. Two signals that come at once do so. The frame of this one would stay here,
+ * above which the other handler runs, so it must wait for that handler. */
+static bool interrupts_entry(const ucontext_t *interrupted, bool was_placing) {
+  uintptr_t at = interrupted_pc(interrupted);
+  if (!on_alternate(interrupted, interrupted_sp(interrupted))) return false;
+  return was_placing || (at >= (uintptr_t)guard_entries && at < (uintptr_t)guard_entries_end) ||
+         guard_begins_entry(at);
+}
+
+static intptr_t place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
+                      int signal, const GuardSlot **chosen, bool was_placing) {
   uintptr_t end;
   if (guard_reset_fault(signal)) return 0;
   /* Another handler called this one, not the kernel; or the frame is unknown. */
@@ -126,12 +145,17 @@ intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr
     count(&guard_counts.unknown);
     return 0;
   }
+  ucontext_t *interrupted = (ucontext_t *)context;
+  if (interrupts_entry(interrupted, was_placing) &&
+      guard_defer(signal, (const siginfo_t *)info, (uint64_t *)&interrupted->uc_sigmask)) {
+    *chosen = &guard_nothing;
+    return 0;
+  }
   const GuardSlot *sharer = guard_sharer_of(signal, (const siginfo_t *)info);
   if (sharer != NULL) {
     *chosen = sharer;
     if (sharer->flags & SA_ONSTACK) return 0;
   }
-  ucontext_t *interrupted = (ucontext_t *)context;
   uintptr_t sp = interrupted_sp(interrupted);
   if (!on_alternate(interrupted, frame)) {
     count(&guard_counts.direct);
@@ -155,6 +179,15 @@ intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr
   copy(frame + distance, frame, end - frame);
   correct((ucontext_t *)(context + distance), distance);
   count(&guard_counts.moved);
+  return distance;
+}
+
+intptr_t guard_place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
+                     int signal, const GuardSlot **chosen) {
+  bool was_placing = placing;
+  placing = true;
+  intptr_t distance = place(frame, info, context, record, signal, chosen, was_placing);
+  placing = was_placing;
   return distance;
 }
 

@@ -133,13 +133,13 @@ const GuardSlot *guard_visible(int signal, const GuardSlot *owner) {
 
 static void do_nothing(void) {}
 
-static const GuardSlot nothing = {.function = do_nothing, .flags = SA_ONSTACK};
+GUARD_HIDDEN const GuardSlot guard_nothing = {.function = do_nothing, .flags = SA_ONSTACK};
 
 const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
   GuardSlot *sharer = __atomic_load_n(&guard_sharers[signal - 1], __ATOMIC_ACQUIRE);
   if (sharer == NULL) return NULL;
   if (info->si_code == SI_TKILL && info->si_pid == this_process()) return NULL;
-  if (sharer->handler == (uint64_t)SIG_IGN) return &nothing;
+  if (sharer->handler == (uint64_t)SIG_IGN) return &guard_nothing;
   if (sharer->flags & SA_RESETHAND) {
     __atomic_compare_exchange_n(&guard_sharers[signal - 1], &sharer, NULL, false, __ATOMIC_ACQ_REL,
                                 __ATOMIC_ACQUIRE);
@@ -149,6 +149,18 @@ const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
   uint64_t blocked = sharer->mask | (sharer->flags & SA_NODEFER ? 0 : GUARD_BIT(signal));
   guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
   return sharer;
+}
+
+bool guard_defer(int signal, const siginfo_t *info, uint64_t *interrupted_mask) {
+  uint64_t blocked = GUARD_BIT(signal);
+  guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
+  long sender = this_process(), thread = guard_syscall3(SYS_gettid, 0, 0, 0);
+  /* With the call of pthread_kill, which a sandbox allows if threads are suspended in it. */
+  bool is_usual = info->si_code == SI_TKILL && info->si_pid == sender;
+  long sent = is_usual ? guard_syscall3(SYS_tgkill, sender, thread, signal)
+                       : guard_syscall4(SYS_rt_tgsigqueueinfo, sender, thread, signal, (long)info);
+  if (sent == 0) *interrupted_mask |= blocked;
+  return sent == 0;
 }
 
 uint64_t guard_shared(uint64_t *lost) {

@@ -22,15 +22,10 @@ static const uintptr_t FARTHEST = UINT64_C(1) << 34;
 
 static uintptr_t main_top;
 
-/* Where this thread's stack begins, and the lowest place known to be stack. Initial-exec, so
- * that a handler may read it. */
+/* Where this thread's stack begins, and the lowest place known to be stack. */
 static __thread struct {
   uintptr_t top, lowest;
-} own
-#ifdef __GLIBC__ /* musl rejects it in dlopen, and allocates all threads' memory before */
-    __attribute__((tls_model("initial-exec")))
-#endif
-    ;
+} own GUARD_TLS;
 
 bool guard_prepare_stacks(void) {
   uintptr_t on_stack = getauxval(AT_RANDOM);

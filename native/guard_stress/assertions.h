@@ -56,6 +56,7 @@ void raise_within(int number);
 /* Where handlers run, and how the interrupted code continues. */
 void handlers_run_on_their_own_stack(void);
 void handlers_nest(void);
+void signals_come_at_once(void);
 void in_other_threads(void);
 void in_other_processes(void);
 void calls_go_on(void);

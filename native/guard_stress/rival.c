@@ -24,8 +24,20 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   if (next != NULL) next(number, info, context);
 }
 
+static void on_collection(int number) {
+  stack_t stack;
+  sigaltstack(NULL, &stack);
+  recorded.calls++;
+  recorded.number = number;
+  recorded.on_alternate = (stack.ss_flags & SS_ONSTACK) != 0;
+}
+
 static struct sigaction action_of(enum RivalHandler handler, int flags) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = flags | SA_SIGINFO};
+  if (handler == RIVAL_COLLECTS) {
+    action.sa_handler = on_collection;
+    action.sa_flags = flags;
+  }
   if (handler == RIVAL_IGNORES) action.sa_handler = SIG_IGN;
   if (handler == RIVAL_DEFAULTS) action.sa_handler = SIG_DFL;
   sigfillset(&action.sa_mask);

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum RivalHandler { RIVAL_HANDLES, RIVAL_IGNORES, RIVAL_DEFAULTS };
+/* A handler of a collector gets no siginfo: it looks for the stack's end alone. */
+enum RivalHandler { RIVAL_HANDLES, RIVAL_COLLECTS, RIVAL_IGNORES, RIVAL_DEFAULTS };
 
 /* The last call of the library's handler, and the number of calls since the last query. */
 struct RivalRecord {

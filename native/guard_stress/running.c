@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,6 +44,45 @@ void handlers_run_on_their_own_stack(void) {
   }
   expect(kept, "the red zone is left alone");
 #endif
+}
+
+static int at_home, values;
+
+static void gather(int number, siginfo_t *info, void *context) {
+  note(number, info, context);
+  at_home += on_own_stack();
+  values += info->si_value.sival_int;
+}
+
+/* The kernel starts the second handler at the first instruction of the first. A collector that
+ * stops the world, such as Boehm's, scans the stack from its own handler's frame upwards. */
+void signals_come_at_once(void) {
+  sigset_t both, before, after;
+  sigemptyset(&both);
+  sigaddset(&both, FIRST);
+  sigaddset(&both, SECOND);
+  set(FIRST, gather, SA_SIGINFO, NULL);
+  set(SECOND, gather, SA_SIGINFO | SA_NODEFER, NULL);
+  at_home = values = 0;
+  for (int round = 0; round < 100; round++) {
+    sigprocmask(SIG_BLOCK, &both, &before);
+    value_sent(FIRST, 1);
+    value_sent(SECOND, 1000);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+  }
+  sigprocmask(SIG_BLOCK, NULL, &after);
+  expect(at_home == 200 && values == 100100,
+         "of two signals that come at once, both handlers run on the thread's own stack");
+  expect(memcmp(&before, &after, sizeof(uint64_t)) == 0, "and the mask is as it was afterwards");
+  at_home = 0;
+  sigprocmask(SIG_BLOCK, &both, &before);
+  raise(FIRST);
+  raise(SECOND);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  expect(at_home == 2 && recorded.number == SECOND,
+         "also of two that the process sends to a thread");
+  set(FIRST, note, SA_SIGINFO, NULL);
+  set(SECOND, note, SA_SIGINFO, NULL);
 }
 
 void handlers_nest(void) {

@@ -47,6 +47,7 @@ int main(int argc, char **argv) {
   dlclose(guard);
   handlers_run_on_their_own_stack();
   handlers_nest();
+  signals_come_at_once();
   owners_see_their_own();
   others_are_left_alone();
   in_other_threads();

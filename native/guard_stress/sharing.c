@@ -161,6 +161,22 @@ static void without_what_it_needs(void) {
          "a thread that blocks the signal gets it when it unblocks it");
 }
 
+/* Go adds the flag to handlers that get no siginfo, too. */
+static void of_a_collector(void) {
+  struct sigaction now;
+  takes(UNUSED, RIVAL_COLLECTS, 0, NULL);
+  sigaction(UNUSED, NULL, &now);
+  expect(guarded(UNUSED) && !(now.sa_flags & SA_SIGINFO),
+         "a library's handler without siginfo is guarded, and it sees its own flags");
+  now.sa_flags |= SA_ONSTACK;
+  puts_back(UNUSED, &now);
+  raise(UNUSED);
+  struct RivalRecord library = saw();
+  expect(library.calls == 1 && library.number == UNUSED && !library.on_alternate,
+         "it runs on the thread's own stack after SA_ONSTACK was added to it");
+  takes(UNUSED, RIVAL_DEFAULTS, 0, NULL);
+}
+
 static struct GuardStats read_another(void) {
   struct GuardStats other = {.size = sizeof other};
   stats_of_another(&other);
@@ -219,6 +235,7 @@ void signals_are_shared(const char *library) {
   forwarded();
   in_a_child_of_vfork();
   without_what_it_needs();
+  of_a_collector();
   beside_another_guard();
   an_older_guard();
   uint64_t entry = raw(FIRST).handler;
