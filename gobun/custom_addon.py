@@ -116,7 +116,7 @@ def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> Custom
     if name and (name in build.MODULES or not _NAME.fullmatch(name)):
         raise UsageError(
             f"{name!r} cannot be the name of an addon",
-            hint="letters, digits, dots, dashes and underscores, and none of the suite's modules: "
+            hint="use letters, digits, dots, dashes and underscores, and none of these modules: "
             + ", ".join(build.MODULES),
         )
     path = Path(addon).absolute()

@@ -127,7 +127,7 @@ def _npm_version() -> str:
     if completed.code != 0:
         raise PrerequisiteError(
             f"npm does not run:\n{completed.tail}",
-            hint="install Node and npm anew, and run doctor again",
+            hint="reinstall Node and npm, and run doctor again",
         )
     return completed.out.strip()
 
@@ -145,7 +145,7 @@ def _cache_room() -> str:
     if free < _ROOM_BYTES:
         raise PrerequisiteError(
             f"{root}: {free / 1e9:.1f} GB free, {_ROOM_BYTES / 1e9:.0f} GB needed",
-            hint="make room, `invoke cache --evict`, or set GOBUN_CACHE",
+            hint="free space with `invoke cache --evict`, or set GOBUN_CACHE",
         )
     return f"{root}, {free / 1e9:.0f} GB free"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-REPAIR = "restore the file from the repository (git checkout), then look at who changed it"
+REPAIR = "restore the file from the repository (git checkout), then find out who changed it"
 
 
 def read_text(path: Path) -> str:

@@ -119,7 +119,7 @@ def patched_index(scratch: Git, content: bytes, label: str, target: str) -> str:
         mismatches = mismatches or [completed.err.decode(errors="replace").strip()]
         raise PatchError(
             f"{label} does not apply to {target}:" + "".join(f"\n  {line}" for line in mismatches),
-            hint="the checkout is as it was; `invoke patch-rebase` carries a series to a release, "
+            hint="the checkout is unchanged; `invoke patch-rebase` carries a series to a release, "
             "`--except` leaves a patch out",
         )
     return scratch("write-tree", "--missing-ok")

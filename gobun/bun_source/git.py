@@ -1,6 +1,6 @@
 """Runs git the same way everywhere: with our configuration only, no hooks, a fixed identity.
 
-A person's own settings (signing, hooks, line ends, aliases, a name) would change the resulting
+A person's own settings (signing, hooks, line endings, aliases, a name) would change the resulting
 commits, or make git fail.
 """
 
@@ -70,7 +70,7 @@ _TO_REACH = ("GIT_SSL_CAINFO", "SSH_AUTH_SOCK")
 """Variables that configure network access and do not affect commits."""
 
 DAMAGE_HINT = (
-    "`invoke fetch-bun --discard` makes a damaged checkout anew; where the store is damaged, "
+    "`invoke fetch-bun --discard` replaces a damaged checkout; where the store is damaged, "
     "`invoke cache --evict --kind bun-source` removes it with all checkouts"
 )
 _FULL_DISK = (

@@ -91,9 +91,9 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
     without_cr = [line.replace(b"\r\n", b"\n") for line in lines]
     if places(hunk.old, without_cr):
         at = places(hunk.old, without_cr)[0] + 1
-        return f"would fit at line {at}, but the file has CRLF line ends and the patch has LF"
+        return f"would fit at line {at}, but the file has CRLF line endings and the patch has LF"
     if places([line.replace(b"\r\n", b"\n") for line in hunk.old], lines):
-        return "has CRLF line ends and the file has LF: export the patch anew"
+        return "has CRLF line endings and the file has LF: export the patch again"
     return _nearest_place_hint(hunk, lines)
 
 

@@ -14,7 +14,7 @@ _NO_END = b"\\ No newline at end of file"
 
 
 class Hunk(msgspec.Struct, frozen=True):
-    """One place of a file that a patch changes. Lines include their line ends."""
+    """One place of a file that a patch changes. Lines include their line endings."""
 
     number: int
     """Its number within its file, from 1."""
@@ -54,8 +54,8 @@ def parse_patch(data: bytes, label: str) -> tuple[FileDiff, ...]:
         )
     if lines[0].endswith(b"\r\n"):
         raise UsageError(
-            f"{label} has CRLF line ends, and git writes patches with LF",
-            hint="a tool changed the line ends; `git restore` restores the file",
+            f"{label} has CRLF line endings, and git writes patches with LF",
+            hint="a tool changed the line endings; `git restore` restores the file",
         )
     ends = [*starts[1:], len(lines)]
     return tuple(
@@ -107,7 +107,7 @@ def _hunk(lines: list[bytes], number: int, label: str) -> tuple[Hunk, int]:
     if match is None:
         raise UsageError(
             f"{label}: {lines[0].decode(errors='replace').strip()!r} is not a hunk",
-            hint="a hunk begins with @@; `invoke patch-export` writes the patch anew",
+            hint="a hunk begins with @@; `invoke patch-export` writes the patch again",
         )
     remaining = {"old": int(match[2] or 1), "new": int(match[4] or 1)}
     old: list[bytes] = []
@@ -132,7 +132,7 @@ def _hunk(lines: list[bytes], number: int, label: str) -> tuple[Hunk, int]:
     ):
         raise UsageError(
             f"{label}: the hunk does not have as many lines as its header says",
-            hint="`invoke patch-export` writes it anew from the checkout's commit",
+            hint="`invoke patch-export` writes it again from the checkout's commit",
         )
     return Hunk(number, int(match[1]), tuple(old), tuple(new), tuple(added_lines)), line_count
 
@@ -155,7 +155,7 @@ def _cut_last(sides: tuple[list[bytes], ...], label: str) -> None:
     if not sides:
         raise UsageError(
             f"{label}: {_NO_END.decode()!r} follows no line of the hunk",
-            hint="`invoke patch-export` writes it anew from the checkout's commit",
+            hint="`invoke patch-export` writes it again from the checkout's commit",
         )
     for side in sides:
         side[-1] = side[-1].removesuffix(b"\n")

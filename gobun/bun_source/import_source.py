@@ -55,7 +55,7 @@ def import_commit(store: Store, origin: Origin, revision: str, tag: str) -> str:
         except GitError as error:
             raise FetchError(
                 f"the bundle {origin.location}: {error.reason}",
-                hint="make it again with `git bundle create`",
+                hint="create it again with `git bundle create`",
             ) from error
         listed_heads = store.git("bundle", "list-heads", origin.location).splitlines()
         heads = {line.split(" ")[1]: line.split(" ")[0] for line in listed_heads}
@@ -148,7 +148,7 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
                 if not absent:
                     raise FetchError(
                         f"cannot fetch files from {origin.location}: {error.reason}",
-                        hint="run the same command again; what has arrived is kept",
+                        hint="run the same command again; it keeps the finished downloads",
                     )
                 remaining -= absent
             progress.advance(len(chunk))
@@ -206,7 +206,7 @@ def _as_import(path: Path, ref: str) -> Iterator[bytes]:
         for member in opened:
             where = PurePosixPath(member.name)
             if where.is_absolute() or ".." in where.parts or ".git" in where.parts:
-                raise tarfile.ReadError(f"{member.name!r} leads outside of the sources")
+                raise tarfile.ReadError(f"{member.name!r} points outside of the sources")
             if member.isdir() or not where.parts:
                 continue
             root = where.parts[0] if root is None else root

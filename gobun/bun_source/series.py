@@ -269,7 +269,7 @@ def read_series(folder: Path) -> Series:
     for entry in entries:
         check_id(entry.id, str(path))
         if entry.id in seen:
-            raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="give each its own")
+            raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="use each id once")
         seen.add(entry.id)
     for patch in content.patch:
         for constant in patch.compiled:

@@ -29,9 +29,7 @@ _ERROR = re.compile(
 )
 _NO_ERROR = re.compile(r"\b0 errors?\b|-Werror|warning:|--error-limit")
 _SHORTAGES = {
-    "the disk is full: make room for some 10 GB": re.compile(
-        r"No space left on device|ENOSPC|NoSpaceLeft"
-    ),
+    "the disk is full: free some 10 GB": re.compile(r"No space left on device|ENOSPC|NoSpaceLeft"),
     "memory ran out (Zig's release object takes 6 GB): end other programs, or give --jobs 1": (
         re.compile(r"\bKilled\b|[Oo]ut ?[Oo]f ?[Mm]emory|Cannot allocate|terminated unexpectedly")
     ),

@@ -145,7 +145,7 @@ def optional_number(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> flo
             f"{flag} {_shorten(text)!r} is not a number", hint="write digits, as in 1.5"
         )
     if number is not None and abs(number) > largest:
-        raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"the most is {largest:,}")
+        raise UsageError(f"{flag} {_shorten(text)} is too large", hint=f"give at most {largest:,}")
     return number
 
 

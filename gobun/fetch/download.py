@@ -54,7 +54,7 @@ class DownloadSource(msgspec.Struct, frozen=True):
     """The expected digest, or None if unknown."""
     host: str = "the registry"
     """The party that messages name as having refused it."""
-    advice: str = "look at `npm config get registry`; archives are fetched without a login"
+    advice: str = "check `npm config get registry`; archives are fetched without a login"
     """The hint if it was refused."""
     largest_bytes: int = 1 << 30
 

@@ -64,7 +64,7 @@ TRUST = (
     " or `npm config set cafile FILE`"
 )
 """The hint for an untrusted certificate."""
-_CLOCK = "look at the clock of this machine; if it is right, ask who runs the registry"
+_CLOCK = "check the clock of this machine; if it is right, ask the registry's operator"
 _REFUSALS = {
     "E401": "the registry wants a login",
     "ENEEDAUTH": "the registry wants a login",
@@ -174,7 +174,7 @@ def _release(name: str, row: _ReleaseRow) -> NpmRelease:
     except ValueError as error:
         raise FetchError(
             f"the registry's integrity of {package} {error}",
-            hint="look at `npm config get registry`; a registry without SHA-512 cannot be used",
+            hint="check `npm config get registry`; a registry without SHA-512 cannot be used",
         ) from error
 
 

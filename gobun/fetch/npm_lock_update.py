@@ -70,7 +70,7 @@ def _published_integrities(name: str, version_range: str) -> dict[Package, Integ
     if not releases:
         raise FetchError(
             f"the registry has no release of {name} {version_range}",
-            hint="look at `npm config get registry`: a mirror may hold only some packages",
+            hint="check `npm config get registry`: a mirror may hold only some packages",
         )
     return {package: release.integrity for package, release in releases.items()}
 

@@ -83,8 +83,8 @@ def _expected_integrity(
             f"{package} is not what the lock file names, so it is not downloaded:\n"
             f"  expected (lock file): {expected}\n"
             f"  found (registry):     {release.integrity}",
-            hint="git diff gobun/fetch/npm.lock.toml; if the lock file is as committed, do not"
-            " trust this registry",
+            hint="run `git diff gobun/fetch/npm.lock.toml`; if the lock file is unchanged, do not "
+            "trust this registry",
         )
     return expected
 

@@ -178,7 +178,7 @@ class Transport(msgspec.Struct, frozen=True):
         except OSError as error:  # requests raises this for an unreadable bundle
             raise FetchError(
                 f"the certificates to trust cannot be read: {error}",
-                hint="look at `npm config get cafile` and REQUESTS_CA_BUNDLE",
+                hint="check `npm config get cafile` and REQUESTS_CA_BUNDLE",
             ) from error
         hops = [hop.url for hop in (*response.history, response)]
         if url.startswith("https:") and not all(hop.startswith("https:") for hop in hops):
@@ -199,13 +199,13 @@ class Transport(msgspec.Struct, frozen=True):
         if address is None or address.scheme not in {"http", "https"} or not address.hostname:
             raise FetchError(
                 f"the registry names {url!r} as the archive, which is not a web address",
-                hint="look at `npm config get registry`",
+                hint="check `npm config get registry`",
             )
         registry = split_address(self.settings.registry)
         if registry is None:
             raise FetchError(
                 f"npm's registry {self.settings.registry!r} is not a web address",
-                hint="look at `npm config get registry`",
+                hint="check `npm config get registry`",
             )
         rule = self.settings.replace_registry_host
         if address.hostname == registry.hostname or rule == "never":
@@ -236,7 +236,7 @@ class Transport(msgspec.Struct, frozen=True):
             except ssl.SSLError as error:
                 raise FetchError(
                     f"npm's configured certificates cannot be read: {error}",
-                    hint="look at `npm config get ca`",
+                    hint="check `npm config get ca`",
                 ) from error
         if not self.settings.strict_ssl:
             context.check_hostname = False

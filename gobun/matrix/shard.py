@@ -93,7 +93,7 @@ def split_plan(
     if not 1 <= of <= len(unplaced):
         raise UsageError(
             f"{len(unplaced)} cells cannot be split into {of} shards",
-            hint="ask for fewer shards, or at least 1",
+            hint="request fewer shards, but at least 1",
         )
     estimate = _estimator(durations or {})
     versions = _by_version(unplaced)

@@ -83,7 +83,7 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
             raise PrerequisiteError(
                 f"{entry.file} was made by {by}, and this checkout has"
                 f" Go {pins['go']} and Zig {pins['zig']}",
-                hint=f"check out the commit of the release, {commit}, or --no-rebuild",
+                hint=f"check out the commit of the release, {commit}, or use --no-rebuild",
             )
     with scratch_folder("verify") as name:
         rebuilt_folder = Path(name) / "dist" / manifest.version

@@ -145,8 +145,7 @@ def register(program: Path, record: RegisteredBun, stock: Path) -> RegisteredBun
     revision = revision_of(program)
     if not _is_of(revision, record.version):
         raise UsageError(
-            f"{program} says it is {revision}, and the series {record.line} is for "
-            f"{record.version}",
+            f"{program} reports {revision}, and the series {record.line} is for {record.version}",
             hint="build the checkout of that release, or choose another --series",
         )
     record = msgspec.structs.replace(

@@ -76,8 +76,8 @@ def check_kernel(flavour: str) -> None:
     """
     if flavour and not _FLAVOUR.fullmatch(flavour):
         raise UsageError(
-            f"--kernel {flavour!r} is no flavour of a kernel",
-            hint="name the end of a package linux-image-NAME, such as arm64-16k",
+            f"--kernel {flavour!r} is not a kernel flavour",
+            hint="give NAME of a package linux-image-NAME, such as arm64-16k",
         )
 
 

@@ -127,7 +127,7 @@ def _check_room(folder: Path) -> None:
         raise PrerequisiteError(
             f"an image takes {_ROOM_BYTES >> 30} GiB while it is made, and {paths.cache_root()} has"
             f" {free / (1 << 30):.1f} GiB left",
-            hint="make room there, or set GOBUN_CACHE to a folder on another disk",
+            hint="free space there, or set GOBUN_CACHE to a folder on another disk",
         )
 
 

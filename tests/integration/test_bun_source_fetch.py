@@ -136,7 +136,7 @@ def test_fetch_bun_archive_of_other_project_is_refused(
         with tarfile.open(archive, "w") as opened:
             opened.addfile(tarfile.TarInfo("bun/a"))
             opened.addfile(tarfile.TarInfo(name))
-        with pytest.raises(FetchError, match="leads outside of the sources"):
+        with pytest.raises(FetchError, match="points outside of the sources"):
             fetch(archive, upstream.release)
 
 

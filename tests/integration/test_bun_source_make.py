@@ -193,8 +193,11 @@ def test_build_bun_moved_cache_keeps_finished_stages(
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
-        ("ld.lld: error: failed to write to the output file: No space left on device", "make room"),
-        ("error: unable to update file from 'a.o' to 'b.o': NoSpaceLeft", "make room"),
+        (
+            "ld.lld: error: failed to write to the output file: No space left on device",
+            "free some 10 GB",
+        ),
+        ("error: unable to update file from 'a.o' to 'b.o': NoSpaceLeft", "free some 10 GB"),
         ("error: unable to build object: OutOfMemory", "memory ran out"),
         ("make: *** [Makefile:698: build-obj] Killed", "memory ran out"),
     ],

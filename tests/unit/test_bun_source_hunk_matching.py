@@ -45,7 +45,7 @@ def test_patch_file_lone_carriage_return_ends_no_line() -> None:
     [
         (b"From: somebody\n" + PATCH, "does not begin with"),
         (b"", "does not begin with"),
-        (PATCH.replace(b"\n", b"\r\n"), "p has CRLF line ends"),
+        (PATCH.replace(b"\n", b"\r\n"), "p has CRLF line endings"),
         (PATCH.replace(b"-2,3 +2,3", b"-2,4 +2,4"), "p:5: the hunk does not have as many lines"),
         (PATCH.replace(b"-2,3 +2,3", b"-2,1 +2,1"), "p:5: the hunk does not have as many lines"),
         (PATCH.replace(b"@@ -2", b"@@ two"), "is not a hunk"),
