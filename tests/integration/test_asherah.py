@@ -266,7 +266,7 @@ def test_asherah_alternatives_encrypt_and_decrypt(implementation: str, tmp_path:
     assert all(value > 0 for value in output.values())
 
 
-def test_asherah_process_that_ends_before_it_listens_fails_with_its_code(tmp_path: Path) -> None:
+def test_asherah_process_ending_early_fails_with_its_code(tmp_path: Path) -> None:
     completed = run_timing("process", server="/bin/false", socket=str(tmp_path / "socket"))
     assert completed.returncode == 1
     assert "/bin/false ended with 1" in completed.stderr

@@ -161,7 +161,7 @@ def test_addon_of_applications_exports_published_functions_alone(
 
 
 @pytest.mark.parametrize("name", ["bun", "node", "1.0.36", "1.2.19"])
-def test_data_as_string_buffer_or_view_comes_back(addon: Path, name: str, tmp_path: Path) -> None:
+def test_data_as_string_buffer_or_view_round_trips(addon: Path, name: str, tmp_path: Path) -> None:
     using = runtime(name) if name in {"bun", "node"} else bun(name)
     assert said_by(using.program, addon, VIEWS, tmp_path) == {
         "wrong": [],

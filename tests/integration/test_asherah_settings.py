@@ -92,7 +92,7 @@ def test_sizes_out_of_range_are_clamped(addon: Path, name: str, tmp_path: Path) 
     assert sizes == {"wrong": [], "none": ["throws TypeError"] * 2}
 
 
-def test_kms_and_database_types_select_what_they_name(addon: Path, tmp_path: Path) -> None:
+def test_kms_and_database_types_select_the_named_ones(addon: Path, tmp_path: Path) -> None:
     region = {"RegionMap": {"us-west-2": "arn:aws:kms:us-west-2:1:key/k"}}
     nowhere = "host=127.0.0.1 port=1 user=u password=secret dbname=d sslmode=disable"
     rdbms = {"Metastore": "rdbms"}

@@ -80,7 +80,7 @@ def test_cxx_file_that_compiles_is_proven(bench: Bench) -> None:
     assert not list(bench.tree.rglob("*.o"))
 
 
-def test_cxx_file_with_an_error_is_wrong_and_shows_it(bench: Bench) -> None:
+def test_cxx_file_with_error_is_wrong_with_the_error(bench: Bench) -> None:
     (bench.tree / BINDING).write_text(GOOD_SOURCE + "int more() { return nowhere; }\n")
     (finding,) = bench.check()
     assert finding.verdict == "wrong"
@@ -109,7 +109,7 @@ def test_cxx_file_without_a_rule_is_an_error(bench: Bench) -> None:
         bench.check()
 
 
-def test_cxx_of_another_build_system_is_not_asked(bench: Bench) -> None:
+def test_cxx_of_another_build_system_is_not_checked(bench: Bench) -> None:
     (bench.tree / "src" / "build-id").unlink()
     up.put(bench.tree, {"CMakeLists.txt": b"", "cmake/tools/a.cmake": b""})
     assert bench.check() == []

@@ -237,7 +237,7 @@ def test_build_bun_webkit_of_another_commit_is_refused(
     patched.build_patched(build_request(series, webkit))
 
 
-def test_build_bun_file_put_in_by_hand_is_kept(series: bun_source.Series, tmp_path: Path) -> None:
+def test_build_bun_file_added_by_hand_is_kept(series: bun_source.Series, tmp_path: Path) -> None:
     release = bun_source.commit_of_release(series.version)
     upstream = up.Upstream(tmp_path / "upstream", release)
     mirror = up.lossy_copy(upstream, tmp_path, "src/bun.c")
@@ -305,7 +305,7 @@ def test_build_bun_finds_clang_outside_of_path(
     assert shutil.which("clang++", path=plan.env["PATH"]) == str(llvm / "clang++")
 
 
-def test_build_bun_clang_of_another_major_is_named_with_the_cure(
+def test_build_bun_other_clang_major_gives_a_hint(
     series: bun_source.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older, git = tmp_path / "older", shutil.which("git")

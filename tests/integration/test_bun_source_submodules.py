@@ -97,7 +97,7 @@ def test_fetch_submodule_writes_pinned_files(
     assert [each.there_before for each in again.submodules] == [True]
 
 
-def test_fetch_submodule_of_missing_test_file_leaves_it_out(
+def test_fetch_submodule_missing_test_file_is_left_out(
     pinned: PinnedUpstream, tmp_path: Path, cache: Path
 ) -> None:
     source = up.Upstream(pinned.mirrors / "zlib", bun_source.BunCommit(pinned.commit))
@@ -154,9 +154,7 @@ def test_fetch_submodule_existing_folder_is_kept(pinned: PinnedUpstream, cache: 
     assert own_file.read_text() == "my work\n"
 
 
-def test_fetch_submodule_checked_out_at_another_commit_is_refused(
-    pinned: PinnedUpstream, cache: Path
-) -> None:
+def test_fetch_submodule_at_another_commit_is_refused(pinned: PinnedUpstream, cache: Path) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
     folder = up.tree_of(cache) / ZLIB

@@ -93,7 +93,7 @@ def test_matrix_command_of_a_cell_reruns_it(ran: Path, tmp_path: Path) -> None:
     assert again.cell == result.cell
 
 
-def test_cache_lists_what_the_matrix_used(ran: Path) -> None:
+def test_cache_lists_the_entries_of_the_matrix(ran: Path) -> None:
     output = succeed(invoke("cache"))
     assert output.startswith(f"{paths.cache_root()}: ")
     assert "@1.2.1 " in output

@@ -94,7 +94,7 @@ def test_diagnose_fixed_bun_reports_no_problem(inspector: Path, tmp_path: Path) 
     assert "copes" in diagnosis.cause
 
 
-def test_diagnose_bun_without_go_says_so(inspector: Path, tmp_path: Path) -> None:
+def test_diagnose_bun_without_go_reports_it(inspector: Path, tmp_path: Path) -> None:
     with running(loading(bun("1.2.19"), "control", tmp_path), b"called 0\n") as pid:
         diagnosis = diagnose.diagnose(pid, inspector=inspector)
     assert (diagnosis.kind, diagnosis.armed, diagnosis.libraries) == ("no-go", False, ())

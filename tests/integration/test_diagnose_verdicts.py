@@ -155,9 +155,7 @@ def test_diagnose_waiting_call_is_named_and_continues(slow_call: Path, inspector
     assert output == "returned 0\n"
 
 
-def test_diagnose_call_a_stop_would_interrupt_is_left_alone(
-    slow_call: Path, inspector: Path
-) -> None:
+def test_diagnose_interruptible_call_is_not_stopped(slow_call: Path, inspector: Path) -> None:
     """A socket with a time-out returns EINTR after a stop by ptrace."""
     with running(bun().program, CALL, slow_call, "Receive", 8) as process:
         diagnosis = diagnose.diagnose(process.pid, inspector=inspector)

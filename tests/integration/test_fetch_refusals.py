@@ -247,7 +247,7 @@ def test_fetch_registry_without_usable_integrity_is_refused(registry: Registry, 
         ("", "1.0.0"),
     ],
 )
-def test_fetch_name_that_would_leave_folder_is_refused(
+def test_fetch_name_outside_the_folder_is_refused(
     registry: Registry, name: str, version: str
 ) -> None:
     with pytest.raises(UsageError):

@@ -137,7 +137,7 @@ def test_guard_comes_with_the_warmup_library(
 
 
 @pytest.mark.parametrize("helped", ["", "guard", "warm-up", "preload"])
-def test_guard_in_old_bun_lets_a_crash_end_it(
+def test_guard_in_old_bun_lets_crashes_end_it(
     guard: Path, simple: Path, tmp_path: Path, *, helped: str
 ) -> None:
     """Its crash handler returns, and relies on being called once. Go calls it for ever."""

@@ -145,7 +145,7 @@ def test_guard_in_any_thread_state_lets_threads_suspend(
     assert min(report.pestered, report.foreign, report.searched) > 0
 
 
-def test_guard_lets_threads_suspend_while_go_takes_the_signal(
+def test_guard_while_go_takes_the_signal_lets_threads_suspend(
     guard_stress: GuardStress, tmp_path: Path
 ) -> None:
     suspends = SUSPENDS // 4

@@ -79,7 +79,7 @@ def like_bun(version: str, platform: str = "linux", arch: str = "x64") -> dict[s
     return {"process": {"platform": platform, "arch": arch, "versions": versions}}
 
 
-def test_loader_each_runtime_is_recognised_and_guarded_when_needed(tmp_path: Path) -> None:
+def test_loader_recognises_each_runtime_and_its_needs(tmp_path: Path) -> None:
     linux = {"platform": "linux", "arch": "arm64"}
     cases = [
         (like_bun("1.0.0"), ["bun", "1.0.0", "linux-x64", "required"]),

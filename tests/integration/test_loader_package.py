@@ -416,7 +416,7 @@ def test_loader_warmup_library_loses_handler_is_reported(installed: Path, versio
     assert answer["restored"] == 0
 
 
-def test_loader_warmup_library_without_own_guard_is_not_watched(private_install: Path) -> None:
+def test_loader_warmup_without_guard_is_not_watched(private_install: Path) -> None:
     (private_install / "unwatched.cjs").write_text(UNWATCHED_SCRIPT)
     (private_install / "node_modules" / "go-warmup" / "lib" / LIBRARY).unlink()
     warmup = build.build_warmup([host_target()])[0].library

@@ -78,7 +78,7 @@ def test_cell_that_ends_records_code_signal_and_usage(child: Path, tmp_path: Pat
     assert 0 < ended.wall_ms <= took_ms
 
 
-def test_cell_with_signal_storm_hangs_early_with_signal_name(child: Path, tmp_path: Path) -> None:
+def test_cell_with_signal_storm_hangs_with_signal_name(child: Path, tmp_path: Path) -> None:
     result, _ = run_known(child, "storm", tmp_path)
     assert (result.outcome, result.kind) == ("hang", "livelock")
     assert "livelock: SIGUSR1 was pending or being handled" in result.detail

@@ -138,7 +138,7 @@ def test_musl_converted_library_runs_after_strip(
 @pytest.mark.skipif(
     shutil.which("gcc") is None, reason="GNU ld, which keeps relocations, is missing"
 )
-def test_musl_found_sites_are_those_the_linker_relocated(tmp_path: Path) -> None:
+def test_musl_found_sites_equal_the_linkers_relocations(tmp_path: Path) -> None:
     """With --emit-relocs, GNU ld leaves its own list of the references to the TLS word."""
     output = tmp_path / "kept.so"
     environment = compiling.go_environment(
@@ -253,9 +253,7 @@ def test_musl_converted_library_ends_a_glibc_process_cleanly(
     assert completed.stderr.count("\n") == 1
 
 
-def test_matrix_of_musl_knows_its_libc_and_its_folder_reproduces(
-    musl: Sysroot, tmp_path: Path
-) -> None:
+def test_matrix_of_musl_records_libc_and_reproduces(musl: Sysroot, tmp_path: Path) -> None:
     """Bun 1.2.19 hangs with a converted library, and refuses one that is not converted."""
     request = pipeline.Request(
         versions="1.2.19",
@@ -322,7 +320,7 @@ def test_diagnose_names_a_musl_process_and_its_hang(musl: Sysroot, tmp_path: Pat
     assert f"Go library: {addon}" in output
 
 
-def test_addon_that_is_not_converted_is_refused_for_musl(tmp_path: Path) -> None:
+def test_addon_unconverted_for_musl_is_refused(tmp_path: Path) -> None:
     smoke = tmp_path / "smoke.cjs"
     smoke.write_text("exports.load = (addon) => require(addon); exports.check = () => {};")
     plain = build.build_fixture("simple", TARGETS["linux-x64"]).addon

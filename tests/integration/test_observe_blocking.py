@@ -165,7 +165,7 @@ def test_blocked_relative_timeout_is_read_from_the_process(waiting_program: Path
         assert blocked_in(pid, "poll")[0].timeout_s == pytest.approx(600)
 
 
-def test_blocked_threads_of_gone_process_are_empty() -> None:
+def test_blocked_threads_of_ended_process_are_empty() -> None:
     assert observe.blocked_threads(2**22 + 1) == ()
     assert observe.blocked_thread(2**22 + 1, 2**22 + 1) is None
     assert observe.all_stuck(()) == "unknown"

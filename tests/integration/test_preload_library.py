@@ -105,7 +105,7 @@ def test_preload_absent_changes_nothing(program: Program) -> None:
     "words",
     ["", "suspend", "stack8m", "sigmask", "sigmask-keep", "stack8m,sigmask,suspend"],
 )
-def test_preload_chosen_words_do_only_what_they_say(program: Program, words: str) -> None:
+def test_preload_actions_change_only_their_state(program: Program, words: str) -> None:
     out, err = program.run(program.library, program.spy, GO_GUARD_PRELOAD=words)
     assert out == expected_lines(words)
     blocked = MOST_SIGNALS if "sigmask" in words else 0
@@ -125,7 +125,7 @@ def test_preload_without_words_guards_suspend_only(program: Program) -> None:
         ("sigmask,sigmask-keep", "choose one of sigmask and sigmask-keep"),
     ],
 )
-def test_preload_wrong_word_is_named_and_does_nothing(
+def test_preload_unknown_action_is_reported_and_does_nothing(
     program: Program, words: str, problem: str
 ) -> None:
     out, [line] = program.run(program.library, GO_GUARD_PRELOAD=words)

@@ -115,7 +115,7 @@ def test_preload_pool_threads_have_chosen_stack_and_mask(
         (HANGING_VERSION, "suspend", "spawn", "pass"),
     ],
 )
-def test_preload_cures_only_what_it_should(
+def test_preload_cures_only_the_expected_cells(
     context: matrix.RunContext, version: str, words: str, stress: str, outcome: str
 ) -> None:
     [treatment] = narrow_axes(read_scenario(), treatments=[f"preload:{words}"]).treatments

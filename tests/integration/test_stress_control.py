@@ -64,7 +64,7 @@ def test_stress_for_asherah_skips_other_modules(tmp_path: Path, *, load: str, st
     assert outcome.startswith(expected[load])
 
 
-def test_stress_of_debug_bun_calls_functions_by_the_addon(tmp_path: Path) -> None:
+def test_stress_of_debug_bun_calls_the_addon(tmp_path: Path) -> None:
     debug = msgspec.structs.replace(bun(), dlcall=build.build_dlcall(host_target()))
     assert run_stress(debug, "signals", tmp_path).outcome == "pass"
     assert (

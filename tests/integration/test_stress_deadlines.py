@@ -162,7 +162,7 @@ console.log(able.ms);
 
 
 @pytest.mark.parametrize(("slowness", "counted_ms"), [("", 220), ("20", 106), ("0.5", 220)])
-def test_able_time_goes_slower_where_the_harness_says_so(
+def test_able_time_on_slow_machine_counts_less(
     tmp_path: Path, slowness: str, counted_ms: int
 ) -> None:
     script = tmp_path / "slow.cjs"

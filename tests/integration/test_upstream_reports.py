@@ -129,7 +129,7 @@ class Repro:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_upstream_page_has_a_short_repro_and_the_three_parts(name: str) -> None:
+def test_upstream_page_has_short_repro_and_three_parts(name: str) -> None:
     files, printed = blocks(name)
     assert sum(len(text.splitlines()) for text in files.values()) <= LONGEST_LINES
     assert "run.sh" in files
@@ -138,7 +138,7 @@ def test_upstream_page_has_a_short_repro_and_the_three_parts(name: str) -> None:
     assert re.findall(r"^## (.*)$", page(name), re.MULTILINE) == ["Repro", "Cause", "Fix"]
 
 
-def test_upstream_pages_are_all_in_the_list_and_the_navigation() -> None:
+def test_upstream_pages_are_in_list_and_navigation() -> None:
     listed = re.findall(r"^\| \[([\w-]+)\]\(\1\.md\) \|", page("README"), re.MULTILINE)
     assert sorted(listed) == PAGES
     navigation = (paths.ROOT / "mkdocs.yml").read_text()
@@ -152,7 +152,7 @@ def test_upstream_pages_are_all_in_the_list_and_the_navigation() -> None:
         for name in PAGES
     ],
 )
-def test_upstream_repro_prints_what_its_page_says(name: str, tmp_path: Path) -> None:
+def test_upstream_repro_prints_its_documented_output(name: str, tmp_path: Path) -> None:
     repro = Repro(name, tmp_path)
     assert repro.run(". ./run.sh") == repro.printed
     if name in GO:

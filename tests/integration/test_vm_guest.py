@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-def test_guest_hang_without_the_guard_and_pass_with_it(tmp_path: Path) -> None:
+def test_guest_cells_hang_without_guard_and_pass_with_it(tmp_path: Path) -> None:
     words = ["vm", "--arch", "arm64", "--versions", "1.2.19", "--treatment", "stock,guard"]
     words += ["--module", "simple", "--load", "ffi", "--stress", "idle", "--out", str(tmp_path)]
     completed = invoke(*words, limit_s=LIMIT_S)

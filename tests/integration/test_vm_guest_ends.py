@@ -87,9 +87,7 @@ def test_run_job_panic_before_a_cell_is_a_prerequisite_error(tmp_path: Path, wor
     assert not (work.out / matrix.FILE_NAME).exists()
 
 
-def test_run_job_panic_in_a_cell_is_its_error_and_the_rest_runs(
-    tmp_path: Path, work: job.Job
-) -> None:
+def test_run_job_panic_in_a_cell_fails_only_that_cell(tmp_path: Path, work: job.Job) -> None:
     script = (
         "if boot == 1: results.write_text(header + '\\n'); start(cells[0]); panic()\n"
         "else: start(cells[1]); finish(lines[1]); end(0)\n"
@@ -102,7 +100,7 @@ def test_run_job_panic_in_a_cell_is_its_error_and_the_rest_runs(
     assert results["1.2.19"].startswith("pass")
 
 
-def test_run_job_signal_that_ends_the_runner_costs_its_cell(tmp_path: Path, work: job.Job) -> None:
+def test_run_job_killed_runner_fails_its_cell(tmp_path: Path, work: job.Job) -> None:
     script = (
         "(job / 'log.txt').write_text('Fatal Python error: Segmentation fault\\n')\n"
         "if boot == 1: results.write_text(header + '\\n'); start(cells[0]); end(139)\n"
@@ -115,7 +113,7 @@ def test_run_job_signal_that_ends_the_runner_costs_its_cell(tmp_path: Path, work
     assert results["1.2.19"].startswith("pass")
 
 
-def test_run_job_guest_that_kills_every_cell_still_ends(tmp_path: Path, work: job.Job) -> None:
+def test_run_job_guest_panicking_each_boot_ends(tmp_path: Path, work: job.Job) -> None:
     results = run(guest_of(tmp_path, work, "start(cells[boot - 1]); panic()"), work)
 
     assert [each.split()[0] for each in results.values()] == ["error", "error"]

@@ -47,7 +47,7 @@ def test_wheels_with_wrong_bytes_are_refused(
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix == ".so"]
 
 
-def test_wheels_pip_offers_what_the_lock_file_names(tmp_path: Path) -> None:
+def test_wheels_pip_offers_the_locked_releases(tmp_path: Path) -> None:
     shipped = wheels.read_lock()
     lock = tmp_path / "wheels.lock.toml"
     shutil.copyfile(paths.WHEELS_LOCK_FILE, lock)

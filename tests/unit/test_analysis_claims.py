@@ -241,7 +241,7 @@ def test_claims_emulated_patches_settle_two() -> None:
         assert "0 of 1 cells" in by_claim[name].reason
 
 
-def test_claims_of_a_patch_leave_builds_with_the_cure_out() -> None:
+def test_claims_of_a_patch_ignore_builds_with_the_cure() -> None:
     """The control is the build without patches."""
     builds = {
         "1.0.4+self-built": (),

@@ -157,7 +157,7 @@ def test_merge_all_shards_of_two_platforms_are_joined(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_names_of_platforms_are_what_distinguishes_them(
+def test_platform_names_contain_only_differences(
     platforms: list[Platform], names: list[str]
 ) -> None:
     assert names_of(platforms) == names

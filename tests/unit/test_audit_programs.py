@@ -59,7 +59,7 @@ def test_describe_program_with_mach_calls_names_them(tmp_path: Path) -> None:
     assert "other stacks: can be sized (pthread_attr_setstacksize)" in text
 
 
-def test_describe_program_with_signals_says_so(tmp_path: Path) -> None:
+def test_describe_program_with_signals_names_them(tmp_path: Path) -> None:
     text = described(tmp_path, program({"pthread_kill": EXTERNAL_BIT}, stack=0, cpu=0x01000007))
 
     assert "darwin-x64" in text
@@ -109,7 +109,7 @@ def test_read_program_with_damaged_headers_is_refused(tmp_path: Path, change: ob
         read_program(tmp_path / "bun", change(program({"taken": EXTERNAL_BIT})))
 
 
-def test_describe_universal_program_gives_a_block_a_slice(tmp_path: Path) -> None:
+def test_describe_universal_program_has_a_block_per_slice(tmp_path: Path) -> None:
     slices = [program({}, cpu=cpu) for cpu in (0x01000007, 0x0100000C)]
     head = struct.pack(">II", 0xCAFEBABE, 2)
     at, entries = 8 + 40, b""

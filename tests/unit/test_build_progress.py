@@ -34,17 +34,13 @@ def progress(tmp_path: Path, *weights: int, counted: CountedFiles | None = None)
     return BuildProgress(stages, tmp_path, tmp_path / "log")
 
 
-def test_minutes_left_of_a_fresh_build_are_those_of_the_weights(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_minutes_left_of_fresh_build_follow_weights(tmp_path: Path, clock: Clock) -> None:
     build = progress(tmp_path, 60, 540)
     build.begin(0)
     assert build.minutes_left(clock.now - 1000) == 10
 
 
-def test_minutes_left_ignores_stages_that_an_earlier_run_finished(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_minutes_left_ignores_stages_of_earlier_run(tmp_path: Path, clock: Clock) -> None:
     build = progress(tmp_path, 6000, 600)
     build.begin(1)
     assert build.minutes_left(0.0) == 10
@@ -60,7 +56,7 @@ def test_minutes_left_follows_the_speed_of_this_run(tmp_path: Path, clock: Clock
 
 
 @pytest.mark.parametrize(("files", "minutes"), [(1, 30), (3, 10), (4, 1)])
-def test_minutes_left_of_a_counting_stage_follow_its_files(
+def test_minutes_left_of_counting_stage_follow_its_files(
     tmp_path: Path, clock: Clock, files: int, minutes: int
 ) -> None:
     build = progress(tmp_path, 60, 600, counted=_COUNTED_FILES)
@@ -74,9 +70,7 @@ def test_minutes_left_of_a_counting_stage_follow_its_files(
     assert build.minutes_left(600.0 if files == 1 else 1800.0) == minutes
 
 
-def test_minutes_left_after_a_stage_whose_files_were_there_are_those_of_the_weights(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_minutes_left_after_cached_stage_follow_weights(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "log").touch()
     (tmp_path / "src").mkdir()
     (tmp_path / "made").mkdir()

@@ -136,7 +136,7 @@ def test_hunk_certain_position_is_unique_both_ways() -> None:
     assert not is_unambiguous(diff, b"a\nb\na\nb\n", b"a\na\nb\n")
 
 
-def test_hunk_empty_one_has_no_places() -> None:
+def test_hunk_empty_has_no_places() -> None:
     assert places([], [b"a\n"]) == []
 
 

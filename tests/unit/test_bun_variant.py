@@ -35,7 +35,7 @@ def test_bun_variant_fits_the_processor(
     assert bun.bun_variant(TARGETS[target]) == variant
 
 
-def test_release_without_musl_build_is_chosen_and_says_so() -> None:
+def test_release_without_musl_build_is_chosen_and_reported() -> None:
     """The lock file has 1.0.36 for glibc only."""
     chosen = runtimes.choose_versions("bun", "1.2.19,1.0.36", MUSL)
     assert chosen == ("1.0.36", "1.2.19")

@@ -226,7 +226,7 @@ def test_invoke_positional_arguments_reach_their_parameter(
 
 
 @pytest.mark.parametrize("words", ["fetch-bun --help", "fetch-bun -h", "--help fetch-bun"])
-def test_invoke_help_of_task_with_required_flag_is_printed(words: str, here: Here) -> None:
+def test_invoke_help_with_required_flag_is_printed(words: str, here: Here) -> None:
     code, out, err = here(*words.split())
     assert (code, err) == (0, "")
     text = " ".join(out.split())

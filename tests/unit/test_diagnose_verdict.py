@@ -120,7 +120,7 @@ def test_diagnosis_of_musl_process_names_libc_and_its_builds() -> None:
         ("[stack]", ""),
     ],
 )
-def test_libc_is_told_by_mapped_file(path: str, libc: str) -> None:
+def test_libc_of_process_comes_from_mapped_file(path: str, libc: str) -> None:
     assert libc_of([Mapping(0, 4096, "r-xp", path)]) == libc
 
 
@@ -288,7 +288,7 @@ def test_verdict_node_is_never_armed() -> None:
 @pytest.mark.parametrize(
     ("kind", "verdict"), [("deadlock", "deadlock"), ("busy", "busy"), ("works", "no-go")]
 )
-def test_verdict_without_go_says_so(kind: Movement, verdict: str) -> None:
+def test_verdict_without_go_reports_it(kind: Movement, verdict: str) -> None:
     diagnosis = judge(facts(kind, libraries=()))
     assert diagnosis.kind == verdict
     assert "no Go" in diagnosis.cause

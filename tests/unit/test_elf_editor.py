@@ -147,7 +147,7 @@ def test_image_other_file_is_refused_by_name(data: bytes, words: str) -> None:
         image_of(data)
 
 
-def test_image_random_damage_raises_only_its_own_error() -> None:
+def test_image_random_damage_raises_only_its_errors() -> None:
     whole = made_elf.library()
     chance = random.Random(13)  # noqa: S311
     refused = 0

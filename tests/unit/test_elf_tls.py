@@ -38,7 +38,7 @@ def test_x64_loads_of_every_register_are_found() -> None:
     assert {site.word for site in loads} == {GOT_AT}
 
 
-def test_x64_load_is_found_wherever_its_displacement_crosses_64k() -> None:
+def test_x64_load_crossing_64k_displacement_is_found() -> None:
     # The search uses the upper half of the displacement, so errors are likely at its borders.
     from gobun.elf import x86
 

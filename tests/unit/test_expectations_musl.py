@@ -40,7 +40,7 @@ def test_expectations_of_unconverted_modules_are_failures(rows: Expectations, ve
     assert rows.of(cell(version, "unconverted", module="control")) == ("pass",)
 
 
-def test_expectations_of_ffi_begin_with_the_release_that_has_it(rows: Expectations) -> None:
+def test_expectations_of_ffi_begin_with_its_first_release(rows: Expectations) -> None:
     assert rows.of(cell("1.2.4", "guard", "ffi")) == ("fail",)
     assert rows.of(cell("1.2.4", "guard", "ffi", "control")) == ("fail",)
     assert rows.of(cell("1.2.5", "guard", "ffi")) == ("pass",)

@@ -152,7 +152,7 @@ def test_temporary_folder_is_removed_after_its_block(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-def test_temporary_folder_removed_before_its_lock_is_made_again(
+def test_temporary_folder_removed_before_lock_is_recreated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = tempfile.mkdtemp

@@ -24,7 +24,7 @@ def test_guard_source_single_file_is_complete() -> None:
     assert "__attribute__((constructor(101)))" in text
 
 
-def test_vendor_guard_writes_a_package_with_tags_on_all_c(tmp_path: Path) -> None:
+def test_vendor_guard_writes_build_tags_on_all_c(tmp_path: Path) -> None:
     written = {path.name: path.read_text() for path in build.vendor_guard(tmp_path / "goguard")}
     tag = "//go:build linux && cgo && (amd64 || arm64)\n"
     assert written["goguard.c"].startswith(tag)

@@ -68,7 +68,7 @@ def test_evidence_folder_name_is_portable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gdb", [True, False])
-def test_evidence_backtrace_is_one_per_similar_hang(gdb: bool) -> None:
+def test_evidence_has_one_backtrace_per_similar_hang(gdb: bool) -> None:
     means = evidence.EvidenceTools(gdb=gdb)
     other = msgspec.structs.replace(CELL, module="crypto")
     later = msgspec.structs.replace(CELL, version="1.2.18")

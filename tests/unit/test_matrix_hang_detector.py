@@ -216,7 +216,7 @@ def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, is_storm: b
     assert judge(series, 100) is not None
 
 
-def test_judge_slow_machine_does_not_take_a_profiler_for_a_storm() -> None:
+def test_judge_profiler_on_slow_machine_is_no_storm() -> None:
     # Looks take 20 times longer there, so each finds another signal of a healthy profiler.
     series = [
         msgspec.structs.replace(each, changes={(7, 30): 40})
@@ -234,7 +234,7 @@ def test_judge_slow_machine_waits_longer_for_a_deadlock() -> None:
     assert ending.kind == "deadlock"
 
 
-def test_sample_is_due_as_rarely_as_the_machine_is_slow() -> None:
+def test_sample_on_slow_machine_is_due_later() -> None:
     assert sample_is_due(0.03, 0.2)
     assert not sample_is_due(0.03, 0.2, slowness=20)
     assert sample_is_due(0.6, 4.0, slowness=20)
@@ -271,7 +271,7 @@ def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
     assert judge(suspended, 100) is None
 
 
-def test_judge_gone_process_is_no_hang() -> None:
+def test_judge_ended_process_is_no_hang() -> None:
     series = [Sample(at=100 + i, threads=(), look_count=60, storming={}) for i in range(9)]
     assert judge(series, 100) is None
 

@@ -92,7 +92,7 @@ def test_journal_our_own_errors_are_repeated(
 
 
 @pytest.mark.parametrize("end", [b'{"cell": ', b"\xff\xfe\n", b"{}\n"])
-def test_read_journal_damaged_end_keeps_what_is_before(tmp_path: Path, end: bytes) -> None:
+def test_read_journal_damaged_end_keeps_earlier_records(tmp_path: Path, end: bytes) -> None:
     path = tmp_path / matrix.JOURNAL_NAME
     record = record_of(CELL, 1, Attempt(Ending("pass", ""), None, 1, evidence.Observation()))
     journal = matrix.Journal.open_new(path, matrix.new_header([CELL]), [record])

@@ -45,7 +45,7 @@ def busy_process() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_sampler_thread_asleep_since_the_last_sample_is_not_looked_at(
+def test_sampler_thread_asleep_since_last_sample_is_skipped(
     busy_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = busy_process.pid

@@ -101,7 +101,7 @@ ARM64_THUNK = [
 
 
 @pytest.mark.parametrize("register", range(16))
-def test_convert_thunk_of_every_register_loads_that_one(register: int) -> None:
+def test_convert_thunk_loads_each_register(register: int) -> None:
     import capstone
 
     code = made_elf.mov_load(register, at=CODE_AT) + b"\x31\xc0\xc3"
@@ -227,7 +227,7 @@ def test_convert_keeps_frames_that_are_compressed() -> None:
     ],
     ids=["zstd", "damaged", "huge", "short"],
 )
-def test_convert_leaves_frames_alone_that_it_cannot_read(old: bytes) -> None:
+def test_convert_unreadable_frames_stay_unchanged(old: bytes) -> None:
     after, conversion = convert_made(debug_frame=old)
     (table,) = (each for each in after.sections if each.name == cfi.SECTION)
 
@@ -307,7 +307,7 @@ def test_convert_plain_names_are_in_musl() -> None:
     assert all(name.endswith(plain) for name, plain in PLAIN_NAMES.items())
 
 
-def test_adapters_call_functions_of_musl_in_place_of_missing_ones() -> None:
+def test_adapters_call_musl_functions_for_missing_ones() -> None:
     source = (NATIVE_SOURCES / "musl_fortify" / "fortify.c").read_text()
     pairs = re.findall(r"DO\((\w+), *(\w*)\)", source)
 
@@ -389,7 +389,7 @@ def test_convert_converted_library_is_refused() -> None:
         convert(PATH, conversion.data, lambda _: NATIVE)
 
 
-def test_support_names_what_prevents_loading() -> None:
+def test_support_lists_obstacles_to_loading() -> None:
     image = Image(PATH, made_elf.library(imports=(Import("__fdelt_chk", "GLIBC_2.15"),)))
     support = support_of(image)
 
@@ -418,7 +418,7 @@ def test_convert_every_truncation_is_refused() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_convert_hostile_bytes_raise_only_its_own_error(machine: int) -> None:
+def test_convert_hostile_bytes_raise_only_its_errors(machine: int) -> None:
     whole = made_elf.library(
         machine=machine, init="relr", imports=(Import("malloc", "GLIBC_2.2.5"),)
     )

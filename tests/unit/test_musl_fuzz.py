@@ -51,7 +51,7 @@ def check_conversion(data: bytes) -> None:
     init=INITS,
     changes=st.lists(st.tuples(st.integers(0, 0x2FF), INSTRUCTION_WORDS), min_size=1, max_size=4),
 )
-def test_convert_words_of_any_value_raise_only_its_own_error(
+def test_convert_random_words_raise_only_its_errors(
     machine: int, init: str, changes: list[tuple[int, int]]
 ) -> None:
     data = bytearray(library_with(machine, init))
@@ -63,7 +63,7 @@ def test_convert_words_of_any_value_raise_only_its_own_error(
 
 @settings(max_examples=20, deadline=None)
 @given(machine=MACHINES, init=INITS, cut=st.integers(0, 0x3000), more=st.binary(max_size=64))
-def test_convert_cut_and_lengthened_files_raise_only_its_own_error(
+def test_convert_cut_or_padded_files_raise_only_its_errors(
     machine: int, init: str, cut: int, more: bytes
 ) -> None:
     check_conversion(library_with(machine, init)[:cut] + more)

@@ -38,7 +38,7 @@ def test_signal_mask_is_described_by_its_shorter_half() -> None:
     assert observe.mask_text((1 << 64) - 1 & ~(1 << 10)) == "all but SIGSEGV"
 
 
-def test_signal_sampling_of_blocked_and_gone_threads_is_correct() -> None:
+def test_signal_sampling_of_blocked_and_ended_threads_is_correct() -> None:
     main = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

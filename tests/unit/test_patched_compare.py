@@ -62,7 +62,7 @@ def test_compare_without_builds_gives_a_hint() -> None:
         assert "invoke build-bun --series v1.2.19" in str(caught.value)
 
 
-def test_registered_as_without_builds_tells_how_to_get_one() -> None:
+def test_registered_as_without_builds_gives_a_hint() -> None:
     with pytest.raises(UsageError, match="none is registered") as caught:
         runtimes.registered_as(["1.0.4+patched"])
     assert "invoke build-bun" in str(caught.value)

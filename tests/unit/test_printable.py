@@ -27,7 +27,7 @@ from gobun.printable import printable, printable_bytes, printable_json
         ("\ud800", "\\ud800"),
     ],
 )
-def test_printable_escapes_only_what_does_not_print(text: str, shown: str) -> None:
+def test_printable_escapes_only_unprintable_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 

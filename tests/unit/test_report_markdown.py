@@ -116,14 +116,14 @@ def test_markdown_group_names_kind_and_loaded_module() -> None:
     assert "- module: mapped in the process, without a Go runtime in it\n" in page(plain)
 
 
-def test_markdown_all_passed_says_so() -> None:
+def test_markdown_all_passed_is_stated() -> None:
     text = page(PASSED_RESULT, cells=1)
     assert "1 cell: 1 pass; 0 unexpected." in text
     assert "What did not pass" not in text
     assert text.endswith("| bun@1.2.1 | pass |\n")
 
 
-def test_markdown_empty_run_says_so() -> None:
+def test_markdown_empty_run_is_stated() -> None:
     assert "0 cells: none, 5 not run; 0 unexpected." in page()
 
 

@@ -32,11 +32,11 @@ def rows(head: str) -> list[tuple[str, str]]:
     return re.findall(r"^\| (.*?) \| (.*) \|$", text, re.MULTILINE)
 
 
-def test_treatments_page_says_what_the_table_says() -> None:
+def test_treatments_page_agrees_with_the_table() -> None:
     assert rows("treatment | what is done") == described()
 
 
-def test_stresses_page_asks_what_the_scenario_asks() -> None:
+def test_stresses_page_agrees_with_the_scenario() -> None:
     shown = rows("stress | asks")
     questions = {f"`{name}`": stress.asks for name, stress in read_scenario().stress.items()}
     assert [name for name, _ in shown] == list(questions)
@@ -76,7 +76,7 @@ def test_treatment_for_all_runtimes_adds_its_environment(
     assert treated_environment(runtime, name) == added
 
 
-def test_treatment_by_a_setting_needs_a_release_that_knows_it(tmp_path: Path) -> None:
+def test_treatment_by_setting_needs_a_supporting_release(tmp_path: Path) -> None:
     knows, does_not = tmp_path / "knows", tmp_path / "does-not"
     knows.write_bytes(b"\0JSC_SIGNAL_FOR_GC\0")
     does_not.write_bytes(b"\0")

@@ -48,7 +48,7 @@ def test_modules_in_order_puts_dependencies_first(tmp_path: Path) -> None:
     assert dict(modules)["netfs"] == module("virtio-ring")
 
 
-def test_modules_in_order_takes_optional_ones_where_they_are(tmp_path: Path) -> None:
+def test_modules_in_order_includes_existing_optional_ones(tmp_path: Path) -> None:
     folder = kernel(tmp_path, {"ext4.ko": module(), "crc32c_generic.ko": module()})
 
     modules = kernel_modules.modules_in_order(folder, ["ext4"])

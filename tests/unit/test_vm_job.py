@@ -57,7 +57,7 @@ def made_job(out: Path, **changes: object) -> job.Job:
     return msgspec.structs.replace(new_job, **changes)
 
 
-def test_job_read_back_is_what_was_written(tmp_path: Path) -> None:
+def test_job_read_back_equals_the_written_one(tmp_path: Path) -> None:
     written = made_job(tmp_path / "out")
     job.write_job(written, tmp_path)
     read = job.read_job(tmp_path)
@@ -72,12 +72,12 @@ def test_job_read_back_is_what_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("emulated", [True, False])
-def test_job_context_has_gdb_only_where_it_is_quick(tmp_path: Path, emulated: bool) -> None:
+def test_job_context_has_gdb_only_if_quick(tmp_path: Path, emulated: bool) -> None:
     context = made_job(tmp_path, emulated=emulated).context
     assert context.means.wants_backtrace(CELL) is not emulated
 
 
-def test_started_cells_stop_at_a_line_that_was_cut(tmp_path: Path) -> None:
+def test_started_cells_stop_at_a_truncated_line(tmp_path: Path) -> None:
     assert job.started_cells(tmp_path) == ()
     line = msgspec.json.encode(CELL) + b"\n"
     (tmp_path / job.STARTED_NAME).write_bytes(line + line[:20])
@@ -119,7 +119,7 @@ def test_loop_takes_measurable_time() -> None:
     assert 0 < speed.loop_s() < 10
 
 
-def test_start_script_ends_the_guest_whatever_the_command_does() -> None:
+def test_start_script_always_ends_the_guest() -> None:
     lines = boot.start_script("python3 -m x", bytecode=Path("/a b")).splitlines()
 
     assert "export PYTHONPYCACHEPREFIX='/a b'" in lines

@@ -37,7 +37,7 @@ def test_find_emulator_that_is_missing_names_the_package(
     assert "qemu-system-arm" in str(raised.value.hint)
 
 
-def test_find_emulator_that_does_not_run_says_so(
+def test_find_emulator_broken_program_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, ARM.program, "echo 'libfdt is missing' >&2; exit 127")
@@ -47,7 +47,7 @@ def test_find_emulator_that_does_not_run_says_so(
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_find_emulator_asked_to_emulate_does(
+def test_find_emulator_on_request_returns_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     program(tmp_path, architecture(name).program, "echo 'QEMU emulator version 9.1.0 (x)'")
@@ -114,7 +114,7 @@ def test_check_request_without_cores_is_refused() -> None:
     assert machine_of(MachineRequest(cores=3)).cores == 3
 
 
-def test_estimate_of_an_emulated_machine_says_why_and_how_long() -> None:
+def test_estimate_of_emulated_machine_gives_reason_and_duration() -> None:
     text = estimate(EMULATED_GUEST, Machine(1, 3072), 100, 1)
 
     assert "arm64 is emulated, because this machine is x64" in text
