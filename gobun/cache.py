@@ -114,14 +114,14 @@ def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) ->
     kinds_to_evict = set(kinds)
     for kind in sorted(kinds_to_evict - known_kinds):
         raise UsageError.unknown("kind of cache entry", kind, sorted(known_kinds))
-    since = time.time() - older_than_days * _DAY_S if older_than_days is not None else None
+    oldest_use = time.time() - older_than_days * _DAY_S if older_than_days is not None else None
     removed: list[CacheEntry] = []
     busy: list[CacheEntry] = []
     other_kinds: list[CacheEntry] = []
     for entry in entries:
         if kinds_to_evict and entry.kind not in kinds_to_evict:
             continue
-        if since is not None and entry.last_used >= since:
+        if oldest_use is not None and entry.last_used >= oldest_use:
             continue
         if not kinds_to_evict and entry.kind in _ONLY_BY_NAME:
             other_kinds.append(entry)

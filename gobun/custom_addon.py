@@ -170,10 +170,10 @@ def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axe
     loads = axes.loads if loads_given else addon.loads
     for load in loads:
         if load not in {*LOADS, *addon.loads}:
-            way = " (a script that exports callAsync() can be run as napi-async too)"
+            pool_note = " (a script that exports callAsync() can be run as napi-async too)"
             raise UsageError(
                 f"--load {load} is not for an addon of your own: its smoke script loads it",
-                hint=f"use {' or '.join(addon.loads)}{way if load == _POOL else ''}",
+                hint=f"use {' or '.join(addon.loads)}{pool_note if load == _POOL else ''}",
             )
     return msgspec.structs.replace(axes, modules=(addon.name,), loads=loads)
 

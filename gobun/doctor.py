@@ -103,7 +103,7 @@ def _git() -> ToolStatus:
 
 
 def _registered_status() -> ToolStatus:
-    labels = [f"bun@{one.label}" for one in runtimes.registered_buns()]
+    labels = [f"bun@{bun.label}" for bun in runtimes.registered_buns()]
     if labels:
         return ToolStatus("ok", "patched Bun", ", ".join(labels))
     return ToolStatus(

@@ -175,21 +175,21 @@ def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
         OSError: it holds more than ``most`` bytes, or the disk refuses.
     """
     copied = 0
-    with source.open("rb") as come, path.open("wb") as go:
-        length = come.seek(0, os.SEEK_END)
-        for begin, end in _data_ranges(come.fileno(), length):
+    with source.open("rb") as reader, path.open("wb") as writer:
+        length = reader.seek(0, os.SEEK_END)
+        for begin, end in _data_ranges(reader.fileno(), length):
             copied += end - begin
             if most is not None and copied > most:
                 raise OSError(errno.EFBIG, f"{source.name} holds more than {most:,} bytes")
-            come.seek(begin)
-            go.seek(begin)
+            reader.seek(begin)
+            writer.seek(begin)
             remaining = end - begin
-            while remaining and (data := come.read(min(remaining, _CHUNK))):
-                go.write(data)
+            while remaining and (data := reader.read(min(remaining, _CHUNK))):
+                writer.write(data)
                 remaining -= len(data)
-        go.truncate(length)
-        go.flush()
-        os.fsync(go.fileno())
+        writer.truncate(length)
+        writer.flush()
+        os.fsync(writer.fileno())
     return copied
 
 

@@ -48,8 +48,8 @@ def left_over(parent: Path, prefix: str) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
                 try:
-                    ours = os.fstat(fd).st_uid == os.getuid()
-                    if ours and _lock(fd, without_locks=False) and _is_still(path, fd):
+                    is_ours = os.fstat(fd).st_uid == os.getuid()
+                    if is_ours and _lock(fd, without_locks=False) and _is_still(path, fd):
                         yield path
                 finally:
                     os.close(fd)

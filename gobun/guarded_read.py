@@ -53,12 +53,12 @@ class _Reader:
     """A running reader."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
+        self._socket, child_socket = socket.socketpair()
         command = [sys.executable, "-I", "-S", "-c", _READER]
         try:
             self._process = subprocess.Popen(
                 command,
-                stdin=theirs.fileno(),
+                stdin=child_socket.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
@@ -68,7 +68,7 @@ class _Reader:
             self._socket.close()
             raise
         finally:
-            theirs.close()
+            child_socket.close()
 
     def read(self, descriptor: int, at: int, size: int) -> bytes | None:
         """Read once, and return None if it took too long or the reader has ended."""

@@ -193,9 +193,11 @@ def _find_both_states(
     ends = [version for version in (good, bad) if version is not None]
     for state, version in (("good", good), ("bad", bad)):
         if version is not None and (observed := bench.state(version)) != state:
-            both = f", and so the ends do not differ: {good} and {bad}" if len(ends) == 2 else ""
+            explanation = (
+                f", and so the ends do not differ: {good} and {bad}" if len(ends) == 2 else ""
+            )
             raise UsageError(
-                f"{version} was given as {state} and is {observed}{both}",
+                f"{version} was given as {state} and is {observed}{explanation}",
                 hint=f"give a version that is {state}, or leave the flag out to search for one",
             )
     if len(ends) == 2:
@@ -223,16 +225,16 @@ def _find_both_states(
 
 def _grid(count: int) -> Iterator[int]:
     """Yield both ends, then the middle, the quarters, the eighths … of ``count`` indices."""
-    seen = {0, count - 1}
+    indexes = {0, count - 1}
     yield 0
     yield count - 1
     gaps = [(0, count - 1)]
     while gaps:
         low, high = gaps.pop(0)
         middle = (low + high) // 2
-        if middle in seen:
+        if middle in indexes:
             continue
-        seen.add(middle)
+        indexes.add(middle)
         yield middle
         gaps += [(low, middle), (middle, high)]
 

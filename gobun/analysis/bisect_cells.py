@@ -64,10 +64,10 @@ def bisect_releases(
     target = runnable_target(question.libc)
     context = _context(question, target)
     name = question.runtime
-    among = versions if versions is not None else runtimes.choose_versions(name, "all", target)
+    candidates = versions if versions is not None else runtimes.choose_versions(name, "all", target)
     canaries = versions is None and name == "bun"
     return bisect(
-        among,
+        candidates,
         make_probe(
             context, question, lambda version: runtimes.provide_runtimes(name, [version], target)[0]
         ),

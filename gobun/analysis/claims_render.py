@@ -50,12 +50,12 @@ def print_claims(verdicts: Sequence[Verdict]) -> None:
     table.add_column("because", ratio=3)
     for verdict in verdicts:
         cells = describe_cells(verdict, limit=1)
-        because = verdict.reason + (f"\n{cells}" if cells else "")
+        reason_text = verdict.reason + (f"\n{cells}" if cells else "")
         table.add_row(
             verdict.id,
             rich.text.Text(verdict.text),
             rich.text.Text(verdict.verdict, _STYLES[verdict.verdict]),
-            rich.text.Text(because),
+            rich.text.Text(reason_text),
         )
     terminal.print(table)
 

@@ -58,14 +58,14 @@ def verdicts(
     Raises:
         UsageError: the claims' own file is not of the right form.
     """
-    seen: dict[Cell, frozenset[Outcome]] = {}
+    observed: dict[Cell, frozenset[Outcome]] = {}
     for result in run.results:
         telling = telling_outcomes(result)
         if telling:
-            seen[result.cell] = telling | seen.get(result.cell, frozenset())
+            observed[result.cell] = telling | observed.get(result.cell, frozenset())
     return [
         _verdict(
-            name, claim, [_look(check, seen, facts or {}, run.header) for check in claim.check]
+            name, claim, [_look(check, observed, facts or {}, run.header) for check in claim.check]
         )
         for name, claim in (claims if claims is not None else read_claims()).items()
     ]
@@ -132,8 +132,8 @@ def _look(
 ) -> ClaimCheckResult:
     system = header.host.os
     if check.os is not None and check.os != system:
-        because = f"{check.says}: asked of {check.os}, and this is {system}"
-        return ClaimCheckResult("not testable here", because)
+        reason = f"{check.says}: asked of {check.os}, and this is {system}"
+        return ClaimCheckResult("not testable here", reason)
     if check.fact is not None:
         return _look_at_fact(check, facts.get(check.fact, {}))
     supporting: list[Cell] = []
@@ -196,13 +196,13 @@ def _judge(check: Check, supporting: int, opposing_count: int) -> Judgement:
 
 
 def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> Verdict:
-    because = [finding.reason for finding in findings] or [claim.untestable]
+    reasons = [finding.reason for finding in findings] or [claim.untestable]
     return Verdict(
         id=name,
         text=claim.text,
         applies=claim.applies,
         verdict=_combine_judgements([finding.judgement for finding in findings]),
-        reason="; ".join([*because, *([claim.note] if claim.note else [])]) + ".",
+        reason="; ".join([*reasons, *([claim.note] if claim.note else [])]) + ".",
         supporting=tuple(dict.fromkeys(n for finding in findings for n in finding.supporting)),
         opposing=tuple(dict.fromkeys(n for finding in findings for n in finding.opposing)),
     )

@@ -156,10 +156,11 @@ def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
     """Refuse files that differ in one of their facts."""
     path, first = facts[0]
     for other_path, others in facts[1:]:
-        for (kind, one), (_, other) in zip(first, others, strict=True):
-            if one != other:
+        for (kind, expected), (_, actual) in zip(first, others, strict=True):
+            if expected != actual:
                 raise UsageError(
-                    f"{path} and {other_path} belong to different runs: {kind} {one} and {other}",
+                    f"{path} and {other_path} belong to different runs: {kind} {expected} "
+                    f"and {actual}",
                     hint="merge shards of one plan, made by one release of the suite and its tools"
                     " and split by the same durations",
                 )

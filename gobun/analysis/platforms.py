@@ -50,7 +50,7 @@ def split_platforms(run: Run) -> list[Run]:
     """Return the run of each platform in a joined run; any other run is returned alone."""
     if not run.header.joined:
         return [run]
-    return [_part_of(run, one) for one in run.header.joined]
+    return [_part_of(run, part) for part in run.header.joined]
 
 
 def _part_of(run: Run, joined_plan: JoinedPlan) -> Run:

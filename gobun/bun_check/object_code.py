@@ -144,7 +144,7 @@ class ObjectCode:
         """
         follow = re.compile(functions)
         waiting = self.functions(pattern)
-        seen = set(waiting)
+        visited = set(waiting)
         calls = False
         constants: set[tuple[str, int]] = set()
         while waiting:
@@ -153,8 +153,8 @@ class ObjectCode:
             for named in self._references(function):
                 calls = calls or named.name == target
                 if follow.fullmatch(named.name):
-                    new = set(self.functions(re.escape(named.name))) - seen
-                    seen |= new
+                    new = set(self.functions(re.escape(named.name))) - visited
+                    visited |= new
                     waiting += new
                 elif named.section:
                     texts.append((self._record(named), rb"", 8))

@@ -29,14 +29,14 @@ def cut_links(folder: Path) -> list[str]:
     person who runs them.
     """
     root = folder.resolve()
-    cut: list[str] = []
+    removed: list[str] = []
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(place) / name
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 path.unlink()
-                cut.append(str(path.relative_to(folder)))
-    return sorted(cut)
+                removed.append(str(path.relative_to(folder)))
+    return sorted(removed)
 
 
 def stock_content(git: Git, commit: str, path: str) -> bytes | None:

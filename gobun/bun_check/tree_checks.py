@@ -108,12 +108,12 @@ def make_object(prepare_scratch: Callable[[], Scratch | None], folder: Path) -> 
         BuildError: it does not compile.
         PrerequisiteError: the machine has too little memory.
     """
-    made = folder / OBJECT
+    object_file = folder / OBJECT
     cache.pin(folder)
     with files.locked(folder):
-        if made.is_file():
-            console.log(f"using the object of an earlier run: {made}")
-            return made
+        if object_file.is_file():
+            console.log(f"using the object of an earlier run: {object_file}")
+            return object_file
         _check_memory()
         scratch = prepare_scratch()
         if scratch is None:
@@ -125,8 +125,8 @@ def make_object(prepare_scratch: Callable[[], Scratch | None], folder: Path) -> 
                 "the object could not be built:\n" + "\n".join(compiled.errors),
                 hint=f"the log is {compiled.log}",
             )
-        files.copy_whole(scratch.build / OBJECT, made)
-    return made
+        files.copy_whole(scratch.build / OBJECT, object_file)
+    return object_file
 
 
 def _check_memory() -> None:
@@ -149,14 +149,14 @@ def check_constants(
         yield CheckResult(ALL_PATCHES, check, subject, "not checked", reason)
         return
     try:
-        made = make_object(prepare_scratch, object_folder)
+        object_file = make_object(prepare_scratch, object_folder)
     except BuildError as error:
         yield CheckResult(ALL_PATCHES, check, subject, "wrong", str(error))
         return
-    if made is None:
+    if object_file is None:
         yield CheckResult(ALL_PATCHES, check, subject, "not checked", _UNKNOWN_CODEGEN)
         return
-    machine = ObjectCode(made)
+    machine = ObjectCode(object_file)
     for patch in patches:
         for constant in patch.compiled:
             yield _constant(machine, patch.id, constant)

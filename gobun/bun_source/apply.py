@@ -143,7 +143,7 @@ def message_of(title: str, reason: str, name: str) -> str:
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
     """Commit ``tree`` with the fixed identity, dated one second after its parent."""
     date = f"{int(git('show', '--no-patch', '--format=%ct', parent)) + 1} +0000"
-    who = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
+    identity = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
     words = ("commit-tree", tree, "-p", parent)
-    return git(*words, stdin=message.encode(), env=who | dates)
+    return git(*words, stdin=message.encode(), env=identity | dates)

@@ -136,11 +136,11 @@ def _relink(folder: Path) -> None:
     Otherwise git takes the checkouts of a moved store for removed ones and forgets their state.
     In a copied store it would change the state of the original's checkouts.
     """
-    for back in folder.glob("store.git/worktrees/*/gitdir"):
-        link = folder / "trees" / back.parent.name / ".git"
-        if not link.is_file() or Path(link.read_text().strip()).name != back.parent.name:
+    for gitdir_file in folder.glob("store.git/worktrees/*/gitdir"):
+        link = folder / "trees" / gitdir_file.parent.name / ".git"
+        if not link.is_file() or Path(link.read_text().strip()).name != gitdir_file.parent.name:
             continue  # a person made this work tree elsewhere
-        for path, text in ((link, f"gitdir: {back.parent}\n"), (back, f"{link}\n")):
+        for path, text in ((link, f"gitdir: {gitdir_file.parent}\n"), (gitdir_file, f"{link}\n")):
             if path.read_text() != text:
                 files.write_whole(path, text)
 

@@ -161,16 +161,16 @@ def _new_path_hint(diff: FileDiff, read_file: Reader, names: Sequence[str]) -> s
     if diff.path in names:
         return f"{diff.path}: the source that was fetched from has no content of it"
     name = PurePosixPath(diff.path).name
-    alike = [path for path in names if PurePosixPath(path).name == name]
-    alike += difflib.get_close_matches(diff.path, names, n=3, cutoff=0.8)
-    for path in dict.fromkeys(alike):
+    same_name = [path for path in names if PurePosixPath(path).name == name]
+    same_name += difflib.get_close_matches(diff.path, names, n=3, cutoff=0.8)
+    for path in dict.fromkeys(same_name):
         content = read_file(path)
         lines = lines_of(content or b"")
         at = [places(hunk.old, lines) for hunk in diff.hunks]
         if at and all(at):
             where = ", ".join(str(each[0] + 1) for each in at)
             return f"{diff.path}: is not there; it is {path} now, where it fits at line {where}"
-    hint = f"; alike are {', '.join(dict.fromkeys(alike))}" if alike else ""
+    hint = f"; alike are {', '.join(dict.fromkeys(same_name))}" if same_name else ""
     return f"{diff.path}: is not there{hint}"
 
 

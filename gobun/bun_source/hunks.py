@@ -92,10 +92,10 @@ def _path(head: list[bytes], label: str) -> str:
             if line.startswith(sign) and name.startswith(side):
                 return name.removeprefix(side).decode(errors="replace")
     # Without hunks (a mode, an empty file) there are only the two equal names of the first line.
-    both = head[0].removeprefix(_START)
-    half = len(both) // 2
-    if both[:half].removeprefix(b"a/") == both[half + 1 :].removeprefix(b"b/"):
-        return both[half + 1 :].removeprefix(b"b/").decode(errors="replace")
+    paths_text = head[0].removeprefix(_START)
+    half = len(paths_text) // 2
+    if paths_text[:half].removeprefix(b"a/") == paths_text[half + 1 :].removeprefix(b"b/"):
+        return paths_text[half + 1 :].removeprefix(b"b/").decode(errors="replace")
     raise UsageError(
         f"{label}: a file is renamed, or its name cannot be parsed",
         hint="write a rename as a deletion and a new file: `git diff --no-renames`",

@@ -198,8 +198,8 @@ def _import_archive(store: Store, path: Path) -> str:
 
 
 def _as_import(path: Path, ref: str) -> Iterator[bytes]:
-    who = f"{gits.NAME} <{gits.EMAIL}> {_EPOCH}"
-    yield f"commit {ref}\ncommitter {who}\ndata 8\nArchive\n\n".encode()
+    committer = f"{gits.NAME} <{gits.EMAIL}> {_EPOCH}"
+    yield f"commit {ref}\ncommitter {committer}\ndata 8\nArchive\n\n".encode()
     with tarfile.open(path) as opened:
         root: str | None = None
         size = 0

@@ -264,13 +264,13 @@ def read_series(folder: Path) -> Series:
             f"{path}: version = {content.version!r} is not a release of Bun",
             hint="write it like 1.3.14",
         )
-    seen: set[str] = set()
+    ids: set[str] = set()
     entries: tuple[SeriesEntry, ...] = (*content.patch, *content.without)
     for entry in entries:
         check_id(entry.id, str(path))
-        if entry.id in seen:
+        if entry.id in ids:
             raise UsageError(f"{path}: the id {entry.id!r} is used twice", hint="use each id once")
-        seen.add(entry.id)
+        ids.add(entry.id)
     for patch in content.patch:
         for constant in patch.compiled:
             _check_patterns(constant, f"{path}: {patch.id}")

@@ -37,20 +37,20 @@ def lint_series(series: Sequence[Series], known_names: KnownNames) -> list[str]:
         others = set(root.iterdir()) - {each.folder for each in series}
         problems += [f"{path}: is not a series" for path in sorted(others)]
     # A build patch belongs to one line, so other lines cannot lack it.
-    everything = {
+    known_files = {
         patch.id: each.line for each in series for patch in each.patches if patch.kind == "change"
     }
     for each in series:
         spoken = {entry.id for entry in (*each.patches, *each.without)}
         problems += [
             f"{each.path}: has no entry for {name}, which {line} has: add it, or a [[without]]"
-            for name, line in everything.items()
+            for name, line in known_files.items()
             if name not in spoken
         ]
         problems += [
             f"{each.path}: [[without]] {entry.id} is not a patch of any line"
             for entry in each.without
-            if entry.id not in everything
+            if entry.id not in known_files
         ]
     return problems
 
@@ -68,7 +68,7 @@ def _lint(series: Series, known_names: KnownNames) -> Iterator[str]:
         for claim in _CLAIM.findall(entry.why):
             if claim not in known_names.claims:
                 yield f"{where}: {entry.id} speaks of {claim}, and there is no such claim"
-    seen: dict[bytes, str] = {}
+    labels: dict[bytes, str] = {}
     for patch in series.patches:
         yield from _entry(series, patch, known_names)
         try:
@@ -76,9 +76,9 @@ def _lint(series: Series, known_names: KnownNames) -> Iterator[str]:
         except UsageError as error:
             yield error.what
             continue
-        if content in seen:
-            yield f"{series.file(patch)}: is the same as {seen[content]}"
-        seen[content] = patch.id
+        if content in labels:
+            yield f"{series.file(patch)}: is the same as {labels[content]}"
+        labels[content] = patch.id
         yield from _content(series, patch, content)
 
 

@@ -293,8 +293,8 @@ def _is_there(checkout: Checkout, submodule: Submodule) -> bool:
         return mark.read_text().strip() == submodule.commit
     if not (folder / ".git").exists():
         return False
-    own = msgspec.structs.replace(checkout.git, folder=folder)
-    return own.commit_of("HEAD") == submodule.commit
+    submodule_git = msgspec.structs.replace(checkout.git, folder=folder)
+    return submodule_git.commit_of("HEAD") == submodule.commit
 
 
 def _ref(submodule: Submodule) -> str:

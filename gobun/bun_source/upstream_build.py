@@ -126,13 +126,13 @@ def _run_stage(run: _Run, position: int, stage: Stage) -> None:
     run.progress.end()
 
 
-def _build_error(patched_tree: PatchedTree, log: Path, how: str) -> BuildError:
+def _build_error(patched_tree: PatchedTree, log: Path, ending: str) -> BuildError:
     message = first_error(log)
     wanting = "".join(
         f"{shortage}; " for shortage, sign in _SHORTAGES.items() if sign.search(message)
     )
     return BuildError(
-        f"the build of Bun {patched_tree.version} {how}:\n{message}",
+        f"the build of Bun {patched_tree.version} {ending}:\n{message}",
         hint=f"{wanting}the log is {log}; the next run continues after the finished stages",
     )
 

@@ -309,5 +309,5 @@ class Header(msgspec.Struct, frozen=True):
     @property
     def hosts_text(self) -> str:
         """The machine on one line, or a machine of each platform after its name."""
-        each = (f"{one.platform}: {one.host.text}" for one in self.joined)
+        each = (f"{part.platform}: {part.host.text}" for part in self.joined)
         return "; ".join(each) or self.host.text

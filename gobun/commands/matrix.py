@@ -61,8 +61,8 @@ def matrix(
     config: str = "",
 ) -> None:
     """Run the matrix of cells, on the modules here or on your own addon."""
-    mine = AddonFlags(addon, smoke, name, config)
-    request = make_request(cells, mine, **run.fields())
+    addon_flags = AddonFlags(addon, smoke, name, config)
+    request = make_request(cells, addon_flags, **run.fields())
     known_expectations = patched.with_series_changes(
         pipeline.known_expectations(request), request.versions
     )

@@ -182,15 +182,15 @@ def _is_woken(samples: Sequence[Sample], calls: Sequence[str]) -> bool:
 def _still_s(samples: Sequence[Sample]) -> float:
     """Return for how many seconds the main thread has slept without being scheduled."""
     last = samples[-1].main_thread
-    since = samples[-1].at
+    start = samples[-1].at
     for sample in reversed(samples):
         main = sample.main_thread
         if main is None or last is None or main.state not in "SD":
             break
         if main.switches != last.switches:
             break
-        since = sample.at
-    return samples[-1].at - since
+        start = sample.at
+    return samples[-1].at - start
 
 
 def _is_lock(sample: Sample, call: str) -> bool:
@@ -247,13 +247,13 @@ def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able_share: float)
 def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
     """Return the signal seen most in one thread, in two samples or more."""
     looks = sum(sample.look_count for sample in samples)
-    seen: collections.Counter[tuple[int, int]] = collections.Counter()
+    signal_counts: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
     for sample in samples:
         counts = {key: n for key, n in sample.storming.items() if key[1] not in TIMERS}
-        seen.update(counts)
+        signal_counts.update(counts)
         present.update(counts.keys())
-    often = [key for key, _ in seen.most_common() if present[key] >= _SUSPICIOUS_SAMPLES]
+    often = [key for key, _ in signal_counts.most_common() if present[key] >= _SUSPICIOUS_SAMPLES]
     if not often:
         return None
     tid, number = often[0]
@@ -264,7 +264,7 @@ def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm
         tid=tid,
         thread=next((t.name for t in samples[-1].threads if t.tid == tid), "?"),
         is_main=main is not None and main.tid == tid,
-        share=seen[tid, number] / looks,
+        share=signal_counts[tid, number] / looks,
         switches_a_second=round(rates.get(tid, 0.0)),
         sender=_sender(samples, tid, rates, senders),
     )

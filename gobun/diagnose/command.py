@@ -69,8 +69,8 @@ def diagnose_command(
             hint="check its name, or give its path",
         )
     seconds = time.monotonic() - started
-    how = f"exit code {code}" if code >= 0 else observe.signal_name(-code)
-    detail = f"{command[0]} ended with {how} after {seconds:.1f} s"
+    ending = f"exit code {code}" if code >= 0 else observe.signal_name(-code)
+    detail = f"{command[0]} ended with {ending} after {seconds:.1f} s"
     if lookout.latest_diagnosis is not None:
         detail += f"; when it was last looked at: {title(lookout.latest_diagnosis)}"
     return examine.ended_diagnosis(running.pid, detail, seconds)

@@ -99,14 +99,14 @@ def _answers(diagnosis: Diagnosis, snapshot: Snapshot) -> Iterator[str]:
                 signal_name(handler.number)
             )
     for text, names in same.items():
-        many = len(names) > _MOST_LISTED  # Go may handle all 60 of them
-        for name in [f"{names[0]} and {len(names) - 1} more"] if many else names:
+        is_long = len(names) > _MOST_LISTED  # Go may handle all 60 of them
+        for name in [f"{names[0]} and {len(names) - 1} more"] if is_long else names:
             yield f"  {name}: {text}"
-    alike: dict[str, list[ThreadView]] = {}
+    groups: dict[str, list[ThreadView]] = {}
     for thread in snapshot.threads:
         if thread.alternate is not None:
-            yield from _thread(thread, diagnosis.pid, alike)
-    for text, threads in alike.items():
+            yield from _thread(thread, diagnosis.pid, groups)
+    for text, threads in groups.items():
         yield f"  alternate stack: {text}, in {len(threads)} other threads"
 
 
@@ -131,6 +131,6 @@ def _thread(
     if thread.seen.tid != pid and not thread.on_alternate:
         similar_threads.setdefault(f"{thread.alternate.size // 1024} KiB", []).append(thread)
         return
-    whose = "the main thread" if thread.seen.tid == pid else f"{thread.seen.name}"
+    label = "the main thread" if thread.seen.tid == pid else f"{thread.seen.name}"
     now = ", running on it now" if thread.on_alternate else ""
-    yield f"  alternate stack: {stack_text(thread.alternate)}, in {whose}{now}"
+    yield f"  alternate stack: {stack_text(thread.alternate)}, in {label}{now}"

@@ -124,7 +124,7 @@ def _container(pid: int) -> str:
     """Return a note if the process lives in another container than this program."""
     with contextlib.suppress(OSError):
         own_namespace, its_namespace = (
-            Path(f"/proc/{who}/ns/pid").readlink() for who in ("self", str(pid))
+            Path(f"/proc/{process}/ns/pid").readlink() for process in ("self", str(pid))
         )
         if own_namespace != its_namespace:
             return (

@@ -85,8 +85,8 @@ class Foreground:
         """
         while (code := self._child.poll()) is None:
             on_tick()
-            if (got := signal.sigtimedwait(self._held_signals, _LOOK_S)) is not None:
-                self._pass_on(got)
+            if (received := signal.sigtimedwait(self._held_signals, _LOOK_S)) is not None:
+                self._pass_on(received)
         return code
 
     def end(self) -> int:

@@ -50,17 +50,17 @@ def taken_text(taken: LostHandler, *, is_hung: bool) -> str:
     """Return sentences about the lost handler and its consequences."""
     name = signal_name(taken.signal)
     names = " or ".join(PurePath(path).name for path in taken.libraries)
-    who = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"
+    taker = f"{names or 'Something in the process'} {'(Go) ' if taken.is_go else ''}"
     action = "ignores" if taken.how == "ignored" else "has put its own handler on"
-    how = {
+    effect = {
         "handled": "signal.Notify does that if its list of signals is empty or has this one",
         "ignored": "signal.Ignore does that",
     }[taken.how]
-    by = f" In Go, {how}." if taken.is_go else ""
+    by = f" In Go, {effect}." if taken.is_go else ""
     then = (
         "JavaScriptCore has sent it, and waits for an answer forever. So does the main thread."
         if is_hung
         else "The process works until something suspends a thread, such as the garbage collector "
         "or a profiler. Then it hangs forever, on every release of Bun."
     )
-    return f"{who}{action} {name}, with which JavaScriptCore suspends threads.{by} {then}"
+    return f"{taker}{action} {name}, with which JavaScriptCore suspends threads.{by} {then}"

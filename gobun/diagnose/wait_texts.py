@@ -25,7 +25,7 @@ def place_text(wait: NativeWait) -> str:
 
 def wait_text(wait: NativeWait) -> str:
     """Return the nature of a wait and how it may end, as sentences."""
-    whose = "the runtime itself" if wait.in_runtime else "a native library"
+    owner = "the runtime itself" if wait.in_runtime else "a native library"
     ends = {
         "yes": "It can return, after a time-out or because of another process.",
         "unknown": "Only another thread of the process, or a signal, can end it. Nobody can see "
@@ -33,7 +33,7 @@ def wait_text(wait: NativeWait) -> str:
         "no": "No thread of the process can end it any more.",
     }[wait.can_return]
     return (
-        f"The main thread waits in a call of {whose}: {wait_line(wait)}. The event loop does not "
+        f"The main thread waits in a call of {owner}: {wait_line(wait)}. The event loop does not "
         f"turn until the call returns. {ends}"
     )
 

@@ -66,13 +66,13 @@ def unmatchable_selectors(row: ExpectationRow, catalogue: Catalogue) -> list[str
         for name in values or ()
         if name not in names
     ]
-    among = [
+    candidates = [
         version
         for runtime, versions in catalogue.releases.items()
         for version in versions
         if row.runtime in {None, runtime}
     ]
     canary = "canary" in (row.versions or "")
-    if among and not canary and not any(map(row.selects_version, among)):
+    if candidates and not canary and not any(map(row.selects_version, candidates)):
         lines.append(f"versions = {row.versions!r} holds no release that is known")
     return lines

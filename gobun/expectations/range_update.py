@@ -112,12 +112,14 @@ def _replacements(
     replaced: dict[str, tuple[ExpectationRow, ...]] = {}
     added_rows: list[ExpectationRow] = []
     for runtime in sorted({result.runtime for result in results}):
-        mine = [row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)]
+        matching = [
+            row for row in rows if row.runtime in {None, runtime} and row.selects_place(place)
+        ]
         of_it = [result for result in results if result.runtime == runtime]
-        world = _world(of_it, mine, known_versions.get(runtime, ()))
-        changes = compare(mine, world, strict=strict)
+        world = _world(of_it, matching, known_versions.get(runtime, ()))
+        changes = compare(matching, world, strict=strict)
         for index, boxes in changes.rewritten.items():
-            row = mine[index]
+            row = matching[index]
             replaced[row.location] = tuple(
                 msgspec.structs.replace(row, **_selectors(box, world, row)) for box in boxes
             )
@@ -151,9 +153,11 @@ def _world(
     observed: ObservedOutcomes = defaultdict(dict)
     for result in results:
         config = (result.treatment, result.module, result.load, result.stress)
-        seen = telling_outcomes(result) | observed[config].get(place[result.version], frozenset())
-        if seen:
-            observed[config][place[result.version]] = seen
+        outcomes = telling_outcomes(result) | observed[config].get(
+            place[result.version], frozenset()
+        )
+        if outcomes:
+            observed[config][place[result.version]] = outcomes
     return ObservedRuns(versions, axes, dict(observed))
 
 
@@ -202,8 +206,8 @@ def _texts(
             for section in sections:
                 section.blocks = [
                     block
-                    for one in section.blocks
-                    for block in _edit_block(one, changed_rows.replaced)
+                    for each_block in section.blocks
+                    for block in _edit_block(each_block, changed_rows.replaced)
                 ]
             sections[-1].blocks += map(toml_edit.new_block, added_rows)
             for section in sections:

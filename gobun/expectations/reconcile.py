@@ -98,8 +98,8 @@ class _Reconciler:
     def enter(self, config: Config) -> None:
         """Process all versions of one treatment, module, load and stress."""
         matching = self._index.matching_rows(config)
-        seen = self._world.outcomes.get(config, {})
-        if not matching and not seen:
+        observed = self._world.outcomes.get(config, {})
+        if not matching and not observed:
             return
         self._matching_rows[config] = matching
         for index in matching:
@@ -108,9 +108,9 @@ class _Reconciler:
         unclaimed = self._all_versions
         for mask in won.values():
             unclaimed &= ~mask
-        self._unknown_versions[config] = unclaimed & ~sum(1 << at for at in seen)
+        self._unknown_versions[config] = unclaimed & ~sum(1 << at for at in observed)
         added_versions: dict[frozenset[Outcome], int] = {}
-        for at, outcomes in seen.items():
+        for at, outcomes in observed.items():
             self._settle(config, won, added_versions, (at, outcomes))
         for index, mask in won.items():
             self.required_cells[index][config] = mask
@@ -120,12 +120,12 @@ class _Reconciler:
         claimed = 0
         for mask in won.values():
             claimed |= mask
-        measured = sum(1 << at for at in seen)
-        otherwise = sum(added_versions.values())
+        measured = sum(1 << at for at in observed)
+        total = sum(added_versions.values())
         for index in matching if measured else ():
             self._agreeing_versions[index][config] = won.get(index, 0) & measured
-            self._contrary_versions[index][config] = measured & ~claimed & ~otherwise
-            self._versions_added_elsewhere[index][config] = otherwise & self._masks[index]
+            self._contrary_versions[index][config] = measured & ~claimed & ~total
+            self._versions_added_elsewhere[index][config] = total & self._masks[index]
 
     def extend_to_unrun_cells(self) -> None:
         """Let the cells of a row that were run represent those that were not."""
@@ -134,8 +134,8 @@ class _Reconciler:
                 continue
             # If one cell still ends as the row states, another end is an exception to the row.
             upheld = functools.reduce(operator.or_, self._agreeing_versions[index].values(), 0)
-            for config, otherwise in self._versions_added_elsewhere[index].items():
-                self._contrary_versions[index][config] |= otherwise & ~upheld
+            for config, elsewhere_count in self._versions_added_elsewhere[index].items():
+                self._contrary_versions[index][config] |= elsewhere_count & ~upheld
             for config, mask in must.items():
                 unknown = self._unknown_versions[config]
                 like, unlike = self._most_similar(index, config)
@@ -173,17 +173,17 @@ class _Reconciler:
         decided_versions = 0
         by_weight = sorted(row_indices, key=lambda i: -weights[i])
         for _, group in itertools.groupby(by_weight, key=weights.__getitem__):
-            among: dict[int, int] = {}
+            counts: dict[int, int] = {}
             for index in group:
                 mask = self._masks[index] & ~decided_versions
-                for other, owned in among.items():
+                for other, owned in counts.items():
                     if owned & mask and not self._rows[index].agrees_with(self._rows[other]):
                         version = self._world.versions[(owned & mask).bit_length() - 1]
                         on = "/".join((f"{self._rows[index].runtime}@{version}", *config))
                         raise contradiction(self._rows[other], self._rows[index], on)
                     mask &= ~owned
-                among[index] = mask
-            for index, mask in among.items():
+                counts[index] = mask
+            for index, mask in counts.items():
                 won[index] = mask
                 decided_versions |= mask
         self._deciding_rows[row_indices] = won
@@ -265,9 +265,9 @@ class _Reconciler:
             common &= must.get(config, 0) | optional.get(config, 0)
         uncovered = {config: mask & ~common for config, mask in must.items()}
         common_boxes = [Box(values, common)] if common else []
-        apart = common_boxes + cover(uncovered, optional, axes)
+        all_boxes = common_boxes + cover(uncovered, optional, axes)
         plain_boxes = cover(must, optional, axes)
-        boxes = apart if len(apart) < len(plain_boxes) or not was & ~common else plain_boxes
+        boxes = all_boxes if len(all_boxes) < len(plain_boxes) or not was & ~common else plain_boxes
         kept_boxes = []
         for box in boxes:
             if box.versions & was or box in common_boxes:

@@ -59,13 +59,13 @@ def review(
             lines.append(
                 f"{row.location}: this expectation {end}, {passed} of its {len(of_row)} cells pass"
             )
-        otherwise = [
+        contradicted = [
             outcomes for result in of_row if (outcomes := _unexpected_outcomes(row, result))
         ]
-        if otherwise:
+        if contradicted:
             lines.append(
-                f"{row.location} expects {'/'.join(row.outcomes)}, and {len(otherwise)} of its "
-                f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*otherwise)))}"
+                f"{row.location} expects {'/'.join(row.outcomes)}, and {len(contradicted)} of its "
+                f"{len(of_row)} cells end otherwise: {'/'.join(sorted(set().union(*contradicted)))}"
             )
     return [
         *lines,

@@ -93,7 +93,7 @@ class ExpectationRow(ExpectationFields, frozen=True):
     def selects_place(self, place: Place) -> bool:
         """Return whether this row applies to ``place``."""
         selectors = ((self.os, place.os), (self.arch, place.arch), (self.libc, place.libc))
-        return all(mine in {None, theirs} for mine, theirs in selectors)
+        return all(selector in {None, value} for selector, value in selectors)
 
     def selects_values(self, values: Sequence[str]) -> bool:
         """Return whether this row applies to a treatment, module, load and stress."""
@@ -209,10 +209,10 @@ class Expectations(msgspec.Struct, frozen=True, dict=True):
         return tuple(remaining)
 
 
-def contradiction(one: ExpectationRow, other: ExpectationRow, cell_name: str) -> UsageError:
+def contradiction(first: ExpectationRow, second: ExpectationRow, cell_name: str) -> UsageError:
     """Return the error for two equally specific rows that disagree."""
     texts = " and ".join(
-        f"{row.location} ({'/'.join(row.outcomes)}: {row.why})" for row in (one, other)
+        f"{row.location} ({'/'.join(row.outcomes)}: {row.why})" for row in (first, second)
     )
     return UsageError(
         f"expectations contradict each other on {cell_name}: {texts}",
@@ -229,9 +229,9 @@ def read_expectations(folder: Path | None = None, *, place: Place | None = None)
     rows: list[ExpectationRow] = []
     for path in sorted((folder or paths.EXPECTATIONS).glob("*.toml")):
         rows += read_rows(path)
-    seen: dict[tuple[object, ...], ExpectationRow] = {}
+    known_rows: dict[tuple[object, ...], ExpectationRow] = {}
     for row in rows:
-        other = seen.setdefault(_selection(row), row)
+        other = known_rows.setdefault(_selection(row), row)
         if not row.agrees_with(other):
             raise contradiction(other, row, "every cell they select")
     return Expectations(tuple(rows), place or this_place())

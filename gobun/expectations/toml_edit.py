@@ -53,9 +53,9 @@ def split_rows(text: str, rows: list[ExpectationRow], label: str) -> list[BlockG
     text_above = text[: starts[0]] if starts else text
     ends = [*starts[1:], len(text)] if starts else []
     for start, end, row in zip(starts, ends, rows, strict=True):
-        apart, comment = _split_text_above(text_above)
-        if apart.strip() or not sections:
-            sections.append(BlockGroup(apart, []))
+        separate, comment = _split_text_above(text_above)
+        if separate.strip() or not sections:
+            sections.append(BlockGroup(separate, []))
         table, text_above = _body(text[start:end], is_last=end == len(text))
         sections[-1].blocks.append(RowBlock(comment, table, row))
     if text_above.strip() or not sections:

@@ -153,7 +153,7 @@ def _observe(
     observation: evidence.Observation,
 ) -> tuple[Ending, ProcessEnd | None]:
     witness_note = place.home / _WITNESS
-    since = time.time()
+    start = time.time()
     slowness = context.slowness()
     with contextlib.closing(Channel(place.home)) as channel:
         extra = {"channel": str(channel.folder)}
@@ -185,7 +185,7 @@ def _observe(
         if child.end is None or child.end.signal is None:
             observation.core = "no core: it ended with an exit code"
         else:
-            crash = evidence.Crash(child.pid, launch.command[0], place.home, since)
+            crash = evidence.Crash(child.pid, launch.command[0], place.home, start)
             observation.take_core(crash, cell, context.means, context.out)
     return ending, child.end
 

@@ -142,10 +142,10 @@ def _bases() -> Iterator[Path]:
     Those are the group of version 2, and in version 1 those of the limiting controllers. The
     freezer of version 1 is among them if there is no version 2.
     """
-    own: dict[str, str] = {}
+    own_groups: dict[str, str] = {}
     for line in _read_file(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
-        own |= dict.fromkeys(controllers.split(","), path)
+        own_groups |= dict.fromkeys(controllers.split(","), path)
     bases: dict[str, Path] = {}
     for line in _read_file(Path("/proc/self/mountinfo")).splitlines():
         before, _, after = line.partition(" - ")
@@ -153,8 +153,8 @@ def _bases() -> Iterator[Path]:
         kind, _, options = after.split()[:3]
         names = {"cgroup2": [""], "cgroup": options.split(",")}.get(kind, [])
         for name in names:
-            if name in own and name in {"", "freezer", *_LIMITS}:
-                relative_path = os.path.relpath(own[name], root)
+            if name in own_groups and name in {"", "freezer", *_LIMITS}:
+                relative_path = os.path.relpath(own_groups[name], root)
                 subgroup = "." if relative_path.startswith("..") else relative_path
                 bases.setdefault(name, Path(mounted, subgroup))
     usable = {name: path for name, path in bases.items() if _is_ours(path)}

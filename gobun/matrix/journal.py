@@ -119,8 +119,8 @@ def journal_for(
         PrerequisiteError: the folder of the results cannot be written.
     """
     path = context.out / JOURNAL_NAME
-    among = set(cells)
-    earlier = [each for each in read_journal(path) if each.cell in among]
+    cell_set = set(cells)
+    earlier = [each for each in read_journal(path) if each.cell in cell_set]
     if context.repeat == 1:
         with files.disk_errors(path):
             path.unlink(missing_ok=True)

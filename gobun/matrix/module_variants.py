@@ -60,8 +60,8 @@ def module_variants(
 
 def _embed_guard(module: Fixture, target: Target) -> Fixture:
     # If both files only load a published library, that library is the one with Go in it.
-    own = [module.library, module.addon]
-    libraries = [*dict.fromkeys(own), *([module.published] if module.published else [])]
+    sources = [module.library, module.addon]
+    libraries = [*dict.fromkeys(sources), *([module.published] if module.published else [])]
     recipe = build.recipe(
         f"{module.name}-embedded-{target.name}",
         sources=build.EMBEDDED_SOURCES,

@@ -102,11 +102,11 @@ class Monitor:
     def _sample(self) -> bool:
         """Take a sample if one is due, and return whether it was."""
         pid, now = self._child.pid, self._clock()
-        since = now - self._samples[-1].at if self._samples else float("inf")
+        elapsed = now - self._samples[-1].at if self._samples else float("inf")
         silent_s = now - self._child.progressed_at
         after_lively = bool(self._samples) and self._samples[-1].is_lively
         if pid is None or not sample_is_due(
-            since, silent_s, self._slowness, after_lively=after_lively
+            elapsed, silent_s, self._slowness, after_lively=after_lively
         ):
             return False
         if self._sampler is None:

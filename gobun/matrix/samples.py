@@ -175,12 +175,12 @@ def _look(
     changes: dict[Key, int] = {}
     settled: dict[int, int] = {}
     for thread in chosen_threads:
-        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
-        if not looks:
+        masks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
+        if not masks:
             continue
         # A signal that is always blocked is a setting, not a handler that comes and goes.
-        settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in looks))
-        active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in looks]
+        settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in masks))
+        active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in masks]
         for number in observe.signal_numbers(functools.reduce(operator.or_, active)):
             was_active = [mask >> (number - 1) & 1 for mask in active]
             storming[thread.tid, number] = sum(was_active)

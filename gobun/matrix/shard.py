@@ -53,8 +53,8 @@ def shard(
         UsageError: there are fewer cells than shards, or no such shard.
     """
     parse_shard(f"{number}/{of}")
-    mine = set(split_plan(cells, of, durations)[number - 1])
-    return [cell for cell in cells if cell in mine]
+    selected = set(split_plan(cells, of, durations)[number - 1])
+    return [cell for cell in cells if cell in selected]
 
 
 def shard_header(
@@ -123,8 +123,8 @@ class PlanPart(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """The shard on one line."""
         versions = f": {self.versions}" if self.versions else ""
-        took = f"about {self.seconds} s one by one"
-        return f"{self.shard}: {self.cells} cells ({took}) of {self.runtimes}{versions}"
+        duration_text = f"about {self.seconds} s one by one"
+        return f"{self.shard}: {self.cells} cells ({duration_text}) of {self.runtimes}{versions}"
 
 
 def plan_parts(
@@ -156,7 +156,7 @@ def plan_json(parts: Sequence[PlanPart]) -> str:
 def _versions_in(cells: Iterable[Cell]) -> list[str]:
     """Return the value of ``--versions`` that selects the versions of these cells."""
     versions = sorted(
-        {(c.runtime, c.version) for c in cells}, key=lambda one: (one[0], rank(one[1]))
+        {(c.runtime, c.version) for c in cells}, key=lambda pair: (pair[0], rank(pair[1]))
     )
     return [
         version if runtime == "bun" else f"{runtime}@{version}" for runtime, version in versions
@@ -194,8 +194,8 @@ def _boundary_index(
 def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:
     """Return an estimate for each cell: its own duration, else that of its stress, else any."""
     of_stress: dict[str, list[float]] = defaultdict(list)
-    for cell, took in durations.items():
-        of_stress[cell.stress].append(took)
+    for cell, duration in durations.items():
+        of_stress[cell.stress].append(duration)
     usual = statistics.median(durations.values()) if durations else _UNKNOWN_MS
-    by_stress = {stress: statistics.median(took) for stress, took in of_stress.items()}
+    by_stress = {stress: statistics.median(duration) for stress, duration in of_stress.items()}
     return lambda cell: max(1.0, durations.get(cell, by_stress.get(cell.stress, usual)))

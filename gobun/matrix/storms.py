@@ -83,18 +83,18 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
     slower than a usual one.
     """
     received = [_without_senders(sample) for sample in samples]
-    seen: collections.Counter[Key] = collections.Counter()
+    counts: collections.Counter[Key] = collections.Counter()
     for sample in received:
-        seen.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
-    looks = sum(sample.look_count for sample in samples)
-    for (tid, number), count in seen.most_common():
+        counts.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
+    look_count = sum(sample.look_count for sample in samples)
+    for (tid, number), count in counts.most_common():
         # A profiler's timer interrupts healthy work regularly.
         if number not in TIMERS and (
             (slowness <= _QUICK_LOOKS and _comes_and_goes(received, (tid, number), stale_s))
             or _is_seen_often(received, (tid, number), stale_s / slowness)
             or _takes_turns(received, (tid, number))
         ):
-            return Storm(tid, number, count / looks)
+            return Storm(tid, number, count / look_count)
     return None
 
 
@@ -154,13 +154,18 @@ def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
         for first, then in itertools.pairwise(showing)
         if then - first <= _MOST_SAMPLES_APART
     ]
-    own = [_usage_between(*pair, tid) for pair in pairs]
-    if sum(switches > 1 for switches, _ in own) < _TURN_PAIRS or not _is_turning(own):
+    own_usage = [_usage_between(*pair, tid) for pair in pairs]
+    if sum(switches > 1 for switches, _ in own_usage) < _TURN_PAIRS or not _is_turning(own_usage):
         return False
-    total = sum(switches for switches, _ in own)
+    total = sum(switches for switches, _ in own_usage)
     for other in samples[-1].threads:
-        theirs = [_usage_between(*pair, other.tid) for pair in pairs] if other.tid != tid else []
-        if _is_turning(theirs) and total / 2 <= sum(each for each, _ in theirs) <= total * 2:
+        other_usage = (
+            [_usage_between(*pair, other.tid) for pair in pairs] if other.tid != tid else []
+        )
+        if (
+            _is_turning(other_usage)
+            and total / 2 <= sum(each for each, _ in other_usage) <= total * 2
+        ):
             return True
     return False
 

@@ -119,13 +119,13 @@ class SupervisedProcess:
         self._finished = False
         self._reports = bytearray()
         self._selector = selectors.DefaultSelector()
-        self._control, theirs = socket.socketpair()
+        self._control, child_socket = socket.socketpair()
         try:
             self._process = subprocess.Popen(
                 launch.command_line(supervise),
                 cwd=launch.cwd,
                 env=dict(launch.env),
-                stdin=theirs.fileno(),
+                stdin=child_socket.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -137,7 +137,7 @@ class SupervisedProcess:
                 f"cannot run {supervise}: {error.strerror}", hint="`invoke doctor` checks the tools"
             ) from error
         finally:
-            theirs.close()
+            child_socket.close()
         assert self._process.stdout is not None  # noqa: S101 - for mypy
         assert self._process.stderr is not None  # noqa: S101 - for mypy
         self._control.setblocking(False)
@@ -264,8 +264,8 @@ class SupervisedProcess:
             (self.stdout if kind == "stdout" else self.stderr).add(data)
         return len(data)
 
-    def _fault(self, what: str) -> None:
-        self.fault = self.fault or what
+    def _fault(self, message: str) -> None:
+        self.fault = self.fault or message
 
     def _look_at_supervisor(self) -> None:
         """Check if the supervisor was stopped: then it would never report anything."""

@@ -180,12 +180,12 @@ def _with_wakers(
 ) -> tuple[Blocked, ...]:
     alive = [each.tid for each in blocked if each.wakes in {"itself", "outside", "unknown"}]
     for_signals = any(each.wakes == "signal" for each in blocked)
-    nobody = not alive and not deadline_passed and not (signals and for_signals)
+    is_stuck = not alive and not deadline_passed and not (signals and for_signals)
 
     def answer(each: Blocked) -> Answer:
         if each.wakes in {"itself", "outside"}:
             return "yes"
-        return "no" if nobody else "unknown"
+        return "no" if is_stuck else "unknown"
 
     return tuple(
         msgspec.structs.replace(

@@ -51,10 +51,12 @@ def find_caller(pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int) 
     if not frames:
         return None
     library = frames[0][0].path
-    own = list(itertools.takewhile(lambda frame: frame[0].path == library, frames))[:_MOST_FRAMES]
+    library_frames = list(itertools.takewhile(lambda frame: frame[0].path == library, frames))[
+        :_MOST_FRAMES
+    ]
     # Look up the byte before: a call may be the last instruction of its function.
-    places = [(mapping, address - 1) for mapping, address in own]
-    with Symbols(pid, own[0][0]) as symbols:
+    places = [(mapping, address - 1) for mapping, address in library_frames]
+    with Symbols(pid, library_frames[0][0]) as symbols:
         entered = [name for name in symbols.names(places, only_exported=True) if name]
         inner = entered[-1:] or symbols.names(places[:1], only_exported=False)
     return Caller(library, inner[0])

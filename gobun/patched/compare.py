@@ -30,7 +30,7 @@ class SeriesRuns(msgspec.Struct, frozen=True):
     def runs(self) -> list[tuple[str, TreatmentName]]:
         """Return the versions and treatments of its cells, stock first; empty without a patch."""
         patched = [
-            *((one.label, one.treatment) for one in self.builds),
+            *((build.label, build.treatment) for build in self.builds),
             *((self.series.version, treatment) for treatment in self.emulations),
         ]
         return [(self.series.version, "stock"), *patched] if patched else []
@@ -79,7 +79,7 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
     Raises:
         PrerequisiteError: no patched Bun is built, and no patch can be emulated.
     """
-    buns = [one for one in runtimes.registered_buns() if one.target == host_target().name]
+    buns = [bun for bun in runtimes.registered_buns() if bun.target == host_target().name]
     named = {each.line: each for each in series}
     runs = [_line(each, buns, ablate=ablate) for each in named.values()]
     if any(line.runs() for line in runs):
@@ -93,15 +93,15 @@ def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns
 
 
 def _line(series: Series, buns: Sequence[RegisteredBun], *, ablate: bool) -> SeriesRuns:
-    control = tuple(one for one in buns if _is_of(one, series, SELF_BUILT))
-    built = [one for one in buns if _is_of(one, series, PATCHED)]
-    complete_builds = [one for one in built if one.whole]
-    for one in (*control, *built):
-        commit = one.commit
-        patches = [patch for patch in series.bun_patches if patch.id in one.patches]
-        if bun_source.identity_of(commit, series, patches) != one.identity:
+    control = tuple(bun for bun in buns if _is_of(bun, series, SELF_BUILT))
+    built = [bun for bun in buns if _is_of(bun, series, PATCHED)]
+    complete_builds = [bun for bun in built if bun.whole]
+    for bun in (*control, *built):
+        commit = bun.commit
+        patches = [patch for patch in series.bun_patches if patch.id in bun.patches]
+        if bun_source.identity_of(commit, series, patches) != bun.identity:
             console.log(
-                f"bun@{one.label} was built from another state of {series.line} than the one here"
+                f"bun@{bun.label} was built from another state of {series.line} than the one here"
             )
     if built:
         if ablate and len(built) == len(complete_builds):
@@ -131,8 +131,10 @@ def _is_of(patched_bun: RegisteredBun, series: Series, treatment: str) -> bool:
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
     """Return the treatments that emulate a series; with ``ablate`` also each patch alone."""
-    alone = list(dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation))
-    known_treatments = [name for name in alone if name in TREATMENTS]
+    emulations = list(
+        dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation)
+    )
+    known_treatments = [name for name in emulations if name in TREATMENTS]
     at_once = combined_emulation(known_treatments)
     chosen_names = [*at_once, *(known_treatments if ablate or not at_once else ())]
     return tuple(dict.fromkeys(chosen_names))
@@ -160,21 +162,25 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
     cells = []
     for line in lines:
         for version, treatment in line.runs():
-            one = msgspec.structs.replace(axes, treatments=(treatment,))
-            cells += plan_cells([("bun", version)], one)
+            single_axes = msgspec.structs.replace(axes, treatments=(treatment,))
+            cells += plan_cells([("bun", version)], single_axes)
     expectations = _with_changes(read_expectations(), lines)
     header = pipeline.PatchedHeader(
         {name: patches for line in lines for name, patches in _patches_of(line)},
-        {one.label: _changing_patches(line.series, one) for line in lines for one in line.builds},
+        {
+            build.label: _changing_patches(line.series, build)
+            for line in lines
+            for build in line.builds
+        },
     )
     pipeline.run_plan(pipeline.Plan(axes, tuple(cells)), request, expectations, header)
 
 
 def _patches_of(line: SeriesRuns) -> Iterator[tuple[str, str]]:
     """Yield the name in reports and the patches of each patched Bun and each emulation."""
-    for one in line.builds:
-        patches = ", ".join(one.patches) or "no patches"
-        yield f"bun@{one.label}", f"{one.line}, {patches}, {one.identity}"
+    for build in line.builds:
+        patches = ", ".join(build.patches) or "no patches"
+        yield f"bun@{build.label}", f"{build.line}, {patches}, {build.identity}"
     for treatment in line.emulations:
         words = set(TREATMENTS[treatment].emulates)
         named = [
@@ -192,32 +198,32 @@ def _changing_patches(series: Series, patched_bun: RegisteredBun) -> tuple[str, 
     return tuple(name for name in patched_bun.patches if name not in needed)
 
 
-def with_series_changes(known: Expectations, versions: str) -> Expectations:
+def with_series_changes(expectations: Expectations, versions: str) -> Expectations:
     """Return ``known``, and the changes that patches should make to the Buns in ``versions``.
 
     Raises:
         UsageError: the series of such a Bun is missing or not valid.
     """
     labels = {runtimes.named_version(part)[1] for part in versions.split(",")}
-    buns = [one for one in runtimes.registered_buns() if one.label in labels]
-    lines = [SeriesRuns(bun_source.series_named(one.line), (one,)) for one in buns]
-    return _with_changes(known, lines)
+    buns = [bun for bun in runtimes.registered_buns() if bun.label in labels]
+    lines = [SeriesRuns(bun_source.series_named(bun.line), (bun,)) for bun in buns]
+    return _with_changes(expectations, lines)
 
 
-def _with_changes(known: Expectations, lines: Sequence[SeriesRuns]) -> PatchedExpectations:
-    return PatchedExpectations(known.rows, known.place, changes_of(lines))
+def _with_changes(expectations: Expectations, lines: Sequence[SeriesRuns]) -> PatchedExpectations:
+    return PatchedExpectations(expectations.rows, expectations.place, changes_of(lines))
 
 
 def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
     """Return each change that a built patch is known to cause, with the label of its build."""
     return tuple(
-        (one.label, patch, change)
+        (build.label, patch, change)
         for line in lines
-        for one in line.builds
+        for build in line.builds
         for patch in line.series.bun_patches
-        if patch.id in one.patches
+        if patch.id in build.patches
         for change in patch.changes
-        if change.happens_with(one.patches)
+        if change.happens_with(build.patches)
     )
 
 

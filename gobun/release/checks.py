@@ -34,8 +34,8 @@ def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     if stated is None:
         yield f"{layout.PROVENANCE} is missing"
     else:
-        subjects = {it.name: it.digest.get("sha256", "") for it in stated.subject}
-        others = {name: it for name, it in digests.items() if name != layout.PROVENANCE}
+        subjects = {subject.name: subject.digest.get("sha256", "") for subject in stated.subject}
+        others = {name: subject for name, subject in digests.items() if name != layout.PROVENANCE}
         yield from _digest_differences(layout.PROVENANCE, subjects, others)
         parameters = stated.predicate.build_definition.external_parameters
         if (parameters.version, parameters.names) != (manifest.version, manifest.names):
@@ -51,10 +51,10 @@ def _of_manifest(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
         check_version(manifest.version)
     except UsageError as error:
         yield f"{layout.MANIFEST}: {error.what}"
-    own = {layout.MANIFEST, layout.PROVENANCE}
+    records = {layout.MANIFEST, layout.PROVENANCE}
     listed_digests = {file.name: file.sha256 for file in manifest.files}
     yield from _digest_differences(
-        layout.MANIFEST, listed_digests, {k: v for k, v in digests.items() if k not in own}
+        layout.MANIFEST, listed_digests, {k: v for k, v in digests.items() if k not in records}
     )
     for file in manifest.files:
         if file.name in digests and file.size != (folder / file.name).stat().st_size:
@@ -121,7 +121,10 @@ def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
             rules_of = audit.guard_rules if is_guard else audit.warmup_rules
             rules = rules_of(TARGETS[entry.target], file_name=entry.file)
             try:
-                yield from (f"{entry.file}: {it}" for it in audit.check(audit.inspect(path), rules))
+                yield from (
+                    f"{entry.file}: {violation}"
+                    for violation in audit.check(audit.inspect(path), rules)
+                )
             except GobunError as error:
                 yield f"{entry.file}: {error.what}"
 
@@ -163,7 +166,7 @@ def _of_package(
         return {}
     try:
         with tarfile.open(folder / tarball) as archive:
-            content_by_name = {it.name: _bytes(archive, it) for it in archive}
+            content_by_name = {member.name: _bytes(archive, member) for member in archive}
         about = msgspec.json.decode(content_by_name["package/package.json"], type=_Package)
     except (OSError, EOFError, KeyError, tarfile.TarError, msgspec.MsgspecError) as error:
         yield f"{tarball} cannot be read: {error}"
@@ -203,7 +206,11 @@ def _of_sbom(folder: Path, manifest: Manifest, digests: dict[str, str]) -> Itera
     if not (folder / layout.SBOM).is_file():
         return  # another check reports it
     bill = layout.read_json(files.read_input(folder / layout.SBOM), sbom.Bom, layout.SBOM)
-    listed_digests = {it.bom_ref: it.hashes[0].content for it in bill.components if it.hashes}
+    listed_digests = {
+        component.bom_ref: component.hashes[0].content
+        for component in bill.components
+        if component.hashes
+    }
     tarballs = [tarball_name(manifest.version, target) for target in (None, *TARGETS.values())]
     parts = [*(entry.file for entry in manifest.libraries), *tarballs]
     yield from _digest_differences(

@@ -51,12 +51,12 @@ def download_warmup(
         )
     base = fetch.check_address(source.replace(_PLACE, version), trusted=sums_file is not None)
     with scratch_folder("download") as temporary:
-        came = Path(temporary)
-        needed = _needed_files(base, came, targets, name, sums_file)
+        download_folder = Path(temporary)
+        needed = _needed_files(base, download_folder, targets, name, sums_file)
         missing = [(file, digest) for file, digest in needed if not _has_digest(out / file, digest)]
-        fetch.fetch_files(base, missing, came, advice=_ADVICE)
+        fetch.fetch_files(base, missing, download_folder, advice=_ADVICE)
         for file, _ in missing:
-            files.copy_whole(came / file, out / file)
+            files.copy_whole(download_folder / file, out / file)
     return [out / file for file, _ in needed]
 
 

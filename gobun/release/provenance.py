@@ -120,14 +120,22 @@ def of_source(source: SourceState) -> Dependency:
 def commit_of(statement: Statement) -> str | None:
     """Return the commit that a statement names."""
     dependencies = statement.predicate.build_definition.resolved_dependencies
-    named = (it.digest.get("gitCommit") for it in dependencies if it.uri == _REPOSITORY)
+    named = (
+        dependency.digest.get("gitCommit")
+        for dependency in dependencies
+        if dependency.uri == _REPOSITORY
+    )
     return next(named, None)
 
 
 def without_source(statement: Statement) -> Statement:
     """Return a statement without its commit, to compare the rest."""
     definition = statement.predicate.build_definition
-    rest = tuple(it for it in definition.resolved_dependencies if it.uri != _REPOSITORY)
+    rest = tuple(
+        dependency
+        for dependency in definition.resolved_dependencies
+        if dependency.uri != _REPOSITORY
+    )
     replace = msgspec.structs.replace
     return replace(
         statement,

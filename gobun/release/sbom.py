@@ -112,7 +112,9 @@ def bill(
     standard = [_standard_library(release) for release in sorted(go)]
     packed = [_package(version, about.name, file) for about, file in packages]
     files = [file.name for _, file in packages]
-    digests = sorted([*(entry.sha256 for entry in entries), *(it.sha256 for _, it in packages)])
+    digests = sorted(
+        [*(entry.sha256 for entry in entries), *(package.sha256 for _, package in packages)]
+    )
     application = Component("application", "release", "go-warmup", version)
     components = [
         Dependency(entry.file, (f"{_STANDARD_LIBRARY}@{entry.go}",) if entry.go else ())

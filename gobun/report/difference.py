@@ -113,15 +113,15 @@ def difference_lines(differences: Sequence[Difference], limit: int = 12) -> list
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
     ]
-    for one in differences:
-        counts = " | ".join(str(len(one.of(kind))) for kind in KINDS)
-        lines.append(f"| {one.name} | {counts} |")
+    for difference in differences:
+        counts = " | ".join(str(len(difference.of(kind))) for kind in KINDS)
+        lines.append(f"| {difference.name} | {counts} |")
     lines += ["", "Each patched Bun is compared with stock, on the same cells of this run.", ""]
     for kind in ("broken", "changed", "cured"):
-        for one in differences:
-            cells = [_line(result, stock) for result, stock in one.of(kind)]
+        for difference in differences:
+            cells = [_line(result, stock) for result, stock in difference.of(kind)]
             if cells:
-                lines += [f"{kind.capitalize()} by {one.name}:", "", *cells[:limit]]
+                lines += [f"{kind.capitalize()} by {difference.name}:", "", *cells[:limit]]
                 if len(cells) > limit:
                     lines.append(f"- and {len(cells) - limit} more")
                 lines.append("")

@@ -32,7 +32,7 @@ def difference_section(differences: Sequence[Difference]) -> str:
     heads = "".join(
         f'<th role="columnheader" scope="col">{_mark(kind)} {kind}</th>' for kind in KINDS
     )
-    rows = "".join(_row(number, one) for number, one in enumerate(differences))
+    rows = "".join(_row(number, difference) for number, difference in enumerate(differences))
     return (
         '<section aria-labelledby="difference-title">'
         '<h2 id="difference-title">What the patches change</h2>'

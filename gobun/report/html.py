@@ -68,7 +68,7 @@ def render_html(run: Run) -> str:
 def _host_facts(header: Header) -> dict[str, str]:
     """Return the facts about the machine, or one for each platform."""
     host = header.host
-    return {f"Host {one.platform}": one.host.text for one in header.joined} or {
+    return {f"Host {part.platform}": part.host.text for part in header.joined} or {
         "Host": f"{host.system}, {host.libc}",
         "Processor": f"{host.cpu}, {host.cores} cores",
     }
@@ -120,13 +120,13 @@ def _legend(summary: Summary) -> str:
 def _timeline(timeline: Timeline) -> str:
     loads = loads_of(timeline)
     stress = html.escape(timeline.stress)
-    bad = [track for track in timeline.tracks if track.is_bad]
-    head = html.escape(bad[0].text if bad else "no bad version")
-    others = pluralize(len(bad) - 1, "other pattern")
-    more = f" <span>and {others}</span>" if len(bad) > 1 else ""
+    bad_tracks = [track for track in timeline.tracks if track.is_bad]
+    head = html.escape(bad_tracks[0].text if bad_tracks else "no bad version")
+    others = pluralize(len(bad_tracks) - 1, "other pattern")
+    more = f" <span>and {others}</span>" if len(bad_tracks) > 1 else ""
     tracks = "".join(_render_track(timeline.stress, track, loads) for track in timeline.tracks)
     return (
-        f'<details class="stress{" bad" if bad else ""}"><summary><b>{stress}</b>'
+        f'<details class="stress{" bad" if bad_tracks else ""}"><summary><b>{stress}</b>'
         f" {head}{more}</summary><ul>{tracks}</ul></details>"
     )
 

@@ -132,5 +132,5 @@ def _seconds(results: Sequence[Result]) -> str:
 
 
 def _message(text: str) -> str:
-    cut = text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
-    return xml_text(cut)
+    shortened = text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+    return xml_text(shortened)

@@ -174,17 +174,17 @@ def _emphasise(text: str, outcome: str) -> str:
 
 
 def _course(timeline: Timeline) -> str:
-    bad = [track for track in timeline.tracks if track.is_bad]
-    if not bad:
+    bad_tracks = [track for track in timeline.tracks if track.is_bad]
+    if not bad_tracks:
         return f"- `{timeline.stress}`: no bad version"
     loads = loads_of(timeline)
 
     def course_of(track: Track) -> str:
         return f"{track.text}: {track.label}, {_truncate(describe_members(track.members, loads))}"
 
-    remaining = len(bad) - _MOST_TRACKS
+    remaining = len(bad_tracks) - _MOST_TRACKS
     more = f"; and {pluralize(remaining, 'other pattern')}" if remaining > 0 else ""
-    courses = "; ".join(course_of(track) for track in bad[:_MOST_TRACKS])
+    courses = "; ".join(course_of(track) for track in bad_tracks[:_MOST_TRACKS])
     return f"- `{timeline.stress}`: {_escape(courses)}{more}"
 
 

@@ -170,10 +170,13 @@ def _pair_cells(
     number = {result.key: i for i, result in enumerate(ordered)} if differences else {}
     return [
         {
-            kind: [[number[new.key], number[old.key] if old else -1] for new, old in one.of(kind)]
+            kind: [
+                [number[new.key], number[old.key] if old else -1]
+                for new, old in difference.of(kind)
+            ]
             for kind in KINDS
         }
-        for one in differences
+        for difference in differences
     ]
 
 

@@ -39,9 +39,9 @@ class Tally(msgspec.Struct, frozen=True):
         at_times = dict(self.intermittent)
         parts = [
             (mark + outcome, count)
-            for outcome, both in self.counts
+            for outcome, counts in self.counts
             for mark, count in (
-                ("", both - at_times.get(outcome, 0)),
+                ("", counts - at_times.get(outcome, 0)),
                 ("~", at_times.get(outcome, 0)),
             )
             if count
