@@ -42,7 +42,7 @@ class GoBuild(msgspec.Struct, frozen=True):
 
 
 class Section(Protocol):
-    """The position of a named part in a library's bytes, in whatever format."""
+    """The position of a named part in a library's bytes, in any format."""
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def is_interactive() -> bool:
-    """Return whether a person watches standard error."""
+    """Return whether standard error is a terminal that a person reads."""
     return sys.stderr.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
 
 

@@ -25,7 +25,7 @@ _TIMEOUT_S = 900.0
 
 
 class Apt:
-    """apt for one processor and one release, in a folder of its own."""
+    """apt for one processor and one release, in a separate folder."""
 
     def __init__(self, arch: str, suite: str, folder: Path, *, hint: str, mirror: str = "") -> None:
         """Prepare apt in ``folder``, an empty one, and read the lists of packages.
@@ -66,7 +66,7 @@ class Apt:
         self._get("update")
 
     def download(self, name: str) -> Path:
-        """Return the package ``name``, without what it depends on.
+        """Return the package ``name``, without its dependencies.
 
         Raises:
             FetchError: there is no such package, or it could not be fetched.

@@ -154,7 +154,7 @@ def readable_json(record: object) -> bytes:
 
 
 def copy_whole(source: Path, path: Path) -> None:
-    """Copy ``source`` to ``path``, its mode included, whole or not at all.
+    """Copy ``source`` with its mode to ``path``, whole or not at all.
 
     Raises:
         PrerequisiteError: ``path`` cannot be written.

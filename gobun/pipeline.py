@@ -311,7 +311,7 @@ def _run(context: matrix.RunContext, part: Part, request: Request, execute: Exec
         if path.is_file():
             write_report(request.out)
     results = matrix.read_results(path).results
-    if addon is None:  # The expectations are of the suite's own modules.
+    if addon is None:  # The expectations apply to the suite's own modules only.
         for line in review(context.expectations, results, catalogue=known_names()):
             console.log(line)
     else:

@@ -44,7 +44,7 @@ _parents: dict[Path, _Parent] = {}
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Yield a fresh folder ``NAME-N``, gone afterwards whatever is in it.
+    """Yield a new folder ``NAME-N``, and remove it with all its content afterwards.
 
     Raises:
         PrerequisiteError: the temporary folder cannot be written.

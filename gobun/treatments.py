@@ -1,4 +1,4 @@
-"""The one table of treatments: changes that may help a runtime with Go in its process.
+"""The table of treatments: changes that may help a runtime with Go in its process.
 
 A record holds everything that the suite knows about a treatment.
 `gobun.runtimes.treated_environment` applies the part for the runtime, `gobun.matrix` the part for

@@ -108,7 +108,7 @@ def parse_range(text: str) -> tuple[VersionSpan, ...]:
 
 @functools.lru_cache(maxsize=65536)
 def in_range(version: str, text: str) -> bool:
-    """Return whether ``version`` is in the range ``text``; what is not a version never is.
+    """Return whether ``version`` is in the range ``text``. An invalid version never is.
 
     Raises:
         ValueError: ``text`` is not a range.

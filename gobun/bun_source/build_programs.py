@@ -150,7 +150,7 @@ def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
 
 
 def llvm_prerequisites(layout: BuildLayout) -> list[BuildPrerequisite]:
-    """Return a row for each program of LLVM that the layout needs, with the one that is here."""
+    """Return a row for each LLVM program that the layout needs, with the installed one."""
     bounds = layout.llvm_range
     if bounds is None:
         return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]

@@ -224,7 +224,7 @@ def check_version() -> str:
 
 
 def check_disk(folder: Path, completed: FinishedBytes) -> None:
-    """Raise an error of ours if git failed because the disk is full.
+    """Raise PrerequisiteError if git failed because the disk is full.
 
     Raises:
         PrerequisiteError: the disk is full, or files may not grow any further.

@@ -35,7 +35,7 @@ class StoppedError(Exception):
 class Monitor:
     """Watches a cell.
 
-    Afterwards ``is_starved`` tells whether it could run for too little of the time.
+    Afterwards ``is_starved`` shows whether it got too little processor time.
     """
 
     def __init__(

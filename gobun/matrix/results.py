@@ -1,6 +1,6 @@
 """``results.jsonl``: a header, then one line for each cell as it finishes.
 
-Each row carries its host. Rows that lack one are of the header's host: older files have such rows.
+Each row carries its host. Rows of older files have none, and belong to the header's host.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Stack(msgspec.Struct, frozen=True):
     size: int
 
     def holds(self, address: int) -> bool:
-        """Whether an address lies in it; a stack pointer at its upper end does."""
+        """Whether an address is in the stack. A stack pointer at its upper end counts."""
         return self.start < address <= self.start + self.size
 
 

@@ -41,7 +41,7 @@ class Runtime(Protocol):
 
     @property
     def lack(self) -> str:
-        """The reason why none of its cells can run; empty if they can."""
+        """The reason why none of its cells can run, or an empty text."""
 
 
 def label(runtime: Runtime) -> str:

@@ -31,10 +31,10 @@ def own_loader() -> Path | None:
 
 
 def check_loader(loader: Path) -> None:
-    """Refuse what is not musl's loader, or is too old for current programs.
+    """Reject a file that is not musl's loader, or is too old for current programs.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the loader cannot be used.
     """
     if not (loader.is_file() and b"musl libc (" in loader.read_bytes()):
         raise UsageError(

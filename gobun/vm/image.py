@@ -1,7 +1,7 @@
 """Assembles the image of a guest from Debian's packages, once, without root.
 
 An image is a kernel, an initial RAM disk, and a file system with Python, gdb and the wheels that
-the suite imports. Nothing in it is of this checkout: the suite, the runtimes and the modules are
+the suite imports. It contains nothing of this checkout: the suite, the runtimes and the modules are
 shared with the guest when it runs.
 """
 
@@ -52,7 +52,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class ImageRecord(msgspec.Struct, frozen=True):
-    """What an image was made of; ``image.json`` beside it."""
+    """The sources of an image, in ``image.json`` beside it."""
 
     release: str
     kernel_version: str

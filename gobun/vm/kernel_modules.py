@@ -25,10 +25,10 @@ def modules_in_order(
 ) -> list[tuple[str, bytes]]:
     """Return the modules below ``lib/modules/VERSION``, each after those that it depends on.
 
-    What is built into the kernel is left out.
+    Modules that are built into the kernel are left out.
 
     Raises:
-        FetchError: a module is neither there nor built in.
+        FetchError: a module is missing, and is not built in.
     """
     files = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))}
     listed = (folder / "modules.builtin").read_text().splitlines()
@@ -54,7 +54,7 @@ def modules_in_order(
 
 
 def depends(module: bytes) -> list[str]:
-    """Return the names of the modules that a module says it depends on."""
+    """Return the names of the modules that a module lists as its dependencies."""
     match = _DEPENDS.search(module)
     return [_name(name) for name in match[1].decode().split(",") if name] if match else []
 

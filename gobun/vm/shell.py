@@ -1,4 +1,4 @@
-"""A shell in a guest, to look around: at a terminal, or with a script on standard input."""
+"""Opens a shell in a guest, at a terminal or with a script on standard input."""
 
 from __future__ import annotations
 
