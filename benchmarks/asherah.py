@@ -48,8 +48,8 @@ def main() -> None:
     target = host_target()
     fixture = build.build_fixture(build.ASHERAH, target)
     alternatives = build.build_alternatives(target)
-    known: dict[str, runtimes.Runtime] = {"node": runtimes.provide_node(target)}
-    (known["bun"],) = runtimes.provide_bun([VERSION], target)
+    by_name: dict[str, runtimes.Runtime] = {"node": runtimes.provide_node(target)}
+    (by_name["bun"],) = runtimes.provide_bun([VERSION], target)
     addresses = {
         "addon": str(fixture.addon),
         "engine": str(build.rust_asherah(target).addon),
@@ -59,7 +59,7 @@ def main() -> None:
         "wasmExec": str(alternatives.wasm_exec),
     }
     for name, of_runtime in CALL_PATHS.items():
-        runtime = known[name]
+        runtime = by_name[name]
         timings: dict[str, list[TimedProcess]] = {
             implementation: [] for implementation in of_runtime
         }

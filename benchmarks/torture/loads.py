@@ -44,10 +44,12 @@ class Group:
                 folder = root / f"gobun-torture-{os.getpid()}-{time.monotonic_ns()}"
                 with contextlib.suppress(OSError):
                     folder.mkdir()
-                    known = {name: text for name, text in files.items() if (folder / name).exists()}
-                    for name, text in known.items():
+                    existing = {
+                        name: text for name, text in files.items() if (folder / name).exists()
+                    }
+                    for name, text in existing.items():
                         (folder / name).write_text(text)
-                    if known or (not files and (folder / "cpu.stat").exists()):
+                    if existing or (not files and (folder / "cpu.stat").exists()):
                         self.folders.append(folder)
                         break
                     folder.rmdir()

@@ -117,13 +117,15 @@ def chosen_parts(names: Iterable[str]) -> list[Part]:
     Raises:
         UsageError: there is no such part.
     """
-    known = all_parts()
+    available = all_parts()
     chosen: dict[str, Part] = {}
     for name in names:
         matching = [
-            each for each in known if each == name or (name.endswith("-") and each.startswith(name))
+            each
+            for each in available
+            if each == name or (name.endswith("-") and each.startswith(name))
         ]
         if not matching:
-            raise UsageError.unknown("part of the torture", name, known)
-        chosen |= {each: known[each] for each in matching}
-    return list((chosen or known).values())
+            raise UsageError.unknown("part of the torture", name, available)
+        chosen |= {each: available[each] for each in matching}
+    return list((chosen or available).values())

@@ -108,9 +108,9 @@ def cache_with_warm_compilers(folder: Path, *names: str) -> Path:
     """Make a cache that holds only the compilers' own caches, or those in ``names``."""
     folder.mkdir()
     for name in names or ("go-build", "zig"):
-        kept = paths.cache_root() / name
-        kept.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(kept)
+        compiler_cache = paths.cache_root() / name
+        compiler_cache.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(compiler_cache)
     return folder
 
 

@@ -71,8 +71,8 @@ def run_stress(
     )
     lines = completed.stdout.splitlines()
     events = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
-    kept = tuple(event for event in events if event["at"] not in {"beat", "turns", "ends"})
-    return CellReport(kept, completed.returncode, completed.stderr)
+    selected = tuple(event for event in events if event["at"] not in {"beat", "turns", "ends"})
+    return CellReport(selected, completed.returncode, completed.stderr)
 
 
 def stresses() -> tuple[str, ...]:

@@ -252,11 +252,11 @@ def test_fetch_mirror_with_original_addresses_works(
     package = locked_package(registry)
     origin = registry.packument
 
-    def kept(name: str) -> bytes | None:
-        said = origin(name)
-        return said and said.replace(registry.url.encode(), b"http://origin.invalid")
+    def with_original_addresses(name: str) -> bytes | None:
+        packument = origin(name)
+        return packument and packument.replace(registry.url.encode(), b"http://origin.invalid")
 
-    monkeypatch.setattr(registry, "packument", kept)
+    monkeypatch.setattr(registry, "packument", with_original_addresses)
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     with pytest.raises(FetchError, match="cannot be resolved"):
         fetch.fetch_packages([package])
@@ -274,9 +274,9 @@ def test_fetch_proxy_from_npm_config_is_used(
         proxy.answers[address] = [
             lambda handler, _data: send_whole(handler, registry.archives[package])
         ]
-        seen = registry.packument(NAME) or b""
+        packument = registry.packument(NAME) or b""
         for path in (f"{registry.url}/@oven%2fbun-linux-x64",):
-            proxy.answers[path] = [lambda handler, _data: send_whole(handler, seen)]
+            proxy.answers[path] = [lambda handler, _data: send_whole(handler, packument)]
         fetch.fetch_packages([package])
     assert registry.requests_for(package) == []
 

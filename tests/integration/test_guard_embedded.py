@@ -166,15 +166,15 @@ def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda it: it.write_text("no library"), "is a text file"),
-        (lambda it: shutil.copy("/bin/true", it), "is an executable"),
+        (lambda path: path.write_text("no library"), "is a text file"),
+        (lambda path: shutil.copy("/bin/true", path), "is an executable"),
         (
-            lambda it: shutil.copy(build.build_guard([host_target()])[0].library, it),
+            lambda path: shutil.copy(build.build_guard([host_target()])[0].library, path),
             "has a guard inside already",
         ),
         (
-            lambda it: shutil.copy(
-                build.build_fixture("simple", TARGETS["darwin-arm64"]).library, it
+            lambda path: shutil.copy(
+                build.build_fixture("simple", TARGETS["darwin-arm64"]).library, path
             ),
             "the guard is for Linux",
         ),

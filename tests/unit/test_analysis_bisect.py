@@ -131,14 +131,14 @@ def test_bisect_untestable_version_is_skipped_and_reported() -> None:
 
 
 def test_bisect_canaries_are_matched_to_their_release() -> None:
-    known = (
+    releases = (
         "1.2.1-canary.20250120.1",
         "1.2.1-canary.20250201.3",
         "1.2.1-canary.7",  # as the executable names itself: before 1.2.1
         "1.2.2-canary.20250209.1",
         *RELEASES,
     )
-    selected = select_versions(canaries_of("1.2.1"), known_versions=known, tags={})
+    selected = select_versions(canaries_of("1.2.1"), known_versions=releases, tags={})
     assert selected == ("1.2.1-canary.20250120.1", "1.2.1-canary.20250201.3")
 
 

@@ -220,11 +220,11 @@ def test_copy_sparse_keeps_holes_and_limits_size(tmp_path: Path) -> None:
     files.copy_whole(source, target)
     assert target.stat().st_size == 1 << 33
     assert target.stat().st_blocks * 512 < 1 << 20
-    with source.open("rb") as one, target.open("rb") as other:
+    with source.open("rb") as original, target.open("rb") as copied:
         for at in (0, 1 << 32, (1 << 33) - 10):
-            one.seek(at)
-            other.seek(at)
-            assert one.read(100_000) == other.read(100_000)
+            original.seek(at)
+            copied.seek(at)
+            assert original.read(100_000) == copied.read(100_000)
     assert 105_000 <= files.copy_filled(source, target) < 1 << 18
     with pytest.raises(OSError, match="source holds more than 10,000 bytes"):
         files.copy_filled(source, target, most=10_000)
