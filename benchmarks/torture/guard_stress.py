@@ -30,6 +30,7 @@ _RIVAL_SOURCE = (
     "RivalPutsBack",
     "RivalTakesRaw",
     "RivalIgnores",
+    "RivalSends",
     "RivalForwards",
     "RivalSaw",
 )

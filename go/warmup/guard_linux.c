@@ -8,5 +8,6 @@
 #include "../../native/guard/share.c"
 #include "../../native/guard/slots.c"
 #include "../../native/guard/stacks.c"
+#include "../../native/guard/wait.c"
 
 #include "../../native/guard_autoinstall/constructor.c"

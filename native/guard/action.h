@@ -25,6 +25,9 @@ typedef struct {
 #define GUARD_OF_LIBC (GUARD_BIT(32) | GUARD_BIT(33) | GUARD_BIT(34))
 #endif
 
+/* The fullest possible mask: the kernel removes two signals, and libc its own. */
+#define GUARD_EVERY (~(GUARD_BIT(SIGKILL) | GUARD_BIT(SIGSTOP) | GUARD_OF_LIBC))
+
 /* Go takes over these faults, and passes on those that are not its own. */
 #define GUARD_FAULTS (GUARD_BIT(SIGBUS) | GUARD_BIT(SIGFPE) | GUARD_BIT(SIGSEGV))
 

@@ -15,11 +15,8 @@
 
 enum { TRIES = 8 };
 
-/* The fullest possible mask: the kernel removes two signals, and libc its own. */
-#define EVERY_SIGNAL (~(GUARD_BIT(SIGKILL) | GUARD_BIT(SIGSTOP) | GUARD_OF_LIBC))
-
 static bool blocks_everything(const GuardAction *action) {
-  return (action->mask & EVERY_SIGNAL) == EVERY_SIGNAL;
+  return (action->mask & GUARD_EVERY) == GUARD_EVERY;
 }
 
 GUARD_ONCE bool guard_exchange(int signal, const GuardAction *put, GuardAction *was) {

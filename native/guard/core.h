@@ -82,6 +82,10 @@ GUARD_HIDDEN void guard_stay_hooked(GuardProgramHook *hook);
 /* Watches the signals that the program sends to its threads. */
 GUARD_HIDDEN void guard_watch_sends(void);
 
+/* Whether the program sent the signal that the calling thread handles now. `otherwise` is the
+ * answer if the guard cannot watch the program. */
+GUARD_HIDDEN bool guard_sent_by_program(int signal, bool otherwise);
+
 /* How signals were handled so far. Each counter only grows. */
 typedef struct {
   uint64_t moved;    /* handler ran on the thread's own stack, after the frame was moved there */

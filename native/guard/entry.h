@@ -63,9 +63,6 @@ GUARD_HIDDEN bool guard_defer(int signal, const siginfo_t *info, uint64_t *inter
 /* A handler that does nothing. */
 extern GUARD_HIDDEN const GuardSlot guard_nothing;
 
-/* Whether an entry of any guard begins at this address. */
-GUARD_HIDDEN bool guard_begins_entry(uint64_t address);
-
 /* Only fault handlers with SA_RESETHAND have an entry. Resets the fault's action to the default,
  * as the kernel does before it calls such a handler. False for any other signal. */
 GUARD_HIDDEN bool guard_reset_fault(int signal);
@@ -74,7 +71,14 @@ GUARD_HIDDEN bool guard_reset_fault(int signal);
 typedef enum { STACK_OTHER, STACK_OWN, STACK_FULL, STACK_UNKNOWN } GuardStack;
 GUARD_HIDDEN GuardStack guard_stack_of(uintptr_t sp, uintptr_t needed);
 
-/* The slot of the library that gets this signal; NULL if the program gets it. */
-GUARD_HIDDEN const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info);
+/* If the program's handler waits in sigsuspend for the program's next signal, makes it wait on
+ * when this signal's handler returns. Otherwise the program would take a library's signal for its
+ * own, and let a suspended thread run. False if the signal interrupted anything else. */
+GUARD_HIDDEN bool guard_wait_again(int signal, ucontext_t *interrupted);
+
+/* The slot of the library that gets this signal; NULL if the program gets it. If the program has
+ * suspended the thread, the library gets the signal after that. */
+GUARD_HIDDEN const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info,
+                                              ucontext_t *interrupted);
 
 #endif

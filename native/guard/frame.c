@@ -4,7 +4,7 @@
  * by a distance that keeps every alignment. One pointer in the frame names a place in the frame
  * itself, and is corrected. */
 #define _GNU_SOURCE
-#include "entry.h"
+#include "action.h"
 
 #ifdef __linux__
 
@@ -133,7 +133,7 @@ static bool interrupts_entry(const ucontext_t *interrupted, bool was_placing) {
   uintptr_t at = interrupted_pc(interrupted);
   if (!on_alternate(interrupted, interrupted_sp(interrupted))) return false;
   return was_placing || (at >= (uintptr_t)guard_entries && at < (uintptr_t)guard_entries_end) ||
-         guard_begins_entry(at);
+         guard_slot_of(at) != NULL;
 }
 
 static intptr_t place(uintptr_t frame, uintptr_t info, uintptr_t context, uintptr_t record,
@@ -151,7 +151,7 @@ static intptr_t place(uintptr_t frame, uintptr_t info, uintptr_t context, uintpt
     *chosen = &guard_nothing;
     return 0;
   }
-  const GuardSlot *sharer = guard_sharer_of(signal, (const siginfo_t *)info);
+  const GuardSlot *sharer = guard_sharer_of(signal, (const siginfo_t *)info, interrupted);
   if (sharer != NULL) {
     *chosen = sharer;
     if (sharer->flags & SA_ONSTACK) return 0;

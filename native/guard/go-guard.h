@@ -42,8 +42,8 @@ struct GuardStats {
   uint64_t searched; /* threads whose stack the guard looked up, each counted once */
   uint64_t full;     /* handlers without a guard, because all 64 slots are in use */
 
-  /* Bit N-1: a library set a handler for signal N as well. It gets the signals that other processes
-   * send. The program gets those that this process sends to its own threads. */
+  /* Bit N-1: a library set a handler for signal N as well. The program gets the signals that it
+   * sends to its own threads. The library gets all others. */
   uint64_t shared;
 
   /* Bit N-1: a library replaced the handler of signal N and bypassed the guard. The guard restores

@@ -3,8 +3,8 @@
  * A library that takes the signal with which the program suspends threads would end all
  * suspensions. Go's os/signal does so in Notify without a list, in Ignore, and in Notify of that
  * signal. The guard keeps its entry in the kernel, and records the library as the sharer of the
- * signal. A signal that the process sends to one of its threads goes to the program. All others
- * go to the sharer.
+ * signal. A signal that the program sends to one of its threads goes to the program. All others
+ * go to the sharer, also those that the library sends to stop its own threads.
  *
  * A library may also bypass the guard: by a bare system call, by libc's signal(), or before the
  * guard has seen the library. So the program's pthread_kill checks before each signal whether
@@ -135,10 +135,53 @@ static void do_nothing(void) {}
 
 GUARD_HIDDEN const GuardSlot guard_nothing = {.function = do_nothing, .flags = SA_ONSTACK};
 
-const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
+/* Sends a signal to the calling thread again. */
+GUARD_ONCE static bool send_again(int signal, const siginfo_t *info) {
+  long sender = this_process(), thread = guard_syscall3(SYS_gettid, 0, 0, 0);
+  /* With the call of pthread_kill, which a sandbox allows if threads are suspended in it. */
+  bool is_usual = info->si_code == SI_TKILL && info->si_pid == sender;
+  return (is_usual
+              ? guard_syscall3(SYS_tgkill, sender, thread, signal)
+              : guard_syscall4(SYS_rt_tgsigqueueinfo, sender, thread, signal, (long)info)) == 0;
+}
+
+bool guard_defer(int signal, const siginfo_t *info, uint64_t *interrupted_mask) {
+  uint64_t blocked = GUARD_BIT(signal);
+  guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
+  bool sent = send_again(signal, info);
+  if (sent) *interrupted_mask |= blocked;
+  return sent;
+}
+
+/* A library's signal that came while the program had suspended this thread. All that the kernel
+ * and sigqueue put into siginfo is in its first four words. The others stay 0. */
+static __thread union {
+  uint64_t words[4];
+  siginfo_t info;
+} owed GUARD_TLS;
+
+/* Whether the last handler that started here is the program's. A library's may wait, too. */
+static __thread bool program_was_last GUARD_TLS;
+
+static void send_owed(int signal) {
+  if (owed.info.si_signo != signal) return;
+  owed.info.si_signo = 0; /* the kernel fills it in */
+  send_again(signal, &owed.info);
+}
+
+const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info, ucontext_t *interrupted) {
   GuardSlot *sharer = __atomic_load_n(&guard_sharers[signal - 1], __ATOMIC_ACQUIRE);
-  if (sharer == NULL) return NULL;
-  if (info->si_code == SI_TKILL && info->si_pid == this_process()) return NULL;
+  bool by_program = guard_sent_by_program(signal, info->si_code == SI_TKILL);
+  if (sharer == NULL || by_program) {
+    program_was_last = true;
+    send_owed(signal);
+    return NULL;
+  }
+  if (program_was_last && guard_wait_again(signal, interrupted)) {
+    memcpy(owed.words, info, sizeof owed.words);
+    return &guard_nothing;
+  }
+  program_was_last = false;
   if (sharer->handler == (uint64_t)SIG_IGN) return &guard_nothing;
   if (sharer->flags & SA_RESETHAND) {
     __atomic_compare_exchange_n(&guard_sharers[signal - 1], &sharer, NULL, false, __ATOMIC_ACQ_REL,
@@ -149,18 +192,6 @@ const GuardSlot *guard_sharer_of(int signal, const siginfo_t *info) {
   uint64_t blocked = sharer->mask | (sharer->flags & SA_NODEFER ? 0 : GUARD_BIT(signal));
   guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
   return sharer;
-}
-
-bool guard_defer(int signal, const siginfo_t *info, uint64_t *interrupted_mask) {
-  uint64_t blocked = GUARD_BIT(signal);
-  guard_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, 0, sizeof blocked);
-  long sender = this_process(), thread = guard_syscall3(SYS_gettid, 0, 0, 0);
-  /* With the call of pthread_kill, which a sandbox allows if threads are suspended in it. */
-  bool is_usual = info->si_code == SI_TKILL && info->si_pid == sender;
-  long sent = is_usual ? guard_syscall3(SYS_tgkill, sender, thread, signal)
-                       : guard_syscall4(SYS_rt_tgsigqueueinfo, sender, thread, signal, (long)info);
-  if (sent == 0) *interrupted_mask |= blocked;
-  return sent == 0;
 }
 
 uint64_t guard_shared(uint64_t *lost) {

@@ -41,8 +41,6 @@ bool guard_own_entry(uint64_t handler) {
   return at < GUARD_SLOTS * GUARD_ENTRY_BYTES && at % GUARD_ENTRY_BYTES == 0;
 }
 
-bool guard_begins_entry(uint64_t address) { return guard_slot_of(address) != NULL; }
-
 uint64_t guard_entry_of(const GuardSlot *slot) {
   return (uint64_t)(uintptr_t)guard_entries + (uint64_t)(slot - guard_slots) * GUARD_ENTRY_BYTES;
 }

@@ -66,6 +66,9 @@ EXPORT int RivalTakesRaw(int number, enum RivalHandler handler) {
   return (int)syscall(SYS_rt_sigaction, number, &raw, NULL, 8);
 }
 
+/* As a garbage collector does to stop its threads. */
+EXPORT int RivalSends(pthread_t thread, int number) { return pthread_kill(thread, number); }
+
 EXPORT void RivalIgnores(int number) { signal(number, SIG_IGN); }
 
 /* Makes the handler call another one as a function, as Go does with signals that are not its

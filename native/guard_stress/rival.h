@@ -1,6 +1,7 @@
 #ifndef RIVAL_H
 #define RIVAL_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ typedef int RivalTakesFunction(int, enum RivalHandler, int, struct sigaction *);
 typedef int RivalPutsBackFunction(int, const struct sigaction *);
 typedef int RivalTakesRawFunction(int, enum RivalHandler);
 typedef void RivalIgnoresFunction(int);
+typedef int RivalSendsFunction(pthread_t, int);
 typedef void RivalForwardsFunction(void (*)(int, siginfo_t *, void *));
 typedef struct RivalRecord RivalRecordFunction(void);
 

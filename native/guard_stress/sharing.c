@@ -3,10 +3,14 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "assertions.h"
@@ -18,6 +22,7 @@ static RivalTakesFunction *takes;
 static RivalPutsBackFunction *puts_back;
 static RivalTakesRawFunction *takes_raw;
 static RivalIgnoresFunction *ignores;
+static RivalSendsFunction *sends;
 static RivalForwardsFunction *forwards;
 static RivalRecordFunction *saw;
 
@@ -134,6 +139,79 @@ static void forwarded(void) {
   forwards(NULL);
 }
 
+static sem_t answer;
+static volatile bool is_suspended;
+
+/* As JavaScriptCore's handler: the first signal suspends the thread, the next one resumes it. */
+static void suspend(int number, siginfo_t *info, void *context) {
+  (void)info;
+  (void)context;
+  sigset_t all_others;
+  if (is_suspended) return;
+  is_suspended = true;
+  sem_post(&answer);
+  sigfillset(&all_others);
+  sigdelset(&all_others, number);
+  sigsuspend(&all_others);
+  is_suspended = false;
+  sem_post(&answer);
+}
+
+static atomic_bool may_end;
+
+static void *run_until_told(void *unused) {
+  stack_t stack = {.ss_sp = mapped(ALTERNATE_BYTES), .ss_size = ALTERNATE_BYTES};
+  sigaltstack(&stack, NULL);
+  sem_post(&answer);
+  while (!may_end) sched_yield();
+  return unused;
+}
+
+static bool is_answered(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 5;
+  return sem_timedwait(&answer, &until) == 0;
+}
+
+/* Waits for the library's handler, at most five seconds. */
+static int calls_of_library(void) {
+  int calls = 0;
+  for (int tries = 0; tries < 500 && calls == 0; tries++) {
+    usleep(10000);
+    calls = saw().calls;
+  }
+  return calls;
+}
+
+/* The library stops the program's threads with the same signal, as Boehm's collector does. */
+static void sent_by_the_library(void) {
+  pthread_t thread;
+  takes(FIRST, RIVAL_HANDLES, SA_ONSTACK, NULL);
+  recorded.calls = 0;
+  saw();
+  sends(pthread_self(), FIRST);
+  expect(recorded.calls == 0 && saw().calls == 1,
+         "the library gets what it sends to a thread itself");
+  expect(gets("PL"), "and the program what the program sends");
+  set(FIRST, suspend, SA_SIGINFO, NULL);
+  takes(FIRST, RIVAL_HANDLES, SA_ONSTACK, NULL);
+  sem_init(&answer, 0, 0);
+  pthread_create(&thread, NULL, run_until_told, NULL);
+  bool answered = is_answered();
+  pthread_kill(thread, FIRST);
+  expect(answered && is_answered() && is_suspended, "the program suspends a thread");
+  sends(thread, FIRST);
+  usleep(20000);
+  expect(is_suspended && saw().calls == 0, "the library's signal does not wake it");
+  pthread_kill(thread, FIRST);
+  expect(is_answered() && !is_suspended, "the program's next signal does");
+  expect(calls_of_library() == 1, "then the library gets its signal, once");
+  may_end = true;
+  pthread_join(thread, NULL);
+  set(FIRST, note, SA_SIGINFO, NULL);
+}
+
 static void in_a_child_of_vfork(void) {
   struct sigaction old;
   pid_t child = vfork();
@@ -226,6 +304,7 @@ void signals_are_shared(const char *library) {
   takes = (RivalTakesFunction *)dlsym(rival, "RivalTakes");
   puts_back = (RivalPutsBackFunction *)dlsym(rival, "RivalPutsBack");
   takes_raw = (RivalTakesRawFunction *)dlsym(rival, "RivalTakesRaw");
+  sends = (RivalSendsFunction *)dlsym(rival, "RivalSends");
   ignores = (RivalIgnoresFunction *)dlsym(rival, "RivalIgnores");
   forwards = (RivalForwardsFunction *)dlsym(rival, "RivalForwards");
   saw = (RivalRecordFunction *)dlsym(rival, "RivalSaw");
@@ -233,6 +312,8 @@ void signals_are_shared(const char *library) {
   by_sigaction();
   past_the_guard();
   forwarded();
+  sent_by_the_library();
+  takes(FIRST, RIVAL_HANDLES, SA_ONSTACK, NULL);
   in_a_child_of_vfork();
   without_what_it_needs();
   of_a_collector();
