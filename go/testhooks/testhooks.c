@@ -6,8 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
+#ifndef __APPLE__
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#endif
 
-enum { PAGE = 4096, DOES_NOT_FIT = -2, ROOM_BELOW = 256 << 10 };
+enum { PAGE = 4096, DOES_NOT_FIT = -2, ROOM_BELOW = 256 << 10, MOST_STACK = 64 << 20 };
 
 extern int32_t Run(void);
 
@@ -18,6 +22,17 @@ __attribute__((visibility("hidden"))) void gobun_sleep(int32_t ms) {
 __attribute__((visibility("hidden"))) void gobun_call(void *function, void *data) {
   ((void (*)(void *))function)(data);
 }
+
+#ifndef __APPLE__
+/* Returns the size of this thread's stack, of which the C library reports `size`. musl reports only
+ * the part of the main thread's stack that is in use, but the kernel adds pages up to the limit. */
+static size_t whole_stack(size_t size) {
+  struct rlimit limit;
+  if (syscall(SYS_gettid) != getpid() || getrlimit(RLIMIT_STACK, &limit) != 0) return size;
+  size_t most = limit.rlim_cur < MOST_STACK ? (size_t)limit.rlim_cur : MOST_STACK;
+  return size > most ? size : most;
+}
+#endif
 
 /* The bytes of this thread's stack below the caller. */
 static size_t stack_left(void) {
@@ -32,7 +47,7 @@ static size_t stack_left(void) {
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
   pthread_attr_getstack(&attributes, &start, &size);
   pthread_attr_destroy(&attributes);
-  char *bottom = start;
+  char *bottom = (char *)start + size - whole_stack(size);
 #endif
   return &here > bottom ? (size_t)(&here - bottom) : 0;
 }

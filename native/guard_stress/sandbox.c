@@ -28,6 +28,7 @@
 static const uint32_t ALLOWED[] = {
     SYS_read,
     SYS_write,
+    SYS_writev,
     SYS_close,
     SYS_mmap,
     SYS_munmap,

@@ -25,13 +25,16 @@ extern Handler *bsd_signal(int, Handler *);
 #define ssignal bsd_signal
 
 /* musl has no other name of sigaction, so it is looked up: by this library's constructor, or by
- * a constructor that runs before it and calls sigaction. */
+ * a constructor that runs before it and calls sigaction. It is looked up in libc, because the next
+ * library may be a second copy of this one, and would guard what is guarded already. */
 typedef int Sigaction(int, const struct sigaction *, struct sigaction *);
 static _Atomic(Sigaction *) libc_sigaction;
 
 static void bind_sigaction(void) {
-  if (atomic_load(&libc_sigaction) == NULL)
-    atomic_store(&libc_sigaction, (Sigaction *)dlsym(RTLD_NEXT, "sigaction"));
+  if (atomic_load(&libc_sigaction) != NULL) return;
+  void *libc = dlopen("libc.so", RTLD_LAZY | RTLD_NOLOAD); /* musl's loader is its libc */
+  void *found = dlsym(libc != NULL ? libc : RTLD_NEXT, "sigaction");
+  atomic_store(&libc_sigaction, (Sigaction *)found);
 }
 
 static int __sigaction(int number, const struct sigaction *action, struct sigaction *before) {

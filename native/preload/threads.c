@@ -44,9 +44,10 @@ static const pthread_attr_t *widened(const pthread_attr_t *attr, Wider *wider) {
   wider->owned = false;
   if (attr != NULL) {
     void *lowest;
-    if (pthread_attr_getstack(attr, &lowest, &size) != 0) return attr;
-    /* A nonzero top is glibc's only sign that the caller supplied the stack. */
-    if ((uintptr_t)lowest + size != 0) return attr;
+    /* Without a stack by the caller musl returns an error, and glibc an address whose top is zero. */
+    bool supplied =
+        pthread_attr_getstack(attr, &lowest, &size) == 0 && (uintptr_t)lowest + size != 0;
+    if (supplied) return attr;
     if (pthread_attr_getstacksize(attr, &size) != 0 || size >= ENOUGH) return attr;
     /* A plain copy shares the data behind the attributes, so it is never destroyed. */
     wider->attr = *attr;

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from gobun import bun_source, paths
 from gobun.bun_source import BunCommit
@@ -161,6 +162,9 @@ class Bench:
 @contextlib.contextmanager
 def serve_repositories(folder: Path, *, filters: bool = True) -> Iterator[str]:
     """Serve the repositories below ``folder`` on the loopback address, and yield the URL."""
+    programs = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
+    if not (Path(programs.stdout.strip()) / "git-daemon").exists():
+        pytest.skip("git daemon is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

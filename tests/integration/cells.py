@@ -47,7 +47,7 @@ CELL = Cell("bun", "0.0.1", "stock", "simple", "ffi", "idle")
 def build_child(folder: Path) -> Path:
     """Compile the program."""
     program = folder / "child"
-    compiling.c_program(SOURCE, target=host_target(), output=program)
+    compiling.c_program(SOURCE, target=host_target(), output=program, libraries=["pthread"])
     return program
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import semver
+from machine import FIRST_BUN_WITH_FFI_ON_MUSL, ON_MUSL
 
 from gobun import doctor, fetch, paths, runtimes, toolchain
 from gobun.targets import host_target
@@ -75,7 +76,7 @@ def succeed(completed: subprocess.CompletedProcess[str]) -> str:
 def type_check(script: Path) -> None:
     """Check the types of a script and of its imports with Deno."""
     completed = subprocess.run(
-        [toolchain.deno().program, "check", "--quiet", "--no-lock", script.name],
+        [deno().program, "check", "--quiet", "--no-lock", script.name],
         cwd=script.parent,
         env={"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(script.parent / "deno")},
         capture_output=True,
@@ -120,11 +121,28 @@ def newest_locked(package: str) -> str:
     return str(max(version for version in versions if version.prerelease is None))
 
 
-def bun(version: str = "") -> runtimes.Bun:
-    """Return stock Bun, by default the newest locked one."""
+def bun(version: str = "", *, ffi: bool = False) -> runtimes.Bun:
+    """Return stock Bun, by default the newest locked one.
+
+    Skips the test on musl if the release has no build for musl. With ``ffi`` the test opens a
+    library by ``bun:ffi``, and is also skipped if the release cannot do that on musl.
+    """
     target = host_target()
     chosen = version or newest_locked(fetch.bun_package(target.name))
-    return runtimes.provide_bun([chosen], target)[0]
+    if ON_MUSL and ffi and semver.Version.parse(chosen) < FIRST_BUN_WITH_FFI_ON_MUSL:
+        pytest.skip(f"bun:ffi of Bun {chosen} opens no library on musl")
+    provided = runtimes.provide_runtimes("bun", [chosen], target)[0]
+    if not isinstance(provided, runtimes.Bun):
+        pytest.skip(provided.lack)
+    return provided
+
+
+def deno() -> runtimes.Deno:
+    """Return the pinned Deno, or skip the test on musl."""
+    provided = runtimes.provide_runtimes("deno", [toolchain.pins()["deno"]], host_target())[0]
+    if not isinstance(provided, runtimes.Deno):
+        pytest.skip(provided.lack)
+    return provided
 
 
 def arm64_emulator() -> list[str]:
@@ -149,7 +167,7 @@ def runtime(name: str) -> runtimes.Runtime:
     runtime."""
     if name == "bun":
         return bun()
-    return runtimes.provide_deno() if name == "deno" else runtimes.provide_node(host_target())
+    return deno() if name == "deno" else runtimes.provide_node(host_target())
 
 
 def run_script(command: Sequence[str | Path], script: str, folder: Path, *words: str) -> str:

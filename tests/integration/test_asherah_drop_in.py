@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from asherah_scripts import said_by
 from commands import bun, invoke, run_script, runtime, succeed, type_check
+from machine import OLD_BUN
 from test_asherah import DECLARATIONS
 
 from gobun import audit, build
@@ -160,7 +161,7 @@ def test_addon_of_applications_exports_published_functions_alone(
         assert of_fixtures not in addon.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["bun", "node", "1.0.36", "1.2.19"])
+@pytest.mark.parametrize("name", ["bun", "node", OLD_BUN, "1.2.19"])
 def test_data_as_string_buffer_or_view_round_trips(addon: Path, name: str, tmp_path: Path) -> None:
     using = runtime(name) if name in {"bun", "node"} else bun(name)
     assert said_by(using.program, addon, VIEWS, tmp_path) == {

@@ -95,7 +95,7 @@ def sums(dist: Path) -> dict[str, str]:
 def test_build_warmup_writes_libraries_sums_and_manifest(dist: Path) -> None:
     checked = [
         subprocess.run(
-            ["sha256sum", "-c", "--strict", name],
+            ["sha256sum", "-c", name],
             cwd=dist,
             env={**os.environ, "LC_ALL": "C"},
             capture_output=True,
@@ -105,6 +105,7 @@ def test_build_warmup_writes_libraries_sums_and_manifest(dist: Path) -> None:
         for name in ("SHA256SUMS", "SHA256SUMS-darwin")
     ]
     assert [succeed(done).count(": OK\n") for done in checked] == [4, 2]
+    assert len(sums(dist)) == 6  # so every line is checked: busybox has no --strict
     libraries = msgspec.json.decode((dist / "manifest.json").read_bytes())["libraries"]
     assert {library["target"] for library in libraries} == set(TARGETS)
     for library in libraries:
@@ -295,17 +296,16 @@ class TestCalled:
     """The libraries in real runtimes."""
 
     def test_warmup_library_works_in_bun(self, dist: Path, tmp_path: Path) -> None:
-        name = host_target().name
-        library = str(dist / f"go-warmup-{name}.so")
+        library = str(dist / f"go-warmup-{host_target().name}.so")
         output = run_script([bun().program], CALLS, tmp_path, library)
-        assert output == f"{name.partition('-')[2]} 1 1 1\n"
+        assert output == f"{host_target().arch} 1 1 1\n"
 
     def test_warmup_library_works_in_node(self, dist: Path, tmp_path: Path) -> None:
         node = runtimes.provide_node(host_target())
-        name = host_target().name
-        words = [str(node.dlcall), str(dist / f"go-warmup-{name}.so"), "/no/such/library.so"]
+        library = dist / f"go-warmup-{host_target().name}.so"
+        words = [str(node.dlcall), str(library), "/no/such/library.so"]
         output = run_script([node.program], DLCALLS, tmp_path, *words)
-        assert output == f"{name.partition('-')[2]} 1 1 1 Error Error TypeError\n"
+        assert output == f"{host_target().arch} 1 1 1 Error Error TypeError\n"
 
     def test_warmup_library_on_arm64_runs_under_qemu(self, dist: Path, tmp_path: Path) -> None:
         command = arm64_bun()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import bun_upstream as up
 import pytest
+from machine import needs
 
 from gobun import fetch, toolchain
 from gobun.bun_check import cxx
@@ -73,6 +74,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
+@needs("make")
 def test_cxx_file_that_compiles_is_proven(bench: Bench) -> None:
     (finding,) = bench.check()
     assert (finding.patch, finding.check, finding.subject) == ("suspend", "compiles", BINDING)
@@ -80,6 +82,7 @@ def test_cxx_file_that_compiles_is_proven(bench: Bench) -> None:
     assert not list(bench.tree.rglob("*.o"))
 
 
+@needs("make")
 def test_cxx_file_with_error_is_wrong_with_the_error(bench: Bench) -> None:
     (bench.tree / BINDING).write_text(GOOD_SOURCE + "int more() { return nowhere; }\n")
     (finding,) = bench.check()
@@ -88,6 +91,7 @@ def test_cxx_file_with_error_is_wrong_with_the_error(bench: Bench) -> None:
     assert BINDING in finding.detail
 
 
+@needs("make")
 def test_cxx_is_not_checked_by_another_clang(bench: Bench) -> None:
     bench.be_clang("15.0.7")
     (finding,) = bench.check()
@@ -102,6 +106,7 @@ def test_cxx_is_not_checked_without_a_submodule(bench: Bench) -> None:
     assert (finding.verdict, finding.detail) == ("not checked", "not fetched: src/deps/zstd")
 
 
+@needs("make")
 def test_cxx_file_without_a_rule_is_an_error(bench: Bench) -> None:
     makefile = bench.tree / "Makefile"
     makefile.write_text(makefile.read_text().replace("bindings-obj", "elsewhere"))

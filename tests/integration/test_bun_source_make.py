@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import bun_upstream as up
 import msgspec
 import pytest
+from commands import bun
+from machine import OLD_BUN, ON_MUSL
 
 from gobun import bun_source, patched, runtimes, toolchain
 from gobun.bun_source import read_layout
@@ -26,6 +28,8 @@ PINNED_COMMIT = "f8aa36d4737faee92bd2d1e337a2fd01a5437c61"
 
 @pytest.fixture
 def webkit(tmp_path: Path) -> Path:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
     return make_webkit(tmp_path / "webkit")
 
 
@@ -38,7 +42,7 @@ def make_webkit(folder: Path) -> Path:
 @pytest.fixture
 def series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bun_source.Series:
     """A checkout of the small make upstream, and a series of one build patch and one change."""
-    stock = runtimes.provide_bun([VERSION], host_target())[0].program
+    stock = bun(OLD_BUN if ON_MUSL else VERSION).program
     monkeypatch.setattr("gobun.patched.build.stock_release", lambda _: runtimes.Bun(VERSION, stock))
     monkeypatch.setenv("GOBUN_CACHE", str(tmp_path / "the cache"))
     upstream = up.make_upstream(tmp_path / "upstream", up.GOLDEN / "build-make")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from commands import bun, invoke, succeed
+from machine import ON_MUSL, embeds_guard
 
 from gobun import build, custom_addon, embed, matrix, paths, pipeline, toolchain
 from gobun.build import compile as compiling
@@ -259,6 +260,7 @@ def test_addon_result_records_addon_and_go_runtime(tmp_path: Path, module: str, 
     assert note.endswith("there is no Go in the file") != go
 
 
+@embeds_guard
 @pytest.mark.parametrize("inside", [True, False], ids=["guard-inside", "no-guard"])
 def test_addon_with_guard_inside_passes_as_built_in(
     tmp_path: Path, addon: Path, inside: bool
@@ -345,7 +347,7 @@ def refusal_of(*words: str | Path) -> str:
 
 
 def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
-    other = "linux-arm64" if host_target().name == "linux-x64" else "linux-x64"
+    other = "linux-arm64" if host_target().arch == "x64" else "linux-x64"
     addon = build.build_fixture("control", target_named(other)).addon
     message = refusal_of(
         "--addon", addon, "--smoke", smoke(tmp_path, LOAD, SYNC), "--out", tmp_path
@@ -355,6 +357,7 @@ def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.skipif(ON_MUSL, reason="it is an addon for this machine")
 def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
     """musl's library is called libc.so, and an empty one of that name is enough here."""
     nothing, libc, addon = (tmp_path / name for name in ("nothing.c", "libc.so", "mine.node"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import documented
 import pytest
 from commands import bun
+from machine import SHELL
 
 from docsite.example import RECORDED_RESULTS
 from gobun import build, paths
@@ -101,7 +102,7 @@ def test_documented_commands_run_as_printed(page: str, reader: Path) -> None:
     path = f"{reader / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     for command in runnable()[page]:
         completed = subprocess.run(
-            ["bash", "-c", command.text],
+            [SHELL, "-c", command.text],
             cwd=reader,
             env={**os.environ, "PATH": path},
             capture_output=True,

@@ -23,7 +23,9 @@ from gobun.targets import host_target
 if TYPE_CHECKING:
     from gobun.treatments import TreatmentName
 
-on_x64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 has one build")
+on_x64 = pytest.mark.skipif(
+    host_target().name != "linux-x64", reason="other platforms have one build"
+)
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a hang")
 
 HEADER = Header("0.1.0", "", Host("Linux", "6.1", "cpu", 2, "glibc 2.36"), {"go": "1.27.3"}, "", 1)

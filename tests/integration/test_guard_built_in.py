@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import invoke, succeed
+from machine import ON_MUSL
 
 import gobun
 from gobun import audit, build, paths, toolchain
@@ -32,12 +33,15 @@ GLUE = "int Run(void);\nint Glue(void) { return Run(); }\n"
 MARK = b"GoGuard1"
 
 
+HOST_LIBC = "musl" if ON_MUSL else "gnu.2.17"
+
+
 def compiler(name: str) -> list[str]:
     """Return the command of a C compiler, or skip the test."""
     if name.startswith("zig"):
         _, _, libc = name.partition("-")
         arch = "x86_64" if host_target().goarch == "amd64" else "aarch64"
-        return [str(toolchain.zig().program), "cc", "-target", f"{arch}-linux-{libc or 'gnu.2.17'}"]
+        return [str(toolchain.zig().program), "cc", "-target", f"{arch}-linux-{libc or HOST_LIBC}"]
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"needs {name}")
@@ -60,7 +64,11 @@ def run(folder: Path, *command: str | Path, **env: str) -> str:
 def go(folder: Path, name: str, *words: str, **env: str) -> str:
     """Run Go as a maintainer does, with the maintainer's compiler."""
     cache = paths.cache_root()
+    archiver = folder / "ar"  # Go runs one for an archive, and Zig has one
+    archiver.write_text(f'#!/bin/sh\nexec "{toolchain.zig().program}" ar "$@"\n')
+    archiver.chmod(0o755)
     settings = {
+        "PATH": f"{os.environ['PATH']}{os.pathsep}{folder}",
         "CC": " ".join(compiler(name)),
         "CGO_ENABLED": "1",
         "GOCACHE": str(cache / "go-build"),
@@ -101,8 +109,17 @@ def plain_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def load_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("program") / "load_order"
     source = paths.ROOT / "tests" / "native" / "load_order.c"
-    run(program.parent, *compiler("zig"), "-rdynamic", source, "-ldl", "-lpthread", "-o", program)
+    # By default Zig links programs for musl statically, and such a program loads no library.
+    flags = ["-rdynamic", *(["-dynamic"] if ON_MUSL else []), "-ldl", "-lpthread"]
+    run(program.parent, *compiler("zig"), source, *flags, "-o", program)
     return program
+
+
+def loadable(library: Path) -> Path:
+    """Return a library that contains Go as this machine can load it: on musl it is converted."""
+    if ON_MUSL:
+        build.convert_file(library, library)
+    return library
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang", "zig"])
@@ -111,7 +128,7 @@ def test_vendored_package_in_shared_library_installs_before_go(
 ) -> None:
     library = vendored / f"{name}.so"
     go(vendored, name, "build", "-buildmode=c-shared", "-o", library.name, ".")
-    assert run(vendored, load_order, library) == "42 guarded guarded\n"
+    assert run(vendored, load_order, loadable(library)) == "42 guarded guarded\n"
     assert run(vendored, load_order, library, GO_WARMUP_GUARD="0") == "42 unguarded unguarded\n"
     assert not [each for each in audit.inspect(library).exports if "uard" in each]
 
@@ -123,7 +140,7 @@ def test_vendored_package_in_archive_installs_before_go(
     go(vendored, name, "build", "-buildmode=c-archive", "-o", f"{name}.a", ".")
     words = ["-shared", "-fPIC", "glue.c", f"{name}.a", "-lpthread", "-o", f"glue-{name}.so"]
     run(vendored, *compiler(name), *words)
-    library = vendored / f"glue-{name}.so"
+    library = loadable(vendored / f"glue-{name}.so")
     assert run(vendored, load_order, library) == "42 guarded guarded\n"
 
 
@@ -190,7 +207,8 @@ def test_static_library_links_with_go_archive(
         f"{name}.so",
     ]
     run(plain_archive.parent, *compiler(name), *words)
-    assert run(plain_archive.parent, load_order, plain_archive.parent / f"{name}.so") == message
+    library = loadable(plain_archive.parent / f"{name}.so")
+    assert run(plain_archive.parent, load_order, library) == message
 
 
 def test_static_library_links_with_cmake(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import bun, invoke, succeed
+from machine import ON_MUSL, embeds_guard
 
 from gobun import audit, build, embed, paths, toolchain
 from gobun.elf import Image
@@ -81,7 +82,9 @@ def zig() -> list[str]:
 def load_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("program") / "load_order"
     source = paths.ROOT / "tests" / "native" / "load_order.c"
-    run(*zig(), "-rdynamic", source, "-ldl", "-lpthread", "-o", program)
+    # By default Zig links programs for musl statically, and such a program loads no library.
+    flags = ["-rdynamic", *(["-dynamic"] if ON_MUSL else []), "-ldl", "-lpthread"]
+    run(*zig(), source, *flags, "-o", program)
     return program
 
 
@@ -92,9 +95,15 @@ def check_hangs(script: Path, library: Path) -> None:
     assert subprocess.run(command, check=False, capture_output=True).returncode != 0
 
 
+@embeds_guard
 @pytest.mark.parametrize(
     ("linker", "text"),
-    [("gcc", SIMPLE_SOURCE), ("gcc", THREADED), ("zig", SIMPLE_SOURCE), ("zig", THREADED)],
+    [
+        ("gcc", SIMPLE_SOURCE),
+        ("gcc", THREADED),
+        ("zig", SIMPLE_SOURCE),
+        ("zig", THREADED),
+    ],
     ids=["gcc-simple", "gcc-threaded", "zig-simple", "zig-threaded"],
 )
 def test_embedded_library_installs_before_its_constructors(
@@ -119,6 +128,7 @@ def test_embedded_library_survives_strip(load_order: Path, tmp_path: Path) -> No
     assert run(load_order, tmp_path / "stripped.so") == "42 guarded guarded\n"
 
 
+@embeds_guard
 @pytest.mark.slow
 def test_embedded_go_library_leaves_the_event_loop_turning(tmp_path: Path) -> None:
     library = build.build_fixture("simple", host_target()).library
@@ -146,6 +156,7 @@ def test_embedded_arm64_library_keeps_its_tables(tmp_path: Path) -> None:
     assert audit.inspect(out).exports == audit.inspect(library).exports
 
 
+@embeds_guard
 @pytest.mark.slow
 def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path) -> None:
     library = build.published_asherah(host_target())
@@ -169,7 +180,7 @@ def test_embedded_guard_in_libasherah_guards_it(tmp_path: Path, load_order: Path
         (lambda path: path.write_text("no library"), "is a text file"),
         (lambda path: shutil.copy("/bin/true", path), "is an executable"),
         (
-            lambda path: shutil.copy(build.build_guard([host_target()])[0].library, path),
+            lambda path: shutil.copy(build.build_guard([TARGETS["linux-x64"]])[0].library, path),
             "has a guard inside already",
         ),
         (

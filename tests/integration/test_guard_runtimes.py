@@ -92,7 +92,7 @@ def simple() -> Path:
 def test_guard_in_bun_idles_beside_go(
     guard: Path, simple: Path, tmp_path: Path, *, version: str, number: int, when: str
 ) -> None:
-    program = bun(version).program
+    program = bun(version, ffi=True).program
     output = run_script([program], SCRIPT, tmp_path, str(guard), str(simple), when).splitlines()
     mask = f"{1 << (number - 1):x}"
     assert output[0] == f"install 1 {INSTALLED}n {mask} false"
@@ -153,7 +153,7 @@ def test_guard_in_old_bun_lets_crashes_end_it(
         before = [build.build_warmup([target])[0].library, "Warmup"]
     elif helped == "preload":
         settings = {"LD_PRELOAD": str(build.build_preload([target])[0].library)}
-    words = [bun("1.0.36").program, script, control, *before, simple, "Run"]
+    words = [bun("1.0.36", ffi=True).program, script, control, *before, simple, "Run"]
     with subprocess.Popen(list(map(str, words)), env={**os.environ, **settings}) as child:
         try:
             ended: int | None = child.wait(timeout=60 if helped else 3)

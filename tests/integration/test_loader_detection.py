@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import semver
 from commands import bun, run_script
+from machine import OLD_BUN
 
 from gobun import paths, toolchain
 from gobun.targets import host_target
@@ -149,17 +150,17 @@ def test_loader_musl_is_detected_from_the_interpreter(tmp_path: Path) -> None:
     static = elf(tmp_path, "static", None)
     short = tmp_path / "short"
     short.write_bytes(musl.read_bytes()[:70])
-    programs = (musl, glibc, static, short, tmp_path / "none", bun("1.0.36").program)
+    programs = (musl, glibc, static, short, tmp_path / "none", bun(OLD_BUN).program)
     answer = node(LIBC, tmp_path, *map(str, programs))
-    assert answer == ["musl", "glibc", "", "", "", "glibc"]
+    assert answer == ["musl", "glibc", "", "", "", host_target().libc]
 
 
-@pytest.mark.parametrize("version", ["1.0.36", ""])
+@pytest.mark.parametrize("version", [OLD_BUN, ""])
 def test_loader_on_musl_looks_for_the_guard_of_musl(version: str, tmp_path: Path) -> None:
     """The sources have no folder lib, so the error lists where the guard should be."""
     musl = elf(tmp_path, "musl", b"/lib/ld-musl-x86_64.so.1\0")
     command = [bun(version).program]
     output = run_script(command, MUSL, tmp_path, str(paths.LOADER_SOURCES), str(musl))
     assert output.startswith("ERR_GO_WARMUP_MISSING")
-    library = f"go-guard-{host_target().name}-musl.so"
+    library = f"go-guard-linux-{host_target().arch}-musl.so"
     assert f"{paths.LOADER_SOURCES}/lib/{library}" in output

@@ -11,9 +11,10 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import TURNING_SCRIPT, bun, invoke, succeed
+from commands import TURNING_SCRIPT, bun, deno, invoke, succeed
+from machine import OLD_BUN, ON_MUSL, OTHER_RUNTIMES
 
-from gobun import build, paths, runtimes, toolchain
+from gobun import build, paths, toolchain
 from gobun.fetch import archive
 from gobun.process import tool_environment
 from gobun.targets import TARGETS, host_target
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
-OLD_VERSION, IDLE_HANGS = "1.0.36", "1.2.19"
+IDLE_HANGS = "1.2.19"
 LIBRARY = f"go-guard-{host_target().name}{host_target().library_suffix}"
 MOST_BYTES = 150_000
 COMMON = """
@@ -80,7 +81,7 @@ def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def newest_command(name: str) -> list[str | Path]:
     """Return the command of a runtime: the newest Bun, or the pinned one of the others."""
     if name == "deno":
-        return [runtimes.provide_deno().program, "run", "--no-lock", "--allow-all"]
+        return [deno().program, "run", "--no-lock", "--allow-all"]
     return [bun().program if name == "bun" else toolchain.node().program]
 
 
@@ -156,7 +157,7 @@ def test_loader_tarball_has_libraries_and_no_npm_hooks(tarball: Path) -> None:
 
 
 @pytest.mark.parametrize("debug", ["", "1"], ids=["fast", "debug"])
-@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_BUN, IDLE_HANGS, ""])
 @pytest.mark.parametrize("script", ["app.cjs", "app.mjs"])
 def test_loader_every_bun_is_guarded(
     installed: Path, version: str, script: str, debug: str
@@ -169,7 +170,7 @@ def test_loader_every_bun_is_guarded(
     expected = {
         "runtime": "bun",
         "version": runtime.version,
-        "target": host_target().name,
+        "target": f"{host_target().os}-{host_target().arch}",
         "need": "required",
         "warmed": True,
         "guard": "installed",
@@ -196,8 +197,8 @@ def test_loader_other_runtimes_are_left_alone(installed: Path, name: str, script
 
 
 def test_loader_deno_without_permissions_stays_silent(installed: Path) -> None:
-    deno = [runtimes.provide_deno().program, "run", "--no-lock", "--no-prompt"]
-    for command in (deno, newest_command("node"), [bun(OLD_VERSION).program]):
+    refused = [deno().program, "run", "--no-lock", "--no-prompt"]
+    for command in (refused, newest_command("node"), [bun(OLD_BUN).program]):
         completed = run([*command, "app.mjs"], installed)
         assert json.loads(succeed(completed))["same"]
         assert completed.stderr == ""
@@ -208,7 +209,7 @@ def test_loader_deno_with_force_loads(installed: Path) -> None:
     assert (answer["warmed"], answer["need"]) == (True, "none")
 
 
-@pytest.mark.parametrize("name", [OLD_VERSION, IDLE_HANGS, "", "deno"])
+@pytest.mark.parametrize("name", [OLD_BUN, IDLE_HANGS, "", "deno"])
 def test_loader_workers_share_the_process_guard(installed: Path, name: str) -> None:
     command = newest_command("deno") if name == "deno" else [bun(name).program]
     assert answer_of([*command, "threads.mjs", "./worker.mjs"], installed) == {
@@ -232,10 +233,10 @@ def test_loader_installed_by_bun_works(tarball: Path, tmp_path: Path) -> None:
             [*newest_command("bun"), "add", tarball], app, BUN_INSTALL_CACHE_DIR=str(app / ".cache")
         )
     )
-    assert answer_of([bun(OLD_VERSION).program, "app.cjs"], app)["warmed"]
+    assert answer_of([bun(OLD_BUN).program, "app.cjs"], app)["warmed"]
 
 
-@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_BUN, IDLE_HANGS, ""])
 def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path: Path) -> None:
     program = bun(version).program
     out = tmp_path / "out"
@@ -256,7 +257,7 @@ def test_loader_bundled_and_moved_works(installed: Path, version: str, tmp_path:
     assert threads == {"warmed": True, "same": True}
 
 
-@pytest.mark.parametrize("version", [OLD_VERSION, IDLE_HANGS, ""])
+@pytest.mark.parametrize("version", [OLD_BUN, IDLE_HANGS, ""])
 def test_loader_compiled_executable_works_alone(
     installed: Path, version: str, tmp_path: Path
 ) -> None:
@@ -282,10 +283,10 @@ def test_loader_compiled_executable_works_alone(
 
 def test_loader_missing_library_is_reported_only_where_needed(private_install: Path) -> None:
     shutil.rmtree(private_install / "node_modules" / "go-warmup" / "lib")
-    for name in ("node", "deno"):
+    for name in OTHER_RUNTIMES:
         completed = run([*newest_command(name), "app.cjs"], private_install)
         assert (json.loads(succeed(completed))["error"], completed.stderr) == (None, "")
-    is_ours, code, text, path = answer_of([bun(OLD_VERSION).program, "app.cjs"], private_install)[
+    is_ours, code, text, path = answer_of([bun(OLD_BUN).program, "app.cjs"], private_install)[
         "error"
     ]
     assert (is_ours, code) == (True, "ERR_GO_WARMUP_MISSING")
@@ -294,7 +295,7 @@ def test_loader_missing_library_is_reported_only_where_needed(private_install: P
     assert "next: install go-warmup again" in text
     named = str(private_install / "nowhere.so")
     # A library that the user names is loaded even if it is not needed.
-    for version, force in ((OLD_VERSION, "0"), ("", "1")):
+    for version, force in ((OLD_BUN, "0"), ("", "1")):
         env = {"GO_WARMUP_LIBRARY": named, "FORCE": force}
         error = answer_of([bun(version).program, "app.cjs"], private_install, **env)["error"]
         assert error[1::2] == ["ERR_GO_WARMUP_MISSING", named]
@@ -312,13 +313,13 @@ def test_loader_corrupt_library_is_refused(private_install: Path) -> None:
     for env in ({}, {"GO_WARMUP_LIBRARY": str(copy)}):
         if not env:
             shutil.copy(copy, library)
-        error = answer_of([bun(OLD_VERSION).program, "app.cjs"], private_install, **env)["error"]
+        error = answer_of([bun(OLD_BUN).program, "app.cjs"], private_install, **env)["error"]
         assert error[:2] == [True, "ERR_GO_WARMUP_CORRUPT"]
         assert digest in error[2]
     # A file with another name belongs to the user.
     copy.rename(private_install / "mine.so")
     answer = answer_of(
-        [bun(OLD_VERSION).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY="mine.so"
+        [bun(OLD_BUN).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY="mine.so"
     )
     assert answer["library"] == str(private_install / "mine.so")
 
@@ -329,7 +330,7 @@ def test_loader_other_library_is_refused_as_warmup(private_install: Path) -> Non
     (private_install / "folder.so").mkdir()
     for name in (str(control), "text.so", "folder.so"):
         answer = answer_of(
-            [bun(OLD_VERSION).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY=name
+            [bun(OLD_BUN).program, "app.cjs"], private_install, GO_WARMUP_LIBRARY=name
         )
         assert answer["error"][:2] == [True, "ERR_GO_WARMUP_LOAD"], name
         assert "cannot be loaded" in answer["error"][2]
@@ -344,17 +345,17 @@ process.exit(0);
 """
 
 
-@pytest.mark.parametrize("name", [OLD_VERSION, IDLE_HANGS, "", "deno", "node"])
+@pytest.mark.parametrize("name", [OLD_BUN, IDLE_HANGS, "", "deno", "node"])
 def test_loader_guard_stats_report_guarded_signals(installed: Path, name: str) -> None:
     (installed / "stats.cjs").write_text(STATS)
-    command = newest_command(name) if name in {"deno", "node"} else [bun(name).program]
+    command = newest_command(name) if name in {"deno", "node"} else [bun(name, ffi=True).program]
     answer = answer_of([*command, "stats.cjs"], installed)
     assert answer["before"] is None
     if name == "node":
         assert answer["after"] is None
         return
     after = answer["after"]
-    suspends = {OLD_VERSION: [10], IDLE_HANGS: [30], "": [30], "deno": []}
+    suspends = {OLD_BUN: [10], IDLE_HANGS: [30], "": [30], "deno": []}
     assert after["signals"] == suspends[name]
     assert after["reason"] == ("no-handler" if name == "deno" else "installed")
     assert after["others"] == []
@@ -367,6 +368,7 @@ const { guard, guardLibrary } = warmup({ library: process.argv[2] });
 console.log(JSON.stringify({ guard, guardLibrary, stats: guardStats() }));
 process.exit(0);
 """
+LIBC = "libc.so" if ON_MUSL else "libc.so.6"
 LOSES_SCRIPT = """
 const { guardStats, warmup } = require("go-warmup");
 const { dlopen } = require("bun:ffi");
@@ -378,7 +380,7 @@ const note = () => {
 };
 warmup({ library: process.argv[2] });
 note();
-const libc = dlopen("libc.so.6", { signal: { args: ["i32", "u64"], returns: "u64" } });
+const libc = dlopen(process.env.LIBC, { signal: { args: ["i32", "u64"], returns: "u64" } });
 libc.symbols.signal(30, 1n); // SIGPWR, SIG_IGN: past the guard, which intercepts sigaction
 note();
 profile(() => {
@@ -394,7 +396,7 @@ process.exit(0);
 @pytest.mark.parametrize("version", [IDLE_HANGS, ""])
 def test_loader_lost_handler_is_reported_until_restored(installed: Path, version: str) -> None:
     (installed / "loses.cjs").write_text(LOSES_SCRIPT)
-    answer = answer_of([bun(version).program, "loses.cjs"], installed)
+    answer = answer_of([bun(version).program, "loses.cjs"], installed, LIBC=LIBC)
     assert answer["states"] == [
         ["installed", "installed", [], []],
         ["lost", "lost", [30], []],
@@ -407,7 +409,7 @@ def test_loader_lost_handler_is_reported_until_restored(installed: Path, version
 def test_loader_warmup_library_loses_handler_is_reported(installed: Path, version: str) -> None:
     (installed / "loses.cjs").write_text(LOSES_SCRIPT)
     warmup = build.build_warmup([host_target()])[0].library
-    answer = answer_of([bun(version).program, "loses.cjs", warmup], installed)
+    answer = answer_of([bun(version).program, "loses.cjs", warmup], installed, LIBC=LIBC)
     assert answer["states"] == [
         ["inside", "by-another", [], [30]],
         ["lost", "lost", [30], []],

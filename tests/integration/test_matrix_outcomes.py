@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cells import build_child, run_known
 from commands import wait_until
+from machine import system_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def test_cell_with_deadlock_hangs_before_the_limit(child: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("mode", "call"), [("sleep", "clock_nanosleep"), ("reads-socket", "recvfrom")]
+    ("mode", "call"), [("sleep", system_call("clock_nanosleep")), ("reads-socket", "recvfrom")]
 )
 def test_cell_in_returnable_wait_hangs_at_the_limit(
     child: Path, tmp_path: Path, mode: str, call: str

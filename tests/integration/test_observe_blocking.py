@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import bun
+from machine import system_call
 
 from gobun import observe
 from gobun.build import compile as compiling
@@ -82,25 +83,25 @@ def blocked_in(
 @pytest.mark.parametrize(
     ("mode", "call", "wakes", "can_return"),
     [
-        ("sleep", "clock_nanosleep", "itself", "yes"),
+        ("sleep", system_call("clock_nanosleep"), "itself", "yes"),
         ("timed-lock", "futex", "itself", "yes"),
-        ("epoll-timed", "epoll_wait", "itself", "yes"),
+        ("epoll-timed", system_call("epoll_wait"), "itself", "yes"),
         ("poll-timed", "poll", "itself", "yes"),
         ("timerfd", "read", "itself", "yes"),
         ("stdin", "read", "outside", "yes"),
         ("inherited-pipe", "read", "outside", "yes"),
         ("socket", "recvfrom", "outside", "yes"),
         ("accept", "accept", "outside", "yes"),
-        ("epoll-socket", "epoll_wait", "outside", "yes"),
+        ("epoll-socket", system_call("epoll_wait"), "outside", "yes"),
         ("poll", "poll", "outside", "yes"),
-        ("select", "pselect6", "outside", "yes"),
+        ("select", system_call("pselect6"), "outside", "yes"),
         ("child", "wait4", "outside", "yes"),
         ("file-lock", "flock", "outside", "yes"),
         ("shared-lock", "futex", "outside", "yes"),
         ("lock", "futex", "thread", "no"),
         ("own-pipe", "read", "thread", "no"),
         ("eventfd", "read", "thread", "no"),
-        ("epoll-eventfd", "epoll_wait", "thread", "no"),
+        ("epoll-eventfd", system_call("epoll_wait"), "thread", "no"),
         ("timerfd-off", "read", "thread", "no"),
         ("lock-with-timer", "futex", "thread", "unknown"),
         ("lock-with-child", "futex", "thread", "unknown"),
@@ -150,7 +151,7 @@ def test_blocked_stopped_thread_can_be_continued(waiting_program: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "call", "kinds"),
-    [("epoll-socket", "epoll_wait", ["epoll"]), ("own-pipe", "read", ["pipe"])],
+    [("epoll-socket", system_call("epoll_wait"), ["epoll"]), ("own-pipe", "read", ["pipe"])],
 )
 def test_blocked_descriptors_have_their_kinds(
     waiting_program: Path, mode: str, call: str, kinds: list[str]
@@ -183,7 +184,7 @@ def test_blocked_wait_in_bun_names_library_and_function(
         'require("fs").writeSync(1, "ready\\n");\n'
         f"library.symbols.{function}({600 if function == 'Wait' else 0});\n"
     )
-    call = {"Wait": "clock_nanosleep", "WaitFor": "read"}[function]
+    call = {"Wait": system_call("clock_nanosleep"), "WaitFor": "read"}[function]
     with running(bun().program, script) as pid:
         main = blocked_in(pid, call)[0]
     assert main.call == call

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import ON_MUSL
 
 from gobun import bun_source, toolchain
 from gobun.bun_source.hunks import parse_patch
@@ -29,6 +30,13 @@ def added_text(line: str, patch: str, name: str) -> str:
     content = series.file(next(each for each in series.patches if each.id == patch)).read_bytes()
     diff = next(each for each in parse_patch(content, patch) if Path(each.path).name == name)
     return b"".join(text for hunk in diff.hunks for text in hunk.added).decode()
+
+
+def suspender(folder: Path, handler: Path) -> Path:
+    """Compile the program that suspends its own threads, or skip the test on musl."""
+    if ON_MUSL:
+        pytest.skip("musl has no makecontext, with which the program makes its stacks")
+    return compile_program(folder, SOURCES / "suspend.cpp", handler)
 
 
 def compile_program(folder: Path, *sources: Path) -> Path:
@@ -61,7 +69,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("suspend")
     handler = folder / "SuspendHandler.cpp"
     handler.write_text(added_text(request.param, "suspend-any-stack", handler.name))
-    return compile_program(folder, SOURCES / "suspend.cpp", handler)
+    return suspender(folder, handler)
 
 
 class TestSuspendHandler:
@@ -90,7 +98,7 @@ class TestSuspendHandler:
         assert uncut != whole
         handler = tmp_path / "uncut.cpp"
         handler.write_text(uncut)
-        broken = compile_program(tmp_path, SOURCES / "suspend.cpp", handler)
+        broken = suspender(tmp_path, handler)
         try:
             completed = subprocess.run([str(broken), "own", "200"], check=False, timeout=10)
         except subprocess.TimeoutExpired:

@@ -16,6 +16,7 @@ from commands import invoke, succeed
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from fetch_registry import run_registry, sending, status
+from machine import SHELL
 
 from gobun import paths, release, toolchain
 from gobun.errors import BuildError, FetchError, PrerequisiteError, UsageError
@@ -62,7 +63,7 @@ def sha256(data: bytes) -> str:
 
 def shell(command: str, folder: Path) -> str:
     completed = subprocess.run(
-        ["bash", "-ec", command],
+        [SHELL, "-ec", command],
         cwd=folder,
         env={"PATH": os.defpath, "LC_ALL": "C"},
         capture_output=True,
@@ -97,7 +98,9 @@ def test_release_has_libraries_and_guards_for_all_platforms(release_folder: Path
 @pytest.mark.parametrize("sums", SYSTEMS)
 def test_release_checksums_pass_the_system_tool(release_folder: Path, sums: str) -> None:
     count = 6 * sum(target.os == SYSTEMS[sums] for target in TARGETS.values())
-    assert shell(f"sha256sum -c --strict {sums}", release_folder).count(": OK\n") == count
+    # Every line is checked. busybox has no --strict, which refuses other lines.
+    assert len((release_folder / sums).read_text().splitlines()) == count
+    assert shell(f"sha256sum -c {sums}", release_folder).count(": OK\n") == count
     # A downloader that has the list in its own repository, and takes one library and its header.
     for target in (each for each in TARGETS.values() if each.os == SYSTEMS[sums]):
         name = f"go-warmup-{target.name}"

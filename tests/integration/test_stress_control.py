@@ -78,7 +78,8 @@ def test_stress_of_debug_bun_calls_the_addon(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["1.0.36", "1.1.45"])
 def test_stress_on_old_releases_loads_new_builds(version: str, load: str, tmp_path: Path) -> None:
     for stress in ("idle", "deep-stack", "threads"):
-        assert run_stress(bun(version), stress, tmp_path, load=load).outcome == "pass"
+        runtime = bun(version, ffi=load == "ffi")
+        assert run_stress(runtime, stress, tmp_path, load=load).outcome == "pass"
 
 
 @pytest.mark.parametrize("stress", ["long", "soak"])

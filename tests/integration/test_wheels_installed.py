@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from machine import ON_MUSL
 from stresses import run_stress
 
 from gobun import build, paths, runtimes, toolchain, wheels
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(300), pytest.mark.network]
 
 
+@pytest.mark.skipif(ON_MUSL, reason="the lock file has no other release of Node for musl")
 @pytest.mark.parametrize("line", ["20", "22"])
 def test_wheels_install_node_by_version(line: str, tmp_path: Path) -> None:
     [version] = runtimes.choose_versions("node", line, host_target())

@@ -1,6 +1,6 @@
 /* preloaded: tells what a program sees of its own threads and handlers, a line each: NAME VALUE….
  *
- *   thread NAME STACK_KIB GUARD_KIB DETACHED BLOCKED   of a thread, as it begins
+ *   thread NAME STACK_KIB GUARD_KIB DETACHED BLOCKED   of a thread, as it begins; the stack to 64 KiB
  *   attributes STACK_KIB GUARD_KIB                     the caller's, after a thread was made of them
  *   creator BLOCKED                                    the maker of the threads, afterwards
  *   handler NAME PLACE FLAGS                           where one ran; flags as sigaction tells them
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KIB = 1024, MIB = KIB * KIB };
+enum { KIB = 1024, MIB = KIB * KIB, STEP = 64 * KIB };
 
 static sem_t told;
 
@@ -38,7 +38,9 @@ static void *tell(void *name) {
   pthread_attr_getstack(&attr, &lowest, &size);
   pthread_attr_getguardsize(&attr, &guard);
   pthread_attr_getdetachstate(&attr, &detached);
-  printf("thread %s %zu %zu %d %d\n", (char *)name, size / KIB, guard / KIB,
+  /* musl counts its own record of the thread too. */
+  size_t stack = (size + STEP / 2) / STEP * STEP;
+  printf("thread %s %zu %zu %d %d\n", (char *)name, stack / KIB, guard / KIB,
          detached == PTHREAD_CREATE_DETACHED, blocked());
   fflush(stdout);
   sem_post(&told);
