@@ -162,7 +162,7 @@ def test_register_bun_unpatched_executable_is_refused(
     registered = patched.register(copy, series, series.bun_patches)
     assert registered.revision == f"{VERSION}+aad3abead"
     for text, wrong in (
-        ("echo 1.3.0+abcdef012", r"says it is 1\.3\.0\+abcdef012, and the series"),
+        ("echo 1.3.0+abcdef012", r"reports 1\.3\.0\+abcdef012, and the series"),
         ("echo hello", "prints no version"),
         ("exit 3", "exit code 3"),
     ):
