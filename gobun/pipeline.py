@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gobun.runtimes import Runtime
 
 REPORT_NAME = "report.md"
-JOBS_A_CORE = 2
+JOBS_A_CORE = 3
 MOST_REPEATS = 1000
 
 

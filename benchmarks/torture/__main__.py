@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def main() -> int:
         budget = Budget.starting_now(options.seconds, options.folder, choices)
         run_here(all_parts()[options.one], budget, options.answer)
         return 0
+    _end_on_signals()
     keep_folder = str(options.keep.absolute()) if options.keep else ""
     choices = Choices(keep_folder, options.rounds, options.every_cell, options.cores)
     parts = chosen_parts(options.parts)
@@ -49,6 +51,16 @@ def main() -> int:
     if options.out:
         write_into(options.out, outcomes)
     return 0 if all(outcome.holds for outcome in outcomes) else 1
+
+
+def _end_on_signals() -> None:
+    """Make SIGTERM, SIGHUP and SIGINT end the run as an error does, with what it started."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def _parser() -> argparse.ArgumentParser:

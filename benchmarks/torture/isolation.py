@@ -67,6 +67,9 @@ def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
         elapsed = time.monotonic() - started
         processes = _reap(before)
         remaining = sorted(child.name for child in temporary.iterdir())
+    except BaseException:
+        _reap(before)
+        raise
     finally:
         shutil.rmtree(root, ignore_errors=True)
     figures = answer.figures if answer else ()
@@ -108,11 +111,13 @@ def _run_child(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(seconds + part.grace_s)
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(seconds + part.grace_s)
+        finally:  # also when this process is told to end
+            if child.poll() is None:
+                child.kill()
+                child.wait()
     text = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
     try:
         return msgspec.json.decode(answer.read_bytes(), type=_Answer), text

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _V1, _V2 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup")
-_SPIN = "while True: pass"
+# These scripts get the id of their parent, and end with it: somebody may kill the parent.
+_SPIN_SCRIPT = (
+    "import os, sys\n"
+    "while os.getppid() == int(sys.argv[1]):\n"
+    "    for _ in range(100_000):\n"
+    "        pass\n"
+)
 _READ_SCRIPT = (
-    "import glob, sys\n"
-    "while True:\n"
-    "    for name in glob.glob(sys.argv[1], recursive=True):\n"
+    "import glob, os, sys\n"
+    "while os.getppid() == int(sys.argv[1]):\n"
+    "    for name in glob.glob(sys.argv[2], recursive=True):\n"
     "        open(name, 'rb').read()\n"
 )
 _GONE_WITHIN_S = 5.0
@@ -86,14 +92,14 @@ def _members(folder: Path) -> list[int]:
 @contextlib.contextmanager
 def busy_processes(count: int, group: Group) -> Iterator[None]:
     """Keep ``count`` processes spinning."""
-    with _running([sys.executable, "-S", "-c", _SPIN], count, group):
+    with _running(_SPIN_SCRIPT, (), count, group):
         yield
 
 
 @contextlib.contextmanager
 def reading(pattern: str, group: Group) -> Iterator[None]:
     """Read files again and again, which takes memory from the other processes of the group."""
-    with _running([sys.executable, "-S", "-c", _READ_SCRIPT, pattern], 1, group):
+    with _running(_READ_SCRIPT, (pattern,), 1, group):
         yield
 
 
@@ -119,7 +125,8 @@ def stopping(process: subprocess.Popen[str], *, runs_s: float, stops_s: float) -
 
 
 @contextlib.contextmanager
-def _running(words: Sequence[str], count: int, group: Group) -> Iterator[None]:
+def _running(script: str, arguments: Sequence[str], count: int, group: Group) -> Iterator[None]:
+    words = [sys.executable, "-S", "-c", script, str(os.getpid()), *arguments]
     others = [subprocess.Popen(group.command(words)) for _ in range(count)]
     try:
         yield
