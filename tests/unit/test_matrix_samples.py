@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,8 +42,18 @@ def busy_process() -> Iterator[subprocess.Popen[bytes]]:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        while not _sleeps(process.pid):  # the thread may not have reached its sleep
+            pass
         yield process
         process.kill()
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether the process's second thread sleeps, and slept for the last 50 ms."""
+    before = observe.threads(pid)
+    time.sleep(0.05)
+    after = observe.threads(pid)
+    return after[1].state == "S" and before[1].switches == after[1].switches
 
 
 def test_sampler_thread_asleep_since_last_sample_is_skipped(
