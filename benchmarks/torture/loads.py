@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _V1, _V2 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup")
-# These scripts get the id of their parent, and end with it: somebody may kill the parent.
+# These scripts get the id of their parent and end when it ends, because it may be killed.
 _SPIN_SCRIPT = (
     "import os, sys\n"
     "while os.getppid() == int(sys.argv[1]):\n"

@@ -75,8 +75,12 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def is_lively(self) -> bool:
-        """Whether a signal came and went in it as often as only in a storm."""
-        return max(self.changes.values(), default=0) >= LIVELY_CHANGES
+        """Whether a thread's signal came and went as often as only in a storm.
+
+        The signals of the threads that send them do not count.
+        """
+        received = self.without_threads(senders_in(self))
+        return max(received.changes.values(), default=0) >= LIVELY_CHANGES
 
     @property
     def cpu_ticks(self) -> int:
@@ -88,6 +92,7 @@ class Sample(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self,
             storming={key: n for key, n in self.storming.items() if key[0] not in tids},
+            changes={key: n for key, n in self.changes.items() if key[0] not in tids},
             seen_after_pauses=frozenset(
                 key for key in self.seen_after_pauses if key[0] not in tids
             ),
@@ -140,7 +145,7 @@ def sample_is_due(
 ) -> bool:
     """Return whether to sample a process that has been silent for ``silent_s`` seconds.
 
-    ``after_lively`` tells that the last sample, ``since_last_s`` seconds ago, was lively.
+    ``after_lively`` is True if the last sample, ``since_last_s`` seconds ago, was lively.
     """
     since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
     if silent_s < STALE_AFTER_S:

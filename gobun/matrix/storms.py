@@ -105,10 +105,7 @@ def _without_senders(sample: Sample) -> Sample:
 
 def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
     """Whether a signal changed within samples so fast that only a storm explains it."""
-    lively = sum(
-        key in sample.storming and sample.changes.get(key, 0) >= LIVELY_CHANGES
-        for sample in samples
-    )
+    lively = sum(sample.changes.get(key, 0) >= LIVELY_CHANGES for sample in samples)
     return stale_s >= _AT_ONCE_S and lively >= _LIVELY_SAMPLES
 
 

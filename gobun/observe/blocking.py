@@ -22,7 +22,7 @@ import msgspec
 from gobun.observe import memory, procfs
 from gobun.observe.callers import Caller, find_caller
 from gobun.observe.descriptors import Descriptor, Wakes, descriptor, strongest_waker
-from gobun.observe.proc_files import read_text
+from gobun.observe.proc_files import read_text, thread_ids
 from gobun.observe.syscalls import syscall_name
 
 if TYPE_CHECKING:
@@ -353,11 +353,8 @@ def _select_descriptors(pid: int, arguments: Sequence[int]) -> list[int] | None:
 
 
 def _has_children(pid: int) -> bool:
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        return any(read_text(task / "children").strip() for task in tasks.iterdir())
-    except OSError:
-        return False
+    tasks = f"/proc/{pid}/task"
+    return any(read_text(f"{tasks}/{tid}/children").strip() for tid in thread_ids(tasks))
 
 
 def _signals_due(process: _Process) -> bool:

@@ -45,6 +45,14 @@ def read_lines(path: Path | str, most: int = MOST_BYTES) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
+def thread_ids(folder: str) -> list[int]:
+    """Return the ids in a process's ``task`` folder, ascending; none if the process has gone."""
+    try:
+        return sorted(map(int, os.listdir(folder)))  # noqa: PTH208 - a quarter of Path's time
+    except OSError:
+        return []
+
+
 def read_link(path: Path) -> str:
     """Return the target of a link, made printable; ``""`` if it cannot be read."""
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from gobun.observe.proc_files import read_bytes, read_lines, read_text
+from gobun.observe.proc_files import read_bytes, read_lines, read_text, thread_ids
 from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
 from gobun.printable import printable
@@ -57,11 +57,7 @@ class Thread(msgspec.Struct, frozen=True):
 def threads(pid: int) -> tuple[Thread, ...]:
     """Return the threads of ``pid``; empty if it has gone."""
     folder = f"{PROC}/{pid}/task"
-    try:
-        tids = sorted(map(int, os.listdir(folder)))  # noqa: PTH208 - a quarter of Path's time
-    except OSError:
-        return ()
-    each = (_thread(tid, f"{folder}/{tid}") for tid in tids)
+    each = (_thread(tid, f"{folder}/{tid}") for tid in thread_ids(folder))
     return tuple(thread for thread in each if thread is not None)
 
 

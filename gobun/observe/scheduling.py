@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gobun.observe.proc_files import read_text
+from gobun.observe.proc_files import read_text, thread_ids
 
 _FAULTS = 20
 """Major faults between two readings above which a process waits for the disk more than it works."""
@@ -42,8 +42,9 @@ def usage(pid: int) -> Usage:
     times: dict[int, tuple[int, int]] = {}
     faults, on_disk = 0, False
     runnable: set[int] = set()
-    for tid in _tasks(pid):
-        folder = f"/proc/{pid}/task/{tid}"
+    tasks = f"/proc/{pid}/task"
+    for tid in thread_ids(tasks):
+        folder = f"{tasks}/{tid}"
         words = read_text(f"{folder}/schedstat").split()
         fields = read_text(f"{folder}/stat").rpartition(")")[2].split()
         if len(words) == 3:
@@ -123,10 +124,3 @@ def _cores(pid: int) -> int:
         return len(os.sched_getaffinity(pid))
     except (OSError, AttributeError):
         return os.cpu_count() or 1
-
-
-def _tasks(pid: int) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208 - quicker
-    except OSError:
-        return []

@@ -2,7 +2,7 @@
 
 from gobun.runtimes.base import LacksError, Runtime, label
 from gobun.runtimes.bun import Bun, choose_bun, fitting_package, provide_bun
-from gobun.runtimes.deno import Deno, provide_deno
+from gobun.runtimes.deno import Deno
 from gobun.runtimes.musl import foreign_libc
 from gobun.runtimes.node import Node, provide_node
 from gobun.runtimes.provide import (
@@ -39,7 +39,6 @@ __all__ = [
     "named_version",
     "own_treatment",
     "provide_bun",
-    "provide_deno",
     "provide_node",
     "provide_runtimes",
     "register",

@@ -37,8 +37,8 @@ class Deno(msgspec.Struct, frozen=True):
         return {"library": str(module.library), "addon": str(module.addon)}
 
 
-def provide_deno(version: str | None = None) -> Deno:
-    """Return Deno in a version, by default the pinned one.
+def provide_deno(version: str) -> Deno:
+    """Return Deno in a version.
 
     Raises:
         PrerequisiteError: the pinned one is missing.

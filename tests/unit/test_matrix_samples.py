@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import observe
-from gobun.matrix.samples import Sampler, sample_is_due
+from gobun.matrix.samples import Sample, Sampler, sample_is_due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,3 +87,14 @@ def test_sample_is_due_after_a_lively_one_without_delay() -> None:
     assert not sample_is_due(0.012, 0.2)
     assert not sample_is_due(0.012, 0.05, after_lively=True)
     assert not sample_is_due(0.012, 4.0, slowness=20, after_lively=True)
+
+
+def test_sample_sender_of_signals_is_not_lively() -> None:
+    # pthread_kill of glibc blocks nearly every signal around its system call.
+    keys = [(8, number) for number in range(1, 31)]
+    sending = Sample(1.0, (), 60, dict.fromkeys(keys, 30), dict.fromkeys(keys, 30))
+    assert not sending.is_lively
+    receiver = {(7, SIGPWR): 30}
+    both = Sample(1.0, (), 60, sending.storming | receiver, sending.changes | {(7, SIGPWR): 6})
+    assert both.is_lively
+    assert both.without_threads({8}).changes == {(7, SIGPWR): 6}
