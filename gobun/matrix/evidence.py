@@ -37,19 +37,19 @@ class EvidenceTools:
         self._lock = threading.Lock()
 
     def wants_backtrace(self, cell: Cell) -> bool:
-        """Return whether to run gdb: once for each version, treatment and stress.
+        """Return whether to run gdb: once for each version and treatment.
 
-        gdb takes most of a second for a runtime. Cells that differ only in module and load mostly
-        hang in the same place.
+        gdb takes most of a second for a runtime, and a released Bun has no symbols. Its other cells
+        mostly hang in the same place.
         """
         return self._gdb and self._is_first("backtrace", cell)
 
     def wants_core(self, cell: Cell) -> bool:
         """Return whether to keep a crash's core: once for each version, treatment and stress."""
-        return self._is_first("core", cell)
+        return self._is_first("core", cell, cell.stress)
 
-    def _is_first(self, kind: str, cell: Cell) -> bool:
-        key = (kind, cell.runtime, cell.version, cell.treatment, cell.stress)
+    def _is_first(self, kind: str, cell: Cell, *more: str) -> bool:
+        key = (kind, cell.runtime, cell.version, cell.treatment, *more)
         with self._lock:
             if key in self._collected:
                 return False

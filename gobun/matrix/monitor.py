@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gobun.matrix import hang_detector
 from gobun.matrix.able_time import AbleClock
-from gobun.matrix.samples import Sample, Sampler, sample_is_due
+from gobun.matrix.samples import SUSPICIOUS_S, Sample, Sampler, sample_is_due
 
 if TYPE_CHECKING:
     import threading
@@ -75,7 +75,7 @@ class Monitor:
             StoppedError: ``stop`` was set meanwhile.
         """
         while not self._child_is_over:
-            self._child.listen(_LISTEN_S)
+            self._child.listen(SUSPICIOUS_S if self._is_after_lively else _LISTEN_S)
             if stop.is_set():
                 raise StoppedError
             self._keep_time()
@@ -92,6 +92,10 @@ class Monitor:
     def _child_is_over(self) -> bool:
         return self._child.is_over
 
+    @property
+    def _is_after_lively(self) -> bool:
+        return bool(self._samples) and self._samples[-1].is_lively
+
     def _keep_time(self) -> None:
         now = self._clock()
         if self._able_clock.is_due(now):
@@ -104,9 +108,8 @@ class Monitor:
         pid, now = self._child.pid, self._clock()
         elapsed = now - self._samples[-1].at if self._samples else float("inf")
         silent_s = now - self._child.progressed_at
-        after_lively = bool(self._samples) and self._samples[-1].is_lively
         if pid is None or not sample_is_due(
-            elapsed, silent_s, self._slowness, after_lively=after_lively
+            elapsed, silent_s, self._slowness, after_lively=self._is_after_lively
         ):
             return False
         if self._sampler is None:

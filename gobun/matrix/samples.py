@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import operator
 import time
 from typing import TYPE_CHECKING, Literal
@@ -19,10 +20,12 @@ from gobun import observe
 from gobun.observe import Blocked, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from gobun.observe import Look
 
 SAMPLE_EVERY_S = 0.1
-STALE_AFTER_S = 0.1
+STALE_AFTER_S = 0.06
 """Seconds. No sample is taken while events are more recent than this, so a healthy cell costs
 nothing."""
 
@@ -30,7 +33,7 @@ _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
 """Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
 few samples."""
 _RARELY_S = 0.25
-_SUSPICIOUS_S = 0.01
+SUSPICIOUS_S = 0.005
 """The interval after a lively sample. A storm uses every core, so its proof must be quick."""
 LIVELY_CHANGES = 6
 """Changes between two looks, of 59, that prove thousands of signals a second in a single sample. A
@@ -43,6 +46,11 @@ _PAUSES_S = (0.0007, 0.0011, 0.0016, 0.0009, 0.0013)
 """Pauses in seconds before further looks. They differ, so that no periodic signal keeps step with
 them."""
 _LOOKS_AFTER_A_PAUSE = 2
+_QUICK_NS = 200_000
+"""A change counts between two looks that are at most this many nanoseconds apart. After a longer
+time even a profiler has changed something."""
+_ROUNDS = 10
+"""Rounds of looks from the processors of two threads in turn."""
 _BLOCKS_ALL = 16
 _LOOKED_AT = 4
 """Number of threads that a sample looks at: the main one, and those scheduled most."""
@@ -151,7 +159,7 @@ def sample_is_due(
     if silent_s < STALE_AFTER_S:
         return False
     every_s = next((every_s for until_s, every_s in _CADENCE if silent_s < until_s), _RARELY_S)
-    return since_last_s >= (_SUSPICIOUS_S if after_lively else every_s)
+    return since_last_s >= (SUSPICIOUS_S if after_lively else every_s)
 
 
 def senders_in(sample: Sample) -> set[int]:
@@ -176,33 +184,79 @@ def counter_growth(
 def _look(
     pid: int, at: float, threads: tuple[Thread, ...], chosen_threads: Sequence[Thread]
 ) -> Sample:
-    storming: dict[Key, int] = {}
-    changes: dict[Key, int] = {}
-    settled: dict[int, int] = {}
+    sample = Sample(at, threads, 0, {})
+    settings: dict[int, int] = {}
     for thread in chosen_threads:
-        masks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
-        if not masks:
+        looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
+        if not looks:
             continue
-        # A signal that is always blocked is a setting, not a handler that comes and goes.
-        settled[thread.tid] = functools.reduce(operator.and_, (blocked for _, blocked in masks))
-        active = [(pending | blocked) & ~settled[thread.tid] for pending, blocked in masks]
-        for number in observe.signal_numbers(functools.reduce(operator.or_, active)):
-            was_active = [mask >> (number - 1) & 1 for mask in active]
-            storming[thread.tid, number] = sum(was_active)
-            changes[thread.tid, number] = sum(map(operator.ne, was_active, was_active[1:]))
-    sample = Sample(at, threads, _LOOKS_PER_SAMPLE, storming, changes)
-    if sample.is_lively or not settled:
-        return sample  # Looks after pauses would add nothing.
-    later = frozenset(_keys_after_pauses(pid, settled))
-    return msgspec.structs.replace(sample, seen_after_pauses=later)
+        sample = _with_looks(sample, thread.tid, looks)
+        if sample.is_lively:
+            return sample  # Further looks would add nothing.
+        settings[thread.tid] = _always_blocked(looks)
+    sample = msgspec.structs.replace(sample, look_count=_LOOKS_PER_SAMPLE)
+    if not settings:
+        return sample
+    running = [thread.tid for thread in chosen_threads if thread.state == "R"]
+    if len(running) > 1:
+        sample = _with_looks_in_turn(pid, sample, (running[0], running[1]))
+    return sample if sample.is_lively else _look_after_pauses(pid, sample, settings)
 
 
-def _keys_after_pauses(pid: int, initial_masks: dict[int, int]) -> Iterator[Key]:
-    """Yield the signals seen after pauses, in which a process on a busy machine gets to run."""
+def _with_looks_in_turn(pid: int, sample: Sample, tids: tuple[int, int]) -> Sample:
+    count = sample.look_count
+    for tid, looks in observe.looks_in_turn(pid, tids, _ROUNDS).items():
+        sample = _with_looks(sample, tid, looks, within_ns=None)
+        count = _LOOKS_PER_SAMPLE + len(looks)
+    return msgspec.structs.replace(sample, look_count=count)
+
+
+def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sample:
+    """Look again after pauses, in which a process on a busy machine gets to run.
+
+    ``settings`` are the signals that each thread always blocks. Looks that show a storm replace the
+    earlier ones.
+    """
+    seen: set[Key] = set()
+    first = next(iter(settings))
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)
-        for tid, setting in initial_masks.items():
-            for pending, blocked in observe.looks_at_signals(pid, tid, _LOOKS_AFTER_A_PAUSE):
-                numbers = observe.signal_numbers((pending | blocked) & ~setting)
+        for tid, setting in settings.items():
+            count = _LOOKS_PER_SAMPLE if tid == first else _LOOKS_AFTER_A_PAUSE
+            looks = observe.looks_at_signals(pid, tid, count)
+            again = _with_looks(Sample(sample.at, sample.threads, count, {}), tid, looks)
+            if again.is_lively:
+                return again
+            for look in looks[:_LOOKS_AFTER_A_PAUSE]:
+                numbers = observe.signal_numbers((look.pending | look.blocked) & ~setting)
                 if len(numbers) < _BLOCKS_ALL:
-                    yield from ((tid, number) for number in numbers)
+                    seen.update((tid, number) for number in numbers)
+    return msgspec.structs.replace(sample, seen_after_pauses=frozenset(seen))
+
+
+def _with_looks(
+    sample: Sample, tid: int, looks: Sequence[Look], *, within_ns: int | None = _QUICK_NS
+) -> Sample:
+    """Add looks at the signals of a thread to a sample.
+
+    A change counts only between two looks at most ``within_ns`` nanoseconds apart.
+    """
+    storming, changes = dict(sample.storming), dict(sample.changes)
+    # A signal that is always blocked is a setting, not a handler that comes and goes.
+    setting = _always_blocked(looks)
+    active = [(look.pending | look.blocked) & ~setting for look in looks]
+    is_quick = [
+        within_ns is None or then.at_ns - first.at_ns <= within_ns
+        for first, then in itertools.pairwise(looks)
+    ]
+    for number in observe.signal_numbers(functools.reduce(operator.or_, active, 0)):
+        was_active = [mask >> (number - 1) & 1 for mask in active]
+        changed = itertools.compress(map(operator.ne, was_active, was_active[1:]), is_quick)
+        storming[tid, number] = storming.get((tid, number), 0) + sum(was_active)
+        changes[tid, number] = max(changes.get((tid, number), 0), sum(changed))
+    count = max(sample.look_count, len(looks))
+    return msgspec.structs.replace(sample, look_count=count, storming=storming, changes=changes)
+
+
+def _always_blocked(looks: Sequence[Look]) -> int:
+    return functools.reduce(operator.and_, (look.blocked for look in looks), ~0)

@@ -46,7 +46,9 @@ STORM_RULES = (
 )
 
 _AT_ONCE_S = 0.15
-_LIVELY_SAMPLES = 5
+_LEAST_LIVELY_SAMPLES = 2
+_LEAST_CHANGES = 36
+"""Changes in all lively samples together. A storm shows 25 in each, on average."""
 _QUICK_LOOKS = 2.0
 """Largest slowness at which looks are quick enough for ``LIVELY_CHANGES``."""
 
@@ -105,8 +107,13 @@ def _without_senders(sample: Sample) -> Sample:
 
 def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:
     """Whether a signal changed within samples so fast that only a storm explains it."""
-    lively = sum(sample.changes.get(key, 0) >= LIVELY_CHANGES for sample in samples)
-    return stale_s >= _AT_ONCE_S and lively >= _LIVELY_SAMPLES
+    changes = [sample.changes.get(key, 0) for sample in samples]
+    lively = [count for count in changes if count >= LIVELY_CHANGES]
+    return (
+        stale_s >= _AT_ONCE_S
+        and len(lively) >= _LEAST_LIVELY_SAMPLES
+        and sum(lively) >= _LEAST_CHANGES
+    )
 
 
 def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float) -> bool:

@@ -11,8 +11,9 @@ from gobun.observe.descriptors import Descriptor, Wakes
 from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
-from gobun.observe.procfs import Thread, family, looks_at_signals, syscall_of, threads
+from gobun.observe.procfs import Thread, family, syscall_of, threads
 from gobun.observe.scheduling import Usage, able_share, runnable_tasks, usage
+from gobun.observe.signal_looks import Look, looks_at_signals, looks_in_turn
 from gobun.observe.signals import SA_ONSTACK, flag_names, mask_text, signal_name, signal_numbers
 from gobun.observe.snapshot import Handler, Snapshot, Stack, ThreadView, take_snapshot
 from gobun.observe.snapshot_text import handler_text, render_snapshot, stack_text
@@ -26,6 +27,7 @@ __all__ = [
     "Caller",
     "Descriptor",
     "Handler",
+    "Look",
     "Mapping",
     "Snapshot",
     "Stack",
@@ -46,6 +48,7 @@ __all__ = [
     "flag_names",
     "handler_text",
     "looks_at_signals",
+    "looks_in_turn",
     "mappings",
     "mask_text",
     "open_mapped",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from gobun.printable import printable
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PROC = Path("/proc")
 MOST_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 
 import msgspec
 
+from gobun.observe import proc_files
 from gobun.observe.proc_files import read_bytes, read_lines, read_text, thread_ids
 from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
 from gobun.printable import printable
 
-__all__ = ["Thread", "family", "looks_at_signals", "signal_numbers", "syscall_of", "threads"]
+__all__ = ["Thread", "family", "signal_numbers", "syscall_of", "threads"]
 
-PROC = Path("/proc")
-_STATUS_BYTES = 8192
-"""Upper bound for the size of a ``status`` file."""
 _STAT_WORDS = 13
 """Number of fields behind the name in a ``stat`` file, up to the last one that is used."""
 
@@ -56,7 +52,7 @@ class Thread(msgspec.Struct, frozen=True):
 
 def threads(pid: int) -> tuple[Thread, ...]:
     """Return the threads of ``pid``; empty if it has gone."""
-    folder = f"{PROC}/{pid}/task"
+    folder = f"{proc_files.PROC}/{pid}/task"
     each = (_thread(tid, f"{folder}/{tid}") for tid in thread_ids(folder))
     return tuple(thread for thread in each if thread is not None)
 
@@ -64,7 +60,7 @@ def threads(pid: int) -> tuple[Thread, ...]:
 def family(pid: int) -> tuple[int, ...]:
     """Return a process and all of its descendants, parents first."""
     children: dict[int, list[int]] = {}
-    for stat in PROC.glob("[0-9]*/stat"):
+    for stat in proc_files.PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(ValueError, IndexError):  # it has ended
             parent = int(read_bytes(stat).rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
@@ -74,28 +70,10 @@ def family(pid: int) -> tuple[int, ...]:
     return tuple(pids)
 
 
-def looks_at_signals(pid: int, tid: int, count: int) -> list[tuple[int, int]]:
-    """Return a thread's pending and blocked signals, ``count`` times in quick succession.
-
-    A thread blocks a signal while it handles it. Each pair is two bit masks. There are fewer pairs
-    if the thread ends meanwhile. The file stays open, which makes a look five times as fast.
-    """
-    masks: list[tuple[int, int]] = []
-    with contextlib.suppress(OSError):
-        file = os.open(f"{PROC}/{pid}/task/{tid}/status", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            for _ in range(count):
-                text = os.pread(file, _STATUS_BYTES, 0)
-                masks.append((_mask_in(text, b"\nSigPnd:"), _mask_in(text, b"\nSigBlk:")))
-        finally:
-            os.close(file)
-    return masks
-
-
 def syscall_of(pid: int, tid: int) -> str:
     """Return the system call of a thread, ``running``, or ``""`` if it may not be read."""
     try:
-        words = (PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
+        words = (proc_files.PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
     except OSError:
         return ""
     if not words or words[0] == "running":
@@ -143,8 +121,3 @@ def _status(folder: str) -> dict[str, str]:
 
 def _mask(fields: dict[str, str], key: str) -> int:
     return int(fields.get(key, "0"), 16)
-
-
-def _mask_in(status: bytes, key: bytes) -> int:
-    start = status.index(key) + len(key)
-    return int(status[start : status.index(b"\n", start)], 16)

@@ -4,7 +4,7 @@ const { Skip } = require("../protocol.cjs");
 const { AbleTime } = require("../able-time.cjs");
 const { turn } = require("../event-loop.cjs");
 
-const SLICE_MS = 30;
+const SLICE_MS = 20;
 const SAMPLES = 20;
 const PATIENCE_MS = 5000;
 

@@ -172,10 +172,12 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
         ]
         return judge(series, 100)
 
-    assert stormy(0.3, 20) is None  # four samples
-    ending = stormy(0.4, 20)
+    assert stormy(0.1, 50) is None  # too soon
+    ending = stormy(0.2, 20)
     assert ending is not None
     assert ending.kind == "livelock"
+    assert stormy(0.4, 7) is None  # five samples with 35 changes
+    assert stormy(0.5, 7) is not None
     assert stormy(5, 2) is None  # a profiler's
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -45,13 +47,35 @@ def test_signal_sampling_of_blocked_and_ended_threads_is_correct() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
         bit = 1 << (signal.SIGUSR2 - 1)
         looks = observe.looks_at_signals(main, threading.get_native_id(), 3)
-        assert [(pending & bit, mask & bit) for pending, mask in looks] == [(bit, bit)] * 3
+        assert [(pending & bit, mask & bit) for pending, mask, _ in looks] == [(bit, bit)] * 3
         assert signal.sigtimedwait([signal.SIGUSR2], 0) is not None
-        [(pending, _)] = observe.looks_at_signals(main, threading.get_native_id(), 1)
+        [(pending, *_)] = observe.looks_at_signals(main, threading.get_native_id(), 1)
         assert not pending & bit
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     assert observe.looks_at_signals(main, 2**22 + 1, 3) == []
+
+
+def test_looks_in_turn_without_two_processors_are_none() -> None:
+    main = os.getpid()
+    assert observe.looks_in_turn(main, (main, main), 3) == {}
+    assert observe.looks_in_turn(2**22 + 1, (2**22 + 1, 2**22 + 1), 3) == {}
+
+
+def test_looks_in_turn_leave_this_thread_where_it_may_run() -> None:
+    allowed = os.sched_getaffinity(0)
+    spins = (
+        "import threading as t\nfor i in 0, 1: t.Thread(target=lambda: any(iter(int, 1))).start()"
+    )
+    with subprocess.Popen([sys.executable, "-c", spins]) as child:
+        try:
+            while len(each := observe.threads(child.pid)) < 2:
+                time.sleep(0.01)
+            looks = observe.looks_in_turn(child.pid, (each[0].tid, each[1].tid), 3)
+        finally:
+            child.kill()
+    assert all(len(of_thread) == 6 for of_thread in looks.values())
+    assert os.sched_getaffinity(0) == allowed
 
 
 def test_address_maps_to_a_file_or_none() -> None:

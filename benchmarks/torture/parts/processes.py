@@ -7,7 +7,7 @@ from unittest import mock
 
 from benchmarks.torture.fuzzing import fuzz, randomly
 from benchmarks.torture.registry import Budget, Figure, part
-from gobun.observe import memory, procfs
+from gobun.observe import memory, proc_files, procfs, signal_looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
             (folder / "wchan").write_bytes(b"0")
             (folder / "maps").write_bytes(_MAPS % name)
         (parsed,) = procfs.threads(7)
-        looks = procfs.looks_at_signals(7, 7, 2)
+        looks = [look[:2] for look in signal_looks.looks_at_signals(7, 7, 2)]
         mapped = memory.mappings(7)
         shown = parsed.name + "".join(each.path for each in mapped)
         right = (parsed.state, parsed.cpu_ticks, parsed.switches) == ("R", 15, 11)
@@ -72,7 +72,7 @@ def fuzz_proc(budget: Budget) -> Iterator[Figure]:
         return root / str(path).removeprefix("/proc/")
 
     patches = (
-        mock.patch.object(procfs, "PROC", root),
+        mock.patch.object(proc_files, "PROC", root),
         mock.patch.object(memory, "Path", path_inside),
     )
     with patches[0], patches[1]:

@@ -1,0 +1,105 @@
+"""Looks at the signals of threads in quick succession, to see them come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from gobun.observe import proc_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STATUS_BYTES = 8192
+"""Upper bound for the size of a ``status`` file."""
+_PROCESSOR_FIELD = 36
+"""The processor that a thread ran on last, in the fields behind the name in a ``stat`` file."""
+_RAN_SHARE = 0.75
+"""A thread that runs less than this during looks in turn shares its processor with others. Then a
+signal may be pending because the thread waits for its own turn."""
+
+
+class Look(NamedTuple):
+    """The signals of a thread at one moment, as bit masks."""
+
+    pending: int
+    blocked: int
+    """A thread blocks a signal while it handles it."""
+    at_ns: int
+    """Time of the look in nanoseconds, on the monotonic clock."""
+
+
+def looks_at_signals(pid: int, tid: int, count: int) -> list[Look]:
+    """Look at a thread's signals ``count`` times in quick succession.
+
+    There are fewer looks if the thread ends meanwhile. The file stays open, which makes a look five
+    times as fast.
+    """
+    looks: list[Look] = []
+    with contextlib.suppress(OSError, ValueError):
+        file = os.open(f"{proc_files.PROC}/{pid}/task/{tid}/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for _ in range(count):
+                text = os.pread(file, _STATUS_BYTES, 0)
+                pending, blocked = _mask_in(text, b"\nSigPnd:"), _mask_in(text, b"\nSigBlk:")
+                looks.append(Look(pending, blocked, time.monotonic_ns()))
+        finally:
+            os.close(file)
+    return looks
+
+
+def looks_in_turn(pid: int, tids: tuple[int, int], rounds: int) -> dict[int, list[Look]]:
+    """Look at two threads from the processor of the first one and of the second one, in turn.
+
+    Two threads may use every processor, one to send signals and one to handle them. A look needs a
+    processor too, so it interrupts one of them. If that is always the sender, no look finds a
+    signal. Each of the ``rounds`` interrupts first one thread and then the other.
+
+    Returns the looks at the threads that ran nearly all the time. It is empty if the threads share
+    a processor, or run where this program may not.
+    """
+    allowed = os.sched_getaffinity(0)
+    places = tuple(_processor(pid, tid) for tid in tids)
+    if places[0] == places[1] or not allowed.issuperset(places):
+        return {}
+    looks: dict[int, list[Look]] = {tid: [] for tid in tids}
+    ran_before, started = {tid: _ran_ns(pid, tid) for tid in tids}, time.monotonic_ns()
+    with _affinity_kept(allowed):
+        for _ in range(rounds):
+            for place in places:
+                os.sched_setaffinity(threading.get_native_id(), {place})
+                for tid in tids:
+                    looks[tid] += looks_at_signals(pid, tid, 1)
+    least_ns = _RAN_SHARE * (time.monotonic_ns() - started)
+    return {tid: looks[tid] for tid in tids if _ran_ns(pid, tid) - ran_before[tid] >= least_ns}
+
+
+@contextlib.contextmanager
+def _affinity_kept(allowed: set[int]) -> Iterator[None]:
+    """Let this thread run on all ``allowed`` processors again at the end."""
+    try:
+        with contextlib.suppress(OSError):  # a sandbox, or a processor that went offline
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(threading.get_native_id(), allowed)
+
+
+def _processor(pid: int, tid: int) -> int:
+    fields = (
+        proc_files.read_text(f"{proc_files.PROC}/{pid}/task/{tid}/stat").rpartition(")")[2].split()
+    )
+    return int(fields[_PROCESSOR_FIELD]) if len(fields) > _PROCESSOR_FIELD else -1
+
+
+def _ran_ns(pid: int, tid: int) -> int:
+    words = proc_files.read_text(f"{proc_files.PROC}/{pid}/task/{tid}/schedstat").split()
+    return int(words[0]) if words else 0
+
+
+def _mask_in(status: bytes, key: bytes) -> int:
+    start = status.index(key) + len(key)
+    return int(status[start : status.index(b"\n", start)], 16)
