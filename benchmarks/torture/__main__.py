@@ -29,7 +29,7 @@ def main() -> int:
         return 0
     _end_on_signals()
     keep_folder = str(options.keep.absolute()) if options.keep else ""
-    choices = Choices(keep_folder, options.rounds, options.every_cell, options.cores)
+    choices = Choices(keep_folder, options.rounds, options.every_cell, options.cores, options.jobs)
     parts = chosen_parts(options.parts)
     whole = sum(part.seconds for part in parts)
     scale = options.seconds / whole if options.seconds else 1.0
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument(
         "--cores", type=float, default=0.0, help="processors that run and load may use together"
     )
+    verdicts.add_argument("--jobs", type=int, default=2, help="cells at a time (default: 2)")
     parser.add_argument("--list", action="store_true", help="name the parts and do nothing")
     hidden_ones = (("--one", str), ("--folder", Path), ("--answer", Path), ("--choices", str))
     for hidden, kind in hidden_ones:

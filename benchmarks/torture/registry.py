@@ -43,6 +43,8 @@ class Choices(msgspec.Struct, frozen=True):
     """Whether the default matrix is measured, and not its sample."""
     cores: float = 0.0
     """Processors that a measurement under load may use; 0 for no such limit."""
+    jobs: int = 2
+    """The number of cells at a time."""
 
 
 class Budget(msgspec.Struct, frozen=True):

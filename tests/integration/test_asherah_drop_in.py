@@ -220,7 +220,7 @@ def test_readme_example_of_asherah_node_compiles(tmp_path: Path) -> None:
     type_check(tmp_path / "readme.ts")
 
 
-def test_build_asherah_writes_a_package_and_refuses_another(tmp_path: Path) -> None:
+def test_build_asherah_writes_a_package_and_rejects_another(tmp_path: Path) -> None:
     output = succeed(invoke("build-asherah", "--out", tmp_path / "asherah"))
     assert [line.split()[0].rpartition("/")[2] for line in output.splitlines()] == [
         "asherah.node",

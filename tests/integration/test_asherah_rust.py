@@ -75,7 +75,7 @@ def test_rust_engine_in_bun_1_2_19(
     assert run_stress(using, stress, tmp_path, load=load, **settings).outcome.startswith(outcome)
 
 
-def test_rust_engine_for_another_platform_is_refused() -> None:
+def test_rust_engine_for_another_platform_is_rejected() -> None:
     for name, target in TARGETS.items():
         if name != "linux-x64":
             with pytest.raises(PrerequisiteError, match=f"not for {name}"):

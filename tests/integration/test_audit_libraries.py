@@ -329,7 +329,7 @@ def test_audit_universal_file_with_one_slice_is_accepted(make: Maker, tmp_path: 
     assert audit.inspect(universal(tmp_path, dylib(make))).slices == ("arm64",)
 
 
-def test_audit_other_file_is_refused(make: Maker) -> None:
+def test_audit_other_file_is_rejected(make: Maker) -> None:
     for triple in (LINUX, DARWIN):
         member = make(GOOD_SOURCE, triple, "-c", suffix=".o")
         with pytest.raises(UsageError, match="object file"):

@@ -30,7 +30,7 @@ def test_bisect_idle_hang_finds_both_ends(tmp_path: Path) -> None:
     assert {outcome for step in steps for outcome in step.outcomes} == {"pass", "hang"}
 
 
-def test_bisect_cell_that_always_passes_is_refused(tmp_path: Path) -> None:
+def test_bisect_cell_that_always_passes_is_rejected(tmp_path: Path) -> None:
     question = BisectRequest(stress="idle", module="control", attempts=1, out=tmp_path)
     with pytest.raises(UsageError, match=r"of 2 versions .*, all are good"):
         bisect_releases(question, versions=["1.2.19", "1.2.20"])
@@ -45,7 +45,7 @@ def test_bisect_cell_that_always_passes_is_refused(tmp_path: Path) -> None:
         (BisectRequest(stress="idle", treatment="gc-signal"), "'gc-signal' is several treatments"),
     ],
 )
-def test_bisect_bad_arguments_are_refused_before_building(
+def test_bisect_bad_arguments_are_rejected_before_building(
     question: BisectRequest, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

@@ -49,7 +49,7 @@ def test_go_modules_without_network_or_cache_fail(package: Path, tmp_path: Path)
     assert raised.value.exit_code == 4
 
 
-def test_go_modules_with_wrong_digest_are_refused(package: Path) -> None:
+def test_go_modules_with_wrong_digest_are_rejected(package: Path) -> None:
     sums = package / "go.sum"
     pattern = r"(appencryption v[\d.]+ h1:)....."
     wrong, count = re.subn(pattern, r"\1AAAAA", sums.read_text())

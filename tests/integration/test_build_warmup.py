@@ -255,7 +255,7 @@ class TestRefused:
         assert "could not build go/warmup for linux-x64" in message
         assert "undefined: one" in message
 
-    def test_build_warmup_library_that_fails_audit_is_refused(
+    def test_build_warmup_library_that_fails_audit_is_rejected(
         self, root: Path, cache: Path
     ) -> None:
         more = "//export Extra\nfunc Extra() {}\n\nfunc main"

@@ -117,20 +117,20 @@ def test_object_code_only_requested_functions_are_followed(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("target", ["aarch64-linux-gnu.2.17", "x86_64-macos.13.0"])
-def test_object_code_of_other_platform_is_refused(tmp_path: Path, target: str) -> None:
+def test_object_code_of_other_platform_is_rejected(tmp_path: Path, target: str) -> None:
     object_file = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"), target=target)
     with pytest.raises(BuildError, match=r"pool\.o is not an object for Linux x64"):
         ObjectCode(object_file)
 
 
 @pytest.mark.parametrize("content", [b"\x7fELF", b"words", b""])
-def test_object_code_other_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_object_code_other_file_is_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.o").write_bytes(content)
     with pytest.raises(BuildError, match="is not an object"):
         ObjectCode(tmp_path / "a.o")
 
 
-def test_object_code_truncated_file_is_refused(tmp_path: Path) -> None:
+def test_object_code_truncated_file_is_rejected(tmp_path: Path) -> None:
     object_file = compile_pool(tmp_path, SOURCE.replace("STACK", "1 << 20"))
     whole = object_file.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 20):

@@ -314,7 +314,7 @@ class TestWhole:
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    def test_check_bun_unknown_layout_is_refused(self, bench: Bench, tmp_path: Path) -> None:
+    def test_check_bun_unknown_layout_is_rejected(self, bench: Bench, tmp_path: Path) -> None:
         (tmp_path / "codegen.toml").write_text(TABLE.replace("generate.js", "absent", 1))
         bench.patch("eight", POOL, "4 * megabyte", "8 * megabyte")
         result = finding_of(bench.check("semantics"), "semantic analysis")

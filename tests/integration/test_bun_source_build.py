@@ -149,7 +149,7 @@ def test_build_bun_leftover_process_does_not_lock_checkout(
             os.kill(pid, signal.SIGKILL)
 
 
-def test_register_bun_unpatched_executable_is_refused(
+def test_register_bun_unpatched_executable_is_rejected(
     series: bun_source.Series, tmp_path: Path, stock: Path
 ) -> None:
     copy = tmp_path / "copy"

@@ -101,7 +101,7 @@ def test_checkout_git_settings_change_no_patch(bench: up.Bench) -> None:
     assert bench.export().changed_files == ()
 
 
-def test_patch_new_refused_patch_commits_nothing(bench: up.Bench) -> None:
+def test_patch_new_rejected_patch_commits_nothing(bench: up.Bench) -> None:
     before = bench.apply("pool-stacks").head
     (bench.tree / "src/main.zig").write_text("mine\n")
     with pytest.raises(UsageError, match=r"lacks patches of .*: bindings, warm-up"):
@@ -110,14 +110,14 @@ def test_patch_new_refused_patch_commits_nothing(bench: up.Bench) -> None:
 
 
 @pytest.mark.parametrize("add", ["../mine", str(paths.ROOT / "tasks.py")])
-def test_patch_new_files_outside_checkout_are_refused(bench: up.Bench, add: str) -> None:
+def test_patch_new_files_outside_checkout_are_rejected(bench: up.Bench, add: str) -> None:
     bench.apply()
     (bench.tree.parent / "mine").write_text("mine\n")
     with pytest.raises(UsageError, match="there is no such file in"):
         bench.new_patch("mine", add=(add,))
 
 
-def test_patch_export_unexportable_commits_are_refused(bench: up.Bench) -> None:
+def test_patch_export_unexportable_commits_are_rejected(bench: up.Bench) -> None:
     before = bench.apply().head
     up.git(bench.tree, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
     with pytest.raises(UsageError, match="the patch nothing, changes nothing"):

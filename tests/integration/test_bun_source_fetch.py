@@ -123,7 +123,7 @@ def test_fetch_bun_archive_is_identified_by_its_files(
         fetch(archive, BunCommit("ab" * 20), discard=True)
 
 
-def test_fetch_bun_archive_of_other_project_is_refused(
+def test_fetch_bun_archive_of_other_project_is_rejected(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     archive = tmp_path / "other.tar"
@@ -152,7 +152,7 @@ def test_fetch_bun_archive_with_dangling_link_is_accepted(cache: Path, tmp_path:
         assert (up.tree_of(cache) / link.name).readlink() == link.readlink()
 
 
-def test_fetch_bun_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> None:
+def test_fetch_bun_damaged_archive_is_rejected(cache: Path, tmp_path: Path) -> None:
     up.put(tmp_path / "bun", {f"src/{number}": os.urandom(5_000) for number in range(40)})
     for kind in ("gz", "xz"):
         archive = tmp_path / f"bun.tar.{kind}"
@@ -176,7 +176,7 @@ def test_fetch_bun_damaged_archive_is_refused(cache: Path, tmp_path: Path) -> No
             fetch(archive, BunCommit("ab" * 20))
 
 
-def test_fetch_bun_source_without_commit_is_refused(cache: Path, upstream: up.Upstream) -> None:
+def test_fetch_bun_source_without_commit_is_rejected(cache: Path, upstream: up.Upstream) -> None:
     with pytest.raises(FetchError, match=f"has no commit {'ab' * 20}"):
         fetch(upstream.folder, BunCommit("ab" * 20))
     assert not up.tree_of(cache).exists()
@@ -206,7 +206,7 @@ def test_fetch_bun_unknown_version_needs_a_ref(cache: Path, upstream: up.Upstrea
         ("a" * 300, "cannot be read"),
     ],
 )
-def test_fetch_bun_invalid_source_is_refused(
+def test_fetch_bun_invalid_source_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -221,7 +221,7 @@ def test_fetch_bun_without_source_uses_upstream() -> None:
     assert origin.location.split("/")[3] == "oven-sh"
 
 
-def test_fetch_bun_bundle_without_its_base_is_refused(
+def test_fetch_bun_bundle_without_its_base_is_rejected(
     cache: Path, tmp_path: Path, upstream: up.Upstream
 ) -> None:
     bundle = tmp_path / "newest.bundle"

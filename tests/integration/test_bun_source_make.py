@@ -228,7 +228,7 @@ def test_build_bun_shortage_is_named_and_resumed(
     assert (up.tree_of(tmp_path / "the cache", VERSION) / "built").read_text() == libraries
 
 
-def test_build_bun_webkit_of_another_commit_is_refused(
+def test_build_bun_webkit_of_another_commit_is_rejected(
     series: bun_source.Series, webkit: Path
 ) -> None:
     package = webkit / "package.json"
@@ -348,7 +348,7 @@ def test_build_bun_build_patch_is_required(series: bun_source.Series) -> None:
         ({"profile": "fast"}, "unknown profile 'fast'"),
     ],
 )
-def test_build_bun_wrong_flags_are_refused(
+def test_build_bun_wrong_flags_are_rejected(
     series: bun_source.Series, webkit: Path, flags: dict[str, object], message: str
 ) -> None:
     arguments: dict[str, object] = {"series": series, "webkit": str(webkit), **flags}

@@ -92,7 +92,7 @@ def test_patch_bun_failed_hunk_leaves_checkout_untouched(bench: up.Bench) -> Non
     assert up.git(bench.tree, "status", "--porcelain") == ""
 
 
-def test_patch_bun_ambiguous_hunk_is_refused(make: Callable[..., up.Bench]) -> None:
+def test_patch_bun_ambiguous_hunk_is_rejected(make: Callable[..., up.Bench]) -> None:
     bench = make(content={POOL: b"// moved\n" + (SERIES / "before" / POOL).read_bytes() * 2})
     with pytest.raises(PatchError, match=r"fits in 2 places \(lines 9, 24\)"):
         bench.apply("pool-stacks")
@@ -155,7 +155,7 @@ def test_patch_bun_missing_mirror_file_matters_when_touched(
         bench.apply()
 
 
-def test_patch_bun_local_changes_are_refused_and_kept(bench: up.Bench) -> None:
+def test_patch_bun_local_changes_are_rejected_and_kept(bench: up.Bench) -> None:
     (bench.tree / POOL).write_text("mine\n")
     for act in (bench.apply, bench.export):
         with pytest.raises(UsageError, match=r"not committed: src/threading/ThreadPool\.zig"):
@@ -166,7 +166,7 @@ def test_patch_bun_local_changes_are_refused_and_kept(bench: up.Bench) -> None:
         bench.apply()
 
 
-def test_patch_bun_untracked_file_is_refused_and_kept(bench: up.Bench) -> None:
+def test_patch_bun_untracked_file_is_rejected_and_kept(bench: up.Bench) -> None:
     (bench.tree / "src/warm_up.zig").write_text("mine\n")
     before = bench.head()
     with pytest.raises(UsageError, match=r"src/warm_up\.zig"):

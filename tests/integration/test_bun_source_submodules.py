@@ -127,7 +127,7 @@ def test_fetch_submodule_source_without_commit_leaves_nothing(
         assert bun_source.missing_submodules(checkout) == ()
 
 
-def test_fetch_submodule_archive_of_wrong_commit_is_refused(
+def test_fetch_submodule_archive_of_wrong_commit_is_rejected(
     pinned: PinnedUpstream, tmp_path: Path, cache: Path
 ) -> None:
     library = pinned.mirrors / "zlib"
@@ -154,7 +154,7 @@ def test_fetch_submodule_existing_folder_is_kept(pinned: PinnedUpstream, cache: 
     assert own_file.read_text() == "my work\n"
 
 
-def test_fetch_submodule_at_another_commit_is_refused(pinned: PinnedUpstream, cache: Path) -> None:
+def test_fetch_submodule_at_another_commit_is_rejected(pinned: PinnedUpstream, cache: Path) -> None:
     with pytest.raises(UsageError, match="has no repository zlib"):
         pinned.fetch(str(pinned.mirrors.parent))
     folder = up.tree_of(cache) / ZLIB
@@ -176,7 +176,7 @@ def test_fetch_submodule_at_another_commit_is_refused(pinned: PinnedUpstream, ca
         (("zlib=/no/such/folder",), "--submodules /no/such/folder: there is no such file"),
     ],
 )
-def test_wrong_submodules_flag_is_refused(
+def test_wrong_submodules_flag_is_rejected(
     pinned: PinnedUpstream, words: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:

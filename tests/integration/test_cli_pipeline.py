@@ -81,7 +81,7 @@ def test_repro_bare_command_runs(ran: Path, tmp_path: Path) -> None:
     assert steps[-1] == '@gobun {"at":"done"}'
 
 
-def test_repro_unknown_cell_is_refused(ran: Path) -> None:
+def test_repro_unknown_cell_is_rejected(ran: Path) -> None:
     completed = invoke("repro", "--out", ran, "--only", f"bun@{PASSES}/stock/simpel/ffi/idle")
     assert (completed.returncode, completed.stdout) == (2, "")
     assert f"did you mean: bun@{PASSES}/stock/simple/ffi/idle" in completed.stderr
@@ -160,7 +160,7 @@ def test_matrix_unknown_version_suggests_near_ones() -> None:
     assert "1.2.19" in completed.stderr
 
 
-def test_matrix_file_as_results_folder_is_refused(tmp_path: Path) -> None:
+def test_matrix_file_as_results_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     completed = invoke(*SMALL_MATRIX, "--out", tmp_path / "file" / "report")
     assert (completed.returncode, completed.stdout) == (3, "")

@@ -94,7 +94,7 @@ def test_plan_shards_are_balanced_by_past_durations(ran: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("shards", ["0", "5", "two", "1.5"])
-def test_plan_impossible_split_is_refused(shards: str) -> None:
+def test_plan_impossible_split_is_rejected(shards: str) -> None:
     completed = invoke("plan", *SMALL_MATRIX, "--shards", shards)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert completed.stderr.startswith("error: ")
@@ -317,7 +317,7 @@ def test_diagnose_command_is_started_and_explained() -> None:
         ("bun", "the process 'bun' is not a number"),
     ],
 )
-def test_diagnose_invalid_process_id_is_refused(pid: str, message: str) -> None:
+def test_diagnose_invalid_process_id_is_rejected(pid: str, message: str) -> None:
     completed = invoke("diagnose", pid)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert f"error: {message}" in completed.stderr

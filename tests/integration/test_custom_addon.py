@@ -216,7 +216,7 @@ def test_addon_config_file_is_read_and_flags_win(tmp_path: Path, addon: Path) ->
 
 
 @pytest.mark.parametrize("name", ["simple", "../mine", "a b", "-x"])
-def test_addon_invalid_name_is_refused(tmp_path: Path, addon: Path, name: str) -> None:
+def test_addon_invalid_name_is_rejected(tmp_path: Path, addon: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of an addon"):
         custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)), name)
 
@@ -346,7 +346,7 @@ def refusal_of(*words: str | Path) -> str:
     return message
 
 
-def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
+def test_addon_for_another_machine_is_rejected(tmp_path: Path) -> None:
     other = "linux-arm64" if host_target().arch == "x64" else "linux-x64"
     addon = build.build_fixture("control", target_named(other)).addon
     message = refusal_of(
@@ -358,7 +358,7 @@ def test_addon_for_another_machine_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(ON_MUSL, reason="it is an addon for this machine")
-def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
+def test_addon_for_musl_is_rejected(tmp_path: Path) -> None:
     """musl's library is called libc.so, and an empty one of that name is enough here."""
     nothing, libc, addon = (tmp_path / name for name in ("nothing.c", "libc.so", "mine.node"))
     nothing.write_text("int napi_register_module_v1(void) { return 0; }\n")
@@ -378,7 +378,7 @@ def test_addon_for_musl_is_refused(tmp_path: Path) -> None:
     assert message == f"error: {addon} is linked against musl, and the runtimes here against glibc"
 
 
-def test_addon_with_incomplete_flags_is_refused(tmp_path: Path, addon: Path) -> None:
+def test_addon_with_incomplete_flags_is_rejected(tmp_path: Path, addon: Path) -> None:
     script = smoke(tmp_path, LOAD, SYNC)
     assert refusal_of("--addon", addon) == "error: --addon is given without --smoke"
     assert refusal_of("--smoke", script) == "error: --smoke is given without --addon"
@@ -393,7 +393,7 @@ def test_addon_with_incomplete_flags_is_refused(tmp_path: Path, addon: Path) -> 
 
 
 @pytest.mark.parametrize("load", ["ffi", "napi-async"])
-def test_addon_load_flag_with_smoke_script_is_refused(
+def test_addon_load_flag_with_smoke_script_is_rejected(
     tmp_path: Path, addon: Path, load: Load
 ) -> None:
     chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
@@ -403,7 +403,7 @@ def test_addon_load_flag_with_smoke_script_is_refused(
     assert loads == {"napi-sync", "worker"}
 
 
-def test_addon_together_with_module_flag_is_refused(tmp_path: Path, addon: Path) -> None:
+def test_addon_together_with_module_flag_is_rejected(tmp_path: Path, addon: Path) -> None:
     chosen = custom_addon.make_addon(str(addon), str(smoke(tmp_path, LOAD, SYNC)))
     with pytest.raises(UsageError, match="--module simple and --addon"):
         pipeline.plan_matrix(Request(versions=BUN, modules=("simple",), addon=chosen))

@@ -189,7 +189,7 @@ def test_inspector_missing_or_traced_process_gives_reason(inspector: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
-def test_inspector_other_users_process_is_refused(inspector: Path) -> None:
+def test_inspector_other_users_process_is_rejected(inspector: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         with tempfile.TemporaryDirectory() as folder:

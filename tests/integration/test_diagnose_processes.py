@@ -159,7 +159,7 @@ def test_diagnose_command_that_ends_is_reported(child: Path, inspector: Path) ->
     assert "ended with exit code 7" in diagnosis.motion.detail
 
 
-def test_diagnose_missing_or_forbidden_process_is_refused(child: Path, inspector: Path) -> None:
+def test_diagnose_missing_or_forbidden_process_is_rejected(child: Path, inspector: Path) -> None:
     with pytest.raises(UsageError, match="there is no process"):
         diagnose.diagnose(2**22 + 1)
     with pytest.raises(UsageError, match="there is no command"):

@@ -99,7 +99,7 @@ def test_fetch_canary_is_checked_against_the_registry(
     assert str(release) not in output[0]
 
 
-def test_fetch_redirect_is_followed_and_loop_refused(registry: Registry) -> None:
+def test_fetch_redirect_is_followed_and_loop_rejected(registry: Registry) -> None:
     package = locked_package(registry)
     registry.answer(package, status(302, Location="/elsewhere"))
     registry.answers["/elsewhere"] = [

@@ -167,7 +167,7 @@ def test_vendored_package_elsewhere_is_empty(
         go(vendored, "zig", "build", "./internal/goguard", **where)
 
 
-def test_vendor_guard_repeated_replaces_and_refuses_other_code(tmp_path: Path) -> None:
+def test_vendor_guard_repeated_replaces_and_rejects_other_code(tmp_path: Path) -> None:
     first = {path.name: path.read_bytes() for path in build.vendor_guard(tmp_path)}
     (tmp_path / "goguard.c").write_text("old")
     assert {path.name: path.read_bytes() for path in build.vendor_guard(tmp_path)} == first

@@ -203,7 +203,7 @@ def test_embed_guard_unsupported_library_gives_its_reason(
     assert not out.exists()
 
 
-def test_embed_guard_output_equal_to_input_is_refused(tmp_path: Path) -> None:
+def test_embed_guard_output_equal_to_input_is_rejected(tmp_path: Path) -> None:
     library = compile_library(tmp_path, SIMPLE_SOURCE, zig())
     content = library.read_bytes()
     (tmp_path / "link.so").symlink_to(library)
@@ -213,7 +213,7 @@ def test_embed_guard_output_equal_to_input_is_refused(tmp_path: Path) -> None:
     assert library.read_bytes() == content
 
 
-def test_embed_guard_large_dynamic_thread_memory_is_refused(tmp_path: Path) -> None:
+def test_embed_guard_large_dynamic_thread_memory_is_rejected(tmp_path: Path) -> None:
     text = "__thread char large[4096];\nchar *Run(void) { return large; }\n"
     with pytest.raises(UsageError, match="every thread has 4,096 bytes"):
         embed.embed_guard(compile_library(tmp_path, text, gcc()), tmp_path / "out.so")

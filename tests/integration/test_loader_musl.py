@@ -210,7 +210,7 @@ def test_loader_on_musl_works_compiled(
     assert [path.read_bytes() for path in tmp_path.rglob("*.so")] == [guard.read_bytes()]
 
 
-def test_loader_on_musl_refuses_a_named_library_of_glibc(musl: Sysroot, application: Path) -> None:
+def test_loader_on_musl_rejects_a_named_library_of_glibc(musl: Sysroot, application: Path) -> None:
     guard = application / "node_modules" / "go-warmup" / "lib" / "go-guard-linux-x64.so"
     plain = build.build_fixture("simple", TARGETS["linux-x64"]).library
     hints = {guard: f"name {GUARD}", plain: f"invoke convert-musl {plain}"}

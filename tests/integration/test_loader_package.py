@@ -302,7 +302,7 @@ def test_loader_missing_library_is_reported_only_where_needed(private_install: P
         assert "GO_WARMUP_LIBRARY names it" in error[2]
 
 
-def test_loader_corrupt_library_is_refused(private_install: Path) -> None:
+def test_loader_corrupt_library_is_rejected(private_install: Path) -> None:
     library = private_install / "node_modules" / "go-warmup" / "lib" / LIBRARY
     data = bytearray(library.read_bytes())
     data[-100] ^= 1
@@ -324,7 +324,7 @@ def test_loader_corrupt_library_is_refused(private_install: Path) -> None:
     assert answer["library"] == str(private_install / "mine.so")
 
 
-def test_loader_other_library_is_refused_as_warmup(private_install: Path) -> None:
+def test_loader_other_library_is_rejected_as_warmup(private_install: Path) -> None:
     control = build.build_fixture(build.CONTROL, host_target()).library
     (private_install / "text.so").write_text("no library")
     (private_install / "folder.so").mkdir()

@@ -95,7 +95,7 @@ def test_matrix_unexpected_outcome_is_reported(
     )
 
 
-def test_matrix_resume_of_other_plan_is_refused(tmp_path: Path) -> None:
+def test_matrix_resume_of_other_plan_is_rejected(tmp_path: Path) -> None:
     request = Request(
         runtimes=("node",),
         treatments=("stock",),

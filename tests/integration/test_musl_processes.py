@@ -93,7 +93,7 @@ def call(*command: str | Path) -> str:
     return (completed.stdout + completed.stderr).strip()
 
 
-def test_musl_unconverted_library_is_refused(caller: Path, libraries: dict[str, Path]) -> None:
+def test_musl_unconverted_library_is_rejected(caller: Path, libraries: dict[str, Path]) -> None:
     for library in libraries.values():
         assert NOT_LOADED in call(caller, library)
 
@@ -320,7 +320,7 @@ def test_diagnose_names_a_musl_process_and_its_hang(musl: Sysroot, tmp_path: Pat
     assert f"Go library: {addon}" in output
 
 
-def test_addon_unconverted_for_musl_is_refused(tmp_path: Path) -> None:
+def test_addon_unconverted_for_musl_is_rejected(tmp_path: Path) -> None:
     smoke = tmp_path / "smoke.cjs"
     smoke.write_text("exports.load = (addon) => require(addon); exports.check = () => {};")
     plain = build.build_fixture("simple", TARGETS["linux-x64"]).addon

@@ -84,7 +84,7 @@ class TestSuspendHandler:
         code, counted = suspend(program, "none", "200")
         assert (code, counted["stopped"], counted["wrong"]) == (0, 200, 0)
 
-    def test_patch_small_alternate_stack_is_refused(self, program: Path) -> None:
+    def test_patch_small_alternate_stack_is_rejected(self, program: Path) -> None:
         code, counted = suspend(program, "goroutine", "60")
         assert (code, counted["refused"], counted["wrong"]) == (0, 60, 0)
 

@@ -324,7 +324,7 @@ def test_verify_release_by_url_works(release_folder: Path) -> None:
             release.verify_release(where, rebuild=False)
 
 
-def test_verify_release_other_folder_is_refused(tmp_path: Path) -> None:
+def test_verify_release_other_folder_is_rejected(tmp_path: Path) -> None:
     for where in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(UsageError, match=r"has no manifest\.json"):
             release.verify_release(where, rebuild=False)
@@ -359,7 +359,7 @@ def test_release_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list((tmp_path / "dist").iterdir()) == []
 
 
-def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_without_commit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git cannot name the commit"):
         source.read_source(allow_changes=False)
@@ -378,7 +378,7 @@ def test_release_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.M
     ("version", "names", "message"),
     [("1.2", [], "not a version"), (VERSION, ["warmup"], "unknown library name")],
 )
-def test_release_bad_arguments_are_refused(
+def test_release_bad_arguments_are_rejected(
     version: str, names: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):

@@ -131,7 +131,7 @@ def longer(handler: Handler, _data: bytes) -> None:
         ),
     ],
 )
-def test_download_warmup_permanent_failure_is_refused(
+def test_download_warmup_permanent_failure_is_rejected(
     host: Registry, name: str, answer: Answer, message: str, tmp_path: Path
 ) -> None:
     serve(host, name, answer)
@@ -179,7 +179,7 @@ def test_download_warmup_redirect_to_other_host_is_followed(host: Registry, tmp_
 
 
 @pytest.mark.parametrize("hops", ["/last", "/back"])
-def test_download_warmup_redirect_from_https_to_http_is_refused(
+def test_download_warmup_redirect_from_https_to_http_is_rejected(
     host: Registry, hops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = self_signed(tmp_path)
@@ -205,7 +205,7 @@ def test_download_warmup_redirect_from_https_to_http_is_refused(
         ("Not found", "line 1 is not a checksum"),
     ],
 )
-def test_download_warmup_malformed_checksums_are_refused(
+def test_download_warmup_malformed_checksums_are_rejected(
     host: Registry, text: str, message: str, tmp_path: Path
 ) -> None:
     serve(host, "SHA256SUMS", sending(text.encode()))

@@ -36,7 +36,7 @@ def test_wheels_install_node_by_version(line: str, tmp_path: Path) -> None:
         assert run_stress(node, "idle", tmp_path, load=load, **settings).outcome == "pass"
 
 
-def test_wheels_with_wrong_bytes_are_refused(
+def test_wheels_with_wrong_bytes_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "wheels.lock.toml"

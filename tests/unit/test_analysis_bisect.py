@@ -171,14 +171,14 @@ def test_bisect_canaries_between_releases_are_tested() -> None:
         ("9.9.9", None, r"unknown version for --good '9\.9\.9'"),
     ],
 )
-def test_bisect_wrong_ends_are_refused(good: str | None, bad: str | None, message: str) -> None:
+def test_bisect_wrong_ends_are_rejected(good: str | None, bad: str | None, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         bisect(RELEASES, Fake(bad_between(RELEASES, "1.2.2", "1.2.19")), good=good, bad=bad)
     caught.match(message.removesuffix("$"))
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_bisect_without_change_is_refused(state: bool) -> None:
+def test_bisect_without_change_is_rejected(state: bool) -> None:
     probe = Fake(lambda _: state)
     with pytest.raises(UsageError, match=f"all are {'bad' if state else 'good'}"):
         bisect(RELEASES, probe)

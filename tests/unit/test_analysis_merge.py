@@ -133,7 +133,7 @@ def test_merge_conflicting_cells_are_named(shards: list[Path], tmp_path: Path) -
         ({"shard": None}, "split"),
     ],
 )
-def test_merge_files_of_different_runs_are_refused(
+def test_merge_files_of_different_runs_are_rejected(
     shards: list[Path], fields: dict[str, object], message: str
 ) -> None:
     change(shards[1], **fields)
@@ -141,14 +141,14 @@ def test_merge_files_of_different_runs_are_refused(
         merge(shards)
 
 
-def test_merge_results_of_other_system_are_refused(shards: list[Path]) -> None:
+def test_merge_results_of_other_system_are_rejected(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[1], host=host | {"os": "darwin"})
     with pytest.raises(UsageError, match="system linux and darwin"):
         merge(shards)
 
 
-def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> None:
+def test_merge_results_of_other_processor_are_rejected(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[0], host={name: host[name] for name in host if name != "arch"})
     change(shards[1], host=host | {"arch": "x64"})
@@ -159,7 +159,7 @@ def test_merge_results_of_other_processor_are_refused(shards: list[Path]) -> Non
         merge(shards)
 
 
-def test_merge_results_of_another_libc_are_refused(shards: list[Path]) -> None:
+def test_merge_results_of_another_libc_are_rejected(shards: list[Path]) -> None:
     host = msgspec.to_builtins(matrix.read_results(shards[0]).header.host)
     change(shards[0], host=host | {"libc": "glibc 2.36"})
     change(shards[1], host=host | {"libc": "musl 1.2.5"})
@@ -167,7 +167,7 @@ def test_merge_results_of_another_libc_are_refused(shards: list[Path]) -> None:
         merge(shards)
 
 
-def test_merge_cells_outside_the_plan_are_refused(shards: list[Path]) -> None:
+def test_merge_cells_outside_the_plan_are_rejected(shards: list[Path]) -> None:
     stranger = msgspec.structs.replace(CELLS[0], stress="wasm")
     with shards[0].open("ab") as stream:
         stream.write(msgspec.json.encode(result(stranger, "pass")) + b"\n")
@@ -189,7 +189,7 @@ def test_merge_damaged_or_missing_file_is_named(shards: list[Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["../outside", "evidence/../../outside", "/outside"])
-def test_merge_evidence_outside_its_folder_is_refused(
+def test_merge_evidence_outside_its_folder_is_rejected(
     shards: list[Path], tmp_path: Path, name: str
 ) -> None:
     first, *rest = matrix.read_results(shards[0]).results

@@ -97,7 +97,7 @@ def test_split_platforms_returns_the_runs_that_were_joined(two_platforms: list[P
     assert split_platforms(arm64) == [arm64]
 
 
-def test_merge_platforms_of_different_suites_is_refused(tmp_path: Path) -> None:
+def test_merge_platforms_of_different_suites_is_rejected(tmp_path: Path) -> None:
     folders = [
         write_run(tmp_path / "x64", X64, [CELL]),
         write_run(tmp_path / "arm64", ARM64, [CELL], suite="0.0.1"),
@@ -106,7 +106,7 @@ def test_merge_platforms_of_different_suites_is_refused(tmp_path: Path) -> None:
         merge(folders)
 
 
-def test_merge_platform_without_its_whole_plan_is_refused(two_platforms: list[Path]) -> None:
+def test_merge_platform_without_its_whole_plan_is_rejected(two_platforms: list[Path]) -> None:
     path = two_platforms[0] / matrix.FILE_NAME
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(UsageError, match="1 of the 2 cells of the plan are missing"):

@@ -85,7 +85,7 @@ def test_audit_unreadable_file_gives_its_reason(tmp_path: Path, data: bytes, wor
     assert caught.value.hint
 
 
-def test_audit_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
+def test_audit_missing_file_and_folder_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         audit.inspect(tmp_path / "nothing.so")
     with pytest.raises(UsageError, match="is a folder"):
@@ -94,7 +94,7 @@ def test_audit_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
         audit.inspect(tmp_path / ("x" * 300))
 
 
-def test_audit_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_audit_pipe_is_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="not a regular file"):
         audit.inspect(tmp_path / "pipe")

@@ -94,7 +94,7 @@ def test_read_program_leaves_out_own_symbols(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [40, 70, -1])
-def test_read_program_cut_short_is_refused(tmp_path: Path, length: int) -> None:
+def test_read_program_cut_short_is_rejected(tmp_path: Path, length: int) -> None:
     data = program({"taken": EXTERNAL_BIT})[:length]
     with pytest.raises(UsageError, match=r"cut short|damaged"):
         read_program(tmp_path / "bun", data)
@@ -103,7 +103,7 @@ def test_read_program_cut_short_is_refused(tmp_path: Path, length: int) -> None:
 @pytest.mark.parametrize(
     "change", [lambda d: d[:4] + b"\x09" + d[5:], lambda d: d[:36] + b"\0\0\0\0" + d[40:]]
 )
-def test_read_program_with_damaged_headers_is_refused(tmp_path: Path, change: object) -> None:
+def test_read_program_with_damaged_headers_is_rejected(tmp_path: Path, change: object) -> None:
     assert callable(change)
     with pytest.raises(UsageError, match="damaged"):
         read_program(tmp_path / "bun", change(program({"taken": EXTERNAL_BIT})))

@@ -65,7 +65,7 @@ def test_go_flags_are_quoted(word: str, expected: str) -> None:
     assert quoted(word) == expected
 
 
-def test_go_flag_with_both_quotes_is_refused() -> None:
+def test_go_flag_with_both_quotes_is_rejected() -> None:
     with pytest.raises(BuildError, match="holds both kinds of quotes") as raised:
         quoted('/o\'brien "x"')
     assert "TMPDIR" in (raised.value.hint or "")
@@ -172,7 +172,7 @@ def test_go_build_accepts_any_temporary_folder_name(
     assert list((tmp_path / folder).iterdir()) == []
 
 
-def test_go_build_refuses_unquotable_temporary_folder(
+def test_go_build_rejects_unquotable_temporary_folder(
     recorded: RecordedTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "o'brien").mkdir()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xcf\xfa\xed\xfe" + bytes(20), b"\x7fELF" + bytes(200)])
-def test_macho_other_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_macho_other_file_is_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.dylib"
     path.write_bytes(data)
     with pytest.raises(BuildError, match=r"x\.dylib is not a dylib of the form that Zig links"):

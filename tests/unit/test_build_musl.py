@@ -40,7 +40,7 @@ def test_outputs_of_several_inputs_need_a_folder(library: Path, tmp_path: Path) 
         musl.conversion_outputs([library, library], tmp_path / "one.so")
 
 
-def test_outputs_of_same_name_are_refused(library: Path, tmp_path: Path) -> None:
+def test_outputs_of_same_name_are_rejected(library: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the same name"):
         musl.conversion_outputs([library, library], tmp_path)
 
@@ -74,7 +74,7 @@ def test_convert_file_full_disk_leaves_no_half_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_convert_file_refusal_writes_nothing(tmp_path: Path, library: Path) -> None:
+def test_convert_file_rejection_writes_nothing(tmp_path: Path, library: Path) -> None:
     library.write_bytes(made_elf.library(go=False))
     with pytest.raises(UsageError):
         musl.convert_file(library, tmp_path / "out.so")

@@ -163,7 +163,7 @@ def test_publish_damaged_manifest_and_list_are_recreated(
     assert listed_files(out) == ["go-warmup-linux-x64.so"]
 
 
-def test_publish_file_as_output_folder_is_refused(tmp_path: Path, out: Path) -> None:
+def test_publish_file_as_output_folder_is_rejected(tmp_path: Path, out: Path) -> None:
     out.write_text("mine")
     with pytest.raises(PrerequisiteError, match="a file is in the way"):
         publish([warmup(tmp_path, "linux-x64")], out)
@@ -171,7 +171,7 @@ def test_publish_file_as_output_folder_is_refused(tmp_path: Path, out: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["go-warmup-linux-x64.so", "SHA256SUMS", "manifest.json"])
-def test_publish_folder_as_output_file_is_refused(tmp_path: Path, out: Path, name: str) -> None:
+def test_publish_folder_as_output_file_is_rejected(tmp_path: Path, out: Path, name: str) -> None:
     (out / name).mkdir(parents=True)
     with pytest.raises(PrerequisiteError, match="a folder is in the way"):
         publish([warmup(tmp_path, "linux-x64")], out)

@@ -70,7 +70,7 @@ def test_commits_changed_release_is_an_error(tmp_path: Path, table: Path) -> Non
         ("nothing", NEW_COMMIT),
     ],
 )
-def test_commits_ambiguous_reference_is_refused(
+def test_commits_ambiguous_reference_is_rejected(
     tmp_path: Path, table: Path, shown: str, message: str
 ) -> None:
     with pytest.raises(FetchError, match=r"names no commit|which is not one full commit"):
@@ -84,7 +84,7 @@ def test_commits_old_release_records_its_full_id(tmp_path: Path, table: Path) ->
     assert record_new_commits({"1.0.0": program}, table) == ["1.0.0"]
 
 
-def test_commits_malformed_table_is_refused(table: Path) -> None:
+def test_commits_malformed_table_is_rejected(table: Path) -> None:
     table.write_text(TABLE.replace(OLD_COMMIT, OLD_COMMIT[:-1]))
     with pytest.raises(UsageError, match="is not a release with a full commit id"):
         read_commits(table)

@@ -52,7 +52,7 @@ def test_patch_file_lone_carriage_return_ends_no_line() -> None:
         (b"diff --git a/f b/g\nrename from f\nrename to g\n", "renamed"),
     ],
 )
-def test_patch_file_invalid_text_is_refused(patch: bytes, wrong: str) -> None:
+def test_patch_file_invalid_text_is_rejected(patch: bytes, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         parse_patch(patch, "p")
 

@@ -96,12 +96,12 @@ def test_series_file_is_read(tmp_path: Path) -> None:
         ('upstream = "not proposed"', 'upstream = "perhaps"', r"upstream of row 1 of .*'perhaps'"),
     ],
 )
-def test_series_malformed_file_is_refused(tmp_path: Path, old: str, new: str, wrong: str) -> None:
+def test_series_malformed_file_is_rejected(tmp_path: Path, old: str, new: str, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         read_series(write_series(tmp_path, TEXT.replace(old, new)))
 
 
-def test_series_invalid_pattern_is_refused_before_compiling(tmp_path: Path) -> None:
+def test_series_invalid_pattern_is_rejected_before_compiling(tmp_path: Path) -> None:
     compiled = """[[patch.compiled]]
 functions = 'pool\\.wake'
 through = '.*'
@@ -118,7 +118,7 @@ was = 1
         read_series(wrong)
 
 
-def test_series_unknown_names_are_refused(tmp_path: Path) -> None:
+def test_series_unknown_names_are_rejected(tmp_path: Path) -> None:
     series = read_series(write_series(tmp_path))
     with pytest.raises(UsageError, match="unknown series 'v9'"):
         series_named("v9", tmp_path)

@@ -53,7 +53,7 @@ def test_deno_for_musl_is_skipped_with_the_reason() -> None:
         runtimes.treated_environment(absent, "guard")
 
 
-def test_patched_bun_of_another_libc_is_refused(
+def test_patched_bun_of_another_libc_is_rejected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     patched = runtimes.RegisteredBun(

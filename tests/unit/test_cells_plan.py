@@ -101,7 +101,7 @@ def test_plan_all_stresses_excludes_long_running_ones() -> None:
         narrow_axes(SCENARIO, stresses=["idle", "all"])
 
 
-def test_plan_repeated_name_is_refused() -> None:
+def test_plan_repeated_name_is_rejected() -> None:
     with pytest.raises(UsageError, match="'ffi' is given twice"):
         narrow_axes(SCENARIO, loads=["ffi", "ffi"])
 
@@ -123,7 +123,7 @@ def test_cell_command_names_every_axis() -> None:
     assert repro(cell, "musl") == f"{repro(cell)} --libc musl"
 
 
-def test_scenario_stress_without_script_is_refused(tmp_path: Path) -> None:
+def test_scenario_stress_without_script_is_rejected(tmp_path: Path) -> None:
     text = (paths.SCENARIOS / "default.toml").read_text()
     path = tmp_path / "mine.toml"
     path.write_text(text + '\n[stress.boil]\nasks = "hot?"\n')

@@ -68,7 +68,7 @@ def test_mirror_source_names_the_archive_and_the_suite() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is missing")
-def test_unpack_damaged_package_is_refused(tmp_path: Path) -> None:
+def test_unpack_damaged_package_is_rejected(tmp_path: Path) -> None:
     package = tmp_path / "musl_1.deb"
     package.write_bytes(b"!<arch>\nnothing")
     with pytest.raises(FetchError, match=r"musl_1\.deb cannot be unpacked"):

@@ -324,7 +324,7 @@ def test_remedies_depend_on_the_executables_version(version: str, works: bool, c
     assert any("keep the Go library out" in do for do in actions)
 
 
-def test_remedies_table_with_wrong_range_is_refused(tmp_path: Path) -> None:
+def test_remedies_table_with_wrong_range_is_rejected(tmp_path: Path) -> None:
     table = tmp_path / "remedies.toml"
     row = '[[help]]\nkinds = ["storm"]\ndo = "x"\nversions = "1.2.x"\n'
     table.write_text(f'copes = ">=1.4.5"\n{row}')
@@ -332,7 +332,7 @@ def test_remedies_table_with_wrong_range_is_refused(tmp_path: Path) -> None:
         remedies.is_fixed_in("1.4.5", table=table)
 
 
-def test_remedies_malformed_table_is_refused(tmp_path: Path) -> None:
+def test_remedies_malformed_table_is_rejected(tmp_path: Path) -> None:
     table = tmp_path / "remedies.toml"
     table.write_text('copes = ">=1.4.5"\n[[help]]\nkinds = ["storm"]\ndo = "x"\nmore = 1\n')
     with pytest.raises(UsageError, match="more"):

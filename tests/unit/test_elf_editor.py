@@ -116,7 +116,7 @@ def test_editor_unmapped_section_is_added_or_replaced() -> None:
     assert sections[0].size == len(b"second")
 
 
-def test_editor_dynamic_table_without_room_is_refused() -> None:
+def test_editor_dynamic_table_without_room_is_rejected() -> None:
     editor = Editor(image_of(made_elf.library(spare=1)))
     editor.open_segment(READ_EXECUTE)
     editor.dynamic.append((elf.DT_INIT, made_elf.CODE_AT))
@@ -142,7 +142,7 @@ def test_editor_same_input_gives_same_bytes() -> None:
         ),
     ],
 )
-def test_image_other_file_is_refused_by_name(data: bytes, words: str) -> None:
+def test_image_other_file_is_rejected_by_name(data: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         image_of(data)
 

@@ -77,7 +77,7 @@ def test_code_is_searched_once_for_words_side_by_side(
 
 
 @pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
-def test_words_in_too_many_places_are_refused(machine: int) -> None:
+def test_words_in_too_many_places_are_rejected(machine: int) -> None:
     from gobun.elf import arm64, x86
 
     scan = x86.scan if machine == made_elf.X64 else arm64.scan
@@ -108,7 +108,7 @@ def test_x64_load_of_neighbour_is_no_site() -> None:
         (b"\x62\xf1\x7c\x48\x28\x05", b"", "vmovaps"),
     ],
 )
-def test_x64_other_use_is_refused_with_its_address(before: bytes, after: bytes, name: str) -> None:
+def test_x64_other_use_is_rejected_with_its_address(before: bytes, after: bytes, name: str) -> None:
     end = CODE_AT + len(before) + 4 + len(after)
     code = before + struct.pack("<i", GOT_AT - end) + after + RET
 
@@ -117,7 +117,7 @@ def test_x64_other_use_is_refused_with_its_address(before: bytes, after: bytes, 
 
 
 @pytest.mark.parametrize("machine", [made_elf.X64, made_elf.ARM64])
-def test_pointer_to_word_is_refused(machine: int) -> None:
+def test_pointer_to_word_is_rejected(machine: int) -> None:
     with pytest.raises(UsageError, match="data that points to it"):
         sites(image_of(machine=machine, pointer=GOT_AT))
 
@@ -165,7 +165,7 @@ def test_arm64_page_overwritten_before_load_is_no_site() -> None:
         0xF90003E8,  # str x8, [sp]
     ],
 )
-def test_arm64_other_use_is_refused(use: int) -> None:
+def test_arm64_other_use_is_rejected(use: int) -> None:
     adrp, _ = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
     code = struct.pack("<III", adrp, use, 0xD65F03C0)
 

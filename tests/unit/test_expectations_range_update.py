@@ -242,7 +242,7 @@ def test_update_several_runtimes_have_a_file_each(tmp_path: Path) -> None:
     assert "versions" not in (tmp_path / "node.toml").read_text()
 
 
-def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
+def test_update_contradicting_rows_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text(
         '[[expect]]\nmodules = ["simple"]\noutcomes = ["hang"]\nwhy = "C8"\n'
         '[[expect]]\nloads = ["ffi"]\noutcomes = ["crash"]\nwhy = "C1"\n'
@@ -253,7 +253,7 @@ def test_update_contradicting_rows_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_update_inline_array_is_refused_with_its_file(tmp_path: Path) -> None:
+def test_update_inline_array_is_rejected_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "bun.toml").write_text('expect = [{outcomes = ["hang"], why = "C8"}]\n')
     with pytest.raises(UsageError, match=r"bun\.toml: not every row is a table"):
         update_expectations(

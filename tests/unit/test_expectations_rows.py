@@ -84,7 +84,7 @@ def test_expectation_tied_rows_that_disagree_are_named(tmp_path: Path) -> None:
     assert rows.of(msgspec.structs.replace(CELL, load="napi-sync")) == ("hang",)
 
 
-def test_expectation_always_contradicting_rows_are_refused(tmp_path: Path) -> None:
+def test_expectation_always_contradicting_rows_are_rejected(tmp_path: Path) -> None:
     first_row = '[[expect]]\noutcomes = ["hang"]\nwhy = "1"\nloads = ["ffi", "worker"]\n'
     other = '[[expect]]\noutcomes = ["fail"]\nwhy = "2"\nloads = ["worker", "ffi"]\n'
     with pytest.raises(UsageError, match=r"row 1 .*\(hang: 1\) and .*row 2 .*\(fail: 2\)"):

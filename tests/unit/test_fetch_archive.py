@@ -89,7 +89,7 @@ def test_unpack_keeps_files_and_modes(tmp_path: Path) -> None:
         (member("package"), "place of another"),
     ],
 )
-def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, message: str) -> None:
+def test_unpack_bad_member_is_rejected(tmp_path: Path, bad: tarfile.TarInfo, message: str) -> None:
     with pytest.raises(FetchError, match=message) as caught:
         unpack_members(tmp_path, [member("package/folder/x"), member("package/ok"), bad])
     assert "it@1.0.0" in str(caught.value)
@@ -97,13 +97,13 @@ def test_unpack_bad_member_is_refused(tmp_path: Path, bad: tarfile.TarInfo, mess
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
-def test_unpack_size_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpack_size_bomb_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST_BYTES", 5)
     with pytest.raises(FetchError, match="beyond"):
         unpack_members(tmp_path, [member("package/a"), member("package/b")])
 
 
-def test_unpack_member_count_bomb_is_refused(
+def test_unpack_member_count_bomb_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "MOST_MEMBERS", 10)
@@ -114,14 +114,14 @@ def test_unpack_member_count_bomb_is_refused(
 @pytest.mark.parametrize(
     "data", [b"", b"not an archive", gzip.compress(b"not a tar" * 200, mtime=0)]
 )
-def test_unpack_other_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_unpack_other_file_is_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "it.tgz"
     path.write_bytes(data)
     with pytest.raises(FetchError, match="damaged"):
         archive.unpack(path, tmp_path, "it@1.0.0")
 
 
-def test_unpack_truncated_archive_is_refused(tmp_path: Path) -> None:
+def test_unpack_truncated_archive_is_rejected(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "it.tgz", [member(f"package/{number}") for number in range(50)])
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FetchError, match="damaged"):
@@ -131,7 +131,7 @@ def test_unpack_truncated_archive_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE]
 )
-def test_unpack_huge_header_is_refused_unread(tmp_path: Path, kind: bytes) -> None:
+def test_unpack_huge_header_is_rejected_unread(tmp_path: Path, kind: bytes) -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = kind, 4 << 30
     path = tmp_path / "it.tgz"
@@ -145,7 +145,7 @@ def test_unpack_huge_header_is_refused_unread(tmp_path: Path, kind: bytes) -> No
         tracemalloc.stop()
 
 
-def test_unpack_extreme_compression_is_refused(
+def test_unpack_extreme_compression_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "HEADERS_BYTES", 1 << 20)
@@ -169,6 +169,6 @@ def test_unpack_many_small_members_never_rewinds(
 
 
 @pytest.mark.parametrize("name", ["package/" + "n" * 256, "package/" + "n/" * 600 + "n"])
-def test_unpack_name_too_long_is_refused(tmp_path: Path, name: str) -> None:
+def test_unpack_name_too_long_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(FetchError, match="longer than file systems take"):
         unpack_members(tmp_path, [member(name)])

@@ -41,7 +41,7 @@ def test_digest_round_trips(tmp_path: Path) -> None:
         SHA512.replace("sha512", "SHA512"),
     ],
 )
-def test_digest_malformed_is_refused(text: str) -> None:
+def test_digest_malformed_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"has [0-9]+ bytes|base64"):
         integrity.parse(text)
 
@@ -79,7 +79,7 @@ def test_npm_lock_malformed_names_table_and_key(tmp_path: Path, text: str, messa
     assert caught.value.exit_code == 4
 
 
-def test_npm_lock_missing_or_binary_is_refused(tmp_path: Path) -> None:
+def test_npm_lock_missing_or_binary_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "lock.toml"
     with pytest.raises(FetchError, match="No such file"):
         npm_lock.read_lock(path)

@@ -98,7 +98,7 @@ def test_write_file_full_disk_keeps_the_old_file(
     assert names_in(tmp_path) == ["file"]
 
 
-def test_write_file_real_refusal_midway_leaves_nothing(tmp_path: Path) -> None:
+def test_write_file_real_rejection_midway_leaves_nothing(tmp_path: Path) -> None:
     completed = subprocess.run(
         [sys.executable, "-c", LIMITED_SCRIPT, str(tmp_path / "file")],
         cwd=paths.ROOT,
@@ -188,7 +188,7 @@ def test_publish_folder_first_of_several_wins(tmp_path: Path) -> None:
     assert names_in(path) == ["a", "b"]
 
 
-def test_publish_folder_on_existing_file_is_refused(tmp_path: Path) -> None:
+def test_publish_folder_on_existing_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "published").write_text("mine")
     (tmp_path / "staged").mkdir()
     with pytest.raises(PrerequisiteError, match="part of the path is a file"):

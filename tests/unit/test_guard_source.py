@@ -34,14 +34,14 @@ def test_vendor_guard_writes_build_tags_on_all_c(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["main.go", "other.c", "asm.s"])
-def test_vendor_guard_beside_other_code_is_refused(name: str, tmp_path: Path) -> None:
+def test_vendor_guard_beside_other_code_is_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("")
     with pytest.raises(UsageError, match=f"holds another Go package already: {name}"):
         build.vendor_guard(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_vendor_guard_into_a_file_is_refused(tmp_path: Path) -> None:
+def test_vendor_guard_into_a_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "goguard").write_text("")
     with pytest.raises(UsageError, match="is a file"):
         build.vendor_guard(tmp_path / "goguard")

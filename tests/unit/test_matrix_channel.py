@@ -68,7 +68,7 @@ def test_channel_whole_and_split_frames_are_events(channel: Channel) -> None:
         b"x" * 100_000,
     ],
 )
-def test_channel_line_without_frame_is_refused(channel: Channel, line: bytes) -> None:
+def test_channel_line_without_frame_is_rejected(channel: Channel, line: bytes) -> None:
     key = key_of(channel)
     write(channel, line.replace(b"KEY", key.encode()), f'\n@gobun {key} 0 1 {{"at":"start"}}\n')
     assert at(channel) == ["start"]
@@ -86,7 +86,7 @@ def test_channel_bad_bytes_in_a_frame_are_replaced(channel: Channel) -> None:
     assert [event.why for event in channel.progress.steps] == ["��"]
 
 
-def test_channel_repeated_frame_is_refused(channel: Channel) -> None:
+def test_channel_repeated_frame_is_rejected(channel: Channel) -> None:
     frame = f'\n@gobun {key_of(channel)} 0 1 {{"at":"called"}}\n'
     write(channel, frame, frame)
     assert at(channel) == ["called"]

@@ -117,6 +117,6 @@ def test_journal_unkept_evidence_does_not_end_the_run(
 
 
 @pytest.mark.parametrize("repeat", [0, -1, MOST_REPEATS + 1, 10**9])
-def test_repeat_out_of_bounds_is_refused(repeat: int) -> None:
+def test_repeat_out_of_bounds_is_rejected(repeat: int) -> None:
     with pytest.raises(UsageError, match="--repeat"):
         plan_matrix(Request(repeat=repeat))

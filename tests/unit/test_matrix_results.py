@@ -150,7 +150,7 @@ def test_results_resume_keeps_all_but_our_errors(tmp_path: Path) -> None:
         pipeline.kept_results(path, newer)
 
 
-def test_resume_with_another_libc_is_refused(tmp_path: Path) -> None:
+def test_resume_with_another_libc_is_rejected(tmp_path: Path) -> None:
     path, header = tmp_path / "results.jsonl", matrix.new_header(CELLS, libc="glibc 2.36")
     with matrix.Writer(path, header, [result(CELLS[0])]):
         musl = matrix.new_header(CELLS, libc="musl 1.2.5")

@@ -127,7 +127,7 @@ def test_shards_estimate_a_slow_stress_for_new_versions() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1.5/2"])
-def test_shard_invalid_text_is_refused(text: str) -> None:
+def test_shard_invalid_text_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="is not a shard"):
         parse_shard(text)
 

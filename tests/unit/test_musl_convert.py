@@ -255,7 +255,7 @@ def test_convert_unreadable_frames_stay_unchanged(old: bytes) -> None:
         ({"words": (1 << 40,)}, "is damaged"),
     ],
 )
-def test_convert_unsupported_kind_is_refused(shape: dict[str, object], words: str) -> None:
+def test_convert_unsupported_kind_is_rejected(shape: dict[str, object], words: str) -> None:
     assert words in refusal_of(**shape)
 
 
@@ -375,14 +375,14 @@ def test_convert_adapter_finds_its_plain_function(machine: int, plt: bool) -> No
     assert table + to_nothing not in relocations
 
 
-def test_convert_unknown_reference_to_fortified_function_is_refused() -> None:
+def test_convert_unknown_reference_to_fortified_function_is_rejected() -> None:
     """An adapter can replace a reference without an addend only."""
     text = refusal_of(imports=FORTIFIED_NAMES, addend=8)
 
     assert f"refers to __fprintf_chk at {GOT_AT + 128:#x} in an unknown way" in text
 
 
-def test_convert_converted_library_is_refused() -> None:
+def test_convert_converted_library_is_rejected() -> None:
     _, conversion = convert_made()
 
     with pytest.raises(UsageError, match="is converted already"):
@@ -398,7 +398,7 @@ def test_support_lists_obstacles_to_loading() -> None:
     assert "__fdelt_chk" in support.problems[2]
 
 
-def test_convert_dynamic_section_at_two_places_is_refused() -> None:
+def test_convert_dynamic_section_at_two_places_is_rejected() -> None:
     """The loader would not read the edited table."""
     data = bytearray(made_elf.library())
     at = 64 + 2 * 56
@@ -410,7 +410,7 @@ def test_convert_dynamic_section_at_two_places_is_refused() -> None:
         convert(PATH, bytes(data), lambda _: NATIVE)
 
 
-def test_convert_every_truncation_is_refused() -> None:
+def test_convert_every_truncation_is_rejected() -> None:
     whole = made_elf.library()
     for size in range(0, len(whole), 97):
         with pytest.raises(UsageError):
@@ -436,7 +436,7 @@ def test_convert_hostile_bytes_raise_only_its_errors(machine: int) -> None:
     assert refusals > 100
 
 
-def test_convert_random_bytes_are_refused() -> None:
+def test_convert_random_bytes_are_rejected() -> None:
     chance = random.Random(5)  # noqa: S311
     for size in (0, 1, 63, 64, 65, 4096):
         for start in (b"", b"\x7fELF\x02\x01\x01", made_elf.library()[:64]):

@@ -112,7 +112,7 @@ def test_inspector_failure_gives_its_reason(text: str, problem: str) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_inspector_refusal_names_the_kernel_rule() -> None:
+def test_inspector_rejection_names_the_kernel_rule() -> None:
     records = read_lines('{"at":"refused","errno":1,"why":"x"}\n', pid=os.getpid())
     assert "may not be traced" in records.problem
     assert any(rule in records.problem for rule in ("ptrace_scope", "SYS_PTRACE", "belongs to"))

@@ -25,7 +25,7 @@ def test_version_semver_is_accepted_unchanged(version: str) -> None:
         ("1.2.3+linux", "npm drops"),
     ],
 )
-def test_version_rewritten_by_npm_is_refused(version: str, message: str) -> None:
+def test_version_rewritten_by_npm_is_rejected(version: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         release.check_version(version)
     assert repr(version) in str(caught.value)

@@ -24,7 +24,7 @@ from gobun.sysroot.loader import own_loader
         (b"musl libc (x86_64)\nVersion %s\n\0", "older than musl 1.2.5"),
     ],
 )
-def test_sysroot_unusable_loader_is_refused(
+def test_sysroot_unusable_loader_is_rejected(
     tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     loader = tmp_path / "libc.so"
@@ -34,12 +34,12 @@ def test_sysroot_unusable_loader_is_refused(
         sysroot_for("linux-x64-musl", loader)
 
 
-def test_sysroot_target_without_musl_is_refused() -> None:
+def test_sysroot_target_without_musl_is_rejected() -> None:
     with pytest.raises(UsageError, match="unknown musl target 'linux-x64'"):
         sysroot_for("linux-x64")
 
 
-def test_interpreter_of_library_without_one_is_refused(tmp_path: Path) -> None:
+def test_interpreter_of_library_without_one_is_rejected(tmp_path: Path) -> None:
     image = Image(tmp_path / "lib.so", made_elf.library())
     editor = Editor(image)
     with pytest.raises(UsageError, match="names no loader"):

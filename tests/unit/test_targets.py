@@ -60,7 +60,7 @@ def test_host_target_is_found_by_platform_names(
     assert host_target().name == name
 
 
-def test_host_target_unsupported_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_target_unsupported_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(PrerequisiteError, match="this machine is linux-riscv64") as raised:
@@ -105,6 +105,6 @@ def test_runnable_target_has_the_libc(machine: str, libc: str, name: str) -> Non
     assert runnable_target(libc, TARGETS[machine]).name == name
 
 
-def test_runnable_target_for_glibc_on_musl_is_refused() -> None:
+def test_runnable_target_for_glibc_on_musl_is_rejected() -> None:
     with pytest.raises(UsageError, match="has musl, and cannot run programs for glibc"):
         runnable_target("glibc", TARGETS["linux-x64-musl"])

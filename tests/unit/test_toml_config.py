@@ -77,7 +77,7 @@ def test_toml_misspelt_key_suggests_the_right_one(tmp_path: Path, text: str, hin
     assert caught.value.hint == hint
 
 
-def test_toml_unparsable_file_is_refused(tmp_path: Path) -> None:
+def test_toml_unparsable_file_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_bytes(b'why = "\xff"')
     with pytest.raises(UsageError, match="is not TOML: byte 8 is not UTF-8"):

@@ -145,7 +145,7 @@ def test_toolchain_package_without_program_is_reported(
 
 
 @pytest.mark.parametrize("version", ["latest", "1", "../1.26.0", "1.26.0 --pre", "-r", "1.26.0\n"])
-def test_toolchain_invalid_go_release_is_refused_early(cache: Path, version: str) -> None:
+def test_toolchain_invalid_go_release_is_rejected_early(cache: Path, version: str) -> None:
     with pytest.raises(UsageError, match="is not a Go release"):
         toolchain.go(version)
     assert not cache.exists()

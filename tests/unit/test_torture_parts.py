@@ -27,7 +27,7 @@ def test_torture_part_in_quick_mode_holds(part: Part, tmp_path: Path) -> None:
     assert [figure for figure in figures if not figure.holds] == []
 
 
-def test_torture_unknown_part_is_refused() -> None:
+def test_torture_unknown_part_is_rejected() -> None:
     assert chosen_parts(["fuzz-"]) == [
         part for name, part in all_parts().items() if name.startswith("fuzz-")
     ]

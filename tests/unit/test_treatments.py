@@ -51,7 +51,7 @@ def test_preload_words_are_those_of_the_library() -> None:
     }
 
 
-def test_treatment_name_outside_the_table_is_refused() -> None:
+def test_treatment_name_outside_the_table_is_rejected() -> None:
     assert msgspec.convert("guard", TreatmentName) == "guard"
     with pytest.raises(msgspec.ValidationError, match="Invalid enum value 'gaurd'"):
         msgspec.convert("gaurd", TreatmentName)
@@ -90,7 +90,7 @@ def test_treatment_by_setting_needs_a_supporting_release(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["patched", "self-built"])
 @pytest.mark.parametrize("runtime", [BUN, NODE, DENO], ids=lambda each: each.name)
-def test_treatment_of_own_builds_is_refused_for_releases(
+def test_treatment_of_own_builds_is_rejected_for_releases(
     runtime: Bun | Node | Deno, name: str
 ) -> None:
     with pytest.raises(LacksError, match=f"the stock executable is not {name}"):

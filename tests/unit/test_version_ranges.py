@@ -59,7 +59,7 @@ def test_version_unknown_is_in_no_range() -> None:
     "text",
     ["", " ", "1.2", "1.2.x", "latest", "~1.2.3", ">=", "1.2.3 ||", "|| 1.2.3", ">=1.2.3 <=1.2"],
 )
-def test_range_invalid_text_is_refused(text: str) -> None:
+def test_range_invalid_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a whole version|empty"):
         parse_range(text)
 
@@ -67,7 +67,7 @@ def test_range_invalid_text_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", [">1.2.3 <1.2.3", ">=1.2.4 <=1.2.3", "1.2.3 1.2.4", ">1.2.3 1.2.3"]
 )
-def test_range_without_possible_version_is_refused(text: str) -> None:
+def test_range_without_possible_version_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="no version matches"):
         parse_range(text)
 

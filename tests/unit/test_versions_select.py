@@ -157,7 +157,7 @@ def test_runtime_of_version_prefix_is_found(
         ("node@ ", ("node",), "has no version"),
     ],
 )
-def test_runtime_of_ambiguous_version_is_refused(
+def test_runtime_of_ambiguous_version_is_rejected(
     spec: str, names: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

@@ -81,13 +81,13 @@ def test_pack_writes_members_that_can_be_read_back() -> None:
     assert unpacked == [("bin", 0o040755, b""), ("bin/init", 0o100755, b"#!x\n")]
 
 
-def test_architecture_unknown_is_refused_with_the_known() -> None:
+def test_architecture_unknown_is_rejected_with_the_known() -> None:
     assert architecture("arm64").target.name == "linux-arm64"
     with pytest.raises(UsageError, match="unknown architecture 'riscv64'"):
         architecture("riscv64")
 
 
-def test_release_unknown_is_refused_with_the_known() -> None:
+def test_release_unknown_is_rejected_with_the_known() -> None:
     for name in RELEASES:
         check_release(name)
     with pytest.raises(UsageError, match="unknown Debian release 'buster'"):
@@ -106,7 +106,7 @@ def test_kernel_flavour_is_the_end_of_a_package_name() -> None:
 
 
 @pytest.mark.parametrize("flavour", ["../x", "arm64 16k", "-y", "a=1"])
-def test_kernel_flavour_with_other_characters_is_refused(flavour: str) -> None:
+def test_kernel_flavour_with_other_characters_is_rejected(flavour: str) -> None:
     check_kernel("arm64-16k")
     with pytest.raises(UsageError, match="is not a kernel flavour"):
         check_kernel(flavour)

@@ -76,7 +76,7 @@ def test_why_no_kvm_names_the_reason(
     assert re.search(words, qemu.why_no_kvm(architecture(host_target().arch)))
 
 
-def test_check_memory_too_little_is_refused_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_memory_too_little_is_rejected_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PrerequisiteError, match="100 MiB of memory cannot run"):
         qemu.check_memory(100)
     monkeypatch.setattr(qemu, "available_mib", lambda: 2000)
@@ -108,7 +108,7 @@ def test_command_with_kvm_takes_the_hosts_processor() -> None:
     assert native.name == "QEMU 7.2.22, KVM"
 
 
-def test_check_request_without_cores_is_refused() -> None:
+def test_check_request_without_cores_is_rejected() -> None:
     with pytest.raises(UsageError, match="--cores 0 runs nothing"):
         check_request(MachineRequest(cores=0))
     assert machine_of(MachineRequest(cores=3)).cores == 3

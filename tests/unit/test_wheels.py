@@ -71,7 +71,7 @@ def test_wheels_lock_is_sorted_and_round_trips(tmp_path: Path) -> None:
         (f'[a]\n"1.0" = ["{ONE_DIGEST}"]\n', r"\[a\] key '1\.0' is not a version"),
     ],
 )
-def test_wheels_lock_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_wheels_lock_damaged_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "lock.toml"
     with pytest.raises(FetchError, match="No such file"):
         wheels.read_lock(path)
@@ -100,7 +100,7 @@ def test_wheels_locked_release_is_installed_by_digest(
     assert requests == [f"{PACKAGE}==20.1.0 --hash={ONE_DIGEST} --hash={OTHER_DIGEST}"]
 
 
-def test_wheels_package_unlike_the_lock_is_refused(
+def test_wheels_package_unlike_the_lock_is_rejected(
     lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     output = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
@@ -110,7 +110,7 @@ def test_wheels_package_unlike_the_lock_is_refused(
     assert not (tmp_path / "cache/node/20.1.0").exists()
 
 
-def test_wheels_package_without_its_program_is_refused(
+def test_wheels_package_without_its_program_is_rejected(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def install(command: Sequence[str | Path], **_: object) -> Finished:

@@ -176,7 +176,7 @@ def _matrix_flags(choices: Choices, out: Path, limit_s: float) -> list[str]:
     axes = {} if choices.every_cell else _SAMPLE
     words = [sys.executable, "-m", "invoke", "matrix"]
     words += [word for name, value in axes.items() for word in (f"--{name}", value)]
-    words += ["--limit", f"{limit_s:g}", "--jobs", "2", "--out", str(out)]
+    words += ["--limit", f"{limit_s:g}", "--jobs", str(choices.jobs), "--out", str(out)]
     return [*words, "--resume"] if _read_run(out) is not None else words
 
 

@@ -81,7 +81,7 @@ def _corrupt(handler: Handler, data: bytes) -> None:
         ),
     ],
 )
-def test_fetch_bad_answer_is_refused(
+def test_fetch_bad_answer_is_rejected(
     registry: Registry, answer: Answer, message: str, part: bool
 ) -> None:
     package = locked_package(registry)
@@ -134,7 +134,7 @@ def test_fetch_damaged_file_names_both_digests(registry: Registry) -> None:
     assert str(caught.value).count("sha512-") == 2
 
 
-def test_fetch_tampered_lock_is_refused_before_download(registry: Registry) -> None:
+def test_fetch_tampered_lock_is_rejected_before_download(registry: Registry) -> None:
     package = locked_package(registry)
     npm_lock.write_lock({package: integrity.parse(sri(b"something else"))})
     with pytest.raises(FetchError, match="not what the lock file names") as caught:
@@ -143,7 +143,7 @@ def test_fetch_tampered_lock_is_refused_before_download(registry: Registry) -> N
     assert registry.requests_for(package) == []
 
 
-def test_fetch_forged_bytes_with_forged_metadata_are_refused(registry: Registry) -> None:
+def test_fetch_forged_bytes_with_forged_metadata_are_rejected(registry: Registry) -> None:
     package = locked_package(registry)
     registry.archives[package] = npm_archive({"package/bin/tool": b"evil"})
     with pytest.raises(FetchError, match="not what the lock file names"):
@@ -154,7 +154,7 @@ def test_fetch_forged_bytes_with_forged_metadata_are_refused(registry: Registry)
     assert nothing_kept(package)
 
 
-def test_fetch_bad_archive_is_refused_and_removed(registry: Registry, tmp_path: Path) -> None:
+def test_fetch_bad_archive_is_rejected_and_removed(registry: Registry, tmp_path: Path) -> None:
     package = locked_package(
         registry, data=npm_archive({"package/ok": b"1", "package/../../../../evil": b"2"})
     )
@@ -214,7 +214,7 @@ def test_fetch_without_network_or_cache_fails(
         (lambda handler, _data: handler.reply(200, b"[1,2"), "npm"),
     ],
 )
-def test_fetch_bad_metadata_is_refused(registry: Registry, answer: Answer, message: str) -> None:
+def test_fetch_bad_metadata_is_rejected(registry: Registry, answer: Answer, message: str) -> None:
     package = locked_package(registry)
     registry.answers["/" + NAME.replace("/", "%2f")] = [answer]
     with pytest.raises(FetchError, match=message) as caught:
@@ -230,7 +230,7 @@ def test_fetch_missing_release_is_reported(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("shown", ["sha1-AAAA", "", "sha512-AAAA"])
-def test_fetch_registry_without_usable_integrity_is_refused(registry: Registry, shown: str) -> None:
+def test_fetch_registry_without_usable_integrity_is_rejected(registry: Registry, shown: str) -> None:
     package = locked_package(registry)
     registry.integrity[package] = shown
     with pytest.raises(FetchError, match="integrity of"):
@@ -247,7 +247,7 @@ def test_fetch_registry_without_usable_integrity_is_refused(registry: Registry, 
         ("", "1.0.0"),
     ],
 )
-def test_fetch_name_outside_the_folder_is_refused(
+def test_fetch_name_outside_the_folder_is_rejected(
     registry: Registry, name: str, version: str
 ) -> None:
     with pytest.raises(UsageError):
@@ -326,7 +326,7 @@ def test_download_address_names_login_sends_it(registry: Registry, tmp_path: Pat
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "https://[fe80::%]/x", "https://host:99999999/x"])
-def test_download_malformed_address_is_refused(registry: Registry, url: str) -> None:
+def test_download_malformed_address_is_rejected(registry: Registry, url: str) -> None:
     with pytest.raises(UsageError, match="not a web address"):
         fetch.check_address(url, trusted=True)
     package = locked_package(registry)
