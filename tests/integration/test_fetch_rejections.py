@@ -230,7 +230,9 @@ def test_fetch_missing_release_is_reported(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("shown", ["sha1-AAAA", "", "sha512-AAAA"])
-def test_fetch_registry_without_usable_integrity_is_rejected(registry: Registry, shown: str) -> None:
+def test_fetch_registry_without_usable_integrity_is_rejected(
+    registry: Registry, shown: str
+) -> None:
     package = locked_package(registry)
     registry.integrity[package] = shown
     with pytest.raises(FetchError, match="integrity of"):

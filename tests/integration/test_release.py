@@ -359,7 +359,9 @@ def test_release_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list((tmp_path / "dist").iterdir()) == []
 
 
-def test_release_without_commit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_without_commit_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(PrerequisiteError, match="git cannot name the commit"):
         source.read_source(allow_changes=False)

@@ -1,5 +1,5 @@
-/* child MODE NOTE CHANNEL: a process that ends, or does not end, in one known way, and reports on
- * a channel as scenarios do. */
+/* child MODE [NOTE [CHANNEL]]: a process that ends, or does not end, in one known way. It reports on
+ * CHANNEL as scenarios do, and some modes write to the file NOTE. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,15 +28,15 @@ static void open_channel(const char *folder) {
   events = open(path, O_WRONLY | O_CLOEXEC);
 }
 
-static void say_json(const char *json) {
+static void report_json(const char *json) {
   static int number;
   dprintf(events, "\n@gobun %s 0 %d %s\n", key, ++number, json);
 }
 
-static void say(const char *event) {
+static void report(const char *event) {
   char json[100];
   snprintf(json, sizeof json, "{\"at\":\"%s\"}", event);
-  say_json(json);
+  report_json(json);
 }
 
 static void wait_ms(long ms) {
@@ -58,7 +58,7 @@ static void *work_for_ever(void *unused) {
   return unused;
 }
 
-/* Two threads wake each other as fast as they can, which is no signal storm. */
+/* Two threads wake each other as fast as they can. That is not a signal storm. */
 static sem_t ping, pong;
 static void *answer(void *unused) {
   for (;;) {
@@ -68,7 +68,7 @@ static void *answer(void *unused) {
   return unused;
 }
 
-/* Leaves a process that has left the group and the session, and writes its number down. */
+/* Starts a process outside of the group and the session, and writes its id to NOTE. */
 static void leave_daemon(const char *note) {
   if (fork() == 0) {
     setsid();
@@ -84,7 +84,7 @@ static void leave_daemon(const char *note) {
   while (access(note, R_OK) != 0) wait_ms(5);
 }
 
-/* Every process starts others, but there are never more than 300 of them, whoever kills them. */
+/* Each process starts others, but there are never more than 300 at a time. */
 static void bomb(const char *note, int leave) {
   volatile int *started =
       mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -104,18 +104,18 @@ int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   pthread_t self = pthread_self(), other;
   if (argc > 3) open_channel(argv[3]);
-  say("start");
+  report("start");
   if (!strcmp(mode, "pass")) {
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "exit-7")) {
     return 7;
   } else if (!strcmp(mode, "quiet-end")) {
-    say("called");
+    report("called");
   } else if (!strcmp(mode, "fail")) {
-    say_json("{\"at\":\"fail\",\"why\":\"Error: it is broken\\n    at line 1\"}");
+    report_json("{\"at\":\"fail\",\"why\":\"Error: it is broken\\n    at line 1\"}");
     return 1;
   } else if (!strcmp(mode, "skip")) {
-    say_json("{\"at\":\"skip\",\"why\":\"there is none\"}");
+    report_json("{\"at\":\"skip\",\"why\":\"there is none\"}");
   } else if (!strcmp(mode, "segv")) {
     *(volatile int *)16 = 1;
   } else if (!strcmp(mode, "bus")) {
@@ -154,23 +154,23 @@ int main(int argc, char **argv) {
     }
   } else if (!strcmp(mode, "beats-for-ever")) {
     for (;;) {
-      say("beat");
+      report("beat");
       wait_ms(25);
     }
   } else if (!strcmp(mode, "beats-3-s")) {
     close(open(argv[2], O_CREAT | O_WRONLY, 0600));
     for (int i = 0; i < 120; i++) {
-      say("beat");
+      report("beat");
       wait_ms(25);
     }
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "waits-5-s")) {
     wait_ms(5000);
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "works-1.5-s")) {
     while (clock() < CLOCKS_PER_SEC * 3 / 2) {
     }
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "reads-socket")) {
     int ends[2];
     char byte;
@@ -180,22 +180,22 @@ int main(int argc, char **argv) {
     raise(SIGSTOP);
   } else if (!strcmp(mode, "slow")) {
     wait_ms(1500);
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "flood")) {
     char line[1000];
     memset(line, 'x', sizeof line);
     line[999] = '\n';
     for (int i = 0; i < 40000; i++) fwrite(line, 1, sizeof line, i % 2 ? stdout : stderr);
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "no-newline")) {
     char chunk[4096];
     memset(chunk, 'y', sizeof chunk);
     for (int i = 0; i < 2000; i++) fwrite(chunk, 1, sizeof chunk, stdout);
     fflush(stdout);
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "daemon")) {
     leave_daemon(argv[2]);
-    say("done");
+    report("done");
   } else if (!strcmp(mode, "daemon-and-hang")) {
     leave_daemon(argv[2]);
     for (;;) pause();
@@ -207,7 +207,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 50; i++) {
       if (fork() == 0) _exit(0);
     }
-    say("done");
+    report("done");
   } else {
     return 2;
   }

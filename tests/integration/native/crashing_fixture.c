@@ -1,4 +1,4 @@
-/* A module that spoils what a process does about signals, as a careless one would. */
+/* A careless module: it replaces the process's handlers of SIGPIPE and SIGSEGV. */
 #include <signal.h>
 #include <stdint.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
-/* foreground [handle]: prints "ready" and what reaches it, as a command in a terminal would see it.
- * Without `handle`, SIGINT and SIGTERM have their default action. With it, it writes "got N" for
- * each and ends with code 5, one second after the first, as a graceful shutdown does. */
+/* foreground [handle]: a command in a terminal. It prints "ready" and waits for signals. Without
+ * `handle`, SIGINT and SIGTERM have their default action. With it, the command prints "got N" for
+ * each and ends with code 5 one second after the first, like a graceful shutdown. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

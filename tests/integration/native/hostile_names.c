@@ -1,5 +1,6 @@
-/* hostile_names: a process whose every name is hostile. It renames itself and a thread to bytes that
- * are no UTF-8 and to what a terminal obeys, maps code from a file of such a name, and waits. */
+/* hostile_names [FILE [fifo TARGET]]: a process with hostile names. It renames itself and a thread to
+ * bytes that are not UTF-8 and to terminal escapes, maps code from FILE, and waits. With a second
+ * argument it deletes FILE; with `fifo` it then makes FILE a link to TARGET. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ int main(int argc, char **argv) {
     int file = open(argv[1], O_CREAT | O_RDWR, 0700);
     if (ftruncate(file, 4096) < 0) return 1;
     mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
-    if (argc > 2) { /* now something else has the name */
+    if (argc > 2) {
       unlink(argv[1]);
       if (strcmp(argv[2], "fifo") == 0) symlink(argv[3], argv[1]);
     }

@@ -1,10 +1,10 @@
-/* preloaded: tells what a program sees of its own threads and handlers, a line each: NAME VALUE….
+/* preloaded: prints what a program sees of its own threads and handlers, one fact a line.
  *
- *   thread NAME STACK_KIB GUARD_KIB DETACHED BLOCKED   of a thread, as it begins; the stack to 64 KiB
- *   attributes STACK_KIB GUARD_KIB                     the caller's, after a thread was made of them
- *   creator BLOCKED                                    the maker of the threads, afterwards
- *   handler NAME PLACE FLAGS                           where one ran; flags as sigaction tells them
- *   replaced NAME                                      what signal() and sigaction() told of before
+ *   thread NAME STACK_KIB GUARD_KIB DETACHED BLOCKED   a new thread; its stack is rounded to 64 KiB
+ *   attributes STACK_KIB GUARD_KIB                     the caller's, after they created a thread
+ *   creator BLOCKED                                    the thread that created the others
+ *   handler NAME PLACE FLAGS                           the stack it ran on, and flags of sigaction
+ *   replaced NAME                                      the handler that signal() or sigaction() returned
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -19,9 +19,9 @@
 
 enum { KIB = 1024, MIB = KIB * KIB, STEP = 64 * KIB };
 
-static sem_t told;
+static sem_t printed;
 
-static int blocked(void) {
+static int blocked_count(void) {
   sigset_t mask;
   int count = 0;
   pthread_sigmask(SIG_SETMASK, NULL, &mask);
@@ -29,7 +29,7 @@ static int blocked(void) {
   return count;
 }
 
-static void *tell(void *name) {
+static void *print_thread(void *name) {
   pthread_attr_t attr;
   void *lowest;
   size_t size, guard;
@@ -38,67 +38,67 @@ static void *tell(void *name) {
   pthread_attr_getstack(&attr, &lowest, &size);
   pthread_attr_getguardsize(&attr, &guard);
   pthread_attr_getdetachstate(&attr, &detached);
-  /* musl counts its own record of the thread too. */
+  /* musl adds its own record of the thread to the size. */
   size_t stack = (size + STEP / 2) / STEP * STEP;
   printf("thread %s %zu %zu %d %d\n", (char *)name, stack / KIB, guard / KIB,
-         detached == PTHREAD_CREATE_DETACHED, blocked());
+         detached == PTHREAD_CREATE_DETACHED, blocked_count());
   fflush(stdout);
-  sem_post(&told);
+  sem_post(&printed);
   pthread_attr_destroy(&attr);
   return name;
 }
 
-static void make(const char *name, pthread_attr_t *attr, int joinable) {
+static void run_thread(const char *name, pthread_attr_t *attr, int joinable) {
   pthread_t thread;
   void *result = NULL;
-  if (pthread_create(&thread, attr, tell, (void *)name) != 0) {
+  if (pthread_create(&thread, attr, print_thread, (void *)name) != 0) {
     printf("thread %s none\n", name);
     return;
   }
-  sem_wait(&told);
+  sem_wait(&printed);
   if (joinable) pthread_join(thread, &result);
   if (joinable && result != name) printf("thread %s gave something else\n", name);
 }
 
-static void threads(void) {
+static void print_threads(void) {
   pthread_attr_t attr;
   size_t size, guard;
-  /* The smallest first: libc keeps the stacks of threads that ended, and gives small ones a large
-   * one. */
+  /* The smallest first: libc keeps the stacks of threads that ended, and reuses a large one for a
+   * small request. */
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, 4 * MIB);
   pthread_attr_setguardsize(&attr, 64 * KIB);
-  make("small", &attr, 1);
+  run_thread("small", &attr, 1);
   pthread_attr_getstacksize(&attr, &size);
   pthread_attr_getguardsize(&attr, &guard);
   printf("attributes %zu %zu\n", size / KIB, guard / KIB);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  make("detached", &attr, 0);
+  run_thread("detached", &attr, 0);
   pthread_attr_destroy(&attr);
 
-  make("default", NULL, 1);
+  run_thread("default", NULL, 1);
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, 16 * MIB);
-  make("large", &attr, 1);
+  run_thread("large", &attr, 1);
   pthread_attr_destroy(&attr);
 
   pthread_attr_init(&attr);
   pthread_attr_setstack(&attr, aligned_alloc(64 * KIB, MIB), MIB);
-  make("own", &attr, 1);
+  run_thread("own", &attr, 1);
   pthread_attr_destroy(&attr);
 
-  printf("creator %d\n", blocked());
+  printf("creator %d\n", blocked_count());
 }
 
 static char alternate[256 * KIB];
-static const char *place;
-static int told_of;
+static const char *stack_used;
+static int has_info;
 
 static void handle(int number, siginfo_t *info, void *context) {
   char here;
   uintptr_t offset = (uintptr_t)&here - (uintptr_t)alternate;
-  place = offset < sizeof alternate ? "alternate" : "own";
-  told_of = info->si_signo == number && context != NULL;
+  stack_used = offset < sizeof alternate ? "alternate" : "own";
+  has_info = info->si_signo == number && context != NULL;
 }
 
 static void plain(int number) { (void)number; }
@@ -108,13 +108,13 @@ static void install(int number, int flags) {
   sigaction(number, &action, NULL);
 }
 
-static void ask(const char *name, int number) {
+static void raise_and_print(const char *name, int number) {
   struct sigaction now;
-  place = "nowhere";
-  told_of = 0;
+  stack_used = "nowhere";
+  has_info = 0;
   raise(number);
   sigaction(number, NULL, &now);
-  printf("handler %s %s%s%s%s%s%s\n", name, place, told_of ? "" : " not-told",
+  printf("handler %s %s%s%s%s%s%s\n", name, stack_used, has_info ? "" : " without-info",
          now.sa_sigaction == handle ? "" : " another-function",
          now.sa_flags & SA_ONSTACK ? " on-stack" : "",
          now.sa_flags & SA_SIGINFO ? " with-info" : "",
@@ -122,7 +122,7 @@ static void ask(const char *name, int number) {
   fflush(stdout);
 }
 
-/* As a Go runtime does to each handler that it finds. */
+/* Adds the flag that a Go runtime adds to each handler it finds. */
 static void add_flag(int number) {
   struct sigaction found;
   sigaction(number, NULL, &found);
@@ -130,18 +130,18 @@ static void add_flag(int number) {
   sigaction(number, &found, NULL);
 }
 
-static void handlers(void) {
+static void print_handlers(void) {
   stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
   sigaltstack(&stack, NULL);
   install(SIGPWR, SA_SIGINFO | SA_RESTART);
-  ask("plain", SIGPWR);
+  raise_and_print("plain", SIGPWR);
   add_flag(SIGPWR);
-  ask("flagged", SIGPWR);
+  raise_and_print("flagged", SIGPWR);
   install(SIGUSR1, SA_SIGINFO | SA_ONSTACK);
-  ask("asked-for", SIGUSR1);
+  raise_and_print("asked-for", SIGUSR1);
   install(SIGSEGV, SA_SIGINFO);
   add_flag(SIGSEGV);
-  ask("fault", SIGSEGV);
+  raise_and_print("fault", SIGSEGV);
 
   pid_t child = vfork();
   if (child == 0) {
@@ -150,10 +150,10 @@ static void handlers(void) {
     _exit(0);
   }
   waitpid(child, NULL, 0);
-  ask("after-vfork", SIGPWR);
+  raise_and_print("after-vfork", SIGPWR);
   child = fork();
   if (child == 0) {
-    ask("in-fork", SIGPWR);
+    raise_and_print("in-fork", SIGPWR);
     _exit(0);
   }
   waitpid(child, NULL, 0);
@@ -169,8 +169,8 @@ static void handlers(void) {
 }
 
 int main(void) {
-  sem_init(&told, 0, 0);
-  threads();
-  handlers();
+  sem_init(&printed, 0, 0);
+  print_threads();
+  print_handlers();
   return 0;
 }

@@ -1,4 +1,4 @@
-/* Preloaded behind another library: says how many signals its caller blocks when it makes a thread. */
+/* Preloaded after another library: prints how many signals are blocked at each pthread_create(). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,15 +1,14 @@
-/* self_checking MILLISECONDS [FILE]: a process that notices whatever is done to it, for so long or until
- * there is such a file. Each of its threads does one
- * thing over and over, and counts how often it came out otherwise than it must:
+/* self_checking MILLISECONDS [FILE]: a process that notices interference, until the time is over or
+ * FILE exists. Each thread repeats one check and counts its failures:
  *
- *   ticks       absolute sleeps of 2 ms, none of which may be left out
- *   registers   every general and vector register keeps its value while nothing writes to it
- *   arithmetic  integer and floating point, against the same sum made before
+ *   ticks       absolute sleeps of 2 ms: none is missing
+ *   registers   general and vector registers keep their values
+ *   arithmetic  integers and floating point: a sum stays the same
  *   calls       errno, and system calls that the kernel restarts: a read, a relative sleep, a poll
- *   signals     each signal sent arrives once, and the mask is the same after it
- *   blocked     a thread that blocks everything still does, with the alternate stack it chose
+ *   signals     each signal arrives once, and the mask is the same afterwards
+ *   blocked     a thread that blocks all signals keeps its mask and its alternate stack
  *
- * The last line is "name=count" for each, then the number of errors. */
+ * The last line has "name=count" for each check, then the number of errors. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -49,7 +48,7 @@ static int64_t now_ns(void) {
 
 static void *ticks(void *unused) {
   int64_t next = now_ns();
-  /* On a busy machine it is late, and goes on until it has made up for that. */
+  /* On a busy machine ticks are late. Then the loop goes on until it has caught up. */
   while (!over || next < over_ns) {
     next += TICK_MS * 1000000;
     struct timespec until = {next / 1000000000, next % 1000000000};
@@ -63,7 +62,7 @@ static void *ticks(void *unused) {
 
 #if defined(__x86_64__)
 static int registers_kept(void) {
-  static long wrong; /* not on the stack, where the flags are pushed over it */
+  static long wrong; /* not on the stack, where pushfq would overwrite it */
   wrong = 0;
   __asm__ volatile(
       "mov $0x1111, %%rax\n mov $0x2222, %%rbx\n mov $0x3333, %%rdx\n mov $0x4444, %%rsi\n"
@@ -124,11 +123,11 @@ static double mixed(uint64_t *mix) {
 }
 
 static void *arithmetic(void *unused) {
-  uint64_t wanted, found;
-  double sum = mixed(&wanted);
+  uint64_t expected, found;
+  double sum = mixed(&expected);
   while (!over) {
     double again = mixed(&found);
-    check(found == wanted && memcmp(&sum, &again, sizeof sum) == 0, "a sum came out otherwise");
+    check(found == expected && memcmp(&sum, &again, sizeof sum) == 0, "a sum was wrong");
     done[2]++;
   }
   return unused;
@@ -137,8 +136,8 @@ static void *arithmetic(void *unused) {
 static int feed[2];
 
 static void *feeder(void *unused) {
-  /* One byte at a time: a reader that has to wait is what is checked, and a full pipe would keep this
-   * thread for ever once nobody reads. */
+  /* One byte at a time, so that the reader has to wait. A full pipe would also block this thread for
+   * ever once nobody reads. */
   for (unsigned char n = 0; !over;) {
     int held = 1;
     nanosleep(&(struct timespec){0, 700000}, NULL);
@@ -153,13 +152,13 @@ static void *feeder(void *unused) {
 static void *calls(void *unused) {
   sem_t never;
   sem_init(&never, 0, 0);
-  for (unsigned char wanted = 0; !over; wanted++) {
+  for (unsigned char expected = 0; !over; expected++) {
     unsigned char n = 0;
     errno = 4711;
     ssize_t got = read(feed[0], &n, 1);
     if (got == 0) break;
-    check(got == 1 && n == wanted && errno == 4711, "a read came out otherwise");
-    check(syscall(SYS_close, -1) == -1 && errno == EBADF, "errno came out otherwise");
+    check(got == 1 && n == expected && errno == 4711, "a read was wrong");
+    check(syscall(SYS_close, -1) == -1 && errno == EBADF, "errno was wrong");
     int64_t started = now_ns();
     check(nanosleep(&(struct timespec){0, SLEEP_MS * 1000000}, NULL) == 0,
           "a sleep was interrupted");
@@ -167,7 +166,7 @@ static void *calls(void *unused) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     if ((until.tv_nsec += 2000000) >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-    check(sem_timedwait(&never, &until) == -1 && errno == ETIMEDOUT, "a wait came out otherwise");
+    check(sem_timedwait(&never, &until) == -1 && errno == ETIMEDOUT, "a wait was wrong");
     check(poll(NULL, 0, 3) == 0, "a poll was interrupted");
     done[3]++;
   }
@@ -240,9 +239,9 @@ int main(int argc, char **argv) {
   over_ns = now_ns();
   over = 1;
   for (int i = 0; i <= THREADS; i++) pthread_join(threads[i], NULL);
-  /* A tick may come late on a busy machine, and still none is left out. */
-  long wanted = (over_ns - started) / (TICK_MS * 1000000);
-  check(done[0] + 8 >= wanted * 9 / 10, "ticks are missing");
+  /* On a busy machine a tick may be late, but none is missing. */
+  long expected = (over_ns - started) / (TICK_MS * 1000000);
+  check(done[0] + 8 >= expected * 9 / 10, "ticks are missing");
   for (int i = 0; i < THREADS; i++) printf("%s=%ld ", names[i], done[i]);
   const char *what = first;
   printf("errors=%ld%s%s\n", errors, what ? " first: " : "", what ? what : "");

@@ -1,4 +1,4 @@
-/* waiting MODE: a process that waits for one known thing, and prints a line just before. */
+/* waiting MODE: a process that prints "ready" and then waits for one known thing. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
