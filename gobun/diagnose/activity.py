@@ -19,7 +19,7 @@ from gobun.diagnose.records import Activity, Storm
 from gobun.diagnose.waiting import native_wait
 from gobun.matrix import hang_detector
 from gobun.matrix.samples import SAMPLE_EVERY_S, Sampler, counter_growth, senders_in
-from gobun.matrix.storms import TIMERS
+from gobun.matrix.storms import TIMERS, computes_between
 from gobun.observe import EVENT_WAITS, syscall_of
 
 if TYPE_CHECKING:
@@ -164,8 +164,11 @@ def _with_native_wait(pid: int, activity: Activity) -> Activity:
 
 
 def _may_storm(samples: Sequence[Sample]) -> bool:
-    stormy = [s for s in samples if any(number not in TIMERS for _, number in s.storming)]
-    return len(stormy) >= _SUSPICIOUS_SAMPLES
+    seen = collections.Counter(key for s in samples for key in s.storming if key[1] not in TIMERS)
+    return any(
+        count >= _SUSPICIOUS_SAMPLES and not computes_between(samples, key)
+        for key, count in seen.items()
+    )
 
 
 def _is_woken(samples: Sequence[Sample], calls: Sequence[str]) -> bool:

@@ -109,7 +109,11 @@ class Monitor:
         elapsed = now - self._samples[-1].at if self._samples else float("inf")
         silent_s = now - self._child.progressed_at
         if pid is None or not sample_is_due(
-            elapsed, silent_s, self._slowness, after_lively=self._is_after_lively
+            elapsed,
+            silent_s,
+            self._slowness,
+            after_lively=self._is_after_lively,
+            is_starting=not self._child.events,
         ):
             return False
         if self._sampler is None:

@@ -28,6 +28,8 @@ SAMPLE_EVERY_S = 0.1
 STALE_AFTER_S = 0.06
 """Seconds. No sample is taken while events are more recent than this, so a healthy cell costs
 nothing."""
+_STARTS_WITHIN_S = 0.3
+"""The same before the first event, because a runtime takes that long to start."""
 
 _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
 """Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
@@ -36,8 +38,11 @@ _RARELY_S = 0.25
 SUSPICIOUS_S = 0.005
 """The interval after a lively sample. A storm uses every core, so its proof must be quick."""
 LIVELY_CHANGES = 6
-"""Changes between two looks, of 59, that prove thousands of signals a second in a single sample. A
-profiler sends one thousand, which shows as two changes."""
+"""Changes between two looks, of 59, that mean thousands of signals a second. A profiler sends one
+thousand, which shows as two changes, and seldom as more."""
+_DENSE_CHANGES, _DENSE_A_MS = 12, 25.0
+"""Changes in quick looks, in all and a millisecond, that no profiler was seen to cause. A storm
+often causes 50 a millisecond."""
 _WAITS_EVERY_S = 0.2
 """Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
@@ -71,6 +76,8 @@ class Sample(msgspec.Struct, frozen=True):
     """For each thread and signal, the number of looks in which it was pending or newly blocked."""
     changes: dict[Key, int] = {}
     """For each thread and signal, the number of changes between one look and the next."""
+    dense: frozenset[Key] = frozenset()
+    """The threads and signals whose changes were that frequent."""
     seen_after_pauses: frozenset[Key] = frozenset()
     """The threads and signals that were seen in the looks after pauses."""
     waits: tuple[Blocked, ...] = ()
@@ -101,6 +108,7 @@ class Sample(msgspec.Struct, frozen=True):
             self,
             storming={key: n for key, n in self.storming.items() if key[0] not in tids},
             changes={key: n for key, n in self.changes.items() if key[0] not in tids},
+            dense=frozenset(key for key in self.dense if key[0] not in tids),
             seen_after_pauses=frozenset(
                 key for key in self.seen_after_pauses if key[0] not in tids
             ),
@@ -149,14 +157,20 @@ class Sampler:
 
 
 def sample_is_due(
-    since_last_s: float, silent_s: float, slowness: float = 1.0, *, after_lively: bool = False
+    since_last_s: float,
+    silent_s: float,
+    slowness: float = 1.0,
+    *,
+    after_lively: bool = False,
+    is_starting: bool = False,
 ) -> bool:
     """Return whether to sample a process that has been silent for ``silent_s`` seconds.
 
     ``after_lively`` is True if the last sample, ``since_last_s`` seconds ago, was lively.
+    ``is_starting`` is True before the first event of the cell.
     """
     since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
-    if silent_s < STALE_AFTER_S:
+    if silent_s < (_STARTS_WITHIN_S if is_starting else STALE_AFTER_S):
         return False
     every_s = next((every_s for until_s, every_s in _CADENCE if silent_s < until_s), _RARELY_S)
     return since_last_s >= (SUSPICIOUS_S if after_lively else every_s)
@@ -206,7 +220,7 @@ def _look(
 def _with_looks_in_turn(pid: int, sample: Sample, tids: tuple[int, int]) -> Sample:
     count = sample.look_count
     for tid, looks in observe.looks_in_turn(pid, tids, _ROUNDS).items():
-        sample = _with_looks(sample, tid, looks, within_ns=None)
+        sample = _with_looks(sample, tid, looks, in_turn=True)
         count = _LOOKS_PER_SAMPLE + len(looks)
     return msgspec.structs.replace(sample, look_count=count)
 
@@ -227,7 +241,7 @@ def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sa
             again = _with_looks(Sample(sample.at, sample.threads, count, {}), tid, looks)
             if again.is_lively:
                 return again
-            for look in looks[:_LOOKS_AFTER_A_PAUSE]:
+            for look in looks:
                 numbers = observe.signal_numbers((look.pending | look.blocked) & ~setting)
                 if len(numbers) < _BLOCKS_ALL:
                     seen.update((tid, number) for number in numbers)
@@ -235,27 +249,34 @@ def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sa
 
 
 def _with_looks(
-    sample: Sample, tid: int, looks: Sequence[Look], *, within_ns: int | None = _QUICK_NS
+    sample: Sample, tid: int, looks: Sequence[Look], *, in_turn: bool = False
 ) -> Sample:
-    """Add looks at the signals of a thread to a sample.
+    """Add looks at the signals of a thread to a sample, quick ones or looks in turn.
 
-    A change counts only between two looks at most ``within_ns`` nanoseconds apart.
+    A change between quick looks counts only if they were quick indeed.
     """
-    storming, changes = dict(sample.storming), dict(sample.changes)
+    storming, changes, dense = dict(sample.storming), dict(sample.changes), set(sample.dense)
     # A signal that is always blocked is a setting, not a handler that comes and goes.
     setting = _always_blocked(looks)
     active = [(look.pending | look.blocked) & ~setting for look in looks]
-    is_quick = [
-        within_ns is None or then.at_ns - first.at_ns <= within_ns
-        for first, then in itertools.pairwise(looks)
-    ]
+    gaps = [then.at_ns - first.at_ns for first, then in itertools.pairwise(looks)]
+    counts = [in_turn or gap <= _QUICK_NS for gap in gaps]
+    quick_ms = sum(itertools.compress(gaps, counts)) / 1e6
     for number in observe.signal_numbers(functools.reduce(operator.or_, active, 0)):
+        key = tid, number
         was_active = [mask >> (number - 1) & 1 for mask in active]
-        changed = itertools.compress(map(operator.ne, was_active, was_active[1:]), is_quick)
-        storming[tid, number] = storming.get((tid, number), 0) + sum(was_active)
-        changes[tid, number] = max(changes.get((tid, number), 0), sum(changed))
-    count = max(sample.look_count, len(looks))
-    return msgspec.structs.replace(sample, look_count=count, storming=storming, changes=changes)
+        changed = sum(itertools.compress(map(operator.ne, was_active, was_active[1:]), counts))
+        storming[key] = storming.get(key, 0) + sum(was_active)
+        changes[key] = max(changes.get(key, 0), changed)
+        if changed >= _DENSE_CHANGES and (in_turn or changed >= _DENSE_A_MS * quick_ms):
+            dense.add(key)
+    return msgspec.structs.replace(
+        sample,
+        look_count=max(sample.look_count, len(looks)),
+        storming=storming,
+        changes=changes,
+        dense=frozenset(dense),
+    )
 
 
 def _always_blocked(looks: Sequence[Look]) -> int:

@@ -377,7 +377,10 @@ def test_activity_storm_on_a_free_core_switches_rarely() -> None:
                     COLLECTOR,
                 ),
             )
-            for i, sample in enumerate(samples(1.5, storming={(PID, 30): looks}, rate=50))
+            for i, sample in enumerate(
+                msgspec.structs.replace(each, dense=frozenset({(PID, 30)}))
+                for each in samples(1.5, storming={(PID, 30): looks}, rate=50)
+            )
         ]
         return activity.judge_activity(series, ["running"] * len(series))
 

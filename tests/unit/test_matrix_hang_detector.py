@@ -67,27 +67,85 @@ def test_judge_constant_signal_is_a_storm_after_a_second() -> None:
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
 
 
-def test_judge_storm_in_running_thread_is_decided_sooner() -> None:
-    def running(seconds: float, looks: int) -> Ending | None:
-        series = samples(seconds, storming={(8, 30): looks}, other_ticks=5)
+def busy_samples(
+    seconds: float,
+    *,
+    switches: int,
+    ran_ns: int,
+    storming: dict[tuple[int, int], int],
+    changes: int = 0,
+) -> list[Sample]:
+    """Return ten samples a second of a process whose second thread runs and is interrupted."""
+    return [
+        msgspec.structs.replace(
+            sample,
+            threads=(
+                sample.threads[0],
+                msgspec.structs.replace(
+                    sample.threads[1], switches=i * switches, ran_ns=1 + i * ran_ns
+                ),
+            ),
+            changes=dict.fromkeys(storming, changes),
+        )
+        for i, sample in enumerate(samples(seconds, storming=storming))
+    ]
+
+
+def test_judge_storm_with_more_looks_is_decided_sooner() -> None:
+    def interrupted(seconds: float, looks: int) -> Ending | None:
+        series = busy_samples(seconds, switches=400, ran_ns=8_000_000, storming={(8, 30): looks})
         return judge(series, 100)
 
-    assert running(0.5, 12) is None
-    assert running(0.7, 12) is not None
-    assert running(0.7, 2) is None
-    assert judge(samples(0.7, storming={(8, 30): 12}, other_ticks=1), 100) is None
+    assert interrupted(0.5, 12) is None
+    assert interrupted(0.7, 12) is not None
+    assert interrupted(0.7, 2) is None
+    assert interrupted(1.2, 2) is not None
+
+
+@pytest.mark.parametrize(
+    ("switches", "ran_ns", "is_storm"),
+    [
+        pytest.param(1_100, 40_000_000, True, id="a storm: 36 µs a switch"),
+        pytest.param(480, 53_000_000, False, id="a profiled computation: 110 µs a switch"),
+        pytest.param(5, 20_000_000, False, id="few switches"),
+    ],
+)
+def test_judge_profiled_computation_is_no_storm(switches: int, ran_ns: int, is_storm: bool) -> None:
+    # A profiler may be seen in a third of the looks, and change a signal 10 times in a sample.
+    series = busy_samples(20, switches=switches, ran_ns=ran_ns, storming={(8, 30): 20}, changes=10)
+    assert (judge(series, 100) is not None) is is_storm
+
+
+def test_judge_dense_signals_are_a_storm_without_switches() -> None:
+    def dense(seconds: float, every: int) -> Ending | None:
+        series = busy_samples(seconds, switches=0, ran_ns=90_000_000, storming={(8, 30): 30})
+        return judge(
+            [
+                msgspec.structs.replace(each, dense=frozenset({(8, 30)} if i % every == 0 else ()))
+                for i, each in enumerate(series)
+            ],
+            100,
+        )
+
+    assert dense(0.3, 1) is None  # four samples
+    ending = dense(0.4, 1)
+    assert ending is not None
+    assert ending.kind == "livelock"
+    assert dense(6, 8) is not None
+    assert dense(20, 15) is None
 
 
 def test_judge_unscheduled_thread_with_pending_signals_is_no_storm() -> None:
-    assert judge(samples(3.5, storming={(7, 30): 60}, switches=10), 100) is None
-    beside = samples(1.2, storming={(7, 30): 60, (8, 10): 12}, switches=10, other_ticks=1)
+    assert judge(samples(3.5, storming={(7, 30): 60}, switches=1), 100) is None
+    beside = busy_samples(1.2, switches=400, ran_ns=8_000_000, storming={(7, 30): 60, (8, 10): 12})
     ending = judge(beside, 100)
     assert ending is not None
     assert "SIGUSR1" in ending.detail
 
 
 def test_judge_storm_in_another_thread_names_it() -> None:
-    ending = judge(samples(1.2, storming={(8, 10): 30}, other_ticks=1), 100)
+    series = busy_samples(1.2, switches=400, ran_ns=8_000_000, storming={(8, 10): 30})
+    ending = judge(series, 100)
     assert ending is not None
     assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
         ending.detail
@@ -105,7 +163,8 @@ def test_judge_occasional_signal_is_no_storm() -> None:
 @pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
 def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> None:
     assert judge(samples(3, storming={(7, number): 40}, switches=200), 100) is None
-    both = samples(3, storming={(7, signal.SIGPROF): 40, (8, 30): 20}, other_ticks=1)
+    storming = {(7, signal.SIGPROF): 40, (8, 30): 20}
+    both = busy_samples(3, switches=400, ran_ns=8_000_000, storming=storming)
     assert judge(both, 100) is not None
 
 
@@ -168,7 +227,7 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     def stormy(seconds: float, changes: int) -> Ending | None:
         series = [
             msgspec.structs.replace(sample, changes={(7, 30): changes})
-            for sample in samples(seconds, storming={(7, 30): 20})
+            for sample in samples(seconds, storming={(7, 30): 20}, switches=100)
         ]
         return judge(series, 100)
 
@@ -176,9 +235,8 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     ending = stormy(0.2, 20)
     assert ending is not None
     assert ending.kind == "livelock"
-    assert stormy(0.4, 7) is None  # five samples with 35 changes
-    assert stormy(0.5, 7) is not None
-    assert stormy(5, 2) is None  # a profiler's
+    assert stormy(0.2, 7) is None  # three samples with 21 changes
+    assert stormy(0.3, 7) is not None
 
 
 def turning_samples(

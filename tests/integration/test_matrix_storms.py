@@ -1,0 +1,87 @@
+"""Signals that interrupt real processes: storms are named, and profiled work is not one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import cells
+import pytest
+from commands import bun
+
+from gobun import build
+from gobun.diagnose.activity import watch_process
+from gobun.matrix import hang_detector
+from gobun.matrix.samples import Sampler
+from gobun.targets import host_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gobun.cells.records import Ending
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+PROFILED_CALL = """
+const { dlopen } = require("bun:ffi");
+const { symbols } = dlopen(process.argv[2], { Busy: { args: ["int32_t"], returns: "int32_t" } });
+console.log("started");
+require("bun:jsc").profile(() => symbols.Busy(60_000), 500);
+"""
+
+
+@contextlib.contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def verdict_within(pid: int, seconds: float) -> Ending | None:
+    sampler, started_at = Sampler(pid, signals=False), time.monotonic()
+    samples = []
+    while time.monotonic() < started_at + seconds:
+        samples.append(sampler.take_sample(time.monotonic()))
+        if (ending := hang_detector.judge(samples, started_at)) is not None:
+            return ending
+        time.sleep(0.03)
+    return None
+
+
+@pytest.fixture
+def profiled_call(tmp_path: Path) -> Iterator[int]:
+    script = tmp_path / "call.cjs"
+    script.write_text(PROFILED_CALL)
+    library = build.build_fixture("simple", host_target()).library
+    with started(bun("1.4.5").command(script, str(library))) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        yield process.pid
+
+
+def test_storm_of_profiled_go_call_is_none(profiled_call: int) -> None:
+    # The profiler interrupts the call a thousand times a second, and the event loop does not turn.
+    assert verdict_within(profiled_call, 4) is None
+
+
+@pytest.mark.slow
+def test_diagnose_profiled_go_call_works(profiled_call: int) -> None:
+    assert watch_process(profiled_call).kind in {"works", "busy"}
+
+
+@pytest.mark.parametrize("processors", ["all", "one"])
+def test_storm_without_pauses_is_named(tmp_path: Path, processors: str) -> None:
+    # Its two threads use every processor of a small machine, so a look interrupts one of them.
+    child = str(cells.build_child(tmp_path))
+    command = [child, "storm"] if processors == "all" else ["taskset", "-c", "0", child, "storm"]
+    with started(command) as process:
+        ending = verdict_within(process.pid, 15)
+    assert ending is not None
+    assert ending.kind == "livelock"
+    assert "SIGUSR1" in ending.detail
