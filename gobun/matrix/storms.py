@@ -1,19 +1,20 @@
 """The rules for a storm: signals that interrupt a thread so often that it does nothing else.
 
 A healthy thread gets signals too. A profiler suspends it a thousand times a second, also while it
-computes for seconds without a turn of the event loop, and a garbage collector at any time. Two
-things distinguish a storm:
+computes or waits for seconds without a turn of the event loop, and a garbage collector at any time.
+So a storm must show one of two things:
 
-- The interrupted thread does nothing else. It runs for 2 to 40 microseconds between two context
-  switches. A thread that a profiler suspends runs for 80 or more.
-- The signals are dense: tens of thousands a second while both threads run.
+- Two threads do nothing but wake each other. Each runs for at most 50 microseconds between two
+  context switches, and the interrupted one is switched ten thousand times or more in a second in
+  which neither waits for a processor. A profiler causes three thousand, for it sleeps after each
+  suspension. A thread that computes runs for 80 microseconds or more.
+- The signals are dense: 25 changes or more in a millisecond.
 
 A busy machine makes a storm slower and its signals harder to see. It does not make a healthy thread
 look like one.
 
-A slow machine, such as an emulated one, is different. Looks are slower there too, so each of them
-may find another signal of a healthy profiler. So every duration grows by the ``slowness``, and the
-rules that count changes within one sample do not apply.
+A slow machine, such as an emulated one, has a rule of its own. Looks are slower there too, so each
+of them may find another signal of a healthy profiler.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGURG)
 """Signals that interrupt healthy work regularly. Go sends SIGURG to a goroutine that runs long."""
 
 
-class StormRule(msgspec.Struct, frozen=True):
-    """The evidence that makes a signal storm certain."""
+class _SlowRule(msgspec.Struct, frozen=True):
+    """The evidence for a storm on a slow machine."""
 
     after_s: float
-    """Seconds without progress."""
+    """Seconds of a usual machine without progress."""
     samples: int
     seen_in: int
     """Number of samples in which the signal came or went."""
@@ -47,12 +48,12 @@ class StormRule(msgspec.Struct, frozen=True):
     """Share of the looks in which it was pending or being handled."""
 
 
-STORM_RULES = (
-    StormRule(after_s=0.6, samples=5, seen_in=5, share=0.08),
-    StormRule(after_s=1.0, samples=8, seen_in=4, share=0.02),
+_SLOW_RULES = (
+    _SlowRule(after_s=0.6, samples=5, seen_in=5, share=0.08),
+    _SlowRule(after_s=1.0, samples=8, seen_in=4, share=0.02),
 )
 
-_AT_ONCE_S = 0.15
+_AT_ONCE_S = 0.1
 _LEAST_LIVELY_SAMPLES = 2
 _LEAST_CHANGES = 24
 """Changes in all lively samples together. A storm shows 25 in each, on average."""
@@ -63,14 +64,17 @@ _QUICK_LOOKS = 2.0
 """Largest slowness at which looks are quick enough to count changes."""
 
 _TURN_SWITCHES = 100
-"""Context switches of a thread that another one wakes for a signal, between samples that show the
-signal. A busy machine delays this evidence and does not distort it."""
+"""Least context switches of two threads that wake each other."""
 _TURN_PAIRS = 3
 _MOST_SAMPLES_APART = 3
 """The signal must be seen again within this many samples: one look in two misses it."""
 _TURN_NS = 50_000
 """Most processor time that such a thread uses between two switches, on average, in nanoseconds."""
-
+_TURNS_A_SECOND = 5000
+"""Least switches of the interrupted thread in a second in which neither waits for a processor."""
+_WRONG_WAITS = 2
+_SIMILAR = 3
+"""Largest ratio between the switches of two threads that wake each other."""
 
 _COMPUTED_NS = 200_000_000
 """Least processor time of a thread that clearly computes, in nanoseconds."""
@@ -99,21 +103,27 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
         counts.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
     look_count = sum(sample.look_count for sample in samples)
     for (tid, number), count in counts.most_common():
-        # A profiler's timer interrupts healthy work regularly.
-        if number not in TIMERS and (
-            (slowness <= _QUICK_LOOKS and _comes_and_goes(received, (tid, number), stale_s))
-            or _is_seen_often(received, (tid, number), stale_s, slowness)
-            or _takes_turns(received, (tid, number))
-        ):
+        if number in TIMERS:  # They interrupt healthy work regularly.
+            continue
+        if slowness > _QUICK_LOOKS:
+            is_proven = _is_seen_often(received, (tid, number), stale_s, slowness)
+        else:
+            is_proven = _comes_and_goes(received, (tid, number), stale_s) or _takes_turns(
+                received, (tid, number)
+            )
+        if is_proven:
             return Storm(tid, number, count / look_count)
     return None
 
 
 def computes_between(samples: Sequence[Sample], key: Key) -> bool:
     """Whether a thread clearly computes between the signals that it gets, as under a profiler."""
-    switches, ran_ns = _usage_between(samples[0], samples[-1], key[0])
+    usage = _usage_in([(samples[0], samples[-1])], key[0])
     dense = sum(key in sample.dense for sample in samples)
-    return ran_ns >= max(_COMPUTED_NS, switches * _TURN_NS) and dense < _LEAST_LIVELY_SAMPLES
+    return (
+        usage.ran_ns >= max(_COMPUTED_NS, usage.switches * _TURN_NS)
+        and dense < _LEAST_LIVELY_SAMPLES
+    )
 
 
 def _without_senders(sample: Sample) -> Sample:
@@ -133,13 +143,11 @@ def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool
     return (
         len(lively) >= max(_LEAST_LIVELY_SAMPLES, _LIVELY_SHARE * len(samples))
         and sum(lively) >= _LEAST_CHANGES
-        and _is_turning([_usage_between(samples[0], samples[-1], key[0])])
+        and _does_nothing_else([(samples[0], samples[-1])], key[0])
     )
 
 
-def _is_seen_often(
-    samples: Sequence[Sample], key: Key, stale_s: float, slowness: float = 1.0
-) -> bool:
+def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float, slowness: float) -> bool:
     """Whether a signal was in many looks, and came or went within many samples.
 
     A signal that is pending in all looks of a sample may belong to a thread that is not scheduled.
@@ -155,17 +163,15 @@ def _is_seen_often(
         and len(samples) >= rule.samples
         and len(partly) >= rule.seen_in
         and share >= rule.share
-        for rule in STORM_RULES
-    ) and _is_turning([_usage_between(samples[0], samples[-1], key[0])], slowness)
+        for rule in _SLOW_RULES
+    ) and _does_nothing_else([(samples[0], samples[-1])], key[0], slowness)
 
 
 def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
     """Whether a thread was woken for a signal again and again, and did nothing else.
 
-    Counts from one sample that shows the signal to the next, with few samples between them. Another
-    thread, the sender, must be scheduled as often.
+    Counts from one sample that shows the signal to the next, with few samples between them.
     """
-    tid, _ = key
     showing = [
         index
         for index, sample in enumerate(samples)
@@ -176,36 +182,67 @@ def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
         for first, then in itertools.pairwise(showing)
         if then - first <= _MOST_SAMPLES_APART
     ]
-    own_usage = [_usage_between(*pair, tid) for pair in pairs]
-    if sum(switches > 1 for switches, _ in own_usage) < _TURN_PAIRS or not _is_turning(own_usage):
+    scheduled = sum(_usage_in([pair], key[0]).switches > 1 for pair in pairs)
+    return scheduled >= _TURN_PAIRS and _does_nothing_else(pairs, key[0])
+
+
+def _does_nothing_else(pairs: Sequence[_Pair], tid: int, slowness: float = 1.0) -> bool:
+    """Whether a thread and another one did nothing but wake each other, between these samples."""
+    own = _usage_in(pairs, tid)
+    if not own.is_turning(slowness):
         return False
-    total = sum(switches for switches, _ in own_usage)
-    for other in samples[-1].threads:
-        other_usage = (
-            [_usage_between(*pair, other.tid) for pair in pairs] if other.tid != tid else []
-        )
+    for thread in pairs[-1][1].threads:
+        other = _usage_in(pairs, thread.tid)
         if (
-            _is_turning(other_usage)
-            and total / 2 <= sum(each for each, _ in other_usage) <= total * 2
+            thread.tid != tid
+            and other.is_turning(slowness)
+            and own.switches <= other.switches * _SIMILAR
+            and other.switches <= own.switches * _SIMILAR
         ):
-            return True
+            seconds = sum(then.at - first.at for first, then in pairs)
+            # Both may wait at once, so only the longer time is certain.
+            free_s = max(seconds - max(own.queued_ns, other.queued_ns) / 1e9, 0.0)
+            # The kernel counts a wait when it ends, so a few of them may be in the wrong period.
+            free_s += _WRONG_WAITS * (own.mean_wait_s + other.mean_wait_s)
+            if own.switches >= _TURNS_A_SECOND * free_s / slowness:
+                return True
     return False
 
 
-def _is_turning(usage_pairs: Sequence[tuple[int, int]], slowness: float = 1.0) -> bool:
-    """Whether a thread was woken again and again, and did next to nothing each time."""
-    switches, ran_ns = (
-        (sum(part) for part in zip(*usage_pairs, strict=True)) if usage_pairs else (0, 0)
-    )
-    return switches >= _TURN_SWITCHES and ran_ns <= switches * _TURN_NS * slowness
+class _Usage(NamedTuple):
+    """The growth of a thread's counters."""
+
+    switches: int
+    ran_ns: int
+    """Time on a processor, in nanoseconds."""
+    queued_ns: int
+    """Time in which it waited for a processor, in nanoseconds."""
+
+    @property
+    def mean_wait_s(self) -> float:
+        """The time that it waited for a processor before it ran, in seconds."""
+        return self.queued_ns / max(self.switches, 1) / 1e9
+
+    def is_turning(self, slowness: float = 1.0) -> bool:
+        """Whether the thread was woken again and again, and did next to nothing each time."""
+        return (
+            self.switches >= _TURN_SWITCHES and self.ran_ns <= self.switches * _TURN_NS * slowness
+        )
 
 
-def _usage_between(before: Sample, after: Sample, tid: int) -> tuple[int, int]:
-    """Return a thread's switches and processor time (in nanoseconds) between two samples."""
-    first = next((thread for thread in before.threads if thread.tid == tid), None)
-    then = next((thread for thread in after.threads if thread.tid == tid), None)
-    if first is None or then is None:
-        return 0, 0
-    ticks = then.cpu_ticks - first.cpu_ticks
-    ran_ns = then.ran_ns - first.ran_ns if then.ran_ns else ticks * _TICK_NS
-    return then.switches - first.switches, ran_ns
+_Pair = tuple[Sample, Sample]
+"""Two samples; what happened between them counts."""
+
+
+def _usage_in(pairs: Sequence[_Pair], tid: int) -> _Usage:
+    switches = ran_ns = queued_ns = 0
+    for before, after in pairs:
+        first = next((thread for thread in before.threads if thread.tid == tid), None)
+        then = next((thread for thread in after.threads if thread.tid == tid), None)
+        if first is None or then is None:
+            continue
+        ticks = then.cpu_ticks - first.cpu_ticks
+        switches += then.switches - first.switches
+        ran_ns += then.ran_ns - first.ran_ns if then.ran_ns else ticks * _TICK_NS
+        queued_ns += then.queued_ns - first.queued_ns
+    return _Usage(switches, ran_ns, queued_ns)

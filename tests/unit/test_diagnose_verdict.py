@@ -339,13 +339,19 @@ def test_remedies_malformed_table_is_rejected(tmp_path: Path) -> None:
         remedies.remedies_for("storm", "bun", "1.2.19", armed=True, table=table)
 
 
-def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int = 0, state: str = "S"
-            ) -> list[Sample]:  # fmt: skip
+def samples(seconds: float, *, storming: dict[tuple[int, int], int], rate: int = 0,
+            state: str = "S",
+            queued_ns: int = 0) -> list[Sample]:  # fmt: skip
     main = msgspec.structs.replace(MAIN_THREAD, state=state)
     return [
         Sample(
             at=50 + i / 10,
-            threads=(msgspec.structs.replace(main, switches=40 + i * rate // 10), COLLECTOR),
+            threads=(
+                msgspec.structs.replace(main, switches=40 + i * rate // 10),
+                msgspec.structs.replace(
+                    COLLECTOR, switches=40 + i * rate // 10, queued_ns=i * queued_ns
+                ),
+            ),
             look_count=60,
             storming=storming,
         )
@@ -433,7 +439,7 @@ def test_activity_call_begun_in_between_is_a_wait() -> None:
 
 
 def test_activity_starved_storm_is_measured_in_able_time() -> None:
-    rare = samples(4, storming={(PID, 30): 20}, rate=150)
+    rare = samples(4, storming={(PID, 30): 20}, rate=150, queued_ns=98_000_000)
     for able, expected in ((1.0, None), (0.02, "storm")):
         activity_found = activity.judge_activity(
             rare, ["futex"] * len(rare), [701], able_share=able

@@ -35,15 +35,22 @@ def samples(
     main: Thread = MAIN_THREAD,
     other: Thread = OTHER_THREAD,
     switches: int = 0,
+    turns: int = 0,
     other_ticks: int = 0,
 ) -> list[Sample]:
-    """Ten samples per second of a main thread, which makes no progress by default."""
+    """Ten samples per second of a main thread, which makes no progress by default.
+
+    Both threads are switched ``turns`` times between two samples, and the main one ``switches``
+    times more.
+    """
     return [
         Sample(
             at=100 + i / 10,
             threads=(
-                msgspec.structs.replace(main, switches=40 + i * switches),
-                msgspec.structs.replace(other, cpu_ticks=5 + i * other_ticks),
+                msgspec.structs.replace(main, switches=40 + i * (switches + turns)),
+                msgspec.structs.replace(
+                    other, switches=40 + i * turns, cpu_ticks=5 + i * other_ticks
+                ),
             ),
             look_count=60,
             storming=storming or {},
@@ -57,11 +64,14 @@ def test_judge_single_sample_proves_nothing() -> None:
     assert judge([], 0.0) is None
 
 
-def test_judge_constant_signal_is_a_storm_after_a_second() -> None:
-    assert judge(samples(0.9, storming={(7, 30): 2}, switches=200), 100) is None
-    assert judge(samples(1.2, storming={(7, 30): 2}, switches=200), 100) is not None
-    assert judge(samples(0.5, storming={(7, 30): 12}, switches=200), 100) is None
-    ending = judge(samples(1.2, storming={(7, 30): 12}, switches=200), 100)
+def test_judge_constant_signal_on_slow_machine_is_a_storm_later() -> None:
+    def seen(seconds: float, looks: int) -> Ending | None:
+        return judge(samples(seconds, storming={(7, 30): looks}, turns=1000), 100, slowness=20)
+
+    assert seen(18, 2) is None
+    assert seen(24, 2) is not None
+    assert seen(10, 12) is None
+    ending = seen(14, 12)
     assert ending is not None
     assert ending.outcome == "hang"
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
@@ -80,7 +90,7 @@ def busy_samples(
         msgspec.structs.replace(
             sample,
             threads=(
-                sample.threads[0],
+                msgspec.structs.replace(sample.threads[0], switches=i * switches),
                 msgspec.structs.replace(
                     sample.threads[1], switches=i * switches, ran_ns=1 + i * ran_ns
                 ),
@@ -89,17 +99,6 @@ def busy_samples(
         )
         for i, sample in enumerate(samples(seconds, storming=storming))
     ]
-
-
-def test_judge_storm_with_more_looks_is_decided_sooner() -> None:
-    def interrupted(seconds: float, looks: int) -> Ending | None:
-        series = busy_samples(seconds, switches=400, ran_ns=8_000_000, storming={(8, 30): looks})
-        return judge(series, 100)
-
-    assert interrupted(0.5, 12) is None
-    assert interrupted(0.7, 12) is not None
-    assert interrupted(0.7, 2) is None
-    assert interrupted(1.2, 2) is not None
 
 
 @pytest.mark.parametrize(
@@ -137,14 +136,10 @@ def test_judge_dense_signals_are_a_storm_without_switches() -> None:
 
 def test_judge_unscheduled_thread_with_pending_signals_is_no_storm() -> None:
     assert judge(samples(3.5, storming={(7, 30): 60}, switches=1), 100) is None
-    beside = busy_samples(1.2, switches=400, ran_ns=8_000_000, storming={(7, 30): 60, (8, 10): 12})
-    ending = judge(beside, 100)
-    assert ending is not None
-    assert "SIGUSR1" in ending.detail
 
 
 def test_judge_storm_in_another_thread_names_it() -> None:
-    series = busy_samples(1.2, switches=400, ran_ns=8_000_000, storming={(8, 10): 30})
+    series = busy_samples(1.2, switches=1000, ran_ns=8_000_000, storming={(8, 10): 30})
     ending = judge(series, 100)
     assert ending is not None
     assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
@@ -162,9 +157,9 @@ def test_judge_occasional_signal_is_no_storm() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGURG])
 def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> None:
-    assert judge(samples(3, storming={(7, number): 40}, switches=200), 100) is None
+    assert judge(samples(3, storming={(7, number): 40}, turns=1000), 100) is None
     storming = {(7, signal.SIGPROF): 40, (8, 30): 20}
-    both = busy_samples(3, switches=400, ran_ns=8_000_000, storming=storming)
+    both = busy_samples(3, switches=1000, ran_ns=8_000_000, storming=storming)
     assert judge(both, 100) is not None
 
 
@@ -227,11 +222,11 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     def stormy(seconds: float, changes: int) -> Ending | None:
         series = [
             msgspec.structs.replace(sample, changes={(7, 30): changes})
-            for sample in samples(seconds, storming={(7, 30): 20}, switches=100)
+            for sample in samples(seconds, storming={(7, 30): 20}, turns=1000)
         ]
         return judge(series, 100)
 
-    assert stormy(0.1, 50) is None  # too soon
+    assert stormy(0.09, 50) is None  # one sample
     ending = stormy(0.2, 20)
     assert ending is not None
     assert ending.kind == "livelock"
@@ -240,9 +235,17 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
 
 
 def turning_samples(
-    seconds: float, *, switches: int, ran_ns: int, partner: bool = True
+    seconds: float,
+    *,
+    switches: int,
+    ran_ns: int,
+    partner: bool = True,
+    queued_ns: int = 99_000_000,
 ) -> list[Sample]:
-    """Return samples of a thread with a signal in every look, on a busy machine."""
+    """Return samples of a thread with a signal in every look, on a busy machine.
+
+    The sender waits for a processor for ``queued_ns`` of the 100 ms between two samples.
+    """
 
     def moved(thread: Thread, i: int) -> Thread:
         return msgspec.structs.replace(
@@ -252,7 +255,12 @@ def turning_samples(
     return [
         msgspec.structs.replace(
             sample,
-            threads=(moved(MAIN_THREAD, i), moved(OTHER_THREAD, i) if partner else OTHER_THREAD),
+            threads=(
+                moved(MAIN_THREAD, i),
+                msgspec.structs.replace(moved(OTHER_THREAD, i), queued_ns=i * queued_ns)
+                if partner
+                else OTHER_THREAD,
+            ),
         )
         for i, sample in enumerate(samples(seconds, storming={(7, 30): 60}))
     ]
@@ -269,20 +277,21 @@ def test_judge_starved_thread_computing_is_no_storm() -> None:
     assert judge(turning_samples(8, switches=12, ran_ns=240_000, partner=False), 100) is None
 
 
-@pytest.mark.parametrize(("seconds", "is_storm"), [(1.2, False), (25, True)])
-def test_judge_slow_machine_waits_longer_for_a_storm(seconds: float, is_storm: bool) -> None:
-    series = samples(seconds, storming={(7, 30): 20}, switches=200)
-    assert (judge(series, 100, slowness=20) is not None) is is_storm
-    assert judge(series, 100) is not None
+@pytest.mark.parametrize("queued_ns", [0, 45_000_000, 70_000_000])
+def test_judge_profiled_wait_is_no_storm(queued_ns: int) -> None:
+    # A profiler suspends the sleeping thread a thousand times a second, and sleeps in between.
+    free = (100_000_000 - queued_ns) / 100_000_000
+    turns = round(300 * free)
+    series = turning_samples(20, switches=turns, ran_ns=turns * 8_000, queued_ns=queued_ns)
+    assert judge(series, 100) is None
 
 
 def test_judge_profiler_on_slow_machine_is_no_storm() -> None:
     # Looks take 20 times longer there, so each finds another signal of a healthy profiler.
     series = [
         msgspec.structs.replace(each, changes={(7, 30): 40})
-        for each in samples(5, storming={(7, 30): 30}, switches=100)
+        for each in samples(60, storming={(7, 30): 30}, switches=200, turns=20)
     ]
-    assert judge(series, 100) is not None
     assert judge(series, 100, slowness=20) is None
 
 
