@@ -72,6 +72,8 @@ _TURN_NS = 50_000
 """Most processor time that such a thread uses between two switches, on average, in nanoseconds."""
 _TURNS_A_SECOND = 5000
 """Least switches of the interrupted thread in a second in which neither waits for a processor."""
+_SUSPENDED_IN = "sigsuspend"
+"""The kernel function in which JavaScriptCore's handler waits for the signal that resumes."""
 _WRONG_WAITS = 2
 _SIMILAR = 3
 """Largest ratio between the switches of two threads that wake each other."""
@@ -103,7 +105,8 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
         counts.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
     look_count = sum(sample.look_count for sample in samples)
     for (tid, number), count in counts.most_common():
-        if number in TIMERS:  # They interrupt healthy work regularly.
+        # Timers interrupt healthy work regularly.
+        if number in TIMERS or _was_suspended(samples, tid):
             continue
         if slowness > _QUICK_LOOKS:
             is_proven = _is_seen_often(received, (tid, number), stale_s, slowness)
@@ -114,6 +117,16 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
         if is_proven:
             return Storm(tid, number, count / look_count)
     return None
+
+
+def _was_suspended(samples: Sequence[Sample], tid: int) -> bool:
+    """Whether a signal suspended the thread, as a profiler's does. That fails in a storm."""
+    return any(
+        _SUSPENDED_IN in thread.waits_in
+        for sample in samples
+        for thread in sample.threads
+        if thread.tid == tid
+    )
 
 
 def computes_between(samples: Sequence[Sample], key: Key) -> bool:

@@ -340,6 +340,16 @@ def test_judge_thread_computing_between_suspensions_is_no_storm() -> None:
     assert judge(suspended, 100) is None
 
 
+def test_judge_suspended_thread_is_no_storm() -> None:
+    # Its handler waits for the signal that resumes it. In a storm, the handler returns at once.
+    def series(waits_in: str) -> list[Sample]:
+        main = msgspec.structs.replace(MAIN_THREAD, waits_in=waits_in)
+        return samples(3, storming={(7, 30): 20}, main=main, turns=1000)
+
+    assert judge(series("futex_do_wait"), 100) is not None
+    assert judge(series("sigsuspend.isra.0"), 100) is None
+
+
 def test_judge_ended_process_is_no_hang() -> None:
     series = [Sample(at=100 + i, threads=(), look_count=60, storming={}) for i in range(9)]
     assert judge(series, 100) is None
