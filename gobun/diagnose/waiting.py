@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from pathlib import Path
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from gobun.observe import Blocked
 
 _LAST_RAN = re.compile(rb"^se\.exec_start\s*:\s*(\d+)\.", re.MULTILINE)
-_PROCESSOR = 36
-"""The index of the field, behind the name in a ``stat`` file, with the processor that the thread
-last ran on."""
 _AGAIN_S = 0.15
 _ATTEMPTS = 3
 _INTERRUPTED = {
@@ -84,18 +80,14 @@ def _asleep_s(pid: int) -> float:
 
     Each processor has a clock of its own, so the current time comes from the one that it ran on.
     """
-    words = observe.read_bytes(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
     then = _last_ran_ms(f"{pid}/task/{pid}")
-    allowed = os.sched_getaffinity(0)
-    if not then or len(words) <= _PROCESSOR:
+    processor = observe.processor_of(pid, pid)
+    if not then or processor < 0:
         return 0.0
-    try:
-        os.sched_setaffinity(0, {int(words[_PROCESSOR])})  # affects only this thread
+    now = 0
+    with observe.affinity_kept():
+        observe.move_to(processor)
         now = _last_ran_ms("thread-self")
-    except (OSError, ValueError):
-        return 0.0
-    finally:
-        os.sched_setaffinity(0, allowed)
     return max(now - then, 0) / 1000
 
 

@@ -11,6 +11,7 @@ from gobun.observe.descriptors import Descriptor, Wakes
 from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
+from gobun.observe.processors import affinity_kept, move_to, processor_of
 from gobun.observe.procfs import Thread, family, syscall_of, threads
 from gobun.observe.scheduling import Usage, able_share, runnable_tasks, usage
 from gobun.observe.signal_looks import Look, looks_at_signals, looks_in_turn
@@ -36,6 +37,7 @@ __all__ = [
     "Usage",
     "Wakes",
     "able_share",
+    "affinity_kept",
     "all_stuck",
     "at_address",
     "backtrace",
@@ -51,9 +53,11 @@ __all__ = [
     "looks_in_turn",
     "mappings",
     "mask_text",
+    "move_to",
     "open_mapped",
     "open_program",
     "owner",
+    "processor_of",
     "read_bytes",
     "read_link",
     "render_snapshot",

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from gobun.observe import proc_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from gobun.observe import proc_files, processors
 
 _STATUS_BYTES = 8192
 """Upper bound for the size of a ``status`` file."""
-_PROCESSOR_FIELD = 36
-"""The processor that a thread ran on last, in the fields behind the name in a ``stat`` file."""
 _RAN_SHARE = 0.75
 """A thread that runs less than this during looks in turn shares its processor with others. Then a
 signal may be pending because the thread waits for its own turn."""
@@ -61,38 +55,19 @@ def looks_in_turn(pid: int, tids: tuple[int, int], rounds: int) -> dict[int, lis
     Returns the looks at the threads that ran nearly all the time. It is empty if the threads share
     a processor, or run where this program may not.
     """
-    allowed = os.sched_getaffinity(0)
-    places = tuple(_processor(pid, tid) for tid in tids)
-    if places[0] == places[1] or not allowed.issuperset(places):
+    places = tuple(processors.processor_of(pid, tid) for tid in tids)
+    if places[0] == places[1] or not os.sched_getaffinity(0).issuperset(places):
         return {}
     looks: dict[int, list[Look]] = {tid: [] for tid in tids}
     ran_before, started = {tid: _ran_ns(pid, tid) for tid in tids}, time.monotonic_ns()
-    with _affinity_kept(allowed):
+    with processors.affinity_kept():
         for _ in range(rounds):
             for place in places:
-                os.sched_setaffinity(threading.get_native_id(), {place})
+                processors.move_to(place)
                 for tid in tids:
                     looks[tid] += looks_at_signals(pid, tid, 1)
     least_ns = _RAN_SHARE * (time.monotonic_ns() - started)
     return {tid: looks[tid] for tid in tids if _ran_ns(pid, tid) - ran_before[tid] >= least_ns}
-
-
-@contextlib.contextmanager
-def _affinity_kept(allowed: set[int]) -> Iterator[None]:
-    """Let this thread run on all ``allowed`` processors again at the end."""
-    try:
-        with contextlib.suppress(OSError):  # a sandbox, or a processor that went offline
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(threading.get_native_id(), allowed)
-
-
-def _processor(pid: int, tid: int) -> int:
-    fields = (
-        proc_files.read_text(f"{proc_files.PROC}/{pid}/task/{tid}/stat").rpartition(")")[2].split()
-    )
-    return int(fields[_PROCESSOR_FIELD]) if len(fields) > _PROCESSOR_FIELD else -1
 
 
 def _ran_ns(pid: int, tid: int) -> int:
