@@ -56,6 +56,8 @@ _QUICK_NS = 200_000
 time even a profiler has changed something."""
 _ROUNDS = 10
 """Rounds of looks from the processors of two threads in turn."""
+_SUSPENDED_IN = "sigsuspend"
+"""The kernel function in which JavaScriptCore's handler waits for the signal that resumes."""
 _BLOCKS_ALL = 16
 _LOOKED_AT = 4
 """Number of threads that a sample looks at: the main one, and those scheduled most."""
@@ -80,6 +82,8 @@ class Sample(msgspec.Struct, frozen=True):
     """The threads and signals whose changes were that frequent."""
     seen_after_pauses: frozenset[Key] = frozenset()
     """The threads and signals that were seen in the looks after pauses."""
+    suspended: frozenset[int] = frozenset()
+    """The threads whose signal handler waited for another signal."""
     waits: tuple[Blocked, ...] = ()
     """The waits of all threads; empty if this sample did not look at them."""
 
@@ -198,7 +202,8 @@ def counter_growth(
 def _look(
     pid: int, at: float, threads: tuple[Thread, ...], chosen_threads: Sequence[Thread]
 ) -> Sample:
-    sample = Sample(at, threads, 0, {})
+    suspended = frozenset(thread.tid for thread in threads if _SUSPENDED_IN in thread.waits_in)
+    sample = Sample(at, threads, 0, {}, suspended=suspended)
     settings: dict[int, int] = {}
     for thread in chosen_threads:
         looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
@@ -232,20 +237,26 @@ def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sa
     earlier ones.
     """
     seen: set[Key] = set()
+    suspended = set(sample.suspended)
     first = next(iter(settings))
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)
+        if _SUSPENDED_IN in observe.kernel_function_of(pid, first):
+            suspended.add(first)
         for tid, setting in settings.items():
             count = _LOOKS_PER_SAMPLE if tid == first else _LOOKS_AFTER_A_PAUSE
             looks = observe.looks_at_signals(pid, tid, count)
-            again = _with_looks(Sample(sample.at, sample.threads, count, {}), tid, looks)
+            again = Sample(sample.at, sample.threads, count, {}, suspended=frozenset(suspended))
+            again = _with_looks(again, tid, looks)
             if again.is_lively:
                 return again
             for look in looks:
                 numbers = observe.signal_numbers((look.pending | look.blocked) & ~setting)
                 if len(numbers) < _BLOCKS_ALL:
                     seen.update((tid, number) for number in numbers)
-    return msgspec.structs.replace(sample, seen_after_pauses=frozenset(seen))
+    return msgspec.structs.replace(
+        sample, seen_after_pauses=frozenset(seen), suspended=frozenset(suspended)
+    )
 
 
 def _with_looks(

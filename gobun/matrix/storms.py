@@ -65,15 +65,13 @@ _QUICK_LOOKS = 2.0
 
 _TURN_SWITCHES = 100
 """Least context switches of two threads that wake each other."""
-_TURN_PAIRS = 3
+_TURN_PAIRS = 4
 _MOST_SAMPLES_APART = 3
 """The signal must be seen again within this many samples: one look in two misses it."""
 _TURN_NS = 50_000
 """Most processor time that such a thread uses between two switches, on average, in nanoseconds."""
 _TURNS_A_SECOND = 5000
 """Least switches of the interrupted thread in a second in which neither waits for a processor."""
-_SUSPENDED_IN = "sigsuspend"
-"""The kernel function in which JavaScriptCore's handler waits for the signal that resumes."""
 _WRONG_WAITS = 2
 _SIMILAR = 3
 """Largest ratio between the switches of two threads that wake each other."""
@@ -120,13 +118,11 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
 
 
 def _was_suspended(samples: Sequence[Sample], tid: int) -> bool:
-    """Whether a signal suspended the thread, as a profiler's does. That fails in a storm."""
-    return any(
-        _SUSPENDED_IN in thread.waits_in
-        for sample in samples
-        for thread in sample.threads
-        if thread.tid == tid
-    )
+    """Whether a signal suspended the thread, as a profiler's does. That fails in a storm.
+
+    On a busy machine a profiler waits for a processor too, and the thread stays suspended for long.
+    """
+    return any(tid in sample.suspended for sample in samples)
 
 
 def computes_between(samples: Sequence[Sample], key: Key) -> bool:
@@ -213,8 +209,7 @@ def _does_nothing_else(pairs: Sequence[_Pair], tid: int, slowness: float = 1.0) 
             and other.switches <= own.switches * _SIMILAR
         ):
             seconds = sum(then.at - first.at for first, then in pairs)
-            # Both may wait at once, so only the longer time is certain.
-            free_s = max(seconds - max(own.queued_ns, other.queued_ns) / 1e9, 0.0)
+            free_s = max(seconds - (own.queued_ns + other.queued_ns) / 1e9, 0.0)
             # The kernel counts a wait when it ends, so a few of them may be in the wrong period.
             free_s += _WRONG_WAITS * (own.mean_wait_s + other.mean_wait_s)
             if own.switches >= _TURNS_A_SECOND * free_s / slowness:

@@ -12,7 +12,7 @@ from gobun.observe.mapped_files import chunks, open_mapped, open_program
 from gobun.observe.memory import Mapping, at_address, mappings, owner
 from gobun.observe.proc_files import read_bytes, read_link
 from gobun.observe.processors import affinity_kept, move_to, processor_of
-from gobun.observe.procfs import Thread, family, syscall_of, threads
+from gobun.observe.procfs import Thread, family, kernel_function_of, syscall_of, threads
 from gobun.observe.scheduling import Usage, able_share, runnable_tasks, usage
 from gobun.observe.signal_looks import Look, looks_at_signals, looks_in_turn
 from gobun.observe.signals import SA_ONSTACK, flag_names, mask_text, signal_name, signal_numbers
@@ -49,6 +49,7 @@ __all__ = [
     "find_core",
     "flag_names",
     "handler_text",
+    "kernel_function_of",
     "looks_at_signals",
     "looks_in_turn",
     "mappings",

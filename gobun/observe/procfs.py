@@ -12,7 +12,14 @@ from gobun.observe.signals import signal_numbers
 from gobun.observe.syscalls import syscall_name
 from gobun.printable import printable
 
-__all__ = ["Thread", "family", "signal_numbers", "syscall_of", "threads"]
+__all__ = [
+    "Thread",
+    "family",
+    "kernel_function_of",
+    "signal_numbers",
+    "syscall_of",
+    "threads",
+]
 
 _STAT_WORDS = 13
 """Number of fields behind the name in a ``stat`` file, up to the last one that is used."""
@@ -85,7 +92,6 @@ def _thread(tid: int, folder: str) -> Thread | None:
     fields = _status(folder)
     # The name is in parentheses, and may contain any character itself.
     after_name = read_bytes(f"{folder}/stat").rpartition(b")")[2].decode().split()
-    wchan = read_text(f"{folder}/wchan")
     if not fields or len(after_name) < _STAT_WORDS:
         return None
     ran_ns, queued_ns = _scheduler_times(folder)
@@ -96,7 +102,7 @@ def _thread(tid: int, folder: str) -> Thread | None:
         cpu_ticks=int(after_name[11]) + int(after_name[12]),
         switches=int(fields.get("voluntary_ctxt_switches", 0))
         + int(fields.get("nonvoluntary_ctxt_switches", 0)),
-        waits_in="" if wchan == "0" else wchan,
+        waits_in=_kernel_function(folder),
         pending=_mask(fields, "SigPnd"),
         blocked=_mask(fields, "SigBlk"),
         caught=_mask(fields, "SigCgt"),
@@ -107,6 +113,16 @@ def _thread(tid: int, folder: str) -> Thread | None:
         queued_ns=queued_ns,
         major_faults=int(after_name[9]),
     )
+
+
+def kernel_function_of(pid: int, tid: int) -> str:
+    """Return the kernel function that a thread waits in; ``""`` if it runs, or may not be read."""
+    return _kernel_function(f"{proc_files.PROC}/{pid}/task/{tid}")
+
+
+def _kernel_function(folder: str) -> str:
+    wchan = read_text(f"{folder}/wchan")
+    return "" if wchan == "0" else wchan
 
 
 def _scheduler_times(folder: str) -> tuple[int, int]:
