@@ -6,6 +6,7 @@ Each number is the least over fresh processes, and in brackets their median, whi
 machine moves. The ways take turns:
 
 - `guard` loads the guard as the package does;
+- `resolved guard` finds it in the installed package first, and runs none of the package's scripts;
 - `empty package` requires a package that does nothing;
 - `package` requires this package and calls `warmup()`;
 - `warm-up library` loads that one by FFI and calls it, as the package did before.
@@ -33,8 +34,11 @@ process.exit(0);
 """
 LOAD_PATHS = {
     "guard": "process.dlopen({{ exports: {{}} }}, {guard!r});",
-    "empty package": "require('./empty-package/index.js');",
-    "package": "require('./package/index.js').warmup();",
+    "resolved guard": (
+        "process.dlopen({{ exports: {{}} }}, require.resolve('go-warmup/lib/{guard_name}'));"
+    ),
+    "empty package": "require('empty-package');",
+    "package": "require('go-warmup').warmup();",
     "warm-up library": (
         "require('bun:ffi').dlopen({warmup!r}, {{ Warmup: {{ args: [], returns: 'i32' }} }})"
         ".symbols.Warmup();"
@@ -50,12 +54,17 @@ def main() -> None:
         folder = Path(name)
         packed = release.pack_loader("0.0.1", [guard], [], folder)
         tarball = packed[0].tarball
-        archive.unpack(tarball, folder / "package", tarball.name)
+        packages = folder / "node_modules"
+        archive.unpack(tarball, packages / "go-warmup", tarball.name)
         (folder / "empty.cjs").write_text("")
-        (folder / "empty-package").mkdir()
-        (folder / "empty-package" / "index.js").write_text("")
-        (folder / "empty-package" / "package.json").write_text('{"name": "empty-package"}')
-        paths = {"guard": str(guard.library), "warmup": str(warmup.library)}
+        (packages / "empty-package").mkdir()
+        (packages / "empty-package" / "index.js").write_text("")
+        (packages / "empty-package" / "package.json").write_text('{"name": "empty-package"}')
+        paths = {
+            "guard": str(guard.library),
+            "guard_name": guard.library.name,
+            "warmup": str(warmup.library),
+        }
         scripts = {}
         for load_path, code in LOAD_PATHS.items():
             scripts[load_path] = folder / f"{load_path.replace(' ', '-')}.cjs"

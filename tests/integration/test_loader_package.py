@@ -336,6 +336,24 @@ def test_loader_other_library_is_rejected_as_warmup(private_install: Path) -> No
         assert "cannot be loaded" in answer["error"][2]
 
 
+RESOLVED = f"""
+process.dlopen({{ exports: {{}} }}, require.resolve("go-warmup/lib/{LIBRARY}"));
+const {{ guardStats, warmup }} = require("go-warmup");
+const {{ guard }} = warmup();
+console.log(JSON.stringify({{ guard, reason: guardStats().reason }}));
+process.exit(0);
+"""
+
+
+@pytest.mark.parametrize("version", [OLD_BUN, IDLE_HANGS, ""])
+def test_loader_resolved_guard_needs_no_script_of_the_package(
+    installed: Path, version: str
+) -> None:
+    (installed / "resolved.cjs").write_text(RESOLVED)
+    answer = answer_of([bun(version, ffi=True).program, "resolved.cjs"], installed)
+    assert answer == {"guard": "installed", "reason": "installed"}
+
+
 STATS = """
 const { guardStats, warmup } = require("go-warmup");
 const before = guardStats();
