@@ -39,8 +39,8 @@ class EvidenceTools:
     def wants_backtrace(self, cell: Cell) -> bool:
         """Return whether to run gdb: once for each version and treatment.
 
-        gdb takes most of a second for a runtime, and a released Bun has no symbols. Its other cells
-        mostly hang in the same place.
+        gdb takes most of a second for a runtime. Cells of the same version and treatment mostly
+        hang in the same place.
         """
         return self._gdb and self._is_first("backtrace", cell)
 

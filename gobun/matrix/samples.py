@@ -1,8 +1,8 @@
 """Samples of a silent process: the activity of its threads and the signals they handled.
 
 A sample takes a few milliseconds. It looks at a thread's signals many times in quick succession, so
-that it can count changes. A few later looks, after pauses, show a signal that is sent all the time
-on a machine that gives the process only short turns.
+that it can count changes. Where these looks show no storm, more follow: from two processors in
+turn, and after pauses.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ STALE_AFTER_S = 0.06
 """Seconds. No sample is taken while events are more recent than this, so a healthy cell costs
 nothing."""
 _STARTS_WITHIN_S = 0.3
-"""The same before the first event, because a runtime takes that long to start."""
+"""Seconds. Before its first event, a cell may be silent for this long, because a runtime takes that
+long to start."""
 
 _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
 """Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
@@ -41,8 +42,8 @@ LIVELY_CHANGES = 6
 """Changes between two looks, of 59, that mean thousands of signals a second. A profiler sends one
 thousand, which shows as two changes, and seldom as more."""
 _DENSE_CHANGES, _DENSE_A_MS = 12, 25.0
-"""Changes in quick looks, in all and a millisecond, that no profiler was seen to cause. A storm
-often causes 50 a millisecond."""
+"""Changes between quick looks that are dense: in all, and in a millisecond. A profiler was never
+seen to cause both. A storm often causes 50 a millisecond."""
 _WAITS_EVERY_S = 0.2
 """Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
@@ -79,7 +80,7 @@ class Sample(msgspec.Struct, frozen=True):
     changes: dict[Key, int] = {}
     """For each thread and signal, the number of changes between one look and the next."""
     dense: frozenset[Key] = frozenset()
-    """The threads and signals whose changes were that frequent."""
+    """The threads and signals with dense changes."""
     seen_after_pauses: frozenset[Key] = frozenset()
     """The threads and signals that were seen in the looks after pauses."""
     suspended: frozenset[int] = frozenset()
@@ -203,7 +204,7 @@ def _look(
     pid: int, at: float, threads: tuple[Thread, ...], chosen_threads: Sequence[Thread]
 ) -> Sample:
     suspended = frozenset(thread.tid for thread in threads if _SUSPENDED_IN in thread.waits_in)
-    sample = Sample(at, threads, 0, {}, suspended=suspended)
+    sample = Sample(at, threads, _LOOKS_PER_SAMPLE, {}, suspended=suspended)
     settings: dict[int, int] = {}
     for thread in chosen_threads:
         looks = observe.looks_at_signals(pid, thread.tid, _LOOKS_PER_SAMPLE)
@@ -213,7 +214,6 @@ def _look(
         if sample.is_lively:
             return sample  # Further looks would add nothing.
         settings[thread.tid] = _always_blocked(looks)
-    sample = msgspec.structs.replace(sample, look_count=_LOOKS_PER_SAMPLE)
     if not settings:
         return sample
     running = [thread.tid for thread in chosen_threads if thread.state == "R"]
@@ -223,11 +223,11 @@ def _look(
 
 
 def _with_looks_in_turn(pid: int, sample: Sample, tids: tuple[int, int]) -> Sample:
-    count = sample.look_count
-    for tid, looks in observe.looks_in_turn(pid, tids, _ROUNDS).items():
+    in_turn = observe.looks_in_turn(pid, tids, _ROUNDS)
+    for tid, looks in in_turn.items():
         sample = _with_looks(sample, tid, looks, in_turn=True)
-        count = _LOOKS_PER_SAMPLE + len(looks)
-    return msgspec.structs.replace(sample, look_count=count)
+    more = max(map(len, in_turn.values()), default=0)
+    return msgspec.structs.replace(sample, look_count=sample.look_count + more)
 
 
 def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sample:
@@ -262,9 +262,9 @@ def _look_after_pauses(pid: int, sample: Sample, settings: dict[int, int]) -> Sa
 def _with_looks(
     sample: Sample, tid: int, looks: Sequence[Look], *, in_turn: bool = False
 ) -> Sample:
-    """Add looks at the signals of a thread to a sample, quick ones or looks in turn.
+    """Add looks at the signals of a thread to a sample.
 
-    A change between quick looks counts only if they were quick indeed.
+    Unless they were made ``in_turn``, changes count only between quick looks.
     """
     storming, changes, dense = dict(sample.storming), dict(sample.changes), set(sample.dense)
     # A signal that is always blocked is a setting, not a handler that comes and goes.
@@ -282,11 +282,7 @@ def _with_looks(
         if changed >= _DENSE_CHANGES and (in_turn or changed >= _DENSE_A_MS * quick_ms):
             dense.add(key)
     return msgspec.structs.replace(
-        sample,
-        look_count=max(sample.look_count, len(looks)),
-        storming=storming,
-        changes=changes,
-        dense=frozenset(dense),
+        sample, storming=storming, changes=changes, dense=frozenset(dense)
     )
 
 

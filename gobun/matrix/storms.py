@@ -1,13 +1,13 @@
 """The rules for a storm: signals that interrupt a thread so often that it does nothing else.
 
-A healthy thread gets signals too. A profiler suspends it a thousand times a second, also while it
-computes or waits for seconds without a turn of the event loop, and a garbage collector at any time.
-So a storm must show one of two things:
+A healthy thread gets signals too. A garbage collector suspends it at any time. A profiler suspends
+it a thousand times a second, even during a call in which the event loop does not turn. So a storm
+must show one of two things:
 
 - Two threads do nothing but wake each other. Each runs for at most 50 microseconds between two
-  context switches, and the interrupted one is switched ten thousand times or more in a second in
-  which neither waits for a processor. A profiler causes three thousand, for it sleeps after each
-  suspension. A thread that computes runs for 80 microseconds or more.
+  context switches. A thread that computes runs for 80 or more. The interrupted thread is switched
+  at least 5,000 times in a second in which neither waits for a processor. A storm causes 10,000 and
+  more. A profiler causes 3,000, because it sleeps after each suspension.
 - The signals are dense: 25 changes or more in a millisecond.
 
 A busy machine makes a storm slower and its signals harder to see. It does not make a healthy thread
@@ -73,6 +73,7 @@ _TURN_NS = 50_000
 _TURNS_A_SECOND = 5000
 """Least switches of the interrupted thread in a second in which neither waits for a processor."""
 _WRONG_WAITS = 2
+"""Waits for a processor that may count for the wrong period."""
 _SIMILAR = 3
 """Largest ratio between the switches of two threads that wake each other."""
 
@@ -91,6 +92,31 @@ class Storm(NamedTuple):
     """Share of the looks in quick succession that showed the signal."""
 
 
+class _Usage(NamedTuple):
+    """The growth of a thread's counters."""
+
+    switches: int
+    ran_ns: int
+    """Time on a processor, in nanoseconds."""
+    queued_ns: int
+    """Time in which it waited for a processor, in nanoseconds."""
+
+    @property
+    def mean_wait_s(self) -> float:
+        """The time that it waited for a processor before it ran, in seconds."""
+        return self.queued_ns / max(self.switches, 1) / 1e9
+
+    def is_turning(self, slowness: float = 1.0) -> bool:
+        """Whether the thread was woken again and again, and did next to nothing each time."""
+        return (
+            self.switches >= _TURN_SWITCHES and self.ran_ns <= self.switches * _TURN_NS * slowness
+        )
+
+
+_Pair = tuple[Sample, Sample]
+"""Two samples; what happened between them counts."""
+
+
 def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0) -> Storm | None:
     """Return the storm that the samples since the last progress prove.
 
@@ -102,16 +128,15 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
     for sample in received:
         counts.update({**dict.fromkeys(sample.seen_after_pauses, 0), **sample.storming})
     look_count = sum(sample.look_count for sample in samples)
-    for (tid, number), count in counts.most_common():
+    for key, count in counts.most_common():
+        tid, number = key
         # Timers interrupt healthy work regularly.
         if number in TIMERS or _was_suspended(samples, tid):
             continue
         if slowness > _QUICK_LOOKS:
-            is_proven = _is_seen_often(received, (tid, number), stale_s, slowness)
+            is_proven = _is_seen_often(received, key, stale_s, slowness)
         else:
-            is_proven = _comes_and_goes(received, (tid, number), stale_s) or _takes_turns(
-                received, (tid, number)
-            )
+            is_proven = _comes_and_goes(received, key, stale_s) or _takes_turns(received, key)
         if is_proven:
             return Storm(tid, number, count / look_count)
     return None
@@ -200,46 +225,21 @@ def _does_nothing_else(pairs: Sequence[_Pair], tid: int, slowness: float = 1.0) 
     own = _usage_in(pairs, tid)
     if not own.is_turning(slowness):
         return False
-    for thread in pairs[-1][1].threads:
-        other = _usage_in(pairs, thread.tid)
-        if (
-            thread.tid != tid
-            and other.is_turning(slowness)
-            and own.switches <= other.switches * _SIMILAR
-            and other.switches <= own.switches * _SIMILAR
-        ):
-            seconds = sum(then.at - first.at for first, then in pairs)
-            free_s = max(seconds - (own.queued_ns + other.queued_ns) / 1e9, 0.0)
-            # The kernel counts a wait when it ends, so a few of them may be in the wrong period.
-            free_s += _WRONG_WAITS * (own.mean_wait_s + other.mean_wait_s)
-            if own.switches >= _TURNS_A_SECOND * free_s / slowness:
-                return True
-    return False
+    seconds = sum(then.at - first.at for first, then in pairs)
+    others = (_usage_in(pairs, each.tid) for each in pairs[-1][1].threads if each.tid != tid)
+    return any(
+        other.is_turning(slowness)
+        and max(own.switches, other.switches) <= min(own.switches, other.switches) * _SIMILAR
+        and own.switches >= _TURNS_A_SECOND * _free_s(seconds, own, other) / slowness
+        for other in others
+    )
 
 
-class _Usage(NamedTuple):
-    """The growth of a thread's counters."""
-
-    switches: int
-    ran_ns: int
-    """Time on a processor, in nanoseconds."""
-    queued_ns: int
-    """Time in which it waited for a processor, in nanoseconds."""
-
-    @property
-    def mean_wait_s(self) -> float:
-        """The time that it waited for a processor before it ran, in seconds."""
-        return self.queued_ns / max(self.switches, 1) / 1e9
-
-    def is_turning(self, slowness: float = 1.0) -> bool:
-        """Whether the thread was woken again and again, and did next to nothing each time."""
-        return (
-            self.switches >= _TURN_SWITCHES and self.ran_ns <= self.switches * _TURN_NS * slowness
-        )
-
-
-_Pair = tuple[Sample, Sample]
-"""Two samples; what happened between them counts."""
+def _free_s(seconds: float, own: _Usage, other: _Usage) -> float:
+    """Return the time in which neither thread waited for a processor, in seconds."""
+    queued_s = (own.queued_ns + other.queued_ns) / 1e9
+    # The kernel counts a wait when it ends, so a few of them may be in the wrong period.
+    return max(seconds - queued_s, 0.0) + _WRONG_WAITS * (own.mean_wait_s + other.mean_wait_s)
 
 
 def _usage_in(pairs: Sequence[_Pair], tid: int) -> _Usage:

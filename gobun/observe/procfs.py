@@ -16,6 +16,7 @@ __all__ = [
     "Thread",
     "family",
     "kernel_function_of",
+    "scheduler_times",
     "signal_numbers",
     "syscall_of",
     "threads",
@@ -94,7 +95,7 @@ def _thread(tid: int, folder: str) -> Thread | None:
     after_name = read_bytes(f"{folder}/stat").rpartition(b")")[2].decode().split()
     if not fields or len(after_name) < _STAT_WORDS:
         return None
-    ran_ns, queued_ns = _scheduler_times(folder)
+    ran_ns, queued_ns = scheduler_times(folder)
     return Thread(
         tid=tid,
         name=printable(fields.get("Name", "?")),
@@ -125,7 +126,11 @@ def _kernel_function(folder: str) -> str:
     return "" if wchan == "0" else wchan
 
 
-def _scheduler_times(folder: str) -> tuple[int, int]:
+def scheduler_times(folder: str) -> tuple[int, int]:
+    """Return how long a thread ran and waited for a processor, in nanoseconds; 0 if unknown.
+
+    ``folder`` is the thread's in ``/proc``.
+    """
     words = read_text(f"{folder}/schedstat").split()
     return (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)
 

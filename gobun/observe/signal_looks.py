@@ -7,7 +7,7 @@ import os
 import time
 from typing import NamedTuple
 
-from gobun.observe import proc_files, processors
+from gobun.observe import proc_files, processors, procfs
 
 _STATUS_BYTES = 8192
 """Upper bound for the size of a ``status`` file."""
@@ -71,8 +71,7 @@ def looks_in_turn(pid: int, tids: tuple[int, int], rounds: int) -> dict[int, lis
 
 
 def _ran_ns(pid: int, tid: int) -> int:
-    words = proc_files.read_text(f"{proc_files.PROC}/{pid}/task/{tid}/schedstat").split()
-    return int(words[0]) if words else 0
+    return procfs.scheduler_times(f"{proc_files.PROC}/{pid}/task/{tid}")[0]
 
 
 def _mask_in(status: bytes, key: bytes) -> int:

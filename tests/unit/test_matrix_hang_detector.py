@@ -77,23 +77,36 @@ def test_judge_constant_signal_on_slow_machine_is_a_storm_later() -> None:
     assert "SIGPWR was pending or being handled in the main thread in 20% of looks" in ending.detail
 
 
-def busy_samples(
+def turning_samples(
     seconds: float,
     *,
     switches: int,
     ran_ns: int,
-    storming: dict[tuple[int, int], int],
+    partner: bool = True,
+    queued_ns: int = 99_000_000,
+    storming: dict[tuple[int, int], int] | None = None,
     changes: int = 0,
 ) -> list[Sample]:
-    """Return ten samples a second of a process whose second thread runs and is interrupted."""
+    """Return samples of two threads on a busy machine, by default with a signal in every look.
+
+    The sender waits for a processor for ``queued_ns`` of the 100 ms between two samples.
+    """
+
+    storming = {(7, 30): 60} if storming is None else storming
+
+    def moved(thread: Thread, i: int) -> Thread:
+        return msgspec.structs.replace(
+            thread, switches=thread.switches + i * switches, ran_ns=i * ran_ns
+        )
+
     return [
         msgspec.structs.replace(
             sample,
             threads=(
-                msgspec.structs.replace(sample.threads[0], switches=i * switches),
-                msgspec.structs.replace(
-                    sample.threads[1], switches=i * switches, ran_ns=1 + i * ran_ns
-                ),
+                moved(MAIN_THREAD, i),
+                msgspec.structs.replace(moved(OTHER_THREAD, i), queued_ns=i * queued_ns)
+                if partner
+                else OTHER_THREAD,
             ),
             changes=dict.fromkeys(storming, changes),
         )
@@ -111,13 +124,15 @@ def busy_samples(
 )
 def test_judge_profiled_computation_is_no_storm(switches: int, ran_ns: int, is_storm: bool) -> None:
     # A profiler may be seen in a third of the looks, and change a signal 10 times in a sample.
-    series = busy_samples(20, switches=switches, ran_ns=ran_ns, storming={(8, 30): 20}, changes=10)
+    series = turning_samples(
+        20, switches=switches, ran_ns=ran_ns, storming={(8, 30): 20}, changes=10
+    )
     assert (judge(series, 100) is not None) is is_storm
 
 
 def test_judge_dense_signals_are_a_storm_without_switches() -> None:
     def dense(seconds: float, every: int) -> Ending | None:
-        series = busy_samples(seconds, switches=0, ran_ns=90_000_000, storming={(8, 30): 30})
+        series = turning_samples(seconds, switches=0, ran_ns=90_000_000, storming={(8, 30): 30})
         return judge(
             [
                 msgspec.structs.replace(each, dense=frozenset({(8, 30)} if i % every == 0 else ()))
@@ -139,7 +154,7 @@ def test_judge_unscheduled_thread_with_pending_signals_is_no_storm() -> None:
 
 
 def test_judge_storm_in_another_thread_names_it() -> None:
-    series = busy_samples(1.2, switches=1000, ran_ns=8_000_000, storming={(8, 10): 30})
+    series = turning_samples(1.2, switches=1000, ran_ns=8_000_000, storming={(8, 10): 30})
     ending = judge(series, 100)
     assert ending is not None
     assert "SIGUSR1 was pending or being handled in thread 'worker' in 50% of looks" in (
@@ -159,7 +174,7 @@ def test_judge_occasional_signal_is_no_storm() -> None:
 def test_judge_profiler_timer_and_go_preemption_are_no_storm(number: int) -> None:
     assert judge(samples(3, storming={(7, number): 40}, turns=1000), 100) is None
     storming = {(7, signal.SIGPROF): 40, (8, 30): 20}
-    both = busy_samples(3, switches=1000, ran_ns=8_000_000, storming=storming)
+    both = turning_samples(3, switches=1000, ran_ns=8_000_000, storming=storming)
     assert judge(both, 100) is not None
 
 
@@ -232,38 +247,6 @@ def test_judge_fast_changing_signal_is_a_storm_at_once() -> None:
     assert ending.kind == "livelock"
     assert stormy(0.2, 7) is None  # three samples with 21 changes
     assert stormy(0.3, 7) is not None
-
-
-def turning_samples(
-    seconds: float,
-    *,
-    switches: int,
-    ran_ns: int,
-    partner: bool = True,
-    queued_ns: int = 99_000_000,
-) -> list[Sample]:
-    """Return samples of a thread with a signal in every look, on a busy machine.
-
-    The sender waits for a processor for ``queued_ns`` of the 100 ms between two samples.
-    """
-
-    def moved(thread: Thread, i: int) -> Thread:
-        return msgspec.structs.replace(
-            thread, switches=thread.switches + i * switches, ran_ns=i * ran_ns
-        )
-
-    return [
-        msgspec.structs.replace(
-            sample,
-            threads=(
-                moved(MAIN_THREAD, i),
-                msgspec.structs.replace(moved(OTHER_THREAD, i), queued_ns=i * queued_ns)
-                if partner
-                else OTHER_THREAD,
-            ),
-        )
-        for i, sample in enumerate(samples(seconds, storming={(7, 30): 60}))
-    ]
 
 
 def test_judge_starved_threads_waking_each_other_are_a_storm() -> None:
