@@ -2,14 +2,15 @@
 
     .venv/bin/nox -s shell -- benchmark loader
 
-Each number is the least over fresh processes, and in brackets their median, which other work on the
-machine moves. The ways take turns:
+Each number is the minimum over fresh processes, with the median in brackets. Other work on the
+machine changes the median more. The load paths take turns:
 
 - `guard` loads the guard as the package does;
-- `resolved guard` finds it in the installed package first, and runs none of the package's scripts;
+- `guard by path` loads it from the installed package, and runs none of the package's scripts;
+- `resolved guard` does so too, and lets the runtime find the package;
 - `empty package` requires a package that does nothing;
 - `package` requires this package and calls `warmup()`;
-- `warm-up library` loads that one by FFI and calls it, as the package did before.
+- `warm-up library` loads that library with FFI and calls it, as the package did before.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ process.exit(0);
 """
 LOAD_PATHS = {
     "guard": "process.dlopen({{ exports: {{}} }}, {guard!r});",
+    "guard by path": (
+        "process.dlopen({{ exports: {{}} }}, "
+        "`${{__dirname}}/node_modules/go-warmup/lib/{guard_name}`);"
+    ),
     "resolved guard": (
         "process.dlopen({{ exports: {{}} }}, require.resolve('go-warmup/lib/{guard_name}'));"
     ),

@@ -336,22 +336,30 @@ def test_loader_other_library_is_rejected_as_warmup(private_install: Path) -> No
         assert "cannot be loaded" in answer["error"][2]
 
 
-RESOLVED = f"""
-process.dlopen({{ exports: {{}} }}, require.resolve("go-warmup/lib/{LIBRARY}"));
-const {{ guardStats, warmup }} = require("go-warmup");
-const {{ guard }} = warmup();
-console.log(JSON.stringify({{ guard, reason: guardStats().reason }}));
+FAST_LINES = [
+    line.replace("go-guard-linux-x64.so", LIBRARY)
+    for line in (paths.ROOT / "docs" / "loader.md").read_text().splitlines()
+    if line.startswith("process.dlopen(")
+]
+"""The documented lines that load the guard without a script of the package."""
+AFTER_FAST_LINE = """
+const before = require("fs").readFileSync("/proc/self/maps", "utf8").includes("go-guard-");
+const { guardStats, warmup } = require("go-warmup");
+const { guard } = warmup();
+console.log(JSON.stringify({ before, guard, reason: guardStats().reason }));
 process.exit(0);
 """
 
 
 @pytest.mark.parametrize("version", [OLD_BUN, IDLE_HANGS, ""])
-def test_loader_resolved_guard_needs_no_script_of_the_package(
-    installed: Path, version: str
+@pytest.mark.parametrize("name", ["fast.cjs", "fast.mjs"])
+@pytest.mark.parametrize("line", FAST_LINES, ids=["path", "resolved"])
+def test_loader_documented_line_loads_guard_without_scripts(
+    installed: Path, line: str, name: str, version: str
 ) -> None:
-    (installed / "resolved.cjs").write_text(RESOLVED)
-    answer = answer_of([bun(version, ffi=True).program, "resolved.cjs"], installed)
-    assert answer == {"guard": "installed", "reason": "installed"}
+    (installed / name).write_text(line + AFTER_FAST_LINE)
+    answer = answer_of([bun(version, ffi=True).program, name], installed)
+    assert answer == {"before": True, "guard": "installed", "reason": "installed"}
 
 
 STATS = """
