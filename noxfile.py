@@ -1,7 +1,8 @@
-"""Environments and sessions only. Each session runs the Invoke tasks that a person runs."""
+"""Sessions and their environments. A session runs the same task or tool as a person would."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -23,7 +24,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 
 def installable(group: str) -> str:
-    """Return the group that pip can install here: on musl one without Deno and Go."""
+    """Return the group that pip can install here. The one for musl has no Deno and no Go."""
     musl = any(tag.startswith("musllinux") for tag in platform_tags())
     return "toolchain-musl" if musl and group == "toolchain" else group
 
@@ -75,9 +76,9 @@ def shell(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install(session, "toolchain", "tests")
-    # One worker runs all tests of a file, so their shared fixtures are made once. `-n 0` runs
-    # everything in this process.
-    workers = ("-n", "auto", "--dist", "loadfile")
+    # One worker runs all tests of a file, so their shared fixtures are made once. Many tests wait
+    # for other processes, so two workers share a processor. `-n 0` runs everything in this process.
+    workers = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")
     if session.posargs:
         session.run("pytest", *workers, *session.posargs)
         return
