@@ -1,9 +1,10 @@
-"""Measures a suspend signal with the guard and without, in one run of one process.
+"""Measures the cost of a suspend signal with the guard and without.
 
     .venv/bin/nox -s shell -- benchmark guard
 
-A suspension is two signals. One stops the thread, and one resumes it. Each number is the median of
-blocks that alternate; a thread without an alternate stack gets its signals `direct`.
+A suspension is two signals. One stops the thread, and one resumes it. One process measures single
+signals in blocks that alternate, and prints the medians. `direct` is the cost on a thread without
+an alternate stack. Another process measures suspensions.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ SUSPENDS = 2000
 
 
 class SuspensionCost(msgspec.Struct):
-    """The output of ``native/guard_stress/guard_stress``."""
+    """The part of the output of ``native/guard_stress/guard_stress`` that this benchmark reads."""
 
     mean_us: float
 
 
 class Cost(msgspec.Struct):
-    """The output of ``native/guard_stress/cost``, in nanoseconds per signal."""
+    """The output of ``native/guard_stress/cost.c``, which describes it: nanoseconds a signal."""
 
     plain_ns: float
     flagged_ns: float
@@ -57,8 +58,8 @@ def main() -> None:
     guard_stress = build_guard_stress(target)
     suspend_us = min(suspend_cost(guard_stress, guard) for _ in range(ROUNDS))
     print(
-        f"a suspension of another thread, as a whole: {suspend_us:.1f} µs, of which looking is "
-        f"{2 * added / 10 / suspend_us:.1f} %"
+        f"from a signal until its thread has stopped: {suspend_us:.1f} µs, of which looking is "
+        f"{added / 10 / suspend_us:.1f} %"
     )
 
 

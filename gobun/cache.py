@@ -1,4 +1,4 @@
-"""Lists the cache and evicts entries while other processes use it.
+"""Lists the cache, and evicts the entries that no process uses.
 
 Two lock files guard every cache entry. The process that makes ``X`` holds ``X.lock``. Each process
 that uses ``X`` holds ``X.used``, shared, from its first request until it ends. A fetched Bun runs
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 _GUARDS = (".lock", ".used")
 _DAY_S = 86_400.0
 _NPM = "npm"
-_ONE_BY_ONE = {"asherah", "build", "deno", "go", "node", "patched", "ziglang"}
-"""Kinds whose folder has one entry per child. Any other kind is a single entry."""
 _ONLY_BY_NAME = {"bun-source", "patched"}
-"""Kinds with a person's own work or with builds of hours. They are evicted only by name."""
+"""Kinds that hold a person's own work, or builds that take hours. They are evicted only by name."""
 
 pinned_entries: dict[Path, int] = {}
+"""The ``.used`` files that this process holds, and the open descriptor of each."""
 _pinning = threading.Lock()
 
 
@@ -49,8 +48,11 @@ class CacheEntry(msgspec.Struct, frozen=True):
     guard: Path
     """The path that its two lock files are named after."""
     parts: tuple[Path, ...]
+    """Its files and folders."""
     size: int
+    """Bytes."""
     last_used: float
+    """Seconds since the epoch."""
 
 
 class Eviction(msgspec.Struct, frozen=True):
@@ -69,10 +71,10 @@ class Eviction(msgspec.Struct, frozen=True):
 
 
 def pin(path: Path) -> None:
-    """Keep ``path`` from eviction until this process ends, and note that it is used now.
+    """Keep ``path`` from eviction until this process ends, and record its use.
 
-    Call it before looking whether ``path`` is there. A cache that cannot be written can
-    still be read, so a failure to make the mark is no error.
+    Call it before you check whether ``path`` exists. A cache that cannot be written can still be
+    read, so a failure to create the ``.used`` file is not an error.
     """
     with _pinning, contextlib.suppress(OSError):
         mark = path.with_name(path.name + ".used")
@@ -86,28 +88,29 @@ def pin(path: Path) -> None:
 
 
 def usage() -> list[CacheEntry]:
-    """Return everything in the cache, by kind, the largest first."""
+    """Return all entries, sorted by kind, and the largest of each kind first."""
     entries: list[CacheEntry] = []
     root = paths.cache_root()
     for kind, parts in _grouped(root).items():
         if kind == _NPM:
             for package in _npm_packages(root / kind):
                 entries += _entries(kind, package, f"{package.relative_to(root / kind)}@")
-        elif kind in _ONE_BY_ONE:
-            entries += _entries(kind, root / kind)
+        elif _is_whole(root / kind):
+            entries.append(_entry(kind, kind, root / kind, parts, is_whole=True))
         else:
-            entries.append(_entry(kind, kind, root / kind, parts))
+            entries += _entries(kind, root / kind)
     return sorted(entries, key=lambda entry: (entry.kind, -entry.size, entry.name))
 
 
 def evict(*, kinds: Iterable[str] = (), older_than_days: float | None = None) -> Eviction:
-    """Remove all cache entries, those of some kinds, or those not used recently.
+    """Remove the cache entries that no process makes or uses.
 
-    Checkouts of Bun's sources and patched Buns are removed only if their kind is named.
+    ``kinds`` restricts this to some kinds, and ``older_than_days`` to entries without a use in that
+    many days. Checkouts of Bun's sources and patched Buns are removed only if ``kinds`` names them.
 
     Raises:
         UsageError: the cache holds no such kind.
-        PrerequisiteError: something cannot be removed.
+        PrerequisiteError: an entry cannot be removed.
     """
     entries = usage()
     known_kinds = {entry.kind for entry in entries}
@@ -161,6 +164,11 @@ def _npm_packages(root: Path) -> list[Path]:
     return [package for package in folders if package.name[0] != "@"] + scoped
 
 
+def _is_whole(folder: Path) -> bool:
+    """Return whether a kind is a single entry, and so was pinned itself."""
+    return folder.with_name(folder.name + ".used").exists()
+
+
 def _entries(kind: str, folder: Path, prefix: str = "") -> Iterator[CacheEntry]:
     for name, parts in _grouped(folder).items():
         is_whole = any(part.name == name for part in parts)
@@ -183,7 +191,9 @@ def _final_name(name: str) -> str:
     return name.removesuffix(".json").removesuffix(".part").removesuffix(".tgz")
 
 
-def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
+def _entry(
+    kind: str, name: str, guard: Path, parts: list[Path], *, is_whole: bool = False
+) -> CacheEntry:
     size = 0
     last = 0.0
     for path in (*parts, guard.with_name(guard.name + ".used")):
@@ -197,7 +207,8 @@ def _entry(kind: str, name: str, guard: Path, parts: list[Path]) -> CacheEntry:
                 status = file.lstat()
                 if stat.S_ISREG(status.st_mode):
                     size += status.st_size
-                if kind not in {_NPM, *_ONE_BY_ONE}:
+                # A kind that is a single entry is as recent as its newest file.
+                if is_whole:
                     last = max(last, status.st_mtime)
     return CacheEntry(kind, name, guard, tuple(parts), size, last)
 
@@ -214,6 +225,8 @@ def _remove_unused(entry: CacheEntry) -> bool:
         try:
             guards.enter_context(_exclusive(entry.guard))
             guards.enter_context(files.locked(entry.guard, wait=False))
+            for mark in (mark for part in entry.parts for mark in part.glob("*.used")):
+                guards.enter_context(_exclusive(mark.with_suffix("")))
         except (BlockingIOError, filelock.Timeout):
             return False
         for part in entry.parts:
@@ -224,10 +237,10 @@ def _remove_unused(entry: CacheEntry) -> bool:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Hold the mark of ``path`` alone.
+    """Hold the ``.used`` file of ``path`` alone.
 
     Raises:
-        BlockingIOError: a process holds it.
+        BlockingIOError: another process holds it.
     """
     mark = path.with_name(path.name + ".used")
     with files.disk_errors(mark):

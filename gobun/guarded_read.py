@@ -3,8 +3,8 @@
 The process controls its memory. Its own program may fill in a page on demand (userfaultfd, a mapped
 file on FUSE). A reader then waits for that program, possibly for ever, and its thread may not even
 be killable. ``/proc/PID/mem``, ``environ`` and ``cmdline`` are such files. So a small helper
-program reads them. If it misses the deadline, it is killed and left to the kernel, and the process
-that blocked it is not read again.
+program reads them. If it misses the deadline, this module kills it without waiting for its end, and
+never reads the process that blocked it again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Reader:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                start_new_session=True,  # Ctrl-C is not for it
+                start_new_session=True,  # Ctrl-C must not end it
             )
         except BaseException:
             self._socket.close()
@@ -85,6 +85,11 @@ class _Reader:
             pass
         return None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the reader has ended."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """End the reader, or leave it to the kernel if it does not end."""
         self._socket.close()
@@ -100,7 +105,7 @@ class _Reader:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LOOK_S)
         if self._process.returncode is None:
-            self._process.returncode = -signal.SIGKILL  # nothing waits for it any longer
+            self._process.returncode = -signal.SIGKILL  # so that Popen does not poll it
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -119,13 +124,14 @@ class _Reader:
 _lock = threading.Lock()
 _readers: list[_Reader] = []
 blocking_processes: set[int] = set()
-"""Processes that kept a reader waiting."""
+"""Ids of the processes that kept a reader waiting."""
 
 
 def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
-    """Return up to ``size`` bytes of ``/proc/PID/NAME``; fewer or none if it cannot be read.
+    """Return up to ``size`` bytes of ``/proc/PID/NAME`` from the offset ``at``.
 
-    Takes about a second at most, and no time for a process that took as long before.
+    Return fewer or none if it cannot be read. A process that blocks the read costs about a second,
+    or up to 15 on a busy machine. Later reads of that process return at once.
     """
     if pid in blocking_processes or not 0 <= at <= _LAST_OFFSET:
         return b""
@@ -144,7 +150,7 @@ def read_memory_file(pid: int, name: str, size: int, at: int = 0) -> bytes:
 
 
 def close_reader() -> None:
-    """End the program that reads; the next read starts another."""
+    """End the helper program. The next read starts another."""
     with _lock:
         while _readers:
             _readers.pop().close()
@@ -165,8 +171,9 @@ def _read_guarded(pid: int, descriptor: int, at: int, size: int) -> bytes:
             raise
         if data is None:
             _readers.clear()
+            if not reader.has_ended:  # one that was killed says nothing about the process
+                blocking_processes.add(pid)
             reader.kill()
-            blocking_processes.add(pid)
     return data or b""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Judgement = Literal["reproduced", "refuted", "partly", "not testable here", "no data"]
 
 Facts = Mapping[str, Mapping[str, float]]
-"""The name of a fact, with a number for each label (platform, thread)."""
+"""For the name of each fact, a number for each label, such as a platform or a thread."""
 
 
 class ClaimCheckResult(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class ClaimCheckResult(msgspec.Struct, frozen=True):
     judgement: Judgement
     reason: str
     supporting: tuple[str, ...] = ()
-    """Names of cells, or labels of numbers."""
+    """Names of cells, or numbers of a fact as ``label: number``."""
     opposing: tuple[str, ...] = ()
 
 
@@ -45,9 +45,9 @@ class Verdict(msgspec.Struct, frozen=True):
     verdict: Judgement
     reason: str
     supporting: tuple[str, ...]
-    """Names of the cells that support it."""
+    """The cells and numbers that support it, as text."""
     opposing: tuple[str, ...]
-    """Names of the cells that contradict it."""
+    """The cells and numbers that contradict it, as text."""
 
 
 def verdicts(
@@ -56,7 +56,7 @@ def verdicts(
     """Return a verdict on every claim; skips, starved cells and harness errors are no evidence.
 
     Raises:
-        UsageError: the claims' own file is not of the right form.
+        UsageError: the file of claims has the wrong form.
     """
     observed: dict[Cell, frozenset[Outcome]] = {}
     for result in run.results:
@@ -72,7 +72,7 @@ def verdicts(
 
 
 def library_sizes(manifest: Path) -> dict[str, dict[str, float]]:
-    """Return the sizes of built warm-up libraries as a fact, from a build's ``manifest.json``.
+    """Return the sizes in bytes of built warm-up libraries, from a build's ``manifest.json``.
 
     Raises:
         UsageError: the file is missing or is no manifest.
@@ -152,7 +152,7 @@ def _look(
     counts = ", ".join(f"{number} {name}" for name, number in outcome_counts.most_common())
     judgement = _judge(check, len(supporting), len(opposing))
     if check.rule == "somewhere" and supporting:
-        opposing = []  # on other systems any outcome is possible
+        opposing = []  # the statement permits any outcome elsewhere
     telling, side = (supporting, "so on") if check.rule == "somewhere" else (opposing, "not on")
     where = f"; {side} {_versions(telling)}" if telling else ""
     return ClaimCheckResult(
@@ -179,8 +179,11 @@ def _look_at_fact(check: Check, numbers: Mapping[str, float]) -> ClaimCheckResul
     texts = {label: f"{label}: {number:,.10g}" for label, number in sorted(numbers.items())}
     within_bounds = [texts[label] for label in texts if low <= numbers[label] <= high]
     outside = [text for text in texts.values() if text not in within_bounds]
+    judgement = _judge(check, len(within_bounds), len(outside))
+    if check.rule == "somewhere" and within_bounds:
+        outside = []  # as for cells
     return ClaimCheckResult(
-        _judge(check, len(within_bounds), len(outside)),
+        judgement,
         f"{check.says}: {len(within_bounds)} of {len(texts)} ({', '.join(texts.values())})",
         tuple(within_bounds),
         tuple(outside),
@@ -209,7 +212,7 @@ def _verdict(name: str, claim: Claim, findings: Sequence[ClaimCheckResult]) -> V
 
 
 def _combine_judgements(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the judgement of a claim from its parts; an unknown part never makes it true."""
+    """Return the judgement of a claim: ``reproduced`` only if every part has that judgement."""
     decided = {
         judgement for judgement in judgements if judgement in {"reproduced", "refuted", "partly"}
     }

@@ -1,4 +1,4 @@
-"""Reads an ELF shared object: its exports, dependencies, and requirements for its loader."""
+"""Reads an ELF shared object: its exports, dependencies, and demands on the dynamic linker."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read_elf(path: Path, piece: BinarySlice) -> LibraryReport:
         install_name=_soname(entries),
         runpath=_runpath(entries),
         tls=any(segment.type == lief.ELF.Segment.TYPE.TLS for segment in segments),
-        executable_stack=_executable_stack(segments),
+        executable_stack=_executable_stack(segments, piece.arch),
         go=buildinfo.find(piece.data, sections),
         build_paths=find_build_paths(piece.data, local_folders()),
         libc="glibc" if glibc_max else _libc(needed),
@@ -145,11 +145,12 @@ def _runpath(entries: Iterable[lief.ELF.DynamicEntry]) -> tuple[str, ...]:
     return tuple(folder for folder in folders if folder)
 
 
-def _executable_stack(segments: Iterable[lief.ELF.Segment]) -> bool:
+def _executable_stack(segments: Iterable[lief.ELF.Segment], arch: str) -> bool:
     for segment in segments:
         if segment.type == lief.ELF.Segment.TYPE.GNU_STACK:
             return bool(segment.has(lief.ELF.Segment.FLAGS.X))
-    return True  # Loaders assume an executable stack if this header is missing.
+    # What glibc assumes without this header: DEFAULT_STACK_PERMS of its stackinfo.h.
+    return arch == "x64"
 
 
 def _relro(

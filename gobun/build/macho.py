@@ -1,7 +1,7 @@
-"""Rewrites the undetermined bytes of Zig's Mach-O linker, so that equal inputs give equal bytes.
+"""Rewrites the random bytes that Zig's Mach-O linker leaves, so equal inputs give equal bytes.
 
 Zig 0.17 skips the indirect symbols of pointers to the library's own symbols. The end of that table
-then contains uninitialised memory. Nothing reads it at run time, because the loader uses the
+then contains uninitialised memory. Nothing reads it at run time, because dyld uses the
 binding opcodes. But the file differs from run to run, and so do its UUID and its signature.
 """
 
@@ -54,7 +54,7 @@ def make_deterministic(path: Path) -> None:
         _write_uuid(data, commands[_UUID] + 8, end)
         if _CODE_SIGNATURE in commands:
             _sign(data, end)
-    except (KeyError, struct.error, ValueError) as error:
+    except (ArithmeticError, LookupError, struct.error, ValueError) as error:
         raise BuildError(
             f"{path.name} is not a dylib of the form that Zig links: {error!r}"
         ) from error
@@ -82,7 +82,7 @@ def _sections(data: bytearray) -> Iterator[_MachoSection]:
 
 
 def _bound_symbols(path: Path) -> dict[int, str]:
-    """Return the symbol that the loader writes to each address."""
+    """Return the name of the symbol that dyld binds at each address."""
     # Imported here, because the import takes a quarter of a second.
     import lief  # noqa: PLC0415
 

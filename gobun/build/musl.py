@@ -74,7 +74,7 @@ def _loaded(program: bytes) -> bytes:
     table = program[fields[5] : fields[5] + fields[10] * SEGMENT.size]
     loads = [each for each in SEGMENT.iter_unpack(table) if each[0] == elf.PT_LOAD]
     if len(loads) != 1 or loads[0][3] != 0 or loads[0][5] != loads[0][6]:
-        raise BuildError("the startup code for musl is not one segment", hint="check flat.lds")
+        raise BuildError("code for musl is not one segment", hint="check flat.lds")
     offset, size = loads[0][2], loads[0][5]
     return program[offset : offset + size]
 
@@ -95,11 +95,11 @@ def convert_file(path: Path, out: Path) -> Conversion:
 def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """Return each library and the file for its converted form.
 
-    Without ``out``, ``NAME.so`` becomes ``NAME-musl.so`` beside it. An input is replaced only if
-    ``out`` names it.
+    Without ``out``, ``NAME.so`` becomes ``NAME-musl.so`` beside it. With ``out``, an input
+    is replaced only if ``out`` is that file or its folder.
 
     Raises:
-        UsageError: several libraries have the same output file.
+        UsageError: several libraries have the same output file, or it is another of the inputs.
     """
     if out is None:
         pairs = [(path, path.with_name(f"{path.stem}-musl{path.suffix}")) for path in inputs]
@@ -114,6 +114,12 @@ def conversion_outputs(inputs: Sequence[Path], out: Path | None) -> list[tuple[P
         pairs = [(inputs[0], out)]
     if len({target for _, target in pairs}) < len(pairs):
         raise UsageError("two of the libraries have the same name", hint="convert them one by one")
+    for path, target in pairs:
+        if any(target.resolve() == other.resolve() for other in inputs if other != path):
+            raise UsageError(
+                f"the converted {path.name} would replace {target}, which is to be converted too",
+                hint="convert them one by one, or give a folder: --out DIR",
+            )
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""Finds where a hunk fits in a file or nearly fits, to explain why a patch fails."""
+"""Finds where a hunk fits or nearly fits in a file, to explain why a patch fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from gobun.bun_source.hunks import FileDiff, Hunk
 
 _CLOSE_LOOKS = 40
+"""Number of places whose similarity is computed."""
 _LEAST_AGREEMENT = 0.5
-"""Lowest similarity at which a place is mentioned."""
+"""Lowest similarity, from 0 to 1, at which a message mentions a place."""
 
 Reader = Callable[[str], bytes | None]
 """Returns the content of the file at a path, or None if there is no such file."""
@@ -46,13 +47,15 @@ def is_unambiguous(diff: FileDiff, old_content: bytes, new_content: bytes) -> bo
 
 
 def mismatches(diff: FileDiff, read_file: Reader, names: Callable[[], Sequence[str]]) -> list[str]:
-    """Return why a patch does not fit, one text for each hunk; empty if it fits unambiguously.
+    """Return why a file's diff does not fit, one text for each failing hunk; empty if it fits.
 
-    ``names`` lists the files of the tree, to look for one that was renamed.
+    ``names`` returns the paths of the tree, to find a renamed file among them.
     """
     content = read_file(diff.path)
     if diff.created:
-        return [f"{diff.path}: is to be created, and is there already"] if content else []
+        return (
+            [f"{diff.path}: is to be created, and is there already"] if content is not None else []
+        )
     if content is None:
         return [_new_path_hint(diff, read_file, names())]
     if diff.binary:
@@ -98,7 +101,10 @@ def _fault(hunk: Hunk, lines: Sequence[bytes], shift: int) -> str | None:
 
 
 def _edge(hunk: Hunk, lines: Sequence[bytes], positions: Sequence[int]) -> str | None:
-    """Return the edge of the file that git requires for a hunk without context on that side."""
+    """Return the edge of the file where git requires the hunk, if it fits only elsewhere.
+
+    Git requires an edge for a hunk without context on that side.
+    """
     if hunk.old_start <= 1 and 0 not in positions:
         return "beginning"
     at_the_end = hunk.old[-1:] != hunk.new[-1:]
@@ -132,13 +138,13 @@ def _difference(
 
 
 def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, float]:
-    """Return the index of the window of ``lines`` most similar to ``hunk``, and the similarity."""
+    """Return the index of the place in ``lines`` most like ``hunk``, and the similarity, 0 to 1."""
     size = len(hunk)
     telling_lines = {line.strip() for line in hunk} - {b"", b"}", b"{", b"});"}
     stripped = [line.strip() for line in lines]
     windows = range(max(1, len(lines) - size + 1))
     hits = [text in telling_lines for text in stripped]
-    # First the windows with the most lines in common, cheaply; then those line by line.
+    # Counting equal lines is cheap. Compute the similarity only where the count is highest.
     running = sum(hits[:size])
     counts = [running]
     for at in windows[1:]:
@@ -157,7 +163,7 @@ def nearest_place(hunk: Sequence[bytes], lines: Sequence[bytes]) -> tuple[int, f
 
 
 def _new_path_hint(diff: FileDiff, read_file: Reader, names: Sequence[str]) -> str:
-    """Return a hint about the new path of a missing file."""
+    """Return why a file is missing, with its new path if one fits."""
     if diff.path in names:
         return f"{diff.path}: the source that was fetched from has no content of it"
     name = PurePosixPath(diff.path).name

@@ -1,8 +1,8 @@
 """Fetches the submodules of a checkout: the C libraries that older Buns compile.
 
 git stores a submodule as the id of a commit in the tree, and its address in ``.gitmodules``. A
-submodule is fetched into the shared store, checked by that commit id, and published as a whole
-folder, so an interrupted fetch leaves either all of it or nothing.
+submodule is fetched into the shared store and checked against that commit id. Then its folder
+appears in one step, so an interrupted fetch leaves either all of it or nothing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from gobun.bun_source.git import Git
 
 _LINK = "160000"
-"""The mode by which git marks a submodule in a tree."""
+"""The mode with which git marks a submodule in a tree."""
 _SETTING = re.compile(r"submodule\.(?P<name>.+)\.(?P<key>path|url|update)")
 _MARK = ".gobun-submodule"
-"""The file that records the commit of a folder. It is part of the folder."""
+"""The file in a submodule's folder that records its commit."""
 _HINT = "give --submodules NAME=SOURCE, or a folder that has a repository NAME or NAME.git"
 
 
 class Submodule(msgspec.Struct, frozen=True):
-    """A repository that a commit pins below its tree."""
+    """A repository that a commit pins at a path in its tree."""
 
     path: str
     """Its folder, relative to the root of the checkout."""
@@ -57,16 +57,17 @@ class FilledSubmodule(msgspec.Struct, frozen=True):
     submodule: Submodule
     there_before: bool
     missing: tuple[str, ...] = ()
-    """Files that are missing from the source, relative to the root of the checkout."""
+    """Files that a build may read and the source lacks, relative to the root of the checkout."""
     nested: tuple[str, ...] = ()
     """Submodules of this submodule. They are not fetched."""
 
 
 def read_submodules(git: Git, commit: str) -> tuple[Submodule, ...]:
-    """Return the submodules that ``commit`` pins, by path.
+    """Return the submodules that ``commit`` pins, sorted by path.
 
     Raises:
-        FetchError: ``.gitmodules`` cannot be read or names no address for one of them.
+        FetchError: ``.gitmodules`` cannot be read or names no address for one of them, or a path
+            leads out of the checkout.
     """
     links = dict(_links(git, commit))
     if not links:
@@ -130,7 +131,7 @@ class Sources(msgspec.Struct, frozen=True):
     """Origins of submodules that override the addresses in ``.gitmodules``."""
 
     folder: Path | None = None
-    """A folder with the repositories, named like the submodules."""
+    """A folder with repositories that are named after the submodules."""
     named: Mapping[str, Origin] = {}
 
     def origin_of(self, submodule: Submodule) -> Origin:
@@ -156,7 +157,7 @@ def parse_sources(arguments: tuple[str, ...]) -> Sources:
     """Parse ``--submodules``: a folder of repositories, NAME=SOURCE pairs, or both.
 
     Raises:
-        UsageError: a word is neither a folder nor a pair.
+        UsageError: a word is neither a folder nor a pair, or there are two folders.
     """
     folder: Path | None = None
     named: dict[str, Origin] = {}
@@ -164,10 +165,12 @@ def parse_sources(arguments: tuple[str, ...]) -> Sources:
         name, is_pair, source = word.partition("=")
         if is_pair and "/" not in name:
             named[name] = parse_origin(source, "--submodules")
-        elif folder is None and Path(word).is_dir():
-            folder = Path(word).absolute()
-        else:
+        elif not Path(word).is_dir():
             raise UsageError(f"--submodules {word}: there is no such folder", hint=_HINT)
+        elif folder is not None:
+            raise UsageError(f"--submodules {word}: {folder} is given already", hint=_HINT)
+        else:
+            folder = Path(word).absolute()
     return Sources(folder, named)
 
 
@@ -184,7 +187,7 @@ def check_names(sources: Sources, submodules: tuple[Submodule, ...]) -> None:
 
 
 def fill_submodules(checkout: Checkout, sources: Sources) -> list[FilledSubmodule]:
-    """Fetch every missing submodule of ``checkout``, except the optional ones.
+    """Fetch every missing submodule of ``checkout``, optional ones only if ``sources`` names them.
 
     Raises:
         UsageError: a folder is in the way, or ``sources`` does not fit the checkout.
@@ -212,7 +215,7 @@ def submodule_folders(checkout: Checkout) -> dict[str, Path | None]:
 def missing_submodules(checkout: Checkout) -> tuple[str, ...]:
     """Return the folders of missing submodules that a build needs.
 
-    A checkout of an archive pins no commits of submodules. In it, every empty folder that
+    A checkout made from an archive pins no commits of submodules. In it, every empty folder that
     ``.gitmodules`` names counts as missing.
     """
     git, base = checkout.git, checkout.base
@@ -267,7 +270,7 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
     store = checkout.store
     folder = checkout.folder / submodule.path
     missing = set(store.missing_paths(fetched))
-    # Stage it beside git's own files, where files of a killed run are not part of the checkout.
+    # Stage it beside git's own files, so that leftovers of a killed run stay out of the checkout.
     waiting = checkout.git.private_folder / "gobun-submodule"
     for leftover in waiting.parent.glob(f".{waiting.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -286,7 +289,7 @@ def _write(checkout: Checkout, submodule: Submodule, fetched: str) -> None:
 
 
 def _is_there(checkout: Checkout, submodule: Submodule) -> bool:
-    """Return whether the suite wrote a submodule, or a person checked it out."""
+    """Return whether the submodule is there at its commit, from the suite or from a person."""
     folder = checkout.folder / submodule.path
     mark = folder / _MARK
     if mark.is_file():

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from gobun.matrix.samples import Sample
 
 WORKS_AFTER_S = 1.6
-"""Seconds after which a process counts as working, unless it only waits for a thread of its own."""
+"""Seconds after which a process that waits for events counts as working, and one that sleeps in
+another call as waiting."""
 
 GIVE_UP_AFTER_S = 12.0
 _LEAST_SAMPLES, _AT_MOST_S = 24, 40.0
-"""On a busy machine this program also gets little time, and still takes this many samples. The
-second value limits the watch, in seconds."""
+"""Where nothing is clear, the watch lasts about ``GIVE_UP_AFTER_S`` and has at least this many
+samples, because this program also gets little time on a busy machine. The second value limits the
+watch, in seconds."""
 
 STARVED_SHARE = 0.35
 """A process that could run for less than this share of the time is starved."""
@@ -43,9 +45,9 @@ _CLEAR_SHARE = 0.8
 _LEAST_SWITCHES = 20
 
 STORM_SWITCHES = 200
-"""Context switches a second below which a thread is interrupted, but not kept from its work. The
-exception is a thread that has a core to itself, uses it, and was in its handler in half of the
-looks. Only seconds in which the process could run count."""
+"""Context switches a second at which a signal keeps a thread from its work. Only seconds in which
+the process could run count. A thread with a processor to itself switches less: it only has to run
+for half of the time, and to have the signal in half of the looks."""
 _STORM_LOOK_SHARE = 0.5
 _SUSPICIOUS_SAMPLES = 2
 
@@ -55,7 +57,7 @@ _SHORT_S = 0.3
 """Seconds. A shorter sleep is part of normal work."""
 _RUNNABLE_SHARE = 0.9
 _WAITS_A_SECOND = 5
-"""Voluntary context switches a second up to which a runnable thread only computes."""
+"""A runnable thread with at most this many voluntary context switches a second only computes."""
 
 _LOCKS = ("futex", "futex_wait", "futex_waitv")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -64,7 +66,7 @@ _LEAST_SHARE = 0.001
 
 
 def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> Activity:
-    """Watch a process until its activity is clear, for a limited number of seconds."""
+    """Watch a process until its activity is clear, for at most about 40 seconds."""
     started = clock()
     samples: list[Sample] = []
     calls: list[str] = []
@@ -85,7 +87,7 @@ def watch_process(pid: int, *, clock: Callable[[], float] = time.monotonic) -> A
             samples, calls, [tid for tid, _ in senders.most_common()], able_share=able
         )
         if activity is not None:
-            return _with_native_wait(pid, activity)
+            return _with_native_wait(pid, activity, _still_s(samples))
         time.sleep(SAMPLE_EVERY_S)
 
 
@@ -98,9 +100,9 @@ def judge_activity(
 ) -> Activity | None:
     """Return the activity that these samples show, or None while they are inconclusive.
 
-    ``calls`` are the system calls that the main thread was in. ``senders`` are the threads seen to
-    send signals, the most frequent first. ``able_share`` is the share of the time in which the
-    process could run.
+    ``calls`` are the system calls of the main thread, one for each sample. ``senders`` are the
+    threads that were seen to send signals, the most frequent first. ``able_share`` is the share of
+    the time in which the process could run, from 0 to 1.
     """
     first, last = samples[0], samples[-1]
     if first.main_thread is None or last.main_thread is None:
@@ -123,7 +125,7 @@ def judge_activity(
 def _clear_activity(
     samples: Sequence[Sample], calls: Sequence[str], able_share: float
 ) -> Movement | None:
-    """Return the activity without a storm or a proven deadlock, once it is clear."""
+    """Return the activity of a process without a storm or a proven deadlock, once it is clear."""
     seconds = samples[-1].at - samples[0].at
     starved = able_share < STARVED_SHARE
     over = seconds >= _AT_MOST_S or (
@@ -146,16 +148,19 @@ def _clear_activity(
         return "works" if seconds >= soon else None
     if not over:
         return None
-    # A storm on a machine with time for it was plain long before.
+    # On a machine that is not busy, a storm would have been clear long before.
     unclear = _may_storm(samples) if able_share < _CLEAR_SHARE else False
     return "starved" if unclear or (starved and not _is_woken(samples, calls)) else "works"
 
 
-def _with_native_wait(pid: int, activity: Activity) -> Activity:
-    """Add the call in which the main thread waits, if that is not in an event loop."""
+def _with_native_wait(pid: int, activity: Activity, still_s: float) -> Activity:
+    """Add the main thread's wait, if known. If a library waits, ``works`` becomes ``waits``.
+
+    The main thread has not run for at least ``still_s`` seconds.
+    """
     if activity.kind in {"storm", "busy", "starved"}:
         return activity
-    wait = native_wait(pid, activity.seconds if activity.kind != "works" else 0.0)
+    wait = native_wait(pid, still_s if activity.kind != "works" else 0.0)
     if activity.kind != "works":
         return msgspec.structs.replace(activity, wait=wait)
     if wait is None or wait.in_runtime:
@@ -248,7 +253,7 @@ def _keeps_from_work(samples: Sequence[Sample], storm: Storm, able_share: float)
 
 
 def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm | None:
-    """Return the signal seen most in one thread, in two samples or more."""
+    """Return the signal that was seen most in one thread, and in two samples or more."""
     looks = sum(sample.look_count for sample in samples)
     signal_counts: collections.Counter[tuple[int, int]] = collections.Counter()
     present: collections.Counter[tuple[int, int]] = collections.Counter()
@@ -276,7 +281,7 @@ def _suspected_storm(samples: Sequence[Sample], senders: Sequence[int]) -> Storm
 def _sender(
     samples: Sequence[Sample], tid: int, rates: dict[int, float], senders: Sequence[int]
 ) -> str:
-    """Return the sender, else the thread scheduled as often as the one that it interrupts."""
+    """Return the sender, else a thread scheduled at least half as often as the interrupted one."""
     others = {thread.tid: thread for thread in samples[-1].threads if thread.tid != tid}
     for sender in senders:
         if sender in others:
@@ -288,7 +293,7 @@ def _sender(
 
 
 def _always_runnable(samples: Sequence[Sample]) -> bool:
-    """Whether the main thread was runnable all the time, even if others kept it from a core."""
+    """Whether the main thread was runnable all the time, even if it got no processor."""
     mains = [sample.main_thread for sample in samples if sample.main_thread is not None]
     runnable = sum(main.state == "R" for main in mains) / len(mains)
     waited = mains[-1].voluntary - mains[0].voluntary

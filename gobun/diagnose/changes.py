@@ -26,7 +26,7 @@ _SCRIPT = Path(__file__).with_name("load.cjs")
 _LIBC_OWN = {32, 33}
 _SETTLES_S = 0.3
 _LIMIT_S = 120.0
-"""Generous: it only stops a load that never ends."""
+"""Generous, because it only has to stop a load that never ends."""
 DEFAULT = "default"
 
 
@@ -46,7 +46,7 @@ class SignalChange(msgspec.Struct, frozen=True):
 def signal_changes(
     runtime: Runtime, module: Fixture, inspector: Path, *, limit_s: float = _LIMIT_S
 ) -> tuple[SignalChange, ...]:
-    """Start a runtime, let it load and call a module's library, and return the changes.
+    """Start a runtime, let it load and call a module's library, and return the changed signals.
 
     Raises:
         PrerequisiteError: the runtime could not be started or inspected, or did not load the
@@ -56,9 +56,12 @@ def signal_changes(
         go = Path(folder) / "go"
         argument = {**runtime.settings(module), "go": str(go)}
         command = runtime.command(_SCRIPT, msgspec.json.encode(argument).decode())
-        child = subprocess.Popen(
-            command, env=tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        try:
+            child = subprocess.Popen(
+                command, env=tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise PrerequisiteError(f"cannot start {command[0]}: {error.strerror}") from error
         watchdog = threading.Timer(limit_s, child.kill)
         watchdog.start()
         try:

@@ -20,9 +20,11 @@ from gobun.errors import GobunError, PrerequisiteError, UsageError
 from gobun.guarded_read import read_memory_file
 from gobun.targets import host_target
 
+_CANDIDATES = "pgrep -a 'bun|node' lists candidates"
+
 
 def find_inspector() -> Path | None:
-    """Return the inspector for this machine, built if necessary; None on unsupported systems."""
+    """Return the inspector for this machine, built if necessary; None if it cannot be built."""
     try:
         return build_inspector(host_target())
     except GobunError:
@@ -38,8 +40,8 @@ def diagnose(
 ) -> Diagnosis:
     """Watch a running process for a few seconds and return its diagnosis. The process continues.
 
-    ``known_activity`` is its activity, if known already. ``backtrace`` also runs gdb if it is
-    installed, which stops the process meanwhile.
+    With ``known_activity``, it does not watch. Without ``inspector``, handlers and alternate stacks
+    stay unknown. ``backtrace`` also runs gdb if it is installed, which stops the process meanwhile.
 
     Raises:
         UsageError: there is no such process, or it is a kernel thread.
@@ -82,28 +84,35 @@ def _check(pid: int) -> None:
     if pid <= 0 or not folder.is_dir():
         raise UsageError(
             f"there is no process {pid}",
-            hint="pgrep -a 'bun|node' lists candidates; a container has its own process ids, "
+            hint=f"{_CANDIDATES}; a container has its own process ids, "
             "so run this inside it, or use the id that the host's ps shows",
         )
     try:
         command = _command_line(pid)
         maps = (folder / "maps").read_bytes()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise UsageError(f"process {pid} has ended", hint=_CANDIDATES) from error
     except OSError as error:
-        owner = folder.stat().st_uid
         raise PrerequisiteError(
-            f"process {pid} of user {owner} may not be examined: {error.strerror}",
+            f"process {pid}{_of_user(folder)} may not be examined: {error.strerror}",
             hint="run this as that user or as root; inside a container, with the capability "
             "SYS_PTRACE (docker run --cap-add SYS_PTRACE)",
         ) from error
     if not command and not maps:
         raise UsageError(
             f"process {pid} has no program in it: a kernel thread, or one that has ended already",
-            hint="pgrep -a 'bun|node' lists candidates",
+            hint=_CANDIDATES,
         )
 
 
+def _of_user(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return f" of user {folder.stat().st_uid}"
+    return ""
+
+
 def _command_line(pid: int) -> bytes:
-    """Read a command line, which is empty for a moment while a process executes another program."""
+    """Return the first byte of a command line, which is empty for a moment during ``execve``."""
     for _ in range(20):
         if command := read_memory_file(pid, "cmdline", 1):
             return command
@@ -121,7 +130,7 @@ def check_system() -> None:
 
 
 def _container(pid: int) -> str:
-    """Return a note if the process lives in another container than this program."""
+    """Return a note if the process is in another container than this program, else ``""``."""
     with contextlib.suppress(OSError):
         own_namespace, its_namespace = (
             Path(f"/proc/{process}/ns/pid").readlink() for process in ("self", str(pid))

@@ -23,7 +23,7 @@ _LAST_FUNCTION = b"runtime.goexit"
 _RECORD_BYTES = 1 << 20
 _ALIGN = 16
 MOST_BYTES = 1 << 30
-"""Most bytes that are read of one file."""
+"""Most bytes that are read from one file."""
 _MOST_IN_ALL = 4 << 30
 """Most bytes that are read for one process, which may map any number of huge files."""
 
@@ -42,7 +42,7 @@ class _Build(NamedTuple):
 
 
 def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
-    """Return the mapped files with a Go runtime in them, without the executable."""
+    """Return the mapped files that contain a Go runtime. The executable itself is not searched."""
     libraries: list[GoLibrary] = []
     unread: list[str] = []
     bytes_left = _MOST_IN_ALL
@@ -68,18 +68,21 @@ def go_libraries(pid: int, maps: Sequence[Mapping]) -> GoSearch:
 
 
 def _code_files(pid: int, maps: Sequence[Mapping]) -> Iterator[Mapping]:
-    """Yield one mapping of each file that is mapped as code, without the executable."""
-    inodes = {_program_inode(pid)}
+    """Yield one mapping of each file that is mapped as code, except the executable."""
+    seen = {_program_file(pid)}
     for mapping in maps:
-        if mapping.path.startswith("/") and "x" in mapping.rights and mapping.inode not in inodes:
-            inodes.add(mapping.inode)
+        file = (mapping.device, mapping.inode)
+        if mapping.path.startswith("/") and "x" in mapping.rights and file not in seen:
+            seen.add(file)
             yield mapping
 
 
-def _program_inode(pid: int) -> int:
+def _program_file(pid: int) -> tuple[int, int]:
+    """Return the device and the inode of the executable."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/exe").stat().st_ino
-    return 0
+        status = Path(f"/proc/{pid}/exe").stat()
+        return status.st_dev, status.st_ino
+    return 0, 0
 
 
 def _build_in(handle: int) -> _Build | None:
@@ -91,7 +94,7 @@ def _build_in(handle: int) -> _Build | None:
 
 
 class _OpenFile:
-    """A file descriptor that is ignored in the key of a cache."""
+    """A file descriptor that does not count in the key of a cache."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle

@@ -25,6 +25,8 @@ _LDR, _LDR_MASK = 0xF9400000, 0xFFC00000  # ldr Xt, [Xn, #imm]
 _ADD, _ADD_MASK = 0x91000000, 0xFFC00000  # add Xd, Xn, #imm
 _MEMORY = 0x39000000  # loads and stores with an unsigned offset: bits 29, 28, 27, 25 and 24
 _MEMORY_MASK = 0x3B000000
+# Of these, the ones for a whole vector register of 16 bytes: size 0, V, and the upper bit of opc.
+_VECTOR, _VECTOR_MASK = 0x3D800000, 0xFF800000
 _STEPS = 4096
 _SAVED_BY_CALLEE = range(19, 29)
 
@@ -105,10 +107,12 @@ def _judge(
     if page not in _numbers(decoded, 0):
         return None
     if base == page and instruction & _MEMORY_MASK == _MEMORY:
-        offset = immediate << (instruction >> 30)
+        scale = 4 if instruction & _VECTOR_MASK == _VECTOR else instruction >> 30
+        start = immediate << scale
         target = instruction & 31
         stores_page = not instruction & 0x00C00000 and target == page
-        if offset not in on_page and not stores_page:
+        uses_word = any(start < word + 8 and word < start + (1 << scale) for word in on_page)
+        if not uses_word and not stores_page:
             return None
     raise unknown_use(image, address, f"{decoded.mnemonic} {decoded.op_str}")
 

@@ -4,7 +4,8 @@ Everything that code refers to keeps its address. New content goes into new segm
 one. Their program headers extend the table of program headers in place. ``strip`` and ``objcopy``
 always write that table right after the ELF header, so they would destroy a table elsewhere. Small
 tables in its way (notes, hash tables, dynamic symbols) move into the first new segment, because
-only program headers and dynamic entries refer to them.
+only program headers and dynamic entries refer to them. If anything else is in its way, the whole
+table moves there.
 """
 
 from __future__ import annotations
@@ -123,23 +124,25 @@ class Editor:
     def add_string(self, text: str) -> int:
         """Add a text to the dynamic strings, and return its offset in them.
 
-        Call it while the last segment is open, because the strings move into that segment.
+        Call it before the last segment is closed, because the strings move into that segment.
         """
         at = len(self.image.strings) + len(self._strings)
         self._strings += text.encode() + b"\0"
         return at
 
     def set_interpreter(self, loader: str, segment: NewSegment) -> None:
-        """Change a program's loader. The name goes into ``segment``.
+        """Change a program's dynamic linker. The path ``loader`` goes into ``segment``.
 
         Raises:
-            UsageError: the program names no loader.
+            UsageError: the program names no dynamic linker.
         """
         data = loader.encode() + b"\0"
         address = segment.add(data)
         headers = [header for header in self._segments if header.kind == elf.PT_INTERP]
         if len(headers) != 1:
-            raise UsageError(f"{self.image.path} names no loader", hint="give a dynamic program")
+            raise UsageError(
+                f"{self.image.path} names no dynamic linker", hint="give a dynamic program"
+            )
         for header in headers:
             header.address = header.physical = address
             header.offset, header.file_size, header.memory_size = (
@@ -188,7 +191,7 @@ class Editor:
                 section.address, section.offset, section.size = address, self._dynamic_at, size
 
     def add_unmapped(self, name: str, data: bytes) -> None:
-        """Add a section that loaders ignore, or replace the one with that name."""
+        """Add a section that is never loaded, or replace the one with that name."""
         self._append_open_segment()
         new_section = Section(name, elf.SHT_PROGBITS, 0, 0, len(self.data), len(data))
         self.data += data

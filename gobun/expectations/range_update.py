@@ -1,4 +1,4 @@
-"""Updates ``expectations/*.toml`` from results: it adjusts ranges first, and invents no reasons."""
+"""Updates ``expectations/*.toml`` from results: adjusts ranges, and adds rows without a reason."""
 
 from __future__ import annotations
 
@@ -57,11 +57,14 @@ def update_expectations(
 ) -> Update:
     """Rewrite the rows of ``folder`` so that they expect ``results``.
 
-    ``known_versions`` holds the releases of each runtime. ``place`` is where the results were made.
-    Skips, starved cells and harness errors are no evidence. A row that still holds keeps its text.
+    ``known_versions`` holds the releases of each runtime. ``place`` is the platform of the results,
+    by default this process's. Without ``write``, no file changes. Skips, starved cells and harness
+    errors are no evidence. A row that still holds keeps its text.
 
     Raises:
-        UsageError: a file has the wrong form, or rows contradict each other.
+        UsageError: a file has the wrong form, rows contradict each other, or they overlap so that
+            no update fits.
+        FetchError: a lock file is missing or malformed.
         PrerequisiteError: a file cannot be written.
     """
     folder = folder or paths.EXPECTATIONS
@@ -88,7 +91,7 @@ def update_expectations(
 
 class _ChangedRows(msgspec.Struct, frozen=True):
     replaced: Mapping[str, tuple[ExpectationRow, ...]]
-    """For the place of each changed row, the rows that replace it. A row without an entry stays."""
+    """For the location of each changed row, the rows that replace it. Other rows stay."""
     added_rows: tuple[ExpectationRow, ...]
     kept_rows: tuple[ExpectationRow, ...]
 
@@ -124,11 +127,24 @@ def _replacements(
                 msgspec.structs.replace(row, **_selectors(box, world, row)) for box in boxes
             )
         for outcomes, box in changes.added_boxes:
-            blank = {"outcomes": outcomes, "why": TODO_REASON, "runtime": runtime, "os": place.os}
+            blank = {"outcomes": outcomes, "why": TODO_REASON, "runtime": runtime, **_where(place)}
             added_rows.append(msgspec.convert(blank | _selectors(box, world), ExpectationRow))
     return _ChangedRows(
         replaced, tuple(added_rows), tuple(r for r in rows if r.location not in replaced)
     )
+
+
+def _where(place: Place) -> dict[str, str]:
+    """Return the selectors for a place. Rows without ``arch`` and ``libc`` also hold for others.
+
+    Most results come from x64 and glibc, and most outcomes are the same elsewhere.
+    """
+    where = {"os": place.os}
+    if place.arch != "x64":
+        where["arch"] = place.arch
+    if place.libc == "musl":
+        where["libc"] = place.libc
+    return where
 
 
 def _world(
@@ -185,7 +201,7 @@ def _is_settled(
     ]
     try:
         remaining = _replacements(numbered, list(results), known_versions, place, strict=False)
-    except UsageError:  # two rows that are equally specific disagree now
+    except UsageError:  # now two equally specific rows disagree
         return False
     return not remaining.replaced and not remaining.added_rows
 

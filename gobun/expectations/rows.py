@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gobun.cells.records import Host
 
+_NODE_NAMES = {"amd64": "x64", "x86_64": "x64", "aarch64": "arm64"}
 TODO_REASON = "TODO: reason"
 """The reason of a row that was written from results and still lacks a real reason."""
 
@@ -41,12 +42,13 @@ def this_place() -> Place:
     try:
         host = host_target()
     except PrerequisiteError:  # nothing is built for this platform, but results can be read
-        return Place(sys.platform, platform.machine().lower())
+        machine = platform.machine().lower()
+        return Place(sys.platform, _NODE_NAMES.get(machine, machine))
     return Place(host.os, host.arch, host.libc)
 
 
 def place_of(host: Host) -> Place:
-    """Return the place of results; this machine supplies the facts that they lack."""
+    """Return the place of results. Old results lack the processor, so they get this machine's."""
     return Place(host.os, host.arch or this_place().arch, host.libc_name)
 
 
@@ -116,7 +118,7 @@ class ExpectationRow(ExpectationFields, frozen=True):
         )
 
     def agrees_with(self, other: ExpectationRow) -> bool:
-        """Return whether both expect the same."""
+        """Return whether both rows expect the same outcomes."""
         return set(self.outcomes) == set(other.outcomes)
 
 
@@ -221,7 +223,9 @@ def contradiction(first: ExpectationRow, second: ExpectationRow, cell_name: str)
 
 
 def read_expectations(folder: Path | None = None, *, place: Place | None = None) -> Expectations:
-    """Read every ``*.toml`` of a folder, by default ``expectations/``, for ``place`` or this one.
+    """Read every ``*.toml`` of a folder, by default ``expectations/``.
+
+    ``place`` is the platform of the cells, by default this process's.
 
     Raises:
         UsageError: a file has the wrong form, or two rows always contradict each other.
@@ -245,7 +249,7 @@ def read_rows(path: Path) -> list[ExpectationRow]:
     """Read the rows of one file.
 
     Raises:
-        UsageError: it has the wrong form; names the file, the table and the key.
+        UsageError: it has the wrong form. The error names the file, the table and the key.
     """
     rows = []
     for number, table in enumerate(read_toml(path, _ExpectationsFile).expect, start=1):

@@ -99,11 +99,12 @@ def sort(section: BlockGroup) -> None:
 
 def _order(row: ExpectationRow) -> tuple[Any, ...]:
     lists = [getattr(row, name) or () for name in LISTS]
-    return (row.runtime or "", row.os or "", row.arch or "", lower_bound_key(row.versions), *lists)
+    platform = (row.os or "", row.arch or "", row.libc or "")
+    return (row.runtime or "", *platform, lower_bound_key(row.versions), *lists)
 
 
 def with_selectors(block: RowBlock, row: ExpectationRow) -> RowBlock:
-    """Return ``block`` with the selectors of ``row``, and otherwise unchanged."""
+    """Return ``block`` with the keys of ``row``; the rest of its text stays if possible."""
     try:
         document: Any = tomlkit.parse(block.table)
         table: Any = document["expect"][0]

@@ -31,7 +31,7 @@ WINDOW_S = 30.0
 _LEAST_RATE = 1000.0
 """Lowest rate in bytes per second over a window. A slower download would never end."""
 LONGEST_S = 3600.0
-"""Limit for one attempt. The next attempt resumes where it ended."""
+"""Seconds that one attempt may take. The next attempt resumes where this one ended."""
 _OVERLOADED = 429
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(?:\d+|\*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
@@ -53,14 +53,14 @@ class DownloadSource(msgspec.Struct, frozen=True):
     integrity: Integrity | None
     """The expected digest, or None if unknown."""
     host: str = "the registry"
-    """The party that messages name as having refused it."""
+    """The host's name in messages about a refusal."""
     advice: str = "check `npm config get registry`; archives are fetched without a login"
-    """The hint if it was refused."""
+    """The hint of these messages."""
     largest_bytes: int = 1 << 30
 
 
 class StoppedError(Exception):
-    """Another download failed or a person interrupted. The partial file stays for the next run."""
+    """Another download failed, or a signal ended the run. The next run resumes the partial file."""
 
 
 class _PartialFile(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class _PartialFile(msgspec.Struct, frozen=True):
 
     integrity: str
     validator: str | None
-    """The host's ETag or date. The download resumes only if the host's file is unchanged."""
+    """The host's ETag or date. With it, a download resumes only if the host's file is unchanged."""
 
 
 class _TransientError(Exception):
@@ -148,7 +148,7 @@ def _attempt(
     except requests.RequestException as error:
         raise FetchError(
             f"downloading {source.label} failed: {error}",
-            hint=f"{source.advice}; and at the proxy settings",
+            hint=f"{source.advice}, and check the proxy settings",
         ) from error
 
 
@@ -191,7 +191,7 @@ def _resume(source: DownloadSource, part: Path) -> tuple[dict[str, str], int]:
 def _accept_response(
     response: requests.Response, source: DownloadSource, part: Path, offset: int
 ) -> int:
-    """Check the head of a response, and return the offset of its body in the file."""
+    """Check the status and headers of a response, and return the offset of its body in the file."""
     status = response.status_code
     if status == _OVERLOADED or status >= 500:
         raise _TransientError(f"the host answers {status}", _asked_wait(response))
@@ -226,7 +226,7 @@ def _asked_wait(response: requests.Response) -> float:
 
 def _validator(response: requests.Response) -> str | None:
     tag = response.headers.get("ETag", "")
-    # A weak tag does not promise the same bytes, and If-Range must not carry one.
+    # A weak tag does not promise the same bytes. RFC 9110 (13.1.5) forbids one in If-Range.
     return tag if tag.startswith('"') else response.headers.get("Last-Modified")
 
 
@@ -246,11 +246,11 @@ def _copy(
     received = 0
     try:
         with files.disk_errors(part):
-            # Unbuffered: close() would write a buffer again that a full disk rejected.
+            # Unbuffered, because close() would retry a buffered write that a full disk rejected.
             stream = part.open("ab", buffering=0)
         pace = _Pace()
         with stream:
-            # read1 returns the bytes so far, so a broken connection loses no received byte.
+            # read1 returns what has arrived, so a broken connection loses no received byte.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 with files.disk_errors(part):
                     _write_all(stream, chunk)
@@ -280,7 +280,7 @@ class _Pace:
         self._window_bytes = 0
 
     def check(self, received_bytes: int) -> None:
-        """Check the bytes received since the last call.
+        """Check the rate, given the number of bytes that this attempt has received so far.
 
         Raises:
             _TransientError: the rate is too low, or the attempt takes too long.

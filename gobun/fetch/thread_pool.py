@@ -31,15 +31,15 @@ def run_all(
     finished_jobs: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
     stop = threading.Event()
 
-    def labour() -> None:
+    def take_jobs() -> None:
         while not stop.is_set():
             try:
                 finished_jobs.put(_outcome(run_one, todo.get_nowait(), stop))
             except queue.Empty:
                 return
 
-    crew = [threading.Thread(target=labour, daemon=True) for _ in range(min(threads, len(jobs)))]
-    for thread in crew:
+    pool = [threading.Thread(target=take_jobs, daemon=True) for _ in range(min(threads, len(jobs)))]
+    for thread in pool:
         thread.start()
     try:
         for _ in jobs:
@@ -49,7 +49,7 @@ def run_all(
     finally:
         stop.set()
         last = time.monotonic() + _GRACE_S
-        for thread in crew:
+        for thread in pool:
             thread.join(max(0.0, last - time.monotonic()))
 
 

@@ -38,6 +38,7 @@ _CHUNK = 1 << 16
 _KEPT_STEPS = 200
 """The harness keeps this many steps from the beginning of a cell, and as many from its end."""
 _MOST_SOURCES = 256
+"""Number of threads whose frames and event loops count."""
 
 
 class Progress:
@@ -96,7 +97,7 @@ class Channel:
         self.folder = home / FOLDER_NAME
         self.progress = Progress()
         self.refused_frames = 0
-        """The number of lines that are no frame of this cell: forged, damaged, or replayed."""
+        """The number of lines that are not frames of this cell: forged, damaged, or replayed."""
         self._key = secrets.token_hex(16).encode()
         self._numbers: dict[bytes, int] = {}
         self._unfinished_frame = bytearray()
@@ -107,7 +108,7 @@ class Channel:
         events = self.folder / "events"
         os.mkfifo(events, 0o600)
         self.fd = os.open(events, os.O_RDONLY | os.O_NONBLOCK)
-        # Our own open writer: without it, the end of the cell's last one would end the file.
+        # Keep a writer open: otherwise the file ends when the cell's last writer closes it.
         self._writer = os.open(events, os.O_WRONLY | os.O_NONBLOCK)
 
     def close(self) -> None:
@@ -144,7 +145,9 @@ class Channel:
         if frame is None or not secrets.compare_digest(frame[1], self._key):
             return None
         thread, number = frame[2], int(frame[3])
-        if number <= self._numbers.get(thread, 0) or len(self._numbers) > _MOST_SOURCES:
+        if thread not in self._numbers and len(self._numbers) >= _MOST_SOURCES:
+            return None
+        if number <= self._numbers.get(thread, 0):
             return None
         try:
             event = _EVENTS.decode(frame[4].decode(errors="replace"))

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 RETRIES = 1
 _WAIT_S = 30.0
 _LOOK_EVERY_S = 0.2
-_STORM_LOOKS = 5
+_TASK_COUNTS = 5
+"""The median of this many counts of runnable tasks decides."""
 _TASKS_A_CORE = 4
-"""Most runnable tasks for each core at which another attempt may start. Our own jobs make up
-half."""
+"""Maximum runnable tasks for each core when another attempt starts. Our own jobs make up half."""
 
 
 def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
@@ -45,14 +45,17 @@ def attempt_until_judged(context: RunContext, cell: Cell, stop: threading.Event)
 
 
 def _is_doubtful(attempt: Attempt) -> bool:
-    """Return whether a busy machine may have caused this end: a cell's deadlines use the clock."""
+    """Return whether a busy machine may have caused this ending.
+
+    A cell's own deadlines use wall-clock time, so a starved cell may fail or report a hang.
+    """
     ending = attempt.ending
     own_word = ending.outcome == "fail" or ending.kind == "reported"
     return ending.kind == "starved" or (attempt.observation.is_starved and own_word)
 
 
 def _as_unjudged(attempt: Attempt) -> Attempt:
-    """Return an attempt as unjudged if a starved process reported its own hang."""
+    """Return an attempt; a hang that a starved process reported becomes a ``starved`` timeout."""
     if attempt.ending.kind != "reported":
         return attempt
     detail = (
@@ -70,8 +73,8 @@ def _wait_until_allowed(stop: threading.Event) -> None:
     most = _TASKS_A_CORE * (os.cpu_count() or 1)
     task_counts: list[int] = []
     for _ in range(int(_WAIT_S / _LOOK_EVERY_S)):
-        task_counts = [*task_counts[1 - _STORM_LOOKS :], observe.runnable_tasks()]
-        if len(task_counts) == _STORM_LOOKS and statistics.median(task_counts) <= most:
+        task_counts = [*task_counts[1 - _TASK_COUNTS :], observe.runnable_tasks()]
+        if len(task_counts) == _TASK_COUNTS and statistics.median(task_counts) <= most:
             return
         if stop.wait(_LOOK_EVERY_S):
             raise StoppedError

@@ -4,7 +4,7 @@ A thread in a system call is not stuck just because it does not run. It is stuck
 its wait: for example a lock that only threads can open, in a process whose threads all wait for one
 another.
 
-``blocked_threads`` looks at all threads, because only all together show whether one of them can be
+``blocked_threads`` looks at all threads, because only all of them together show whether one can be
 woken. Nothing here stops a thread, and no state of the process raises an exception.
 
 Two things cannot be seen: a running ``alarm()`` or ``setitimer()``, and a signal that another
@@ -66,13 +66,13 @@ _FOR_OTHERS = {
 }  # fmt: skip
 _FOR_SIGNAL = {"pause", "rt_sigsuspend", "rt_sigtimedwait"}
 _FUTEX_WAITS = {0, 6, 9, 11, 13}  # WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2
-_FUTEX_LOCK_PI = {6, 13}
 _FUTEXES = {"futex", "futex_wait", "futex_waitv"}
 _FUTEX_PRIVATE, _FUTEX_OPERATION = 128, 127
 _POLL = struct.Struct("<ihh")
 _TIME = struct.Struct("<qq")
 _MOST_POLLED = 1024
 _LONGEST_S = 1e9
+"""A longer time in seconds is no duration but a date, as in ``mq_timedreceive``."""
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -83,7 +83,8 @@ class Blocked(msgspec.Struct, frozen=True):
     state: str
     """As in ``observe.Thread``: ``R``, ``S``, ``D``, ``T``, ``Z``."""
     call: str
-    """The system call it waits in, ``running``, or ``""`` if it may not be read."""
+    """The system call that it waits in, ``running``, ``in the kernel, no call``, or ``""`` if it
+    cannot be read."""
     wakes: Wakes
     """Who can end the wait; ``itself`` for a running thread."""
     can_return: Answer
@@ -93,11 +94,11 @@ class Blocked(msgspec.Struct, frozen=True):
     why: str
     """The object of the wait in one phrase: ``a lock, without a time-out``."""
     timeout_s: float | None = None
-    """The time-out in seconds, if it could be read. An absolute point in time has none."""
+    """The duration of the time-out in seconds, if known. A fixed end has no duration."""
     descriptors: tuple[Descriptor, ...] = ()
-    """The open files that it waits for."""
+    """The open files that the thread waits for."""
     wakers: tuple[int, ...] = ()
-    """Threads of the process that run or can return, and so may end a wait for a thread."""
+    """Other threads of the process that run, or whose wait may end. One may end this wait."""
     caller: Caller | None = None
     """The library that began the wait, and its function, if the stack shows it."""
 
@@ -128,10 +129,10 @@ class _Wait(NamedTuple):
 
 
 def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> tuple[Blocked, ...]:
-    """Return the wait of every thread of a process, the main thread first.
+    """Return the wait of every thread of a process, in ascending order of thread ids.
 
-    ``callers`` also finds the library that began each wait, which reads stacks and symbol tables.
-    Without ``signals``, no other process is assumed to send a signal, as in a cell of the matrix.
+    With ``callers``, it also finds the library that began each wait, from stacks and symbol tables.
+    Without ``signals``, it assumes that no other process sends a signal, as in a cell.
     The result is empty if the process has gone.
     """
     threads = procfs.threads(pid)
@@ -141,7 +142,7 @@ def blocked_threads(pid: int, *, callers: bool = True, signals: bool = True) -> 
 
 
 def blocked_thread(pid: int, tid: int) -> Blocked | None:
-    """Return the wait of a thread, judged with all others; None if the thread has ended."""
+    """Return the wait of a thread, judged together with all others; None if it has ended."""
     return next((each for each in blocked_threads(pid) if each.tid == tid), None)
 
 
@@ -234,7 +235,7 @@ def _in_call(process: _Process, call: _Call) -> _Wait:
     if name == "nanosleep":
         return _Wait("itself", "it sleeps", _time_at(process.pid, arguments[0]))
     if name == "clock_nanosleep":
-        # A time-out at an absolute point in time has no duration.
+        # A sleep until a fixed point in time has no duration.
         until = arguments[1] & _ABSOLUTE
         return _Wait("itself", "it sleeps", None if until else _time_at(process.pid, arguments[2]))
     timed, seconds = _time_out(process.pid, call)
@@ -300,15 +301,17 @@ def _time_out(pid: int, call: _Call) -> tuple[bool, float | None]:
     if call.name not in _TIMED_POINTER:
         return False, None
     pointer = call.arguments[_TIMED_POINTER[call.name]]
-    return pointer != 0, _time_at(pid, pointer) if pointer and call.name != "futex_wait" else None
+    if not pointer or call.name in _FUTEXES:  # their time-outs are absolute
+        return pointer != 0, None
+    return True, _time_at(pid, pointer, 1e-6 if call.name == "select" else 1e-9)
 
 
-def _time_at(pid: int, address: int) -> float | None:
+def _time_at(pid: int, address: int, fraction_s: float = 1e-9) -> float | None:
     data = memory.read_memory(pid, address, _TIME.size)
     if len(data) != _TIME.size:
         return None
     seconds, fraction = _TIME.unpack(data)
-    total = seconds + fraction / 1e9
+    total = seconds + fraction * fraction_s
     return total if 0 <= total < _LONGEST_S else None
 
 

@@ -1,11 +1,13 @@
 """Finds the library and function that began a wait, from the stack of the waiting thread.
 
-A system call returns to an address in libc, which does not identify the caller. The stack above it
-holds the return addresses of libc's callers. A word on the stack counts as a return address if it
-points just behind a call instruction in the code of a file, and that call goes to the file of the
-frame below it. If a register holds the target of the call, the target is unknown, so a stale word
-on the stack may pass. The result is likely, not certain. It names a place for people, and no
-decision depends on it.
+A system call returns to an address in libc, which does not identify the caller. The stack holds the
+return addresses of libc's callers. A word on the stack counts as a return address if it points just
+after a call instruction in the code of a file, and that call goes to the file of the frame below.
+If a register holds the target of the call, the target is unknown and the word counts. On arm64
+every target is unknown. So a stale word may count: the result is likely, not certain.
+
+The name of the function is only for people to read. The library also decides in ``gobun.diagnose``
+which threads must not be stopped, and whether the runtime itself waits.
 """
 
 from __future__ import annotations
@@ -41,12 +43,12 @@ class Caller(msgspec.Struct, frozen=True):
     library: str
     """The path of the file, as the process names it."""
     function: str
-    """The function through which the library was entered, if its symbols name it; else the
-    innermost function that they name, or ``""``."""
+    """The exported function through which the library was entered. If that is unknown, the
+    innermost function; ``""`` if the symbols do not name it."""
 
 
 def find_caller(pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int) -> Caller | None:
-    """Return the caller of libc, or of the system call itself as in Go; None if unknown."""
+    """Return the caller of libc; in Go, of the system call itself. None if unknown."""
     frames = list(_frames(pid, maps, stack_pointer, pc))
     if not frames:
         return None
@@ -54,7 +56,7 @@ def find_caller(pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int) 
     library_frames = list(itertools.takewhile(lambda frame: frame[0].path == library, frames))[
         :_MOST_FRAMES
     ]
-    # Look up the byte before: a call may be the last instruction of its function.
+    # Look up the byte before the return address: a call may be its function's last instruction.
     places = [(mapping, address - 1) for mapping, address in library_frames]
     with Symbols(pid, library_frames[0][0]) as symbols:
         entered = [name for name in symbols.names(places, only_exported=True) if name]
@@ -65,7 +67,7 @@ def find_caller(pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int) 
 def _frames(
     pid: int, maps: Sequence[Mapping], stack_pointer: int, pc: int
 ) -> Iterator[tuple[Mapping, int]]:
-    """Return code and address of each caller outside libc, the innermost first."""
+    """Yield the mapping and the return address of each caller outside libc, innermost first."""
     inner = memory.at_address(maps, pc)
     if inner is None:
         return
@@ -77,9 +79,12 @@ def _frames(
         if mapping is None or "x" not in mapping.rights or not mapping.path.startswith("/"):
             continue
         target = _call_target(pid, word)
-        reached = memory.at_address(maps, target) if target else None
-        if target is None or (reached is not None and reached.path != inner.path):
+        if target is None:
             continue
+        if target:
+            reached = memory.at_address(maps, target)
+            if reached is None or reached.path != inner.path:
+                continue
         inner = mapping
         if not _is_libc(mapping):
             yield mapping, word
@@ -90,7 +95,7 @@ def _is_libc(mapping: Mapping) -> bool:
 
 
 def _call_target(pid: int, address: int) -> int | None:
-    """Return the target of the call before an address; 0 if unknown, None if it is no call."""
+    """Return the target of the call before an address; 0 if unknown, None if there is no call."""
     before = memory.read_memory(pid, address - _CALL_BYTES, _CALL_BYTES)
     if len(before) < _CALL_BYTES:
         return None
@@ -110,7 +115,7 @@ def _call_target(pid: int, address: int) -> int | None:
 def _call_target_arm64(code_before: bytes, address: int) -> int | None:
     word = int.from_bytes(code_before[-4:], "little")
     if word & 0xFC000000 == 0x94000000:
-        # It may go to the procedure linkage table of its own file; entries are not followed here.
+        # It may go to the file's own procedure linkage table, whose entries are not followed here.
         return 0
     return 0 if word & 0xFFFFF01F == 0xD63F0000 and address % 4 == 0 else None
 

@@ -11,15 +11,15 @@ _KERNEL = Path("/proc/sys/kernel")
 _SPECIFIER = re.compile(r"%(.?)")
 _NO_FILE = {"|": "given to a program", "@": "sent to a socket"}
 _TICK_S = 0.05
-"""Tolerance in seconds for the date of a file. The clock behind it ticks a hundred times a
-second."""
+"""Tolerance in seconds for the time of a file. The kernel takes it from a coarse clock, which may
+tick only a hundred times a second (``CONFIG_HZ``)."""
 
 
 def find_core(pid: int, folder: Path, started_at: float, kernel: Path = _KERNEL) -> Path | str:
-    """Return the core of a process that ended, or the reason for none.
+    """Return the core of a process that has ended, or the reason why there is none.
 
     The process ran in ``folder`` and started at ``started_at``, in seconds since the epoch. An
-    older file of that name belongs to another process.
+    older core with the same name belongs to another process.
     """
     try:
         pattern = (kernel / "core_pattern").read_text().strip()
@@ -47,11 +47,13 @@ def named(pattern: str, pid: int, *, uses_pid: bool) -> str:
     """Return a glob for the file names that the kernel makes from ``pattern``; see core(5)."""
     parts: list[str] = []
     at = 0
+    names_pid = False
     for match in _SPECIFIER.finditer(pattern):
         parts.append(glob.escape(pattern[at : match.start()]))
         parts.append({"p": str(pid), "%": "%", "": ""}.get(match[1], "*"))
         at = match.end()
+        names_pid |= match[1] == "p"
     parts.append(glob.escape(pattern[at:]))
-    if uses_pid and "%p" not in pattern:
+    if uses_pid and not names_pid:
         parts.append(f".{pid}")
     return "".join(parts)

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _STAT_WORDS = 13
-"""Number of fields behind the name in a ``stat`` file, up to the last one that is used."""
+"""Number of fields after the name in a ``stat`` file, up to the last one that is used."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -32,13 +32,14 @@ class Thread(msgspec.Struct, frozen=True):
     tid: int
     name: str
     state: str
-    """``R`` running, ``S`` sleeping, ``D`` waiting for a device, ``T`` stopped, ``Z`` gone."""
+    """``R`` running or runnable, ``S`` sleeping, ``D`` waiting for a device, ``T`` stopped,
+    ``t`` stopped by a tracer, ``Z`` ended."""
     cpu_ticks: int
     """User and system time in clock ticks (``sysconf(_SC_CLK_TCK)``, 100 a second)."""
     switches: int
     """Context switches, voluntary or not."""
     waits_in: str
-    """The kernel function it waits in, if the kernel reports it."""
+    """The kernel function that it waits in, if the kernel reports it; else ``""``."""
     pending: int
     """Signals sent to this thread and not handled yet, as a bit mask (bit 0 is signal 1)."""
     blocked: int
@@ -59,14 +60,16 @@ class Thread(msgspec.Struct, frozen=True):
 
 
 def threads(pid: int) -> tuple[Thread, ...]:
-    """Return the threads of ``pid``; empty if it has gone."""
+    """Return the threads of ``pid``, the main thread first; empty if the process has gone."""
     folder = f"{proc_files.PROC}/{pid}/task"
-    each = (_thread(tid, f"{folder}/{tid}") for tid in thread_ids(folder))
+    # After the kernel's ids wrap around, another thread may have the smallest one.
+    tids = sorted(thread_ids(folder), key=lambda tid: (tid != pid, tid))
+    each = (_thread(tid, f"{folder}/{tid}") for tid in tids)
     return tuple(thread for thread in each if thread is not None)
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """Return a process and all of its descendants, parents first."""
+    """Return the ids of a process and all of its descendants, parents first."""
     children: dict[int, list[int]] = {}
     for stat in proc_files.PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(ValueError, IndexError):  # it has ended
@@ -79,7 +82,7 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def syscall_of(pid: int, tid: int) -> str:
-    """Return the system call of a thread, ``running``, or ``""`` if it may not be read."""
+    """Return the system call of a thread as in ``Blocked.call``; ``""`` if it cannot be read."""
     try:
         words = (proc_files.PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()
     except OSError:
@@ -117,7 +120,7 @@ def _thread(tid: int, folder: str) -> Thread | None:
 
 
 def kernel_function_of(pid: int, tid: int) -> str:
-    """Return the kernel function that a thread waits in; ``""`` if it runs, or may not be read."""
+    """Return the kernel function that a thread waits in; ``""`` if it runs or that is unknown."""
     return _kernel_function(f"{proc_files.PROC}/{pid}/task/{tid}")
 
 
@@ -127,9 +130,9 @@ def _kernel_function(folder: str) -> str:
 
 
 def scheduler_times(folder: str) -> tuple[int, int]:
-    """Return how long a thread ran and waited for a processor, in nanoseconds; 0 if unknown.
+    """Return how long a thread ran, and how long it was queued for a processor, in nanoseconds.
 
-    ``folder`` is the thread's in ``/proc``.
+    Both are 0 if unknown. ``folder`` is the folder of the thread in ``/proc``.
     """
     words = read_text(f"{folder}/schedstat").split()
     return (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)

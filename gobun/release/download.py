@@ -32,12 +32,13 @@ def download_warmup(
     """Put the libraries of a release and their headers into ``out``, and return their paths.
 
     ``source`` is the address of the release's folder, with ``{version}`` in it. The files must
-    match the checksums beside them, or ``sums_file``, a list that a person already has. Existing
+    match the checksums beside them, or those of ``sums_file``, which the caller trusts. Existing
     files with the right digest are not fetched again. No file is placed before all have passed.
 
     Raises:
-        UsageError: the version, the address or the name is invalid.
-        FetchError: a host refused or kept failing, or a digest does not match.
+        UsageError: the version, the address or the name is invalid, or ``sums_file`` is unreadable.
+        FetchError: a host refused or kept failing, a digest does not match, or the release lacks a
+            library.
         PrerequisiteError: ``out`` cannot be written, or npm is missing.
     """
     check_version(version)
@@ -85,8 +86,8 @@ def _needed_files(
         if library not in digests:
             raise FetchError(
                 f"{where} of this release do not name {library}",
-                hint=f"the release has: {', '.join(sorted(digests)) or 'none'}",
+                hint=f"the names are: {', '.join(sorted(digests)) or 'none'}",
             )
-        # The checksums of the first releases do not list the headers.
+        # The lists of the first releases do not name the headers.
         needed += [(file, digests[file]) for file in (library, header) if file in digests]
     return needed

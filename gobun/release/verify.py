@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gobun import build, fetch, files, paths, toolchain
-from gobun.errors import FetchError, PrerequisiteError, UsageError
+from gobun.errors import BuildError, FetchError, PrerequisiteError, UsageError
 from gobun.process import run_tool
 from gobun.release import layout, provenance
 from gobun.release.checks import problems, read_provenance
@@ -27,8 +27,8 @@ def verify_release(location: str, *, rebuild: bool) -> Manifest:
     Raises:
         UsageError: there is no such folder, or the address cannot be used.
         FetchError: a file could not be fetched, or a check failed. The message lists all errors.
-        PrerequisiteError: the tools here differ from those that made the release.
-        BuildError: the release could not be built again.
+        PrerequisiteError: the tools here differ from those that made the release, or are missing.
+        BuildError: the release could not be made again.
     """
     if "://" not in location:
         return _verify(Path(location), rebuild=rebuild)
@@ -99,7 +99,12 @@ def _rebuilt(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def make_again(manifest: Manifest, folder: Path) -> None:
-    """Make the release in a new process without finished builds, only with compiler caches."""
+    """Make the release in a new process, with the compilers' caches but without finished builds.
+
+    Raises:
+        PrerequisiteError: something is missing on this machine.
+        BuildError: the process failed for another reason.
+    """
     cache = folder / "cache"
     cache.mkdir()
     for cache_name in ("go-build", "gopath", "zig"):
@@ -113,7 +118,9 @@ def make_again(manifest: Manifest, folder: Path) -> None:
         cwd=paths.ROOT,
         env={"GOBUN_CACHE": str(cache)},
     )
-    if completed.code != 0:
+    if completed.code == PrerequisiteError.exit_code:
         raise PrerequisiteError(
             f"cannot make the release again:\n{completed.tail}", hint="`invoke doctor`"
         )
+    if completed.code != 0:
+        raise BuildError(f"cannot make the release again:\n{completed.tail}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     from gobun.matrix import Run
     from gobun.report.markdown import Bunch
 
+_LONGEST_TITLE = 250
+"""In characters; GitHub rejects titles of more than 256."""
 _MOST_BUNCHES = 20
 _MOST_IN_TITLE = 3
+_LONGEST_SECTION = 10_000
+"""In characters. Four sections and the summary fit into an issue, see ``LONGEST_SUMMARY``."""
 
 _SECTIONS = {
     "broken": "These cells are expected to pass. A release may have a new fault, or the guard may"
@@ -39,7 +45,7 @@ class Issue(msgspec.Struct, frozen=True):
     is_needed: bool = msgspec.field(name="needed")
     """Whether any cell disagrees with its expectation."""
     title: str
-    """At most 120 characters."""
+    """One line that names at most three releases."""
     body: str
     """Markdown, short enough for an issue."""
 
@@ -65,7 +71,8 @@ def issue_text(run: Run) -> Issue:
         *(line for name, group in groups.items() for line in _section(name, group)),
         "<details><summary>The whole run</summary>",
         "",
-        render_summary(run)[:LONGEST_SUMMARY],
+        *_within(render_summary(run).splitlines(), LONGEST_SUMMARY),
+        "",
         "</details>",
     ]
     return Issue(True, _title(groups), "\n".join(parts) + "\n")
@@ -89,13 +96,21 @@ def _title(groups: Mapping[str, Sequence[Bunch]]) -> str:
     labels = list(dict.fromkeys(version_label(cell) for cell in cells))
     shown_labels = ", ".join(labels[:_MOST_IN_TITLE])
     more = f" and {len(labels) - _MOST_IN_TITLE} more" if len(labels) > _MOST_IN_TITLE else ""
-    return f"Nightly: {counts} on {shown_labels}{more}"
+    return textwrap.shorten(
+        f"Nightly: {counts} on {shown_labels}{more}", _LONGEST_TITLE, placeholder=" …"
+    )
 
 
 def _section(name: str, group: Sequence[Bunch]) -> list[str]:
     if not group:
         return []
-    lines = [brief(bunch) for bunch in group[:_MOST_BUNCHES]]
-    if len(group) > _MOST_BUNCHES:
-        lines.append(f"- and {len(group) - _MOST_BUNCHES} more groups of cells")
+    lines = _within([brief(bunch) for bunch in group[:_MOST_BUNCHES]], _LONGEST_SECTION)
+    if len(group) > len(lines):
+        lines.append(f"- and {len(group) - len(lines)} more groups of cells")
     return [f"## {name.capitalize()}", "", _SECTIONS[name], "", *lines, ""]
+
+
+def _within(texts: Sequence[str], limit: int) -> list[str]:
+    """Return the first texts that together have at most ``limit`` characters, each whole."""
+    ends = itertools.accumulate(len(text) + 1 for text in texts)
+    return [text for text, end in zip(texts, ends, strict=True) if end <= limit]

@@ -41,7 +41,7 @@ def open_shell(request: MachineRequest, out: Path) -> int:
 
     Raises:
         UsageError: there is no such processor or release.
-        PrerequisiteError: QEMU, memory or room is missing, or the guest ended early.
+        PrerequisiteError: QEMU, memory or disk space is missing, or the guest ended early.
         FetchError: a package could not be fetched.
     """
     emulator = check_request(request)
@@ -78,7 +78,8 @@ def _console(path: Path, child: SupervisedProcess) -> socket.socket | None:
         PrerequisiteError: it takes too long.
     """
     port = socket.socket(socket.AF_UNIX)
-    for _ in range(int(_CONNECT_WITHIN_S / _PAUSE_S)):
+    deadline = time.monotonic() + _CONNECT_WITHIN_S
+    while time.monotonic() < deadline:
         child.listen(_PAUSE_S)
         if child.is_over:
             break

@@ -26,6 +26,7 @@ from commands import (
 from gobun import audit, build, paths, runtimes, toolchain
 from gobun.build import macho
 from gobun.build.compile import zig_environment
+from gobun.errors import BuildError
 from gobun.targets import TARGETS, host_target
 
 if TYPE_CHECKING:
@@ -203,6 +204,22 @@ def test_build_warmup_linker_output_is_made_deterministic(dist: Path, tmp_path: 
         path.write_bytes(scribbled)
         macho.make_deterministic(path)
         assert path.read_bytes() == built
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(68, b"\xff\xff\xff\x7f"), (72, b"\0\0\0\0")], ids=["first", "stub size"]
+)
+def test_build_warmup_linker_output_of_other_form_is_an_error(
+    dist: Path, tmp_path: Path, field: int, value: bytes
+) -> None:
+    path = tmp_path / "go-warmup-darwin-arm64.dylib"
+    data = bytearray((dist / path.name).read_bytes())
+    header = data.index(b"__stubs\0")
+    data[header + field : header + field + 4] = value
+    path.write_bytes(data)
+    with pytest.raises(BuildError, match="not a dylib of the form that Zig links"):
+        macho.make_deterministic(path)
+    assert path.read_bytes() == data
 
 
 def test_build_warmup_unchanged_libraries_are_not_recompiled(

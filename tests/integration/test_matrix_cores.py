@@ -116,6 +116,7 @@ def kernel(folder: Path, pattern: str, uses_pid: str = "0") -> Path:
         ("core", "0", "core"),
         ("core", "1", "core.7"),
         ("core.%p", "1", "core.7"),
+        ("core%%p", "1", "core%p.7"),
         ("%e-%t.%p.dump", "0", "bun-1700000000.7.dump"),
         ("sub/[x]100%%-%s", "0", "sub/[x]100%-11"),
         ("c%", "0", "c"),

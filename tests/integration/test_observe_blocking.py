@@ -164,6 +164,8 @@ def test_blocked_descriptors_have_their_kinds(
 def test_blocked_relative_timeout_is_read_from_the_process(waiting_program: Path) -> None:
     with running(waiting_program, "poll-timed") as pid:
         assert blocked_in(pid, "poll")[0].timeout_s == pytest.approx(600)
+    with running(waiting_program, "select-timed") as pid:
+        assert blocked_in(pid, system_call("select"))[0].timeout_s == pytest.approx(600.5)
 
 
 def test_blocked_threads_of_ended_process_are_empty() -> None:

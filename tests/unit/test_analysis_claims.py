@@ -149,6 +149,14 @@ def test_claims_facts_are_compared_with_bounds() -> None:
     )
 
 
+def test_claims_somewhere_is_not_opposed_by_other_facts() -> None:
+    check = Check("so", "somewhere", fact="library-bytes", between=(1.0, 2.0))
+    verdict = verdict_of(
+        Claim("text", check=(check,)), library_bytes={"linux-x64": 1.5, "darwin-x64": 3.0}
+    )
+    assert (verdict.verdict, verdict.opposing) == ("reproduced", ())
+
+
 def test_claims_sizes_come_from_a_manifest(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     with pytest.raises(UsageError, match="cannot read"):

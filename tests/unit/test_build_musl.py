@@ -45,6 +45,16 @@ def test_outputs_of_same_name_are_rejected(library: Path, tmp_path: Path) -> Non
         musl.conversion_outputs([library, library], tmp_path)
 
 
+def test_outputs_over_another_input_are_rejected(library: Path, tmp_path: Path) -> None:
+    converted = library.with_name("lib-musl.so")
+    with pytest.raises(UsageError, match=r"the converted lib\.so would replace .*lib-musl\.so"):
+        musl.conversion_outputs([library, converted], None)
+    out = tmp_path / "out"
+    out.mkdir()
+    pairs = musl.conversion_outputs([library, out / "other.so"], out)
+    assert pairs == [(library, out / "lib.so"), (out / "other.so", out / "other.so")]
+
+
 def test_convert_file_keeps_the_input_and_its_mode(library: Path, tmp_path: Path) -> None:
     before = library.read_bytes()
     out = tmp_path / "out.so"

@@ -128,6 +128,7 @@ def test_hunk_new_file_must_not_exist() -> None:
     new = b"diff --git a/f b/f\nnew file mode 100644\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n"
     assert mismatch_text(None, new) == ""
     assert "is there already" in mismatch_text(b"a\n", new)
+    assert "is there already" in mismatch_text(b"", new)
 
 
 def test_hunk_certain_position_is_unique_both_ways() -> None:

@@ -45,6 +45,7 @@ def fill_cache(root: Path) -> None:
     write_file(root / "go" / "1.26.0", 500)
     write_file(root / "build" / "warmup-abc", 50, when=OLD_TIME)
     write_file(root / "go-build" / "00", 70)
+    (root / "go-build.used").touch()
 
 
 def names(entries: tuple[cache.CacheEntry, ...] | list[cache.CacheEntry]) -> list[str]:
@@ -130,6 +131,19 @@ def test_cache_entry_in_use_or_creation_is_kept(root: Path) -> None:
     assert used.is_dir()
 
 
+@pytest.mark.parametrize("kind", ["bun-check", "musl", "node-musl-x86_64", "vm-compiled", "new"])
+@pytest.mark.parametrize("was_whole", [False, True])
+def test_cache_entry_of_every_kind_is_kept_in_use(root: Path, kind: str, was_whole: bool) -> None:
+    used = write_file(root / kind / "used", 10)
+    write_file(root / kind / "other", 10)
+    if was_whole:
+        (root / f"{kind}.used").touch()
+    cache.pin(used)
+    cache.evict(kinds=[kind])
+    assert used.is_dir()
+    assert (root / kind / "other").exists() is was_whole
+
+
 def test_cache_partial_entry_is_kept(root: Path) -> None:
     write_file(root / "build" / ".thing.abc123", 10)
     with files.locked(root / "build" / "thing"):
@@ -169,6 +183,7 @@ def test_cache_read_only_tree_is_evicted(root: Path) -> None:
     (folder / "link").symlink_to("/etc")
     folder.chmod(0o555)
     (root / "gopath" / "mod").chmod(0o555)
+    (root / "gopath.used").touch()
     assert names(cache.evict().removed) == ["gopath"]
     assert not (root / "gopath").exists()
 

@@ -161,6 +161,9 @@ def test_arm64_page_overwritten_before_load_is_no_site() -> None:
         0x91000000 | (GOT_AT % 4096) << 10 | 8 << 5 | 1,  # add x1, x8, low
         0xB9400000 | (GOT_AT % 4096 // 4) << 10 | 8 << 5 | 1,  # ldr w1, [x8, low]
         0xF9000000 | (GOT_AT % 4096 // 8) << 10 | 8 << 5 | 1,  # str x1, [x8, low]
+        0x3D800000 | (GOT_AT % 4096 // 16) << 10 | 8 << 5 | 1,  # str q1, [x8, low & ~15]
+        0x3DC00000 | (GOT_AT % 4096 // 16) << 10 | 8 << 5 | 1,  # ldr q1, [x8, low & ~15]
+        0x39400000 | (GOT_AT % 4096 + 7) << 10 | 8 << 5 | 1,  # ldrb w1, [x8, low + 7]
         0xAA0803E1,  # mov x1, x8
         0xF90003E8,  # str x8, [sp]
     ],
@@ -171,6 +174,24 @@ def test_arm64_other_use_is_rejected(use: int) -> None:
 
     with pytest.raises(UsageError, match=rf"at {CODE_AT + 4:#x} in an unknown way"):
         sites(image_of(machine=made_elf.ARM64, code=code))
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [
+        0x39400000 | (GOT_AT % 4096 + 8) << 10 | 8 << 5 | 1,  # ldrb w1, [x8, low + 8]
+        0x39400000 | (GOT_AT % 4096 - 1) << 10 | 8 << 5 | 1,  # ldrb w1, [x8, low - 1]
+        0x3DC00000 | (GOT_AT % 4096 // 16 + 1) << 10 | 8 << 5 | 1,  # ldr q1, the next 16 bytes
+        0x3DC00000 | (GOT_AT % 4096 // 16 - 1) << 10 | 8 << 5 | 1,  # ldr q1, the 16 bytes before
+    ],
+)
+def test_arm64_access_to_neighbour_is_no_use(neighbour: int) -> None:
+    adrp, load = struct.unpack("<II", made_elf.arm_load(8, at=CODE_AT))
+    code = struct.pack("<IIII", adrp, neighbour, load, 0xD65F03C0)
+
+    (site,) = sites(image_of(machine=made_elf.ARM64, code=code))
+
+    assert site.address == CODE_AT + 8
 
 
 @pytest.mark.parametrize(

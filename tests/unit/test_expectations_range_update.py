@@ -189,6 +189,27 @@ def test_update_unexplained_outcome_gets_row_without_reason(folder: Path) -> Non
     assert FILE in (folder / "bun.toml").read_text() + "\n"
 
 
+@pytest.mark.parametrize(
+    ("place", "selectors"),
+    [
+        (Place("linux", "x64", "glibc"), []),
+        (Place("linux", "arm64", "glibc"), ['arch = "arm64"']),
+        (Place("linux", "x64", "musl"), ['libc = "musl"']),
+        (Place("linux", "arm64", "musl"), ['arch = "arm64"', 'libc = "musl"']),
+    ],
+)
+def test_update_new_row_holds_for_its_place(
+    tmp_path: Path, place: Place, selectors: list[str]
+) -> None:
+    known = {"bun": KNOWN_VERSIONS}
+    update_expectations([result("1.2.3", "hang")], tmp_path, known_versions=known, place=place)
+    lines = (tmp_path / "bun.toml").read_text().splitlines()
+    assert [line for line in lines if line.startswith(("arch", "libc"))] == selectors
+    general = msgspec.structs.replace(read_expectations(tmp_path), place=PLACE)
+    cell = result("1.2.3", "hang").cell
+    assert general.of(cell) == (("pass",) if selectors else ("hang",))
+
+
 def test_update_differing_attempts_give_both_outcomes(tmp_path: Path) -> None:
     update(tmp_path, [result("1.2.3", "hang", "pass", "hang"), result("1.2.4", "pass", "pass")])
     (row,) = read_expectations(tmp_path).rows

@@ -100,6 +100,15 @@ def test_channel_threads_count_their_own_frames(channel: Channel) -> None:
     assert at(channel) == ["s0", "s0.1", "s0.1.1"]
 
 
+def test_channel_many_threads_do_not_silence_known_ones(channel: Channel) -> None:
+    key = key_of(channel)
+    for number in range(300):
+        write(channel, f'\n@gobun {key} 0.{number} 1 {{"at":"worker"}}\n')
+    write(channel, f'\n@gobun {key} 0.0 2 {{"at":"goes on"}}\n')
+    assert at(channel)[-1] == "goes on"
+    assert channel.refused_frames == 300 - 256
+
+
 def test_progress_endless_events_keep_first_and_last() -> None:
     progress = Progress()
     for number in range(100_000):

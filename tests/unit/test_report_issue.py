@@ -90,6 +90,29 @@ def test_issue_hostile_detail_stays_text() -> None:
     assert len(issue.body) < 65_536
 
 
+def test_issue_of_many_long_groups_fits() -> None:
+    """Each group has another release and module, and a command that is long."""
+    results = tuple(
+        cell(
+            f"1.2.{number}",
+            outcome,
+            module=f"/{'addon' * 200}/{number}.node",
+            runtime=f"bun-{'x' * 200}",
+            expected=("pass",) if outcome == "hang" else ("hang",),
+            unexpected=True,
+            detail=HOSTILE * 20,
+            repro="invoke matrix --module " + "`name` " * 300,
+        )
+        for number in range(60)
+        for outcome in ("hang", "pass", "crash", "error")
+    )
+    issue = report.issue_text(run_of(results))
+    assert len(issue.title) <= 256
+    assert len(issue.body) <= 65_536
+    assert issue.body.count("more groups of cells") == 4
+    assert issue.body.rstrip().endswith("\n\n</details>")
+
+
 GH = """#!{python}
 import json, os, sys
 text = "" if sys.stdin.isatty() or "-" not in sys.argv else sys.stdin.read()

@@ -42,7 +42,7 @@ def test_sysroot_target_without_musl_is_rejected() -> None:
 def test_interpreter_of_library_without_one_is_rejected(tmp_path: Path) -> None:
     image = Image(tmp_path / "lib.so", made_elf.library())
     editor = Editor(image)
-    with pytest.raises(UsageError, match="names no loader"):
+    with pytest.raises(UsageError, match="names no dynamic linker"):
         editor.set_interpreter("/lib/ld.so", editor.open_segment(elf.PF_R))
 
 

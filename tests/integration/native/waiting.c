@@ -12,7 +12,10 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -148,6 +151,13 @@ int main(int argc, char **argv) {
     FD_ZERO(&files);
     FD_SET(0, &files);
     select(1, &files, NULL, NULL, NULL);
+  } else if (!strcmp(mode, "select-timed")) {
+    struct timeval time = {.tv_sec = 600, .tv_usec = 500000};
+#ifdef SYS_select
+    syscall(SYS_select, 0, NULL, NULL, NULL, &time); /* libc calls pselect6 */
+#else
+    select(0, NULL, NULL, NULL, &time);
+#endif
   } else if (!strcmp(mode, "pause")) {
     pause();
   } else if (!strcmp(mode, "child")) {
